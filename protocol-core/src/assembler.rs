@@ -1,0 +1,196 @@
+//! Bytes → frame | payload slice | noise, in any chunking, with resynchronisation.
+//!
+//! A frame counts only if both markers stand and the declared payload is within the limit. The
+//! earliest valid frame wins; after a false start marker the search goes on at the byte behind
+//! it, so the real frame behind it is not lost. Whose frame it is, is not decided here.
+
+use crate::error::DecodeError;
+use crate::frame::{FRAME_LEN, Frame, MAX_PAYLOAD, START_MARKER};
+
+/// What the stream held next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Piece<'a> {
+    /// A frame. If `frame.payload_len` is not 0, that many payload bytes come next.
+    Frame {
+        /// The frame.
+        frame: Frame,
+        /// Bytes that were skipped as noise between the last frame and this one.
+        skipped: u32,
+    },
+    /// A slice of the last frame's payload, lent from the input; never empty.
+    Payload {
+        /// The bytes.
+        bytes: &'a [u8],
+        /// How many bytes of the payload are still to come; 0 ends it.
+        remaining: u32,
+    },
+}
+
+/// Finds frames and payloads in a byte stream. Holds at most one frame, never a payload.
+///
+/// ```
+/// use flamingo_protocol_core::{Assembler, CommandCode, Frame, Piece};
+/// let mut assembler = Assembler::default();
+/// let mut stream = vec![0xAA; 7]; // stray bytes
+/// stream.extend(Frame::new(CommandCode::SYSTEM_STATE_IDLE).encode());
+/// let (consumed, piece) = assembler.push(&stream);
+/// assert_eq!(consumed, stream.len());
+/// assert!(matches!(piece, Some(Piece::Frame { skipped: 7, .. })));
+/// ```
+#[derive(Debug, Clone)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Assembler {
+    /// The first `held` bytes begin with the start marker, or with a part of it.
+    buffer: [u8; FRAME_LEN],
+    held: usize,
+    payload_remaining: u32,
+    payload_limit: u32,
+    skipped: u32,
+    noise_bytes: u64,
+    rejected: Option<DecodeError>,
+}
+
+impl Default for Assembler {
+    fn default() -> Self {
+        Self::new(MAX_PAYLOAD)
+    }
+}
+
+impl Assembler {
+    /// An assembler that takes payloads of up to `payload_limit` bytes. A frame that declares
+    /// more is noise.
+    #[must_use]
+    pub const fn new(payload_limit: u32) -> Self {
+        Self {
+            buffer: [0; FRAME_LEN],
+            held: 0,
+            payload_remaining: 0,
+            payload_limit,
+            skipped: 0,
+            noise_bytes: 0,
+            rejected: None,
+        }
+    }
+
+    /// Takes bytes up to the end of the next piece. Call it again with what was not consumed,
+    /// until it consumes everything and gives nothing.
+    pub fn push<'a>(&mut self, input: &'a [u8]) -> (usize, Option<Piece<'a>>) {
+        if self.payload_remaining > 0 {
+            return self.take_payload(input);
+        }
+        let mut rest = input;
+        while !rest.is_empty() {
+            let taken = self.fill(rest);
+            rest = rest.get(taken..).unwrap_or(&[]);
+            let piece = if self.held == FRAME_LEN { self.try_frame() } else { None };
+            if piece.is_some() {
+                return (input.len() - rest.len(), piece);
+            }
+        }
+        (input.len(), None)
+    }
+
+    /// Bytes that are held back until they turn out to be a frame or noise.
+    pub const fn held(&self) -> usize {
+        self.held
+    }
+
+    /// Bytes of the current payload that are still to come.
+    pub const fn payload_remaining(&self) -> u32 {
+        self.payload_remaining
+    }
+
+    /// All bytes skipped as noise so far.
+    pub const fn noise_bytes(&self) -> u64 {
+        self.noise_bytes
+    }
+
+    /// Why the last candidate that began with a start marker was no frame, if there was one.
+    pub const fn last_rejected(&self) -> Option<DecodeError> {
+        self.rejected
+    }
+
+    fn take_payload<'a>(&mut self, input: &'a [u8]) -> (usize, Option<Piece<'a>>) {
+        let wanted = usize::try_from(self.payload_remaining).unwrap_or(usize::MAX);
+        let bytes = input.get(..wanted).unwrap_or(input);
+        if bytes.is_empty() {
+            return (0, None);
+        }
+        // `bytes` is at most `payload_remaining` long, so the conversion cannot fail.
+        let taken = u32::try_from(bytes.len()).unwrap_or(self.payload_remaining);
+        self.payload_remaining -= taken;
+        let piece = Piece::Payload { bytes, remaining: self.payload_remaining };
+        (bytes.len(), Some(piece))
+    }
+
+    /// Copies from `input` what the candidate still lacks; noise before it is skipped.
+    fn fill(&mut self, input: &[u8]) -> usize {
+        if self.held == 0 {
+            let noise = candidate(input);
+            self.skip(noise);
+            if noise > 0 {
+                return noise;
+            }
+        }
+        let free = self.buffer.get_mut(self.held..).unwrap_or_default();
+        let taken = free.len().min(input.len());
+        for (to, from) in free.iter_mut().zip(input) {
+            *to = *from;
+        }
+        let marker_was_whole = self.held >= 4;
+        self.held += taken;
+        if !marker_was_whole {
+            self.drop_front(0);
+        }
+        taken
+    }
+
+    /// A full buffer is a frame, or its first byte is noise.
+    fn try_frame(&mut self) -> Option<Piece<'static>> {
+        let limit = self.payload_limit;
+        let decoded = Frame::decode(&self.buffer)
+            .and_then(|frame| frame.check_payload(limit).map(|()| frame));
+        match decoded {
+            Ok(frame) => {
+                self.held = 0;
+                self.payload_remaining = frame.payload_len;
+                let skipped = core::mem::take(&mut self.skipped);
+                Some(Piece::Frame { frame, skipped })
+            }
+            Err(error) => {
+                self.rejected = Some(error);
+                self.drop_front(1);
+                None
+            }
+        }
+    }
+
+    /// Drops at least `least` bytes, up to the next place where a start marker may begin.
+    fn drop_front(&mut self, least: usize) {
+        let held = self.buffer.get(..self.held).unwrap_or(&[]);
+        let noise = least + held.get(least..).map_or(0, candidate);
+        if noise > 0 {
+            self.buffer.copy_within(noise..self.held, 0);
+            self.held -= noise;
+            self.skip(noise);
+        }
+    }
+
+    fn skip(&mut self, noise: usize) {
+        self.skipped = self.skipped.saturating_add(u32::try_from(noise).unwrap_or(u32::MAX));
+        self.noise_bytes = self.noise_bytes.saturating_add(noise as u64);
+    }
+}
+
+/// Where the first start marker, or the part of one that `bytes` end with, begins.
+fn candidate(bytes: &[u8]) -> usize {
+    let marker = START_MARKER.to_le_bytes();
+    (0..bytes.len())
+        .find(|at| bytes.iter().skip(*at).zip(&marker).all(|(byte, expected)| byte == expected))
+        .unwrap_or(bytes.len())
+}
+
+#[cfg(test)]
+#[path = "assembler_tests.rs"]
+mod tests;

@@ -1,0 +1,151 @@
+//! What the user may say about the peer and about patience. Every field has a safe default.
+
+use crate::command::{CommandCode, Pushed};
+use crate::frame::{Flags, Frame, MAX_PAYLOAD};
+use crate::time::Duration;
+
+/// Within what the peer keeps its answers in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Ordering {
+    /// Within a subsystem, the code's `0xN000` range.
+    #[default]
+    Subsystem,
+    /// Over the whole connection: only for a peer that is known to answer strictly in order.
+    Connection,
+    /// Not at all: nothing settles an unanswered request but time.
+    Key,
+}
+
+/// The field that carries a per-request number which the peer echoes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum TokenField {
+    /// `clientID`.
+    ClientId,
+    /// `int32Data2`.
+    Int32Data2,
+}
+
+impl TokenField {
+    /// What stands in that field.
+    #[must_use]
+    pub const fn get(self, frame: &Frame) -> i32 {
+        let [_, _, data2] = frame.int32_data;
+        match self {
+            Self::ClientId => frame.client_id,
+            Self::Int32Data2 => data2,
+        }
+    }
+
+    /// Puts `value` into that field and gives what stood there.
+    pub const fn replace(self, frame: &mut Frame, value: i32) -> i32 {
+        let [_, _, data2] = &mut frame.int32_data;
+        let place = match self {
+            Self::ClientId => &mut frame.client_id,
+            Self::Int32Data2 => data2,
+        };
+        core::mem::replace(place, value)
+    }
+}
+
+/// What happens when a frame may answer an older request as well as the one that waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum OnAmbiguous {
+    /// The waiting request ends as [`Ended::Ambiguous`](crate::Ended::Ambiguous). A request that
+    /// could become ambiguous waits until the older one is settled.
+    #[default]
+    Refuse,
+    /// The waiting request takes the frame as a presumed answer, and nothing waits for want of a
+    /// fence: fast, and sometimes stale.
+    Presume,
+}
+
+/// Which pushes come without a mark that tells them from an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[allow(clippy::struct_excessive_bools)] // four independent facts about a peer
+pub struct UnmarkedPushes {
+    /// Position updates during motion. Off: the server flags them STAGE_POSITIONS_IN_BUFFER.
+    pub positions: bool,
+    /// Laser levels and LED changes. On: they come without any flag.
+    pub lights: bool,
+    /// The GET that belongs to a SET, pushed when the SET was done. On: observed on "some".
+    pub after_set: bool,
+    /// Echoes of what other clients do, under the codes of their actions. Off.
+    pub other_clients: bool,
+}
+
+impl Default for UnmarkedPushes {
+    fn default() -> Self {
+        Self { positions: false, lights: true, after_set: true, other_clients: false }
+    }
+}
+
+/// Settings of a client connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Config {
+    /// The longest payload, in bytes, either way. A frame that declares more is noise.
+    pub payload_limit: u32,
+    /// Within what answers keep their order.
+    pub ordering: Ordering,
+    /// Which pushes cannot be told from answers.
+    pub unmarked: UnmarkedPushes,
+    /// The peer sets [`Flags::ANSWER_TAG`] on answers and clears it on all else.
+    pub peer_tags: bool,
+    /// The peer echoes a number in this field: each request gets its own.
+    pub tokens: Option<TokenField>,
+    /// What to do with an ambiguous frame.
+    pub on_ambiguous: OnAmbiguous,
+    /// How long an unanswered request, or fence, may still be answered late.
+    pub grace: Duration,
+    /// How many commands may be on the wire unanswered. HALT, laser-off and fences come on top.
+    pub window: usize,
+    /// How long a HALT may wait behind a half-sent frame before the connection is given up.
+    pub stop_patience: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            payload_limit: MAX_PAYLOAD,
+            ordering: Ordering::default(),
+            unmarked: UnmarkedPushes::default(),
+            peer_tags: false,
+            tokens: None,
+            on_ambiguous: OnAmbiguous::default(),
+            grace: Duration::from_millis(1000),
+            window: 4,
+            stop_patience: Duration::from_millis(1000),
+        }
+    }
+}
+
+impl Config {
+    /// Whether a frame of this code may be a push that nothing marks as one.
+    #[must_use]
+    pub fn pushable(&self, code: CommandCode) -> bool {
+        if self.peer_tags || self.tokens.is_some() {
+            return false;
+        }
+        let Some(row) = code.row() else {
+            return true;
+        };
+        match row.pushed {
+            Pushed::Always => true,
+            Pushed::Position => self.unmarked.positions,
+            Pushed::Light => self.unmarked.lights,
+            Pushed::AfterSet => self.unmarked.after_set,
+            Pushed::Never => self.unmarked.other_clients && row.kind != crate::Kind::Query,
+        }
+    }
+
+    /// Whether the frame carries a mark that only the server's pushes carry.
+    #[must_use]
+    pub fn marked_as_push(&self, frame: &Frame) -> bool {
+        frame.flags.contains(Flags::STAGE_POSITIONS_IN_BUFFER)
+            || (self.peer_tags && !frame.flags.contains(Flags::ANSWER_TAG))
+    }
+}

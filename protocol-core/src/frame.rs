@@ -1,0 +1,390 @@
+//! The 128 bytes of a control frame: where each field is, and how it gets in and out.
+//!
+//! The offsets stand in [`FIELDS`] once. Finding frames in a byte stream is `assembler.rs`;
+//! what a code means is `command.rs`.
+
+use core::fmt;
+
+use nom::Parser;
+use nom::bytes::complete::take;
+use nom::number::complete::{le_f64, le_i32, le_u32};
+
+use crate::command::{CallbackFlag, CommandCode};
+use crate::error::{CommandError, DecodeError, TextError};
+
+/// Bytes of a control frame.
+pub const FRAME_LEN: usize = 128;
+/// Bytes of the buffer inside a control frame.
+pub const BUFFER_LEN: usize = 72;
+/// `cmdStart`.
+pub const START_MARKER: u32 = 0xF321_E654;
+/// `cmdEnd`.
+pub const END_MARKER: u32 = 0xFEDC_4321;
+/// The longest payload that the server sends or takes: 32 MiB.
+pub const MAX_PAYLOAD: u32 = 33_554_432;
+
+/// A field of the control frame, as the server names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Field {
+    /// The server's name.
+    pub name: &'static str,
+    /// Offset of the first byte.
+    pub offset: usize,
+    /// Bytes.
+    pub len: usize,
+}
+
+const fn field(name: &'static str, offset: usize, len: usize) -> Field {
+    Field { name, offset, len }
+}
+
+/// `cmdStart`: the first field.
+pub const CMD_START: Field = field("cmdStart", 0, 4);
+/// `cmdEnd`: the last field.
+pub const CMD_END: Field = field("cmdEnd", 124, 4);
+
+/// The 14 fields in the server's order. They cover the frame without a gap.
+pub const FIELDS: [Field; 14] = [
+    CMD_START,
+    field("cmd", 4, 4),
+    field("status", 8, 4),
+    field("hardwareID", 12, 4),
+    field("subsystemID", 16, 4),
+    field("clientID", 20, 4),
+    field("int32Data0", 24, 4),
+    field("int32Data1", 28, 4),
+    field("int32Data2", 32, 4),
+    field("cmdDataBits0", 36, 4),
+    field("doubleData", 40, 8),
+    field("additionalDataBytes", 48, 4),
+    field("buffer", 52, BUFFER_LEN),
+    CMD_END,
+];
+
+/// The bits of `cmdDataBits0`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Flags(pub u32);
+
+impl Flags {
+    /// On a command: the server answers it.
+    pub const TRIGGER_CALL_BACK: Self = Self(0x8000_0000);
+    /// Time remaining of an experiment.
+    pub const EXPERIMENT_TIME_REMAINING: Self = Self(0x0000_0001);
+    /// Set by the server on the position updates that it pushes during motion.
+    pub const STAGE_POSITIONS_IN_BUFFER: Self = Self(0x0000_0002);
+    /// Maximum projection.
+    pub const MAX_PROJECTION: Self = Self(0x0000_0004);
+    /// Save to disk.
+    pub const SAVE_TO_DISK: Self = Self(0x0000_0008);
+    /// Asks the server to push no position updates.
+    pub const STAGE_NOT_UPDATE_CLIENT: Self = Self(0x0000_0010);
+    /// Z sweep.
+    pub const STAGE_ZSWEEP: Self = Self(0x0000_0020);
+    /// Proposed, set by no known firmware: 1 = answer to a query, 0 = unsolicited.
+    pub const ANSWER_TAG: Self = Self(0x4000_0000);
+
+    /// Every bit with a name, highest first.
+    pub const NAMED: [(Self, &'static str); 8] = [
+        (Self::TRIGGER_CALL_BACK, "TRIGGER_CALL_BACK"),
+        (Self::ANSWER_TAG, "ANSWER_TAG"),
+        (Self::STAGE_ZSWEEP, "STAGE_ZSWEEP"),
+        (Self::STAGE_NOT_UPDATE_CLIENT, "STAGE_NOT_UPDATE_CLIENT"),
+        (Self::SAVE_TO_DISK, "SAVE_TO_DISK"),
+        (Self::MAX_PROJECTION, "MAX_PROJECTION"),
+        (Self::STAGE_POSITIONS_IN_BUFFER, "STAGE_POSITIONS_IN_BUFFER"),
+        (Self::EXPERIMENT_TIME_REMAINING, "EXPERIMENT_TIME_REMAINING"),
+    ];
+
+    /// Whether all bits of `other` are set.
+    #[must_use]
+    pub const fn contains(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// With the bits of `other` set too.
+    #[must_use]
+    pub const fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// With the bits of `other` clear.
+    #[must_use]
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+}
+
+/// A control frame: every field but the two markers, which stand in every encoded frame.
+///
+/// ```
+/// use flamingo_protocol_core::{CommandCode, Frame};
+/// let mut query = Frame::command(CommandCode::STAGE_POSITION_GET);
+/// query.int32_data[0] = 1; // X
+/// let bytes = query.encode();
+/// assert_eq!(Frame::decode(&bytes), Ok(query));
+/// ```
+#[derive(Debug, Clone, Copy)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Frame {
+    /// `cmd`.
+    pub code: CommandCode,
+    /// `status`, server → client: 1 = success, 0 = failure; other values are seen.
+    pub status: i32,
+    /// `hardwareID`: device instance.
+    pub hardware_id: i32,
+    /// `subsystemID`.
+    pub subsystem_id: i32,
+    /// `clientID`: chosen by the client. It may mean something to the instrument: leave it 0.
+    pub client_id: i32,
+    /// `int32Data0` (the selector, or a result), `int32Data1`, `int32Data2`.
+    pub int32_data: [i32; 3],
+    /// `cmdDataBits0`.
+    pub flags: Flags,
+    /// `doubleData`: mm (degrees on R), µs, mm/pixel …
+    pub value: f64,
+    /// `additionalDataBytes`: length of the payload that follows at once.
+    pub payload_len: u32,
+    /// `buffer`: NUL-padded text or binary.
+    pub buffer: [u8; BUFFER_LEN],
+}
+
+impl PartialEq for Frame {
+    /// Bit by bit, as on the wire: a NaN equals the same NaN.
+    fn eq(&self, other: &Self) -> bool {
+        self.encode() == other.encode()
+    }
+}
+
+impl Eq for Frame {}
+
+impl Frame {
+    /// An empty frame of a code, without any flag.
+    #[must_use]
+    pub const fn new(code: CommandCode) -> Self {
+        Self {
+            code,
+            status: 0,
+            hardware_id: 0,
+            subsystem_id: 0,
+            client_id: 0,
+            int32_data: [0; 3],
+            flags: Flags(0),
+            value: 0.0,
+            payload_len: 0,
+            buffer: [0; BUFFER_LEN],
+        }
+    }
+
+    /// A command to the server: TRIGGER_CALL_BACK is set, but for the commands that are sent
+    /// without it ([`CallbackFlag::Omitted`]).
+    #[must_use]
+    pub fn command(code: CommandCode) -> Self {
+        let mut frame = Self::new(code);
+        if !matches!(code.row().map(|row| row.callback), Some(CallbackFlag::Omitted)) {
+            frame.flags = Flags::TRIGGER_CALL_BACK;
+        }
+        frame
+    }
+
+    /// The same with int32Data0, the selector, set.
+    #[must_use]
+    pub fn with_selector(mut self, selector: i32) -> Self {
+        self.int32_data[0] = selector;
+        self
+    }
+
+    /// The same with doubleData set.
+    #[must_use]
+    pub fn with_value(mut self, value: f64) -> Self {
+        self.value = value;
+        self
+    }
+
+    /// The same with the length of the payload that will follow.
+    #[must_use]
+    pub fn with_payload_len(mut self, bytes: u32) -> Self {
+        self.payload_len = bytes;
+        self
+    }
+
+    /// The selector: int32Data0.
+    #[must_use]
+    pub const fn selector(&self) -> i32 {
+        let [selector, _, _] = self.int32_data;
+        selector
+    }
+
+    /// The text in the buffer, up to the first NUL.
+    ///
+    /// # Errors
+    /// [`core::str::Utf8Error`] when it is not text; [`Self::buffer_bytes`] gives it anyway.
+    pub fn text(&self) -> Result<&str, core::str::Utf8Error> {
+        core::str::from_utf8(self.buffer_bytes())
+    }
+
+    /// The bytes in the buffer, up to the first NUL.
+    pub fn buffer_bytes(&self) -> &[u8] {
+        self.buffer.split(|byte| *byte == 0).next().unwrap_or(&[])
+    }
+
+    /// Puts text into the buffer and pads it with NUL.
+    ///
+    /// # Errors
+    /// [`TextError`] when it does not fit or holds a NUL. The frame stays as it was.
+    pub fn set_text(&mut self, text: &str) -> Result<(), TextError> {
+        if text.bytes().any(|byte| byte == 0) {
+            return Err(TextError::Nul);
+        }
+        self.set_buffer(text.as_bytes())
+    }
+
+    /// Puts bytes into the buffer and pads them with NUL.
+    ///
+    /// # Errors
+    /// [`TextError::TooLong`] when there are more than 72. The frame stays as it was.
+    pub fn set_buffer(&mut self, bytes: &[u8]) -> Result<(), TextError> {
+        let mut buffer = [0; BUFFER_LEN];
+        let Some(target) = buffer.get_mut(..bytes.len()) else {
+            return Err(TextError::TooLong { limit: BUFFER_LEN, found: bytes.len() });
+        };
+        target.copy_from_slice(bytes);
+        self.buffer = buffer;
+        Ok(())
+    }
+
+    /// The 128 bytes on the wire.
+    #[must_use]
+    pub fn encode(&self) -> [u8; FRAME_LEN] {
+        let mut bytes = [0; FRAME_LEN];
+        let ids = [self.status, self.hardware_id, self.subsystem_id, self.client_id];
+        let [status, hardware_id, subsystem_id, client_id] = ids.map(i32::to_le_bytes);
+        let [data0, data1, data2] = self.int32_data.map(i32::to_le_bytes);
+        let values: [&[u8]; 14] = [
+            &START_MARKER.to_le_bytes(),
+            &self.code.0.to_le_bytes(),
+            &status,
+            &hardware_id,
+            &subsystem_id,
+            &client_id,
+            &data0,
+            &data1,
+            &data2,
+            &self.flags.0.to_le_bytes(),
+            &self.value.to_le_bytes(),
+            &self.payload_len.to_le_bytes(),
+            &self.buffer,
+            &END_MARKER.to_le_bytes(),
+        ];
+        for (field, value) in FIELDS.iter().zip(values) {
+            if let Some(place) = bytes.get_mut(field.offset..field.offset + field.len) {
+                place.copy_from_slice(value);
+            }
+        }
+        bytes
+    }
+
+    /// Reads exactly 128 bytes.
+    ///
+    /// # Errors
+    /// [`DecodeError`] names the field, what was expected and what was found.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let length = DecodeError::Length { expected: FRAME_LEN, found: bytes.len() };
+        if bytes.len() != FRAME_LEN {
+            return Err(length);
+        }
+        let (_, (start, frame, end)) = fields(bytes).map_err(|_| length)?;
+        check_marker(CMD_START, START_MARKER, start)?;
+        check_marker(CMD_END, END_MARKER, end)?;
+        Ok(frame)
+    }
+
+    /// Whether the declared payload is within `limit` bytes.
+    ///
+    /// # Errors
+    /// [`DecodeError::PayloadTooLong`] otherwise.
+    pub const fn check_payload(&self, limit: u32) -> Result<(), DecodeError> {
+        if self.payload_len > limit {
+            return Err(DecodeError::PayloadTooLong { limit, found: self.payload_len });
+        }
+        Ok(())
+    }
+
+    /// Whether this may go to the instrument as a command.
+    ///
+    /// # Errors
+    /// [`CommandError`]: a value that is no number, a motion command for no known axis, a flag
+    /// that only the server sets, a payload above `limit`.
+    pub fn check_command(&self, limit: u32) -> Result<(), CommandError> {
+        if !self.value.is_finite() {
+            return Err(CommandError::NotFinite);
+        }
+        let moves = self.code.row().is_some_and(|row| {
+            row.selector == crate::Selector::Axis && (row.effect.moves() || row.effect.stops())
+        });
+        if moves && !(1..=4).contains(&self.selector()) {
+            return Err(CommandError::UnknownAxis { found: self.selector() });
+        }
+        let reserved = Flags::STAGE_POSITIONS_IN_BUFFER.with(Flags::ANSWER_TAG);
+        if self.flags.0 & reserved.0 != 0 {
+            return Err(CommandError::ReservedFlag { found: self.flags.0 & reserved.0 });
+        }
+        if self.payload_len > limit {
+            return Err(CommandError::PayloadTooLong { limit, found: self.payload_len });
+        }
+        Ok(())
+    }
+}
+
+const fn check_marker(field: Field, expected: u32, found: u32) -> Result<(), DecodeError> {
+    if found != expected {
+        return Err(DecodeError::Marker { field, expected, found });
+    }
+    Ok(())
+}
+
+/// Start marker, frame, end marker.
+fn fields(input: &[u8]) -> nom::IResult<&[u8], (u32, Frame, u32)> {
+    let ids = (le_i32, le_i32, le_i32, le_i32);
+    let data = (le_i32, le_i32, le_i32);
+    let (rest, (start, code, ids, data, flags, value, payload_len, raw, end)) =
+        (le_u32, le_u32, ids, data, le_u32, le_f64, le_u32, take(BUFFER_LEN), le_u32)
+            .parse(input)?;
+    let (status, hardware_id, subsystem_id, client_id) = ids;
+    let mut buffer = [0; BUFFER_LEN];
+    if let Some(target) = buffer.get_mut(..raw.len()) {
+        target.copy_from_slice(raw);
+    }
+    let frame = Frame {
+        code: CommandCode(code),
+        status,
+        hardware_id,
+        subsystem_id,
+        client_id,
+        int32_data: [data.0, data.1, data.2],
+        flags: Flags(flags),
+        value,
+        payload_len,
+        buffer,
+    };
+    Ok((rest, (start, frame, end)))
+}
+
+impl fmt::Display for Frame {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [data0, data1, data2] = self.int32_data;
+        write!(
+            f,
+            "{} status {} data {data0} {data1} {data2} flags 0x{:08X} value {}",
+            self.code, self.status, self.flags.0, self.value
+        )?;
+        if self.payload_len > 0 {
+            write!(f, " payload {} bytes", self.payload_len)?;
+        }
+        match self.text() {
+            Ok("") | Err(_) => Ok(()),
+            Ok(text) => write!(f, " text {text:?}"),
+        }
+    }
+}

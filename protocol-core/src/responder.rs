@@ -1,0 +1,136 @@
+//! The device's side of a connection: commands come in, answers and pushes go out.
+//!
+//! It decides nothing about the instrument; it keeps frames whole and answers only what the
+//! protocol answers. The client's side is `connection.rs`.
+
+use crate::assembler::{Assembler, Piece};
+use crate::command::Kind;
+use crate::error::Full;
+use crate::frame::{Flags, Frame};
+use crate::outbox::{Outbox, Outgoing, Transmit};
+use crate::pending::Ticket;
+
+/// What a client sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Incoming<'a> {
+    /// A command. If `frame.payload_len` is not 0, its payload comes next.
+    Command {
+        /// The command.
+        frame: Frame,
+        /// Bytes that were skipped as noise before it.
+        skipped: u32,
+    },
+    /// Some of the payload of the last command, lent from the input.
+    Payload {
+        /// The bytes; never empty.
+        bytes: &'a [u8],
+        /// How many are still to come; 0 ends the payload.
+        remaining: u32,
+    },
+}
+
+/// Whether the instrument answers this command at all: it was asked to, or answers anyway.
+/// Unknown codes and fire-and-forget commands are never answered.
+pub fn is_answered(command: &Frame) -> bool {
+    let asked = command.flags.contains(Flags::TRIGGER_CALL_BACK);
+    command.code.row().is_some_and(|row| match row.kind {
+        Kind::Query | Kind::Action => asked || row.answers_without_flag(),
+        // Some events can be asked for.
+        Kind::Event => asked && row.selector != crate::Selector::None,
+        Kind::FireAndForget => false,
+    })
+}
+
+/// The device's side of one connection, with the same contract as
+/// [`Connection`](crate::Connection): bytes in, typed outputs out, no I/O.
+///
+/// `QUEUE` frames may wait to be sent; full is an error of the call.
+///
+/// ```
+/// use flamingo_protocol_core::{CommandCode, Frame, Incoming, Responder, Transmit};
+/// let mut device = Responder::<8>::default();
+/// let query = Frame::command(CommandCode::SYSTEM_STATE_GET).encode();
+/// let (_, Some(Incoming::Command { frame, .. })) = device.handle_input(&query) else { panic!() };
+/// let mut answer = frame; // an answer is the command, with its result filled in
+/// answer.status = 1;
+/// answer.int32_data[0] = CommandCode::SYSTEM_STATE_IDLE.0 as i32;
+/// device.push(&answer)?;
+/// assert!(matches!(device.poll_transmit(), Some(Transmit::Bytes(bytes)) if bytes.len() == 128));
+/// # Ok::<(), flamingo_protocol_core::Full>(())
+/// ```
+#[derive(Debug, Clone)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Responder<const QUEUE: usize = 16> {
+    assembler: Assembler,
+    outbox: Outbox<QUEUE, 1>,
+    next_ticket: Ticket,
+}
+
+impl<const QUEUE: usize> Default for Responder<QUEUE> {
+    fn default() -> Self {
+        Self::new(crate::frame::MAX_PAYLOAD)
+    }
+}
+
+impl<const QUEUE: usize> Responder<QUEUE> {
+    /// A device that takes payloads of up to `payload_limit` bytes.
+    #[must_use]
+    pub const fn new(payload_limit: u32) -> Self {
+        Self {
+            assembler: Assembler::new(payload_limit),
+            outbox: Outbox::new(),
+            next_ticket: Ticket::FIRST,
+        }
+    }
+
+    /// Takes bytes up to the end of the next output. Call it again with what was not consumed,
+    /// until it consumes everything and gives nothing.
+    pub fn handle_input<'a>(&mut self, input: &'a [u8]) -> (usize, Option<Incoming<'a>>) {
+        let (consumed, piece) = self.assembler.push(input);
+        let incoming = piece.map(|piece| match piece {
+            Piece::Frame { frame, skipped } => Incoming::Command { frame, skipped },
+            Piece::Payload { bytes, remaining } => Incoming::Payload { bytes, remaining },
+        });
+        (consumed, incoming)
+    }
+
+    /// Queues a frame, answer or push. If it declares a payload, [`Transmit::Payload`] will ask
+    /// for it under the ticket. Frames go out in the order they were queued.
+    ///
+    /// # Errors
+    /// [`Full::Queue`]: write what [`Self::poll_transmit`] shows first.
+    pub fn push(&mut self, frame: &Frame) -> Result<Ticket, Full> {
+        let ticket = self.next_ticket;
+        self.outbox.push(Outgoing::in_order(ticket, *frame))?;
+        self.next_ticket = ticket.next();
+        Ok(ticket)
+    }
+
+    /// What to write next. Say with [`Self::transmitted`] how much of it was written before
+    /// anything else is called.
+    pub fn poll_transmit(&mut self) -> Option<Transmit<'_>> {
+        self.outbox.poll(|_| true)
+    }
+
+    /// Says that `written` bytes of what [`Self::poll_transmit`] showed are out. Gives the ticket
+    /// of the frame that is out with the last of them, its payload included.
+    pub fn transmitted(&mut self, written: usize) -> Option<Ticket> {
+        self.outbox.transmitted(written).finished
+    }
+
+    /// Frames that wait to be sent and have not begun.
+    pub fn queued(&self) -> usize {
+        self.outbox.alive().count()
+    }
+
+    /// Bytes that were skipped because they were no command.
+    pub const fn noise_bytes(&self) -> u64 {
+        self.assembler.noise_bytes()
+    }
+
+    /// Bytes of an unfinished command, and missing bytes of a payload.
+    pub const fn unfinished(&self) -> (usize, u32) {
+        (self.assembler.held(), self.assembler.payload_remaining())
+    }
+}

@@ -1,0 +1,2 @@
+//! The `flamingo` program.
+fn main() {}
