@@ -1,10 +1,11 @@
-//! `docs/protocol.md` says what the code says: its tables of fields, flags and commands. Prose is
-//! not checked here.
+//! The documents say what the code says: the tables of fields, flags and commands in
+//! `docs/protocol.md`, and the list of files in `docs/architecture.md`. Prose is not checked here.
 #![cfg(feature = "names")]
 
 use flamingo_protocol_core::{FIELDS, Flags, Kind, Payload, Row, Selector, TABLE};
 
 const PROTOCOL: &str = include_str!("../../docs/protocol.md");
+const ARCHITECTURE: &str = include_str!("../../docs/architecture.md");
 
 /// The rows of the tables under a heading, each one as its cells.
 fn rows(heading: &str) -> Vec<Vec<&'static str>> {
@@ -73,4 +74,23 @@ fn the_flags_of_the_document_are_those_of_the_code() {
         .collect();
     let flags = Flags::NAMED.map(|(bit, name)| vec![format!("0x{:08X}", bit.0), name.to_owned()]);
     assert_eq!(documented, flags);
+}
+
+#[test]
+fn the_list_of_files_in_the_architecture_names_every_file_of_the_sources() -> std::io::Result<()> {
+    for sources in ["protocol-core/src/", "runtime-std/src/"] {
+        let house = ARCHITECTURE.lines().skip_while(|line| !line.starts_with(sources)).skip(1);
+        let named: Vec<_> = house
+            .take_while(|line| line.starts_with("  "))
+            .filter_map(|line| line.split_whitespace().next())
+            .filter_map(|name| name.split('/').next())
+            .collect();
+        let workspace = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        for entry in workspace.join(sources).read_dir()? {
+            let name = entry?.file_name().to_string_lossy().into_owned();
+            let known = named.contains(&name.as_str()) || name.ends_with("_tests.rs");
+            assert!(known, "docs/architecture.md: say what {sources}{name} is");
+        }
+    }
+    Ok(())
 }
