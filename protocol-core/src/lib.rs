@@ -15,10 +15,13 @@ mod counters;
 mod error;
 mod frame;
 mod image;
+mod key;
 mod outbox;
+mod output;
 mod pending;
 mod request;
 mod responder;
+mod ticket;
 mod time;
 
 pub use assembler::{Assembler, Piece};
@@ -27,7 +30,7 @@ pub use command::{
     CallbackFlag, CommandCode, Effect, Kind, Payload, Pushed, Row, Selector, TABLE, Timing,
 };
 pub use config::{Config, OnAmbiguous, Ordering, TokenField, UnmarkedPushes};
-pub use connection::{Connection, Event, Output, Reason, Received};
+pub use connection::Connection;
 pub use counters::Counters;
 pub use error::{CommandError, DecodeError, Full, TextError};
 pub use frame::{
@@ -38,7 +41,9 @@ pub use image::{
     HEADER_LEN, ImageError, ImageHeader, ImagePiece, ImageReader, MAX_IMAGE, OPTION_IMAGE_DATA,
 };
 pub use outbox::Transmit;
-pub use pending::{Ended, MAX_OWNERS, Ticket};
+pub use output::{Event, Output, Reason, Received};
+pub use pending::MAX_OWNERS;
 pub use request::Cancelled;
 pub use responder::{Incoming, Responder, is_answered};
+pub use ticket::{Ended, Ticket};
 pub use time::{Duration, Instant};
