@@ -12,6 +12,7 @@ mod command;
 mod config;
 mod connection;
 mod counters;
+mod endpoint;
 mod error;
 mod frame;
 mod image;
@@ -19,6 +20,12 @@ mod key;
 mod outbox;
 mod output;
 mod pending;
+#[cfg(feature = "embedded-io")]
+pub mod pump;
+#[cfg(feature = "embedded-io-async")]
+pub mod pump_async;
+#[cfg(any(feature = "embedded-io", feature = "embedded-io-async"))]
+mod pump_error;
 mod request;
 mod responder;
 mod ticket;
@@ -32,6 +39,7 @@ pub use command::{
 pub use config::{Config, OnAmbiguous, Ordering, TokenField, UnmarkedPushes};
 pub use connection::Connection;
 pub use counters::Counters;
+pub use endpoint::Endpoint;
 pub use error::{CommandError, DecodeError, Full, TextError};
 pub use frame::{
     BUFFER_LEN, CMD_END, CMD_START, END_MARKER, FIELDS, FRAME_LEN, Field, Flags, Frame,
@@ -43,6 +51,8 @@ pub use image::{
 pub use outbox::Transmit;
 pub use output::{Event, Output, Reason, Received};
 pub use pending::MAX_OWNERS;
+#[cfg(any(feature = "embedded-io", feature = "embedded-io-async"))]
+pub use pump_error::PumpError;
 pub use request::Cancelled;
 pub use responder::{Incoming, Responder, is_answered};
 pub use ticket::{Ended, Ticket};
