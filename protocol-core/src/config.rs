@@ -103,7 +103,8 @@ pub struct Config {
     pub grace: Duration,
     /// How many commands may be on the wire unanswered. HALT, laser-off and fences come on top.
     pub window: usize,
-    /// How long a HALT may wait behind a half-sent frame before the connection is given up.
+    /// How long a HALT may wait to be written, without a byte of progress, before the connection
+    /// is given up.
     pub stop_patience: Duration,
 }
 

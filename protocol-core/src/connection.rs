@@ -74,7 +74,7 @@ pub struct Connection<
     pub(crate) order: u64,
     /// The request whose answer's payload is coming in.
     receiving: Option<Ticket>,
-    /// Since when a stop waits to be written.
+    /// Since when a stop waits to be written, without a byte of progress.
     pub(crate) stop_waits_since: Option<Instant>,
     unresponsive: bool,
     /// An event that was not taken yet.
@@ -94,8 +94,10 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
 impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: usize>
     Connection<REQUESTS, OWED, QUEUE, STOPS>
 {
-    const CAPACITIES_FIT: () =
+    const CAPACITIES_FIT: () = {
         assert!(OWED > REQUESTS + STOPS, "OWED must exceed REQUESTS + STOPS");
+        assert!(REQUESTS > 0 && QUEUE > 0 && STOPS > 0, "each capacity must be at least 1");
+    };
 
     /// A connection on which nothing was sent or received yet.
     #[must_use]
@@ -150,6 +152,9 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
     /// Says that `written` bytes of what [`Self::poll_transmit`] showed are out. Gives the ticket
     /// of the frame that is out with the last of them, its payload included.
     pub fn transmitted(&mut self, now: Instant, written: usize) -> Option<Ticket> {
+        if written == 0 {
+            return None;
+        }
         let progress = self.outbox.transmitted(written);
         if let Some(started) = progress.started {
             self.order += 1;
@@ -190,6 +195,7 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
             self.stop_waits_since = None;
             self.stop_event = Some(Event::StopBlocked);
         }
+        self.forget_stop();
     }
 
     /// The stream has ended: every request ends as [`Ended::ConnectionLost`]. Gives how many
@@ -321,6 +327,11 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
             self.pending.owe(&request, owner.order, until, false);
             self.end(owner.ticket, Ended::Ambiguous);
         }
+    }
+
+    /// A stop that was taken back or has ended blocks nothing.
+    pub(crate) fn forget_stop(&mut self) {
+        self.stop_waits_since = self.stop_waits_since.filter(|_| self.outbox.stop_waits());
     }
 
     pub(crate) fn end(&mut self, ticket: Ticket, ended: Ended) {

@@ -68,6 +68,8 @@ struct Current {
     ticket: Ticket,
     bytes: [u8; FRAME_LEN],
     payload_len: u32,
+    /// It came from the lane of the stops.
+    stop: bool,
     /// Bytes of frame and payload that were written; 0: something else may still go first.
     written: u64,
 }
@@ -115,8 +117,10 @@ impl<const QUEUE: usize, const STOPS: usize> Outbox<QUEUE, STOPS> {
         !self.stops.is_full()
     }
 
+    /// Whether a stop is not, or not wholly, out.
     pub(crate) fn stop_waits(&self) -> bool {
-        !self.stops.is_empty()
+        let half_out = self.current.is_some_and(|current| current.stop && current.written > 0);
+        half_out || self.stops.iter().any(|stop| stop.ended.is_none())
     }
 
     /// The frames that have not begun, in the order they were given, without stops and fence.
@@ -177,6 +181,7 @@ impl<const QUEUE: usize, const STOPS: usize> Outbox<QUEUE, STOPS> {
                 ticket: item.ticket,
                 bytes: item.frame.encode(),
                 payload_len: item.frame.payload_len,
+                stop: self.stops.iter().any(|stop| stop.ticket == item.ticket),
                 written: 0,
             });
         }

@@ -47,8 +47,8 @@ impl Request {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 enum Debt {
-    /// The answer may still come, until then.
-    Tombstone { until: Instant, answered: bool },
+    /// The answer may still come, until then. `counts`: in the window.
+    Tombstone { until: Instant, counts: bool },
     /// Nobody knows whether it may.
     Doubt,
 }
@@ -123,7 +123,7 @@ impl<const REQUESTS: usize, const OWED: usize, const STOPS: usize> Pending<REQUE
 
     /// Every live request may become a tombstone: there must be room for it, too.
     fn room_for_its_tombstone(&self) -> Result<(), Full> {
-        let tombstones = self.owed.iter().filter(|owed| owed.is_tombstone()).count();
+        let tombstones = self.tombstones().count();
         if self.live().count() + tombstones < OWED { Ok(()) } else { Err(Full::Tombstones) }
     }
 
@@ -132,12 +132,53 @@ impl<const REQUESTS: usize, const OWED: usize, const STOPS: usize> Pending<REQUE
         self.requests.push(request).map_err(|_| Full::Requests)
     }
 
-    pub(crate) fn insert_stop(&mut self, request: Request) -> Result<(), Full> {
-        self.room_for_its_tombstone()?;
-        if self.owners(request.key).len() + 1 >= MAX_OWNERS {
+    /// A stop is never refused for want of room for tombstones: the oldest falls into doubt.
+    pub(crate) fn insert_stop(&mut self, request: Request, config: &Config) -> Result<(), Full> {
+        if self.stops.is_full() {
             return Err(Full::StopLane);
         }
+        let key = request.key;
+        while self.outstanding(key) >= MAX_OWNERS {
+            if !self.doubt_the_oldest(config, |owed| owed.key == key) {
+                return Err(Full::StopLane);
+            }
+        }
+        while self.room_for_its_tombstone().is_err() && self.doubt_the_oldest(config, |_| true) {}
         self.stops.push(request).map_err(|_| Full::StopLane)
+    }
+
+    /// Requests of `key` that have no outcome, and tombstones.
+    fn outstanding(&self, key: Key) -> usize {
+        let live = self.live().filter(|request| request.key == key && !request.has_ended());
+        live.count() + self.tombstones().filter(|owed| owed.key == key).count()
+    }
+
+    fn tombstones(&self) -> impl Iterator<Item = &Owed> {
+        self.owed.iter().filter(|owed| owed.is_tombstone())
+    }
+
+    /// The oldest of these tombstones becomes a doubt. Gives whether there was one.
+    fn doubt_the_oldest(&mut self, config: &Config, of: impl Fn(&Owed) -> bool) -> bool {
+        let oldest = self.tombstones().filter(|owed| of(owed)).min_by_key(|owed| owed.order);
+        let Some(ticket) = oldest.map(|owed| owed.ticket) else { return false };
+        self.fall_into_doubt(|owed| owed.ticket == ticket, config);
+        true
+    }
+
+    /// One of these, if there is one, falls into doubt. (A pushable key is presumed anyway.)
+    fn fall_into_doubt(&mut self, of: impl Fn(&Owed) -> bool, config: &Config) -> bool {
+        let Some(at) = self.owed.iter().position(of) else { return false };
+        let mut owed = self.owed.swap_remove(at);
+        owed.debt = Debt::Doubt;
+        // One doubt a key is enough: the newest.
+        let same = |other: &&Owed| !other.is_tombstone() && other.key == owed.key;
+        owed.order = self.owed.iter().filter(same).map(|o| o.order).fold(owed.order, u64::max);
+        self.owed.retain(|other| other.is_tombstone() || other.key != owed.key);
+        if !config.pushable(owed.key.code) {
+            // There is room: one was just taken out.
+            let _ = self.owed.push(owed);
+        }
+        true
     }
 
     /// Whether the fence slot took it.
@@ -175,7 +216,7 @@ impl<const REQUESTS: usize, const OWED: usize, const STOPS: usize> Pending<REQUE
             }
             _ => None,
         });
-        let buried = self.owed.iter().filter(|owed| owed.is_tombstone() && owed.key == key);
+        let buried = self.tombstones().filter(|owed| owed.key == key);
         let buried =
             buried.map(|owed| Owner { ticket: owed.ticket, order: owed.order, waits: false });
         let mut owners: OwnerList = waiting.chain(buried).take(MAX_OWNERS).collect();
@@ -204,7 +245,7 @@ impl<const REQUESTS: usize, const OWED: usize, const STOPS: usize> Pending<REQUE
 
     /// When the newest tombstone of `key` was sent.
     pub(crate) fn newest_tombstone(&self, key: Key) -> Option<u64> {
-        let of_key = self.owed.iter().filter(|owed| owed.is_tombstone() && owed.key == key);
+        let of_key = self.tombstones().filter(|owed| owed.key == key);
         of_key.map(|owed| owed.order).max()
     }
 
@@ -228,16 +269,18 @@ impl<const REQUESTS: usize, const OWED: usize, const STOPS: usize> Pending<REQUE
     /// Commands on the wire that were never answered, without the reserved ones.
     pub(crate) fn unanswered(&self) -> usize {
         let on_wire = self.requests.iter().filter(|request| request.state.awaits_answer()).count();
-        on_wire + self.owed.iter().filter(|owed| owed.debt.is_unanswered()).count()
+        on_wire + self.owed.iter().filter(|owed| owed.debt.counts()).count()
     }
 
     pub(crate) fn any_on_wire(&self, key: Key) -> bool {
         self.live().any(|request| request.key == key && request.state.awaits_answer())
     }
 
-    /// Leaves a tombstone.
+    /// Leaves a tombstone; `answered`: by a frame that is only presumed to be the answer.
     pub(crate) fn owe(&mut self, request: &Request, order: u64, until: Instant, answered: bool) {
-        let debt = Debt::Tombstone { until, answered };
+        let stops = request.key.code.row().is_some_and(|row| row.effect.stops());
+        let counts = !answered && !stops && !request.ticket.is_fence();
+        let debt = Debt::Tombstone { until, counts };
         let owed = Owed { ticket: request.ticket, key: request.key, order, debt };
         if self.owed.is_full() {
             self.forget_a_doubt();
@@ -275,22 +318,10 @@ impl<const REQUESTS: usize, const OWED: usize, const STOPS: usize> Pending<REQUE
         self.fence.take_if(|fence| matches!(fence.state, State::Ended(_)));
     }
 
-    /// Lets the graces end that are over: a key that can be told from pushes falls into doubt.
-    /// (A pushable key is presumed anyway.)
+    /// Lets the graces end that are over.
     pub(crate) fn bury(&mut self, now: Instant, config: &Config) {
         let over = |owed: &Owed| matches!(owed.debt, Debt::Tombstone { until, .. } if until <= now);
-        while let Some(at) = self.owed.iter().position(over) {
-            let mut owed = self.owed.swap_remove(at);
-            owed.debt = Debt::Doubt;
-            // One doubt a key is enough: the newest.
-            let same = |other: &&Owed| !other.is_tombstone() && other.key == owed.key;
-            owed.order = self.owed.iter().filter(same).map(|o| o.order).fold(owed.order, u64::max);
-            self.owed.retain(|other| other.is_tombstone() || other.key != owed.key);
-            if !config.pushable(owed.key.code) {
-                // There is room: one was just taken out.
-                let _ = self.owed.push(owed);
-            }
-        }
+        while self.fall_into_doubt(over, config) {}
     }
 
     /// A live request whose deadline has come.
@@ -334,13 +365,13 @@ impl<const REQUESTS: usize, const OWED: usize, const STOPS: usize> Pending<REQUE
     }
 
     pub(crate) fn counts(&self) -> (usize, usize) {
-        (self.live().count(), self.owed.iter().filter(|owed| owed.is_tombstone()).count())
+        (self.live().count(), self.tombstones().count())
     }
 }
 
 impl Debt {
-    fn is_unanswered(&self) -> bool {
-        matches!(self, Self::Tombstone { answered: false, .. })
+    fn counts(&self) -> bool {
+        matches!(self, Self::Tombstone { counts: true, .. })
     }
 }
 

@@ -115,8 +115,11 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
         };
         let stops = row.is_some_and(|row| row.effect.stops());
         self.room(stops)?;
-        let inserted =
-            if stops { self.pending.insert_stop(request) } else { self.pending.insert(request) };
+        let inserted = if stops {
+            self.pending.insert_stop(request, &self.config)
+        } else {
+            self.pending.insert(request)
+        };
         inserted.map_err(|what| CommandError::Full { what })?;
         self.queue(now, ticket, frame, stops)
     }
@@ -142,6 +145,7 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
     /// Takes a request back. Its answer, if it was sent, will be told as late.
     pub fn cancel(&mut self, now: Instant, ticket: Ticket) -> Cancelled {
         let withdrawn = self.outbox.withdraw(ticket);
+        self.forget_stop();
         let Some(request) = self.pending.remove(ticket) else {
             return if withdrawn { Cancelled::NotSent } else { Cancelled::Unknown };
         };
