@@ -68,7 +68,7 @@ pub struct Connection<
     pub(crate) outbox: Outbox<QUEUE, STOPS>,
     pub(crate) counters: Counters,
     pub(crate) next_ticket: Ticket,
-    /// Fire-and-forget commands that were just sent, whose echo may come.
+    /// Frames that were just sent without waiting for an answer, whose echo may come.
     pub(crate) echoes: heapless::Vec<(Key, Instant), 8>,
     /// Commands sent so far.
     pub(crate) order: u64,
@@ -156,10 +156,8 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
             return None;
         }
         let progress = self.outbox.transmitted(written);
-        if let Some(started) = progress.started {
-            self.order += 1;
-            self.counters.frames_sent += 1;
-            self.pending.mark_sent(started, self.order);
+        if let Some((ticket, key)) = progress.started {
+            self.has_started(now, ticket, key);
         }
         self.stop_waits_since = self.outbox.stop_waits().then_some(now);
         progress.finished
@@ -203,8 +201,7 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
     pub fn handle_eof(&mut self) -> (usize, u32) {
         self.closed = true;
         self.pending.lose_all();
-        let Self { outbox, pending, .. } = self;
-        outbox.end_all(Ended::ConnectionLost, |item| pending.find(item.ticket).is_none());
+        self.outbox.end_all(Ended::ConnectionLost);
         self.stop_waits_since = None;
         (self.assembler.held(), self.assembler.payload_remaining())
     }
@@ -244,7 +241,9 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
                 }
             }
             Class::Ambiguous { .. } => self.end_ambiguous(now, &owners),
-            Class::Unsolicited { ours } => *ours = self.is_echo(now, key),
+            Class::Unsolicited { ours } => {
+                *ours = !self.config.marked_as_push(&frame) && self.is_echo(now, key);
+            }
         }
         self.counters.count_frame(&class);
         Received { frame, class, skipped }

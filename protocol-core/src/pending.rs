@@ -7,7 +7,7 @@
 
 use heapless::Vec;
 
-use crate::command::CommandCode;
+use crate::command::{CommandCode, Kind, Row};
 use crate::config::{Config, Ordering};
 use crate::error::Full;
 use crate::key::Key;
@@ -202,10 +202,10 @@ impl<const REQUESTS: usize, const OWED: usize, const STOPS: usize> Pending<REQUE
         Some(found)
     }
 
-    pub(crate) fn mark_sent(&mut self, ticket: Ticket, order: u64) {
-        if let Some(request) = self.find_mut(ticket) {
-            request.state = State::Sent { order };
-        }
+    /// Gives whether there is such a request.
+    pub(crate) fn mark_sent(&mut self, ticket: Ticket, order: u64) -> bool {
+        let found = self.find_mut(ticket);
+        found.map(|request| request.state = State::Sent { order }).is_some()
     }
 
     /// Everybody to whom a frame of `key` may belong, oldest first.
@@ -281,7 +281,21 @@ impl<const REQUESTS: usize, const OWED: usize, const STOPS: usize> Pending<REQUE
         let stops = request.key.code.row().is_some_and(|row| row.effect.stops());
         let counts = !answered && !stops && !request.ticket.is_fence();
         let debt = Debt::Tombstone { until, counts };
-        let owed = Owed { ticket: request.ticket, key: request.key, order, debt };
+        self.push_owed(Owed { ticket: request.ticket, key: request.key, order, debt });
+    }
+
+    /// A frame was sent whose answer nobody waits for. If it can be mistaken for the answer of a
+    /// request of its key, that key is in doubt.
+    pub(crate) fn doubt(&mut self, ticket: Ticket, key: Key, order: u64, config: &Config) {
+        let asks = |row: &Row| matches!(row.kind, Kind::Query | Kind::Action);
+        if !key.code.row().is_some_and(asks) || config.pushable(key.code) {
+            return;
+        }
+        self.owed.retain(|owed| owed.is_tombstone() || owed.key != key);
+        self.push_owed(Owed { ticket, key, order, debt: Debt::Doubt });
+    }
+
+    fn push_owed(&mut self, owed: Owed) {
         if self.owed.is_full() {
             self.forget_a_doubt();
         }

@@ -121,7 +121,7 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
             self.pending.insert(request)
         };
         inserted.map_err(|what| CommandError::Full { what })?;
-        self.queue(now, ticket, frame, stops)
+        self.queue(now, Outgoing::new(ticket, frame, true), stops)
     }
 
     /// Sends without waiting for an answer. The ticket tells when it is out
@@ -138,8 +138,7 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
         let stops = command.code.row().is_some_and(|row| row.effect.stops());
         let ticket = self.next_ticket;
         self.room(stops)?;
-        self.expect_echo(now, command);
-        self.queue(now, ticket, *command, stops)
+        self.queue(now, Outgoing::new(ticket, *command, false), stops)
     }
 
     /// Takes a request back. Its answer, if it was sent, will be told as late.
@@ -177,17 +176,11 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
     }
 
     /// Puts a frame into the outbox; there is room.
-    fn queue(
-        &mut self,
-        now: Instant,
-        ticket: Ticket,
-        frame: Frame,
-        stops: bool,
-    ) -> Result<Ticket, CommandError> {
+    fn queue(&mut self, now: Instant, item: Outgoing, stops: bool) -> Result<Ticket, CommandError> {
+        let ticket = item.ticket;
         self.next_ticket = ticket.next();
-        let item = Outgoing::new(ticket, frame);
         let queued = if stops {
-            self.supersede(ticket, &frame);
+            self.supersede(ticket, &item.frame);
             self.stop_waits_since.get_or_insert(now);
             self.outbox.push_stop(item)
         } else {
@@ -259,16 +252,27 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
         if self.pending.insert_fence(request) {
             self.next_ticket = self.next_ticket.next();
             self.counters.fences_sent += 1;
-            self.outbox.set_fence(Outgoing::new(ticket, frame));
+            self.outbox.set_fence(Outgoing::new(ticket, frame, true));
         }
     }
 
-    fn expect_echo(&mut self, now: Instant, command: &Frame) {
+    /// The first byte of a frame is out.
+    pub(crate) fn has_started(&mut self, now: Instant, ticket: Ticket, key: Key) {
+        self.order += 1;
+        self.counters.frames_sent += 1;
+        if !self.pending.mark_sent(ticket, self.order) {
+            // Nobody waits for its answer, but one may come: it must not prove anything.
+            self.expect_echo(now, key);
+            self.pending.doubt(ticket, key, self.order, &self.config);
+        }
+    }
+
+    fn expect_echo(&mut self, now: Instant, key: Key) {
         if self.echoes.is_full() {
             self.echoes.remove(0);
         }
         // There is room: the oldest went if there was none.
-        let _ = self.echoes.push((Key::of(command), now + self.config.grace));
+        let _ = self.echoes.push((key, now + self.config.grace));
     }
 
     /// Whether a frame of `key` may be the echo of a frame that was just sent; it is used up.
