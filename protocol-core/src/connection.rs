@@ -76,7 +76,8 @@ pub struct Connection<
     receiving: Option<Ticket>,
     /// Since when a stop waits to be written, without a byte of progress.
     pub(crate) stop_waits_since: Option<Instant>,
-    unresponsive: bool,
+    /// The ordering domain in which a harmless query was not answered.
+    unresponsive: Option<u32>,
     /// An event that was not taken yet.
     link_event: Option<Event>,
     stop_event: Option<Event>,
@@ -114,7 +115,7 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
             order: 0,
             receiving: None,
             stop_waits_since: None,
-            unresponsive: false,
+            unresponsive: None,
             link_event: None,
             stop_event: None,
             closed: false,
@@ -144,9 +145,9 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
     /// What to write next. Say with [`Self::transmitted`] how much of it was written before
     /// anything else is called.
     pub fn poll_transmit(&mut self, now: Instant) -> Option<Transmit<'_>> {
-        self.place_fence(now);
+        self.place_fence();
         let Self { outbox, pending, config, .. } = self;
-        outbox.poll(|item| crate::request::may_go(item, pending, config))
+        outbox.poll(|item| crate::request::may_go(item, now, pending, config))
     }
 
     /// Says that `written` bytes of what [`Self::poll_transmit`] showed are out. Gives the ticket
@@ -295,9 +296,6 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
         }
         if proven {
             self.settle(request.key, order);
-            if ticket.is_fence() && core::mem::take(&mut self.unresponsive) {
-                self.link_event = Some(Event::Responsive);
-            }
         } else {
             // The true answer may still come. Of several owners the oldest is used up.
             if let Some(oldest) = owners.first().filter(|_| owners.len() > 1) {
@@ -308,8 +306,10 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
     }
 
     fn settle(&mut self, key: Key, order: u64) {
-        if let Some(domain) = key.domain(self.config.ordering) {
-            self.pending.settle(domain, order, self.config.ordering);
+        let Some(domain) = key.domain(self.config.ordering) else { return };
+        self.pending.settle(domain, order, self.config.ordering);
+        if self.unresponsive.take_if(|silent| *silent == domain).is_some() {
+            self.link_event = Some(Event::Responsive);
         }
     }
 
@@ -350,9 +350,10 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
         }
     }
 
-    pub(crate) fn fence_unanswered(&mut self) {
+    pub(crate) fn fence_unanswered(&mut self, key: Key) {
         self.counters.fences_unanswered += 1;
-        if !core::mem::replace(&mut self.unresponsive, true) {
+        if self.unresponsive.is_none() {
+            self.unresponsive = key.domain(self.config.ordering);
             self.link_event = Some(Event::Unresponsive);
         }
     }

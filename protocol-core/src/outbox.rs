@@ -217,7 +217,7 @@ impl<const QUEUE: usize, const STOPS: usize> Outbox<QUEUE, STOPS> {
             return progress;
         };
         let started = current.written == 0;
-        current.written += written as u64;
+        current.written = current.written.saturating_add(written as u64);
         let (ticket, key) = (current.ticket, current.key);
         if current.written >= FRAME_LEN as u64 + u64::from(current.payload_len) {
             self.current = None;

@@ -190,6 +190,12 @@ impl<const REQUESTS: usize, const OWED: usize, const STOPS: usize> Pending<REQUE
         takes
     }
 
+    pub(crate) fn expect_fence_until(&mut self, deadline: Instant) {
+        if let Some(fence) = &mut self.fence {
+            fence.deadline = deadline;
+        }
+    }
+
     pub(crate) fn has_fence(&self) -> bool {
         self.fence.is_some()
     }
@@ -251,8 +257,7 @@ impl<const REQUESTS: usize, const OWED: usize, const STOPS: usize> Pending<REQUE
 
     /// Whether an answer to a request of `key`, sent now, would be a proof.
     pub(crate) fn would_prove(&self, key: Key) -> bool {
-        let live = self.live().any(|request| request.key == key && !request.has_ended());
-        !live && !self.in_doubt(key) && self.newest_tombstone(key).is_none()
+        !self.any_on_wire(key) && !self.in_doubt(key) && self.newest_tombstone(key).is_none()
     }
 
     /// Whether a request of the domain, sent after `order`, is on its way to be a proof.
@@ -346,7 +351,8 @@ impl<const REQUESTS: usize, const OWED: usize, const STOPS: usize> Pending<REQUE
 
     pub(crate) fn next_deadline(&self) -> Option<(Instant, Ticket)> {
         let open = self.live().filter(|request| !request.has_ended());
-        open.map(|request| (request.deadline, request.ticket)).min()
+        let comes = open.filter(|request| request.deadline < Instant::FAR_FUTURE);
+        comes.map(|request| (request.deadline, request.ticket)).min()
     }
 
     pub(crate) fn next_grace(&self) -> Option<Instant> {

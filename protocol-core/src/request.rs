@@ -39,6 +39,7 @@ const FENCES: [(CommandCode, i32); 6] = [
 /// Whether a queued frame may go on the wire now.
 pub(crate) fn may_go<const R: usize, const O: usize, const S: usize>(
     item: &Outgoing,
+    now: Instant,
     pending: &Pending<R, O, S>,
     config: &Config,
 ) -> bool {
@@ -46,7 +47,8 @@ pub(crate) fn may_go<const R: usize, const O: usize, const S: usize>(
         return true; // fire and forget
     };
     let key = request.key;
-    if pending.unanswered() >= config.window || pending.any_on_wire(key) {
+    let window_full = pending.unanswered() >= config.window.max(1);
+    if request.deadline <= now || window_full || pending.any_on_wire(key) {
         return false;
     }
     if config.tokens.is_some() {
@@ -218,7 +220,9 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
         };
         if ticket.is_fence() {
             self.pending.remove(ticket);
-            self.fence_unanswered();
+            if matches!(ended, Ended::TimedOut { .. }) {
+                self.fence_unanswered(request.key);
+            }
         } else {
             self.end(ticket, ended);
         }
@@ -226,7 +230,7 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
 
     /// If a queued request waits for an older one of its key to be settled, asks something else
     /// of that domain first: its answer is the proof.
-    pub(crate) fn place_fence(&mut self, now: Instant) {
+    pub(crate) fn place_fence(&mut self) {
         if self.config.tokens.is_some() || self.pending.has_fence() {
             return;
         }
@@ -245,13 +249,12 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
         let request = Request {
             ticket,
             key: Key::of(&frame),
-            deadline: now + self.config.grace,
+            deadline: Instant::FAR_FUTURE, // counted from when it is out
             state: State::Queued,
             original: 0,
         };
         if self.pending.insert_fence(request) {
             self.next_ticket = self.next_ticket.next();
-            self.counters.fences_sent += 1;
             self.outbox.set_fence(Outgoing::new(ticket, frame, true));
         }
     }
@@ -260,6 +263,10 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
     pub(crate) fn has_started(&mut self, now: Instant, ticket: Ticket, key: Key) {
         self.order += 1;
         self.counters.frames_sent += 1;
+        if ticket.is_fence() {
+            self.counters.fences_sent += 1;
+            self.pending.expect_fence_until(now + self.config.grace);
+        }
         if !self.pending.mark_sent(ticket, self.order) {
             // Nobody waits for its answer, but one may come: it must not prove anything.
             self.expect_echo(now, key);
