@@ -177,7 +177,7 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
     /// When [`Self::handle_timeout`] is due, and why.
     pub fn poll_timeout(&self) -> Option<(Instant, Reason)> {
         let deadline = self.pending.next_deadline().map(|(at, of)| (at, Reason::Deadline(of)));
-        let grace = self.pending.next_grace().map(|at| (at, Reason::Grace));
+        let grace = self.pending.debts.next_grace().map(|at| (at, Reason::Grace));
         let patience = self.config.stop_patience;
         let stop = self.stop_waits_since.map(|since| (since + patience, Reason::StopBlocked));
         [deadline, grace, stop].into_iter().flatten().min_by_key(|(at, _)| *at)
@@ -188,7 +188,7 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
         while let Some(ticket) = self.pending.expired(now) {
             self.time_out(now, ticket);
         }
-        self.pending.bury(now, &self.config);
+        self.pending.debts.bury(now, &self.config);
         let patience = self.config.stop_patience;
         if self.stop_waits_since.is_some_and(|since| since + patience <= now) {
             self.stop_waits_since = None;
@@ -237,7 +237,7 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
                 self.answered(now, *ticket, *proven, &owners, &mut frame);
             }
             Class::Late { ticket, proven } => {
-                if let Some((key, order)) = self.pending.pay(*ticket).filter(|_| *proven) {
+                if let Some((key, order)) = self.pending.debts.pay(*ticket).filter(|_| *proven) {
                     self.settle(key, order);
                 }
             }
@@ -262,7 +262,7 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
                 named.map_or(Named::Nobody, Named::Owner)
             }),
             owners,
-            certain: !config.pushable(frame.code) && !self.pending.in_doubt(key),
+            certain: !config.pushable(frame.code) && !self.pending.debts.in_doubt(key),
             on_ambiguous: config.on_ambiguous,
         }
     }
@@ -299,9 +299,9 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
         } else {
             // The true answer may still come. Of several owners the oldest is used up.
             if let Some(oldest) = owners.first().filter(|_| owners.len() > 1) {
-                self.pending.pay(oldest.ticket);
+                self.pending.debts.pay(oldest.ticket);
             }
-            self.pending.owe(&request, order, now + self.config.grace, true);
+            self.pending.debts.owe(&request, order, now + self.config.grace, true);
         }
     }
 
@@ -318,12 +318,12 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
         let until = now + self.config.grace;
         let newest = owners.iter().rev().find(|owner| owner.waits);
         if let Some(oldest) = owners.first() {
-            self.pending.pay(oldest.ticket);
+            self.pending.debts.pay(oldest.ticket);
             self.end(oldest.ticket, Ended::Ambiguous);
         }
         let Some(owner) = newest.filter(|owner| owners.first() != Some(*owner)) else { return };
         if let Some(request) = self.pending.find(owner.ticket).copied() {
-            self.pending.owe(&request, owner.order, until, false);
+            self.pending.debts.owe(&request, owner.order, until, false);
             self.end(owner.ticket, Ended::Ambiguous);
         }
     }

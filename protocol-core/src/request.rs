@@ -54,7 +54,7 @@ pub(crate) fn may_go<const R: usize, const O: usize, const S: usize>(
     if config.tokens.is_some() {
         return true;
     }
-    match pending.newest_tombstone(key) {
+    match pending.debts.newest_tombstone(key) {
         None => true,
         Some(_) => {
             config.on_ambiguous == OnAmbiguous::Presume
@@ -153,7 +153,7 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
         match request.state {
             State::Queued => Cancelled::NotSent,
             State::Sent { order } => {
-                self.pending.owe(&request, order, now + self.config.grace, false);
+                self.pending.debts.owe(&request, order, now + self.config.grace, false);
                 Cancelled::Sent
             }
             State::Receiving { .. } => Cancelled::Sent,
@@ -212,7 +212,7 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
                 Ended::TimedOut { sent: false }
             }
             State::Sent { order } => {
-                self.pending.owe(&request, order, now + self.config.grace, false);
+                self.pending.debts.owe(&request, order, now + self.config.grace, false);
                 Ended::TimedOut { sent: true }
             }
             State::Receiving { received, expected } => Ended::PayloadStalled { received, expected },
@@ -237,7 +237,7 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
         let Self { outbox, pending, config, .. } = self;
         let fence = outbox.alive().find_map(|item| {
             let key = pending.find(item.ticket)?.key;
-            let order = pending.newest_tombstone(key)?;
+            let order = pending.debts.newest_tombstone(key)?;
             let domain = key.domain(config.ordering)?;
             if pending.proof_under_way(domain, order, config) {
                 return None;
@@ -270,7 +270,7 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
         if !self.pending.mark_sent(ticket, self.order) {
             // Nobody waits for its answer, but one may come: it must not prove anything.
             self.expect_echo(now, key);
-            self.pending.doubt(ticket, key, self.order, &self.config);
+            self.pending.debts.doubt(ticket, key, self.order, &self.config);
         }
     }
 
