@@ -1,6 +1,22 @@
-//! The standard-library side.
+//! The standard-library side: a thin smol adapter over `flamingo-protocol-core`.
+//!
+//! One driver task owns the socket and the core's connection; [`Client`] is what programs hold.
 
-mod clock;
+mod client;
+pub mod clock;
+mod desk;
+mod driver;
+mod error;
+mod fanout;
+mod options;
+mod session;
 pub mod simulator;
+mod socket;
 
+pub use client::{Client, Motion, MotionEnd};
 pub use clock::Clock;
+pub use desk::{Answer, Stats};
+pub use error::Error;
+pub use fanout::{Event, EventFrame, Subscription};
+pub use flamingo_protocol_core as core;
+pub use options::{Options, Reconnect};

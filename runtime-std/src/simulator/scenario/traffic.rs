@@ -76,6 +76,7 @@ pub struct Background {
 }
 
 /// Which fields of a command come back in its answer.
+#[allow(clippy::struct_excessive_bools)] // keys of a file, each on its own
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Tokens {
@@ -83,13 +84,20 @@ pub struct Tokens {
     pub echo_client_id: bool,
     /// int32Data2 comes back as sent; otherwise it is 0.
     pub echo_int32_data2: bool,
+    /// The acknowledgement of an upload declares the upload's length, though nothing follows.
+    pub echo_upload_length: bool,
     /// Answers carry flag 0x40000000, pushes do not.
     pub tag_answers: bool,
 }
 
 impl Default for Tokens {
     fn default() -> Self {
-        Self { echo_client_id: true, echo_int32_data2: true, tag_answers: false }
+        Self {
+            echo_client_id: true,
+            echo_int32_data2: true,
+            echo_upload_length: false,
+            tag_answers: false,
+        }
     }
 }
 

@@ -316,6 +316,9 @@ impl World {
         let Some(link) = self.links.get_mut(&ask.from) else { return };
         let Reply { mut frame, payload, latency } = reply;
         frame.payload_len = u32::try_from(payload.len()).unwrap_or(u32::MAX);
+        if scenario.tokens.echo_upload_length && payload.is_empty() {
+            frame.payload_len = ask.frame.payload_len;
+        }
         if !scenario.tokens.echo_client_id {
             frame.client_id = 0;
         }
