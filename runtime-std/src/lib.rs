@@ -10,6 +10,7 @@ mod error;
 mod fanout;
 mod options;
 mod session;
+pub mod simulator;
 mod socket;
 
 pub use client::{Client, Motion, MotionEnd};
