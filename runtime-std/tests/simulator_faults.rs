@@ -2,7 +2,7 @@
 
 mod raw;
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::time::Duration;
 
 use flamingo_protocol_core::{CommandCode as Code, FRAME_LEN, Frame, START_MARKER};
@@ -28,7 +28,7 @@ fn kinds(simulator: &Simulator) -> Vec<FaultKind> {
 
 #[test]
 fn a_frame_is_split_over_several_writes() {
-    let (simulator, mut client) = faulty("split_writes = { every_n = 1 }\nsplit_pause_ms = 20");
+    let (simulator, mut client) = faulty("split_writes = { every_n = 1 }\nsplit_pause_ms = 150");
     client.send(&query(1));
     let mut buffer = [0; 1024];
     let first = client.socket.read(&mut buffer).unwrap();
@@ -157,22 +157,22 @@ fn a_stalled_reader_takes_no_command_for_a_while_but_goes_on_pushing() {
     client.ask(&command(Code::CAMERA_EXPOSURE_GET));
     client.send(&command(Code::SYSTEM_STATE_GET));
     let (pushes, _) = client.until_code(Code::SYSTEM_STATE_GET);
-    assert!((8..=20).contains(&pushes.len()), "{} pushes in 300 ms", pushes.len());
+    assert!(pushes.len() >= 8, "{} pushes in 300 ms", pushes.len());
     assert_eq!(kinds(&simulator), [FaultKind::StalledReader]);
 }
 
 #[test]
 fn a_payload_stops_half_way_for_a_while() {
     let (simulator, mut client) =
-        faulty("stalled_payload = { every_n = 1 }\nstalled_payload_ms = 150");
+        faulty("stalled_payload = { every_n = 1 }\nstalled_payload_ms = 500");
     client.send(&command(Code::COMMON_SCOPE_SETTINGS_LOAD));
-    client.socket.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
     let mut header = [0; FRAME_LEN];
     client.socket.read_exact(&mut header).unwrap();
     let length = Frame::decode(&header).unwrap().payload_len as usize;
     let mut payload = vec![0; length];
     let half = length / 2;
     client.socket.read_exact(&mut payload[..half]).unwrap();
+    client.socket.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
     let error = client.socket.read(&mut payload[half..]).unwrap_err();
     assert!(matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut));
     client.socket.set_read_timeout(Some(raw::PATIENCE)).unwrap();
@@ -193,9 +193,8 @@ fn a_client_that_polls_faster_than_it_is_answered_is_dropped() {
         assert_eq!(patient.next().frame.selector(), axis);
     }
     let mut hasty = Raw::connect(&simulator);
-    for axis in [1, 2, 3, 4, 1] {
-        hasty.send(&query(axis));
-    }
+    let hurry: Vec<_> = [1, 2, 3, 4, 1].iter().flat_map(|axis| query(*axis).encode()).collect();
+    hasty.socket.write_all(&hurry).unwrap();
     assert!(hasty.until_end().is_empty());
     let faults = simulator.truth().faults();
     assert_eq!((faults[0].kind, faults[0].request), (FaultKind::PolledTooFast, 5));
