@@ -27,12 +27,14 @@ fn a_move_is_acknowledged_then_pushes_positions_and_ends_with_motion_stopped() {
     let mut client = Raw::connect(&simulator);
     let mut other = Raw::connect(&simulator);
     other.settle();
-    let acknowledged = client.ask(&move_to(1, 8.5)).frame;
+    client.send(&move_to(1, 8.5));
+    let (mut pushes, stopped) = client.until_code(Code::STAGE_MOTION_STOPPED);
+    let at = pushes.iter().position(|got| got.frame.code == Code::STAGE_POSITION_SET);
+    let acknowledged = pushes.remove(at.expect("acknowledged before its end")).frame;
     assert_eq!((acknowledged.status, acknowledged.selector()), (1, 1));
-    let (pushes, stopped) = client.until_code(Code::STAGE_MOTION_STOPPED);
     assert_eq!((stopped.frame.status, stopped.frame.selector()), (1, 1));
     // 250 ms at 40 Hz.
-    assert!((5..=10).contains(&pushes.len()), "{} pushes", pushes.len());
+    assert!((9..=10).contains(&pushes.len()), "{} pushes", pushes.len());
     let mut last = 7.5;
     for push in &pushes {
         let frame = push.frame;
@@ -59,7 +61,7 @@ fn halt_stops_an_axis_where_it_is() {
     assert_eq!((stopped.frame.status, stopped.frame.selector()), (0, 3));
     assert_eq!(client.until_code(Code::STAGE_HALT).1.frame.status, 1);
     let rest = client.ask(&query(3)).frame.value;
-    assert!(rest > 19.0 && rest < 20.0, "{rest}");
+    assert!(rest > 19.0 && rest < 26.0, "{rest}");
     assert!((rest - stopped.frame.value).abs() < 1e-9);
     assert!(client.settle().is_empty(), "nothing is pushed after the stop");
 }

@@ -110,8 +110,7 @@ impl Mangler {
         }
         if self.junk.strikes(code, &mut self.rng) {
             let length = self.rng.usize(1..=usize::from(self.faults.junk_max_bytes.max(1)));
-            let junk: Vec<u8> = (0..length).map(|_| self.rng.u8(..)).collect();
-            plan.write(&junk);
+            plan.write(&self.junk_bytes(length));
             plan.fault(FaultKind::Junk, length);
         }
         if self.broken.strikes(code, &mut self.rng) {
@@ -135,6 +134,16 @@ impl Mangler {
         );
         plan.notes.push(Note::Sent(outgoing.frame, outgoing.truth));
         self.write(&outgoing, splits, stalls, plan);
+    }
+
+    /// Noise; now and then a start marker stands in it.
+    fn junk_bytes(&mut self, length: usize) -> Vec<u8> {
+        let mut junk: Vec<u8> = (0..length).map(|_| self.rng.u8(..)).collect();
+        if length >= 4 && self.rng.u8(0..4) == 0 {
+            let at = self.rng.usize(0..=length - 4);
+            junk[at..at + 4].copy_from_slice(&START_MARKER.to_le_bytes());
+        }
+        junk
     }
 
     fn write(&mut self, outgoing: &Outgoing, splits: bool, stalls: bool, plan: &mut Plan) {
@@ -192,4 +201,49 @@ fn takes_false_marker(outgoing: &Outgoing) -> bool {
 #[allow(clippy::cast_possible_truncation)] // not negative: the scenario was checked
 fn millis(ms: f64) -> Duration {
     Duration::from_micros((ms * 1000.0) as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::simulator::scenario::Fault;
+
+    fn pushed(code: CommandCode) -> Outgoing {
+        Outgoing { frame: Frame::new(code), payload: [].into(), truth: TrueClass::Unsolicited }
+    }
+
+    fn plan(faults: Faults, frames: u32) -> Plan {
+        let mut mangler = Mangler::new(&Scenario { faults, ..Scenario::default() }, 1);
+        let mut plan = Plan::default();
+        for code in 0..frames {
+            mangler.add(pushed(CommandCode(code)), &mut plan);
+        }
+        plan
+    }
+
+    #[test]
+    fn without_faults_frames_go_out_as_they_are_in_one_write() {
+        let plan = plan(Faults::default(), 3);
+        let bytes: Vec<u8> =
+            (0..3).flat_map(|code| Frame::new(CommandCode(code)).encode()).collect();
+        assert_eq!(plan.steps, [Step::Write(bytes)]);
+        assert_eq!(plan.notes.len(), 3);
+    }
+
+    #[test]
+    fn junk_holds_a_start_marker_now_and_then() {
+        let plan = plan(Faults { junk: Fault::every(1), ..Faults::default() }, 64);
+        let [Step::Write(bytes)] = &plan.steps[..] else { panic!("one write") };
+        let marker = START_MARKER.to_le_bytes();
+        let markers = bytes.windows(4).filter(|window| *window == marker).count();
+        assert!((66..100).contains(&markers), "{markers} markers with 64 frames");
+    }
+
+    #[test]
+    fn nothing_is_planned_behind_the_end_of_the_connection() {
+        let plan = plan(Faults { disconnect_mid_frame: Fault::once(), ..Faults::default() }, 1);
+        assert!(plan.hangs_up());
+        assert!(!plan.notes.iter().any(|note| matches!(note, Note::Sent(..))));
+        assert!(plan.bytes < FRAME_LEN);
+    }
 }

@@ -1,4 +1,4 @@
-//! The simulated instrument: a real TCP server that behaves as PROTOCOL describes, and as badly as
+//! The simulated instrument: a real TCP server that behaves as the protocol says, and as badly as
 //! a scenario asks for.
 //!
 //! ```text

@@ -8,6 +8,7 @@ mod axis;
 mod background;
 mod camera;
 mod light;
+mod reply;
 mod stage;
 mod storage;
 #[cfg(test)]
@@ -28,6 +29,8 @@ use super::scenario::Scenario;
 use super::trigger::{Trigger, stream};
 use super::truth::{FaultKind, TrueClass};
 use agenda::Agenda;
+pub(crate) use reply::Ask;
+use reply::{Reply, as_seconds, millis, seconds, state_frame, with_text};
 
 /// The n-th connection of the control port, from 1.
 pub(crate) type ConnectionId = u64;
@@ -47,46 +50,6 @@ pub(crate) enum Action {
     Image(ImageOrder),
     Fault { connection: ConnectionId, kind: FaultKind, request: u64 },
     Drop { connection: ConnectionId },
-}
-
-/// A command, and who sent it.
-#[derive(Debug, Clone)]
-struct Ask {
-    from: ConnectionId,
-    request: u64,
-    frame: Frame,
-}
-
-/// The command changed into its answer.
-struct Reply {
-    frame: Frame,
-    payload: Arc<[u8]>,
-    latency: Option<Duration>,
-}
-
-impl Reply {
-    /// An echo with a status. Only answers with data of their own have a payload.
-    fn status(ask: &Ask, status: i32) -> Self {
-        let frame = Frame { status, payload_len: 0, ..ask.frame };
-        Self { frame, payload: Arc::default(), latency: None }
-    }
-
-    fn done(ask: &Ask) -> Self {
-        Self::status(ask, 1)
-    }
-
-    fn refused(ask: &Ask) -> Self {
-        Self::status(ask, 0)
-    }
-
-    fn done_if(ask: &Ask, done: bool) -> Self {
-        Self::status(ask, i32::from(done))
-    }
-
-    fn with_payload(mut self, payload: impl Into<Arc<[u8]>>) -> Self {
-        self.payload = payload.into();
-        self
-    }
 }
 
 #[derive(Debug)]
@@ -373,33 +336,4 @@ fn ordinary_latency(scenario: &Scenario, rng: &mut Rng) -> Duration {
     let spread = rng.f64() * (latency.max_ms - latency.min_ms);
     let jitter = latency.jitter_ms * rng.f64().powi(4);
     millis(latency.min_ms + spread + jitter)
-}
-
-/// A frame that announces the system's state.
-fn state_frame(state: CommandCode) -> Frame {
-    Frame { status: 1, ..Frame::new(state) }
-}
-
-/// A frame with text in its buffer, cut to what fits.
-fn with_text(mut frame: Frame, text: &str) -> Frame {
-    let end = (0..=text.len().min(flamingo_protocol_core::BUFFER_LEN))
-        .rev()
-        .find(|end| text.is_char_boundary(*end));
-    let fits = end.and_then(|end| text.get(..end)).unwrap_or("");
-    // It fits, and a NUL would leave the buffer as it was, which is as good.
-    let _ = frame.set_text(fits);
-    frame
-}
-
-fn millis(ms: f64) -> Duration {
-    seconds(ms / 1000.0)
-}
-
-#[allow(clippy::cast_possible_truncation)] // saturates, and the negative becomes 0
-fn seconds(seconds: f64) -> Duration {
-    Duration::from_micros((seconds * 1e6) as u64)
-}
-
-fn as_seconds(duration: Duration) -> f64 {
-    std::time::Duration::from(duration).as_secs_f64()
 }
