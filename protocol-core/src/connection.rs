@@ -12,7 +12,7 @@ use crate::frame::{Flags, Frame};
 use crate::key::Key;
 use crate::outbox::{Outbox, Transmit};
 use crate::output::{Event, Output, Reason, Received};
-use crate::pending::{OwnerList, Pending, State};
+use crate::pending::{Owner, OwnerList, Pending, State};
 use crate::ticket::{Ended, Ticket};
 use crate::time::Instant;
 
@@ -234,18 +234,25 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
     fn handle_frame(&mut self, now: Instant, mut frame: Frame, skipped: u32) -> Received {
         let key = Key::of(&frame);
         let owners = self.pending.owners(key);
-        let mut class = classify(&self.facts(&frame, key, &owners));
+        let facts = self.facts(&frame, key, &owners);
+        let (mut class, certain) = (classify(&facts), facts.certain);
         self.receiving = None;
         match &mut class {
             Class::Solicited { ticket, proven } => {
-                self.answered(now, *ticket, *proven, &owners, &mut frame);
+                let first = owners.first().filter(|_| owners.len() > 1 && !*proven).copied();
+                self.answered(now, *ticket, *proven, &mut frame);
+                if let Some(oldest) = first.filter(|oldest| oldest.ticket != *ticket) {
+                    self.use_up(oldest, key, certain);
+                }
             }
             Class::Late { ticket, proven } => {
-                if let Some((key, order)) = self.pending.debts.pay(*ticket).filter(|_| *proven) {
+                if !*proven {
+                    self.pending.debts.doubt_one(*ticket, &self.config);
+                } else if let Some((key, order)) = self.pending.debts.pay(*ticket) {
                     self.settle(key, order);
                 }
             }
-            Class::Ambiguous { .. } => self.end_ambiguous(now, &owners),
+            Class::Ambiguous { .. } => self.end_ambiguous(now, key, &owners, certain),
             Class::Unsolicited { ours } => {
                 *ours = !self.config.marked_as_push(&frame) && self.is_echo(now, key);
             }
@@ -272,14 +279,7 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
     }
 
     /// A request got its answer.
-    fn answered(
-        &mut self,
-        now: Instant,
-        ticket: Ticket,
-        proven: bool,
-        owners: &OwnerList,
-        frame: &mut Frame,
-    ) {
+    fn answered(&mut self, now: Instant, ticket: Ticket, proven: bool, frame: &mut Frame) {
         let Some(request) = self.pending.find(ticket).copied() else {
             return;
         };
@@ -301,10 +301,7 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
         if proven {
             self.settle(request.key, order);
         } else {
-            // The true answer may still come. Of several owners the oldest is used up.
-            if let Some(oldest) = owners.first().filter(|_| owners.len() > 1) {
-                self.pending.debts.pay(oldest.ticket);
-            }
+            // The true answer may still come.
             self.pending.debts.owe(&request, order, now + self.config.grace, true);
         }
     }
@@ -317,12 +314,23 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
         }
     }
 
+    /// Of several owners the oldest is used up: if the frame was not his, then his will not come
+    /// any more, unless it was nobody's of them.
+    fn use_up(&mut self, oldest: Owner, key: Key, certain: bool) {
+        let debts = &mut self.pending.debts;
+        if certain {
+            debts.pay(oldest.ticket);
+        } else if !debts.doubt_one(oldest.ticket, &self.config) {
+            debts.doubt(oldest.ticket, key, oldest.order, &self.config);
+        }
+    }
+
     /// The oldest owner is used up; the newest that waits ends, and its own answer is still owed.
-    fn end_ambiguous(&mut self, now: Instant, owners: &OwnerList) {
+    fn end_ambiguous(&mut self, now: Instant, key: Key, owners: &OwnerList, certain: bool) {
         let until = now + self.config.grace;
         let newest = owners.iter().rev().find(|owner| owner.waits);
         if let Some(oldest) = owners.first() {
-            self.pending.debts.pay(oldest.ticket);
+            self.use_up(*oldest, key, certain);
             self.end(oldest.ticket, Ended::Ambiguous);
         }
         let Some(owner) = newest.filter(|owner| owners.first() != Some(*owner)) else { return };

@@ -91,8 +91,12 @@ impl<const OWED: usize> Debts<OWED> {
         let fits = |owed: &&Owed| of.is_none_or(|key| owed.key == key);
         let oldest = self.tombstones().filter(fits).min_by_key(|owed| owed.order);
         let Some(ticket) = oldest.map(|owed| owed.ticket) else { return false };
-        self.fall_into_doubt(|owed| owed.ticket == ticket, config);
-        true
+        self.doubt_one(ticket, config)
+    }
+
+    /// A frame came that may have been the one that is owed for `ticket`, or not.
+    pub(crate) fn doubt_one(&mut self, ticket: Ticket, config: &Config) -> bool {
+        self.fall_into_doubt(|owed| owed.ticket == ticket, config)
     }
 
     /// One of these, if there is one, falls into doubt. (A pushable key is presumed anyway.)

@@ -4,7 +4,9 @@
 mod common;
 
 use common::*;
-use flamingo_protocol_core::{CommandCode, Event, Frame};
+use flamingo_protocol_core::{
+    Class, CommandCode, Config, Ended, Event, Frame, OnAmbiguous, Ordering, Ticket, UnmarkedPushes,
+};
 
 fn upload(len: u32) -> Frame {
     ask(CommandCode::COMMON_SCOPE_SETTINGS_SAVE).with_payload_len(len)
@@ -59,4 +61,269 @@ fn a_fence_does_not_wait_for_queries_that_are_queued_behind_what_it_frees() {
     assert_eq!(client.last_sent(), Some((CommandCode::STAGE_POSITION_GET, 1)));
     client.hear(&answer(&position(1), 1.0));
     assert!(client.wire.iter().any(|frame| *frame == go(1, 6.0)), "no grace had to pass");
+}
+
+const POSITION: CommandCode = CommandCode::STAGE_POSITION_GET;
+
+/// A query of X that nobody waits for any more, and the next one, queued behind it.
+fn owed() -> (Client, Ticket, Ticket) {
+    let mut client = Client::new();
+    let lost = client.ask(&position(1));
+    client.cancel(lost);
+    let next = client.ask(&position(1));
+    (client, lost, next)
+}
+
+#[test]
+fn the_next_request_of_an_owed_key_waits_behind_a_fence_and_its_proof_settles() {
+    let (mut client, lost, next) = owed();
+    assert_eq!(client.last_sent(), Some((POSITION, 2)), "the position of another axis");
+    assert_eq!(client.wire.len(), 2, "the request itself is held back");
+    assert_eq!(client.counters().fences_sent, 1);
+    let Class::Solicited { ticket, proven: true } = client.hear(&answer(&position(2), 0.0)) else {
+        panic!()
+    };
+    assert!(ticket.is_fence());
+    assert_eq!(client.last_sent(), Some((POSITION, 1)));
+    assert_eq!(client.hear(&answer(&position(1), 1.0)), solicited(next));
+    assert_eq!((client.outcomes(lost), client.outcomes(next)), (0, 1));
+    assert_eq!(client.core.in_flight(), (0, 0));
+}
+
+#[test]
+fn its_own_late_answer_settles_it_too() {
+    let (mut client, lost, next) = owed();
+    assert_eq!(client.hear(&answer(&position(1), 9.0)), late(lost));
+    assert_eq!(client.last_sent(), Some((POSITION, 1)), "it need not wait for the fence");
+    client.hear(&answer(&position(2), 0.0));
+    assert_eq!(client.hear(&answer(&position(1), 1.0)), solicited(next));
+}
+
+#[test]
+fn no_fence_is_placed_where_another_request_is_the_proof() {
+    let mut client = Client::new();
+    let lost = client.ask(&position(1));
+    client.cancel(lost);
+    let proof = client.ask(&position(3));
+    let next = client.ask(&position(1));
+    assert_eq!(client.counters().fences_sent, 0);
+    assert_eq!(client.hear(&answer(&position(3), 0.0)), solicited(proof));
+    assert_eq!(client.hear(&answer(&position(1), 0.0)), solicited(next));
+}
+
+#[test]
+fn a_fence_is_a_query_of_the_same_domain_that_is_never_pushable_nor_owed_itself() {
+    let cases = [
+        (
+            ask(CommandCode::CAMERA_IMAGE_SIZE_GET),
+            Some(CommandCode::CAMERA_PIXEL_FIELD_OF_VIEW_GET),
+        ),
+        (go(1, 5.0), Some(POSITION)),
+        (ask(CommandCode::CAMERA_PIXEL_FIELD_OF_VIEW_GET), None),
+        (ask(CommandCode::SYSTEM_STATE_GET), None),
+        (ask(CommandCode::COMMON_SCOPE_SETTINGS_LOAD), None),
+        (ask(CommandCode::LASER_LEVEL_GET).with_selector(1), None),
+        (Frame::command(CommandCode::STAGE_HOME).with_selector(1), None),
+    ];
+    for (command, fence) in cases {
+        let mut client = Client::new();
+        let lost = client.ask(&command);
+        client.cancel(lost);
+        client.ask(&command);
+        let sent = client.wire.get(1).map(|frame| frame.code);
+        assert_eq!(sent, fence, "{command}");
+    }
+    // Positions that are pushed without a flag prove nothing: there is no fence for the stage.
+    let unmarked = UnmarkedPushes { positions: true, ..UnmarkedPushes::default() };
+    let mut client = Client::with(Config { unmarked, ..Config::default() });
+    let lost = client.ask(&go(1, 5.0));
+    client.cancel(lost);
+    client.ask(&go(1, 6.0));
+    assert_eq!(client.wire.len(), 1);
+}
+
+#[test]
+fn a_fence_that_is_not_answered_makes_the_link_unresponsive_and_its_answer_responsive() {
+    let (mut client, _, next) = owed();
+    client.pass(ms(999));
+    assert!(!client.events.contains(&Event::Unresponsive));
+    client.pass(ms(1));
+    assert_eq!(client.events, [Event::Unresponsive]);
+    // The grace is over: the request goes out without proof.
+    assert_eq!(client.last_sent(), Some((POSITION, 1)));
+    assert_eq!(client.hear(&answer(&position(1), 1.0)), presumed(next));
+    // The next one has a fence again, of a key that is not owed. It is answered.
+    let third = client.ask(&position(1));
+    let (code, axis) = client.last_sent().unwrap();
+    assert!(code == POSITION && axis > 2, "{axis}");
+    client.hear(&answer(&position(axis), 0.0));
+    assert_eq!(client.events, [Event::Unresponsive, Event::Responsive]);
+    assert_eq!(client.hear(&answer(&position(1), 1.0)), solicited(third));
+}
+
+#[test]
+fn after_the_grace_answers_are_presumed_until_another_key_of_the_domain_is_proven() {
+    let mut client = Client::new();
+    let lost = client.ask(&position(1));
+    client.cancel(lost);
+    client.pass(ms(1000));
+    let second = client.ask(&position(1));
+    assert_eq!(client.hear(&answer(&position(1), 1.0)), presumed(second), "in doubt");
+    client.pass(ms(1000));
+    // A camera answer is of another domain and proves nothing here.
+    let size = ask(CommandCode::CAMERA_IMAGE_SIZE_GET);
+    client.ask(&size);
+    client.hear(&answer(&size, 0.0));
+    let third = client.ask(&position(1));
+    assert_eq!(client.hear(&answer(&position(1), 1.0)), presumed(third));
+    client.pass(ms(1000));
+    let proof = client.ask(&position(4));
+    assert_eq!(client.hear(&answer(&position(4), 1.0)), solicited(proof));
+    let fourth = client.ask(&position(1));
+    assert_eq!(client.hear(&answer(&position(1), 1.0)), solicited(fourth));
+}
+
+#[test]
+fn a_presumed_answer_leaves_a_tombstone_that_a_fence_settles() {
+    let exposure = ask(CommandCode::CAMERA_EXPOSURE_GET);
+    let fence = ask(CommandCode::CAMERA_PIXEL_FIELD_OF_VIEW_GET);
+    let mut client = Client::new();
+    let first = client.ask(&exposure);
+    // A SET of somebody else pushed the GET: it is taken, and said to be presumed.
+    assert_eq!(client.hear(&answer(&exposure, 1.0)), presumed(first));
+    let second = client.ask(&exposure);
+    assert_eq!(client.wire.last(), Some(&fence));
+    // The true answer of the first comes before the fence's: it is not the second's.
+    assert_eq!(client.hear(&answer(&exposure, 2.0)), Class::Late { ticket: first, proven: false });
+    client.hear(&answer(&fence, 0.0));
+    assert_eq!(client.hear(&answer(&exposure, 3.0)), presumed(second));
+    assert_eq!(client.answers(second), [answer(&exposure, 3.0)]);
+}
+
+#[test]
+fn two_keys_that_are_both_owed_do_not_wait_for_each_other() {
+    let mut client = Client::new();
+    for axis in [1, 2] {
+        let lost = client.ask(&position(axis));
+        client.cancel(lost);
+    }
+    let tickets = [client.ask(&position(1)), client.ask(&position(2))];
+    assert_eq!(client.last_sent(), Some((POSITION, 3)), "a third one is the fence of both");
+    client.hear(&answer(&position(3), 0.0));
+    for (axis, ticket) in [1, 2].into_iter().zip(tickets) {
+        assert_eq!(client.hear(&answer(&position(axis), 0.0)), solicited(ticket));
+    }
+    assert_eq!(client.counters().fences_sent, 1);
+}
+
+#[test]
+fn when_every_fence_is_owed_itself_the_grace_lets_all_go() {
+    let mut client = Client::new();
+    for axis in 1..=4 {
+        let lost = client.ask(&position(axis));
+        client.cancel(lost);
+    }
+    let tickets: Vec<_> = (1..=4).map(|axis| client.ask(&position(axis))).collect();
+    assert_eq!(client.counters().fences_sent, 0);
+    client.pass(ms(1000));
+    for (axis, ticket) in (1..=4).zip(tickets) {
+        assert_eq!(client.hear(&answer(&position(axis), 0.0)), presumed(ticket));
+    }
+}
+
+#[test]
+fn an_older_request_of_the_domain_ends_unanswered_when_a_later_one_is_proven() {
+    let mut client = Client::new();
+    let older = client.ask(&go(1, 5.0));
+    let other_domain = client.ask(&ask(CommandCode::SYSTEM_STATE_GET));
+    let later = client.ask(&position(1));
+    let younger = client.ask(&position(2));
+    assert_eq!(client.hear(&answer(&position(1), 1.0)), solicited(later));
+    assert_eq!(client.ends(older), [Ended::Unanswered]);
+    assert_eq!((client.outcomes(other_domain), client.outcomes(younger)), (0, 0));
+    // It claims nothing more.
+    assert_eq!(client.hear(&answer(&go(1, 5.0), 5.0)), UNSOLICITED);
+    assert_eq!(client.outcomes(older), 1);
+}
+
+#[test]
+fn a_presumed_answer_settles_nothing() {
+    let exposure = ask(CommandCode::CAMERA_EXPOSURE_GET);
+    let mut client = Client::new();
+    let older = client.ask(&ask(CommandCode::CAMERA_IMAGE_SIZE_GET));
+    let asked = client.ask(&exposure);
+    assert_eq!(client.hear(&answer(&exposure, 1.0)), presumed(asked));
+    assert_eq!(client.outcomes(older), 0);
+}
+
+#[test]
+fn without_an_order_there_is_no_fence_only_the_grace() {
+    let mut client = Client::with(Config { ordering: Ordering::Key, ..Config::default() });
+    let lost = client.ask(&position(1));
+    client.cancel(lost);
+    let next = client.ask(&position(1));
+    client.pass(ms(999));
+    assert_eq!(client.wire.len(), 1);
+    client.pass(ms(1));
+    assert_eq!(client.wire.len(), 2);
+    assert_eq!(client.hear(&answer(&position(1), 1.0)), presumed(next));
+}
+
+#[test]
+fn presume_goes_at_once_where_there_is_no_fence_and_the_newest_takes_the_frame() {
+    let level = ask(CommandCode::LASER_LEVEL_GET).with_selector(1);
+    let config = Config { on_ambiguous: OnAmbiguous::Presume, ..Config::default() };
+    let mut client = Client::with(config);
+    let lost = client.ask(&level);
+    client.cancel(lost);
+    let next = client.ask(&level);
+    assert_eq!(client.wire.len(), 2);
+    assert_eq!(client.hear(&answer(&level, 1.0)), presumed(next), "stale, and said to be unsure");
+    assert_eq!(client.hear(&answer(&level, 2.0)), Class::Late { ticket: next, proven: false });
+    assert_eq!(client.core.in_flight(), (0, 0), "nothing is owed twice");
+    // Where there is a fence, it is still used.
+    let lost = client.ask(&position(1));
+    client.cancel(lost);
+    client.ask(&position(1));
+    assert_eq!(client.last_sent(), Some((POSITION, 2)));
+}
+
+#[test]
+fn a_dropped_request_never_makes_the_next_one_ambiguous_or_wrong() {
+    // Ask, cancel, ask again, a hundred times, with answers always three steps late.
+    let mut client = Client::new();
+    let mut answered = 0;
+    for round in 0..100 {
+        let dropped = client.ask(&position(1));
+        client.cancel(dropped);
+        let ticket = client.ask(&position(1));
+        let mut at = answered;
+        while at < client.wire.len() {
+            let frame = client.wire[at];
+            client.hear(&answer(&frame, f64::from(round)));
+            at += 1;
+        }
+        answered = at;
+        assert_eq!(client.answers(ticket).len(), 1, "round {round}");
+        assert_eq!(client.ends(ticket), []);
+    }
+    assert_eq!((client.counters().ambiguous, client.counters().presumed), (0, 0));
+}
+
+#[test]
+fn a_late_answer_that_is_only_presumed_settles_nothing() {
+    let mut client = Client::new();
+    let dropped = client.ask(&position(2));
+    client.cancel(dropped);
+    client.pass(ms(1000)); // its grace is over: in doubt
+    let second = client.ask(&position(2));
+    client.ask(&go(1, 5.0));
+    client.pass(ms(3000)); // both time out
+    // The answer of the dropped one comes; nothing tells it from the answer of the second.
+    let class = client.hear(&answer(&position(2), 1.0));
+    assert_eq!(class, Class::Late { ticket: second, proven: false });
+    let third = client.ask(&position(2));
+    // The answer of the second comes while the third waits for it.
+    let class = client.hear(&answer(&position(2), 2.0));
+    assert_eq!(class, presumed(third), "never proven");
 }

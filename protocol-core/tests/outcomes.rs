@@ -4,7 +4,10 @@
 mod common;
 
 use common::*;
-use flamingo_protocol_core::{CommandCode, Config, Connection, Ended, Frame, Instant};
+use flamingo_protocol_core::{
+    Cancelled, Class, CommandCode, CommandError, Config, Connection, Duration, Ended, Event, Frame,
+    Full, Instant, Reason,
+};
 
 fn upload(len: u32) -> Frame {
     ask(CommandCode::COMMON_SCOPE_SETTINGS_SAVE).with_payload_len(len)
@@ -46,4 +49,233 @@ fn a_deadline_that_never_comes_is_no_timeout() {
     let now = Instant::from_micros(0);
     core.request(now, &position(1), Instant::FAR_FUTURE).unwrap();
     assert_eq!(core.poll_timeout(), None);
+}
+
+#[test]
+fn an_answered_request_has_one_outcome_whatever_comes_after() {
+    let mut client = Client::new();
+    let ticket = client.ask(&position(1));
+    client.hear(&answer(&position(1), 1.0));
+    assert_eq!(client.cancel(ticket), Cancelled::Unknown);
+    client.hear(&answer(&position(1), 1.0));
+    client.pass(ms(10_000));
+    client.core.handle_eof();
+    client.write();
+    assert_eq!(client.outcomes(ticket), 1);
+}
+
+#[test]
+fn a_deadline_ends_a_request_exactly_then_and_once() {
+    let mut client = Client::new();
+    let ticket = client.ask(&position(1));
+    let (at, reason) = client.core.poll_timeout().unwrap();
+    assert_eq!((at, reason), (client.now + ms(3000), Reason::Deadline(ticket)));
+    client.pass(Duration::from_micros(2_999_999));
+    assert_eq!(client.outcomes(ticket), 0);
+    client.pass(Duration::from_micros(1));
+    assert_eq!(client.ends(ticket), [Ended::TimedOut { sent: true }]);
+    client.pass(ms(10_000));
+    assert_eq!(client.outcomes(ticket), 1);
+    assert_eq!(client.core.poll_timeout(), None, "the grace is over, too");
+}
+
+#[test]
+fn a_deadline_before_it_was_sent_says_so_and_nothing_is_owed() {
+    let mut client = Client::new();
+    let first = client.ask(&position(1));
+    let second = client.queue(&position(1), ms(100)).unwrap();
+    client.write();
+    client.pass(ms(100));
+    assert_eq!(client.ends(second), [Ended::TimedOut { sent: false }]);
+    assert_eq!(client.hear(&answer(&position(1), 1.0)), solicited(first));
+    assert_eq!(client.wire.len(), 1, "it never went out");
+    assert_eq!(client.core.in_flight(), (0, 0));
+}
+
+#[test]
+fn a_queued_request_that_is_cancelled_is_never_sent() {
+    let mut client = Client::new();
+    let ticket = client.queue(&go(1, 5.0), ms(3000)).unwrap();
+    assert_eq!(client.cancel(ticket), Cancelled::NotSent);
+    assert_eq!(client.cancel(ticket), Cancelled::Unknown);
+    client.pass(ms(10_000));
+    assert_eq!((client.wire.len(), client.outcomes(ticket)), (0, 0));
+}
+
+#[test]
+fn a_sent_request_that_is_cancelled_is_answered_late() {
+    let mut client = Client::new();
+    let ticket = client.ask(&position(1));
+    assert_eq!(client.cancel(ticket), Cancelled::Sent);
+    assert_eq!(client.hear(&answer(&position(1), 1.0)), late(ticket));
+    assert_eq!(client.outcomes(ticket), 0, "the caller took it back: that was its outcome");
+}
+
+#[test]
+fn a_cancel_while_the_payload_comes_in_leaves_nothing_behind() {
+    let mut client = Client::new();
+    let query = ask(CommandCode::COMMON_SCOPE_SETTINGS_LOAD);
+    let ticket = client.ask(&query);
+    let stream = [&answer(&query, 0.0).with_payload_len(100).encode()[..], &[1; 40]].concat();
+    client.hear_bytes(&stream);
+    assert_eq!(client.cancel(ticket), Cancelled::Sent);
+    assert_eq!(client.core.in_flight(), (0, 0));
+    client.hear_bytes(&[1; 60]);
+    let next = client.ask(&query);
+    assert_eq!(client.hear(&answer(&query, 0.0)), solicited(next));
+}
+
+#[test]
+fn a_payload_that_stalls_ends_with_an_error_of_its_own() {
+    let mut client = Client::new();
+    let query = ask(CommandCode::COMMON_SCOPE_SETTINGS_LOAD);
+    let ticket = client.ask(&query);
+    let stream = [&answer(&query, 0.0).with_payload_len(2800).encode()[..], &[1; 1000]].concat();
+    client.hear_bytes(&stream);
+    client.pass(ms(3000));
+    let stalled = Ended::PayloadStalled { received: 1000, expected: 2800 };
+    assert_eq!(client.ends(ticket), [stalled]);
+    assert_eq!(client.counters().payload_stalled, 1);
+    // The rest comes after all, and the stream goes on behind it.
+    client.hear_bytes(&[1; 1800]);
+    let next = client.ask(&query);
+    assert_eq!(client.hear(&answer(&query, 0.0)), solicited(next));
+    assert_eq!(client.ends(ticket), [stalled]);
+}
+
+#[test]
+fn a_payload_that_comes_whole_in_time_ends_the_request_with_its_last_byte() {
+    let mut client = Client::new();
+    let query = ask(CommandCode::COMMON_SCOPE_SETTINGS_LOAD);
+    let ticket = client.ask(&query);
+    client.hear_bytes(&answer(&query, 0.0).with_payload_len(2).encode());
+    client.hear_bytes(&[1]);
+    assert_eq!(client.core.in_flight(), (1, 0));
+    client.hear_bytes(&[2]);
+    assert_eq!(client.core.in_flight(), (0, 0));
+    client.pass(ms(10_000));
+    assert_eq!((client.answers(ticket).len(), client.ends(ticket).len()), (1, 0));
+    assert_eq!(client.counters().payload_bytes, 2);
+}
+
+#[test]
+fn the_end_of_the_stream_ends_everything_once() {
+    let mut client = Client::new();
+    let on_wire = client.ask(&position(1));
+    let held = client.ask(&position(1));
+    let superseded = client.queue(&go(2, 1.0), ms(3000)).unwrap();
+    let stop = client.queue(&halt(2), ms(3000)).unwrap();
+    let sent = client.core.send(client.now, &ask(CommandCode::LED_SET)).unwrap();
+    let laser = ask(CommandCode::LASER_DISABLE).with_selector(1);
+    let light = client.core.send(client.now, &laser).unwrap();
+    let half = answer(&position(1), 1.0).encode();
+    let (consumed, output) = client.core.handle_input(client.now, &half[..90]);
+    assert_eq!((consumed, output), (90, None));
+
+    assert_eq!(client.core.handle_eof(), (90, 0));
+    assert_eq!(client.core.handle_eof(), (90, 0));
+    client.write();
+    for ticket in [on_wire, held, stop, sent, light] {
+        assert_eq!(client.ends(ticket), [Ended::ConnectionLost]);
+    }
+    assert_eq!(client.ends(superseded), [Ended::Superseded { by: stop }]);
+    assert_eq!(client.core.poll_timeout(), None);
+    assert_eq!(client.wire.len(), 1, "nothing more was written");
+    assert_eq!(client.try_ask(&position(1)), Err(CommandError::Closed));
+    assert_eq!(client.core.send(client.now, &laser), Err(CommandError::Closed));
+    assert_eq!(client.core.in_flight(), (0, 0));
+}
+
+#[test]
+fn the_end_of_the_stream_inside_a_payload_tells_what_is_missing() {
+    let mut client = Client::new();
+    let query = ask(CommandCode::COMMON_SCOPE_SETTINGS_LOAD);
+    let ticket = client.ask(&query);
+    client.hear_bytes(&answer(&query, 0.0).with_payload_len(100).encode());
+    client.hear_bytes(&[0; 30]);
+    assert_eq!(client.core.handle_eof(), (0, 70));
+    client.write();
+    assert_eq!(client.ends(ticket), [Ended::ConnectionLost]);
+}
+
+#[test]
+fn a_full_table_refuses_and_sends_nothing() {
+    let mut client = Client::<2>::sized(Config::default());
+    client.ask(&position(1));
+    client.ask(&position(2));
+    let sent = client.wire.len();
+    let full = CommandError::Full { what: Full::Requests };
+    assert_eq!(client.try_ask(&position(3)), Err(full));
+    assert_eq!(client.wire.len(), sent);
+    assert!(full.to_string().contains("table of requests"));
+    client.hear(&answer(&position(1), 0.0));
+    assert!(client.try_ask(&position(3)).is_ok());
+}
+
+#[test]
+fn a_full_queue_refuses_and_sends_nothing() {
+    let mut client = Client::new();
+    for _ in 0..16 {
+        client.core.send(client.now, &ask(CommandCode::LED_SET)).unwrap();
+    }
+    let full = CommandError::Full { what: Full::Queue };
+    assert_eq!(client.core.send(client.now, &ask(CommandCode::LED_SET)), Err(full));
+    assert_eq!(client.queue(&position(1), ms(3000)), Err(full));
+    client.write();
+    assert_eq!(client.wire.len(), 16);
+    assert!(client.try_ask(&position(1)).is_ok());
+}
+
+#[test]
+fn no_room_for_its_tombstone_refuses_a_request_and_time_makes_room_again() {
+    let config = Config { window: 100, ..Config::default() };
+    let mut client = Client::<16, 25>::sized(config);
+    let mut refused = None;
+    for code in 0..40 {
+        match client.queue(&ask(CommandCode(0xB000 + code)), ms(10)) {
+            Ok(_) => {
+                client.write();
+                client.pass(ms(10));
+            }
+            Err(error) => refused = refused.or(Some((code, error))),
+        }
+    }
+    let full = CommandError::Full { what: Full::Tombstones };
+    assert_eq!(refused, Some((25, full)));
+    assert_eq!(client.wire.len(), 25);
+    client.pass(ms(1000));
+    assert!(client.try_ask(&position(1)).is_ok());
+}
+
+#[test]
+fn what_is_never_answered_cannot_be_asked() {
+    let mut client = Client::new();
+    let laser = ask(CommandCode::LASER_LEVEL_SET).with_selector(1);
+    assert_eq!(client.try_ask(&laser), Err(CommandError::NeverAnswered));
+    assert!(client.wire.is_empty());
+}
+
+#[test]
+fn bad_commands_are_refused_on_both_ways_out_and_nothing_is_sent() {
+    let mut client = Client::new();
+    let mut reserved = position(1);
+    reserved.flags.0 |= 2;
+    let long = ask(CommandCode::CAMERA_CHECK_STACK).with_payload_len(u32::MAX);
+    for bad in [go(1, f64::NAN), go(9, 1.0), halt(255), reserved, long] {
+        assert!(client.try_ask(&bad).is_err(), "{bad}");
+        assert!(client.core.send(client.now, &bad).is_err(), "{bad}");
+    }
+    client.write();
+    assert!(client.wire.is_empty());
+    assert_eq!(client.core.in_flight(), (0, 0));
+}
+
+#[test]
+fn time_that_runs_backwards_only_makes_deadlines_later() {
+    let mut client = Client::new();
+    let ticket = client.ask(&position(1));
+    client.core.handle_timeout(Instant::from_micros(0));
+    assert_eq!(client.core.poll_event(), None);
+    assert_eq!(client.hear(&answer(&position(1), 0.0)), Class::Solicited { ticket, proven: true });
+    assert_eq!(client.core.poll_event(), None::<Event>);
 }

@@ -5,7 +5,8 @@ mod common;
 
 use common::*;
 use flamingo_protocol_core::{
-    Cancelled, Class, CommandCode, Config, Duration, Ended, Event, Frame, OnAmbiguous, Transmit,
+    Cancelled, Class, CommandCode, CommandError, Config, Duration, Ended, Event, Frame, Full,
+    OnAmbiguous, Transmit,
 };
 
 fn upload(len: u32) -> Frame {
@@ -119,4 +120,230 @@ fn the_bytes_of_a_frame_that_has_not_begun_change_when_a_halt_comes() {
     client.queue(&halt(1), ms(3000)).unwrap();
     let Some(Transmit::Bytes(bytes)) = client.core.poll_transmit(client.now) else { panic!() };
     assert_eq!(Frame::decode(bytes).unwrap(), halt(1));
+}
+
+const PATIENCE: Duration = Duration::from_millis(3000);
+
+#[test]
+fn halt_goes_first_when_16_moves_are_queued_and_the_table_is_full_and_none_of_them_runs() {
+    let mut client = Client::new();
+    let moves: Vec<_> = (0..16)
+        .map(|step| client.queue(&go(step % 4 + 1, f64::from(step)), PATIENCE).unwrap())
+        .collect();
+    let full = Err(CommandError::Full { what: Full::Queue });
+    assert_eq!(client.queue(&go(1, 1.0), PATIENCE), full);
+    let stop = client.queue(&halt(1), PATIENCE).unwrap();
+    client.write();
+    client.pass(ms(500));
+    assert_eq!(client.wire, [halt(1)]);
+    for ticket in moves {
+        assert_eq!(client.ends(ticket), [Ended::Superseded { by: stop }]);
+    }
+    assert_eq!(client.hear(&answer(&halt(1), 0.0)), solicited(stop));
+    assert_eq!(client.counters().superseded, 16);
+    // What is asked after the stop goes again.
+    client.ask(&go(1, 2.0));
+    assert_eq!(client.last_sent(), Some((CommandCode::STAGE_POSITION_SET, 1)));
+}
+
+#[test]
+fn halt_goes_first_when_the_window_is_full_and_moves_are_on_the_wire() {
+    let mut client = Client::new();
+    for axis in 1..=4 {
+        client.ask(&go(axis, 1.0));
+    }
+    let waiting = client.ask(&go(1, 2.0));
+    let query = client.ask(&position(1));
+    assert_eq!(client.wire.len(), 4);
+    let stop = client.ask(&halt(1));
+    assert_eq!(client.wire.len(), 5);
+    assert_eq!(client.last_sent(), Some((CommandCode::STAGE_HALT, 1)));
+    assert_eq!(client.ends(waiting), [Ended::Superseded { by: stop }]);
+    assert_eq!(client.outcomes(query), 0, "a query is no motion");
+}
+
+#[test]
+fn every_motion_and_a_workflow_are_cancelled_by_a_halt_of_any_axis_and_nothing_else() {
+    let moving = [
+        go(2, 1.0),
+        Frame::command(CommandCode::STAGE_HOME).with_selector(3),
+        Frame::command(CommandCode::STAGE_FIND_REFERENCE).with_selector(4),
+        Frame::command(CommandCode::STAGE_POSITION_SET_TEXT).with_selector(1),
+    ];
+    let still = [position(1), ask(CommandCode::CAMERA_SNAPSHOT_GET), ask(CommandCode(0x6FFF))];
+    let mut client = Client::new();
+    let queue = |client: &mut Client, frame| client.queue(frame, PATIENCE).unwrap();
+    let doomed: Vec<_> = moving.iter().map(|frame| queue(&mut client, frame)).collect();
+    let kept: Vec<_> = still.iter().map(|frame| queue(&mut client, frame)).collect();
+    let workflow = ask(CommandCode::CAMERA_WORK_FLOW_START).with_payload_len(10);
+    let workflow = client.core.send(client.now, &workflow).unwrap();
+    let light = ask(CommandCode::LASER_ENABLE_PREVIEW).with_selector(1);
+    client.core.send(client.now, &light).unwrap();
+    let stop = client.queue(&halt(1), PATIENCE).unwrap();
+    client.write();
+    for ticket in doomed.into_iter().chain([workflow]) {
+        assert_eq!(client.ends(ticket), [Ended::Superseded { by: stop }]);
+    }
+    for ticket in kept {
+        assert_eq!(client.ends(ticket), []);
+    }
+    let expected = [&[halt(1)][..], &still, &[light]].concat();
+    assert_eq!(client.wire, expected);
+}
+
+#[test]
+fn a_laser_off_cancels_the_queued_enables_of_that_laser_only_and_all_off_those_of_all() {
+    let enable = |laser| ask(CommandCode::LASER_ENABLE_PREVIEW).with_selector(laser);
+    let level = ask(CommandCode::LASER_LEVEL_SET).with_selector(2);
+    let off = ask(CommandCode::LASER_DISABLE).with_selector(2);
+    let all_off = ask(CommandCode::LASER_DISABLE_ALL).with_selector(2);
+    for (stop, rest) in [(off, vec![enable(1), level]), (all_off, vec![level])] {
+        let mut client = Client::new();
+        for frame in [enable(1), enable(2), level] {
+            client.core.send(client.now, &frame).unwrap();
+        }
+        let workflow = ask(CommandCode::CAMERA_WORK_FLOW_START).with_payload_len(10);
+        client.core.send(client.now, &workflow).unwrap();
+        client.send(&stop);
+        assert_eq!(client.wire, [&[stop][..], &rest].concat());
+    }
+}
+
+#[test]
+fn a_halt_cancels_no_light_and_a_laser_off_no_motion() {
+    let mut client = Client::new();
+    client.queue(&go(1, 1.0), PATIENCE).unwrap();
+    client.send(&ask(CommandCode::LASER_DISABLE_ALL).with_selector(1));
+    assert_eq!(client.last_sent(), Some((CommandCode::STAGE_POSITION_SET, 1)));
+    assert_eq!(client.events, []);
+}
+
+/// Writes `most` bytes at a time and gives all that went out; a payload byte is 0xFF.
+fn drain(client: &mut Client, most: usize, mut between: impl FnMut(&mut Client, usize)) -> Vec<u8> {
+    let mut out = Vec::new();
+    loop {
+        between(client, out.len());
+        let written = match client.core.poll_transmit(client.now) {
+            None => return out,
+            Some(Transmit::Bytes(bytes)) => {
+                let len = bytes.len().min(most);
+                out.extend_from_slice(&bytes[..len]);
+                len
+            }
+            Some(Transmit::Payload { offset, remaining, .. }) => {
+                assert_eq!(offset + remaining, 300);
+                let len = most.min(remaining as usize);
+                out.extend(std::iter::repeat_n(0xFF, len));
+                len
+            }
+        };
+        client.core.transmitted(client.now, written);
+    }
+}
+
+#[test]
+fn header_and_payload_of_an_upload_are_never_split_and_halt_goes_right_behind() {
+    for most in [1, 50, 128, 1000] {
+        for halt_at in [1, 127, 128, 129, 300, 427] {
+            let mut client = Client::new();
+            let upload = upload(300);
+            client.queue(&upload, PATIENCE).unwrap();
+            client.queue(&position(1), PATIENCE).unwrap();
+            client.queue(&go(2, 1.0), PATIENCE).unwrap();
+            let mut halted = false;
+            let out = drain(&mut client, most, |client, written| {
+                if written >= halt_at && !halted {
+                    halted = true;
+                    client.queue(&halt(1), PATIENCE).unwrap();
+                }
+            });
+            let mut expected = [&upload.encode()[..], &[0xFF; 300]].concat();
+            expected.extend(halt(1).encode());
+            expected.extend(position(1).encode());
+            assert_eq!(out, expected, "{most} at a time, halt at {halt_at}");
+        }
+    }
+}
+
+#[test]
+fn a_halt_overtakes_an_upload_that_has_not_begun() {
+    let mut client = Client::new();
+    client.queue(&upload(300), PATIENCE).unwrap();
+    assert!(client.core.poll_transmit(client.now).is_some(), "shown, but nothing was written");
+    client.queue(&halt(1), PATIENCE).unwrap();
+    let out = drain(&mut client, 1000, |_, _| {});
+    let expected = [&halt(1).encode()[..], &upload(300).encode(), &[0xFF; 300]].concat();
+    assert_eq!(out, expected);
+}
+
+#[test]
+fn a_halt_that_waits_too_long_behind_a_stalled_payload_is_told_and_told_again_after_progress() {
+    let mut client = Client::new();
+    client.queue(&upload(300), ms(60_000)).unwrap();
+    client.write_some(10);
+    client.queue(&halt(1), ms(60_000)).unwrap();
+    assert_eq!(client.core.poll_timeout().unwrap().0, client.now + ms(1000));
+    client.now = client.now + ms(999);
+    client.core.handle_timeout(client.now);
+    assert_eq!(client.core.poll_event(), None);
+    client.now = client.now + ms(1);
+    client.core.handle_timeout(client.now);
+    assert_eq!(client.core.poll_event(), Some(Event::StopBlocked));
+    assert_eq!(client.core.poll_event(), None, "once");
+    client.write_some(10); // a little progress, and stuck again
+    client.now = client.now + ms(1000);
+    client.core.handle_timeout(client.now);
+    assert_eq!(client.core.poll_event(), Some(Event::StopBlocked));
+    client.write();
+    client.pass(ms(10_000));
+    assert!(!client.events.contains(&Event::StopBlocked), "it is out");
+    assert_eq!(client.last_sent(), Some((CommandCode::STAGE_HALT, 1)));
+}
+
+#[test]
+fn several_halts_of_an_axis_may_be_ambiguous_and_each_ends_once() {
+    let mut client = Client::new();
+    let tickets: Vec<_> = (0..3).map(|_| client.ask(&halt(1))).collect();
+    assert_eq!(client.wire.len(), 3, "HALT never waits for HALT");
+    let Class::Ambiguous { owners } = client.hear(&answer(&halt(1), 0.0)) else { panic!() };
+    assert_eq!(owners.tickets(), tickets);
+    client.hear(&answer(&halt(1), 0.0));
+    client.hear(&answer(&halt(1), 0.0));
+    for ticket in &tickets {
+        assert_eq!(client.ends(*ticket), [Ended::Ambiguous]);
+    }
+    assert_eq!(client.core.in_flight(), (0, 0), "three answers for three");
+}
+
+#[test]
+fn a_full_stop_lane_refuses_until_one_is_written() {
+    let mut client = Client::new();
+    let off = ask(CommandCode::LASER_DISABLE).with_selector(1);
+    for _ in 0..8 {
+        client.core.send(client.now, &off).unwrap();
+    }
+    let full = Err(CommandError::Full { what: Full::StopLane });
+    assert_eq!(client.core.send(client.now, &off), full);
+    assert_eq!(client.queue(&halt(1), PATIENCE), full);
+    assert_eq!(client.core.in_flight(), (0, 0), "what was refused left nothing behind");
+    client.write_some(usize::MAX);
+    client.queue(&halt(1), PATIENCE).unwrap();
+    client.write();
+    assert_eq!(client.wire.len(), 9);
+}
+
+#[test]
+fn a_halt_can_be_sent_when_no_request_for_one_fits_any_more() {
+    let mut client = Client::new();
+    while client.try_ask(&halt(1)).is_ok() {}
+    client.send(&halt(2));
+    assert_eq!(client.last_sent(), Some((CommandCode::STAGE_HALT, 2)));
+}
+
+#[test]
+fn a_queued_halt_can_be_taken_back() {
+    let mut client = Client::new();
+    let stop = client.queue(&halt(1), PATIENCE).unwrap();
+    assert_eq!(client.cancel(stop), Cancelled::NotSent);
+    assert!(client.wire.is_empty());
 }
