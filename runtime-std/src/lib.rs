@@ -1,9 +1,27 @@
-//! The standard-library side.
+//! The standard-library side: a thin smol adapter over `flamingo-protocol-core`.
+//!
+//! One driver task owns the socket and the core's connection; [`Client`] is what programs hold.
 
 pub mod axis;
+mod client;
+pub mod clock;
+mod desk;
 pub mod dissect;
+mod driver;
+mod error;
+mod fanout;
 pub mod hex;
 pub mod meaning;
+mod options;
+mod session;
+mod socket;
 pub mod text;
 
 pub use axis::Axis;
+pub use client::{Client, Motion, MotionEnd};
+pub use clock::Clock;
+pub use desk::{Answer, Stats};
+pub use error::Error;
+pub use fanout::{Event, EventFrame, Subscription};
+pub use flamingo_protocol_core as core;
+pub use options::{Options, Reconnect};

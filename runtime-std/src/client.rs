@@ -1,0 +1,322 @@
+//! What a program holds: requests, uploads, subscriptions and motions over one connection.
+//! The socket is not here: every call is an order to the driver.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use async_channel::{Receiver, Sender};
+use flamingo_protocol_core::{CommandCode, CommandError, Frame};
+
+use crate::clock::Clock;
+use crate::desk::{Answer, Order, Reply, Stats};
+use crate::driver::{Driver, Inbox};
+use crate::error::Error;
+use crate::fanout::{Event, Fanout, Subscription};
+use crate::options::Options;
+use crate::socket;
+
+/// Orders that may wait for the driver; a further one waits in its caller.
+const ORDERS: usize = 64;
+
+/// A connection to the instrument, shared by any number of tasks. Clones are the same connection;
+/// it ends when the last one is dropped.
+///
+/// Every future of it is cancel-safe: dropping it harms no other call and misplaces no answer. A
+/// command that was not sent yet is not sent then; one that was is on its way, and its answer
+/// will come out as late.
+#[derive(Debug, Clone)]
+pub struct Client(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    stops: Sender<Order>,
+    orders: Sender<Order>,
+    stats: Sender<Sender<Stats>>,
+    dropped: Sender<()>,
+    fanout: Arc<Fanout>,
+    clock: Clock,
+    address: String,
+    timeout: Duration,
+    state_at_connect: Answer,
+    /// Closed when the driver has ended.
+    running: Receiver<()>,
+}
+
+impl std::fmt::Debug for Order {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Order").field("frame", &self.frame).finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for Fanout {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Fanout").field("lost", &self.lost()).finish_non_exhaustive()
+    }
+}
+
+impl Client {
+    /// Connects, and proves with SYSTEM_STATE_GET that the peer speaks the protocol before
+    /// anything else is sent. The driver runs on smol's global executor.
+    ///
+    /// Cancel-safe: dropping the future closes the socket.
+    ///
+    /// # Errors
+    /// [`Error::Resolve`], [`Error::Connect`], [`Error::NotFlamingo`], [`Error::TimedOut`],
+    /// [`Error::TokensNotEchoed`], [`Error::ConnectionLost`].
+    pub async fn connect(options: Options) -> Result<Self, Error> {
+        let (client, driver) = Self::open(options).await?;
+        smol::spawn(driver).detach();
+        Ok(client)
+    }
+
+    /// The same for a program with an executor of its own: the connection lives while the second
+    /// part is polled.
+    ///
+    /// # Errors
+    /// As [`Self::connect`].
+    pub async fn open(
+        options: Options,
+    ) -> Result<(Self, impl Future<Output = ()> + Send + 'static), Error> {
+        let clock = Clock::start();
+        let fanout = Arc::new(Fanout::new(options.event_capacity));
+        let stream = socket::connect(&options.address, options.connect_timeout).await?;
+        let (stops, stops_in) = async_channel::bounded(ORDERS);
+        let (orders, orders_in) = async_channel::bounded(ORDERS);
+        let (stats, stats_in) = async_channel::bounded(1);
+        let (dropped, dropped_in) = async_channel::bounded(1);
+        let (end, running) = async_channel::bounded::<()>(1);
+        let inbox =
+            Inbox { stops: stops_in, orders: orders_in, stats: stats_in, dropped: dropped_in };
+        let (address, timeout) = (options.address.clone(), options.timeout);
+        let mut driver = Driver::new(stream, options, inbox, Arc::clone(&fanout), clock);
+        let state_at_connect = driver.handshake().await?;
+        let shared = Shared {
+            stops,
+            orders,
+            stats,
+            dropped,
+            fanout,
+            clock,
+            address,
+            timeout,
+            state_at_connect,
+            running,
+        };
+        let run = async move {
+            driver.run().await;
+            end.close();
+        };
+        Ok((Self(Arc::new(shared)), run))
+    }
+
+    /// What SYSTEM_STATE_GET was answered with when the connection was made.
+    #[must_use]
+    pub fn state_at_connect(&self) -> &Answer {
+        &self.0.state_at_connect
+    }
+
+    /// Asks, and waits for the answer for the time of [`Options::timeout`].
+    ///
+    /// # Errors
+    /// One of [`Error`], exactly once. After [`Error::Refused`] nothing was sent.
+    pub async fn request(&self, frame: Frame) -> Result<Answer, Error> {
+        self.request_within(frame, self.0.timeout).await
+    }
+
+    /// Asks, and waits for the answer for at most `timeout`.
+    ///
+    /// # Errors
+    /// As [`Self::request`].
+    pub async fn request_within(&self, frame: Frame, timeout: Duration) -> Result<Answer, Error> {
+        self.ask(frame, None, timeout).await
+    }
+
+    /// Sends a command with a payload and waits for its answer. Frame and payload go out as one,
+    /// with nothing between them; `payload_len` is filled in. Reading goes on meanwhile.
+    ///
+    /// Cancel-safe: a payload that has begun is finished even if the future is dropped.
+    ///
+    /// # Errors
+    /// As [`Self::request`].
+    pub async fn upload(
+        &self,
+        frame: Frame,
+        payload: impl Into<Arc<[u8]>>,
+        timeout: Duration,
+    ) -> Result<Answer, Error> {
+        self.ask(frame, Some(payload.into()), timeout).await
+    }
+
+    /// Sends, and waits only until the bytes are written.
+    ///
+    /// # Errors
+    /// [`Error::Refused`], [`Error::Superseded`], [`Error::ConnectionLost`].
+    pub async fn send(&self, frame: Frame) -> Result<(), Error> {
+        self.write(frame, None).await
+    }
+
+    /// Sends a frame with a payload as one, and waits only until the bytes are written.
+    ///
+    /// # Errors
+    /// As [`Self::send`].
+    pub async fn send_with_payload(
+        &self,
+        frame: Frame,
+        payload: impl Into<Arc<[u8]>>,
+    ) -> Result<(), Error> {
+        self.write(frame, Some(payload.into())).await
+    }
+
+    /// Stops an axis, ahead of everything that is queued; moves that are still queued end as
+    /// [`Error::Superseded`]. Several axes: one call each, joined.
+    ///
+    /// # Errors
+    /// As [`Self::request`].
+    pub async fn halt(&self, axis: i32) -> Result<Answer, Error> {
+        self.request(Frame::command(CommandCode::STAGE_HALT).with_selector(axis)).await
+    }
+
+    /// From this call on, events of these codes go to the subscription; of all codes, if there
+    /// are none.
+    #[must_use]
+    pub fn subscribe(&self, codes: &[CommandCode]) -> Subscription {
+        self.0.fanout.subscribe(codes)
+    }
+
+    /// Arms the wait for the end of a motion. Do it *before* the move is sent: a short motion
+    /// may have ended before its acknowledgement is read.
+    #[must_use]
+    pub fn arm(&self, axis: i32) -> Motion {
+        let stops = self.subscribe(&[CommandCode::STAGE_MOTION_STOPPED]);
+        Motion { axis, stops, address: self.0.address.clone() }
+    }
+
+    /// What was counted so far.
+    ///
+    /// # Errors
+    /// [`Error::ConnectionLost`] when the driver has ended.
+    pub async fn stats(&self) -> Result<Stats, Error> {
+        let (reply, stats) = async_channel::bounded(1);
+        self.0.stats.send(reply).await.map_err(|_| self.lost())?;
+        stats.recv().await.map_err(|_| self.lost())
+    }
+
+    /// Ends the connection, for all clones, and waits until the socket is closed.
+    pub async fn close(self) {
+        self.0.orders.close();
+        // Nothing is ever sent on it: this ends when the driver has.
+        let _ = self.0.running.recv().await;
+    }
+
+    async fn ask(
+        &self,
+        frame: Frame,
+        payload: Option<Arc<[u8]>>,
+        timeout: Duration,
+    ) -> Result<Answer, Error> {
+        let (reply, outcome) = async_channel::bounded(1);
+        self.call(frame, payload, timeout, Reply::Answer(reply), outcome).await
+    }
+
+    async fn write(&self, frame: Frame, payload: Option<Arc<[u8]>>) -> Result<(), Error> {
+        let (reply, outcome) = async_channel::bounded(1);
+        self.call(frame, payload, self.0.timeout, Reply::Written(reply), outcome).await
+    }
+
+    async fn call<T>(
+        &self,
+        mut frame: Frame,
+        payload: Option<Arc<[u8]>>,
+        timeout: Duration,
+        reply: Reply,
+        outcome: Receiver<Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let len = payload.as_ref().map_or(0, |payload| payload.len());
+        // Longer than u32 is longer than any limit: the core refuses it.
+        frame.payload_len = u32::try_from(len).unwrap_or(u32::MAX);
+        let code = frame.code;
+        let order = Order { frame, payload, asked_at: self.0.clock.now(), timeout, reply };
+        let mut call = Call { outcome, dropped: &self.0.dropped, done: false };
+        if order.stops() {
+            // A stop never waits for a place behind other orders.
+            self.0.stops.try_send(order).map_err(|error| {
+                if error.is_closed() {
+                    return self.lost();
+                }
+                let what = flamingo_protocol_core::Full::StopLane;
+                Error::Refused { code, source: CommandError::Full { what } }
+            })?;
+        } else {
+            self.0.orders.send(order).await.map_err(|_| self.lost())?;
+        }
+        let outcome = call.outcome.recv().await;
+        call.done = true;
+        outcome.unwrap_or_else(|_| Err(self.lost()))
+    }
+
+    fn lost(&self) -> Error {
+        Error::lost(&self.0.address, "it was closed")
+    }
+}
+
+/// A call in flight. Dropped before its outcome came, it wakes the driver, which takes it back.
+struct Call<'a, T> {
+    outcome: Receiver<Result<T, Error>>,
+    dropped: &'a Sender<()>,
+    done: bool,
+}
+
+impl<T> Drop for Call<'_, T> {
+    fn drop(&mut self) {
+        if !self.done {
+            self.outcome.close();
+            // Full: the driver will look anyway.
+            let _ = self.dropped.try_send(());
+        }
+    }
+}
+
+/// The end of a motion, as the instrument told it.
+#[derive(Debug, Clone)]
+pub struct MotionEnd {
+    /// STAGE_MOTION_STOPPED.
+    pub frame: Frame,
+    /// Whether the motion was completed (status 1). If not: halted, failed, or not yet.
+    pub completed: bool,
+    /// When it came, by this host's calendar.
+    pub at: SystemTime,
+}
+
+/// Waits for the end of a motion that it was armed for.
+#[derive(Debug)]
+pub struct Motion {
+    axis: i32,
+    stops: Subscription,
+    address: String,
+}
+
+impl Motion {
+    /// The next STAGE_MOTION_STOPPED of the axis, or of all axes (255).
+    ///
+    /// Cancel-safe: the end of a motion that was not returned is returned by the next call.
+    ///
+    /// # Errors
+    /// [`Error::ConnectionLost`]: whether the motion ended is not known.
+    pub async fn wait(&mut self) -> Result<MotionEnd, Error> {
+        let lost = |reason| Error::lost(&self.address, reason);
+        loop {
+            match self.stops.next().await {
+                Some(Event::Frame(event)) if [self.axis, 255].contains(&event.frame.selector()) => {
+                    let completed = event.frame.status == 1;
+                    return Ok(MotionEnd { frame: event.frame, completed, at: event.at });
+                }
+                Some(Event::ConnectionLost) => {
+                    return Err(lost("the end of the motion may have been missed"));
+                }
+                None => return Err(lost("it was closed")),
+                Some(_) => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! Who waits for what: orders on their way to the driver, and tickets with somebody behind them.
+//! Each order gets exactly one reply here. No socket, no protocol.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use async_channel::Sender;
+use flamingo_protocol_core::{CommandCode, Counters, Ended, Frame, Instant, Ticket};
+
+use crate::error::Error;
+
+/// An answer to a request.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// The frame.
+    pub frame: Frame,
+    /// Its payload, whole.
+    pub payload: Arc<[u8]>,
+    /// Whether nobody else could have sent this frame. If not, it is the likely answer, and
+    /// subscribers got it too.
+    pub proven: bool,
+    /// When it came, by this host's calendar.
+    pub at: SystemTime,
+    /// From the call to the last byte of the answer.
+    pub elapsed: Duration,
+}
+
+/// What a connection has counted.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Stats {
+    /// What the core counted on the current connection.
+    pub core: Counters,
+    /// Frames that went to the subscribers.
+    pub events: u64,
+    /// Events that subscribers lost because they were too slow, all together.
+    pub events_lost: u64,
+    /// How often the connection was made again.
+    pub reconnects: u64,
+}
+
+/// What the client asks the driver to do.
+pub(crate) struct Order {
+    pub(crate) frame: Frame,
+    pub(crate) payload: Option<Arc<[u8]>>,
+    pub(crate) asked_at: Instant,
+    pub(crate) timeout: Duration,
+    pub(crate) reply: Reply,
+}
+
+impl Order {
+    pub(crate) fn refuse(&self, error: Error) {
+        self.reply.fail(error);
+    }
+
+    pub(crate) fn code(&self) -> CommandCode {
+        self.frame.code
+    }
+
+    pub(crate) fn deadline(&self) -> Instant {
+        self.asked_at + self.timeout.into()
+    }
+
+    pub(crate) fn stops(&self) -> bool {
+        self.code().row().is_some_and(|row| row.effect.stops())
+    }
+}
+
+/// Where the outcome of an order goes. A full channel cannot be: there is one outcome.
+pub(crate) enum Reply {
+    /// To a request.
+    Answer(Sender<Result<Answer, Error>>),
+    /// To somebody who wants to know that the frame is out.
+    Written(Sender<Result<(), Error>>),
+}
+
+impl Reply {
+    /// Nobody waits for it any more.
+    pub(crate) fn is_abandoned(&self) -> bool {
+        match self {
+            Self::Answer(reply) => reply.is_closed(),
+            Self::Written(reply) => reply.is_closed(),
+        }
+    }
+
+    fn fail(&self, error: Error) {
+        // An abandoned reply has nobody to tell.
+        let _ = match self {
+            Self::Answer(reply) => reply.try_send(Err(error)).is_ok(),
+            Self::Written(reply) => reply.try_send(Err(error)).is_ok(),
+        };
+    }
+}
+
+/// The orders that the core has a ticket for.
+#[derive(Default)]
+pub(crate) struct Desk {
+    waiting: HashMap<Ticket, Order>,
+    /// Payloads that the core may still ask for, even if nobody waits any more.
+    payloads: HashMap<Ticket, Arc<[u8]>>,
+}
+
+impl Desk {
+    pub(crate) fn take_in(&mut self, ticket: Ticket, mut order: Order) {
+        if let Some(payload) = order.payload.take() {
+            self.payloads.insert(ticket, payload);
+        }
+        self.waiting.insert(ticket, order);
+    }
+
+    /// The rest of a payload from `offset` on; empty if there is none.
+    pub(crate) fn payload(&self, ticket: Ticket, offset: u32) -> &[u8] {
+        let payload = self.payloads.get(&ticket).map_or(&[][..], |payload| payload);
+        payload.get(offset as usize..).unwrap_or(&[])
+    }
+
+    /// The frame and its payload are out.
+    pub(crate) fn written(&mut self, ticket: Ticket) {
+        self.payloads.remove(&ticket);
+        let only_written = |order: &Order| matches!(order.reply, Reply::Written(_));
+        if !self.waiting.get(&ticket).is_some_and(only_written) {
+            return;
+        }
+        if let Some(Order { reply: Reply::Written(reply), .. }) = self.waiting.remove(&ticket) {
+            // Whoever asked may have gone.
+            let _ = reply.try_send(Ok(()));
+        }
+    }
+
+    /// The answer is complete. Gives whether somebody took it.
+    pub(crate) fn answer(&mut self, ticket: Ticket, now: Instant, mut answer: Answer) -> bool {
+        let Some(order) = self.waiting.remove(&ticket) else { return false };
+        answer.elapsed = now.since(order.asked_at).into();
+        match order.reply {
+            Reply::Answer(reply) => reply.try_send(Ok(answer)).is_ok(),
+            Reply::Written(_) => false,
+        }
+    }
+
+    /// The order ended without an answer.
+    pub(crate) fn end(&mut self, ticket: Ticket, ended: Ended, ambiguous: Option<&Frame>) {
+        let Some(order) = self.waiting.remove(&ticket) else { return };
+        let code = order.code();
+        let error = match ended {
+            Ended::TimedOut { sent } => {
+                if !sent {
+                    self.payloads.remove(&ticket);
+                }
+                Error::TimedOut { code, after: order.timeout, sent }
+            }
+            Ended::Unanswered => Error::Unanswered { code },
+            Ended::PayloadStalled { received, expected } => {
+                Error::PayloadStalled { code, received, expected }
+            }
+            Ended::Ambiguous => Error::Ambiguous { code, frame: ambiguous.copied().map(Box::new) },
+            Ended::Superseded { .. } => {
+                self.payloads.remove(&ticket);
+                Error::Superseded { code }
+            }
+            // The driver knows the reason and ends all of them itself.
+            Ended::ConnectionLost => return,
+        };
+        order.refuse(error);
+    }
+
+    /// The tickets that nobody waits for any more.
+    pub(crate) fn abandoned(&self) -> Vec<Ticket> {
+        let abandoned = self.waiting.iter().filter(|(_, order)| order.reply.is_abandoned());
+        abandoned.map(|(ticket, _)| *ticket).collect()
+    }
+
+    /// Forgets an abandoned order; its payload too, if the frame will not go out.
+    pub(crate) fn forget(&mut self, ticket: Ticket, will_go_out: bool) {
+        self.waiting.remove(&ticket);
+        if !will_go_out {
+            self.payloads.remove(&ticket);
+        }
+    }
+
+    /// The connection is gone. Stops are given back if they are to go out over the next one;
+    /// everybody else is told.
+    pub(crate) fn lose_all(&mut self, keep_stops: bool, lost: &dyn Fn() -> Error) -> Vec<Order> {
+        self.payloads.clear();
+        let orders = self.waiting.drain().map(|(_, order)| order);
+        let (stops, others): (Vec<_>, Vec<_>) =
+            orders.partition(|order| keep_stops && order.stops());
+        for order in others {
+            order.refuse(lost());
+        }
+        stops
+    }
+}

@@ -1,0 +1,368 @@
+//! The only loop that touches a control socket: it owns the socket and the core's `Connection`.
+//! Bytes move here; who waits is `desk.rs`, how a connection begins and ends is `session.rs`.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use async_channel::{Receiver, TryRecvError};
+use flamingo_protocol_core::{
+    Cancelled, Class, CommandCode, Connection, Event as CoreEvent, Frame, Instant, Output,
+    Received, Transmit,
+};
+use smol::{Async, Timer, future};
+
+use crate::clock::Clock;
+use crate::desk::{Answer, Desk, Order, Reply, Stats};
+use crate::error::Error;
+use crate::fanout::{Event, EventFrame, Fanout};
+use crate::options::Options;
+
+/// The core with room for a program's worth of tasks.
+pub(crate) type Core = Connection<64, 160, 64, 16>;
+
+/// Bytes read in one go, and written at most before reading again.
+const READ_CHUNK: usize = 64 * 1024;
+const WRITE_CHUNK: usize = 256 * 1024;
+
+/// Why a conversation is over.
+#[derive(Debug)]
+pub(crate) enum Lost {
+    /// The peer, or the way to it, is gone.
+    Peer(String),
+    /// A stop waits behind a half-sent frame: it must go out over a fresh connection.
+    StopBlocked,
+    /// The last client is gone, or one has closed the connection.
+    Closed,
+}
+
+/// What the clients hold the other end of.
+pub(crate) struct Inbox {
+    pub(crate) stops: Receiver<Order>,
+    pub(crate) orders: Receiver<Order>,
+    pub(crate) stats: Receiver<async_channel::Sender<Stats>>,
+    /// Somebody dropped a future: look who is abandoned.
+    pub(crate) dropped: Receiver<()>,
+}
+
+/// A frame whose payload is still coming in.
+struct Partial {
+    received: Received,
+    payload: Vec<u8>,
+    at: SystemTime,
+}
+
+pub(crate) struct Driver {
+    pub(crate) core: Box<Core>,
+    pub(crate) stream: Async<TcpStream>,
+    pub(crate) desk: Desk,
+    pub(crate) inbox: Inbox,
+    pub(crate) fanout: Arc<Fanout>,
+    pub(crate) options: Options,
+    pub(crate) clock: Clock,
+    pub(crate) events: u64,
+    pub(crate) reconnects: u64,
+    /// Orders are taken only when the peer has proven to speak the protocol; stops always.
+    pub(crate) open: bool,
+    /// The first bytes of the connection, to name a peer that speaks something else.
+    pub(crate) first_bytes: Vec<u8>,
+    /// The peer answered the handshake without the token it was given.
+    pub(crate) answered_without_token: bool,
+    buffer: Box<[u8]>,
+    partial: Option<Partial>,
+    ambiguous: Option<Frame>,
+    wants_write: bool,
+}
+
+impl Driver {
+    pub(crate) fn new(
+        stream: Async<TcpStream>,
+        options: Options,
+        inbox: Inbox,
+        fanout: Arc<Fanout>,
+        clock: Clock,
+    ) -> Self {
+        Self {
+            core: Box::new(Core::new(options.core)),
+            stream,
+            desk: Desk::default(),
+            inbox,
+            fanout,
+            options,
+            clock,
+            events: 0,
+            reconnects: 0,
+            open: false,
+            first_bytes: Vec::new(),
+            answered_without_token: false,
+            buffer: vec![0; READ_CHUNK].into_boxed_slice(),
+            partial: None,
+            ambiguous: None,
+            wants_write: false,
+        }
+    }
+
+    /// Starts over on a fresh socket. Nothing of the old conversation is sent again.
+    pub(crate) fn restart(&mut self, stream: Async<TcpStream>) {
+        self.stream = stream;
+        *self.core = Core::new(self.options.core);
+        self.open = false;
+        self.first_bytes.clear();
+        self.answered_without_token = false;
+        self.partial = None;
+        self.wants_write = false;
+    }
+
+    /// Does what can be done at once; if that is nothing, waits until there is something, or
+    /// until `until`. Reads and writes take turns, so neither can starve the other.
+    pub(crate) async fn turn(&mut self, until: Option<Instant>) -> Result<(), Lost> {
+        self.take_orders()?;
+        let wrote = self.write()?;
+        let read = self.read()?;
+        let now = self.clock.now();
+        if self.core.poll_timeout().is_some_and(|(due, _)| due <= now) {
+            self.core.handle_timeout(now);
+        }
+        self.take_events()?;
+        if wrote || read {
+            future::yield_now().await;
+            return Ok(());
+        }
+        self.wait(until).await
+    }
+
+    /// Everything that can wake the driver; each part of it may be dropped and made again.
+    async fn wait(&mut self, until: Option<Instant>) -> Result<(), Lost> {
+        let due = self.core.poll_timeout().map(|(due, _)| due);
+        let due = due.into_iter().chain(until).min().and_then(|due| self.clock.moment(due));
+        let timer = async {
+            match due {
+                Some(due) => drop(Timer::at(due).await),
+                None => future::pending().await,
+            }
+            Ok(None)
+        };
+        let readable = async { self.stream.readable().await.map(|()| None).map_err(|e| lost(&e)) };
+        let writable = async {
+            if !self.wants_write {
+                future::pending::<()>().await;
+            }
+            self.stream.writable().await.map(|()| None).map_err(|e| lost(&e))
+        };
+        let inbox = &self.inbox;
+        let order = future::or(next(&inbox.stops), next(&inbox.orders));
+        let dropped = async { inbox.dropped.recv().await.map(|()| None).map_err(|_| Lost::Closed) };
+        let stats = async { inbox.stats.recv().await.map_err(|_| Lost::Closed).map(Some) };
+        let stats = async { stats.await.map(|stats| stats.map(Wake::Stats)) };
+        let io = future::or(readable, writable);
+        let calls = future::or(future::or(order, dropped), stats);
+        match future::or(future::or(io, calls), timer).await? {
+            Some(Wake::Order(order)) => self.accept(*order),
+            Some(Wake::Stats(reply)) => self.tell_stats(&reply),
+            None => {}
+        }
+        Ok(())
+    }
+
+    /// Stops first. What the core refuses is told at once.
+    fn take_orders(&mut self) -> Result<(), Lost> {
+        for _ in 0..self.inbox.orders.capacity().unwrap_or(1) {
+            let order = match self.inbox.stops.try_recv() {
+                Err(TryRecvError::Empty) => self.inbox.orders.try_recv(),
+                order => order,
+            };
+            match order {
+                Ok(order) => self.accept(order),
+                Err(TryRecvError::Empty) => break,
+                Err(TryRecvError::Closed) => return Err(Lost::Closed),
+            }
+        }
+        while let Ok(reply) = self.inbox.stats.try_recv() {
+            self.tell_stats(&reply);
+        }
+        if self.inbox.dropped.try_recv().is_ok() {
+            self.cancel_abandoned();
+        }
+        Ok(())
+    }
+
+    /// Gives an order to the core, if somebody still waits for it.
+    pub(crate) fn accept(&mut self, order: Order) {
+        if order.reply.is_abandoned() {
+            return;
+        }
+        if !self.open && !order.stops() {
+            return order.refuse(self.lost_error("it is being made again"));
+        }
+        let now = self.clock.now();
+        let ticket = match &order.reply {
+            Reply::Answer(_) => self.core.request(now, &order.frame, order.deadline()),
+            Reply::Written(_) => self.core.send(now, &order.frame),
+        };
+        match ticket {
+            Ok(ticket) => self.desk.take_in(ticket, order),
+            Err(source) => order.refuse(Error::Refused { code: order.code(), source }),
+        }
+    }
+
+    fn cancel_abandoned(&mut self) {
+        for ticket in self.desk.abandoned() {
+            let cancelled = self.core.cancel(self.clock.now(), ticket);
+            self.desk.forget(ticket, cancelled != Cancelled::NotSent);
+        }
+    }
+
+    fn tell_stats(&self, reply: &async_channel::Sender<Stats>) {
+        // Whoever asked may have gone.
+        let _ = reply.try_send(Stats {
+            core: self.core.counters(),
+            events: self.events,
+            events_lost: self.fanout.lost(),
+            reconnects: self.reconnects,
+        });
+    }
+
+    /// Writes until nothing is left, the socket is full, or it is time to read. Gives whether
+    /// there may be more to do.
+    fn write(&mut self) -> Result<bool, Lost> {
+        let mut budget = WRITE_CHUNK;
+        self.wants_write = false;
+        while budget > 0 {
+            let now = self.clock.now();
+            let bytes = match self.core.poll_transmit(now) {
+                None => break,
+                Some(Transmit::Bytes(bytes)) => bytes,
+                Some(Transmit::Payload { ticket, offset, .. }) => self.desk.payload(ticket, offset),
+            };
+            let shown = bytes.get(..budget.min(bytes.len())).unwrap_or(bytes);
+            match self.stream.get_ref().write(shown) {
+                Ok(0) => return Err(Lost::Peer("it takes no more bytes".into())),
+                Ok(written) => {
+                    budget -= written;
+                    if let Some(ticket) = self.core.transmitted(now, written) {
+                        self.desk.written(ticket);
+                    }
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    self.wants_write = true;
+                    break;
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(lost(&error)),
+            }
+        }
+        Ok(budget == 0)
+    }
+
+    /// Reads once. Gives whether anything came.
+    fn read(&mut self) -> Result<bool, Lost> {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let result = self.stream.get_ref().read(&mut buffer);
+        let outcome = match result {
+            Ok(0) => Err(Lost::Peer("the peer closed it".into())),
+            Ok(count) => {
+                self.take_input(&buffer[..count]);
+                Ok(true)
+            }
+            Err(error) => match error.kind() {
+                ErrorKind::WouldBlock | ErrorKind::Interrupted => Ok(false),
+                _ => Err(lost(&error)),
+            },
+        };
+        self.buffer = buffer;
+        outcome
+    }
+
+    fn take_input(&mut self, mut input: &[u8]) {
+        let (now, at) = (self.clock.now(), Clock::wall());
+        if !self.open && self.first_bytes.len() < 16 {
+            self.first_bytes.extend(input.iter().take(16));
+        }
+        loop {
+            let (consumed, output) = self.core.handle_input(now, input);
+            input = &input[consumed..];
+            match output {
+                Some(Output::Frame(received)) if received.frame.payload_len == 0 => {
+                    self.deliver(now, Partial { received, payload: Vec::new(), at });
+                }
+                Some(Output::Frame(received)) => {
+                    let expected = (received.frame.payload_len as usize).min(READ_CHUNK);
+                    let payload = Vec::with_capacity(expected);
+                    self.partial = Some(Partial { received, payload, at });
+                }
+                Some(Output::Payload { bytes, remaining }) => {
+                    if let Some(partial) = &mut self.partial {
+                        partial.payload.extend_from_slice(bytes);
+                    }
+                    if let Some(partial) = self.partial.take_if(|_| remaining == 0) {
+                        self.deliver(now, partial);
+                    }
+                }
+                None if input.is_empty() => break,
+                None => {}
+            }
+        }
+    }
+
+    /// To the request that waits for it, or to the subscribers; a presumed answer to both, since
+    /// it may be an event.
+    fn deliver(&mut self, now: Instant, partial: Partial) {
+        let Partial { received, payload, at } = partial;
+        let Received { frame, class, skipped } = received;
+        let payload: Arc<[u8]> = payload.into();
+        if let Class::Solicited { ticket, proven } = class {
+            let answer =
+                Answer { frame, payload: Arc::clone(&payload), proven, at, elapsed: at_once() };
+            let taken = ticket.is_fence() || self.desk.answer(ticket, now, answer);
+            if taken && proven {
+                return;
+            }
+        }
+        if matches!(class, Class::Ambiguous { .. }) {
+            self.ambiguous = Some(frame);
+        }
+        if !self.open && frame.code == CommandCode::SYSTEM_STATE_GET {
+            self.answered_without_token = true;
+        }
+        self.events += 1;
+        self.fanout.publish(&Event::Frame(EventFrame { frame, payload, class, at, skipped }));
+    }
+
+    fn take_events(&mut self) -> Result<(), Lost> {
+        while let Some(event) = self.core.poll_event() {
+            match event {
+                CoreEvent::Ended { ticket, ended } => {
+                    self.desk.end(ticket, ended, self.ambiguous.as_ref());
+                }
+                CoreEvent::Unresponsive => self.fanout.publish(&Event::Unresponsive),
+                CoreEvent::Responsive => self.fanout.publish(&Event::Responsive),
+                CoreEvent::StopBlocked => return Err(Lost::StopBlocked),
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn lost_error(&self, reason: &str) -> Error {
+        Error::lost(&self.options.address, reason)
+    }
+}
+
+enum Wake {
+    Order(Box<Order>),
+    Stats(async_channel::Sender<Stats>),
+}
+
+async fn next(orders: &Receiver<Order>) -> Result<Option<Wake>, Lost> {
+    let order = orders.recv().await.map_err(|_| Lost::Closed)?;
+    Ok(Some(Wake::Order(Box::new(order))))
+}
+
+fn lost(error: &std::io::Error) -> Lost {
+    Lost::Peer(error.to_string())
+}
+
+/// The desk knows when it was asked.
+fn at_once() -> std::time::Duration {
+    std::time::Duration::ZERO
+}

@@ -1,0 +1,187 @@
+//! How a connection begins and ends: handshake, loss, and the opt-in connecting again.
+//! The loop in between is `driver.rs`.
+
+use std::time::Duration;
+
+use async_channel::Receiver;
+use flamingo_protocol_core::{CommandCode, Frame, TokenField};
+use smol::{Timer, future};
+use socket2::SockRef;
+
+use crate::desk::{Answer, Order, Reply};
+use crate::driver::{Driver, Lost};
+use crate::error::Error;
+use crate::fanout::Event;
+use crate::socket;
+
+impl Driver {
+    /// Listens for a moment, then asks for the system's state: only a peer that answers gets
+    /// any other command. Takes at most `settle` + `timeout`, whatever else comes in.
+    pub(crate) async fn handshake(&mut self) -> Result<Answer, Error> {
+        let settled = self.clock.now() + self.options.settle.into();
+        while self.clock.now() < settled {
+            let turn = self.turn(Some(settled)).await;
+            turn.map_err(|lost| self.handshake_failed(&lost))?;
+        }
+        let (reply, answer) = async_channel::bounded(1);
+        let order = Order {
+            frame: Frame::command(CommandCode::SYSTEM_STATE_GET),
+            payload: None,
+            asked_at: self.clock.now(),
+            timeout: self.options.timeout,
+            reply: Reply::Answer(reply),
+        };
+        let asked = self.core.request(self.clock.now(), &order.frame, order.deadline());
+        let refused = |source| Error::Refused { code: CommandCode::SYSTEM_STATE_GET, source };
+        self.desk.take_in(asked.map_err(refused)?, order);
+        // From here on an answer that nobody is named in is one without its token.
+        self.answered_without_token = false;
+        loop {
+            if let Some(field) = self.options.core.tokens.filter(|_| self.answered_without_token) {
+                return Err(Error::TokensNotEchoed {
+                    address: self.options.address.clone(),
+                    field: match field {
+                        TokenField::ClientId => "clientID",
+                        TokenField::Int32Data2 => "int32Data2",
+                    },
+                });
+            }
+            match answer.try_recv() {
+                Ok(Ok(answer)) => {
+                    self.open = true;
+                    return Ok(answer);
+                }
+                Ok(Err(error)) => return Err(self.not_flamingo().unwrap_or(error)),
+                Err(_) => {}
+            }
+            let turn = self.turn(None).await;
+            turn.map_err(|lost| self.handshake_failed(&lost))?;
+        }
+    }
+
+    fn handshake_failed(&self, lost: &Lost) -> Error {
+        self.not_flamingo().unwrap_or_else(|| self.lost_error(&lost.reason()))
+    }
+
+    /// If bytes came, and none of them was a frame.
+    fn not_flamingo(&self) -> Option<Error> {
+        if self.first_bytes.is_empty() || self.core.counters().frames_received() > 0 {
+            return None;
+        }
+        let expected = "expected frames that begin with 54 E6 21 F3";
+        let found = self.first_bytes.escape_ascii();
+        let what = match self.core.last_rejected() {
+            Some(rejected) => format!("{expected}, found \"{found}\" ({rejected})"),
+            None => format!("{expected}, found \"{found}\""),
+        };
+        Some(Error::NotFlamingo { address: self.options.address.clone(), what })
+    }
+
+    /// Until the last client is gone, or the connection is lost for good.
+    pub(crate) async fn run(mut self) {
+        loop {
+            let lost = loop {
+                if let Err(lost) = self.turn(None).await {
+                    break lost;
+                }
+            };
+            if !self.recover(lost).await {
+                break;
+            }
+        }
+        self.fanout.close();
+        // Whoever posted an order at the last moment is told, too.
+        self.inbox.orders.close();
+        self.inbox.stops.close();
+        let error = || self.lost_error("it was closed");
+        while let Ok(order) = self.inbox.stops.try_recv().or_else(|_| self.inbox.orders.try_recv())
+        {
+            order.refuse(error());
+        }
+    }
+
+    /// Ends everything in flight, tells the subscribers and, if that is wanted, connects again.
+    async fn recover(&mut self, lost: Lost) -> bool {
+        let stop_blocked = matches!(lost, Lost::StopBlocked);
+        let reason = lost.reason();
+        tracing::warn!(address = self.options.address, reason, "connection lost");
+        let address = self.options.address.clone();
+        let error = || Error::lost(&address, &reason);
+        let stops = self.desk.lose_all(stop_blocked, &error);
+        if matches!(lost, Lost::Closed) {
+            return false;
+        }
+        self.fanout.publish(&Event::ConnectionLost);
+        if stop_blocked {
+            // What is half-sent must not arrive after the stop: reset, do not drain.
+            let _ = SockRef::from(self.stream.get_ref()).set_linger(Some(Duration::ZERO));
+        }
+        let mut stops = Some(stops);
+        let mut at_once = stop_blocked;
+        loop {
+            let attempt = self.connect_again(at_once).await;
+            let Some(connected) = attempt else { break };
+            at_once = false;
+            if let Ok(stream) = connected {
+                self.restart(stream);
+                for stop in stops.take().unwrap_or_default() {
+                    self.accept(stop);
+                }
+                if self.handshake().await.is_ok() {
+                    self.reconnects += 1;
+                    self.fanout.publish(&Event::Reconnected);
+                    return true;
+                }
+                self.desk.lose_all(false, &error);
+            }
+            if self.options.reconnect.is_none() {
+                break;
+            }
+        }
+        for stop in stops.into_iter().flatten() {
+            stop.refuse(error());
+        }
+        false
+    }
+
+    /// One attempt, after the back-off unless `at_once`. Orders that come in the meantime are
+    /// refused: nothing is kept to be sent later. `None`: there will be no connection.
+    async fn connect_again(
+        &self,
+        at_once: bool,
+    ) -> Option<Result<smol::Async<std::net::TcpStream>, Error>> {
+        let wait = match self.options.reconnect {
+            _ if at_once => Duration::ZERO,
+            Some(reconnect) => reconnect.wait(),
+            None => return None,
+        };
+        let attempt = async {
+            Timer::after(wait).await;
+            Some(socket::connect(&self.options.address, self.options.connect_timeout).await)
+        };
+        let refuse =
+            future::or(self.refuse_all(&self.inbox.stops), self.refuse_all(&self.inbox.orders));
+        future::or(attempt, async {
+            refuse.await;
+            None
+        })
+        .await
+    }
+
+    /// Ends when all clients are gone.
+    async fn refuse_all(&self, orders: &Receiver<Order>) {
+        while let Ok(order) = orders.recv().await {
+            order.refuse(self.lost_error("not connected at present"));
+        }
+    }
+}
+
+impl Lost {
+    fn reason(&self) -> String {
+        match self {
+            Self::Peer(reason) => reason.clone(),
+            Self::StopBlocked => "a stop could not be written in time".into(),
+            Self::Closed => "it was closed".into(),
+        }
+    }
+}

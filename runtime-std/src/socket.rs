@@ -1,0 +1,77 @@
+//! A connected TCP socket with the options that this instrument needs. No bytes move here.
+
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use smol::{Async, Timer, future};
+use socket2::{SockRef, TcpKeepalive};
+
+use crate::error::Error;
+
+/// The server drops a client that does not drain: a large buffer buys it time.
+const RECEIVE_BUFFER: usize = 1 << 20;
+
+/// Resolves `address` (`HOST:PORT`) and connects to the first address that accepts.
+///
+/// # Errors
+/// [`Error::Resolve`] and [`Error::Connect`], after `timeout` for each address at the latest.
+pub(crate) async fn connect(address: &str, timeout: Duration) -> Result<Async<TcpStream>, Error> {
+    let resolved = future::or(smol::net::resolve(address), timed_out(timeout)).await;
+    let addresses =
+        resolved.map_err(|source| Error::Resolve { address: address.into(), source })?;
+    let mut last = std::io::Error::from(std::io::ErrorKind::AddrNotAvailable);
+    for peer in addresses {
+        match connect_to(peer, timeout).await {
+            Ok(stream) => return Ok(stream),
+            Err(error) => last = error,
+        }
+    }
+    Err(Error::Connect { address: address.into(), source: last })
+}
+
+async fn connect_to(peer: SocketAddr, timeout: Duration) -> std::io::Result<Async<TcpStream>> {
+    let stream = future::or(Async::<TcpStream>::connect(peer), timed_out(timeout)).await?;
+    configure(&stream)?;
+    Ok(stream)
+}
+
+/// TCP_NODELAY; keep-alive probes after 30 s, every 10 s, dead after 3; SO_RCVBUF 1 MiB.
+fn configure(stream: &Async<TcpStream>) -> std::io::Result<()> {
+    let socket = SockRef::from(stream.get_ref());
+    socket.set_tcp_nodelay(true)?;
+    let keepalive = TcpKeepalive::new()
+        .with_time(Duration::from_secs(30))
+        .with_interval(Duration::from_secs(10));
+    #[cfg(unix)]
+    let keepalive = keepalive.with_retries(3);
+    socket.set_tcp_keepalive(&keepalive)?;
+    socket.set_recv_buffer_size(RECEIVE_BUFFER)
+}
+
+async fn timed_out<T>(timeout: Duration) -> std::io::Result<T> {
+    Timer::after(timeout).await;
+    Err(std::io::ErrorKind::TimedOut.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connected_socket_has_the_options_that_the_instrument_needs() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let stream = smol::block_on(connect(&address, Duration::from_secs(2))).unwrap();
+        let socket = SockRef::from(stream.get_ref());
+        assert!(socket.tcp_nodelay().unwrap());
+        assert!(socket.keepalive().unwrap());
+        #[cfg(unix)]
+        {
+            assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_secs(30));
+            assert_eq!(socket.tcp_keepalive_interval().unwrap(), Duration::from_secs(10));
+            assert_eq!(socket.tcp_keepalive_retries().unwrap(), 3);
+        }
+        // The kernel may cap it, but never below what it has by default.
+        assert!(socket.recv_buffer_size().unwrap() >= 65_536);
+    }
+}
