@@ -3,16 +3,19 @@
 
 use std::time::Duration;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
+use flamingo_protocol_core::CommandCode;
+use flamingo_runtime_std::Axis;
 
-use crate::{completions, decode, man};
+use crate::{completions, decode, get, halt, man, move_axis, send, watch};
 
 /// Talks to a Flamingo light-sheet microscope, and stands in for one.
 ///
 /// Answers to commands and messages that nobody asked for share one connection; flamingo keeps
 /// them apart. Without a command it runs `demo`, which needs no instrument.
 #[derive(Debug, Parser)]
-#[command(name = "flamingo", version, propagate_version = true, max_term_width = 100)]
+#[command(name = "flamingo", version, propagate_version = true)]
 #[command(after_help = "Exit codes: 0 done, 2 bad usage or refused input, 3 cannot connect, \
     4 no answer in time, 5 the instrument answered with failure, 6 the peer broke the protocol, \
     7 connection lost, 130 interrupted.")]
@@ -29,19 +32,18 @@ pub(crate) struct Cli {
     pub(crate) verbose: u8,
 }
 
-#[derive(Debug, Subcommand)]
+#[derive(Debug, Default, Subcommand)]
 pub(crate) enum Command {
+    Get(get::GetArgs),
+    Move(move_axis::MoveArgs),
+    Halt(halt::HaltArgs),
+    Watch(watch::WatchArgs),
+    Send(send::SendArgs),
     Decode(decode::DecodeArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
-    #[command(hide = true)]
+    #[default]
     Demo,
-}
-
-impl Default for Command {
-    fn default() -> Self {
-        Self::Demo
-    }
 }
 
 /// Where the instrument is.
@@ -49,7 +51,7 @@ impl Default for Command {
 pub(crate) struct ConnectArgs {
     /// Address of the control port of the instrument, the simulator or the bridge
     #[arg(long, value_name = "HOST:PORT", env = "FLAMINGO_CONNECT")]
-    #[arg(default_value = "127.0.0.1:53717", value_parser = address, hide_env_values = true)]
+    #[arg(default_value = "127.0.0.1:53717", value_parser = address, global = true)]
     pub(crate) connect: String,
 }
 
@@ -60,7 +62,7 @@ pub(crate) struct ClientArgs {
     pub(crate) server: ConnectArgs,
 
     /// How long to wait for an answer, such as 500ms or 3s
-    #[arg(long, value_name = "TIME", default_value = "3s", value_parser = duration)]
+    #[arg(long, value_name = "TIME", default_value = "3s", value_parser = duration, global = true)]
     pub(crate) timeout: Duration,
 }
 
@@ -86,6 +88,37 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
         return Err("expected a time above 0".to_owned());
     }
     Ok(duration)
+}
+
+/// x, y, z or r.
+pub(crate) fn axis_parser() -> impl TypedValueParser<Value = Axis> {
+    let letters = Axis::ALL.map(Axis::letter);
+    PossibleValuesParser::new(letters).try_map(|letter| letter.parse::<Axis>())
+}
+
+/// A command: its name, or its number in decimal or, with 0x, in hex.
+pub(crate) fn code(text: &str) -> Result<CommandCode, String> {
+    if let Some(code) = CommandCode::from_name(text) {
+        return Ok(code);
+    }
+    let number = match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
+        Some(digits) => u32::from_str_radix(digits, 16),
+        None => text.parse(),
+    };
+    number.map(CommandCode).map_err(|_| {
+        format!("expected a name such as STAGE_HALT or a number such as 0x6003, found {text:?}")
+    })
+}
+
+/// 32 bits with a sign; in hex as they stand on the wire.
+pub(crate) fn integer(text: &str) -> Result<i32, String> {
+    let number = match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
+        Some(digits) => u32::from_str_radix(digits, 16).map(|bits| bits as i32),
+        None => text.parse(),
+    };
+    number.map_err(|_| {
+        format!("expected {} to {}, or hex such as 0x10, found {text:?}", i32::MIN, i32::MAX)
+    })
 }
 
 /// A number that is finite.
@@ -128,5 +161,23 @@ mod tests {
         for bad in ["0s", "3", "-1s"] {
             assert!(duration(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_code_is_a_name_or_a_number() {
+        for text in ["STAGE_HALT", "stage_halt", "0x6003", "24579"] {
+            assert_eq!(code(text), Ok(CommandCode::STAGE_HALT), "{text}");
+        }
+        for bad in ["", "STOP", "0x", "0x1_0000", "-1", "4294967296"] {
+            assert!(code(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_integer_in_hex_is_its_bits() {
+        assert_eq!(integer("-1"), Ok(-1));
+        assert_eq!(integer("0xFFFFFFFF"), Ok(-1));
+        assert!(integer("4294967295").is_err());
+        assert!(integer("1.5").is_err());
     }
 }

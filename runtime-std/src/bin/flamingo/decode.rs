@@ -73,12 +73,11 @@ pub(crate) async fn run(args: DecodeArgs, out: &mut Out) -> Done {
 fn read(file: Option<PathBuf>) -> Done<Vec<u8>> {
     let file = file.filter(|file| file.as_os_str() != "-");
     let name = file.as_ref().map_or("stdin".to_owned(), |file| file.display().to_string());
-    let read = match file {
-        Some(file) => std::fs::read(file),
-        None => {
-            let mut bytes = Vec::new();
-            std::io::stdin().lock().read_to_end(&mut bytes).map(|_| bytes)
-        }
+    let read = if let Some(file) = file {
+        std::fs::read(file)
+    } else {
+        let mut bytes = Vec::new();
+        std::io::stdin().lock().read_to_end(&mut bytes).map(|_| bytes)
     };
     read.map_err(|error| Failure::usage(format!("decode: cannot read {name}: {error}")))
 }

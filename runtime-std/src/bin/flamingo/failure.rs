@@ -67,6 +67,19 @@ pub(crate) fn exit_code(done: Done) -> ExitCode {
     }
 }
 
+/// For one of several things that are done: says on stderr why it failed and gives the exit code
+/// of that; the others go on. A closed stdout ends them all.
+pub(crate) fn exit_code_of(done: Done) -> Done<Option<u8>> {
+    match done {
+        Ok(()) => Ok(None),
+        Err(Failure::ClosedPipe) => Err(Failure::ClosedPipe),
+        Err(Failure::Exit { code, message }) => {
+            note(&format!("error: {message}"));
+            Ok(Some(code))
+        }
+    }
+}
+
 /// One line on stderr. A closed stderr is no reason to fail.
 pub(crate) fn note(line: &str) {
     let line = line.replace(['\n', '\r'], " ");

@@ -5,10 +5,16 @@ mod args;
 mod completions;
 mod decode;
 mod failure;
+mod get;
+mod halt;
 mod interrupt;
+mod link;
 mod logging;
 mod man;
+mod move_axis;
 mod output;
+mod send;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -33,13 +39,15 @@ fn main() -> ExitCode {
 }
 
 async fn run(command: Command, out: &mut Out, interrupt: &Interrupt) -> Done {
-    let work = async {
-        match command {
-            Command::Decode(args) => decode::run(args, out).await,
-            Command::Completions(args) => completions::run(&args, out),
-            Command::Man(args) => man::run(&args, out),
-            _ => Err(failure::Failure::usage("soon")),
-        }
-    };
-    interrupt.or(work).await
+    match command {
+        Command::Get(args) => interrupt.or(get::run(args, out)).await,
+        Command::Move(args) => move_axis::run(args, out, interrupt).await,
+        Command::Halt(args) => halt::run(args, out, interrupt).await,
+        Command::Watch(args) => interrupt.or(watch::run(args, out)).await,
+        Command::Send(args) => interrupt.or(send::run(args, out)).await,
+        Command::Decode(args) => interrupt.or(decode::run(args, out)).await,
+        Command::Completions(args) => completions::run(&args, out),
+        Command::Man(args) => man::run(&args, out),
+        Command::Demo => Err(failure::Failure::usage("soon")),
+    }
 }

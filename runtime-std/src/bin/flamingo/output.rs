@@ -3,7 +3,7 @@
 //! The form of a frame is here, since every command prints frames; what only one command prints
 //! is in its own file.
 
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, Stdout, Write};
 use std::time::{Duration, SystemTime};
 
 use flamingo_protocol_core::{Class, Frame};
@@ -18,12 +18,13 @@ const PRINTED_PAYLOAD: usize = 4096;
 /// Stdout.
 #[derive(Debug)]
 pub(crate) struct Out {
+    stdout: Stdout,
     json: bool,
 }
 
 impl Out {
-    pub(crate) const fn new(json: bool) -> Self {
-        Self { json }
+    pub(crate) fn new(json: bool) -> Self {
+        Self { stdout: std::io::stdout(), json }
     }
 
     /// Whether JSON was asked for.
@@ -33,7 +34,7 @@ impl Out {
 
     /// Bytes as they are.
     pub(crate) fn bytes(&mut self, bytes: &[u8]) -> Done {
-        let mut stdout = std::io::stdout().lock();
+        let mut stdout = self.stdout.lock();
         stdout.write_all(bytes).and_then(|()| stdout.flush()).map_err(|error| match error.kind() {
             ErrorKind::BrokenPipe => Failure::ClosedPipe,
             _ => Failure::new(1, format!("cannot write to stdout: {error}")),
@@ -151,6 +152,12 @@ impl FrameRecord {
         self.class = Some("solicited");
         self.proven = Some(proven);
         self.elapsed_ms = Some(milliseconds(elapsed));
+        self
+    }
+
+    /// As something that nobody asked for.
+    pub(crate) fn unsolicited(mut self) -> Self {
+        self.class = Some("unsolicited");
         self
     }
 
