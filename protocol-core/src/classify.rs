@@ -6,7 +6,8 @@
 use heapless::Vec;
 
 use crate::config::OnAmbiguous;
-use crate::pending::{MAX_OWNERS, Owner, Ticket};
+use crate::pending::{MAX_OWNERS, Owner};
+use crate::ticket::Ticket;
 
 /// Whose frame it is.
 #[derive(Debug, Clone, PartialEq, Eq)]

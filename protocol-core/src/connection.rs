@@ -9,69 +9,12 @@ use crate::classify::{Class, Facts, Named, classify};
 use crate::config::Config;
 use crate::counters::Counters;
 use crate::frame::{Flags, Frame};
+use crate::key::Key;
 use crate::outbox::{Outbox, Transmit};
-use crate::pending::{Ended, Key, OwnerList, Pending, State, Ticket};
+use crate::output::{Event, Output, Reason, Received};
+use crate::pending::{OwnerList, Pending, State};
+use crate::ticket::{Ended, Ticket};
 use crate::time::Instant;
-
-/// A frame that came in, and whose it is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct Received {
-    /// The frame. If `frame.payload_len` is not 0, its payload comes in the outputs that follow.
-    pub frame: Frame,
-    /// Whose it is.
-    pub class: Class,
-    /// Bytes that were skipped as noise between the last frame and this one.
-    pub skipped: u32,
-}
-
-/// What came in.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-#[allow(clippy::large_enum_variant)] // lent for the time of one call; nothing to box it in
-pub enum Output<'a> {
-    /// A frame.
-    Frame(Received),
-    /// Some of the payload of the last frame, lent from the input.
-    Payload {
-        /// The bytes; never empty.
-        bytes: &'a [u8],
-        /// How many are still to come; 0 ends the payload.
-        remaining: u32,
-    },
-}
-
-/// What happened without a frame coming in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub enum Event {
-    /// A request, or a sent frame, ended without an answer.
-    Ended {
-        /// Which one.
-        ticket: Ticket,
-        /// How.
-        ended: Ended,
-    },
-    /// The peer did not answer a harmless query in the time of grace.
-    Unresponsive,
-    /// It answers again.
-    Responsive,
-    /// A HALT or laser-off waits behind a half-sent frame for too long: give the connection up
-    /// and send it over a fresh one.
-    StopBlocked,
-}
-
-/// Why a connection wants to be called at a certain time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub enum Reason {
-    /// A request's deadline.
-    Deadline(Ticket),
-    /// The time is over in which a late answer may come.
-    Grace,
-    /// A HALT or laser-off has waited too long to be written.
-    StopBlocked,
-}
 
 /// The client's side of one connection: bytes and time in, typed outputs out.
 ///

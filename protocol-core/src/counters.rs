@@ -1,7 +1,7 @@
 //! What was counted: everything that could hide a loss.
 
 use crate::classify::Class;
-use crate::pending::Ended;
+use crate::ticket::Ended;
 
 /// Counted since the connection began. Every frame that came in is in exactly one of
 /// `solicited`, `late`, `ambiguous` and `unsolicited`.

@@ -1,6 +1,6 @@
 //! What can go wrong with bytes and with calls. Each error says what was expected and what came.
 //!
-//! How a *request* ends is not an error of a call: that is `Ended` in `pending.rs`.
+//! How a *request* ends is not an error of a call: that is `Ended` in `ticket.rs`.
 
 use core::fmt;
 

@@ -12,13 +12,23 @@ mod command;
 mod config;
 mod connection;
 mod counters;
+mod endpoint;
 mod error;
 mod frame;
 mod image;
+mod key;
 mod outbox;
+mod output;
 mod pending;
+#[cfg(feature = "embedded-io")]
+pub mod pump;
+#[cfg(feature = "embedded-io-async")]
+pub mod pump_async;
+#[cfg(any(feature = "embedded-io", feature = "embedded-io-async"))]
+mod pump_error;
 mod request;
 mod responder;
+mod ticket;
 mod time;
 
 pub use assembler::{Assembler, Piece};
@@ -27,8 +37,9 @@ pub use command::{
     CallbackFlag, CommandCode, Effect, Kind, Payload, Pushed, Row, Selector, TABLE, Timing,
 };
 pub use config::{Config, OnAmbiguous, Ordering, TokenField, UnmarkedPushes};
-pub use connection::{Connection, Event, Output, Reason, Received};
+pub use connection::Connection;
 pub use counters::Counters;
+pub use endpoint::Endpoint;
 pub use error::{CommandError, DecodeError, Full, TextError};
 pub use frame::{
     BUFFER_LEN, CMD_END, CMD_START, END_MARKER, FIELDS, FRAME_LEN, Field, Flags, Frame,
@@ -38,7 +49,11 @@ pub use image::{
     HEADER_LEN, ImageError, ImageHeader, ImagePiece, ImageReader, MAX_IMAGE, OPTION_IMAGE_DATA,
 };
 pub use outbox::Transmit;
-pub use pending::{Ended, MAX_OWNERS, Ticket};
+pub use output::{Event, Output, Reason, Received};
+pub use pending::MAX_OWNERS;
+#[cfg(any(feature = "embedded-io", feature = "embedded-io-async"))]
+pub use pump_error::PumpError;
 pub use request::Cancelled;
 pub use responder::{Incoming, Responder, is_answered};
+pub use ticket::{Ended, Ticket};
 pub use time::{Duration, Instant};

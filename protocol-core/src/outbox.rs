@@ -8,7 +8,7 @@ use heapless::Vec;
 use crate::command::{CommandCode, Kind};
 use crate::error::Full;
 use crate::frame::{FRAME_LEN, Frame};
-use crate::pending::{Ended, Ticket};
+use crate::ticket::{Ended, Ticket};
 
 /// What to write next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

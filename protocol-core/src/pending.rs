@@ -2,119 +2,20 @@
 //!
 //! A request lives here from the call to its one outcome. If the true answer may still come
 //! after that, a *tombstone* stays; it ends by proof or by time, and by time it leaves a *doubt*:
-//! answers of that key are presumed until proof. Which frame belongs to whom is `classify.rs`.
+//! answers of that key are presumed until proof. Which frame belongs to whom is `classify.rs`,
+//! what a key is `key.rs`.
 
 use heapless::Vec;
 
-use crate::command::{CommandCode, Selector, Timing};
+use crate::command::CommandCode;
 use crate::config::{Config, Ordering};
 use crate::error::Full;
-use crate::frame::Frame;
+use crate::key::Key;
+use crate::ticket::{Ended, Ticket};
 use crate::time::Instant;
 
 /// The most requests and tombstones that one frame may be ambiguous between.
 pub const MAX_OWNERS: usize = 8;
-
-/// Names one request or one sent frame of a connection. Never 0, never used twice in the time
-/// that an answer may take.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct Ticket(u32);
-
-impl Ticket {
-    const FENCE: u32 = 0x8000_0000;
-    /// Tokens begin with this byte, apart from the small numbers that other clients use.
-    const TOKEN: u32 = 0x4600_0000;
-
-    pub(crate) const FIRST: Self = Self(1);
-
-    pub(crate) const fn next(self) -> Self {
-        let number = self.number() % (Self::FENCE - 1) + 1;
-        Self(number)
-    }
-
-    pub(crate) const fn fence(self) -> Self {
-        Self(self.0 | Self::FENCE)
-    }
-
-    /// The number, counted from 1 for each connection.
-    #[must_use]
-    pub const fn number(self) -> u32 {
-        self.0 & !Self::FENCE
-    }
-
-    /// Whether the connection itself asked, to settle an older request.
-    #[must_use]
-    pub const fn is_fence(self) -> bool {
-        self.0 & Self::FENCE != 0
-    }
-
-    /// What stands in the token field of this request, when tokens are on.
-    #[must_use]
-    pub const fn token(self) -> i32 {
-        (Self::TOKEN | (self.number() & 0x00FF_FFFF)) as i32
-    }
-}
-
-/// How a request ended without an answer, or a sent frame without being sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub enum Ended {
-    /// The deadline passed.
-    TimedOut {
-        /// Whether the frame had gone out; if not, the instrument never saw it.
-        sent: bool,
-    },
-    /// A later command of its ordering domain was answered: this one never will be.
-    Unanswered,
-    /// The answer came, but the deadline passed before the last byte of its payload.
-    PayloadStalled {
-        /// Payload bytes that came.
-        received: u32,
-        /// Payload bytes that the answer declared.
-        expected: u32,
-    },
-    /// A frame came that may answer this request or another one.
-    Ambiguous,
-    /// A HALT or laser-off cancelled it before it was sent.
-    Superseded {
-        /// The ticket of the stop.
-        by: Ticket,
-    },
-    /// The connection ended.
-    ConnectionLost,
-}
-
-/// What answers are matched by: the code and, where the answer echoes one, the selector.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub(crate) struct Key {
-    pub(crate) code: CommandCode,
-    selector: Option<i32>,
-}
-
-impl Key {
-    pub(crate) fn of(frame: &Frame) -> Self {
-        let row = frame.code.row();
-        let selects = row.is_some_and(|row| row.selector != Selector::None);
-        Self {
-            code: row.map_or(frame.code, |row| row.answers),
-            selector: selects.then_some(frame.selector()),
-        }
-    }
-
-    /// Within what its answers keep their order; `None`: within nothing.
-    pub(crate) fn domain(self, ordering: Ordering) -> Option<u32> {
-        if self.code.row().is_some_and(|row| row.timing == Timing::AtEnd) {
-            return None;
-        }
-        match ordering {
-            Ordering::Subsystem => Some(self.code.subsystem()),
-            Ordering::Connection => Some(0),
-            Ordering::Key => None,
-        }
-    }
-}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]

@@ -8,8 +8,10 @@ use crate::config::{Config, OnAmbiguous};
 use crate::connection::Connection;
 use crate::error::{CommandError, Full};
 use crate::frame::Frame;
+use crate::key::Key;
 use crate::outbox::{Outgoing, is_cancelled_by};
-use crate::pending::{Ended, Key, MAX_OWNERS, Pending, Request, State, Ticket};
+use crate::pending::{MAX_OWNERS, Pending, Request, State};
+use crate::ticket::{Ended, Ticket};
 use crate::time::Instant;
 
 /// What became of a request that was cancelled.

@@ -8,7 +8,7 @@ use crate::command::Kind;
 use crate::error::Full;
 use crate::frame::{Flags, Frame};
 use crate::outbox::{Outbox, Outgoing, Transmit};
-use crate::pending::Ticket;
+use crate::ticket::Ticket;
 
 /// What a client sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -31,6 +31,10 @@ pub struct Answer {
 pub struct Stats {
     /// What the core counted on the current connection.
     pub core: Counters,
+    /// Requests in flight, fences included.
+    pub in_flight: usize,
+    /// Ended requests whose answer may still come.
+    pub owed: usize,
     /// Frames that went to the subscribers.
     pub events: u64,
     /// Events that subscribers lost because they were too slow, all together.

@@ -152,14 +152,18 @@ impl Driver {
         };
         let inbox = &self.inbox;
         let order = future::or(next(&inbox.stops), next(&inbox.orders));
-        let dropped = async { inbox.dropped.recv().await.map(|()| None).map_err(|_| Lost::Closed) };
-        let stats = async { inbox.stats.recv().await.map_err(|_| Lost::Closed).map(Some) };
-        let stats = async { stats.await.map(|stats| stats.map(Wake::Stats)) };
+        let dropped = async {
+            inbox.dropped.recv().await.map(|()| Some(Wake::Dropped)).map_err(|_| Lost::Closed)
+        };
+        let stats = async {
+            inbox.stats.recv().await.map(|reply| Some(Wake::Stats(reply))).map_err(|_| Lost::Closed)
+        };
         let io = future::or(readable, writable);
         let calls = future::or(future::or(order, dropped), stats);
         match future::or(future::or(io, calls), timer).await? {
             Some(Wake::Order(order)) => self.accept(*order),
             Some(Wake::Stats(reply)) => self.tell_stats(&reply),
+            Some(Wake::Dropped) => self.cancel_abandoned(),
             None => {}
         }
         Ok(())
@@ -214,9 +218,12 @@ impl Driver {
     }
 
     fn tell_stats(&self, reply: &async_channel::Sender<Stats>) {
+        let (in_flight, owed) = self.core.in_flight();
         // Whoever asked may have gone.
         let _ = reply.try_send(Stats {
             core: self.core.counters(),
+            in_flight,
+            owed,
             events: self.events,
             events_lost: self.fanout.lost(),
             reconnects: self.reconnects,
@@ -351,6 +358,7 @@ impl Driver {
 enum Wake {
     Order(Box<Order>),
     Stats(async_channel::Sender<Stats>),
+    Dropped,
 }
 
 async fn next(orders: &Receiver<Order>) -> Result<Option<Wake>, Lost> {

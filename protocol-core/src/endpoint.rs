@@ -1,0 +1,102 @@
+//! Either end of a control connection, as something that moves bytes sees it; and how moving
+//! them fails. The pumps themselves are `pump.rs` and `pump_async.rs`.
+
+use crate::connection::Connection;
+use crate::outbox::Transmit;
+use crate::output::Output;
+use crate::responder::{Incoming, Responder};
+use crate::ticket::Ticket;
+use crate::time::Instant;
+
+/// Bytes in, typed outputs out, bytes out: what [`Connection`] and [`Responder`] have in common.
+///
+/// ```
+/// use flamingo_protocol_core::{CommandCode, Endpoint, Frame, Instant, Responder};
+/// let mut device = Responder::<4>::default();
+/// let bytes = Frame::command(CommandCode::SYSTEM_STATE_GET).encode();
+/// let mut commands = 0;
+/// device.deliver(Instant::from_micros(0), &bytes, |_| commands += 1);
+/// assert_eq!(commands, 1);
+/// ```
+pub trait Endpoint {
+    /// What comes out; it may lend from the bytes that went in.
+    type Output<'a>;
+
+    /// Takes bytes up to the end of the next output: how many, and the output.
+    fn handle_input<'a>(
+        &mut self,
+        now: Instant,
+        input: &'a [u8],
+    ) -> (usize, Option<Self::Output<'a>>);
+
+    /// What to write next.
+    fn poll_transmit(&mut self, now: Instant) -> Option<Transmit<'_>>;
+
+    /// Says how much of it was written; gives the ticket of the frame that is out with that.
+    fn transmitted(&mut self, now: Instant, written: usize) -> Option<Ticket>;
+
+    /// The peer will send nothing more. Gives how many bytes of an unfinished frame and how many
+    /// missing bytes of a payload that leaves.
+    fn handle_eof(&mut self) -> (usize, u32);
+
+    /// Takes all of `input` and hands each output to `each`, in order.
+    fn deliver<'a>(
+        &mut self,
+        now: Instant,
+        mut input: &'a [u8],
+        mut each: impl FnMut(Self::Output<'a>),
+    ) {
+        loop {
+            let (consumed, output) = self.handle_input(now, input);
+            input = input.get(consumed..).unwrap_or(&[]);
+            match output {
+                Some(output) => each(output),
+                None if input.is_empty() || consumed == 0 => return,
+                None => {}
+            }
+        }
+    }
+}
+
+impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: usize> Endpoint
+    for Connection<REQUESTS, OWED, QUEUE, STOPS>
+{
+    type Output<'a> = Output<'a>;
+
+    fn handle_input<'a>(&mut self, now: Instant, input: &'a [u8]) -> (usize, Option<Output<'a>>) {
+        self.handle_input(now, input)
+    }
+
+    fn poll_transmit(&mut self, now: Instant) -> Option<Transmit<'_>> {
+        self.poll_transmit(now)
+    }
+
+    fn transmitted(&mut self, now: Instant, written: usize) -> Option<Ticket> {
+        self.transmitted(now, written)
+    }
+
+    fn handle_eof(&mut self) -> (usize, u32) {
+        self.handle_eof()
+    }
+}
+
+impl<const QUEUE: usize> Endpoint for Responder<QUEUE> {
+    type Output<'a> = Incoming<'a>;
+
+    fn handle_input<'a>(&mut self, _: Instant, input: &'a [u8]) -> (usize, Option<Incoming<'a>>) {
+        self.handle_input(input)
+    }
+
+    fn poll_transmit(&mut self, _: Instant) -> Option<Transmit<'_>> {
+        self.poll_transmit()
+    }
+
+    fn transmitted(&mut self, _: Instant, written: usize) -> Option<Ticket> {
+        self.transmitted(written)
+    }
+
+    /// Nothing ends: a client that sends no more may still read its answers.
+    fn handle_eof(&mut self) -> (usize, u32) {
+        self.unfinished()
+    }
+}

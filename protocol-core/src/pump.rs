@@ -1,0 +1,80 @@
+//! Moves bytes between a blocking `embedded-io` port and either end of a connection.
+//!
+//! No allocation, no loop of its own: one read per [`receive`], one frame per [`transmit`]. Deadlines and
+//! outcomes stay with the caller, as the contract of [`Connection`](crate::Connection) says. The
+//! time is asked for by a function, since it passes while the port waits.
+//!
+//! ```
+//! use flamingo_protocol_core::{CommandCode, Connection, Duration, Frame, Instant, pump};
+//! let now = Instant::from_micros(0);
+//! let mut connection = Connection::<16>::default();
+//! let query = Frame::command(CommandCode::SYSTEM_STATE_GET);
+//! connection.request(now, &query, now + Duration::from_millis(3000))?;
+//! let mut wire = [0; 256];
+//! let mut port = &mut wire[..]; // a port that is a piece of memory
+//! while let Ok(Some(ticket)) = pump::transmit(&mut port, &mut connection, || now, |_, _| &[]) {
+//!     assert_eq!(ticket.number(), 1);
+//! }
+//! assert_eq!(wire[..128], query.encode());
+//! # Ok::<(), flamingo_protocol_core::CommandError>(())
+//! ```
+
+use embedded_io::{Read, Write};
+
+use crate::endpoint::Endpoint;
+pub use crate::pump_error::PumpError;
+use crate::pump_error::bytes_of;
+use crate::ticket::Ticket;
+use crate::time::Instant;
+
+/// Reads once into `scratch` and hands what came out of `endpoint` to `each`. Gives how many
+/// bytes were read. Any size of `scratch` will do; a larger one saves calls.
+///
+/// # Errors
+/// [`PumpError`]: the port failed, the peer closed its end, or `scratch` is empty.
+pub fn receive<P: Read, E: Endpoint>(
+    port: &mut P,
+    endpoint: &mut E,
+    now: impl Fn() -> Instant,
+    scratch: &mut [u8],
+    each: impl FnMut(E::Output<'_>),
+) -> Result<usize, PumpError<P::Error>> {
+    if scratch.is_empty() {
+        return Err(PumpError::NoScratch);
+    }
+    let read = port.read(scratch).map_err(PumpError::Port)?;
+    if read == 0 {
+        let (unfinished, missing) = endpoint.handle_eof();
+        return Err(PumpError::Ended { unfinished, missing });
+    }
+    endpoint.deliver(now(), scratch.get(..read).unwrap_or(scratch), each);
+    Ok(read)
+}
+
+/// Writes until a frame is out, its payload included, and gives its ticket; `None` when nothing
+/// is left to write and the port was flushed. Call it until then.
+///
+/// `payload` lends the caller's payload of a ticket from an offset on, as much of it as is at
+/// hand; it is asked again for what was not written.
+///
+/// # Errors
+/// [`PumpError`]: the port failed or takes nothing, or a payload that was promised is not given.
+pub fn transmit<'p, P: Write, E: Endpoint>(
+    port: &mut P,
+    endpoint: &mut E,
+    now: impl Fn() -> Instant,
+    mut payload: impl FnMut(Ticket, u32) -> &'p [u8],
+) -> Result<Option<Ticket>, PumpError<P::Error>> {
+    while let Some(shown) = endpoint.poll_transmit(now()) {
+        let bytes = bytes_of(shown, &mut payload)?;
+        let written = port.write(bytes).map_err(PumpError::Port)?;
+        if written == 0 {
+            return Err(PumpError::WriteZero);
+        }
+        if let Some(finished) = endpoint.transmitted(now(), written) {
+            return Ok(Some(finished));
+        }
+    }
+    port.flush().map_err(PumpError::Port)?;
+    Ok(None)
+}

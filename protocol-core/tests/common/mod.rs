@@ -1,0 +1,207 @@
+//! Shared by the tests: virtual time, a client with its wire laid open, frames as a peer sends them.
+#![allow(dead_code, unreachable_pub)] // each test file uses a part
+
+pub mod port;
+
+use flamingo_protocol_core::{
+    Class, CommandCode, CommandError, Config, Connection, Counters, Duration, Ended, Event, Flags,
+    Frame, Instant, Output, Received, Ticket, Transmit,
+};
+
+/// Stage query of an axis.
+pub fn position(axis: i32) -> Frame {
+    Frame::command(CommandCode::STAGE_POSITION_GET).with_selector(axis)
+}
+
+/// A move of an axis.
+pub fn go(axis: i32, target: f64) -> Frame {
+    Frame::command(CommandCode::STAGE_POSITION_SET).with_selector(axis).with_value(target)
+}
+
+pub fn halt(axis: i32) -> Frame {
+    Frame::command(CommandCode::STAGE_HALT).with_selector(axis)
+}
+
+pub fn ask(code: CommandCode) -> Frame {
+    Frame::command(code)
+}
+
+/// The answer to a command, as the server makes it: the command, with its result filled in.
+pub fn answer(command: &Frame, value: f64) -> Frame {
+    let mut frame = *command;
+    frame.status = 1;
+    frame.value = value;
+    frame
+}
+
+/// A position update as the server pushes it during motion.
+pub fn push(axis: i32, value: f64) -> Frame {
+    let mut frame = answer(&position(axis), value);
+    frame.flags = Flags::STAGE_POSITIONS_IN_BUFFER;
+    frame
+}
+
+pub const SECOND: Duration = Duration::from_millis(1000);
+
+pub fn ms(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+/// A client in virtual time. What it writes is in `wire`, what it was told in `frames` and
+/// `events`.
+pub struct Client<const REQUESTS: usize = 16, const OWED: usize = 32> {
+    pub core: Connection<REQUESTS, OWED, 16, 8>,
+    pub now: Instant,
+    /// Whole frames that went out, without their payloads.
+    pub wire: Vec<Frame>,
+    pub frames: Vec<Received>,
+    pub events: Vec<Event>,
+}
+
+impl Client {
+    pub fn new() -> Self {
+        Self::with(Config::default())
+    }
+
+    pub fn with(config: Config) -> Self {
+        Self::sized(config)
+    }
+}
+
+impl<const REQUESTS: usize, const OWED: usize> Client<REQUESTS, OWED> {
+    pub fn sized(config: Config) -> Self {
+        let core = Connection::new(config);
+        let now = Instant::from_micros(1_000_000);
+        Self { core, now, wire: Vec::new(), frames: Vec::new(), events: Vec::new() }
+    }
+
+    /// Asks with a deadline of three seconds, and writes what may go.
+    pub fn ask(&mut self, frame: &Frame) -> Ticket {
+        self.try_ask(frame).expect("there is room")
+    }
+
+    pub fn try_ask(&mut self, frame: &Frame) -> Result<Ticket, CommandError> {
+        let ticket = self.queue(frame, ms(3000));
+        self.write();
+        ticket
+    }
+
+    /// Asks, and writes nothing.
+    pub fn queue(&mut self, frame: &Frame, patience: Duration) -> Result<Ticket, CommandError> {
+        self.core.request(self.now, frame, self.now + patience)
+    }
+
+    pub fn send(&mut self, frame: &Frame) -> Ticket {
+        let ticket = self.core.send(self.now, frame).expect("there is room");
+        self.write();
+        ticket
+    }
+
+    pub fn cancel(&mut self, ticket: Ticket) -> flamingo_protocol_core::Cancelled {
+        let cancelled = self.core.cancel(self.now, ticket);
+        self.write();
+        cancelled
+    }
+
+    /// Writes all that may go; payload bytes are zeros.
+    pub fn write(&mut self) {
+        while self.write_some(usize::MAX) {}
+        self.take_events();
+    }
+
+    /// Writes at most `most` bytes of what is shown. Gives whether anything was.
+    pub fn write_some(&mut self, most: usize) -> bool {
+        let written = match self.core.poll_transmit(self.now) {
+            None => return false,
+            Some(Transmit::Bytes(bytes)) => {
+                if bytes.len() == 128 {
+                    self.wire.push(Frame::decode(bytes).expect("the core writes frames"));
+                }
+                bytes.len()
+            }
+            Some(Transmit::Payload { remaining, .. }) => remaining as usize,
+        };
+        self.core.transmitted(self.now, written.min(most));
+        true
+    }
+
+    fn take_events(&mut self) {
+        self.events.extend(core::iter::from_fn(|| self.core.poll_event()));
+    }
+
+    /// The peer sends a frame without a payload: its class.
+    pub fn hear(&mut self, frame: &Frame) -> Class {
+        self.hear_bytes(&frame.encode());
+        self.frames.last().expect("a frame came out").class.clone()
+    }
+
+    pub fn hear_bytes(&mut self, mut input: &[u8]) {
+        loop {
+            let (consumed, output) = self.core.handle_input(self.now, input);
+            input = &input[consumed..];
+            match output {
+                Some(Output::Frame(received)) => self.frames.push(received),
+                Some(Output::Payload { .. }) => {}
+                None if input.is_empty() => break,
+                None => {}
+            }
+        }
+        self.write();
+    }
+
+    /// Lets time pass, timer by timer, and writes what may go after each.
+    pub fn pass(&mut self, span: Duration) {
+        let end = self.now + span;
+        while let Some((at, _)) = self.core.poll_timeout().filter(|(at, _)| *at <= end) {
+            self.now = self.now.max(at);
+            self.core.handle_timeout(self.now);
+            self.write();
+        }
+        self.now = end;
+        self.core.handle_timeout(self.now);
+        self.write();
+    }
+
+    /// How a request ended without an answer: every time it was told.
+    pub fn ends(&self, ticket: Ticket) -> Vec<Ended> {
+        let of = |event: &Event| match event {
+            Event::Ended { ticket: of, ended } if *of == ticket => Some(*ended),
+            _ => None,
+        };
+        self.events.iter().filter_map(of).collect()
+    }
+
+    /// Answers of a request: every time one was told.
+    pub fn answers(&self, ticket: Ticket) -> Vec<Frame> {
+        let solicited = |received: &&Received| matches!(received.class, Class::Solicited { ticket: of, .. } if of == ticket);
+        self.frames.iter().filter(solicited).map(|received| received.frame).collect()
+    }
+
+    /// Outcomes of a request so far.
+    pub fn outcomes(&self, ticket: Ticket) -> usize {
+        self.ends(ticket).len() + self.answers(ticket).len()
+    }
+
+    /// The code and selector of the last frame on the wire.
+    pub fn last_sent(&self) -> Option<(CommandCode, i32)> {
+        self.wire.last().map(|frame| (frame.code, frame.selector()))
+    }
+
+    pub fn counters(&self) -> Counters {
+        self.core.counters()
+    }
+}
+
+pub fn solicited(ticket: Ticket) -> Class {
+    Class::Solicited { ticket, proven: true }
+}
+
+pub fn presumed(ticket: Ticket) -> Class {
+    Class::Solicited { ticket, proven: false }
+}
+
+pub fn late(ticket: Ticket) -> Class {
+    Class::Late { ticket, proven: true }
+}
+
+pub const UNSOLICITED: Class = Class::Unsolicited { ours: false };

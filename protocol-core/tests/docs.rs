@@ -1,0 +1,96 @@
+//! The documents say what the code says: the tables of fields, flags and commands in
+//! `docs/protocol.md`, and the list of files in `docs/architecture.md`. Prose is not checked here.
+#![cfg(feature = "names")]
+
+use flamingo_protocol_core::{FIELDS, Flags, Kind, Payload, Row, Selector, TABLE};
+
+const PROTOCOL: &str = include_str!("../../docs/protocol.md");
+const ARCHITECTURE: &str = include_str!("../../docs/architecture.md");
+
+/// The rows of the tables under a heading, each one as its cells.
+fn rows(heading: &str) -> Vec<Vec<&'static str>> {
+    let section = PROTOCOL.lines().skip_while(|line| *line != heading).skip(1);
+    let section = section.take_while(|line| !line.starts_with('#'));
+    let rows = section.filter_map(|line| line.strip_prefix('|')?.strip_suffix('|'));
+    rows.map(|row| row.split('|').map(str::trim).collect()).skip(2).collect()
+}
+
+/// The first cells of a command's row; the notes behind them are prose.
+fn cells(row: &Row) -> Vec<String> {
+    let kind = match row.kind {
+        Kind::Query => "query",
+        Kind::Action => "action",
+        Kind::FireAndForget => "fire and forget",
+        Kind::Event => "event",
+    };
+    let selector = match row.selector {
+        Selector::None => "",
+        Selector::Axis => "axis",
+        Selector::Laser => "laser",
+        Selector::Led => "colour",
+    };
+    let payload = match row.payload {
+        Payload::None => "",
+        Payload::Up => "up",
+        Payload::Down => "down",
+        Payload::Both => "both ways",
+    };
+    let pushed = if row.also_pushed() { "yes" } else { "" };
+    let code = format!("0x{:04X}", row.code.0);
+    [&code, row.name, kind, selector, payload, pushed].map(String::from).to_vec()
+}
+
+#[test]
+fn the_command_table_of_the_document_is_the_one_of_the_code() {
+    let documented = rows("## The commands");
+    for (row, documented) in TABLE.iter().zip(&documented) {
+        assert_eq!(
+            documented.iter().take(6).collect::<Vec<_>>(),
+            cells(row).iter().collect::<Vec<_>>()
+        );
+        assert_eq!(documented.len(), 8, "{}: notes and how sure", row.name);
+        let sure = documented.last().is_some_and(|sure| !sure.is_empty());
+        assert!(sure, "{}: how sure it is", row.name);
+    }
+    assert_eq!(documented.len(), TABLE.len());
+}
+
+#[test]
+fn the_frame_layout_of_the_document_is_the_one_of_the_code() {
+    let documented: Vec<_> = rows("## The control frame")
+        .into_iter()
+        .map(|row| [0, 1, 3].map(|at| row.get(at).copied().unwrap_or_default().to_owned()))
+        .collect();
+    let fields = FIELDS
+        .map(|field| [field.offset.to_string(), field.len.to_string(), field.name.to_owned()]);
+    assert_eq!(documented, fields);
+}
+
+#[test]
+fn the_flags_of_the_document_are_those_of_the_code() {
+    let documented: Vec<_> = rows("### Flags in cmdDataBits0")
+        .into_iter()
+        .map(|row| row.into_iter().take(2).map(String::from).collect::<Vec<_>>())
+        .collect();
+    let flags = Flags::NAMED.map(|(bit, name)| vec![format!("0x{:08X}", bit.0), name.to_owned()]);
+    assert_eq!(documented, flags);
+}
+
+#[test]
+fn the_list_of_files_in_the_architecture_names_every_file_of_the_sources() -> std::io::Result<()> {
+    for sources in ["protocol-core/src/", "runtime-std/src/"] {
+        let house = ARCHITECTURE.lines().skip_while(|line| !line.starts_with(sources)).skip(1);
+        let named: Vec<_> = house
+            .take_while(|line| line.starts_with("  "))
+            .filter_map(|line| line.split_whitespace().next())
+            .filter_map(|name| name.split('/').next())
+            .collect();
+        let workspace = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        for entry in workspace.join(sources).read_dir()? {
+            let name = entry?.file_name().to_string_lossy().into_owned();
+            let known = named.contains(&name.as_str()) || name.ends_with("_tests.rs");
+            assert!(known, "docs/architecture.md: say what {sources}{name} is");
+        }
+    }
+    Ok(())
+}

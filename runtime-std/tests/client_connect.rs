@@ -1,0 +1,232 @@
+//! Connecting: the handshake, who is refused and why, loss, and connecting again.
+
+mod peer;
+
+use std::time::Duration;
+
+use flamingo_protocol_core::{Class, CommandCode, Flags, Frame, TokenField};
+use flamingo_runtime_std::{Client, Error, Event, Options, Reconnect};
+use peer::{
+    Peer, answer_to, connected, event_codes, is_lost, listen, move_to, next_frame, position_of,
+    soon,
+};
+use smol::future;
+use smol::io::AsyncReadExt;
+
+fn quick(options: &mut Options) {
+    options.timeout = Duration::from_millis(300);
+}
+
+#[test]
+fn nothing_but_the_state_query_is_sent_before_it_was_answered() {
+    smol::block_on(async {
+        let (listener, options) = listen();
+        let script = async {
+            let mut peer = Peer::accept(&listener).await;
+            let query = peer.expect(CommandCode::SYSTEM_STATE_GET).await;
+            assert!(query.flags.contains(Flags::TRIGGER_CALL_BACK));
+            peer.answer(&query, 0.0).await;
+            peer
+        };
+        let (client, mut peer) = future::zip(Client::connect(options), script).await;
+        let client = client.unwrap();
+        assert_eq!(client.state_at_connect().frame.status, 1);
+        let ask = client.request(position_of(1));
+        let script = async {
+            let query = peer.expect(CommandCode::STAGE_POSITION_GET).await;
+            peer.answer(&query, 7.5).await;
+        };
+        let (answer, ()) = future::zip(ask, script).await;
+        assert!((answer.unwrap().frame.value - 7.5).abs() < f64::EPSILON);
+    });
+}
+
+#[test]
+fn stale_bytes_after_connect_are_resynchronised_over() {
+    smol::block_on(async {
+        let (listener, mut options) = listen();
+        options.settle = Duration::from_millis(50);
+        let script = async {
+            let mut peer = Peer::accept(&listener).await;
+            // The tail of a frame of an earlier conversation, and a whole answer of it.
+            let stale = answer_to(&Frame::command(CommandCode::SYSTEM_STATE_GET), 99.0).encode();
+            peer.write_bytes(&stale[57..]).await;
+            peer.write_bytes(&stale).await;
+            let query = peer.expect(CommandCode::SYSTEM_STATE_GET).await;
+            peer.answer(&query, 1.0).await;
+            peer
+        };
+        let (client, _peer) = future::zip(Client::connect(options), script).await;
+        let client = client.unwrap();
+        let value = client.state_at_connect().frame.value;
+        assert!((value - 1.0).abs() < f64::EPSILON, "the stale answer is not the answer: {value}");
+        assert_eq!(client.stats().await.unwrap().core.noise_bytes, 71);
+    });
+}
+
+#[test]
+fn connecting_ends_while_unsolicited_frames_flow_without_a_pause() {
+    smol::block_on(async {
+        let (listener, options) = listen();
+        let script = async {
+            let mut peer = Peer::accept(&listener).await;
+            let flood: Vec<u8> = event_codes()
+                .cycle()
+                .take(5000)
+                .flat_map(|code| Frame::new(code).encode())
+                .collect();
+            peer.write_bytes(&flood).await;
+            let query = peer.expect(CommandCode::SYSTEM_STATE_GET).await;
+            peer.write_bytes(&flood).await;
+            peer.answer(&query, 0.0).await;
+            peer.write_bytes(&flood).await;
+            peer
+        };
+        let (client, _peer) = future::zip(Client::connect(options), script).await;
+        client.unwrap();
+    });
+}
+
+#[test]
+fn an_http_server_is_named_as_no_flamingo() {
+    smol::block_on(async {
+        let (listener, options) = listen();
+        let script = async {
+            let mut peer = Peer::accept(&listener).await;
+            peer.read().await;
+            peer.write_bytes(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n").await;
+        };
+        let (client, ()) = future::zip(Client::connect(options), script).await;
+        let error = client.unwrap_err();
+        assert!(matches!(error, Error::NotFlamingo { .. }), "{error}");
+        assert!(error.to_string().contains("HTTP/1.1"), "{error}");
+    });
+}
+
+#[test]
+fn a_peer_that_says_nothing_is_a_timeout() {
+    smol::block_on(async {
+        let (listener, mut options) = listen();
+        quick(&mut options);
+        let (client, _peer) = future::zip(Client::connect(options), Peer::accept(&listener)).await;
+        assert!(matches!(client, Err(Error::TimedOut { sent: true, .. })), "{client:?}");
+    });
+}
+
+#[test]
+fn a_peer_that_hangs_up_is_a_lost_connection() {
+    smol::block_on(async {
+        let (listener, options) = listen();
+        let script = async {
+            Peer::accept(&listener).await.read().await;
+        };
+        let (client, ()) = future::zip(Client::connect(options), script).await;
+        assert!(is_lost(&client), "{client:?}");
+    });
+}
+
+#[test]
+fn a_port_that_nobody_listens_on_cannot_be_connected() {
+    let (listener, options) = listen();
+    drop(listener);
+    let client = smol::block_on(Client::connect(options));
+    assert!(matches!(client, Err(Error::Connect { .. })), "{client:?}");
+}
+
+#[test]
+fn a_host_without_an_address_cannot_be_resolved() {
+    let client = smol::block_on(Client::connect(Options::new("no-such-host.invalid:53717")));
+    assert!(matches!(client, Err(Error::Resolve { .. })), "{client:?}");
+}
+
+#[test]
+fn tokens_that_do_not_come_back_are_found_out_at_connect() {
+    smol::block_on(async {
+        let (listener, mut options) = listen();
+        options.core.tokens = Some(TokenField::Int32Data2);
+        let script = async {
+            let mut peer = Peer::accept(&listener).await;
+            let mut query = peer.expect(CommandCode::SYSTEM_STATE_GET).await;
+            assert_ne!(query.int32_data[2], 0);
+            query.int32_data[2] = 0;
+            peer.answer(&query, 0.0).await;
+            peer
+        };
+        let (client, _peer) = future::zip(Client::connect(options), script).await;
+        let error = client.unwrap_err();
+        assert!(matches!(error, Error::TokensNotEchoed { field: "int32Data2", .. }), "{error}");
+    });
+}
+
+#[test]
+fn a_lost_connection_ends_every_request_at_once_and_tells_the_subscribers() {
+    smol::block_on(async {
+        let (client, mut peer) =
+            connected(|options| options.timeout = Duration::from_secs(60)).await;
+        let mut events = client.subscribe(&[]);
+        let [x, y] = [1, 2].map(|axis| client.request(position_of(axis)));
+        let script = async {
+            peer.read().await;
+            peer.read().await;
+            drop(peer);
+        };
+        let all = future::zip(future::zip(x, y), script);
+        let ((x, y), ()) = soon("the loss", all).await;
+        assert!(is_lost(&x) && is_lost(&y), "{x:?} {y:?}");
+        assert!(matches!(events.next().await, Some(Event::ConnectionLost)));
+        assert!(events.next().await.is_none(), "without reconnect that is the end");
+        assert!(is_lost(&client.request(position_of(1)).await));
+    });
+}
+
+#[test]
+fn connecting_again_keeps_subscriptions_and_never_sends_a_command_twice() {
+    smol::block_on(async {
+        let (listener, mut options) = listen();
+        options.reconnect = Some(Reconnect { delay: Duration::from_millis(20), jitter: 0.5 });
+        let first = async {
+            let mut peer = Peer::accept(&listener).await;
+            peer.shake_hands().await;
+            peer
+        };
+        let (client, mut peer) = future::zip(Client::connect(options), first).await;
+        let client = client.unwrap();
+        let mut events = client.subscribe(&[]);
+        let again = async {
+            peer.expect(CommandCode::STAGE_POSITION_SET).await;
+            drop(peer);
+            let mut peer = Peer::accept(&listener).await;
+            peer.shake_hands().await;
+            peer
+        };
+        let (moved, mut peer) = future::zip(client.request(move_to(1, 5.0)), again).await;
+        assert!(is_lost(&moved), "{moved:?}");
+        assert!(matches!(events.next().await, Some(Event::ConnectionLost)));
+        assert!(matches!(soon("it", events.next()).await, Some(Event::Reconnected)));
+
+        let script = async {
+            // The first command after the handshake is the new one, not the lost move.
+            let query = peer.expect(CommandCode::STAGE_POSITION_GET).await;
+            peer.write(&Frame::new(CommandCode::SYSTEM_STATE_IDLE)).await;
+            peer.answer(&query, 3.0).await;
+            peer
+        };
+        let (answer, _peer) = future::zip(client.request(position_of(1)), script).await;
+        answer.unwrap();
+        let event = next_frame(&mut events).await;
+        assert_eq!(event.frame.code, CommandCode::SYSTEM_STATE_IDLE);
+        assert!(matches!(event.class, Class::Unsolicited { ours: false }));
+        assert_eq!(client.stats().await.unwrap().reconnects, 1);
+    });
+}
+
+#[test]
+fn closing_ends_the_socket_for_all_clones() {
+    smol::block_on(async {
+        let (client, mut peer) = connected(|_| {}).await;
+        let clone = client.clone();
+        client.close().await;
+        assert!(is_lost(&clone.request(position_of(1)).await));
+        assert_eq!(soon("the end", peer.stream.read(&mut [0; 1])).await.unwrap(), 0);
+    });
+}

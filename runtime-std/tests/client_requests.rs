@@ -1,0 +1,355 @@
+//! Requests, dropped futures, stops, uploads and motions against a peer that is played by hand.
+
+mod peer;
+
+use std::time::Duration;
+
+use flamingo_protocol_core::{Class, CommandCode, Frame, OnAmbiguous, TokenField};
+use flamingo_runtime_std::{Error, Event};
+use peer::{
+    answer_to, connected, motion_stopped, move_to, next_frame, position_of, position_push, soon,
+};
+use smol::future;
+
+fn value<T>(answer: &Result<flamingo_runtime_std::Answer, T>) -> f64
+where
+    T: std::fmt::Debug,
+{
+    answer.as_ref().expect("an answer").frame.value
+}
+
+/// Polls a call once, so that its order is with the driver, and drops it when `script` is done.
+async fn drop_after<T>(call: impl Future, script: impl Future<Output = T>) -> T {
+    future::or(async { Err(call.await) }, async { Ok(script.await) })
+        .await
+        .unwrap_or_else(|_| panic!("the call ended before it was dropped"))
+}
+
+/// The answer comes after its future was dropped; the next request of that key gets its own.
+fn a_dropped_future_misplaces_no_answer(tokens: Option<TokenField>) {
+    smol::block_on(async {
+        let (client, mut peer) = connected(|options| options.core.tokens = tokens).await;
+        let mut events = client.subscribe(&[]);
+        let first = drop_after(client.request(position_of(1)), peer.read()).await;
+        let script = async {
+            if tokens.is_none() {
+                // A fence is asked before X is asked again.
+                let fence = peer.expect(CommandCode::STAGE_POSITION_GET).await;
+                assert_ne!(fence.selector(), 1);
+                peer.answer(&first, 1.0).await;
+                peer.answer(&fence, 20.0).await;
+                let again = peer.expect(CommandCode::STAGE_POSITION_GET).await;
+                assert_eq!(again.selector(), 1);
+                peer.answer(&again, 2.0).await;
+            } else {
+                let again = peer.expect(CommandCode::STAGE_POSITION_GET).await;
+                peer.answer(&first, 1.0).await;
+                peer.answer(&again, 2.0).await;
+            }
+        };
+        let (answer, ()) = future::zip(client.request(position_of(1)), script).await;
+        assert!((value(&answer) - 2.0).abs() < f64::EPSILON, "{answer:?}");
+        assert!(answer.unwrap().proven);
+        let late = next_frame(&mut events).await;
+        assert!(matches!(late.class, Class::Late { proven: true, .. }), "{:?}", late.class);
+    });
+}
+
+#[test]
+fn a_dropped_future_misplaces_no_answer_without_tokens() {
+    a_dropped_future_misplaces_no_answer(None);
+}
+
+#[test]
+fn a_dropped_future_misplaces_no_answer_with_tokens() {
+    a_dropped_future_misplaces_no_answer(Some(TokenField::ClientId));
+}
+
+#[test]
+fn dropping_a_future_harms_no_other_one() {
+    smol::block_on(async {
+        let (client, mut peer) = connected(|_| {}).await;
+        let other = client.request(position_of(2));
+        let script = async {
+            let both = async { [peer.read().await, peer.read().await] };
+            let both = drop_after(client.request(position_of(1)), both).await;
+            for command in both {
+                peer.answer(&command, f64::from(command.selector())).await;
+            }
+        };
+        let (y, ()) = future::zip(async { soon("Y", other).await }, script).await;
+        assert!((value(&y) - 2.0).abs() < f64::EPSILON);
+    });
+}
+
+#[test]
+fn a_command_whose_future_is_dropped_before_it_was_sent_is_never_sent() {
+    smol::block_on(async {
+        let (client, mut peer) = connected(|options| options.core.window = 1).await;
+        let (first, script) = (client.request(position_of(1)), async {
+            let x = peer.expect(CommandCode::STAGE_POSITION_GET).await;
+            // The window is full: the move waits in the queue when its future is dropped. The
+            // question about the counters goes to the driver behind it.
+            drop_after(client.request(move_to(2, 9.0)), async {
+                client.stats().await.unwrap();
+            })
+            .await;
+            client.stats().await.unwrap();
+            peer.answer(&x, 1.0).await;
+        });
+        let (answer, ()) = future::zip(first, script).await;
+        answer.unwrap();
+        let (_, next) = future::zip(client.send(position_of(3)), peer.read()).await;
+        assert_eq!(next.selector(), 3, "not the move that was dropped");
+    });
+}
+
+#[test]
+fn a_query_is_answered_while_unsolicited_frames_of_its_code_arrive() {
+    smol::block_on(async {
+        let (client, mut peer) = connected(|_| {}).await;
+        let mut events = client.subscribe(&[CommandCode::STAGE_POSITION_GET]);
+        let script = async {
+            let query = peer.expect(CommandCode::STAGE_POSITION_GET).await;
+            for n in 0..10 {
+                peer.write(&position_push(1, f64::from(n))).await;
+            }
+            peer.answer(&query, 50.0).await;
+            peer.write(&position_push(1, 10.0)).await;
+        };
+        let (answer, ()) = future::zip(client.request(position_of(1)), script).await;
+        assert!((value(&answer) - 50.0).abs() < f64::EPSILON);
+        for n in 0..11 {
+            let event = next_frame(&mut events).await;
+            assert!((event.frame.value - f64::from(n)).abs() < f64::EPSILON);
+            assert!(matches!(event.class, Class::Unsolicited { .. }));
+        }
+    });
+}
+
+#[test]
+fn a_presumed_answer_goes_to_the_subscribers_too_since_it_may_be_an_event() {
+    smol::block_on(async {
+        let (client, mut peer) = connected(|_| {}).await;
+        let mut events = client.subscribe(&[]);
+        let level = Frame::command(CommandCode::LASER_LEVEL_GET).with_selector(2);
+        let script = async {
+            let query = peer.expect(CommandCode::LASER_LEVEL_GET).await;
+            peer.answer(&query, 0.0).await;
+        };
+        let (answer, ()) = future::zip(client.request(level), script).await;
+        assert!(!answer.unwrap().proven);
+        let event = next_frame(&mut events).await;
+        assert!(matches!(event.class, Class::Solicited { proven: false, .. }));
+    });
+}
+
+/// Two HALTs of one axis and one echo: whose it is cannot be told.
+async fn two_halts_one_echo(
+    on_ambiguous: OnAmbiguous,
+) -> [Result<flamingo_runtime_std::Answer, Error>; 2] {
+    let (client, mut peer) = connected(|options| {
+        options.core.on_ambiguous = on_ambiguous;
+        options.timeout = Duration::from_millis(300);
+    })
+    .await;
+    let script = async {
+        let first = peer.expect(CommandCode::STAGE_HALT).await;
+        peer.expect(CommandCode::STAGE_HALT).await;
+        peer.answer(&first, 0.25).await;
+    };
+    let halts = future::zip(client.halt(1), client.halt(1));
+    let ((first, second), ()) = future::zip(halts, script).await;
+    [first, second]
+}
+
+#[test]
+fn an_ambiguous_frame_ends_the_newest_waiting_request_with_the_frame() {
+    let [_, second] = smol::block_on(two_halts_one_echo(OnAmbiguous::Refuse));
+    let Err(Error::Ambiguous { frame: Some(frame), .. }) = second else { panic!("{second:?}") };
+    assert!((frame.value - 0.25).abs() < f64::EPSILON);
+}
+
+#[test]
+fn an_ambiguous_frame_can_be_accepted_as_presumed() {
+    let [_, second] = smol::block_on(two_halts_one_echo(OnAmbiguous::Presume));
+    assert!(!second.unwrap().proven);
+}
+
+#[test]
+fn a_motion_that_stopped_before_its_acknowledgement_is_not_missed() {
+    smol::block_on(async {
+        let (client, mut peer) = connected(|_| {}).await;
+        let mut motion = client.arm(3);
+        let script = async {
+            let command = peer.expect(CommandCode::STAGE_POSITION_SET).await;
+            peer.write(&motion_stopped(1, 1)).await;
+            peer.write(&motion_stopped(3, 1)).await;
+            peer.answer(&command, 0.25).await;
+        };
+        let (moved, ()) = future::zip(client.request(move_to(3, 0.25)), script).await;
+        moved.unwrap();
+        let end = soon("the end of the motion", motion.wait()).await.unwrap();
+        assert!(end.completed);
+        assert_eq!(end.frame.selector(), 3);
+    });
+}
+
+#[test]
+fn a_halt_is_on_the_wire_before_all_queued_moves_and_none_of_them_runs() {
+    smol::block_on(async {
+        let (client, mut peer) = connected(|options| options.core.window = 1).await;
+        let on_the_way = client.request(move_to(2, 7.0));
+        // All 64 places of the table: one on the wire, 63 queued.
+        let queued: Vec<_> = (0..63)
+            .map(|n| {
+                smol::spawn({
+                    let client = client.clone();
+                    async move { client.request(move_to(1, f64::from(n))).await }
+                })
+            })
+            .collect();
+        let script = async {
+            let first = peer.read().await;
+            let full = async { while client.stats().await.unwrap().in_flight < 64 {} };
+            soon("a full table", full).await;
+            let refused = client.request(position_of(4)).await;
+            assert!(matches!(refused, Err(Error::Refused { .. })), "{refused:?}");
+            let (halted, ()) = future::zip(client.halt(1), async {
+                let halt = peer.expect(CommandCode::STAGE_HALT).await;
+                peer.answer(&halt, 0.0).await;
+            })
+            .await;
+            halted.unwrap();
+            peer.answer(&first, 0.0).await;
+        };
+        let (sent, ()) = future::zip(on_the_way, script).await;
+        let mut superseded = usize::from(matches!(sent, Err(Error::Superseded { .. })));
+        for task in queued {
+            superseded += usize::from(matches!(task.await, Err(Error::Superseded { .. })));
+        }
+        assert_eq!(superseded, 63, "all but the one that was on the wire already");
+        let (_, next) = future::zip(client.send(position_of(3)), peer.read()).await;
+        assert_eq!(next.code, CommandCode::STAGE_POSITION_GET, "no move runs after the HALT");
+    });
+}
+
+#[test]
+fn an_upload_that_the_peer_does_not_take_stops_neither_reading_nor_events() {
+    smol::block_on(async {
+        let (client, mut peer) = connected(|_| {}).await;
+        let mut events = client.subscribe(&[]);
+        let settings = Frame::command(CommandCode::COMMON_SCOPE_SETTINGS_SAVE);
+        let payload: Vec<u8> = (0..32 * 1024 * 1024).map(|n: u32| n.to_le_bytes()[1]).collect();
+        let script = async {
+            let header = peer.expect(CommandCode::COMMON_SCOPE_SETTINGS_SAVE).await;
+            assert_eq!(header.payload_len as usize, payload.len());
+            // The peer reads nothing; the client still does.
+            for n in 0..1000 {
+                peer.write(&Frame::new(CommandCode::UI_SET_GAUGE_VALUE).with_selector(n)).await;
+            }
+            for n in 0..1000 {
+                assert_eq!(next_frame(&mut events).await.frame.selector(), n);
+            }
+            let came = peer.read_bytes(payload.len()).await;
+            assert!(came == payload, "header and payload with nothing between");
+            peer.answer(&header, 0.0).await;
+        };
+        let upload = client.upload(settings, payload.clone(), Duration::from_secs(20));
+        let (answer, ()) = future::zip(upload, script).await;
+        answer.unwrap();
+    });
+}
+
+#[test]
+fn a_halt_behind_an_upload_that_stalls_goes_out_over_a_fresh_connection() {
+    smol::block_on(async {
+        let (listener, mut options) = peer::listen();
+        options.core.stop_patience = flamingo_protocol_core::Duration::from_millis(100);
+        let first = async {
+            let mut peer = peer::Peer::accept(&listener).await;
+            peer.shake_hands().await;
+            peer
+        };
+        let connect = flamingo_runtime_std::Client::connect(options);
+        let (client, mut stalled) = future::zip(connect, first).await;
+        let client = client.unwrap();
+        let mut events = client.subscribe(&[]);
+        let workflow = Frame::command(CommandCode::CAMERA_WORK_FLOW_START);
+        let upload = client.send_with_payload(workflow, vec![7; 32 * 1024 * 1024]);
+        let script = async {
+            stalled.expect(CommandCode::CAMERA_WORK_FLOW_START).await;
+            let (halted, fresh) = future::zip(client.halt(1), async {
+                let mut fresh = peer::Peer::accept(&listener).await;
+                let halt = fresh.expect(CommandCode::STAGE_HALT).await;
+                fresh.answer(&halt, 0.0).await;
+                fresh.shake_hands().await;
+                fresh
+            })
+            .await;
+            halted.unwrap();
+            fresh
+        };
+        let (upload, mut fresh) = soon("the HALT", future::zip(upload, script)).await;
+        assert!(matches!(upload, Err(Error::ConnectionLost { .. })), "{upload:?}");
+        assert!(matches!(soon("it", events.next()).await, Some(Event::ConnectionLost)));
+        assert!(matches!(soon("it", events.next()).await, Some(Event::Reconnected)));
+        let (answer, ()) = future::zip(client.request(position_of(1)), async {
+            let query = fresh.expect(CommandCode::STAGE_POSITION_GET).await;
+            fresh.answer(&query, 4.0).await;
+        })
+        .await;
+        assert!((value(&answer) - 4.0).abs() < f64::EPSILON, "the connection goes on");
+    });
+}
+
+#[test]
+fn a_bad_command_is_refused_and_nothing_is_sent() {
+    smol::block_on(async {
+        let (client, mut peer) = connected(|_| {}).await;
+        for bad in [move_to(1, f64::NAN), move_to(9, 1.0), move_to(255, 1.0)] {
+            let refused = client.request(bad).await;
+            assert!(matches!(refused, Err(Error::Refused { .. })), "{refused:?}");
+            assert_eq!(refused.unwrap_err().exit_code(), 2);
+        }
+        let (_, next) = future::zip(client.send(position_of(3)), peer.read()).await;
+        assert_eq!(next.code, CommandCode::STAGE_POSITION_GET);
+    });
+}
+
+#[test]
+fn an_answer_is_whole_when_the_last_byte_of_its_payload_came() {
+    smol::block_on(async {
+        let (client, mut peer) = connected(|_| {}).await;
+        let text = "Soft limit max x-axis = 12.31\n".repeat(100);
+        let script = async {
+            let query = peer.expect(CommandCode::COMMON_SCOPE_SETTINGS_LOAD).await;
+            let len = u32::try_from(text.len()).unwrap();
+            peer.write(&answer_to(&query, 0.0).with_payload_len(len)).await;
+            for part in text.as_bytes().chunks(1000) {
+                peer.write_bytes(part).await;
+            }
+        };
+        let query = Frame::command(CommandCode::COMMON_SCOPE_SETTINGS_LOAD);
+        let (answer, ()) = future::zip(client.request(query), script).await;
+        assert_eq!(&*answer.unwrap().payload, text.as_bytes());
+    });
+}
+
+#[test]
+fn a_payload_that_stalls_ends_with_an_error_of_its_own() {
+    smol::block_on(async {
+        let quick = Duration::from_millis(200);
+        let (client, mut peer) = connected(|options| options.timeout = quick).await;
+        let script = async {
+            let query = peer.expect(CommandCode::COMMON_SCOPE_SETTINGS_LOAD).await;
+            peer.write(&answer_to(&query, 0.0).with_payload_len(100)).await;
+            peer.write_bytes(&[b'x'; 40]).await;
+        };
+        let query = Frame::command(CommandCode::COMMON_SCOPE_SETTINGS_LOAD);
+        let (answer, ()) = future::zip(client.request(query), script).await;
+        let stalled =
+            matches!(answer, Err(Error::PayloadStalled { received: 40, expected: 100, .. }));
+        assert!(stalled, "{answer:?}");
+    });
+}
