@@ -73,6 +73,7 @@ pub(crate) async fn run(args: DecodeArgs, out: &mut Out) -> Done {
 fn read(file: Option<PathBuf>) -> Done<Vec<u8>> {
     let file = file.filter(|file| file.as_os_str() != "-");
     let name = file.as_ref().map_or("stdin".to_owned(), |file| file.display().to_string());
+    tracing::debug!("reading {name}");
     let read = if let Some(file) = file {
         std::fs::read(file)
     } else {

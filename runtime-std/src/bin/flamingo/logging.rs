@@ -9,7 +9,8 @@ const VARIABLE: &str = "FLAMINGO_LOG";
 /// Starts the logs. `verbose`: how often `-v` was given.
 pub(crate) fn start(verbose: u8) -> Done {
     let level = match verbose {
-        0 => "warn",
+        // What a user must know is said by the command itself, in one line.
+        0 => "error",
         1 => "info",
         2 => "debug",
         _ => "trace",
