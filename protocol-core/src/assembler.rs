@@ -4,6 +4,7 @@
 //! earliest valid frame wins; after a false start marker the search goes on at the byte behind
 //! it, so the real frame behind it is not lost. Whose frame it is, is not decided here.
 
+use crate::command::Payload;
 use crate::error::DecodeError;
 use crate::frame::{FRAME_LEN, Frame, MAX_PAYLOAD, START_MARKER};
 
@@ -46,6 +47,8 @@ pub struct Assembler {
     held: usize,
     payload_remaining: u32,
     payload_limit: u32,
+    /// A code that only uploads declares no payload that would follow.
+    clears_upload_echo: bool,
     skipped: u32,
     noise_bytes: u64,
     rejected: Option<DecodeError>,
@@ -67,10 +70,23 @@ impl Assembler {
             held: 0,
             payload_remaining: 0,
             payload_limit,
+            clears_upload_echo: false,
             skipped: 0,
             noise_bytes: 0,
             rejected: None,
         }
+    }
+
+    /// The same for what a server sends. It answers by sending the command's struct back, so the
+    /// acknowledgement of an upload may still declare the upload's length, and nothing follows.
+    /// A declared length of a code that only uploads is therefore cleared: if a payload should
+    /// come after all, it is skipped as noise and counted, and the frame behind it is found. The
+    /// other way round, so many bytes of other frames would be swallowed.
+    #[must_use]
+    pub const fn for_answers(payload_limit: u32) -> Self {
+        let mut assembler = Self::new(payload_limit);
+        assembler.clears_upload_echo = true;
+        assembler
     }
 
     /// Takes bytes up to the end of the next piece. Call it again with what was not consumed,
@@ -152,8 +168,13 @@ impl Assembler {
         let decoded = Frame::decode(&self.buffer)
             .and_then(|frame| frame.check_payload(limit).map(|()| frame));
         match decoded {
-            Ok(frame) => {
+            Ok(mut frame) => {
                 self.held = 0;
+                let only_uploads =
+                    || frame.code.row().is_some_and(|row| row.payload == Payload::Up);
+                if self.clears_upload_echo && only_uploads() {
+                    frame.payload_len = 0;
+                }
                 self.payload_remaining = frame.payload_len;
                 let skipped = core::mem::take(&mut self.skipped);
                 Some(Piece::Frame { frame, skipped })

@@ -89,6 +89,9 @@ impl Default for UnmarkedPushes {
 pub struct Config {
     /// The longest payload, in bytes, either way. A frame that declares more is noise.
     pub payload_limit: u32,
+    /// The acknowledgement of an upload that declares a payload really carries one. Off: it is
+    /// the upload's own length, sent back.
+    pub upload_echo_has_payload: bool,
     /// Within what answers keep their order.
     pub ordering: Ordering,
     /// Which pushes cannot be told from answers.
@@ -111,6 +114,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             payload_limit: MAX_PAYLOAD,
+            upload_echo_has_payload: false,
             ordering: Ordering::default(),
             unmarked: UnmarkedPushes::default(),
             peer_tags: false,

@@ -102,7 +102,11 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
     pub const fn new(config: Config) -> Self {
         let () = Self::CAPACITIES_FIT;
         Self {
-            assembler: Assembler::new(config.payload_limit),
+            assembler: if config.upload_echo_has_payload {
+                Assembler::new(config.payload_limit)
+            } else {
+                Assembler::for_answers(config.payload_limit)
+            },
             config,
             pending: Pending::new(),
             outbox: Outbox::new(),

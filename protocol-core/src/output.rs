@@ -11,6 +11,8 @@ use crate::ticket::{Ended, Ticket};
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Received {
     /// The frame. If `frame.payload_len` is not 0, its payload comes in the outputs that follow.
+    /// (In the acknowledgement of an upload it is 0, see
+    /// [`Config::upload_echo_has_payload`](crate::Config::upload_echo_has_payload).)
     pub frame: Frame,
     /// Whose it is.
     pub class: Class,
