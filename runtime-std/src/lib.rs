@@ -14,6 +14,7 @@ pub mod hex;
 pub mod meaning;
 mod options;
 mod session;
+pub mod simulator;
 mod socket;
 pub mod text;
 

@@ -1,0 +1,168 @@
+//! One control client: its task owns the socket, reads commands, writes what the world sends.
+
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+
+use async_channel::{Receiver, Sender};
+use flamingo_protocol_core::{Frame, Incoming, Responder};
+use smol::io::{AsyncReadExt, AsyncWriteExt};
+use smol::{Async, Timer, future};
+
+use super::faults::{Mangler, Note, Plan, Step};
+use super::scenario::Scenario;
+use super::trigger::{Trigger, stream};
+use super::truth::{FaultKind, Truth};
+use super::world::{ConnectionId, Outgoing};
+
+/// What the world sends to one client at one time.
+pub(super) type Batch = Vec<Outgoing>;
+
+/// Batches that wait for a client. At 1 ms each this is more than the write timeout allows for.
+const BATCHES: usize = 4096;
+/// Batches are written together up to about this many bytes.
+const CHUNK: usize = 64 * 1024;
+
+/// What a client's task tells the world's task.
+pub(super) enum Input {
+    Connected { id: ConnectionId, address: SocketAddr, outlet: Sender<Batch> },
+    Command { id: ConnectionId, frame: Frame, payload: Vec<u8> },
+    Disconnected { id: ConnectionId },
+}
+
+/// A control client that was accepted.
+pub(super) struct Connection {
+    pub(super) id: ConnectionId,
+    pub(super) address: SocketAddr,
+    pub(super) stream: Async<TcpStream>,
+    pub(super) world: Sender<Input>,
+    pub(super) scenario: Arc<Scenario>,
+    pub(super) truth: Truth,
+}
+
+impl Connection {
+    /// Serves the client until either side ends it.
+    pub(super) async fn serve(self) {
+        let (outlet, outbox) = async_channel::bounded(BATCHES);
+        let connected = Input::Connected { id: self.id, address: self.address, outlet };
+        // An error means that the simulator is ending.
+        let _ = self.world.send(connected).await;
+        future::or(self.read(), self.write(outbox)).await;
+        let _ = self.world.send(Input::Disconnected { id: self.id }).await;
+    }
+
+    async fn read(&self) {
+        let mut responder = Responder::<1>::default();
+        let mut stall = Trigger::new(&self.scenario.faults.stalled_reader);
+        let mut rng = stream(self.scenario.seed, 5, self.id);
+        let mut buffer = vec![0; CHUNK];
+        let mut upload: Option<(Frame, Vec<u8>)> = None;
+        let mut request = 0;
+        loop {
+            let Ok(length @ 1..) = (&self.stream).read(&mut buffer).await else { return };
+            let mut rest = &buffer[..length];
+            while !rest.is_empty() {
+                let (consumed, incoming) = responder.handle_input(rest);
+                rest = &rest[consumed..];
+                let whole = match incoming {
+                    None => continue,
+                    Some(Incoming::Command { frame, .. }) if frame.payload_len == 0 => {
+                        Some((frame, Vec::new()))
+                    }
+                    Some(Incoming::Command { frame, .. }) => {
+                        upload = Some((frame, Vec::new()));
+                        None
+                    }
+                    Some(Incoming::Payload { bytes, remaining }) => {
+                        if let Some((_, payload)) = &mut upload {
+                            payload.extend_from_slice(bytes);
+                        }
+                        if remaining == 0 { upload.take() } else { None }
+                    }
+                };
+                let Some((frame, payload)) = whole else { continue };
+                request += 1;
+                let command = Input::Command { id: self.id, frame, payload };
+                if self.world.send(command).await.is_err() {
+                    return;
+                }
+                if stall.strikes(frame.code, &mut rng) {
+                    self.truth.record_fault(self.address, FaultKind::StalledReader, request, 0);
+                    sleep_ms(self.scenario.faults.stalled_reader_ms).await;
+                }
+            }
+        }
+    }
+
+    async fn write(&self, outbox: Receiver<Batch>) {
+        let mut mangler = Mangler::new(&self.scenario, self.id);
+        let mut plan = Plan::default();
+        mangler.stale_prefix(&mut plan);
+        if !self.carry_out(plan).await {
+            return;
+        }
+        while let Ok(batch) = outbox.recv().await {
+            let mut plan = Plan::default();
+            let mut next = Some(batch);
+            while let Some(batch) = next.take() {
+                for outgoing in batch {
+                    if !plan.hangs_up() {
+                        mangler.add(outgoing, &mut plan);
+                    }
+                }
+                if plan.bytes < CHUNK && !plan.hangs_up() {
+                    next = outbox.try_recv().ok();
+                }
+            }
+            if !self.carry_out(plan).await {
+                return;
+            }
+        }
+    }
+
+    /// False if that was the end of the connection.
+    async fn carry_out(&self, plan: Plan) -> bool {
+        for note in plan.notes {
+            match note {
+                Note::Sent(frame, class) => self.truth.record_sent(self.address, frame, class),
+                Note::Fault { kind, noise_bytes } => {
+                    self.truth.record_fault(self.address, kind, 0, noise_bytes);
+                }
+            }
+        }
+        for step in plan.steps {
+            match step {
+                Step::Write(bytes) => {
+                    if !self.write_all(&bytes).await {
+                        return false;
+                    }
+                }
+                Step::Pause(time) => {
+                    Timer::after(time.into()).await;
+                }
+                Step::HangUp => return false,
+            }
+        }
+        true
+    }
+
+    /// False if the client is gone, or takes nothing for too long.
+    async fn write_all(&self, mut bytes: &[u8]) -> bool {
+        while !bytes.is_empty() {
+            let write = async { (&self.stream).write(bytes).await.ok().filter(|taken| *taken > 0) };
+            let timeout = async {
+                sleep_ms(self.scenario.faults.write_timeout_ms).await;
+                self.truth.record_fault(self.address, FaultKind::NotDraining, 0, 0);
+                None
+            };
+            match future::or(write, timeout).await {
+                Some(taken) => bytes = &bytes[taken..],
+                None => return false,
+            }
+        }
+        true
+    }
+}
+
+async fn sleep_ms(ms: f64) {
+    Timer::after(std::time::Duration::from_secs_f64(ms / 1000.0)).await;
+}

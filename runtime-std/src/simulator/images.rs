@@ -1,0 +1,190 @@
+//! The image streams: beads that drift over a background, and who sees them.
+//!
+//! When an image is taken is the world's business.
+
+use std::sync::Arc;
+
+use async_channel::{Receiver, Sender};
+use flamingo_protocol_core::{HEADER_LEN, ImageHeader, OPTION_IMAGE_DATA};
+
+use super::trigger::stream;
+use super::truth::Truth;
+
+/// Images that wait for a viewer; then its oldest is dropped.
+pub(super) const QUEUE: usize = 64;
+
+/// Which port an image goes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum StreamName {
+    Live,
+    Stack,
+}
+
+/// An image to be made and sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ImageOrder {
+    pub(crate) stream: StreamName,
+    /// Counts all images of the instrument.
+    pub(crate) index: i32,
+    pub(crate) width: u32,
+    pub(crate) height: u32,
+}
+
+/// A header and its pixels, as they go out.
+pub(super) type Image = Arc<Vec<u8>>;
+
+const BACKGROUND: u16 = 200;
+/// A bead fills a square of 2 · RADIUS + 1 pixels.
+const RADIUS: i32 = 7;
+const SIGMA: f64 = 2.4;
+
+/// A bead: where it circles, how far, how fast, how bright.
+struct Bead {
+    centre: [f64; 2],
+    orbit: [f64; 2],
+    turn: [f64; 2],
+    phase: f64,
+    brightness: f64,
+}
+
+/// Makes the images. The same seed and index always give the same image.
+pub(super) struct Painter {
+    beads: Vec<Bead>,
+}
+
+impl Painter {
+    pub(super) fn new(seed: u64, beads: u16) -> Self {
+        let mut rng = stream(seed, 3, 0);
+        let mut between = |low: f64, high: f64| low + (high - low) * rng.f64();
+        let beads = (0..beads)
+            .map(|_| Bead {
+                centre: [between(0.1, 0.9), between(0.1, 0.9)],
+                orbit: [between(0.01, 0.08), between(0.01, 0.08)],
+                turn: [between(0.02, 0.12), between(0.02, 0.12)],
+                phase: between(0.0, std::f64::consts::TAU),
+                brightness: between(2_000.0, 40_000.0),
+            })
+            .collect();
+        Self { beads }
+    }
+
+    /// The header and the pixels of an image.
+    pub(super) fn paint(&self, order: &ImageOrder) -> Vec<u8> {
+        let ImageOrder { index, width, height, .. } = *order;
+        let size = 2 * width * height;
+        let header = ImageHeader {
+            size,
+            width,
+            height,
+            scale_min: u32::from(BACKGROUND),
+            scale_max: u32::from(u16::MAX),
+            options: OPTION_IMAGE_DATA,
+            index_start: index,
+            index_stop: index,
+            ..ImageHeader::default()
+        };
+        let mut bytes = Vec::with_capacity(HEADER_LEN + size as usize);
+        bytes.extend(header.encode());
+        bytes.resize(HEADER_LEN + size as usize, 0);
+        let pixels = &mut bytes[HEADER_LEN..];
+        let row_bytes = 2 * width as usize;
+        let background = BACKGROUND.to_le_bytes().repeat(width as usize);
+        for row in pixels.chunks_exact_mut(row_bytes) {
+            row.copy_from_slice(&background);
+        }
+        for bead in &self.beads {
+            bead.paint(pixels, [width, height], f64::from(index));
+        }
+        bytes
+    }
+}
+
+impl Bead {
+    #[allow(clippy::cast_possible_truncation)] // pixel places are small, brightness is clamped
+    fn paint(&self, pixels: &mut [u8], [width, height]: [u32; 2], time: f64) {
+        let [across, down] = [0, 1]
+            .map(|at| self.centre[at] + self.orbit[at] * (self.turn[at] * time + self.phase).sin());
+        let (x, y) = (across * f64::from(width), down * f64::from(height));
+        let (column, row) = (x.floor() as i32, y.floor() as i32);
+        for v in row - RADIUS..=row + RADIUS {
+            for u in column - RADIUS..=column + RADIUS {
+                if !(0..height as i32).contains(&v) || !(0..width as i32).contains(&u) {
+                    continue;
+                }
+                let squared = (f64::from(u) - x).powi(2) + (f64::from(v) - y).powi(2);
+                let light = self.brightness * (-squared / (2.0 * SIGMA * SIGMA)).exp();
+                let at = 2 * (v as usize * width as usize + u as usize);
+                let old = u16::from_le_bytes([pixels[at], pixels[at + 1]]);
+                let new = old.saturating_add(light as u16);
+                pixels[at..at + 2].copy_from_slice(&new.to_le_bytes());
+            }
+        }
+    }
+}
+
+/// Someone who looks at a stream.
+pub(super) struct Viewer {
+    pub(super) stream: StreamName,
+    pub(super) images: Sender<Image>,
+}
+
+/// What the gallery is told.
+pub(super) enum Show {
+    Order(ImageOrder),
+    Viewer(Viewer),
+}
+
+/// Makes the images that someone looks at, and hands them out. Ends when nobody orders any more.
+pub(super) async fn gallery(painter: Painter, shows: Receiver<Show>, truth: Truth) {
+    let mut viewers: Vec<Viewer> = Vec::new();
+    while let Ok(show) = shows.recv().await {
+        let order = match show {
+            Show::Viewer(viewer) => {
+                viewers.push(viewer);
+                continue;
+            }
+            Show::Order(order) => order,
+        };
+        viewers.retain(|viewer| !viewer.images.is_closed());
+        let looking = viewers.iter().filter(|viewer| viewer.stream == order.stream);
+        let mut image = None;
+        for viewer in looking {
+            let image = image.get_or_insert_with(|| Arc::new(painter.paint(&order)));
+            if let Ok(Some(_)) = viewer.images.force_send(Arc::clone(image)) {
+                truth.record_image_dropped();
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn order(index: i32) -> ImageOrder {
+        ImageOrder { stream: StreamName::Live, index, width: 64, height: 48 }
+    }
+
+    #[test]
+    fn an_image_is_beads_on_a_background_and_repeats_with_its_seed() {
+        let painter = Painter::new(5, 3);
+        let bytes = painter.paint(&order(1));
+        let header = ImageHeader::decode(&bytes[..HEADER_LEN], 1 << 20).unwrap();
+        assert_eq!((header.width, header.height, header.size), (64, 48, 64 * 48 * 2));
+        let pixels: Vec<_> = bytes[HEADER_LEN..]
+            .chunks_exact(2)
+            .map(|pixel| u16::from_le_bytes([pixel[0], pixel[1]]))
+            .collect();
+        let dark = pixels.iter().filter(|pixel| **pixel == BACKGROUND).count();
+        assert!(dark > pixels.len() / 2, "{dark} of {} are background", pixels.len());
+        assert!(pixels.iter().any(|pixel| *pixel > 1_000), "no bead is seen");
+        assert_eq!(bytes, Painter::new(5, 3).paint(&order(1)));
+    }
+
+    #[test]
+    fn beads_move() {
+        let painter = Painter::new(5, 3);
+        let [first, later] = [1, 20].map(|index| painter.paint(&order(index)));
+        assert_ne!(first[HEADER_LEN..], later[HEADER_LEN..]);
+    }
+}

@@ -1,0 +1,81 @@
+//! What a value in a scenario file may be. A refusal says what was expected and what was found.
+
+use flamingo_protocol_core::CommandCode;
+use serde::de::{self, Deserialize, Deserializer, Visitor};
+
+use super::traffic::Latency;
+
+/// A command code in a scenario file: a number, or a name as the server has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Code(pub CommandCode);
+
+impl<'de> Deserialize<'de> for Code {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct CodeVisitor;
+        impl Visitor<'_> for CodeVisitor {
+            type Value = Code;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a command code: a name or a number from 0 to 0xFFFFFFFF")
+            }
+            fn visit_i64<E: de::Error>(self, value: i64) -> Result<Code, E> {
+                let code = u32::try_from(value)
+                    .map_err(|_| E::invalid_value(de::Unexpected::Signed(value), &self))?;
+                Ok(Code(CommandCode(code)))
+            }
+            fn visit_str<E: de::Error>(self, value: &str) -> Result<Code, E> {
+                CommandCode::from_name(value)
+                    .map(Code)
+                    .ok_or_else(|| E::invalid_value(de::Unexpected::Str(value), &self))
+            }
+        }
+        deserializer.deserialize_any(CodeVisitor)
+    }
+}
+
+fn number<'de, D: Deserializer<'de>>(
+    deserializer: D,
+    expected: &str,
+    holds: impl Fn(f64) -> bool,
+) -> Result<f64, D::Error> {
+    let value = f64::deserialize(deserializer)?;
+    if holds(value) {
+        return Ok(value);
+    }
+    Err(de::Error::custom(format!("expected {expected}, found {value}")))
+}
+
+pub(super) fn probability<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    number(deserializer, "a number from 0 to 1", |value| (0.0..=1.0).contains(&value))
+}
+
+pub(super) fn not_negative<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    number(deserializer, "a number of 0 or more", |value| value.is_finite() && value >= 0.0)
+}
+
+pub(super) fn above_zero<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    number(deserializer, "a number above 0", |value| value.is_finite() && value > 0.0)
+}
+
+pub(super) fn maybe_not_negative<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<f64>, D::Error> {
+    not_negative(deserializer).map(Some)
+}
+
+/// A side of an image in pixels: all that fits an image which readers believe.
+pub(super) fn side<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    let value = u32::deserialize(deserializer)?;
+    if (16..=8192).contains(&value) {
+        return Ok(value);
+    }
+    Err(de::Error::custom(format!("expected 16 to 8192 pixels, found {value}")))
+}
+
+pub(super) fn latency<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Latency, D::Error> {
+    let latency = Latency::deserialize(deserializer)?;
+    if latency.min_ms > latency.max_ms {
+        let (min, max) = (latency.min_ms, latency.max_ms);
+        return Err(de::Error::custom(format!("min_ms = {min} is above max_ms = {max}")));
+    }
+    Ok(latency)
+}
