@@ -67,6 +67,36 @@ pub fn selector_name(frame: &Frame) -> String {
     }
 }
 
+/// What the three int32Data fields of this frame say, in words, or else as numbers; empty where
+/// all are 0 and nothing is known of them.
+///
+/// ```
+/// use flamingo_protocol_core::{CommandCode, Frame};
+/// use flamingo_runtime_std::meaning::data_meaning;
+/// let mut gauge = Frame::new(CommandCode::UI_SET_GAUGE_VALUE);
+/// gauge.int32_data = [3, 100, 0];
+/// assert_eq!(data_meaning(&gauge), "3 of 100");
+/// ```
+pub fn data_meaning(frame: &Frame) -> String {
+    let [data0, data1, data2] = frame.int32_data;
+    match frame.code {
+        CommandCode::CAMERA_IMAGE_SIZE_GET => format!("{data0} x {data1} px"),
+        CommandCode::CAMERA_EXPOSURE_GET | CommandCode::CAMERA_EXPOSURE_SET => {
+            format!("{data0} µs")
+        }
+        CommandCode::CAMERA_STACK_COMPLETE => format!("{data0} of {data1}, {data2} errors"),
+        CommandCode::UI_SET_GAUGE_SIZE | CommandCode::UI_SET_GAUGE_VALUE => {
+            format!("{data0} of {data1}")
+        }
+        _ => match selector_name(frame) {
+            name if name.is_empty() && frame.int32_data != [0; 3] => {
+                format!("data {data0} {data1} {data2}")
+            }
+            name => name,
+        },
+    }
+}
+
 /// The unit of doubleData in a frame of this code, where one is known; empty otherwise.
 pub fn value_unit(frame: &Frame) -> &'static str {
     let axis = Axis::from_selector(frame.selector());
@@ -174,6 +204,18 @@ mod tests {
         assert_eq!(meaning(&frame, "int32Data0"), "state LIVE_VIEW");
         assert_eq!(state_name(0xA007), None);
         assert_eq!(state_name(-1), None);
+    }
+
+    #[test]
+    fn data_without_a_known_meaning_is_given_as_numbers() {
+        let mut frame = Frame::new(CommandCode(0x6FFF));
+        assert_eq!(data_meaning(&frame), "");
+        frame.int32_data = [0, -1, 2];
+        assert_eq!(data_meaning(&frame), "data 0 -1 2");
+        frame.code = CommandCode::STAGE_HALT;
+        assert_eq!(data_meaning(&frame), "no known axis");
+        frame.code = CommandCode::CAMERA_IMAGE_SIZE_GET;
+        assert_eq!(data_meaning(&frame), "0 x -1 px");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand};
 use flamingo_protocol_core::CommandCode;
 use flamingo_runtime_std::Axis;
 
-use crate::{completions, decode, get, halt, man, move_axis, send, watch};
+use crate::{completions, decode, demo, get, halt, man, move_axis, send, sim, watch};
 
 /// Talks to a Flamingo light-sheet microscope, and stands in for one.
 ///
@@ -32,8 +32,10 @@ pub(crate) struct Cli {
     pub(crate) verbose: u8,
 }
 
-#[derive(Debug, Default, Subcommand)]
+#[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    Demo(demo::DemoArgs),
+    Sim(sim::SimArgs),
     Get(get::GetArgs),
     Move(move_axis::MoveArgs),
     Halt(halt::HaltArgs),
@@ -42,8 +44,12 @@ pub(crate) enum Command {
     Decode(decode::DecodeArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
-    #[default]
-    Demo,
+}
+
+impl Default for Command {
+    fn default() -> Self {
+        Self::Demo(demo::DemoArgs::default())
+    }
 }
 
 /// Where the instrument is.

@@ -4,6 +4,7 @@
 mod args;
 mod completions;
 mod decode;
+mod demo;
 mod failure;
 mod get;
 mod halt;
@@ -14,6 +15,7 @@ mod man;
 mod move_axis;
 mod output;
 mod send;
+mod sim;
 mod watch;
 
 use std::process::ExitCode;
@@ -40,6 +42,8 @@ fn main() -> ExitCode {
 
 async fn run(command: Command, out: &mut Out, interrupt: &Interrupt) -> Done {
     match command {
+        Command::Demo(_) => interrupt.or(demo::run(out)).await,
+        Command::Sim(args) => sim::run(args, out, interrupt).await,
         Command::Get(args) => interrupt.or(get::run(args, out)).await,
         Command::Move(args) => move_axis::run(args, out, interrupt).await,
         Command::Halt(args) => halt::run(args, out, interrupt).await,
@@ -48,6 +52,5 @@ async fn run(command: Command, out: &mut Out, interrupt: &Interrupt) -> Done {
         Command::Decode(args) => interrupt.or(decode::run(args, out)).await,
         Command::Completions(args) => completions::run(&args, out),
         Command::Man(args) => man::run(&args, out),
-        Command::Demo => Err(failure::Failure::usage("soon")),
     }
 }

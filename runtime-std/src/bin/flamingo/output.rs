@@ -6,8 +6,9 @@
 use std::io::{ErrorKind, Stdout, Write};
 use std::time::{Duration, SystemTime};
 
-use flamingo_protocol_core::{Class, Frame};
+use flamingo_protocol_core::{Class, Flags, Frame};
 use flamingo_runtime_std::meaning;
+use flamingo_runtime_std::text::pushed_positions;
 use serde::Serialize;
 
 use crate::failure::{Done, Failure};
@@ -178,19 +179,11 @@ pub(crate) fn class_name(class: &Class) -> (&'static str, Option<bool>) {
     }
 }
 
-/// A frame in one line for people: name, what it selects, what it says.
+/// A frame in one line for people: its name, and what it says.
 pub(crate) fn frame_line(frame: &Frame, payload: &[u8]) -> String {
     let name = frame.code.name().map_or_else(|| frame.code.to_string(), str::to_owned);
     let mut parts = vec![format!("{name:<32}")];
-    match meaning::selector_name(frame) {
-        meant if meant.is_empty() => {
-            if frame.int32_data != [0; 3] {
-                let [data0, data1, data2] = frame.int32_data;
-                parts.push(format!("data {data0} {data1} {data2}"));
-            }
-        }
-        meant => parts.push(meant),
-    }
+    parts.push(meaning::data_meaning(frame));
     match meaning::value_unit(frame) {
         "" if frame.value == 0.0 => {}
         "" => parts.push(frame.value.to_string()),
@@ -199,12 +192,18 @@ pub(crate) fn frame_line(frame: &Frame, payload: &[u8]) -> String {
     if frame.status != 1 {
         parts.push(format!("status {}", frame.status));
     }
-    if !frame.buffer_bytes().is_empty() {
-        parts.push(format!("{:?}", String::from_utf8_lossy(frame.buffer_bytes())));
+    let buffer = String::from_utf8_lossy(frame.buffer_bytes());
+    if frame.flags.contains(Flags::STAGE_POSITIONS_IN_BUFFER) {
+        let positions = pushed_positions(&buffer).into_iter();
+        parts
+            .push(positions.map(|(axis, at)| format!("{axis} {at}")).collect::<Vec<_>>().join(" "));
+    } else if !buffer.is_empty() {
+        parts.push(format!("{buffer:?}"));
     }
     if frame.payload_len > 0 {
         parts.push(format!("payload {} bytes", payload.len()));
     }
+    parts.retain(|part| !part.is_empty());
     parts.join("  ").trim_end().to_owned()
 }
 
@@ -238,7 +237,7 @@ pub(crate) fn rfc3339(time: SystemTime) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use flamingo_protocol_core::{CommandCode, Flags};
+    use flamingo_protocol_core::CommandCode;
 
     fn json(record: &FrameRecord) -> String {
         serde_json::to_string(record).unwrap()
@@ -293,5 +292,7 @@ mod tests {
         let line = frame_line(&frame, &[]);
         assert!(line.starts_with("STAGE_POSITION_GET"), "{line}");
         assert!(line.ends_with("axis r  -12.5 deg  status 0"), "{line}");
+        frame.set_text("1=2.5\n4=-12.5\n").unwrap();
+        assert!(frame_line(&frame, &[]).ends_with("status 0  x 2.5 r -12.5"));
     }
 }
