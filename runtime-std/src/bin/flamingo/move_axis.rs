@@ -192,6 +192,7 @@ async fn follow(client: &Client, mut motion: Motion, args: &MoveArgs) -> Done<(b
     match first.await {
         First::Acknowledged(answer) => {
             succeeded((*answer)?, &args.goal())?;
+            tracing::info!("{} under way", args.goal());
             Ok((true, end.await?))
         }
         First::Ended(end) => {
