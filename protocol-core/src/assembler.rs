@@ -213,5 +213,6 @@ fn candidate(bytes: &[u8]) -> usize {
 }
 
 #[cfg(test)]
+#[allow(clippy::panic, clippy::indexing_slicing)]
 #[path = "assembler_tests.rs"]
 mod tests;

@@ -141,5 +141,6 @@ fn belongs_to(owner: Owner, proven: bool) -> Class {
 }
 
 #[cfg(test)]
+#[allow(clippy::panic, clippy::indexing_slicing)]
 #[path = "classify_tests.rs"]
 mod tests;

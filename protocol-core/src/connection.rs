@@ -68,15 +68,16 @@ pub struct Connection<
     pub(crate) outbox: Outbox<QUEUE, STOPS>,
     pub(crate) counters: Counters,
     pub(crate) next_ticket: Ticket,
-    /// Fire-and-forget commands that were just sent, whose echo may come.
+    /// Frames that were just sent without waiting for an answer, whose echo may come.
     pub(crate) echoes: heapless::Vec<(Key, Instant), 8>,
     /// Commands sent so far.
     pub(crate) order: u64,
     /// The request whose answer's payload is coming in.
     receiving: Option<Ticket>,
-    /// Since when a stop waits to be written.
+    /// Since when a stop waits to be written, without a byte of progress.
     pub(crate) stop_waits_since: Option<Instant>,
-    unresponsive: bool,
+    /// The ordering domain in which a harmless query was not answered.
+    unresponsive: Option<u32>,
     /// An event that was not taken yet.
     link_event: Option<Event>,
     stop_event: Option<Event>,
@@ -94,8 +95,10 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
 impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: usize>
     Connection<REQUESTS, OWED, QUEUE, STOPS>
 {
-    const CAPACITIES_FIT: () =
+    const CAPACITIES_FIT: () = {
         assert!(OWED > REQUESTS + STOPS, "OWED must exceed REQUESTS + STOPS");
+        assert!(REQUESTS > 0 && QUEUE > 0 && STOPS > 0, "each capacity must be at least 1");
+    };
 
     /// A connection on which nothing was sent or received yet.
     #[must_use]
@@ -116,7 +119,7 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
             order: 0,
             receiving: None,
             stop_waits_since: None,
-            unresponsive: false,
+            unresponsive: None,
             link_event: None,
             stop_event: None,
             closed: false,
@@ -146,19 +149,20 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
     /// What to write next. Say with [`Self::transmitted`] how much of it was written before
     /// anything else is called.
     pub fn poll_transmit(&mut self, now: Instant) -> Option<Transmit<'_>> {
-        self.place_fence(now);
+        self.place_fence();
         let Self { outbox, pending, config, .. } = self;
-        outbox.poll(|item| crate::request::may_go(item, pending, config))
+        outbox.poll(|item| crate::request::may_go(item, now, pending, config))
     }
 
     /// Says that `written` bytes of what [`Self::poll_transmit`] showed are out. Gives the ticket
     /// of the frame that is out with the last of them, its payload included.
     pub fn transmitted(&mut self, now: Instant, written: usize) -> Option<Ticket> {
+        if written == 0 {
+            return None;
+        }
         let progress = self.outbox.transmitted(written);
-        if let Some(started) = progress.started {
-            self.order += 1;
-            self.counters.frames_sent += 1;
-            self.pending.mark_sent(started, self.order);
+        if let Some((ticket, key)) = progress.started {
+            self.has_started(now, ticket, key);
         }
         self.stop_waits_since = self.outbox.stop_waits().then_some(now);
         progress.finished
@@ -177,7 +181,7 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
     /// When [`Self::handle_timeout`] is due, and why.
     pub fn poll_timeout(&self) -> Option<(Instant, Reason)> {
         let deadline = self.pending.next_deadline().map(|(at, of)| (at, Reason::Deadline(of)));
-        let grace = self.pending.next_grace().map(|at| (at, Reason::Grace));
+        let grace = self.pending.debts.next_grace().map(|at| (at, Reason::Grace));
         let patience = self.config.stop_patience;
         let stop = self.stop_waits_since.map(|since| (since + patience, Reason::StopBlocked));
         [deadline, grace, stop].into_iter().flatten().min_by_key(|(at, _)| *at)
@@ -188,12 +192,13 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
         while let Some(ticket) = self.pending.expired(now) {
             self.time_out(now, ticket);
         }
-        self.pending.bury(now, &self.config);
+        self.pending.debts.bury(now, &self.config);
         let patience = self.config.stop_patience;
         if self.stop_waits_since.is_some_and(|since| since + patience <= now) {
             self.stop_waits_since = None;
             self.stop_event = Some(Event::StopBlocked);
         }
+        self.forget_stop();
     }
 
     /// The stream has ended: every request ends as [`Ended::ConnectionLost`]. Gives how many
@@ -201,8 +206,7 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
     pub fn handle_eof(&mut self) -> (usize, u32) {
         self.closed = true;
         self.pending.lose_all();
-        let Self { outbox, pending, .. } = self;
-        outbox.end_all(Ended::ConnectionLost, |item| pending.find(item.ticket).is_none());
+        self.outbox.end_all(Ended::ConnectionLost);
         self.stop_waits_since = None;
         (self.assembler.held(), self.assembler.payload_remaining())
     }
@@ -237,12 +241,14 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
                 self.answered(now, *ticket, *proven, &owners, &mut frame);
             }
             Class::Late { ticket, proven } => {
-                if let Some((key, order)) = self.pending.pay(*ticket).filter(|_| *proven) {
+                if let Some((key, order)) = self.pending.debts.pay(*ticket).filter(|_| *proven) {
                     self.settle(key, order);
                 }
             }
             Class::Ambiguous { .. } => self.end_ambiguous(now, &owners),
-            Class::Unsolicited { ours } => *ours = self.is_echo(now, key),
+            Class::Unsolicited { ours } => {
+                *ours = !self.config.marked_as_push(&frame) && self.is_echo(now, key);
+            }
         }
         self.counters.count_frame(&class);
         Received { frame, class, skipped }
@@ -260,7 +266,7 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
                 named.map_or(Named::Nobody, Named::Owner)
             }),
             owners,
-            certain: !config.pushable(frame.code) && !self.pending.in_doubt(key),
+            certain: !config.pushable(frame.code) && !self.pending.debts.in_doubt(key),
             on_ambiguous: config.on_ambiguous,
         }
     }
@@ -294,21 +300,20 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
         }
         if proven {
             self.settle(request.key, order);
-            if ticket.is_fence() && core::mem::take(&mut self.unresponsive) {
-                self.link_event = Some(Event::Responsive);
-            }
         } else {
             // The true answer may still come. Of several owners the oldest is used up.
             if let Some(oldest) = owners.first().filter(|_| owners.len() > 1) {
-                self.pending.pay(oldest.ticket);
+                self.pending.debts.pay(oldest.ticket);
             }
-            self.pending.owe(&request, order, now + self.config.grace, true);
+            self.pending.debts.owe(&request, order, now + self.config.grace, true);
         }
     }
 
     fn settle(&mut self, key: Key, order: u64) {
-        if let Some(domain) = key.domain(self.config.ordering) {
-            self.pending.settle(domain, order, self.config.ordering);
+        let Some(domain) = key.domain(self.config.ordering) else { return };
+        self.pending.settle(domain, order, self.config.ordering);
+        if self.unresponsive.take_if(|silent| *silent == domain).is_some() {
+            self.link_event = Some(Event::Responsive);
         }
     }
 
@@ -317,14 +322,19 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
         let until = now + self.config.grace;
         let newest = owners.iter().rev().find(|owner| owner.waits);
         if let Some(oldest) = owners.first() {
-            self.pending.pay(oldest.ticket);
+            self.pending.debts.pay(oldest.ticket);
             self.end(oldest.ticket, Ended::Ambiguous);
         }
         let Some(owner) = newest.filter(|owner| owners.first() != Some(*owner)) else { return };
         if let Some(request) = self.pending.find(owner.ticket).copied() {
-            self.pending.owe(&request, owner.order, until, false);
+            self.pending.debts.owe(&request, owner.order, until, false);
             self.end(owner.ticket, Ended::Ambiguous);
         }
+    }
+
+    /// A stop that was taken back or has ended blocks nothing.
+    pub(crate) fn forget_stop(&mut self) {
+        self.stop_waits_since = self.stop_waits_since.filter(|_| self.outbox.stop_waits());
     }
 
     pub(crate) fn end(&mut self, ticket: Ticket, ended: Ended) {
@@ -344,9 +354,10 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
         }
     }
 
-    pub(crate) fn fence_unanswered(&mut self) {
+    pub(crate) fn fence_unanswered(&mut self, key: Key) {
         self.counters.fences_unanswered += 1;
-        if !core::mem::replace(&mut self.unresponsive, true) {
+        if self.unresponsive.is_none() {
+            self.unresponsive = key.domain(self.config.ordering);
             self.link_event = Some(Event::Unresponsive);
         }
     }

@@ -12,6 +12,7 @@ mod command;
 mod config;
 mod connection;
 mod counters;
+mod debts;
 mod endpoint;
 mod error;
 mod frame;

@@ -8,6 +8,7 @@ use heapless::Vec;
 use crate::command::{CommandCode, Kind};
 use crate::error::Full;
 use crate::frame::{FRAME_LEN, Frame};
+use crate::key::Key;
 use crate::ticket::{Ended, Ticket};
 
 /// What to write next.
@@ -35,19 +36,22 @@ pub(crate) struct Outgoing {
     pub(crate) frame: Frame,
     /// Whether it only asks: kept, since the search looks at it often.
     query: bool,
+    /// A request, whose outcome the pending table tells.
+    asked: bool,
     /// It ended without being sent; it stays until that was told.
     pub(crate) ended: Option<Ended>,
 }
 
 impl Outgoing {
-    pub(crate) fn new(ticket: Ticket, frame: Frame) -> Self {
+    /// A frame whose answer a request waits for (`asked`), or none does.
+    pub(crate) fn new(ticket: Ticket, frame: Frame, asked: bool) -> Self {
         let query = frame.code.row().is_some_and(|row| row.kind == Kind::Query);
-        Self { ticket, frame, query, ended: None }
+        Self { ticket, frame, query, asked, ended: None }
     }
 
     /// A frame that overtakes nothing.
     pub(crate) const fn in_order(ticket: Ticket, frame: Frame) -> Self {
-        Self { ticket, frame, query: false, ended: None }
+        Self { ticket, frame, query: false, asked: false, ended: None }
     }
 
     /// Whether it makes no difference that this goes before `earlier`.
@@ -66,8 +70,12 @@ impl Outgoing {
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 struct Current {
     ticket: Ticket,
+    key: Key,
     bytes: [u8; FRAME_LEN],
     payload_len: u32,
+    asked: bool,
+    /// It came from the lane of the stops.
+    stop: bool,
     /// Bytes of frame and payload that were written; 0: something else may still go first.
     written: u64,
 }
@@ -76,7 +84,7 @@ struct Current {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Progress {
     /// This frame's first byte was written: it counts as sent.
-    pub(crate) started: Option<Ticket>,
+    pub(crate) started: Option<(Ticket, Key)>,
     /// This frame and its payload are out.
     pub(crate) finished: Option<Ticket>,
 }
@@ -88,11 +96,13 @@ pub(crate) struct Outbox<const QUEUE: usize, const STOPS: usize> {
     stops: Vec<Outgoing, STOPS>,
     fence: Option<Outgoing>,
     queue: Vec<Outgoing, QUEUE>,
+    /// A frame that was half out when the connection ended, and nobody else tells of.
+    lost: Option<(Ticket, Ended)>,
 }
 
 impl<const QUEUE: usize, const STOPS: usize> Outbox<QUEUE, STOPS> {
     pub(crate) const fn new() -> Self {
-        Self { current: None, stops: Vec::new(), fence: None, queue: Vec::new() }
+        Self { current: None, stops: Vec::new(), fence: None, queue: Vec::new(), lost: None }
     }
 
     pub(crate) fn push(&mut self, item: Outgoing) -> Result<(), Full> {
@@ -115,8 +125,10 @@ impl<const QUEUE: usize, const STOPS: usize> Outbox<QUEUE, STOPS> {
         !self.stops.is_full()
     }
 
+    /// Whether a stop is not, or not wholly, out.
     pub(crate) fn stop_waits(&self) -> bool {
-        !self.stops.is_empty()
+        let half_out = self.current.is_some_and(|current| current.stop && current.written > 0);
+        half_out || self.stops.iter().any(|stop| stop.ended.is_none())
     }
 
     /// The frames that have not begun, in the order they were given, without stops and fence.
@@ -133,14 +145,15 @@ impl<const QUEUE: usize, const STOPS: usize> Outbox<QUEUE, STOPS> {
         }
     }
 
-    /// Ends all that has not begun. Those that `told_here` names are told by
-    /// [`Self::take_ended`]; the others are told elsewhere.
-    pub(crate) fn end_all(&mut self, ended: Ended, told_here: impl Fn(&Outgoing) -> bool) {
+    /// Ends all that is not out. [`Self::take_ended`] tells of what was not asked.
+    pub(crate) fn end_all(&mut self, ended: Ended) {
+        let half_sent = self.current.filter(|current| current.written > 0 && !current.asked);
+        self.lost = half_sent.map(|current| (current.ticket, ended)).or(self.lost);
         self.current = None;
         self.fence = None;
-        self.queue.retain(|item| item.ended.is_some() || told_here(item));
+        self.queue.retain(|item| item.ended.is_some() || !item.asked);
         self.end_waiting(ended, |_| true);
-        self.stops.retain(told_here);
+        self.stops.retain(|item| !item.asked);
         for item in &mut self.stops {
             item.ended = Some(ended);
         }
@@ -148,6 +161,9 @@ impl<const QUEUE: usize, const STOPS: usize> Outbox<QUEUE, STOPS> {
 
     /// A frame that ended without being sent, once.
     pub(crate) fn take_ended(&mut self) -> Option<(Ticket, Ended)> {
+        if let Some(lost) = self.lost.take() {
+            return Some(lost);
+        }
         let mut queue = self.queue.iter().chain(&self.stops);
         let told = queue.find_map(|item| item.ended.map(|ended| (item.ticket, ended)))?;
         self.withdraw(told.0);
@@ -175,8 +191,11 @@ impl<const QUEUE: usize, const STOPS: usize> Outbox<QUEUE, STOPS> {
         if self.half_sent().is_none() {
             self.current = self.select(ready).map(|item| Current {
                 ticket: item.ticket,
+                key: Key::of(&item.frame),
                 bytes: item.frame.encode(),
                 payload_len: item.frame.payload_len,
+                asked: item.asked,
+                stop: self.stops.iter().any(|stop| stop.ticket == item.ticket),
                 written: 0,
             });
         }
@@ -198,15 +217,15 @@ impl<const QUEUE: usize, const STOPS: usize> Outbox<QUEUE, STOPS> {
             return progress;
         };
         let started = current.written == 0;
-        current.written += written as u64;
-        let ticket = current.ticket;
+        current.written = current.written.saturating_add(written as u64);
+        let (ticket, key) = (current.ticket, current.key);
         if current.written >= FRAME_LEN as u64 + u64::from(current.payload_len) {
             self.current = None;
             progress.finished = Some(ticket);
         }
         if started {
             self.withdraw(ticket);
-            progress.started = Some(ticket);
+            progress.started = Some((ticket, key));
         }
         progress
     }

@@ -49,7 +49,7 @@ pub enum Event {
     },
     /// The peer did not answer a harmless query in the time of grace.
     Unresponsive,
-    /// It answers again.
+    /// It answers again, provably, in that ordering domain.
     Responsive,
     /// A HALT or laser-off waits behind a half-sent frame for too long: give the connection up
     /// and send it over a fresh one.

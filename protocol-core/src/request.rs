@@ -39,6 +39,7 @@ const FENCES: [(CommandCode, i32); 6] = [
 /// Whether a queued frame may go on the wire now.
 pub(crate) fn may_go<const R: usize, const O: usize, const S: usize>(
     item: &Outgoing,
+    now: Instant,
     pending: &Pending<R, O, S>,
     config: &Config,
 ) -> bool {
@@ -46,13 +47,14 @@ pub(crate) fn may_go<const R: usize, const O: usize, const S: usize>(
         return true; // fire and forget
     };
     let key = request.key;
-    if pending.unanswered() >= config.window || pending.any_on_wire(key) {
+    let window_full = pending.unanswered() >= config.window.max(1);
+    if request.deadline <= now || window_full || pending.any_on_wire(key) {
         return false;
     }
     if config.tokens.is_some() {
         return true;
     }
-    match pending.newest_tombstone(key) {
+    match pending.debts.newest_tombstone(key) {
         None => true,
         Some(_) => {
             config.on_ambiguous == OnAmbiguous::Presume
@@ -115,10 +117,13 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
         };
         let stops = row.is_some_and(|row| row.effect.stops());
         self.room(stops)?;
-        let inserted =
-            if stops { self.pending.insert_stop(request) } else { self.pending.insert(request) };
+        let inserted = if stops {
+            self.pending.insert_stop(request, &self.config)
+        } else {
+            self.pending.insert(request)
+        };
         inserted.map_err(|what| CommandError::Full { what })?;
-        self.queue(now, ticket, frame, stops)
+        self.queue(now, Outgoing::new(ticket, frame, true), stops)
     }
 
     /// Sends without waiting for an answer. The ticket tells when it is out
@@ -135,20 +140,20 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
         let stops = command.code.row().is_some_and(|row| row.effect.stops());
         let ticket = self.next_ticket;
         self.room(stops)?;
-        self.expect_echo(now, command);
-        self.queue(now, ticket, *command, stops)
+        self.queue(now, Outgoing::new(ticket, *command, false), stops)
     }
 
     /// Takes a request back. Its answer, if it was sent, will be told as late.
     pub fn cancel(&mut self, now: Instant, ticket: Ticket) -> Cancelled {
         let withdrawn = self.outbox.withdraw(ticket);
+        self.forget_stop();
         let Some(request) = self.pending.remove(ticket) else {
             return if withdrawn { Cancelled::NotSent } else { Cancelled::Unknown };
         };
         match request.state {
             State::Queued => Cancelled::NotSent,
             State::Sent { order } => {
-                self.pending.owe(&request, order, now + self.config.grace, false);
+                self.pending.debts.owe(&request, order, now + self.config.grace, false);
                 Cancelled::Sent
             }
             State::Receiving { .. } => Cancelled::Sent,
@@ -173,17 +178,11 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
     }
 
     /// Puts a frame into the outbox; there is room.
-    fn queue(
-        &mut self,
-        now: Instant,
-        ticket: Ticket,
-        frame: Frame,
-        stops: bool,
-    ) -> Result<Ticket, CommandError> {
+    fn queue(&mut self, now: Instant, item: Outgoing, stops: bool) -> Result<Ticket, CommandError> {
+        let ticket = item.ticket;
         self.next_ticket = ticket.next();
-        let item = Outgoing::new(ticket, frame);
         let queued = if stops {
-            self.supersede(ticket, &frame);
+            self.supersede(ticket, &item.frame);
             self.stop_waits_since.get_or_insert(now);
             self.outbox.push_stop(item)
         } else {
@@ -213,7 +212,7 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
                 Ended::TimedOut { sent: false }
             }
             State::Sent { order } => {
-                self.pending.owe(&request, order, now + self.config.grace, false);
+                self.pending.debts.owe(&request, order, now + self.config.grace, false);
                 Ended::TimedOut { sent: true }
             }
             State::Receiving { received, expected } => Ended::PayloadStalled { received, expected },
@@ -221,7 +220,9 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
         };
         if ticket.is_fence() {
             self.pending.remove(ticket);
-            self.fence_unanswered();
+            if matches!(ended, Ended::TimedOut { .. }) {
+                self.fence_unanswered(request.key);
+            }
         } else {
             self.end(ticket, ended);
         }
@@ -229,14 +230,14 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
 
     /// If a queued request waits for an older one of its key to be settled, asks something else
     /// of that domain first: its answer is the proof.
-    pub(crate) fn place_fence(&mut self, now: Instant) {
+    pub(crate) fn place_fence(&mut self) {
         if self.config.tokens.is_some() || self.pending.has_fence() {
             return;
         }
         let Self { outbox, pending, config, .. } = self;
         let fence = outbox.alive().find_map(|item| {
             let key = pending.find(item.ticket)?.key;
-            let order = pending.newest_tombstone(key)?;
+            let order = pending.debts.newest_tombstone(key)?;
             let domain = key.domain(config.ordering)?;
             if pending.proof_under_way(domain, order, config) {
                 return None;
@@ -248,23 +249,37 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
         let request = Request {
             ticket,
             key: Key::of(&frame),
-            deadline: now + self.config.grace,
+            deadline: Instant::FAR_FUTURE, // counted from when it is out
             state: State::Queued,
             original: 0,
         };
         if self.pending.insert_fence(request) {
             self.next_ticket = self.next_ticket.next();
-            self.counters.fences_sent += 1;
-            self.outbox.set_fence(Outgoing::new(ticket, frame));
+            self.outbox.set_fence(Outgoing::new(ticket, frame, true));
         }
     }
 
-    fn expect_echo(&mut self, now: Instant, command: &Frame) {
+    /// The first byte of a frame is out.
+    pub(crate) fn has_started(&mut self, now: Instant, ticket: Ticket, key: Key) {
+        self.order += 1;
+        self.counters.frames_sent += 1;
+        if ticket.is_fence() {
+            self.counters.fences_sent += 1;
+            self.pending.expect_fence_until(now + self.config.grace);
+        }
+        if !self.pending.mark_sent(ticket, self.order) {
+            // Nobody waits for its answer, but one may come: it must not prove anything.
+            self.expect_echo(now, key);
+            self.pending.debts.doubt(ticket, key, self.order, &self.config);
+        }
+    }
+
+    fn expect_echo(&mut self, now: Instant, key: Key) {
         if self.echoes.is_full() {
             self.echoes.remove(0);
         }
         // There is room: the oldest went if there was none.
-        let _ = self.echoes.push((Key::of(command), now + self.config.grace));
+        let _ = self.echoes.push((key, now + self.config.grace));
     }
 
     /// Whether a frame of `key` may be the echo of a frame that was just sent; it is used up.

@@ -71,3 +71,27 @@ pub enum Ended {
     /// The connection ended.
     ConnectionLost,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tickets_wrap_without_ever_being_0_or_a_fence() {
+        let last = Ticket(0x7FFF_FFFF);
+        assert_eq!(last.next(), Ticket::FIRST);
+        assert_eq!(last.fence().next(), Ticket::FIRST);
+        assert!(last.fence().is_fence() && !last.is_fence());
+        assert_eq!(last.fence().number(), last.number());
+    }
+
+    #[test]
+    fn tokens_tell_neighbours_apart_and_are_never_0() {
+        let mut ticket = Ticket(0x00FF_FFF0);
+        for _ in 0..32 {
+            assert_ne!(ticket.token(), ticket.next().token());
+            assert_ne!(ticket.token(), 0);
+            ticket = ticket.next();
+        }
+    }
+}

@@ -7,7 +7,6 @@ mod common;
 use std::cell::Cell;
 
 use common::{answer, port::Port, position};
-use embedded_io_async::Write as _;
 use flamingo_protocol_core::{
     Class, CommandCode, Connection, Duration, Frame, Incoming, Instant, Output, PumpError,
     Responder, pump_async,

@@ -3,7 +3,7 @@
 mod raw;
 
 use flamingo_protocol_core::{CommandCode as Code, Flags};
-use raw::{Raw, command, move_to, query, simulator};
+use raw::{PROMPT, Raw, codes, command, move_to, query, simulator, two_clients};
 
 #[test]
 fn every_axis_answers_for_itself_with_the_command_as_it_was_sent() {
@@ -62,4 +62,118 @@ fn halt_stops_an_axis_where_it_is() {
     assert!(rest > 19.0 && rest < 20.0, "{rest}");
     assert!((rest - stopped.frame.value).abs() < 1e-9);
     assert!(client.settle().is_empty(), "nothing is pushed after the stop");
+}
+
+#[test]
+fn targets_outside_the_limits_and_unknown_axes_are_refused_and_nothing_moves() {
+    let simulator = simulator(PROMPT);
+    let mut client = Raw::connect(&simulator);
+    for (axis, target) in [(1, 12.4), (2, 4.9), (3, f64::NAN), (4, 720.5), (5, 1.0), (0, 1.0)] {
+        assert_eq!(client.ask(&move_to(axis, target)).frame.status, 0, "{axis} {target}");
+    }
+    let velocity = command(Code::STAGE_VELOCITY_SET).with_selector(1);
+    assert_eq!(client.ask(&velocity.with_value(-1.0)).frame.status, 0);
+    assert_eq!(client.ask(&command(Code::STAGE_HALT).with_selector(9)).frame.status, 0);
+    assert!(client.settle().is_empty());
+}
+
+#[test]
+fn the_velocity_that_is_set_is_the_velocity_of_the_next_move() {
+    let simulator = simulator("");
+    let mut client = Raw::connect(&simulator);
+    let velocity = command(Code::STAGE_VELOCITY_SET).with_selector(2).with_value(100.0);
+    assert_eq!(client.ask(&velocity).frame.status, 1);
+    client.ask(&move_to(2, 24.0));
+    // 9 mm took 9 s before.
+    let (pushes, stopped) = client.until_code(Code::STAGE_MOTION_STOPPED);
+    assert!(pushes.len() <= 4, "{}", pushes.len());
+    assert!((stopped.frame.value - 24.0).abs() < 1e-9);
+}
+
+#[test]
+fn a_short_move_may_end_before_it_is_acknowledged() {
+    let simulator = simulator("[latency]\nmove_ack_ms = 120\n[stage]\nspeed_factor = 20");
+    let mut client = Raw::connect(&simulator);
+    client.send(&move_to(3, 19.25));
+    let (before, acknowledged) = client.until_code(Code::STAGE_POSITION_SET);
+    assert_eq!(acknowledged.frame.status, 1);
+    assert_eq!(codes(&before), [Code::STAGE_MOTION_STOPPED]);
+}
+
+#[test]
+fn waiting_for_the_end_of_a_motion_is_answered_at_its_end_and_holds_up_nobody() {
+    let simulator = simulator("[stage]\nspeed_factor = 5");
+    let mut client = Raw::connect(&simulator);
+    let wait = command(Code::STAGE_WAIT_FOR_MOTION_TO_STOP).with_selector(1);
+    assert_eq!(client.ask(&wait).frame.status, 1, "nothing moves: at once");
+    client.ask(&move_to(1, 8.5));
+    client.send(&wait);
+    client.send(&command(Code::STAGE_MOTION_STOPPED).with_selector(1));
+    let (_, moving) = client.until_code(Code::STAGE_MOTION_STOPPED);
+    assert_eq!(moving.frame.status, 0, "asked, it says that the axis moves");
+    let (before, _) = client.until_code(Code::STAGE_WAIT_FOR_MOTION_TO_STOP);
+    assert_eq!(codes(&before).last(), Some(&Code::STAGE_MOTION_STOPPED));
+    let asked = client.ask(&command(Code::STAGE_MOTION_STOPPED).with_selector(1)).frame;
+    assert_eq!(asked.status, 1);
+}
+
+#[test]
+fn home_and_find_reference_are_motions_that_end_at_home() {
+    let simulator =
+        simulator("[stage]\nspeed_factor = 20\nhome_answers_at_end = true\n[stage.x]\nhome_mm = 6");
+    let mut client = Raw::connect(&simulator);
+    client.ask(&move_to(1, 9.0));
+    client.until_code(Code::STAGE_MOTION_STOPPED);
+    client.send(&command(Code::STAGE_HOME).with_selector(1));
+    let (before, _) = client.until_code(Code::STAGE_HOME);
+    assert_eq!(codes(&before).last(), Some(&Code::STAGE_MOTION_STOPPED));
+    assert!((client.ask(&query(1)).frame.value - 6.0).abs() < 1e-9);
+    client.send(&command(Code::STAGE_FIND_REFERENCE).with_selector(1));
+    let (before, _) = client.until_code(Code::STAGE_FIND_REFERENCE);
+    assert!(before.len() > 5, "the search takes its time: {} pushes", before.len());
+}
+
+#[test]
+fn a_client_that_asks_for_no_position_updates_gets_none_while_others_do() {
+    let simulator = simulator("[stage]\nspeed_factor = 5");
+    let [mut quiet, mut other] = two_clients(&simulator);
+    let mut frame = move_to(1, 8.5);
+    frame.flags = frame.flags.with(Flags::STAGE_NOT_UPDATE_CLIENT);
+    quiet.ask(&frame);
+    let (pushes, _) = quiet.until_code(Code::STAGE_MOTION_STOPPED);
+    assert!(pushes.is_empty());
+    let (seen, _) = other.until_code(Code::STAGE_MOTION_STOPPED);
+    assert!(codes(&seen).contains(&Code::STAGE_POSITION_GET));
+}
+
+#[test]
+fn unflagged_pushes_look_like_the_answers_of_a_query() {
+    let simulator = simulator(
+        "[pushes]\nflagged = false\nposition_text = false\ncallback_flag = true\n\
+         [stage]\ncontinuous_axes = [\"z\"]",
+    );
+    let mut client = Raw::connect(&simulator);
+    let push = client.next().frame;
+    let answer = client.ask(&query(3)).frame;
+    let as_answer = flamingo_protocol_core::Frame { value: push.value, ..answer };
+    assert_eq!(push, as_answer);
+}
+
+#[test]
+fn continuous_axes_push_40_times_a_second_each_until_they_are_halted() {
+    let simulator = simulator("[stage]\ncontinuous_axes = [\"x\", \"y\", \"z\", \"r\"]");
+    let mut client = Raw::connect(&simulator);
+    client.settle();
+    let pushes: Vec<_> = (0..80).map(|_| client.next().frame).collect();
+    for axis in 1..=4 {
+        let values: Vec<_> =
+            pushes.iter().filter(|push| push.selector() == axis).map(|push| push.value).collect();
+        assert_eq!(values.len(), 20, "axis {axis}");
+        assert!(values.windows(2).all(|pair| pair[0].to_bits() != pair[1].to_bits()));
+    }
+    client.send(&command(Code::STAGE_HALT).with_selector(255));
+    let (before, _) = client.until_code(Code::STAGE_HALT);
+    let stopped = codes(&before).iter().filter(|code| **code == Code::STAGE_MOTION_STOPPED).count();
+    assert_eq!(stopped, 4);
+    assert!(client.settle().is_empty());
 }

@@ -141,9 +141,8 @@ impl<const REQUESTS: usize, const OWED: usize> Client<REQUESTS, OWED> {
             input = &input[consumed..];
             match output {
                 Some(Output::Frame(received)) => self.frames.push(received),
-                Some(Output::Payload { .. }) => {}
                 None if input.is_empty() => break,
-                None => {}
+                Some(Output::Payload { .. }) | None => {}
             }
         }
         self.write();

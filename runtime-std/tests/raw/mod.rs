@@ -144,3 +144,19 @@ pub fn query(axis: i32) -> Frame {
 pub fn move_to(axis: i32, target: f64) -> Frame {
     command(CommandCode::STAGE_POSITION_SET).with_selector(axis).with_value(target)
 }
+
+/// Answers come at once, so in the order of the commands, whatever their subsystem.
+pub const PROMPT: &str = "[latency]\nmin_ms = 0\nmax_ms = 0\n";
+
+/// Two clients that are both inside.
+pub fn two_clients(simulator: &Simulator) -> [Raw; 2] {
+    [0, 1].map(|_| {
+        let mut client = Raw::connect(simulator);
+        client.settle();
+        client
+    })
+}
+
+pub fn codes(got: &[Got]) -> Vec<CommandCode> {
+    got.iter().map(|got| got.frame.code).collect()
+}

@@ -1,0 +1,85 @@
+//! Frames that are sent without waiting for an answer, and their echoes.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod common;
+
+use common::*;
+use flamingo_protocol_core::{Cancelled, Class, CommandCode, Ended, Event, Frame};
+
+fn upload(len: u32) -> Frame {
+    ask(CommandCode::COMMON_SCOPE_SETTINGS_SAVE).with_payload_len(len)
+}
+
+#[test]
+fn the_echo_of_a_sent_action_is_never_the_proven_answer_of_a_request_for_the_same() {
+    let mut client = Client::new();
+    client.send(&go(1, 5.0));
+    let asked = client.ask(&go(1, 6.0));
+    // Both were answered; the first frame is the echo of what was only sent.
+    assert_eq!(client.hear(&answer(&go(1, 5.0), 5.0)), presumed(asked));
+    assert_eq!(
+        client.hear(&answer(&go(1, 6.0), 6.0)),
+        Class::Late { ticket: asked, proven: false }
+    );
+    // A proven answer of another key settles it.
+    let other = client.ask(&position(2));
+    assert_eq!(client.hear(&answer(&position(2), 1.0)), solicited(other));
+    let third = client.ask(&go(1, 7.0));
+    assert_eq!(client.hear(&answer(&go(1, 7.0), 7.0)), solicited(third));
+}
+
+#[test]
+fn an_echo_is_expected_from_when_the_frame_goes_out_not_from_when_it_was_queued() {
+    let mut client = Client::new();
+    client.queue(&upload(1000), ms(60_000)).unwrap();
+    client.write_some(128);
+    let laser = ask(CommandCode::LASER_LEVEL_SET).with_selector(1);
+    client.core.send(client.now, &laser).unwrap();
+    client.now = client.now + ms(10_000);
+    client.write();
+    assert_eq!(client.hear(&answer(&laser, 0.0)), Class::Unsolicited { ours: true });
+}
+
+#[test]
+fn a_push_that_is_marked_as_one_is_never_marked_as_ours() {
+    let mut client = Client::new();
+    client.send(&position(1));
+    assert_eq!(client.hear(&push(1, 3.0)), UNSOLICITED);
+    assert_eq!(client.hear(&answer(&position(1), 3.0)), Class::Unsolicited { ours: true });
+}
+
+#[test]
+fn a_sent_frame_that_is_half_out_when_the_stream_ends_is_told_once() {
+    let mut client = Client::new();
+    let workflow = ask(CommandCode::CAMERA_WORK_FLOW_START).with_payload_len(1000);
+    let ticket = client.core.send(client.now, &workflow).unwrap();
+    client.write_some(128);
+    client.write_some(500);
+    client.core.handle_eof();
+    let lost = Event::Ended { ticket, ended: Ended::ConnectionLost };
+    assert_eq!(client.core.poll_event(), Some(lost));
+    assert_eq!(client.core.poll_event(), None);
+    client.core.handle_eof();
+    assert_eq!(client.core.poll_event(), None);
+}
+
+#[test]
+fn a_cancelled_upload_that_is_half_out_when_the_stream_ends_has_no_second_outcome() {
+    let mut client = Client::new();
+    let cancelled = client.queue(&upload(1000), ms(60_000)).unwrap();
+    client.write_some(128);
+    assert_eq!(client.core.cancel(client.now, cancelled), Cancelled::Sent);
+    client.core.handle_eof();
+    assert_eq!(client.core.poll_event(), None);
+
+    let mut client = Client::new();
+    let timed_out = client.queue(&upload(1000), ms(100)).unwrap();
+    client.write_some(128);
+    client.now = client.now + ms(100);
+    client.core.handle_timeout(client.now);
+    assert!(
+        matches!(client.core.poll_event(), Some(Event::Ended { ticket, .. }) if ticket == timed_out)
+    );
+    client.core.handle_eof();
+    assert_eq!(client.core.poll_event(), None);
+}
