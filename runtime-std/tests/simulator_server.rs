@@ -2,7 +2,7 @@
 
 mod raw;
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::time::Duration;
 
@@ -63,11 +63,9 @@ fn the_fourth_client_is_accepted_and_closed_and_a_place_becomes_free_again() {
     // A place is free as soon as the server has seen that one has gone.
     loop {
         let mut next = Raw::connect(&simulator);
-        if (&next.socket).read(&mut []).is_ok() {
-            let sent = std::io::Write::write_all(&mut next.socket, &query(1).encode());
-            if sent.is_ok() && next.try_next().is_some() {
-                break;
-            }
+        let sent = next.socket.write_all(&query(1).encode());
+        if sent.is_ok() && next.try_next().is_some() {
+            break;
         }
     }
 }
@@ -90,17 +88,15 @@ fn background(rate: u32, frames: usize) {
     let clock = Clock::start();
     let first = client.next().frame.int32_data[2];
     let begin = clock.now();
-    let mut last = first;
     let mut seen = std::collections::BTreeSet::new();
-    for _ in 0..frames {
+    for (number, _) in (first + 1..).zip(0..frames) {
         let got = client.next();
-        assert_eq!(got.frame.int32_data[2], last + 1, "each has a number of its own");
+        assert_eq!(got.frame.int32_data[2], number, "each has a number of its own");
         assert_eq!(
             got.payload.len(),
             if got.frame.code == Code::LED_PREVIEW_DISABLE { 6 } else { 0 }
         );
         seen.insert(got.frame.code);
-        last += 1;
     }
     let elapsed = Duration::from(clock.now().since(begin)).as_secs_f64();
     #[allow(clippy::cast_precision_loss)] // small
