@@ -137,7 +137,7 @@ fn conclude(out: &mut Out, summary: &Outcome) -> Done {
              late          {:>8}\n\
              timeouts      {:>8}\n\
              events        {:>8}\n\
-             events lost   {:>8}  (of {} that the simulator says it sent)\n\
+             events lost   {:>8}  (of {} that the simulator sent between the first and the last answer)\n\
              latency p50   {:>8.3} ms\n\
              latency p99   {:>8.3} ms",
             summary.requests,
