@@ -2,17 +2,23 @@
 //!
 //! One driver task owns the socket and the core's connection; [`Client`] is what programs hold.
 
+pub mod axis;
 mod client;
 pub mod clock;
 mod desk;
+pub mod dissect;
 mod driver;
 mod error;
 mod fanout;
+pub mod hex;
+pub mod meaning;
 mod options;
 mod session;
 pub mod simulator;
 mod socket;
+pub mod text;
 
+pub use axis::Axis;
 pub use client::{Client, Motion, MotionEnd};
 pub use clock::Clock;
 pub use desk::{Answer, Stats};

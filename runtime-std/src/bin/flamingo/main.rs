@@ -1,2 +1,56 @@
-//! The `flamingo` program.
-fn main() {}
+//! The `flamingo` program: reads the command line, runs one command, turns its end into an exit
+//! code. Nothing else is decided here; each command is in a file of its own.
+
+mod args;
+mod completions;
+mod decode;
+mod demo;
+mod failure;
+mod get;
+mod halt;
+mod interrupt;
+mod link;
+mod logging;
+mod man;
+mod move_axis;
+mod output;
+mod send;
+mod sim;
+mod watch;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Cli, Command};
+use failure::Done;
+use interrupt::Interrupt;
+use output::Out;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return failure::usage(&error),
+    };
+    let mut out = Out::new(cli.json);
+    let command = cli.command.unwrap_or_default();
+    let done = logging::start(cli.verbose)
+        .and_then(|()| Interrupt::install())
+        .and_then(|interrupt| smol::block_on(run(command, &mut out, &interrupt)));
+    failure::exit_code(done)
+}
+
+async fn run(command: Command, out: &mut Out, interrupt: &Interrupt) -> Done {
+    match command {
+        Command::Demo(_) => interrupt.or(demo::run(out)).await,
+        Command::Sim(args) => sim::run(args, out, interrupt).await,
+        Command::Get(args) => interrupt.or(get::run(args, out)).await,
+        Command::Move(args) => move_axis::run(args, out, interrupt).await,
+        Command::Halt(args) => halt::run(args, out, interrupt).await,
+        Command::Watch(args) => interrupt.or(watch::run(args, out)).await,
+        Command::Send(args) => interrupt.or(send::run(args, out)).await,
+        Command::Decode(args) => interrupt.or(decode::run(args, out)).await,
+        Command::Completions(args) => completions::run(&args, out),
+        Command::Man(args) => man::run(&args, out),
+    }
+}

@@ -1,0 +1,189 @@
+//! The command line: every command, and the options that several of them share. What belongs to
+//! one command alone stands in its own file.
+
+use std::time::Duration;
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Args, Parser, Subcommand};
+use flamingo_protocol_core::CommandCode;
+use flamingo_runtime_std::Axis;
+
+use crate::{completions, decode, demo, get, halt, man, move_axis, send, sim, watch};
+
+/// Talks to a Flamingo light-sheet microscope, and stands in for one.
+///
+/// Answers to commands and messages that nobody asked for share one connection; flamingo keeps
+/// them apart. Without a command it runs `demo`, which needs no instrument.
+#[derive(Debug, Parser)]
+#[command(name = "flamingo", version, propagate_version = true)]
+#[command(after_help = "Exit codes: 0 done, 2 bad usage or refused input, 3 cannot connect, \
+    4 no answer in time, 5 the instrument answered with failure, 6 the peer broke the protocol, \
+    7 connection lost, 130 interrupted.")]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+
+    /// Print one JSON object per line instead of text
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+
+    /// Log more to stderr; repeat it for still more (FLAMINGO_LOG overrides it)
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Demo(demo::DemoArgs),
+    Sim(sim::SimArgs),
+    Get(get::GetArgs),
+    Move(move_axis::MoveArgs),
+    Halt(halt::HaltArgs),
+    Watch(watch::WatchArgs),
+    Send(send::SendArgs),
+    Decode(decode::DecodeArgs),
+    Completions(completions::CompletionsArgs),
+    Man(man::ManArgs),
+}
+
+impl Default for Command {
+    fn default() -> Self {
+        Self::Demo(demo::DemoArgs::default())
+    }
+}
+
+/// Where the instrument is.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ConnectArgs {
+    /// Address of the control port of the instrument, the simulator or the bridge
+    #[arg(long, value_name = "HOST:PORT", env = "FLAMINGO_CONNECT")]
+    #[arg(default_value = "127.0.0.1:53717", value_parser = address, global = true)]
+    pub(crate) connect: String,
+}
+
+/// How a client command talks to the instrument.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ClientArgs {
+    #[command(flatten)]
+    pub(crate) server: ConnectArgs,
+
+    /// How long to wait for an answer, such as 500ms or 3s
+    #[arg(long, value_name = "TIME", default_value = "3s", value_parser = duration, global = true)]
+    pub(crate) timeout: Duration,
+}
+
+/// `HOST:PORT`. Whether the host exists is found out when it is connected to.
+fn address(text: &str) -> Result<String, String> {
+    let expected = "expected HOST:PORT, such as 10.0.0.5:53717";
+    let (host, port) = text.rsplit_once(':').ok_or(expected)?;
+    let bracketed = host.starts_with('[') && host.ends_with(']');
+    if host.is_empty() || (host.contains(':') && !bracketed) {
+        return Err(expected.to_owned());
+    }
+    match port.parse::<u16>() {
+        Ok(0) | Err(_) => Err(format!("port: expected 1 to 65535, found {port:?}")),
+        Ok(_) => Ok(text.to_owned()),
+    }
+}
+
+/// A time that is not zero, with its unit.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    let duration = humantime::parse_duration(text)
+        .map_err(|error| format!("expected a time such as 500ms or 3s: {error}"))?;
+    if duration.is_zero() {
+        return Err("expected a time above 0".to_owned());
+    }
+    Ok(duration)
+}
+
+/// x, y, z or r.
+pub(crate) fn axis_parser() -> impl TypedValueParser<Value = Axis> {
+    let letters = Axis::ALL.map(Axis::letter);
+    PossibleValuesParser::new(letters).try_map(|letter| letter.parse::<Axis>())
+}
+
+/// A command: its name, or its number in decimal or, with 0x, in hex.
+pub(crate) fn code(text: &str) -> Result<CommandCode, String> {
+    if let Some(code) = CommandCode::from_name(text) {
+        return Ok(code);
+    }
+    let number = match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
+        Some(digits) => u32::from_str_radix(digits, 16),
+        None => text.parse(),
+    };
+    number.map(CommandCode).map_err(|_| {
+        format!("expected a name such as STAGE_HALT or a number such as 0x6003, found {text:?}")
+    })
+}
+
+/// 32 bits with a sign; in hex as they stand on the wire.
+pub(crate) fn integer(text: &str) -> Result<i32, String> {
+    let number = match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
+        Some(digits) => u32::from_str_radix(digits, 16).map(|bits| bits as i32),
+        None => text.parse(),
+    };
+    number.map_err(|_| {
+        format!("expected {} to {}, or hex such as 0x10, found {text:?}", i32::MIN, i32::MAX)
+    })
+}
+
+/// A number that is finite.
+pub(crate) fn finite(text: &str) -> Result<f64, String> {
+    let number: f64 =
+        text.parse().map_err(|_| format!("expected a number such as 7.5, found {text:?}"))?;
+    if !number.is_finite() {
+        return Err(format!("expected a finite number, found {text}"));
+    }
+    Ok(number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definition_of_the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn an_address_needs_a_host_and_a_port() {
+        for good in ["10.0.0.5:53717", "scope.lab:1", "[::1]:53717"] {
+            assert_eq!(address(good).as_deref(), Ok(good));
+        }
+        for bad in ["", "scope", "scope:", ":53717", "::1:53717", "scope:0", "scope:70000"] {
+            assert!(address(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_number_must_be_finite_and_a_time_must_not_be_zero() {
+        assert_eq!(finite("-2.5e1"), Ok(-25.0));
+        for bad in ["NaN", "inf", "-inf", "1e999", "x"] {
+            assert!(finite(bad).is_err(), "{bad}");
+        }
+        assert_eq!(duration("1m 30s"), Ok(Duration::from_secs(90)));
+        for bad in ["0s", "3", "-1s"] {
+            assert!(duration(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_code_is_a_name_or_a_number() {
+        for text in ["STAGE_HALT", "stage_halt", "0x6003", "24579"] {
+            assert_eq!(code(text), Ok(CommandCode::STAGE_HALT), "{text}");
+        }
+        for bad in ["", "STOP", "0x", "0x1_0000", "-1", "4294967296"] {
+            assert!(code(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_integer_in_hex_is_its_bits() {
+        assert_eq!(integer("-1"), Ok(-1));
+        assert_eq!(integer("0xFFFFFFFF"), Ok(-1));
+        assert!(integer("4294967295").is_err());
+        assert!(integer("1.5").is_err());
+    }
+}

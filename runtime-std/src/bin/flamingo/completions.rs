@@ -1,0 +1,24 @@
+//! `flamingo completions`: what a shell needs to complete the command line.
+
+use clap::{Args, CommandFactory};
+use clap_complete::Shell;
+
+use crate::args::Cli;
+use crate::failure::Done;
+use crate::output::Out;
+
+/// Print the completions for a shell
+///
+/// For bash, for example: flamingo completions bash > ~/.local/share/bash-completion/completions/flamingo
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsArgs {
+    /// The shell
+    #[arg(value_enum)]
+    shell: Shell,
+}
+
+pub(crate) fn run(args: &CompletionsArgs, out: &mut Out) -> Done {
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut Cli::command(), "flamingo", &mut script);
+    out.bytes(&script)
+}

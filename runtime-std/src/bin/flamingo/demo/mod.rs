@@ -1,0 +1,158 @@
+//! `flamingo demo`: client and simulated instrument in one program, over real sockets. Shows that
+//! every query is answered by its own answer and no event is lost, by the simulator's own account.
+//!
+//! What is asked is in `script.rs`, how it is counted in `tally.rs`; here it is printed.
+
+mod script;
+mod tally;
+
+use std::time::{Duration, SystemTime};
+
+use clap::Args;
+use flamingo_protocol_core::CommandCode;
+use flamingo_runtime_std::simulator::{Background, Code, Scenario, Simulator, SimulatorOptions};
+use flamingo_runtime_std::{Client, Event, Options};
+use serde_json::json;
+
+use crate::failure::{Done, Failure, NO_ANSWER};
+use crate::link::within;
+use crate::output::{FrameRecord, Out, class_name, frame_line, milliseconds, rfc3339};
+use script::{Happened, Script};
+use tally::{Outcome, Tally};
+
+/// Longer than the demo takes on the slowest machine that is worth it.
+const LIMIT: Duration = Duration::from_secs(13);
+/// Unsolicited frames per second, besides those that motion causes.
+const BACKGROUND: f64 = 40.0;
+/// What acknowledging a move takes: longer than a short motion does.
+const MOVE_ACKNOWLEDGED_MS: f64 = 40.0;
+
+/// Show it all without an instrument
+///
+/// Starts a simulated instrument on free ports of this machine, connects to it, moves all axes
+/// and queries them while unsolicited messages flow, and prints each answer and each event. The
+/// table at the end compares with what the simulator really sent. Takes about 5 s.
+#[derive(Debug, Default, Args)]
+pub(crate) struct DemoArgs {}
+
+pub(crate) async fn run(out: &mut Out) -> Done {
+    within(LIMIT, demo(out)).await.unwrap_or_else(|| {
+        Err(Failure::new(NO_ANSWER, format!("demo: not done within {LIMIT:?}; is it busy here?")))
+    })
+}
+
+async fn demo(out: &mut Out) -> Done {
+    let options = SimulatorOptions { scenario: scenario(), ..SimulatorOptions::default() };
+    let simulator = Simulator::start(options)
+        .await
+        .map_err(|error| Failure::new(1, format!("demo: {error}")))?;
+    let address = simulator.control();
+    out.either(&json!({ "simulator": address }), || format!("simulated instrument on {address}"))?;
+
+    let client = Client::connect(Options::new(address.to_string())).await?;
+    let (to, happened) = async_channel::bounded(1024);
+    let script = Script::new(client.clone(), to);
+    // They end when the script has closed the connection.
+    let tasks =
+        [smol::spawn(script.clone().events(client.subscribe(&[]))), smol::spawn(script.play())];
+    let mut tally = Tally::default();
+    while let Ok(happened) = happened.recv().await {
+        print(out, &happened)?;
+        tally.count(happened);
+    }
+    for task in tasks {
+        task.await;
+    }
+    let summary = tally.compare(&simulator.truth().sent());
+    simulator.stop().await;
+    conclude(out, &summary)
+}
+
+/// A healthy instrument with traffic of kinds that are never the answer to a query.
+fn scenario() -> Scenario {
+    let codes = [
+        CommandCode::UI_SET_GAUGE_VALUE,
+        CommandCode::LED_PREVIEW_DISABLE,
+        CommandCode::CAMERA_STACK_COMPLETE,
+    ];
+    let background = Background { frames_per_s: BACKGROUND, codes: codes.map(Code).to_vec() };
+    let mut scenario = Scenario { background, ..Scenario::default() };
+    scenario.latency.move_ack_ms = Some(MOVE_ACKNOWLEDGED_MS);
+    scenario
+}
+
+fn print(out: &mut Out, happened: &Happened) -> Done {
+    match happened {
+        Happened::Answered { answer, .. } => {
+            let record = FrameRecord::new(&answer.frame);
+            let record = record.answer(answer.proven, answer.elapsed).at(answer.at);
+            out.either(&record, || {
+                let proof = if answer.proven { "proven" } else { "presumed" };
+                let line = frame_line(&answer.frame, &answer.payload);
+                let elapsed = milliseconds(answer.elapsed);
+                row(answer.at, "answer", &format!("{line}  {elapsed} ms, {proof}"))
+            })
+        }
+        Happened::Moved { axis, target, end, acknowledged } => {
+            let overtaken = end.at < *acknowledged;
+            let unit = axis.unit();
+            let moved = json!({
+                "moved": axis.letter(), format!("target_{unit}"): target,
+                "ended_before_acknowledged": overtaken, "time": rfc3339(end.at),
+            });
+            out.either(&moved, || {
+                let early = if overtaken { ", before its acknowledgement" } else { "" };
+                row(end.at, "moved", &format!("axis {axis} to {target} {unit}{early}"))
+            })
+        }
+        Happened::Failed { what, at } => out
+            .either(&json!({ "failed": what, "time": rfc3339(*at) }), || row(*at, "FAILED", what)),
+        Happened::Event(Event::Frame(event)) => {
+            let (class, _) = class_name(&event.class);
+            if class == "solicited" {
+                // Only presumed to be an answer; it was printed as that.
+                return Ok(());
+            }
+            let record = FrameRecord::new(&event.frame).payload(&event.payload);
+            out.either(&record.class(&event.class).at(event.at), || {
+                let kind = if class == "unsolicited" { "event" } else { class };
+                row(event.at, kind, &frame_line(&event.frame, &event.payload))
+            })
+        }
+        Happened::Event(_) | Happened::Finished(_) => Ok(()),
+    }
+}
+
+fn row(at: SystemTime, kind: &str, text: &str) -> String {
+    let time = rfc3339(at);
+    format!("{}  {kind:<9}  {text}", time.get(11..23).unwrap_or(&time))
+}
+
+fn conclude(out: &mut Out, summary: &Outcome) -> Done {
+    out.either(summary, || {
+        format!(
+            "\n\
+             requests      {:>8}\n\
+             answers       {:>8}\n\
+             late          {:>8}\n\
+             timeouts      {:>8}\n\
+             events        {:>8}\n\
+             events lost   {:>8}  (of {} that the simulator sent between the first and the last answer)\n\
+             latency p50   {:>8.3} ms\n\
+             latency p99   {:>8.3} ms",
+            summary.requests,
+            summary.answers,
+            summary.late,
+            summary.timeouts,
+            summary.events,
+            summary.events_lost,
+            summary.events_sent,
+            summary.p50_ms,
+            summary.p99_ms,
+        )
+    })?;
+    match summary.complaint() {
+        None => Ok(()),
+        Some(complaint) => Err(Failure::new(1, format!("demo: {complaint}"))),
+    }
+}

@@ -1,0 +1,253 @@
+//! What the demo counts, and how that compares with what the simulator really sent.
+
+use std::time::Duration;
+
+use flamingo_protocol_core::{Class, CommandCode, Frame, Selector};
+use flamingo_runtime_std::simulator::{TrueClass, TruthRecord};
+use flamingo_runtime_std::{Answer, Event, EventFrame, Stats};
+use serde::Serialize;
+
+use super::script::Happened;
+use crate::output::milliseconds;
+
+/// What was seen, in order.
+#[derive(Default)]
+pub(super) struct Tally {
+    answers: Vec<(Frame, Answer)>,
+    events: Vec<EventFrame>,
+    failures: Vec<String>,
+    stats: Option<Stats>,
+}
+
+/// The table at the end.
+#[derive(Debug, Serialize)]
+pub(super) struct Outcome {
+    summary: bool,
+    pub(super) requests: usize,
+    pub(super) answers: usize,
+    pub(super) late: u64,
+    pub(super) timeouts: u64,
+    /// Events that this client heard.
+    pub(super) events: usize,
+    /// Events that the simulator says it sent between the first and the last answer.
+    pub(super) events_sent: usize,
+    pub(super) events_lost: usize,
+    /// Answers that belong to another command, and events that are answers.
+    pub(super) misattributed: usize,
+    pub(super) p50_ms: f64,
+    pub(super) p99_ms: f64,
+    #[serde(skip)]
+    failure: Option<String>,
+}
+
+impl Outcome {
+    /// What went wrong, if anything did.
+    pub(super) fn complaint(&self) -> Option<String> {
+        let Self { events_lost, events_sent, misattributed, .. } = self;
+        if *events_lost > 0 {
+            return Some(format!("{events_lost} of {events_sent} events lost"));
+        }
+        if *misattributed > 0 {
+            return Some(format!("{misattributed} frames taken for what they are not"));
+        }
+        self.failure.clone()
+    }
+}
+
+impl Tally {
+    pub(super) fn count(&mut self, happened: Happened) {
+        match happened {
+            Happened::Answered { request, answer } => self.answers.push((request, answer)),
+            Happened::Failed { what, .. } => self.failures.push(what),
+            Happened::Event(Event::Frame(event)) => self.events.push(event),
+            Happened::Finished(stats) => self.stats = Some(stats),
+            Happened::Moved { .. } | Happened::Event(_) => {}
+        }
+    }
+
+    /// Compares with what was sent on the one connection that there is.
+    pub(super) fn compare(&self, truth: &[TruthRecord]) -> Outcome {
+        let (lost, sent, taken_for_events) = self.compare_events(truth);
+        let core = self.stats.unwrap_or_default().core;
+        let mut latencies: Vec<Duration> =
+            self.answers.iter().map(|(_, answer)| answer.elapsed).collect();
+        latencies.sort_unstable();
+        let unfinished = self.stats.is_none().then(|| "it ended early".to_owned());
+        Outcome {
+            summary: true,
+            requests: self.answers.len() + self.failures.len(),
+            answers: self.answers.len(),
+            late: core.late,
+            timeouts: core.timed_out,
+            events: self.events.iter().filter(|event| !is_solicited(event)).count(),
+            events_sent: sent,
+            events_lost: lost,
+            misattributed: taken_for_events + self.wrong_answers(truth),
+            p50_ms: percentile(&latencies, 50),
+            p99_ms: percentile(&latencies, 99),
+            failure: self.failures.first().cloned().or(unfinished),
+        }
+    }
+
+    /// Events lost, events sent, answers taken for events.
+    fn compare_events(&self, truth: &[TruthRecord]) -> (usize, usize, usize) {
+        let window = window(truth);
+        let mut sent: Vec<&TruthRecord> =
+            truth.iter().filter(|record| record.truth == TrueClass::Unsolicited).collect();
+        let (unsolicited, others): (Vec<_>, Vec<_>) =
+            self.events.iter().partition(|event| matches!(event.class, Class::Unsolicited { .. }));
+        let inside = |record: &&TruthRecord| window.contains(&record.sequence);
+        let count = sent.iter().copied().filter(|record| inside(record)).count();
+
+        // They were heard in the order in which they were sent.
+        let mut missed = Vec::new();
+        let mut strangers = 0;
+        for event in unsolicited {
+            match sent.iter().position(|record| record.frame == event.frame) {
+                Some(at) => missed.extend(sent.drain(..=at).take(at)),
+                None => strangers += 1,
+            }
+        }
+        missed.append(&mut sent);
+        missed.retain(|record| inside(record));
+        // An event that may be an answer was heard, too.
+        for event in others {
+            if let Some(at) = missed.iter().position(|record| record.frame == event.frame) {
+                missed.remove(at);
+            }
+        }
+        (missed.len(), count, strangers)
+    }
+
+    /// Answers that do not name what was asked, or were sent as something else.
+    fn wrong_answers(&self, truth: &[TruthRecord]) -> usize {
+        let is_answer = |record: &&TruthRecord| record.truth != TrueClass::Unsolicited;
+        let mut sent: Vec<&TruthRecord> = truth.iter().filter(is_answer).collect();
+        let right = |(request, answer): &&(Frame, Answer)| {
+            let found = sent.iter().position(|record| record.frame == answer.frame);
+            found.map(|at| sent.remove(at)).is_some() && names(&answer.frame, request)
+        };
+        self.answers.len() - self.answers.iter().filter(right).count()
+    }
+}
+
+/// Whether it is an answer, though only a presumed one.
+fn is_solicited(event: &EventFrame) -> bool {
+    matches!(event.class, Class::Solicited { .. })
+}
+
+/// Whether the answer names the command and, where it has one, its axis or laser.
+fn names(answer: &Frame, request: &Frame) -> bool {
+    let selects = request.code.row().is_some_and(|row| row.selector != Selector::None);
+    answer.code == request.code && (!selects || answer.selector() == request.selector())
+}
+
+/// From the second answer on the connection (the first was before anybody listened for events)
+/// to the last state query's.
+fn window(truth: &[TruthRecord]) -> std::ops::Range<u64> {
+    let states: Vec<u64> = truth
+        .iter()
+        .filter(|record| record.truth != TrueClass::Unsolicited)
+        .filter(|record| record.frame.code == CommandCode::SYSTEM_STATE_GET)
+        .map(|record| record.sequence)
+        .collect();
+    match states.as_slice() {
+        [_, first, .., last] => *first..*last,
+        _ => 0..0,
+    }
+}
+
+/// The smallest latency that `percent` of them do not exceed, in ms.
+fn percentile(sorted: &[Duration], percent: usize) -> f64 {
+    let rank = (sorted.len() * percent).div_ceil(100);
+    sorted.get(rank.saturating_sub(1)).copied().map_or(0.0, milliseconds)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use std::time::SystemTime;
+
+    const STATE: Frame = Frame::new(CommandCode::SYSTEM_STATE_GET);
+
+    fn gauge(number: i32) -> Frame {
+        Frame::new(CommandCode::UI_SET_GAUGE_VALUE).with_selector(number)
+    }
+
+    /// What was sent: state answers and gauges, in this order.
+    fn truth(frames: &[Frame]) -> Vec<TruthRecord> {
+        let record = |(at, frame): (usize, &Frame)| TruthRecord {
+            connection: ([127, 0, 0, 1], 1).into(),
+            sequence: at as u64 + 1,
+            frame: *frame,
+            truth: if *frame == STATE {
+                TrueClass::Answer { request: 1, late: false, duplicate: false }
+            } else {
+                TrueClass::Unsolicited
+            },
+        };
+        frames.iter().enumerate().map(record).collect()
+    }
+
+    fn heard(events: &[Frame], answers: usize) -> Tally {
+        let event = |frame: &Frame| EventFrame {
+            frame: *frame,
+            payload: Arc::from([]),
+            class: Class::Unsolicited { ours: false },
+            at: SystemTime::UNIX_EPOCH,
+            skipped: 0,
+        };
+        let answer = Answer {
+            frame: STATE,
+            payload: Arc::from([]),
+            proven: true,
+            at: SystemTime::UNIX_EPOCH,
+            elapsed: Duration::from_millis(2),
+        };
+        Tally {
+            answers: vec![(STATE, answer); answers],
+            events: events.iter().map(event).collect(),
+            failures: Vec::new(),
+            stats: Some(Stats::default()),
+        }
+    }
+
+    #[test]
+    fn an_event_that_was_not_heard_is_lost() {
+        let sent = [STATE, gauge(1), STATE, gauge(2), gauge(3), gauge(3), STATE, gauge(4)];
+        let all = heard(&[gauge(2), gauge(3), gauge(3), gauge(4)], 2).compare(&truth(&sent));
+        assert_eq!((all.events_lost, all.events_sent, all.complaint()), (0, 3, None));
+        let one = heard(&[gauge(2), gauge(3), gauge(4)], 2).compare(&truth(&sent));
+        assert_eq!(one.events_lost, 1);
+        assert_eq!(one.complaint().unwrap(), "1 of 3 events lost");
+        let none = heard(&[], 2).compare(&truth(&sent));
+        assert_eq!(none.events_lost, 3);
+    }
+
+    #[test]
+    fn what_was_sent_before_and_after_is_not_asked_for() {
+        let sent = [STATE, gauge(1), STATE, gauge(2), STATE, gauge(3)];
+        let heard_less = heard(&[gauge(2)], 2).compare(&truth(&sent));
+        assert_eq!(heard_less.events_lost, 0);
+        let heard_more = heard(&[gauge(1), gauge(2), gauge(3)], 2).compare(&truth(&sent));
+        assert_eq!((heard_more.events_lost, heard_more.misattributed), (0, 0));
+    }
+
+    #[test]
+    fn an_answer_taken_for_an_event_and_the_other_way_round_is_misattributed() {
+        let sent = [STATE, STATE, gauge(1), STATE];
+        let swapped = heard(&[gauge(1), STATE], 3).compare(&truth(&sent));
+        assert_eq!(swapped.misattributed, 1);
+        let invented = heard(&[gauge(1)], 4).compare(&truth(&sent));
+        assert_eq!(invented.misattributed, 1);
+        assert!(invented.complaint().is_some());
+    }
+
+    #[test]
+    fn a_percentile_is_one_of_the_latencies() {
+        let latencies: Vec<_> = (1..=200).map(Duration::from_millis).collect();
+        assert_eq!((percentile(&latencies, 50), percentile(&latencies, 99)), (100.0, 198.0));
+        assert_eq!((percentile(&latencies[..1], 99), percentile(&[], 50)), (1.0, 0.0));
+    }
+}

@@ -1,0 +1,76 @@
+//! `flamingo halt`: stops all axes.
+
+use clap::Args;
+use flamingo_runtime_std::{Answer, Axis, Client};
+use serde::Serialize;
+
+use crate::args::ClientArgs;
+use crate::failure::{Done, Failure, exit_code_of};
+use crate::interrupt::Interrupt;
+use crate::link::{self, succeeded};
+use crate::output::{FrameRecord, Out, milliseconds};
+
+/// Stop all axes at once
+///
+/// Each axis is stopped by a command of its own; one that fails does not keep the others from
+/// being stopped.
+#[derive(Debug, Args)]
+pub(crate) struct HaltArgs {
+    #[command(flatten)]
+    client: ClientArgs,
+}
+
+/// The JSON of an axis that was stopped.
+#[derive(Serialize)]
+pub(crate) struct Halted {
+    axis: &'static str,
+    stopped: bool,
+    #[serde(flatten)]
+    frame: FrameRecord,
+}
+
+impl Halted {
+    pub(crate) fn new(axis: Axis, answer: &Answer) -> Self {
+        let frame = FrameRecord::new(&answer.frame);
+        let frame = frame.answer(answer.proven, answer.elapsed).at(answer.at);
+        Self { axis: axis.letter(), stopped: true, frame }
+    }
+}
+
+pub(crate) async fn run(args: HaltArgs, out: &mut Out, interrupt: &Interrupt) -> Done {
+    let connect = link::connect(&args.client.server.connect, args.client.timeout);
+    let client = interrupt.or(connect).await?;
+    // From here on Ctrl-C is not heard: it must not keep an axis from being stopped.
+    let halts = Axis::ALL.map(|axis| {
+        let client = client.clone();
+        (axis, smol::spawn(async move { halt(&client, axis).await }))
+    });
+    // All of them are waited for before anything is printed: stdout may be closed.
+    let mut ended = Vec::new();
+    for (axis, halt) in halts {
+        ended.push((axis, halt.await));
+    }
+    let mut failed = None;
+    for (axis, halted) in ended {
+        let printed = halted.and_then(|answer| print(out, axis, &answer));
+        if let Some(code) = exit_code_of(printed)? {
+            failed = failed.or(Some(code));
+        }
+    }
+    failed.map_or(Ok(()), |code| Err(Failure::said(code)))
+}
+
+/// Stops one axis.
+pub(crate) async fn halt(client: &Client, axis: Axis) -> Done<Answer> {
+    let what = format!("halt of axis {axis}");
+    let answer = client.halt(axis.selector()).await.map_err(|error| {
+        Failure::new(error.exit_code(), format!("{what}: {error}; the axis may still be moving"))
+    })?;
+    succeeded(answer, &what)
+}
+
+fn print(out: &mut Out, axis: Axis, answer: &Answer) -> Done {
+    out.either(&Halted::new(axis, answer), || {
+        format!("axis {axis}      halted, acknowledged in {} ms", milliseconds(answer.elapsed))
+    })
+}

@@ -1,0 +1,42 @@
+//! `flamingo man`: the manual, as one page or as files.
+
+use std::path::PathBuf;
+
+use clap::{Args, CommandFactory};
+use clap_mangen::Man;
+
+use crate::args::Cli;
+use crate::failure::{Done, Failure};
+use crate::output::Out;
+
+/// Print the man page, all commands included
+///
+/// To read it: flamingo man > flamingo.1 && man ./flamingo.1
+#[derive(Debug, Args)]
+pub(crate) struct ManArgs {
+    /// Write a page per command into this directory instead
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+}
+
+pub(crate) fn run(args: &ManArgs, out: &mut Out) -> Done {
+    let page = |error: std::io::Error| Failure::new(1, format!("man page: {error}"));
+    if let Some(dir) = &args.dir {
+        return clap_mangen::generate_to(Cli::command(), dir)
+            .map_err(|error| Failure::usage(format!("man pages into {}: {error}", dir.display())));
+    }
+    let mut text = Vec::new();
+    let mut command = Cli::command().disable_help_subcommand(true);
+    command.build();
+    Man::new(command.clone()).render(&mut text).map_err(page)?;
+    for subcommand in command.get_subcommands().filter(|command| !command.is_hide_set()) {
+        render(subcommand, &mut text).map_err(page)?;
+    }
+    out.bytes(&text)
+}
+
+/// A command, and those below it, as pages behind the first.
+fn render(command: &clap::Command, text: &mut Vec<u8>) -> std::io::Result<()> {
+    Man::new(command.clone()).render(text)?;
+    command.get_subcommands().try_for_each(|subcommand| render(subcommand, text))
+}

@@ -1,0 +1,133 @@
+//! `flamingo send`: any frame, for the curious.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use flamingo_protocol_core::{CommandCode, Flags, Frame, Kind, MAX_PAYLOAD};
+use flamingo_runtime_std::Clock;
+use serde::Serialize;
+
+use crate::args::{ClientArgs, code, finite, integer};
+use crate::failure::{Done, Failure, note};
+use crate::link::{self, succeeded};
+use crate::output::{FrameRecord, Out, frame_line, milliseconds, printable};
+
+/// Send any command, and show its answer
+///
+/// Commands that are never acknowledged (lasers, LED, illumination, the start of a workflow) are
+/// sent without waiting. Nothing is checked against the limits of the stage: to move it safely,
+/// use flamingo move.
+#[derive(Debug, Args)]
+pub(crate) struct SendArgs {
+    #[command(flatten)]
+    client: ClientArgs,
+
+    /// Name or number of the command, such as STAGE_POSITION_GET or 0x6008
+    #[arg(value_name = "CODE", value_parser = code)]
+    code: CommandCode,
+
+    /// int32Data0: the axis, the laser …
+    #[arg(long, value_name = "N", default_value = "0", value_parser = integer)]
+    #[arg(allow_negative_numbers = true)]
+    data0: i32,
+
+    /// int32Data1
+    #[arg(long, value_name = "N", default_value = "0", value_parser = integer)]
+    #[arg(allow_negative_numbers = true)]
+    data1: i32,
+
+    /// int32Data2
+    #[arg(long, value_name = "N", default_value = "0", value_parser = integer)]
+    #[arg(allow_negative_numbers = true)]
+    data2: i32,
+
+    /// doubleData
+    #[arg(long, value_name = "F", default_value = "0", value_parser = finite)]
+    #[arg(allow_negative_numbers = true)]
+    value: f64,
+
+    /// Text for the 72 bytes of the buffer
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    buffer: Option<String>,
+
+    /// File whose bytes go out behind the frame, untouched
+    #[arg(long, value_name = "FILE")]
+    payload: Option<PathBuf>,
+
+    /// Clear TRIGGER_CALL_BACK: most commands are then not answered
+    #[arg(long)]
+    no_callback: bool,
+
+    /// Do not wait for an answer
+    #[arg(long)]
+    no_answer: bool,
+}
+
+/// The JSON of a command that was sent without waiting.
+#[derive(Serialize)]
+struct Sent {
+    sent: bool,
+    #[serde(flatten)]
+    frame: FrameRecord,
+}
+
+pub(crate) async fn run(args: SendArgs, out: &mut Out) -> Done {
+    // All that can be wrong with the input is found before anything is connected to.
+    let (frame, payload) = command(&args).await?;
+    let client = link::connect(&args.client.server.connect, args.client.timeout).await?;
+    let forgotten = is_forgotten(frame.code);
+    if forgotten && !args.no_answer {
+        note(&format!("{} is never acknowledged: sent without waiting", frame.code));
+    }
+    if forgotten || args.no_answer {
+        match payload {
+            Some(payload) => client.send_with_payload(frame, payload).await?,
+            None => client.send(frame).await?,
+        }
+        let sent = Sent { sent: true, frame: FrameRecord::new(&frame).at(Clock::wall()) };
+        return out.either(&sent, || format!("sent  {frame}"));
+    }
+    let answer = match payload {
+        Some(payload) => client.upload(frame, payload, args.client.timeout).await?,
+        None => client.request(frame).await?,
+    };
+    let record = FrameRecord::new(&answer.frame).payload(&answer.payload);
+    let record = record.answer(answer.proven, answer.elapsed).at(answer.at);
+    out.either(&record, || {
+        let presumed = if answer.proven { "" } else { "  (presumed)" };
+        let line = frame_line(&answer.frame, &answer.payload);
+        format!("{line}  after {} ms{presumed}", milliseconds(answer.elapsed))
+    })?;
+    if let Some(text) = printable(&answer.payload).filter(|_| !out.json()) {
+        out.line(text.trim_end())?;
+    }
+    succeeded(answer, "send").map(drop)
+}
+
+/// The frame and its payload.
+async fn command(args: &SendArgs) -> Done<(Frame, Option<Vec<u8>>)> {
+    let mut frame = Frame::command(args.code).with_value(args.value);
+    frame.int32_data = [args.data0, args.data1, args.data2];
+    if args.no_callback {
+        frame.flags = frame.flags.without(Flags::TRIGGER_CALL_BACK);
+    }
+    if let Some(text) = &args.buffer {
+        frame.set_text(text).map_err(|error| Failure::usage(format!("--{error}")))?;
+    }
+    let payload = match &args.payload {
+        None => None,
+        Some(file) => Some(smol::fs::read(file).await.map_err(|error| {
+            Failure::usage(format!("--payload: cannot read {}: {error}", file.display()))
+        })?),
+    };
+    let len = payload.as_ref().map_or(0, Vec::len);
+    frame.payload_len = u32::try_from(len).unwrap_or(u32::MAX);
+    frame
+        .check_command(MAX_PAYLOAD)
+        .map_err(|error| Failure::usage(format!("{}: {error}; nothing was sent", args.code)))?;
+    Ok((frame, payload))
+}
+
+fn is_forgotten(code: CommandCode) -> bool {
+    code.row().is_some_and(|row| row.kind == Kind::FireAndForget)
+}

@@ -1,0 +1,88 @@
+//! `flamingo sim`: the simulated instrument as a program. What it simulates is the library's.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use clap::Args;
+use flamingo_runtime_std::simulator::{Scenario, Simulator, SimulatorOptions};
+
+use crate::failure::{Done, Failure, note};
+use crate::interrupt::Interrupt;
+use crate::output::Out;
+
+/// Stand in for an instrument, until Ctrl-C
+///
+/// It listens on three ports: control, live images, stack images. The first line on stdout says,
+/// once it listens, which: {"ready":true,"control":53717,"live":53718,"stack":53719}
+#[derive(Debug, Args)]
+pub(crate) struct SimArgs {
+    /// Address to listen on; every client that reaches it is served
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
+    bind: IpAddr,
+
+    /// Control port; the others follow it. 0: three free ports in a row
+    #[arg(long, value_name = "PORT", default_value_t = 53717)]
+    port: u16,
+
+    /// Port of the live images, instead of the one after the control port
+    #[arg(long, value_name = "PORT")]
+    live_port: Option<u16>,
+
+    /// Port of the stack images, instead of the second after the control port
+    #[arg(long, value_name = "PORT")]
+    stack_port: Option<u16>,
+
+    /// What the instrument is like and what goes wrong with it; default: a healthy one
+    #[arg(long, value_name = "FILE.toml")]
+    scenario: Option<PathBuf>,
+
+    /// Seed of all chance, instead of the scenario's: the same seed gives the same run
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+}
+
+pub(crate) async fn run(args: SimArgs, out: &mut Out, interrupt: &Interrupt) -> Done {
+    let options = SimulatorOptions {
+        bind: args.bind,
+        port: args.port,
+        live_port: args.live_port,
+        stack_port: args.stack_port,
+        scenario: scenario(args.scenario)?,
+        seed: args.seed,
+    };
+    let simulator =
+        Simulator::start(options).await.map_err(|error| Failure::usage(format!("sim: {error}")))?;
+    let control = simulator.control();
+    out.object(&Ports {
+        ready: true,
+        control: control.port(),
+        live: simulator.live().port(),
+        stack: simulator.stack().port(),
+    })?;
+    if !out.json() {
+        note(&format!("simulated instrument; try: flamingo get state --connect {control}"));
+    }
+    interrupt.pressed().await;
+    simulator.stop().await;
+    Err(Failure::interrupted())
+}
+
+/// The first line on stdout.
+#[derive(serde::Serialize)]
+struct Ports {
+    ready: bool,
+    control: u16,
+    live: u16,
+    stack: u16,
+}
+
+fn scenario(file: Option<PathBuf>) -> Done<Scenario> {
+    let Some(file) = file else {
+        return Ok(Scenario::default());
+    };
+    let said = |error: &dyn std::fmt::Display| {
+        Failure::usage(format!("--scenario {}: {error}", file.display()))
+    };
+    let text = std::fs::read_to_string(&file).map_err(|error| said(&error))?;
+    Scenario::from_toml(&text).map_err(|error| said(&error))
+}

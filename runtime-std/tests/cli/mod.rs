@@ -1,0 +1,193 @@
+//! Runs the real program as a script would: arguments in, exit code, stdout and stderr out.
+//! What it talks to is not here.
+#![allow(dead_code, unreachable_pub)] // each test file uses a part of it
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread::spawn;
+use std::time::Duration;
+
+use serde_json::Value;
+
+/// Longer than any command here takes; a test that gets there has failed.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How the program ended.
+#[derive(Debug)]
+pub struct Ended {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Ended {
+    /// The exit code is `code`, and what went wrong is one line on stderr with `words` in it.
+    #[track_caller]
+    pub fn expect_error(&self, code: i32, words: &[&str]) {
+        assert_eq!(self.code, Some(code), "{self:?}");
+        assert_eq!(self.stderr.lines().count(), 1, "one line: {self:?}");
+        for word in words {
+            assert!(self.stderr.contains(word), "{word:?} in {self:?}");
+        }
+    }
+
+    /// The exit code is 0 and stderr is empty.
+    #[track_caller]
+    pub fn expect_done(&self) -> &Self {
+        assert_eq!((self.code, self.stderr.as_str()), (Some(0), ""), "{self:?}");
+        self
+    }
+
+    /// Stdout as one JSON object a line.
+    #[track_caller]
+    pub fn objects(&self) -> Vec<Value> {
+        let object = |line: &str| match serde_json::from_str(line) {
+            Ok(Value::Object(object)) => Value::Object(object),
+            other => panic!("no JSON object: {line:?} ({other:?})"),
+        };
+        self.stdout.lines().map(object).collect()
+    }
+
+    /// The only object on stdout.
+    #[track_caller]
+    pub fn object(&self) -> Value {
+        let objects = self.objects();
+        assert_eq!(objects.len(), 1, "{self:?}");
+        objects.into_iter().next().unwrap()
+    }
+}
+
+/// The program while it runs. Dropped, it is killed.
+pub struct Running {
+    child: Child,
+    stdout: Receiver<String>,
+    stderr: Receiver<String>,
+}
+
+/// Starts the program. No variable of the environment changes what it does.
+pub fn start(arguments: &[&str]) -> Running {
+    start_with(arguments, None)
+}
+
+fn start_with(arguments: &[&str], input: Option<Vec<u8>>) -> Running {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_flamingo"))
+        .args(arguments)
+        .env_remove("FLAMINGO_CONNECT")
+        .env_remove("FLAMINGO_LOG")
+        .stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() })
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    if let (Some(mut stdin), Some(input)) = (child.stdin.take(), input) {
+        // The program may end without reading all of it.
+        spawn(move || stdin.write_all(&input));
+    }
+    let stdout = lines(child.stdout.take().unwrap());
+    let stderr = lines(child.stderr.take().unwrap());
+    Running { child, stdout, stderr }
+}
+
+fn lines(pipe: impl Read + Send + 'static) -> Receiver<String> {
+    let (sender, receiver) = channel();
+    spawn(move || {
+        let mut pipe = BufReader::new(pipe);
+        let mut line = Vec::new();
+        while pipe.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
+            let text = String::from_utf8_lossy(&std::mem::take(&mut line)).into_owned();
+            if sender.send(text).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
+impl Running {
+    /// The next line on stdout, without its end.
+    #[track_caller]
+    pub fn line(&self) -> String {
+        let line = self.stdout.recv_timeout(PATIENCE).expect("a line on stdout");
+        line.trim_end().to_owned()
+    }
+
+    /// Waits for a line on stderr with these words; what stands before it is dropped.
+    #[track_caller]
+    pub fn expect_log(&self, words: &str) {
+        while !self.stderr.recv_timeout(PATIENCE).expect(words).contains(words) {}
+    }
+
+    /// Presses Ctrl-C.
+    pub fn interrupt(&self) {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-INT", &id]).status().unwrap().success());
+    }
+
+    /// Waits for its end.
+    #[track_caller]
+    pub fn ended(mut self) -> Ended {
+        let rest = |lines: &Receiver<String>, what| {
+            let mut text = String::new();
+            loop {
+                match lines.recv_timeout(PATIENCE) {
+                    Ok(line) => text.push_str(&line),
+                    Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => return text,
+                    Err(error) => panic!("{what} stays open: {error}, after {text:?}"),
+                }
+            }
+        };
+        let stdout = rest(&self.stdout, "stdout");
+        let stderr = rest(&self.stderr, "stderr");
+        let code = self.child.wait().unwrap().code();
+        Ended { code, stdout, stderr }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It has ended already, unless the test failed.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Runs the program to its end.
+#[track_caller]
+pub fn flamingo(arguments: &[&str]) -> Ended {
+    start(arguments).ended()
+}
+
+/// Runs the program with something on stdin.
+#[track_caller]
+pub fn flamingo_fed(arguments: &[&str], input: impl Into<Vec<u8>>) -> Ended {
+    start_with(arguments, Some(input.into())).ended()
+}
+
+/// The same without blocking the other end, which the test plays meanwhile.
+pub async fn flamingo_meanwhile(arguments: &[&str]) -> Ended {
+    let running = start(arguments);
+    smol::unblock(move || running.ended()).await
+}
+
+/// A port that notices whether anybody connected to it.
+pub struct Witness(TcpListener);
+
+impl Witness {
+    pub fn new() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        Self(listener)
+    }
+
+    pub fn address(&self) -> String {
+        self.0.local_addr().unwrap().to_string()
+    }
+
+    #[track_caller]
+    pub fn expect_nobody(&self) {
+        let came = self.0.accept();
+        assert!(came.is_err(), "somebody connected: {came:?}");
+    }
+}
