@@ -53,12 +53,10 @@ impl TokenField {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum OnAmbiguous {
-    /// The waiting request ends as [`Ended::Ambiguous`](crate::Ended::Ambiguous). A request that
-    /// could become ambiguous waits until the older one is settled.
+    /// The waiting request ends as [`Ended::Ambiguous`](crate::Ended::Ambiguous).
     #[default]
     Refuse,
-    /// The waiting request takes the frame as a presumed answer, and nothing waits for want of a
-    /// fence: fast, and sometimes stale.
+    /// The waiting request takes the frame as a presumed answer.
     Presume,
 }
 
@@ -104,6 +102,9 @@ pub struct Config {
     pub on_ambiguous: OnAmbiguous,
     /// How long an unanswered request, or fence, may still be answered late.
     pub grace: Duration,
+    /// How long the true answer may still come after one that is only presumed, which may have
+    /// been a push. The next request of that key waits for it.
+    pub presumed_grace: Duration,
     /// How many commands may be on the wire unanswered, at least 1. HALT, laser-off and fences come on top.
     pub window: usize,
     /// How long a HALT may wait to be written, without a byte of progress, before the connection
@@ -122,6 +123,7 @@ impl Default for Config {
             tokens: None,
             on_ambiguous: OnAmbiguous::default(),
             grace: Duration::from_millis(1000),
+            presumed_grace: Duration::from_millis(100),
             window: 4,
             stop_patience: Duration::from_millis(1000),
         }

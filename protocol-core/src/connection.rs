@@ -302,7 +302,7 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
             self.settle(request.key, order);
         } else {
             // The true answer may still come.
-            self.pending.debts.owe(&request, order, now + self.config.grace, true);
+            self.pending.debts.owe(&request, order, now + self.config.presumed_grace, true);
         }
     }
 

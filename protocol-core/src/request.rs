@@ -4,13 +4,13 @@
 //! The table itself is `pending.rs`; what a frame that came in does to it is `connection.rs`.
 
 use crate::command::{CommandCode, Kind};
-use crate::config::{Config, OnAmbiguous};
+use crate::config::Config;
 use crate::connection::Connection;
 use crate::error::{CommandError, Full};
 use crate::frame::Frame;
 use crate::key::Key;
 use crate::outbox::{Outgoing, is_cancelled_by};
-use crate::pending::{MAX_OWNERS, Pending, Request, State};
+use crate::pending::{Pending, Request, State};
 use crate::ticket::{Ended, Ticket};
 use crate::time::Instant;
 
@@ -51,17 +51,7 @@ pub(crate) fn may_go<const R: usize, const O: usize, const S: usize>(
     if request.deadline <= now || window_full || pending.any_on_wire(key) {
         return false;
     }
-    if config.tokens.is_some() {
-        return true;
-    }
-    match pending.debts.newest_tombstone(key) {
-        None => true,
-        Some(_) => {
-            config.on_ambiguous == OnAmbiguous::Presume
-                && pending.owners(key).len() + 1 < MAX_OWNERS
-                && fences_for(key, pending, config).next().is_none()
-        }
-    }
+    config.tokens.is_some() || pending.debts.newest_tombstone(key).is_none()
 }
 
 /// The fences that could settle `key`: of its domain, certain, and with nothing outstanding.

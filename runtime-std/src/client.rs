@@ -178,7 +178,9 @@ impl Client {
     }
 
     /// From this call on, events of these codes go to the subscription; of all codes, if there
-    /// are none.
+    /// are none. Events are all frames that no request got for certain: unsolicited, late and
+    /// ambiguous ones, and answers that are only presumed ([`Answer::proven`]), since those may
+    /// have been pushes.
     #[must_use]
     pub fn subscribe(&self, codes: &[CommandCode]) -> Subscription {
         self.0.fanout.subscribe(codes)

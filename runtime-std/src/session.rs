@@ -104,7 +104,11 @@ impl Driver {
     async fn recover(&mut self, lost: Lost) -> bool {
         let stop_blocked = matches!(lost, Lost::StopBlocked);
         let reason = lost.reason();
-        tracing::warn!(address = self.options.address, reason, "connection lost");
+        if matches!(lost, Lost::Closed) {
+            tracing::debug!(address = self.options.address, "connection closed");
+        } else {
+            tracing::warn!(address = self.options.address, reason, "connection lost");
+        }
         let address = self.options.address.clone();
         let error = || Error::lost(&address, &reason);
         let stops = self.desk.lose_all(stop_blocked, &error);

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use flamingo_protocol_core::{Class, CommandCode, Frame, OnAmbiguous, TokenField};
+use flamingo_protocol_core::{Class, CommandCode, Duration, Frame, TokenField};
 use flamingo_runtime_std::simulator::{
     Scenario, Simulator, SimulatorOptions, TrueClass, TruthRecord,
 };
@@ -61,7 +61,8 @@ async fn connect(simulator: &Simulator, peer: Peer) -> Client {
     options.core.unmarked.positions = peer != Peer::Flagged;
     match peer {
         Peer::Flagged => {}
-        Peer::Unflagged => options.core.on_ambiguous = OnAmbiguous::Presume,
+        // The slowest answer takes 10 ms.
+        Peer::Unflagged => options.core.presumed_grace = Duration::from_millis(15),
         Peer::UnflaggedWithTokens => options.core.tokens = Some(TokenField::Int32Data2),
     }
     Client::connect(options).await.unwrap()
