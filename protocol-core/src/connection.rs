@@ -246,9 +246,10 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
                 }
             }
             Class::Late { ticket, proven } => {
-                if !*proven {
-                    self.pending.debts.doubt_one(*ticket, &self.config);
-                } else if let Some((key, order)) = self.pending.debts.pay(*ticket) {
+                // One that is only presumed may have been a push: the true one may still come.
+                if let Some((key, order)) =
+                    proven.then(|| self.pending.debts.pay(*ticket)).flatten()
+                {
                     self.settle(key, order);
                 }
             }

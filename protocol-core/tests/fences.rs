@@ -270,22 +270,24 @@ fn without_an_order_there_is_no_fence_only_the_grace() {
 }
 
 #[test]
-fn presume_goes_at_once_where_there_is_no_fence_and_the_newest_takes_the_frame() {
+fn where_there_is_no_fence_the_next_request_waits_for_the_grace_whatever_happens_to_ambiguous() {
     let level = ask(CommandCode::LASER_LEVEL_GET).with_selector(1);
-    let config = Config { on_ambiguous: OnAmbiguous::Presume, ..Config::default() };
-    let mut client = Client::with(config);
-    let lost = client.ask(&level);
-    client.cancel(lost);
-    let next = client.ask(&level);
-    assert_eq!(client.wire.len(), 2);
-    assert_eq!(client.hear(&answer(&level, 1.0)), presumed(next), "stale, and said to be unsure");
-    assert_eq!(client.hear(&answer(&level, 2.0)), Class::Late { ticket: next, proven: false });
-    assert_eq!(client.core.in_flight(), (0, 0), "nothing is owed twice");
-    // Where there is a fence, it is still used.
-    let lost = client.ask(&position(1));
-    client.cancel(lost);
-    client.ask(&position(1));
-    assert_eq!(client.last_sent(), Some((POSITION, 2)));
+    for on_ambiguous in [OnAmbiguous::Refuse, OnAmbiguous::Presume] {
+        let mut client = Client::with(Config { on_ambiguous, ..Config::default() });
+        let lost = client.ask(&level);
+        client.cancel(lost);
+        let next = client.ask(&level);
+        client.pass(ms(999));
+        assert_eq!(client.wire.len(), 1);
+        client.pass(ms(1));
+        assert_eq!(client.hear(&answer(&level, 1.0)), presumed(next));
+        // After an answer that is only presumed, it waits for the shorter grace.
+        client.ask(&level);
+        client.pass(ms(99));
+        assert_eq!(client.wire.len(), 2);
+        client.pass(ms(1));
+        assert_eq!(client.wire.len(), 3);
+    }
 }
 
 #[test]
