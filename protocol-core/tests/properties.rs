@@ -297,6 +297,11 @@ impl Talk {
     /// A proven answer carries the mark of the very request; a fence has none.
     fn check_proofs(&self) {
         for received in &self.client.frames {
+            if matches!(received.class, Class::Ambiguous { .. }) {
+                let halt = received.frame.code == CommandCode::STAGE_HALT;
+                let presume = self.config.on_ambiguous == OnAmbiguous::Presume;
+                assert!(halt || presume, "only a HALT may be ambiguous: {received:?}");
+            }
             let (Class::Solicited { ticket, proven: true } | Class::Late { ticket, proven: true }) =
                 &received.class
             else {
