@@ -137,8 +137,8 @@ impl<const OWED: usize> Debts<OWED> {
     /// A frame was sent whose answer nobody waits for. If it can be mistaken for the answer of a
     /// request of its key, that key is in doubt.
     pub(crate) fn doubt(&mut self, ticket: Ticket, key: Key, order: u64, config: &Config) {
-        let asks = |row: &Row| matches!(row.kind, Kind::Query | Kind::Action);
-        if !key.code.row().is_some_and(asks) || config.pushable(key.code) {
+        let never_asked = |row: &Row| row.kind == Kind::FireAndForget;
+        if key.code.row().is_some_and(never_asked) || config.pushable(key.code) {
             return;
         }
         self.owed.retain(|owed| owed.is_tombstone() || owed.key != key);

@@ -27,12 +27,13 @@ pub enum Cancelled {
 }
 
 /// Harmless queries whose answer proves something about their subsystem.
-const FENCES: [(CommandCode, i32); 6] = [
+const FENCES: [(CommandCode, i32); 7] = [
     (CommandCode::STAGE_POSITION_GET, 1),
     (CommandCode::STAGE_POSITION_GET, 2),
     (CommandCode::STAGE_POSITION_GET, 3),
     (CommandCode::STAGE_POSITION_GET, 4),
     (CommandCode::CAMERA_PIXEL_FIELD_OF_VIEW_GET, 0),
+    (CommandCode::CAMERA_IMAGE_SIZE_GET, 0),
     (CommandCode::SYSTEM_STATE_GET, 0),
 ];
 

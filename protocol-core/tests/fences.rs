@@ -119,7 +119,10 @@ fn a_fence_is_a_query_of_the_same_domain_that_is_never_pushable_nor_owed_itself(
             Some(CommandCode::CAMERA_PIXEL_FIELD_OF_VIEW_GET),
         ),
         (go(1, 5.0), Some(POSITION)),
-        (ask(CommandCode::CAMERA_PIXEL_FIELD_OF_VIEW_GET), None),
+        (
+            ask(CommandCode::CAMERA_PIXEL_FIELD_OF_VIEW_GET),
+            Some(CommandCode::CAMERA_IMAGE_SIZE_GET),
+        ),
         (ask(CommandCode::SYSTEM_STATE_GET), None),
         (ask(CommandCode::COMMON_SCOPE_SETTINGS_LOAD), None),
         (ask(CommandCode::LASER_LEVEL_GET).with_selector(1), None),

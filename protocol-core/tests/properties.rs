@@ -8,7 +8,8 @@ use std::collections::VecDeque;
 
 use common::*;
 use flamingo_protocol_core::{
-    Assembler, Class, CommandCode, Config, Flags, Frame, OnAmbiguous, Piece, Ticket, UnmarkedPushes,
+    Assembler, Class, CommandCode, Config, Flags, Frame, OnAmbiguous, Ordering, Piece, Ticket,
+    Timing, TokenField, UnmarkedPushes,
 };
 use proptest::prelude::*;
 
@@ -119,8 +120,8 @@ enum Step {
     Take {
         answers: bool,
     },
-    /// The oldest answer of a subsystem comes.
-    Answer(u32),
+    /// An answer comes, from one of the lanes that keep an order.
+    Answer(usize),
     Push(Frame),
     Eof,
 }
@@ -135,7 +136,7 @@ impl std::fmt::Debug for Step {
             Self::Cancel(which) => write!(f, "Cancel {which}"),
             Self::Pass(millis) => write!(f, "Pass {millis}"),
             Self::Take { answers } => write!(f, "Take answers={answers}"),
-            Self::Answer(subsystem) => write!(f, "Answer {subsystem}"),
+            Self::Answer(lane) => write!(f, "Answer {lane}"),
             Self::Eof => f.write_str("Eof"),
         }
     }
@@ -149,6 +150,9 @@ fn command() -> impl Strategy<Value = Frame> {
         1 => Just(ask(CommandCode::CAMERA_IMAGE_SIZE_GET)),
         1 => Just(ask(CommandCode::CAMERA_EXPOSURE_GET)),
         1 => Just(ask(CommandCode::SYSTEM_STATE_GET)),
+        1 => (1..3).prop_map(|axis| ask(CommandCode::STAGE_HOME).with_selector(axis)),
+        1 => Just(ask(CommandCode::COMMON_SCOPE_SETTINGS_LOAD)),
+        1 => Just(ask(CommandCode(0x6FFF))),
         1 => (1..3).prop_map(|laser| ask(CommandCode::LASER_LEVEL_GET).with_selector(laser)),
     ]
 }
@@ -160,116 +164,211 @@ fn step() -> impl Strategy<Value = Step> {
         5 => any::<usize>().prop_map(Step::Cancel),
         6 => prop_oneof![0..50_u64, 500..4000_u64].prop_map(Step::Pass),
         24 => prop::bool::weighted(0.85).prop_map(|answers| Step::Take { answers }),
-        24 => prop_oneof![Just(2_u32), Just(3), Just(6), Just(10)].prop_map(Step::Answer),
+        24 => any::<usize>().prop_map(Step::Answer),
         3 => command().prop_map(Step::Push),
         1 => Just(Step::Eof),
     ]
 }
 
-/// A peer that keeps the stated assumptions: at most one answer a command, in order within a
-/// subsystem, pushes only of keys that are known to be pushed.
+/// A peer that keeps the stated assumptions: at most one answer a command, in order within the
+/// domain, pushes only of keys that are known to be pushed.
+#[derive(Default)]
 struct Peer {
+    /// Commands that it has read from the wire.
     taken: usize,
-    /// The number of the command on the wire, and its answer, for each subsystem.
-    owed: [VecDeque<(usize, Frame)>; 16],
+    /// Answers to come, a lane for each domain; the first lane keeps the order of each key only.
+    lanes: [VecDeque<Frame>; 16],
 }
 
-/// The answer says in doubleData which command of the wire it answers.
-fn play(config: Config, steps: Vec<Step>) {
-    let mut client = Client::with(config);
-    let mut peer = Peer { taken: 0, owed: Default::default() };
-    let mut asked: Vec<(Ticket, i32)> = Vec::new();
-    let mut cancelled: Vec<Ticket> = Vec::new();
-    for (number, step) in steps.into_iter().enumerate() {
-        match step {
-            Step::Ask(mut frame) => {
-                frame.hardware_id = number as i32 + 1; // the peer echoes it
-                asked.extend(client.try_ask(&frame).ok().map(|ticket| (ticket, frame.hardware_id)));
+impl Peer {
+    fn take(&mut self, client: &Client, answers: bool, config: &Config) {
+        let Some(command) = client.wire.get(self.taken).copied() else { return };
+        self.taken += 1;
+        let at_end = command.code.row().is_some_and(|row| row.timing == Timing::AtEnd);
+        let lane = match config.ordering {
+            _ if at_end => 0,
+            Ordering::Subsystem => command.code.subsystem() as usize,
+            Ordering::Connection => 1,
+            Ordering::Key => 0,
+        };
+        if answers {
+            let mut reply = answer(&command, 1.0);
+            if config.peer_tags {
+                reply.flags = reply.flags.with(Flags::ANSWER_TAG);
             }
+            self.lanes[lane].push_back(reply);
+        }
+    }
+
+    /// The next answer of a lane, or of any key of the first lane.
+    fn answer(&mut self, which: usize) -> Option<Frame> {
+        let open = self.lanes.iter().filter(|lane| !lane.is_empty()).count();
+        let mut lanes = self.lanes.iter_mut().enumerate().filter(|(_, lane)| !lane.is_empty());
+        let (number, lane) = lanes.nth(which % open.max(1))?;
+        if number > 0 {
+            return lane.pop_front();
+        }
+        let any = lane[which / 16 % lane.len()];
+        let same = |reply: &Frame| reply.code == any.code && reply.selector() == any.selector();
+        lane.remove(lane.iter().position(same)?)
+    }
+
+    /// Reads and answers everything at once.
+    fn serve(&mut self, client: &mut Client, config: &Config) {
+        while self.taken < client.wire.len() {
+            self.take(client, true, config);
+            while let Some(reply) = self.answer(0) {
+                client.hear(&reply);
+            }
+        }
+    }
+}
+
+/// A conversation. Each request has a mark of its own in hardwareID, which the peer echoes.
+struct Talk {
+    config: Config,
+    client: Client,
+    peer: Peer,
+    asked: Vec<(Ticket, i32)>,
+    cancelled: Vec<Ticket>,
+    closed: bool,
+}
+
+impl Talk {
+    fn new(config: Config) -> Self {
+        let (client, peer) = (Client::with(config), Peer::default());
+        Self { config, client, peer, asked: vec![], cancelled: vec![], closed: false }
+    }
+
+    fn ask(&mut self, mut frame: Frame) {
+        frame.hardware_id = self.asked.len() as i32 + 1;
+        if let Ok(ticket) = self.client.try_ask(&frame) {
+            self.asked.push((ticket, frame.hardware_id));
+        }
+    }
+
+    fn step(&mut self, step: Step) {
+        let Self { config, client, peer, .. } = self;
+        match step {
+            Step::Ask(frame) => self.ask(frame),
             Step::Send(frame) => {
                 let _ = client.core.send(client.now, &frame);
                 client.write();
             }
-            Step::Cancel(which) => {
-                let open: Vec<_> = asked
-                    .iter()
-                    .map(|(ticket, _)| *ticket)
-                    .filter(|ticket| client.outcomes(*ticket) == 0)
-                    .collect();
-                if let Some(ticket) =
-                    open.get(which % open.len().max(1)).filter(|t| !cancelled.contains(t))
-                {
-                    client.cancel(*ticket);
-                    cancelled.push(*ticket);
-                }
-            }
+            Step::Cancel(which) => self.cancel(which),
             Step::Pass(millis) => client.pass(ms(millis)),
-            Step::Take { answers } => {
-                if let Some(frame) = client.wire.get(peer.taken).copied() {
-                    if answers {
-                        peer.owed[frame.code.subsystem() as usize].push_back((peer.taken, frame));
-                    }
-                    peer.taken += 1;
+            Step::Take { answers } => peer.take(client, answers, config),
+            Step::Answer(which) => {
+                if let Some(reply) = peer.answer(which) {
+                    client.hear(&reply);
                 }
-            }
-            Step::Answer(subsystem) => {
-                if let Some((at, frame)) = peer.owed[subsystem as usize].pop_front() {
-                    client.hear(&answer(&frame, at as f64));
-                }
-            }
-            Step::Push(frame) if config.pushable(frame.code) => {
-                client.hear(&answer(&frame, -1.0));
             }
             Step::Push(frame) => {
-                let mut pushed = answer(&frame, -1.0);
-                pushed.flags = Flags::STAGE_POSITIONS_IN_BUFFER;
+                let mut pushed = answer(&frame, PUSHED);
+                if !config.pushable(frame.code) && !config.peer_tags {
+                    pushed.flags = Flags::STAGE_POSITIONS_IN_BUFFER;
+                }
                 client.hear(&pushed);
             }
             Step::Eof => {
                 client.core.handle_eof();
                 client.write();
+                self.closed = true;
             }
         }
     }
-    check(&mut client, &asked, &cancelled, config);
+
+    fn cancel(&mut self, which: usize) {
+        let tickets = self.asked.iter().map(|(ticket, _)| *ticket);
+        let open: Vec<_> = tickets
+            .filter(|ticket| self.client.outcomes(*ticket) == 0 && !self.cancelled.contains(ticket))
+            .collect();
+        if let Some(ticket) = open.get(which % open.len().max(1)) {
+            self.client.cancel(*ticket);
+            self.cancelled.push(*ticket);
+        }
+    }
 }
 
-fn check(client: &mut Client, asked: &[(Ticket, i32)], cancelled: &[Ticket], config: Config) {
-    for received in &client.frames {
-        let (Class::Solicited { ticket, proven: true } | Class::Late { ticket, proven: true }) =
-            &received.class
-        else {
-            continue;
-        };
-        assert!(received.frame.value >= 0.0, "a push was proven: {received:?}");
-        // A proven answer carries the mark of the very request; a fence has none.
-        let mark = asked.iter().find(|(of, _)| of == ticket).map_or(0, |(_, mark)| *mark);
-        assert_eq!(received.frame.hardware_id, mark, "{received:?}");
-        assert_eq!(ticket.is_fence(), mark == 0, "{received:?}");
+/// What stands in doubleData of a push.
+const PUSHED: f64 = -1.0;
+
+impl Talk {
+    /// A proven answer carries the mark of the very request; a fence has none.
+    fn check_proofs(&self) {
+        for received in &self.client.frames {
+            if matches!(received.class, Class::Ambiguous { .. }) {
+                let halt = received.frame.code == CommandCode::STAGE_HALT;
+                let presume = self.config.on_ambiguous == OnAmbiguous::Presume;
+                assert!(halt || presume, "only a HALT may be ambiguous: {received:?}");
+            }
+            let (Class::Solicited { ticket, proven: true } | Class::Late { ticket, proven: true }) =
+                &received.class
+            else {
+                continue;
+            };
+            assert!(received.frame.value > PUSHED, "a push was proven: {received:?}");
+            let asked = self.asked.iter().find(|(of, _)| of == ticket);
+            let mark = asked.map_or(0, |(_, mark)| *mark);
+            assert_eq!(received.frame.hardware_id, mark, "{received:?}");
+            assert_eq!(ticket.is_fence(), mark == 0, "{received:?}");
+        }
     }
 
-    // Time ends what is still open; then each request has exactly one outcome.
-    client.pass(ms(60_000));
-    for (ticket, _) in asked {
-        let outcomes = client.outcomes(*ticket) + usize::from(cancelled.contains(ticket));
-        assert_eq!(outcomes, 1, "{ticket:?}");
+    /// Time ends what is open; then each request has had exactly one outcome.
+    fn check_outcomes(&mut self) {
+        self.client.pass(ms(60_000));
+        for (ticket, _) in &self.asked {
+            let cancelled = usize::from(self.cancelled.contains(ticket));
+            assert_eq!(self.client.outcomes(*ticket) + cancelled, 1, "{ticket:?}");
+        }
+        assert_eq!(self.client.core.in_flight(), (0, 0));
+        assert_eq!(self.client.core.poll_timeout(), None);
     }
-    assert_eq!(client.core.in_flight(), (0, 0));
-    if config.on_ambiguous == OnAmbiguous::Presume {
-        assert_eq!(client.core.poll_timeout(), None);
+
+    /// Whatever happened before, a peer that answers now is understood: nothing is shifted.
+    fn check_that_nothing_is_shifted(&mut self) {
+        if self.closed {
+            return;
+        }
+        let Self { client, peer, .. } = self;
+        *peer = Peer { taken: client.wire.len(), ..Peer::default() };
+        // A key that was never asked proves that what went before it is over.
+        for round in 0..3 {
+            for query in [go(4, 1.0), position(1), position(2)] {
+                self.ask(query);
+                let Self { client, peer, config, asked, .. } = self;
+                peer.serve(client, config);
+                let (ticket, mark) = asked[asked.len() - 1];
+                let answers = client.answers(ticket);
+                assert_eq!(answers.len(), 1, "round {round}");
+                assert_eq!(answers[0].hardware_id, mark);
+                if config.ordering != Ordering::Key && !config.pushable(query.code) {
+                    let proven = Class::Solicited { ticket, proven: true };
+                    assert!(client.frames.iter().any(|received| received.class == proven));
+                }
+                // Without proof the next one of the key must wait for the grace.
+                client.pass(ms(1000));
+            }
+        }
     }
 }
 
 fn configs() -> impl Strategy<Value = Config> {
-    let unmarked = |positions| UnmarkedPushes { positions, ..UnmarkedPushes::default() };
-    let tokens = prop_oneof![
-        3 => Just(None),
-        1 => Just(Some(flamingo_protocol_core::TokenField::Int32Data2)),
+    let tokens = prop_oneof![3 => Just(None), 1 => Just(Some(TokenField::Int32Data2))];
+    let ordering = prop_oneof![
+        4 => Just(Ordering::Subsystem),
+        1 => Just(Ordering::Connection),
+        1 => Just(Ordering::Key),
     ];
-    (any::<bool>(), any::<bool>(), tokens).prop_map(move |(positions, presume, tokens)| Config {
-        unmarked: unmarked(positions),
+    let peer_tags = prop::bool::weighted(0.15);
+    let settings = (any::<bool>(), any::<bool>(), tokens, ordering, peer_tags);
+    settings.prop_map(|(positions, presume, tokens, ordering, peer_tags)| Config {
+        unmarked: UnmarkedPushes { positions, ..UnmarkedPushes::default() },
         on_ambiguous: if presume { OnAmbiguous::Presume } else { OnAmbiguous::Refuse },
         tokens,
+        ordering,
+        peer_tags,
         ..Config::default()
     })
 }
@@ -281,6 +380,13 @@ proptest! {
         config in configs(),
         steps in prop::collection::vec(step(), 1..120),
     ) {
-        play(config, steps);
+        let mut talk = Talk::new(config);
+        for step in steps {
+            talk.step(step);
+        }
+        talk.check_proofs();
+        talk.check_outcomes();
+        talk.check_that_nothing_is_shifted();
+        talk.check_proofs();
     }
 }

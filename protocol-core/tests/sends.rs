@@ -83,3 +83,15 @@ fn a_cancelled_upload_that_is_half_out_when_the_stream_ends_has_no_second_outcom
     client.core.handle_eof();
     assert_eq!(client.core.poll_event(), None);
 }
+
+#[test]
+fn the_tagged_echo_of_a_sent_unknown_code_proves_nothing_either() {
+    let config = flamingo_protocol_core::Config { peer_tags: true, ..Default::default() };
+    let mut client = Client::with(config);
+    let unknown = ask(CommandCode(0x6FFF));
+    client.send(&unknown);
+    let asked = client.ask(&unknown);
+    let mut echo = answer(&unknown, 0.0);
+    echo.flags = echo.flags.with(flamingo_protocol_core::Flags::ANSWER_TAG);
+    assert_eq!(client.hear(&echo), presumed(asked));
+}
