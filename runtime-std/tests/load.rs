@@ -167,8 +167,9 @@ fn judge(truth: &[TruthRecord], frames: &[EventFrame], report: &mut Report) {
 }
 
 fn check(name: &str, report: &Report, peer: Peer) {
-    let share = 100.0 * report.presumed as f64 / report.answers as f64;
-    println!("{name}: {report:?}; presumed {share:.1} %");
+    let percent = |part: u64| 100 * part / report.answers.max(1);
+    let (presumed, other) = (percent(report.presumed), percent(report.presumed_wrong));
+    println!("{name}: {report:?}; presumed {presumed} %, {other} % not the answer proper");
     assert!(report.failed.is_empty(), "{name}: {:?}", &report.failed[..report.failed.len().min(3)]);
     assert_eq!(report.answers, 4 * u64::try_from(QUERIES).unwrap(), "{name}");
     assert_eq!(report.for_another_axis, 0, "{name}");
