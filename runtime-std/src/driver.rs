@@ -118,13 +118,14 @@ impl Driver {
     /// until `until`. Reads and writes take turns, so neither can starve the other.
     pub(crate) async fn turn(&mut self, until: Option<Instant>) -> Result<(), Lost> {
         self.take_orders()?;
-        let wrote = self.write()?;
         let read = self.read()?;
         let now = self.clock.now();
         if self.core.poll_timeout().is_some_and(|(due, _)| due <= now) {
             self.core.handle_timeout(now);
         }
         self.take_events()?;
+        // Last: an answer, an outcome or the end of a grace may let a waiting frame go.
+        let wrote = self.write()?;
         if wrote || read {
             future::yield_now().await;
             return Ok(());

@@ -144,6 +144,22 @@ fn a_presumed_answer_goes_to_the_subscribers_too_since_it_may_be_an_event() {
     });
 }
 
+#[test]
+fn a_held_request_goes_out_when_the_grace_is_over_even_on_an_idle_link() {
+    smol::block_on(async {
+        let (client, mut peer) = connected(|_| {}).await;
+        let level = Frame::command(CommandCode::LASER_LEVEL_GET).with_selector(2);
+        for _ in 0..2 {
+            let script = async {
+                let query = peer.expect(CommandCode::LASER_LEVEL_GET).await;
+                peer.answer(&query, 0.0).await;
+            };
+            let (answer, ()) = future::zip(client.request(level), script).await;
+            assert!(!answer.unwrap().proven);
+        }
+    });
+}
+
 /// Two HALTs of one axis and one echo: whose it is cannot be told.
 async fn two_halts_one_echo(
     on_ambiguous: OnAmbiguous,
