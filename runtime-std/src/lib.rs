@@ -1,3 +1,7 @@
+#![doc = include_str!("../../README.md")]
+//!
+//! # This crate
+//!
 //! The standard-library side: a thin smol adapter over `flamingo-protocol-core`.
 //!
 //! One driver task owns the socket and the core's connection; [`Client`] is what programs hold.
