@@ -101,7 +101,8 @@ pub struct Config {
     pub on_ambiguous: OnAmbiguous,
     /// How long an unanswered request, or fence, may still be answered late.
     pub grace: Duration,
-    /// How many commands may be on the wire unanswered, at least 1. HALT, laser-off and fences come on top.
+    /// How many commands may be on the wire unanswered, at least 1. HALT, laser-off,
+    /// fences and what is answered at the end of a motion come on top.
     pub window: usize,
     /// How long a HALT may wait to be written, without a byte of progress, before the connection
     /// is given up.
