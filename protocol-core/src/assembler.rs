@@ -213,6 +213,6 @@ fn candidate(bytes: &[u8]) -> usize {
 }
 
 #[cfg(test)]
-#[allow(clippy::panic, clippy::indexing_slicing)]
+#[allow(clippy::panic, clippy::indexing_slicing, clippy::cast_possible_truncation)]
 #[path = "assembler_tests.rs"]
 mod tests;

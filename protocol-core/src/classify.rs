@@ -141,6 +141,6 @@ fn belongs_to(owner: Owner, proven: bool) -> Class {
 }
 
 #[cfg(test)]
-#[allow(clippy::panic, clippy::indexing_slicing)]
+#[allow(clippy::panic, clippy::indexing_slicing, clippy::cast_possible_truncation)]
 #[path = "classify_tests.rs"]
 mod tests;

@@ -105,7 +105,8 @@ pub struct Config {
     /// How long the true answer may still come after one that is only presumed, which may have
     /// been a push. The next request of that key waits for it.
     pub presumed_grace: Duration,
-    /// How many commands may be on the wire unanswered, at least 1. HALT, laser-off and fences come on top.
+    /// How many commands may be on the wire unanswered, at least 1. HALT, laser-off,
+    /// fences and what is answered at the end of a motion come on top.
     pub window: usize,
     /// How long a HALT may wait to be written, without a byte of progress, before the connection
     /// is given up.

@@ -129,7 +129,8 @@ impl<const OWED: usize> Debts<OWED> {
     /// Leaves a tombstone; `answered`: by a frame that is only presumed to be the answer.
     pub(crate) fn owe(&mut self, request: &Request, order: u64, until: Instant, answered: bool) {
         let stops = request.key.code.row().is_some_and(|row| row.effect.stops());
-        let counts = !answered && !stops && !request.ticket.is_fence();
+        let counts =
+            !answered && !stops && !request.ticket.is_fence() && !request.key.is_answered_at_end();
         let debt = Debt::Tombstone { until, counts };
         self.push_owed(Owed { ticket: request.ticket, key: request.key, order, debt });
     }

@@ -24,9 +24,14 @@ impl Key {
         }
     }
 
+    /// Perhaps only when a long motion has ended: it keeps no order and fills no window.
+    pub(crate) fn is_answered_at_end(self) -> bool {
+        self.code.row().is_some_and(|row| row.timing == Timing::AtEnd)
+    }
+
     /// Within what its answers keep their order; `None`: within nothing.
     pub(crate) fn domain(self, ordering: Ordering) -> Option<u32> {
-        if self.code.row().is_some_and(|row| row.timing == Timing::AtEnd) {
+        if self.is_answered_at_end() {
             return None;
         }
         match ordering {

@@ -194,10 +194,11 @@ impl<const REQUESTS: usize, const OWED: usize, const STOPS: usize> Pending<REQUE
         })
     }
 
-    /// Commands on the wire that were never answered, without the reserved ones.
+    /// Commands on the wire that were not answered, without those that do not count.
     pub(crate) fn unanswered(&self) -> usize {
-        let on_wire = self.requests.iter().filter(|request| request.state.awaits_answer()).count();
-        on_wire + self.debts.unanswered()
+        let on_wire = self.requests.iter().filter(|request| request.state.awaits_answer());
+        let in_window = on_wire.filter(|request| !request.key.is_answered_at_end()).count();
+        in_window + self.debts.unanswered()
     }
 
     pub(crate) fn any_on_wire(&self, key: Key) -> bool {

@@ -1,5 +1,6 @@
 //! Fences: what is owed for an older request ends by proof.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(clippy::cast_possible_truncation, clippy::float_cmp, clippy::wildcard_imports)]
 
 mod common;
 

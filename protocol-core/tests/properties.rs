@@ -1,6 +1,7 @@
 //! What must hold for any input: chunking changes nothing, junk loses nothing, every request has
 //! one outcome, and a peer that answers in order never gets a wrong proven answer.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(clippy::cast_possible_truncation, clippy::float_cmp, clippy::wildcard_imports)]
 
 mod common;
 
@@ -110,7 +111,7 @@ proptest! {
     }
 }
 
-#[derive(Clone)]
+#[derive(Clone, Copy)]
 enum Step {
     Ask(Frame),
     Send(Frame),

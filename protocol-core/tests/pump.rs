@@ -1,5 +1,6 @@
 //! The blocking pump, over a port in memory.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(clippy::cast_possible_truncation, clippy::float_cmp, clippy::wildcard_imports)]
 #![cfg(feature = "embedded-io")]
 
 mod common;

@@ -1,12 +1,13 @@
 //! The device's side: commands in any chunking, answers and pushes out in order.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(clippy::cast_possible_truncation, clippy::float_cmp, clippy::wildcard_imports)]
 
 mod common;
 
 use common::{answer, ask, go, position, push};
 use flamingo_protocol_core::{
-    CallbackFlag, CommandCode, Flags, Frame, Full, Incoming, Kind, Responder, TABLE, Transmit,
-    is_answered,
+    CallbackFlag, CommandCode, Flags, Frame, Full, Incoming, Kind, Responder, TABLE, Ticket,
+    Transmit, is_answered,
 };
 
 fn commands_in(stream: &[u8], chunk: usize) -> (Vec<(Frame, u32)>, Vec<u8>) {
@@ -59,7 +60,7 @@ fn drain(device: &mut Responder<4>, most: usize) -> (Vec<u8>, Vec<u32>) {
                 len
             }
         };
-        finished.extend(device.transmitted(written).map(|ticket| ticket.number()));
+        finished.extend(device.transmitted(written).map(Ticket::number));
     }
     (out, finished)
 }

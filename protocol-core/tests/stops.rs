@@ -1,5 +1,6 @@
 //! HALT and laser-off: before everything, from a lane of their own.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(clippy::cast_possible_truncation, clippy::float_cmp, clippy::wildcard_imports)]
 
 mod common;
 

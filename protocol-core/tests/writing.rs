@@ -1,5 +1,6 @@
 //! What goes out, and in which order: the window, overtaking, partial writes.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(clippy::cast_possible_truncation, clippy::float_cmp, clippy::wildcard_imports)]
 
 mod common;
 
@@ -137,4 +138,20 @@ fn a_frame_goes_out_as_it_was_given() {
     odd.set_text("as it is").unwrap();
     client.send(&odd);
     assert_eq!(client.wire, [odd]);
+}
+
+#[test]
+fn commands_that_are_answered_at_the_end_of_a_motion_do_not_fill_the_window() {
+    let mut client = Client::new();
+    for axis in 1..=4 {
+        client.queue(&ask(CommandCode::STAGE_HOME).with_selector(axis), ms(60_000)).unwrap();
+    }
+    client.write();
+    let query = client.ask(&position(1));
+    assert_eq!(client.wire.len(), 5, "all four home, and can be watched");
+    assert_eq!(client.hear(&answer(&position(1), 1.0)), solicited(query));
+    // Nor do they when they were given up.
+    client.pass(ms(60_000));
+    client.ask(&position(2));
+    assert_eq!(client.last_sent(), Some((CommandCode::STAGE_POSITION_GET, 2)));
 }
