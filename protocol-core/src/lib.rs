@@ -107,7 +107,7 @@ pub use frame::{
 pub use image::{
     HEADER_LEN, ImageError, ImageHeader, ImagePiece, ImageReader, MAX_IMAGE, OPTION_IMAGE_DATA,
 };
-pub use outbox::Transmit;
+pub use outbox::{Transmit, is_cancelled_by};
 pub use output::{Event, Output, Reason, Received};
 pub use pending::MAX_OWNERS;
 #[cfg(any(feature = "embedded-io", feature = "embedded-io-async"))]

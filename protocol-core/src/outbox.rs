@@ -245,8 +245,9 @@ impl<const QUEUE: usize, const STOPS: usize> Outbox<QUEUE, STOPS> {
     }
 }
 
-/// Whether a stop cancels a frame that is still queued behind it.
-pub(crate) fn is_cancelled_by(queued: &Frame, stop: &Frame) -> bool {
+/// Whether a stop cancels a frame that is still queued behind it: a HALT, whatever its axis, all
+/// that starts a motion; a laser-off all that may switch that laser on.
+pub fn is_cancelled_by(queued: &Frame, stop: &Frame) -> bool {
     let (Some(queued_row), Some(stop_row)) = (queued.code.row(), stop.code.row()) else {
         return false;
     };

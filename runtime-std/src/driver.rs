@@ -1,6 +1,7 @@
 //! The only loop that touches a control socket: it owns the socket and the core's `Connection`.
 //! Bytes move here; who waits is `desk.rs`, how a connection begins and ends is `session.rs`.
 
+use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use std::time::SystemTime;
 use async_channel::{Receiver, TryRecvError};
 use flamingo_protocol_core::{
     Cancelled, Class, CommandCode, Connection, Event as CoreEvent, Frame, Instant, Output,
-    Received, Transmit,
+    Received, Transmit, is_cancelled_by,
 };
 use smol::{Async, Timer, future};
 
@@ -25,6 +26,8 @@ pub(crate) type Core = Connection<64, 160, 64, 16>;
 /// Bytes read in one go, and written at most before reading again.
 const READ_CHUNK: usize = 64 * 1024;
 const WRITE_CHUNK: usize = 256 * 1024;
+/// More than there are axes and lasers: of a repeated stop the last one counts.
+const STOPS_REMEMBERED: usize = 32;
 
 /// Why a conversation is over.
 #[derive(Debug)]
@@ -69,6 +72,9 @@ pub(crate) struct Driver {
     pub(crate) first_bytes: Vec<u8>,
     /// The peer answered the handshake without the token it was given.
     pub(crate) answered_without_token: bool,
+    /// The last stops, and when they were asked for: they overtake the orders that wait for the
+    /// driver, so what was asked before them must not be sent after them.
+    stops: VecDeque<(Instant, Frame)>,
     buffer: Box<[u8]>,
     partial: Option<Partial>,
     ambiguous: Option<Frame>,
@@ -96,6 +102,7 @@ impl Driver {
             open: false,
             first_bytes: Vec::new(),
             answered_without_token: false,
+            stops: VecDeque::new(),
             buffer: vec![0; READ_CHUNK].into_boxed_slice(),
             partial: None,
             ambiguous: None,
@@ -199,6 +206,16 @@ impl Driver {
         }
         if !self.open && !order.stops() {
             return order.refuse(self.lost_error("it is being made again"));
+        }
+        let cancels = |(at, stop): &(Instant, Frame)| {
+            *at >= order.asked_at && is_cancelled_by(&order.frame, stop)
+        };
+        if self.stops.iter().any(cancels) {
+            return order.refuse(Error::Superseded { code: order.code() });
+        }
+        if order.stops() {
+            self.stops.truncate(STOPS_REMEMBERED - 1);
+            self.stops.push_front((order.asked_at, order.frame));
         }
         let now = self.clock.now();
         let ticket = match &order.reply {

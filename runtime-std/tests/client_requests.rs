@@ -251,6 +251,37 @@ fn a_halt_is_on_the_wire_before_all_queued_moves_and_none_of_them_runs() {
 }
 
 #[test]
+fn a_move_that_still_waits_for_the_driver_does_not_run_after_a_later_halt() {
+    smol::block_on(async {
+        let (listener, options) = peer::listen();
+        let accept = async {
+            let mut peer = peer::Peer::accept(&listener).await;
+            peer.shake_hands().await;
+            peer
+        };
+        let open = flamingo_runtime_std::Client::open(options);
+        let (opened, mut peer) = future::zip(open, accept).await;
+        let (client, driver) = opened.unwrap();
+        // Nobody runs the driver yet: the move is on its way to it when HALT overtakes it.
+        let mut moved = Box::pin(client.request(move_to(1, 5.0)));
+        assert!(future::poll_once(&mut moved).await.is_none());
+        let mut halted = Box::pin(client.halt(2));
+        assert!(future::poll_once(&mut halted).await.is_none());
+        let driver = smol::spawn(driver);
+        let halt = peer.expect(CommandCode::STAGE_HALT).await;
+        peer.answer(&halt, 0.0).await;
+        halted.await.unwrap();
+        let moved = moved.await;
+        assert!(matches!(moved, Err(Error::Superseded { .. })), "{moved:?}");
+        // A move that is asked for after it goes out.
+        let (_, next) = future::zip(client.send(move_to(1, 6.0)), peer.read()).await;
+        assert!((next.value - 6.0).abs() < f64::EPSILON);
+        client.close().await;
+        driver.await;
+    });
+}
+
+#[test]
 fn an_upload_that_the_peer_does_not_take_stops_neither_reading_nor_events() {
     smol::block_on(async {
         let (client, mut peer) = connected(|_| {}).await;
