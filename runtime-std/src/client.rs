@@ -169,10 +169,11 @@ impl Client {
     }
 
     /// Stops an axis, ahead of everything that is queued; moves that are still queued end as
-    /// [`Error::Superseded`]. Several axes: one call each, joined.
+    /// [`Error::Superseded`]. Several axes: one call each, joined. Dropping the future does not
+    /// take it back.
     ///
     /// # Errors
-    /// As [`Self::request`].
+    /// As [`Self::request`]; [`Error::Unconfirmed`] when too many are unanswered already.
     pub async fn halt(&self, axis: i32) -> Result<Answer, Error> {
         self.request(Frame::command(CommandCode::STAGE_HALT).with_selector(axis)).await
     }

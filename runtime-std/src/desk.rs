@@ -65,6 +65,11 @@ impl Order {
         self.asked_at + self.timeout.into()
     }
 
+    /// Nobody waits for it any more, and it need not be carried out. A stop always is.
+    pub(crate) fn is_abandoned(&self) -> bool {
+        self.reply.is_abandoned() && !self.stops()
+    }
+
     pub(crate) fn stops(&self) -> bool {
         self.code().row().is_some_and(|row| row.effect.stops())
     }
@@ -79,8 +84,7 @@ pub(crate) enum Reply {
 }
 
 impl Reply {
-    /// Nobody waits for it any more.
-    pub(crate) fn is_abandoned(&self) -> bool {
+    fn is_abandoned(&self) -> bool {
         match self {
             Self::Answer(reply) => reply.is_closed(),
             Self::Written(reply) => reply.is_closed(),
@@ -169,7 +173,7 @@ impl Desk {
 
     /// The tickets that nobody waits for any more.
     pub(crate) fn abandoned(&self) -> Vec<Ticket> {
-        let abandoned = self.waiting.iter().filter(|(_, order)| order.reply.is_abandoned());
+        let abandoned = self.waiting.iter().filter(|(_, order)| order.is_abandoned());
         abandoned.map(|(ticket, _)| *ticket).collect()
     }
 

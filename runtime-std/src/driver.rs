@@ -9,8 +9,8 @@ use std::time::SystemTime;
 
 use async_channel::{Receiver, TryRecvError};
 use flamingo_protocol_core::{
-    Cancelled, Class, CommandCode, Connection, Event as CoreEvent, Frame, Instant, Output,
-    Received, Transmit, is_cancelled_by,
+    Cancelled, Class, CommandCode, CommandError, Connection, Event as CoreEvent, Frame, Instant,
+    Output, Received, Transmit, is_cancelled_by,
 };
 use smol::{Async, Timer, future};
 
@@ -26,6 +26,8 @@ pub(crate) type Core = Connection<64, 160, 64, 16>;
 /// Bytes read in one go, and written at most before reading again.
 const READ_CHUNK: usize = 64 * 1024;
 const WRITE_CHUNK: usize = 256 * 1024;
+/// Orders taken before writing: fewer than the core has slots for stops.
+const ORDERS_PER_TURN: usize = 8;
 /// More than there are axes and lasers: of a repeated stop the last one counts.
 const STOPS_REMEMBERED: usize = 32;
 
@@ -179,7 +181,7 @@ impl Driver {
 
     /// Stops first. What the core refuses is told at once.
     fn take_orders(&mut self) -> Result<(), Lost> {
-        for _ in 0..self.inbox.orders.capacity().unwrap_or(1) {
+        for _ in 0..ORDERS_PER_TURN {
             let order = match self.inbox.stops.try_recv() {
                 Err(TryRecvError::Empty) => self.inbox.orders.try_recv(),
                 order => order,
@@ -201,7 +203,7 @@ impl Driver {
 
     /// Gives an order to the core, if somebody still waits for it.
     pub(crate) fn accept(&mut self, order: Order) {
-        if order.reply.is_abandoned() {
+        if order.is_abandoned() {
             return;
         }
         if !self.open && !order.stops() {
@@ -224,6 +226,12 @@ impl Driver {
         };
         match ticket {
             Ok(ticket) => self.desk.take_in(ticket, order),
+            // No room to wait for its answer: a stop goes out all the same.
+            Err(CommandError::Full { .. })
+                if order.stops() && self.core.send(now, &order.frame).is_ok() =>
+            {
+                order.refuse(Error::Unconfirmed { code: order.code() });
+            }
             Err(source) => order.refuse(Error::Refused { code: order.code(), source }),
         }
     }

@@ -78,6 +78,12 @@ pub enum Error {
         /// Which command.
         code: CommandCode,
     },
+    /// A HALT was sent, but so many are unanswered that there is no room to wait for this one.
+    #[error("{code} was sent, but too many of it are unanswered to wait for its answer")]
+    Unconfirmed {
+        /// Which command.
+        code: CommandCode,
+    },
     /// What the peer sends are no frames.
     #[error("{address} does not speak the Flamingo protocol: {what}; is it the control port?")]
     NotFlamingo {
@@ -118,7 +124,8 @@ impl Error {
             Self::TimedOut { .. }
             | Self::Unanswered { .. }
             | Self::PayloadStalled { .. }
-            | Self::Ambiguous { .. } => 4,
+            | Self::Ambiguous { .. }
+            | Self::Unconfirmed { .. } => 4,
             Self::NotFlamingo { .. } | Self::TokensNotEchoed { .. } => 6,
             Self::ConnectionLost { .. } => 7,
         }
