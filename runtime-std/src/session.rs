@@ -134,7 +134,9 @@ impl Driver {
                 self.desk.lose_all(false, &error);
                 self.stream = None;
             } else {
-                stops.iter().for_each(|stop| stop.refuse(error()));
+                for stop in stops {
+                    stop.refuse(error());
+                }
             }
             if self.options.reconnect.is_none() {
                 break;
