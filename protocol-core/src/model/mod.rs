@@ -2,6 +2,7 @@
 //! late, missing or doubled, pushes and cancels, over the real connection. Only compiled for tests.
 //!
 //! The world is `world.rs`; here is the search, what must hold in every state, and the settings.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod world;
 
@@ -11,7 +12,7 @@ use std::vec::Vec;
 use std::{format, println};
 
 use crate::{CommandCode, Config, Frame, OnAmbiguous, Ordering, TokenField, UnmarkedPushes};
-use world::{Budget, Peer, Step, World};
+use world::{Budget, Peer, World};
 
 /// What one search found.
 #[derive(Debug, Default)]

@@ -12,6 +12,7 @@ use crate::{
 };
 
 /// What the device is like.
+#[allow(clippy::struct_excessive_bools)] // independent facts
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Peer {
     /// Its pushes can be told from answers.
@@ -151,7 +152,7 @@ impl World {
                     asked.cancelled = true;
                 }
             }
-            Step::Answer(queue) => seen.extend(self.answer(queue)),
+            Step::Answer(queue) => seen.push(self.answer(queue)),
             Step::Miss(queue) => {
                 self.budget.missing -= 1;
                 self.take_command(queue);
@@ -192,11 +193,11 @@ impl World {
         command
     }
 
-    fn answer(&mut self, queue: usize) -> Option<String> {
+    fn answer(&mut self, queue: usize) -> String {
         let command = self.take_command(queue);
         let seen = self.hear(&answer_to(&command.frame), Truth::Answer(command.ticket));
         self.write();
-        Some(seen)
+        seen
     }
 
     fn push(&mut self, key: usize) -> String {
@@ -253,12 +254,12 @@ impl World {
                     self.count_outcome(ticket);
                 }
                 let word = if proven { "proven" } else { "presumed" };
-                format!("{word} answer: {}", self.relation(ticket, truth))
+                format!("{word} answer: {}", relation(ticket, truth))
             }
             Class::Late { ticket, proven } => {
                 self.check_proof(!proven || true_owner(ticket), truth, ticket);
                 let word = if proven { "proven" } else { "presumed" };
-                format!("late, {word}: {}", self.relation(ticket, truth))
+                format!("late, {word}: {}", relation(ticket, truth))
             }
             Class::Ambiguous { owners } => {
                 let named = owners.tickets().iter().any(|ticket| true_owner(*ticket));
@@ -283,14 +284,6 @@ impl World {
 
     fn check_proof(&self, holds: bool, truth: Truth, ticket: Ticket) {
         assert!(holds || self.outside, "proven wrong: {truth:?} for {ticket:?}");
-    }
-
-    fn relation(&self, ticket: Ticket, truth: Truth) -> &'static str {
-        match truth {
-            Truth::Push => "truly a push",
-            Truth::Answer(of) if of == ticket => "truly its own",
-            Truth::Answer(_) => "truly that of another request",
-        }
     }
 
     fn is_open(&self, ticket: Ticket) -> bool {
@@ -373,6 +366,14 @@ impl World {
     }
 }
 
+fn relation(ticket: Ticket, truth: Truth) -> &'static str {
+    match truth {
+        Truth::Push => "truly a push",
+        Truth::Answer(of) if of == ticket => "truly its own",
+        Truth::Answer(_) => "truly that of another request",
+    }
+}
+
 fn answer_to(command: &Frame) -> Frame {
     let mut answer = *command;
     answer.status = 1;
@@ -386,7 +387,9 @@ fn relative_times(debug: &str, now: u64) -> String {
     for part in parts {
         let (number, rest) = part.split_once(')').unwrap();
         let micros: u64 = number.parse().unwrap();
-        text += &format!("@{}{rest}", micros.saturating_sub(now));
+        text.push('@');
+        text.push_str(&micros.saturating_sub(now).to_string());
+        text.push_str(rest);
     }
     text
 }
