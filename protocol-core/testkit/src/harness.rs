@@ -213,7 +213,9 @@ impl Harness {
                     self.oracle.noise_sent += bytes.len() as u64;
                     self.junk.extend(bytes);
                 }
-                Some(Outgoing::Frame(sent)) if sent.payload.len() as u32 != sent.frame.payload_len => {
+                Some(Outgoing::Frame(sent))
+                    if sent.payload.len() as u32 != sent.frame.payload_len =>
+                {
                     if !idle {
                         self.device.outgoing.push_front(Outgoing::Frame(sent));
                         return;
