@@ -12,7 +12,11 @@ use crate::desk::{Answer, Order, Reply};
 use crate::driver::{Driver, Lost};
 use crate::error::Error;
 use crate::fanout::Event;
+use crate::options::Options;
 use crate::socket;
+
+/// How long a peer that did not answer may take to say what it is.
+const LAST_WORDS: Duration = Duration::from_millis(300);
 
 impl Driver {
     /// Listens for a moment, then asks for the system's state: only a peer that answers gets
@@ -31,6 +35,7 @@ impl Driver {
             timeout: self.options.timeout,
             reply: Reply::Answer(reply),
             written: false,
+            noise_before: 0,
         };
         let asked = self.core.request(self.clock.now(), &order.frame, order.deadline());
         let refused = |source| Error::Refused { code: CommandCode::SYSTEM_STATE_GET, source };
@@ -52,12 +57,26 @@ impl Driver {
                     self.open = true;
                     return Ok(answer);
                 }
-                Ok(Err(error)) => return Err(self.not_flamingo().unwrap_or(error)),
+                Ok(Err(_)) => return Err(self.no_answer().await),
                 Err(_) => {}
             }
             let turn = self.turn(None).await;
             turn.map_err(|lost| self.handshake_failed(&lost))?;
         }
+    }
+
+    /// The handshake was not answered. A peer that speaks lines still waits for the end of one:
+    /// when we have nothing more to say, it may tell what it is.
+    async fn no_answer(&mut self) -> Error {
+        if let Some(stream) = &self.stream {
+            // A socket that cannot be shut down any more is one that says nothing, either.
+            let _ = stream.get_ref().shutdown(std::net::Shutdown::Write);
+        }
+        let last_words = self.clock.now() + LAST_WORDS.into();
+        while self.clock.now() < last_words && self.turn(Some(last_words)).await.is_ok() {}
+        let Options { address, timeout, .. } = &self.options;
+        let silent = || Error::Silent { address: address.clone(), after: *timeout };
+        self.not_flamingo().unwrap_or_else(silent)
     }
 
     fn handshake_failed(&self, lost: &Lost) -> Error {
@@ -69,12 +88,19 @@ impl Driver {
         if self.first_bytes.is_empty() || self.core.counters().frames_received() > 0 {
             return None;
         }
-        let expected = "expected frames that begin with 54 E6 21 F3";
-        let found = self.first_bytes.escape_ascii();
-        let what = match self.core.last_rejected() {
-            Some(rejected) => format!("{expected}, found \"{found}\" ({rejected})"),
-            None => format!("{expected}, found \"{found}\""),
+        let mut found = hex(&self.first_bytes);
+        if self.first_bytes.iter().all(|byte| byte.is_ascii_graphic() || b" \r\n\t".contains(byte))
+        {
+            found = format!("{found} (\"{}\")", self.first_bytes.escape_ascii());
+        }
+        let why = match self.core.last_rejected() {
+            Some(rejected) => format!(": {rejected}"),
+            None if self.core.held() > 0 => {
+                format!(": a frame that was cut off after {} of 128 bytes", self.core.held())
+            }
+            None => String::new(),
         };
+        let what = format!("expected frames that begin with 54 E6 21 F3, found {found}{why}");
         Some(Error::NotFlamingo { address: self.options.address.clone(), what })
     }
 
@@ -186,6 +212,11 @@ impl Driver {
             self.tell_stats(&reply);
         }
     }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    let bytes: Vec<String> = bytes.iter().map(|byte| format!("{byte:02X}")).collect();
+    bytes.join(" ")
 }
 
 impl Lost {

@@ -43,7 +43,7 @@ pub(crate) struct SendArgs {
 
     /// doubleData
     #[arg(long, value_name = "F", default_value = "0", value_parser = finite)]
-    #[arg(allow_negative_numbers = true)]
+    #[arg(allow_hyphen_values = true)]
     value: f64,
 
     /// Text for the 72 bytes of the buffer
