@@ -64,12 +64,7 @@ fn cut(data: &[u8], build: fn(&[u8]) -> Vec<u8>) -> (u64, Vec<u8>) {
 }
 
 /// Whole, byte by byte and in chunks, a reader says what the naive one says.
-fn same(
-    stream: &[u8],
-    seed: u64,
-    expected: &Transcript,
-    read: impl Fn(Vec<&[u8]>) -> Transcript,
-) {
+fn same(stream: &[u8], seed: u64, expected: &Transcript, read: impl Fn(Vec<&[u8]>) -> Transcript) {
     assert_eq!(expected.bytes(), stream.len(), "every byte is accounted for");
     assert_eq!(read(vec![stream]), *expected, "whole");
     assert_eq!(read(stream.chunks(1).collect()), *expected, "byte by byte");

@@ -44,12 +44,17 @@ pub fn junk(rng: &mut Rng) -> Vec<u8> {
             3 => junk.extend(&bytes[..rng.usize(0..128)]),
             4 => junk.extend(&bytes[rng.usize(1..128)..]),
             5 => {
-                bytes[if rng.bool() { rng.usize(0..4) } else { rng.usize(124..128) }] ^= 1 << rng.u32(0..8);
+                bytes[if rng.bool() { rng.usize(0..4) } else { rng.usize(124..128) }] ^=
+                    1 << rng.u32(0..8);
                 junk.extend(bytes);
             }
-            6 => junk.extend(frame.with_payload_len(MAX_PAYLOAD + rng.u32(1..=u32::MAX - MAX_PAYLOAD)).encode()),
+            6 => junk.extend(
+                frame.with_payload_len(MAX_PAYLOAD + rng.u32(1..=u32::MAX - MAX_PAYLOAD)).encode(),
+            ),
             // Rarely a whole one, which is no junk: it must be counted apart.
-            _ if rng.u32(0..50) == 0 => junk.extend(frame.with_payload_len(rng.u32(0..300)).encode()),
+            _ if rng.u32(0..50) == 0 => {
+                junk.extend(frame.with_payload_len(rng.u32(0..300)).encode())
+            }
             _ => junk.extend(std::iter::repeat_n(START[rng.usize(0..4)], rng.usize(0..200))),
         }
     }
@@ -74,7 +79,8 @@ pub fn case(rng: &mut Rng) -> Fate {
     match formed.next() {
         None => {
             let skipped = junk.len() as u32;
-            let whole = [(first, 0), (next, skipped)].map(|(frame, skipped)| Item::Frame { frame, skipped });
+            let whole = [(first, 0), (next, skipped)]
+                .map(|(frame, skipped)| Item::Frame { frame, skipped });
             assert_eq!(said.items, whole, "junk of {} bytes lost a frame", junk.len());
             assert_eq!((said.noise, said.held), (junk.len() as u64, 0));
             Fate::Delivered

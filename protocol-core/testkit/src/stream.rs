@@ -86,7 +86,8 @@ pub fn images(data: &[u8]) -> Vec<u8> {
     let (mut input, mut stream) = (Input(data), Vec::new());
     while let Some(op) = input.next() {
         let (width, height) = (u32::from(input.byte() % 8), u32::from(input.byte() % 8));
-        let mut header = ImageHeader { size: 2 * width * height, width, height, ..Default::default() };
+        let mut header =
+            ImageHeader { size: 2 * width * height, width, height, ..Default::default() };
         (header.device, header.options) = (u32::from(op >> 6), u32::from(input.byte()));
         match op % 8 {
             0 => header.size ^= 1,
