@@ -1,6 +1,6 @@
 //! Random conversations over unkind links, under all settings; the oracle checks every frame as
 //! it comes, and the books at the end. A failure that proptest shrinks is kept in
-//! `proptest-regressions/`.
+//! `properties.proptest-regressions` beside this file.
 
 use flamingo_protocol_core::{Config, OnAmbiguous, Ordering, TokenField, UnmarkedPushes};
 use flamingo_testkit::{Faults, Harness, Op, Settings};
