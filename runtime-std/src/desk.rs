@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use async_channel::Sender;
-use flamingo_protocol_core::{CommandCode, Counters, Ended, Frame, Instant, Ticket};
+use flamingo_protocol_core::{CommandCode, Counters, DecodeError, Ended, Frame, Instant, Ticket};
 
 use crate::error::Error;
 
@@ -35,6 +35,9 @@ pub struct Stats {
     pub in_flight: usize,
     /// Ended requests whose answer may still come.
     pub owed: usize,
+    /// What was wrong with the latest bytes that began like a frame and were none, on the
+    /// current connection.
+    pub last_rejected: Option<DecodeError>,
     /// Frames that went to the subscribers.
     pub events: u64,
     /// Events that subscribers lost because they were too slow, all together.

@@ -129,13 +129,15 @@ impl Driver {
         self.take_orders()?;
         let read = self.read()?;
         let now = self.clock.now();
-        if self.core.poll_timeout().is_some_and(|(due, _)| due <= now) {
+        let due = self.core.poll_timeout().is_some_and(|(due, _)| due <= now);
+        if due {
             self.core.handle_timeout(now);
         }
         self.take_events()?;
         // Last: an answer, an outcome or the end of a grace may let a waiting frame go.
         let wrote = self.write()?;
-        if wrote || read {
+        // Whoever takes turns may have been told something by each of these.
+        if wrote || read || due {
             future::yield_now().await;
             return Ok(());
         }
@@ -250,6 +252,7 @@ impl Driver {
             core: self.core.counters(),
             in_flight,
             owed,
+            last_rejected: self.core.last_rejected(),
             events: self.events,
             events_lost: self.fanout.lost(),
             reconnects: self.reconnects,

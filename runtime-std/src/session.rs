@@ -1,10 +1,12 @@
 //! How a connection begins and ends: handshake, loss, and the opt-in connecting again.
 //! The loop in between is `driver.rs`.
 
+use std::net::Shutdown;
 use std::time::Duration;
 
 use async_channel::Receiver;
-use flamingo_protocol_core::{CommandCode, Frame, TokenField};
+use flamingo_protocol_core::{CommandCode, Frame, START_MARKER, TokenField};
+use smol::io::AsyncReadExt;
 use smol::{Timer, future};
 use socket2::SockRef;
 
@@ -14,9 +16,13 @@ use crate::error::Error;
 use crate::fanout::Event;
 use crate::socket;
 
+/// How long a peer that was silent may take to say what it is.
+const LAST_WORDS: Duration = Duration::from_millis(300);
+
 impl Driver {
     /// Listens for a moment, then asks for the system's state: only a peer that answers gets
-    /// any other command. Takes at most `settle` + `timeout`, whatever else comes in.
+    /// any other command. Takes at most `settle` + `timeout`, whatever else comes in; with a
+    /// peer that says nothing at all, [`LAST_WORDS`] more.
     pub(crate) async fn handshake(&mut self) -> Result<Answer, Error> {
         let settled = self.clock.now() + self.options.settle.into();
         while self.clock.now() < settled {
@@ -51,7 +57,10 @@ impl Driver {
                     self.open = true;
                     return Ok(answer);
                 }
-                Ok(Err(error)) => return Err(self.not_flamingo().unwrap_or(error)),
+                Ok(Err(error)) => {
+                    self.hear_last_words().await;
+                    return Err(self.not_flamingo().unwrap_or(error));
+                }
                 Err(_) => {}
             }
             let turn = self.turn(None).await;
@@ -63,16 +72,36 @@ impl Driver {
         self.not_flamingo().unwrap_or_else(|| self.lost_error(&lost.reason()))
     }
 
-    /// If bytes came, and none of them was a frame.
+    /// A silent peer may wait for the end of a line, as an HTTP server does. Nothing will be sent
+    /// to it any more: that is said, and it may say what it is.
+    async fn hear_last_words(&mut self) {
+        if !self.first_bytes.is_empty() || self.stream.get_ref().shutdown(Shutdown::Write).is_err()
+        {
+            return;
+        }
+        let mut words = [0; 16];
+        let late = async {
+            Timer::after(LAST_WORDS).await;
+            Ok(0)
+        };
+        if let Ok(count) = future::or(self.stream.read(&mut words), late).await {
+            self.first_bytes.extend(words.iter().take(count));
+        }
+    }
+
+    /// If bytes came, and neither a frame nor the beginning of one is among them.
     fn not_flamingo(&self) -> Option<Error> {
-        if self.first_bytes.is_empty() || self.core.counters().frames_received() > 0 {
+        let rejected = self.core.last_rejected();
+        let begun = rejected.is_none() && self.first_bytes.starts_with(&START_MARKER.to_le_bytes());
+        if self.first_bytes.is_empty() || begun || self.core.counters().frames_received() > 0 {
             return None;
         }
-        let expected = "expected frames that begin with 54 E6 21 F3";
-        let found = self.first_bytes.escape_ascii();
-        let what = match self.core.last_rejected() {
-            Some(rejected) => format!("{expected}, found \"{found}\" ({rejected})"),
-            None => format!("{expected}, found \"{found}\""),
+        let what = match rejected {
+            Some(rejected) => format!("a broken frame came: {rejected}"),
+            None => format!(
+                "expected frames that begin with 54 E6 21 F3, found \"{}\"",
+                self.first_bytes.escape_ascii()
+            ),
         };
         Some(Error::NotFlamingo { address: self.options.address.clone(), what })
     }
