@@ -16,7 +16,7 @@ use crate::args::{ConnectArgs, axis_parser, duration, finite};
 use crate::failure::{Done, Failure, NO_ANSWER, REFUSED, note};
 use crate::halt::halt;
 use crate::interrupt::Interrupt;
-use crate::link::{self, succeeded, within};
+use crate::link::{self, failure, succeeded, within};
 use crate::output::{FrameRecord, Out, milliseconds};
 
 /// How long an answer may take, where `--timeout` does not say.
@@ -38,7 +38,7 @@ pub(crate) struct MoveArgs {
     axis: Axis,
 
     /// Where to, in mm, or in degrees on r
-    #[arg(allow_negative_numbers = true, value_parser = finite)]
+    #[arg(allow_hyphen_values = true, value_parser = finite)]
     target: f64,
 
     /// Wait until the motion has ended
@@ -143,7 +143,10 @@ async fn check_limits(client: &Client, args: &MoveArgs) -> Done {
 }
 
 async fn acknowledge(client: &Client, args: &MoveArgs, out: &mut Out) -> Done {
-    let answer = succeeded(client.request(args.frame()).await?, &args.goal())?;
+    let answer = match client.request(args.frame()).await {
+        Ok(answer) => succeeded(answer, &args.goal())?,
+        Err(error) => return Err(failure(client, &error, &args.goal()).await),
+    };
     let record =
         FrameRecord::new(&answer.frame).answer(answer.proven, answer.elapsed).at(answer.at);
     out.either(&moved(args, true, None, record), || {
@@ -191,7 +194,10 @@ async fn follow(client: &Client, mut motion: Motion, args: &MoveArgs) -> Done<(b
         });
     match first.await {
         First::Acknowledged(answer) => {
-            succeeded((*answer)?, &args.goal())?;
+            match *answer {
+                Ok(answer) => succeeded(answer, &args.goal())?,
+                Err(error) => return Err(failure(client, &error, &args.goal()).await),
+            };
             tracing::info!("{} under way", args.goal());
             Ok((true, end.await?))
         }
