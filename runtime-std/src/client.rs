@@ -10,9 +10,10 @@ use flamingo_protocol_core::{CommandCode, CommandError, Frame};
 
 use crate::clock::Clock;
 use crate::desk::{Answer, Order, Reply, Stats};
-use crate::driver::{Driver, Inbox};
+use crate::driver::Driver;
 use crate::error::Error;
 use crate::fanout::{Event, Fanout, Subscription};
+use crate::inbox::Inbox;
 use crate::options::Options;
 use crate::socket;
 
@@ -239,7 +240,8 @@ impl Client {
         // Longer than u32 is longer than any limit: the core refuses it.
         frame.payload_len = u32::try_from(len).unwrap_or(u32::MAX);
         let code = frame.code;
-        let order = Order { frame, payload, asked_at: self.0.clock.now(), timeout, reply };
+        let order =
+            Order { frame, payload, asked_at: self.0.clock.now(), timeout, reply, written: false };
         let mut call = Call { outcome, dropped: &self.0.dropped, done: false };
         if order.stops() {
             // A stop never waits for a place behind other orders.
@@ -314,7 +316,7 @@ impl Motion {
                     let completed = event.frame.status == 1;
                     return Ok(MotionEnd { frame: event.frame, completed, at: event.at });
                 }
-                Some(Event::ConnectionLost) => {
+                Some(Event::ConnectionLost | Event::Lagged(_)) => {
                     return Err(lost("the end of the motion may have been missed"));
                 }
                 None => return Err(lost("it was closed")),

@@ -53,6 +53,8 @@ pub(crate) struct Order {
     pub(crate) asked_at: Instant,
     pub(crate) timeout: Duration,
     pub(crate) reply: Reply,
+    /// It is out, with its payload.
+    pub(crate) written: bool,
 }
 
 impl Order {
@@ -128,8 +130,9 @@ impl Desk {
     /// The frame and its payload are out.
     pub(crate) fn written(&mut self, ticket: Ticket) {
         self.payloads.remove(&ticket);
-        let only_written = |order: &Order| matches!(order.reply, Reply::Written(_));
-        if !self.waiting.get(&ticket).is_some_and(only_written) {
+        let Some(order) = self.waiting.get_mut(&ticket) else { return };
+        order.written = true;
+        if matches!(order.reply, Reply::Answer(_)) {
             return;
         }
         if let Some(Order { reply: Reply::Written(reply), .. }) = self.waiting.remove(&ticket) {
@@ -188,13 +191,13 @@ impl Desk {
         }
     }
 
-    /// The connection is gone. Stops are given back if they are to go out over the next one;
-    /// everybody else is told.
+    /// The connection is gone. Stops that are not out are given back if they are to go out over the
+    /// next one; everybody else is told.
     pub(crate) fn lose_all(&mut self, keep_stops: bool, lost: &dyn Fn() -> Error) -> Vec<Order> {
         self.payloads.clear();
         let orders = self.waiting.drain().map(|(_, order)| order);
         let (stops, others): (Vec<_>, Vec<_>) =
-            orders.partition(|order| keep_stops && order.stops());
+            orders.partition(|order| keep_stops && order.stops() && !order.written);
         for order in others {
             order.refuse(lost());
         }

@@ -7,7 +7,7 @@ use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use async_channel::{Receiver, TryRecvError};
+use async_channel::TryRecvError;
 use flamingo_protocol_core::{
     Cancelled, Class, CommandCode, CommandError, Connection, Event as CoreEvent, Frame, Instant,
     Output, Received, Transmit, is_cancelled_by,
@@ -18,6 +18,7 @@ use crate::clock::Clock;
 use crate::desk::{Answer, Desk, Order, Reply, Stats};
 use crate::error::Error;
 use crate::fanout::{Event, EventFrame, Fanout};
+use crate::inbox::{Inbox, Wake, next};
 use crate::options::Options;
 
 /// The core with room for a program's worth of tasks.
@@ -42,15 +43,6 @@ pub(crate) enum Lost {
     Closed,
 }
 
-/// What the clients hold the other end of.
-pub(crate) struct Inbox {
-    pub(crate) stops: Receiver<Order>,
-    pub(crate) orders: Receiver<Order>,
-    pub(crate) stats: Receiver<async_channel::Sender<Stats>>,
-    /// Somebody dropped a future: look who is abandoned.
-    pub(crate) dropped: Receiver<()>,
-}
-
 /// A frame whose payload is still coming in.
 struct Partial {
     received: Received,
@@ -60,7 +52,8 @@ struct Partial {
 
 pub(crate) struct Driver {
     pub(crate) core: Box<Core>,
-    pub(crate) stream: Async<TcpStream>,
+    /// None while there is no connection.
+    pub(crate) stream: Option<Async<TcpStream>>,
     pub(crate) desk: Desk,
     pub(crate) inbox: Inbox,
     pub(crate) fanout: Arc<Fanout>,
@@ -93,7 +86,7 @@ impl Driver {
     ) -> Self {
         Self {
             core: Box::new(Core::new(options.core)),
-            stream,
+            stream: Some(stream),
             desk: Desk::default(),
             inbox,
             fanout,
@@ -114,7 +107,7 @@ impl Driver {
 
     /// Starts over on a fresh socket. Nothing of the old conversation is sent again.
     pub(crate) fn restart(&mut self, stream: Async<TcpStream>) {
-        self.stream = stream;
+        self.stream = Some(stream);
         *self.core = Core::new(self.options.core);
         self.open = false;
         self.first_bytes.clear();
@@ -135,7 +128,14 @@ impl Driver {
         }
         self.take_events()?;
         // Last: an answer, an outcome or the end of a grace may let a waiting frame go.
-        let wrote = self.write()?;
+        let wrote = match self.write() {
+            Ok(wrote) => wrote,
+            Err(lost) => {
+                // What the peer said before it went is still there.
+                while self.read()? {}
+                return Err(lost);
+            }
+        };
         // Whoever takes turns may have been told something by each of these.
         if wrote || read || due {
             future::yield_now().await;
@@ -155,12 +155,13 @@ impl Driver {
             }
             Ok(None)
         };
-        let readable = async { self.stream.readable().await.map(|()| None).map_err(|e| lost(&e)) };
+        let stream = self.stream.as_ref().ok_or(Lost::Closed)?;
+        let readable = async { stream.readable().await.map(|()| None).map_err(|e| lost(&e)) };
         let writable = async {
             if !self.wants_write {
                 future::pending::<()>().await;
             }
-            self.stream.writable().await.map(|()| None).map_err(|e| lost(&e))
+            stream.writable().await.map(|()| None).map_err(|e| lost(&e))
         };
         let inbox = &self.inbox;
         let order = future::or(next(&inbox.stops), next(&inbox.orders));
@@ -245,7 +246,7 @@ impl Driver {
         }
     }
 
-    fn tell_stats(&self, reply: &async_channel::Sender<Stats>) {
+    pub(crate) fn tell_stats(&self, reply: &async_channel::Sender<Stats>) {
         let (in_flight, owed) = self.core.in_flight();
         // Whoever asked may have gone.
         let _ = reply.try_send(Stats {
@@ -263,6 +264,7 @@ impl Driver {
     /// there may be more to do.
     fn write(&mut self) -> Result<bool, Lost> {
         let mut budget = WRITE_CHUNK;
+        let mut socket = self.stream.as_ref().ok_or(Lost::Closed)?.get_ref();
         self.wants_write = false;
         while budget > 0 {
             let now = self.clock.now();
@@ -272,7 +274,7 @@ impl Driver {
                 Some(Transmit::Payload { ticket, offset, .. }) => self.desk.payload(ticket, offset),
             };
             let shown = bytes.get(..budget.min(bytes.len())).unwrap_or(bytes);
-            match self.stream.get_ref().write(shown) {
+            match socket.write(shown) {
                 Ok(0) => return Err(Lost::Peer("it takes no more bytes".into())),
                 Ok(written) => {
                     budget -= written;
@@ -293,8 +295,9 @@ impl Driver {
 
     /// Reads once. Gives whether anything came.
     fn read(&mut self) -> Result<bool, Lost> {
+        let mut socket = self.stream.as_ref().ok_or(Lost::Closed)?.get_ref();
         let mut buffer = std::mem::take(&mut self.buffer);
-        let result = self.stream.get_ref().read(&mut buffer);
+        let result = socket.read(&mut buffer);
         let outcome = match result {
             Ok(0) => Err(Lost::Peer("the peer closed it".into())),
             Ok(count) => {
@@ -384,15 +387,11 @@ impl Driver {
     }
 }
 
-enum Wake {
-    Order(Box<Order>),
-    Stats(async_channel::Sender<Stats>),
-    Dropped,
-}
-
-async fn next(orders: &Receiver<Order>) -> Result<Option<Wake>, Lost> {
-    let order = orders.recv().await.map_err(|_| Lost::Closed)?;
-    Ok(Some(Wake::Order(Box::new(order))))
+impl Drop for Driver {
+    /// However it ends: no event will come any more.
+    fn drop(&mut self) {
+        self.fanout.close();
+    }
 }
 
 fn lost(error: &std::io::Error) -> Lost {

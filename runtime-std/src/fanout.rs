@@ -44,8 +44,9 @@ pub struct EventFrame {
 
 struct Subscriber {
     codes: Vec<CommandCode>,
-    queue: Sender<Event>,
-    lost: Arc<AtomicU64>,
+    /// Numbered from 0: a gap is what was lost.
+    queue: Sender<(u64, Event)>,
+    next: u64,
 }
 
 impl Subscriber {
@@ -60,7 +61,8 @@ impl Subscriber {
 /// All subscribers of a client.
 pub(crate) struct Fanout {
     /// Held for the length of a push, never across an await.
-    subscribers: Mutex<Vec<Subscriber>>,
+    /// None: closed.
+    subscribers: Mutex<Option<Vec<Subscriber>>>,
     capacity: usize,
     lost: AtomicU64,
 }
@@ -68,7 +70,7 @@ pub(crate) struct Fanout {
 impl Fanout {
     pub(crate) fn new(capacity: usize) -> Self {
         Self {
-            subscribers: Mutex::new(Vec::new()),
+            subscribers: Mutex::new(Some(Vec::new())),
             capacity: capacity.max(1),
             lost: AtomicU64::new(0),
         }
@@ -77,21 +79,25 @@ impl Fanout {
     /// From this call on, events of these codes (of all, if there are none) go to it.
     pub(crate) fn subscribe(&self, codes: &[CommandCode]) -> Subscription {
         let (queue, events) = async_channel::bounded(self.capacity);
-        let lost = Arc::new(AtomicU64::new(0));
-        let subscriber = Subscriber { codes: codes.to_vec(), queue, lost: Arc::clone(&lost) };
-        self.lock().push(subscriber);
-        Subscription { events, lost }
+        if let Some(subscribers) = &mut *self.lock() {
+            subscribers.retain(|subscriber| !subscriber.queue.is_closed());
+            subscribers.push(Subscriber { codes: codes.to_vec(), queue, next: 0 });
+        }
+        Subscription { events, expected: 0, held: None }
     }
 
     pub(crate) fn publish(&self, event: &Event) {
-        self.lock().retain(|subscriber| {
+        let mut subscribers = self.lock();
+        let Some(subscribers) = &mut *subscribers else { return };
+        subscribers.retain_mut(|subscriber| {
             if !subscriber.wants(event) {
                 return !subscriber.queue.is_closed();
             }
-            match subscriber.queue.force_send(event.clone()) {
+            let number = subscriber.next;
+            subscriber.next += 1;
+            match subscriber.queue.force_send((number, event.clone())) {
                 Ok(None) => true,
                 Ok(Some(_displaced)) => {
-                    subscriber.lost.fetch_add(1, Ordering::Relaxed);
                     self.lost.fetch_add(1, Ordering::Relaxed);
                     true
                 }
@@ -107,10 +113,10 @@ impl Fanout {
 
     /// No event will come any more.
     pub(crate) fn close(&self) {
-        self.lock().clear();
+        *self.lock() = None;
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Subscriber>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Vec<Subscriber>>> {
         self.subscribers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -118,8 +124,11 @@ impl Fanout {
 /// A stream of events. Dropping it ends the subscription.
 #[derive(Debug)]
 pub struct Subscription {
-    events: Receiver<Event>,
-    lost: Arc<AtomicU64>,
+    events: Receiver<(u64, Event)>,
+    /// The number of the next event, if none is lost.
+    expected: u64,
+    /// The event behind a gap, while the gap is told.
+    held: Option<Event>,
 }
 
 impl Subscription {
@@ -128,21 +137,31 @@ impl Subscription {
     ///
     /// Cancel-safe: an event that was not returned is returned by the next call.
     pub async fn next(&mut self) -> Option<Event> {
-        // Lost are always the oldest, so they stand before what is still in the queue.
-        if let Some(lagged) = self.take_lost() {
-            return Some(lagged);
+        if let Some(held) = self.held.take() {
+            return Some(held);
         }
-        self.events.recv().await.ok()
+        let received = self.events.recv().await.ok()?;
+        Some(self.in_order(received))
     }
 
     /// The next event, if it is already there.
     pub fn try_next(&mut self) -> Option<Event> {
-        self.take_lost().or_else(|| self.events.try_recv().ok())
+        if let Some(held) = self.held.take() {
+            return Some(held);
+        }
+        let received = self.events.try_recv().ok()?;
+        Some(self.in_order(received))
     }
 
-    fn take_lost(&self) -> Option<Event> {
-        let lost = self.lost.swap(0, Ordering::Relaxed);
-        (lost > 0).then_some(Event::Lagged(lost))
+    /// What was lost before this event is told first.
+    fn in_order(&mut self, (number, event): (u64, Event)) -> Event {
+        let lost = number - self.expected;
+        self.expected = number + 1;
+        if lost == 0 {
+            return event;
+        }
+        self.held = Some(event);
+        Event::Lagged(lost)
     }
 }
 
@@ -182,6 +201,29 @@ mod tests {
         }
         assert!(slow.try_next().is_none());
         assert_eq!(fanout.lost(), 6);
+    }
+
+    #[test]
+    fn a_subscriber_that_waits_is_told_of_the_loss_before_what_came_after_it() {
+        let fanout = Fanout::new(4);
+        let mut events = fanout.subscribe(&[]);
+        let mut next = Box::pin(events.next());
+        assert!(smol::block_on(smol::future::poll_once(&mut next)).is_none());
+        (0..10).for_each(|n| fanout.publish(&event(GAUGE, n)));
+        assert!(matches!(smol::block_on(next), Some(Event::Lagged(6))));
+        assert_eq!(number(events.try_next()), 6);
+        // Lost after the last one that was taken: told behind it.
+        (10..12).for_each(|n| fanout.publish(&event(GAUGE, n)));
+        assert!(matches!(events.try_next(), Some(Event::Lagged(1))));
+        assert_eq!(number(events.try_next()), 8);
+    }
+
+    #[test]
+    fn subscriptions_that_were_dropped_are_forgotten_even_if_nothing_is_published() {
+        let fanout = Fanout::new(2);
+        (0..100).for_each(|_| drop(fanout.subscribe(&[])));
+        let _last = fanout.subscribe(&[]);
+        assert_eq!(fanout.lock().as_ref().map(Vec::len), Some(1));
     }
 
     #[test]

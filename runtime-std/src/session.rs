@@ -36,6 +36,7 @@ impl Driver {
             asked_at: self.clock.now(),
             timeout: self.options.timeout,
             reply: Reply::Answer(reply),
+            written: false,
         };
         let asked = self.core.request(self.clock.now(), &order.frame, order.deadline());
         let refused = |source| Error::Refused { code: CommandCode::SYSTEM_STATE_GET, source };
@@ -118,15 +119,6 @@ impl Driver {
                 break;
             }
         }
-        self.fanout.close();
-        // Whoever posted an order at the last moment is told, too.
-        self.inbox.orders.close();
-        self.inbox.stops.close();
-        let error = || self.lost_error("it was closed");
-        while let Ok(order) = self.inbox.stops.try_recv().or_else(|_| self.inbox.orders.try_recv())
-        {
-            order.refuse(error());
-        }
     }
 
     /// Ends everything in flight, tells the subscribers and, if that is wanted, connects again.
@@ -145,19 +137,22 @@ impl Driver {
             return false;
         }
         self.fanout.publish(&Event::ConnectionLost);
-        if stop_blocked {
+        // Closed before there is another one: a server takes only so many clients.
+        if let Some(stream) = self.stream.take().filter(|_| stop_blocked) {
             // What is half-sent must not arrive after the stop: reset, do not drain.
-            let _ = SockRef::from(self.stream.get_ref()).set_linger(Some(Duration::ZERO));
+            let _ = SockRef::from(stream.get_ref()).set_linger(Some(Duration::ZERO));
         }
-        let mut stops = Some(stops);
+        let mut stops = stops;
         let mut at_once = stop_blocked;
         loop {
             let attempt = self.connect_again(at_once).await;
             let Some(connected) = attempt else { break };
             at_once = false;
+            // For this attempt only: a stop is never sent when nobody expects it any more.
+            let stops = std::mem::take(&mut stops);
             if let Ok(stream) = connected {
                 self.restart(stream);
-                for stop in stops.take().unwrap_or_default() {
+                for stop in stops {
                     self.accept(stop);
                 }
                 if self.handshake().await.is_ok() {
@@ -166,12 +161,17 @@ impl Driver {
                     return true;
                 }
                 self.desk.lose_all(false, &error);
+                self.stream = None;
+            } else {
+                for stop in stops {
+                    stop.refuse(error());
+                }
             }
             if self.options.reconnect.is_none() {
                 break;
             }
         }
-        for stop in stops.into_iter().flatten() {
+        for stop in stops {
             stop.refuse(error());
         }
         false
@@ -194,8 +194,9 @@ impl Driver {
         };
         let refuse =
             future::or(self.refuse_all(&self.inbox.stops), self.refuse_all(&self.inbox.orders));
+        let gone = future::or(refuse, self.tell_all_stats());
         future::or(attempt, async {
-            refuse.await;
+            gone.await;
             None
         })
         .await
@@ -205,6 +206,13 @@ impl Driver {
     async fn refuse_all(&self, orders: &Receiver<Order>) {
         while let Ok(order) = orders.recv().await {
             order.refuse(self.lost_error("not connected at present"));
+        }
+    }
+
+    /// Ends when all clients are gone.
+    async fn tell_all_stats(&self) {
+        while let Ok(reply) = self.inbox.stats.recv().await {
+            self.tell_stats(&reply);
         }
     }
 }
