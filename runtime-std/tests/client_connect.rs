@@ -122,7 +122,7 @@ fn an_http_server_that_waits_for_the_end_of_a_line_is_named_too() {
 }
 
 #[test]
-fn a_frame_that_is_cut_off_in_the_handshake_is_named_as_that() {
+fn a_frame_that_is_cut_off_in_the_handshake_is_a_lost_connection_that_says_so() {
     smol::block_on(async {
         let (listener, options) = listen();
         let script = async {
@@ -132,8 +132,8 @@ fn a_frame_that_is_cut_off_in_the_handshake_is_named_as_that() {
         };
         let (client, ()) = future::zip(Client::connect(options), script).await;
         let error = client.unwrap_err();
-        assert!(error.to_string().contains("cut off after 100 of 128 bytes"), "{error}");
-        assert_eq!(error.exit_code(), 6);
+        assert!(error.to_string().contains("100 bytes into a frame of 128"), "{error}");
+        assert_eq!(error.exit_code(), 7);
     });
 }
 
