@@ -10,9 +10,10 @@ use flamingo_protocol_core::{CommandCode, CommandError, Frame};
 
 use crate::clock::Clock;
 use crate::desk::{Answer, Order, Reply, Stats};
-use crate::driver::{Driver, Inbox};
+use crate::driver::Driver;
 use crate::error::Error;
-use crate::fanout::{Event, Fanout, Subscription};
+use crate::fanout::{Event, EventFrame, Fanout, Subscription};
+use crate::inbox::Inbox;
 use crate::options::Options;
 use crate::socket;
 
@@ -41,18 +42,6 @@ struct Shared {
     state_at_connect: Answer,
     /// Closed when the driver has ended.
     running: Receiver<()>,
-}
-
-impl std::fmt::Debug for Order {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Order").field("frame", &self.frame).finish_non_exhaustive()
-    }
-}
-
-impl std::fmt::Debug for Fanout {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Fanout").field("lost", &self.lost()).finish_non_exhaustive()
-    }
 }
 
 impl Client {
@@ -89,8 +78,8 @@ impl Client {
         let inbox =
             Inbox { stops: stops_in, orders: orders_in, stats: stats_in, dropped: dropped_in };
         let (address, timeout) = (options.address.clone(), options.timeout);
-        let mut driver = Driver::new(stream, options, inbox, Arc::clone(&fanout), clock);
-        let state_at_connect = driver.handshake().await?;
+        let mut driver = Driver::new(options, inbox, Arc::clone(&fanout), clock);
+        let state_at_connect = driver.handshake(&stream).await?;
         let shared = Shared {
             stops,
             orders,
@@ -104,7 +93,7 @@ impl Client {
             running,
         };
         let run = async move {
-            driver.run().await;
+            driver.run(stream).await;
             end.close();
         };
         Ok((Self(Arc::new(shared)), run))
@@ -190,8 +179,11 @@ impl Client {
     /// may have ended before its acknowledgement is read.
     #[must_use]
     pub fn arm(&self, axis: i32) -> Motion {
-        let stops = self.subscribe(&[CommandCode::STAGE_MOTION_STOPPED]);
-        Motion { axis, stops, address: self.0.address.clone() }
+        let ends = self.0.fanout.subscribe_if(move |frame| {
+            let stopped = frame.code == CommandCode::STAGE_MOTION_STOPPED;
+            stopped && [axis, 255].contains(&frame.selector())
+        });
+        Motion { ends, address: self.0.address.clone() }
     }
 
     /// What was counted so far.
@@ -293,8 +285,7 @@ pub struct MotionEnd {
 /// Waits for the end of a motion that it was armed for.
 #[derive(Debug)]
 pub struct Motion {
-    axis: i32,
-    stops: Subscription,
+    ends: Subscription,
     address: String,
 }
 
@@ -308,12 +299,11 @@ impl Motion {
     pub async fn wait(&mut self) -> Result<MotionEnd, Error> {
         let lost = |reason| Error::lost(&self.address, reason);
         loop {
-            match self.stops.next().await {
-                Some(Event::Frame(event)) if [self.axis, 255].contains(&event.frame.selector()) => {
-                    let completed = event.frame.status == 1;
-                    return Ok(MotionEnd { frame: event.frame, completed, at: event.at });
+            match self.ends.next().await {
+                Some(Event::Frame(EventFrame { frame, at, .. })) => {
+                    return Ok(MotionEnd { frame, completed: frame.status == 1, at });
                 }
-                Some(Event::ConnectionLost) => {
+                Some(Event::ConnectionLost | Event::Lagged(_)) => {
                     return Err(lost("the end of the motion may have been missed"));
                 }
                 None => return Err(lost("it was closed")),

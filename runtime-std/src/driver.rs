@@ -1,5 +1,5 @@
-//! The only loop that touches a control socket: it owns the socket and the core's `Connection`.
-//! Bytes move here; who waits is `desk.rs`, how a connection begins and ends is `session.rs`.
+//! The only loop that touches a control socket, and the owner of the core's `Connection`. Bytes
+//! move here; who waits is `desk.rs`, how a connection begins and ends is `session.rs`.
 
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
@@ -7,7 +7,6 @@ use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use async_channel::{Receiver, TryRecvError};
 use flamingo_protocol_core::{
     Cancelled, Class, CommandCode, Connection, Event as CoreEvent, Frame, Instant, Output,
     Received, Transmit, is_cancelled_by,
@@ -18,6 +17,7 @@ use crate::clock::Clock;
 use crate::desk::{Answer, Desk, Order, Reply, Stats};
 use crate::error::Error;
 use crate::fanout::{Event, EventFrame, Fanout};
+use crate::inbox::{Inbox, Wake};
 use crate::options::Options;
 
 /// The core with room for a program's worth of tasks.
@@ -26,6 +26,8 @@ pub(crate) type Core = Connection<64, 160, 64, 16>;
 /// Bytes read in one go, and written at most before reading again.
 const READ_CHUNK: usize = 64 * 1024;
 const WRITE_CHUNK: usize = 256 * 1024;
+/// Reads after which even the largest receive buffer is empty.
+const LAST_READS: usize = 1024;
 /// More than there are axes and lasers: of a repeated stop the last one counts.
 const STOPS_REMEMBERED: usize = 32;
 
@@ -40,15 +42,6 @@ pub(crate) enum Lost {
     Closed,
 }
 
-/// What the clients hold the other end of.
-pub(crate) struct Inbox {
-    pub(crate) stops: Receiver<Order>,
-    pub(crate) orders: Receiver<Order>,
-    pub(crate) stats: Receiver<async_channel::Sender<Stats>>,
-    /// Somebody dropped a future: look who is abandoned.
-    pub(crate) dropped: Receiver<()>,
-}
-
 /// A frame whose payload is still coming in.
 struct Partial {
     received: Received,
@@ -58,7 +51,6 @@ struct Partial {
 
 pub(crate) struct Driver {
     pub(crate) core: Box<Core>,
-    pub(crate) stream: Async<TcpStream>,
     pub(crate) desk: Desk,
     pub(crate) inbox: Inbox,
     pub(crate) fanout: Arc<Fanout>,
@@ -77,21 +69,13 @@ pub(crate) struct Driver {
     stops: VecDeque<(Instant, Frame)>,
     buffer: Box<[u8]>,
     partial: Option<Partial>,
-    ambiguous: Option<Frame>,
     wants_write: bool,
 }
 
 impl Driver {
-    pub(crate) fn new(
-        stream: Async<TcpStream>,
-        options: Options,
-        inbox: Inbox,
-        fanout: Arc<Fanout>,
-        clock: Clock,
-    ) -> Self {
+    pub(crate) fn new(options: Options, inbox: Inbox, fanout: Arc<Fanout>, clock: Clock) -> Self {
         Self {
             core: Box::new(Core::new(options.core)),
-            stream,
             desk: Desk::default(),
             inbox,
             fanout,
@@ -105,14 +89,12 @@ impl Driver {
             stops: VecDeque::new(),
             buffer: vec![0; READ_CHUNK].into_boxed_slice(),
             partial: None,
-            ambiguous: None,
             wants_write: false,
         }
     }
 
-    /// Starts over on a fresh socket. Nothing of the old conversation is sent again.
-    pub(crate) fn restart(&mut self, stream: Async<TcpStream>) {
-        self.stream = stream;
+    /// Starts over, for a fresh socket. Nothing of the old conversation is sent again.
+    pub(crate) fn restart(&mut self) {
         *self.core = Core::new(self.options.core);
         self.open = false;
         self.first_bytes.clear();
@@ -123,25 +105,39 @@ impl Driver {
 
     /// Does what can be done at once; if that is nothing, waits until there is something, or
     /// until `until`. Reads and writes take turns, so neither can starve the other.
-    pub(crate) async fn turn(&mut self, until: Option<Instant>) -> Result<(), Lost> {
+    pub(crate) async fn turn(
+        &mut self,
+        stream: &Async<TcpStream>,
+        until: Option<Instant>,
+    ) -> Result<(), Lost> {
         self.take_orders()?;
-        let read = self.read()?;
+        let read = self.read(stream)?;
         let now = self.clock.now();
         if self.core.poll_timeout().is_some_and(|(due, _)| due <= now) {
             self.core.handle_timeout(now);
         }
-        self.take_events()?;
+        self.take_events(None)?;
         // Last: an answer, an outcome or the end of a grace may let a waiting frame go.
-        let wrote = self.write()?;
+        let wrote = match self.write(stream) {
+            Ok(wrote) => wrote,
+            Err(lost) => {
+                self.read_the_rest(stream);
+                return Err(lost);
+            }
+        };
         if wrote || read {
             future::yield_now().await;
             return Ok(());
         }
-        self.wait(until).await
+        self.wait(stream, until).await
     }
 
     /// Everything that can wake the driver; each part of it may be dropped and made again.
-    async fn wait(&mut self, until: Option<Instant>) -> Result<(), Lost> {
+    async fn wait(
+        &mut self,
+        stream: &Async<TcpStream>,
+        until: Option<Instant>,
+    ) -> Result<(), Lost> {
         let due = self.core.poll_timeout().map(|(due, _)| due);
         let due = due.into_iter().chain(until).min().and_then(|due| self.clock.moment(due));
         let timer = async {
@@ -151,23 +147,15 @@ impl Driver {
             }
             Ok(None)
         };
-        let readable = async { self.stream.readable().await.map(|()| None).map_err(|e| lost(&e)) };
+        let readable = async { stream.readable().await.map(|()| None).map_err(|e| lost(&e)) };
         let writable = async {
             if !self.wants_write {
                 future::pending::<()>().await;
             }
-            self.stream.writable().await.map(|()| None).map_err(|e| lost(&e))
+            stream.writable().await.map(|()| None).map_err(|e| lost(&e))
         };
-        let inbox = &self.inbox;
-        let order = future::or(next(&inbox.stops), next(&inbox.orders));
-        let dropped = async {
-            inbox.dropped.recv().await.map(|()| Some(Wake::Dropped)).map_err(|_| Lost::Closed)
-        };
-        let stats = async {
-            inbox.stats.recv().await.map(|reply| Some(Wake::Stats(reply))).map_err(|_| Lost::Closed)
-        };
+        let calls = async { self.inbox.next().await.map(Some) };
         let io = future::or(readable, writable);
-        let calls = future::or(future::or(order, dropped), stats);
         match future::or(future::or(io, calls), timer).await? {
             Some(Wake::Order(order)) => self.accept(*order),
             Some(Wake::Stats(reply)) => self.tell_stats(&reply),
@@ -180,15 +168,8 @@ impl Driver {
     /// Stops first. What the core refuses is told at once.
     fn take_orders(&mut self) -> Result<(), Lost> {
         for _ in 0..self.inbox.orders.capacity().unwrap_or(1) {
-            let order = match self.inbox.stops.try_recv() {
-                Err(TryRecvError::Empty) => self.inbox.orders.try_recv(),
-                order => order,
-            };
-            match order {
-                Ok(order) => self.accept(order),
-                Err(TryRecvError::Empty) => break,
-                Err(TryRecvError::Closed) => return Err(Lost::Closed),
-            }
+            let Some(order) = self.inbox.try_order()? else { break };
+            self.accept(order);
         }
         while let Ok(reply) = self.inbox.stats.try_recv() {
             self.tell_stats(&reply);
@@ -235,7 +216,7 @@ impl Driver {
         }
     }
 
-    fn tell_stats(&self, reply: &async_channel::Sender<Stats>) {
+    pub(crate) fn tell_stats(&self, reply: &async_channel::Sender<Stats>) {
         let (in_flight, owed) = self.core.in_flight();
         // Whoever asked may have gone.
         let _ = reply.try_send(Stats {
@@ -250,7 +231,7 @@ impl Driver {
 
     /// Writes until nothing is left, the socket is full, or it is time to read. Gives whether
     /// there may be more to do.
-    fn write(&mut self) -> Result<bool, Lost> {
+    fn write(&mut self, stream: &Async<TcpStream>) -> Result<bool, Lost> {
         let mut budget = WRITE_CHUNK;
         self.wants_write = false;
         while budget > 0 {
@@ -261,7 +242,7 @@ impl Driver {
                 Some(Transmit::Payload { ticket, offset, .. }) => self.desk.payload(ticket, offset),
             };
             let shown = bytes.get(..budget.min(bytes.len())).unwrap_or(bytes);
-            match self.stream.get_ref().write(shown) {
+            match stream.get_ref().write(shown) {
                 Ok(0) => return Err(Lost::Peer("it takes no more bytes".into())),
                 Ok(written) => {
                     budget -= written;
@@ -281,15 +262,11 @@ impl Driver {
     }
 
     /// Reads once. Gives whether anything came.
-    fn read(&mut self) -> Result<bool, Lost> {
+    fn read(&mut self, stream: &Async<TcpStream>) -> Result<bool, Lost> {
         let mut buffer = std::mem::take(&mut self.buffer);
-        let result = self.stream.get_ref().read(&mut buffer);
-        let outcome = match result {
+        let outcome = match stream.get_ref().read(&mut buffer) {
             Ok(0) => Err(Lost::Peer("the peer closed it".into())),
-            Ok(count) => {
-                self.take_input(&buffer[..count]);
-                Ok(true)
-            }
+            Ok(count) => self.take_input(&buffer[..count]).map(|()| true),
             Err(error) => match error.kind() {
                 ErrorKind::WouldBlock | ErrorKind::Interrupted => Ok(false),
                 _ => Err(lost(&error)),
@@ -299,7 +276,17 @@ impl Driver {
         outcome
     }
 
-    fn take_input(&mut self, mut input: &[u8]) {
+    /// What came before the connection broke is delivered. A socket that takes nothing any more
+    /// holds only so much: no peer can keep this going.
+    fn read_the_rest(&mut self, stream: &Async<TcpStream>) {
+        for _ in 0..LAST_READS {
+            if !matches!(self.read(stream), Ok(true)) {
+                break;
+            }
+        }
+    }
+
+    fn take_input(&mut self, mut input: &[u8]) -> Result<(), Lost> {
         let (now, at) = (self.clock.now(), Clock::wall());
         if !self.open && self.first_bytes.len() < 16 {
             self.first_bytes.extend(input.iter().take(16));
@@ -309,7 +296,7 @@ impl Driver {
             input = &input[consumed..];
             match output {
                 Some(Output::Frame(received)) if received.frame.payload_len == 0 => {
-                    self.deliver(now, Partial { received, payload: Vec::new(), at });
+                    self.deliver(now, Partial { received, payload: Vec::new(), at })?;
                 }
                 Some(Output::Frame(received)) => {
                     let expected = (received.frame.payload_len as usize).min(READ_CHUNK);
@@ -321,10 +308,10 @@ impl Driver {
                         partial.payload.extend_from_slice(bytes);
                     }
                     if let Some(partial) = self.partial.take_if(|_| remaining == 0) {
-                        self.deliver(now, partial);
+                        self.deliver(now, partial)?;
                     }
                 }
-                None if input.is_empty() => break,
+                None if input.is_empty() => return Ok(()),
                 None => {}
             }
         }
@@ -332,7 +319,7 @@ impl Driver {
 
     /// To the request that waits for it, or to the subscribers; a presumed answer to both, since
     /// it may be an event.
-    fn deliver(&mut self, now: Instant, partial: Partial) {
+    fn deliver(&mut self, now: Instant, partial: Partial) -> Result<(), Lost> {
         let Partial { received, payload, at } = partial;
         let Received { frame, class, skipped } = received;
         let payload: Arc<[u8]> = payload.into();
@@ -341,24 +328,26 @@ impl Driver {
                 Answer { frame, payload: Arc::clone(&payload), proven, at, elapsed: at_once() };
             let taken = ticket.is_fence() || self.desk.answer(ticket, now, answer);
             if taken && proven {
-                return;
+                return Ok(());
             }
         }
         if matches!(class, Class::Ambiguous { .. }) {
-            self.ambiguous = Some(frame);
+            // Its requests end with this frame, not with the next ambiguous one.
+            self.take_events(Some(&frame))?;
         }
         if !self.open && frame.code == CommandCode::SYSTEM_STATE_GET {
             self.answered_without_token = true;
         }
         self.events += 1;
         self.fanout.publish(&Event::Frame(EventFrame { frame, payload, class, at, skipped }));
+        Ok(())
     }
 
-    fn take_events(&mut self) -> Result<(), Lost> {
+    fn take_events(&mut self, ambiguous: Option<&Frame>) -> Result<(), Lost> {
         while let Some(event) = self.core.poll_event() {
             match event {
                 CoreEvent::Ended { ticket, ended } => {
-                    self.desk.end(ticket, ended, self.ambiguous.as_ref());
+                    self.desk.end(ticket, ended, ambiguous);
                 }
                 CoreEvent::Unresponsive => self.fanout.publish(&Event::Unresponsive),
                 CoreEvent::Responsive => self.fanout.publish(&Event::Responsive),
@@ -373,15 +362,11 @@ impl Driver {
     }
 }
 
-enum Wake {
-    Order(Box<Order>),
-    Stats(async_channel::Sender<Stats>),
-    Dropped,
-}
-
-async fn next(orders: &Receiver<Order>) -> Result<Option<Wake>, Lost> {
-    let order = orders.recv().await.map_err(|_| Lost::Closed)?;
-    Ok(Some(Wake::Order(Box::new(order))))
+/// However the driver ends, also when its executor drops it: nobody waits for more.
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.fanout.close();
+    }
 }
 
 fn lost(error: &std::io::Error) -> Lost {

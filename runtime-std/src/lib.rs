@@ -15,6 +15,7 @@ mod driver;
 mod error;
 mod fanout;
 pub mod hex;
+mod inbox;
 pub mod meaning;
 mod options;
 mod session;

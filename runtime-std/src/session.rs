@@ -1,26 +1,27 @@
 //! How a connection begins and ends: handshake, loss, and the opt-in connecting again.
 //! The loop in between is `driver.rs`.
 
+use std::net::TcpStream;
 use std::time::Duration;
 
-use async_channel::Receiver;
 use flamingo_protocol_core::{CommandCode, Frame, TokenField};
-use smol::{Timer, future};
+use smol::{Async, Timer, future};
 use socket2::SockRef;
 
 use crate::desk::{Answer, Order, Reply};
 use crate::driver::{Driver, Lost};
 use crate::error::Error;
 use crate::fanout::Event;
+use crate::inbox::Wake;
 use crate::socket;
 
 impl Driver {
     /// Listens for a moment, then asks for the system's state: only a peer that answers gets
     /// any other command. Takes at most `settle` + `timeout`, whatever else comes in.
-    pub(crate) async fn handshake(&mut self) -> Result<Answer, Error> {
+    pub(crate) async fn handshake(&mut self, stream: &Async<TcpStream>) -> Result<Answer, Error> {
         let settled = self.clock.now() + self.options.settle.into();
         while self.clock.now() < settled {
-            let turn = self.turn(Some(settled)).await;
+            let turn = self.turn(stream, Some(settled)).await;
             turn.map_err(|lost| self.handshake_failed(&lost))?;
         }
         let (reply, answer) = async_channel::bounded(1);
@@ -37,30 +38,38 @@ impl Driver {
         // From here on an answer that nobody is named in is one without its token.
         self.answered_without_token = false;
         loop {
-            if let Some(field) = self.options.core.tokens.filter(|_| self.answered_without_token) {
-                return Err(Error::TokensNotEchoed {
-                    address: self.options.address.clone(),
-                    field: match field {
-                        TokenField::ClientId => "clientID",
-                        TokenField::Int32Data2 => "int32Data2",
-                    },
-                });
-            }
             match answer.try_recv() {
                 Ok(Ok(answer)) => {
                     self.open = true;
                     return Ok(answer);
                 }
-                Ok(Err(error)) => return Err(self.not_flamingo().unwrap_or(error)),
+                Ok(Err(error)) => return Err(self.handshake_error(error)),
                 Err(_) => {}
             }
-            let turn = self.turn(None).await;
+            let turn = self.turn(stream, None).await;
             turn.map_err(|lost| self.handshake_failed(&lost))?;
         }
     }
 
     fn handshake_failed(&self, lost: &Lost) -> Error {
-        self.not_flamingo().unwrap_or_else(|| self.lost_error(&lost.reason()))
+        self.handshake_error(self.lost_error(&lost.reason()))
+    }
+
+    /// What is behind `error`, if that is known.
+    fn handshake_error(&self, error: Error) -> Error {
+        self.not_flamingo().or_else(|| self.tokens_not_echoed()).unwrap_or(error)
+    }
+
+    /// If the question was answered, but nobody was named.
+    fn tokens_not_echoed(&self) -> Option<Error> {
+        let field = self.options.core.tokens.filter(|_| self.answered_without_token)?;
+        Some(Error::TokensNotEchoed {
+            address: self.options.address.clone(),
+            field: match field {
+                TokenField::ClientId => "clientID",
+                TokenField::Int32Data2 => "int32Data2",
+            },
+        })
     }
 
     /// If bytes came, and none of them was a frame.
@@ -78,30 +87,21 @@ impl Driver {
     }
 
     /// Until the last client is gone, or the connection is lost for good.
-    pub(crate) async fn run(mut self) {
+    pub(crate) async fn run(mut self, mut stream: Async<TcpStream>) {
         loop {
             let lost = loop {
-                if let Err(lost) = self.turn(None).await {
+                if let Err(lost) = self.turn(&stream, None).await {
                     break lost;
                 }
             };
-            if !self.recover(lost).await {
-                break;
-            }
-        }
-        self.fanout.close();
-        // Whoever posted an order at the last moment is told, too.
-        self.inbox.orders.close();
-        self.inbox.stops.close();
-        let error = || self.lost_error("it was closed");
-        while let Ok(order) = self.inbox.stops.try_recv().or_else(|_| self.inbox.orders.try_recv())
-        {
-            order.refuse(error());
+            let Some(fresh) = self.recover(lost, stream).await else { return };
+            stream = fresh;
         }
     }
 
-    /// Ends everything in flight, tells the subscribers and, if that is wanted, connects again.
-    async fn recover(&mut self, lost: Lost) -> bool {
+    /// Ends everything in flight, tells the subscribers, closes the socket and, if that is
+    /// wanted, connects again.
+    async fn recover(&mut self, lost: Lost, stream: Async<TcpStream>) -> Option<Async<TcpStream>> {
         let stop_blocked = matches!(lost, Lost::StopBlocked);
         let reason = lost.reason();
         if matches!(lost, Lost::Closed) {
@@ -111,49 +111,39 @@ impl Driver {
         }
         let address = self.options.address.clone();
         let error = || Error::lost(&address, &reason);
-        let stops = self.desk.lose_all(stop_blocked, &error);
+        let mut stops = self.desk.lose_all(stop_blocked, &error);
         if matches!(lost, Lost::Closed) {
-            return false;
+            return None;
         }
         self.fanout.publish(&Event::ConnectionLost);
         if stop_blocked {
             // What is half-sent must not arrive after the stop: reset, do not drain.
-            let _ = SockRef::from(self.stream.get_ref()).set_linger(Some(Duration::ZERO));
+            let _ = SockRef::from(stream.get_ref()).set_linger(Some(Duration::ZERO));
         }
-        let mut stops = Some(stops);
+        drop(stream);
         let mut at_once = stop_blocked;
         loop {
-            let attempt = self.connect_again(at_once).await;
-            let Some(connected) = attempt else { break };
+            let connected = self.connect_again(at_once).await?;
             at_once = false;
             if let Ok(stream) = connected {
-                self.restart(stream);
-                for stop in stops.take().unwrap_or_default() {
-                    self.accept(stop);
-                }
-                if self.handshake().await.is_ok() {
+                self.restart();
+                stops.drain(..).for_each(|stop| self.accept(stop));
+                if self.handshake(&stream).await.is_ok() {
                     self.reconnects += 1;
                     self.fanout.publish(&Event::Reconnected);
-                    return true;
+                    return Some(stream);
                 }
                 self.desk.lose_all(false, &error);
             }
-            if self.options.reconnect.is_none() {
-                break;
-            }
+            // A stop that comes at some later time is none: whoever asked for it decides again.
+            stops.drain(..).for_each(|stop| stop.refuse(error()));
+            self.options.reconnect?;
         }
-        for stop in stops.into_iter().flatten() {
-            stop.refuse(error());
-        }
-        false
     }
 
     /// One attempt, after the back-off unless `at_once`. Orders that come in the meantime are
     /// refused: nothing is kept to be sent later. `None`: there will be no connection.
-    async fn connect_again(
-        &self,
-        at_once: bool,
-    ) -> Option<Result<smol::Async<std::net::TcpStream>, Error>> {
+    async fn connect_again(&self, at_once: bool) -> Option<Result<Async<TcpStream>, Error>> {
         let wait = match self.options.reconnect {
             _ if at_once => Duration::ZERO,
             Some(reconnect) => reconnect.wait(),
@@ -163,20 +153,18 @@ impl Driver {
             Timer::after(wait).await;
             Some(socket::connect(&self.options.address, self.options.connect_timeout).await)
         };
-        let refuse =
-            future::or(self.refuse_all(&self.inbox.stops), self.refuse_all(&self.inbox.orders));
-        future::or(attempt, async {
-            refuse.await;
-            None
-        })
-        .await
-    }
-
-    /// Ends when all clients are gone.
-    async fn refuse_all(&self, orders: &Receiver<Order>) {
-        while let Ok(order) = orders.recv().await {
-            order.refuse(self.lost_error("not connected at present"));
-        }
+        let calls = async {
+            loop {
+                match self.inbox.next().await.ok()? {
+                    Wake::Order(order) => {
+                        order.refuse(self.lost_error("not connected at present"));
+                    }
+                    Wake::Stats(reply) => self.tell_stats(&reply),
+                    Wake::Dropped => {}
+                }
+            }
+        };
+        future::or(attempt, calls).await
     }
 }
 

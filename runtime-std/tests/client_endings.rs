@@ -1,0 +1,302 @@
+//! How calls end when the connection, the driver or the peer does: each one once, none never.
+
+mod peer;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use flamingo_protocol_core::{CommandCode, Frame, TokenField};
+use flamingo_runtime_std::{Client, Error, Event, Options, Reconnect};
+use peer::{
+    Peer, answer_to, connected, is_lost, listen, motion_stopped, move_to, next_frame, position_of,
+    soon,
+};
+use smol::io::AsyncReadExt;
+use smol::{Async, future};
+use std::net::TcpListener;
+
+type Driver = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// A client whose driver runs only while the test polls it.
+async fn by_hand(tune: impl FnOnce(&mut Options)) -> (Client, Driver, Peer, Async<TcpListener>) {
+    let (listener, mut options) = listen();
+    tune(&mut options);
+    let peer = async {
+        let mut peer = Peer::accept(&listener).await;
+        peer.shake_hands().await;
+        peer
+    };
+    let (opened, peer) = future::zip(Client::open(options), peer).await;
+    let (client, driver) = opened.expect("the handshake");
+    (client, Box::pin(driver), peer, listener)
+}
+
+/// Polls a call once, so that its order waits for the driver.
+async fn post<F: Future + Unpin>(call: &mut F) {
+    assert!(future::poll_once(call).await.is_none(), "nobody can have answered yet");
+}
+
+/// The driver runs for as long as `future` takes.
+async fn driven<T>(driver: &mut Driver, future: impl Future<Output = T>) -> T {
+    let stopped = async {
+        driver.await;
+        future::pending().await
+    };
+    future::or(future, stopped).await
+}
+
+#[test]
+fn a_driver_that_is_dropped_ends_every_call_and_every_subscription() {
+    smol::block_on(async {
+        let (client, driver, _peer, _) = by_hand(|_| {}).await;
+        let mut events = client.subscribe(&[]);
+        let mut asked = Box::pin(client.request(position_of(1)));
+        let mut halted = Box::pin(client.halt(1));
+        let mut counted = Box::pin(client.stats());
+        post(&mut asked).await;
+        post(&mut halted).await;
+        post(&mut counted).await;
+        drop(driver);
+        assert!(is_lost(&soon("the request", asked).await));
+        assert!(is_lost(&soon("the halt", halted).await));
+        assert!(is_lost(&soon("the stats", counted).await));
+        assert!(soon("the end of the events", events.next()).await.is_none());
+        soon("closing", client.close()).await;
+    });
+}
+
+#[test]
+fn what_is_subscribed_or_armed_after_the_end_ends_at_once() {
+    smol::block_on(async {
+        let (client, peer) = connected(|_| {}).await;
+        let mut events = client.subscribe(&[]);
+        drop(peer);
+        while soon("the loss", events.next()).await.is_some() {}
+        assert!(soon("an end", client.subscribe(&[]).next()).await.is_none());
+        assert!(is_lost(&soon("an end", client.arm(1).wait()).await));
+    });
+}
+
+#[test]
+fn counters_are_told_while_there_is_no_connection() {
+    smol::block_on(async {
+        let (client, peer) = connected(|options| {
+            options.reconnect = Some(Reconnect { delay: Duration::from_secs(600), jitter: 0.0 });
+        })
+        .await;
+        let mut events = client.subscribe(&[]);
+        drop(peer);
+        assert!(matches!(soon("the loss", events.next()).await, Some(Event::ConnectionLost)));
+        assert_eq!(soon("the counters", client.stats()).await.unwrap().reconnects, 0);
+        assert!(is_lost(&soon("a refusal", client.request(position_of(1))).await));
+        soon("closing", client.close()).await;
+        assert!(soon("the end", events.next()).await.is_none());
+    });
+}
+
+#[test]
+fn a_lost_socket_is_closed_before_the_wait_for_the_next_one() {
+    smol::block_on(async {
+        let (_client, mut peer) = connected(|options| {
+            options.reconnect = Some(Reconnect { delay: Duration::from_secs(600), jitter: 0.0 });
+        })
+        .await;
+        peer.stream.get_ref().shutdown(std::net::Shutdown::Write).unwrap();
+        assert_eq!(soon("the end", peer.stream.read(&mut [0; 1])).await.unwrap(), 0);
+    });
+}
+
+#[test]
+fn an_answer_that_came_before_the_connection_broke_is_delivered() {
+    smol::block_on(async {
+        let (client, mut driver, mut peer, _) = by_hand(|_| {}).await;
+        let asked = client.request(position_of(1));
+        let script = async {
+            let query = peer.expect(CommandCode::STAGE_POSITION_GET).await;
+            (query, peer)
+        };
+        let mut asked = Box::pin(asked);
+        post(&mut asked).await;
+        let (query, mut peer) = driven(&mut driver, script).await;
+        // The driver rests. More than it reads in one go, then the answer, then the end: the
+        // first write meets a socket that nobody holds, the second one fails.
+        let flood = Frame::new(CommandCode::UI_SET_GAUGE_VALUE).encode().repeat(2000);
+        peer.write_bytes(&flood).await;
+        peer.answer(&query, 7.5).await;
+        drop(peer);
+        let mut more: Vec<_> = (2..=4).map(|axis| Box::pin(client.halt(axis))).collect();
+        for call in &mut more {
+            post(call).await;
+        }
+        soon("the end", driver).await;
+        assert!((asked.await.expect("it came").frame.value - 7.5).abs() < f64::EPSILON);
+        for call in more {
+            assert!(is_lost(&call.await));
+        }
+    });
+}
+
+#[test]
+fn a_stop_that_no_fresh_connection_can_carry_is_told_at_once() {
+    smol::block_on(async {
+        let (listener, mut options) = listen();
+        options.core.stop_patience = flamingo_protocol_core::Duration::from_millis(100);
+        options.timeout = Duration::from_secs(600);
+        options.reconnect = Some(Reconnect { delay: Duration::from_secs(600), jitter: 0.0 });
+        let accept = async {
+            let mut peer = Peer::accept(&listener).await;
+            peer.shake_hands().await;
+            peer
+        };
+        let (client, mut peer) = future::zip(Client::connect(options), accept).await;
+        let client = client.unwrap();
+        drop(listener);
+        let workflow = Frame::command(CommandCode::CAMERA_WORK_FLOW_START);
+        let upload = client.send_with_payload(workflow, vec![7; 32 * 1024 * 1024]);
+        let halt = async {
+            peer.expect(CommandCode::CAMERA_WORK_FLOW_START).await;
+            client.halt(1).await
+        };
+        let (upload, halted) = soon("both ends", future::zip(upload, halt)).await;
+        assert!(is_lost(&upload) && is_lost(&halted), "{upload:?} {halted:?}");
+    });
+}
+
+#[test]
+fn a_payload_is_let_go_when_its_upload_was_dropped_and_superseded_at_once() {
+    smol::block_on(async {
+        let (client, mut driver, mut peer, _) = by_hand(|options| options.core.window = 1).await;
+        let mut first = Box::pin(client.request(position_of(1)));
+        post(&mut first).await;
+        let query = driven(&mut driver, peer.read()).await;
+        let payload: Arc<[u8]> = vec![7; 1000].into();
+        let held = Arc::downgrade(&payload);
+        let workflow = Frame::command(CommandCode::CAMERA_WORK_FLOW_START);
+        let mut upload = Box::pin(client.upload(workflow, payload, Duration::from_secs(60)));
+        post(&mut upload).await;
+        // The window is full: with the driver's next turns the upload waits in the queue.
+        driven(&mut driver, client.stats()).await.unwrap();
+        drop(upload);
+        let script = async {
+            let halt = peer.expect(CommandCode::STAGE_HALT).await;
+            peer.answer(&query, 1.0).await;
+            peer.answer(&halt, 0.0).await;
+        };
+        let all = future::zip(future::zip(client.halt(1), script), first);
+        let ((halted, ()), answered) = driven(&mut driver, all).await;
+        halted.unwrap();
+        answered.unwrap();
+        driven(&mut driver, client.stats()).await.unwrap();
+        assert!(held.upgrade().is_none(), "nobody needs the payload any more");
+    });
+}
+
+#[test]
+fn each_ambiguous_error_carries_its_own_frame() {
+    smol::block_on(async {
+        let (client, mut driver, mut peer, _) = by_hand(|_| {}).await;
+        let mut halts: Vec<_> =
+            [1, 1, 2, 2].iter().map(|axis| Box::pin(client.halt(*axis))).collect();
+        for halt in &mut halts {
+            post(halt).await;
+        }
+        let commands = async {
+            let mut commands = Vec::new();
+            for _ in 0..4 {
+                commands.push(peer.expect(CommandCode::STAGE_HALT).await);
+            }
+            commands
+        };
+        let commands = driven(&mut driver, commands).await;
+        let both = [&commands[0], &commands[2]].map(|command| answer_to(command, 0.0).encode());
+        peer.write_bytes(&both.concat()).await;
+        for (halt, axis) in halts.into_iter().zip([1, 1, 2, 2]) {
+            let ended = driven(&mut driver, halt).await;
+            let Err(Error::Ambiguous { frame: Some(frame), .. }) = ended else {
+                panic!("expected an ambiguous frame, got {ended:?}")
+            };
+            assert_eq!(frame.selector(), axis);
+        }
+    });
+}
+
+#[test]
+fn a_stale_answer_without_a_token_does_not_refuse_a_peer_that_echoes_tokens() {
+    smol::block_on(async {
+        let (listener, mut options) = listen();
+        options.core.tokens = Some(TokenField::ClientId);
+        options.timeout = Duration::from_secs(60);
+        let script = async {
+            let mut peer = Peer::accept(&listener).await;
+            let query = peer.expect(CommandCode::SYSTEM_STATE_GET).await;
+            let stale = Frame::command(CommandCode::SYSTEM_STATE_GET);
+            peer.write(&answer_to(&stale, 9.0)).await;
+            peer.answer(&query, 1.0).await;
+            peer
+        };
+        let (client, _peer) = future::zip(Client::connect(options), script).await;
+        let value = client.expect("tokens come back").state_at_connect().frame.value;
+        assert!((value - 1.0).abs() < f64::EPSILON);
+    });
+}
+
+#[test]
+fn another_axis_displaces_no_end_of_a_motion() {
+    smol::block_on(async {
+        let (client, mut peer) = connected(|options| options.event_capacity = 1).await;
+        let mut motion = client.arm(3);
+        let script = async {
+            let command = peer.expect(CommandCode::STAGE_POSITION_SET).await;
+            peer.write(&motion_stopped(3, 1)).await;
+            peer.write(&motion_stopped(1, 1)).await;
+            peer.answer(&command, 0.25).await;
+        };
+        let (moved, ()) = future::zip(client.request(move_to(3, 0.25)), script).await;
+        moved.unwrap();
+        let end = soon("the end of the motion", motion.wait()).await.unwrap();
+        assert_eq!(end.frame.selector(), 3, "another axis displaces nothing");
+    });
+}
+
+#[test]
+fn a_subscriber_that_reads_nothing_holds_a_bounded_number_of_bytes() {
+    const PAYLOAD: u32 = 16 * 1024 * 1024;
+    smol::block_on(async {
+        let (client, mut peer) = connected(|_| {}).await;
+        let mut events = client.subscribe(&[]);
+        let big = Frame::new(CommandCode::LED_PREVIEW_DISABLE).with_payload_len(PAYLOAD);
+        for n in 0..6 {
+            peer.write(&big.with_selector(n)).await;
+            peer.write_bytes(&vec![7; PAYLOAD as usize]).await;
+        }
+        let query = async {
+            let query = peer.expect(CommandCode::STAGE_POSITION_GET).await;
+            peer.answer(&query, 0.0).await;
+        };
+        let (answer, ()) = future::zip(client.request(position_of(1)), query).await;
+        answer.unwrap();
+        assert!(matches!(events.next().await, Some(Event::Lagged(2))));
+        assert_eq!(next_frame(&mut events).await.frame.selector(), 2);
+        assert_eq!(client.stats().await.unwrap().events_lost, 2);
+    });
+}
+
+#[test]
+fn debug_output_tells_the_length_of_a_payload_and_not_its_bytes() {
+    smol::block_on(async {
+        let (client, mut peer) = connected(|_| {}).await;
+        let mut events = client.subscribe(&[]);
+        let script = async {
+            let query = peer.expect(CommandCode::COMMON_SCOPE_SETTINGS_LOAD).await;
+            for frame in [Frame::new(CommandCode::LED_PREVIEW_DISABLE), answer_to(&query, 0.0)] {
+                peer.write(&frame.with_payload_len(5000)).await;
+                peer.write_bytes(&[7; 5000]).await;
+            }
+        };
+        let query = Frame::command(CommandCode::COMMON_SCOPE_SETTINGS_LOAD);
+        let (answer, ()) = future::zip(client.request(query), script).await;
+        for text in [format!("{answer:?}"), format!("{:?}", next_frame(&mut events).await)] {
+            assert!(text.contains("5000 bytes") && text.len() < 2000, "{} long", text.len());
+        }
+    });
+}
