@@ -2,6 +2,8 @@
 
 mod peer;
 
+use std::io::Write;
+use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +15,6 @@ use peer::{
 };
 use smol::io::AsyncReadExt;
 use smol::{Async, future};
-use std::net::TcpListener;
 
 type Driver = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
 
@@ -62,6 +63,82 @@ fn a_driver_that_is_dropped_ends_every_call_and_every_subscription() {
         assert!(is_lost(&soon("the stats", counted).await));
         assert!(soon("the end of the events", events.next()).await.is_none());
         soon("closing", client.close()).await;
+    });
+}
+
+/// More requests than the driver's channel takes, then the end of one side.
+fn every_one_of_100_calls_ends<T>(end: impl FnOnce(Client, Peer) -> T) {
+    smol::block_on(async {
+        let (client, driver, peer, _) = by_hand(|_| {}).await;
+        let calls: Vec<_> = (0..100).map(|_| client.request(position_of(1))).collect();
+        let mut calls: Vec<_> = calls.into_iter().map(Box::pin).collect();
+        for call in &mut calls {
+            post(call).await;
+        }
+        let _kept = end(client.clone(), peer);
+        soon("the end", driver).await;
+        for call in calls {
+            let ended = soon("the call", call).await;
+            // The table has 64 places; whoever found none is refused.
+            assert!(matches!(ended, Err(Error::ConnectionLost { .. } | Error::Refused { .. })));
+        }
+    });
+}
+
+#[test]
+fn a_full_channel_ends_with_the_peer() {
+    every_one_of_100_calls_ends(|_, peer| drop(peer));
+}
+
+#[test]
+fn a_full_channel_ends_with_the_client_that_is_closed() {
+    every_one_of_100_calls_ends(|client, peer| {
+        let mut closing = Box::pin(client.close());
+        assert!(smol::block_on(future::poll_once(&mut closing)).is_none());
+        peer
+    });
+}
+
+#[test]
+fn a_flood_that_never_pauses_keeps_nothing_from_its_turn() {
+    smol::block_on(async {
+        let quick = Duration::from_millis(300);
+        let (client, mut peer) = connected(|options| {
+            options.core.window = 1;
+            options.timeout = quick;
+        })
+        .await;
+        let mut socket = peer.stream.get_ref().try_clone().unwrap();
+        let flood = std::thread::spawn(move || {
+            let frames = Frame::new(CommandCode::UI_SET_GAUGE_VALUE).encode().repeat(1000);
+            loop {
+                match socket.write(&frames) {
+                    Err(error) if error.kind() != std::io::ErrorKind::WouldBlock => break,
+                    _ => {}
+                }
+            }
+        });
+        let timed_out = async {
+            let asked = client.request(position_of(1));
+            soon("the deadline", asked).await
+        };
+        let script = async {
+            peer.expect(CommandCode::STAGE_POSITION_GET).await;
+            // It fills the window: this move is taken back before it can go.
+            let moved = client.request(move_to(2, 1.0));
+            future::or(async { drop(moved.await) }, async { drop(client.stats().await) }).await;
+            client.halt(3).await
+        };
+        let halted = async {
+            let (timed_out, halt) = future::zip(timed_out, script).await;
+            assert!(matches!(timed_out, Err(Error::TimedOut { sent: true, .. })), "{timed_out:?}");
+            halt
+        };
+        let halted = soon("the halt's deadline", halted).await;
+        assert!(matches!(halted, Err(Error::TimedOut { sent: true, .. })), "{halted:?}");
+        assert_eq!(peer.read().await.code, CommandCode::STAGE_HALT, "not the move");
+        drop((client, peer));
+        flood.join().unwrap();
     });
 }
 
