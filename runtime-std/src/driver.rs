@@ -26,8 +26,8 @@ pub(crate) type Core = Connection<64, 160, 64, 16>;
 /// Bytes read in one go, and written at most before reading again.
 const READ_CHUNK: usize = 64 * 1024;
 const WRITE_CHUNK: usize = 256 * 1024;
-/// Reads after which even the largest receive buffer is empty.
-const LAST_READS: usize = 1024;
+/// Reads after which all that had come is out of the socket's receive buffer.
+const READS_OF_ALL: usize = 64;
 /// More than there are axes and lasers: of a repeated stop the last one counts.
 const STOPS_REMEMBERED: usize = 32;
 
@@ -114,6 +114,8 @@ impl Driver {
         let read = self.read(stream)?;
         let now = self.clock.now();
         if self.core.poll_timeout().is_some_and(|(due, _)| due <= now) {
+            // What came while the host was slow, or asleep, is in time.
+            self.read_all(stream)?;
             self.core.handle_timeout(now);
         }
         self.take_events(None)?;
@@ -121,7 +123,8 @@ impl Driver {
         let wrote = match self.write(stream) {
             Ok(wrote) => wrote,
             Err(lost) => {
-                self.read_the_rest(stream);
+                // What came before that is delivered; why it is lost is known already.
+                let _ = self.read_all(stream);
                 return Err(lost);
             }
         };
@@ -276,14 +279,14 @@ impl Driver {
         outcome
     }
 
-    /// What came before the connection broke is delivered. A socket that takes nothing any more
-    /// holds only so much: no peer can keep this going.
-    fn read_the_rest(&mut self, stream: &Async<TcpStream>) {
-        for _ in 0..LAST_READS {
-            if !matches!(self.read(stream), Ok(true)) {
+    /// Reads all that has come so far, and not much more: no peer can keep this going.
+    fn read_all(&mut self, stream: &Async<TcpStream>) -> Result<(), Lost> {
+        for _ in 0..READS_OF_ALL {
+            if !self.read(stream)? {
                 break;
             }
         }
+        Ok(())
     }
 
     fn take_input(&mut self, mut input: &[u8]) -> Result<(), Lost> {

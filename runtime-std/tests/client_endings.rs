@@ -134,7 +134,7 @@ fn a_flood_that_never_pauses_keeps_nothing_from_its_turn() {
             assert!(matches!(timed_out, Err(Error::TimedOut { sent: true, .. })), "{timed_out:?}");
             halt
         };
-        let halted = soon("the halt's deadline", halted).await;
+        let halted = soon("the halt's deadline", Box::pin(halted)).await;
         assert!(matches!(halted, Err(Error::TimedOut { sent: true, .. })), "{halted:?}");
         assert_eq!(peer.read().await.code, CommandCode::STAGE_HALT, "not the move");
         drop((client, peer));
@@ -210,6 +210,25 @@ fn an_answer_that_came_before_the_connection_broke_is_delivered() {
         for call in more {
             assert!(is_lost(&call.await));
         }
+    });
+}
+
+#[test]
+fn an_answer_that_came_in_time_is_no_timeout_however_long_the_host_slept() {
+    let timeout = Duration::from_millis(50);
+    smol::block_on(async {
+        let (client, mut driver, mut peer, _) = by_hand(|options| options.timeout = timeout).await;
+        let mut asked = Box::pin(client.request(position_of(1)));
+        post(&mut asked).await;
+        let query = driven(&mut driver, peer.expect(CommandCode::STAGE_POSITION_GET)).await;
+        // The driver rests. The answer stands behind more than is read in one go.
+        let flood = Frame::new(CommandCode::UI_SET_GAUGE_VALUE).encode().repeat(2000);
+        peer.write_bytes(&flood).await;
+        peer.answer(&query, 7.5).await;
+        let clock = flamingo_runtime_std::Clock::start();
+        while clock.now().as_micros() <= 50_000 {}
+        let answer = driven(&mut driver, asked).await;
+        assert!((answer.expect("it came").frame.value - 7.5).abs() < f64::EPSILON);
     });
 }
 
