@@ -104,15 +104,20 @@ impl<const OWED: usize> Debts<OWED> {
         let Some(at) = self.owed.iter().position(of) else { return false };
         let mut owed = self.owed.swap_remove(at);
         owed.debt = Debt::Doubt;
-        // One doubt a key is enough: the newest.
-        let same = |other: &&Owed| !other.is_tombstone() && other.key == owed.key;
-        owed.order = self.owed.iter().filter(same).map(|o| o.order).fold(owed.order, u64::max);
-        self.owed.retain(|other| other.is_tombstone() || other.key != owed.key);
+        owed.order = self.take_doubt(owed.key, owed.order);
         if !config.pushable(owed.key.code) {
             // There is room: one was just taken out.
             let _ = self.owed.push(owed);
         }
         true
+    }
+
+    /// One doubt a key is enough: the newest. Takes out the one there is; gives the later order.
+    fn take_doubt(&mut self, key: Key, order: u64) -> u64 {
+        let same = |owed: &&Owed| !owed.is_tombstone() && owed.key == key;
+        let order = self.owed.iter().filter(same).map(|owed| owed.order).fold(order, u64::max);
+        self.owed.retain(|owed| owed.is_tombstone() || owed.key != key);
+        order
     }
 
     pub(crate) fn in_doubt(&self, key: Key) -> bool {
@@ -142,7 +147,7 @@ impl<const OWED: usize> Debts<OWED> {
         if key.code.row().is_some_and(never_asked) || config.pushable(key.code) {
             return;
         }
-        self.owed.retain(|owed| owed.is_tombstone() || owed.key != key);
+        let order = self.take_doubt(key, order);
         self.push_owed(Owed { ticket, key, order, debt: Debt::Doubt });
     }
 

@@ -90,7 +90,7 @@ impl core::error::Error for TextError {}
 pub enum CommandError {
     /// doubleData is NaN or infinite.
     NotFinite,
-    /// A motion command for an axis that does not exist.
+    /// A stage action for an axis that does not exist.
     UnknownAxis {
         /// The selector in the frame.
         found: i32,

@@ -314,16 +314,16 @@ impl Frame {
     /// Whether this may go to the instrument as a command.
     ///
     /// # Errors
-    /// [`CommandError`]: a value that is no number, a motion command for no known axis, a flag
+    /// [`CommandError`]: a value that is no number, a stage action for no known axis, a flag
     /// that only the server sets, a payload above `limit`.
     pub fn check_command(&self, limit: u32) -> Result<(), CommandError> {
         if !self.value.is_finite() {
             return Err(CommandError::NotFinite);
         }
-        let moves = self.code.row().is_some_and(|row| {
-            row.selector == crate::Selector::Axis && (row.effect.moves() || row.effect.stops())
+        let acts_on_axis = self.code.row().is_some_and(|row| {
+            row.selector == crate::Selector::Axis && row.kind == crate::Kind::Action
         });
-        if moves && !(1..=4).contains(&self.selector()) {
+        if acts_on_axis && !(1..=4).contains(&self.selector()) {
             return Err(CommandError::UnknownAxis { found: self.selector() });
         }
         let reserved = Flags::STAGE_POSITIONS_IN_BUFFER.with(Flags::ANSWER_TAG);

@@ -76,6 +76,8 @@ mod error;
 mod frame;
 mod image;
 mod key;
+#[cfg(test)]
+mod model;
 mod outbox;
 mod output;
 mod pending;

@@ -149,6 +149,8 @@ fn a_motion_for_an_axis_that_does_not_exist_is_refused() {
         CommandCode::STAGE_HOME,
         CommandCode::STAGE_FIND_REFERENCE,
         CommandCode::STAGE_HALT,
+        CommandCode::STAGE_VELOCITY_SET,
+        CommandCode::STAGE_WAIT_FOR_MOTION_TO_STOP,
     ];
     for code in codes {
         for axis in [i32::MIN, 0, 5, 9, 255] {

@@ -12,11 +12,13 @@ use crate::clock::Clock;
 use crate::desk::{Answer, Order, Reply, Stats};
 use crate::driver::Driver;
 use crate::error::Error;
-use crate::fanout::{Event, EventFrame, Fanout, Subscription};
+use crate::fanout::{Event, Fanout, Subscription};
 use crate::inbox::Inbox;
 use crate::options::Options;
 use crate::socket;
 
+/// Ends of motions that may wait for a [`Motion`] that is not polled; then it says so.
+const MOTION_ENDS: usize = 64;
 /// Orders that may wait for the driver; a further one waits in its caller.
 const ORDERS: usize = 64;
 
@@ -42,6 +44,18 @@ struct Shared {
     state_at_connect: Answer,
     /// Closed when the driver has ended.
     running: Receiver<()>,
+}
+
+impl std::fmt::Debug for Order {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Order").field("frame", &self.frame).finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for Fanout {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Fanout").field("lost", &self.lost()).finish_non_exhaustive()
+    }
 }
 
 impl Client {
@@ -80,8 +94,8 @@ impl Client {
         let inbox =
             Inbox { stops: stops_in, orders: orders_in, stats: stats_in, dropped: dropped_in };
         let (address, timeout) = (options.address.clone(), options.timeout);
-        let mut driver = Driver::new(options, inbox, Arc::clone(&fanout), clock);
-        let state_at_connect = driver.handshake(&stream).await?;
+        let mut driver = Driver::new(stream, options, inbox, Arc::clone(&fanout), clock);
+        let state_at_connect = driver.handshake().await?;
         let shared = Shared {
             stops,
             orders,
@@ -95,7 +109,7 @@ impl Client {
             running,
         };
         let run = async move {
-            driver.run(stream).await;
+            driver.run().await;
             end.close();
         };
         Ok((Self(Arc::new(shared)), run))
@@ -160,10 +174,11 @@ impl Client {
     }
 
     /// Stops an axis, ahead of everything that is queued; moves that are still queued end as
-    /// [`Error::Superseded`]. Several axes: one call each, joined.
+    /// [`Error::Superseded`]. Several axes: one call each, joined. Dropping the future does not
+    /// take it back.
     ///
     /// # Errors
-    /// As [`Self::request`].
+    /// As [`Self::request`]; [`Error::Unconfirmed`] when too many are unanswered already.
     pub async fn halt(&self, axis: i32) -> Result<Answer, Error> {
         self.request(Frame::command(CommandCode::STAGE_HALT).with_selector(axis)).await
     }
@@ -181,11 +196,9 @@ impl Client {
     /// may have ended before its acknowledgement is read.
     #[must_use]
     pub fn arm(&self, axis: i32) -> Motion {
-        let ends = self.0.fanout.subscribe_if(move |frame| {
-            let stopped = frame.code == CommandCode::STAGE_MOTION_STOPPED;
-            stopped && [axis, 255].contains(&frame.selector())
-        });
-        Motion { ends, address: self.0.address.clone() }
+        let codes = [CommandCode::STAGE_MOTION_STOPPED];
+        let stops = self.0.fanout.subscribe_within(&codes, MOTION_ENDS);
+        Motion { axis, stops, address: self.0.address.clone() }
     }
 
     /// What was counted so far.
@@ -232,7 +245,15 @@ impl Client {
         // Longer than u32 is longer than any limit: the core refuses it.
         frame.payload_len = u32::try_from(len).unwrap_or(u32::MAX);
         let code = frame.code;
-        let order = Order { frame, payload, asked_at: self.0.clock.now(), timeout, reply };
+        let order = Order {
+            frame,
+            payload,
+            asked_at: self.0.clock.now(),
+            timeout,
+            reply,
+            written: false,
+            noise_before: 0,
+        };
         let mut call = Call { outcome, dropped: &self.0.dropped, done: false };
         if order.stops() {
             // A stop never waits for a place behind other orders.
@@ -287,7 +308,8 @@ pub struct MotionEnd {
 /// Waits for the end of a motion that it was armed for.
 #[derive(Debug)]
 pub struct Motion {
-    ends: Subscription,
+    axis: i32,
+    stops: Subscription,
     address: String,
 }
 
@@ -301,9 +323,10 @@ impl Motion {
     pub async fn wait(&mut self) -> Result<MotionEnd, Error> {
         let lost = |reason| Error::lost(&self.address, reason);
         loop {
-            match self.ends.next().await {
-                Some(Event::Frame(EventFrame { frame, at, .. })) => {
-                    return Ok(MotionEnd { frame, completed: frame.status == 1, at });
+            match self.stops.next().await {
+                Some(Event::Frame(event)) if [self.axis, 255].contains(&event.frame.selector()) => {
+                    let completed = event.frame.status == 1;
+                    return Ok(MotionEnd { frame: event.frame, completed, at: event.at });
                 }
                 Some(Event::ConnectionLost | Event::Lagged(_)) => {
                     return Err(lost("the end of the motion may have been missed"));

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use async_channel::Sender;
-use flamingo_protocol_core::{CommandCode, Counters, Ended, Frame, Instant, Ticket};
+use flamingo_protocol_core::{CommandCode, Counters, DecodeError, Ended, Frame, Instant, Ticket};
 
 use crate::error::Error;
 
@@ -64,12 +64,18 @@ pub(crate) struct Order {
     pub(crate) asked_at: Instant,
     pub(crate) timeout: Duration,
     pub(crate) reply: Reply,
+    /// It is out, with its payload.
+    pub(crate) written: bool,
+    /// Bytes that had been skipped as noise when it was taken in.
+    pub(crate) noise_before: u64,
 }
 
-impl fmt::Debug for Order {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Order").field("frame", &self.frame).finish_non_exhaustive()
-    }
+/// What else came in while an order waited.
+pub(crate) struct Meanwhile<'a> {
+    pub(crate) ambiguous: Option<&'a Frame>,
+    /// Bytes skipped as noise on this connection, and why the last candidate was no frame.
+    pub(crate) noise: u64,
+    pub(crate) rejected: Option<DecodeError>,
 }
 
 impl Order {
@@ -83,6 +89,11 @@ impl Order {
 
     pub(crate) fn deadline(&self) -> Instant {
         self.asked_at + self.timeout.into()
+    }
+
+    /// Nobody waits for it any more, and it need not be carried out. A stop always is.
+    pub(crate) fn is_abandoned(&self) -> bool {
+        self.reply.is_abandoned() && !self.stops()
     }
 
     pub(crate) fn stops(&self) -> bool {
@@ -99,8 +110,7 @@ pub(crate) enum Reply {
 }
 
 impl Reply {
-    /// Nobody waits for it any more.
-    pub(crate) fn is_abandoned(&self) -> bool {
+    fn is_abandoned(&self) -> bool {
         match self {
             Self::Answer(reply) => reply.is_closed(),
             Self::Written(reply) => reply.is_closed(),
@@ -141,8 +151,9 @@ impl Desk {
     /// The frame and its payload are out.
     pub(crate) fn written(&mut self, ticket: Ticket) {
         self.payloads.remove(&ticket);
-        let only_written = |order: &Order| matches!(order.reply, Reply::Written(_));
-        if !self.waiting.get(&ticket).is_some_and(only_written) {
+        let Some(order) = self.waiting.get_mut(&ticket) else { return };
+        order.written = true;
+        if matches!(order.reply, Reply::Answer(_)) {
             return;
         }
         if let Some(Order { reply: Reply::Written(reply), .. }) = self.waiting.remove(&ticket) {
@@ -162,7 +173,7 @@ impl Desk {
     }
 
     /// The order ended without an answer.
-    pub(crate) fn end(&mut self, ticket: Ticket, ended: Ended, ambiguous: Option<&Frame>) {
+    pub(crate) fn end(&mut self, ticket: Ticket, ended: Ended, meanwhile: &Meanwhile) {
         let Some(order) = self.waiting.remove(&ticket) else { return };
         let code = order.code();
         let error = match ended {
@@ -170,13 +181,21 @@ impl Desk {
                 if !sent {
                     self.payloads.remove(&ticket);
                 }
-                Error::TimedOut { code, after: order.timeout, sent }
+                let noise = meanwhile.noise.saturating_sub(order.noise_before);
+                let (after, rejected) = (order.timeout, meanwhile.rejected);
+                if sent && noise > 0 {
+                    Error::Broken { code, after, noise, rejected }
+                } else {
+                    Error::TimedOut { code, after, sent }
+                }
             }
             Ended::Unanswered => Error::Unanswered { code },
             Ended::PayloadStalled { received, expected } => {
                 Error::PayloadStalled { code, received, expected }
             }
-            Ended::Ambiguous => Error::Ambiguous { code, frame: ambiguous.copied().map(Box::new) },
+            Ended::Ambiguous => {
+                Error::Ambiguous { code, frame: meanwhile.ambiguous.copied().map(Box::new) }
+            }
             Ended::Superseded { .. } => {
                 self.payloads.remove(&ticket);
                 Error::Superseded { code }
@@ -189,7 +208,7 @@ impl Desk {
 
     /// The tickets that nobody waits for any more.
     pub(crate) fn abandoned(&self) -> Vec<Ticket> {
-        let abandoned = self.waiting.iter().filter(|(_, order)| order.reply.is_abandoned());
+        let abandoned = self.waiting.iter().filter(|(_, order)| order.is_abandoned());
         abandoned.map(|(ticket, _)| *ticket).collect()
     }
 
@@ -201,13 +220,13 @@ impl Desk {
         }
     }
 
-    /// The connection is gone. Stops are given back if they are to go out over the next one;
-    /// everybody else is told.
+    /// The connection is gone. Stops that are not out are given back if they are to go out over the
+    /// next one; everybody else is told.
     pub(crate) fn lose_all(&mut self, keep_stops: bool, lost: &dyn Fn() -> Error) -> Vec<Order> {
         self.payloads.clear();
         let orders = self.waiting.drain().map(|(_, order)| order);
         let (stops, others): (Vec<_>, Vec<_>) =
-            orders.partition(|order| keep_stops && order.stops());
+            orders.partition(|order| keep_stops && order.stops() && !order.written);
         for order in others {
             order.refuse(lost());
         }

@@ -1,23 +1,23 @@
-//! The only loop that touches a control socket, and the owner of the core's `Connection`. Bytes
-//! move here; who waits is `desk.rs`, how a connection begins and ends is `session.rs`.
+//! The only loop that touches a control socket: it owns the socket and the core's `Connection`.
+//! Bytes move here; what is asked is `inbox.rs`, who waits is `desk.rs`, how a connection begins
+//! and ends is `session.rs`.
 
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use flamingo_protocol_core::{
-    Cancelled, Class, CommandCode, Connection, Event as CoreEvent, Frame, Instant, Output,
-    Received, Transmit, is_cancelled_by,
+    Class, CommandCode, Connection, Event as CoreEvent, Frame, Instant, Output, Received, Transmit,
 };
 use smol::{Async, Timer, future};
 
 use crate::clock::Clock;
-use crate::desk::{Answer, Desk, Order, Reply, Stats};
+use crate::desk::{Answer, Desk, Meanwhile};
 use crate::error::Error;
 use crate::fanout::{Event, EventFrame, Fanout};
-use crate::inbox::{Inbox, Wake};
+use crate::inbox::{Inbox, Wake, next};
 use crate::options::Options;
 
 /// The core with room for a program's worth of tasks.
@@ -28,8 +28,6 @@ const READ_CHUNK: usize = 64 * 1024;
 const WRITE_CHUNK: usize = 256 * 1024;
 /// Reads after which all that had come is out of the socket's receive buffer.
 const READS_OF_ALL: usize = 64;
-/// More than there are axes and lasers: of a repeated stop the last one counts.
-const STOPS_REMEMBERED: usize = 32;
 
 /// Why a conversation is over.
 #[derive(Debug)]
@@ -51,6 +49,8 @@ struct Partial {
 
 pub(crate) struct Driver {
     pub(crate) core: Box<Core>,
+    /// None while there is no connection.
+    pub(crate) stream: Option<Async<TcpStream>>,
     pub(crate) desk: Desk,
     pub(crate) inbox: Inbox,
     pub(crate) fanout: Arc<Fanout>,
@@ -66,16 +66,23 @@ pub(crate) struct Driver {
     pub(crate) answered_without_token: bool,
     /// The last stops, and when they were asked for: they overtake the orders that wait for the
     /// driver, so what was asked before them must not be sent after them.
-    stops: VecDeque<(Instant, Frame)>,
+    pub(crate) stops: VecDeque<(Instant, Frame)>,
     buffer: Box<[u8]>,
     partial: Option<Partial>,
     wants_write: bool,
 }
 
 impl Driver {
-    pub(crate) fn new(options: Options, inbox: Inbox, fanout: Arc<Fanout>, clock: Clock) -> Self {
+    pub(crate) fn new(
+        stream: Async<TcpStream>,
+        options: Options,
+        inbox: Inbox,
+        fanout: Arc<Fanout>,
+        clock: Clock,
+    ) -> Self {
         Self {
             core: Box::new(Core::new(options.core)),
+            stream: Some(stream),
             desk: Desk::default(),
             inbox,
             fanout,
@@ -93,8 +100,9 @@ impl Driver {
         }
     }
 
-    /// Starts over, for a fresh socket. Nothing of the old conversation is sent again.
-    pub(crate) fn restart(&mut self) {
+    /// Starts over on a fresh socket. Nothing of the old conversation is sent again.
+    pub(crate) fn restart(&mut self, stream: Async<TcpStream>) {
+        self.stream = Some(stream);
         *self.core = Core::new(self.options.core);
         self.open = false;
         self.first_bytes.clear();
@@ -105,26 +113,22 @@ impl Driver {
 
     /// Does what can be done at once; if that is nothing, waits until there is something, or
     /// until `until`. Reads and writes take turns, so neither can starve the other.
-    pub(crate) async fn turn(
-        &mut self,
-        stream: &Async<TcpStream>,
-        until: Option<Instant>,
-    ) -> Result<(), Lost> {
+    pub(crate) async fn turn(&mut self, until: Option<Instant>) -> Result<(), Lost> {
         self.take_orders()?;
-        let read = self.read(stream)?;
+        let read = self.read()?;
         let now = self.clock.now();
         if self.core.poll_timeout().is_some_and(|(due, _)| due <= now) {
             // What came while the host was slow, or asleep, is in time.
-            self.read_all(stream)?;
+            self.read_all()?;
             self.core.handle_timeout(now);
         }
         self.take_events(None)?;
         // Last: an answer, an outcome or the end of a grace may let a waiting frame go.
-        let wrote = match self.write(stream) {
+        let wrote = match self.write() {
             Ok(wrote) => wrote,
             Err(lost) => {
-                // What came before that is delivered; why it is lost is known already.
-                let _ = self.read_all(stream);
+                // What the peer said before it went is still there.
+                self.read_all()?;
                 return Err(lost);
             }
         };
@@ -132,15 +136,11 @@ impl Driver {
             future::yield_now().await;
             return Ok(());
         }
-        self.wait(stream, until).await
+        self.wait(until).await
     }
 
     /// Everything that can wake the driver; each part of it may be dropped and made again.
-    async fn wait(
-        &mut self,
-        stream: &Async<TcpStream>,
-        until: Option<Instant>,
-    ) -> Result<(), Lost> {
+    async fn wait(&mut self, until: Option<Instant>) -> Result<(), Lost> {
         let due = self.core.poll_timeout().map(|(due, _)| due);
         let due = due.into_iter().chain(until).min().and_then(|due| self.clock.moment(due));
         let timer = async {
@@ -150,6 +150,7 @@ impl Driver {
             }
             Ok(None)
         };
+        let stream = self.stream.as_ref().ok_or(Lost::Closed)?;
         let readable = async { stream.readable().await.map(|()| None).map_err(|e| lost(&e)) };
         let writable = async {
             if !self.wants_write {
@@ -157,8 +158,16 @@ impl Driver {
             }
             stream.writable().await.map(|()| None).map_err(|e| lost(&e))
         };
-        let calls = async { self.inbox.next().await.map(Some) };
+        let inbox = &self.inbox;
+        let order = future::or(next(&inbox.stops), next(&inbox.orders));
+        let dropped = async {
+            inbox.dropped.recv().await.map(|()| Some(Wake::Dropped)).map_err(|_| Lost::Closed)
+        };
+        let stats = async {
+            inbox.stats.recv().await.map(|reply| Some(Wake::Stats(reply))).map_err(|_| Lost::Closed)
+        };
         let io = future::or(readable, writable);
+        let calls = future::or(future::or(order, dropped), stats);
         match future::or(future::or(io, calls), timer).await? {
             Some(Wake::Order(order)) => self.accept(*order),
             Some(Wake::Stats(reply)) => self.tell_stats(&reply),
@@ -168,74 +177,11 @@ impl Driver {
         Ok(())
     }
 
-    /// Stops first. What the core refuses is told at once.
-    fn take_orders(&mut self) -> Result<(), Lost> {
-        for _ in 0..self.inbox.orders.capacity().unwrap_or(1) {
-            let Some(order) = self.inbox.try_order()? else { break };
-            self.accept(order);
-        }
-        while let Ok(reply) = self.inbox.stats.try_recv() {
-            self.tell_stats(&reply);
-        }
-        if self.inbox.dropped.try_recv().is_ok() {
-            self.cancel_abandoned();
-        }
-        Ok(())
-    }
-
-    /// Gives an order to the core, if somebody still waits for it.
-    pub(crate) fn accept(&mut self, order: Order) {
-        if order.reply.is_abandoned() {
-            return;
-        }
-        if !self.open && !order.stops() {
-            return order.refuse(self.lost_error("it is being made again"));
-        }
-        let cancels = |(at, stop): &(Instant, Frame)| {
-            *at >= order.asked_at && is_cancelled_by(&order.frame, stop)
-        };
-        if self.stops.iter().any(cancels) {
-            return order.refuse(Error::Superseded { code: order.code() });
-        }
-        if order.stops() {
-            self.stops.truncate(STOPS_REMEMBERED - 1);
-            self.stops.push_front((order.asked_at, order.frame));
-        }
-        let now = self.clock.now();
-        let ticket = match &order.reply {
-            Reply::Answer(_) => self.core.request(now, &order.frame, order.deadline()),
-            Reply::Written(_) => self.core.send(now, &order.frame),
-        };
-        match ticket {
-            Ok(ticket) => self.desk.take_in(ticket, order),
-            Err(source) => order.refuse(Error::Refused { code: order.code(), source }),
-        }
-    }
-
-    fn cancel_abandoned(&mut self) {
-        for ticket in self.desk.abandoned() {
-            let cancelled = self.core.cancel(self.clock.now(), ticket);
-            self.desk.forget(ticket, cancelled != Cancelled::NotSent);
-        }
-    }
-
-    pub(crate) fn tell_stats(&self, reply: &async_channel::Sender<Stats>) {
-        let (in_flight, owed) = self.core.in_flight();
-        // Whoever asked may have gone.
-        let _ = reply.try_send(Stats {
-            core: self.core.counters(),
-            in_flight,
-            owed,
-            events: self.events,
-            events_lost: self.fanout.lost(),
-            reconnects: self.reconnects,
-        });
-    }
-
     /// Writes until nothing is left, the socket is full, or it is time to read. Gives whether
     /// there may be more to do.
-    fn write(&mut self, stream: &Async<TcpStream>) -> Result<bool, Lost> {
+    fn write(&mut self) -> Result<bool, Lost> {
         let mut budget = WRITE_CHUNK;
+        let mut socket = self.stream.as_ref().ok_or(Lost::Closed)?.get_ref();
         self.wants_write = false;
         while budget > 0 {
             let now = self.clock.now();
@@ -245,7 +191,7 @@ impl Driver {
                 Some(Transmit::Payload { ticket, offset, .. }) => self.desk.payload(ticket, offset),
             };
             let shown = bytes.get(..budget.min(bytes.len())).unwrap_or(bytes);
-            match stream.get_ref().write(shown) {
+            match socket.write(shown) {
                 Ok(0) => return Err(Lost::Peer("it takes no more bytes".into())),
                 Ok(written) => {
                     budget -= written;
@@ -265,9 +211,11 @@ impl Driver {
     }
 
     /// Reads once. Gives whether anything came.
-    fn read(&mut self, stream: &Async<TcpStream>) -> Result<bool, Lost> {
+    fn read(&mut self) -> Result<bool, Lost> {
+        let mut socket = self.stream.as_ref().ok_or(Lost::Closed)?.get_ref();
         let mut buffer = std::mem::take(&mut self.buffer);
-        let outcome = match stream.get_ref().read(&mut buffer) {
+        let result = socket.read(&mut buffer);
+        let outcome = match result {
             Ok(0) => Err(Lost::Peer("the peer closed it".into())),
             Ok(count) => self.take_input(&buffer[..count]).map(|()| true),
             Err(error) => match error.kind() {
@@ -280,9 +228,9 @@ impl Driver {
     }
 
     /// Reads all that has come so far, and not much more: no peer can keep this going.
-    fn read_all(&mut self, stream: &Async<TcpStream>) -> Result<(), Lost> {
+    fn read_all(&mut self) -> Result<(), Lost> {
         for _ in 0..READS_OF_ALL {
-            if !self.read(stream)? {
+            if !self.read()? {
                 break;
             }
         }
@@ -327,8 +275,13 @@ impl Driver {
         let Received { frame, class, skipped } = received;
         let payload: Arc<[u8]> = payload.into();
         if let Class::Solicited { ticket, proven } = class {
-            let answer =
-                Answer { frame, payload: Arc::clone(&payload), proven, at, elapsed: at_once() };
+            let answer = Answer {
+                frame,
+                payload: Arc::clone(&payload),
+                proven,
+                at,
+                elapsed: Duration::ZERO,
+            };
             let taken = ticket.is_fence() || self.desk.answer(ticket, now, answer);
             if taken && proven {
                 return Ok(());
@@ -350,7 +303,12 @@ impl Driver {
         while let Some(event) = self.core.poll_event() {
             match event {
                 CoreEvent::Ended { ticket, ended } => {
-                    self.desk.end(ticket, ended, ambiguous);
+                    let meanwhile = Meanwhile {
+                        ambiguous,
+                        noise: self.core.counters().noise_bytes,
+                        rejected: self.core.last_rejected(),
+                    };
+                    self.desk.end(ticket, ended, &meanwhile);
                 }
                 CoreEvent::Unresponsive => self.fanout.publish(&Event::Unresponsive),
                 CoreEvent::Responsive => self.fanout.publish(&Event::Responsive),
@@ -365,8 +323,8 @@ impl Driver {
     }
 }
 
-/// However the driver ends, also when its executor drops it: nobody waits for more.
 impl Drop for Driver {
+    /// However it ends: no event will come any more.
     fn drop(&mut self) {
         self.fanout.close();
     }
@@ -374,9 +332,4 @@ impl Drop for Driver {
 
 fn lost(error: &std::io::Error) -> Lost {
     Lost::Peer(error.to_string())
-}
-
-/// The desk knows when it was asked.
-fn at_once() -> std::time::Duration {
-    std::time::Duration::ZERO
 }

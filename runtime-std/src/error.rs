@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use flamingo_protocol_core::{CommandCode, CommandError, Frame};
+use flamingo_protocol_core::{CommandCode, CommandError, DecodeError, Frame};
 use thiserror::Error;
 
 /// Why a call of the client failed.
@@ -32,6 +32,33 @@ pub enum Error {
         code: CommandCode,
         /// Why.
         source: CommandError,
+    },
+    /// The peer accepted the connection, and did not answer the first query.
+    #[error(
+        "{address} accepts, but did not answer SYSTEM_STATE_GET within {after:?}; \
+         is it the control port, and is the instrument idle?"
+    )]
+    Silent {
+        /// Who.
+        address: String,
+        /// How long it was waited for.
+        after: Duration,
+    },
+    /// No answer in time, and what came instead was no frame.
+    #[error(
+        "no answer to {code} within {after:?}, but {noise} bytes that are no frame{}; \
+         the peer broke the protocol",
+        rejected.map_or(String::new(), |why| format!(" ({why})"))
+    )]
+    Broken {
+        /// Which command.
+        code: CommandCode,
+        /// How long it was waited for.
+        after: Duration,
+        /// Bytes that were skipped as noise since it was asked.
+        noise: u64,
+        /// Why the last candidate for a frame was none.
+        rejected: Option<DecodeError>,
     },
     /// The deadline passed.
     #[error(
@@ -78,6 +105,12 @@ pub enum Error {
         /// Which command.
         code: CommandCode,
     },
+    /// A HALT was sent, but so many are unanswered that there is no room to wait for this one.
+    #[error("{code} was sent, but too many of it are unanswered to wait for its answer")]
+    Unconfirmed {
+        /// Which command.
+        code: CommandCode,
+    },
     /// What the peer sends are no frames.
     #[error("{address} does not speak the Flamingo protocol: {what}; is it the control port?")]
     NotFlamingo {
@@ -116,10 +149,12 @@ impl Error {
             Self::Refused { .. } | Self::Superseded { .. } => 2,
             Self::Resolve { .. } | Self::Connect { .. } => 3,
             Self::TimedOut { .. }
+            | Self::Silent { .. }
             | Self::Unanswered { .. }
             | Self::PayloadStalled { .. }
-            | Self::Ambiguous { .. } => 4,
-            Self::NotFlamingo { .. } | Self::TokensNotEchoed { .. } => 6,
+            | Self::Ambiguous { .. }
+            | Self::Unconfirmed { .. } => 4,
+            Self::NotFlamingo { .. } | Self::TokensNotEchoed { .. } | Self::Broken { .. } => 6,
             Self::ConnectionLost { .. } => 7,
         }
     }

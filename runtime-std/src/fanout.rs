@@ -105,7 +105,8 @@ impl Queue {
 }
 
 struct Subscriber {
-    wants: Box<dyn Fn(&Frame) -> bool + Send>,
+    codes: Vec<CommandCode>,
+    capacity: usize,
     queue: Arc<Mutex<Queue>>,
     /// Told that something waits; one word is enough.
     wake: Sender<()>,
@@ -114,7 +115,7 @@ struct Subscriber {
 impl Subscriber {
     fn wants(&self, event: &Event) -> bool {
         match event {
-            Event::Frame(event) => (self.wants)(&event.frame),
+            Event::Frame(event) => self.codes.is_empty() || self.codes.contains(&event.frame.code),
             _ => true,
         }
     }
@@ -128,12 +129,6 @@ pub(crate) struct Fanout {
     lost: AtomicU64,
 }
 
-impl fmt::Debug for Fanout {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Fanout").field("lost", &self.lost()).finish_non_exhaustive()
-    }
-}
-
 impl Fanout {
     pub(crate) fn new(capacity: usize) -> Self {
         Self {
@@ -145,20 +140,18 @@ impl Fanout {
 
     /// From this call on, events of these codes (of all, if there are none) go to it.
     pub(crate) fn subscribe(&self, codes: &[CommandCode]) -> Subscription {
-        let codes = codes.to_vec();
-        self.subscribe_if(move |frame| codes.is_empty() || codes.contains(&frame.code))
+        self.subscribe_within(codes, self.capacity)
     }
 
-    /// From this call on, these frames go to it, and all that is no frame.
-    pub(crate) fn subscribe_if(
-        &self,
-        wants: impl Fn(&Frame) -> bool + Send + 'static,
-    ) -> Subscription {
+    /// The same with a capacity of at most `most`.
+    pub(crate) fn subscribe_within(&self, codes: &[CommandCode], most: usize) -> Subscription {
         let (wake, woken) = async_channel::bounded(1);
         let queue = Arc::new(Mutex::new(Queue::default()));
         let subscription = Subscription { queue: Arc::clone(&queue), woken };
         if let Some(subscribers) = &mut *lock(&self.subscribers) {
-            subscribers.push(Subscriber { wants: Box::new(wants), queue, wake });
+            subscribers.retain(|subscriber| !subscriber.wake.is_closed());
+            let capacity = self.capacity.min(most);
+            subscribers.push(Subscriber { codes: codes.to_vec(), capacity, queue, wake });
         }
         subscription
     }
@@ -168,7 +161,7 @@ impl Fanout {
         let Some(subscribers) = &mut *subscribers else { return };
         subscribers.retain(|subscriber| {
             if subscriber.wants(event) {
-                let lost = lock(&subscriber.queue).push(event.clone(), self.capacity);
+                let lost = lock(&subscriber.queue).push(event.clone(), subscriber.capacity);
                 self.lost.fetch_add(lost, Ordering::Relaxed);
                 // Full: it was told already.
                 let _ = subscriber.wake.try_send(());
@@ -268,13 +261,26 @@ mod tests {
     }
 
     #[test]
-    fn a_filter_keeps_other_codes_from_displacing_the_wanted_ones() {
+    fn a_subscriber_that_waits_is_told_of_the_loss_before_what_came_after_it() {
+        let fanout = Fanout::new(4);
+        let mut events = fanout.subscribe(&[]);
+        let mut next = Box::pin(events.next());
+        assert!(smol::block_on(smol::future::poll_once(&mut next)).is_none());
+        (0..10).for_each(|n| fanout.publish(&event(GAUGE, n)));
+        assert!(matches!(smol::block_on(next), Some(Event::Lagged(6))));
+        assert_eq!(number(events.try_next()), 6);
+        // Lost after the last one that was taken: told behind it.
+        (10..12).for_each(|n| fanout.publish(&event(GAUGE, n)));
+        assert!(matches!(events.try_next(), Some(Event::Lagged(1))));
+        assert_eq!(number(events.try_next()), 8);
+    }
+
+    #[test]
+    fn subscriptions_that_were_dropped_are_forgotten_even_if_nothing_is_published() {
         let fanout = Fanout::new(2);
-        let mut stops = fanout.subscribe(&[CommandCode::STAGE_MOTION_STOPPED]);
-        fanout.publish(&event(CommandCode::STAGE_MOTION_STOPPED, 3));
-        (0..100).for_each(|n| fanout.publish(&event(GAUGE, n)));
-        assert_eq!(number(stops.try_next()), 3);
-        assert!(stops.try_next().is_none());
+        (0..100).for_each(|_| drop(fanout.subscribe(&[])));
+        let _last = fanout.subscribe(&[]);
+        assert_eq!(lock(&fanout.subscribers).as_ref().map(Vec::len), Some(1));
     }
 
     #[test]
@@ -311,6 +317,16 @@ mod tests {
         fanout.publish(&Event::Frame(large));
         assert!(matches!(events.try_next(), Some(Event::Lagged(1))));
         assert_eq!(number(events.try_next()), 1);
+    }
+
+    #[test]
+    fn a_filter_keeps_other_codes_from_displacing_the_wanted_ones() {
+        let fanout = Fanout::new(2);
+        let mut stops = fanout.subscribe(&[CommandCode::STAGE_MOTION_STOPPED]);
+        fanout.publish(&event(CommandCode::STAGE_MOTION_STOPPED, 3));
+        (0..100).for_each(|n| fanout.publish(&event(GAUGE, n)));
+        assert_eq!(number(stops.try_next()), 3);
+        assert!(stops.try_next().is_none());
     }
 
     #[test]

@@ -1,27 +1,30 @@
 //! How a connection begins and ends: handshake, loss, and the opt-in connecting again.
 //! The loop in between is `driver.rs`.
 
-use std::net::TcpStream;
 use std::time::Duration;
 
+use async_channel::Receiver;
 use flamingo_protocol_core::{CommandCode, Frame, TokenField};
-use smol::{Async, Timer, future};
+use smol::{Timer, future};
 use socket2::SockRef;
 
 use crate::desk::{Answer, Order, Reply};
 use crate::driver::{Driver, Lost};
 use crate::error::Error;
 use crate::fanout::Event;
-use crate::inbox::Wake;
+use crate::options::Options;
 use crate::socket;
+
+/// How long a peer that did not answer may take to say what it is.
+const LAST_WORDS: Duration = Duration::from_millis(300);
 
 impl Driver {
     /// Listens for a moment, then asks for the system's state: only a peer that answers gets
     /// any other command. Takes at most `settle` + `timeout`, whatever else comes in.
-    pub(crate) async fn handshake(&mut self, stream: &Async<TcpStream>) -> Result<Answer, Error> {
+    pub(crate) async fn handshake(&mut self) -> Result<Answer, Error> {
         let settled = self.clock.now() + self.options.settle.into();
         while self.clock.now() < settled {
-            let turn = self.turn(stream, Some(settled)).await;
+            let turn = self.turn(Some(settled)).await;
             turn.map_err(|lost| self.handshake_failed(&lost))?;
         }
         let (reply, answer) = async_channel::bounded(1);
@@ -31,6 +34,8 @@ impl Driver {
             asked_at: self.clock.now(),
             timeout: self.options.timeout,
             reply: Reply::Answer(reply),
+            written: false,
+            noise_before: 0,
         };
         let asked = self.core.request(self.clock.now(), &order.frame, order.deadline());
         let refused = |source| Error::Refused { code: CommandCode::SYSTEM_STATE_GET, source };
@@ -43,24 +48,30 @@ impl Driver {
                     self.open = true;
                     return Ok(answer);
                 }
-                Ok(Err(error)) => return Err(self.handshake_error(error)),
+                Ok(Err(_)) => return Err(self.no_answer().await),
                 Err(_) => {}
             }
-            let turn = self.turn(stream, None).await;
+            let turn = self.turn(None).await;
             turn.map_err(|lost| self.handshake_failed(&lost))?;
         }
     }
 
-    fn handshake_failed(&self, lost: &Lost) -> Error {
-        self.handshake_error(self.lost_error(&lost.reason()))
+    /// The handshake was not answered. A peer that speaks lines still waits for the end of one:
+    /// when we have nothing more to say, it may tell what it is.
+    async fn no_answer(&mut self) -> Error {
+        if let Some(stream) = &self.stream {
+            // A socket that cannot be shut down any more is one that says nothing, either.
+            let _ = stream.get_ref().shutdown(std::net::Shutdown::Write);
+        }
+        let last_words = self.clock.now() + LAST_WORDS.into();
+        while self.clock.now() < last_words && self.turn(Some(last_words)).await.is_ok() {}
+        let Options { address, timeout, .. } = &self.options;
+        let silent = || Error::Silent { address: address.clone(), after: *timeout };
+        self.not_flamingo().or_else(|| self.tokens_not_echoed()).unwrap_or_else(silent)
     }
 
-    /// What is behind `error`, if that is known.
-    fn handshake_error(&self, error: Error) -> Error {
-        self.not_flamingo().or_else(|| self.tokens_not_echoed()).unwrap_or(error)
-    }
-
-    /// If the question was answered, but nobody was named.
+    /// If the question was answered, but nobody was named. (Not at once: a stale answer of an
+    /// earlier conversation is no reason to give up.)
     fn tokens_not_echoed(&self) -> Option<Error> {
         let field = self.options.core.tokens.filter(|_| self.answered_without_token)?;
         Some(Error::TokensNotEchoed {
@@ -72,36 +83,50 @@ impl Driver {
         })
     }
 
+    fn handshake_failed(&self, lost: &Lost) -> Error {
+        let cut_off = match self.core.held() {
+            0 => String::new(),
+            held => format!(", {held} bytes into a frame of 128"),
+        };
+        let lost = || self.lost_error(&format!("{}{cut_off}", lost.reason()));
+        self.not_flamingo().or_else(|| self.tokens_not_echoed()).unwrap_or_else(lost)
+    }
+
     /// If bytes came, and none of them was a frame.
     fn not_flamingo(&self) -> Option<Error> {
-        if self.first_bytes.is_empty() || self.core.counters().frames_received() > 0 {
+        let none_came = self.core.counters().frames_received() == 0;
+        if !none_came || self.core.counters().noise_bytes == 0 {
             return None;
         }
-        let expected = "expected frames that begin with 54 E6 21 F3";
-        let found = self.first_bytes.escape_ascii();
-        let what = match self.core.last_rejected() {
-            Some(rejected) => format!("{expected}, found \"{found}\" ({rejected})"),
-            None => format!("{expected}, found \"{found}\""),
+        let mut found = hex(&self.first_bytes);
+        if self.first_bytes.iter().all(|byte| byte.is_ascii_graphic() || b" \r\n\t".contains(byte))
+        {
+            found = format!("{found} (\"{}\")", self.first_bytes.escape_ascii());
+        }
+        let why = match self.core.last_rejected() {
+            Some(rejected) => format!(": {rejected}"),
+            None => String::new(),
         };
+        let what = format!("expected frames that begin with 54 E6 21 F3, found {found}{why}");
         Some(Error::NotFlamingo { address: self.options.address.clone(), what })
     }
 
     /// Until the last client is gone, or the connection is lost for good.
-    pub(crate) async fn run(mut self, mut stream: Async<TcpStream>) {
+    pub(crate) async fn run(mut self) {
         loop {
             let lost = loop {
-                if let Err(lost) = self.turn(&stream, None).await {
+                if let Err(lost) = self.turn(None).await {
                     break lost;
                 }
             };
-            let Some(fresh) = self.recover(lost, stream).await else { return };
-            stream = fresh;
+            if !self.recover(lost).await {
+                break;
+            }
         }
     }
 
-    /// Ends everything in flight, tells the subscribers, closes the socket and, if that is
-    /// wanted, connects again.
-    async fn recover(&mut self, lost: Lost, stream: Async<TcpStream>) -> Option<Async<TcpStream>> {
+    /// Ends everything in flight, tells the subscribers and, if that is wanted, connects again.
+    async fn recover(&mut self, lost: Lost) -> bool {
         let stop_blocked = matches!(lost, Lost::StopBlocked);
         let reason = lost.reason();
         if matches!(lost, Lost::Closed) {
@@ -111,39 +136,57 @@ impl Driver {
         }
         let address = self.options.address.clone();
         let error = || Error::lost(&address, &reason);
-        let mut stops = self.desk.lose_all(stop_blocked, &error);
+        let stops = self.desk.lose_all(stop_blocked, &error);
         if matches!(lost, Lost::Closed) {
-            return None;
+            return false;
         }
         self.fanout.publish(&Event::ConnectionLost);
-        if stop_blocked {
+        // Closed before there is another one: a server takes only so many clients.
+        if let Some(stream) = self.stream.take().filter(|_| stop_blocked) {
             // What is half-sent must not arrive after the stop: reset, do not drain.
             let _ = SockRef::from(stream.get_ref()).set_linger(Some(Duration::ZERO));
         }
-        drop(stream);
+        let mut stops = stops;
         let mut at_once = stop_blocked;
         loop {
-            let connected = self.connect_again(at_once).await?;
+            let attempt = self.connect_again(at_once).await;
+            let Some(connected) = attempt else { break };
             at_once = false;
+            // For this attempt only: a stop is never sent when nobody expects it any more.
+            let stops = std::mem::take(&mut stops);
             if let Ok(stream) = connected {
-                self.restart();
-                stops.drain(..).for_each(|stop| self.accept(stop));
-                if self.handshake(&stream).await.is_ok() {
+                self.restart(stream);
+                for stop in stops {
+                    self.accept(stop);
+                }
+                if self.handshake().await.is_ok() {
                     self.reconnects += 1;
                     self.fanout.publish(&Event::Reconnected);
-                    return Some(stream);
+                    return true;
                 }
                 self.desk.lose_all(false, &error);
+                self.stream = None;
+            } else {
+                for stop in stops {
+                    stop.refuse(error());
+                }
             }
-            // A stop that comes at some later time is none: whoever asked for it decides again.
-            stops.drain(..).for_each(|stop| stop.refuse(error()));
-            self.options.reconnect?;
+            if self.options.reconnect.is_none() {
+                break;
+            }
         }
+        for stop in stops {
+            stop.refuse(error());
+        }
+        false
     }
 
     /// One attempt, after the back-off unless `at_once`. Orders that come in the meantime are
     /// refused: nothing is kept to be sent later. `None`: there will be no connection.
-    async fn connect_again(&self, at_once: bool) -> Option<Result<Async<TcpStream>, Error>> {
+    async fn connect_again(
+        &self,
+        at_once: bool,
+    ) -> Option<Result<smol::Async<std::net::TcpStream>, Error>> {
         let wait = match self.options.reconnect {
             _ if at_once => Duration::ZERO,
             Some(reconnect) => reconnect.wait(),
@@ -153,19 +196,34 @@ impl Driver {
             Timer::after(wait).await;
             Some(socket::connect(&self.options.address, self.options.connect_timeout).await)
         };
-        let calls = async {
-            loop {
-                match self.inbox.next().await.ok()? {
-                    Wake::Order(order) => {
-                        order.refuse(self.lost_error("not connected at present"));
-                    }
-                    Wake::Stats(reply) => self.tell_stats(&reply),
-                    Wake::Dropped => {}
-                }
-            }
-        };
-        future::or(attempt, calls).await
+        let refuse =
+            future::or(self.refuse_all(&self.inbox.stops), self.refuse_all(&self.inbox.orders));
+        let gone = future::or(refuse, self.tell_all_stats());
+        future::or(attempt, async {
+            gone.await;
+            None
+        })
+        .await
     }
+
+    /// Ends when all clients are gone.
+    async fn refuse_all(&self, orders: &Receiver<Order>) {
+        while let Ok(order) = orders.recv().await {
+            order.refuse(self.lost_error("not connected at present"));
+        }
+    }
+
+    /// Ends when all clients are gone.
+    async fn tell_all_stats(&self) {
+        while let Ok(reply) = self.inbox.stats.recv().await {
+            self.tell_stats(&reply);
+        }
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    let bytes: Vec<String> = bytes.iter().map(|byte| format!("{byte:02X}")).collect();
+    bytes.join(" ")
 }
 
 impl Lost {

@@ -69,12 +69,81 @@ fn a_server_that_is_no_flamingo_is_a_broken_protocol() {
 }
 
 #[test]
+fn a_server_that_waits_for_the_end_of_a_line_is_a_broken_protocol_too() {
+    smol::block_on(async {
+        let (listener, address) = raw_listener();
+        let server = async {
+            let mut peer = Peer::accept(&listener).await;
+            let mut heard = Vec::new();
+            smol::io::AsyncReadExt::read_to_end(&mut peer.stream, &mut heard).await.unwrap();
+            assert_eq!(heard.len(), 128, "the handshake, and nothing else");
+            peer.write_bytes(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
+        };
+        let arguments = ["halt", "--timeout", "300ms", "--connect", &address];
+        let (ended, ()) = zip(flamingo_meanwhile(&arguments), server).await;
+        ended.expect_error(6, &[&address, "HTTP/1.1"]);
+    });
+}
+
+#[test]
+fn a_handshake_that_is_cut_off_is_a_lost_connection() {
+    smol::block_on(async {
+        let (listener, address) = raw_listener();
+        let server = async {
+            let mut peer = Peer::accept(&listener).await;
+            let query = peer.read().await;
+            peer.write_bytes(&answer_to(&query, 0.0).encode()[..60]).await;
+        };
+        let arguments = ["get", "state", "--connect", &address];
+        let (ended, ()) = zip(flamingo_meanwhile(&arguments), server).await;
+        ended.expect_error(7, &[&address, "lost"]);
+    });
+}
+
+/// What `get position` makes of an answer that was spoilt.
+fn spoilt(spoil: impl FnOnce(&mut [u8; 128])) -> Ended {
+    let arguments = ["get", "position", "--axis", "x", "--timeout", "300ms"];
+    smol::block_on(against(&arguments, |mut peer| async {
+        let query = peer.expect(CommandCode::STAGE_POSITION_GET).await;
+        let mut answer = answer_to(&query, 7.5).encode();
+        spoil(&mut answer);
+        peer.write_bytes(&answer).await;
+        peer
+    }))
+}
+
+#[test]
+fn an_answer_with_a_payload_of_4_gib_is_a_broken_protocol() {
+    spoilt(|answer| answer[48..52].fill(0xFF))
+        .expect_error(6, &["axis x", "additionalDataBytes", "4294967295"]);
+}
+
+#[test]
+fn an_answer_with_a_wrong_end_marker_is_a_broken_protocol() {
+    spoilt(|answer| answer[124] = 0).expect_error(6, &["axis x", "cmdEnd", "0xFEDC4321"]);
+}
+
+#[test]
+fn what_the_peer_does_not_take_is_given_up_in_time() {
+    let file = std::env::temp_dir().join(format!("flamingo-stuck-{}", std::process::id()));
+    std::fs::write(&file, vec![1; 33_554_432]).unwrap();
+    let payload = file.to_str().unwrap();
+    let arguments =
+        ["send", "CAMERA_WORK_FLOW_START", "--timeout", "500ms", "--payload", payload, "--json"];
+    // It reads nothing more.
+    let ended = smol::block_on(against(&arguments, |peer| async { peer }));
+    std::fs::remove_file(&file).unwrap();
+    assert_eq!((ended.code, ended.stdout.as_str()), (Some(4), ""), "{ended:?}");
+    assert!(ended.stderr.contains("not taken within 500ms"), "{ended:?}");
+}
+
+#[test]
 fn a_silent_server_is_no_answer_in_time() {
     smol::block_on(async {
         let (listener, address) = raw_listener();
         let arguments = ["get", "state", "--timeout", "300ms", "--connect", &address];
         let (ended, _peer) = zip(flamingo_meanwhile(&arguments), Peer::accept(&listener)).await;
-        ended.expect_error(4, &["SYSTEM_STATE_GET", "300ms"]);
+        ended.expect_error(4, &[&address, "SYSTEM_STATE_GET", "300ms"]);
     });
 }
 

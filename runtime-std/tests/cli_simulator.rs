@@ -133,8 +133,12 @@ fn a_move_that_is_waited_for_has_arrived() {
     assert_eq!((&moved["ended"], &moved["name"]), (&true.into(), &"STAGE_MOTION_STOPPED".into()));
     let position = object(&address, &["get", "position", "--axis", "x"]);
     assert_eq!(position["position_mm"], 9.25);
-    let turned = object(&address, &["move", "r", "-12.5", "--wait"]);
-    assert_eq!(turned["target_deg"], -12.5);
+    for (target, degrees) in [("-12.5", -12.5), ("-.5", -0.5), ("-1e1", -10.0)] {
+        let turned = object(&address, &["move", "r", target, "--wait"]);
+        assert_eq!(turned["target_deg"], degrees);
+    }
+    let turned = object(&address, &["move", "--wait", "r", "-1.5"]);
+    assert_eq!((&turned["target_deg"], &turned["ended"]), (&(-1.5).into(), &true.into()));
 }
 
 #[test]
@@ -237,6 +241,34 @@ fn watch_ends_by_itself_after_a_time_and_by_ctrl_c() {
 }
 
 #[test]
+fn ctrl_c_ends_a_watch_whose_reader_does_not_read() {
+    let codes = "codes = [\"UI_SET_GAUGE_VALUE\"]\n";
+    let (_simulator, address) = simulator(&format!("[background]\nframes_per_s = 20000\n{codes}"));
+    let mut child = Command::new(env!("CARGO_BIN_EXE_flamingo"))
+        .args(["watch", "-v", "--json", "--connect", &address])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut log = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    assert!(log.any(|line| line.contains("watching")));
+    // A second client has been sent far more than a pipe holds.
+    let mut other = TcpStream::connect(&address).unwrap();
+    let mut frame = [0; FRAME_LEN];
+    (0..4_000).for_each(|_| other.read_exact(&mut frame).unwrap());
+    let id = child.id().to_string();
+    assert!(Command::new("kill").args(["-INT", &id]).status().unwrap().success());
+    // Stdout is held open, unread, until it has ended; if it does not, that ends it all the same.
+    let stdout = child.stdout.take().unwrap();
+    let (ended, has_ended) = std::sync::mpsc::channel();
+    std::thread::spawn(move || ended.send(child.wait().unwrap().code()));
+    let code = has_ended.recv_timeout(Duration::from_secs(10));
+    drop(stdout);
+    assert_eq!(code, Ok(Some(130)));
+    assert!(log.any(|line| line.contains("interrupted")));
+}
+
+#[test]
 fn watch_says_how_many_messages_were_missed_while_stdout_was_not_read() {
     let codes = "codes = [\"UI_SET_GAUGE_VALUE\"]\n";
     let (simulator, address) = simulator(&format!("[background]\nframes_per_s = 20000\n{codes}"));
@@ -326,7 +358,10 @@ fn a_scenario_that_cannot_be_used_is_bad_usage() {
     ended.expect_error(2, &[name, "line 2", "speed"]);
     std::fs::remove_file(&file).unwrap();
     let missing = flamingo(&["sim", "--port", "0", "--scenario", "/no/such/file.toml"]);
-    missing.expect_error(2, &["/no/such/file.toml"]);
+    missing.expect_error(2, &["cannot read", "/no/such/file.toml"]);
+    // TEST-NET-1: nobody has this address.
+    flamingo(&["sim", "--port", "0", "--bind", "192.0.2.1"])
+        .expect_error(2, &["192.0.2.1", "an address of this machine"]);
     flamingo(&["sim", "--port", "65535"]).expect_error(2, &["65533"]);
 }
 

@@ -5,7 +5,7 @@ mod peer;
 use std::time::Duration;
 
 use flamingo_protocol_core::{Class, CommandCode, Frame, OnAmbiguous, TokenField};
-use flamingo_runtime_std::{Error, Event};
+use flamingo_runtime_std::Error;
 use peer::{
     answer_to, connected, motion_stopped, move_to, next_frame, position_of, position_push, soon,
 };
@@ -212,145 +212,6 @@ fn a_motion_that_stopped_before_its_acknowledgement_is_not_missed() {
 }
 
 #[test]
-fn a_halt_is_on_the_wire_before_all_queued_moves_and_none_of_them_runs() {
-    smol::block_on(async {
-        let (client, mut peer) = connected(|options| options.core.window = 1).await;
-        let on_the_way = client.request(move_to(2, 7.0));
-        // All 64 places of the table: one on the wire, 63 queued.
-        let queued: Vec<_> = (0..63)
-            .map(|n| {
-                smol::spawn({
-                    let client = client.clone();
-                    async move { client.request(move_to(1, f64::from(n))).await }
-                })
-            })
-            .collect();
-        let script = async {
-            let first = peer.read().await;
-            let full = async { while client.stats().await.unwrap().in_flight < 64 {} };
-            soon("a full table", full).await;
-            let refused = client.request(position_of(4)).await;
-            assert!(matches!(refused, Err(Error::Refused { .. })), "{refused:?}");
-            let (halted, ()) = future::zip(client.halt(1), async {
-                let halt = peer.expect(CommandCode::STAGE_HALT).await;
-                peer.answer(&halt, 0.0).await;
-            })
-            .await;
-            halted.unwrap();
-            peer.answer(&first, 0.0).await;
-        };
-        let (sent, ()) = future::zip(on_the_way, script).await;
-        let mut superseded = usize::from(matches!(sent, Err(Error::Superseded { .. })));
-        for task in queued {
-            superseded += usize::from(matches!(task.await, Err(Error::Superseded { .. })));
-        }
-        assert_eq!(superseded, 63, "all but the one that was on the wire already");
-        let (_, next) = future::zip(client.send(position_of(3)), peer.read()).await;
-        assert_eq!(next.code, CommandCode::STAGE_POSITION_GET, "no move runs after the HALT");
-    });
-}
-
-#[test]
-fn a_move_that_still_waits_for_the_driver_does_not_run_after_a_later_halt() {
-    smol::block_on(async {
-        let (listener, options) = peer::listen();
-        let accept = async {
-            let mut peer = peer::Peer::accept(&listener).await;
-            peer.shake_hands().await;
-            peer
-        };
-        let open = flamingo_runtime_std::Client::open(options);
-        let (opened, mut peer) = future::zip(open, accept).await;
-        let (client, driver) = opened.unwrap();
-        // Nobody runs the driver yet: the move is on its way to it when HALT overtakes it.
-        let mut moved = Box::pin(client.request(move_to(1, 5.0)));
-        assert!(future::poll_once(&mut moved).await.is_none());
-        let mut halted = Box::pin(client.halt(2));
-        assert!(future::poll_once(&mut halted).await.is_none());
-        let driver = smol::spawn(driver);
-        let halt = peer.expect(CommandCode::STAGE_HALT).await;
-        peer.answer(&halt, 0.0).await;
-        halted.await.unwrap();
-        let moved = moved.await;
-        assert!(matches!(moved, Err(Error::Superseded { .. })), "{moved:?}");
-        // A move that is asked for after it goes out.
-        let (_, next) = future::zip(client.send(move_to(1, 6.0)), peer.read()).await;
-        assert!((next.value - 6.0).abs() < f64::EPSILON);
-        client.close().await;
-        driver.await;
-    });
-}
-
-#[test]
-fn an_upload_that_the_peer_does_not_take_stops_neither_reading_nor_events() {
-    smol::block_on(async {
-        let (client, mut peer) = connected(|_| {}).await;
-        let mut events = client.subscribe(&[]);
-        let settings = Frame::command(CommandCode::COMMON_SCOPE_SETTINGS_SAVE);
-        let payload: Vec<u8> = (0..32 * 1024 * 1024).map(|n: u32| n.to_le_bytes()[1]).collect();
-        let script = async {
-            let header = peer.expect(CommandCode::COMMON_SCOPE_SETTINGS_SAVE).await;
-            assert_eq!(header.payload_len as usize, payload.len());
-            // The peer reads nothing; the client still does.
-            for n in 0..1000 {
-                peer.write(&Frame::new(CommandCode::UI_SET_GAUGE_VALUE).with_selector(n)).await;
-            }
-            for n in 0..1000 {
-                assert_eq!(next_frame(&mut events).await.frame.selector(), n);
-            }
-            let came = peer.read_bytes(payload.len()).await;
-            assert!(came == payload, "header and payload with nothing between");
-            peer.answer(&header, 0.0).await;
-        };
-        let upload = client.upload(settings, payload.clone(), Duration::from_secs(20));
-        let (answer, ()) = future::zip(upload, script).await;
-        answer.unwrap();
-    });
-}
-
-#[test]
-fn a_halt_behind_an_upload_that_stalls_goes_out_over_a_fresh_connection() {
-    smol::block_on(async {
-        let (listener, mut options) = peer::listen();
-        options.core.stop_patience = flamingo_protocol_core::Duration::from_millis(100);
-        let first = async {
-            let mut peer = peer::Peer::accept(&listener).await;
-            peer.shake_hands().await;
-            peer
-        };
-        let connect = flamingo_runtime_std::Client::connect(options);
-        let (client, mut stalled) = future::zip(connect, first).await;
-        let client = client.unwrap();
-        let mut events = client.subscribe(&[]);
-        let workflow = Frame::command(CommandCode::CAMERA_WORK_FLOW_START);
-        let upload = client.send_with_payload(workflow, vec![7; 32 * 1024 * 1024]);
-        let script = async {
-            stalled.expect(CommandCode::CAMERA_WORK_FLOW_START).await;
-            let (halted, fresh) = future::zip(client.halt(1), async {
-                let mut fresh = peer::Peer::accept(&listener).await;
-                let halt = fresh.expect(CommandCode::STAGE_HALT).await;
-                fresh.answer(&halt, 0.0).await;
-                fresh.shake_hands().await;
-                fresh
-            })
-            .await;
-            halted.unwrap();
-            fresh
-        };
-        let (upload, mut fresh) = soon("the HALT", future::zip(upload, script)).await;
-        assert!(matches!(upload, Err(Error::ConnectionLost { .. })), "{upload:?}");
-        assert!(matches!(soon("it", events.next()).await, Some(Event::ConnectionLost)));
-        assert!(matches!(soon("it", events.next()).await, Some(Event::Reconnected)));
-        let (answer, ()) = future::zip(client.request(position_of(1)), async {
-            let query = fresh.expect(CommandCode::STAGE_POSITION_GET).await;
-            fresh.answer(&query, 4.0).await;
-        })
-        .await;
-        assert!((value(&answer) - 4.0).abs() < f64::EPSILON, "the connection goes on");
-    });
-}
-
-#[test]
 fn a_bad_command_is_refused_and_nothing_is_sent() {
     smol::block_on(async {
         let (client, mut peer) = connected(|_| {}).await;
@@ -398,5 +259,32 @@ fn a_payload_that_stalls_ends_with_an_error_of_its_own() {
         let stalled =
             matches!(answer, Err(Error::PayloadStalled { received: 40, expected: 100, .. }));
         assert!(stalled, "{answer:?}");
+    });
+}
+
+#[test]
+fn an_answer_that_is_no_frame_breaks_the_protocol_and_says_how() {
+    smol::block_on(async {
+        let quick = Duration::from_millis(200);
+        let (client, mut peer) = connected(|options| options.timeout = quick).await;
+        let script = async {
+            let query = peer.expect(CommandCode::STAGE_POSITION_GET).await;
+            let four_gib = answer_to(&query, 1.0).with_payload_len(u32::MAX);
+            peer.write(&four_gib).await;
+        };
+        let (answer, ()) = future::zip(client.request(position_of(1)), script).await;
+        let error = answer.unwrap_err();
+        assert!(matches!(error, Error::Broken { noise: 128, .. }), "{error}");
+        assert!(error.to_string().contains("additionalDataBytes at offset 48"), "{error}");
+        assert_eq!(error.exit_code(), 6);
+        // Nothing is lost by it: the next answer is found.
+        let script = async {
+            for _ in 0..2 {
+                let query = peer.expect(CommandCode::STAGE_POSITION_GET).await;
+                peer.answer(&query, 2.0).await;
+            }
+        };
+        let (answer, ()) = future::zip(client.request(position_of(1)), script).await;
+        assert!((value(&answer) - 2.0).abs() < f64::EPSILON);
     });
 }

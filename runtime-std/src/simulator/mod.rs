@@ -70,7 +70,11 @@ impl Default for SimulatorOptions {
 #[derive(Debug, thiserror::Error)]
 pub enum SimulatorError {
     /// An address that cannot be listened on.
-    #[error("cannot listen on {address}: {source}; choose another port, or 0 for free ones")]
+    #[error(
+        "cannot listen on {address}: {source}; choose {}",
+        if source.kind() == std::io::ErrorKind::AddrNotAvailable { "an address of this machine" }
+        else { "another port, or 0 for free ones" }
+    )]
     Bind {
         /// The address.
         address: SocketAddr,

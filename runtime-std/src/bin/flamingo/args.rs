@@ -16,9 +16,11 @@ use crate::{completions, decode, demo, get, halt, man, move_axis, send, sim, wat
 /// them apart. Without a command it runs `demo`, which needs no instrument.
 #[derive(Debug, Parser)]
 #[command(name = "flamingo", version, propagate_version = true)]
-#[command(after_help = "Exit codes: 0 done, 2 bad usage or refused input, 3 cannot connect, \
+#[command(
+    after_help = "Exit codes: 0 done, 1 stdout or the system failed, 2 bad usage or refused input, 3 cannot connect, \
     4 no answer in time, 5 the instrument answered with failure, 6 the peer broke the protocol, \
-    7 connection lost, 130 interrupted.")]
+    7 connection lost, 130 interrupted."
+)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
@@ -74,11 +76,13 @@ pub(crate) struct ClientArgs {
 
 /// `HOST:PORT`. Whether the host exists is found out when it is connected to.
 fn address(text: &str) -> Result<String, String> {
-    let expected = "expected HOST:PORT, such as 10.0.0.5:53717";
+    let expected = "expected HOST:PORT, such as 10.0.0.5:53717 (FLAMINGO_CONNECT counts, too)";
     let (host, port) = text.rsplit_once(':').ok_or(expected)?;
-    let bracketed = host.starts_with('[') && host.ends_with(']');
-    if host.is_empty() || (host.contains(':') && !bracketed) {
+    if host.is_empty() {
         return Err(expected.to_owned());
+    }
+    if host.contains(':') && !(host.starts_with('[') && host.ends_with(']')) {
+        return Err("expected IPv6 in brackets and a port, such as [::1]:53717".to_owned());
     }
     match port.parse::<u16>() {
         Ok(0) | Err(_) => Err(format!("port: expected 1 to 65535, found {port:?}")),
@@ -152,7 +156,7 @@ mod tests {
         for good in ["10.0.0.5:53717", "scope.lab:1", "[::1]:53717"] {
             assert_eq!(address(good).as_deref(), Ok(good));
         }
-        for bad in ["", "scope", "scope:", ":53717", "::1:53717", "scope:0", "scope:70000"] {
+        for bad in ["", "scope", "scope:", ":53717", "::1", "::1:53717", "scope:0", "scope:70000"] {
             assert!(address(bad).is_err(), "{bad}");
         }
     }

@@ -18,7 +18,7 @@ pub(crate) const REFUSED: u8 = 5;
 pub(crate) const PROTOCOL: u8 = 6;
 /// The connection was lost.
 pub(crate) const LOST: u8 = 7;
-/// Ctrl-C.
+/// Ctrl-C, or a request to terminate.
 pub(crate) const INTERRUPTED: u8 = 130;
 
 /// Why a command did not do what it was asked to.
@@ -93,12 +93,18 @@ pub(crate) fn usage(error: &clap::Error) -> ExitCode {
         let _ = error.print();
         return ExitCode::SUCCESS;
     }
+    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        // Its text is the whole help: no line for stderr.
+        note("error: the command requires a subcommand or an argument; try --help");
+        return ExitCode::from(USAGE);
+    }
     let text = error.render().to_string();
     let told = |line: &&str| {
         !line.is_empty() && !line.starts_with("Usage:") && !line.starts_with("For more information")
     };
     let lines: Vec<&str> = text.lines().map(str::trim).filter(told).collect();
-    note(&format!("{}; try --help", lines.join(" ")));
+    let line = lines.join(" ").replace(" tip: ", "; tip: ");
+    note(&format!("{line}; try --help"));
     ExitCode::from(USAGE)
 }
 

@@ -9,10 +9,13 @@ use serde_json::{Value, json};
 
 use crate::args::{ClientArgs, axis_parser};
 use crate::failure::{Done, Failure, PROTOCOL, REFUSED, exit_code_of, note};
-use crate::link::{self, succeeded};
+use crate::link::{self, failure, succeeded};
 use crate::output::{FrameRecord, Out};
 
 /// Ask the instrument one thing
+///
+/// "(presumed)" behind an answer, "proven":false in JSON: the instrument sends such frames unasked,
+/// too, and nothing in this one tells which it is. What it says is most likely right all the same.
 #[derive(Debug, Args)]
 pub(crate) struct GetArgs {
     #[command(flatten)]
@@ -42,6 +45,7 @@ enum Query {
     Laser {
         /// Number of the laser line
         #[arg(value_name = "N", value_parser = clap::value_parser!(i32).range(1..=4))]
+        #[arg(allow_negative_numbers = true)]
         laser: i32,
     },
     /// Drives that images can be saved to
@@ -120,11 +124,10 @@ pub(crate) async fn run(args: GetArgs, out: &mut Out) -> Done {
 
 /// The answer to a query, unless it says failure.
 async fn ask(client: &Client, frame: Frame, what: &str) -> Done<Answer> {
-    let answer = client
-        .request(frame)
-        .await
-        .map_err(|error| Failure::new(error.exit_code(), format!("{what}: {error}")))?;
-    succeeded(answer, what)
+    match client.request(frame).await {
+        Ok(answer) => succeeded(answer, what),
+        Err(error) => Err(failure(&error, what)),
+    }
 }
 
 async fn read(

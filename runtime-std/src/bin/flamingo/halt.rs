@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::args::ClientArgs;
 use crate::failure::{Done, Failure, exit_code_of};
 use crate::interrupt::Interrupt;
-use crate::link::{self, succeeded};
+use crate::link::{self, failure, succeeded};
 use crate::output::{FrameRecord, Out, milliseconds};
 
 /// Stop all axes at once
@@ -63,10 +63,13 @@ pub(crate) async fn run(args: HaltArgs, out: &mut Out, interrupt: &Interrupt) ->
 /// Stops one axis.
 pub(crate) async fn halt(client: &Client, axis: Axis) -> Done<Answer> {
     let what = format!("halt of axis {axis}");
-    let answer = client.halt(axis.selector()).await.map_err(|error| {
-        Failure::new(error.exit_code(), format!("{what}: {error}; the axis may still be moving"))
-    })?;
-    succeeded(answer, &what)
+    match client.halt(axis.selector()).await {
+        Ok(answer) => succeeded(answer, &what),
+        Err(error) => {
+            let what = format!("{what}, which may still be moving");
+            Err(failure(&error, &what))
+        }
+    }
 }
 
 fn print(out: &mut Out, axis: Axis, answer: &Answer) -> Done {

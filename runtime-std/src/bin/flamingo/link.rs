@@ -24,6 +24,11 @@ pub(crate) async fn connect(address: &str, timeout: Duration) -> Done<Client> {
     Ok(client)
 }
 
+/// Why `what` failed.
+pub(crate) fn failure(error: &Error, what: &str) -> Failure {
+    Failure::new(error.exit_code(), format!("{what}: {error}"))
+}
+
 /// The answer, unless its status says failure. `what` names the command and its object. Other
 /// statuses than 0 and 1 are seen, and are no failure.
 pub(crate) fn succeeded(answer: Answer, what: &str) -> Done<Answer> {

@@ -38,7 +38,8 @@ pub(crate) struct MoveArgs {
     axis: Axis,
 
     /// Where to, in mm, or in degrees on r
-    #[arg(allow_negative_numbers = true, value_parser = finite)]
+    // Any hyphen, so that -inf is judged as a number.
+    #[arg(allow_hyphen_values = true, value_parser = finite)]
     target: f64,
 
     /// Wait until the motion has ended

@@ -12,6 +12,7 @@ use flamingo_runtime_std::text::pushed_positions;
 use serde::Serialize;
 
 use crate::failure::{Done, Failure};
+use crate::interrupt::Writing;
 
 /// The longest binary payload, in bytes, that is printed as hex; a longer one is only counted.
 const PRINTED_PAYLOAD: usize = 4096;
@@ -35,6 +36,7 @@ impl Out {
 
     /// Bytes as they are.
     pub(crate) fn bytes(&mut self, bytes: &[u8]) -> Done {
+        let _writing = Writing::begin();
         let mut stdout = self.stdout.lock();
         stdout.write_all(bytes).and_then(|()| stdout.flush()).map_err(|error| match error.kind() {
             ErrorKind::BrokenPipe => Failure::ClosedPipe,

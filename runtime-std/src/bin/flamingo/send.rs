@@ -1,21 +1,23 @@
 //! `flamingo send`: any frame, for the curious.
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
-use flamingo_protocol_core::{CommandCode, Flags, Frame, Kind, MAX_PAYLOAD};
+use flamingo_protocol_core::{CommandCode, Flags, Frame, Kind, MAX_PAYLOAD, Payload};
 use flamingo_runtime_std::Clock;
 use serde::Serialize;
 
 use crate::args::{ClientArgs, code, finite, integer};
-use crate::failure::{Done, Failure, note};
-use crate::link::{self, succeeded};
+use crate::failure::{Done, Failure, NO_ANSWER, note};
+use crate::link::{self, failure, succeeded, within};
 use crate::output::{FrameRecord, Out, frame_line, milliseconds, printable};
 
 /// Send any command, and show its answer
 ///
 /// Commands that are never acknowledged (lasers, LED, illumination, the start of a workflow) are
-/// sent without waiting. Nothing is checked against the limits of the stage: to move it safely,
+/// sent without waiting. Those that upload need --payload. Nothing is checked against the limits of the stage: to move it safely,
 /// use flamingo move.
 #[derive(Debug, Args)]
 pub(crate) struct SendArgs {
@@ -43,7 +45,7 @@ pub(crate) struct SendArgs {
 
     /// doubleData
     #[arg(long, value_name = "F", default_value = "0", value_parser = finite)]
-    #[arg(allow_negative_numbers = true)]
+    #[arg(allow_hyphen_values = true)]
     value: f64,
 
     /// Text for the 72 bytes of the buffer
@@ -80,16 +82,23 @@ pub(crate) async fn run(args: SendArgs, out: &mut Out) -> Done {
         note(&format!("{} is never acknowledged: sent without waiting", frame.code));
     }
     if forgotten || args.no_answer {
-        match payload {
-            Some(payload) => client.send_with_payload(frame, payload).await?,
-            None => client.send(frame).await?,
-        }
+        let write = async {
+            match payload {
+                Some(payload) => client.send_with_payload(frame, payload).await,
+                None => client.send(frame).await,
+            }
+        };
+        within(args.client.timeout, write).await.ok_or_else(|| not_taken(&args))??;
         let sent = Sent { sent: true, frame: FrameRecord::new(&frame).at(Clock::wall()) };
         return out.either(&sent, || format!("sent  {frame}"));
     }
     let answer = match payload {
-        Some(payload) => client.upload(frame, payload, args.client.timeout).await?,
-        None => client.request(frame).await?,
+        Some(payload) => client.upload(frame, payload, args.client.timeout).await,
+        None => client.request(frame).await,
+    };
+    let answer = match answer {
+        Ok(answer) => answer,
+        Err(error) => return Err(failure(&error, "send")),
     };
     let record = FrameRecord::new(&answer.frame).payload(&answer.payload);
     let record = record.answer(answer.proven, answer.elapsed).at(answer.at);
@@ -114,11 +123,13 @@ async fn command(args: &SendArgs) -> Done<(Frame, Option<Vec<u8>>)> {
     if let Some(text) = &args.buffer {
         frame.set_text(text).map_err(|error| Failure::usage(format!("--{error}")))?;
     }
-    let payload = match &args.payload {
+    let payload = match args.payload.clone() {
+        None if uploads(args.code) => {
+            let message = format!("{}: expected a payload; give one with --payload", args.code);
+            return Err(Failure::usage(message));
+        }
         None => None,
-        Some(file) => Some(smol::fs::read(file).await.map_err(|error| {
-            Failure::usage(format!("--payload: cannot read {}: {error}", file.display()))
-        })?),
+        Some(file) => Some(smol::unblock(move || read(&file)).await?),
     };
     let len = payload.as_ref().map_or(0, Vec::len);
     frame.payload_len = u32::try_from(len).unwrap_or(u32::MAX);
@@ -126,6 +137,33 @@ async fn command(args: &SendArgs) -> Done<(Frame, Option<Vec<u8>>)> {
         .check_command(MAX_PAYLOAD)
         .map_err(|error| Failure::usage(format!("{}: {error}; nothing was sent", args.code)))?;
     Ok((frame, payload))
+}
+
+/// The bytes of a file; of one that is too long, only so many that it is seen to be.
+fn read(file: &Path) -> Done<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(file)
+        .and_then(|file| file.take(u64::from(MAX_PAYLOAD) + 1).read_to_end(&mut bytes))
+        .map_err(|error| {
+            Failure::usage(format!("--payload: cannot read {}: {error}", file.display()))
+        })?;
+    if bytes.is_empty() {
+        let message = format!("--payload: expected bytes, but {} is empty", file.display());
+        return Err(Failure::usage(message));
+    }
+    Ok(bytes)
+}
+
+fn not_taken(args: &SendArgs) -> Failure {
+    let timeout = humantime::format_duration(args.client.timeout);
+    let message =
+        format!("{}: not taken within {timeout}, perhaps half of it; try --timeout", args.code);
+    Failure::new(NO_ANSWER, message)
+}
+
+/// Whether it makes no sense without a payload; saving empty settings would wipe them.
+fn uploads(code: CommandCode) -> bool {
+    code.row().is_some_and(|row| matches!(row.payload, Payload::Up | Payload::Both))
 }
 
 fn is_forgotten(code: CommandCode) -> bool {

@@ -83,6 +83,7 @@ fn scenario(file: Option<PathBuf>) -> Done<Scenario> {
     let said = |error: &dyn std::fmt::Display| {
         Failure::usage(format!("--scenario {}: {error}", file.display()))
     };
-    let text = std::fs::read_to_string(&file).map_err(|error| said(&error))?;
+    let text = std::fs::read_to_string(&file)
+        .map_err(|error| said(&format_args!("cannot read it: {error}")))?;
     Scenario::from_toml(&text).map_err(|error| said(&error))
 }

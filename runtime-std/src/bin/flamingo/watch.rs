@@ -28,6 +28,7 @@ pub(crate) struct WatchArgs {
 
     /// End after this many messages
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(allow_negative_numbers = true)]
     count: Option<u64>,
 
     /// End after this time, such as 10s

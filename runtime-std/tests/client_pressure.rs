@@ -1,4 +1,5 @@
-//! How calls end when the connection, the driver or the peer does: each one once, none never.
+//! Under pressure: floods, full channels, large payloads, slow hosts. Every call still ends as it
+//! should, and nothing grows without bound.
 
 mod peer;
 
@@ -8,12 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flamingo_protocol_core::{CommandCode, Frame, TokenField};
-use flamingo_runtime_std::{Client, Error, Event, Options, Reconnect};
-use peer::{
-    Peer, answer_to, connected, is_lost, listen, motion_stopped, move_to, next_frame, position_of,
-    soon,
-};
-use smol::io::AsyncReadExt;
+use flamingo_runtime_std::{Client, Error, Event, Options};
+use peer::{Peer, answer_to, connected, listen, move_to, next_frame, position_of, soon};
 use smol::{Async, future};
 
 type Driver = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -44,26 +41,6 @@ async fn driven<T>(driver: &mut Driver, future: impl Future<Output = T>) -> T {
         future::pending().await
     };
     future::or(future, stopped).await
-}
-
-#[test]
-fn a_driver_that_is_dropped_ends_every_call_and_every_subscription() {
-    smol::block_on(async {
-        let (client, driver, _peer, _) = by_hand(|_| {}).await;
-        let mut events = client.subscribe(&[]);
-        let mut asked = Box::pin(client.request(position_of(1)));
-        let mut halted = Box::pin(client.halt(1));
-        let mut counted = Box::pin(client.stats());
-        post(&mut asked).await;
-        post(&mut halted).await;
-        post(&mut counted).await;
-        drop(driver);
-        assert!(is_lost(&soon("the request", asked).await));
-        assert!(is_lost(&soon("the halt", halted).await));
-        assert!(is_lost(&soon("the stats", counted).await));
-        assert!(soon("the end of the events", events.next()).await.is_none());
-        soon("closing", client.close()).await;
-    });
 }
 
 /// More requests than the driver's channel takes, then the end of one side.
@@ -111,10 +88,12 @@ fn a_flood_that_never_pauses_keeps_nothing_from_its_turn() {
         let mut socket = peer.stream.get_ref().try_clone().unwrap();
         let flood = std::thread::spawn(move || {
             let frames = Frame::new(CommandCode::UI_SET_GAUGE_VALUE).encode().repeat(1000);
+            let mut written = 0;
             loop {
-                match socket.write(&frames) {
-                    Err(error) if error.kind() != std::io::ErrorKind::WouldBlock => break,
-                    _ => {}
+                match socket.write(&frames[written..]) {
+                    Ok(more) => written = (written + more) % frames.len(),
+                    Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+                    Err(_) => break,
                 }
             }
         });
@@ -143,77 +122,6 @@ fn a_flood_that_never_pauses_keeps_nothing_from_its_turn() {
 }
 
 #[test]
-fn what_is_subscribed_or_armed_after_the_end_ends_at_once() {
-    smol::block_on(async {
-        let (client, peer) = connected(|_| {}).await;
-        let mut events = client.subscribe(&[]);
-        drop(peer);
-        while soon("the loss", events.next()).await.is_some() {}
-        assert!(soon("an end", client.subscribe(&[]).next()).await.is_none());
-        assert!(is_lost(&soon("an end", client.arm(1).wait()).await));
-    });
-}
-
-#[test]
-fn counters_are_told_while_there_is_no_connection() {
-    smol::block_on(async {
-        let (client, peer) = connected(|options| {
-            options.reconnect = Some(Reconnect { delay: Duration::from_secs(600), jitter: 0.0 });
-        })
-        .await;
-        let mut events = client.subscribe(&[]);
-        drop(peer);
-        assert!(matches!(soon("the loss", events.next()).await, Some(Event::ConnectionLost)));
-        assert_eq!(soon("the counters", client.stats()).await.unwrap().reconnects, 0);
-        assert!(is_lost(&soon("a refusal", client.request(position_of(1))).await));
-        soon("closing", client.close()).await;
-        assert!(soon("the end", events.next()).await.is_none());
-    });
-}
-
-#[test]
-fn a_lost_socket_is_closed_before_the_wait_for_the_next_one() {
-    smol::block_on(async {
-        let (_client, mut peer) = connected(|options| {
-            options.reconnect = Some(Reconnect { delay: Duration::from_secs(600), jitter: 0.0 });
-        })
-        .await;
-        peer.stream.get_ref().shutdown(std::net::Shutdown::Write).unwrap();
-        assert_eq!(soon("the end", peer.stream.read(&mut [0; 1])).await.unwrap(), 0);
-    });
-}
-
-#[test]
-fn an_answer_that_came_before_the_connection_broke_is_delivered() {
-    smol::block_on(async {
-        let (client, mut driver, mut peer, _) = by_hand(|_| {}).await;
-        let asked = client.request(position_of(1));
-        let script = async {
-            let query = peer.expect(CommandCode::STAGE_POSITION_GET).await;
-            (query, peer)
-        };
-        let mut asked = Box::pin(asked);
-        post(&mut asked).await;
-        let (query, mut peer) = driven(&mut driver, script).await;
-        // The driver rests. More than it reads in one go, then the answer, then the end: the
-        // first write meets a socket that nobody holds, the second one fails.
-        let flood = Frame::new(CommandCode::UI_SET_GAUGE_VALUE).encode().repeat(2000);
-        peer.write_bytes(&flood).await;
-        peer.answer(&query, 7.5).await;
-        drop(peer);
-        let mut more: Vec<_> = (2..=4).map(|axis| Box::pin(client.halt(axis))).collect();
-        for call in &mut more {
-            post(call).await;
-        }
-        soon("the end", driver).await;
-        assert!((asked.await.expect("it came").frame.value - 7.5).abs() < f64::EPSILON);
-        for call in more {
-            assert!(is_lost(&call.await));
-        }
-    });
-}
-
-#[test]
 fn an_answer_that_came_in_time_is_no_timeout_however_long_the_host_slept() {
     let timeout = Duration::from_millis(50);
     smol::block_on(async {
@@ -229,32 +137,6 @@ fn an_answer_that_came_in_time_is_no_timeout_however_long_the_host_slept() {
         while clock.now().as_micros() <= 50_000 {}
         let answer = driven(&mut driver, asked).await;
         assert!((answer.expect("it came").frame.value - 7.5).abs() < f64::EPSILON);
-    });
-}
-
-#[test]
-fn a_stop_that_no_fresh_connection_can_carry_is_told_at_once() {
-    smol::block_on(async {
-        let (listener, mut options) = listen();
-        options.core.stop_patience = flamingo_protocol_core::Duration::from_millis(100);
-        options.timeout = Duration::from_secs(600);
-        options.reconnect = Some(Reconnect { delay: Duration::from_secs(600), jitter: 0.0 });
-        let accept = async {
-            let mut peer = Peer::accept(&listener).await;
-            peer.shake_hands().await;
-            peer
-        };
-        let (client, mut peer) = future::zip(Client::connect(options), accept).await;
-        let client = client.unwrap();
-        drop(listener);
-        let workflow = Frame::command(CommandCode::CAMERA_WORK_FLOW_START);
-        let upload = client.send_with_payload(workflow, vec![7; 32 * 1024 * 1024]);
-        let halt = async {
-            peer.expect(CommandCode::CAMERA_WORK_FLOW_START).await;
-            client.halt(1).await
-        };
-        let (upload, halted) = soon("both ends", future::zip(upload, halt)).await;
-        assert!(is_lost(&upload) && is_lost(&halted), "{upload:?} {halted:?}");
     });
 }
 
@@ -333,24 +215,6 @@ fn a_stale_answer_without_a_token_does_not_refuse_a_peer_that_echoes_tokens() {
         let (client, _peer) = future::zip(Client::connect(options), script).await;
         let value = client.expect("tokens come back").state_at_connect().frame.value;
         assert!((value - 1.0).abs() < f64::EPSILON);
-    });
-}
-
-#[test]
-fn another_axis_displaces_no_end_of_a_motion() {
-    smol::block_on(async {
-        let (client, mut peer) = connected(|options| options.event_capacity = 1).await;
-        let mut motion = client.arm(3);
-        let script = async {
-            let command = peer.expect(CommandCode::STAGE_POSITION_SET).await;
-            peer.write(&motion_stopped(3, 1)).await;
-            peer.write(&motion_stopped(1, 1)).await;
-            peer.answer(&command, 0.25).await;
-        };
-        let (moved, ()) = future::zip(client.request(move_to(3, 0.25)), script).await;
-        moved.unwrap();
-        let end = soon("the end of the motion", motion.wait()).await.unwrap();
-        assert_eq!(end.frame.selector(), 3, "another axis displaces nothing");
     });
 }
 

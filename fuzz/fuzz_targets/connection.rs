@@ -1,0 +1,4 @@
+//! `flamingo_testkit::bodies::connection` says what is claimed.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| flamingo_testkit::bodies::connection(data));

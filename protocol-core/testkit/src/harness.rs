@@ -1,0 +1,322 @@
+//! Both ends of a conversation over two links on virtual time, and the oracle that watches.
+//!
+//! It moves bytes and time and decides nothing: what happens is said by a test or by `ops.rs`.
+
+use std::collections::{HashMap, VecDeque};
+
+use flamingo_protocol_core::{
+    CommandCode, CommandError, Config, Connection, Duration, Event, Frame, Instant, Output, Ticket,
+    Transmit,
+};
+
+use crate::device::{Device, Outgoing, payload_of};
+use crate::link::{Faults, Link, Read};
+use crate::oracle::{Oracle, Sent, Truth};
+
+/// How a conversation is set up.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    /// The client's settings; the device keeps to what they say of it.
+    pub config: Config,
+    /// Of both links.
+    pub faults: Faults,
+    /// From which the links' behaviour follows.
+    pub seed: u64,
+    /// How many bytes of a frame of an earlier conversation, and then a whole one, come first.
+    pub stale: Option<u8>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { config: Config::default(), faults: Faults::NONE, seed: 0, stale: None }
+    }
+}
+
+/// A client and a device that talk.
+#[derive(Debug)]
+pub struct Harness {
+    /// The time.
+    pub now: Instant,
+    /// The client.
+    pub client: Connection,
+    /// The device.
+    pub device: Device,
+    /// What is true.
+    pub oracle: Oracle,
+    /// Client to device.
+    pub up: Link,
+    /// Device to client.
+    pub down: Link,
+    /// Requests in the order they were asked.
+    pub asked: Vec<Ticket>,
+    /// Everything the client was told besides ends.
+    pub events: Vec<Event>,
+    /// The marks of the uploads, from which their payloads follow.
+    marks: HashMap<Ticket, i32>,
+    payloads: HashMap<Ticket, Vec<u8>>,
+    junk: VecDeque<u8>,
+    client_closed: bool,
+}
+
+impl Harness {
+    /// Both ends, and what is left of an earlier conversation already read.
+    #[must_use]
+    pub fn new(settings: Settings) -> Self {
+        let Settings { config, faults, seed, stale } = settings;
+        let mut oracle = Oracle::new(config);
+        let mut down = Link::new(seed ^ 0xD0, faults);
+        if let Some(cut) = stale {
+            let frame = Frame::new(CommandCode::SYSTEM_STATE_IDLE);
+            let tail = usize::from(cut % 127) + 1;
+            down = down.with_stale(&[&frame.encode()[tail..], &frame.encode()].concat());
+            oracle.noise_sent += 128 - tail as u64;
+            oracle.sent.push(Sent { frame, payload: Vec::new(), truth: Truth::Push });
+        }
+        let mut harness = Self {
+            now: Instant::from_micros(1_000_000),
+            client: Connection::new(config),
+            device: Device::new(config),
+            oracle,
+            up: Link::new(seed ^ 0x0B, faults),
+            down,
+            asked: Vec::new(),
+            events: Vec::new(),
+            marks: HashMap::new(),
+            payloads: HashMap::new(),
+            junk: VecDeque::new(),
+            client_closed: false,
+        };
+        harness.pump();
+        harness
+    }
+
+    /// Asks; the frame gets a mark of its own in hardwareID, which the device echoes.
+    ///
+    /// # Errors
+    /// [`CommandError`] of the client.
+    pub fn ask(&mut self, mut frame: Frame, patience: Duration) -> Result<Ticket, CommandError> {
+        frame.hardware_id = self.asked.len() as i32 + 1;
+        let ticket = self.client.request(self.now, &frame, self.now + patience)?;
+        self.asked.push(ticket);
+        self.marks.insert(ticket, frame.hardware_id);
+        self.oracle.asked(ticket);
+        self.pump();
+        Ok(ticket)
+    }
+
+    /// Sends without asking.
+    ///
+    /// # Errors
+    /// [`CommandError`] of the client.
+    pub fn send(&mut self, mut frame: Frame) -> Result<Ticket, CommandError> {
+        frame.hardware_id = -1;
+        let ticket = self.client.send(self.now, &frame)?;
+        self.marks.insert(ticket, frame.hardware_id);
+        self.pump();
+        Ok(ticket)
+    }
+
+    /// Takes a request back.
+    pub fn cancel(&mut self, ticket: Ticket) {
+        // What has ended must be known as ended.
+        self.take_events();
+        let how = self.client.cancel(self.now, ticket);
+        self.oracle.cancelled(ticket, how);
+        self.pump();
+    }
+
+    /// Lets time pass: arrivals and timers each at their own time.
+    pub fn pass(&mut self, span: Duration) {
+        let end = self.now + span;
+        self.pump();
+        loop {
+            let timer = self.client.poll_timeout().map(|(at, _)| at);
+            let arrivals = [self.up.next_arrival(), self.down.next_arrival()];
+            let next = arrivals.into_iter().flatten().chain(timer);
+            let Some(at) = next.filter(|at| *at > self.now && *at <= end).min() else { break };
+            self.now = at;
+            self.tick();
+        }
+        self.now = end;
+        self.tick();
+    }
+
+    fn tick(&mut self) {
+        self.client.handle_timeout(self.now);
+        self.take_events();
+        self.pump();
+    }
+
+    /// Moves all bytes that can be moved now.
+    pub fn pump(&mut self) {
+        loop {
+            let wrote = self.client_writes();
+            let read = self.device_reads();
+            let answered = self.device_writes();
+            let heard = self.client_reads();
+            self.take_events();
+            if !(wrote || read || answered || heard) {
+                return;
+            }
+        }
+    }
+
+    fn client_writes(&mut self) -> bool {
+        let written = match self.client.poll_transmit(self.now) {
+            None => return false,
+            Some(Transmit::Bytes(bytes)) => self.up.write(self.now, bytes),
+            Some(Transmit::Payload { ticket, offset, remaining }) => {
+                let (from, len) = (offset as usize, (offset + remaining) as usize);
+                self.up.write(self.now, &payload_of(self.marks[&ticket], len)[from..])
+            }
+        };
+        if let Some(ticket) = self.client.transmitted(self.now, written) {
+            self.oracle.commands.push(ticket);
+        }
+        written > 0
+    }
+
+    fn device_reads(&mut self) -> bool {
+        let Read::Bytes(bytes) = self.up.read(self.now) else { return false };
+        self.device.read(&bytes);
+        true
+    }
+
+    fn device_writes(&mut self) -> bool {
+        self.queue_frames();
+        let written = match self.device.end.poll_transmit() {
+            None => {
+                let written = self.down.write(self.now, self.junk.make_contiguous());
+                self.junk.drain(..written);
+                return written > 0;
+            }
+            Some(Transmit::Bytes(bytes)) => self.down.write(self.now, bytes),
+            Some(Transmit::Payload { ticket, offset, .. }) => {
+                let payload = self.payloads.get(&ticket).map_or(&[][..], Vec::as_slice);
+                self.down.write(self.now, &payload[offset as usize..])
+            }
+        };
+        if let Some(ticket) = self.device.end.transmitted(written) {
+            self.payloads.remove(&ticket);
+        }
+        written > 0
+    }
+
+    /// Frames go out in the order they were made, junk only between two of them. The client reads
+    /// an upload's echo without a payload; the core's end of the device would ask for one, so such
+    /// a frame goes out as bytes.
+    fn queue_frames(&mut self) {
+        while self.junk.is_empty() {
+            let idle = self.device.end.poll_transmit().is_none();
+            match self.device.outgoing.pop_front() {
+                Some(Outgoing::Junk(bytes)) if idle => {
+                    self.oracle.noise_sent += bytes.len() as u64;
+                    self.junk.extend(bytes);
+                }
+                Some(Outgoing::Frame(sent))
+                    if sent.payload.len() as u32 != sent.frame.payload_len =>
+                {
+                    if !idle {
+                        self.device.outgoing.push_front(Outgoing::Frame(sent));
+                        return;
+                    }
+                    self.junk.extend(sent.frame.encode());
+                    self.oracle.sent.push(*sent);
+                }
+                Some(Outgoing::Frame(sent)) => {
+                    let Ok(ticket) = self.device.end.push(&sent.frame) else {
+                        self.device.outgoing.push_front(Outgoing::Frame(sent));
+                        return;
+                    };
+                    self.payloads.insert(ticket, sent.payload.clone());
+                    self.oracle.sent.push(*sent);
+                }
+                Some(junk) => {
+                    self.device.outgoing.push_front(junk);
+                    return;
+                }
+                None => return,
+            }
+        }
+    }
+
+    fn client_reads(&mut self) -> bool {
+        match self.down.read(self.now) {
+            Read::Bytes(bytes) => {
+                self.hear(&bytes);
+                true
+            }
+            Read::End | Read::Reset if !self.client_closed => {
+                self.client_closed = true;
+                let (held, _) = self.client.handle_eof();
+                self.take_events();
+                self.oracle.check(&self.client.counters(), held, false);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn hear(&mut self, mut input: &[u8]) {
+        self.oracle.fed += input.len() as u64;
+        loop {
+            let (consumed, output) = self.client.handle_input(self.now, input);
+            match output {
+                Some(Output::Frame(received)) => self.oracle.frame(received),
+                Some(Output::Payload { bytes, remaining }) => self.oracle.payload(bytes, remaining),
+                None => {
+                    assert_eq!(consumed, input.len());
+                    return;
+                }
+            }
+            input = &input[consumed..];
+        }
+    }
+
+    fn take_events(&mut self) {
+        while let Some(event) = self.client.poll_event() {
+            match event {
+                Event::Ended { ticket, ended } => self.oracle.ended(ticket, ended),
+                event => self.events.push(event),
+            }
+        }
+    }
+
+    /// Whether the client still hears the device.
+    pub fn is_open(&self) -> bool {
+        !self.client_closed && self.down.is_open() && self.up.is_open()
+    }
+
+    /// No byte is under way, and the device has none to write.
+    fn is_quiet(&mut self) -> bool {
+        let under_way = self.up.in_flight() + self.down.in_flight() + self.junk.len();
+        let writes = self.device.end.poll_transmit().is_some() || !self.device.outgoing.is_empty();
+        under_way == 0 && !(writes && self.down.is_open())
+    }
+
+    /// Nothing more happens but time: then everything has had its one outcome, nothing is owed,
+    /// and the books balance.
+    pub fn finish(mut self) -> Oracle {
+        let mut quiet = 0;
+        for _ in 0..100_000 {
+            self.pass(Duration::from_millis(1000));
+            quiet = if self.is_quiet() { quiet + 1 } else { 0 };
+            if quiet == 60 {
+                break;
+            }
+        }
+        let whole = self.down.is_open() && !self.client_closed;
+        if !self.client_closed {
+            assert_eq!(self.down.in_flight(), 0, "the link delivers in the end");
+            // A fence that cannot be written any more stays where it is.
+            let fence = usize::from(!self.up.is_open());
+            let (requests, owed) = self.client.in_flight();
+            assert!(requests <= fence && owed == 0, "nothing is left: {requests}, {owed}");
+            assert_eq!(self.client.poll_timeout(), None, "nothing is waited for");
+        }
+        let (held, _) = self.client.handle_eof();
+        self.take_events();
+        self.oracle.check(&self.client.counters(), held, whole);
+        self.oracle
+    }
+}

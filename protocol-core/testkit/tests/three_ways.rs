@@ -1,0 +1,147 @@
+//! Every reader three ways: whole, byte by byte, and with trailing data; and every cut of a
+//! 512-byte stream into two and into three. What a reader says must not depend on it.
+
+#![allow(clippy::cast_possible_truncation)]
+
+use flamingo_protocol_core::{
+    Assembler, CommandCode, Frame, ImageHeader, ImageReader, MAX_IMAGE, MAX_PAYLOAD, Responder,
+};
+use flamingo_testkit::readers::{self, Item, Transcript};
+use flamingo_testkit::reference::{self, END, START};
+
+/// Three frames, a payload with a whole frame's markers in it, noise, false markers: 512 bytes.
+fn control_stream() -> Vec<u8> {
+    let frame = |code, axis| Frame::new(CommandCode(code)).with_selector(axis);
+    let mut treacherous = frame(0x6008, 2).with_payload_len(90);
+    treacherous.buffer[8..12].copy_from_slice(&START);
+    treacherous.buffer[60..64].copy_from_slice(&END);
+    let mut payload = vec![0xF3; 90];
+    payload[10..14].copy_from_slice(&START);
+    payload[60..64].copy_from_slice(&END);
+    let mut stream = vec![0x54, 0xE6, 0x00, 0x21];
+    stream.extend(frame(0x6008, 1).encode());
+    stream.extend(treacherous.encode());
+    stream.extend(payload);
+    stream.extend(START);
+    stream.extend([START.as_slice(), &[7; 15], &START[..3]].concat());
+    stream.extend(frame(0xA007, 0).encode());
+    stream.extend(END);
+    stream.extend(&START[..4]);
+    assert_eq!(stream.len(), 512);
+    stream
+}
+
+/// Headers, pixels, an update of options only, and a broken end: 512 bytes.
+fn image_stream() -> Vec<u8> {
+    let header = |width, height| ImageHeader {
+        size: 2 * width * height,
+        width,
+        height,
+        device: 3,
+        ..ImageHeader::default()
+    };
+    let mut stream = Vec::new();
+    for (width, height) in [(7, 11), (0, 0), (1, 1), (5, 9)] {
+        stream.extend(header(width, height).encode());
+        stream.extend((0..2 * width * height).map(|byte| byte as u8));
+    }
+    stream.extend(ImageHeader { size: 9, ..header(2, 2) }.encode());
+    stream.resize(512, 0xAA);
+    stream
+}
+
+type Read = fn(&[&[u8]]) -> Transcript;
+
+fn assembler(chunks: &[&[u8]]) -> Transcript {
+    readers::assembler(Assembler::default(), chunks.iter().copied())
+}
+
+fn connection(chunks: &[&[u8]]) -> Transcript {
+    let command = |code| Frame::command(CommandCode(code)).with_selector(1);
+    let client = readers::asked(&[command(0x6008), command(0xA007).with_selector(0)]);
+    readers::connection(client, chunks.iter().copied())
+}
+
+fn responder(chunks: &[&[u8]]) -> Transcript {
+    readers::responder(Responder::default(), chunks.iter().copied())
+}
+
+fn images(chunks: &[&[u8]]) -> Transcript {
+    readers::images(ImageReader::default(), chunks.iter().copied())
+}
+
+/// What the naive reader finds in a prefix of the stream.
+type Expected = fn(&[u8]) -> Transcript;
+
+fn three_ways(read: Read, expected: Expected, stream: &[u8]) {
+    let whole = read(&[stream]);
+    assert_eq!(whole.bytes(), stream.len());
+    assert_eq!(whole.clone().without_classes(), expected(stream), "whole");
+    assert_eq!(read(&stream.chunks(1).collect::<Vec<_>>()), whole, "byte by byte");
+    for end in 0..stream.len() {
+        let cut = &stream[..end];
+        let part = read(&[cut]);
+        assert_eq!(part.clone().without_classes(), expected(cut), "cut off at {end}");
+        // What follows changes nothing of what was said; a payload, or a frame, goes on.
+        let said = part.items.iter().filter(|item| !matches!(item, Item::Payload(_)));
+        let all = whole.items.iter().filter(|item| !matches!(item, Item::Payload(_)));
+        assert!(said.zip(all).all(|(part, whole)| part == whole), "trailing data from {end}");
+    }
+}
+
+fn every_split(read: Read, stream: &[u8]) {
+    let whole = read(&[stream]);
+    let step = if cfg!(miri) { 61 } else { 1 };
+    for first in (0..=stream.len()).step_by(step) {
+        let (left, rest) = stream.split_at(first);
+        assert_eq!(read(&[left, rest]), whole, "cut at {first}");
+        for second in (0..rest.len()).step_by(step) {
+            let (middle, right) = rest.split_at(second);
+            assert_eq!(read(&[left, middle, right]), whole, "cuts at {first}, {}", first + second);
+        }
+    }
+}
+
+fn control(stream: &[u8]) -> Transcript {
+    reference::control(stream, MAX_PAYLOAD, false)
+}
+
+#[test]
+fn the_assembler_reads_three_ways() {
+    three_ways(assembler, control, &control_stream());
+}
+
+#[test]
+fn the_connection_reads_three_ways() {
+    three_ways(connection, control, &control_stream());
+}
+
+#[test]
+fn the_responder_reads_three_ways() {
+    three_ways(responder, control, &control_stream());
+}
+
+#[test]
+fn the_image_reader_reads_three_ways() {
+    three_ways(images, |stream| reference::images(stream, MAX_IMAGE), &image_stream());
+}
+
+#[test]
+fn no_cut_in_two_or_three_changes_what_the_assembler_says() {
+    every_split(assembler, &control_stream());
+}
+
+#[test]
+fn no_cut_in_two_or_three_changes_what_the_connection_says() {
+    every_split(connection, &control_stream());
+}
+
+#[test]
+fn no_cut_in_two_or_three_changes_what_the_responder_says() {
+    every_split(responder, &control_stream());
+}
+
+#[test]
+fn no_cut_in_two_or_three_changes_what_the_image_reader_says() {
+    every_split(images, &image_stream());
+}
