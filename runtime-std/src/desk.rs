@@ -2,6 +2,7 @@
 //! Each order gets exactly one reply here. No socket, no protocol.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -11,7 +12,7 @@ use flamingo_protocol_core::{CommandCode, Counters, DecodeError, Ended, Frame, I
 use crate::error::Error;
 
 /// An answer to a request.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Answer {
     /// The frame.
     pub frame: Frame,
@@ -24,6 +25,19 @@ pub struct Answer {
     pub at: SystemTime,
     /// From the call to the last byte of the answer.
     pub elapsed: Duration,
+}
+
+/// Without the payload's bytes: there may be millions.
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Answer")
+            .field("frame", &self.frame)
+            .field("payload", &format_args!("{} bytes", self.payload.len()))
+            .field("proven", &self.proven)
+            .field("at", &self.at)
+            .field("elapsed", &self.elapsed)
+            .finish()
+    }
 }
 
 /// What a connection has counted.

@@ -26,6 +26,8 @@ pub(crate) type Core = Connection<64, 160, 64, 16>;
 /// Bytes read in one go, and written at most before reading again.
 const READ_CHUNK: usize = 64 * 1024;
 const WRITE_CHUNK: usize = 256 * 1024;
+/// Reads after which all that had come is out of the socket's receive buffer.
+const READS_OF_ALL: usize = 64;
 
 /// Why a conversation is over.
 #[derive(Debug)]
@@ -67,7 +69,6 @@ pub(crate) struct Driver {
     pub(crate) stops: VecDeque<(Instant, Frame)>,
     buffer: Box<[u8]>,
     partial: Option<Partial>,
-    ambiguous: Option<Frame>,
     wants_write: bool,
 }
 
@@ -95,7 +96,6 @@ impl Driver {
             stops: VecDeque::new(),
             buffer: vec![0; READ_CHUNK].into_boxed_slice(),
             partial: None,
-            ambiguous: None,
             wants_write: false,
         }
     }
@@ -118,15 +118,17 @@ impl Driver {
         let read = self.read()?;
         let now = self.clock.now();
         if self.core.poll_timeout().is_some_and(|(due, _)| due <= now) {
+            // What came while the host was slow, or asleep, is in time.
+            self.read_all()?;
             self.core.handle_timeout(now);
         }
-        self.take_events()?;
+        self.take_events(None)?;
         // Last: an answer, an outcome or the end of a grace may let a waiting frame go.
         let wrote = match self.write() {
             Ok(wrote) => wrote,
             Err(lost) => {
                 // What the peer said before it went is still there.
-                while self.read()? {}
+                self.read_all()?;
                 return Err(lost);
             }
         };
@@ -215,10 +217,7 @@ impl Driver {
         let result = socket.read(&mut buffer);
         let outcome = match result {
             Ok(0) => Err(Lost::Peer("the peer closed it".into())),
-            Ok(count) => {
-                self.take_input(&buffer[..count]);
-                Ok(true)
-            }
+            Ok(count) => self.take_input(&buffer[..count]).map(|()| true),
             Err(error) => match error.kind() {
                 ErrorKind::WouldBlock | ErrorKind::Interrupted => Ok(false),
                 _ => Err(lost(&error)),
@@ -228,7 +227,17 @@ impl Driver {
         outcome
     }
 
-    fn take_input(&mut self, mut input: &[u8]) {
+    /// Reads all that has come so far, and not much more: no peer can keep this going.
+    fn read_all(&mut self) -> Result<(), Lost> {
+        for _ in 0..READS_OF_ALL {
+            if !self.read()? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn take_input(&mut self, mut input: &[u8]) -> Result<(), Lost> {
         let (now, at) = (self.clock.now(), Clock::wall());
         if !self.open && self.first_bytes.len() < 16 {
             self.first_bytes.extend(input.iter().take(16));
@@ -238,7 +247,7 @@ impl Driver {
             input = &input[consumed..];
             match output {
                 Some(Output::Frame(received)) if received.frame.payload_len == 0 => {
-                    self.deliver(now, Partial { received, payload: Vec::new(), at });
+                    self.deliver(now, Partial { received, payload: Vec::new(), at })?;
                 }
                 Some(Output::Frame(received)) => {
                     let expected = (received.frame.payload_len as usize).min(READ_CHUNK);
@@ -250,10 +259,10 @@ impl Driver {
                         partial.payload.extend_from_slice(bytes);
                     }
                     if let Some(partial) = self.partial.take_if(|_| remaining == 0) {
-                        self.deliver(now, partial);
+                        self.deliver(now, partial)?;
                     }
                 }
-                None if input.is_empty() => break,
+                None if input.is_empty() => return Ok(()),
                 None => {}
             }
         }
@@ -261,7 +270,7 @@ impl Driver {
 
     /// To the request that waits for it, or to the subscribers; a presumed answer to both, since
     /// it may be an event.
-    fn deliver(&mut self, now: Instant, partial: Partial) {
+    fn deliver(&mut self, now: Instant, partial: Partial) -> Result<(), Lost> {
         let Partial { received, payload, at } = partial;
         let Received { frame, class, skipped } = received;
         let payload: Arc<[u8]> = payload.into();
@@ -275,25 +284,27 @@ impl Driver {
             };
             let taken = ticket.is_fence() || self.desk.answer(ticket, now, answer);
             if taken && proven {
-                return;
+                return Ok(());
             }
         }
         if matches!(class, Class::Ambiguous { .. }) {
-            self.ambiguous = Some(frame);
+            // Its requests end with this frame, not with the next ambiguous one.
+            self.take_events(Some(&frame))?;
         }
         if !self.open && frame.code == CommandCode::SYSTEM_STATE_GET {
             self.answered_without_token = true;
         }
         self.events += 1;
         self.fanout.publish(&Event::Frame(EventFrame { frame, payload, class, at, skipped }));
+        Ok(())
     }
 
-    fn take_events(&mut self) -> Result<(), Lost> {
+    fn take_events(&mut self, ambiguous: Option<&Frame>) -> Result<(), Lost> {
         while let Some(event) = self.core.poll_event() {
             match event {
                 CoreEvent::Ended { ticket, ended } => {
                     let meanwhile = Meanwhile {
-                        ambiguous: self.ambiguous.as_ref(),
+                        ambiguous,
                         noise: self.core.counters().noise_bytes,
                         rejected: self.core.last_rejected(),
                     };

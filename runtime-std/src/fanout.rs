@@ -1,12 +1,17 @@
 //! Unsolicited frames to any number of subscribers. It never blocks the driver: who is slow loses
 //! its own oldest events, and is told how many.
 
+use std::collections::VecDeque;
+use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use async_channel::{Receiver, Sender};
 use flamingo_protocol_core::{Class, CommandCode, Frame};
+
+/// Payload bytes that may wait for one subscriber, unless a single event has more.
+const MOST_BYTES: usize = 64 * 1024 * 1024;
 
 /// What a subscriber gets.
 #[derive(Debug, Clone)]
@@ -28,7 +33,7 @@ pub enum Event {
 
 /// A frame that was not, or not for certain, the answer to a request: unsolicited, late,
 /// ambiguous, or an answer that is only presumed (its request got it too).
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct EventFrame {
     /// The frame.
     pub frame: Frame,
@@ -42,11 +47,69 @@ pub struct EventFrame {
     pub skipped: u32,
 }
 
+/// Without the payload's bytes: there may be millions.
+impl fmt::Debug for EventFrame {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EventFrame")
+            .field("frame", &self.frame)
+            .field("payload", &format_args!("{} bytes", self.payload.len()))
+            .field("class", &self.class)
+            .field("at", &self.at)
+            .field("skipped", &self.skipped)
+            .finish()
+    }
+}
+
+impl Event {
+    fn payload_len(&self) -> usize {
+        if let Self::Frame(event) = self { event.payload.len() } else { 0 }
+    }
+}
+
+/// What waits for a subscriber. Its lock is held for a push or a pop, never across an await.
+#[derive(Default)]
+struct Queue {
+    events: VecDeque<Event>,
+    payload_bytes: usize,
+    /// Lost since that was last told; all of them before the ones that still wait.
+    lost: u64,
+}
+
+impl Queue {
+    /// Gives how many old ones had to go.
+    fn push(&mut self, event: Event, capacity: usize) -> u64 {
+        self.payload_bytes += event.payload_len();
+        self.events.push_back(event);
+        let mut lost = 0;
+        while self.events.len() > capacity
+            || (self.payload_bytes > MOST_BYTES && self.events.len() > 1)
+        {
+            lost += u64::from(self.take_oldest().is_some());
+        }
+        self.lost += lost;
+        lost
+    }
+
+    fn pop(&mut self) -> Option<Event> {
+        match std::mem::take(&mut self.lost) {
+            0 => self.take_oldest(),
+            lost => Some(Event::Lagged(lost)),
+        }
+    }
+
+    fn take_oldest(&mut self) -> Option<Event> {
+        let event = self.events.pop_front()?;
+        self.payload_bytes -= event.payload_len();
+        Some(event)
+    }
+}
+
 struct Subscriber {
     codes: Vec<CommandCode>,
-    /// Numbered from 0: a gap is what was lost.
-    queue: Sender<(u64, Event)>,
-    next: u64,
+    capacity: usize,
+    queue: Arc<Mutex<Queue>>,
+    /// Told that something waits; one word is enough.
+    wake: Sender<()>,
 }
 
 impl Subscriber {
@@ -60,8 +123,7 @@ impl Subscriber {
 
 /// All subscribers of a client.
 pub(crate) struct Fanout {
-    /// Held for the length of a push, never across an await.
-    /// None: closed.
+    /// Held for the length of a push, never across an await. None: no event will come any more.
     subscribers: Mutex<Option<Vec<Subscriber>>>,
     capacity: usize,
     lost: AtomicU64,
@@ -83,31 +145,28 @@ impl Fanout {
 
     /// The same with a capacity of at most `most`.
     pub(crate) fn subscribe_within(&self, codes: &[CommandCode], most: usize) -> Subscription {
-        let (queue, events) = async_channel::bounded(self.capacity.min(most));
-        if let Some(subscribers) = &mut *self.lock() {
-            subscribers.retain(|subscriber| !subscriber.queue.is_closed());
-            subscribers.push(Subscriber { codes: codes.to_vec(), queue, next: 0 });
+        let (wake, woken) = async_channel::bounded(1);
+        let queue = Arc::new(Mutex::new(Queue::default()));
+        let subscription = Subscription { queue: Arc::clone(&queue), woken };
+        if let Some(subscribers) = &mut *lock(&self.subscribers) {
+            subscribers.retain(|subscriber| !subscriber.wake.is_closed());
+            let capacity = self.capacity.min(most);
+            subscribers.push(Subscriber { codes: codes.to_vec(), capacity, queue, wake });
         }
-        Subscription { events, expected: 0, held: None }
+        subscription
     }
 
     pub(crate) fn publish(&self, event: &Event) {
-        let mut subscribers = self.lock();
+        let mut subscribers = lock(&self.subscribers);
         let Some(subscribers) = &mut *subscribers else { return };
-        subscribers.retain_mut(|subscriber| {
-            if !subscriber.wants(event) {
-                return !subscriber.queue.is_closed();
+        subscribers.retain(|subscriber| {
+            if subscriber.wants(event) {
+                let lost = lock(&subscriber.queue).push(event.clone(), subscriber.capacity);
+                self.lost.fetch_add(lost, Ordering::Relaxed);
+                // Full: it was told already.
+                let _ = subscriber.wake.try_send(());
             }
-            let number = subscriber.next;
-            subscriber.next += 1;
-            match subscriber.queue.force_send((number, event.clone())) {
-                Ok(None) => true,
-                Ok(Some(_displaced)) => {
-                    self.lost.fetch_add(1, Ordering::Relaxed);
-                    true
-                }
-                Err(_closed) => false,
-            }
+            !subscriber.wake.is_closed()
         });
     }
 
@@ -118,22 +177,26 @@ impl Fanout {
 
     /// No event will come any more.
     pub(crate) fn close(&self) {
-        *self.lock() = None;
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Vec<Subscriber>>> {
-        self.subscribers.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.subscribers).take();
     }
 }
 
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// A stream of events. Dropping it ends the subscription.
-#[derive(Debug)]
 pub struct Subscription {
-    events: Receiver<(u64, Event)>,
-    /// The number of the next event, if none is lost.
-    expected: u64,
-    /// The event behind a gap, while the gap is told.
-    held: Option<Event>,
+    queue: Arc<Mutex<Queue>>,
+    /// Closed when no event will come any more.
+    woken: Receiver<()>,
+}
+
+impl fmt::Debug for Subscription {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let waiting = lock(&self.queue).events.len();
+        f.debug_struct("Subscription").field("waiting", &waiting).finish_non_exhaustive()
+    }
 }
 
 impl Subscription {
@@ -142,31 +205,20 @@ impl Subscription {
     ///
     /// Cancel-safe: an event that was not returned is returned by the next call.
     pub async fn next(&mut self) -> Option<Event> {
-        if let Some(held) = self.held.take() {
-            return Some(held);
+        loop {
+            let event = self.try_next();
+            if event.is_some() {
+                return event;
+            }
+            if self.woken.recv().await.is_err() {
+                return self.try_next();
+            }
         }
-        let received = self.events.recv().await.ok()?;
-        Some(self.in_order(received))
     }
 
     /// The next event, if it is already there.
     pub fn try_next(&mut self) -> Option<Event> {
-        if let Some(held) = self.held.take() {
-            return Some(held);
-        }
-        let received = self.events.try_recv().ok()?;
-        Some(self.in_order(received))
-    }
-
-    /// What was lost before this event is told first.
-    fn in_order(&mut self, (number, event): (u64, Event)) -> Event {
-        let lost = number - self.expected;
-        self.expected = number + 1;
-        if lost == 0 {
-            return event;
-        }
-        self.held = Some(event);
-        Event::Lagged(lost)
+        lock(&self.queue).pop()
     }
 }
 
@@ -228,7 +280,43 @@ mod tests {
         let fanout = Fanout::new(2);
         (0..100).for_each(|_| drop(fanout.subscribe(&[])));
         let _last = fanout.subscribe(&[]);
-        assert_eq!(fanout.lock().as_ref().map(Vec::len), Some(1));
+        assert_eq!(lock(&fanout.subscribers).as_ref().map(Vec::len), Some(1));
+    }
+
+    #[test]
+    fn no_event_overtakes_the_word_of_those_that_were_lost_before_it() {
+        const EVENTS: i32 = 50_000;
+        let fanout = Fanout::new(2);
+        let mut events = fanout.subscribe(&[]);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                (0..EVENTS).for_each(|n| fanout.publish(&event(GAUGE, n)));
+                fanout.close();
+            });
+            let mut expected = 0;
+            while let Some(next) = smol::block_on(events.next()) {
+                match next {
+                    Event::Lagged(lost) => expected += i32::try_from(lost).unwrap(),
+                    frame => {
+                        assert_eq!(number(Some(frame)), expected);
+                        expected += 1;
+                    }
+                }
+            }
+            assert_eq!(expected, EVENTS);
+        });
+    }
+
+    #[test]
+    fn an_event_larger_than_the_limit_is_kept_alone() {
+        let fanout = Fanout::new(4);
+        let mut events = fanout.subscribe(&[]);
+        let Event::Frame(mut large) = event(GAUGE, 1) else { unreachable!() };
+        large.payload = vec![0; MOST_BYTES + 1].into();
+        fanout.publish(&event(GAUGE, 0));
+        fanout.publish(&Event::Frame(large));
+        assert!(matches!(events.try_next(), Some(Event::Lagged(1))));
+        assert_eq!(number(events.try_next()), 1);
     }
 
     #[test]

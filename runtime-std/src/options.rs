@@ -27,7 +27,8 @@ pub struct Options {
     pub core: Config,
     /// Connect again when the connection is lost. Off: every call fails from then on.
     pub reconnect: Option<Reconnect>,
-    /// How many events a subscriber may be behind before it loses its oldest: 4096.
+    /// How many events a subscriber may be behind before it loses its oldest: 4096. (It loses
+    /// them as well when their payloads together have more than 64 MiB.)
     pub event_capacity: usize,
 }
 
@@ -64,6 +65,29 @@ impl Default for Reconnect {
 impl Reconnect {
     /// The wait before the next attempt.
     pub(crate) fn wait(&self) -> Duration {
-        self.delay.mul_f64(1.0 + self.jitter.clamp(0.0, 1.0) * fastrand::f64())
+        let longer = 1.0 + self.jitter.clamp(0.0, 1.0) * fastrand::f64();
+        // What is no number, or too long for the clock, is no jitter.
+        Duration::try_from_secs_f64(self.delay.as_secs_f64() * longer).unwrap_or(self.delay)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_wait_is_the_delay_and_at_most_the_jitter_on_top() {
+        let reconnect = Reconnect { delay: Duration::from_secs(2), jitter: 0.5 };
+        for _ in 0..1000 {
+            let wait = reconnect.wait();
+            assert!((Duration::from_secs(2)..=Duration::from_secs(3)).contains(&wait), "{wait:?}");
+        }
+    }
+
+    #[test]
+    fn a_jitter_or_a_delay_that_cannot_be_reckoned_with_gives_the_delay() {
+        for (delay, jitter) in [(Duration::from_secs(1), f64::NAN), (Duration::MAX, 1.0)] {
+            assert_eq!(Reconnect { delay, jitter }.wait(), delay);
+        }
     }
 }

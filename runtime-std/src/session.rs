@@ -43,15 +43,6 @@ impl Driver {
         // From here on an answer that nobody is named in is one without its token.
         self.answered_without_token = false;
         loop {
-            if let Some(field) = self.options.core.tokens.filter(|_| self.answered_without_token) {
-                return Err(Error::TokensNotEchoed {
-                    address: self.options.address.clone(),
-                    field: match field {
-                        TokenField::ClientId => "clientID",
-                        TokenField::Int32Data2 => "int32Data2",
-                    },
-                });
-            }
             match answer.try_recv() {
                 Ok(Ok(answer)) => {
                     self.open = true;
@@ -76,7 +67,20 @@ impl Driver {
         while self.clock.now() < last_words && self.turn(Some(last_words)).await.is_ok() {}
         let Options { address, timeout, .. } = &self.options;
         let silent = || Error::Silent { address: address.clone(), after: *timeout };
-        self.not_flamingo().unwrap_or_else(silent)
+        self.not_flamingo().or_else(|| self.tokens_not_echoed()).unwrap_or_else(silent)
+    }
+
+    /// If the question was answered, but nobody was named. (Not at once: a stale answer of an
+    /// earlier conversation is no reason to give up.)
+    fn tokens_not_echoed(&self) -> Option<Error> {
+        let field = self.options.core.tokens.filter(|_| self.answered_without_token)?;
+        Some(Error::TokensNotEchoed {
+            address: self.options.address.clone(),
+            field: match field {
+                TokenField::ClientId => "clientID",
+                TokenField::Int32Data2 => "int32Data2",
+            },
+        })
     }
 
     fn handshake_failed(&self, lost: &Lost) -> Error {
@@ -85,7 +89,7 @@ impl Driver {
             held => format!(", {held} bytes into a frame of 128"),
         };
         let lost = || self.lost_error(&format!("{}{cut_off}", lost.reason()));
-        self.not_flamingo().unwrap_or_else(lost)
+        self.not_flamingo().or_else(|| self.tokens_not_echoed()).unwrap_or_else(lost)
     }
 
     /// If bytes came, and none of them was a frame.

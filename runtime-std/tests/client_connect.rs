@@ -178,6 +178,7 @@ fn tokens_that_do_not_come_back_are_found_out_at_connect() {
     smol::block_on(async {
         let (listener, mut options) = listen();
         options.core.tokens = Some(TokenField::Int32Data2);
+        quick(&mut options);
         let script = async {
             let mut peer = Peer::accept(&listener).await;
             let mut query = peer.expect(CommandCode::SYSTEM_STATE_GET).await;

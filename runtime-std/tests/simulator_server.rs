@@ -247,3 +247,15 @@ fn the_same_seed_gives_the_same_run_and_another_one_does_not() {
     assert_eq!(first, run(11));
     assert_ne!(first, run(12));
 }
+
+#[test]
+fn the_ports_are_free_again_when_it_has_stopped_however_early_that_is() {
+    for _ in 0..100 {
+        let simulator = simulator("");
+        let ports = [simulator.control(), simulator.live(), simulator.stack()];
+        smol::block_on(simulator.stop());
+        for port in ports {
+            TcpListener::bind(port).expect("nobody listens there any more");
+        }
+    }
+}
