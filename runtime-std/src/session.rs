@@ -76,8 +76,10 @@ impl Driver {
     /// A silent peer may wait for the end of a line, as an HTTP server does. Nothing will be sent
     /// to it any more: that is said, and it may say what it is.
     async fn hear_last_words(&mut self) {
-        if !self.first_bytes.is_empty() || self.stream.get_ref().shutdown(Shutdown::Write).is_err()
-        {
+        let Some(stream) = self.stream.as_mut().filter(|_| self.first_bytes.is_empty()) else {
+            return;
+        };
+        if stream.get_ref().shutdown(Shutdown::Write).is_err() {
             return;
         }
         let mut words = [0; 16];
@@ -85,7 +87,7 @@ impl Driver {
             Timer::after(LAST_WORDS).await;
             Ok(0)
         };
-        if let Ok(count) = future::or(self.stream.read(&mut words), late).await {
+        if let Ok(count) = future::or(stream.read(&mut words), late).await {
             self.first_bytes.extend(words.iter().take(count));
         }
     }
