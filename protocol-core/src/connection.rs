@@ -221,6 +221,11 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
         self.assembler.last_rejected()
     }
 
+    /// Bytes that are held back until they turn out to be a frame or noise.
+    pub const fn held(&self) -> usize {
+        self.assembler.held()
+    }
+
     /// Requests in flight, and ended ones whose answer may still come.
     pub fn in_flight(&self) -> (usize, usize) {
         self.pending.counts()

@@ -17,6 +17,8 @@ use crate::inbox::Inbox;
 use crate::options::Options;
 use crate::socket;
 
+/// Ends of motions that may wait for a [`Motion`] that is not polled; then it says so.
+const MOTION_ENDS: usize = 64;
 /// Orders that may wait for the driver; a further one waits in its caller.
 const ORDERS: usize = 64;
 
@@ -192,7 +194,8 @@ impl Client {
     /// may have ended before its acknowledgement is read.
     #[must_use]
     pub fn arm(&self, axis: i32) -> Motion {
-        let stops = self.subscribe(&[CommandCode::STAGE_MOTION_STOPPED]);
+        let codes = [CommandCode::STAGE_MOTION_STOPPED];
+        let stops = self.0.fanout.subscribe_within(&codes, MOTION_ENDS);
         Motion { axis, stops, address: self.0.address.clone() }
     }
 
@@ -240,8 +243,15 @@ impl Client {
         // Longer than u32 is longer than any limit: the core refuses it.
         frame.payload_len = u32::try_from(len).unwrap_or(u32::MAX);
         let code = frame.code;
-        let order =
-            Order { frame, payload, asked_at: self.0.clock.now(), timeout, reply, written: false };
+        let order = Order {
+            frame,
+            payload,
+            asked_at: self.0.clock.now(),
+            timeout,
+            reply,
+            written: false,
+            noise_before: 0,
+        };
         let mut call = Call { outcome, dropped: &self.0.dropped, done: false };
         if order.stops() {
             // A stop never waits for a place behind other orders.

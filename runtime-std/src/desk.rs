@@ -35,9 +35,6 @@ pub struct Stats {
     pub in_flight: usize,
     /// Ended requests whose answer may still come.
     pub owed: usize,
-    /// What was wrong with the latest bytes that began like a frame and were none, on the
-    /// current connection.
-    pub last_rejected: Option<DecodeError>,
     /// Frames that went to the subscribers.
     pub events: u64,
     /// Events that subscribers lost because they were too slow, all together.
@@ -55,6 +52,16 @@ pub(crate) struct Order {
     pub(crate) reply: Reply,
     /// It is out, with its payload.
     pub(crate) written: bool,
+    /// Bytes that had been skipped as noise when it was taken in.
+    pub(crate) noise_before: u64,
+}
+
+/// What else came in while an order waited.
+pub(crate) struct Meanwhile<'a> {
+    pub(crate) ambiguous: Option<&'a Frame>,
+    /// Bytes skipped as noise on this connection, and why the last candidate was no frame.
+    pub(crate) noise: u64,
+    pub(crate) rejected: Option<DecodeError>,
 }
 
 impl Order {
@@ -152,7 +159,7 @@ impl Desk {
     }
 
     /// The order ended without an answer.
-    pub(crate) fn end(&mut self, ticket: Ticket, ended: Ended, ambiguous: Option<&Frame>) {
+    pub(crate) fn end(&mut self, ticket: Ticket, ended: Ended, meanwhile: &Meanwhile) {
         let Some(order) = self.waiting.remove(&ticket) else { return };
         let code = order.code();
         let error = match ended {
@@ -160,13 +167,21 @@ impl Desk {
                 if !sent {
                     self.payloads.remove(&ticket);
                 }
-                Error::TimedOut { code, after: order.timeout, sent }
+                let noise = meanwhile.noise.saturating_sub(order.noise_before);
+                let (after, rejected) = (order.timeout, meanwhile.rejected);
+                if sent && noise > 0 {
+                    Error::Broken { code, after, noise, rejected }
+                } else {
+                    Error::TimedOut { code, after, sent }
+                }
             }
             Ended::Unanswered => Error::Unanswered { code },
             Ended::PayloadStalled { received, expected } => {
                 Error::PayloadStalled { code, received, expected }
             }
-            Ended::Ambiguous => Error::Ambiguous { code, frame: ambiguous.copied().map(Box::new) },
+            Ended::Ambiguous => {
+                Error::Ambiguous { code, frame: meanwhile.ambiguous.copied().map(Box::new) }
+            }
             Ended::Superseded { .. } => {
                 self.payloads.remove(&ticket);
                 Error::Superseded { code }

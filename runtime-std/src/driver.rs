@@ -1,21 +1,20 @@
 //! The only loop that touches a control socket: it owns the socket and the core's `Connection`.
-//! Bytes move here; who waits is `desk.rs`, how a connection begins and ends is `session.rs`.
+//! Bytes move here; what is asked is `inbox.rs`, who waits is `desk.rs`, how a connection begins
+//! and ends is `session.rs`.
 
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
-use async_channel::TryRecvError;
 use flamingo_protocol_core::{
-    Cancelled, Class, CommandCode, CommandError, Connection, Event as CoreEvent, Frame, Instant,
-    Output, Received, Transmit, is_cancelled_by,
+    Class, CommandCode, Connection, Event as CoreEvent, Frame, Instant, Output, Received, Transmit,
 };
 use smol::{Async, Timer, future};
 
 use crate::clock::Clock;
-use crate::desk::{Answer, Desk, Order, Reply, Stats};
+use crate::desk::{Answer, Desk, Meanwhile};
 use crate::error::Error;
 use crate::fanout::{Event, EventFrame, Fanout};
 use crate::inbox::{Inbox, Wake, next};
@@ -27,10 +26,6 @@ pub(crate) type Core = Connection<64, 160, 64, 16>;
 /// Bytes read in one go, and written at most before reading again.
 const READ_CHUNK: usize = 64 * 1024;
 const WRITE_CHUNK: usize = 256 * 1024;
-/// Orders taken before writing: fewer than the core has slots for stops.
-const ORDERS_PER_TURN: usize = 8;
-/// More than there are axes and lasers: of a repeated stop the last one counts.
-const STOPS_REMEMBERED: usize = 32;
 
 /// Why a conversation is over.
 #[derive(Debug)]
@@ -69,7 +64,7 @@ pub(crate) struct Driver {
     pub(crate) answered_without_token: bool,
     /// The last stops, and when they were asked for: they overtake the orders that wait for the
     /// driver, so what was asked before them must not be sent after them.
-    stops: VecDeque<(Instant, Frame)>,
+    pub(crate) stops: VecDeque<(Instant, Frame)>,
     buffer: Box<[u8]>,
     partial: Option<Partial>,
     ambiguous: Option<Frame>,
@@ -182,84 +177,6 @@ impl Driver {
         Ok(())
     }
 
-    /// Stops first. What the core refuses is told at once.
-    fn take_orders(&mut self) -> Result<(), Lost> {
-        for _ in 0..ORDERS_PER_TURN {
-            let order = match self.inbox.stops.try_recv() {
-                Err(TryRecvError::Empty) => self.inbox.orders.try_recv(),
-                order => order,
-            };
-            match order {
-                Ok(order) => self.accept(order),
-                Err(TryRecvError::Empty) => break,
-                Err(TryRecvError::Closed) => return Err(Lost::Closed),
-            }
-        }
-        while let Ok(reply) = self.inbox.stats.try_recv() {
-            self.tell_stats(&reply);
-        }
-        if self.inbox.dropped.try_recv().is_ok() {
-            self.cancel_abandoned();
-        }
-        Ok(())
-    }
-
-    /// Gives an order to the core, if somebody still waits for it.
-    pub(crate) fn accept(&mut self, order: Order) {
-        if order.is_abandoned() {
-            return;
-        }
-        if !self.open && !order.stops() {
-            return order.refuse(self.lost_error("it is being made again"));
-        }
-        let cancels = |(at, stop): &(Instant, Frame)| {
-            *at >= order.asked_at && is_cancelled_by(&order.frame, stop)
-        };
-        if self.stops.iter().any(cancels) {
-            return order.refuse(Error::Superseded { code: order.code() });
-        }
-        if order.stops() {
-            self.stops.truncate(STOPS_REMEMBERED - 1);
-            self.stops.push_front((order.asked_at, order.frame));
-        }
-        let now = self.clock.now();
-        let ticket = match &order.reply {
-            Reply::Answer(_) => self.core.request(now, &order.frame, order.deadline()),
-            Reply::Written(_) => self.core.send(now, &order.frame),
-        };
-        match ticket {
-            Ok(ticket) => self.desk.take_in(ticket, order),
-            // No room to wait for its answer: a stop goes out all the same.
-            Err(CommandError::Full { .. })
-                if order.stops() && self.core.send(now, &order.frame).is_ok() =>
-            {
-                order.refuse(Error::Unconfirmed { code: order.code() });
-            }
-            Err(source) => order.refuse(Error::Refused { code: order.code(), source }),
-        }
-    }
-
-    fn cancel_abandoned(&mut self) {
-        for ticket in self.desk.abandoned() {
-            let cancelled = self.core.cancel(self.clock.now(), ticket);
-            self.desk.forget(ticket, cancelled != Cancelled::NotSent);
-        }
-    }
-
-    pub(crate) fn tell_stats(&self, reply: &async_channel::Sender<Stats>) {
-        let (in_flight, owed) = self.core.in_flight();
-        // Whoever asked may have gone.
-        let _ = reply.try_send(Stats {
-            core: self.core.counters(),
-            in_flight,
-            owed,
-            last_rejected: self.core.last_rejected(),
-            events: self.events,
-            events_lost: self.fanout.lost(),
-            reconnects: self.reconnects,
-        });
-    }
-
     /// Writes until nothing is left, the socket is full, or it is time to read. Gives whether
     /// there may be more to do.
     fn write(&mut self) -> Result<bool, Lost> {
@@ -351,8 +268,13 @@ impl Driver {
         let Received { frame, class, skipped } = received;
         let payload: Arc<[u8]> = payload.into();
         if let Class::Solicited { ticket, proven } = class {
-            let answer =
-                Answer { frame, payload: Arc::clone(&payload), proven, at, elapsed: at_once() };
+            let answer = Answer {
+                frame,
+                payload: Arc::clone(&payload),
+                proven,
+                at,
+                elapsed: Duration::ZERO,
+            };
             let taken = ticket.is_fence() || self.desk.answer(ticket, now, answer);
             if taken && proven {
                 return;
@@ -372,7 +294,12 @@ impl Driver {
         while let Some(event) = self.core.poll_event() {
             match event {
                 CoreEvent::Ended { ticket, ended } => {
-                    self.desk.end(ticket, ended, self.ambiguous.as_ref());
+                    let meanwhile = Meanwhile {
+                        ambiguous: self.ambiguous.as_ref(),
+                        noise: self.core.counters().noise_bytes,
+                        rejected: self.core.last_rejected(),
+                    };
+                    self.desk.end(ticket, ended, &meanwhile);
                 }
                 CoreEvent::Unresponsive => self.fanout.publish(&Event::Unresponsive),
                 CoreEvent::Responsive => self.fanout.publish(&Event::Responsive),
@@ -396,9 +323,4 @@ impl Drop for Driver {
 
 fn lost(error: &std::io::Error) -> Lost {
     Lost::Peer(error.to_string())
-}
-
-/// The desk knows when it was asked.
-fn at_once() -> std::time::Duration {
-    std::time::Duration::ZERO
 }

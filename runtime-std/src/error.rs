@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use flamingo_protocol_core::{CommandCode, CommandError, Frame};
+use flamingo_protocol_core::{CommandCode, CommandError, DecodeError, Frame};
 use thiserror::Error;
 
 /// Why a call of the client failed.
@@ -32,6 +32,33 @@ pub enum Error {
         code: CommandCode,
         /// Why.
         source: CommandError,
+    },
+    /// The peer accepted the connection, and did not answer the first query.
+    #[error(
+        "{address} accepts, but did not answer SYSTEM_STATE_GET within {after:?}; \
+         is it the control port, and is the instrument idle?"
+    )]
+    Silent {
+        /// Who.
+        address: String,
+        /// How long it was waited for.
+        after: Duration,
+    },
+    /// No answer in time, and what came instead was no frame.
+    #[error(
+        "no answer to {code} within {after:?}, but {noise} bytes that are no frame{}; \
+         the peer broke the protocol",
+        rejected.map_or(String::new(), |why| format!(" ({why})"))
+    )]
+    Broken {
+        /// Which command.
+        code: CommandCode,
+        /// How long it was waited for.
+        after: Duration,
+        /// Bytes that were skipped as noise since it was asked.
+        noise: u64,
+        /// Why the last candidate for a frame was none.
+        rejected: Option<DecodeError>,
     },
     /// The deadline passed.
     #[error(
@@ -122,11 +149,12 @@ impl Error {
             Self::Refused { .. } | Self::Superseded { .. } => 2,
             Self::Resolve { .. } | Self::Connect { .. } => 3,
             Self::TimedOut { .. }
+            | Self::Silent { .. }
             | Self::Unanswered { .. }
             | Self::PayloadStalled { .. }
             | Self::Ambiguous { .. }
             | Self::Unconfirmed { .. } => 4,
-            Self::NotFlamingo { .. } | Self::TokensNotEchoed { .. } => 6,
+            Self::NotFlamingo { .. } | Self::TokensNotEchoed { .. } | Self::Broken { .. } => 6,
             Self::ConnectionLost { .. } => 7,
         }
     }

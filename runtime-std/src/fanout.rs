@@ -78,7 +78,12 @@ impl Fanout {
 
     /// From this call on, events of these codes (of all, if there are none) go to it.
     pub(crate) fn subscribe(&self, codes: &[CommandCode]) -> Subscription {
-        let (queue, events) = async_channel::bounded(self.capacity);
+        self.subscribe_within(codes, self.capacity)
+    }
+
+    /// The same with a capacity of at most `most`.
+    pub(crate) fn subscribe_within(&self, codes: &[CommandCode], most: usize) -> Subscription {
+        let (queue, events) = async_channel::bounded(self.capacity.min(most));
         if let Some(subscribers) = &mut *self.lock() {
             subscribers.retain(|subscriber| !subscriber.queue.is_closed());
             subscribers.push(Subscriber { codes: codes.to_vec(), queue, next: 0 });

@@ -1,12 +1,10 @@
 //! How a connection begins and ends: handshake, loss, and the opt-in connecting again.
 //! The loop in between is `driver.rs`.
 
-use std::net::Shutdown;
 use std::time::Duration;
 
 use async_channel::Receiver;
-use flamingo_protocol_core::{CommandCode, Frame, START_MARKER, TokenField};
-use smol::io::AsyncReadExt;
+use flamingo_protocol_core::{CommandCode, Frame, TokenField};
 use smol::{Timer, future};
 use socket2::SockRef;
 
@@ -14,15 +12,16 @@ use crate::desk::{Answer, Order, Reply};
 use crate::driver::{Driver, Lost};
 use crate::error::Error;
 use crate::fanout::Event;
+use crate::options::Options;
 use crate::socket;
 
-/// How long a peer that was silent may take to say what it is.
+/// How long a peer that did not answer may take to say what it is.
 const LAST_WORDS: Duration = Duration::from_millis(300);
 
 impl Driver {
     /// Listens for a moment, then asks for the system's state: only a peer that answers gets
-    /// any other command. Takes at most `settle` + `timeout`, whatever else comes in; with a
-    /// peer that says nothing at all, [`LAST_WORDS`] more.
+    /// any other command. Takes at most `settle` + `timeout`, whatever else comes in, and
+    /// `LAST_WORDS` more without an answer.
     pub(crate) async fn handshake(&mut self) -> Result<Answer, Error> {
         let settled = self.clock.now() + self.options.settle.into();
         while self.clock.now() < settled {
@@ -37,6 +36,7 @@ impl Driver {
             timeout: self.options.timeout,
             reply: Reply::Answer(reply),
             written: false,
+            noise_before: 0,
         };
         let asked = self.core.request(self.clock.now(), &order.frame, order.deadline());
         let refused = |source| Error::Refused { code: CommandCode::SYSTEM_STATE_GET, source };
@@ -58,10 +58,7 @@ impl Driver {
                     self.open = true;
                     return Ok(answer);
                 }
-                Ok(Err(error)) => {
-                    self.hear_last_words().await;
-                    return Err(self.not_flamingo().unwrap_or(error));
-                }
+                Ok(Err(_)) => return Err(self.no_answer().await),
                 Err(_) => {}
             }
             let turn = self.turn(None).await;
@@ -69,43 +66,42 @@ impl Driver {
         }
     }
 
+    /// The handshake was not answered. A peer that speaks lines still waits for the end of one:
+    /// when we have nothing more to say, it may tell what it is.
+    async fn no_answer(&mut self) -> Error {
+        if let Some(stream) = &self.stream {
+            // A socket that cannot be shut down any more is one that says nothing, either.
+            let _ = stream.get_ref().shutdown(std::net::Shutdown::Write);
+        }
+        let last_words = self.clock.now() + LAST_WORDS.into();
+        while self.clock.now() < last_words && self.turn(Some(last_words)).await.is_ok() {}
+        let Options { address, timeout, .. } = &self.options;
+        let silent = || Error::Silent { address: address.clone(), after: *timeout };
+        self.not_flamingo().unwrap_or_else(silent)
+    }
+
     fn handshake_failed(&self, lost: &Lost) -> Error {
         self.not_flamingo().unwrap_or_else(|| self.lost_error(&lost.reason()))
     }
 
-    /// A silent peer may wait for the end of a line, as an HTTP server does. Nothing will be sent
-    /// to it any more: that is said, and it may say what it is.
-    async fn hear_last_words(&mut self) {
-        let Some(stream) = self.stream.as_mut().filter(|_| self.first_bytes.is_empty()) else {
-            return;
-        };
-        if stream.get_ref().shutdown(Shutdown::Write).is_err() {
-            return;
-        }
-        let mut words = [0; 16];
-        let late = async {
-            Timer::after(LAST_WORDS).await;
-            Ok(0)
-        };
-        if let Ok(count) = future::or(stream.read(&mut words), late).await {
-            self.first_bytes.extend(words.iter().take(count));
-        }
-    }
-
-    /// If bytes came, and neither a frame nor the beginning of one is among them.
+    /// If bytes came, and none of them was a frame.
     fn not_flamingo(&self) -> Option<Error> {
-        let rejected = self.core.last_rejected();
-        let begun = rejected.is_none() && self.first_bytes.starts_with(&START_MARKER.to_le_bytes());
-        if self.first_bytes.is_empty() || begun || self.core.counters().frames_received() > 0 {
+        if self.first_bytes.is_empty() || self.core.counters().frames_received() > 0 {
             return None;
         }
-        let what = match rejected {
-            Some(rejected) => format!("a broken frame came: {rejected}"),
-            None => format!(
-                "expected frames that begin with 54 E6 21 F3, found \"{}\"",
-                self.first_bytes.escape_ascii()
-            ),
+        let mut found = hex(&self.first_bytes);
+        if self.first_bytes.iter().all(|byte| byte.is_ascii_graphic() || b" \r\n\t".contains(byte))
+        {
+            found = format!("{found} (\"{}\")", self.first_bytes.escape_ascii());
+        }
+        let why = match self.core.last_rejected() {
+            Some(rejected) => format!(": {rejected}"),
+            None if self.core.held() > 0 => {
+                format!(": a frame that was cut off after {} of 128 bytes", self.core.held())
+            }
+            None => String::new(),
         };
+        let what = format!("expected frames that begin with 54 E6 21 F3, found {found}{why}");
         Some(Error::NotFlamingo { address: self.options.address.clone(), what })
     }
 
@@ -217,6 +213,11 @@ impl Driver {
             self.tell_stats(&reply);
         }
     }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    let bytes: Vec<String> = bytes.iter().map(|byte| format!("{byte:02X}")).collect();
+    bytes.join(" ")
 }
 
 impl Lost {

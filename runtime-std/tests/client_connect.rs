@@ -104,12 +104,46 @@ fn an_http_server_is_named_as_no_flamingo() {
 }
 
 #[test]
+fn an_http_server_that_waits_for_the_end_of_a_line_is_named_too() {
+    smol::block_on(async {
+        let (listener, mut options) = listen();
+        quick(&mut options);
+        let script = async {
+            let mut peer = Peer::accept(&listener).await;
+            let mut request = Vec::new();
+            soon("the end of the request", peer.stream.read_to_end(&mut request)).await.unwrap();
+            peer.write_bytes(b"HTTP/1.0 400 Bad request syntax\r\n\r\n").await;
+        };
+        let (client, ()) = future::zip(Client::connect(options), script).await;
+        let error = client.unwrap_err();
+        assert!(error.to_string().contains("HTTP/1.0"), "{error}");
+        assert_eq!(error.exit_code(), 6);
+    });
+}
+
+#[test]
+fn a_frame_that_is_cut_off_in_the_handshake_is_named_as_that() {
+    smol::block_on(async {
+        let (listener, options) = listen();
+        let script = async {
+            let mut peer = Peer::accept(&listener).await;
+            let query = peer.read().await;
+            peer.write_bytes(&answer_to(&query, 0.0).encode()[..100]).await;
+        };
+        let (client, ()) = future::zip(Client::connect(options), script).await;
+        let error = client.unwrap_err();
+        assert!(error.to_string().contains("cut off after 100 of 128 bytes"), "{error}");
+        assert_eq!(error.exit_code(), 6);
+    });
+}
+
+#[test]
 fn a_peer_that_says_nothing_is_a_timeout() {
     smol::block_on(async {
         let (listener, mut options) = listen();
         quick(&mut options);
         let (client, _peer) = future::zip(Client::connect(options), Peer::accept(&listener)).await;
-        assert!(matches!(client, Err(Error::TimedOut { sent: true, .. })), "{client:?}");
+        assert!(matches!(client, Err(Error::Silent { .. })), "{client:?}");
     });
 }
 

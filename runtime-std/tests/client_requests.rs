@@ -261,3 +261,30 @@ fn a_payload_that_stalls_ends_with_an_error_of_its_own() {
         assert!(stalled, "{answer:?}");
     });
 }
+
+#[test]
+fn an_answer_that_is_no_frame_breaks_the_protocol_and_says_how() {
+    smol::block_on(async {
+        let quick = Duration::from_millis(200);
+        let (client, mut peer) = connected(|options| options.timeout = quick).await;
+        let script = async {
+            let query = peer.expect(CommandCode::STAGE_POSITION_GET).await;
+            let four_gib = answer_to(&query, 1.0).with_payload_len(u32::MAX);
+            peer.write(&four_gib).await;
+        };
+        let (answer, ()) = future::zip(client.request(position_of(1)), script).await;
+        let error = answer.unwrap_err();
+        assert!(matches!(error, Error::Broken { noise: 128, .. }), "{error}");
+        assert!(error.to_string().contains("additionalDataBytes at offset 48"), "{error}");
+        assert_eq!(error.exit_code(), 6);
+        // Nothing is lost by it: the next answer is found.
+        let script = async {
+            for _ in 0..2 {
+                let query = peer.expect(CommandCode::STAGE_POSITION_GET).await;
+                peer.answer(&query, 2.0).await;
+            }
+        };
+        let (answer, ()) = future::zip(client.request(position_of(1)), script).await;
+        assert!((value(&answer) - 2.0).abs() < f64::EPSILON);
+    });
+}

@@ -9,8 +9,11 @@ use crate::readers::{self, Transcript};
 use crate::reference::{self, END, START, word};
 use crate::stream::{self, Input, LIMIT};
 
+/// Takes any bytes, and panics when a claim is broken.
+pub type Body = fn(&[u8]);
+
 /// All of them, by the names of their fuzz targets.
-pub const ALL: [(&str, fn(&[u8])); 5] = [
+pub const ALL: [(&str, Body); 5] = [
     ("frame", frame),
     ("assembler", assembler),
     ("connection", connection),

@@ -287,11 +287,23 @@ impl Harness {
         !self.client_closed && self.down.is_open() && self.up.is_open()
     }
 
+    /// No byte is under way, and the device has none to write.
+    fn is_quiet(&mut self) -> bool {
+        let under_way = self.up.in_flight() + self.down.in_flight() + self.junk.len();
+        let writes = self.device.end.poll_transmit().is_some() || !self.device.outgoing.is_empty();
+        under_way == 0 && !(writes && self.down.is_open())
+    }
+
     /// Nothing more happens but time: then everything has had its one outcome, nothing is owed,
     /// and the books balance.
     pub fn finish(mut self) -> Oracle {
-        for _ in 0..100 {
+        let mut quiet = 0;
+        for _ in 0..100_000 {
             self.pass(Duration::from_millis(1000));
+            quiet = if self.is_quiet() { quiet + 1 } else { 0 };
+            if quiet == 60 {
+                break;
+            }
         }
         let whole = self.down.is_open() && !self.client_closed;
         if !self.client_closed {

@@ -53,7 +53,7 @@ pub fn junk(rng: &mut Rng) -> Vec<u8> {
             ),
             // Rarely a whole one, which is no junk: it must be counted apart.
             _ if rng.u32(0..50) == 0 => {
-                junk.extend(frame.with_payload_len(rng.u32(0..300)).encode())
+                junk.extend(frame.with_payload_len(rng.u32(0..300)).encode());
             }
             _ => junk.extend(std::iter::repeat_n(START[rng.usize(0..4)], rng.usize(0..200))),
         }

@@ -19,7 +19,7 @@ pub struct Input<'a>(pub &'a [u8]);
 
 impl<'a> Input<'a> {
     /// The next byte, if there is one.
-    pub fn next(&mut self) -> Option<u8> {
+    pub fn first(&mut self) -> Option<u8> {
         let (first, rest) = self.0.split_first()?;
         self.0 = rest;
         Some(*first)
@@ -27,7 +27,7 @@ impl<'a> Input<'a> {
 
     /// The next byte, or 0.
     pub fn byte(&mut self) -> u8 {
-        self.next().unwrap_or(0)
+        self.first().unwrap_or(0)
     }
 
     /// The next two bytes.
@@ -55,7 +55,7 @@ impl<'a> Input<'a> {
 /// A control stream. Everything in it may be cut by what follows, nothing is promised of it.
 pub fn control(data: &[u8]) -> Vec<u8> {
     let (mut input, mut stream) = (Input(data), Vec::new());
-    while let Some(op) = input.next() {
+    while let Some(op) = input.first() {
         match op % 8 {
             0 => {
                 let len = usize::from(input.byte());
@@ -84,7 +84,7 @@ pub fn control(data: &[u8]) -> Vec<u8> {
 /// An image stream, with headers that cannot be true here and there.
 pub fn images(data: &[u8]) -> Vec<u8> {
     let (mut input, mut stream) = (Input(data), Vec::new());
-    while let Some(op) = input.next() {
+    while let Some(op) = input.first() {
         let (width, height) = (u32::from(input.byte() % 8), u32::from(input.byte() % 8));
         let mut header =
             ImageHeader { size: 2 * width * height, width, height, ..Default::default() };

@@ -18,7 +18,7 @@ fn replay(target: &str) {
         }
         assert!(replayed > 0, "{} is empty", folder.display());
     }
-    let (strings, longest) = if cfg!(miri) { (4, 60) } else { (20000, 400) };
+    let (strings, longest) = if cfg!(miri) { (2, 30) } else { (500, 400) };
     for seed in 0..strings {
         let mut rng = fastrand::Rng::with_seed(seed);
         let data: Vec<_> = (0..rng.usize(0..longest)).map(|_| rng.u8(..)).collect();

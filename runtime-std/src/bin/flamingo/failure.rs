@@ -93,6 +93,11 @@ pub(crate) fn usage(error: &clap::Error) -> ExitCode {
         let _ = error.print();
         return ExitCode::SUCCESS;
     }
+    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        // Its text is the whole help: no line for stderr.
+        note("error: the command requires a subcommand or an argument; try --help");
+        return ExitCode::from(USAGE);
+    }
     let text = error.render().to_string();
     let told = |line: &&str| {
         !line.is_empty() && !line.starts_with("Usage:") && !line.starts_with("For more information")

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::args::{ClientArgs, axis_parser};
 use crate::failure::{Done, Failure, PROTOCOL, REFUSED, exit_code_of, note};
-use crate::link::{self, failure, succeeded};
+use crate::link::{self, failed, succeeded};
 use crate::output::{FrameRecord, Out};
 
 /// Ask the instrument one thing
@@ -124,10 +124,8 @@ pub(crate) async fn run(args: GetArgs, out: &mut Out) -> Done {
 
 /// The answer to a query, unless it says failure.
 async fn ask(client: &Client, frame: Frame, what: &str) -> Done<Answer> {
-    match client.request(frame).await {
-        Ok(answer) => succeeded(answer, what),
-        Err(error) => Err(failure(client, &error, what).await),
-    }
+    let answer = client.request(frame).await.map_err(|error| failed(&error, what))?;
+    succeeded(answer, what)
 }
 
 async fn read(

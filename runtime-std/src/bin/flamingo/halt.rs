@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::args::ClientArgs;
 use crate::failure::{Done, Failure, exit_code_of};
 use crate::interrupt::Interrupt;
-use crate::link::{self, failure, succeeded};
+use crate::link::{self, failed, succeeded};
 use crate::output::{FrameRecord, Out, milliseconds};
 
 /// Stop all axes at once
@@ -63,13 +63,8 @@ pub(crate) async fn run(args: HaltArgs, out: &mut Out, interrupt: &Interrupt) ->
 /// Stops one axis.
 pub(crate) async fn halt(client: &Client, axis: Axis) -> Done<Answer> {
     let what = format!("halt of axis {axis}");
-    match client.halt(axis.selector()).await {
-        Ok(answer) => succeeded(answer, &what),
-        Err(error) => {
-            let what = format!("{what}, which may still be moving");
-            Err(failure(client, &error, &what).await)
-        }
-    }
+    let moving = |error| failed(&error, &format!("{what}, which may still be moving"));
+    succeeded(client.halt(axis.selector()).await.map_err(moving)?, &what)
 }
 
 fn print(out: &mut Out, axis: Axis, answer: &Answer) -> Done {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use flamingo_runtime_std::{Answer, Client, Error, Options};
 use smol::Timer;
 
-use crate::failure::{Done, Failure, PROTOCOL, REFUSED};
+use crate::failure::{Done, Failure, REFUSED};
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
@@ -19,24 +19,13 @@ pub(crate) async fn connect(address: &str, timeout: Duration) -> Done<Client> {
     let mut options = Options::new(address);
     options.timeout = timeout;
     tracing::info!(address, ?timeout, "connecting");
-    let client = Client::connect(options).await.map_err(|error| match error {
-        // Unlike the others, it does not name the address.
-        Error::TimedOut { .. } => Failure::new(error.exit_code(), format!("{address}: {error}")),
-        error => error.into(),
-    })?;
+    let client = Client::connect(options).await?;
     tracing::info!(state = client.state_at_connect().frame.selector(), "connected");
     Ok(client)
 }
 
-/// Why `what` failed. Where no answer came in time, but something that was meant to be a frame,
-/// the peer broke the protocol.
-pub(crate) async fn failure(client: &Client, error: &Error, what: &str) -> Failure {
-    if matches!(error, Error::TimedOut { sent: true, .. })
-        && let Ok(stats) = client.stats().await
-        && let Some(rejected) = stats.last_rejected
-    {
-        return Failure::new(PROTOCOL, format!("{what}: {error}; a broken frame came: {rejected}"));
-    }
+/// Why `what` failed.
+pub(crate) fn failed(error: &Error, what: &str) -> Failure {
     Failure::new(error.exit_code(), format!("{what}: {error}"))
 }
 

@@ -42,7 +42,7 @@ fn main() -> ExitCode {
 
 async fn run(command: Command, out: &mut Out, interrupt: &Interrupt) -> Done {
     match command {
-        Command::Demo(_) => interrupt.or(demo::run(out)).await,
+        Command::Demo(_) => interrupt.or(Box::pin(demo::run(out))).await,
         Command::Sim(args) => sim::run(args, out, interrupt).await,
         Command::Get(args) => interrupt.or(get::run(args, out)).await,
         Command::Move(args) => move_axis::run(args, out, interrupt).await,

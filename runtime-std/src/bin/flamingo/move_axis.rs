@@ -16,7 +16,7 @@ use crate::args::{ConnectArgs, axis_parser, duration, finite};
 use crate::failure::{Done, Failure, NO_ANSWER, REFUSED, note};
 use crate::halt::halt;
 use crate::interrupt::Interrupt;
-use crate::link::{self, failure, succeeded, within};
+use crate::link::{self, failed, succeeded, within};
 use crate::output::{FrameRecord, Out, milliseconds};
 
 /// How long an answer may take, where `--timeout` does not say.
@@ -38,6 +38,7 @@ pub(crate) struct MoveArgs {
     axis: Axis,
 
     /// Where to, in mm, or in degrees on r
+    // Any hyphen, so that -inf is judged as a number.
     #[arg(allow_hyphen_values = true, value_parser = finite)]
     target: f64,
 
@@ -143,10 +144,9 @@ async fn check_limits(client: &Client, args: &MoveArgs) -> Done {
 }
 
 async fn acknowledge(client: &Client, args: &MoveArgs, out: &mut Out) -> Done {
-    let answer = match client.request(args.frame()).await {
-        Ok(answer) => succeeded(answer, &args.goal())?,
-        Err(error) => return Err(failure(client, &error, &args.goal()).await),
-    };
+    let answer =
+        client.request(args.frame()).await.map_err(|error| failed(&error, &args.goal()))?;
+    let answer = succeeded(answer, &args.goal())?;
     let record =
         FrameRecord::new(&answer.frame).answer(answer.proven, answer.elapsed).at(answer.at);
     out.either(&moved(args, true, None, record), || {
@@ -194,10 +194,8 @@ async fn follow(client: &Client, mut motion: Motion, args: &MoveArgs) -> Done<(b
         });
     match first.await {
         First::Acknowledged(answer) => {
-            match *answer {
-                Ok(answer) => succeeded(answer, &args.goal())?,
-                Err(error) => return Err(failure(client, &error, &args.goal()).await),
-            };
+            let answer = answer.map_err(|error| failed(&error, &args.goal()))?;
+            succeeded(answer, &args.goal())?;
             tracing::info!("{} under way", args.goal());
             Ok((true, end.await?))
         }

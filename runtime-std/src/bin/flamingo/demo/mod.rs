@@ -31,7 +31,7 @@ const MOVE_ACKNOWLEDGED_MS: f64 = 40.0;
 ///
 /// Starts a simulated instrument on free ports of this machine, connects to it, moves all axes
 /// and queries them while unsolicited messages flow, and prints each answer and each event. The
-/// table at the end compares with what the simulator really sent. Takes a few seconds.
+/// table at the end compares with what the simulator really sent. Takes about 3 s.
 #[derive(Debug, Default, Args)]
 pub(crate) struct DemoArgs {}
 

@@ -1,0 +1,129 @@
+//! Random conversations over unkind links, under all settings; the oracle checks every frame as
+//! it comes, and the books at the end. A failure that proptest shrinks is kept in
+//! `properties.proptest-regressions` beside this file.
+
+use flamingo_protocol_core::{Config, OnAmbiguous, Ordering, TokenField, UnmarkedPushes};
+use flamingo_testkit::{Faults, Harness, Op, Settings};
+use proptest::prelude::*;
+use proptest::test_runner::FileFailurePersistence;
+
+fn configs() -> impl Strategy<Value = Config> {
+    let ordering = prop_oneof![
+        3 => Just(Ordering::Subsystem),
+        1 => Just(Ordering::Connection),
+        1 => Just(Ordering::Key),
+    ];
+    let tokens = prop_oneof![
+        4 => Just(None),
+        1 => Just(Some(TokenField::ClientId)),
+        1 => Just(Some(TokenField::Int32Data2)),
+    ];
+    let unmarked = prop::array::uniform4(any::<bool>());
+    let others = (any::<bool>(), prop::bool::weighted(0.2), any::<bool>(), 0..6_usize);
+    (ordering, tokens, unmarked, others).prop_map(|(ordering, tokens, unmarked, others)| {
+        let [positions, lights, after_set, other_clients] = unmarked;
+        let (presume, peer_tags, upload_echo_has_payload, window) = others;
+        Config {
+            ordering,
+            tokens,
+            unmarked: UnmarkedPushes { positions, lights, after_set, other_clients },
+            on_ambiguous: if presume { OnAmbiguous::Presume } else { OnAmbiguous::Refuse },
+            peer_tags,
+            upload_echo_has_payload,
+            window,
+            ..Config::default()
+        }
+    })
+}
+
+fn faults() -> impl Strategy<Value = Faults> {
+    let sizes = || prop_oneof![Just(1_usize), 2..300_usize, Just(usize::MAX)];
+    let latency = prop_oneof![Just(0), 1..50_000_u64, 100_000..2_000_000_u64];
+    (latency, sizes(), sizes(), prop_oneof![64..600_usize, Just(usize::MAX)])
+        .prop_map(|(latency, write, read, capacity)| Faults { latency, write, read, capacity })
+}
+
+fn settings() -> impl Strategy<Value = Settings> {
+    (configs(), faults(), any::<u64>(), any::<Option<u8>>())
+        .prop_map(|(config, faults, seed, stale)| Settings { config, faults, seed, stale })
+}
+
+/// What happens on a connection that stays open.
+fn op() -> impl Strategy<Value = Op> {
+    let millis = || prop_oneof![0..60_u16, 0..4000_u16];
+    prop_oneof![
+        20 => (any::<u8>(), millis()).prop_map(|(which, ms)| Op::Ask(which, 200 + ms)),
+        2 => any::<u8>().prop_map(Op::Send),
+        2 => (any::<bool>(), any::<u8>()).prop_map(|(asked, len)| Op::Upload(asked, len)),
+        2 => any::<u8>().prop_map(Op::Halt),
+        4 => (0..16_u8).prop_map(Op::Cancel),
+        6 => millis().prop_map(Op::Pass),
+        12 => Just(Op::Take),
+        3 => Just(Op::Drop),
+        12 => any::<u8>().prop_map(Op::Answer),
+        4 => any::<u8>().prop_map(Op::Push),
+        2 => any::<(u8, u8)>().prop_map(|(seed, len)| Op::Feed(seed, len)),
+        2 => (any::<bool>(), millis()).prop_map(|(up, ms)| Op::Stall(up, ms)),
+        3 => Just(Op::Serve),
+    ]
+}
+
+fn config(cases: u32) -> ProptestConfig {
+    if cfg!(miri) {
+        return ProptestConfig { cases: 2, failure_persistence: None, ..ProptestConfig::default() };
+    }
+    let persistence = FileFailurePersistence::WithSource("proptest-regressions");
+    let cases = cases.max(ProptestConfig::default().cases);
+    ProptestConfig {
+        cases,
+        failure_persistence: Some(Box::new(persistence)),
+        ..ProptestConfig::default()
+    }
+}
+
+fn longest() -> usize {
+    if cfg!(miri) { 10 } else { 150 }
+}
+
+proptest! {
+    #![proptest_config(config(400))]
+
+    #[test]
+    fn what_the_client_says_of_a_conversation_over_unkind_links_is_true(
+        settings in settings(),
+        ops in prop::collection::vec(op(), 1..longest()),
+    ) {
+        let mut harness = Harness::new(settings);
+        for op in ops {
+            harness.run(op);
+        }
+        let oracle = harness.finish();
+        prop_assert_eq!(oracle.received.len(), oracle.sent.len());
+    }
+
+    #[test]
+    fn a_conversation_that_breaks_off_leaves_no_request_without_its_one_outcome(
+        settings in settings(),
+        before in prop::collection::vec(op(), 1..longest()),
+        end in prop_oneof![Just(Op::Eof), Just(Op::Reset), Just(Op::CloseUp)],
+        behind in prop::collection::vec(op(), 0..10),
+    ) {
+        let mut harness = Harness::new(settings);
+        for op in before.into_iter().chain([end]).chain(behind) {
+            harness.run(op);
+        }
+        harness.finish();
+    }
+
+    #[test]
+    fn a_device_that_doubles_its_answers_costs_no_frame_and_no_outcome(
+        settings in settings(),
+        ops in prop::collection::vec(prop_oneof![4 => op(), 1 => any::<u8>().prop_map(Op::Double)], 1..longest()),
+    ) {
+        let mut harness = Harness::new(settings);
+        for op in ops {
+            harness.run(op);
+        }
+        harness.finish();
+    }
+}
