@@ -74,7 +74,9 @@ impl Client {
     }
 
     /// The same for a program with an executor of its own: the connection lives while the second
-    /// part is polled.
+    /// part is polled. When that is dropped, everything that waits ends as [`Error::ConnectionLost`].
+    ///
+    /// Cancel-safe, as [`Self::connect`] is.
     ///
     /// # Errors
     /// As [`Self::connect`].

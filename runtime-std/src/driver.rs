@@ -117,8 +117,8 @@ impl Driver {
         self.take_orders()?;
         let read = self.read()?;
         let now = self.clock.now();
-        let due = self.core.poll_timeout().is_some_and(|(due, _)| due <= now);
-        if due {
+        let expired = self.core.poll_timeout().is_some_and(|(due, _)| due <= now);
+        if expired {
             self.core.handle_timeout(now);
         }
         self.take_events()?;
@@ -131,8 +131,8 @@ impl Driver {
                 return Err(lost);
             }
         };
-        // Whoever takes turns may have been told something by each of these.
-        if wrote || read || due {
+        // Whoever takes turns looks at what came of it before it waits again.
+        if wrote || read || expired {
             future::yield_now().await;
             return Ok(());
         }

@@ -81,12 +81,18 @@ impl Driver {
     }
 
     fn handshake_failed(&self, lost: &Lost) -> Error {
-        self.not_flamingo().unwrap_or_else(|| self.lost_error(&lost.reason()))
+        let cut_off = match self.core.held() {
+            0 => String::new(),
+            held => format!(", {held} bytes into a frame of 128"),
+        };
+        let lost = || self.lost_error(&format!("{}{cut_off}", lost.reason()));
+        self.not_flamingo().unwrap_or_else(lost)
     }
 
     /// If bytes came, and none of them was a frame.
     fn not_flamingo(&self) -> Option<Error> {
-        if self.first_bytes.is_empty() || self.core.counters().frames_received() > 0 {
+        let none_came = self.core.counters().frames_received() == 0;
+        if !none_came || self.core.counters().noise_bytes == 0 {
             return None;
         }
         let mut found = hex(&self.first_bytes);
@@ -96,9 +102,6 @@ impl Driver {
         }
         let why = match self.core.last_rejected() {
             Some(rejected) => format!(": {rejected}"),
-            None if self.core.held() > 0 => {
-                format!(": a frame that was cut off after {} of 128 bytes", self.core.held())
-            }
             None => String::new(),
         };
         let what = format!("expected frames that begin with 54 E6 21 F3, found {found}{why}");

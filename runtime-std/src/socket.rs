@@ -31,8 +31,17 @@ pub(crate) async fn connect(address: &str, timeout: Duration) -> Result<Async<Tc
 
 async fn connect_to(peer: SocketAddr, timeout: Duration) -> std::io::Result<Async<TcpStream>> {
     let stream = future::or(Async::<TcpStream>::connect(peer), timed_out(timeout)).await?;
+    if is_its_own_peer(stream.get_ref()) {
+        return Err(std::io::ErrorKind::ConnectionRefused.into());
+    }
     configure(&stream)?;
     Ok(stream)
+}
+
+/// A port of this host that nobody listens on may be given to the connecting socket itself: then
+/// it is connected to itself, and would hear its own question as the answer.
+fn is_its_own_peer(stream: &TcpStream) -> bool {
+    stream.local_addr().is_ok_and(|own| stream.peer_addr().is_ok_and(|peer| peer == own))
 }
 
 /// TCP_NODELAY; keep-alive probes after 30 s, every 10 s, dead after 3; SO_RCVBUF 1 MiB.
@@ -56,6 +65,18 @@ async fn timed_out<T>(timeout: Duration) -> std::io::Result<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_socket_that_is_connected_to_itself_is_known() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let other = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        assert!(!is_its_own_peer(&other));
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None);
+        let socket = socket.unwrap();
+        socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        socket.connect(&socket.local_addr().unwrap()).unwrap();
+        assert!(is_its_own_peer(&socket.into()));
+    }
 
     #[test]
     fn a_connected_socket_has_the_options_that_the_instrument_needs() {

@@ -85,6 +85,21 @@ fn a_server_that_waits_for_the_end_of_a_line_is_a_broken_protocol_too() {
     });
 }
 
+#[test]
+fn a_handshake_that_is_cut_off_is_a_lost_connection() {
+    smol::block_on(async {
+        let (listener, address) = raw_listener();
+        let server = async {
+            let mut peer = Peer::accept(&listener).await;
+            let query = peer.read().await;
+            peer.write_bytes(&answer_to(&query, 0.0).encode()[..60]).await;
+        };
+        let arguments = ["get", "state", "--connect", &address];
+        let (ended, ()) = zip(flamingo_meanwhile(&arguments), server).await;
+        ended.expect_error(7, &[&address, "lost"]);
+    });
+}
+
 /// What `get position` makes of an answer that was spoilt.
 fn spoilt(spoil: impl FnOnce(&mut [u8; 128])) -> Ended {
     let arguments = ["get", "position", "--axis", "x", "--timeout", "300ms"];

@@ -122,7 +122,7 @@ fn an_http_server_that_waits_for_the_end_of_a_line_is_named_too() {
 }
 
 #[test]
-fn a_frame_that_is_cut_off_in_the_handshake_is_named_as_that() {
+fn a_frame_that_is_cut_off_in_the_handshake_is_a_lost_connection_that_says_so() {
     smol::block_on(async {
         let (listener, options) = listen();
         let script = async {
@@ -132,8 +132,21 @@ fn a_frame_that_is_cut_off_in_the_handshake_is_named_as_that() {
         };
         let (client, ()) = future::zip(Client::connect(options), script).await;
         let error = client.unwrap_err();
-        assert!(error.to_string().contains("cut off after 100 of 128 bytes"), "{error}");
-        assert_eq!(error.exit_code(), 6);
+        assert!(error.to_string().contains("100 bytes into a frame of 128"), "{error}");
+        assert_eq!(error.exit_code(), 7);
+    });
+}
+
+#[test]
+fn a_handshake_ends_at_its_deadline_not_with_the_grace_of_late_answers() {
+    smol::block_on(async {
+        let (listener, mut options) = listen();
+        quick(&mut options);
+        // Far longer than `soon` waits.
+        options.core.grace = Duration::from_secs(3600).into();
+        let attempt = soon("the end of the handshake", Client::connect(options));
+        let (client, _peer) = future::zip(attempt, Peer::accept(&listener)).await;
+        assert!(matches!(client, Err(Error::Silent { .. })), "{client:?}");
     });
 }
 

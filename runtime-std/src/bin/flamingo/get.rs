@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::args::{ClientArgs, axis_parser};
 use crate::failure::{Done, Failure, PROTOCOL, REFUSED, exit_code_of, note};
-use crate::link::{self, failed, succeeded};
+use crate::link::{self, failure, succeeded};
 use crate::output::{FrameRecord, Out};
 
 /// Ask the instrument one thing
@@ -124,7 +124,7 @@ pub(crate) async fn run(args: GetArgs, out: &mut Out) -> Done {
 
 /// The answer to a query, unless it says failure.
 async fn ask(client: &Client, frame: Frame, what: &str) -> Done<Answer> {
-    let answer = client.request(frame).await.map_err(|error| failed(&error, what))?;
+    let answer = client.request(frame).await.map_err(|error| failure(&error, what))?;
     succeeded(answer, what)
 }
 

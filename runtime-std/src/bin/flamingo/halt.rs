@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::args::ClientArgs;
 use crate::failure::{Done, Failure, exit_code_of};
 use crate::interrupt::Interrupt;
-use crate::link::{self, failed, succeeded};
+use crate::link::{self, failure, succeeded};
 use crate::output::{FrameRecord, Out, milliseconds};
 
 /// Stop all axes at once
@@ -63,7 +63,7 @@ pub(crate) async fn run(args: HaltArgs, out: &mut Out, interrupt: &Interrupt) ->
 /// Stops one axis.
 pub(crate) async fn halt(client: &Client, axis: Axis) -> Done<Answer> {
     let what = format!("halt of axis {axis}");
-    let moving = |error| failed(&error, &format!("{what}, which may still be moving"));
+    let moving = |error| failure(&error, &format!("{what}, which may still be moving"));
     succeeded(client.halt(axis.selector()).await.map_err(moving)?, &what)
 }
 

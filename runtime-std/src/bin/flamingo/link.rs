@@ -25,7 +25,7 @@ pub(crate) async fn connect(address: &str, timeout: Duration) -> Done<Client> {
 }
 
 /// Why `what` failed.
-pub(crate) fn failed(error: &Error, what: &str) -> Failure {
+pub(crate) fn failure(error: &Error, what: &str) -> Failure {
     Failure::new(error.exit_code(), format!("{what}: {error}"))
 }
 

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::args::{ClientArgs, code, finite, integer};
 use crate::failure::{Done, Failure, NO_ANSWER, note};
-use crate::link::{self, succeeded, within};
+use crate::link::{self, failure, succeeded, within};
 use crate::output::{FrameRecord, Out, frame_line, milliseconds, printable};
 
 /// Send any command, and show its answer
@@ -93,9 +93,10 @@ pub(crate) async fn run(args: SendArgs, out: &mut Out) -> Done {
         return out.either(&sent, || format!("sent  {frame}"));
     }
     let answer = match payload {
-        Some(payload) => client.upload(frame, payload, args.client.timeout).await?,
-        None => client.request(frame).await?,
+        Some(payload) => client.upload(frame, payload, args.client.timeout).await,
+        None => client.request(frame).await,
     };
+    let answer = answer.map_err(|error| failure(&error, "send"))?;
     let record = FrameRecord::new(&answer.frame).payload(&answer.payload);
     let record = record.answer(answer.proven, answer.elapsed).at(answer.at);
     out.either(&record, || {
