@@ -117,7 +117,8 @@ impl Driver {
         self.take_orders()?;
         let read = self.read()?;
         let now = self.clock.now();
-        if self.core.poll_timeout().is_some_and(|(due, _)| due <= now) {
+        let expired = self.core.poll_timeout().is_some_and(|(due, _)| due <= now);
+        if expired {
             // What came while the host was slow, or asleep, is in time.
             self.read_all()?;
             self.core.handle_timeout(now);
@@ -132,7 +133,8 @@ impl Driver {
                 return Err(lost);
             }
         };
-        if wrote || read {
+        // Whoever takes turns looks at what came of it before it waits again.
+        if wrote || read || expired {
             future::yield_now().await;
             return Ok(());
         }

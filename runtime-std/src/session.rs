@@ -20,7 +20,8 @@ const LAST_WORDS: Duration = Duration::from_millis(300);
 
 impl Driver {
     /// Listens for a moment, then asks for the system's state: only a peer that answers gets
-    /// any other command. Takes at most `settle` + `timeout`, whatever else comes in.
+    /// any other command. Takes at most `settle` + `timeout`, whatever else comes in, and
+    /// `LAST_WORDS` more without an answer.
     pub(crate) async fn handshake(&mut self) -> Result<Answer, Error> {
         let settled = self.clock.now() + self.options.settle.into();
         while self.clock.now() < settled {

@@ -53,6 +53,8 @@ fn bad_input_is_one_line_and_nobody_is_connected_to() {
         (&["move", "q", "7"], "'q'"),
         (&["move", "x", "NaN"], "finite"),
         (&["move", "x", "inf"], "finite"),
+        (&["move", "x", "-NaN"], "finite"),
+        (&["move", "x", "-x"], "\"-x\""),
         (&["move", "x", "-inf"], "finite number, found -inf"),
         (&["send", "STAGE_POSITION_SET", "--value", "-inf"], "finite number, found -inf"),
         (&["move", "x", "seven"], "\"seven\""),
@@ -62,14 +64,21 @@ fn bad_input_is_one_line_and_nobody_is_connected_to() {
         (&["get", "mood"], "'mood'"),
         (&["get", "position", "--axis", "q"], "'q'"),
         (&["get", "laser", "5"], "1..=4"),
+        (&["get", "laser", "-1"], "1..=4"),
         (&["get", "laser"], "<N>"),
         (&["get", "state", "--timeout", "3"], "3s"),
         (&["watch", "--code", "NO_SUCH_CODE"], "NO_SUCH_CODE"),
         (&["watch", "--count", "0"], "0"),
+        (&["watch", "--count", "-1"], "-1"),
         (&["send", "0xZZ"], "0xZZ"),
         (&["send", "SYSTEM_STATE_GET", "--value", "NaN"], "finite"),
         (&["send", "SYSTEM_STATE_GET", "--buffer", &long], "73"),
         (&["send", "SYSTEM_STATE_GET", "--payload", "/no/such/file"], "/no/such/file"),
+        (&["send", "SYSTEM_STATE_GET", "--payload", "/dev/null"], "empty"),
+        (&["send", "CAMERA_WORK_FLOW_START"], "--payload"),
+        (&["send", "COMMON_SCOPE_SETTINGS_SAVE"], "--payload"),
+        #[cfg(target_os = "linux")]
+        (&["send", "CAMERA_WORK_FLOW_START", "--payload", "/dev/zero"], "33554432"),
         (&["send", "STAGE_POSITION_SET", "--data0", "9"], "found 9"),
         (&["halt", "x"], "'x'"),
     ];
@@ -92,8 +101,39 @@ fn an_address_without_a_port_is_bad_usage() {
 }
 
 #[test]
+fn an_address_of_ipv6_without_brackets_is_told_how_to_write_it() {
+    flamingo(&["get", "state", "--connect", "::1:53717"]).expect_error(2, &["[::1]:53717"]);
+}
+
+#[test]
+fn a_bad_address_in_the_environment_is_said_to_come_from_there() {
+    let output = Command::new(env!("CARGO_BIN_EXE_flamingo"))
+        .args(["get", "state"])
+        .env("FLAMINGO_CONNECT", "")
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("FLAMINGO_CONNECT"), "{said}");
+}
+
+#[test]
 fn an_unknown_command_is_bad_usage() {
     flamingo(&["dance"]).expect_error(2, &["'dance'", "--help"]);
+    flamingo(&["hlat"]).expect_error(2, &["'hlat'; tip: a similar subcommand exists: 'halt'"]);
+}
+
+#[test]
+fn short_help_is_shorter_than_long_help_and_both_are_narrow() {
+    for command in ["demo", "sim", "get", "move", "halt", "watch", "send", "decode"] {
+        let short = flamingo(&[command, "-h"]);
+        let long = flamingo(&[command, "--help"]);
+        let (short, long) = (&short.expect_done().stdout, &long.expect_done().stdout);
+        assert!(short.len() < long.len(), "{command}");
+        for line in short.lines().chain(long.lines()) {
+            assert!(line.chars().count() <= 100, "{command}: {line}");
+        }
+    }
 }
 
 #[test]

@@ -138,6 +138,19 @@ fn a_frame_that_is_cut_off_in_the_handshake_is_a_lost_connection_that_says_so() 
 }
 
 #[test]
+fn a_handshake_ends_at_its_deadline_not_with_the_grace_of_late_answers() {
+    smol::block_on(async {
+        let (listener, mut options) = listen();
+        quick(&mut options);
+        // Far longer than `soon` waits.
+        options.core.grace = Duration::from_secs(3600).into();
+        let attempt = soon("the end of the handshake", Client::connect(options));
+        let (client, _peer) = future::zip(attempt, Peer::accept(&listener)).await;
+        assert!(matches!(client, Err(Error::Silent { .. })), "{client:?}");
+    });
+}
+
+#[test]
 fn a_peer_that_says_nothing_is_a_timeout() {
     smol::block_on(async {
         let (listener, mut options) = listen();

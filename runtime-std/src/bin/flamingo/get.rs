@@ -124,10 +124,8 @@ pub(crate) async fn run(args: GetArgs, out: &mut Out) -> Done {
 
 /// The answer to a query, unless it says failure.
 async fn ask(client: &Client, frame: Frame, what: &str) -> Done<Answer> {
-    match client.request(frame).await {
-        Ok(answer) => succeeded(answer, what),
-        Err(error) => Err(failure(&error, what)),
-    }
+    let answer = client.request(frame).await.map_err(|error| failure(&error, what))?;
+    succeeded(answer, what)
 }
 
 async fn read(

@@ -63,13 +63,8 @@ pub(crate) async fn run(args: HaltArgs, out: &mut Out, interrupt: &Interrupt) ->
 /// Stops one axis.
 pub(crate) async fn halt(client: &Client, axis: Axis) -> Done<Answer> {
     let what = format!("halt of axis {axis}");
-    match client.halt(axis.selector()).await {
-        Ok(answer) => succeeded(answer, &what),
-        Err(error) => {
-            let what = format!("{what}, which may still be moving");
-            Err(failure(&error, &what))
-        }
-    }
+    let moving = |error| failure(&error, &format!("{what}, which may still be moving"));
+    succeeded(client.halt(axis.selector()).await.map_err(moving)?, &what)
 }
 
 fn print(out: &mut Out, axis: Axis, answer: &Answer) -> Done {

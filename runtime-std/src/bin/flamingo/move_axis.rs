@@ -16,7 +16,7 @@ use crate::args::{ConnectArgs, axis_parser, duration, finite};
 use crate::failure::{Done, Failure, NO_ANSWER, REFUSED, note};
 use crate::halt::halt;
 use crate::interrupt::Interrupt;
-use crate::link::{self, succeeded, within};
+use crate::link::{self, failure, succeeded, within};
 use crate::output::{FrameRecord, Out, milliseconds};
 
 /// How long an answer may take, where `--timeout` does not say.
@@ -144,7 +144,9 @@ async fn check_limits(client: &Client, args: &MoveArgs) -> Done {
 }
 
 async fn acknowledge(client: &Client, args: &MoveArgs, out: &mut Out) -> Done {
-    let answer = succeeded(client.request(args.frame()).await?, &args.goal())?;
+    let answer =
+        client.request(args.frame()).await.map_err(|error| failure(&error, &args.goal()))?;
+    let answer = succeeded(answer, &args.goal())?;
     let record =
         FrameRecord::new(&answer.frame).answer(answer.proven, answer.elapsed).at(answer.at);
     out.either(&moved(args, true, None, record), || {
@@ -192,7 +194,8 @@ async fn follow(client: &Client, mut motion: Motion, args: &MoveArgs) -> Done<(b
         });
     match first.await {
         First::Acknowledged(answer) => {
-            succeeded((*answer)?, &args.goal())?;
+            let answer = answer.map_err(|error| failure(&error, &args.goal()))?;
+            succeeded(answer, &args.goal())?;
             tracing::info!("{} under way", args.goal());
             Ok((true, end.await?))
         }

@@ -96,10 +96,7 @@ pub(crate) async fn run(args: SendArgs, out: &mut Out) -> Done {
         Some(payload) => client.upload(frame, payload, args.client.timeout).await,
         None => client.request(frame).await,
     };
-    let answer = match answer {
-        Ok(answer) => answer,
-        Err(error) => return Err(failure(&error, "send")),
-    };
+    let answer = answer.map_err(|error| failure(&error, "send"))?;
     let record = FrameRecord::new(&answer.frame).payload(&answer.payload);
     let record = record.answer(answer.proven, answer.elapsed).at(answer.at);
     out.either(&record, || {
