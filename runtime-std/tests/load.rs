@@ -58,6 +58,8 @@ fn scenario(load: &Load) -> Scenario {
 /// With what the user of such an instrument has to say about it.
 async fn connect(simulator: &Simulator, peer: Peer) -> Client {
     let mut options = Options::new(simulator.control().to_string());
+    // A busy machine may be slow: what is judged is whether anything is wrong or lost.
+    options.timeout = std::time::Duration::from_secs(30);
     options.core.unmarked.positions = peer != Peer::Flagged;
     match peer {
         Peer::Flagged => {}
