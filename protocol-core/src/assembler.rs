@@ -189,11 +189,11 @@ impl Assembler {
 
     /// Drops at least `least` bytes, up to the next place where a start marker may begin.
     fn drop_front(&mut self, least: usize) {
-        let held = self.buffer.get(..self.held).unwrap_or(&[]);
-        let noise = least + held.get(least..).map_or(0, candidate);
+        let held = self.buffer.get_mut(..self.held).unwrap_or_default();
+        let noise = held.get(least..).map_or(held.len(), |rest| held.len() - rest.len() + candidate(rest)).min(held.len());
         if noise > 0 {
-            self.buffer.copy_within(noise..self.held, 0);
-            self.held -= noise;
+            held.copy_within(noise.., 0);
+            self.held = held.len() - noise;
             self.skip(noise);
         }
     }

@@ -123,7 +123,10 @@ fn possible_owners(facts: &Facts) -> Option<Class> {
             if let (OnAmbiguous::Presume, Some(owner)) = (facts.on_ambiguous, waiting) {
                 return Some(belongs_to(*owner, false));
             }
-            let owners = Owners(several.iter().map(|owner| owner.ticket).collect());
+            let mut owners = Owners(Vec::new());
+            for owner in several.iter().take(MAX_OWNERS) {
+                let _ = owners.0.push(owner.ticket); // there is room for as many
+            }
             Some(Class::Ambiguous { owners })
         }
     }

@@ -160,8 +160,12 @@ impl<const REQUESTS: usize, const OWED: usize, const STOPS: usize> Pending<REQUE
             _ => None,
         });
         let all = waiting.chain(self.debts.owners(key));
-        let mut owners: OwnerList = all.take(MAX_OWNERS).collect();
-        owners.sort_unstable_by_key(|owner| owner.order);
+        let mut owners = OwnerList::new();
+        for owner in all.take(MAX_OWNERS) {
+            let later = owners.iter().position(|other| other.order > owner.order);
+            // There is room: no more than fit are taken.
+            let _ = owners.insert(later.unwrap_or(owners.len()), owner);
+        }
         owners
     }
 
