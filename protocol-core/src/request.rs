@@ -6,11 +6,13 @@
 use crate::command::{CommandCode, Kind};
 use crate::config::Config;
 use crate::connection::Connection;
+use crate::counters::count;
 use crate::error::{CommandError, Full};
 use crate::frame::Frame;
 use crate::key::Key;
 use crate::outbox::{Outgoing, is_cancelled_by};
 use crate::pending::{Pending, Request, State};
+use crate::store::take_out;
 use crate::ticket::{Ended, Ticket};
 use crate::time::Instant;
 
@@ -252,10 +254,10 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
 
     /// The first byte of a frame is out.
     pub(crate) fn has_started(&mut self, now: Instant, ticket: Ticket, key: Key) {
-        self.order += 1;
-        self.counters.frames_sent += 1;
+        count(&mut self.order, 1);
+        count(&mut self.counters.frames_sent, 1);
         if ticket.is_fence() {
-            self.counters.fences_sent += 1;
+            count(&mut self.counters.fences_sent, 1);
             self.pending.expect_fence_until(now + self.config.grace);
         }
         if !self.pending.mark_sent(ticket, self.order) {
@@ -275,7 +277,7 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
 
     /// Whether a frame of `key` may be the echo of a frame that was just sent; it is used up.
     pub(crate) fn is_echo(&mut self, now: Instant, key: Key) -> bool {
-        self.echoes.retain(|(_, until)| *until >= now);
+        take_out(&mut self.echoes, |(_, until)| *until < now);
         let found = self.echoes.iter().position(|(expected, _)| *expected == key);
         found.map(|at| self.echoes.remove(at)).is_some()
     }

@@ -1,10 +1,10 @@
-//! Values of which the optimiser knows nothing but their type, and the sink for what came out.
+//! Values of which the optimiser knows nothing but their type, and where results go.
 
 use core::hint::black_box;
 
 use flamingo_protocol_core::{CommandCode, Duration, Frame, Instant};
 
-/// The same type, any value: from here on the optimiser must expect each.
+/// Any value of that type: from here on the optimiser must expect each.
 pub fn any<T>(value: T) -> T {
     black_box(value)
 }

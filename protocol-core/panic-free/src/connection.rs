@@ -1,60 +1,61 @@
-//! The client's side of a connection. Each call finds a state of which nothing is known, so the
-//! order of the calls makes no difference.
+//! The client's side of a connection, and either side as an endpoint. Before each call the state
+//! is anything, so the order of the calls makes no difference.
 
-use flamingo_protocol_core::{Class, Connection, Endpoint, Output, Owners};
+use flamingo_protocol_core::{Class, Config, Connection, Endpoint, Output, Owners, Responder};
 
 use crate::any::{any, bytes, frame, now, sink};
-use crate::streams::Device;
 use crate::values;
 
-pub type Client = Connection<4, 8, 4, 2>;
-
-pub fn client() -> Client {
-    any(Connection::new(any(flamingo_protocol_core::Config::default())))
-}
-
 pub fn all() {
-    sink(<Client as Default>::default());
-    let client = &mut client();
+    each(&mut <Connection as Default>::default());
+    let settings = any(<Config as Default>::default());
+    let large: &mut Connection<300, 700, 300, 300> = &mut Connection::new(settings);
+    each(large);
+    endpoint::<Connection>(&mut Connection::default());
+    endpoint::<Responder>(&mut Responder::default());
+}
+
+fn each<const R: usize, const O: usize, const Q: usize, const S: usize>(
+    client: &mut Connection<R, O, Q, S>,
+) {
     asks(client);
-    moves_bytes(any(client));
-    waits(any(client));
-    tells(any(client));
-    endpoint(any(client));
-    endpoint(any(&mut Device::default()));
+    moves_bytes(client);
+    sink(Connection::poll_event(any(&mut *client)));
+    sink(Connection::poll_timeout(any(&mut *client)));
+    Connection::handle_timeout(any(&mut *client), now());
+    tells(client);
 }
 
-fn asks(client: &mut Client) {
-    let asked = Connection::request(any(client), now(), &frame(), now());
-    if let Ok(ticket) = asked {
+fn asks<const R: usize, const O: usize, const Q: usize, const S: usize>(
+    client: &mut Connection<R, O, Q, S>,
+) {
+    if let Ok(ticket) = Connection::request(any(&mut *client), now(), &frame(), now()) {
         values::ticket(ticket);
-        sink(Connection::cancel(any(client), now(), any(ticket)));
+        sink(Connection::cancel(any(&mut *client), now(), any(ticket)));
     }
-    sink(asked);
-    sink(Connection::send(any(client), now(), &frame()));
+    sink(Connection::send(any(&mut *client), now(), &frame()));
 }
 
-fn moves_bytes(client: &mut Client) {
-    let (consumed, output) = Connection::handle_input(any(client), now(), bytes());
+fn moves_bytes<const R: usize, const O: usize, const Q: usize, const S: usize>(
+    client: &mut Connection<R, O, Q, S>,
+) {
+    let (consumed, output) = Connection::handle_input(any(&mut *client), now(), bytes());
     if let Some(Output::Frame(received)) = &output
         && let Class::Ambiguous { owners } = &received.class
     {
         sink(Owners::tickets(owners));
     }
     sink((consumed, output));
-    sink(Connection::poll_transmit(any(client), now()));
-    sink(Connection::transmitted(any(client), now(), any(0)));
-    sink(Connection::handle_eof(any(client)));
+    sink(Connection::poll_transmit(any(&mut *client), now()));
+    sink(Connection::transmitted(any(&mut *client), now(), any(0)));
+    sink(Connection::handle_eof(any(&mut *client)));
 }
 
-fn waits(client: &mut Client) {
-    sink(Connection::poll_event(any(client)));
-    sink(Connection::poll_timeout(any(client)));
-    Connection::handle_timeout(any(client), now());
-}
-
-fn tells(client: &mut Client) {
-    sink(Connection::counters(any(client)));
+fn tells<const R: usize, const O: usize, const Q: usize, const S: usize>(
+    client: &mut Connection<R, O, Q, S>,
+) {
+    let client = &*any(client);
+    sink(Connection::counters(client));
     sink((Connection::last_rejected(client), Connection::held(client)));
     sink((Connection::in_flight(client), Connection::config(client)));
 }

@@ -1,17 +1,17 @@
-//! Both pumps, over a port that may do anything.
+//! Both pumps, over ports that may do anything.
 
 use core::future::{Future, poll_fn};
 use core::pin::pin;
 use core::task::{Context, Poll, Waker};
 
 use embedded_io::{ErrorKind, ErrorType, Read, Write};
-use flamingo_protocol_core::{Endpoint, PumpError, Ticket, pump, pump_async};
+use flamingo_protocol_core::{
+    Connection, Endpoint, PumpError, Responder, Ticket, pump, pump_async,
+};
 
 use crate::any::{any, bytes, now, sink};
-use crate::connection::client;
-use crate::streams::Device;
 
-/// Reads and writes any number of bytes, fails, or waits.
+/// Reads and writes any number of bytes, or fails.
 struct Port;
 
 impl ErrorType for Port {
@@ -62,10 +62,10 @@ impl embedded_io_async::Write for Waiting {
 }
 
 pub fn all() {
-    blocking(&mut client());
-    blocking(any(&mut Device::default()));
-    waiting(&mut client());
-    waiting(any(&mut Device::default()));
+    blocking(any(&mut <Connection as Default>::default()));
+    blocking(any(&mut <Responder as Default>::default()));
+    waiting(any(&mut <Connection as Default>::default()));
+    waiting(any(&mut <Responder as Default>::default()));
 }
 
 fn blocking<E: Endpoint>(end: &mut E) {

@@ -1,12 +1,14 @@
-//! What is written as text: every `Display` of the core.
+//! What is written as text. `main.rs` says what is left out.
 
 use core::error::Error;
-use core::fmt::{self, Debug, Display, Formatter, Write};
+use core::fmt::{self, Display, Formatter, Write};
 
 use embedded_io::ErrorKind;
-use flamingo_protocol_core::*;
+use flamingo_protocol_core::{
+    CommandCode, CommandError, DecodeError, Full, ImageError, PumpError, TextError,
+};
 
-use crate::any::{any, bytes, code, frame, sink};
+use crate::any::{any, code, sink};
 
 pub fn all() {
     show(<CommandCode as Display>::fmt, &code());
@@ -18,12 +20,6 @@ pub fn all() {
     let error = any(PumpError::<ErrorKind>::WriteZero);
     show(<PumpError<ErrorKind> as Display>::fmt, &error);
     sink(<PumpError<ErrorKind> as Error>::source(&error).is_some());
-    #[cfg(feature = "frame-display")]
-    show(<Frame as Display>::fmt, &frame());
-    #[cfg(feature = "debug")]
-    {
-    show(<Frame as Debug>::fmt, &frame());
-    }
 }
 
 /// Something, and how to write it.

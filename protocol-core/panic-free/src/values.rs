@@ -56,7 +56,11 @@ fn settings() {
 fn time() {
     sink((Instant::as_micros(now()), Instant::since(now(), now()), Instant::from_micros(any(0))));
     sink(<Instant as Add<Duration>>::add(now(), span()));
-    sink((Duration::from_millis(any(0)), Duration::from_micros(any(0)), Duration::as_micros(span())));
+    sink((
+        Duration::from_millis(any(0)),
+        Duration::from_micros(any(0)),
+        Duration::as_micros(span()),
+    ));
     sink((<Duration as Add>::add(span(), span()), <Duration as Sub>::sub(span(), span())));
     let core = any(core::time::Duration::ZERO);
     sink(<Duration as From<core::time::Duration>>::from(core));
