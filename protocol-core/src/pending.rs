@@ -166,16 +166,7 @@ impl<const REQUESTS: usize, const OWED: usize, const STOPS: usize> Pending<REQUE
         for owner in all.take(MAX_OWNERS) {
             let _ = owners.push(owner); // there is room for as many
         }
-        // Few, and not by `sort`, which may panic.
-        let mut rest = owners.as_mut_slice();
-        while let [oldest, others @ ..] = rest {
-            for other in others.iter_mut() {
-                if other.order < oldest.order {
-                    core::mem::swap(oldest, other);
-                }
-            }
-            rest = others;
-        }
+        oldest_first(&mut owners);
         owners
     }
 
@@ -268,6 +259,18 @@ impl<const REQUESTS: usize, const OWED: usize, const STOPS: usize> Pending<REQUE
 
     pub(crate) fn counts(&self) -> (usize, usize) {
         (number_of(self.live()), self.debts.count())
+    }
+}
+
+/// They are few. `sort` would contain a panic, for an order that contradicts itself.
+fn oldest_first(mut owners: &mut [Owner]) {
+    while let [oldest, others @ ..] = owners {
+        for other in others.iter_mut() {
+            if other.order < oldest.order {
+                core::mem::swap(oldest, other);
+            }
+        }
+        owners = others;
     }
 }
 

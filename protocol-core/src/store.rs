@@ -1,6 +1,6 @@
-//! How things leave a list of fixed size, in a form of which the compiler sees that it cannot
-//! panic, overflow checks or not; of `Vec::retain` it does not. What the lists hold is said where
-//! they are.
+//! Taking out of a list of fixed size, and counting, in a form of which the optimiser sees that it
+//! cannot panic, even with overflow checks (see `protocol-core/panic-free`). Of `Vec::retain` and
+//! `Iterator::count` it does not. What the lists hold is said where they are.
 
 use heapless::Vec;
 

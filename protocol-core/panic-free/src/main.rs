@@ -16,7 +16,10 @@
 //!
 //! And what no library can help: polling a future again after it has ended.
 //!
-//! It is never run. `.ci/run` builds it, and with `--features panics` sees it fail.
+//! It is never run. `.ci/run` builds it, and sees it fail with `--features panics` and with
+//! `--features allocates`. The proof is the optimiser's; if it fails, this shows who can panic:
+//! `cargo rustc --release --target thumbv7em-none-eabihf -- --emit asm`, then search the assembly
+//! in `target/thumbv7em-none-eabihf/release/deps` for calls of `panic`.
 #![no_std]
 #![no_main]
 
