@@ -1,5 +1,6 @@
 //! The program in `protocol-core/panic-free` shows that what it calls cannot panic. Here: that it
-//! calls every public function of the core, and every hand-written implementation of a trait.
+//! calls every public function of the core and every hand-written implementation of a trait, and
+//! logs every public type.
 
 use std::fs::read_to_string;
 use std::path::Path;
@@ -45,6 +46,11 @@ fn needed(module: &str, item: &Item) -> Vec<Needed> {
                 _ => None,
             });
             methods.map(|name| (name.clone(), vec![format!("{name}(")])).collect()
+        }
+        Item::Struct(syn::ItemStruct { vis: Visibility::Public(_), ident, .. })
+        | Item::Enum(syn::ItemEnum { vis: Visibility::Public(_), ident, .. }) => {
+            let texts = vec![format!("log::<{ident}>("), format!("log::<{ident}<")];
+            vec![(format!("Format for {ident}"), texts)]
         }
         Item::Impl(block) => needed_of(block),
         _ => Vec::new(),

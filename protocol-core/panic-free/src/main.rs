@@ -12,7 +12,7 @@
 //! Not covered, since Rust's own formatting of floats and of quoted text contains panics that the
 //! optimiser cannot rule out:
 //! - `Display for Frame`;
-//! - `Debug`, which is derived everywhere, and `defmt::Format`, which is too.
+//! - `Debug`, which is derived everywhere.
 //!
 //! And what no library can help: polling a future again after it has ended.
 //!
@@ -29,6 +29,7 @@ extern crate alloc;
 mod any;
 mod connection;
 mod frames;
+mod logged;
 mod pumps;
 mod shown;
 mod streams;
@@ -54,6 +55,7 @@ extern "C" fn _start() -> ! {
     connection::all();
     pumps::all();
     shown::all();
+    logged::all();
     #[cfg(feature = "allocates")]
     any::sink(alloc::vec::Vec::from(any::bytes()));
     #[cfg(feature = "panics")]
