@@ -291,3 +291,13 @@ fn payload_bytes_between_its_end_by_time_and_the_telling_change_nothing() {
     assert_eq!(client.outcomes(ticket), 2, "the frame that began it, and its end");
     assert_eq!(client.core.in_flight(), (0, 0));
 }
+
+#[test]
+fn a_cancel_between_its_end_by_time_and_the_telling_finds_nothing_to_take_back() {
+    let mut client = Client::new();
+    let ticket = client.ask(&position(1));
+    client.now = client.now + ms(3000);
+    client.core.handle_timeout(client.now);
+    assert_eq!(client.core.cancel(client.now, ticket), Cancelled::Unknown);
+    assert_eq!(client.hear(&answer(&position(1), 1.0)), late(ticket));
+}

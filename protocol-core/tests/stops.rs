@@ -369,3 +369,11 @@ fn a_stop_carries_no_payload_that_would_delay_it() {
     client.write();
     assert!(client.wire.is_empty());
 }
+
+#[test]
+fn what_is_no_stop_cancels_nothing() {
+    use flamingo_protocol_core::is_cancelled_by;
+    assert!(is_cancelled_by(&go(1, 5.0), &halt(1)));
+    assert!(!is_cancelled_by(&go(1, 5.0), &position(1)));
+    assert!(!is_cancelled_by(&go(1, 5.0), &ask(CommandCode(0xBEEF))));
+}
