@@ -192,8 +192,13 @@ impl Assembler {
         let held = self.buffer.get(..self.held).unwrap_or(&[]);
         let noise = least + held.get(least..).map_or(0, candidate);
         if noise > 0 {
-            self.buffer.copy_within(noise..self.held, 0);
-            self.held -= noise;
+            let mut kept = [0; FRAME_LEN];
+            let rest = held.get(noise..).unwrap_or(&[]);
+            for (to, from) in kept.iter_mut().zip(rest) {
+                *to = *from;
+            }
+            self.held = rest.len();
+            self.buffer = kept;
             self.skip(noise);
         }
     }

@@ -123,7 +123,11 @@ fn possible_owners(facts: &Facts) -> Option<Class> {
             if let (OnAmbiguous::Presume, Some(owner)) = (facts.on_ambiguous, waiting) {
                 return Some(belongs_to(*owner, false));
             }
-            let owners = Owners(several.iter().map(|owner| owner.ticket).collect());
+            let mut owners = Owners(Vec::new());
+            for owner in several {
+                // There is room for each: no more of them are ever listed.
+                let _ = owners.0.push(owner.ticket);
+            }
             Some(Class::Ambiguous { owners })
         }
     }

@@ -245,12 +245,13 @@ impl Frame {
     /// # Errors
     /// [`TextError::TooLong`] when there are more than 72. The frame stays as it was.
     pub fn set_buffer(&mut self, bytes: &[u8]) -> Result<(), TextError> {
-        let mut buffer = [0; BUFFER_LEN];
-        let Some(target) = buffer.get_mut(..bytes.len()) else {
+        if bytes.len() > BUFFER_LEN {
             return Err(TextError::TooLong { limit: BUFFER_LEN, found: bytes.len() });
-        };
-        target.copy_from_slice(bytes);
-        self.buffer = buffer;
+        }
+        self.buffer = [0; BUFFER_LEN];
+        for (to, from) in self.buffer.iter_mut().zip(bytes) {
+            *to = *from;
+        }
         Ok(())
     }
 
@@ -278,8 +279,8 @@ impl Frame {
             &END_MARKER.to_le_bytes(),
         ];
         for (field, value) in FIELDS.iter().zip(values) {
-            if let Some(place) = bytes.get_mut(field.offset..field.offset + field.len) {
-                place.copy_from_slice(value);
+            for (to, from) in bytes.iter_mut().skip(field.offset).zip(value) {
+                *to = *from;
             }
         }
         bytes

@@ -155,15 +155,25 @@ impl<const REQUESTS: usize, const OWED: usize, const STOPS: usize> Pending<REQUE
 
     /// Everybody to whom a frame of `key` may belong, oldest first.
     pub(crate) fn owners(&self, key: Key) -> OwnerList {
-        let waiting = self.live().filter_map(|request| match request.state {
-            State::Sent { order } if request.key == key => {
-                Some(Owner { ticket: request.ticket, order, waits: true })
+        let waiting = || {
+            self.live().filter_map(|request| match request.state {
+                State::Sent { order } if request.key == key => {
+                    Some(Owner { ticket: request.ticket, order, waits: true })
+                }
+                _ => None,
+            })
+        };
+        let after = |order: u64| {
+            let all = waiting().chain(self.debts.owners(key));
+            all.filter(|owner| owner.order > order).min_by_key(|owner| owner.order)
+        };
+        let mut owners = OwnerList::new();
+        // What is sent is numbered from 1, each number once.
+        for owner in core::iter::successors(after(0), |owner| after(owner.order)) {
+            if owners.push(owner).is_err() {
+                break;
             }
-            _ => None,
-        });
-        let all = waiting.chain(self.debts.owners(key));
-        let mut owners: OwnerList = all.take(MAX_OWNERS).collect();
-        owners.sort_unstable_by_key(|owner| owner.order);
+        }
         owners
     }
 

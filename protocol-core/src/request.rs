@@ -275,8 +275,13 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
 
     /// Whether a frame of `key` may be the echo of a frame that was just sent; it is used up.
     pub(crate) fn is_echo(&mut self, now: Instant, key: Key) -> bool {
-        self.echoes.retain(|(_, until)| *until >= now);
-        let found = self.echoes.iter().position(|(expected, _)| *expected == key);
-        found.map(|at| self.echoes.remove(at)).is_some()
+        let mut found = false;
+        self.echoes.retain(|(expected, until)| {
+            let still_expected = *until >= now;
+            let used_up = still_expected && !found && *expected == key;
+            found |= used_up;
+            still_expected && !used_up
+        });
+        found
     }
 }
