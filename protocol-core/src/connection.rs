@@ -189,8 +189,8 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
 
     /// Ends what is due: deadlines, graces, the patience of a HALT.
     pub fn handle_timeout(&mut self, now: Instant) {
-        while let Some(ticket) = self.pending.expired(now) {
-            self.time_out(now, ticket);
+        while let Some(request) = self.pending.expired(now) {
+            self.time_out(now, &request);
         }
         self.pending.debts.bury(now, &self.config);
         let patience = self.config.stop_patience;
@@ -286,24 +286,11 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
 
     /// A request got its answer.
     fn answered(&mut self, now: Instant, ticket: Ticket, proven: bool, frame: &mut Frame) {
-        let Some(request) = self.pending.find(ticket).copied() else {
-            return;
-        };
-        let State::Sent { order } = request.state else {
-            return;
-        };
+        let Some((request, order)) = self.pending.answer(ticket, frame.payload_len) else { return };
         if let Some(field) = self.config.tokens {
             field.replace(frame, request.original);
         }
-        if frame.payload_len > 0 {
-            let expected = frame.payload_len;
-            if let Some(request) = self.pending.find_mut(ticket) {
-                request.state = State::Receiving { received: 0, expected };
-            }
-            self.receiving = Some(ticket);
-        } else {
-            self.pending.remove(ticket);
-        }
+        self.receiving = (frame.payload_len > 0).then_some(ticket);
         if proven {
             self.settle(request.key, order);
         } else {

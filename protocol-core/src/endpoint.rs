@@ -22,7 +22,8 @@ pub trait Endpoint {
     /// What comes out; it may lend from the bytes that went in.
     type Output<'a>;
 
-    /// Takes bytes up to the end of the next output: how many, and the output.
+    /// Takes bytes up to the end of the next output: how many, and the output. Without an output
+    /// all of `input` was taken.
     fn handle_input<'a>(
         &mut self,
         now: Instant,
@@ -46,14 +47,9 @@ pub trait Endpoint {
         mut input: &'a [u8],
         mut each: impl FnMut(Self::Output<'a>),
     ) {
-        loop {
-            let (consumed, output) = self.handle_input(now, input);
+        while let (consumed, Some(output)) = self.handle_input(now, input) {
+            each(output);
             input = input.get(consumed..).unwrap_or(&[]);
-            match output {
-                Some(output) => each(output),
-                None if input.is_empty() || consumed == 0 => return,
-                None => {}
-            }
         }
     }
 }

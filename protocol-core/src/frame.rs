@@ -245,12 +245,13 @@ impl Frame {
     /// # Errors
     /// [`TextError::TooLong`] when there are more than 72. The frame stays as it was.
     pub fn set_buffer(&mut self, bytes: &[u8]) -> Result<(), TextError> {
-        let mut buffer = [0; BUFFER_LEN];
-        let Some(target) = buffer.get_mut(..bytes.len()) else {
+        if bytes.len() > BUFFER_LEN {
             return Err(TextError::TooLong { limit: BUFFER_LEN, found: bytes.len() });
-        };
-        target.copy_from_slice(bytes);
-        self.buffer = buffer;
+        }
+        self.buffer = [0; BUFFER_LEN];
+        for (to, from) in self.buffer.iter_mut().zip(bytes) {
+            *to = *from;
+        }
         Ok(())
     }
 
@@ -278,8 +279,8 @@ impl Frame {
             &END_MARKER.to_le_bytes(),
         ];
         for (field, value) in FIELDS.iter().zip(values) {
-            if let Some(place) = bytes.get_mut(field.offset..field.offset + field.len) {
-                place.copy_from_slice(value);
+            for (to, from) in bytes.iter_mut().skip(field.offset).zip(value) {
+                *to = *from;
             }
         }
         bytes
@@ -315,7 +316,7 @@ impl Frame {
     ///
     /// # Errors
     /// [`CommandError`]: a value that is no number, a stage action for no known axis, a flag
-    /// that only the server sets, a payload above `limit`.
+    /// that only the server sets, a payload above `limit`, any payload on a stop: it would delay it.
     pub fn check_command(&self, limit: u32) -> Result<(), CommandError> {
         if !self.value.is_finite() {
             return Err(CommandError::NotFinite);
@@ -330,6 +331,8 @@ impl Frame {
         if self.flags.0 & reserved.0 != 0 {
             return Err(CommandError::ReservedFlag { found: self.flags.0 & reserved.0 });
         }
+        let stops = self.code.row().is_some_and(|row| row.effect.stops());
+        let limit = if stops { 0 } else { limit };
         if self.payload_len > limit {
             return Err(CommandError::PayloadTooLong { limit, found: self.payload_len });
         }
@@ -352,10 +355,6 @@ fn fields(input: &[u8]) -> nom::IResult<&[u8], (u32, Frame, u32)> {
         (le_u32, le_u32, ids, data, le_u32, le_f64, le_u32, take(BUFFER_LEN), le_u32)
             .parse(input)?;
     let (status, hardware_id, subsystem_id, client_id) = ids;
-    let mut buffer = [0; BUFFER_LEN];
-    if let Some(target) = buffer.get_mut(..raw.len()) {
-        target.copy_from_slice(raw);
-    }
     let frame = Frame {
         code: CommandCode(code),
         status,
@@ -366,7 +365,7 @@ fn fields(input: &[u8]) -> nom::IResult<&[u8], (u32, Frame, u32)> {
         flags: Flags(flags),
         value,
         payload_len,
-        buffer,
+        buffer: raw.try_into().unwrap_or([0; BUFFER_LEN]), // it is as long as that
     };
     Ok((rest, (start, frame, end)))
 }

@@ -110,7 +110,9 @@ impl<const REQUESTS: usize, const OWED: usize, const STOPS: usize> Pending<REQUE
                 return Err(Full::StopLane);
             }
         }
-        while self.room_for_its_tombstone().is_err() && self.debts.doubt_the_oldest(None, config) {}
+        if self.room_for_its_tombstone().is_err() {
+            self.debts.doubt_the_oldest(None, config);
+        }
         self.stops.push(request).map_err(|_| Full::StopLane)
     }
 
@@ -120,19 +122,11 @@ impl<const REQUESTS: usize, const OWED: usize, const STOPS: usize> Pending<REQUE
         number_of(live).saturating_add(number_of(self.debts.owners(key)))
     }
 
-    /// Whether the fence slot took it.
-    pub(crate) fn insert_fence(&mut self, request: Request) -> bool {
-        let takes = self.fence.is_none() && self.room_for_its_tombstone().is_ok();
-        if takes {
-            self.fence = Some(request);
-        }
-        takes
-    }
-
-    pub(crate) fn expect_fence_until(&mut self, deadline: Instant) {
-        if let Some(fence) = &mut self.fence {
-            fence.deadline = deadline;
-        }
+    /// Puts it into the fence's slot, which is free.
+    pub(crate) fn insert_fence(&mut self, request: Request) -> Result<(), Full> {
+        self.room_for_its_tombstone()?;
+        self.fence = Some(request);
+        Ok(())
     }
 
     pub(crate) fn has_fence(&self) -> bool {
@@ -147,10 +141,18 @@ impl<const REQUESTS: usize, const OWED: usize, const STOPS: usize> Pending<REQUE
         Some(found)
     }
 
-    /// Gives whether there is such a request.
-    pub(crate) fn mark_sent(&mut self, ticket: Ticket, order: u64) -> bool {
-        let found = self.find_mut(ticket);
-        found.map(|request| request.state = State::Sent { order }).is_some()
+    /// The answer to this request came, with so long a payload: it ends with the last byte of it.
+    /// Gives it, and as what number it was sent.
+    pub(crate) fn answer(&mut self, ticket: Ticket, expected: u32) -> Option<(Request, u64)> {
+        let request = self.find_mut(ticket)?;
+        let before = *request;
+        let State::Sent { order } = before.state else { return None };
+        if expected > 0 {
+            request.state = State::Receiving { received: 0, expected };
+        } else {
+            self.remove(ticket);
+        }
+        Some((before, order))
     }
 
     /// Everybody to whom a frame of `key` may belong, oldest first.
@@ -225,9 +227,9 @@ impl<const REQUESTS: usize, const OWED: usize, const STOPS: usize> Pending<REQUE
     }
 
     /// A live request whose deadline has come.
-    pub(crate) fn expired(&self, now: Instant) -> Option<Ticket> {
-        let open = self.live().filter(|request| !request.has_ended());
-        open.filter(|request| request.deadline <= now).map(|request| request.ticket).next()
+    pub(crate) fn expired(&self, now: Instant) -> Option<Request> {
+        let mut open = self.live().filter(|request| !request.has_ended());
+        open.find(|request| request.deadline <= now).copied()
     }
 
     pub(crate) fn next_deadline(&self) -> Option<(Instant, Ticket)> {

@@ -195,17 +195,15 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
         outbox.end_waiting(ended, |item| is_cancelled_by(&item.frame, stop));
     }
 
-    pub(crate) fn time_out(&mut self, now: Instant, ticket: Ticket) {
-        let Some(request) = self.pending.find(ticket).copied() else {
-            return;
-        };
+    pub(crate) fn time_out(&mut self, now: Instant, request: &Request) {
+        let ticket = request.ticket;
         let ended = match request.state {
             State::Queued => {
                 self.outbox.withdraw(ticket);
                 Ended::TimedOut { sent: false }
             }
             State::Sent { order } => {
-                self.pending.debts.owe(&request, order, now + self.config.grace, false);
+                self.pending.debts.owe(request, order, now + self.config.grace, false);
                 Ended::TimedOut { sent: true }
             }
             State::Receiving { received, expected } => Ended::PayloadStalled { received, expected },
@@ -246,7 +244,7 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
             state: State::Queued,
             original: 0,
         };
-        if self.pending.insert_fence(request) {
+        if self.pending.insert_fence(request).is_ok() {
             self.next_ticket = self.next_ticket.next();
             self.outbox.set_fence(Outgoing::new(ticket, frame, true));
         }
@@ -256,14 +254,16 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
     pub(crate) fn has_started(&mut self, now: Instant, ticket: Ticket, key: Key) {
         count(&mut self.order, 1);
         count(&mut self.counters.frames_sent, 1);
-        if ticket.is_fence() {
-            count(&mut self.counters.fences_sent, 1);
-            self.pending.expect_fence_until(now + self.config.grace);
-        }
-        if !self.pending.mark_sent(ticket, self.order) {
+        let Some(request) = self.pending.find_mut(ticket) else {
             // Nobody waits for its answer, but one may come: it must not prove anything.
             self.expect_echo(now, key);
             self.pending.debts.doubt(ticket, key, self.order, &self.config);
+            return;
+        };
+        request.state = State::Sent { order: self.order };
+        if ticket.is_fence() {
+            count(&mut self.counters.fences_sent, 1);
+            request.deadline = now + self.config.grace;
         }
     }
 

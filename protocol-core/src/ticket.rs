@@ -81,7 +81,8 @@ mod tests {
         let last = Ticket(0x7FFF_FFFF);
         assert_eq!(last.next(), Ticket::FIRST);
         assert_eq!(last.fence().next(), Ticket::FIRST);
-        assert!(last.fence().is_fence() && !last.is_fence());
+        assert!(last.fence().is_fence());
+        assert!(!last.is_fence());
         assert_eq!(last.fence().number(), last.number());
     }
 

@@ -96,3 +96,28 @@ impl From<Duration> for core::time::Duration {
         Self::from_micros(value.0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_stops_at_its_ends_instead_of_wrapping() {
+        let (early, late) = (Instant::from_micros(5), Instant::from_micros(u64::MAX - 1));
+        assert_eq!(late + Duration::from_micros(9), Instant::from_micros(u64::MAX));
+        assert_eq!(early.since(late), Duration::ZERO);
+        assert_eq!(late.since(early).as_micros(), u64::MAX - 6);
+        let most = Duration::from_millis(u64::MAX);
+        assert_eq!(most + Duration::from_micros(1), most);
+        assert_eq!(Duration::ZERO - most, Duration::ZERO);
+    }
+
+    #[test]
+    fn spans_of_the_standard_library_come_over_in_microseconds() {
+        let span = core::time::Duration::from_nanos(1_999);
+        assert_eq!(Duration::from(span), Duration::from_micros(1));
+        assert_eq!(Duration::from(core::time::Duration::MAX), Duration::from_micros(u64::MAX));
+        let back = core::time::Duration::from(Duration::from_millis(3));
+        assert_eq!(back, core::time::Duration::from_millis(3));
+    }
+}

@@ -379,3 +379,16 @@ fn every_frame_is_counted_in_exactly_one_class() {
     assert_eq!(classes, [1; 4]);
     assert_eq!(counters.frames_received(), 4);
 }
+
+#[test]
+fn what_is_held_back_and_why_the_last_candidate_was_no_frame_can_be_asked() {
+    let mut client = Client::new();
+    assert_eq!((client.core.held(), client.core.last_rejected()), (0, None));
+    let mut false_start = [0; 128];
+    false_start[..4].copy_from_slice(&position(1).encode()[..4]);
+    client.hear_bytes(&false_start);
+    let rejected = Frame::decode(&false_start).expect_err("it has no end marker");
+    assert_eq!(client.core.last_rejected(), Some(rejected));
+    client.hear_bytes(&answer(&position(1), 1.0).encode()[..100]);
+    assert_eq!(client.core.held(), 100);
+}

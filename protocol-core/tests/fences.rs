@@ -9,10 +9,6 @@ use flamingo_protocol_core::{
     Class, CommandCode, Config, Ended, Event, Frame, OnAmbiguous, Ordering, Ticket, UnmarkedPushes,
 };
 
-fn upload(len: u32) -> Frame {
-    ask(CommandCode::COMMON_SCOPE_SETTINGS_SAVE).with_payload_len(len)
-}
-
 #[test]
 fn a_fence_that_could_not_be_written_does_not_make_the_link_unresponsive() {
     let mut client = Client::new();
@@ -334,4 +330,22 @@ fn a_late_answer_that_is_only_presumed_settles_nothing() {
     assert_eq!(class, Class::Late { ticket: second, proven: false });
     client.pass(ms(1000)); // no fence was answered, either
     assert_eq!(client.hear(&answer(&position(2), 3.0)), presumed(third), "never proven");
+}
+
+#[test]
+fn a_fence_without_room_for_its_tombstone_is_not_sent_and_the_grace_frees_what_waits() {
+    let config = Config { window: 100, ..Config::default() };
+    let mut client = Client::<2, 11>::sized(config);
+    for code in 0..9 {
+        let lost = client.ask(&ask(CommandCode(0xB000 + code)));
+        client.cancel(lost);
+    }
+    let lost = client.ask(&position(1));
+    client.cancel(lost);
+    let waits = client.ask(&position(1));
+    assert_eq!(client.core.in_flight(), (1, 10), "no place is left");
+    assert_eq!((client.wire.len(), client.counters().fences_sent), (10, 0));
+    client.pass(ms(1000));
+    assert_eq!(client.last_sent(), Some((POSITION, 1)));
+    assert_eq!(client.hear(&answer(&position(1), 0.0)), presumed(waits));
 }

@@ -200,3 +200,10 @@ fn a_frame_can_be_read_by_people() {
     assert!(text.contains("0x2001") && text.contains("11.49"), "{text}");
     assert!(full().to_string().contains("payload 9 bytes"));
 }
+
+#[test]
+fn flags_can_be_taken_out_again() {
+    let both = Flags::TRIGGER_CALL_BACK.with(Flags::ANSWER_TAG);
+    assert_eq!(both.without(Flags::ANSWER_TAG), Flags::TRIGGER_CALL_BACK);
+    assert!(!both.without(both).contains(Flags::TRIGGER_CALL_BACK));
+}

@@ -6,13 +6,9 @@ mod common;
 
 use common::*;
 use flamingo_protocol_core::{
-    Cancelled, Class, CommandCode, CommandError, Config, Connection, Duration, Ended, Event, Frame,
-    Full, Instant, Reason,
+    Cancelled, Class, CommandCode, CommandError, Config, Connection, Duration, Ended, Event, Full,
+    Instant, Reason,
 };
-
-fn upload(len: u32) -> Frame {
-    ask(CommandCode::COMMON_SCOPE_SETTINGS_SAVE).with_payload_len(len)
-}
 
 #[test]
 fn a_request_whose_deadline_has_passed_is_not_sent_even_if_nobody_told_the_time() {
@@ -279,4 +275,29 @@ fn time_that_runs_backwards_only_makes_deadlines_later() {
     assert_eq!(client.core.poll_event(), None);
     assert_eq!(client.hear(&answer(&position(1), 0.0)), Class::Solicited { ticket, proven: true });
     assert_eq!(client.core.poll_event(), None::<Event>);
+}
+
+#[test]
+fn payload_bytes_between_its_end_by_time_and_the_telling_change_nothing() {
+    let mut client = Client::new();
+    let query = ask(CommandCode::COMMON_SCOPE_SETTINGS_LOAD);
+    let ticket = client.ask(&query);
+    client.hear_bytes(&answer(&query, 0.0).with_payload_len(100).encode());
+    client.now = client.now + ms(3000);
+    client.core.handle_timeout(client.now);
+    client.hear_bytes(&[1; 100]);
+    let stalled = Ended::PayloadStalled { received: 0, expected: 100 };
+    assert_eq!(client.ends(ticket), [stalled]);
+    assert_eq!(client.outcomes(ticket), 2, "the frame that began it, and its end");
+    assert_eq!(client.core.in_flight(), (0, 0));
+}
+
+#[test]
+fn a_cancel_between_its_end_by_time_and_the_telling_finds_nothing_to_take_back() {
+    let mut client = Client::new();
+    let ticket = client.ask(&position(1));
+    client.now = client.now + ms(3000);
+    client.core.handle_timeout(client.now);
+    assert_eq!(client.core.cancel(client.now, ticket), Cancelled::Unknown);
+    assert_eq!(client.hear(&answer(&position(1), 1.0)), late(ticket));
 }

@@ -133,3 +133,14 @@ fn an_empty_scratch_is_refused_instead_of_being_taken_for_the_end() {
     assert_eq!(port.incoming.len(), 3);
     assert!(client.request(now() + Duration::ZERO, &position(1), DEADLINE).is_ok());
 }
+
+#[test]
+fn the_end_of_the_clients_stream_tells_the_device_what_was_left_unfinished() {
+    let mut device = Responder::<8>::default();
+    let command = position(1).encode();
+    let mut port = Port::new(1000, &command[..60]);
+    let mut receive =
+        || pump::receive(&mut port, &mut device, clock(), &mut [0; 256], |_| panic!());
+    assert_eq!(receive(), Ok(60));
+    assert_eq!(receive(), Err(PumpError::Ended { unfinished: 60, missing: 0 }));
+}

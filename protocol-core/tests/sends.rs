@@ -5,11 +5,7 @@
 mod common;
 
 use common::*;
-use flamingo_protocol_core::{Cancelled, Class, CommandCode, Ended, Event, Frame};
-
-fn upload(len: u32) -> Frame {
-    ask(CommandCode::COMMON_SCOPE_SETTINGS_SAVE).with_payload_len(len)
-}
+use flamingo_protocol_core::{Cancelled, Class, CommandCode, Config, Ended, Event};
 
 #[test]
 fn the_echo_of_a_sent_action_is_never_the_proven_answer_of_a_request_for_the_same() {
@@ -87,7 +83,7 @@ fn a_cancelled_upload_that_is_half_out_when_the_stream_ends_has_no_second_outcom
 
 #[test]
 fn the_tagged_echo_of_a_sent_unknown_code_proves_nothing_either() {
-    let config = flamingo_protocol_core::Config { peer_tags: true, ..Default::default() };
+    let config = Config { peer_tags: true, ..Default::default() };
     let mut client = Client::with(config);
     let unknown = ask(CommandCode(0x6FFF));
     client.send(&unknown);
@@ -95,4 +91,35 @@ fn the_tagged_echo_of_a_sent_unknown_code_proves_nothing_either() {
     let mut echo = answer(&unknown, 0.0);
     echo.flags = echo.flags.with(flamingo_protocol_core::Flags::ANSWER_TAG);
     assert_eq!(client.hear(&echo), presumed(asked));
+}
+
+#[test]
+fn when_more_echoes_are_expected_than_can_be_named_every_answer_is_presumed() {
+    let mut client = Client::<2, 11>::sized(Config::default());
+    let commands = (1..=4).flat_map(|axis| [position(axis), go(axis, 1.0), halt(axis)]);
+    let mut commands: Vec<_> = commands.collect();
+    let one_too_many = commands.pop().unwrap();
+    for command in &commands {
+        client.send(command);
+    }
+    let query = ask(CommandCode::SYSTEM_STATE_GET);
+    let asked = client.ask(&query);
+    assert_eq!(client.hear(&answer(&query, 0.0)), solicited(asked), "all 11 are named");
+    client.send(&one_too_many);
+    let asked = client.ask(&query);
+    assert_eq!(client.hear(&answer(&query, 0.0)), presumed(asked));
+}
+
+#[test]
+fn an_echo_that_finds_no_place_among_tombstones_leaves_every_answer_presumed() {
+    let config = Config { window: 100, ..Config::default() };
+    let mut client = Client::<2, 11>::sized(config);
+    for code in 0..11 {
+        let lost = client.ask(&ask(CommandCode(0xB000 + code)));
+        client.cancel(lost);
+    }
+    client.send(&go(1, 5.0));
+    client.pass(ms(1000));
+    let query = client.ask(&position(1));
+    assert_eq!(client.hear(&answer(&position(1), 0.0)), presumed(query));
 }

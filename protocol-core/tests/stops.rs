@@ -10,10 +10,6 @@ use flamingo_protocol_core::{
     OnAmbiguous, Transmit,
 };
 
-fn upload(len: u32) -> Frame {
-    ask(CommandCode::COMMON_SCOPE_SETTINGS_SAVE).with_payload_len(len)
-}
-
 #[test]
 fn a_halt_is_taken_when_tombstones_have_used_up_all_room() {
     let config = Config { window: 100, ..Config::default() };
@@ -347,4 +343,37 @@ fn a_queued_halt_can_be_taken_back() {
     let stop = client.queue(&halt(1), PATIENCE).unwrap();
     assert_eq!(client.cancel(stop), Cancelled::NotSent);
     assert!(client.wire.is_empty());
+}
+
+#[test]
+fn a_ninth_halt_of_an_axis_that_could_not_be_told_from_the_others_is_refused() {
+    let mut client = Client::<16, 64, 16>::sized(Config::default());
+    for _ in 0..8 {
+        client.ask(&halt(1));
+    }
+    let full = CommandError::Full { what: Full::StopLane };
+    assert_eq!(client.try_ask(&halt(1)), Err(full));
+    assert_eq!(client.wire.len(), 8);
+    client.ask(&halt(2));
+}
+
+#[test]
+fn a_stop_carries_no_payload_that_would_delay_it() {
+    let mut client = Client::new();
+    let refused = Err(CommandError::PayloadTooLong { limit: 0, found: 5 });
+    for stop in [halt(1), ask(CommandCode::LASER_DISABLE_ALL)] {
+        let loaded = stop.with_payload_len(5);
+        assert_eq!(client.core.send(client.now, &loaded), refused);
+        assert_eq!(client.queue(&loaded, PATIENCE), refused);
+    }
+    client.write();
+    assert!(client.wire.is_empty());
+}
+
+#[test]
+fn what_is_no_stop_cancels_nothing() {
+    use flamingo_protocol_core::is_cancelled_by;
+    assert!(is_cancelled_by(&go(1, 5.0), &halt(1)));
+    assert!(!is_cancelled_by(&go(1, 5.0), &position(1)));
+    assert!(!is_cancelled_by(&go(1, 5.0), &ask(CommandCode(0xBEEF))));
 }

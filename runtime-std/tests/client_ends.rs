@@ -3,13 +3,18 @@
 
 mod peer;
 
+use std::future::Future;
+use std::net::Shutdown;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use flamingo_protocol_core::{CommandCode, Frame};
 use flamingo_runtime_std::{Client, Error, Event, Options, Reconnect};
 use peer::{Peer, answer_to, connected, is_lost, listen, motion_stopped, position_of, soon};
 use smol::future;
-use smol::io::AsyncReadExt;
+use smol::io::{AsyncReadExt, AsyncWriteExt};
+use smol::net::TcpStream;
 
 /// A client whose driver is in the hands of the test, and its peer.
 async fn opened(
@@ -72,7 +77,7 @@ fn a_subscription_that_begins_after_the_end_ends_at_once() {
 fn a_lost_connection_is_closed_on_this_side_too_before_another_is_made() {
     smol::block_on(async {
         let (client, mut peer) = connected(|options| options.reconnect = Some(never_again())).await;
-        peer.stream.get_ref().shutdown(std::net::Shutdown::Write).unwrap();
+        peer.stream.get_ref().shutdown(Shutdown::Write).unwrap();
         assert_eq!(soon("the end", peer.stream.read(&mut [0; 1])).await.unwrap(), 0);
         drop(client);
     });
@@ -174,7 +179,7 @@ fn an_answer_that_came_before_the_end_is_delivered_even_if_writing_fails_first()
             peer.write(&answer_to(&query, 0.0).with_payload_len(len)).await;
             peer.write_bytes(&vec![b'x'; len as usize]).await;
             let socket = socket2::SockRef::from(peer.stream.get_ref());
-            socket.shutdown(std::net::Shutdown::Both).unwrap();
+            socket.shutdown(Shutdown::Both).unwrap();
         };
         writing.await;
         let mut more = Vec::new();
@@ -203,6 +208,48 @@ fn a_motion_whose_end_may_have_been_displaced_says_so() {
             matches!(&end, Err(Error::ConnectionLost { reason, .. }) if reason.contains("missed")),
             "{end:?}"
         );
+    });
+}
+
+/// So many bytes there and back between two tasks: whoever is woken in that time has run.
+async fn rounds(count: usize) {
+    let (listener, options) = listen();
+    let (near, far) = future::zip(TcpStream::connect(&options.address), listener.accept()).await;
+    let (mut near, (mut far, _)) = (near.expect("it listens"), far.expect("it listens"));
+    let echo = smol::spawn(async move {
+        let mut byte = [0];
+        while far.read_exact(&mut byte).await.is_ok() {
+            far.write_all(&byte).await.expect("it is open");
+        }
+    });
+    for _ in 0..count {
+        near.write_all(&[1]).await.expect("it is open");
+        near.read_exact(&mut [0]).await.expect("it is open");
+    }
+    drop(near);
+    echo.await;
+}
+
+#[test]
+fn a_client_that_will_connect_again_does_not_spin_at_the_end_of_the_stream() {
+    smol::block_on(async {
+        let (client, driver, peer) =
+            opened(|options| options.reconnect = Some(never_again())).await;
+        let (polls, mut driver) = (Arc::new(AtomicUsize::new(0)), Box::pin(driver));
+        let counter = Arc::clone(&polls);
+        let task = smol::spawn(future::poll_fn(move |context| {
+            counter.fetch_add(1, Ordering::Relaxed);
+            driver.as_mut().poll(context)
+        }));
+        let mut events = client.subscribe(&[]);
+        peer.stream.get_ref().shutdown(Shutdown::Write).expect("it is open");
+        let lost = soon("the loss", events.next()).await;
+        assert!(matches!(lost, Some(Event::ConnectionLost)), "{lost:?}");
+        let before = polls.load(Ordering::Relaxed);
+        rounds(500).await;
+        let woken = polls.load(Ordering::Relaxed) - before;
+        assert!(woken < 20, "it waits for an hour, and was woken {woken} times");
+        drop(task);
     });
 }
 

@@ -21,7 +21,7 @@ fn each<const R: usize, const O: usize, const Q: usize, const S: usize>(
     asks(client);
     moves_bytes(client);
     sink(Connection::poll_event(any(&mut *client)));
-    sink(Connection::poll_timeout(any(&mut *client)));
+    sink(Connection::poll_timeout(any(&*client)));
     Connection::handle_timeout(any(&mut *client), now());
     tells(client);
 }

@@ -4,14 +4,16 @@
 //! The world is `world.rs`; here is the search, what must hold in every state, and the settings.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod situation;
 mod world;
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::string::String;
 use std::vec::Vec;
 use std::{format, println};
 
 use crate::{CommandCode, Config, Frame, OnAmbiguous, Ordering, TokenField, UnmarkedPushes};
+use situation::Seen;
 use world::{Budget, Peer, World};
 
 /// What one search found.
@@ -19,14 +21,13 @@ use world::{Budget, Peer, World};
 struct Found {
     states: usize,
     steps: usize,
-    /// Every kind of thing that a frame turned out to be, as (class given, what it truly was).
-    situations: Vec<String>,
+    /// What frames were taken for, when, and what they truly were.
+    seen: BTreeSet<Seen>,
 }
 
 /// Visits every state that can be reached, once, and checks each.
 fn search(start: World) -> Found {
     let (mut seen, mut open) = (HashSet::new(), Vec::new());
-    let mut situations = HashSet::new();
     let mut found = Found::default();
     seen.insert(start.fingerprint());
     open.push(start);
@@ -40,14 +41,12 @@ fn search(start: World) -> Found {
         for step in steps {
             found.steps += 1;
             let mut next = world.clone();
-            situations.extend(next.take(step));
+            found.seen.extend(next.take(step));
             if seen.insert(next.fingerprint()) {
                 open.push(next);
             }
         }
     }
-    found.situations = situations.into_iter().collect();
-    found.situations.sort();
     found
 }
 
@@ -61,13 +60,36 @@ fn ask(code: CommandCode) -> Frame {
 
 fn report(name: &str, found: &Found) {
     println!("{name}: {} states, {} steps", found.states, found.steps);
-    for situation in &found.situations {
-        println!("  {situation}");
+    for seen in &found.seen {
+        println!("  {seen}");
     }
 }
 
+/// The exact list of situations in which a frame is ambiguous or no more than presumed.
+fn uncertain(found: &Found) -> Vec<String> {
+    let all = found
+        .seen
+        .iter()
+        .filter(|seen| seen.class.contains("presumed") || seen.class == "ambiguous");
+    let mut all: Vec<_> = all.map(|seen| format!("{}: {}", seen.class, seen.situation)).collect();
+    all.dedup();
+    all
+}
+
+/// An older request of the key ended by time, or its answer was presumed.
+const IN_DOUBT: [&str; 2] = [
+    "late, presumed: none waiting, one owed, key in doubt",
+    "presumed: one waiting, none owed, key in doubt",
+];
+
+/// A push of the key cannot be told from an answer.
+const PUSHABLE: [&str; 2] = [
+    "late, presumed: none waiting, one owed, key pushable",
+    "presumed: one waiting, none owed, key pushable",
+];
+
 fn has(found: &Found, class: &str) -> bool {
-    found.situations.iter().any(|situation| situation.starts_with(class))
+    found.seen.iter().any(|seen| seen.class == class)
 }
 
 /// The searches are small enough for every test run; `FLAMINGO_MODEL=full` asks for more of
@@ -90,7 +112,7 @@ fn two_keys_that_fence_each_other_are_never_wrong() {
     let keys = [position(1), position(2)];
     let found = search(World::new(Config::default(), FLAGGED, keys, budget()));
     report("two axes", &found);
-    assert!(!has(&found, "ambiguous"));
+    assert_eq!(uncertain(&found), IN_DOUBT);
 }
 
 #[test]
@@ -98,7 +120,7 @@ fn two_subsystems_that_overtake_each_other_are_never_wrong() {
     let keys = [position(1), ask(CommandCode::CAMERA_PIXEL_FIELD_OF_VIEW_GET)];
     let found = search(World::new(Config::default(), FLAGGED, keys, budget()));
     report("two subsystems", &found);
-    assert!(!has(&found, "ambiguous"));
+    assert_eq!(uncertain(&found), IN_DOUBT);
 }
 
 #[test]
@@ -106,7 +128,8 @@ fn a_pushable_key_without_a_fence_is_never_proven_and_never_stays_shifted() {
     let level = |laser| ask(CommandCode::LASER_LEVEL_GET).with_selector(laser);
     let found = search(World::new(Config::default(), UNFLAGGED, [level(1), level(2)], budget()));
     report("two lasers", &found);
-    assert!(!has(&found, "ambiguous") && !has(&found, "proven"));
+    assert_eq!(uncertain(&found), PUSHABLE);
+    assert!(!has(&found, "proven"));
 }
 
 #[test]
@@ -115,7 +138,9 @@ fn a_pushable_key_with_a_fence_is_never_proven_and_never_stays_shifted() {
         [ask(CommandCode::CAMERA_EXPOSURE_GET), ask(CommandCode::CAMERA_PIXEL_FIELD_OF_VIEW_GET)];
     let found = search(World::new(Config::default(), UNFLAGGED, keys, budget()));
     report("exposure and pixel size", &found);
-    assert!(!has(&found, "ambiguous"));
+    let [late_doubt, doubt] = IN_DOUBT;
+    let [late_push, push] = PUSHABLE;
+    assert_eq!(uncertain(&found), [late_doubt, late_push, doubt, push]);
 }
 
 #[test]
@@ -124,7 +149,8 @@ fn unflagged_positions_are_never_proven_and_never_stay_shifted() {
     let config = Config { unmarked, ..Config::default() };
     let found = search(World::new(config, UNFLAGGED, [position(1), position(2)], budget()));
     report("unflagged positions", &found);
-    assert!(!has(&found, "ambiguous") && !has(&found, "proven"));
+    assert_eq!(uncertain(&found), PUSHABLE);
+    assert!(!has(&found, "proven"));
 }
 
 #[test]
@@ -133,7 +159,7 @@ fn with_tokens_nothing_is_ambiguous_and_nothing_is_presumed() {
     let config = Config { tokens: Some(TokenField::Int32Data2), ..Config::default() };
     let found = search(World::new(config, peer, [position(1), position(2)], budget()));
     report("tokens", &found);
-    assert!(!has(&found, "ambiguous") && !has(&found, "presumed"));
+    assert!(uncertain(&found).is_empty());
 }
 
 #[test]
@@ -142,7 +168,8 @@ fn with_tags_a_push_is_never_taken_for_an_answer() {
     let config = Config { peer_tags: true, ..Config::default() };
     let found = search(World::new(config, peer, [position(1), position(2)], budget()));
     report("tags", &found);
-    assert!(!found.situations.iter().any(|situation| situation.ends_with("answer: truly a push")));
+    assert_eq!(uncertain(&found), IN_DOUBT);
+    assert!(!found.seen.iter().any(|seen| seen.class != "unsolicited" && seen.truth == "a push"));
 }
 
 #[test]
@@ -150,7 +177,7 @@ fn without_an_order_only_time_settles_and_nothing_is_wrong() {
     let config = Config { ordering: Ordering::Key, ..Config::default() };
     let found = search(World::new(config, FLAGGED, [position(1), position(2)], budget()));
     report("no order", &found);
-    assert!(!has(&found, "ambiguous"));
+    assert_eq!(uncertain(&found), IN_DOUBT);
 }
 
 #[test]
@@ -160,18 +187,53 @@ fn a_peer_in_strict_order_is_settled_across_subsystems() {
     let keys = [position(1), ask(CommandCode::CAMERA_PIXEL_FIELD_OF_VIEW_GET)];
     let found = search(World::new(config, peer, keys, budget()));
     report("strict order", &found);
-    assert!(!has(&found, "ambiguous"));
+    assert_eq!(uncertain(&found), IN_DOUBT);
 }
 
+/// STAGE_HALT waits for nothing: it alone can have several owners.
 #[test]
 fn halts_of_one_axis_may_be_ambiguous_and_are_never_wrong() {
+    let [late_doubt, doubt] = IN_DOUBT;
+    let refused = [
+        "ambiguous: none waiting, several owed, key certain",
+        "ambiguous: none waiting, several owed, key in doubt",
+        "ambiguous: one waiting, one owed, key certain",
+        "ambiguous: one waiting, one owed, key in doubt",
+        "ambiguous: one waiting, several owed, key certain",
+        "ambiguous: several waiting, none owed, key certain",
+        "ambiguous: several waiting, none owed, key in doubt",
+        "ambiguous: several waiting, one owed, key certain",
+        late_doubt,
+        doubt,
+    ];
+    assert_eq!(uncertain(&halts(OnAmbiguous::Refuse)), refused);
+}
+
+/// Where several are to be presumed: of those that wait, if one does.
+#[test]
+fn halts_of_one_axis_may_be_presumed_instead_and_are_never_proven_wrong() {
+    let [late_doubt, doubt] = IN_DOUBT;
+    let presumed = [
+        "ambiguous: none waiting, several owed, key certain",
+        "ambiguous: none waiting, several owed, key in doubt",
+        late_doubt,
+        doubt,
+        "presumed: one waiting, one owed, key certain",
+        "presumed: one waiting, one owed, key in doubt",
+        "presumed: one waiting, several owed, key certain",
+        "presumed: several waiting, none owed, key certain",
+        "presumed: several waiting, none owed, key in doubt",
+        "presumed: several waiting, one owed, key certain",
+    ];
+    assert_eq!(uncertain(&halts(OnAmbiguous::Presume)), presumed);
+}
+
+fn halts(on_ambiguous: OnAmbiguous) -> Found {
     let halt = ask(CommandCode::STAGE_HALT).with_selector(1);
-    for on_ambiguous in [OnAmbiguous::Refuse, OnAmbiguous::Presume] {
-        let config = Config { on_ambiguous, ..Config::default() };
-        let found = search(World::new(config, FLAGGED, [halt, position(1)], budget()));
-        report(&format!("halt, {on_ambiguous:?}"), &found);
-        assert!(has(&found, "ambiguous"), "whatever the setting: an echo of two dropped ones is");
-    }
+    let config = Config { on_ambiguous, ..Config::default() };
+    let found = search(World::new(config, FLAGGED, [halt, position(1)], budget()));
+    report(&format!("halt, {on_ambiguous:?}"), &found);
+    found
 }
 
 /// Outside the assumptions: one answer comes twice.
@@ -182,8 +244,7 @@ fn a_doubled_answer_can_be_proven_wrong_and_only_tokens_help() {
     let found = search(World::new(Config::default(), FLAGGED, keys, doubled));
     report("a doubled answer", &found);
     let wrong = |found: &Found| {
-        let is_wrong = |s: &&String| s.contains("proven") && !s.ends_with("truly its own");
-        found.situations.iter().filter(is_wrong).count()
+        found.seen.iter().filter(|seen| seen.class.contains("proven") && !seen.is_right()).count()
     };
     assert!(wrong(&found) > 0, "if this fails, docs/protocol.md promises too little");
     let peer = Peer { echoes_tokens: true, ..FLAGGED };

@@ -6,6 +6,7 @@ use std::string::{String, ToString};
 use std::vec::Vec;
 use std::{format, vec};
 
+use super::situation::{Seen, situation};
 use crate::key::Key;
 use crate::{
     Class, Config, Connection, Duration, Event, Flags, Frame, Instant, Output, Ticket, Transmit,
@@ -65,7 +66,7 @@ struct Asked {
     cancelled: bool,
 }
 
-type Client = Connection<5, 16, 5, 4>;
+pub(super) type Client = Connection<5, 16, 5, 4>;
 
 #[derive(Debug, Clone)]
 pub(super) struct World {
@@ -83,7 +84,7 @@ pub(super) struct World {
 
 /// Whose a frame truly is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Truth {
+pub(super) enum Truth {
     Answer(Ticket),
     Push,
 }
@@ -138,7 +139,7 @@ impl World {
     }
 
     /// Does it; gives what the frames that came in turned out to be.
-    pub(super) fn take(&mut self, step: Step) -> Vec<String> {
+    pub(super) fn take(&mut self, step: Step) -> Vec<Seen> {
         let mut seen = Vec::new();
         match step {
             Step::Ask(key) => {
@@ -193,14 +194,14 @@ impl World {
         command
     }
 
-    fn answer(&mut self, queue: usize) -> String {
+    fn answer(&mut self, queue: usize) -> Seen {
         let command = self.take_command(queue);
         let seen = self.hear(&answer_to(&command.frame), Truth::Answer(command.ticket));
         self.write();
         seen
     }
 
-    fn push(&mut self, key: usize) -> String {
+    fn push(&mut self, key: usize) -> Seen {
         let mut push = answer_to(&self.keys[key]);
         if self.peer.flags_pushes {
             push.flags = Flags::STAGE_POSITIONS_IN_BUFFER;
@@ -234,7 +235,7 @@ impl World {
     }
 
     /// A frame comes in. What is said to be proven must be true.
-    fn hear(&mut self, frame: &Frame, truth: Truth) -> String {
+    fn hear(&mut self, frame: &Frame, truth: Truth) -> Seen {
         let mut frame = *frame;
         if !self.peer.echoes_tokens || truth == Truth::Push {
             frame.int32_data[2] = 0;
@@ -242,44 +243,30 @@ impl World {
         if self.peer.tags_answers && truth != Truth::Push {
             frame.flags = frame.flags.with(Flags::ANSWER_TAG);
         }
+        let situation = situation(&self.client, Key::of(&frame));
         let bytes = frame.encode();
         let (consumed, output) = self.client.handle_input(self.now, &bytes);
         let Some(Output::Frame(received)) = output else { panic!("a frame comes out") };
         assert_eq!(consumed, 128);
         let true_owner = |ticket| truth == Truth::Answer(ticket);
+        let seen = Seen::new(&received.class, situation, truth);
         match received.class {
             Class::Solicited { ticket, proven } => {
                 self.check_proof(!proven || true_owner(ticket), truth, ticket);
                 if !ticket.is_fence() {
                     self.count_outcome(ticket);
                 }
-                let word = if proven { "proven" } else { "presumed" };
-                format!("{word} answer: {}", relation(ticket, truth))
             }
             Class::Late { ticket, proven } => {
                 self.check_proof(!proven || true_owner(ticket), truth, ticket);
-                let word = if proven { "proven" } else { "presumed" };
-                format!("late, {word}: {}", relation(ticket, truth))
             }
-            Class::Ambiguous { owners } => {
-                let named = owners.tickets().iter().any(|ticket| true_owner(*ticket));
-                format!(
-                    "ambiguous: the true owner is {}",
-                    if named { "named" } else { "not named" }
-                )
+            Class::Ambiguous { .. } => {}
+            Class::Unsolicited { .. } => {
+                let lost = matches!(truth, Truth::Answer(ticket) if self.is_open(ticket));
+                assert!(!lost || self.outside, "{truth:?} waits for what is said to be nobody's");
             }
-            Class::Unsolicited { .. } => match truth {
-                Truth::Push => "unsolicited: a push".to_string(),
-                Truth::Answer(ticket) => {
-                    let open = self.is_open(ticket);
-                    assert!(
-                        !open || self.outside,
-                        "the answer of {ticket:?}, which waits for it, is nobody's"
-                    );
-                    "unsolicited: an answer that was given up".to_string()
-                }
-            },
         }
+        seen
     }
 
     fn check_proof(&self, holds: bool, truth: Truth, ticket: Ticket) {
@@ -326,7 +313,7 @@ impl World {
                     self.answer(0);
                 }
             };
-            assert!(own.ends_with("answer: truly its own"), "still shifted: {own}");
+            assert!(own.is_right(), "still shifted: {own}");
             self.settle_down();
         }
     }
@@ -363,14 +350,6 @@ impl World {
         let (now, asked) = (self.now.as_micros(), &self.asked);
         let relative = relative_times(&pending, now);
         format!("{:?} {on_the_way:?} {waiting:?} {asked:?} {relative}", self.budget)
-    }
-}
-
-fn relation(ticket: Ticket, truth: Truth) -> &'static str {
-    match truth {
-        Truth::Push => "truly a push",
-        Truth::Answer(of) if of == ticket => "truly its own",
-        Truth::Answer(_) => "truly that of another request",
     }
 }
 

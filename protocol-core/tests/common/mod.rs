@@ -26,6 +26,11 @@ pub fn ask(code: CommandCode) -> Frame {
     Frame::command(code)
 }
 
+/// A command with a payload of zeros.
+pub fn upload(len: u32) -> Frame {
+    ask(CommandCode::COMMON_SCOPE_SETTINGS_SAVE).with_payload_len(len)
+}
+
 /// The answer to a command, as the server makes it: the command, with its result filled in.
 pub fn answer(command: &Frame, value: f64) -> Frame {
     let mut frame = *command;
@@ -49,8 +54,8 @@ pub fn ms(millis: u64) -> Duration {
 
 /// A client in virtual time. What it writes is in `wire`, what it was told in `frames` and
 /// `events`.
-pub struct Client<const REQUESTS: usize = 16, const OWED: usize = 32> {
-    pub core: Connection<REQUESTS, OWED, 16, 8>,
+pub struct Client<const REQUESTS: usize = 16, const OWED: usize = 32, const STOPS: usize = 8> {
+    pub core: Connection<REQUESTS, OWED, 16, STOPS>,
     pub now: Instant,
     /// Whole frames that went out, without their payloads.
     pub wire: Vec<Frame>,
@@ -68,7 +73,7 @@ impl Client {
     }
 }
 
-impl<const REQUESTS: usize, const OWED: usize> Client<REQUESTS, OWED> {
+impl<const REQUESTS: usize, const OWED: usize, const STOPS: usize> Client<REQUESTS, OWED, STOPS> {
     pub fn sized(config: Config) -> Self {
         let core = Connection::new(config);
         let now = Instant::from_micros(1_000_000);

@@ -1,0 +1,90 @@
+//! In which situation a frame comes, what it is taken for, and what it truly is: what a search lists.
+
+use core::fmt;
+
+use super::world::{Client, Truth};
+use crate::key::Key;
+use crate::{Class, Ticket};
+
+/// A frame that came in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Seen {
+    /// What it is taken for.
+    pub(super) class: &'static str,
+    pub(super) situation: Situation,
+    /// What it truly is.
+    pub(super) truth: &'static str,
+}
+
+/// Who may own a frame of a key, and how far an only owner is to be believed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Situation {
+    pub(super) waiting: &'static str,
+    pub(super) owed: &'static str,
+    pub(super) key: &'static str,
+}
+
+impl fmt::Display for Situation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { waiting, owed, key } = self;
+        write!(f, "{waiting} waiting, {owed} owed, key {key}")
+    }
+}
+
+impl fmt::Display for Seen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { class, situation, truth } = self;
+        write!(f, "{class} ({situation}): {truth}")
+    }
+}
+
+pub(super) fn situation(client: &Client, key: Key) -> Situation {
+    let owners = client.pending.owners(key);
+    let waiting = owners.iter().filter(|owner| owner.waits).count();
+    let key = if client.config.pushable(key.code) {
+        "pushable"
+    } else if client.pending.debts.in_doubt(key) {
+        "in doubt"
+    } else {
+        "certain"
+    };
+    Situation { waiting: count(waiting), owed: count(owners.len() - waiting), key }
+}
+
+fn count(number: usize) -> &'static str {
+    match number {
+        0 => "none",
+        1 => "one",
+        _ => "several",
+    }
+}
+
+impl Seen {
+    pub(super) fn new(class: &Class, situation: Situation, truth: Truth) -> Self {
+        let whose = |ticket: Ticket| match truth {
+            Truth::Push => "a push",
+            Truth::Answer(of) if of == ticket => "its own answer",
+            Truth::Answer(_) => "the answer of another request",
+        };
+        let (class, truth) = match class {
+            Class::Solicited { ticket, proven: true } => ("proven", whose(*ticket)),
+            Class::Solicited { ticket, proven: false } => ("presumed", whose(*ticket)),
+            Class::Late { ticket, proven: true } => ("late, proven", whose(*ticket)),
+            Class::Late { ticket, proven: false } => ("late, presumed", whose(*ticket)),
+            Class::Ambiguous { owners } => {
+                let owns = |ticket: &Ticket| truth == Truth::Answer(*ticket);
+                let named = owners.tickets().iter().any(owns);
+                ("ambiguous", if named { "of one that is named" } else { "of nobody named" })
+            }
+            Class::Unsolicited { .. } => {
+                let push = truth == Truth::Push;
+                ("unsolicited", if push { "a push" } else { "an answer that was given up" })
+            }
+        };
+        Self { class, situation, truth }
+    }
+
+    pub(super) fn is_right(&self) -> bool {
+        self.truth == "its own answer"
+    }
+}
