@@ -191,16 +191,14 @@ impl Assembler {
     fn drop_front(&mut self, least: usize) {
         let held = self.buffer.get(..self.held).unwrap_or(&[]);
         let noise = least + held.get(least..).map_or(0, candidate);
-        if noise > 0 {
-            let mut kept = [0; FRAME_LEN];
-            let rest = held.get(noise..).unwrap_or(&[]);
-            for (to, from) in kept.iter_mut().zip(rest) {
-                *to = *from;
-            }
-            self.held = rest.len();
-            self.buffer = kept;
-            self.skip(noise);
+        let mut kept = [0; FRAME_LEN];
+        let rest = held.get(noise..).unwrap_or(&[]);
+        for (to, from) in kept.iter_mut().zip(rest) {
+            *to = *from;
         }
+        self.held = rest.len();
+        self.buffer = kept;
+        self.skip(noise);
     }
 
     fn skip(&mut self, noise: usize) {
