@@ -192,11 +192,9 @@ impl Assembler {
         let held = self.buffer.get_mut(..self.held).unwrap_or_default();
         let more = held.get(least..).map_or(0, candidate);
         let noise = least.saturating_add(more).min(held.len());
-        if noise > 0 {
-            held.copy_within(noise.., 0);
-            self.held = held.len() - noise;
-            self.skip(noise);
-        }
+        held.copy_within(noise.., 0);
+        self.held = held.len() - noise;
+        self.skip(noise);
     }
 
     fn skip(&mut self, noise: usize) {

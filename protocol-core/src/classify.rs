@@ -80,10 +80,11 @@ pub(crate) enum Named {
 type Rule = fn(&Facts) -> Option<Class>;
 
 /// In this order.
-const RULES: [Rule; 6] =
-    [server_only_code, positions_in_buffer, answer_tag, token, possible_owners, nobody];
+const RULES: [Rule; 5] =
+    [server_only_code, positions_in_buffer, answer_tag, token, possible_owners];
 
 pub(crate) fn classify(facts: &Facts) -> Class {
+    // 6. Nobody: it is unsolicited, known code or not.
     RULES.iter().find_map(|rule| rule(facts)).unwrap_or(UNSOLICITED)
 }
 
@@ -130,12 +131,6 @@ fn possible_owners(facts: &Facts) -> Option<Class> {
             Some(Class::Ambiguous { owners })
         }
     }
-}
-
-/// 6. Nobody: it is unsolicited, known code or not.
-#[allow(clippy::unnecessary_wraps)] // it is a rule like the others
-fn nobody(_: &Facts) -> Option<Class> {
-    Some(UNSOLICITED)
 }
 
 fn belongs_to(owner: Owner, proven: bool) -> Class {

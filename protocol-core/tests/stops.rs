@@ -35,6 +35,25 @@ fn a_halt_is_taken_when_tombstones_have_used_up_all_room() {
 }
 
 #[test]
+fn a_halt_that_needs_room_lets_the_oldest_tombstone_fall_into_doubt_and_no_other() {
+    let mut client = Client::<2, 11>::sized(Config { window: 100, ..Config::default() });
+    let asked: Vec<_> = (0..11).map(|at| ask(CommandCode(0xB000 + at))).collect();
+    let mut cancelled = Vec::new();
+    for query in &asked {
+        let ticket = client.ask(query);
+        client.cancel(ticket);
+        cancelled.push(ticket);
+    }
+    assert_eq!(client.core.in_flight(), (0, 11));
+    client.ask(&halt(1));
+    assert_eq!(client.hear(&answer(&asked[0], 0.0)), UNSOLICITED);
+    for (query, ticket) in asked.iter().zip(cancelled).skip(1) {
+        let late = Class::Late { ticket, proven: false };
+        assert_eq!(client.hear(&answer(query, 0.0)), late);
+    }
+}
+
+#[test]
 fn halts_that_are_never_answered_do_not_use_up_the_lane_for_ever() {
     let mut client = Client::new();
     for _ in 0..100 {
