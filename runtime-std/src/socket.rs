@@ -45,7 +45,7 @@ fn is_its_own_peer(stream: &TcpStream) -> bool {
 }
 
 /// TCP_NODELAY; keep-alive probes after 30 s, every 10 s, dead after 3; SO_RCVBUF 1 MiB.
-fn configure(stream: &Async<TcpStream>) -> std::io::Result<()> {
+pub(crate) fn configure(stream: &Async<TcpStream>) -> std::io::Result<()> {
     let socket = SockRef::from(stream.get_ref());
     socket.set_tcp_nodelay(true)?;
     let keepalive = TcpKeepalive::new()

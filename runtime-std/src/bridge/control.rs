@@ -1,0 +1,451 @@
+//! The sockets of the control side: the one to the instrument and those of the clients. One task
+//! owns all of them and the router; bytes move here, and nothing is decided.
+
+use std::collections::BTreeMap;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use async_channel::{Receiver, Sender};
+use flamingo_protocol_core::Instant;
+use smol::stream::Stream;
+use smol::{Async, Task, Timer, future};
+
+use super::router::{ClientId, Report, Router};
+use super::settings::{Delivery, Role};
+use crate::clock::Clock;
+use crate::socket;
+
+/// Bytes read from one socket before the others have their turn.
+const READ_CHUNK: usize = 64 * 1024;
+/// Clients that are accepted in one go.
+const ACCEPTS: usize = 16;
+/// How long what is in flight may take when the bridge is told to stop.
+pub(super) const LAST: Duration = Duration::from_secs(5);
+
+/// What the task is told from outside.
+pub(super) enum Order {
+    /// Stop accepting, finish what is in flight, end.
+    Stop,
+    /// Other addresses are allowed, or have other roles.
+    Admission(Admission),
+    /// Figures.
+    Status(Sender<Figures>),
+}
+
+/// The figures of the control side.
+pub(super) struct Figures {
+    pub(super) upstream: super::counters::UpstreamStatus,
+    pub(super) clients: Vec<super::counters::ClientStatus>,
+    pub(super) gone: super::counters::ClientCounters,
+}
+
+/// Who may connect, and as what. `None`: nobody may from there.
+pub(super) type Admission = Box<dyn Fn(IpAddr) -> Option<(Role, Delivery)> + Send>;
+
+/// How the instrument is reached.
+#[derive(Debug, Clone)]
+pub(super) struct Upstream {
+    pub(super) address: String,
+    pub(super) connect_timeout: Duration,
+    /// The wait before it is tried again doubles from the one to the other.
+    pub(super) back_off: (Duration, Duration),
+}
+
+/// One socket, and what is known of it.
+struct Peer {
+    stream: Async<TcpStream>,
+    address: SocketAddr,
+    /// There may be something to read.
+    readable: bool,
+    /// It takes no more bytes for now.
+    blocked: bool,
+    /// The other end has closed its way.
+    finished: bool,
+}
+
+impl Peer {
+    fn new(stream: Async<TcpStream>, address: SocketAddr) -> Self {
+        Self { stream, address, readable: true, blocked: false, finished: false }
+    }
+
+    /// Whether it can do something that it could not.
+    fn poll(&mut self, context: &mut Context<'_>) -> bool {
+        if !self.finished && !self.readable {
+            self.readable = self.stream.poll_readable(context).is_ready();
+        }
+        let was_blocked = self.blocked;
+        if self.blocked {
+            self.blocked = self.stream.poll_writable(context).is_pending();
+        }
+        self.readable || (was_blocked && !self.blocked)
+    }
+
+    /// Reads once. `None`: nothing is there.
+    fn read(&mut self, buffer: &mut [u8]) -> Option<std::io::Result<usize>> {
+        match self.stream.get_ref().read(buffer) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                self.readable = false;
+                None
+            }
+            Err(error) if error.kind() == ErrorKind::Interrupted => None,
+            Ok(0) => {
+                self.finished = true;
+                self.readable = false;
+                Some(Ok(0))
+            }
+            Ok(count) => {
+                // A read that did not fill the buffer has emptied the socket.
+                self.readable = count == buffer.len();
+                Some(Ok(count))
+            }
+            Err(error) => Some(Err(error)),
+        }
+    }
+
+    /// Writes once. Gives how much went; 0 when it takes no more for now.
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        match self.stream.get_ref().write(bytes) {
+            Ok(0) => Err(ErrorKind::WriteZero.into()),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                self.blocked = true;
+                Ok(0)
+            }
+            Err(error) if error.kind() == ErrorKind::Interrupted => Ok(0),
+            result => result,
+        }
+    }
+}
+
+/// The task.
+pub(super) struct Control {
+    router: Router,
+    clock: Clock,
+    listener: Option<Async<TcpListener>>,
+    admission: Admission,
+    upstream: Upstream,
+    link: Option<Peer>,
+    connecting: Option<Task<Async<TcpStream>>>,
+    clients: BTreeMap<ClientId, Peer>,
+    orders: Pin<Box<Receiver<Order>>>,
+    publish: Box<dyn Fn(Arc<[u8]>) + Send>,
+    buffer: Box<[u8]>,
+    stopping: Option<Instant>,
+}
+
+impl Control {
+    pub(super) fn new(
+        router: Router,
+        listener: Async<TcpListener>,
+        admission: Admission,
+        upstream: Upstream,
+        orders: Receiver<Order>,
+        publish: Box<dyn Fn(Arc<[u8]>) + Send>,
+    ) -> Self {
+        Self {
+            router,
+            clock: Clock::start(),
+            listener: Some(listener),
+            admission,
+            upstream,
+            link: None,
+            connecting: None,
+            clients: BTreeMap::new(),
+            orders: Box::pin(orders),
+            publish,
+            buffer: vec![0; READ_CHUNK].into_boxed_slice(),
+            stopping: None,
+        }
+    }
+
+    /// Serves until it is told to stop, or nobody is left who could.
+    pub(super) async fn run(mut self) {
+        self.connect(Duration::ZERO);
+        loop {
+            self.read_link();
+            self.read_clients();
+            let now = self.clock.now();
+            if self.router.poll_timeout().is_some_and(|due| due <= now) {
+                self.router.handle_timeout(now);
+            }
+            self.write_link();
+            self.carry_out();
+            self.write_clients();
+            self.carry_out();
+            if self.is_over() {
+                return;
+            }
+            if !self.has_more_to_do() {
+                self.wait().await;
+            } else {
+                future::yield_now().await;
+            }
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.stopping.is_some_and(|until| !self.router.is_busy() || until <= self.clock.now())
+    }
+
+    fn has_more_to_do(&self) -> bool {
+        let readable = |peer: &Peer| peer.readable && !peer.finished;
+        self.link.as_ref().is_some_and(readable) || self.clients.values().any(readable)
+    }
+
+    fn read_link(&mut self) {
+        let Some(link) = self.link.as_mut().filter(|link| link.readable) else { return };
+        match link.read(&mut self.buffer) {
+            None => {}
+            Some(Ok(0)) => self.lose_link("it closed the connection"),
+            Some(Ok(count)) => {
+                self.router.upstream_input(self.clock.now(), &self.buffer[..count]);
+            }
+            Some(Err(error)) => self.lose_link(&error.to_string()),
+        }
+    }
+
+    fn write_link(&mut self) {
+        while let Some(link) = self.link.as_mut().filter(|link| !link.blocked) {
+            let now = self.clock.now();
+            let bytes = self.router.upstream_output(now);
+            if bytes.is_empty() {
+                return;
+            }
+            match link.write(bytes) {
+                Ok(0) => return,
+                Ok(count) => self.router.upstream_wrote(now, count),
+                Err(error) => self.lose_link(&error.to_string()),
+            }
+        }
+    }
+
+    fn lose_link(&mut self, why: &str) {
+        self.link = None;
+        tracing::warn!(
+            address = self.upstream.address,
+            why,
+            "the connection to the instrument is lost"
+        );
+        self.router.upstream_lost(self.clock.now());
+        self.connect(self.upstream.back_off.0);
+    }
+
+    /// Connects in the background, again and again.
+    fn connect(&mut self, first_wait: Duration) {
+        let Upstream { address, connect_timeout, back_off: (least, most) } = self.upstream.clone();
+        self.connecting = Some(smol::spawn(async move {
+            let mut wait = first_wait;
+            loop {
+                Timer::after(wait).await;
+                match socket::connect(&address, connect_timeout).await {
+                    Ok(stream) => return stream,
+                    Err(error) => tracing::warn!(%error, "the instrument cannot be reached"),
+                }
+                wait = (wait * 2).clamp(least, most);
+            }
+        }));
+    }
+
+    fn read_clients(&mut self) {
+        let now = self.clock.now();
+        let mut lost = Vec::new();
+        for (id, peer) in self.clients.iter_mut().filter(|(_, peer)| peer.readable) {
+            match peer.read(&mut self.buffer) {
+                None => {}
+                Some(Ok(0)) => self.router.client_finished(*id),
+                Some(Ok(count)) => self.router.client_input(now, *id, &self.buffer[..count]),
+                Some(Err(error)) => {
+                    tracing::info!(client = id, %error, "a client is lost");
+                    lost.push(*id);
+                }
+            }
+        }
+        self.close(&lost);
+    }
+
+    fn write_clients(&mut self) {
+        let mut over = Vec::new();
+        for (id, peer) in &mut self.clients {
+            while !peer.blocked {
+                let bytes = self.router.client_output(*id);
+                if bytes.is_empty() {
+                    break;
+                }
+                match peer.write(bytes) {
+                    Ok(0) => break,
+                    Ok(count) => self.router.client_wrote(*id, count),
+                    Err(error) => {
+                        tracing::info!(client = id, %error, "a client is lost");
+                        over.push(*id);
+                        break;
+                    }
+                }
+            }
+            if self.router.is_over(*id) {
+                over.push(*id);
+            }
+        }
+        self.close(&over);
+    }
+
+    fn close(&mut self, ids: &[ClientId]) {
+        let now = self.clock.now();
+        for id in ids {
+            if self.clients.remove(id).is_some() {
+                self.router.client_closed(now, *id);
+            }
+        }
+    }
+
+    fn carry_out(&mut self) {
+        while let Some(report) = self.router.poll_report() {
+            match report {
+                Report::Publish(message) => (self.publish)(message),
+                Report::GiveUp(why) if self.link.is_some() => self.lose_link(why),
+                Report::GiveUp(_) => {}
+                Report::Note(what) => tracing::info!("{what}"),
+            }
+        }
+    }
+
+    fn accept(&mut self) {
+        for _ in 0..ACCEPTS {
+            let Some(listener) = &self.listener else { return };
+            let (stream, address) = match listener.get_ref().accept() {
+                Ok(accepted) => accepted,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+                // One that is gone already, or too many open files: the others come later.
+                Err(error) => {
+                    tracing::warn!(%error, "a client could not be accepted");
+                    return;
+                }
+            };
+            self.admit(stream, address);
+        }
+    }
+
+    fn admit(&mut self, stream: TcpStream, address: SocketAddr) {
+        let Some((role, delivery)) = (self.admission)(address.ip().to_canonical()) else {
+            tracing::warn!(%address, "a client is not allowed to connect");
+            return;
+        };
+        if role == Role::Observer {
+            tracing::warn!(%address, "an observer may use the callback and image ports only");
+            return;
+        }
+        let stream = match Async::new(stream)
+            .and_then(|stream| socket::configure(&stream).map(|()| stream))
+        {
+            Ok(stream) => stream,
+            Err(error) => {
+                tracing::warn!(%address, %error, "a client could not be accepted");
+                return;
+            }
+        };
+        match self.router.client_opened(self.clock.now(), address.to_string(), role, delivery) {
+            Some(id) => {
+                tracing::info!(client = id, %address, %role, %delivery, "a client connected");
+                self.clients.insert(id, Peer::new(stream, address));
+            }
+            None => tracing::warn!(%address, "as many clients as there may be are connected"),
+        }
+    }
+
+    fn obey(&mut self, order: Order) {
+        match order {
+            Order::Stop => {
+                self.listener = None;
+                self.stopping = Some(self.clock.now() + LAST.into());
+            }
+            Order::Admission(admission) => {
+                self.admission = admission;
+                let mut lost = Vec::new();
+                for (id, peer) in &self.clients {
+                    match (self.admission)(peer.address.ip().to_canonical()) {
+                        Some((role, delivery)) if role != Role::Observer => {
+                            self.router.set_role(*id, role, delivery);
+                        }
+                        _ => lost.push(*id),
+                    }
+                }
+                self.close(&lost);
+            }
+            Order::Status(reply) => {
+                let (clients, gone) = self.router.client_status(self.clock.now());
+                let mut upstream = self.router.upstream_status();
+                upstream.address.clone_from(&self.upstream.address);
+                // Whoever asked may be gone.
+                let _ = reply.try_send(Figures { upstream, clients, gone });
+            }
+        }
+    }
+
+    /// Until something can be done.
+    async fn wait(&mut self) {
+        let due = self.router.poll_timeout().into_iter().chain(self.stopping).min();
+        let mut timer = due.and_then(|due| self.clock.moment(due)).map(Timer::at);
+        let mut woken = Woken::default();
+        future::poll_fn(|context| self.poll(context, timer.as_mut(), &mut woken)).await;
+        if woken.accept {
+            self.accept();
+        }
+        if let Some(stream) = woken.connected {
+            self.connecting = None;
+            match stream.get_ref().peer_addr() {
+                Ok(address) => {
+                    self.link = Some(Peer::new(stream, address));
+                    self.router.upstream_opened(self.clock.now());
+                }
+                Err(_) => self.connect(self.upstream.back_off.0),
+            }
+        }
+        match woken.order {
+            Some(Some(order)) => self.obey(order),
+            // Nobody is left who could tell it to stop.
+            Some(None) if self.stopping.is_none() => self.obey(Order::Stop),
+            _ => {}
+        }
+    }
+
+    fn poll(
+        &mut self,
+        context: &mut Context<'_>,
+        timer: Option<&mut Timer>,
+        woken: &mut Woken,
+    ) -> Poll<()> {
+        woken.accept = self
+            .listener
+            .as_ref()
+            .is_some_and(|listener| listener.poll_readable(context).is_ready());
+        let mut ready = woken.accept;
+        ready |= self.link.as_mut().is_some_and(|link| link.poll(context));
+        for peer in self.clients.values_mut() {
+            ready |= peer.poll(context);
+        }
+        if let Some(task) = &mut self.connecting
+            && let Poll::Ready(stream) = Pin::new(task).poll(context)
+        {
+            woken.connected = Some(stream);
+            ready = true;
+        }
+        if self.stopping.is_none()
+            && let Poll::Ready(order) = self.orders.as_mut().poll_next(context)
+        {
+            woken.order = Some(order);
+            ready = true;
+        }
+        ready |= timer.is_some_and(|timer| Pin::new(timer).poll(context).is_ready());
+        if ready { Poll::Ready(()) } else { Poll::Pending }
+    }
+}
+
+/// What there is to do besides reading and writing.
+#[derive(Default)]
+struct Woken {
+    accept: bool,
+    connected: Option<Async<TcpStream>>,
+    order: Option<Option<Order>>,
+}

@@ -1,0 +1,246 @@
+//! What a client may ask, and when it goes up to the instrument.
+
+use flamingo_protocol_core::{
+    CommandCode, CommandError, Duration, Flags, Frame, Instant, Kind, Ticket, Timing, is_answered,
+    is_cancelled_by,
+};
+
+use super::client::Command;
+use super::{Client, ClientId, Flight, MOST_FLIGHTS, Report, Router};
+use crate::bridge::settings::Role;
+
+/// How long the end of a motion is waited for, where the answer comes at its end.
+const UNTIL_ITS_END: Duration = Duration::from_millis(180_000);
+
+/// Whether a command is answered, as far as anybody knows.
+pub(super) fn expects_answer(frame: &Frame) -> bool {
+    match frame.code.row() {
+        Some(_) => is_answered(frame),
+        None => frame.flags.contains(Flags::TRIGGER_CALL_BACK),
+    }
+}
+
+fn stops(frame: &Frame) -> bool {
+    frame.code.row().is_some_and(|row| row.effect.stops())
+}
+
+impl Router {
+    /// A whole command of a client: it waits for its turn, passes at once, or is refused.
+    pub(super) fn admit(&mut self, now: Instant, id: ClientId, mut command: Command) {
+        // Flags of the server: echoed, they would make the answer look like a push.
+        let reserved = Flags::STAGE_POSITIONS_IN_BUFFER.with(Flags::ANSWER_TAG);
+        command.frame.flags = command.frame.flags.without(reserved);
+        let frame = command.frame;
+        let Some(client) = self.clients.get_mut(&id) else { return };
+        client.counters.commands += 1;
+        let bytes = 128 + command.payload.len();
+        let in_time = client.may_send(now, bytes);
+        if stops(&frame) {
+            self.pass_stop(now, Some(id), &frame);
+            return;
+        }
+        let verdict = if in_time {
+            self.may(now, id, &frame)
+        } else {
+            Err(format!("too fast: {} commands/s", self.options.limits.commands_per_s))
+        };
+        match verdict {
+            Ok(()) => {
+                if let Some(client) = self.clients.get_mut(&id) {
+                    client.waiting.push_back(command);
+                }
+                self.hand_on(now);
+            }
+            Err(reason) => self.refuse(id, &frame, &reason),
+        }
+    }
+
+    /// Whether the instrument is to see this command of this client.
+    fn may(&mut self, now: Instant, id: ClientId, frame: &Frame) -> Result<(), String> {
+        let Some(client) = self.clients.get(&id) else { return Ok(()) };
+        let row = frame.code.row();
+        let query = row.is_some_and(|row| row.kind == Kind::Query);
+        if self.core.is_none() {
+            return Err("the instrument is not connected".into());
+        }
+        if client.role != Role::Control && !query {
+            return Err(format!("this address is {}", client.role));
+        }
+        if client.waiting.len() >= self.options.limits.queue_frames {
+            return Err("too many commands wait: read the answers first".into());
+        }
+        frame.check_command(self.options.core.payload_limit).map_err(|error| error.to_string())?;
+        if frame.code == CommandCode::CAMERA_LIVE_VIEW_START && self.workflow.is_on(now) {
+            return Err("a workflow runs: no live view".into());
+        }
+        if row.is_some_and(|row| row.effect.moves() || row.effect.lights()) {
+            self.lease.take(now, id).map_err(|holder| {
+                let holder = self.clients.get(&holder);
+                let by = holder.map_or("another client", |client| client.address.as_str());
+                format!("motion and light are held by {by}")
+            })?;
+        }
+        Ok(())
+    }
+
+    /// A HALT or laser-off: at once, before everything, from anybody. What it cancels must not run
+    /// behind it, whoever asked for it. Without an `id` the bridge itself stops.
+    pub(super) fn pass_stop(&mut self, now: Instant, id: Option<ClientId>, stop: &Frame) {
+        self.cancel_waiting(stop);
+        let refused = |router: &mut Self, reason: &str| match id {
+            Some(id) => router.refuse(id, stop, reason),
+            None => router.reports.push_back(Report::Note(format!("a stop failed: {reason}"))),
+        };
+        let Some(core) = self.core.as_mut() else {
+            return refused(self, "the instrument is not connected");
+        };
+        let asked = expects_answer(stop);
+        let deadline = now + self.options.request_timeout;
+        let requested =
+            if asked { core.request(now, stop, deadline) } else { core.send(now, stop) };
+        let (ticket, asked) = match requested {
+            Ok(ticket) => (Ok(ticket), asked),
+            // As long as there is room to send it, it is sent, though nobody can tell its answer.
+            Err(CommandError::Full { .. }) if asked => (core.send(now, stop), false),
+            Err(error) => (Err(error), asked),
+        };
+        match ticket {
+            Ok(ticket) => {
+                let owners = id.map(|id| (id, stop.client_id)).into_iter().collect();
+                let command = Command { frame: *stop, payload: [].into() };
+                self.fly(ticket, owners, command, asked);
+            }
+            Err(error) => refused(self, &error.to_string()),
+        }
+        self.take_events(now, None);
+    }
+
+    /// What waits and must not run behind a stop ends here.
+    fn cancel_waiting(&mut self, stop: &Frame) {
+        let mut cancelled = Vec::new();
+        for (id, client) in &mut self.clients {
+            client.waiting.retain(|command| {
+                let goes = is_cancelled_by(&command.frame, stop);
+                if goes {
+                    cancelled.push((*id, command.frame));
+                }
+                !goes
+            });
+        }
+        for (id, frame) in cancelled {
+            self.supersede(id, &frame);
+        }
+    }
+
+    pub(super) fn supersede(&mut self, id: ClientId, frame: &Frame) {
+        if let Some(client) = self.clients.get_mut(&id) {
+            client.counters.superseded += 1;
+        }
+        self.fail(id, frame, "cancelled by a stop before it was sent");
+    }
+
+    /// Hands on what may go up: one command of each client at a time, in turn, so that a client's
+    /// commands keep their order and no client waits for another's long queue.
+    pub(super) fn hand_on(&mut self, now: Instant) {
+        if !self.open {
+            return;
+        }
+        loop {
+            let ready = |client: &Client| client.queued.is_none() && !client.waiting.is_empty();
+            let mut all =
+                self.clients.iter().filter(|(_, client)| ready(client)).map(|(id, _)| *id);
+            let turn = self.turn;
+            let first = all.next();
+            let Some(id) =
+                first.filter(|id| *id > turn).or_else(|| all.find(|id| *id > turn)).or(first)
+            else {
+                return;
+            };
+            if !self.hand_up(now, id) {
+                return;
+            }
+            self.turn = id;
+        }
+    }
+
+    /// Gives the client's next command to the core. Gives whether there was room.
+    fn hand_up(&mut self, now: Instant, id: ClientId) -> bool {
+        let Some(command) = self.clients.get_mut(&id).and_then(|client| client.waiting.pop_front())
+        else {
+            return true;
+        };
+        let frame = command.frame;
+        if self.options.coalesce && self.joins(id, &frame) {
+            return true;
+        }
+        let Some(core) = self.core.as_mut() else { return false };
+        let asked = expects_answer(&frame);
+        let at_end = frame.code.row().is_some_and(|row| row.timing == Timing::AtEnd);
+        let patience = if at_end { UNTIL_ITS_END } else { self.options.request_timeout };
+        let given =
+            if asked { core.request(now, &frame, now + patience) } else { core.send(now, &frame) };
+        match given {
+            Ok(ticket) => {
+                self.fly(ticket, vec![(id, frame.client_id)], command, asked);
+                if let Some(client) = self.clients.get_mut(&id) {
+                    client.queued = Some(ticket);
+                }
+                true
+            }
+            Err(CommandError::Full { .. }) => {
+                // When something ends there is room again.
+                if let Some(client) = self.clients.get_mut(&id) {
+                    client.waiting.push_front(command);
+                }
+                false
+            }
+            Err(error) => {
+                self.refuse(id, &frame, &error.to_string());
+                true
+            }
+        }
+    }
+
+    pub(super) fn fly(
+        &mut self,
+        ticket: Ticket,
+        owners: Vec<(ClientId, i32)>,
+        command: Command,
+        asked: bool,
+    ) {
+        if asked {
+            for (id, _) in &owners {
+                if let Some(client) = self.clients.get_mut(id) {
+                    client.in_flight += 1;
+                }
+            }
+        }
+        let flight = Flight { owners, command, asked, out: false, ended: false };
+        self.flights.insert(ticket, flight);
+        if self.flights.len() > MOST_FLIGHTS {
+            let oldest = self.flights.iter().find(|(_, flight)| flight.ended);
+            if let Some(ticket) = oldest.map(|(ticket, _)| *ticket) {
+                self.flights.remove(&ticket);
+            }
+        }
+    }
+
+    /// Whether the same question is already on its way up and not out yet: its answer is for both.
+    fn joins(&mut self, id: ClientId, frame: &Frame) -> bool {
+        if frame.code.row().is_none_or(|row| row.kind != Kind::Query) || frame.payload_len > 0 {
+            return false;
+        }
+        let plain = |frame: &Frame| Frame { client_id: 0, ..*frame };
+        let same = self.flights.iter_mut().find(|(_, flight)| {
+            let open = flight.asked && !flight.out && !flight.ended;
+            open && plain(&flight.command.frame) == plain(frame)
+        });
+        let Some((ticket, flight)) = same else { return false };
+        flight.owners.push((id, frame.client_id));
+        if let Some(client) = self.clients.get_mut(&id) {
+            client.queued = Some(*ticket);
+            client.in_flight += 1;
+        }
+        true
+    }
+}
