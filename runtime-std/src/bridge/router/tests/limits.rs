@@ -1,0 +1,118 @@
+//! What one client may use, and what becomes of one that uses more.
+
+use flamingo_protocol_core::{CommandCode, Frame};
+
+use super::lab::*;
+use crate::bridge::router::Options;
+use crate::bridge::settings::{Delivery, Limits, Role};
+
+fn limited(limits: Limits) -> Lab {
+    Lab::new(Options { limits, ..options() })
+}
+
+fn upload(len: u32) -> Frame {
+    Frame::command(CommandCode::COMMON_SCOPE_SETTINGS_SAVE).with_payload_len(len)
+}
+
+#[test]
+fn there_are_only_so_many_clients_and_who_leaves_makes_room() {
+    let mut lab = limited(Limits { clients: 2, ..Limits::default() });
+    let first = lab.client();
+    lab.client();
+    let open = |lab: &mut Lab| {
+        lab.router.client_opened(lab.now, String::new(), Role::Control, Delivery::Callback)
+    };
+    assert_eq!(open(&mut lab), None);
+    lab.leave(first);
+    assert!(open(&mut lab).is_some_and(|id| id != first), "an id is never used again");
+}
+
+#[test]
+fn one_that_sends_garbage_is_cut_off_and_the_others_do_not_notice() {
+    let mut lab = limited(Limits { noise_bytes: 500, ..Limits::default() });
+    let (bad, good) = (lab.client(), lab.client());
+    lab.ask_bytes(bad, &[0xAA; 400]);
+    lab.ask(bad, &position(1));
+    assert!(!lab.router.is_over(bad), "a little noise is survived");
+    lab.ask_bytes(bad, b"GET / HTTP/1.1\r\n".repeat(40).as_slice());
+    assert!(lab.router.is_over(bad) && !lab.router.is_over(good));
+    assert!(lab.notes.iter().any(|note| note.contains("no frames")), "{:?}", lab.notes);
+    lab.ask(good, &position(2));
+    lab.leave(bad);
+    lab.commands.retain(|(frame, _)| frame.selector() == 2);
+    lab.answer_next(2.0);
+    assert_eq!(lab.told(good), [answer(&position(2), 2.0)]);
+}
+
+#[test]
+fn one_that_does_not_read_is_cut_off_and_delays_nobody() {
+    let mut lab = limited(Limits { out_bytes: 1280, ..Limits::default() });
+    let stalled = lab.client_as(Role::Control, Delivery::Inline);
+    let inline = lab.client_as(Role::Control, Delivery::Inline);
+    for number in 0..11 {
+        lab.say(&push(1, f64::from(number)));
+        assert_eq!(lab.told(inline).len(), 1);
+    }
+    assert!(lab.router.is_over(stalled) && !lab.router.is_over(inline));
+}
+
+#[test]
+fn too_many_commands_in_a_second_are_refused_but_a_halt_passes() {
+    let mut lab = limited(Limits { commands_per_s: 3, ..Limits::default() });
+    let id = lab.client();
+    for _ in 0..3 {
+        lab.ask(id, &position(1));
+        lab.answer_next(0.0);
+    }
+    assert_eq!(lab.told(id).len(), 3);
+    lab.ask(id, &position(1));
+    assert_refused(&lab.told(id), &position(1), "too fast");
+    lab.ask(id, &halt(1));
+    assert_eq!(lab.reached(), [(CommandCode::STAGE_HALT, 1)]);
+    lab.pass(ms(400));
+    lab.ask(id, &position(1));
+    assert_eq!(lab.commands.len(), 2);
+}
+
+#[test]
+fn more_commands_than_may_wait_are_refused_and_none_is_lost() {
+    let mut lab = limited(Limits { queue_frames: 4, ..Limits::default() });
+    let id = lab.client();
+    for _ in 0..7 {
+        lab.ask(id, &position(1));
+    }
+    let refused = lab.told(id);
+    assert_eq!(refused.len(), 1, "one on the wire, one handed on, four wait: {refused:?}");
+    for _ in 0..6 {
+        lab.answer_next(1.0);
+    }
+    assert_eq!(lab.told(id).len(), 6);
+}
+
+#[test]
+fn an_upload_is_taken_in_whole_before_any_of_it_goes_up() {
+    let mut lab = Lab::new(options());
+    let (slow, quick) = (lab.client(), lab.client());
+    let bytes = [&upload(1000).encode()[..], &[5; 1000]].concat();
+    lab.ask_bytes(slow, &bytes[..900]);
+    assert!(lab.commands.is_empty());
+    lab.ask(quick, &position(1));
+    assert_eq!(lab.reached(), [(position(1).code, 1)], "and holds up nobody");
+    lab.commands.clear();
+    lab.ask_bytes(slow, &bytes[900..]);
+    assert_eq!(lab.commands, [(upload(1000), vec![5; 1000])]);
+}
+
+#[test]
+fn an_upload_that_is_too_long_is_refused_and_what_comes_behind_it_is_understood() {
+    let limits = Limits { upload_bytes: 1000, upload_bytes_total: 1500, ..Limits::default() };
+    let mut lab = limited(limits);
+    let (one, other) = (lab.client(), lab.client());
+    lab.ask_bytes(one, &[&upload(1001).encode()[..], &[5; 1001], &position(1).encode()].concat());
+    assert_refused(&lab.told(one), &upload(1001), "larger than");
+    assert_eq!(lab.reached(), [(position(1).code, 1)]);
+    // Together they may hold no more than the total.
+    lab.ask_bytes(one, &upload(1000).encode());
+    lab.ask_bytes(other, &[&upload(600).encode()[..], &[5; 600]].concat());
+    assert_refused(&lab.told(other), &upload(600), "larger than");
+}

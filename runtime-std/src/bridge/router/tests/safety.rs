@@ -1,0 +1,140 @@
+//! What protects optics and samples: stops, roles, the lease, the dead man's switch.
+
+use flamingo_protocol_core::{CommandCode, Frame};
+
+use super::lab::*;
+use crate::bridge::router::Options;
+use crate::bridge::settings::{Delivery, Role};
+
+#[test]
+fn a_halt_of_anybody_goes_first_and_what_it_cancels_never_runs() {
+    let mut lab = Lab::new(options());
+    let (mover, other) = (lab.client(), lab.client());
+    let reader = lab.client_as(Role::ReadOnly, Delivery::Callback);
+    lab.ask(other, &position(4)); // the four that may be unanswered
+    for axis in 1..=3 {
+        lab.ask(mover, &go(axis));
+    }
+    for axis in [1, 2, 3, 4] {
+        lab.ask(mover, &go(axis));
+    }
+    let before = lab.commands.len();
+    lab.ask(reader, &halt(1));
+    assert_eq!(lab.commands[before].0, halt(1), "at once, whatever waits");
+    assert_eq!(lab.commands.len(), before + 1);
+    let refused = lab.told(mover);
+    assert_eq!(refused.len(), 4, "{refused:?}");
+    assert!(
+        refused.iter().all(|frame| frame.status == 0 && frame.text().unwrap().contains("stop"))
+    );
+    while !lab.commands.is_empty() {
+        lab.answer_next(0.0);
+    }
+    assert_eq!(lab.told(reader).len(), 1);
+    assert_eq!(lab.told(mover).len(), 3, "those that were on their way");
+}
+
+#[test]
+fn who_may_only_read_may_ask_halt_and_switch_lasers_off() {
+    let mut lab = Lab::new(options());
+    let reader = lab.client_as(Role::ReadOnly, Delivery::Callback);
+    lab.ask(reader, &go(1));
+    assert_refused(&lab.told(reader), &go(1), "read-only");
+    for light in [CommandCode::LASER_ENABLE, CommandCode::CAMERA_WORK_FLOW_START] {
+        lab.ask(reader, &Frame::command(light).with_selector(1));
+    }
+    assert!(lab.commands.is_empty());
+    lab.ask(reader, &position(1));
+    lab.ask(reader, &halt(2));
+    lab.ask(reader, &Frame::command(CommandCode::LASER_DISABLE_ALL));
+    let codes: Vec<_> = lab.reached().iter().map(|(code, _)| *code).collect();
+    assert_eq!(codes, [position(1).code, CommandCode::STAGE_HALT, CommandCode::LASER_DISABLE_ALL]);
+}
+
+#[test]
+fn a_command_that_must_not_reach_the_instrument_is_refused_with_the_reason() {
+    let mut lab = Lab::new(options());
+    let id = lab.client();
+    for (bad, reason) in
+        [(go(1).with_value(f64::NAN), "finite"), (go(9), "axis"), (halt(255), "axis")]
+    {
+        lab.ask(id, &bad);
+        assert_refused(&lab.told(id), &bad, reason);
+    }
+    assert!(lab.commands.is_empty());
+}
+
+#[test]
+fn the_first_mover_holds_the_lease_until_it_is_idle_and_others_may_still_ask_and_stop() {
+    let mut lab = Lab::new(Options { lease: Some(ms(10_000)), ..options() });
+    let (holder, other) = (lab.client(), lab.client());
+    lab.ask(holder, &go(1));
+    lab.answer_next(5.0);
+    lab.ask(other, &go(2));
+    assert_refused(&lab.told(other), &go(2), "held by client:0");
+    lab.ask(other, &position(2));
+    lab.ask(other, &halt(2));
+    assert_eq!(lab.commands.len(), 2);
+    lab.pass(ms(10_000));
+    lab.commands.clear();
+    lab.ask(other, &go(2));
+    lab.pass(ms(1000));
+    assert_eq!(lab.reached(), [(go(2).code, 2)]);
+}
+
+#[test]
+fn the_loss_of_the_client_that_holds_the_lease_stops_everything_if_that_is_wanted() {
+    for dead_man in [false, true] {
+        let lease = Some(ms(10_000));
+        let mut lab = Lab::new(Options { lease, dead_man, ..options() });
+        let (holder, other) = (lab.client(), lab.client());
+        lab.ask(holder, &go(1));
+        lab.answer_next(5.0);
+        lab.leave(other);
+        assert!(lab.commands.is_empty(), "who holds nothing stops nothing");
+        lab.leave(holder);
+        let mut expected: Vec<_> = (1..=4).map(|axis| (CommandCode::STAGE_HALT, axis)).collect();
+        expected.push((CommandCode::LASER_DISABLE_ALL, 0));
+        assert_eq!(lab.reached(), if dead_man { expected } else { Vec::new() });
+    }
+}
+
+#[test]
+fn no_live_view_begins_while_a_workflow_runs() {
+    let mut lab = Lab::new(options());
+    let id = lab.client();
+    let start = Frame::command(CommandCode::CAMERA_WORK_FLOW_START).with_payload_len(3);
+    let live = Frame::command(CommandCode::CAMERA_LIVE_VIEW_START);
+    lab.ask_bytes(id, &[&start.encode()[..], b"abc"].concat());
+    assert_eq!(lab.commands.pop().unwrap(), (start, b"abc".to_vec()));
+    lab.say(&Frame::new(IDLE)); // from before it
+    lab.ask(id, &live);
+    assert_refused(&lab.told(id), &live, "workflow");
+    lab.say(&Frame::new(CommandCode::SYSTEM_STATE_WORK_FLOW_RUNNING));
+    lab.say(&Frame::new(IDLE));
+    lab.ask(id, &live);
+    assert_eq!(lab.reached(), [(live.code, 0)]);
+}
+
+#[test]
+fn a_stop_that_did_not_get_out_is_the_first_thing_on_a_fresh_connection() {
+    let mut lab = Lab::new(options());
+    let id = lab.client();
+    let start = Frame::command(CommandCode::CAMERA_WORK_FLOW_START).with_payload_len(1000);
+    lab.router.client_input(lab.now, id, &[&start.encode()[..], &[7; 1000]].concat());
+    let shown = lab.router.upstream_output(lab.now).len();
+    lab.router.upstream_wrote(lab.now, shown);
+    lab.router.client_input(lab.now, id, &halt(3).encode());
+    lab.now = lab.now + ms(2000);
+    lab.router.handle_timeout(lab.now);
+    let gave_up: Vec<_> = std::iter::from_fn(|| lab.router.poll_report()).collect();
+    assert!(
+        gave_up.iter().any(|report| matches!(report, super::super::Report::GiveUp(_))),
+        "{gave_up:?}"
+    );
+    lab.router.upstream_lost(lab.now);
+    lab.router.upstream_opened(lab.now);
+    lab.write();
+    let codes: Vec<_> = lab.reached().iter().map(|(code, _)| *code).collect();
+    assert_eq!(codes, [CommandCode::STAGE_HALT, CommandCode::SYSTEM_STATE_GET], "and no workflow");
+}
