@@ -184,6 +184,18 @@ fn the_end_of_the_stream_ends_everything_once() {
 }
 
 #[test]
+fn what_is_owed_is_a_reason_to_come_back_until_the_stream_ends() {
+    let mut client = Client::new();
+    let lost = client.ask(&position(1));
+    client.cancel(lost);
+    let grace = client.now + Config::default().grace;
+    assert_eq!(client.core.poll_timeout(), Some((grace, Reason::Grace)));
+    client.core.handle_eof();
+    assert_eq!(client.core.poll_timeout(), None);
+    assert_eq!(client.core.in_flight(), (0, 0));
+}
+
+#[test]
 fn the_end_of_the_stream_inside_a_payload_tells_what_is_missing() {
     let mut client = Client::new();
     let query = ask(CommandCode::COMMON_SCOPE_SETTINGS_LOAD);

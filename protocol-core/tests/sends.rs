@@ -61,6 +61,17 @@ fn a_sent_frame_that_is_half_out_when_the_stream_ends_is_told_once() {
 }
 
 #[test]
+fn a_sent_frame_that_was_shown_and_not_written_when_the_stream_ends_is_told_once() {
+    let mut client = Client::new();
+    let ticket = client.core.send(client.now, &go(1, 5.0)).unwrap();
+    assert!(client.core.poll_transmit(client.now).is_some());
+    client.core.handle_eof();
+    let lost = Event::Ended { ticket, ended: Ended::ConnectionLost };
+    assert_eq!(client.core.poll_event(), Some(lost));
+    assert_eq!(client.core.poll_event(), None);
+}
+
+#[test]
 fn a_cancelled_upload_that_is_half_out_when_the_stream_ends_has_no_second_outcome() {
     let mut client = Client::new();
     let cancelled = client.queue(&upload(1000), ms(60_000)).unwrap();
