@@ -172,13 +172,11 @@ impl<const QUEUE: usize, const STOPS: usize> Outbox<QUEUE, STOPS> {
 
     /// Takes a frame back that has not begun. Gives whether it was there.
     pub(crate) fn withdraw(&mut self, ticket: Ticket) -> bool {
-        let before = self.queue.len() + self.stops.len();
+        let found = self.queue.iter().chain(&self.stops).any(|item| item.ticket == ticket);
         self.queue.retain(|item| item.ticket != ticket);
         self.stops.retain(|item| item.ticket != ticket);
-        if self.fence.is_some_and(|item| item.ticket == ticket) {
-            self.fence = None;
-        }
-        before != self.queue.len() + self.stops.len()
+        self.fence.take_if(|item| item.ticket == ticket);
+        found
     }
 
     /// Whether a frame or its payload has begun and is not yet out.
