@@ -101,7 +101,7 @@ impl Assembler {
             rest = rest.get(taken..).unwrap_or(&[]);
             let piece = if self.held == FRAME_LEN { self.try_frame() } else { None };
             if piece.is_some() {
-                return (input.len() - rest.len(), piece);
+                return (input.len().saturating_sub(rest.len()), piece);
             }
         }
         (input.len(), None)
@@ -155,7 +155,7 @@ impl Assembler {
             *to = *from;
         }
         let marker_was_whole = self.held >= 4;
-        self.held += taken;
+        self.held = self.held.saturating_add(taken);
         if !marker_was_whole {
             self.drop_front(0);
         }
@@ -189,15 +189,11 @@ impl Assembler {
 
     /// Drops at least `least` bytes, up to the next place where a start marker may begin.
     fn drop_front(&mut self, least: usize) {
-        let held = self.buffer.get(..self.held).unwrap_or(&[]);
-        let noise = least + held.get(least..).map_or(0, candidate);
-        let mut kept = [0; FRAME_LEN];
-        let rest = held.get(noise..).unwrap_or(&[]);
-        for (to, from) in kept.iter_mut().zip(rest) {
-            *to = *from;
-        }
-        self.held = rest.len();
-        self.buffer = kept;
+        let held = self.buffer.get_mut(..self.held).unwrap_or_default();
+        let more = held.get(least..).map_or(0, candidate);
+        let noise = least.saturating_add(more).min(held.len());
+        held.copy_within(noise.., 0);
+        self.held = held.len() - noise;
         self.skip(noise);
     }
 

@@ -125,9 +125,8 @@ fn possible_owners(facts: &Facts) -> Option<Class> {
                 return Some(belongs_to(*owner, false));
             }
             let mut owners = Owners(Vec::new());
-            for owner in several {
-                // There is room for each: no more of them are ever listed.
-                let _ = owners.0.push(owner.ticket);
+            for owner in several.iter().take(MAX_OWNERS) {
+                let _ = owners.0.push(owner.ticket); // there is room for as many
             }
             Some(Class::Ambiguous { owners })
         }

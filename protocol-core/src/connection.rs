@@ -7,7 +7,7 @@
 use crate::assembler::{Assembler, Piece};
 use crate::classify::{Class, Facts, Named, classify};
 use crate::config::Config;
-use crate::counters::Counters;
+use crate::counters::{Counters, count};
 use crate::frame::{Flags, Frame};
 use crate::key::Key;
 use crate::outbox::{Outbox, Transmit};
@@ -345,7 +345,7 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
     }
 
     fn handle_payload(&mut self, len: usize, remaining: u32) {
-        self.counters.payload_bytes += len as u64;
+        count(&mut self.counters.payload_bytes, len as u64);
         let Some(ticket) = self.receiving else { return };
         let Some(request) = self.pending.find_mut(ticket) else { return };
         let State::Receiving { received, expected } = &mut request.state else { return };
@@ -356,7 +356,7 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
     }
 
     pub(crate) fn fence_unanswered(&mut self, key: Key) {
-        self.counters.fences_unanswered += 1;
+        count(&mut self.counters.fences_unanswered, 1);
         if self.unresponsive.is_none() {
             self.unresponsive = key.domain(self.config.ordering);
             self.link_event = Some(Event::Unresponsive);

@@ -59,28 +59,34 @@ impl Counters {
     /// Frames that came in.
     #[must_use]
     pub const fn frames_received(&self) -> u64 {
-        self.solicited + self.late + self.ambiguous + self.unsolicited
+        let asked = self.solicited.saturating_add(self.late).saturating_add(self.ambiguous);
+        asked.saturating_add(self.unsolicited)
     }
 
     pub(crate) fn count_frame(&mut self, class: &Class) {
         match class {
             Class::Solicited { proven, .. } => {
-                self.solicited += 1;
-                self.presumed += u64::from(!proven);
+                count(&mut self.solicited, 1);
+                count(&mut self.presumed, u64::from(!proven));
             }
-            Class::Late { .. } => self.late += 1,
-            Class::Ambiguous { .. } => self.ambiguous += 1,
-            Class::Unsolicited { .. } => self.unsolicited += 1,
+            Class::Late { .. } => count(&mut self.late, 1),
+            Class::Ambiguous { .. } => count(&mut self.ambiguous, 1),
+            Class::Unsolicited { .. } => count(&mut self.unsolicited, 1),
         }
     }
 
     pub(crate) fn count_end(&mut self, ended: Ended) {
         match ended {
-            Ended::TimedOut { .. } => self.timed_out += 1,
-            Ended::Unanswered => self.unanswered += 1,
-            Ended::PayloadStalled { .. } => self.payload_stalled += 1,
-            Ended::Superseded { .. } => self.superseded += 1,
+            Ended::TimedOut { .. } => count(&mut self.timed_out, 1),
+            Ended::Unanswered => count(&mut self.unanswered, 1),
+            Ended::PayloadStalled { .. } => count(&mut self.payload_stalled, 1),
+            Ended::Superseded { .. } => count(&mut self.superseded, 1),
             Ended::Ambiguous | Ended::ConnectionLost => {}
         }
     }
+}
+
+/// Counts on; at its end a counter stays, rather than wrap or panic.
+pub(crate) const fn count(counter: &mut u64, more: u64) {
+    *counter = counter.saturating_add(more);
 }

@@ -10,6 +10,7 @@ use crate::command::{CommandCode, Kind, Row};
 use crate::config::{Config, Ordering};
 use crate::key::Key;
 use crate::pending::{Owner, Request};
+use crate::store::{number_of, take_out};
 use crate::ticket::Ticket;
 use crate::time::Instant;
 
@@ -64,12 +65,12 @@ impl<const OWED: usize> Debts<OWED> {
 
     /// How many tombstones there are.
     pub(crate) fn count(&self) -> usize {
-        self.tombstones().count()
+        number_of(self.tombstones())
     }
 
     /// How many of them count in the window.
     pub(crate) fn unanswered(&self) -> usize {
-        self.owed.iter().filter(|owed| owed.debt.counts()).count()
+        number_of(self.owed.iter().filter(|owed| owed.debt.counts()))
     }
 
     /// The tombstones of a key.
@@ -116,7 +117,7 @@ impl<const OWED: usize> Debts<OWED> {
     fn take_doubt(&mut self, key: Key, order: u64) -> u64 {
         let same = |owed: &&Owed| !owed.is_tombstone() && owed.key == key;
         let order = self.owed.iter().filter(same).map(|owed| owed.order).fold(order, u64::max);
-        self.owed.retain(|owed| owed.is_tombstone() || owed.key != key);
+        take_out(&mut self.owed, |owed| !owed.is_tombstone() && owed.key == key);
         order
     }
 
@@ -177,7 +178,8 @@ impl<const OWED: usize> Debts<OWED> {
     /// A proven answer to what was sent as number `order` settles all that went before it in its
     /// domain.
     pub(crate) fn settle(&mut self, domain: u32, order: u64, ordering: Ordering) {
-        self.owed.retain(|owed| owed.key.domain(ordering) != Some(domain) || owed.order >= order);
+        let settled = |owed: &Owed| owed.key.domain(ordering) == Some(domain) && owed.order < order;
+        take_out(&mut self.owed, settled);
     }
 
     pub(crate) fn clear(&mut self) {

@@ -245,7 +245,7 @@ impl ImageReader {
         for (to, from) in free.iter_mut().zip(input) {
             *to = *from;
         }
-        self.held += taken;
+        self.held = self.held.saturating_add(taken);
         if self.held < HEADER_LEN {
             return (taken, Ok(None));
         }

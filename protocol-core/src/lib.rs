@@ -89,6 +89,7 @@ pub mod pump_async;
 mod pump_error;
 mod request;
 mod responder;
+mod store;
 mod ticket;
 mod time;
 

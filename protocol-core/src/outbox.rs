@@ -9,6 +9,7 @@ use crate::command::{CommandCode, Kind};
 use crate::error::Full;
 use crate::frame::{FRAME_LEN, Frame};
 use crate::key::Key;
+use crate::store::take_out;
 use crate::ticket::{Ended, Ticket};
 
 /// What to write next.
@@ -151,9 +152,9 @@ impl<const QUEUE: usize, const STOPS: usize> Outbox<QUEUE, STOPS> {
         self.lost = half_sent.map(|current| (current.ticket, ended)).or(self.lost);
         self.current = None;
         self.fence = None;
-        self.queue.retain(|item| item.ended.is_some() || !item.asked);
+        take_out(&mut self.queue, |item| item.ended.is_none() && item.asked);
         self.end_waiting(ended, |_| true);
-        self.stops.retain(|item| !item.asked);
+        take_out(&mut self.stops, |item| item.asked);
         for item in &mut self.stops {
             item.ended = Some(ended);
         }
@@ -172,11 +173,12 @@ impl<const QUEUE: usize, const STOPS: usize> Outbox<QUEUE, STOPS> {
 
     /// Takes a frame back that has not begun. Gives whether it was there.
     pub(crate) fn withdraw(&mut self, ticket: Ticket) -> bool {
-        let found = self.queue.iter().chain(&self.stops).any(|item| item.ticket == ticket);
-        self.queue.retain(|item| item.ticket != ticket);
-        self.stops.retain(|item| item.ticket != ticket);
-        self.fence.take_if(|item| item.ticket == ticket);
-        found
+        let queued = take_out(&mut self.queue, |item| item.ticket == ticket);
+        let stopped = take_out(&mut self.stops, |item| item.ticket == ticket);
+        if self.fence.is_some_and(|item| item.ticket == ticket) {
+            self.fence = None;
+        }
+        queued || stopped
     }
 
     /// Whether a frame or its payload has begun and is not yet out.
@@ -230,7 +232,7 @@ impl<const QUEUE: usize, const STOPS: usize> Outbox<QUEUE, STOPS> {
 
     fn select(&self, ready: impl Fn(&Outgoing) -> bool) -> Option<&Outgoing> {
         let first_ready = || {
-            self.alive().enumerate().find_map(|(at, item)| {
+            (0..self.queue.len()).zip(self.alive()).find_map(|(at, item)| {
                 let mut earlier = self.alive().take(at);
                 (earlier.all(|other| item.may_overtake(other)) && ready(item)).then_some(item)
             })

@@ -10,6 +10,7 @@ use crate::config::{Config, Ordering};
 use crate::debts::Debts;
 use crate::error::Full;
 use crate::key::Key;
+use crate::store::{number_of, take_out};
 use crate::ticket::{Ended, Ticket};
 use crate::time::Instant;
 
@@ -89,7 +90,8 @@ impl<const REQUESTS: usize, const OWED: usize, const STOPS: usize> Pending<REQUE
 
     /// Every live request may become a tombstone: there must be room for it, too.
     fn room_for_its_tombstone(&self) -> Result<(), Full> {
-        if self.live().count() + self.debts.count() < OWED { Ok(()) } else { Err(Full::Tombstones) }
+        let (live, owed) = self.counts();
+        if live.saturating_add(owed) < OWED { Ok(()) } else { Err(Full::Tombstones) }
     }
 
     pub(crate) fn insert(&mut self, request: Request) -> Result<(), Full> {
@@ -117,7 +119,7 @@ impl<const REQUESTS: usize, const OWED: usize, const STOPS: usize> Pending<REQUE
     /// Requests of `key` that have no outcome, and tombstones.
     fn outstanding(&self, key: Key) -> usize {
         let live = self.live().filter(|request| request.key == key && !request.has_ended());
-        live.count() + self.debts.owners(key).count()
+        number_of(live).saturating_add(number_of(self.debts.owners(key)))
     }
 
     /// Puts it into the fence's slot, which is free.
@@ -133,8 +135,8 @@ impl<const REQUESTS: usize, const OWED: usize, const STOPS: usize> Pending<REQUE
 
     pub(crate) fn remove(&mut self, ticket: Ticket) -> Option<Request> {
         let found = *self.find(ticket)?;
-        self.requests.retain(|request| request.ticket != ticket);
-        self.stops.retain(|request| request.ticket != ticket);
+        take_out(&mut self.requests, |request| request.ticket == ticket);
+        take_out(&mut self.stops, |request| request.ticket == ticket);
         self.fence.take_if(|request| request.ticket == ticket);
         Some(found)
     }
@@ -155,25 +157,18 @@ impl<const REQUESTS: usize, const OWED: usize, const STOPS: usize> Pending<REQUE
 
     /// Everybody to whom a frame of `key` may belong, oldest first.
     pub(crate) fn owners(&self, key: Key) -> OwnerList {
-        let waiting = || {
-            self.live().filter_map(|request| match request.state {
-                State::Sent { order } if request.key == key => {
-                    Some(Owner { ticket: request.ticket, order, waits: true })
-                }
-                _ => None,
-            })
-        };
-        let after = |order: u64| {
-            let all = waiting().chain(self.debts.owners(key));
-            all.filter(|owner| owner.order > order).min_by_key(|owner| owner.order)
-        };
-        let mut owners = OwnerList::new();
-        // What is sent is numbered from 1, each number once.
-        for owner in core::iter::successors(after(0), |owner| after(owner.order)) {
-            if owners.push(owner).is_err() {
-                break;
+        let waiting = self.live().filter_map(|request| match request.state {
+            State::Sent { order } if request.key == key => {
+                Some(Owner { ticket: request.ticket, order, waits: true })
             }
+            _ => None,
+        });
+        let all = waiting.chain(self.debts.owners(key));
+        let mut owners = OwnerList::new();
+        for owner in all.take(MAX_OWNERS) {
+            let _ = owners.push(owner); // there is room for as many
         }
+        oldest_first(&mut owners);
         owners
     }
 
@@ -209,8 +204,8 @@ impl<const REQUESTS: usize, const OWED: usize, const STOPS: usize> Pending<REQUE
     /// Commands on the wire that were not answered, without those that do not count.
     pub(crate) fn unanswered(&self) -> usize {
         let on_wire = self.requests.iter().filter(|request| request.state.awaits_answer());
-        let in_window = on_wire.filter(|request| !request.key.is_answered_at_end()).count();
-        in_window + self.debts.unanswered()
+        let in_window = on_wire.filter(|request| !request.key.is_answered_at_end());
+        number_of(in_window).saturating_add(self.debts.unanswered())
     }
 
     pub(crate) fn any_on_wire(&self, key: Key) -> bool {
@@ -265,7 +260,19 @@ impl<const REQUESTS: usize, const OWED: usize, const STOPS: usize> Pending<REQUE
     }
 
     pub(crate) fn counts(&self) -> (usize, usize) {
-        (self.live().count(), self.debts.count())
+        (number_of(self.live()), self.debts.count())
+    }
+}
+
+/// They are few. `sort` would contain a panic, for an order that contradicts itself.
+fn oldest_first(mut owners: &mut [Owner]) {
+    while let [oldest, others @ ..] = owners {
+        for other in others.iter_mut() {
+            if other.order < oldest.order {
+                core::mem::swap(oldest, other);
+            }
+        }
+        owners = others;
     }
 }
 

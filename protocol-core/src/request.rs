@@ -6,11 +6,13 @@
 use crate::command::{CommandCode, Kind};
 use crate::config::Config;
 use crate::connection::Connection;
+use crate::counters::count;
 use crate::error::{CommandError, Full};
 use crate::frame::Frame;
 use crate::key::Key;
 use crate::outbox::{Outgoing, is_cancelled_by};
 use crate::pending::{Pending, Request, State};
+use crate::store::take_out;
 use crate::ticket::{Ended, Ticket};
 use crate::time::Instant;
 
@@ -250,8 +252,8 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
 
     /// The first byte of a frame is out.
     pub(crate) fn has_started(&mut self, now: Instant, ticket: Ticket, key: Key) {
-        self.order += 1;
-        self.counters.frames_sent += 1;
+        count(&mut self.order, 1);
+        count(&mut self.counters.frames_sent, 1);
         let Some(request) = self.pending.find_mut(ticket) else {
             // Nobody waits for its answer, but one may come: it must not prove anything.
             self.expect_echo(now, key);
@@ -260,7 +262,7 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
         };
         request.state = State::Sent { order: self.order };
         if ticket.is_fence() {
-            self.counters.fences_sent += 1;
+            count(&mut self.counters.fences_sent, 1);
             request.deadline = now + self.config.grace;
         }
     }
@@ -275,13 +277,8 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
 
     /// Whether a frame of `key` may be the echo of a frame that was just sent; it is used up.
     pub(crate) fn is_echo(&mut self, now: Instant, key: Key) -> bool {
-        let mut found = false;
-        self.echoes.retain(|(expected, until)| {
-            let still_expected = *until >= now;
-            let used_up = still_expected && !found && *expected == key;
-            found |= used_up;
-            still_expected && !used_up
-        });
-        found
+        take_out(&mut self.echoes, |(_, until)| *until < now);
+        let found = self.echoes.iter().position(|(expected, _)| *expected == key);
+        found.map(|at| self.echoes.remove(at)).is_some()
     }
 }

@@ -8,6 +8,7 @@ use crate::command::Kind;
 use crate::error::Full;
 use crate::frame::{Flags, Frame};
 use crate::outbox::{Outbox, Outgoing, Transmit};
+use crate::store::number_of;
 use crate::ticket::Ticket;
 
 /// What a client sent.
@@ -121,7 +122,7 @@ impl<const QUEUE: usize> Responder<QUEUE> {
 
     /// Frames that wait to be sent and have not begun.
     pub fn queued(&self) -> usize {
-        self.outbox.alive().count()
+        number_of(self.outbox.alive())
     }
 
     /// Bytes that were skipped because they were no command.

@@ -1,0 +1,69 @@
+//! The client's side of a connection, and either side as an endpoint. Before each call the state
+//! is anything, so the order of the calls makes no difference.
+
+use flamingo_protocol_core::{Class, Config, Connection, Endpoint, Output, Owners, Responder};
+
+use crate::any::{any, bytes, frame, now, sink};
+use crate::values;
+
+pub fn all() {
+    each(&mut <Connection as Default>::default());
+    let settings = any(<Config as Default>::default());
+    let large: &mut Connection<300, 700, 300, 300> = &mut Connection::new(settings);
+    each(large);
+    endpoint::<Connection>(&mut Connection::default());
+    endpoint::<Responder>(&mut Responder::default());
+}
+
+fn each<const R: usize, const O: usize, const Q: usize, const S: usize>(
+    client: &mut Connection<R, O, Q, S>,
+) {
+    asks(client);
+    moves_bytes(client);
+    sink(Connection::poll_event(any(&mut *client)));
+    sink(Connection::poll_timeout(any(&*client)));
+    Connection::handle_timeout(any(&mut *client), now());
+    tells(client);
+}
+
+fn asks<const R: usize, const O: usize, const Q: usize, const S: usize>(
+    client: &mut Connection<R, O, Q, S>,
+) {
+    if let Ok(ticket) = Connection::request(any(&mut *client), now(), &frame(), now()) {
+        values::ticket(ticket);
+        sink(Connection::cancel(any(&mut *client), now(), any(ticket)));
+    }
+    sink(Connection::send(any(&mut *client), now(), &frame()));
+}
+
+fn moves_bytes<const R: usize, const O: usize, const Q: usize, const S: usize>(
+    client: &mut Connection<R, O, Q, S>,
+) {
+    let (consumed, output) = Connection::handle_input(any(&mut *client), now(), bytes());
+    if let Some(Output::Frame(received)) = &output
+        && let Class::Ambiguous { owners } = &received.class
+    {
+        sink(Owners::tickets(owners));
+    }
+    sink((consumed, output));
+    sink(Connection::poll_transmit(any(&mut *client), now()));
+    sink(Connection::transmitted(any(&mut *client), now(), any(0)));
+    sink(Connection::handle_eof(any(&mut *client)));
+}
+
+fn tells<const R: usize, const O: usize, const Q: usize, const S: usize>(
+    client: &mut Connection<R, O, Q, S>,
+) {
+    let client = &*any(client);
+    sink(Connection::counters(client));
+    sink((Connection::last_rejected(client), Connection::held(client)));
+    sink((Connection::in_flight(client), Connection::config(client)));
+}
+
+fn endpoint<E: Endpoint>(end: &mut E) {
+    sink(Endpoint::handle_input(any(&mut *end), now(), bytes()));
+    sink(Endpoint::poll_transmit(any(&mut *end), now()));
+    sink(Endpoint::transmitted(any(&mut *end), now(), any(0)));
+    sink(Endpoint::handle_eof(any(&mut *end)));
+    Endpoint::deliver(any(&mut *end), now(), bytes(), sink);
+}

@@ -1,0 +1,82 @@
+//! What is written with defmt: `Format` of every public type, through a logger that takes it all.
+
+use defmt::{Format, Logger};
+use embedded_io::ErrorKind;
+use flamingo_protocol_core::{
+    Assembler, CallbackFlag, Cancelled, Class, CommandCode, CommandError, Config, Connection,
+    Counters, DecodeError, Duration, Effect, Ended, Event, Field, Flags, Frame, Full, ImageError,
+    ImageHeader, ImagePiece, ImageReader, Incoming, Instant, Kind, OnAmbiguous, Ordering, Output,
+    Owners, Payload, Piece, PumpError, Pushed, Reason, Received, Responder, Row, Selector,
+    TextError, Ticket, Timing, TokenField, Transmit, UnmarkedPushes,
+};
+
+use crate::any::{any, sink};
+
+#[defmt::global_logger]
+struct Sink;
+
+// SAFETY: it is never run.
+unsafe impl Logger for Sink {
+    fn acquire() {}
+
+    unsafe fn flush() {}
+
+    unsafe fn release() {}
+
+    unsafe fn write(bytes: &[u8]) {
+        sink(bytes);
+    }
+}
+
+defmt::timestamp!("{=u32}", any(0));
+
+fn log<T: Format>() {
+    defmt::println!("{}", any(None::<T>));
+}
+
+pub fn all() {
+    log::<Assembler>();
+    log::<CallbackFlag>();
+    log::<Cancelled>();
+    log::<Class>();
+    log::<CommandCode>();
+    log::<CommandError>();
+    log::<Config>();
+    log::<Connection>();
+    log::<Counters>();
+    log::<DecodeError>();
+    log::<Duration>();
+    log::<Effect>();
+    log::<Ended>();
+    log::<Event>();
+    log::<Field>();
+    log::<Flags>();
+    log::<Frame>();
+    log::<Full>();
+    log::<ImageError>();
+    log::<ImageHeader>();
+    log::<ImagePiece<'static>>();
+    log::<ImageReader>();
+    log::<Incoming<'static>>();
+    log::<Instant>();
+    log::<Kind>();
+    log::<OnAmbiguous>();
+    log::<Ordering>();
+    log::<Output<'static>>();
+    log::<Owners>();
+    log::<Payload>();
+    log::<Piece<'static>>();
+    log::<PumpError<ErrorKind>>();
+    log::<Pushed>();
+    log::<Reason>();
+    log::<Received>();
+    log::<Responder>();
+    log::<Row>();
+    log::<Selector>();
+    log::<TextError>();
+    log::<Ticket>();
+    log::<Timing>();
+    log::<TokenField>();
+    log::<Transmit<'static>>();
+    log::<UnmarkedPushes>();
+}

@@ -1,0 +1,79 @@
+//! What must hold for any bytes, of each reader and of what the device writes: the fuzz bodies, with
+//! inputs that proptest shrinks. A shrunk failure is kept in `reader_properties.proptest-regressions`
+//! beside this file. Whole conversations are in `properties.rs`.
+
+use flamingo_protocol_core::{HEADER_LEN, ImageError, ImageHeader, MAX_IMAGE};
+use flamingo_testkit::bodies;
+use proptest::prelude::*;
+use proptest::test_runner::FileFailurePersistence;
+
+fn config() -> ProptestConfig {
+    if cfg!(miri) {
+        return ProptestConfig { cases: 2, failure_persistence: None, ..ProptestConfig::default() };
+    }
+    let persistence = FileFailurePersistence::WithSource("proptest-regressions");
+    ProptestConfig { failure_persistence: Some(Box::new(persistence)), ..ProptestConfig::default() }
+}
+
+/// Bytes that are decoded into a seed for the cuts and a stream worth reading.
+fn bytes() -> impl Strategy<Value = Vec<u8>> {
+    prop::collection::vec(any::<u8>(), 0..if cfg!(miri) { 40 } else { 600 })
+}
+
+fn image_header() -> impl Strategy<Value = ImageHeader> {
+    let pixels = (0..3000_u32, 0..3000_u32, 0..4_u32);
+    let rest = (any::<[u32; 4]>(), any::<[i32; 2]>());
+    (pixels, rest).prop_map(|((width, height, device), (words, indices))| {
+        let [scale_min, scale_max, options, crosshair] = words;
+        let [index_start, index_stop] = indices;
+        ImageHeader {
+            size: 2 * width * height,
+            width,
+            height,
+            scale_min,
+            scale_max,
+            device,
+            options,
+            crosshair,
+            index_start,
+            index_stop,
+        }
+    })
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn only_128_bytes_with_both_markers_are_a_frame_and_encoding_gives_them_back(data in bytes()) {
+        bodies::frame(&data);
+    }
+
+    #[test]
+    fn an_assembler_finds_what_a_search_of_the_whole_stream_finds_in_any_chunking(data in bytes()) {
+        bodies::assembler(&data);
+    }
+
+    #[test]
+    fn a_device_reads_every_command_and_writes_what_was_queued_however_it_is_cut(data in bytes()) {
+        bodies::responder(&data);
+    }
+
+    #[test]
+    fn an_image_reader_finds_what_arithmetic_says_and_ends_at_the_first_false_header(data in bytes()) {
+        bodies::image(&data);
+    }
+
+    #[test]
+    fn an_image_header_is_decoded_as_it_was_encoded(header in image_header()) {
+        prop_assert_eq!(ImageHeader::decode(&header.encode(), MAX_IMAGE), Ok(header));
+    }
+
+    #[test]
+    fn forty_bytes_are_encoded_as_they_were_decoded_or_are_refused(bytes in any::<[u8; HEADER_LEN]>()) {
+        match ImageHeader::decode(&bytes, MAX_IMAGE) {
+            Ok(header) => prop_assert_eq!(header.encode(), bytes),
+            Err(error) => prop_assert!(!matches!(error, ImageError::Length { .. }), "{}", error),
+        }
+    }
+}
