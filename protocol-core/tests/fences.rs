@@ -183,6 +183,32 @@ fn after_the_grace_answers_are_presumed_until_another_key_of_the_domain_is_prove
     assert_eq!(client.hear(&answer(&position(1), 1.0)), solicited(fourth));
 }
 
+/// What an answer to X is, when an older query of X fell into doubt while `sent` was out, and then
+/// a query was proven that went between the two.
+fn after_a_proof_between(sent: &Frame) -> Class {
+    let mut client = Client::new();
+    let lost = client.ask(&position(1));
+    client.cancel(lost);
+    let proof = client.ask(&position(2));
+    client.send(sent);
+    client.pass(ms(1000));
+    assert_eq!(client.hear(&answer(&position(2), 0.0)), solicited(proof));
+    client.ask(&position(1));
+    client.hear(&answer(&position(1), 0.0))
+}
+
+#[test]
+fn a_key_is_in_doubt_until_the_last_of_it_that_is_in_doubt_is_settled() {
+    let class = after_a_proof_between(&position(1));
+    assert!(matches!(class, Class::Solicited { proven: false, .. }), "{class:?}");
+}
+
+#[test]
+fn a_key_is_no_longer_in_doubt_than_its_own_frames_ask_for() {
+    let class = after_a_proof_between(&position(3));
+    assert!(matches!(class, Class::Solicited { proven: true, .. }), "{class:?}");
+}
+
 #[test]
 fn a_presumed_answer_leaves_a_tombstone_that_a_fence_settles() {
     let exposure = ask(CommandCode::CAMERA_EXPOSURE_GET);

@@ -109,6 +109,17 @@ fn a_sent_request_that_is_cancelled_is_answered_late() {
 }
 
 #[test]
+fn what_is_out_and_waits_for_no_answer_cannot_be_taken_back_whatever_else_is_queued() {
+    let mut client = Client::new();
+    let out = client.send(&go(1, 1.0));
+    for command in [go(2, 1.0), go(3, 1.0), halt(1)] {
+        assert_eq!(client.core.cancel(client.now, out), Cancelled::Unknown);
+        client.queue(&command, ms(3000)).unwrap();
+    }
+    assert_eq!(client.core.cancel(client.now, out), Cancelled::Unknown);
+}
+
+#[test]
 fn a_cancel_while_the_payload_comes_in_leaves_nothing_behind() {
     let mut client = Client::new();
     let query = ask(CommandCode::COMMON_SCOPE_SETTINGS_LOAD);
@@ -180,6 +191,18 @@ fn the_end_of_the_stream_ends_everything_once() {
     assert_eq!(client.wire.len(), 1, "nothing more was written");
     assert_eq!(client.try_ask(&position(1)), Err(CommandError::Closed));
     assert_eq!(client.core.send(client.now, &laser), Err(CommandError::Closed));
+    assert_eq!(client.core.in_flight(), (0, 0));
+}
+
+#[test]
+fn what_is_owed_is_a_reason_to_come_back_until_the_stream_ends() {
+    let mut client = Client::new();
+    let lost = client.ask(&position(1));
+    client.cancel(lost);
+    let grace = client.now + Config::default().grace;
+    assert_eq!(client.core.poll_timeout(), Some((grace, Reason::Grace)));
+    client.core.handle_eof();
+    assert_eq!(client.core.poll_timeout(), None);
     assert_eq!(client.core.in_flight(), (0, 0));
 }
 

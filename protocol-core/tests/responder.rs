@@ -83,6 +83,16 @@ fn answers_and_pushes_go_out_in_the_order_they_were_queued_payloads_unsplit() {
 }
 
 #[test]
+fn a_write_of_nothing_neither_begins_nor_loses_a_frame() {
+    let mut device = Responder::<4>::default();
+    device.push(&push(1, 2.0)).unwrap();
+    assert!(device.poll_transmit().is_some());
+    assert_eq!(device.transmitted(0), None);
+    assert_eq!(device.queued(), 1);
+    assert_eq!(drain(&mut device, 1000), (push(1, 2.0).encode().to_vec(), vec![1]));
+}
+
+#[test]
 fn a_full_queue_refuses_and_loses_nothing() {
     let mut device = Responder::<4>::default();
     for axis in 1..=4 {

@@ -5,7 +5,7 @@
 mod common;
 
 use common::*;
-use flamingo_protocol_core::{Cancelled, Class, CommandCode, Config, Ended, Event};
+use flamingo_protocol_core::{Cancelled, Class, CommandCode, Config, Ended, Event, Frame};
 
 #[test]
 fn the_echo_of_a_sent_action_is_never_the_proven_answer_of_a_request_for_the_same() {
@@ -61,6 +61,17 @@ fn a_sent_frame_that_is_half_out_when_the_stream_ends_is_told_once() {
 }
 
 #[test]
+fn a_sent_frame_that_was_shown_and_not_written_when_the_stream_ends_is_told_once() {
+    let mut client = Client::new();
+    let ticket = client.core.send(client.now, &go(1, 5.0)).unwrap();
+    assert!(client.core.poll_transmit(client.now).is_some());
+    client.core.handle_eof();
+    let lost = Event::Ended { ticket, ended: Ended::ConnectionLost };
+    assert_eq!(client.core.poll_event(), Some(lost));
+    assert_eq!(client.core.poll_event(), None);
+}
+
+#[test]
 fn a_cancelled_upload_that_is_half_out_when_the_stream_ends_has_no_second_outcome() {
     let mut client = Client::new();
     let cancelled = client.queue(&upload(1000), ms(60_000)).unwrap();
@@ -93,11 +104,15 @@ fn the_tagged_echo_of_a_sent_unknown_code_proves_nothing_either() {
     assert_eq!(client.hear(&echo), presumed(asked));
 }
 
+/// Twelve keys, none of which the server pushes.
+fn twelve_commands() -> Vec<Frame> {
+    (1..=4).flat_map(|axis| [position(axis), go(axis, 1.0), halt(axis)]).collect()
+}
+
 #[test]
 fn when_more_echoes_are_expected_than_can_be_named_every_answer_is_presumed() {
     let mut client = Client::<2, 11>::sized(Config::default());
-    let commands = (1..=4).flat_map(|axis| [position(axis), go(axis, 1.0), halt(axis)]);
-    let mut commands: Vec<_> = commands.collect();
+    let mut commands = twelve_commands();
     let one_too_many = commands.pop().unwrap();
     for command in &commands {
         client.send(command);
@@ -108,6 +123,28 @@ fn when_more_echoes_are_expected_than_can_be_named_every_answer_is_presumed() {
     client.send(&one_too_many);
     let asked = client.ask(&query);
     assert_eq!(client.hear(&answer(&query, 0.0)), presumed(asked));
+}
+
+#[test]
+fn a_cancelled_request_is_still_answered_late_where_doubts_have_used_up_all_room() {
+    let mut client = Client::<2, 11>::sized(Config::default());
+    for command in twelve_commands() {
+        client.send(&command);
+    }
+    let query = ask(CommandCode::SYSTEM_STATE_GET);
+    let ticket = client.ask(&query);
+    client.cancel(ticket);
+    assert_eq!(client.hear(&answer(&query, 0.0)), Class::Late { ticket, proven: false });
+}
+
+#[test]
+fn any_number_of_sent_frames_that_are_presumed_anyway_puts_nothing_else_in_doubt() {
+    let mut client = Client::new();
+    for code in 0..100 {
+        client.send(&ask(CommandCode(0xB000 + code)));
+    }
+    let query = client.ask(&position(1));
+    assert_eq!(client.hear(&answer(&position(1), 0.0)), solicited(query));
 }
 
 #[test]

@@ -78,6 +78,14 @@ fn a_cancelled_halt_does_not_report_a_blocked_stop() {
     client.now = client.now + ms(1000);
     client.core.handle_timeout(client.now);
     assert_eq!(client.core.poll_event(), None);
+
+    let mut client = Client::new();
+    let stop = client.queue(&halt(1), ms(3000)).unwrap();
+    assert!(client.core.poll_transmit(client.now).is_some(), "shown, and not written");
+    assert_eq!(client.core.cancel(client.now, stop), Cancelled::NotSent);
+    client.now = client.now + ms(1000);
+    client.core.handle_timeout(client.now);
+    assert_eq!(client.core.poll_event(), None);
 }
 
 #[test]
