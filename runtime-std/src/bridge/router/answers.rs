@@ -99,6 +99,14 @@ impl Router {
         }
     }
 
+    /// An answer that may be that of several: each is told what it says of his own command.
+    fn answer_ambiguous(&mut self, ticket: Ticket, frame: &Frame, payload: &[u8]) {
+        let Some(flight) = self.flights.get(&ticket) else { return };
+        let own = flight.command.frame;
+        let told = Frame { hardware_id: own.hardware_id, int32_data: own.int32_data, ..*frame };
+        self.answer(ticket, &told, payload);
+    }
+
     /// What a client did, to all others.
     pub(super) fn show_others(
         &mut self,
@@ -163,7 +171,7 @@ impl Router {
                 Event::Ended { ticket, ended: Ended::Ambiguous } => {
                     if let Some((frame, payload)) = ambiguous {
                         answered += 1;
-                        self.answer(ticket, frame, payload);
+                        self.answer_ambiguous(ticket, frame, payload);
                     }
                 }
                 Event::Ended { ticket, ended } => self.ended(now, ticket, ended),

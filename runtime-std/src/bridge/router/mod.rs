@@ -253,6 +253,11 @@ impl Router {
         (each.collect(), self.gone.clone())
     }
 
+    /// Commands that are on their way, or whose late answer is still expected.
+    pub fn remembered(&self) -> usize {
+        self.flights.len()
+    }
+
     /// How many bytes of uploads may still be held for a client.
     fn room_for_uploads(&self, id: ClientId) -> usize {
         let limits = &self.options.limits;
