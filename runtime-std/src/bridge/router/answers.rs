@@ -4,7 +4,7 @@ use flamingo_protocol_core::{
     Class, Ended, Event, Flags, Frame, Instant, Kind, Output, Received, Ticket,
 };
 
-use super::commands::expects_answer;
+use super::commands::{expects_answer, stops};
 use super::{ClientId, Partial, Report, Router};
 use crate::bridge::settings::Delivery;
 
@@ -76,15 +76,24 @@ impl Router {
     fn answer(&mut self, ticket: Ticket, frame: &Frame, payload: &[u8]) {
         let Some(flight) = self.flights.get_mut(&ticket) else { return };
         let owners = std::mem::take(&mut flight.owners);
-        if flight.out {
-            self.flights.remove(&ticket);
-        } else {
-            // Answered before the last byte of its payload is out: that must go all the same.
-            flight.ended = true;
-        }
+        self.gone.late += u64::from(flight.left);
+        // Answered before the last byte of its payload is out: that must go all the same.
+        flight.ended = true;
+        let out = flight.out;
+        let asked = flight.command.frame;
         self.workflow.heard(frame);
+        if out {
+            self.flights.remove(&ticket);
+        }
+        let mut told = *frame;
+        if stops(frame) {
+            // Several stops of an axis may be answered by one another's answers: each is told what
+            // they say of his own.
+            told.hardware_id = asked.hardware_id;
+            told.int32_data = asked.int32_data;
+        }
         for (id, client_id) in &owners {
-            let own = Frame { client_id: *client_id, ..*frame };
+            let own = Frame { client_id: *client_id, ..told };
             let answer = self.tagged(&own, true);
             self.tell(*id, &answer, payload);
             if let Some(client) = self.clients.get_mut(id) {
@@ -97,14 +106,6 @@ impl Router {
         if action && self.options.echo_actions {
             self.show_others(&owners, frame, payload);
         }
-    }
-
-    /// An answer that may be that of several: each is told what it says of his own command.
-    fn answer_ambiguous(&mut self, ticket: Ticket, frame: &Frame, payload: &[u8]) {
-        let Some(flight) = self.flights.get(&ticket) else { return };
-        let own = flight.command.frame;
-        let told = Frame { hardware_id: own.hardware_id, int32_data: own.int32_data, ..*frame };
-        self.answer(ticket, &told, payload);
     }
 
     /// What a client did, to all others.
@@ -171,7 +172,7 @@ impl Router {
                 Event::Ended { ticket, ended: Ended::Ambiguous } => {
                     if let Some((frame, payload)) = ambiguous {
                         answered += 1;
-                        self.answer_ambiguous(ticket, frame, payload);
+                        self.answer(ticket, frame, payload);
                     }
                 }
                 Event::Ended { ticket, ended } => self.ended(now, ticket, ended),

@@ -20,7 +20,7 @@ pub(super) fn expects_answer(frame: &Frame) -> bool {
     }
 }
 
-fn stops(frame: &Frame) -> bool {
+pub(super) fn stops(frame: &Frame) -> bool {
     frame.code.row().is_some_and(|row| row.effect.stops())
 }
 
@@ -215,7 +215,7 @@ impl Router {
                 }
             }
         }
-        let flight = Flight { owners, command, asked, out: false, ended: false };
+        let flight = Flight { owners, command, asked, out: false, ended: false, left: false };
         self.flights.insert(ticket, flight);
         if self.flights.len() > MOST_FLIGHTS {
             let oldest = self.flights.iter().find(|(_, flight)| flight.ended);

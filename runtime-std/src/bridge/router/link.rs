@@ -46,8 +46,7 @@ impl Router {
         self.upstream_before.reconnects += 1;
         let unsent = self.flights.values().filter(|flight| !flight.out && !flight.ended);
         let stops = unsent.map(|flight| flight.command.frame);
-        self.stops =
-            stops.filter(|frame| frame.code.row().is_some_and(|row| row.effect.stops())).collect();
+        self.stops = stops.filter(super::commands::stops).collect();
         self.open = false;
         self.take_events(now, None);
         self.core = None;
@@ -135,16 +134,21 @@ impl Router {
         let owned = self.flights.iter_mut().filter(|(_, flight)| {
             flight.owners.iter().any(|(owner, _)| *owner == id) && !flight.ended
         });
-        let mut left = Vec::new();
+        let mut unsent = Vec::new();
         for (ticket, flight) in owned {
             flight.owners.retain(|(owner, _)| *owner != id);
-            let stops = flight.command.frame.code.row().is_some_and(|row| row.effect.stops());
-            if flight.owners.is_empty() && !stops {
-                left.push(*ticket);
+            if !flight.owners.is_empty() {
+                continue;
+            }
+            // What is out is waited for all the same, or its answer might be taken for another's.
+            flight.left = flight.asked;
+            let stops = super::commands::stops(&flight.command.frame);
+            if !flight.out && !stops {
+                unsent.push(*ticket);
             }
         }
         let Some(core) = self.core.as_mut() else { return };
-        for ticket in left {
+        for ticket in unsent {
             if core.cancel(now, ticket) == Cancelled::NotSent {
                 self.flights.remove(&ticket);
                 self.gone.dropped += 1;
@@ -172,7 +176,7 @@ impl Router {
 
     /// Whether anything that was asked has no outcome yet.
     pub fn is_busy(&self) -> bool {
-        let open = self.flights.values().any(|flight| !flight.ended);
+        let open = self.flights.values().any(|flight| !flight.ended && !flight.left);
         open || self
             .clients
             .values()

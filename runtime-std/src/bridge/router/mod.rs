@@ -74,6 +74,8 @@ struct Flight {
     out: bool,
     /// It has had its outcome; its answer would be late.
     ended: bool,
+    /// Whoever asked is gone: its answer is counted and told to nobody.
+    left: bool,
 }
 
 /// Ended flights that are remembered, so that late answers can be counted where they belong.
@@ -116,7 +118,10 @@ pub struct Router {
 impl Router {
     /// A router without clients, and without a connection to the instrument.
     #[must_use]
-    pub fn new(options: Options) -> Self {
+    pub fn new(mut options: Options) -> Self {
+        // A command may go up at the end of its time: its answer must be known as late as long as
+        // it can come, or it would be presumed the next one's.
+        options.core.grace = options.core.grace.max(options.request_timeout);
         let lease = Lease::new(options.lease);
         Self {
             options,

@@ -1,0 +1,234 @@
+//! What the fuzzer of the bridge's router runs: a byte string decoded into what clients, instrument and
+//! network do. It panics if a client is told what it did not ask, or anything that is no frame.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use flamingo_runtime_std::bridge::router::{ClientId, Options, Report, Router};
+use flamingo_runtime_std::bridge::settings::{Delivery, Limits, Role};
+use flamingo_runtime_std::core::{
+    Assembler, CommandCode, Config, Duration, Flags, Frame, Incoming, Instant, Piece, Responder,
+};
+
+/// A client: what it asked, and what reads what it is told.
+#[derive(Default)]
+struct Client {
+    asked: BTreeSet<i32>,
+    reader: Assembler,
+    inline: bool,
+}
+
+struct World {
+    router: Router,
+    now: Instant,
+    clients: BTreeMap<ClientId, Client>,
+    instrument: Responder<4>,
+    /// What it was asked, and when: it answers in time or never. (Later, the core can only presume.)
+    commands: Vec<(Instant, Frame)>,
+    connected: bool,
+    number: i32,
+}
+
+const CODES: [u32; 14] = [
+    0x6008, 0x6008, 0x6008, 0x6004, 0x6003, 0x6002, 0x3027, 0x300A, 0x2002, 0x2001, 0x2007, 0x3007,
+    0xA007, 0xBEEF,
+];
+
+/// Any bytes.
+pub fn run(data: &[u8]) {
+    let mut bytes = data.iter().copied();
+    let mut next = || bytes.next();
+    let what = next().unwrap_or(0);
+    let limits = Limits {
+        clients: 4,
+        queue_frames: 6,
+        out_bytes: 4096,
+        noise_bytes: 300,
+        upload_bytes: 500,
+        upload_bytes_total: 900,
+        ..Limits::default()
+    };
+    let options = Options {
+        core: Config::default(),
+        request_timeout: Duration::from_millis(5000),
+        limits,
+        lease: (what & 1 != 0).then_some(Duration::from_millis(10_000)),
+        dead_man: what & 2 != 0,
+        echo_actions: what & 4 != 0,
+        tag: what & 8 != 0,
+        coalesce: what & 16 != 0,
+    };
+    let mut world = World {
+        router: Router::new(options),
+        now: Instant::from_micros(1_000_000),
+        clients: BTreeMap::new(),
+        instrument: Responder::default(),
+        commands: Vec::new(),
+        connected: false,
+        number: 0,
+    };
+    world.connect();
+    for _ in 0..300 {
+        let Some(op) = next() else { break };
+        let argument = next().unwrap_or(0);
+        world.step(op, argument);
+        world.settle(if op & 0x80 != 0 { 7 } else { usize::MAX });
+    }
+}
+
+impl World {
+    fn connect(&mut self) {
+        self.instrument = Responder::default();
+        self.commands.clear();
+        self.router.upstream_opened(self.now);
+        self.connected = true;
+    }
+
+    fn nth(&self, which: u8) -> Option<ClientId> {
+        let count = self.clients.len();
+        self.clients.keys().nth(usize::from(which) % count.max(1)).copied()
+    }
+
+    fn step(&mut self, op: u8, argument: u8) {
+        let client = self.nth(argument >> 5);
+        match (op & 0x1F, client) {
+            (0 | 1, _) => {
+                let role =
+                    [Role::Control, Role::Control, Role::ReadOnly][usize::from(argument % 3)];
+                let inline = argument & 64 != 0;
+                let delivery = if inline { Delivery::Inline } else { Delivery::Callback };
+                if let Some(id) = self.router.client_opened(self.now, "x".into(), role, delivery) {
+                    self.clients.insert(id, Client { inline, ..Client::default() });
+                }
+            }
+            (2, Some(id)) => self.close(id),
+            (3, Some(id)) => self.router.client_finished(id),
+            (4, Some(id)) => {
+                let noise = vec![argument & 0x1F; usize::from(argument)];
+                self.router.client_input(self.now, id, &noise);
+            }
+            (5, _) => {
+                self.router.upstream_lost(self.now);
+                self.connected = false;
+            }
+            (6 | 7, _) if !self.connected => self.connect(),
+            (8, _) if self.connected => {
+                let noise = vec![argument & 0x1F; usize::from(argument)];
+                self.router.upstream_input(self.now, &noise);
+            }
+            (9..=12, _) if self.connected => self.answer(usize::from(argument)),
+            (13, _) if self.connected && !self.commands.is_empty() => {
+                self.commands.remove(0); // never answered
+            }
+            (14 | 15, _) if self.connected => {
+                let mut push = Frame::new(CommandCode(CODES[usize::from(argument) % 2]));
+                push.flags = Flags::STAGE_POSITIONS_IN_BUFFER;
+                push.int32_data = [1 + i32::from(argument % 4), -1, 0];
+                self.router.upstream_input(self.now, &push.encode());
+            }
+            (16 | 17, _) => {
+                self.now = self.now + Duration::from_millis(u64::from(argument) * 20);
+                self.router.handle_timeout(self.now);
+            }
+            (_, Some(id)) => self.ask(id, argument),
+            _ => {}
+        }
+    }
+
+    fn ask(&mut self, id: ClientId, argument: u8) {
+        self.number += 1;
+        let mut frame = Frame::command(CommandCode(CODES[usize::from(argument) % CODES.len()]));
+        frame.int32_data = [1 + i32::from(argument % 4), self.number, 0];
+        let len = if argument & 0x1F == 0x1F { u32::from(argument) * 3 } else { 0 };
+        if len > 0 {
+            frame =
+                Frame { code: CommandCode::COMMON_SCOPE_SETTINGS_SAVE, payload_len: len, ..frame };
+        }
+        self.clients.get_mut(&id).expect("it is there").asked.insert(self.number);
+        let mut bytes = frame.encode().to_vec();
+        bytes.resize(128 + len as usize, 0xF3);
+        self.router.client_input(self.now, id, &bytes);
+    }
+
+    /// Answers keep their order within a subsystem.
+    fn answer(&mut self, which: usize) {
+        let now = self.now;
+        self.commands.retain(|(since, _)| now.since(*since) < Duration::from_millis(4900));
+        let Some((_, first)) = self.commands.get(which % self.commands.len().max(1)) else {
+            return;
+        };
+        let subsystem = first.code.subsystem();
+        let same = |(_, command): &(Instant, Frame)| command.code.subsystem() == subsystem;
+        let oldest = self.commands.iter().position(same);
+        let (_, command) = self.commands.remove(oldest.expect("that one at least"));
+        if command.code.0 == 0xBEEF {
+            return;
+        }
+        let mut answer = Frame { status: 1, payload_len: 0, ..command };
+        if command.code == CommandCode::SYSTEM_STATE_GET {
+            answer.int32_data[0] = CommandCode::SYSTEM_STATE_IDLE.0 as i32;
+        }
+        self.router.upstream_input(self.now, &answer.encode());
+    }
+
+    fn close(&mut self, id: ClientId) {
+        self.router.client_closed(self.now, id);
+        self.clients.remove(&id);
+    }
+
+    /// Everything moves that can, so many bytes at a time.
+    fn settle(&mut self, most: usize) {
+        loop {
+            let bytes = self.router.upstream_output(self.now);
+            let shown = bytes[..bytes.len().min(most)].to_vec();
+            if shown.is_empty() || !self.connected {
+                break;
+            }
+            self.router.upstream_wrote(self.now, shown.len());
+            self.arrive(&shown);
+        }
+        while let Some(report) = self.router.poll_report() {
+            if let Report::Publish(message) = report {
+                assert!(Frame::decode(&message[..128]).is_ok());
+            }
+        }
+        let ids: Vec<_> = self.clients.keys().copied().collect();
+        for id in ids {
+            self.read(id);
+            if self.router.is_over(id) {
+                self.close(id);
+            }
+        }
+        assert!(self.router.remembered() < 1200, "nothing piles up");
+    }
+
+    fn arrive(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let (consumed, incoming) = self.instrument.handle_input(bytes);
+            bytes = &bytes[consumed..];
+            if let Some(Incoming::Command { frame, skipped }) = incoming {
+                assert_eq!(skipped, 0, "the instrument gets frames and nothing else");
+                let row = frame.code.row();
+                let answered = row.is_none_or(|_| flamingo_runtime_std::core::is_answered(&frame));
+                if answered {
+                    self.commands.push((self.now, frame));
+                }
+            }
+        }
+    }
+
+    /// What a client is told are frames, and answers to what it asked, each once.
+    fn read(&mut self, id: ClientId) {
+        let told = self.router.client_output(id).to_vec();
+        self.router.client_wrote(id, told.len());
+        let client = self.clients.get_mut(&id).expect("it is there");
+        let mut rest = &told[..];
+        while !rest.is_empty() {
+            let (consumed, piece) = client.reader.push(rest);
+            rest = &rest[consumed..];
+            let Some(Piece::Frame { frame, skipped }) = piece else { continue };
+            assert_eq!(skipped, 0, "frames and nothing else");
+            let own = client.asked.remove(&frame.int32_data[1]);
+            assert!(own || client.inline, "client {id} never asked {frame}");
+        }
+    }
+}
