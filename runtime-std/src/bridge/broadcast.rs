@@ -4,12 +4,12 @@
 //! Who may come in is `door.rs`; what the messages are is `callback.rs` and `images.rs`.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::io;
+use std::io::{self, Read};
 use std::net::TcpStream;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_channel::{Receiver, Sender};
-use smol::io::{AsyncReadExt, AsyncWriteExt};
+use smol::io::AsyncWriteExt;
 use smol::{Async, future};
 
 /// A message, whole; all listeners share its bytes.
@@ -183,12 +183,18 @@ impl Drop for Listener {
 }
 
 /// A listener says nothing; whatever it sends is read and thrown away, so that its end is seen.
-async fn until_gone(mut socket: &Async<TcpStream>) -> io::Error {
-    let mut buffer = [0; 256];
+async fn until_gone(socket: &Async<TcpStream>) -> io::Error {
+    let mut buffer = [0; 1024];
     loop {
-        match socket.read(&mut buffer).await {
+        // Waits first: this is polled with each message that goes out.
+        if let Err(error) = socket.readable().await {
+            return error;
+        }
+        match socket.get_ref().read(&mut buffer) {
             Ok(0) => return io::Error::new(io::ErrorKind::UnexpectedEof, "it closed"),
             Ok(_) => future::yield_now().await,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return error,
         }
     }

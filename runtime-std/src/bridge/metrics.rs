@@ -43,9 +43,13 @@ fn clients(text: &mut Text, status: &Status) {
     for (name, value, help) in status.total().each() {
         text.counter(&format!("{name}_total"), &format!("{help}, those that left as well"), value);
     }
-    text.of_each(status, "connected_seconds", "gauge", "Since when it is there", |client| {
-        client.connected_s
-    });
+    text.of_each(
+        status,
+        "connected_seconds",
+        "gauge",
+        "For how long it has been there",
+        |client| client.connected_s,
+    );
     text.of_each(status, "waiting", "gauge", "Commands that wait to go up", |client| {
         client.waiting
     });

@@ -4,10 +4,17 @@
 mod backoff;
 mod broadcast;
 mod callback;
-pub mod counters;
+mod counters;
 mod door;
-
+mod fetch;
 mod images;
 mod metrics;
 mod notify;
 mod status;
+mod table;
+
+pub use counters::{
+    ClientCounters, ClientStatus, FanoutStatus, RelayStatus, Status, UpstreamStatus,
+};
+pub use fetch::{FetchError, fetch};
+pub use table::table;

@@ -197,3 +197,145 @@ impl Reply {
         .into_bytes()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::SocketAddr;
+
+    use super::super::door::tests::{connect, everybody, listen};
+    use super::super::fetch::{FetchError, fetch};
+    use super::*;
+
+    fn with_server<T: Future<Output = ()>>(
+        status: Option<Status>,
+        test: impl FnOnce(SocketAddr) -> T,
+    ) {
+        let (listener, address) = listen();
+        let ask = move || future::ready(status.clone());
+        let server = serve(listener, everybody(), ask);
+        smol::block_on(future::or(server, test(address)));
+    }
+
+    /// What comes back when these bytes are sent: the headers and the body.
+    async fn exchange(address: SocketAddr, request: impl AsRef<[u8]>) -> (String, String) {
+        let request = request.as_ref().to_vec();
+        let mut stream = connect(address).await;
+        let answer = smol::unblock(move || {
+            stream.write_all(&request).unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).unwrap();
+            answer
+        });
+        let answer = answer.await;
+        let (head, body) = answer.split_once("\r\n\r\n").expect(&answer);
+        let length = format!("Content-Length: {}\r\n", body.len());
+        assert!(body.is_empty() || head.contains(&length), "{answer}");
+        (head.into(), body.into())
+    }
+
+    fn status() -> Status {
+        Status { version: "7.8".into(), uptime_s: 2.5, ..Status::default() }
+    }
+
+    #[test]
+    fn the_status_is_given_as_json_and_as_metrics() {
+        with_server(Some(status()), |address| async move {
+            let (head, body) = exchange(address, "GET /status HTTP/1.1\r\nHost: x\r\n\r\n").await;
+            assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
+            assert!(head.contains("Content-Type: application/json\r\n"), "{head}");
+            assert_eq!(serde_json::from_str::<Status>(&body).unwrap(), status());
+            let (head, body) = exchange(address, "GET /metrics?x=1 HTTP/1.0\r\n\r\n").await;
+            assert!(head.contains("text/plain; version=0.0.4"), "{head}");
+            assert_eq!(body, metrics(&status()));
+        });
+    }
+
+    #[test]
+    fn head_gives_the_headers_of_get_and_no_body() {
+        with_server(Some(status()), |address| async move {
+            let (get, _) = exchange(address, "GET /status HTTP/1.1\r\n\r\n").await;
+            let (head, body) = exchange(address, "HEAD /status HTTP/1.1\r\n\r\n").await;
+            assert_eq!((head, body.as_str()), (get, ""));
+        });
+    }
+
+    #[test]
+    fn what_is_not_there_or_not_http_is_refused_with_the_reason() {
+        let large = format!("GET /status HTTP/1.1\r\nX: {}", "x".repeat(MOST_BYTES));
+        let many = format!("GET / HTTP/1.1\r\n{}\r\n", "X: x\r\n".repeat(MOST_HEADERS + 1));
+        let cases = [
+            ("GET / HTTP/1.1\r\n\r\n".to_owned(), "404"),
+            ("GET /statuses HTTP/1.1\r\n\r\n".to_owned(), "404"),
+            ("POST /status HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc".to_owned(), "405"),
+            ("DELETE /metrics HTTP/1.1\r\n\r\n".to_owned(), "405"),
+            ("\u{1}\u{2}\u{3}\r\n\r\n".to_owned(), "400"),
+            ("GET /status SPDY/9\r\n\r\n".to_owned(), "400"),
+            (large, "431"),
+            (many, "431"),
+        ];
+        with_server(Some(status()), |address| async move {
+            for (request, code) in cases {
+                let (head, body) = exchange(address, &request).await;
+                assert!(head.starts_with(&format!("HTTP/1.1 {code} ")), "{request}: {head}");
+                assert_eq!(head.contains("\r\nAllow: GET, HEAD\r\n"), code == "405", "{head}");
+                assert!(body.ends_with('\n'), "{body}");
+            }
+        });
+    }
+
+    #[test]
+    fn a_request_in_single_bytes_is_read_as_the_same_request() {
+        let request = b"HEAD /metrics HTTP/1.1\r\nHost: x\r\n\r\n";
+        for length in 0..request.len() {
+            assert_eq!(parse(&request[..length]), Ok(None), "{length} bytes");
+        }
+        let wanted = Wanted { what: Ok(What::Metrics), head: true };
+        assert_eq!(parse(request), Ok(Some(wanted)));
+    }
+
+    #[test]
+    fn a_bridge_that_is_ending_says_so() {
+        with_server(None, |address| async move {
+            let (head, _) = exchange(address, "GET /status HTTP/1.1\r\n\r\n").await;
+            assert!(head.starts_with("HTTP/1.1 503 "), "{head}");
+            let error = fetch(&address.to_string(), Duration::from_secs(20)).await.unwrap_err();
+            assert!(matches!(error, FetchError::NotBridge { .. }), "{error}");
+            assert_eq!(error.exit_code(), 6);
+        });
+    }
+
+    #[test]
+    fn what_is_fetched_is_what_was_served() {
+        with_server(Some(status()), |address| async move {
+            let fetched = fetch(&address.to_string(), Duration::from_secs(20)).await;
+            assert_eq!(fetched.unwrap(), status());
+        });
+    }
+
+    #[test]
+    fn whoever_sends_half_a_request_is_cut_off_in_time_and_harms_nobody() {
+        with_server(Some(status()), |address| async move {
+            let mut slow = connect(address).await;
+            slow.write_all(b"GET /sta").unwrap();
+            let fetched = fetch(&address.to_string(), Duration::from_secs(20)).await;
+            assert!(fetched.is_ok());
+        });
+        let never = future::pending::<io::Result<()>>();
+        let ended = smol::block_on(within(Duration::from_millis(1), never)).unwrap_err();
+        assert_eq!(ended.kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[test]
+    fn more_connections_than_there_is_room_for_are_closed_at_once() {
+        with_server(Some(status()), |address| async move {
+            let mut inside = Vec::new();
+            for _ in 0..CONNECTIONS {
+                inside.push(connect(address).await);
+            }
+            let mut one_too_many = connect(address).await;
+            let read = smol::unblock(move || one_too_many.read(&mut [0])).await;
+            assert!(matches!(read, Ok(0)), "{read:?}");
+        });
+    }
+}
