@@ -15,6 +15,9 @@ use smol::{Async, future};
 /// A message, whole; all listeners share its bytes.
 pub(crate) type Message = Arc<[u8]>;
 
+/// Small messages that wait go out together, up to so many bytes.
+const TOGETHER: usize = 16 * 1024;
+
 /// What may wait for one listener. A message larger than that is kept alone.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Bounds {
@@ -153,6 +156,18 @@ impl Listener {
         }
     }
 
+    /// Takes what waits, whole messages only, for as long as there is room.
+    fn add_small(&self, together: &mut Vec<u8>) {
+        let mut listeners = self.broadcast.lock();
+        let Some(queue) = listeners.queues.get_mut(&self.id) else { return };
+        while let Some(next) = queue.messages.front()
+            && together.len() + next.len() <= TOGETHER
+        {
+            together.extend_from_slice(next);
+            queue.pop();
+        }
+    }
+
     /// How many it lost so far.
     pub(crate) fn lost(&self) -> u64 {
         self.broadcast.lock().queues.get(&self.id).map_or(0, |queue| queue.lost)
@@ -162,9 +177,18 @@ impl Listener {
     pub(crate) async fn serve(&self, socket: &Async<TcpStream>) -> io::Error {
         let send = async {
             let mut socket = socket;
+            let mut together = Vec::new();
             loop {
                 let message = self.next().await;
-                if let Err(error) = socket.write_all(&message).await {
+                let bytes = if message.len() < TOGETHER {
+                    together.clear();
+                    together.extend_from_slice(&message);
+                    self.add_small(&mut together);
+                    &together[..]
+                } else {
+                    &message[..]
+                };
+                if let Err(error) = socket.write_all(bytes).await {
                     return error;
                 }
                 // A socket that takes everything must not keep the others from theirs.

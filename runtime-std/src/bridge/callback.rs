@@ -125,6 +125,23 @@ mod tests {
     }
 
     #[test]
+    fn messages_of_all_sizes_that_wait_together_keep_their_order_and_their_bytes() {
+        const LENGTHS: [usize; 7] = [128, 16_255, 16_256, 16_383, 16_384, 16_385, 70_000];
+        with_port(BOUNDS, 8, |callback, address| async move {
+            let mut socket = connect(address).await;
+            until(&callback, |status| status.subscribers == 1).await;
+            let lengths = || (0..700).zip(LENGTHS.into_iter().chain([128; 5]).cycle());
+            lengths().for_each(|(n, length)| callback.publish(&message(n, length)));
+            smol::unblock(move || {
+                for (n, length) in lengths() {
+                    assert_eq!(read_message(&mut socket, length).unwrap(), n);
+                }
+            })
+            .await;
+        });
+    }
+
+    #[test]
     fn a_stalled_subscriber_loses_only_its_own_oldest_whole_messages_and_each_is_counted() {
         const LENGTH: usize = 256 * 1024;
         const MESSAGES: u32 = 200;

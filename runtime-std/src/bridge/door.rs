@@ -43,7 +43,7 @@ impl Door {
                 executor.spawn(task).detach();
             }
         };
-        executor.run(accept).await
+        executor.run(accept).await;
     }
 
     async fn next(&self, inside: &Arc<()>) -> (Async<TcpStream>, SocketAddr) {

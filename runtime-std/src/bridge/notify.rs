@@ -39,16 +39,17 @@ fn states(notice: Notice) -> Vec<sd_notify::NotifyState<'static>> {
 mod tests {
     use super::*;
 
-    fn text(notice: Notice) -> String {
-        states(notice).iter().map(|state| format!("{state}\n")).collect()
+    fn words(notice: Notice) -> Vec<String> {
+        states(notice).iter().map(ToString::to_string).collect()
     }
 
     #[test]
     fn the_service_manager_is_told_in_its_own_words() {
-        assert_eq!(text(Notice::Ready), "READY=1\n");
-        assert_eq!(text(Notice::Stopping), "STOPPING=1\n");
-        let reloading = text(Notice::Reloading);
-        assert!(reloading.starts_with("RELOADING=1\nMONOTONIC_USEC="), "{reloading}");
+        assert_eq!(words(Notice::Ready), ["READY=1"]);
+        assert_eq!(words(Notice::Stopping), ["STOPPING=1"]);
+        let reloading = words(Notice::Reloading);
+        assert_eq!(reloading[0], "RELOADING=1");
+        assert!(reloading[1].starts_with("MONOTONIC_USEC="), "{reloading:?}");
     }
 
     #[test]
