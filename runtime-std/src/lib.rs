@@ -7,6 +7,7 @@
 //! One driver task owns the socket and the core's connection; [`Client`] is what programs hold.
 
 pub mod axis;
+pub mod bridge;
 mod client;
 pub mod clock;
 mod desk;
