@@ -34,6 +34,8 @@ pub(super) enum Order {
     Admission(Admission),
     /// Figures.
     Status(Sender<Figures>),
+    /// Say when the instrument is connected.
+    WhenOpen(Sender<()>),
 }
 
 /// The figures of the control side.
@@ -44,7 +46,7 @@ pub(super) struct Figures {
 }
 
 /// Who may connect, and as what. `None`: nobody may from there.
-pub(super) type Admission = Box<dyn Fn(IpAddr) -> Option<(Role, Delivery)> + Send>;
+pub(super) type Admission = Box<dyn Fn(IpAddr) -> Option<(Role, Delivery)> + Send + Sync>;
 
 /// How the instrument is reached.
 #[derive(Debug, Clone)]
@@ -134,6 +136,8 @@ pub(super) struct Control {
     publish: Box<dyn Fn(Arc<[u8]>) + Send>,
     buffer: Box<[u8]>,
     stopping: Option<Instant>,
+    /// Who wants to know when the instrument is connected.
+    when_open: Vec<Sender<()>>,
 }
 
 impl Control {
@@ -158,6 +162,7 @@ impl Control {
             publish,
             buffer: vec![0; READ_CHUNK].into_boxed_slice(),
             stopping: None,
+            when_open: Vec::new(),
         }
     }
 
@@ -175,6 +180,10 @@ impl Control {
             self.carry_out();
             self.write_clients();
             self.carry_out();
+            if self.router.is_open() {
+                // Dropping them says it.
+                self.when_open.clear();
+            }
             if self.is_over() {
                 return;
             }
@@ -373,6 +382,7 @@ impl Control {
                 }
                 self.close(&lost);
             }
+            Order::WhenOpen(reply) => self.when_open.push(reply),
             Order::Status(reply) => {
                 let (clients, gone) = self.router.client_status(self.clock.now());
                 let mut upstream = self.router.upstream_status();

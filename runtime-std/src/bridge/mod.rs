@@ -1,5 +1,8 @@
-//! Many clients on one connection to the instrument.
+//! Many clients on one connection to the instrument. `Bridge` starts everything and tells where it
+//! listens; who gets what is `router/`, the control sockets are `control.rs`, the callback port
+//! `callback.rs`, the image ports `images.rs`, and `status.rs` says over HTTP how it is.
 
+pub mod access;
 mod backoff;
 mod broadcast;
 mod callback;
@@ -15,8 +18,318 @@ pub mod settings;
 mod status;
 mod table;
 
+use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_channel::Sender;
+use flamingo_protocol_core::{Config, TokenField};
+use smol::{Async, Task};
+
+use crate::clock::Clock;
+use access::{Access, Role};
+use callback::Callback;
+use control::{Admission, Control, Figures, Order};
+use door::Allow;
+use images::{Images, Source};
+use router::{Options, Router};
+use settings::{Delivery, Events, Settings, Tokens};
+
 pub use counters::{
     ClientCounters, ClientStatus, FanoutStatus, RelayStatus, Status, UpstreamStatus,
 };
 pub use fetch::{FetchError, fetch};
+pub use notify::{Notice, notify};
 pub use table::table;
+
+/// Why a bridge does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum BridgeError {
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address}: {source}")]
+    Bind {
+        /// Where.
+        address: SocketAddr,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The instrument's address is not `HOST:PORT`, or there is no room for its image ports.
+    #[error("upstream.address: expected HOST:PORT with two ports above it, found {found:?}")]
+    Upstream {
+        /// What it is.
+        found: String,
+    },
+}
+
+/// Who may connect and what they are told, which may change while it runs.
+type Policy = Arc<Mutex<(Access, Events)>>;
+
+/// A bridge that runs. Dropping it ends it at once.
+///
+/// ```
+/// use flamingo_runtime_std::bridge::{Bridge, settings::Settings};
+/// use flamingo_runtime_std::simulator::{Simulator, SimulatorOptions};
+/// use flamingo_runtime_std::{Client, Options};
+/// # smol::block_on(async {
+/// let instrument = Simulator::start(SimulatorOptions::default()).await?;
+/// let mut settings = Settings::default();
+/// settings.upstream.address = instrument.control().to_string();
+/// settings.listen.control = "127.0.0.1:0".parse()?;
+/// let bridge = Bridge::start(&settings).await?;
+/// bridge.until_connected().await;
+/// let client = Client::connect(Options::new(bridge.control().to_string())).await?;
+/// assert!(client.state_at_connect().proven);
+/// bridge.stop().await;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
+pub struct Bridge {
+    control: SocketAddr,
+    live: Option<SocketAddr>,
+    stack: Option<SocketAddr>,
+    callback: Option<SocketAddr>,
+    status: Option<SocketAddr>,
+    orders: Sender<Order>,
+    policy: Policy,
+    teller: Teller,
+    main: Task<()>,
+    _ports: Vec<Task<()>>,
+}
+
+impl std::fmt::Debug for Bridge {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Bridge").field("control", &self.control).finish_non_exhaustive()
+    }
+}
+
+/// Puts the figures together.
+#[derive(Clone)]
+struct Teller {
+    orders: Sender<Order>,
+    callback: Arc<Callback>,
+    live: Arc<Images>,
+    stack: Arc<Images>,
+    clock: Arc<Clock>,
+    began: flamingo_protocol_core::Instant,
+}
+
+impl Bridge {
+    /// Listens, and connects to the instrument in the background, again and again.
+    ///
+    /// # Errors
+    /// [`BridgeError`]: an address that cannot be listened on.
+    pub async fn start(settings: &Settings) -> Result<Self, BridgeError> {
+        let upstream = &settings.upstream;
+        let listen = &settings.listen;
+        let policy: Policy =
+            Arc::new(Mutex::new((settings.access.clone(), settings.events.clone())));
+        let allow = allowed(&policy);
+
+        let listener = bind(listen.control)?;
+        let control = local(&listener);
+        let (orders, inbox) = async_channel::bounded(16);
+        let callback = Arc::new(Callback::new(callback::BOUNDS));
+        let source = |steps| source(settings, steps);
+        let live = Images::new("live", source(1)?, images::BOUNDS);
+        let stack = Images::new("stack", source(2)?, images::BOUNDS);
+
+        let mut ports = Vec::new();
+        let beside = |address: Option<SocketAddr>| address.map(bind).transpose();
+        let callback_listener = beside(listen.callback_address())?;
+        let live_listener = beside(listen.live_address())?;
+        let stack_listener = beside(listen.stack_address())?;
+        let status_listener = beside(listen.status)?;
+        let [callback_at, live_at, stack_at, status_at] =
+            [&callback_listener, &live_listener, &stack_listener, &status_listener]
+                .map(|listener| listener.as_ref().map(local));
+
+        if let Some(listener) = callback_listener {
+            let (callback, allow) = (Arc::clone(&callback), Arc::clone(&allow));
+            let limit = settings.limits.subscribers;
+            ports.push(smol::spawn(async move { callback.run(listener, allow, limit).await }));
+        }
+        for (listener, images) in [(live_listener, &live), (stack_listener, &stack)] {
+            let Some(listener) = listener else { continue };
+            let (images, allow) = (Arc::clone(images), Arc::clone(&allow));
+            let limit = settings.limits.viewers;
+            ports.push(smol::spawn(async move { images.run(listener, allow, limit).await }));
+        }
+        let clock = Arc::new(Clock::start());
+        let teller = Teller {
+            orders: orders.clone(),
+            callback: Arc::clone(&callback),
+            live,
+            stack,
+            began: clock.now(),
+            clock,
+        };
+        if let Some(listener) = status_listener {
+            let (asked, allow) = (teller.clone(), Arc::clone(&allow));
+            let ask = move || {
+                let teller = asked.clone();
+                async move { teller.status().await }
+            };
+            ports.push(smol::spawn(status::serve(listener, allow, ask)));
+        }
+        let link = control::Upstream {
+            address: upstream.address.clone(),
+            connect_timeout: Duration::from_millis(upstream.connect_timeout_ms),
+            back_off: (
+                Duration::from_millis(upstream.reconnect_min_ms),
+                Duration::from_millis(upstream.reconnect_max_ms),
+            ),
+        };
+        let publish = Box::new(move |message| callback.publish(&message));
+        let router = Router::new(options(settings));
+        let main = Control::new(router, listener, admission(&policy), link, inbox, publish);
+        Ok(Self {
+            control,
+            live: live_at,
+            stack: stack_at,
+            callback: callback_at,
+            status: status_at,
+            orders,
+            policy,
+            teller,
+            main: smol::spawn(main.run()),
+            _ports: ports,
+        })
+    }
+
+    /// Where clients connect.
+    pub fn control(&self) -> SocketAddr {
+        self.control
+    }
+
+    /// Where viewers of live images connect.
+    pub fn live(&self) -> Option<SocketAddr> {
+        self.live
+    }
+
+    /// Where viewers of stack images connect.
+    pub fn stack(&self) -> Option<SocketAddr> {
+        self.stack
+    }
+
+    /// Where unsolicited messages come.
+    pub fn callback(&self) -> Option<SocketAddr> {
+        self.callback
+    }
+
+    /// Where the figures are shown.
+    pub fn status_address(&self) -> Option<SocketAddr> {
+        self.status
+    }
+
+    /// The figures. `None`: it has ended.
+    pub async fn status(&self) -> Option<Status> {
+        self.teller.status().await
+    }
+
+    /// Ends when the instrument has said its state, or the bridge has ended.
+    pub async fn until_connected(&self) {
+        let (reply, told) = async_channel::bounded(1);
+        if self.orders.send(Order::WhenOpen(reply)).await.is_ok() {
+            // An error: it has ended.
+            let _ = told.recv().await;
+        }
+    }
+
+    /// Takes over who may connect, as what, and what they are told. Clients that may no longer be
+    /// connected are closed.
+    pub async fn reload(&self, access: Access, events: Events) {
+        *lock(&self.policy) = (access, events);
+        // An error: it has ended.
+        let _ = self.orders.send(Order::Admission(admission(&self.policy))).await;
+    }
+
+    /// Stops accepting, finishes what is in flight (5 s at most), and ends.
+    pub async fn stop(self) {
+        // An error: it has ended already.
+        let _ = self.orders.send(Order::Stop).await;
+        self.main.await;
+    }
+}
+
+impl Teller {
+    async fn status(&self) -> Option<Status> {
+        let (reply, told) = async_channel::bounded(1);
+        self.orders.send(Order::Status(reply)).await.ok()?;
+        let Figures { upstream, clients, gone } = told.recv().await.ok()?;
+        Some(Status {
+            version: env!("CARGO_PKG_VERSION").into(),
+            uptime_s: self.clock.now().since(self.began).as_micros() as f64 / 1e6,
+            upstream,
+            clients,
+            gone,
+            callback: self.callback.status(),
+            live: self.live.status(),
+            stack: self.stack.status(),
+        })
+    }
+}
+
+fn options(settings: &Settings) -> Options {
+    let Settings { upstream, limits, events, lease, .. } = settings;
+    let tokens = match upstream.tokens {
+        Tokens::Off => None,
+        Tokens::ClientId => Some(TokenField::ClientId),
+        Tokens::Int32Data2 => Some(TokenField::Int32Data2),
+    };
+    Options {
+        core: Config { tokens, window: upstream.window, ..Config::default() },
+        request_timeout: flamingo_protocol_core::Duration::from_millis(upstream.request_timeout_ms),
+        limits: limits.clone(),
+        lease: lease.enabled.then(|| Duration::from_secs(lease.idle_s).into()),
+        dead_man: lease.dead_man,
+        echo_actions: events.echo_actions,
+        tag: events.tag,
+        coalesce: upstream.coalesce_polls,
+    }
+}
+
+/// Where the instrument's images come from: so many ports above its control port.
+fn source(settings: &Settings, steps: u16) -> Result<Source, BridgeError> {
+    let upstream = &settings.upstream;
+    let parts = upstream.address.rsplit_once(':');
+    let port = parts.and_then(|(host, port)| Some((host, port.parse::<u16>().ok()?)));
+    let image_port = port.and_then(|(host, port)| Some((host, port.checked_add(steps)?)));
+    let Some((host, port)) = image_port else {
+        return Err(BridgeError::Upstream { found: upstream.address.clone() });
+    };
+    Ok(Source {
+        address: format!("{host}:{port}"),
+        connect_timeout: Duration::from_millis(upstream.connect_timeout_ms),
+        backoff: backoff::Backoff::new(
+            Duration::from_millis(upstream.reconnect_min_ms),
+            Duration::from_millis(upstream.reconnect_max_ms),
+        ),
+    })
+}
+
+fn bind(address: SocketAddr) -> Result<Async<TcpListener>, BridgeError> {
+    Async::<TcpListener>::bind(address).map_err(|source| BridgeError::Bind { address, source })
+}
+
+fn local(listener: &Async<TcpListener>) -> SocketAddr {
+    // A socket that listens has an address.
+    let unknown = SocketAddr::from(([0, 0, 0, 0], 0));
+    listener.get_ref().local_addr().unwrap_or(unknown)
+}
+
+fn lock(policy: &Policy) -> std::sync::MutexGuard<'_, (Access, Events)> {
+    policy.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn allowed(policy: &Policy) -> Allow {
+    let policy = Arc::clone(policy);
+    Arc::new(move |address: IpAddr| lock(&policy).0.allows(address))
+}
+
+fn admission(policy: &Policy) -> Admission {
+    let policy = Arc::clone(policy);
+    Box::new(move |address: IpAddr| -> Option<(Role, Delivery)> {
+        let (access, events) = &*lock(&policy);
+        Some((access.role(address)?, events.delivery(address)))
+    })
+}

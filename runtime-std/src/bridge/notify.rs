@@ -2,7 +2,7 @@
 
 /// What the bridge is about to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Notice {
+pub enum Notice {
     /// All ports listen; also after a reload.
     Ready,
     /// The allow-list and the roles are being read again; `Ready` follows.
@@ -12,7 +12,7 @@ pub(crate) enum Notice {
 }
 
 /// Tells the service manager. That it could not be told is logged, and changes nothing.
-pub(crate) fn notify(notice: Notice) {
+pub fn notify(notice: Notice) {
     #[cfg(unix)]
     if let Err(error) = sd_notify::notify(&states(notice)) {
         tracing::warn!(?notice, %error, "the service manager could not be told");

@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand};
 use flamingo_protocol_core::CommandCode;
 use flamingo_runtime_std::Axis;
 
-use crate::{completions, decode, demo, get, halt, man, move_axis, send, sim, watch};
+use crate::{bridge_args, completions, decode, demo, get, halt, man, move_axis, send, sim, watch};
 
 /// Talks to a Flamingo light-sheet microscope, and stands in for one.
 ///
@@ -38,6 +38,7 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     Demo(demo::DemoArgs),
     Sim(sim::SimArgs),
+    Bridge(Box<bridge_args::BridgeArgs>),
     Get(get::GetArgs),
     Move(move_axis::MoveArgs),
     Halt(halt::HaltArgs),

@@ -1,5 +1,6 @@
 //! Where the logs go: stderr, always. Which of them: `FLAMINGO_LOG`, or else `-v`.
 
+use flamingo_runtime_std::bridge::settings::LogFormat;
 use tracing_subscriber::EnvFilter;
 
 use crate::failure::{Done, Failure};
@@ -7,7 +8,7 @@ use crate::failure::{Done, Failure};
 const VARIABLE: &str = "FLAMINGO_LOG";
 
 /// Starts the logs. `verbose`: how often `-v` was given.
-pub(crate) fn start(verbose: u8) -> Done {
+pub(crate) fn start(verbose: u8, format: LogFormat) -> Done {
     let level = match verbose {
         // What a user must know is said by the command itself, in one line.
         0 => "error",
@@ -21,6 +22,10 @@ pub(crate) fn start(verbose: u8) -> Done {
         })?,
         _ => EnvFilter::new(level),
     };
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => logs.init(),
+        LogFormat::Json => logs.json().init(),
+    }
     Ok(())
 }

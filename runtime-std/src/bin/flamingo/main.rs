@@ -2,6 +2,8 @@
 //! code. Nothing else is decided here; each command is in a file of its own.
 
 mod args;
+mod bridge;
+mod bridge_args;
 mod completions;
 mod decode;
 mod demo;
@@ -21,6 +23,7 @@ mod watch;
 use std::process::ExitCode;
 
 use clap::Parser;
+use flamingo_runtime_std::bridge::settings::LogFormat;
 
 use args::{Cli, Command};
 use failure::Done;
@@ -34,7 +37,10 @@ fn main() -> ExitCode {
     };
     let mut out = Out::new(cli.json);
     let command = cli.command.unwrap_or_default();
-    let done = logging::start(cli.verbose)
+    if let Command::Bridge(args) = &command {
+        return failure::exit_code(bridge::run(args, cli.verbose, &mut out));
+    }
+    let done = logging::start(cli.verbose, LogFormat::Text)
         .and_then(|()| Interrupt::install())
         .and_then(|interrupt| smol::block_on(run(command, &mut out, &interrupt)));
     failure::exit_code(done)
@@ -44,6 +50,8 @@ async fn run(command: Command, out: &mut Out, interrupt: &Interrupt) -> Done {
     match command {
         Command::Demo(_) => interrupt.or(Box::pin(demo::run(out))).await,
         Command::Sim(args) => sim::run(args, out, interrupt).await,
+        // It has ways of its own to end, and was run already.
+        Command::Bridge(_) => Ok(()),
         Command::Get(args) => interrupt.or(get::run(args, out)).await,
         Command::Move(args) => move_axis::run(args, out, interrupt).await,
         Command::Halt(args) => halt::run(args, out, interrupt).await,

@@ -1,0 +1,112 @@
+//! `flamingo bridge`: the bridge as a program and a service: its signals, its first line, its end.
+//! What it does is the library's.
+
+use std::time::Duration;
+
+use async_signal::{Signal, Signals};
+use flamingo_runtime_std::bridge::{
+    self as library, Bridge, Notice, notify, settings::Settings, table,
+};
+use smol::stream::StreamExt;
+
+use crate::bridge_args::{BridgeArgs, BridgeCommand, StatusArgs};
+use crate::failure::{Done, Failure, note};
+use crate::logging;
+use crate::output::Out;
+
+/// How long the figures of a bridge may take.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+pub(crate) fn run(args: &BridgeArgs, verbose: u8, out: &mut Out) -> Done {
+    if let Some(BridgeCommand::Status(status)) = &args.command {
+        logging::start(verbose, library::settings::LogFormat::Text)?;
+        return smol::block_on(show_status(status, out));
+    }
+    let settings = args.settings()?;
+    // A service is silent unless something is worth a look: who comes and goes is.
+    logging::start(verbose.max(1), settings.log.format)?;
+    smol::block_on(serve(args, &settings, out))
+}
+
+async fn serve(args: &BridgeArgs, settings: &Settings, out: &mut Out) -> Done {
+    let mut signals = signals()?;
+    let bridge = Bridge::start(settings)
+        .await
+        .map_err(|error| Failure::usage(format!("bridge: {error}")))?;
+    let port = |address: Option<std::net::SocketAddr>| address.map(|address| address.port());
+    out.object(&Ports {
+        ready: true,
+        control: bridge.control().port(),
+        live: port(bridge.live()),
+        callback: port(bridge.callback()),
+        stack: port(bridge.stack()),
+        status: port(bridge.status_address()),
+    })?;
+    if !out.json() {
+        let to = &settings.upstream.address;
+        note(&format!("bridge to {to}; try: flamingo get state --connect {}", bridge.control()));
+    }
+    notify(Notice::Ready);
+    while let Some(signal) = signals.next().await {
+        match signal {
+            Ok(Signal::Hup) => reload(args, &bridge).await,
+            Ok(Signal::Int) => {
+                notify(Notice::Stopping);
+                bridge.stop().await;
+                return Err(Failure::interrupted());
+            }
+            _ => break,
+        }
+    }
+    notify(Notice::Stopping);
+    bridge.stop().await;
+    Ok(())
+}
+
+#[cfg(unix)]
+fn signals() -> Done<Signals> {
+    let caught = Signals::new([Signal::Int, Signal::Term, Signal::Hup]);
+    caught.map_err(|error| Failure::new(1, format!("cannot catch signals: {error}")))
+}
+
+#[cfg(not(unix))]
+fn signals() -> Done<Signals> {
+    let caught = Signals::new([Signal::Int]);
+    caught.map_err(|error| Failure::new(1, format!("cannot catch Ctrl-C: {error}")))
+}
+
+/// Reads the settings again and takes over who may connect. What cannot be changed while it runs
+/// stays as it is.
+async fn reload(args: &BridgeArgs, bridge: &Bridge) {
+    notify(Notice::Reloading);
+    match args.settings() {
+        Ok(settings) => {
+            bridge.reload(settings.access, settings.events).await;
+            tracing::info!("who may connect, and as what, was read again");
+        }
+        Err(Failure::Exit { message, .. }) => {
+            tracing::error!("the settings stay as they were: {message}");
+        }
+        Err(Failure::ClosedPipe) => {}
+    }
+    notify(Notice::Ready);
+}
+
+async fn show_status(args: &StatusArgs, out: &mut Out) -> Done {
+    let status = library::fetch(&args.status.to_string(), PATIENCE)
+        .await
+        .map_err(|error| Failure::new(error.exit_code(), error.to_string()))?;
+    if out.json() { out.object(&status) } else { out.line(table(&status).trim_end()) }
+}
+
+/// The first line on stdout.
+#[derive(serde::Serialize)]
+struct Ports {
+    ready: bool,
+    control: u16,
+    live: Option<u16>,
+    callback: Option<u16>,
+    stack: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<u16>,
+}

@@ -1,0 +1,339 @@
+//! The command line of `flamingo bridge`, and how it is laid over the settings file. What the
+//! bridge does is the library's; what each setting means is in `docs/bridge.example.toml`.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{ArgAction, Args, Subcommand};
+use flamingo_runtime_std::bridge::settings::{LogFormat, Port, Settings, Tokens, status_address};
+
+use crate::failure::{Done, Failure};
+
+/// Serve many programs over one connection to an instrument, until Ctrl-C
+///
+/// Each program on the control port gets the answers to its own commands; unsolicited messages
+/// have a port of their own. The first line on stdout says, once it listens, where:
+/// {"ready":true,"control":53717,"live":53718,"callback":53720,"stack":53719}
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct BridgeArgs {
+    #[command(subcommand)]
+    pub(crate) command: Option<BridgeCommand>,
+
+    /// Control port of the instrument; needed, here or in the file
+    #[arg(long, value_name = "HOST:PORT")]
+    upstream: Option<String>,
+
+    /// Where to listen: the control port, which the others follow; default: 127.0.0.1:53717.
+    /// Port 0: free ports
+    #[arg(long, value_name = "ADDR:PORT")]
+    listen: Option<SocketAddr>,
+
+    /// Port of unsolicited messages, instead of the third after the control port
+    #[arg(long, value_name = "PORT|off")]
+    callback_port: Option<Port>,
+
+    /// Port of the live images, instead of the one after the control port
+    #[arg(long, value_name = "PORT|off")]
+    live_port: Option<Port>,
+
+    /// Port of the stack images, instead of the second after the control port
+    #[arg(long, value_name = "PORT|off")]
+    stack_port: Option<Port>,
+
+    /// Settings; what is said on the command line overrides them
+    #[arg(long, value_name = "FILE.toml")]
+    config: Option<PathBuf>,
+
+    /// Where to show the counters over HTTP; default: off
+    #[arg(long, value_name = "ADDR:PORT|off", value_parser = StatusAddress::read)]
+    status: Option<StatusAddress>,
+
+    /// Mark answers with bit 0x40000000 of cmdDataBits0, which unsolicited messages then lack
+    #[arg(long, value_name = "true|false", action = ArgAction::Set)]
+    #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    tag: Option<bool>,
+
+    /// Field for numbers of our own, if the instrument gives it back: answers are proven by them
+    #[arg(long, value_name = "FIELD", value_parser = tokens())]
+    tokens: Option<Tokens>,
+
+    /// Form of the log
+    #[arg(long, value_name = "FORMAT", value_parser = log_format())]
+    log: Option<LogFormat>,
+}
+
+/// What else can be done with a bridge.
+#[derive(Debug, Subcommand)]
+pub(crate) enum BridgeCommand {
+    Status(StatusArgs),
+}
+
+/// Print what a running bridge has counted
+///
+/// The bridge must have been started with --status, or with listen.status in its file.
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    /// Where the bridge shows its counters
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:53721")]
+    pub(crate) status: SocketAddr,
+}
+
+/// Where to show the counters. A type of its own, since clap takes an `Option` for an argument
+/// that may be left out.
+#[derive(Debug, Clone, Copy)]
+struct StatusAddress(Option<SocketAddr>);
+
+impl StatusAddress {
+    fn read(text: &str) -> Result<Self, String> {
+        status_address(text).map(Self)
+    }
+}
+
+fn tokens() -> impl TypedValueParser<Value = Tokens> {
+    let names = Tokens::ALL.iter().map(|choice| choice.name());
+    PossibleValuesParser::new(names).try_map(|name| name.parse::<Tokens>())
+}
+
+fn log_format() -> impl TypedValueParser<Value = LogFormat> {
+    let names = LogFormat::ALL.iter().map(|choice| choice.name());
+    PossibleValuesParser::new(names).try_map(|name| name.parse::<LogFormat>())
+}
+
+impl BridgeArgs {
+    /// The file with the command line laid over it, checked. Reads the file each time: on SIGHUP
+    /// it is what counts then.
+    pub(crate) fn settings(&self) -> Done<Settings> {
+        let mut settings = match &self.config {
+            Some(file) => read(file)?,
+            None => Settings::default(),
+        };
+        self.lay_over(&mut settings);
+        settings.check().map_err(|error| Failure::usage(format!("bridge: {error}")))?;
+        Ok(settings)
+    }
+
+    /// The command line wins.
+    fn lay_over(&self, settings: &mut Settings) {
+        let Settings { upstream, listen, events, log, .. } = settings;
+        lay(&mut upstream.address, self.upstream.clone());
+        lay(&mut upstream.tokens, self.tokens);
+        lay(&mut listen.control, self.listen);
+        lay(&mut listen.callback, self.callback_port);
+        lay(&mut listen.live, self.live_port);
+        lay(&mut listen.stack, self.stack_port);
+        lay(&mut listen.status, self.status.map(|StatusAddress(address)| address));
+        lay(&mut events.tag, self.tag);
+        lay(&mut log.format, self.log);
+    }
+}
+
+/// Replaces a setting by what the command line says, if it says anything.
+fn lay<T>(setting: &mut T, said: Option<T>) {
+    if let Some(said) = said {
+        *setting = said;
+    }
+}
+
+fn read(file: &Path) -> Done<Settings> {
+    let said = |error: &dyn std::fmt::Display| {
+        Failure::usage(format!("--config {}: {error}", file.display()))
+    };
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| said(&format_args!("cannot read it: {error}")))?;
+    Settings::from_toml(&text).map_err(|error| said(&error))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use clap::{CommandFactory, Parser};
+
+    use super::*;
+
+    /// `flamingo bridge`, alone.
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        bridge: BridgeArgs,
+    }
+
+    fn parsed(args: &[&str]) -> Result<BridgeArgs, clap::Error> {
+        Line::try_parse_from([&["bridge"], args].concat()).map(|line| line.bridge)
+    }
+
+    fn bridge(args: &[&str]) -> BridgeArgs {
+        parsed(args).unwrap_or_else(|error| panic!("{args:?}: {error}"))
+    }
+
+    /// The command line over a file with this text, without the check.
+    fn over(text: &str, args: &[&str]) -> Settings {
+        let mut settings = Settings::from_toml(text).unwrap();
+        bridge(args).lay_over(&mut settings);
+        settings
+    }
+
+    fn refused(args: &[&str]) -> String {
+        match bridge(args).settings() {
+            Err(Failure::Exit { code: crate::failure::USAGE, message }) => message,
+            other => panic!("{args:?}: {other:?}"),
+        }
+    }
+
+    /// A file that is gone when this is dropped.
+    struct File(PathBuf);
+
+    impl File {
+        fn new(name: &str, text: &str) -> Self {
+            let name = format!("flamingo-bridge-args-{}-{name}.toml", std::process::id());
+            let path = std::env::temp_dir().join(name);
+            let mut file = std::fs::File::create(&path).unwrap();
+            file.write_all(text.as_bytes()).unwrap();
+            Self(path)
+        }
+
+        fn path(&self) -> &str {
+            self.0.to_str().unwrap()
+        }
+    }
+
+    impl Drop for File {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_file(&self.0);
+        }
+    }
+
+    /// A file in which everything differs from the defaults.
+    const FILE: &str = r#"
+        [upstream]
+        address = "10.0.0.5:53717"
+        tokens = "client-id"
+        window = 2
+        [listen]
+        control = "127.0.0.1:6000"
+        live = 7001
+        stack = 7002
+        callback = 7003
+        status = "127.0.0.1:7004"
+        [events]
+        tag = true
+        [log]
+        format = "json"
+    "#;
+
+    #[test]
+    fn the_definition_of_the_command_line_is_consistent() {
+        Line::command().debug_assert();
+    }
+
+    #[test]
+    fn without_options_the_file_stands_and_without_a_file_the_defaults() {
+        assert_eq!(over(FILE, &[]), Settings::from_toml(FILE).unwrap());
+        assert_eq!(over("", &[]), Settings::default());
+    }
+
+    #[test]
+    fn each_option_overrides_the_file_and_nothing_else() {
+        let file = Settings::from_toml(FILE).unwrap();
+        let cases: [(&[&str], fn(&mut Settings)); 11] = [
+            (&["--upstream", "scope:1"], |s| s.upstream.address = "scope:1".to_owned()),
+            (&["--listen", "[::1]:0"], |s| s.listen.control = "[::1]:0".parse().unwrap()),
+            (&["--callback-port", "off"], |s| s.listen.callback = Port::Off),
+            (&["--callback-port", "0"], |s| s.listen.callback = Port::Number(0)),
+            (&["--live-port", "next"], |s| s.listen.live = Port::Next),
+            (&["--stack-port", "9000"], |s| s.listen.stack = Port::Number(9000)),
+            (&["--status", "off"], |s| s.listen.status = None),
+            (&["--status", "[::1]:1"], |s| s.listen.status = "[::1]:1".parse().ok()),
+            (&["--tag=false"], |s| s.events.tag = false),
+            (&["--tokens", "int32-data2"], |s| s.upstream.tokens = Tokens::Int32Data2),
+            (&["--log", "text"], |s| s.log.format = LogFormat::Text),
+        ];
+        for (args, change) in cases {
+            let mut expected = file.clone();
+            change(&mut expected);
+            assert_eq!(over(FILE, args), expected, "{args:?}");
+            assert_ne!(expected, file, "{args:?}");
+        }
+    }
+
+    #[test]
+    fn tag_alone_means_yes_and_takes_no_word_behind_it() {
+        assert!(over("", &["--tag"]).events.tag);
+        assert!(over("", &["--tag=true"]).events.tag);
+        assert!(!over("", &[]).events.tag);
+        assert!(over("", &["--tag", "--log", "json"]).events.tag);
+    }
+
+    #[test]
+    fn the_instrument_is_needed_unless_the_file_has_it() {
+        assert!(refused(&[]).contains("--upstream"));
+        let settings = bridge(&["--upstream", "10.0.0.5:53717"]).settings().unwrap();
+        assert_eq!(settings.upstream.address, "10.0.0.5:53717");
+        let file = File::new("instrument", FILE);
+        let settings =
+            bridge(&["--config", file.path(), "--live-port", "8000"]).settings().unwrap();
+        assert_eq!(settings.upstream.address, "10.0.0.5:53717");
+        assert_eq!(settings.upstream.window, 2);
+        assert_eq!(settings.listen.live, Port::Number(8000));
+    }
+
+    #[test]
+    fn the_settings_are_checked_after_the_command_line_is_laid_over_them() {
+        let file = File::new("checked", FILE);
+        assert!(bridge(&["--config", file.path()]).settings().is_ok());
+        let error = refused(&["--config", file.path(), "--live-port", "7002"]);
+        assert!(error.starts_with("bridge: listen.stack: port 7002"), "{error}");
+        let error = refused(&["--config", file.path(), "--upstream", "127.0.0.1:6000"]);
+        assert!(error.starts_with("bridge: listen.control: 127.0.0.1:6000"), "{error}");
+        let error = refused(&["--config", file.path(), "--listen", "0.0.0.0:6000"]);
+        assert!(error.starts_with("bridge: access.allow: "), "{error}");
+        // What is wrong in the file alone may be put right by the command line.
+        let wrong = File::new("wrong", &FILE.replace("7001", "7002"));
+        assert!(bridge(&["--config", wrong.path()]).settings().is_err());
+        assert!(bridge(&["--config", wrong.path(), "--live-port", "off"]).settings().is_ok());
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_used_is_named_with_its_line_and_key() {
+        let file = File::new("unusable", "[lease]\nidle = 3\n");
+        let error = refused(&["--config", file.path(), "--upstream", "10.0.0.5:53717"]);
+        let expected = format!("--config {}: line 2: lease.idle: unknown field", file.path());
+        assert!(error.starts_with(&expected), "{error}");
+        let gone = file.path().to_owned();
+        drop(file);
+        let error = refused(&["--config", &gone, "--upstream", "10.0.0.5:53717"]);
+        assert!(error.starts_with(&format!("--config {gone}: cannot read it: ")), "{error}");
+    }
+
+    #[test]
+    fn what_is_no_port_address_or_choice_is_refused() {
+        for bad in [
+            ["--callback-port", "on"],
+            ["--live-port", "65536"],
+            ["--stack-port", "-1"],
+            ["--listen", "53717"],
+            ["--listen", "localhost:53717"],
+            ["--status", "9000"],
+            ["--tokens", "clientid"],
+            ["--log", "xml"],
+            ["--tag=maybe", "--tag"],
+        ] {
+            assert!(parsed(&bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn status_asks_a_running_bridge_and_takes_no_settings() {
+        let asks = |args: &[&str]| match bridge(args).command {
+            Some(BridgeCommand::Status(status)) => status.status,
+            None => panic!("{args:?}: no status"),
+        };
+        assert_eq!(asks(&["status"]), "127.0.0.1:53721".parse().unwrap());
+        assert_eq!(asks(&["status", "--status", "[::1]:9"]), "[::1]:9".parse().unwrap());
+        assert!(bridge(&["--status", "[::1]:9"]).command.is_none());
+        assert!(parsed(&["--upstream", "10.0.0.5:53717", "status"]).is_err());
+        assert!(parsed(&["status", "--upstream", "10.0.0.5:53717"]).is_err());
+    }
+}

@@ -1,0 +1,329 @@
+//! Reading the settings, the example file, and what the check refuses.
+
+use std::collections::BTreeSet;
+
+use super::*;
+
+const EXAMPLE: &str = include_str!("../../../../docs/bridge.example.toml");
+
+fn read(text: &str) -> Settings {
+    Settings::from_toml(text).unwrap()
+}
+
+fn unread(text: &str) -> SettingsError {
+    Settings::from_toml(text).unwrap_err()
+}
+
+/// What the check says of a file that names an instrument.
+fn refused(text: &str) -> String {
+    let mut settings = read(text);
+    if settings.upstream.address.is_empty() {
+        settings.upstream.address = "10.0.0.5:53717".to_owned();
+    }
+    settings.check().unwrap_err().to_string()
+}
+
+/// What the check says of a file that names an instrument: nothing.
+fn fits(text: &str) {
+    let mut settings = read(text);
+    if settings.upstream.address.is_empty() {
+        settings.upstream.address = "10.0.0.5:53717".to_owned();
+    }
+    assert_eq!(settings.check(), Ok(()), "{text}");
+}
+
+fn ip(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+/// The example with its commented-out options.
+fn whole_example() -> String {
+    let option = |line: &'static str| match line.strip_prefix('#') {
+        Some(rest) if rest.starts_with(|c: char| !c.is_whitespace()) => rest,
+        _ => line,
+    };
+    EXAMPLE.lines().map(option).collect::<Vec<_>>().join("\n")
+}
+
+/// The path of each option, without the indices of lists.
+fn paths(value: &serde_json::Value, path: &str, into: &mut BTreeSet<String>) {
+    match value {
+        serde_json::Value::Object(fields) => {
+            for (name, value) in fields {
+                paths(value, &format!("{path}.{name}"), into);
+            }
+        }
+        serde_json::Value::Array(items) if items.iter().any(serde_json::Value::is_object) => {
+            items.iter().for_each(|item| paths(item, path, into));
+        }
+        _ => {
+            into.insert(path.trim_start_matches('.').to_owned());
+        }
+    }
+}
+
+#[test]
+fn the_example_file_is_the_defaults() {
+    assert_eq!(read(EXAMPLE), Settings::default());
+    assert_eq!(read(""), Settings::default());
+}
+
+#[test]
+fn the_example_file_has_every_option() {
+    let networks = vec![IpNet::from(ip("10.0.0.5"))];
+    let mut settings = Settings::default();
+    settings.access.roles.push(RoleRule { networks: networks.clone(), role: Role::Control });
+    settings.events.rules.push(DeliveryRule { networks, delivery: Delivery::Both });
+    let (mut options, mut written) = (BTreeSet::new(), BTreeSet::new());
+    paths(&serde_json::to_value(&settings).unwrap(), "", &mut options);
+    let example: serde_json::Value = toml::from_str(&whole_example()).unwrap();
+    paths(&example, "", &mut written);
+    assert_eq!(written, options);
+    assert!(options.len() > 35, "{options:?}");
+}
+
+#[test]
+fn what_is_commented_out_in_the_example_can_be_used() {
+    let settings = read(&whole_example());
+    let role = settings.access.roles.first().map(|rule| rule.role);
+    assert_eq!(role, Some(Role::ReadOnly));
+    assert_eq!(settings.events.delivery(ip("127.0.0.1")), Delivery::Inline);
+}
+
+#[test]
+fn every_option_of_the_example_is_explained_by_a_comment() {
+    let mut explained = false;
+    for line in EXAMPLE.lines() {
+        match line {
+            "" => explained = false,
+            _ if line.starts_with('#') => explained = true,
+            // What follows an option is explained together with it.
+            _ => assert!(explained || line.starts_with('['), "{line}"),
+        }
+    }
+}
+
+#[test]
+fn settings_are_written_as_they_are_read() {
+    let mut settings = read(&whole_example());
+    settings.listen.status = "[::1]:9000".parse().ok();
+    settings.listen.callback = Port::Number(7000);
+    let text = toml::to_string(&settings).unwrap();
+    assert_eq!(read(&text), settings, "{text}");
+}
+
+#[test]
+fn an_unknown_option_is_refused_with_its_line_and_key() {
+    let error = unread("[limits]\nclients = 3\n\n[lease]\nidle_ms = 5\n");
+    assert_eq!((error.line, error.key.as_str()), (Some(5), "lease.idle_ms"));
+    assert!(error.problem.contains("expected one of `enabled`, `idle_s`"), "{error}");
+    let error = unread("[limit]\nclients = 3");
+    assert_eq!((error.line, error.key.as_str()), (Some(1), "limit"));
+    let error = unread("[[access.roles]]\nnetworks = []\nrole = \"control\"\nname = 1");
+    assert_eq!((error.line, error.key.as_str()), (Some(4), "access.roles[0].name"));
+}
+
+#[test]
+fn a_wrong_value_is_refused_with_its_line_its_key_and_what_was_expected() {
+    for (text, line, key, expected) in [
+        ("[limits]\nclients = -1", 2, "limits.clients", "expected usize"),
+        ("[limits]\n\nclients = \"3\"", 3, "limits.clients", "expected usize"),
+        ("[upstream]\ntokens = \"on\"", 2, "upstream.tokens", "`client-id`"),
+        ("[access]\ndefault_role = \"boss\"", 2, "access.default_role", "`read-only`"),
+        ("[access]\nallow = [\"10.0.0.0/40\"]", 2, "access.allow", "such as 10.0.0.0/8"),
+        ("[listen]\nlive = 70000", 2, "listen.live", "a port from 0 to 65535"),
+        ("[listen]\nstatus = \"on\"", 2, "listen.status", "expected ADDR:PORT"),
+    ] {
+        let error = unread(text);
+        assert_eq!((error.line, error.key.as_str()), (Some(line), key), "{error}");
+        assert!(error.problem.contains(expected), "{error}");
+        assert!(error.to_string().starts_with(&format!("line {line}: {key}: ")), "{error}");
+    }
+}
+
+#[test]
+fn a_rule_without_a_role_or_without_networks_is_refused() {
+    let error = unread("[[access.roles]]\nnetworks = []");
+    assert!(error.to_string().contains("missing field `role`"), "{error}");
+    let error = unread("[[events.rules]]\ndelivery = \"both\"");
+    assert!(error.to_string().contains("missing field `networks`"), "{error}");
+}
+
+#[test]
+fn what_is_no_toml_is_refused_with_its_line() {
+    let error = unread("[limits]\nclients = 3\nclients = 4");
+    assert_eq!(error.line, Some(3), "{error}");
+    assert_eq!(unread("[limits]\nclients 3").line, Some(2));
+    for text in ["[limits]\nclients = 3\nclients = 4", "x", "[[[", "[lease]\nidle_s = 'a"] {
+        let error = unread(text).to_string();
+        assert!(!error.contains('\n') && error.starts_with("line "), "{error}");
+    }
+}
+
+#[test]
+fn the_first_rule_that_contains_the_address_says_how_events_are_delivered() {
+    let text = "[events]\ndefault = \"both\"\n\
+        [[events.rules]]\nnetworks = [\"127.0.0.1\"]\ndelivery = \"inline\"\n\
+        [[events.rules]]\nnetworks = [\"127.0.0.0/8\"]\ndelivery = \"callback\"";
+    let events = read(text).events;
+    assert_eq!(events.delivery(ip("127.0.0.1")), Delivery::Inline);
+    assert_eq!(events.delivery(ip("::ffff:127.0.0.1")), Delivery::Inline);
+    assert_eq!(events.delivery(ip("127.0.0.2")), Delivery::Callback);
+    assert_eq!(events.delivery(ip("10.0.0.1")), Delivery::Both);
+    assert_eq!(Events::default().delivery(ip("10.0.0.1")), Delivery::Callback);
+}
+
+#[test]
+fn without_an_instrument_there_is_no_bridge() {
+    let error = Settings::default().check().unwrap_err();
+    assert_eq!(error.key, "upstream.address");
+    assert!(error.problem.contains("--upstream"), "{error}");
+    fits("");
+}
+
+#[test]
+fn an_instrument_is_a_host_and_a_port() {
+    for good in ["10.0.0.5:53717", "scope.lab:1", "[2001:db8::1]:53717"] {
+        fits(&format!("[upstream]\naddress = {good:?}"));
+    }
+    for bad in
+        ["scope", "scope:", ":53717", "::1", "::1:53717", "scope:0", "scope:70000", "[x:y]:1"]
+    {
+        let error = refused(&format!("[upstream]\naddress = {bad:?}"));
+        assert!(error.starts_with("upstream.address: expected ") && error.contains(bad), "{error}");
+    }
+}
+
+#[test]
+fn who_listens_for_others_must_say_for_whom() {
+    for listen in ["0.0.0.0:6000", "10.0.0.9:6000", "[::]:6000", "[::ffff:10.0.0.9]:6000"] {
+        let error = refused(&format!("[listen]\ncontrol = {listen:?}"));
+        assert!(error.starts_with("access.allow: listen.control = "), "{error}");
+        assert!(error.contains(listen) && error.contains("add their network"), "{error}");
+        fits(&format!("[listen]\ncontrol = {listen:?}\n[access]\nallow = [\"10.0.0.0/8\"]"));
+    }
+    let error = refused("[listen]\nstatus = \"0.0.0.0:6000\"");
+    assert!(error.starts_with("access.allow: listen.status = "), "{error}");
+    fits("[listen]\ncontrol = \"127.0.0.2:6000\"\nstatus = \"[::1]:6001\"");
+}
+
+#[test]
+fn an_allow_list_of_nobody_is_refused() {
+    assert!(refused("[access]\nallow = []").starts_with("access.allow: nobody could connect"));
+}
+
+#[test]
+fn a_rule_for_nobody_is_refused() {
+    let error = refused("[[access.roles]]\nnetworks = []\nrole = \"control\"");
+    assert!(error.starts_with("access.roles[0].networks: it names no network"), "{error}");
+    let one = "[[events.rules]]\nnetworks = [\"::1\"]\ndelivery = \"both\"\n";
+    let error = refused(&format!("{one}[[events.rules]]\nnetworks = []\ndelivery = \"both\""));
+    assert!(error.starts_with("events.rules[1].networks: it names no network"), "{error}");
+}
+
+#[test]
+fn the_bridge_is_not_its_own_instrument() {
+    for (upstream, listen, key) in [
+        ("127.0.0.1:53717", "127.0.0.1:53717", "listen.control"),
+        ("localhost:6000", "127.0.0.1:6000", "listen.control"),
+        ("LocalHost:6000", "0.0.0.0:6000", "listen.control"),
+        ("[::1]:6000", "[::1]:6000", "listen.control"),
+        ("[::1]:6000", "[::]:6000", "listen.control"),
+        ("[::ffff:127.0.0.1]:6000", "127.0.0.1:6000", "listen.control"),
+        // Its callback port, and the control port on the instrument's live images.
+        ("127.0.0.1:6003", "127.0.0.1:6000", "listen.callback"),
+        ("127.0.0.1:5999", "127.0.0.1:6000", "listen.control"),
+    ] {
+        let text = format!(
+            "[upstream]\naddress = {upstream:?}\n[listen]\ncontrol = {listen:?}\n\
+             [access]\nallow = [\"0.0.0.0/0\", \"::/0\"]"
+        );
+        let error = refused(&text);
+        assert!(error.starts_with(key), "{upstream} {listen}: {error}");
+        assert!(error.contains("choose another port"), "{error}");
+    }
+}
+
+#[test]
+fn another_address_or_port_is_another_machine() {
+    for (upstream, listen) in [
+        ("127.0.0.1:53717", "127.0.0.2:53717"),
+        ("127.0.0.1:53717", "127.0.0.1:53720"),
+        ("127.0.0.1:6000", "127.0.0.1:0"),
+        ("scope.lab:6000", "127.0.0.1:6000"),
+        ("10.0.0.5:53717", "127.0.0.1:53717"),
+    ] {
+        fits(&format!("[upstream]\naddress = {upstream:?}\n[listen]\ncontrol = {listen:?}"));
+    }
+    // Nothing is fetched from the instrument's image ports then.
+    fits(
+        "[upstream]\naddress = \"127.0.0.1:5999\"\n\
+         [listen]\ncontrol = \"127.0.0.1:6000\"\nlive = \"off\"\nstack = \"off\"",
+    );
+}
+
+#[test]
+fn two_ports_with_one_number_are_refused() {
+    for (listen, key) in [
+        ("live = 53717", "listen.live"),
+        ("stack = 53718", "listen.stack"),
+        ("live = 53719", "listen.stack"),
+        ("callback = 53719", "listen.callback"),
+        ("status = \"127.0.0.1:53720\"", "listen.status"),
+    ] {
+        let error = refused(&format!("[listen]\n{listen}"));
+        assert!(error.starts_with(key) && error.contains("already"), "{listen}: {error}");
+    }
+    let everywhere = "[access]\nallow = [\"10.0.0.0/8\"]\n[listen]\nstatus = \"0.0.0.0:53718\"";
+    assert!(refused(everywhere).contains("port 53718 is that of listen.live already"));
+    fits("[listen]\nstatus = \"127.0.0.2:53717\"");
+    fits("[listen]\nlive = 0\nstack = 0\ncallback = 0");
+    fits("[listen]\nlive = \"off\"\nstack = 53718");
+}
+
+#[test]
+fn a_port_that_would_follow_past_the_last_one_is_refused() {
+    let error = refused("[listen]\ncontrol = \"127.0.0.1:65533\"");
+    assert!(error.starts_with("listen.callback: there is no port so far behind"), "{error}");
+    fits("[listen]\ncontrol = \"127.0.0.1:65533\"\ncallback = \"off\"");
+    fits("[listen]\ncontrol = \"127.0.0.1:65532\"");
+}
+
+#[test]
+fn nothing_that_is_counted_may_be_zero() {
+    let default = serde_json::to_value(Settings::default()).unwrap();
+    let mut counted = 0;
+    for (part, options) in default.as_object().unwrap() {
+        for (option, value) in options.as_object().unwrap() {
+            if value.is_number() {
+                let error = refused(&format!("[{part}]\n{option} = 0"));
+                assert_eq!(error, format!("{part}.{option}: expected 1 or more, found 0"));
+                counted += 1;
+            }
+        }
+    }
+    assert_eq!(counted, 16);
+}
+
+#[test]
+fn a_limit_that_another_one_makes_senseless_is_refused() {
+    for (text, key) in [
+        ("[upstream]\nreconnect_max_ms = 249", "upstream.reconnect_max_ms: "),
+        ("[limits]\nupload_bytes = 33_554_433", "limits.upload_bytes: "),
+        ("[limits]\nupload_bytes_total = 33_554_431", "limits.upload_bytes_total: "),
+        ("[limits]\nbytes_per_s = 127", "limits.bytes_per_s: "),
+        ("[limits]\nout_bytes = 127", "limits.out_bytes: "),
+    ] {
+        let error = refused(text);
+        assert!(error.starts_with(key), "{text}: {error}");
+    }
+    fits("[upstream]\nreconnect_max_ms = 250\n[limits]\nupload_bytes_total = 33_554_432");
+    fits("[limits]\nbytes_per_s = 128\nout_bytes = 128");
+}
+
+#[test]
+fn a_dead_man_switch_needs_a_lease() {
+    let error = refused("[lease]\ndead_man = true");
+    assert!(error.starts_with("lease.dead_man: ") && error.contains("lease.enabled"), "{error}");
+    fits("[lease]\ndead_man = true\nenabled = true");
+}
