@@ -34,7 +34,7 @@ const CODES: [u32; 14] = [
 ];
 
 /// Any bytes.
-pub fn run(data: &[u8]) {
+pub(crate) fn run(data: &[u8]) {
     let mut bytes = data.iter().copied();
     let mut next = || bytes.next();
     let what = next().unwrap_or(0);

@@ -122,7 +122,7 @@ impl Default for Limits {
             clients: 64,
             viewers: 16,
             subscribers: 64,
-            commands_per_s: 500,
+            commands_per_s: 2000,
             bytes_per_s: 64 << 20,
             upload_bytes: 32 << 20,
             upload_bytes_total: 128 << 20,
