@@ -54,7 +54,9 @@ fn paths(value: &serde_json::Value, path: &str, into: &mut BTreeSet<String>) {
             }
         }
         serde_json::Value::Array(items) if items.iter().any(serde_json::Value::is_object) => {
-            items.iter().for_each(|item| paths(item, path, into));
+            for item in items {
+                paths(item, path, into);
+            }
         }
         _ => {
             into.insert(path.trim_start_matches('.').to_owned());
