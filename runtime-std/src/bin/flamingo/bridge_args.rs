@@ -229,6 +229,9 @@ mod tests {
         }
     }
 
+    /// What an option makes of the settings.
+    type Change = fn(&mut Settings);
+
     /// A file in which everything differs from the defaults.
     const FILE: &str = r#"
         [upstream]
@@ -261,7 +264,7 @@ mod tests {
     #[test]
     fn each_option_overrides_the_file_and_nothing_else() {
         let file = Settings::from_toml(FILE).unwrap();
-        let cases: [(&[&str], fn(&mut Settings)); 11] = [
+        let cases: [(&[&str], Change); 11] = [
             (&["--upstream", "scope:1"], |s| s.upstream.address = "scope:1".to_owned()),
             (&["--listen", "[::1]:0"], |s| s.listen.control = "[::1]:0".parse().unwrap()),
             (&["--callback-port", "off"], |s| s.listen.callback = Port::Off),
