@@ -16,11 +16,17 @@ use crate::failure::{Done, Failure};
 /// have a port of their own. The first line on stdout says, once it listens, where:
 /// {"ready":true,"control":53717,"live":53718,"callback":53720,"stack":53719}
 #[derive(Debug, Args)]
-#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct BridgeArgs {
     #[command(subcommand)]
-    pub(crate) command: Option<BridgeCommand>,
+    command: Option<BridgeCommand>,
 
+    #[command(flatten)]
+    said: Option<SaidArgs>,
+}
+
+/// What the command line says about the settings, if anything.
+#[derive(Debug, Args)]
+struct SaidArgs {
     /// Control port of the instrument; needed, here or in the file
     #[arg(long, value_name = "HOST:PORT")]
     upstream: Option<String>,
@@ -66,7 +72,7 @@ pub(crate) struct BridgeArgs {
 
 /// What else can be done with a bridge.
 #[derive(Debug, Subcommand)]
-pub(crate) enum BridgeCommand {
+enum BridgeCommand {
     Status(StatusArgs),
 }
 
@@ -102,18 +108,34 @@ fn log_format() -> impl TypedValueParser<Value = LogFormat> {
 }
 
 impl BridgeArgs {
+    /// Whether a running bridge is asked instead of a new one started.
+    pub(crate) fn status(&self) -> Done<Option<&StatusArgs>> {
+        match (&self.command, &self.said) {
+            (None, _) => Ok(None),
+            (Some(BridgeCommand::Status(status)), None) => Ok(Some(status)),
+            (Some(BridgeCommand::Status(_)), Some(_)) => Err(Failure::usage(
+                "bridge status: it starts no bridge, so options of one have no place before it; \
+                 try: flamingo bridge status --status ADDR:PORT",
+            )),
+        }
+    }
+
     /// The file with the command line laid over it, checked. Reads the file each time: on SIGHUP
     /// it is what counts then.
     pub(crate) fn settings(&self) -> Done<Settings> {
-        let mut settings = match &self.config {
+        let mut settings = match self.said.as_ref().and_then(|said| said.config.as_deref()) {
             Some(file) => read(file)?,
             None => Settings::default(),
         };
-        self.lay_over(&mut settings);
+        if let Some(said) = &self.said {
+            said.lay_over(&mut settings);
+        }
         settings.check().map_err(|error| Failure::usage(format!("bridge: {error}")))?;
         Ok(settings)
     }
+}
 
+impl SaidArgs {
     /// The command line wins.
     fn lay_over(&self, settings: &mut Settings) {
         let Settings { upstream, listen, events, log, .. } = settings;
@@ -149,7 +171,7 @@ fn read(file: &Path) -> Done<Settings> {
 mod tests {
     use std::io::Write;
 
-    use clap::{CommandFactory, Parser};
+    use clap::{CommandFactory, FromArgMatches, Parser};
 
     use super::*;
 
@@ -171,7 +193,9 @@ mod tests {
     /// The command line over a file with this text, without the check.
     fn over(text: &str, args: &[&str]) -> Settings {
         let mut settings = Settings::from_toml(text).unwrap();
-        bridge(args).lay_over(&mut settings);
+        if let Some(said) = bridge(args).said {
+            said.lay_over(&mut settings);
+        }
         settings
     }
 
@@ -205,6 +229,9 @@ mod tests {
         }
     }
 
+    /// What an option makes of the settings.
+    type Change = fn(&mut Settings);
+
     /// A file in which everything differs from the defaults.
     const FILE: &str = r#"
         [upstream]
@@ -237,7 +264,7 @@ mod tests {
     #[test]
     fn each_option_overrides_the_file_and_nothing_else() {
         let file = Settings::from_toml(FILE).unwrap();
-        let cases: [(&[&str], fn(&mut Settings)); 11] = [
+        let cases: [(&[&str], Change); 11] = [
             (&["--upstream", "scope:1"], |s| s.upstream.address = "scope:1".to_owned()),
             (&["--listen", "[::1]:0"], |s| s.listen.control = "[::1]:0".parse().unwrap()),
             (&["--callback-port", "off"], |s| s.listen.callback = Port::Off),
@@ -312,28 +339,43 @@ mod tests {
         for bad in [
             ["--callback-port", "on"],
             ["--live-port", "65536"],
-            ["--stack-port", "-1"],
+            ["--stack-port", "0x10"],
             ["--listen", "53717"],
             ["--listen", "localhost:53717"],
             ["--status", "9000"],
             ["--tokens", "clientid"],
             ["--log", "xml"],
-            ["--tag=maybe", "--tag"],
         ] {
-            assert!(parsed(&bad).is_err(), "{bad:?}");
+            let error = parsed(&bad).unwrap_err();
+            assert!(error.to_string().starts_with("error: invalid value"), "{error}");
         }
+        assert!(parsed(&["--tag=maybe"]).is_err());
     }
 
     #[test]
     fn status_asks_a_running_bridge_and_takes_no_settings() {
-        let asks = |args: &[&str]| match bridge(args).command {
-            Some(BridgeCommand::Status(status)) => status.status,
-            None => panic!("{args:?}: no status"),
+        let asks = |args: &[&str]| match bridge(args).status() {
+            Ok(Some(status)) => status.status,
+            other => panic!("{args:?}: {other:?}"),
         };
         assert_eq!(asks(&["status"]), "127.0.0.1:53721".parse().unwrap());
         assert_eq!(asks(&["status", "--status", "[::1]:9"]), "[::1]:9".parse().unwrap());
-        assert!(bridge(&["--status", "[::1]:9"]).command.is_none());
-        assert!(parsed(&["--upstream", "10.0.0.5:53717", "status"]).is_err());
+        assert!(matches!(bridge(&["--status", "[::1]:9"]).status(), Ok(None)));
         assert!(parsed(&["status", "--upstream", "10.0.0.5:53717"]).is_err());
+        for before in [["--upstream", "10.0.0.5:53717"], ["--status", "[::1]:9"]] {
+            let both = bridge(&[&before[..], &["status"]].concat());
+            assert!(matches!(both.status(), Err(Failure::Exit { code: 2, .. })), "{both:?}");
+        }
+    }
+
+    #[test]
+    fn what_holds_for_every_command_may_stand_before_status() {
+        let line = crate::args::Cli::command();
+        let line = line.subcommand(BridgeArgs::augment_args(clap::Command::new("probe")));
+        let matches = line.try_get_matches_from(["flamingo", "probe", "--json", "-v", "status"]);
+        let matches = matches.unwrap_or_else(|error| panic!("{error}"));
+        let (_, matches) = matches.subcommand().unwrap();
+        let bridge = BridgeArgs::from_arg_matches(matches).unwrap();
+        assert!(matches!(bridge.status(), Ok(Some(_))), "{bridge:?}");
     }
 }

@@ -218,7 +218,7 @@ impl Listen {
         for (at, (key, address)) in ports.iter().enumerate() {
             let before = ports.iter().take(at);
             let mut same = before.filter(|(_, other)| other.port() == address.port());
-            if let Some((other, _)) = same.find(|(_, other)| same_host(address.ip(), other.ip())) {
+            if let Some((other, _)) = same.find(|(_, other)| overlap(address.ip(), other.ip())) {
                 let problem = format!("port {} is that of {other} already", address.port());
                 return refused(key, problem);
             }
@@ -242,6 +242,11 @@ fn same_host(own: IpAddr, other: IpAddr) -> bool {
     let (own, other) = (own.to_canonical(), other.to_canonical());
     let local = |ip: IpAddr| ip.is_loopback() || ip.is_unspecified();
     own == other || (own.is_unspecified() && local(other)) || (other.is_unspecified() && local(own))
+}
+
+/// Whether one port cannot be listened on at both addresses of this machine.
+fn overlap(one: IpAddr, other: IpAddr) -> bool {
+    one.to_canonical() == other.to_canonical() || one.is_unspecified() || other.is_unspecified()
 }
 
 /// A network like that of the address, to put into a hint.

@@ -54,7 +54,9 @@ fn paths(value: &serde_json::Value, path: &str, into: &mut BTreeSet<String>) {
             }
         }
         serde_json::Value::Array(items) if items.iter().any(serde_json::Value::is_object) => {
-            items.iter().for_each(|item| paths(item, path, into));
+            for item in items {
+                paths(item, path, into);
+            }
         }
         _ => {
             into.insert(path.trim_start_matches('.').to_owned());
@@ -274,8 +276,15 @@ fn two_ports_with_one_number_are_refused() {
         let error = refused(&format!("[listen]\n{listen}"));
         assert!(error.starts_with(key) && error.contains("already"), "{listen}: {error}");
     }
-    let everywhere = "[access]\nallow = [\"10.0.0.0/8\"]\n[listen]\nstatus = \"0.0.0.0:53718\"";
-    assert!(refused(everywhere).contains("port 53718 is that of listen.live already"));
+    for (control, status) in [
+        ("127.0.0.1:6000", "0.0.0.0:6001"),
+        ("10.0.0.9:6000", "0.0.0.0:6001"),
+        ("[::]:6000", "10.0.0.9:6001"),
+        ("[::ffff:10.0.0.9]:6000", "10.0.0.9:6001"),
+    ] {
+        let error = refused(&format!("[listen]\ncontrol = {control:?}\nstatus = {status:?}"));
+        assert_eq!(error, "listen.status: port 6001 is that of listen.live already");
+    }
     fits("[listen]\nstatus = \"127.0.0.2:53717\"");
     fits("[listen]\nlive = 0\nstack = 0\ncallback = 0");
     fits("[listen]\nlive = \"off\"\nstack = 53718");
