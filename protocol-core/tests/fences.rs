@@ -243,6 +243,23 @@ fn two_keys_that_are_both_owed_do_not_wait_for_each_other() {
 }
 
 #[test]
+fn one_fence_at_a_time_is_out_and_the_next_subsystem_waits_for_it() {
+    let mut client = Client::new();
+    let keys = [position(1), ask(CommandCode::CAMERA_PIXEL_FIELD_OF_VIEW_GET)];
+    for key in &keys {
+        let lost = client.ask(key);
+        client.cancel(lost);
+    }
+    for key in &keys {
+        client.ask(key);
+    }
+    assert_eq!(client.counters().fences_sent, 1);
+    let class = client.hear(&answer(&position(2), 0.0));
+    assert!(matches!(class, Class::Solicited { proven: true, .. }), "{class:?}");
+    assert_eq!(client.counters().fences_sent, 2);
+}
+
+#[test]
 fn when_every_fence_is_owed_itself_the_grace_lets_all_go() {
     let mut client = Client::new();
     for axis in 1..=4 {

@@ -109,6 +109,17 @@ fn a_sent_request_that_is_cancelled_is_answered_late() {
 }
 
 #[test]
+fn a_sent_frame_that_is_still_queued_can_be_taken_back_once() {
+    for command in [go(1, 1.0), halt(1)] {
+        let mut client = Client::new();
+        let queued = client.core.send(client.now, &command).unwrap();
+        assert_eq!(client.cancel(queued), Cancelled::NotSent);
+        assert_eq!(client.cancel(queued), Cancelled::Unknown);
+        assert_eq!(client.wire, []);
+    }
+}
+
+#[test]
 fn what_is_out_and_waits_for_no_answer_cannot_be_taken_back_whatever_else_is_queued() {
     let mut client = Client::new();
     let out = client.send(&go(1, 1.0));

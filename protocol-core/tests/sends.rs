@@ -138,6 +138,15 @@ fn a_cancelled_request_is_still_answered_late_where_doubts_have_used_up_all_room
 }
 
 #[test]
+fn a_cancelled_request_is_still_answered_late_when_the_same_was_sent_behind_it() {
+    let mut client = Client::new();
+    let ticket = client.ask(&position(1));
+    client.cancel(ticket);
+    client.send(&position(1));
+    assert_eq!(client.hear(&answer(&position(1), 0.0)), Class::Late { ticket, proven: false });
+}
+
+#[test]
 fn any_number_of_sent_frames_that_are_presumed_anyway_puts_nothing_else_in_doubt() {
     let mut client = Client::new();
     for code in 0..100 {
