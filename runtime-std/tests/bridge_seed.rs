@@ -17,9 +17,10 @@ use flamingo_runtime_std::simulator::{Scenario, Simulator, SimulatorOptions};
 
 const QUERIES: i32 = 10_000;
 
-/// All axes move, and 400 other messages a second come.
+/// All axes move, and 400 other messages a second come. None has a payload: a program that takes
+/// 128 bytes for a frame cannot read those anywhere.
 fn instrument() -> Simulator {
-    let text = "[latency]\nmin_ms = 0\nmax_ms = 0.2\n[background]\nframes_per_s = 400\n\
+    let text = "[latency]\nmin_ms = 0\nmax_ms = 0.2\n[background]\nframes_per_s = 400\n[pushes]\nled_payload_bytes = 0\n\
         [stage]\ncontinuous_axes = [\"x\", \"y\", \"z\", \"r\"]\n";
     let scenario = Scenario::from_toml(text).expect("a scenario");
     let options = SimulatorOptions { scenario, ..SimulatorOptions::default() };

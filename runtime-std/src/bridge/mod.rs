@@ -18,13 +18,14 @@ pub mod settings;
 mod status;
 mod table;
 
+use std::future::Future;
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use async_channel::Sender;
+use async_channel::{Receiver, Sender};
 use flamingo_protocol_core::{Config, TokenField};
-use smol::{Async, Task};
+use smol::{Async, Task, future};
 
 use crate::clock::Clock;
 use access::{Access, Role};
@@ -53,6 +54,15 @@ pub enum BridgeError {
         /// Why not.
         source: std::io::Error,
     },
+    /// There is no thread to be had.
+    #[error("cannot start a thread: {source}")]
+    Thread {
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// Settings that cannot be meant together.
+    #[error("{0}")]
+    Settings(#[from] settings::SettingsError),
     /// The instrument's address is not `HOST:PORT`, or there is no room for its image ports.
     #[error("upstream.address: expected HOST:PORT with two ports above it, found {found:?}")]
     Upstream {
@@ -92,8 +102,10 @@ pub struct Bridge {
     orders: Sender<Order>,
     policy: Policy,
     teller: Teller,
-    main: Task<()>,
+    /// Closed when the control side has ended.
+    ended: Receiver<()>,
     _ports: Vec<Task<()>>,
+    _alive: Sender<()>,
 }
 
 impl std::fmt::Debug for Bridge {
@@ -119,6 +131,7 @@ impl Bridge {
     /// # Errors
     /// [`BridgeError`]: an address that cannot be listened on.
     pub async fn start(settings: &Settings) -> Result<Self, BridgeError> {
+        settings.check()?;
         let upstream = &settings.upstream;
         let listen = &settings.listen;
         let policy: Policy =
@@ -148,12 +161,27 @@ impl Bridge {
             let limit = settings.limits.subscribers;
             ports.push(smol::spawn(async move { callback.run(listener, allow, limit).await }));
         }
-        for (listener, images) in [(live_listener, &live), (stack_listener, &stack)] {
-            let Some(listener) = listener else { continue };
-            let (images, allow) = (Arc::clone(images), Arc::clone(&allow));
-            let limit = settings.limits.viewers;
-            ports.push(smol::spawn(async move { images.run(listener, allow, limit).await }));
-        }
+        let viewers = settings.limits.viewers;
+        let relays =
+            [(live_listener, &live), (stack_listener, &stack)].map(|(listener, images)| {
+                let (images, allow) = (Arc::clone(images), Arc::clone(&allow));
+                async move {
+                    if let Some(listener) = listener {
+                        images.run(listener, allow, viewers).await;
+                    }
+                }
+            });
+        // On a thread of its own: writing an image takes longer than a command may wait.
+        let [lives, stacks] = relays;
+        let (alive, end) = async_channel::bounded::<()>(1);
+        thread("flamingo-images", async move {
+            let relays = async {
+                future::zip(lives, stacks).await;
+                future::pending().await
+            };
+            // Nothing is ever sent: the end of the bridge closes it.
+            let _ = future::or(relays, end.recv()).await;
+        })?;
         let clock = Arc::new(Clock::start());
         let teller = Teller {
             orders: orders.clone(),
@@ -191,8 +219,9 @@ impl Bridge {
             orders,
             policy,
             teller,
-            main: smol::spawn(main.run()),
+            ended: thread("flamingo-bridge", main.run())?,
             _ports: ports,
+            _alive: alive,
         })
     }
 
@@ -247,7 +276,8 @@ impl Bridge {
     pub async fn stop(self) {
         // An error: it has ended already.
         let _ = self.orders.send(Order::Stop).await;
-        self.main.await;
+        // Nothing is ever sent: its end closes it.
+        let _ = self.ended.recv().await;
     }
 }
 
@@ -305,6 +335,21 @@ fn source(settings: &Settings, steps: u16) -> Result<Source, BridgeError> {
             Duration::from_millis(upstream.reconnect_max_ms),
         ),
     })
+}
+
+/// Runs on a thread of its own; what it gives is closed when that has ended.
+fn thread(
+    name: &str,
+    work: impl Future<Output = ()> + Send + 'static,
+) -> Result<Receiver<()>, BridgeError> {
+    let (alive, ended) = async_channel::bounded(1);
+    let run = move || {
+        smol::block_on(work);
+        drop(alive);
+    };
+    let thread = std::thread::Builder::new().name(name.into()).spawn(run);
+    thread.map_err(|source| BridgeError::Thread { source })?;
+    Ok(ended)
 }
 
 fn bind(address: SocketAddr) -> Result<Async<TcpListener>, BridgeError> {

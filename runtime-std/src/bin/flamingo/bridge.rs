@@ -9,7 +9,7 @@ use flamingo_runtime_std::bridge::{
 };
 use smol::stream::StreamExt;
 
-use crate::bridge_args::{BridgeArgs, BridgeCommand, StatusArgs};
+use crate::bridge_args::{BridgeArgs, StatusArgs};
 use crate::failure::{Done, Failure, note};
 use crate::logging;
 use crate::output::Out;
@@ -18,7 +18,7 @@ use crate::output::Out;
 const PATIENCE: Duration = Duration::from_secs(3);
 
 pub(crate) fn run(args: &BridgeArgs, verbose: u8, out: &mut Out) -> Done {
-    if let Some(BridgeCommand::Status(status)) = &args.command {
+    if let Some(status) = args.status()? {
         logging::start(verbose, library::settings::LogFormat::Text)?;
         return smol::block_on(show_status(status, out));
     }

@@ -184,6 +184,11 @@ impl Client {
         }
     }
 
+    /// It may still ask something.
+    pub(super) fn is_present(&self) -> bool {
+        !self.finished && !self.cut
+    }
+
     /// Nothing is left to do for it.
     pub(super) fn is_done(&self) -> bool {
         let asked = self.waiting.len() + self.in_flight + usize::from(self.queued.is_some());

@@ -150,8 +150,16 @@ impl Router {
         role: Role,
         delivery: Delivery,
     ) -> Option<ClientId> {
-        if self.clients.len() >= self.options.limits.clients {
+        let most = self.options.limits.clients;
+        if self.clients.values().filter(|client| client.is_present()).count() >= most {
             return None;
+        }
+        // Those that only wait for an answer take nobody's place, and are not kept without end.
+        let mut waiting = self.clients.values_mut().filter(|client| client.finished && !client.cut);
+        if let Some(oldest) = waiting.next()
+            && waiting.count() + 1 >= most
+        {
+            oldest.cut = true;
         }
         let id = self.next_client;
         self.next_client += 1;

@@ -116,3 +116,19 @@ fn an_upload_that_is_too_long_is_refused_and_what_comes_behind_it_is_understood(
     lab.ask_bytes(other, &[&upload(600).encode()[..], &[5; 600]].concat());
     assert_refused(&lab.told(other), &upload(600), "larger than");
 }
+
+#[test]
+fn clients_that_only_wait_for_answers_take_nobodys_place_and_are_not_kept_without_end() {
+    let mut lab = limited(Limits { clients: 2, ..Limits::default() });
+    let mut waiting = Vec::new();
+    for _ in 0..10 {
+        let id = lab.client();
+        lab.ask(id, &position(1));
+        lab.router.client_finished(id);
+        waiting.push(id);
+    }
+    let kept: Vec<_> = waiting.iter().filter(|id| !lab.router.is_over(**id)).collect();
+    assert_eq!(kept, [&waiting[8], &waiting[9]], "the last two");
+    lab.client();
+    lab.client();
+}
