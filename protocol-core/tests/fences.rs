@@ -392,3 +392,17 @@ fn a_fence_without_room_for_its_tombstone_is_not_sent_and_the_grace_frees_what_w
     assert_eq!(client.last_sent(), Some((POSITION, 1)));
     assert_eq!(client.hear(&answer(&position(1), 0.0)), presumed(waits));
 }
+
+#[test]
+fn a_fence_whose_answer_has_a_payload_that_stalls_was_answered_all_the_same() {
+    let (mut client, _, second) = owed();
+    let fence = position(2);
+    assert_eq!(client.last_sent(), Some((POSITION, 2)));
+    client.hear_bytes(&answer(&fence, 0.0).with_payload_len(10).encode());
+    client.hear_bytes(&[0; 4]);
+    client.pass(ms(1000));
+    assert!(!client.events.contains(&Event::Unresponsive), "{:?}", client.events);
+    assert_eq!(client.counters().fences_unanswered, 0);
+    client.hear_bytes(&[0; 6]);
+    assert_eq!(client.hear(&answer(&position(1), 0.0)), solicited(second));
+}
