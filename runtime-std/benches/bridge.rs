@@ -1,0 +1,100 @@
+//! How much slower a round trip is through the bridge: beside a direct one, and beside one through
+//! an ideal blocking relay (two threads that copy bytes), all in turn in one run. It fails if the
+//! bridge costs more than 3 times the one or 1.4 times the other.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::ExitCode;
+use std::thread::spawn;
+
+use flamingo_runtime_std::Clock;
+use flamingo_runtime_std::bridge::{Bridge, settings::Settings};
+use flamingo_runtime_std::core::{CommandCode, Frame};
+use flamingo_runtime_std::simulator::{Scenario, Simulator, SimulatorOptions};
+
+const ROUNDS: usize = 100;
+const QUERIES: usize = 100;
+
+fn open(address: SocketAddr) -> TcpStream {
+    let socket = TcpStream::connect(address).expect("it listens");
+    socket.set_nodelay(true).expect("a socket");
+    socket
+}
+
+/// Copies bytes until either end is gone.
+fn copy(mut from: TcpStream, mut to: TcpStream) {
+    let mut buffer = [0; 65_536];
+    while let Ok(count @ 1..) = from.read(&mut buffer) {
+        if to.write_all(&buffer[..count]).is_err() {
+            return;
+        }
+    }
+}
+
+/// The least that anything in between costs.
+fn ideal_relay(upstream: SocketAddr) -> SocketAddr {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+    let address = listener.local_addr().expect("an address");
+    spawn(move || {
+        let (near, _) = listener.accept().expect("a client");
+        near.set_nodelay(true).expect("a socket");
+        let far = open(upstream);
+        let (near_too, far_too) = (near.try_clone(), far.try_clone());
+        spawn(move || copy(near, far));
+        copy(far_too.expect("a socket"), near_too.expect("a socket"));
+    });
+    address
+}
+
+/// Round trips in µs.
+fn measure(socket: &mut TcpStream, clock: &Clock, times: &mut Vec<u64>) {
+    let query = Frame::command(CommandCode::STAGE_POSITION_GET).with_selector(1).encode();
+    let mut answer = [0; 128];
+    for _ in 0..QUERIES {
+        let begin = clock.now();
+        socket.write_all(&query).expect("it is open");
+        socket.read_exact(&mut answer).expect("an answer");
+        times.push(clock.now().since(begin).as_micros());
+    }
+}
+
+fn median(mut times: Vec<u64>) -> u64 {
+    times.sort_unstable();
+    times[times.len() / 2]
+}
+
+fn main() -> ExitCode {
+    let scenario = Scenario::from_toml("[latency]\nmin_ms = 0\nmax_ms = 0\n").expect("a scenario");
+    let options = SimulatorOptions { scenario, ..SimulatorOptions::default() };
+    let instrument = smol::block_on(Simulator::start(options)).expect("free ports");
+    let mut settings = Settings::default();
+    settings.upstream.address = instrument.control().to_string();
+    settings.listen.control = SocketAddr::from(([127, 0, 0, 1], 0));
+    settings.limits.commands_per_s = 1_000_000;
+    let bridge = smol::block_on(async {
+        let bridge = Bridge::start(&settings).await.expect("free ports");
+        bridge.until_connected().await;
+        bridge
+    });
+    let clock = Clock::start();
+    let ways = [instrument.control(), ideal_relay(instrument.control()), bridge.control()];
+    let mut sockets = ways.map(open);
+    let mut times = [const { Vec::new() }; 3];
+    for round in 0..=ROUNDS {
+        for (socket, times) in sockets.iter_mut().zip(&mut times) {
+            measure(socket, &clock, times);
+            if round == 0 {
+                times.clear(); // to warm up
+            }
+        }
+    }
+    let [direct, relay, bridged] = times.map(median);
+    let (to_direct, to_relay) = (bridged as f64 / direct as f64, bridged as f64 / relay as f64);
+    println!("median round trip: direct {direct} µs, ideal relay {relay} µs, bridge {bridged} µs");
+    println!(
+        "bridge / direct {to_direct:.2} (at most 3), bridge / ideal relay {to_relay:.2} (at most 1.4)"
+    );
+    smol::block_on(bridge.stop());
+    smol::block_on(instrument.stop());
+    if to_direct <= 3.0 && to_relay <= 1.4 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
