@@ -243,6 +243,11 @@ impl Router {
     pub(super) fn refuse(&mut self, id: ClientId, frame: &Frame, reason: &str) {
         if let Some(client) = self.clients.get_mut(&id) {
             client.counters.refused += 1;
+            if !expects_answer(frame) {
+                // Nobody else would ever know.
+                let note = format!("{} of client {id} at {}: {reason}", frame.code, client.address);
+                self.reports.push_back(Report::Note(note));
+            }
         }
         self.fail(id, frame, reason);
     }

@@ -1,12 +1,17 @@
 //! How the connection to the instrument begins and ends, what goes up over it, and how a client
 //! leaves.
 
-use flamingo_protocol_core::{Cancelled, CommandCode, Counters, Frame, Instant, Ticket, Transmit};
+use flamingo_protocol_core::{
+    Cancelled, CommandCode, Counters, Duration, Frame, Instant, Ticket, Transmit,
+};
 
 use super::{ClientId, Report, Router};
 use crate::bridge::counters::UpstreamStatus;
 use crate::bridge::settings::Delivery;
 use crate::driver::Core;
+
+/// A stop that could not be sent is meant for so long: later, it would stop something else.
+const STOP_IS_MEANT: Duration = Duration::from_millis(10_000);
 
 impl Router {
     /// There is a connection to the instrument. It is asked for its state before anything else
@@ -14,8 +19,10 @@ impl Router {
     pub fn upstream_opened(&mut self, now: Instant) {
         self.core = Some(Box::new(Core::new(self.options.core)));
         self.open = false;
-        for stop in std::mem::take(&mut self.stops) {
-            self.pass_stop(now, None, &stop);
+        for (since, stop) in std::mem::take(&mut self.stops) {
+            if now.since(since) < STOP_IS_MEANT {
+                self.pass_stop(now, None, &stop);
+            }
         }
         let query = Frame::command(CommandCode::SYSTEM_STATE_GET);
         let deadline = now + self.options.request_timeout;
@@ -45,8 +52,8 @@ impl Router {
         add(&mut self.upstream_before, &counters);
         self.upstream_before.reconnects += 1;
         let unsent = self.flights.values().filter(|flight| !flight.out && !flight.ended);
-        let stops = unsent.map(|flight| flight.command.frame);
-        self.stops = stops.filter(super::commands::stops).collect();
+        let stops = unsent.map(|flight| flight.command.frame).filter(super::commands::stops);
+        self.stops = stops.map(|frame| (now, frame)).collect();
         self.open = false;
         self.take_events(now, None);
         self.core = None;

@@ -107,8 +107,8 @@ pub struct Router {
     reports: VecDeque<Report>,
     lease: Lease,
     workflow: Workflow,
-    /// Stops that did not get out before the connection was lost.
-    stops: Vec<Frame>,
+    /// Stops that did not get out before the connection was lost, and when that was.
+    stops: Vec<(Instant, Frame)>,
     /// The sums of the clients that are gone.
     gone: ClientCounters,
     /// The sums of the connections to the instrument that are gone.

@@ -116,8 +116,8 @@ fn no_live_view_begins_while_a_workflow_runs() {
     assert_eq!(lab.reached(), [(live.code, 0)]);
 }
 
-#[test]
-fn a_stop_that_did_not_get_out_is_the_first_thing_on_a_fresh_connection() {
+/// A HALT that is stuck behind half an upload when the connection is lost.
+fn stuck_halt() -> Lab {
     let mut lab = Lab::new(options());
     let id = lab.client();
     let start = Frame::command(CommandCode::CAMERA_WORK_FLOW_START).with_payload_len(1000);
@@ -133,8 +133,33 @@ fn a_stop_that_did_not_get_out_is_the_first_thing_on_a_fresh_connection() {
         "{gave_up:?}"
     );
     lab.router.upstream_lost(lab.now);
+    lab.write();
+    lab
+}
+
+#[test]
+fn a_stop_that_did_not_get_out_is_the_first_thing_on_a_fresh_connection() {
+    let mut lab = stuck_halt();
     lab.router.upstream_opened(lab.now);
     lab.write();
     let codes: Vec<_> = lab.reached().iter().map(|(code, _)| *code).collect();
     assert_eq!(codes, [CommandCode::STAGE_HALT, CommandCode::SYSTEM_STATE_GET], "and no workflow");
+}
+
+#[test]
+fn a_stop_that_did_not_get_out_stops_nothing_that_was_begun_much_later() {
+    let mut lab = stuck_halt();
+    lab.pass(ms(10_000));
+    lab.router.upstream_opened(lab.now);
+    lab.write();
+    assert_eq!(lab.reached(), [(CommandCode::SYSTEM_STATE_GET, 0)]);
+}
+
+#[test]
+fn a_refused_command_that_is_never_answered_is_told_to_the_operator() {
+    let mut lab = Lab::new(options());
+    let reader = lab.client_as(Role::ReadOnly, Delivery::Callback);
+    lab.ask(reader, &Frame::command(CommandCode::LASER_ENABLE).with_selector(1));
+    assert!(lab.told(reader).is_empty());
+    assert!(lab.notes.iter().any(|note| note.contains("read-only")), "{:?}", lab.notes);
 }
