@@ -6,6 +6,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::ExitCode;
 use std::thread::spawn;
+use std::time::Duration;
 
 use flamingo_runtime_std::Clock;
 use flamingo_runtime_std::bridge::{Bridge, settings::Settings};
@@ -23,7 +24,7 @@ fn open(address: SocketAddr) -> TcpStream {
 
 /// Copies bytes until either end is gone.
 fn copy(mut from: TcpStream, mut to: TcpStream) {
-    let mut buffer = [0; 65_536];
+    let mut buffer = [0; 4096];
     while let Ok(count @ 1..) = from.read(&mut buffer) {
         if to.write_all(&buffer[..count]).is_err() {
             return;
@@ -46,19 +47,19 @@ fn ideal_relay(upstream: SocketAddr) -> SocketAddr {
     address
 }
 
-/// Round trips in µs.
-fn measure(socket: &mut TcpStream, clock: &Clock, times: &mut Vec<u64>) {
+/// Round trips.
+fn measure(socket: &mut TcpStream, clock: &Clock, times: &mut Vec<Duration>) {
     let query = Frame::command(CommandCode::STAGE_POSITION_GET).with_selector(1).encode();
     let mut answer = [0; 128];
     for _ in 0..QUERIES {
         let begin = clock.now();
         socket.write_all(&query).expect("it is open");
         socket.read_exact(&mut answer).expect("an answer");
-        times.push(clock.now().since(begin).as_micros());
+        times.push(clock.now().since(begin).into());
     }
 }
 
-fn median(mut times: Vec<u64>) -> u64 {
+fn median(mut times: Vec<Duration>) -> Duration {
     times.sort_unstable();
     times[times.len() / 2]
 }
@@ -89,8 +90,9 @@ fn main() -> ExitCode {
         }
     }
     let [direct, relay, bridged] = times.map(median);
-    let (to_direct, to_relay) = (bridged as f64 / direct as f64, bridged as f64 / relay as f64);
-    println!("median round trip: direct {direct} µs, ideal relay {relay} µs, bridge {bridged} µs");
+    let ratio = |of: Duration, to: Duration| of.as_secs_f64() / to.as_secs_f64();
+    let (to_direct, to_relay) = (ratio(bridged, direct), ratio(bridged, relay));
+    println!("median round trip: direct {direct:?}, ideal relay {relay:?}, bridge {bridged:?}");
     println!(
         "bridge / direct {to_direct:.2} (at most 3), bridge / ideal relay {to_relay:.2} (at most 1.4)"
     );

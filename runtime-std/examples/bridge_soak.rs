@@ -4,6 +4,8 @@
 //! Everything is in one process, the simulated instrument included: what does not grow together
 //! does not grow apart.
 
+#![allow(clippy::cast_precision_loss)] // seconds and KiB
+
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
@@ -58,7 +60,7 @@ fn main() {
     let (callback, ended) = (bridge.callback().expect("it is on"), Arc::clone(&end));
     threads.push(spawn(move || {
         let mut socket = TcpStream::connect(callback).expect("it listens");
-        let mut buffer = [0; 65_536];
+        let mut buffer = vec![0; 65_536];
         while !ended.load(Ordering::Relaxed) && socket.read(&mut buffer).is_ok_and(|read| read > 0)
         {
         }

@@ -187,10 +187,10 @@ impl Control {
             if self.is_over() {
                 return;
             }
-            if !self.has_more_to_do() {
-                self.wait().await;
-            } else {
+            if self.has_more_to_do() {
                 future::yield_now().await;
+            } else {
+                self.wait().await;
             }
         }
     }
@@ -354,13 +354,14 @@ impl Control {
                 return;
             }
         };
-        match self.router.client_opened(self.clock.now(), address.to_string(), role, delivery) {
-            Some(id) => {
-                tracing::info!(client = id, %address, %role, %delivery, "a client connected");
-                self.clients.insert(id, Peer::new(stream, address));
-            }
-            None => tracing::warn!(%address, "as many clients as there may be are connected"),
-        }
+        let opened =
+            self.router.client_opened(self.clock.now(), address.to_string(), role, delivery);
+        let Some(id) = opened else {
+            tracing::warn!(%address, "as many clients as there may be are connected");
+            return;
+        };
+        tracing::info!(client = id, %address, %role, %delivery, "a client connected");
+        self.clients.insert(id, Peer::new(stream, address));
     }
 
     fn obey(&mut self, order: Order) {
@@ -412,11 +413,8 @@ impl Control {
                 Err(_) => self.connect(self.upstream.back_off.0),
             }
         }
-        match woken.order {
-            Some(Some(order)) => self.obey(order),
-            // Nobody is left who could tell it to stop.
-            Some(None) if self.stopping.is_none() => self.obey(Order::Stop),
-            _ => {}
+        if let Some(order) = woken.order {
+            self.obey(order);
         }
     }
 
@@ -444,7 +442,8 @@ impl Control {
         if self.stopping.is_none()
             && let Poll::Ready(order) = self.orders.as_mut().poll_next(context)
         {
-            woken.order = Some(order);
+            // Nobody is left who could tell it to stop: that is the order.
+            woken.order = Some(order.unwrap_or(Order::Stop));
             ready = true;
         }
         ready |= timer.is_some_and(|timer| Pin::new(timer).poll(context).is_ready());
@@ -457,5 +456,5 @@ impl Control {
 struct Woken {
     accept: bool,
     connected: Option<Async<TcpStream>>,
-    order: Option<Option<Order>>,
+    order: Option<Order>,
 }

@@ -130,6 +130,7 @@ impl Bridge {
     ///
     /// # Errors
     /// [`BridgeError`]: an address that cannot be listened on.
+    #[allow(clippy::unused_async)] // a caller need not know that nothing waits here today
     pub async fn start(settings: &Settings) -> Result<Self, BridgeError> {
         settings.check()?;
         let upstream = &settings.upstream;
@@ -288,7 +289,7 @@ impl Teller {
         let Figures { upstream, clients, gone } = told.recv().await.ok()?;
         Some(Status {
             version: env!("CARGO_PKG_VERSION").into(),
-            uptime_s: self.clock.now().since(self.began).as_micros() as f64 / 1e6,
+            uptime_s: Duration::from(self.clock.now().since(self.began)).as_secs_f64(),
             upstream,
             clients,
             gone,

@@ -61,8 +61,10 @@ impl Router {
             }
             Class::Ambiguous { owners } => {
                 let waited = self.take_events(now, Some((&frame, payload)));
-                if waited == 0 {
-                    owners.tickets().first().map(|ticket| self.count_late(*ticket));
+                if waited == 0
+                    && let Some(ticket) = owners.tickets().first()
+                {
+                    self.count_late(*ticket);
                 }
             }
             Class::Unsolicited { .. } => {
@@ -182,7 +184,7 @@ impl Router {
                     ));
                 }
                 Event::Unresponsive => {
-                    self.note("the instrument does not answer a harmless question")
+                    self.note("the instrument does not answer a harmless question");
                 }
                 Event::Responsive => self.note("the instrument answers again"),
             }

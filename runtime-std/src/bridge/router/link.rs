@@ -127,7 +127,7 @@ impl Router {
     pub fn client_closed(&mut self, now: Instant, id: ClientId) {
         let Some(client) = self.clients.remove(&id) else { return };
         let dropped = client.waiting.len() as u64;
-        self.gone += client.counters.clone();
+        self.gone += client.counters;
         self.gone.dropped += dropped;
         self.leave_flights(now, id);
         if self.lease.give_up(now, id) && self.options.dead_man {

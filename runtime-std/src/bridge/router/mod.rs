@@ -31,6 +31,7 @@ use workflow::Workflow;
 pub type ClientId = u64;
 
 /// What the router is told about its surroundings.
+#[allow(clippy::struct_excessive_bools)] // independent facts
 #[derive(Debug, Clone)]
 pub struct Options {
     /// What is known of the instrument.
@@ -63,6 +64,7 @@ pub enum Report {
 }
 
 /// A command on its way up, or one whose answer may still come.
+#[allow(clippy::struct_excessive_bools)] // independent facts
 #[derive(Debug)]
 struct Flight {
     /// Who is told the answer, with the clientID of each; nobody if the bridge itself asked.
@@ -258,12 +260,12 @@ impl Router {
             address: client.address.clone(),
             role: client.role.to_string(),
             delivery: client.delivery.to_string(),
-            connected_s: now.since(client.since).as_micros() as f64 / 1e6,
+            connected_s: std::time::Duration::from(now.since(client.since)).as_secs_f64(),
             waiting: client.waiting.len(),
             in_flight: client.in_flight,
-            counters: client.counters.clone(),
+            counters: client.counters,
         });
-        (each.collect(), self.gone.clone())
+        (each.collect(), self.gone)
     }
 
     /// Commands that are on their way, or whose late answer is still expected.
