@@ -19,9 +19,14 @@ const QUERIES: i32 = 10_000;
 
 /// All axes move, and 400 other messages a second come. None has a payload: a program that takes
 /// 128 bytes for a frame cannot read those anywhere.
-fn instrument() -> Simulator {
-    let text = "[latency]\nmin_ms = 0\nmax_ms = 0.2\n[background]\nframes_per_s = 400\n[pushes]\nled_payload_bytes = 0\n\
-        [stage]\ncontinuous_axes = [\"x\", \"y\", \"z\", \"r\"]\n";
+fn busy_instrument() -> Simulator {
+    instrument(
+        "[latency]\nmin_ms = 0\nmax_ms = 0.2\n[background]\nframes_per_s = 400\n[pushes]\nled_payload_bytes = 0\n\
+        [stage]\ncontinuous_axes = [\"x\", \"y\", \"z\", \"r\"]\n",
+    )
+}
+
+fn instrument(text: &str) -> Simulator {
     let scenario = Scenario::from_toml(text).expect("a scenario");
     let options = SimulatorOptions { scenario, ..SimulatorOptions::default() };
     smol::block_on(Simulator::start(options)).expect("free ports")
@@ -114,7 +119,7 @@ fn listen(mut program: Program, end: Arc<AtomicBool>) -> JoinHandle<(Vec<Frame>,
 
 #[test]
 fn the_naive_program_never_times_out_and_never_sees_a_wrong_frame_through_the_bridge() {
-    let instrument = instrument();
+    let instrument = busy_instrument();
     let bridge = bridge(instrument.control());
     let end = Arc::new(AtomicBool::new(false));
     let callback = bridge.callback().expect("it is on");
@@ -134,20 +139,29 @@ fn the_naive_program_never_times_out_and_never_sees_a_wrong_frame_through_the_br
     smol::block_on(instrument.stop());
 }
 
-#[test]
-fn the_same_program_with_both_threads_on_the_instruments_socket_sees_wrong_frames_and_times_out() {
-    let instrument = instrument();
+/// Both threads on one socket until `enough`.
+fn on_one_socket(instrument: &Simulator, enough: fn(&Outcome) -> bool) -> Outcome {
     let mut program = Program::connect(instrument.control(), Duration::from_millis(200));
     let second = Program { socket: program.socket.try_clone().expect("a socket") };
     let end = Arc::new(AtomicBool::new(false));
     let events = listen(second, Arc::clone(&end));
-    let enough = |number, outcome: &Outcome| {
-        number == QUERIES || (outcome.wrong > 0 && outcome.timed_out > 0)
-    };
-    let outcome = program.ask(enough);
+    let outcome = program.ask(|number, outcome| number == QUERIES || enough(outcome));
     end.store(true, Ordering::Relaxed);
     events.join().expect("it ends");
-    println!("on the instrument's own socket: {outcome:?}");
-    assert!(outcome.wrong > 0 && outcome.timed_out > 0, "{outcome:?}");
-    smol::block_on(instrument.stop());
+    outcome
+}
+
+#[test]
+fn the_same_program_with_both_threads_on_the_instruments_socket_sees_wrong_frames_and_times_out() {
+    let busy = busy_instrument();
+    let outcome = on_one_socket(&busy, |outcome| outcome.wrong > 0);
+    println!("on a busy instrument's own socket: {outcome:?}");
+    assert!(outcome.wrong > 0, "{outcome:?}");
+    smol::block_on(busy.stop());
+    // Where little else comes, the one whose answer was taken waits in vain.
+    let quiet = instrument("[latency]\nmin_ms = 0\nmax_ms = 0.2\n");
+    let outcome = on_one_socket(&quiet, |outcome| outcome.timed_out > 0);
+    println!("on a quiet instrument's own socket: {outcome:?}");
+    assert!(outcome.timed_out > 0, "{outcome:?}");
+    smol::block_on(quiet.stop());
 }
