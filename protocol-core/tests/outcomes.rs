@@ -335,3 +335,14 @@ fn a_cancel_between_its_end_by_time_and_the_telling_finds_nothing_to_take_back()
     assert_eq!(client.core.cancel(client.now, ticket), Cancelled::Unknown);
     assert_eq!(client.hear(&answer(&position(1), 1.0)), late(ticket));
 }
+
+#[test]
+fn those_that_a_frame_is_ambiguous_between_are_named_oldest_first_whether_they_wait_or_have_ended()
+{
+    let mut client = Client::new();
+    let first = client.ask(&halt(1));
+    client.cancel(first);
+    let second = client.ask(&halt(1));
+    let Class::Ambiguous { owners } = client.hear(&answer(&halt(1), 0.0)) else { panic!() };
+    assert_eq!(owners.tickets(), [first, second]);
+}
