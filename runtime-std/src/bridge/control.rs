@@ -2,7 +2,7 @@
 //! owns all of them and the router; bytes move here, and nothing is decided.
 
 use std::collections::BTreeMap;
-use std::io::{ErrorKind, Read, Write};
+use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -14,6 +14,7 @@ use flamingo_protocol_core::Instant;
 use smol::stream::Stream;
 use smol::{Async, Task, Timer, future};
 
+use super::peer::Peer;
 use super::router::{ClientId, Report, Router};
 use super::settings::{Delivery, Role};
 use crate::clock::Clock;
@@ -55,71 +56,6 @@ pub(super) struct Upstream {
     pub(super) connect_timeout: Duration,
     /// The wait before it is tried again doubles from the one to the other.
     pub(super) back_off: (Duration, Duration),
-}
-
-/// One socket, and what is known of it.
-struct Peer {
-    stream: Async<TcpStream>,
-    address: SocketAddr,
-    /// There may be something to read.
-    readable: bool,
-    /// It takes no more bytes for now.
-    blocked: bool,
-    /// The other end has closed its way.
-    finished: bool,
-}
-
-impl Peer {
-    fn new(stream: Async<TcpStream>, address: SocketAddr) -> Self {
-        Self { stream, address, readable: true, blocked: false, finished: false }
-    }
-
-    /// Whether it can do something that it could not.
-    fn poll(&mut self, context: &mut Context<'_>) -> bool {
-        if !self.finished && !self.readable {
-            self.readable = self.stream.poll_readable(context).is_ready();
-        }
-        let was_blocked = self.blocked;
-        if self.blocked {
-            self.blocked = self.stream.poll_writable(context).is_pending();
-        }
-        self.readable || (was_blocked && !self.blocked)
-    }
-
-    /// Reads once. `None`: nothing is there.
-    fn read(&mut self, buffer: &mut [u8]) -> Option<std::io::Result<usize>> {
-        match self.stream.get_ref().read(buffer) {
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                self.readable = false;
-                None
-            }
-            Err(error) if error.kind() == ErrorKind::Interrupted => None,
-            Ok(0) => {
-                self.finished = true;
-                self.readable = false;
-                Some(Ok(0))
-            }
-            Ok(count) => {
-                // A read that did not fill the buffer has emptied the socket.
-                self.readable = count == buffer.len();
-                Some(Ok(count))
-            }
-            Err(error) => Some(Err(error)),
-        }
-    }
-
-    /// Writes once. Gives how much went; 0 when it takes no more for now.
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        match self.stream.get_ref().write(bytes) {
-            Ok(0) => Err(ErrorKind::WriteZero.into()),
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                self.blocked = true;
-                Ok(0)
-            }
-            Err(error) if error.kind() == ErrorKind::Interrupted => Ok(0),
-            result => result,
-        }
-    }
 }
 
 /// The task.

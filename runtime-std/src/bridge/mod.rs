@@ -13,6 +13,7 @@ mod fetch;
 mod images;
 mod metrics;
 mod notify;
+mod peer;
 pub mod router;
 pub mod settings;
 mod status;

@@ -1,0 +1,73 @@
+//! A socket of the control side: whether it can be read or written now, and doing so once. What the
+//! bytes mean is not known here.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::task::Context;
+
+use smol::Async;
+
+/// One socket, and what is known of it.
+pub(super) struct Peer {
+    stream: Async<TcpStream>,
+    pub(super) address: SocketAddr,
+    /// There may be something to read.
+    pub(super) readable: bool,
+    /// It takes no more bytes for now.
+    pub(super) blocked: bool,
+    /// The other end has closed its way.
+    pub(super) finished: bool,
+}
+
+impl Peer {
+    pub(super) fn new(stream: Async<TcpStream>, address: SocketAddr) -> Self {
+        Self { stream, address, readable: true, blocked: false, finished: false }
+    }
+
+    /// Whether it can do something that it could not.
+    pub(super) fn poll(&mut self, context: &mut Context<'_>) -> bool {
+        if !self.finished && !self.readable {
+            self.readable = self.stream.poll_readable(context).is_ready();
+        }
+        let was_blocked = self.blocked;
+        if self.blocked {
+            self.blocked = self.stream.poll_writable(context).is_pending();
+        }
+        self.readable || (was_blocked && !self.blocked)
+    }
+
+    /// Reads once. `None`: nothing is there.
+    pub(super) fn read(&mut self, buffer: &mut [u8]) -> Option<std::io::Result<usize>> {
+        match self.stream.get_ref().read(buffer) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                self.readable = false;
+                None
+            }
+            Err(error) if error.kind() == ErrorKind::Interrupted => None,
+            Ok(0) => {
+                self.finished = true;
+                self.readable = false;
+                Some(Ok(0))
+            }
+            Ok(count) => {
+                // A read that did not fill the buffer has emptied the socket.
+                self.readable = count == buffer.len();
+                Some(Ok(count))
+            }
+            Err(error) => Some(Err(error)),
+        }
+    }
+
+    /// Writes once. Gives how much went; 0 when it takes no more for now.
+    pub(super) fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        match self.stream.get_ref().write(bytes) {
+            Ok(0) => Err(ErrorKind::WriteZero.into()),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                self.blocked = true;
+                Ok(0)
+            }
+            Err(error) if error.kind() == ErrorKind::Interrupted => Ok(0),
+            result => result,
+        }
+    }
+}
