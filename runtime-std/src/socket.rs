@@ -44,8 +44,14 @@ fn is_its_own_peer(stream: &TcpStream) -> bool {
     stream.local_addr().is_ok_and(|own| stream.peer_addr().is_ok_and(|peer| peer == own))
 }
 
-/// TCP_NODELAY; keep-alive probes after 30 s, every 10 s, dead after 3; SO_RCVBUF 1 MiB.
-pub(crate) fn configure(stream: &Async<TcpStream>) -> std::io::Result<()> {
+/// What the instrument needs: `keep`, and SO_RCVBUF 1 MiB.
+fn configure(stream: &Async<TcpStream>) -> std::io::Result<()> {
+    keep(stream)?;
+    SockRef::from(stream.get_ref()).set_recv_buffer_size(RECEIVE_BUFFER)
+}
+
+/// TCP_NODELAY; keep-alive probes after 30 s, every 10 s, dead after 3.
+pub(crate) fn keep(stream: &Async<TcpStream>) -> std::io::Result<()> {
     let socket = SockRef::from(stream.get_ref());
     socket.set_tcp_nodelay(true)?;
     let keepalive = TcpKeepalive::new()
@@ -53,8 +59,7 @@ pub(crate) fn configure(stream: &Async<TcpStream>) -> std::io::Result<()> {
         .with_interval(Duration::from_secs(10));
     #[cfg(unix)]
     let keepalive = keepalive.with_retries(3);
-    socket.set_tcp_keepalive(&keepalive)?;
-    socket.set_recv_buffer_size(RECEIVE_BUFFER)
+    socket.set_tcp_keepalive(&keepalive)
 }
 
 async fn timed_out<T>(timeout: Duration) -> std::io::Result<T> {

@@ -14,6 +14,7 @@ use flamingo_protocol_core::Instant;
 use smol::stream::Stream;
 use smol::{Async, Task, Timer, future};
 
+use super::backoff::Backoff;
 use super::peer::Peer;
 use super::router::{ClientId, Report, Router};
 use super::settings::{Delivery, Role};
@@ -54,8 +55,8 @@ pub(super) type Admission = Box<dyn Fn(IpAddr) -> Option<(Role, Delivery)> + Sen
 pub(super) struct Upstream {
     pub(super) address: String,
     pub(super) connect_timeout: Duration,
-    /// The wait before it is tried again doubles from the one to the other.
-    pub(super) back_off: (Duration, Duration),
+    /// The wait before it is tried again.
+    pub(super) backoff: Backoff,
 }
 
 /// The task.
@@ -104,7 +105,7 @@ impl Control {
 
     /// Serves until it is told to stop, or nobody is left who could.
     pub(super) async fn run(mut self) {
-        self.connect(Duration::ZERO);
+        self.connect(false);
         loop {
             self.read_link();
             self.read_clients();
@@ -175,21 +176,22 @@ impl Control {
             "the connection to the instrument is lost"
         );
         self.router.upstream_lost(self.clock.now());
-        self.connect(self.upstream.back_off.0);
+        self.connect(true);
     }
 
-    /// Connects in the background, again and again.
-    fn connect(&mut self, first_wait: Duration) {
-        let Upstream { address, connect_timeout, back_off: (least, most) } = self.upstream.clone();
+    /// Connects in the background, again and again; `waits` before the first time, too.
+    fn connect(&mut self, waits: bool) {
+        let Upstream { address, connect_timeout, mut backoff } = self.upstream.clone();
         self.connecting = Some(smol::spawn(async move {
-            let mut wait = first_wait;
+            if waits {
+                Timer::after(backoff.wait()).await;
+            }
             loop {
-                Timer::after(wait).await;
                 match socket::connect(&address, connect_timeout).await {
                     Ok(stream) => return stream,
                     Err(error) => tracing::warn!(%error, "the instrument cannot be reached"),
                 }
-                wait = (wait * 2).clamp(least, most);
+                Timer::after(backoff.wait()).await;
             }
         }));
     }
@@ -281,15 +283,14 @@ impl Control {
             tracing::warn!(%address, "an observer may use the callback and image ports only");
             return;
         }
-        let stream = match Async::new(stream)
-            .and_then(|stream| socket::configure(&stream).map(|()| stream))
-        {
-            Ok(stream) => stream,
-            Err(error) => {
-                tracing::warn!(%address, %error, "a client could not be accepted");
-                return;
-            }
-        };
+        let stream =
+            match Async::new(stream).and_then(|stream| socket::keep(&stream).map(|()| stream)) {
+                Ok(stream) => stream,
+                Err(error) => {
+                    tracing::warn!(%address, %error, "a client could not be accepted");
+                    return;
+                }
+            };
         let opened =
             self.router.client_opened(self.clock.now(), address.to_string(), role, delivery);
         let Some(id) = opened else {
@@ -346,7 +347,7 @@ impl Control {
                     self.link = Some(Peer::new(stream, address));
                     self.router.upstream_opened(self.clock.now());
                 }
-                Err(_) => self.connect(self.upstream.back_off.0),
+                Err(_) => self.connect(true),
             }
         }
         if let Some(order) = woken.order {

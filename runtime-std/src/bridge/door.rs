@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use smol::{Async, Executor, Timer};
-use socket2::{SockRef, TcpKeepalive};
+
+use crate::socket;
 
 /// Which addresses may come in; it is asked for each connection, so that it may change its mind.
 pub(crate) type Allow = Arc<dyn Fn(IpAddr) -> bool + Send + Sync>;
@@ -68,26 +69,16 @@ impl Door {
                 continue;
             }
             // Without these options it works as well, only slower, or a dead peer stays longer.
-            let _ = configure(&stream);
+            let _ = socket::keep(&stream);
             return (stream, address);
         }
     }
 }
 
-/// The options that the instrument's own clients need (`socket.rs`), without the large buffer.
-fn configure(stream: &Async<TcpStream>) -> std::io::Result<()> {
-    let socket = SockRef::from(stream.get_ref());
-    socket.set_tcp_nodelay(true)?;
-    let keepalive = TcpKeepalive::new()
-        .with_time(Duration::from_secs(30))
-        .with_interval(Duration::from_secs(10));
-    #[cfg(unix)]
-    let keepalive = keepalive.with_retries(3);
-    socket.set_tcp_keepalive(&keepalive)
-}
-
 #[cfg(test)]
 pub(super) mod tests {
+    use socket2::SockRef;
+
     use super::*;
 
     /// A free port on this host.

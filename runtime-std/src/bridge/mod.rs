@@ -30,6 +30,7 @@ use smol::{Async, Task, future};
 
 use crate::clock::Clock;
 use access::{Access, Role};
+use backoff::Backoff;
 use callback::Callback;
 use control::{Admission, Control, Figures, Order};
 use door::Allow;
@@ -204,10 +205,7 @@ impl Bridge {
         let link = control::Upstream {
             address: upstream.address.clone(),
             connect_timeout: Duration::from_millis(upstream.connect_timeout_ms),
-            back_off: (
-                Duration::from_millis(upstream.reconnect_min_ms),
-                Duration::from_millis(upstream.reconnect_max_ms),
-            ),
+            backoff: backoff(settings),
         };
         let publish = Box::new(move |message| callback.publish(&message));
         let router = Router::new(options(settings));
@@ -332,11 +330,13 @@ fn source(settings: &Settings, steps: u16) -> Result<Source, BridgeError> {
     Ok(Source {
         address: format!("{host}:{port}"),
         connect_timeout: Duration::from_millis(upstream.connect_timeout_ms),
-        backoff: backoff::Backoff::new(
-            Duration::from_millis(upstream.reconnect_min_ms),
-            Duration::from_millis(upstream.reconnect_max_ms),
-        ),
+        backoff: backoff(settings),
     })
+}
+
+fn backoff(settings: &Settings) -> Backoff {
+    let [least, most] = [settings.upstream.reconnect_min_ms, settings.upstream.reconnect_max_ms];
+    Backoff::new(Duration::from_millis(least), Duration::from_millis(most))
 }
 
 /// Runs on a thread of its own; what it gives is closed when that has ended.

@@ -5,7 +5,7 @@ use flamingo_protocol_core::{
     Cancelled, CommandCode, Counters, Duration, Frame, Instant, Ticket, Transmit,
 };
 
-use super::{ClientId, Report, Router};
+use super::{ClientId, Router};
 use crate::bridge::counters::UpstreamStatus;
 use crate::bridge::settings::Delivery;
 use crate::driver::Core;
@@ -198,11 +198,6 @@ impl Router {
             add(&mut status, &core.counters());
         }
         status
-    }
-
-    /// Gives the connection up, as its sockets do when they are told to.
-    pub fn give_up(&mut self, why: &'static str) {
-        self.reports.push_back(Report::GiveUp(why));
     }
 }
 
