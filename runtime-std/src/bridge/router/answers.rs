@@ -47,8 +47,8 @@ impl Router {
                 self.opened(now, &frame);
             }
             Class::Solicited { ticket, proven } => {
-                self.answer(ticket, &frame, payload);
-                if !proven {
+                let shown = self.answer(ticket, &frame, payload);
+                if !proven && !shown {
                     // It may have been a push: who listens to pushes must not miss it.
                     self.publish(&frame, payload, Delivery::Callback, &[]);
                 }
@@ -74,9 +74,14 @@ impl Router {
         }
     }
 
-    /// An answer to whoever asked; what he did is shown to the others.
-    fn answer(&mut self, ticket: Ticket, frame: &Frame, payload: &[u8]) {
-        let Some(flight) = self.flights.get_mut(&ticket) else { return };
+    /// An answer to whoever asked; what he did is shown to the others. Gives whether it was.
+    fn answer(&mut self, ticket: Ticket, frame: &Frame, payload: &[u8]) -> bool {
+        let Some(flight) = self.flights.get_mut(&ticket) else { return false };
+        if flight.ended {
+            // Its payload took longer than it may.
+            self.count_late(ticket);
+            return false;
+        }
         let owners = std::mem::take(&mut flight.owners);
         self.gone.late += u64::from(flight.left);
         // Answered before the last byte of its payload is out: that must go all the same.
@@ -105,9 +110,11 @@ impl Router {
             }
         }
         let action = frame.code.row().is_some_and(|row| row.kind == Kind::Action);
-        if action && self.options.echo_actions {
+        let shown = action && self.options.echo_actions;
+        if shown {
             self.show_others(&owners, frame, payload);
         }
+        shown
     }
 
     /// What a client did, to all others.
@@ -235,8 +242,12 @@ impl Router {
     }
 
     fn count_late(&mut self, ticket: Ticket) {
-        let flight = self.flights.remove(&ticket);
-        let owner = flight.and_then(|flight| flight.owners.first().copied());
+        let flight = self.flights.get_mut(&ticket);
+        let owner = flight.and_then(|flight| std::mem::take(&mut flight.owners).first().copied());
+        // One that is still going out goes out whole.
+        if self.flights.get(&ticket).is_some_and(|flight| flight.out) {
+            self.flights.remove(&ticket);
+        }
         let client = owner.and_then(|(id, _)| self.clients.get_mut(&id));
         client.map_or(&mut self.gone, |client| &mut client.counters).late += 1;
     }

@@ -1,6 +1,8 @@
 //! How the connection to the instrument begins and ends, what goes up over it, and how a client
 //! leaves.
 
+use std::sync::Arc;
+
 use flamingo_protocol_core::{
     Cancelled, CommandCode, Counters, Duration, Frame, Instant, Ticket, Transmit,
 };
@@ -104,6 +106,10 @@ impl Router {
     fn is_out(&mut self, now: Instant, ticket: Ticket) {
         let Some(flight) = self.flights.get_mut(&ticket) else { return };
         flight.out = true;
+        // Nobody needs it any more, and it would take the room of others.
+        flight.command.payload = Arc::default();
+        // It had its answer, or whoever asked is gone.
+        let over = flight.ended && flight.owners.is_empty();
         let (owners, frame, asked) = (flight.owners.clone(), flight.command.frame, flight.asked);
         for (id, _) in &owners {
             if let Some(client) = self.clients.get_mut(id) {
@@ -113,11 +119,10 @@ impl Router {
         if frame.code == CommandCode::CAMERA_WORK_FLOW_START {
             self.workflow.sent(now);
         }
-        if asked {
-            return;
+        if over || !asked {
+            self.flights.remove(&ticket);
         }
-        self.flights.remove(&ticket);
-        if self.options.echo_actions {
+        if !asked && self.options.echo_actions {
             let shown = Frame { payload_len: 0, ..frame };
             self.show_others(&owners, &shown, &[]);
         }
