@@ -12,6 +12,12 @@ use crate::bridge::settings::Role;
 /// How long the end of a motion is waited for, where the answer comes at its end.
 const UNTIL_ITS_END: Duration = Duration::from_millis(180_000);
 
+/// Why one command more of a client is not taken.
+const TOO_MANY: &str = "too many commands wait: read the answers first";
+
+/// Why a live view does not begin.
+const WORKFLOW_RUNS: &str = "a workflow runs: no live view";
+
 /// Whether a command is answered, as far as anybody knows.
 pub(super) fn expects_answer(frame: &Frame) -> bool {
     match frame.code.row() {
@@ -67,11 +73,11 @@ impl Router {
             return Err(format!("this address is {}", client.role));
         }
         if client.waiting.len() >= self.options.limits.queue_frames {
-            return Err("too many commands wait: read the answers first".into());
+            return Err(TOO_MANY.into());
         }
         frame.check_command(self.options.core.payload_limit).map_err(|error| error.to_string())?;
-        if frame.code == CommandCode::CAMERA_LIVE_VIEW_START && self.workflow.is_on(now) {
-            return Err("a workflow runs: no live view".into());
+        if self.is_kept_off_by_a_workflow(now, frame) {
+            return Err(WORKFLOW_RUNS.into());
         }
         if row.is_some_and(|row| row.effect.moves() || row.effect.lights()) {
             self.lease.take(now, id).map_err(|holder| {
@@ -83,6 +89,15 @@ impl Router {
         Ok(())
     }
 
+    /// Whether it would begin a live view while a workflow runs, or behind one on its way up.
+    fn is_kept_off_by_a_workflow(&self, now: Instant, frame: &Frame) -> bool {
+        let start = CommandCode::CAMERA_WORK_FLOW_START;
+        let goes_up = || {
+            self.flights.values().any(|flight| !flight.out && flight.command.frame.code == start)
+        };
+        frame.code == CommandCode::CAMERA_LIVE_VIEW_START && (self.workflow.is_on(now) || goes_up())
+    }
+
     /// A HALT or laser-off: at once, before everything, from anybody. What it cancels must not run
     /// behind it, whoever asked for it. Without an `id` the bridge itself stops.
     pub(super) fn pass_stop(&mut self, now: Instant, id: Option<ClientId>, stop: &Frame) {
@@ -91,11 +106,16 @@ impl Router {
             Some(id) => router.refuse(id, stop, reason),
             None => router.reports.push_back(Report::Note(format!("a stop failed: {reason}"))),
         };
-        let Some(core) = self.core.as_mut() else {
+        if self.core.is_none() {
             return refused(self, "the instrument is not connected");
-        };
+        }
         let asked = expects_answer(stop);
         let deadline = now + self.options.request_timeout;
+        // Many equal ones must not take the room of another's.
+        if id.is_some_and(|id| self.joins_stop(id, stop)) {
+            return;
+        }
+        let Some(core) = self.core.as_mut() else { return };
         let requested =
             if asked { core.request(now, stop, deadline) } else { core.send(now, stop) };
         let (ticket, asked) = match requested {
@@ -170,7 +190,20 @@ impl Router {
             return true;
         };
         let frame = command.frame;
-        if self.options.coalesce && self.joins(id, &frame) {
+        // It may have begun since this was admitted.
+        if self.is_kept_off_by_a_workflow(now, &frame) {
+            self.refuse(id, &frame, WORKFLOW_RUNS);
+            return true;
+        }
+        let query = frame.code.row().is_some_and(|row| row.kind == Kind::Query);
+        if self.options.coalesce
+            && query
+            && frame.payload_len == 0
+            && let Some(ticket) = self.joins(id, &frame)
+        {
+            if let Some(client) = self.clients.get_mut(&id) {
+                client.queued = Some(ticket);
+            }
             return true;
         }
         let Some(core) = self.core.as_mut() else { return false };
@@ -218,29 +251,42 @@ impl Router {
         let flight = Flight { owners, command, asked, out: false, ended: false, left: false };
         self.flights.insert(ticket, flight);
         if self.flights.len() > MOST_FLIGHTS {
-            let oldest = self.flights.iter().find(|(_, flight)| flight.ended);
+            let oldest = self.flights.iter().find(|(_, flight)| flight.ended && flight.out);
             if let Some(ticket) = oldest.map(|(ticket, _)| *ticket) {
                 self.flights.remove(&ticket);
             }
         }
     }
 
-    /// Whether the same question is already on its way up and not out yet: its answer is for both.
-    fn joins(&mut self, id: ClientId, frame: &Frame) -> bool {
-        if frame.code.row().is_none_or(|row| row.kind != Kind::Query) || frame.payload_len > 0 {
-            return false;
-        }
+    /// Whether an equal stop is about to go out: it stops for both, unless something was queued in
+    /// between that must not run behind the second one.
+    fn joins_stop(&mut self, id: ClientId, stop: &Frame) -> bool {
+        let mut open = self.flights.values().filter(|flight| !flight.out && !flight.ended);
+        let stops_more = open.any(|flight| is_cancelled_by(&flight.command.frame, stop));
+        !stops_more && self.joins(id, stop).is_some()
+    }
+
+    /// If an equal command is already on its way up and not out yet, it is for both, and so is its
+    /// answer. Gives its ticket.
+    fn joins(&mut self, id: ClientId, frame: &Frame) -> Option<Ticket> {
         let plain = |frame: &Frame| Frame { client_id: 0, ..*frame };
-        let same = self.flights.iter_mut().find(|(_, flight)| {
-            let open = flight.asked && !flight.out && !flight.ended;
+        let (ticket, flight) = self.flights.iter_mut().find(|(_, flight)| {
+            let open = !flight.out && !flight.ended;
             open && plain(&flight.command.frame) == plain(frame)
-        });
-        let Some((ticket, flight)) = same else { return false };
-        flight.owners.push((id, frame.client_id));
-        if let Some(client) = self.clients.get_mut(&id) {
-            client.queued = Some(*ticket);
+        })?;
+        let (ticket, asked) = (*ticket, flight.asked);
+        let own = flight.owners.iter().filter(|(owner, _)| *owner == id).count();
+        if asked && own >= MOST_FLIGHTS {
+            self.refuse(id, frame, TOO_MANY);
+            return Some(ticket);
+        }
+        if asked || own == 0 {
+            flight.owners.push((id, frame.client_id));
+        }
+        flight.left = false;
+        if asked && let Some(client) = self.clients.get_mut(&id) {
             client.in_flight += 1;
         }
-        true
+        Some(ticket)
     }
 }

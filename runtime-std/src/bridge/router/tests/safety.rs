@@ -163,3 +163,62 @@ fn a_refused_command_that_is_never_answered_is_told_to_the_operator() {
     assert!(lab.told(reader).is_empty());
     assert!(lab.notes.iter().any(|note| note.contains("read-only")), "{:?}", lab.notes);
 }
+
+#[test]
+fn no_live_view_begins_behind_a_workflow_that_is_still_on_its_way_up() {
+    for same in [true, false] {
+        let mut lab = Lab::new(options());
+        let starter = lab.client();
+        let viewer = if same { starter } else { lab.client() };
+        let start = Frame::command(CommandCode::CAMERA_WORK_FLOW_START).with_payload_len(1000);
+        let live = Frame::command(CommandCode::CAMERA_LIVE_VIEW_START);
+        lab.router.client_input(lab.now, starter, &[&start.encode()[..], &[7; 1000]].concat());
+        let shown = lab.router.upstream_output(lab.now).len();
+        lab.router.upstream_wrote(lab.now, shown);
+        lab.ask(viewer, &live);
+        assert_refused(&lab.told(viewer), &live, "workflow");
+        assert_eq!(lab.reached(), []);
+    }
+}
+
+#[test]
+fn a_halt_passes_however_many_equal_ones_of_another_come_at_once() {
+    let mut lab = Lab::new(options());
+    let (many, other) = (lab.client(), lab.client());
+    let flood = halt(1).encode().repeat(300);
+    lab.router.client_input(lab.now, many, &flood);
+    lab.ask(other, &halt(3));
+    assert!(lab.reached().contains(&(CommandCode::STAGE_HALT, 3)), "{:?}", lab.reached());
+    while !lab.commands.is_empty() {
+        lab.answer_next(0.0);
+    }
+    assert_eq!(lab.told(other).len(), 1);
+    let told = lab.told(many);
+    assert_eq!(told.len(), 300);
+    assert!(told.iter().all(|frame| frame.status == 1), "{told:?}");
+}
+
+#[test]
+fn equal_halts_that_wait_stop_what_was_queued_between_them() {
+    let mut lab = Lab::new(options());
+    let (one, other) = (lab.client(), lab.client());
+    lab.router.client_input(lab.now, one, &halt(1).encode());
+    lab.router.client_input(lab.now, other, &go(2).encode());
+    lab.router.client_input(lab.now, one, &halt(1).encode());
+    lab.write();
+    assert!(lab.reached().iter().all(|(code, _)| *code == CommandCode::STAGE_HALT));
+    assert_refused(&lab.told(other), &go(2), "stop");
+}
+
+#[test]
+fn equal_laser_offs_that_wait_take_one_place_and_are_not_refused() {
+    let mut lab = Lab::new(options());
+    let id = lab.client();
+    let off = Frame::command(CommandCode::LASER_DISABLE_ALL);
+    lab.router.client_input(lab.now, id, &off.encode().repeat(100));
+    lab.ask(id, &halt(1));
+    let expected = [(off.code, 0), (CommandCode::STAGE_HALT, 1)];
+    assert_eq!(lab.reached(), expected);
+    let status = lab.router.client_status(lab.now).0;
+    assert_eq!(status[0].counters.refused, 0);
+}
