@@ -241,7 +241,8 @@ impl Control {
     fn close(&mut self, ids: &[ClientId]) {
         let now = self.clock.now();
         for id in ids {
-            if self.clients.remove(id).is_some() {
+            if let Some(peer) = self.clients.remove(id) {
+                tracing::info!(client = id, address = %peer.address, "a client left");
                 self.router.client_closed(now, *id);
             }
         }
