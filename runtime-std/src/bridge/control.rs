@@ -25,6 +25,8 @@ use crate::socket;
 const READ_CHUNK: usize = 64 * 1024;
 /// Clients that are accepted in one go.
 const ACCEPTS: usize = 16;
+/// How long nobody is accepted after that has failed.
+const DEAF: Duration = Duration::from_millis(50);
 /// How long what is in flight may take when the bridge is told to stop.
 pub(super) const LAST: Duration = Duration::from_secs(5);
 
@@ -64,6 +66,7 @@ pub(super) struct Control {
     router: Router,
     clock: Clock,
     listener: Option<Async<TcpListener>>,
+    deaf_until: Option<Instant>,
     admission: Admission,
     upstream: Upstream,
     link: Option<Peer>,
@@ -90,6 +93,7 @@ impl Control {
             router,
             clock: Clock::start(),
             listener: Some(listener),
+            deaf_until: None,
             admission,
             upstream,
             link: None,
@@ -268,6 +272,7 @@ impl Control {
                 // One that is gone already, or too many open files: the others come later.
                 Err(error) => {
                     tracing::warn!(%error, "a client could not be accepted");
+                    self.deaf_until = Some(self.clock.now() + DEAF.into());
                     return;
                 }
             };
@@ -334,7 +339,9 @@ impl Control {
 
     /// Until something can be done.
     async fn wait(&mut self) {
-        let due = self.router.poll_timeout().into_iter().chain(self.stopping).min();
+        self.deaf_until.take_if(|until| *until <= self.clock.now());
+        let due = [self.router.poll_timeout(), self.stopping, self.deaf_until];
+        let due = due.into_iter().flatten().min();
         let mut timer = due.and_then(|due| self.clock.moment(due)).map(Timer::at);
         let mut woken = Woken::default();
         future::poll_fn(|context| self.poll(context, timer.as_mut(), &mut woken)).await;
@@ -362,10 +369,8 @@ impl Control {
         timer: Option<&mut Timer>,
         woken: &mut Woken,
     ) -> Poll<()> {
-        woken.accept = self
-            .listener
-            .as_ref()
-            .is_some_and(|listener| listener.poll_readable(context).is_ready());
+        let listener = self.listener.as_ref().filter(|_| self.deaf_until.is_none());
+        woken.accept = listener.is_some_and(|listener| listener.poll_readable(context).is_ready());
         let mut ready = woken.accept;
         ready |= self.link.as_mut().is_some_and(|link| link.poll(context));
         for peer in self.clients.values_mut() {
