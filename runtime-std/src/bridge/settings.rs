@@ -100,7 +100,7 @@ pub struct Limits {
     pub viewers: usize,
     /// Subscribers on the callback port: 64.
     pub subscribers: usize,
-    /// Commands of one client in a second, and at once: 500.
+    /// Commands of one client in a second, and at once: 2000.
     pub commands_per_s: u32,
     /// Bytes from one client in a second: 64 MiB.
     pub bytes_per_s: u64,
