@@ -65,7 +65,9 @@ impl Router {
     fn may(&mut self, now: Instant, id: ClientId, frame: &Frame) -> Result<(), String> {
         let Some(client) = self.clients.get(&id) else { return Ok(()) };
         let row = frame.code.row();
-        let query = row.is_some_and(|row| row.kind == Kind::Query);
+        // A query by its table, but only with 0 does it ask.
+        let chooses = frame.code == CommandCode::STORAGE_PATH_SET && frame.selector() != 0;
+        let query = !chooses && row.is_some_and(|row| row.kind == Kind::Query);
         if self.core.is_none() {
             return Err("the instrument is not connected".into());
         }

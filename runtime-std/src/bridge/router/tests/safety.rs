@@ -222,3 +222,14 @@ fn equal_laser_offs_that_wait_take_one_place_and_are_not_refused() {
     let status = lab.router.client_status(lab.now).0;
     assert_eq!(status[0].counters.refused, 0);
 }
+
+#[test]
+fn who_may_only_read_may_list_the_drives_and_not_choose_one() {
+    let mut lab = Lab::new(options());
+    let reader = lab.client_as(Role::ReadOnly, Delivery::Callback);
+    let choose = Frame::command(CommandCode::STORAGE_PATH_SET).with_selector(1);
+    lab.ask(reader, &choose);
+    assert_refused(&lab.told(reader), &choose, "read-only");
+    lab.ask(reader, &choose.with_selector(0));
+    assert_eq!(lab.reached(), [(choose.code, 0)]);
+}
