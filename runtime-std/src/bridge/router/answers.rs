@@ -54,8 +54,10 @@ impl Router {
                 }
             }
             Class::Late { ticket, proven } => {
-                self.count_late(ticket);
-                if !proven {
+                let owners = self.count_late(ticket);
+                if self.is_shown(&frame) {
+                    self.show_others(&owners, &frame, payload);
+                } else if !proven {
                     self.publish(&frame, payload, Delivery::Callback, &[]);
                 }
             }
@@ -109,12 +111,17 @@ impl Router {
                 client.queued.take_if(|queued| *queued == ticket);
             }
         }
-        let action = frame.code.row().is_some_and(|row| row.kind == Kind::Action);
-        let shown = action && self.options.echo_actions;
+        let shown = self.is_shown(frame);
         if shown {
             self.show_others(&owners, frame, payload);
         }
         shown
+    }
+
+    /// Whether it is the answer to an action, and the others are to know of those.
+    fn is_shown(&self, frame: &Frame) -> bool {
+        let action = frame.code.row().is_some_and(|row| row.kind == Kind::Action);
+        action && self.options.echo_actions
     }
 
     /// What a client did, to all others.
@@ -241,15 +248,17 @@ impl Router {
         self.hand_on(now);
     }
 
-    fn count_late(&mut self, ticket: Ticket) {
+    /// Gives who asked.
+    fn count_late(&mut self, ticket: Ticket) -> Vec<(ClientId, i32)> {
         let flight = self.flights.get_mut(&ticket);
-        let owner = flight.and_then(|flight| std::mem::take(&mut flight.owners).first().copied());
+        let owners = flight.map(|flight| std::mem::take(&mut flight.owners)).unwrap_or_default();
         // One that is still going out goes out whole.
         if self.flights.get(&ticket).is_some_and(|flight| flight.out) {
             self.flights.remove(&ticket);
         }
-        let client = owner.and_then(|(id, _)| self.clients.get_mut(&id));
+        let client = owners.first().and_then(|(id, _)| self.clients.get_mut(id));
         client.map_or(&mut self.gone, |client| &mut client.counters).late += 1;
+        owners
     }
 
     /// A command that is not to reach the instrument: who asked is told, if he expects an answer.

@@ -201,6 +201,19 @@ fn an_action_whose_answer_is_only_presumed_is_shown_once() {
 }
 
 #[test]
+fn an_action_whose_answer_is_late_is_shown_to_the_others_all_the_same() {
+    let mut lab = Lab::new(options());
+    let id = lab.client_as(Role::Control, Delivery::Inline);
+    let other = lab.client_as(Role::Control, Delivery::Inline);
+    lab.ask(id, &go(1));
+    lab.pass(ms(5000));
+    let done = answer(&lab.answer_next(5.0), 5.0);
+    assert_eq!(lab.told(id), []);
+    assert_eq!(lab.told(other), [done]);
+    assert_eq!(lab.messages(), [done]);
+}
+
+#[test]
 fn an_answer_whose_payload_takes_too_long_is_late() {
     let mut lab = Lab::new(options());
     let id = lab.client();
