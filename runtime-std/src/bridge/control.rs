@@ -298,6 +298,7 @@ impl Control {
         match order {
             Order::Stop => {
                 self.ports.clear();
+                self.router.stop();
                 self.stopping = Some(self.clock.now() + LAST.into());
             }
             Order::Policy => {

@@ -71,6 +71,9 @@ impl Router {
         if self.core.is_none() {
             return Err("the instrument is not connected".into());
         }
+        if self.stopping {
+            return Err("the bridge ends".into());
+        }
         if client.role != Role::Control && !query {
             return Err(format!("this address is {}", client.role));
         }

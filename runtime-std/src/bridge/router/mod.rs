@@ -98,6 +98,8 @@ pub struct Router {
     core: Option<Box<Core>>,
     /// The instrument has answered: commands may go up.
     open: bool,
+    /// Nothing new goes up, but for stops.
+    stopping: bool,
     /// The bridge's own first question.
     handshake: Option<Ticket>,
     clients: BTreeMap<ClientId, Client>,
@@ -129,6 +131,7 @@ impl Router {
             options,
             core: None,
             open: false,
+            stopping: false,
             handshake: None,
             clients: BTreeMap::new(),
             flights: BTreeMap::new(),
@@ -202,6 +205,11 @@ impl Router {
         if let Some(client) = self.clients.get_mut(&id) {
             client.finished = true;
         }
+    }
+
+    /// From now on only what was asked already is finished, and stops pass.
+    pub fn stop(&mut self) {
+        self.stopping = true;
     }
 
     /// A client may do something else from now on.

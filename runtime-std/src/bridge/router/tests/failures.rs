@@ -227,3 +227,21 @@ fn an_answer_whose_payload_takes_too_long_is_late() {
     let status = lab.router.client_status(lab.now).0;
     assert_eq!((status[0].counters.unanswered, status[0].counters.late), (1, 1));
 }
+
+#[test]
+fn when_it_is_told_to_stop_it_finishes_what_was_asked_and_takes_nothing_new_but_stops() {
+    let mut lab = Lab::new(options());
+    let id = lab.client();
+    lab.ask(id, &position(1));
+    lab.ask(id, &position(1));
+    lab.router.stop();
+    lab.ask(id, &position(2));
+    assert_refused(&lab.told(id), &position(2), "ends");
+    lab.ask(id, &halt(1));
+    for _ in 0..3 {
+        assert!(lab.router.is_busy());
+        lab.answer_next(1.0);
+    }
+    assert_eq!(lab.told(id).len(), 3);
+    assert!(!lab.router.is_busy());
+}
