@@ -1,4 +1,5 @@
-//! A client on plain std sockets for the simulator's tests: none of our own client code.
+//! A client on plain std sockets for the tests of the simulator and the bridge: none of our own
+//! client code.
 #![allow(dead_code, unreachable_pub)] // each test file uses a part of it
 
 use std::collections::VecDeque;
@@ -18,6 +19,13 @@ pub fn simulator(scenario: &str) -> Simulator {
     smol::block_on(Simulator::start(options)).unwrap()
 }
 
+pub fn socket(address: SocketAddr) -> TcpStream {
+    let socket = TcpStream::connect(address).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    socket.set_nodelay(true).unwrap();
+    socket
+}
+
 /// A frame with its payload and the noise before it.
 #[derive(Debug, Clone)]
 pub struct Got {
@@ -35,9 +43,11 @@ pub struct Raw {
 
 impl Raw {
     pub fn connect(simulator: &Simulator) -> Self {
-        let socket = TcpStream::connect(simulator.control()).unwrap();
-        socket.set_read_timeout(Some(PATIENCE)).unwrap();
-        socket.set_nodelay(true).unwrap();
+        Self::to(simulator.control())
+    }
+
+    pub fn to(address: SocketAddr) -> Self {
+        let socket = socket(address);
         Self { socket, assembler: Assembler::default(), waiting: VecDeque::new(), open: None }
     }
 
