@@ -2,10 +2,14 @@
 #![allow(dead_code, unreachable_pub)] // each test file uses a part of it
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use flamingo_runtime_std::bridge::settings::Settings;
 use flamingo_runtime_std::bridge::{Bridge, Status};
-use smol::future;
+use smol::{Timer, future};
+
+/// Longer than anything here takes.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A bridge that is connected to the instrument; `tune` changes its settings first.
 pub fn bridge(upstream: SocketAddr, tune: impl FnOnce(&mut Settings)) -> Bridge {
@@ -27,7 +31,7 @@ pub fn status(bridge: &Bridge) -> Status {
 
 /// The figures once `holds` is true of them.
 pub fn until(bridge: &Bridge, holds: impl Fn(&Status) -> bool) -> Status {
-    smol::block_on(async {
+    let held = async {
         loop {
             let status = bridge.status().await.expect("it runs");
             if holds(&status) {
@@ -35,5 +39,10 @@ pub fn until(bridge: &Bridge, holds: impl Fn(&Status) -> bool) -> Status {
             }
             future::yield_now().await;
         }
-    })
+    };
+    let late = async {
+        Timer::after(PATIENCE).await;
+        panic!("waited too long: {:#?}", bridge.status().await)
+    };
+    smol::block_on(future::or(held, late))
 }
