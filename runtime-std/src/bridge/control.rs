@@ -2,8 +2,7 @@
 //! owns all of them and the router; bytes move here, and nothing is decided.
 
 use std::collections::BTreeMap;
-use std::io::ErrorKind;
-use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -16,6 +15,8 @@ use smol::{Async, Task, Timer, future};
 
 use super::backoff::Backoff;
 use super::peer::Peer;
+use super::policy::Policy;
+use super::ports::ControlPort;
 use super::router::{ClientId, Report, Router};
 use super::settings::{Delivery, Role};
 use crate::clock::Clock;
@@ -23,8 +24,6 @@ use crate::socket;
 
 /// Bytes read from one socket before the others have their turn.
 const READ_CHUNK: usize = 64 * 1024;
-/// Clients that are accepted in one go.
-const ACCEPTS: usize = 16;
 /// How long what is in flight may take when the bridge is told to stop.
 pub(super) const LAST: Duration = Duration::from_secs(5);
 
@@ -32,8 +31,8 @@ pub(super) const LAST: Duration = Duration::from_secs(5);
 pub(super) enum Order {
     /// Stop accepting, finish what is in flight, end.
     Stop,
-    /// Other addresses are allowed, or have other roles.
-    Admission(Admission),
+    /// The policy has changed.
+    Policy,
     /// Figures.
     Status(Sender<Figures>),
     /// Say when the instrument is connected.
@@ -46,9 +45,6 @@ pub(super) struct Figures {
     pub(super) clients: Vec<super::counters::ClientStatus>,
     pub(super) gone: super::counters::ClientCounters,
 }
-
-/// Who may connect, and as what. `None`: nobody may from there.
-pub(super) type Admission = Box<dyn Fn(IpAddr) -> Option<(Role, Delivery)> + Send + Sync>;
 
 /// How the instrument is reached.
 #[derive(Debug, Clone)]
@@ -63,8 +59,8 @@ pub(super) struct Upstream {
 pub(super) struct Control {
     router: Router,
     clock: Clock,
-    listener: Option<Async<TcpListener>>,
-    admission: Admission,
+    ports: Vec<ControlPort>,
+    policy: Policy,
     upstream: Upstream,
     link: Option<Peer>,
     connecting: Option<Task<Async<TcpStream>>>,
@@ -80,8 +76,8 @@ pub(super) struct Control {
 impl Control {
     pub(super) fn new(
         router: Router,
-        listener: Async<TcpListener>,
-        admission: Admission,
+        ports: Vec<ControlPort>,
+        policy: Policy,
         upstream: Upstream,
         orders: Receiver<Order>,
         publish: Box<dyn Fn(Arc<[u8]>) + Send>,
@@ -89,8 +85,8 @@ impl Control {
         Self {
             router,
             clock: Clock::start(),
-            listener: Some(listener),
-            admission,
+            ports,
+            policy,
             upstream,
             link: None,
             connecting: None,
@@ -259,59 +255,54 @@ impl Control {
     }
 
     fn accept(&mut self) {
-        for _ in 0..ACCEPTS {
-            let Some(listener) = &self.listener else { return };
-            let (stream, address) = match listener.get_ref().accept() {
-                Ok(accepted) => accepted,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
-                // One that is gone already, or too many open files: the others come later.
-                Err(error) => {
-                    tracing::warn!(%error, "a client could not be accepted");
-                    return;
-                }
-            };
-            self.admit(stream, address);
+        let accepted = self.ports.iter().flat_map(|port| {
+            port.accept()
+                .into_iter()
+                .map(|(stream, address)| Peer::new(stream, address, port.name.clone()))
+        });
+        for peer in accepted.collect::<Vec<_>>() {
+            self.admit(peer);
         }
     }
 
-    fn admit(&mut self, stream: TcpStream, address: SocketAddr) {
-        let Some((role, delivery)) = (self.admission)(address.ip().to_canonical()) else {
-            tracing::warn!(%address, "a client is not allowed to connect");
-            return;
+    fn admit(&mut self, peer: Peer) {
+        let (address, port) = (peer.address, peer.port.as_deref().unwrap_or("control"));
+        let (role, delivery) = match self.may(&peer) {
+            None => {
+                tracing::warn!(%address, port, "a client is not allowed to connect");
+                return;
+            }
+            Some((Role::Observer, _)) => {
+                tracing::warn!(%address, "an observer may use the callback and image ports only");
+                return;
+            }
+            Some(may) => may,
         };
-        if role == Role::Observer {
-            tracing::warn!(%address, "an observer may use the callback and image ports only");
-            return;
-        }
-        let stream =
-            match Async::new(stream).and_then(|stream| socket::keep(&stream).map(|()| stream)) {
-                Ok(stream) => stream,
-                Err(error) => {
-                    tracing::warn!(%address, %error, "a client could not be accepted");
-                    return;
-                }
-            };
         let opened =
             self.router.client_opened(self.clock.now(), address.to_string(), role, delivery);
         let Some(id) = opened else {
             tracing::warn!(%address, "as many clients as there may be are connected");
             return;
         };
-        tracing::info!(client = id, %address, %role, %delivery, "a client connected");
-        self.clients.insert(id, Peer::new(stream, address));
+        tracing::info!(client = id, %address, port, %role, %delivery, "a client connected");
+        self.clients.insert(id, peer);
+    }
+
+    /// What a client may do now. `None`: not be here.
+    fn may(&self, peer: &Peer) -> Option<(Role, Delivery)> {
+        self.policy.admit(peer.port.as_deref(), peer.address.ip().to_canonical())
     }
 
     fn obey(&mut self, order: Order) {
         match order {
             Order::Stop => {
-                self.listener = None;
+                self.ports.clear();
                 self.stopping = Some(self.clock.now() + LAST.into());
             }
-            Order::Admission(admission) => {
-                self.admission = admission;
+            Order::Policy => {
                 let mut lost = Vec::new();
                 for (id, peer) in &self.clients {
-                    match (self.admission)(peer.address.ip().to_canonical()) {
+                    match self.may(peer) {
                         Some((role, delivery)) if role != Role::Observer => {
                             self.router.set_role(*id, role, delivery);
                         }
@@ -344,7 +335,7 @@ impl Control {
             self.connecting = None;
             match stream.get_ref().peer_addr() {
                 Ok(address) => {
-                    self.link = Some(Peer::new(stream, address));
+                    self.link = Some(Peer::new(stream, address, None));
                     self.router.upstream_opened(self.clock.now());
                 }
                 Err(_) => self.connect(true),
@@ -361,10 +352,9 @@ impl Control {
         timer: Option<&mut Timer>,
         woken: &mut Woken,
     ) -> Poll<()> {
-        woken.accept = self
-            .listener
-            .as_ref()
-            .is_some_and(|listener| listener.poll_readable(context).is_ready());
+        for port in &self.ports {
+            woken.accept |= port.poll(context);
+        }
         let mut ready = woken.accept;
         ready |= self.link.as_mut().is_some_and(|link| link.poll(context));
         for peer in self.clients.values_mut() {

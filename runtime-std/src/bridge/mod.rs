@@ -14,29 +14,33 @@ mod images;
 mod metrics;
 mod notify;
 mod peer;
+mod policy;
+mod ports;
 pub mod router;
 pub mod settings;
 mod status;
 mod table;
 
+use std::collections::BTreeMap;
 use std::future::Future;
-use std::net::{IpAddr, SocketAddr, TcpListener};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_channel::{Receiver, Sender};
 use flamingo_protocol_core::{Config, TokenField};
-use smol::{Async, Task, future};
+use smol::{Task, future};
 
 use crate::clock::Clock;
-use access::{Access, Role};
 use backoff::Backoff;
 use callback::Callback;
-use control::{Admission, Control, Figures, Order};
+use control::{Control, Figures, Order};
 use door::Allow;
 use images::{Images, Source};
+use policy::Policy;
+use ports::{ControlPort, bind, local};
 use router::{Options, Router};
-use settings::{Delivery, Events, Settings, Tokens};
+use settings::{Settings, Tokens};
 
 pub use counters::{
     ClientCounters, ClientStatus, FanoutStatus, RelayStatus, Status, UpstreamStatus,
@@ -73,9 +77,6 @@ pub enum BridgeError {
     },
 }
 
-/// Who may connect and what they are told, which may change while it runs.
-type Policy = Arc<Mutex<(Access, Events)>>;
-
 /// A bridge that runs. Dropping it ends it at once.
 ///
 /// ```
@@ -97,6 +98,7 @@ type Policy = Arc<Mutex<(Access, Events)>>;
 /// ```
 pub struct Bridge {
     control: SocketAddr,
+    more: BTreeMap<String, SocketAddr>,
     live: Option<SocketAddr>,
     stack: Option<SocketAddr>,
     callback: Option<SocketAddr>,
@@ -137,12 +139,16 @@ impl Bridge {
         settings.check()?;
         let upstream = &settings.upstream;
         let listen = &settings.listen;
-        let policy: Policy =
-            Arc::new(Mutex::new((settings.access.clone(), settings.events.clone())));
-        let allow = allowed(&policy);
+        let policy = Policy::new(settings);
+        let allow: Allow = {
+            let policy = policy.clone();
+            Arc::new(move |address: IpAddr| policy.allows(address))
+        };
 
-        let listener = bind(listen.control)?;
-        let control = local(&listener);
+        let control_ports = ControlPort::all(listen)?;
+        let control = control_ports.first().map_or(listen.control, ControlPort::address);
+        let named = |port: &ControlPort| Some((port.name.as_deref()?.to_owned(), port.address()));
+        let more = control_ports.iter().filter_map(named).collect();
         let (orders, inbox) = async_channel::bounded(16);
         let callback = Arc::new(Callback::new(callback::BOUNDS));
         let source = |steps| source(settings, steps);
@@ -209,9 +215,10 @@ impl Bridge {
         };
         let publish = Box::new(move |message| callback.publish(&message));
         let router = Router::new(options(settings));
-        let main = Control::new(router, listener, admission(&policy), link, inbox, publish);
+        let main = Control::new(router, control_ports, policy.clone(), link, inbox, publish);
         Ok(Self {
             control,
+            more,
             live: live_at,
             stack: stack_at,
             callback: callback_at,
@@ -228,6 +235,11 @@ impl Bridge {
     /// Where clients connect.
     pub fn control(&self) -> SocketAddr {
         self.control
+    }
+
+    /// Where clients connect besides, by the names that the settings give these ports.
+    pub fn more(&self) -> &BTreeMap<String, SocketAddr> {
+        &self.more
     }
 
     /// Where viewers of live images connect.
@@ -264,12 +276,12 @@ impl Bridge {
         }
     }
 
-    /// Takes over who may connect, as what, and what they are told. Clients that may no longer be
-    /// connected are closed.
-    pub async fn reload(&self, access: Access, events: Events) {
-        *lock(&self.policy) = (access, events);
+    /// Takes over who may connect, as what, and what they are told; nothing else of the settings.
+    /// Clients that may no longer be connected are closed.
+    pub async fn reload(&self, settings: &Settings) {
+        self.policy.replace(settings);
         // An error: it has ended.
-        let _ = self.orders.send(Order::Admission(admission(&self.policy))).await;
+        let _ = self.orders.send(Order::Policy).await;
     }
 
     /// Stops accepting, finishes what is in flight (5 s at most), and ends.
@@ -352,31 +364,4 @@ fn thread(
     let thread = std::thread::Builder::new().name(name.into()).spawn(run);
     thread.map_err(|source| BridgeError::Thread { source })?;
     Ok(ended)
-}
-
-fn bind(address: SocketAddr) -> Result<Async<TcpListener>, BridgeError> {
-    Async::<TcpListener>::bind(address).map_err(|source| BridgeError::Bind { address, source })
-}
-
-fn local(listener: &Async<TcpListener>) -> SocketAddr {
-    // A socket that listens has an address.
-    let unknown = SocketAddr::from(([0, 0, 0, 0], 0));
-    listener.get_ref().local_addr().unwrap_or(unknown)
-}
-
-fn lock(policy: &Policy) -> std::sync::MutexGuard<'_, (Access, Events)> {
-    policy.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn allowed(policy: &Policy) -> Allow {
-    let policy = Arc::clone(policy);
-    Arc::new(move |address: IpAddr| lock(&policy).0.allows(address))
-}
-
-fn admission(policy: &Policy) -> Admission {
-    let policy = Arc::clone(policy);
-    Box::new(move |address: IpAddr| -> Option<(Role, Delivery)> {
-        let (access, events) = &*lock(&policy);
-        Some((access.role(address)?, events.delivery(address)))
-    })
 }

@@ -3,6 +3,7 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
 use std::task::Context;
 
 use smol::Async;
@@ -11,6 +12,8 @@ use smol::Async;
 pub(super) struct Peer {
     stream: Async<TcpStream>,
     pub(super) address: SocketAddr,
+    /// The name of the control port where it came in, if that has one.
+    pub(super) port: Option<Arc<str>>,
     /// There may be something to read.
     pub(super) readable: bool,
     /// It takes no more bytes for now.
@@ -20,8 +23,12 @@ pub(super) struct Peer {
 }
 
 impl Peer {
-    pub(super) fn new(stream: Async<TcpStream>, address: SocketAddr) -> Self {
-        Self { stream, address, readable: true, blocked: false, finished: false }
+    pub(super) fn new(
+        stream: Async<TcpStream>,
+        address: SocketAddr,
+        port: Option<Arc<str>>,
+    ) -> Self {
+        Self { stream, address, port, readable: true, blocked: false, finished: false }
     }
 
     /// Whether it can do something that it could not.

@@ -14,7 +14,7 @@ use super::access::{contains, networks};
 use named::named;
 
 pub use super::access::{Access, Role, RoleRule};
-pub use ports::{Listen, Port, status_address};
+pub use ports::{ControlPort, Listen, Port, status_address};
 
 /// Everything that a user may say about the bridge. `docs/bridge.example.toml` has all of it with
 /// the defaults.

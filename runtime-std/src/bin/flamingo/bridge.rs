@@ -1,6 +1,7 @@
 //! `flamingo bridge`: the bridge as a program and a service: its signals, its first line, its end.
 //! What it does is the library's.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_signal::{Signal, Signals};
@@ -41,6 +42,7 @@ async fn serve(args: &BridgeArgs, settings: &Settings, out: &mut Out) -> Done {
         callback: port(bridge.callback()),
         stack: port(bridge.stack()),
         status: port(bridge.status_address()),
+        more: bridge.more().iter().map(|(name, at)| (name.clone(), at.port())).collect(),
     })?;
     if !out.json() {
         let to = &settings.upstream.address;
@@ -81,7 +83,7 @@ async fn reload(args: &BridgeArgs, bridge: &Bridge) {
     notify(Notice::Reloading);
     match args.settings() {
         Ok(settings) => {
-            bridge.reload(settings.access, settings.events).await;
+            bridge.reload(&settings).await;
             tracing::info!("who may connect, and as what, was read again");
         }
         Err(Failure::Exit { message, .. }) => {
@@ -109,4 +111,6 @@ struct Ports {
     stack: Option<u16>,
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<u16>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    more: BTreeMap<String, u16>,
 }

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use flamingo_protocol_core::{FRAME_LEN, MAX_PAYLOAD};
 
-use super::{Listen, Port, Settings, SettingsError, Upstream};
+use super::{Listen, Port, Role, Settings, SettingsError, Upstream};
 
 type Checked = Result<(), SettingsError>;
 
@@ -42,7 +42,7 @@ impl Settings {
                         "{address} is where the bridge would reach the instrument ({key} at \
                          {ip}): choose another port to listen on, such as 0 for a free one"
                     );
-                    return refused(own, problem);
+                    return refused(&own, problem);
                 }
             }
         }
@@ -187,16 +187,17 @@ impl Upstream {
 
 impl Listen {
     /// Each port on which the bridge would listen, by its option.
-    fn ports(&self) -> impl Iterator<Item = (&'static str, SocketAddr)> {
-        [
+    fn ports(&self) -> impl Iterator<Item = (String, SocketAddr)> {
+        let first = [
             ("listen.control", Some(self.control)),
             ("listen.live", self.live_address()),
             ("listen.stack", self.stack_address()),
             ("listen.callback", self.callback_address()),
             ("listen.status", self.status),
-        ]
-        .into_iter()
-        .filter_map(|(key, address)| Some((key, address?)))
+        ];
+        let first = first.into_iter().filter_map(|(key, address)| Some((key.into(), address?)));
+        let more = self.more.iter();
+        first.chain(more.map(|(name, port)| (format!("listen.more.{name}.address"), port.address)))
     }
 
     /// Whether each port can be had.
@@ -213,6 +214,12 @@ impl Listen {
                 );
                 return refused(key, problem);
             }
+        }
+        if let Some((name, _)) =
+            self.more.iter().find(|(_, port)| port.role == Some(Role::Observer))
+        {
+            let problem = "an observer has no control port: expected \"control\" or \"read-only\"";
+            return refused(&format!("listen.more.{name}.role"), problem);
         }
         let ports: Vec<_> = self.ports().filter(|(_, address)| address.port() != 0).collect();
         for (at, (key, address)) in ports.iter().enumerate() {

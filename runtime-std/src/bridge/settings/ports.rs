@@ -1,12 +1,15 @@
 //! Where the bridge listens. The control port gives the address and the number that the others
 //! follow.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::str::FromStr;
 
 use serde::de::{Error, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::{Delivery, Role};
 
 /// Where the bridge listens.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,6 +27,23 @@ pub struct Listen {
     /// Where the counters are shown over HTTP: nowhere.
     #[serde(serialize_with = "write_status", deserialize_with = "read_status")]
     pub status: Option<SocketAddr>,
+    /// More control ports, by a name of their own: none.
+    pub more: BTreeMap<String, ControlPort>,
+}
+
+/// A control port besides the first one, for programs that are to be treated differently though
+/// they run at the same address.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ControlPort {
+    /// Where it listens. Port 0: a free one.
+    pub address: SocketAddr,
+    /// What its clients may do, if their address lets them: all that their address does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<Role>,
+    /// How unsolicited messages reach its clients: as their address says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delivery: Option<Delivery>,
 }
 
 /// A port beside the control port.
@@ -46,6 +66,7 @@ impl Default for Listen {
             stack: Port::Next,
             callback: Port::Next,
             status: None,
+            more: BTreeMap::new(),
         }
     }
 }

@@ -75,6 +75,12 @@ fn the_example_file_has_every_option() {
     let networks = vec![IpNet::from(ip("10.0.0.5"))];
     let mut settings = Settings::default();
     settings.access.roles.push(RoleRule { networks: networks.clone(), role: Role::Control });
+    let port = ControlPort {
+        address: ([127, 0, 0, 1], 1).into(),
+        role: Some(Role::Control),
+        delivery: Some(Delivery::Both),
+    };
+    settings.listen.more.insert("gui".to_owned(), port);
     settings.events.rules.push(DeliveryRule { networks, delivery: Delivery::Both });
     let (mut options, mut written) = (BTreeSet::new(), BTreeSet::new());
     paths(&serde_json::to_value(&settings).unwrap(), "", &mut options);
@@ -296,6 +302,24 @@ fn a_port_that_would_follow_past_the_last_one_is_refused() {
     assert!(error.starts_with("listen.callback: there is no port so far behind"), "{error}");
     fits("[listen]\ncontrol = \"127.0.0.1:65533\"\ncallback = \"off\"");
     fits("[listen]\ncontrol = \"127.0.0.1:65532\"");
+}
+
+#[test]
+fn one_more_control_port_is_checked_like_the_first_one() {
+    let more = |rest: &str| format!("[listen.more.gui]\naddress = {rest}");
+    fits(&more("\"127.0.0.1:53721\""));
+    let error = refused(&more("\"127.0.0.1:53720\""));
+    assert_eq!(error, "listen.more.gui.address: port 53720 is that of listen.callback already");
+    let error = refused(&more("\"0.0.0.0:6000\""));
+    assert!(error.starts_with("access.allow: listen.more.gui.address = "), "{error}");
+    let own = "[upstream]\naddress = \"127.0.0.1:6000\"\n";
+    let error = refused(&(own.to_owned() + &more("\"127.0.0.1:6000\"")));
+    assert!(error.starts_with("listen.more.gui.address: 127.0.0.1:6000 is where"), "{error}");
+    let error = refused(&more("\"127.0.0.1:0\"\nrole = \"observer\""));
+    assert!(error.starts_with("listen.more.gui.role: an observer has no control port"), "{error}");
+    let error = unread("[listen.more.gui]\nrole = \"read-only\"");
+    assert_eq!(error.key, "listen.more.gui", "{error}");
+    assert!(error.problem.contains("missing field `address`"), "{error}");
 }
 
 #[test]
