@@ -1,5 +1,5 @@
 //! A bridge under load for a while (`bridge_soak [MINUTES]`, 10 unless told), and how its memory
-//! grows: the slope of the resident set after a minute of warm-up, with its error. Linux only.
+//! grows: the slope of the resident set after the warm-up, with its error. Linux only.
 //!
 //! Everything is in one process, the simulated instrument included: what does not grow together
 //! does not grow apart.
@@ -25,16 +25,18 @@ fn resident() -> f64 {
     line.split_whitespace().nth(1).and_then(|text| text.parse().ok()).unwrap_or(f64::NAN)
 }
 
-/// Slope and its standard error, by least squares.
-fn slope(points: &[(f64, f64)]) -> (f64, f64) {
-    let count = points.len() as f64;
-    let mean = |of: fn(&(f64, f64)) -> f64| points.iter().map(of).sum::<f64>() / count;
-    let (x, y) = (mean(|point| point.0), mean(|point| point.1));
-    let sxx: f64 = points.iter().map(|point| (point.0 - x).powi(2)).sum();
-    let sxy: f64 = points.iter().map(|point| (point.0 - x) * (point.1 - y)).sum();
-    let slope = sxy / sxx;
-    let rest = points.iter().map(|point| (point.1 - y - slope * (point.0 - x)).powi(2));
-    (slope, (rest.sum::<f64>() / (count - 2.0) / sxx).sqrt())
+/// How long everything may take to become as large as it will be.
+const WARM_UP_MINUTES: u64 = 5;
+
+/// The mean growth from one point to the next and its standard error. A resident set stays where
+/// it was until something moves it, so that its points are not independent, but its steps are: a
+/// line fitted through the points would give an error that is far too small.
+fn growth(points: &[f64]) -> (f64, f64) {
+    let steps: Vec<_> = points.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    let count = steps.len() as f64;
+    let mean = steps.iter().sum::<f64>() / count;
+    let variance = steps.iter().map(|step| (step - mean).powi(2)).sum::<f64>() / (count - 1.0);
+    (mean, (variance / count).sqrt())
 }
 
 fn main() {
@@ -68,19 +70,18 @@ fn main() {
 
     let (_open, never) = channel::<()>();
     let mut points = Vec::new();
-    for second in 0..60 * minutes {
-        let _ = never.recv_timeout(Duration::from_secs(1));
-        if second >= 60 {
-            points.push((second as f64, resident()));
-        }
-        if second % 60 == 59 {
-            let answered = answers.load(Ordering::Relaxed);
-            println!("{} min: {} KiB resident, {answered} answers", second / 60 + 1, resident());
+    for minute in 1..=WARM_UP_MINUTES + minutes {
+        // Nothing is ever sent: this only waits.
+        let _ = never.recv_timeout(Duration::from_secs(60));
+        let (now, answered) = (resident(), answers.load(Ordering::Relaxed));
+        println!("{minute} min: {now} KiB resident, {answered} answers");
+        if minute >= WARM_UP_MINUTES {
+            points.push(now);
         }
     }
     end.store(true, Ordering::Relaxed);
-    let (slope, error) = slope(&points);
-    println!("slope {:.2} KiB/min, standard error {:.2} KiB/min", slope * 60.0, error * 60.0);
+    let (slope, error) = growth(&points);
+    println!("slope {slope:.2} KiB/min, standard error {error:.2} KiB/min");
     smol::block_on(bridge.stop());
     smol::block_on(instrument.stop());
     for thread in threads {

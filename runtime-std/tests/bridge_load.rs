@@ -1,44 +1,30 @@
 //! Sixteen programs at once on one instrument through the bridge, next to three that misbehave.
 //! The simulator's ground truth judges what the subscribers of the callback port got.
 
+mod bridged;
+mod raw;
+
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::{JoinHandle, spawn};
 use std::time::Duration;
 
+use bridged::{bridge, status};
 use flamingo_protocol_core::{Assembler, CommandCode, Frame, Piece};
-use flamingo_runtime_std::bridge::{Bridge, settings::Settings};
-use flamingo_runtime_std::simulator::{Scenario, Simulator, SimulatorOptions, TrueClass};
+use flamingo_runtime_std::simulator::TrueClass;
+use raw::{simulator, socket};
 
 const CLIENTS: i32 = 16;
 const QUERIES: i32 = 2000;
 const PATIENCE: Duration = Duration::from_secs(30);
 
-fn instrument() -> Simulator {
-    let text = "truth_capacity_frames = 1000000\n[latency]\nmin_ms = 0\nmax_ms = 0.5\n\
-        [background]\nframes_per_s = 400\n";
-    let scenario = Scenario::from_toml(text).expect("a scenario");
-    let options = SimulatorOptions { scenario, ..SimulatorOptions::default() };
-    smol::block_on(Simulator::start(options)).expect("free ports")
-}
-
-fn bridge(upstream: SocketAddr) -> Bridge {
-    let mut settings = Settings::default();
-    settings.upstream.address = upstream.to_string();
-    settings.upstream.request_timeout_ms = 30_000;
-    settings.listen.control = SocketAddr::from(([127, 0, 0, 1], 0));
-    settings.limits.commands_per_s = 1_000_000;
-    smol::block_on(async {
-        let bridge = Bridge::start(&settings).await.expect("free ports");
-        bridge.until_connected().await;
-        bridge
-    })
-}
+/// 400 unsolicited frames a second.
+const BUSY: &str = "truth_capacity_frames = 1000000\n[latency]\nmin_ms = 0\nmax_ms = 0.5\n\
+    [background]\nframes_per_s = 400\n";
 
 fn connect(address: SocketAddr) -> TcpStream {
-    let socket = TcpStream::connect(address).expect("it listens");
-    socket.set_nodelay(true).expect("a socket");
+    let socket = socket(address);
     socket.set_read_timeout(Some(PATIENCE)).expect("a socket");
     socket
 }
@@ -139,8 +125,10 @@ fn stalled(address: SocketAddr, ended: &Receiver<()>) {
 
 #[test]
 fn sixteen_clients_get_their_own_answers_and_every_subscriber_every_event_next_to_bad_neighbours() {
-    let instrument = instrument();
-    let bridge = bridge(instrument.control());
+    let instrument = simulator(BUSY);
+    let bridge = bridge(instrument.control(), |settings| {
+        settings.upstream.request_timeout_ms = 30_000;
+    });
     let callback = bridge.callback().expect("it is on");
     let subscribers = [subscriber(callback), subscriber(callback)];
     let (ends, nuisances) = nuisances(bridge.control());
@@ -152,7 +140,7 @@ fn sixteen_clients_get_their_own_answers_and_every_subscriber_every_event_next_t
     for nuisance in nuisances {
         nuisance.join().expect("it ends");
     }
-    let status = smol::block_on(bridge.status()).expect("it runs");
+    let status = status(&bridge);
     smol::block_on(bridge.stop());
     let truth = instrument.truth();
     assert_eq!(truth.dropped(), 0, "the truth must be complete");

@@ -4,6 +4,9 @@
 //! thread on the callback port, neither ever sees a frame that is not its own. Plain threads and
 //! blocking sockets, as such programs are.
 
+mod bridged;
+mod raw;
+
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
@@ -11,38 +14,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{JoinHandle, spawn};
 use std::time::Duration;
 
+use bridged::bridge;
 use flamingo_protocol_core::{CommandCode, Frame};
-use flamingo_runtime_std::bridge::{Bridge, settings::Settings};
-use flamingo_runtime_std::simulator::{Scenario, Simulator, SimulatorOptions};
+use flamingo_runtime_std::simulator::Simulator;
+use raw::{simulator, socket};
 
 const QUERIES: i32 = 10_000;
 
 /// All axes move, and 400 other messages a second come. None has a payload: a program that takes
 /// 128 bytes for a frame cannot read those anywhere.
-fn busy_instrument() -> Simulator {
-    instrument(
-        "[latency]\nmin_ms = 0\nmax_ms = 0.2\n[background]\nframes_per_s = 400\n[pushes]\nled_payload_bytes = 0\n\
-        [stage]\ncontinuous_axes = [\"x\", \"y\", \"z\", \"r\"]\n",
-    )
-}
-
-fn instrument(text: &str) -> Simulator {
-    let scenario = Scenario::from_toml(text).expect("a scenario");
-    let options = SimulatorOptions { scenario, ..SimulatorOptions::default() };
-    smol::block_on(Simulator::start(options)).expect("free ports")
-}
-
-fn bridge(upstream: SocketAddr) -> Bridge {
-    let mut settings = Settings::default();
-    settings.upstream.address = upstream.to_string();
-    settings.listen.control = SocketAddr::from(([127, 0, 0, 1], 0));
-    settings.limits.commands_per_s = 1_000_000;
-    smol::block_on(async {
-        let bridge = Bridge::start(&settings).await.expect("free ports");
-        bridge.until_connected().await;
-        bridge
-    })
-}
+const BUSY: &str = "[latency]\nmin_ms = 0\nmax_ms = 0.2\n[background]\nframes_per_s = 400\n\
+    [pushes]\nled_payload_bytes = 0\n\
+    [stage]\ncontinuous_axes = [\"x\", \"y\", \"z\", \"r\"]\n";
+const QUIET: &str = "[latency]\nmin_ms = 0\nmax_ms = 0.2\n";
 
 /// What such a program does with a socket.
 struct Program {
@@ -58,8 +42,7 @@ struct Outcome {
 
 impl Program {
     fn connect(address: SocketAddr, patience: Duration) -> Self {
-        let socket = TcpStream::connect(address).expect("it listens");
-        socket.set_nodelay(true).expect("a socket");
+        let socket = socket(address);
         socket.set_read_timeout(Some(patience)).expect("a socket");
         Self { socket }
     }
@@ -119,8 +102,8 @@ fn listen(mut program: Program, end: Arc<AtomicBool>) -> JoinHandle<(Vec<Frame>,
 
 #[test]
 fn the_naive_program_never_times_out_and_never_sees_a_wrong_frame_through_the_bridge() {
-    let instrument = busy_instrument();
-    let bridge = bridge(instrument.control());
+    let instrument = simulator(BUSY);
+    let bridge = bridge(instrument.control(), |_| {});
     let end = Arc::new(AtomicBool::new(false));
     let callback = bridge.callback().expect("it is on");
     let events = listen(Program::connect(callback, Duration::from_millis(200)), Arc::clone(&end));
@@ -153,13 +136,13 @@ fn on_one_socket(instrument: &Simulator, enough: fn(&Outcome) -> bool) -> Outcom
 
 #[test]
 fn the_same_program_with_both_threads_on_the_instruments_socket_sees_wrong_frames_and_times_out() {
-    let busy = busy_instrument();
+    let busy = simulator(BUSY);
     let outcome = on_one_socket(&busy, |outcome| outcome.wrong > 0);
     println!("on a busy instrument's own socket: {outcome:?}");
     assert!(outcome.wrong > 0, "{outcome:?}");
     smol::block_on(busy.stop());
     // Where little else comes, the one whose answer was taken waits in vain.
-    let quiet = instrument("[latency]\nmin_ms = 0\nmax_ms = 0.2\n");
+    let quiet = simulator(QUIET);
     let outcome = on_one_socket(&quiet, |outcome| outcome.timed_out > 0);
     println!("on a quiet instrument's own socket: {outcome:?}");
     assert!(outcome.timed_out > 0, "{outcome:?}");

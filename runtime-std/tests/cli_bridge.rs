@@ -2,14 +2,14 @@
 //! instrument that is killed and comes back.
 
 mod cli;
+mod raw;
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use cli::{Running, flamingo as run, start};
-use flamingo_protocol_core::{CommandCode, Frame};
+use flamingo_protocol_core::Frame;
+use raw::{Raw, query};
 use serde_json::Value;
 
 /// The ports that a program says it listens on.
@@ -72,31 +72,23 @@ fn without_an_instrument_it_starts_and_says_so_to_whoever_asks() {
     drop(listener);
     let bridge = start(&["bridge", "--upstream", &upstream, "--listen", "127.0.0.1:0"]);
     let ports = ports(&bridge);
-    let mut client = Client::connect(&ports);
-    let answer = client.ask();
+    let mut client = client(&ports);
+    let answer = ask(&mut client);
     assert_eq!((answer.status, answer.text()), (0, Ok("the instrument is not connected")));
     bridge.interrupt();
     assert_eq!(bridge.ended().code, Some(130));
 }
 
-struct Client(TcpStream);
+fn client(ports: &Value) -> Raw {
+    Raw::to(address(&ports["control"]).parse().expect("an address"))
+}
 
-impl Client {
-    fn connect(ports: &Value) -> Self {
-        let socket = TcpStream::connect(address(&ports["control"])).expect("it listens");
-        socket.set_read_timeout(Some(Duration::from_secs(10))).expect("a socket");
-        Self(socket)
-    }
-
-    fn ask(&mut self) -> Frame {
-        let query = Frame::command(CommandCode::STAGE_POSITION_GET).with_selector(1);
-        self.0.write_all(&query.encode()).expect("it is open");
-        let mut bytes = [0; 128];
-        self.0.read_exact(&mut bytes).expect("an answer");
-        let answer = Frame::decode(&bytes).expect("a frame");
-        assert_eq!((answer.code, answer.selector()), (query.code, 1), "{answer}");
-        answer
-    }
+/// The very next frame must be the answer.
+fn ask(client: &mut Raw) -> Frame {
+    client.send(&query(1));
+    let answer = client.next().frame;
+    assert_eq!((answer.code, answer.selector()), (query(1).code, 1), "{answer}");
+    answer
 }
 
 #[test]
@@ -108,18 +100,18 @@ fn clients_go_on_within_5_s_when_the_instrument_was_killed_and_started_again() {
     let bridge = start(&["bridge", "--upstream", &upstream, "--listen", "127.0.0.1:0"]);
     let ports = ports(&bridge);
     bridge.expect_log("the instrument is connected");
-    let mut client = Client::connect(&ports);
-    assert_eq!(client.ask().status, 1);
+    let mut client = client(&ports);
+    assert_eq!(ask(&mut client).status, 1);
     drop(instrument); // kill -9, while it sends hundreds of frames a second
     bridge.expect_log("is lost");
-    assert_eq!(client.ask().status, 0);
+    assert_eq!(ask(&mut client).status, 0);
     let again = start(&["sim", "--port", &port, "--scenario", busy, "--json"]);
     again.line();
     // 5 s, in steps.
     let (_open, never) = channel::<()>();
     let answered = (0..100).any(|_| {
         let _ = never.recv_timeout(Duration::from_millis(50));
-        client.ask().status == 1
+        ask(&mut client).status == 1
     });
     assert!(answered, "over the same connection as before");
 }
@@ -131,17 +123,16 @@ fn sighup_takes_over_who_may_connect_and_a_broken_file_changes_nothing() {
     let path = file.to_str().expect("a path").to_owned();
     std::fs::write(&file, "").expect("a file");
     let (_instrument, bridge, ports) = bridged(&["--config", &path]);
-    let mut client = Client::connect(&ports);
-    assert_eq!(client.ask().status, 1);
+    let mut client = client(&ports);
+    assert_eq!(ask(&mut client).status, 1);
     std::fs::write(&file, "[access]\nallow = [").expect("a file");
     bridge.signal("-HUP");
     bridge.expect_log("stay as they were");
-    assert_eq!(client.ask().status, 1);
+    assert_eq!(ask(&mut client).status, 1);
     std::fs::write(&file, "[access]\nallow = [\"::1\"]\n").expect("a file");
     bridge.signal("-HUP");
     bridge.expect_log("was read again");
-    let end = client.0.read(&mut [0; 1]);
-    assert!(matches!(end, Ok(0) | Err(_)), "it may no longer be connected: {end:?}");
+    assert!(client.until_end().is_empty(), "it may no longer be connected");
     bridge.signal("-TERM");
     assert_eq!(bridge.ended().code, Some(0));
     std::fs::remove_file(&file).expect("it was there");

@@ -6,22 +6,9 @@ use std::io::Read;
 use std::net::TcpStream;
 
 use flamingo_protocol_core::{CommandCode as Code, Frame, HEADER_LEN, ImageHeader};
-use raw::{PATIENCE, Raw, codes, command, query, simulator, two_clients};
+use raw::{PATIENCE, Raw, codes, command, query, simulator, two_clients, workflow};
 
 const FAST: &str = "[stage]\nspeed_factor = 50\n[images]\nwidth = 64\nheight = 64\n";
-
-fn file(planes: u32, option: &str, z: f64) -> String {
-    format!(
-        "<Workflow Settings>\r\n  <Experiment Settings>\r\n    Frame rate (f/s) = 400\r\n  \
-         </Experiment Settings>\r\n  <Stack Settings>\r\n    Number of planes = {planes}\r\n    \
-         Stack option = {option}\r\n    Stack option settings 1 = 2\r\n    \
-         Stack option settings 2 = 1\r\n  </Stack Settings>\r\n  <Start Position>\r\n    \
-         X (mm) = 7\r\n    Y (mm) = 15\r\n    Z (mm) = {z}\r\n    Angle (degrees) = 10\r\n  \
-         </Start Position>\r\n  <End Position>\r\n    Z (mm) = 20.5\r\n  </End Position>\r\n  \
-         <Illumination Source>\r\n    Laser 2 2: 488 nm = 12.5 1\r\n  \
-         </Illumination Source>\r\n</Workflow Settings>\r\n"
-    )
-}
 
 fn start() -> Frame {
     command(Code::CAMERA_WORK_FLOW_START)
@@ -33,7 +20,7 @@ fn a_workflow_runs_from_the_upload_to_idle_and_sends_its_stacks() {
     let [mut client, mut other] = two_clients(&simulator);
     let mut stack = TcpStream::connect(simulator.stack()).unwrap();
     stack.set_read_timeout(Some(PATIENCE)).unwrap();
-    client.upload(&start(), file(12, "Tile", 20.0).as_bytes());
+    client.upload(&start(), workflow(12, "Tile", 20.0).as_bytes());
     let (got, _) = client.until_code(Code::SYSTEM_STATE_IDLE);
     let order = codes(&got);
     assert_eq!(order[..2], [Code::SYSTEM_STATE_WORK_FLOW_RUNNING, Code::UI_SET_GAUGE_SIZE]);
@@ -65,7 +52,7 @@ fn a_workflow_runs_from_the_upload_to_idle_and_sends_its_stacks() {
 fn an_upload_without_flag_or_length_is_an_empty_workflow() {
     let simulator = simulator(FAST);
     let mut client = Raw::connect(&simulator);
-    client.upload(&Frame::new(Code::CAMERA_WORK_FLOW_START), file(3, "None", 20.0).as_bytes());
+    client.upload(&Frame::new(Code::CAMERA_WORK_FLOW_START), workflow(3, "None", 20.0).as_bytes());
     let declined = client.next().frame;
     assert_eq!((declined.status, declined.text()), (0, Ok("work flow empty")));
     client.send(&start());
@@ -77,13 +64,13 @@ fn an_upload_without_flag_or_length_is_an_empty_workflow() {
 fn a_workflow_beyond_the_limits_is_declined_and_its_check_says_why() {
     let simulator = simulator(FAST);
     let mut client = Raw::connect(&simulator);
-    let beyond = file(3, "None", 30.0);
+    let beyond = workflow(3, "None", 30.0);
     client.upload(&command(Code::CAMERA_CHECK_STACK), beyond.as_bytes());
     let report = client.until_code(Code::CAMERA_CHECK_STACK).1;
     assert_eq!(report.payload, b"Z 30.000 is beyond its hard limit\n");
     client.upload(&start(), beyond.as_bytes());
     assert!(client.next().frame.text().unwrap().contains("hard limit"));
-    client.upload(&command(Code::CAMERA_CHECK_STACK_UPDATES), file(3, "None", 20.0).as_bytes());
+    client.upload(&command(Code::CAMERA_CHECK_STACK_UPDATES), workflow(3, "None", 20.0).as_bytes());
     let report = client.until_code(Code::CAMERA_CHECK_STACK_UPDATES).1;
     assert!(!String::from_utf8(report.payload).unwrap().contains("hard limit"));
 }
@@ -92,7 +79,7 @@ fn a_workflow_beyond_the_limits_is_declined_and_its_check_says_why() {
 fn a_stale_idle_may_come_before_the_workflow_runs() {
     let simulator = simulator(&format!("{FAST}[workflow]\nstale_idle = true"));
     let mut client = Raw::connect(&simulator);
-    client.upload(&start(), file(2, "None", 20.0).as_bytes());
+    client.upload(&start(), workflow(2, "None", 20.0).as_bytes());
     assert_eq!(client.next().frame.code, Code::SYSTEM_STATE_IDLE);
     assert_eq!(client.next().frame.code, Code::SYSTEM_STATE_WORK_FLOW_RUNNING);
     client.until_code(Code::SYSTEM_STATE_IDLE);
@@ -102,7 +89,7 @@ fn a_stale_idle_may_come_before_the_workflow_runs() {
 fn a_running_workflow_refuses_the_live_view_and_stops_on_demand() {
     let simulator = simulator(FAST);
     let mut client = Raw::connect(&simulator);
-    client.upload(&start(), file(4000, "None", 20.0).as_bytes());
+    client.upload(&start(), workflow(4000, "None", 20.0).as_bytes());
     client.until_code(Code::UI_SET_GAUGE_VALUE);
     let state = client.ask(&command(Code::SYSTEM_STATE_GET)).frame.selector();
     assert_eq!(state, Code::SYSTEM_STATE_WORK_FLOW_RUNNING.0 as i32);

@@ -1,4 +1,5 @@
-//! A client on plain std sockets for the simulator's tests: none of our own client code.
+//! A client on plain std sockets for the tests of the simulator and the bridge: none of our own
+//! client code.
 #![allow(dead_code, unreachable_pub)] // each test file uses a part of it
 
 use std::collections::VecDeque;
@@ -6,7 +7,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-use flamingo_protocol_core::{Assembler, CommandCode, Frame, Piece};
+use flamingo_protocol_core::{Assembler, CommandCode, Frame, HEADER_LEN, ImageHeader, Piece};
 use flamingo_runtime_std::simulator::{Scenario, Simulator, SimulatorOptions};
 
 /// Longer than anything that a test waits for.
@@ -16,6 +17,31 @@ pub fn simulator(scenario: &str) -> Simulator {
     let scenario = Scenario::from_toml(scenario).unwrap();
     let options = SimulatorOptions { scenario, ..SimulatorOptions::default() };
     smol::block_on(Simulator::start(options)).unwrap()
+}
+
+pub fn socket(address: SocketAddr) -> TcpStream {
+    let socket = TcpStream::connect(address).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    socket.set_nodelay(true).unwrap();
+    socket
+}
+
+/// An image as it came.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Image {
+    pub header: ImageHeader,
+    /// The header's bytes and the pixels.
+    pub bytes: Vec<u8>,
+}
+
+/// The next image of an image port.
+pub fn image(viewer: &mut TcpStream) -> Image {
+    let mut bytes = vec![0; HEADER_LEN];
+    viewer.read_exact(&mut bytes).unwrap();
+    let header = ImageHeader::decode(&bytes, 1 << 26).unwrap();
+    bytes.resize(HEADER_LEN + header.size as usize, 0);
+    viewer.read_exact(&mut bytes[HEADER_LEN..]).unwrap();
+    Image { header, bytes }
 }
 
 /// A frame with its payload and the noise before it.
@@ -35,9 +61,11 @@ pub struct Raw {
 
 impl Raw {
     pub fn connect(simulator: &Simulator) -> Self {
-        let socket = TcpStream::connect(simulator.control()).unwrap();
-        socket.set_read_timeout(Some(PATIENCE)).unwrap();
-        socket.set_nodelay(true).unwrap();
+        Self::to(simulator.control())
+    }
+
+    pub fn to(address: SocketAddr) -> Self {
+        let socket = socket(address);
         Self { socket, assembler: Assembler::default(), waiting: VecDeque::new(), open: None }
     }
 
@@ -143,6 +171,20 @@ pub fn query(axis: i32) -> Frame {
 
 pub fn move_to(axis: i32, target: f64) -> Frame {
     command(CommandCode::STAGE_POSITION_SET).with_selector(axis).with_value(target)
+}
+
+/// The file of a workflow that ends at z = 20.5; `Tile` takes two stacks.
+pub fn workflow(planes: u32, option: &str, z: f64) -> String {
+    format!(
+        "<Workflow Settings>\r\n  <Experiment Settings>\r\n    Frame rate (f/s) = 400\r\n  \
+         </Experiment Settings>\r\n  <Stack Settings>\r\n    Number of planes = {planes}\r\n    \
+         Stack option = {option}\r\n    Stack option settings 1 = 2\r\n    \
+         Stack option settings 2 = 1\r\n  </Stack Settings>\r\n  <Start Position>\r\n    \
+         X (mm) = 7\r\n    Y (mm) = 15\r\n    Z (mm) = {z}\r\n    Angle (degrees) = 10\r\n  \
+         </Start Position>\r\n  <End Position>\r\n    Z (mm) = 20.5\r\n  </End Position>\r\n  \
+         <Illumination Source>\r\n    Laser 2 2: 488 nm = 12.5 1\r\n  \
+         </Illumination Source>\r\n</Workflow Settings>\r\n"
+    )
 }
 
 /// Answers come at once, so in the order of the commands, whatever their subsystem.
