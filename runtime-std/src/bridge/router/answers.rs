@@ -262,10 +262,10 @@ impl Router {
     }
 
     /// A command that is not to reach the instrument: who asked is told, if he expects an answer.
-    pub(super) fn refuse(&mut self, id: ClientId, frame: &Frame, reason: &str) {
+    pub(super) fn refuse(&mut self, now: Instant, id: ClientId, frame: &Frame, reason: &str) {
         if let Some(client) = self.clients.get_mut(&id) {
             client.counters.refused += 1;
-            if !expects_answer(frame) {
+            if !expects_answer(frame) && client.may_be_noted(now) {
                 // Nobody else would ever know.
                 let note = format!("{} of client {id} at {}: {reason}", frame.code, client.address);
                 self.reports.push_back(Report::Note(note));

@@ -23,7 +23,7 @@ impl Router {
         self.open = false;
         for (since, stop) in std::mem::take(&mut self.stops) {
             if now.since(since) < STOP_IS_MEANT {
-                self.pass_stop(now, None, &stop);
+                self.pass_stop(now, None, &stop, since);
             }
         }
         let query = Frame::command(CommandCode::SYSTEM_STATE_GET);
@@ -54,8 +54,8 @@ impl Router {
         add(&mut self.upstream_before, &counters);
         self.upstream_before.reconnects += 1;
         let unsent = self.flights.values().filter(|flight| !flight.out && !flight.ended);
-        let stops = unsent.map(|flight| flight.command.frame).filter(super::commands::stops);
-        self.stops = stops.map(|frame| (now, frame)).collect();
+        let stops = unsent.map(|flight| (flight.command.since, flight.command.frame));
+        self.stops = stops.filter(|(_, frame)| super::commands::stops(frame)).collect();
         self.open = false;
         self.take_events(now, None);
         self.core = None;
@@ -135,7 +135,7 @@ impl Router {
         self.gone += client.counters;
         self.gone.dropped += dropped;
         self.leave_flights(now, id);
-        if self.lease.give_up(now, id) && self.options.dead_man {
+        if self.lease.give_up(id) && self.options.dead_man {
             self.stop_everything(now, &client.address);
         }
         self.take_events(now, None);
@@ -177,7 +177,7 @@ impl Router {
         let halts = (1..=4).map(|axis| Frame::command(CommandCode::STAGE_HALT).with_selector(axis));
         let off = Frame::command(CommandCode::LASER_DISABLE_ALL);
         for stop in halts.chain([off]) {
-            self.pass_stop(now, None, &stop);
+            self.pass_stop(now, None, &stop, now);
         }
     }
 

@@ -11,7 +11,7 @@ fn a_halt_of_anybody_goes_first_and_what_it_cancels_never_runs() {
     let mut lab = Lab::new(options());
     let (mover, other) = (lab.client(), lab.client());
     let reader = lab.client_as(Role::ReadOnly, Delivery::Callback);
-    lab.ask(other, &position(4)); // the four that may be unanswered
+    lab.ask(other, &position(4)); // of the four that may be unanswered
     for axis in 1..=3 {
         lab.ask(mover, &go(axis));
     }
@@ -23,7 +23,7 @@ fn a_halt_of_anybody_goes_first_and_what_it_cancels_never_runs() {
     assert_eq!(lab.commands[before].0, halt(1), "at once, whatever waits");
     assert_eq!(lab.commands.len(), before + 1);
     let refused = lab.told(mover);
-    assert_eq!(refused.len(), 4, "{refused:?}");
+    assert_eq!(refused.len(), 5, "{refused:?}");
     assert!(
         refused.iter().all(|frame| frame.status == 0 && frame.text().unwrap().contains("stop"))
     );
@@ -31,7 +31,7 @@ fn a_halt_of_anybody_goes_first_and_what_it_cancels_never_runs() {
         lab.answer_next(0.0);
     }
     assert_eq!(lab.told(reader).len(), 1);
-    assert_eq!(lab.told(mover).len(), 3, "those that were on their way");
+    assert_eq!(lab.told(mover).len(), 2, "those that were on their way");
 }
 
 #[test]
@@ -97,6 +97,31 @@ fn the_loss_of_the_client_that_holds_the_lease_stops_everything_if_that_is_wante
         expected.push((CommandCode::LASER_DISABLE_ALL, 0));
         assert_eq!(lab.reached(), if dead_man { expected } else { Vec::new() });
     }
+}
+
+#[test]
+fn the_loss_of_whoever_moved_last_stops_everything_though_it_has_been_idle() {
+    let mut lab = Lab::new(Options { lease: Some(ms(10_000)), dead_man: true, ..options() });
+    let (mover, other) = (lab.client(), lab.client());
+    lab.ask(mover, &go(1));
+    lab.answer_next(0.0);
+    lab.pass(ms(60_000));
+    lab.leave(other);
+    assert!(lab.commands.is_empty(), "it held nothing");
+    lab.leave(mover);
+    assert_eq!(lab.reached().len(), 5, "four axes and the lasers: {:?}", lab.reached());
+}
+
+#[test]
+fn the_lease_is_for_the_level_of_lasers_and_the_velocity_of_axes_too() {
+    let mut lab = Lab::new(Options { lease: Some(ms(10_000)), ..options() });
+    let (mover, other) = (lab.client(), lab.client());
+    lab.ask(mover, &Frame::command(CommandCode::LASER_LEVEL_SET).with_selector(1));
+    let velocity = Frame::command(CommandCode::STAGE_VELOCITY_SET).with_selector(1).with_value(1.0);
+    lab.ask(other, &velocity);
+    assert_refused(&lab.told(other), &velocity, "held by");
+    lab.ask(mover, &velocity);
+    assert_eq!(lab.commands.last().map(|(frame, _)| *frame), Some(velocity));
 }
 
 #[test]
