@@ -79,7 +79,7 @@ impl Door {
                 continue;
             }
             // Without these options it works as well, only slower, or a dead peer stays longer.
-            let _ = socket::keep(&stream);
+            let _ = socket::keep(&stream, socket::LOST_AFTER);
             return (stream, address);
         }
     }
