@@ -16,6 +16,7 @@ mod logging;
 mod man;
 mod move_axis;
 mod output;
+mod race;
 mod send;
 mod sim;
 mod watch;
