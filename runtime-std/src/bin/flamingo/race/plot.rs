@@ -172,7 +172,7 @@ fn roomy(range: Range<f64>, ticks: Vec<f64>) -> Axis {
 /// All numbers that are to be drawn.
 fn figures(series: &[Series], marks: impl Fn(&Point) -> Mark) -> impl Iterator<Item = f64> {
     let points = series.iter().flat_map(|series| &series.points);
-    let marks = points.map(move |point| marks(point));
+    let marks = points.map(marks);
     let figures = marks.flat_map(|mark| {
         let (from, to) = mark.whisker.unzip();
         [mark.value, from, to]

@@ -174,8 +174,10 @@ impl World {
 
     /// The next frame comes into the buffer, if it is time.
     fn arrive(&mut self) -> bool {
-        let now = self.now;
-        let Some((_, frame)) = self.in_flight.pop_front_if(|(at, _)| *at <= now) else {
+        if self.in_flight.front().is_none_or(|(at, _)| self.now < *at) {
+            return false;
+        }
+        let Some((_, frame)) = self.in_flight.pop_front() else {
             return false;
         };
         let bytes = frame.encode();

@@ -108,9 +108,8 @@ impl Core {
             input = input.get(consumed..).unwrap_or_default();
             match output {
                 Some(Output::Frame(received)) => self.dispatch(received.frame, received.class),
-                Some(Output::Payload { .. }) => {}
                 None if input.is_empty() => return true,
-                None => {}
+                Some(Output::Payload { .. }) | None => {}
             }
         }
     }
