@@ -182,7 +182,7 @@ fn figures(series: &[Series], marks: impl Fn(&Point) -> Mark) -> impl Iterator<I
 
 fn builder<'a, 'b>(area: &'a Area<'b>) -> ChartBuilder<'a, 'b, Backend<'b>> {
     let mut builder = ChartBuilder::on(area);
-    builder.margin(12).x_label_area_size(54).y_label_area_size(86);
+    builder.margin(12).x_label_area_size(54).y_label_area_size(98);
     builder
 }
 
@@ -206,8 +206,8 @@ fn draw_mesh(
         .draw()
 }
 
-/// Lines below whiskers below markers, each strategy a little beside the others. What is out of
-/// `within` is drawn at its edge.
+/// All lines below all whiskers below all markers, each strategy a little beside the others. What
+/// is out of `within` is drawn at its edge.
 fn draw_series(
     chart: &mut Chart,
     series: &[Series],
@@ -216,6 +216,7 @@ fn draw_series(
     within: &Range<f64>,
 ) -> Drawn {
     let inside = |figure: f64| figure.is_finite().then(|| figure.clamp(within.start, within.end));
+    let (mut lines, mut whiskers) = (Vec::new(), Vec::new());
     for (index, one) in series.iter().enumerate() {
         let look = Look::of(index);
         let mut line = Vec::new();
@@ -223,14 +224,20 @@ fn draw_series(
             let Some(x) = rates.place(point.rate, index, series.len()) else { continue };
             let Mark { value, whisker } = marks(point);
             line.extend(value.and_then(inside).map(|y| (x, y)));
-            let whisker = whisker.and_then(|(from, to)| inside(from).zip(inside(to)));
-            if let Some((from, to)) = whisker {
-                chart.draw_series([PathElement::new(vec![(x, from), (x, to)], look.whisker())])?;
-                chart.draw_series([from, to].map(|y| look.cap((x, y))))?;
-            }
+            let ends = whisker.and_then(|(from, to)| inside(from).zip(inside(to)));
+            whiskers.extend(ends.map(|(from, to)| (look, [(x, from), (x, to)])));
         }
         line.sort_by(|(left, _), (right, _)| left.total_cmp(right));
+        lines.push((look, line));
+    }
+    for (look, line) in &lines {
         chart.draw_series(LineSeries::new(line.iter().copied(), look.line()))?;
+    }
+    for (look, ends) in whiskers {
+        chart.draw_series([PathElement::new(ends, look.whisker())])?;
+        chart.draw_series(ends.map(|end| look.cap(end)))?;
+    }
+    for (look, line) in lines {
         chart.draw_series(line.into_iter().map(|at| look.marker(at)))?;
     }
     Ok(())
