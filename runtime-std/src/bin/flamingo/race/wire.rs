@@ -70,6 +70,20 @@ impl Reader {
         self.read(Some(deadline))
     }
 
+    /// Throws away what has come so far, though not for longer than until `deadline`.
+    pub(super) fn discard_by(&mut self, deadline: Instant) -> std::io::Result<()> {
+        self.socket.set_nonblocking(true)?;
+        let ended = loop {
+            match self.read(Some(deadline)) {
+                Ok(_) => {}
+                Err(error) if is_timeout(&error) => break Ok(()),
+                Err(error) => break Err(error),
+            }
+        };
+        self.socket.set_nonblocking(false)?;
+        ended
+    }
+
     fn read(&mut self, deadline: Option<Instant>) -> std::io::Result<Frame> {
         let mut bytes = [0; 4096];
         loop {

@@ -1,6 +1,9 @@
 //! Option 5 of the analysis, and how the public client works: one thread sends a command and takes
 //! the next frame for its answer. Nobody listens in between; the end of a motion is asked for with
 //! STAGE_WAIT_FOR_MOTION_TO_STOP, whose answer comes when the axis stands still.
+//!
+//! Better than the analysis has it in one point: what came before the command was sent is thrown
+//! away, for it cannot be the answer. Otherwise the first push would shift all later answers.
 
 use std::time::Duration;
 
@@ -26,8 +29,9 @@ impl Synchronous {
     }
 
     fn ask_within(&mut self, command: &Frame, patience: Duration) -> std::io::Result<Frame> {
-        wire::send(self.command_socket.socket(), command)?;
         let deadline = self.command_socket.deadline(patience);
+        self.command_socket.discard_by(deadline)?;
+        wire::send(self.command_socket.socket(), command)?;
         self.command_socket.receive_by(deadline)
     }
 }
