@@ -10,6 +10,10 @@ use crate::error::Error;
 
 /// The server drops a client that does not drain: a large buffer buys it time.
 const RECEIVE_BUFFER: usize = 1 << 20;
+/// How long a peer may be unreachable before it is dead.
+pub(crate) const LOST_AFTER: Duration = Duration::from_secs(60);
+/// The operating system counts in these.
+const SECOND: Duration = Duration::from_secs(1);
 
 /// Resolves `address` (`HOST:PORT`) and connects to the first address that accepts.
 ///
@@ -46,20 +50,31 @@ fn is_its_own_peer(stream: &TcpStream) -> bool {
 
 /// What the instrument needs: `keep`, and SO_RCVBUF 1 MiB.
 fn configure(stream: &Async<TcpStream>) -> std::io::Result<()> {
-    keep(stream)?;
+    keep(stream, LOST_AFTER)?;
     SockRef::from(stream.get_ref()).set_recv_buffer_size(RECEIVE_BUFFER)
 }
 
-/// TCP_NODELAY; keep-alive probes after 30 s, every 10 s, dead after 3.
-pub(crate) fn keep(stream: &Async<TcpStream>) -> std::io::Result<()> {
+/// TCP_NODELAY; keep-alive probes: the first after half of `lost_after`, three more in the other
+/// half, then the peer is dead. A silent one that answers them is not.
+pub(crate) fn keep(stream: &Async<TcpStream>, lost_after: Duration) -> std::io::Result<()> {
     let socket = SockRef::from(stream.get_ref());
     socket.set_tcp_nodelay(true)?;
     let keepalive = TcpKeepalive::new()
-        .with_time(Duration::from_secs(30))
-        .with_interval(Duration::from_secs(10));
+        .with_time((lost_after / 2).max(SECOND))
+        .with_interval((lost_after / 6).max(SECOND));
     #[cfg(unix)]
     let keepalive = keepalive.with_retries(3);
     socket.set_tcp_keepalive(&keepalive)
+}
+
+/// What was sent and is not taken by the peer for so long makes it dead, too: nothing is probed
+/// while bytes are on their way. Where the operating system has no such option, its own patience
+/// counts.
+pub(crate) fn give_up_after(stream: &Async<TcpStream>, time: Duration) -> std::io::Result<()> {
+    #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
+    SockRef::from(stream.get_ref()).set_tcp_user_timeout(Some(time))?;
+    let _ = (stream, time);
+    Ok(())
 }
 
 async fn timed_out<T>(timeout: Duration) -> std::io::Result<T> {

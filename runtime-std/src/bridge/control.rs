@@ -237,7 +237,8 @@ impl Control {
     fn close(&mut self, ids: &[ClientId]) {
         let now = self.clock.now();
         for id in ids {
-            if self.clients.remove(id).is_some() {
+            if let Some(peer) = self.clients.remove(id) {
+                tracing::info!(client = id, address = %peer.address, "a client left");
                 self.router.client_closed(now, *id);
             }
         }
@@ -255,7 +256,7 @@ impl Control {
     }
 
     fn accept(&mut self) {
-        let accepted = self.ports.iter().flat_map(|port| {
+        let accepted = self.ports.iter_mut().flat_map(|port| {
             port.accept()
                 .into_iter()
                 .map(|(stream, address)| Peer::new(stream, address, port.name.clone()))
@@ -297,6 +298,7 @@ impl Control {
         match order {
             Order::Stop => {
                 self.ports.clear();
+                self.router.stop();
                 self.stopping = Some(self.clock.now() + LAST.into());
             }
             Order::Policy => {
@@ -352,7 +354,7 @@ impl Control {
         timer: Option<&mut Timer>,
         woken: &mut Woken,
     ) -> Poll<()> {
-        for port in &self.ports {
+        for port in &mut self.ports {
             woken.accept |= port.poll(context);
         }
         let mut ready = woken.accept;

@@ -6,12 +6,15 @@ use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
-use smol::{Async, Executor, Timer};
+use smol::{Async, Executor, Timer, future};
 
 use crate::socket;
 
-/// Which addresses may come in; it is asked for each connection, so that it may change its mind.
+/// Which addresses may come in; it is asked again and again, so that it may change its mind.
 pub(crate) type Allow = Arc<dyn Fn(IpAddr) -> bool + Send + Sync>;
+
+/// How soon one that is inside and not allowed any more must leave.
+const ASKED_AGAIN: Duration = Duration::from_millis(500);
 
 /// Accepts peers; one that is not allowed, or one too many, is closed at once, as the instrument
 /// does it.
@@ -37,8 +40,15 @@ impl Door {
             loop {
                 let (stream, address) = self.next(&inside).await;
                 let (served, place) = (serve(stream, address), Arc::clone(&inside));
+                let (allow, name) = (Arc::clone(&self.allow), self.name);
                 let task = async move {
-                    served.await;
+                    let not_allowed = async {
+                        while allow(address.ip()) {
+                            Timer::after(ASKED_AGAIN).await;
+                        }
+                        tracing::warn!(port = name, %address, "closed: no longer allowed");
+                    };
+                    future::or(served, not_allowed).await;
                     drop(place);
                 };
                 executor.spawn(task).detach();
@@ -69,7 +79,7 @@ impl Door {
                 continue;
             }
             // Without these options it works as well, only slower, or a dead peer stays longer.
-            let _ = socket::keep(&stream);
+            let _ = socket::keep(&stream, socket::LOST_AFTER);
             return (stream, address);
         }
     }
@@ -77,6 +87,9 @@ impl Door {
 
 #[cfg(test)]
 pub(super) mod tests {
+    use std::io::Read;
+    use std::sync::Mutex;
+
     use socket2::SockRef;
 
     use super::*;
@@ -111,5 +124,56 @@ pub(super) mod tests {
         let socket = SockRef::from(stream.get_ref());
         assert!(socket.tcp_nodelay().unwrap());
         assert!(socket.keepalive().unwrap());
+    }
+
+    #[test]
+    fn one_that_is_inside_must_leave_when_it_is_not_allowed_any_more_and_the_others_stay() {
+        let (listener, address) = listen();
+        let banned = Arc::new(Mutex::new(None));
+        let list = Arc::clone(&banned);
+        let allow: Allow = Arc::new(move |ip| *list.lock().unwrap() != Some(ip));
+        let door = Door { listener, allow, limit: 2, name: "test" };
+        let inside = Arc::new(());
+        let seen = Arc::clone(&inside);
+        let run = door.run(move |stream, _| {
+            let here = Arc::clone(&seen);
+            async move {
+                let _ = stream.readable().await;
+                drop(here);
+            }
+        });
+        let test = async {
+            let until = |count: usize| {
+                let inside = &inside;
+                async move {
+                    while Arc::strong_count(inside) != count + 2 {
+                        future::yield_now().await;
+                    }
+                }
+            };
+            let mut goes = connect(address).await;
+            let mut stays = socket_from([127, 0, 0, 2], address).await;
+            until(2).await;
+            *banned.lock().unwrap() = Some(goes.local_addr().unwrap().ip());
+            until(1).await;
+            let read = smol::unblock(move || goes.read(&mut [0])).await;
+            assert!(matches!(read, Ok(0)), "{read:?}");
+            stays.set_nonblocking(true).unwrap();
+            let read = stays.read(&mut [0]).unwrap_err();
+            assert_eq!(read.kind(), std::io::ErrorKind::WouldBlock);
+        };
+        smol::block_on(future::or(run, test));
+    }
+
+    /// A connection from another address of this host.
+    async fn socket_from(own: [u8; 4], address: SocketAddr) -> TcpStream {
+        smol::unblock(move || {
+            let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None);
+            let socket = socket.unwrap();
+            socket.bind(&SocketAddr::from((own, 0)).into()).unwrap();
+            socket.connect(&address.into()).unwrap();
+            socket.into()
+        })
+        .await
     }
 }

@@ -145,7 +145,8 @@ impl Bridge {
             Arc::new(move |address: IpAddr| policy.allows(address))
         };
 
-        let control_ports = ControlPort::all(listen)?;
+        let control_ports =
+            ControlPort::all(listen, Duration::from_secs(settings.limits.lost_after_s))?;
         let control = control_ports.first().map_or(listen.control, ControlPort::address);
         let named = |port: &ControlPort| Some((port.name.as_deref()?.to_owned(), port.address()));
         let more = control_ports.iter().filter_map(named).collect();

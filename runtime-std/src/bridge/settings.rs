@@ -100,7 +100,7 @@ pub struct Limits {
     pub viewers: usize,
     /// Subscribers on the callback port: 64.
     pub subscribers: usize,
-    /// Commands of one client in a second, and at once: 500.
+    /// Commands of one client in a second, and at once: 2000.
     pub commands_per_s: u32,
     /// Bytes from one client in a second: 64 MiB.
     pub bytes_per_s: u64,
@@ -114,6 +114,8 @@ pub struct Limits {
     pub out_bytes: usize,
     /// Bytes in a row without a frame; then the client is cut off: 1024.
     pub noise_bytes: u64,
+    /// How long a client may be unreachable before it is lost: 60 s.
+    pub lost_after_s: u64,
 }
 
 impl Default for Limits {
@@ -129,6 +131,7 @@ impl Default for Limits {
             queue_frames: 256,
             out_bytes: 1 << 20,
             noise_bytes: 1024,
+            lost_after_s: 60,
         }
     }
 }

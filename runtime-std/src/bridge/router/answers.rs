@@ -47,15 +47,17 @@ impl Router {
                 self.opened(now, &frame);
             }
             Class::Solicited { ticket, proven } => {
-                self.answer(ticket, &frame, payload);
-                if !proven {
+                let shown = self.answer(ticket, &frame, payload);
+                if !proven && !shown {
                     // It may have been a push: who listens to pushes must not miss it.
                     self.publish(&frame, payload, Delivery::Callback, &[]);
                 }
             }
             Class::Late { ticket, proven } => {
-                self.count_late(ticket);
-                if !proven {
+                let owners = self.count_late(ticket);
+                if self.is_shown(&frame) {
+                    self.show_others(&owners, &frame, payload);
+                } else if !proven {
                     self.publish(&frame, payload, Delivery::Callback, &[]);
                 }
             }
@@ -74,9 +76,14 @@ impl Router {
         }
     }
 
-    /// An answer to whoever asked; what he did is shown to the others.
-    fn answer(&mut self, ticket: Ticket, frame: &Frame, payload: &[u8]) {
-        let Some(flight) = self.flights.get_mut(&ticket) else { return };
+    /// An answer to whoever asked; what he did is shown to the others. Gives whether it was.
+    fn answer(&mut self, ticket: Ticket, frame: &Frame, payload: &[u8]) -> bool {
+        let Some(flight) = self.flights.get_mut(&ticket) else { return false };
+        if flight.ended {
+            // Its payload took longer than it may.
+            self.count_late(ticket);
+            return false;
+        }
         let owners = std::mem::take(&mut flight.owners);
         self.gone.late += u64::from(flight.left);
         // Answered before the last byte of its payload is out: that must go all the same.
@@ -104,10 +111,17 @@ impl Router {
                 client.queued.take_if(|queued| *queued == ticket);
             }
         }
-        let action = frame.code.row().is_some_and(|row| row.kind == Kind::Action);
-        if action && self.options.echo_actions {
+        let shown = self.is_shown(frame);
+        if shown {
             self.show_others(&owners, frame, payload);
         }
+        shown
+    }
+
+    /// Whether it is the answer to an action, and the others are to know of those.
+    fn is_shown(&self, frame: &Frame) -> bool {
+        let action = frame.code.row().is_some_and(|row| row.kind == Kind::Action);
+        action && self.options.echo_actions
     }
 
     /// What a client did, to all others.
@@ -234,18 +248,24 @@ impl Router {
         self.hand_on(now);
     }
 
-    fn count_late(&mut self, ticket: Ticket) {
-        let flight = self.flights.remove(&ticket);
-        let owner = flight.and_then(|flight| flight.owners.first().copied());
-        let client = owner.and_then(|(id, _)| self.clients.get_mut(&id));
+    /// Gives who asked.
+    fn count_late(&mut self, ticket: Ticket) -> Vec<(ClientId, i32)> {
+        let flight = self.flights.get_mut(&ticket);
+        let owners = flight.map(|flight| std::mem::take(&mut flight.owners)).unwrap_or_default();
+        // One that is still going out goes out whole.
+        if self.flights.get(&ticket).is_some_and(|flight| flight.out) {
+            self.flights.remove(&ticket);
+        }
+        let client = owners.first().and_then(|(id, _)| self.clients.get_mut(id));
         client.map_or(&mut self.gone, |client| &mut client.counters).late += 1;
+        owners
     }
 
     /// A command that is not to reach the instrument: who asked is told, if he expects an answer.
-    pub(super) fn refuse(&mut self, id: ClientId, frame: &Frame, reason: &str) {
+    pub(super) fn refuse(&mut self, now: Instant, id: ClientId, frame: &Frame, reason: &str) {
         if let Some(client) = self.clients.get_mut(&id) {
             client.counters.refused += 1;
-            if !expects_answer(frame) {
+            if !expects_answer(frame) && client.may_be_noted(now) {
                 // Nobody else would ever know.
                 let note = format!("{} of client {id} at {}: {reason}", frame.code, client.address);
                 self.reports.push_back(Report::Note(note));

@@ -11,11 +11,16 @@ use super::rate::Bucket;
 use crate::bridge::counters::ClientCounters;
 use crate::bridge::settings::{Delivery, Role};
 
+/// Lines of the log about what is refused to one client.
+const NOTES_PER_S: u64 = 5;
+
 /// A command with its payload, whole.
 #[derive(Debug, Clone)]
 pub(super) struct Command {
     pub(super) frame: Frame,
     pub(super) payload: Arc<[u8]>,
+    /// When it came.
+    pub(super) since: Instant,
 }
 
 /// What a client's bytes turned out to be.
@@ -33,6 +38,8 @@ struct Upload {
     payload: Vec<u8>,
     /// Its bytes are not kept.
     refused: bool,
+    /// When its last bytes came.
+    last: Instant,
 }
 
 /// A client that is connected.
@@ -60,6 +67,7 @@ pub(super) struct Client {
     written: usize,
     commands: Bucket,
     bytes: Bucket,
+    notes: Bucket,
 }
 
 impl Client {
@@ -88,12 +96,18 @@ impl Client {
             written: 0,
             commands: Bucket::new(now, u64::from(limits.commands_per_s)),
             bytes: Bucket::new(now, limits.bytes_per_s),
+            notes: Bucket::new(now, NOTES_PER_S),
         }
     }
 
     /// Takes bytes up to the end of the next command. `room`: how many bytes of uploads may be
     /// held for this client. Gives how many were taken.
-    pub(super) fn hear(&mut self, bytes: &[u8], room: usize) -> (usize, Option<Heard>) {
+    pub(super) fn hear(
+        &mut self,
+        now: Instant,
+        bytes: &[u8],
+        room: usize,
+    ) -> (usize, Option<Heard>) {
         let noise = self.input.noise_bytes();
         let (consumed, incoming) = self.input.handle_input(bytes);
         self.counters.bytes_in += consumed as u64;
@@ -104,35 +118,36 @@ impl Client {
             None => None,
             Some(Incoming::Command { frame, .. }) => {
                 self.noise_in_a_row = 0;
-                self.begin(frame, room)
+                self.begin(now, frame, room)
             }
-            Some(Incoming::Payload { bytes, remaining }) => self.go_on(bytes, remaining),
+            Some(Incoming::Payload { bytes, remaining }) => self.go_on(now, bytes, remaining),
         };
         (consumed, heard)
     }
 
-    fn begin(&mut self, frame: Frame, room: usize) -> Option<Heard> {
+    fn begin(&mut self, now: Instant, frame: Frame, room: usize) -> Option<Heard> {
         if frame.payload_len == 0 {
-            return Some(Heard::Command(Command { frame, payload: Arc::from([]) }));
+            return Some(Heard::Command(Command { frame, payload: Arc::from([]), since: now }));
         }
         let refused = frame.payload_len as usize > room;
-        self.upload = Some(Upload { frame, payload: Vec::new(), refused });
+        self.upload = Some(Upload { frame, payload: Vec::new(), refused, last: now });
         None
     }
 
-    fn go_on(&mut self, bytes: &[u8], remaining: u32) -> Option<Heard> {
+    fn go_on(&mut self, now: Instant, bytes: &[u8], remaining: u32) -> Option<Heard> {
         let upload = self.upload.as_mut()?;
+        upload.last = now;
         if !upload.refused {
             upload.payload.extend_from_slice(bytes);
         }
         if remaining > 0 {
             return None;
         }
-        let Upload { frame, payload, refused } = self.upload.take()?;
+        let Upload { frame, payload, refused, .. } = self.upload.take()?;
         Some(if refused {
             Heard::TooLong(frame)
         } else {
-            Heard::Command(Command { frame, payload: payload.into() })
+            Heard::Command(Command { frame, payload: payload.into(), since: now })
         })
     }
 
@@ -141,6 +156,16 @@ impl Client {
         let coming = self.upload.as_ref().filter(|upload| !upload.refused);
         let coming = coming.map_or(0, |upload| upload.frame.payload_len as usize);
         coming + self.waiting.iter().map(|command| command.payload.len()).sum::<usize>()
+    }
+
+    /// When its upload last went on, if one is coming in.
+    pub(super) fn upload_went_on(&self) -> Option<Instant> {
+        self.upload.as_ref().map(|upload| upload.last)
+    }
+
+    /// Whether the log may have one more line about what is refused to it.
+    pub(super) fn may_be_noted(&mut self, now: Instant) -> bool {
+        self.notes.take(now, 1)
     }
 
     /// Bytes in a row that were no frame.
@@ -156,10 +181,11 @@ impl Client {
         command && bytes
     }
 
-    /// Puts a whole message behind what waits to be written. Gives whether there was room.
+    /// Puts a whole message behind what waits to be written, unless `most` bytes wait already.
+    /// One message has room at any length: a client that reads is to get it. Gives whether.
     pub(super) fn tell(&mut self, message: &[u8], most: usize) -> bool {
         let waits = self.out.len() - self.written;
-        if waits > 0 && waits + message.len() > most {
+        if waits >= most {
             return false;
         }
         if self.written > 0 {

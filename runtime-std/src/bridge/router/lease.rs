@@ -33,11 +33,10 @@ impl Lease {
         }
     }
 
-    /// The client is gone. Gives whether it held the lease.
-    pub(super) fn give_up(&mut self, now: Instant, client: ClientId) -> bool {
-        let held = self.holder(now) == Some(client);
-        self.held.take_if(|(holder, _)| *holder == client);
-        held
+    /// The client is gone. Gives whether it was the last one to hold the lease: what it set going
+    /// may go on though it has been idle.
+    pub(super) fn give_up(&mut self, client: ClientId) -> bool {
+        self.held.take_if(|(holder, _)| *holder == client).is_some()
     }
 }
 
@@ -57,8 +56,8 @@ mod tests {
         assert_eq!(lease.take(at(9_999), 1), Ok(()), "what it does prolongs it");
         assert_eq!(lease.take(at(19_998), 2), Err(1));
         assert_eq!(lease.take(at(19_999), 2), Ok(()));
-        assert!(!lease.give_up(at(20_000), 1));
-        assert!(lease.give_up(at(20_000), 2));
+        assert!(!lease.give_up(1));
+        assert!(lease.give_up(2));
         assert_eq!(lease.take(at(20_000), 1), Ok(()));
     }
 
@@ -67,6 +66,15 @@ mod tests {
         let mut lease = Lease::new(None);
         assert_eq!((lease.take(at(0), 1), lease.take(at(0), 2)), (Ok(()), Ok(())));
         assert_eq!(lease.holder(at(0)), None);
-        assert!(!lease.give_up(at(0), 1));
+        assert!(!lease.give_up(1));
+    }
+
+    #[test]
+    fn whoever_held_it_last_is_known_though_he_is_idle() {
+        let mut lease = Lease::new(Some(Duration::from_millis(10_000)));
+        assert_eq!(lease.take(at(0), 1), Ok(()));
+        assert_eq!(lease.holder(at(60_000)), None);
+        assert!(lease.give_up(1));
+        assert!(!lease.give_up(1));
     }
 }

@@ -1,6 +1,8 @@
 //! How the connection to the instrument begins and ends, what goes up over it, and how a client
 //! leaves.
 
+use std::sync::Arc;
+
 use flamingo_protocol_core::{
     Cancelled, CommandCode, Counters, Duration, Frame, Instant, Ticket, Transmit,
 };
@@ -21,7 +23,7 @@ impl Router {
         self.open = false;
         for (since, stop) in std::mem::take(&mut self.stops) {
             if now.since(since) < STOP_IS_MEANT {
-                self.pass_stop(now, None, &stop);
+                self.pass_stop(now, None, &stop, since);
             }
         }
         let query = Frame::command(CommandCode::SYSTEM_STATE_GET);
@@ -52,8 +54,8 @@ impl Router {
         add(&mut self.upstream_before, &counters);
         self.upstream_before.reconnects += 1;
         let unsent = self.flights.values().filter(|flight| !flight.out && !flight.ended);
-        let stops = unsent.map(|flight| flight.command.frame).filter(super::commands::stops);
-        self.stops = stops.map(|frame| (now, frame)).collect();
+        let stops = unsent.map(|flight| (flight.command.since, flight.command.frame));
+        self.stops = stops.filter(|(_, frame)| super::commands::stops(frame)).collect();
         self.open = false;
         self.take_events(now, None);
         self.core = None;
@@ -104,6 +106,10 @@ impl Router {
     fn is_out(&mut self, now: Instant, ticket: Ticket) {
         let Some(flight) = self.flights.get_mut(&ticket) else { return };
         flight.out = true;
+        // Nobody needs it any more, and it would take the room of others.
+        flight.command.payload = Arc::default();
+        // It had its answer, or whoever asked is gone.
+        let over = flight.ended && flight.owners.is_empty();
         let (owners, frame, asked) = (flight.owners.clone(), flight.command.frame, flight.asked);
         for (id, _) in &owners {
             if let Some(client) = self.clients.get_mut(id) {
@@ -113,11 +119,10 @@ impl Router {
         if frame.code == CommandCode::CAMERA_WORK_FLOW_START {
             self.workflow.sent(now);
         }
-        if asked {
-            return;
+        if over || !asked {
+            self.flights.remove(&ticket);
         }
-        self.flights.remove(&ticket);
-        if self.options.echo_actions {
+        if !asked && self.options.echo_actions {
             let shown = Frame { payload_len: 0, ..frame };
             self.show_others(&owners, &shown, &[]);
         }
@@ -130,7 +135,7 @@ impl Router {
         self.gone += client.counters;
         self.gone.dropped += dropped;
         self.leave_flights(now, id);
-        if self.lease.give_up(now, id) && self.options.dead_man {
+        if self.lease.give_up(id) && self.options.dead_man {
             self.stop_everything(now, &client.address);
         }
         self.take_events(now, None);
@@ -172,7 +177,7 @@ impl Router {
         let halts = (1..=4).map(|axis| Frame::command(CommandCode::STAGE_HALT).with_selector(axis));
         let off = Frame::command(CommandCode::LASER_DISABLE_ALL);
         for stop in halts.chain([off]) {
-            self.pass_stop(now, None, &stop);
+            self.pass_stop(now, None, &stop, now);
         }
     }
 

@@ -78,6 +78,9 @@ struct Flight {
     ended: bool,
     /// Whoever asked is gone: its answer is counted and told to nobody.
     left: bool,
+    /// As long as it is on the wire without an answer, it takes a place of the window until then.
+    /// `None`: it takes none.
+    counts_until: Option<Instant>,
 }
 
 /// Ended flights that are remembered, so that late answers can be counted where they belong.
@@ -98,6 +101,8 @@ pub struct Router {
     core: Option<Box<Core>>,
     /// The instrument has answered: commands may go up.
     open: bool,
+    /// Nothing new goes up, but for stops.
+    stopping: bool,
     /// The bridge's own first question.
     handshake: Option<Ticket>,
     clients: BTreeMap<ClientId, Client>,
@@ -129,6 +134,7 @@ impl Router {
             options,
             core: None,
             open: false,
+            stopping: false,
             handshake: None,
             clients: BTreeMap::new(),
             flights: BTreeMap::new(),
@@ -177,7 +183,7 @@ impl Router {
             let Some(client) = self.clients.get_mut(&id).filter(|client| !client.cut) else {
                 return;
             };
-            let (consumed, heard) = client.hear(bytes, room);
+            let (consumed, heard) = client.hear(now, bytes, room);
             bytes = bytes.get(consumed..).unwrap_or(&[]);
             if client.noise_in_a_row() > self.options.limits.noise_bytes {
                 client.cut = true;
@@ -190,7 +196,9 @@ impl Router {
             match heard {
                 Some(Heard::Command(command)) => self.admit(now, id, command),
                 Some(Heard::TooLong(frame)) => {
-                    self.refuse(id, &frame, "upload refused: larger than the bridge may hold");
+                    // Refused or not, it counts.
+                    let _ = client.may_send(now, 128 + frame.payload_len as usize);
+                    self.refuse(now, id, &frame, "upload refused: larger than the bridge may hold");
                 }
                 None => {}
             }
@@ -202,6 +210,11 @@ impl Router {
         if let Some(client) = self.clients.get_mut(&id) {
             client.finished = true;
         }
+    }
+
+    /// From now on only what was asked already is finished, and stops pass.
+    pub fn stop(&mut self) {
+        self.stopping = true;
     }
 
     /// A client may do something else from now on.
@@ -236,7 +249,13 @@ impl Router {
 
     /// When [`Self::handle_timeout`] is due.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.core.as_ref().and_then(|core| core.poll_timeout()).map(|(at, _)| at)
+        let core = self.core.as_ref().and_then(|core| core.poll_timeout()).map(|(at, _)| at);
+        let waiting = self.clients.values().filter(|client| !client.cut).filter_map(|client| {
+            let first = client.waiting.front().map(|command| command.since);
+            let since = first.into_iter().chain(client.upload_went_on()).min()?;
+            Some(since + self.options.request_timeout)
+        });
+        core.into_iter().chain(waiting).min()
     }
 
     /// Ends what is due.
@@ -244,6 +263,7 @@ impl Router {
         if let Some(core) = &mut self.core {
             core.handle_timeout(now);
         }
+        self.end_stalled(now);
         self.take_events(now, None);
         self.hand_on(now);
     }

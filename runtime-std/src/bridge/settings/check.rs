@@ -115,6 +115,7 @@ impl Settings {
             ("limits.queue_frames", limits.queue_frames == 0),
             ("limits.out_bytes", limits.out_bytes == 0),
             ("limits.noise_bytes", limits.noise_bytes == 0),
+            ("limits.lost_after_s", limits.lost_after_s == 0),
             ("lease.idle_s", self.lease.idle_s == 0),
         ];
         match counted.iter().find(|(_, zero)| *zero) {

@@ -11,7 +11,7 @@ fn a_halt_of_anybody_goes_first_and_what_it_cancels_never_runs() {
     let mut lab = Lab::new(options());
     let (mover, other) = (lab.client(), lab.client());
     let reader = lab.client_as(Role::ReadOnly, Delivery::Callback);
-    lab.ask(other, &position(4)); // the four that may be unanswered
+    lab.ask(other, &position(4)); // of the four that may be unanswered
     for axis in 1..=3 {
         lab.ask(mover, &go(axis));
     }
@@ -23,7 +23,7 @@ fn a_halt_of_anybody_goes_first_and_what_it_cancels_never_runs() {
     assert_eq!(lab.commands[before].0, halt(1), "at once, whatever waits");
     assert_eq!(lab.commands.len(), before + 1);
     let refused = lab.told(mover);
-    assert_eq!(refused.len(), 4, "{refused:?}");
+    assert_eq!(refused.len(), 5, "{refused:?}");
     assert!(
         refused.iter().all(|frame| frame.status == 0 && frame.text().unwrap().contains("stop"))
     );
@@ -31,7 +31,7 @@ fn a_halt_of_anybody_goes_first_and_what_it_cancels_never_runs() {
         lab.answer_next(0.0);
     }
     assert_eq!(lab.told(reader).len(), 1);
-    assert_eq!(lab.told(mover).len(), 3, "those that were on their way");
+    assert_eq!(lab.told(mover).len(), 2, "those that were on their way");
 }
 
 #[test]
@@ -100,6 +100,31 @@ fn the_loss_of_the_client_that_holds_the_lease_stops_everything_if_that_is_wante
 }
 
 #[test]
+fn the_loss_of_whoever_moved_last_stops_everything_though_it_has_been_idle() {
+    let mut lab = Lab::new(Options { lease: Some(ms(10_000)), dead_man: true, ..options() });
+    let (mover, other) = (lab.client(), lab.client());
+    lab.ask(mover, &go(1));
+    lab.answer_next(0.0);
+    lab.pass(ms(60_000));
+    lab.leave(other);
+    assert!(lab.commands.is_empty(), "it held nothing");
+    lab.leave(mover);
+    assert_eq!(lab.reached().len(), 5, "four axes and the lasers: {:?}", lab.reached());
+}
+
+#[test]
+fn the_lease_is_for_the_level_of_lasers_and_the_velocity_of_axes_too() {
+    let mut lab = Lab::new(Options { lease: Some(ms(10_000)), ..options() });
+    let (mover, other) = (lab.client(), lab.client());
+    lab.ask(mover, &Frame::command(CommandCode::LASER_LEVEL_SET).with_selector(1));
+    let velocity = Frame::command(CommandCode::STAGE_VELOCITY_SET).with_selector(1).with_value(1.0);
+    lab.ask(other, &velocity);
+    assert_refused(&lab.told(other), &velocity, "held by");
+    lab.ask(mover, &velocity);
+    assert_eq!(lab.commands.last().map(|(frame, _)| *frame), Some(velocity));
+}
+
+#[test]
 fn no_live_view_begins_while_a_workflow_runs() {
     let mut lab = Lab::new(options());
     let id = lab.client();
@@ -162,4 +187,74 @@ fn a_refused_command_that_is_never_answered_is_told_to_the_operator() {
     lab.ask(reader, &Frame::command(CommandCode::LASER_ENABLE).with_selector(1));
     assert!(lab.told(reader).is_empty());
     assert!(lab.notes.iter().any(|note| note.contains("read-only")), "{:?}", lab.notes);
+}
+
+#[test]
+fn no_live_view_begins_behind_a_workflow_that_is_still_on_its_way_up() {
+    for same in [true, false] {
+        let mut lab = Lab::new(options());
+        let starter = lab.client();
+        let viewer = if same { starter } else { lab.client() };
+        let start = Frame::command(CommandCode::CAMERA_WORK_FLOW_START).with_payload_len(1000);
+        let live = Frame::command(CommandCode::CAMERA_LIVE_VIEW_START);
+        lab.router.client_input(lab.now, starter, &[&start.encode()[..], &[7; 1000]].concat());
+        let shown = lab.router.upstream_output(lab.now).len();
+        lab.router.upstream_wrote(lab.now, shown);
+        lab.ask(viewer, &live);
+        assert_refused(&lab.told(viewer), &live, "workflow");
+        assert_eq!(lab.reached(), []);
+    }
+}
+
+#[test]
+fn a_halt_passes_however_many_equal_ones_of_another_come_at_once() {
+    let mut lab = Lab::new(options());
+    let (many, other) = (lab.client(), lab.client());
+    let flood = halt(1).encode().repeat(300);
+    lab.router.client_input(lab.now, many, &flood);
+    lab.ask(other, &halt(3));
+    assert!(lab.reached().contains(&(CommandCode::STAGE_HALT, 3)), "{:?}", lab.reached());
+    while !lab.commands.is_empty() {
+        lab.answer_next(0.0);
+    }
+    assert_eq!(lab.told(other).len(), 1);
+    let told = lab.told(many);
+    assert_eq!(told.len(), 300);
+    assert!(told.iter().all(|frame| frame.status == 1), "{told:?}");
+}
+
+#[test]
+fn equal_halts_that_wait_stop_what_was_queued_between_them() {
+    let mut lab = Lab::new(options());
+    let (one, other) = (lab.client(), lab.client());
+    lab.router.client_input(lab.now, one, &halt(1).encode());
+    lab.router.client_input(lab.now, other, &go(2).encode());
+    lab.router.client_input(lab.now, one, &halt(1).encode());
+    lab.write();
+    assert!(lab.reached().iter().all(|(code, _)| *code == CommandCode::STAGE_HALT));
+    assert_refused(&lab.told(other), &go(2), "stop");
+}
+
+#[test]
+fn equal_laser_offs_that_wait_take_one_place_and_are_not_refused() {
+    let mut lab = Lab::new(options());
+    let id = lab.client();
+    let off = Frame::command(CommandCode::LASER_DISABLE_ALL);
+    lab.router.client_input(lab.now, id, &off.encode().repeat(100));
+    lab.ask(id, &halt(1));
+    let expected = [(off.code, 0), (CommandCode::STAGE_HALT, 1)];
+    assert_eq!(lab.reached(), expected);
+    let status = lab.router.client_status(lab.now).0;
+    assert_eq!(status[0].counters.refused, 0);
+}
+
+#[test]
+fn who_may_only_read_may_list_the_drives_and_not_choose_one() {
+    let mut lab = Lab::new(options());
+    let reader = lab.client_as(Role::ReadOnly, Delivery::Callback);
+    let choose = Frame::command(CommandCode::STORAGE_PATH_SET).with_selector(1);
+    lab.ask(reader, &choose);
+    assert_refused(&lab.told(reader), &choose, "read-only");
+    lab.ask(reader, &choose.with_selector(0));
+    assert_eq!(lab.reached(), [(choose.code, 0)]);
 }
