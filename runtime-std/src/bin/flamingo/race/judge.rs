@@ -1,0 +1,190 @@
+//! What a strategy really did, by the simulator's ground truth: which answers were right, which
+//! events reached a handler and when. Nothing is run here and nothing printed.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
+
+use flamingo_protocol_core::{CommandCode, FRAME_LEN, Frame, Instant};
+use flamingo_runtime_std::simulator::{TrueClass, TruthRecord};
+use serde::Serialize;
+
+use super::load::{Asked, Done, FIRST, MOVED, TIMEOUT};
+use super::statistics::{max, median};
+
+/// What became of the queries.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub(super) struct Answers {
+    /// The answer to the question.
+    pub(super) right: u64,
+    /// A message that nobody asked for was taken for it.
+    pub(super) wrong: u64,
+    /// The answer to an older question was taken for it.
+    pub(super) late_misattributed: u64,
+    /// None, though the instrument answered in time, or was never asked.
+    pub(super) lost: u64,
+    /// None, and the instrument was too late indeed: no fault of the strategy.
+    pub(super) instrument_late: u64,
+}
+
+/// What became of the messages that nobody asked for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub(super) struct Events {
+    pub(super) sent: u64,
+    /// A handler saw them.
+    pub(super) delivered: u64,
+    /// Nobody did.
+    pub(super) lost: u64,
+    /// They were taken for answers.
+    pub(super) stolen_as_answers: u64,
+    /// Answers that handlers saw as events.
+    pub(super) answers_as_events: u64,
+}
+
+/// What became of the motions.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Ends {
+    /// How long after the end it was noticed, at worst. `None`: it never was in time.
+    pub(super) worst: Option<Duration>,
+    /// Noticed before it was there.
+    pub(super) too_early: u64,
+    /// Never noticed.
+    pub(super) missed: u64,
+}
+
+/// How long events took from the instrument to a handler.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Delays {
+    pub(super) median: Option<Duration>,
+    pub(super) max: Option<Duration>,
+    /// The longest of those that were sent while the caller waited for the end of a motion.
+    pub(super) max_in_motion: Option<Duration>,
+}
+
+/// The judgement on one run.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Judgement {
+    pub(super) answers: Answers,
+    pub(super) events: Events,
+    pub(super) ends: Ends,
+    pub(super) delays: Delays,
+}
+
+/// What the judge has to go by.
+pub(super) struct Evidence<'a> {
+    pub(super) done: &'a Done,
+    /// What handlers saw, in order.
+    pub(super) handled: &'a [(Instant, Frame)],
+    pub(super) sent: &'a [TruthRecord],
+    /// From when to when what was sent counts as an event that must arrive.
+    pub(super) span: (Instant, Instant),
+}
+
+/// Judges a run.
+pub(super) fn judge(evidence: &Evidence<'_>) -> Judgement {
+    let answers = answers(evidence);
+    let (events, delays) = events(evidence, answers.wrong);
+    Judgement { answers, events, ends: ends(evidence), delays }
+}
+
+fn answers(evidence: &Evidence<'_>) -> Answers {
+    let numbered = evidence.sent.iter().filter(|record| is_answer(record));
+    let when: HashMap<i32, Instant> =
+        numbered.map(|record| (record.frame.hardware_id, record.at)).collect();
+    let mut answers = Answers::default();
+    for asked in &evidence.done.asked {
+        *match fate(asked, &when) {
+            Fate::Right => &mut answers.right,
+            Fate::Wrong => &mut answers.wrong,
+            Fate::Stale => &mut answers.late_misattributed,
+            Fate::Lost => &mut answers.lost,
+            Fate::InstrumentLate => &mut answers.instrument_late,
+        } += 1;
+    }
+    answers
+}
+
+enum Fate {
+    Right,
+    Wrong,
+    Stale,
+    Lost,
+    InstrumentLate,
+}
+
+fn fate(asked: &Asked, when: &HashMap<i32, Instant>) -> Fate {
+    let number = asked.command.hardware_id;
+    match asked.answer {
+        Some(answer) if answer.hardware_id == number && answer.code == asked.command.code => {
+            Fate::Right
+        }
+        Some(answer) if answer.hardware_id < FIRST => Fate::Wrong,
+        Some(_) => Fate::Stale,
+        None => match when.get(&number) {
+            Some(at) if Duration::from(at.since(asked.at)) > TIMEOUT => Fate::InstrumentLate,
+            _ => Fate::Lost,
+        },
+    }
+}
+
+fn is_answer(record: &TruthRecord) -> bool {
+    matches!(record.truth, TrueClass::Answer { .. })
+}
+
+/// Frames that are equal byte by byte reach the handlers in the order in which they were sent.
+fn events(evidence: &Evidence<'_>, stolen: u64) -> (Events, Delays) {
+    let mut unseen: HashMap<[u8; FRAME_LEN], VecDeque<&TruthRecord>> = HashMap::new();
+    for record in evidence.sent {
+        unseen.entry(record.frame.encode()).or_default().push_back(record);
+    }
+    let (begin, end) = evidence.span;
+    let counts = |record: &TruthRecord| {
+        record.truth == TrueClass::Unsolicited && record.at >= begin && record.at <= end
+    };
+    let waits: Vec<_> = evidence.done.moved.iter().filter(|moved| moved.waited).collect();
+    let in_motion = |at: Instant| {
+        waits.iter().any(|moved| at >= moved.asked && moved.noticed.is_none_or(|end| at <= end))
+    };
+    let mut events = Events { stolen_as_answers: stolen, ..Events::default() };
+    events.sent = evidence.sent.iter().filter(|record| counts(record)).count() as u64;
+    let (mut all, mut moving) = (Vec::new(), Vec::new());
+    for (at, frame) in evidence.handled {
+        let record = unseen.get_mut(&frame.encode()).and_then(VecDeque::pop_front);
+        let Some(record) = record else { continue };
+        if is_answer(record) {
+            // One to a command of the strategy's own is nobody's loss.
+            events.answers_as_events += u64::from(record.frame.hardware_id >= FIRST);
+        } else if counts(record) {
+            let delay = Duration::from(at.since(record.at));
+            events.delivered += 1;
+            all.push(delay);
+            if in_motion(record.at) {
+                moving.push(delay);
+            }
+        }
+    }
+    events.lost = events.sent.saturating_sub(events.delivered + stolen);
+    let delays = Delays { median: median(&all), max: max(&all), max_in_motion: max(&moving) };
+    (events, delays)
+}
+
+fn ends(evidence: &Evidence<'_>) -> Ends {
+    let mut ends = Ends::default();
+    for moved in &evidence.done.moved {
+        let stop = evidence.sent.iter().find(|record| {
+            let frame = &record.frame;
+            let stopped = frame.code == CommandCode::STAGE_MOTION_STOPPED;
+            stopped && frame.selector() == MOVED && frame.status == 1 && record.at > moved.begun
+        });
+        match (moved.noticed, stop) {
+            (Some(noticed), Some(stop)) if noticed >= stop.at => {
+                // Nobody can notice it before it is asked for.
+                let from = stop.at.max(moved.asked);
+                let after = Duration::from(noticed.since(from));
+                ends.worst = ends.worst.max(Some(after));
+            }
+            (Some(_), _) => ends.too_early += 1,
+            (None, _) => ends.missed += 1,
+        }
+    }
+    ends
+}
