@@ -67,7 +67,9 @@ impl Shared {
         self.commands.fetch_add(1, Ordering::Release);
         let handlers = lock(&self.handlers);
         drop(reader);
-        met.iter().for_each(|frame| handlers.deliver(frame));
+        for frame in &met {
+            handlers.deliver(frame);
+        }
         response
     }
 

@@ -67,10 +67,10 @@ impl Receiver {
             }
             desk.pending = Some((*command, to));
         }
-        if wire::send(&self.socket, command).is_ok() {
-            if let Ok(frame) = answer.recv_timeout(self.timeout) {
-                return Some(frame);
-            }
+        if wire::send(&self.socket, command).is_ok()
+            && let Ok(frame) = answer.recv_timeout(self.timeout)
+        {
+            return Some(frame);
         }
         // Given up. It may have come just now.
         lock(&self.desk).pending = None;
