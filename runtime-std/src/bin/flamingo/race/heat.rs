@@ -97,8 +97,7 @@ pub(super) fn run(kind: Kind, load: Load) -> Result<Heat, String> {
     let handled: Vec<_> = handled.try_iter().collect();
     let time = Duration::from(end.since(begin));
     let sent = truth.sent();
-    let evidence =
-        Evidence { done: &done, handled: &handled, sent: &sent, span: (begin, end) };
+    let evidence = Evidence { done: &done, handled: &handled, sent: &sent, span: (begin, end) };
     let judgement = judge(&evidence);
     let received = truth.received();
     let faults = truth.faults();

@@ -37,7 +37,7 @@ pub(super) struct Events {
     /// They were taken for answers.
     pub(super) stolen_as_answers: u64,
     /// Answers that handlers saw as events.
-    pub(super) answers_as_events: u64,
+    pub(super) answers_handled: u64,
 }
 
 /// What became of the motions.
@@ -152,7 +152,7 @@ fn events(evidence: &Evidence<'_>, stolen: u64) -> (Events, Delays) {
         let Some(record) = record else { continue };
         if is_answer(record) {
             // One to a command of the strategy's own is nobody's loss.
-            events.answers_as_events += u64::from(record.frame.hardware_id >= FIRST);
+            events.answers_handled += u64::from(record.frame.hardware_id >= FIRST);
         } else if counts(record) {
             let delay = Duration::from(at.since(record.at));
             events.delivered += 1;

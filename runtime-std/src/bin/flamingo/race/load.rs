@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use flamingo_protocol_core::{CommandCode, Frame, Instant};
-use flamingo_runtime_std::simulator::{AxisName, Fault, Scenario};
 use flamingo_runtime_std::Clock;
+use flamingo_runtime_std::simulator::{AxisName, Fault, Scenario};
 use smol::{Timer, block_on};
 
 use super::strategy::{Motion, Strategy};

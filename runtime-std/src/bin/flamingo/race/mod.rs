@@ -96,7 +96,8 @@ fn run(args: &RaceArgs, out: &mut Out) -> Done {
             "All times are {FACTOR} times shorter than on a real instrument: a timeout of 3 s is \
              {timeout} ms, a motion of 10 s is {motion} ms,\n40 frames/s are {}. \
              Delays are as measured, in ms. {} queries and 2 motions a run.",
-            40 * FACTOR, args.queries
+            40 * FACTOR,
+            args.queries
         )
     })?;
     let mut heats = Vec::new();
@@ -106,8 +107,8 @@ fn run(args: &RaceArgs, out: &mut Out) -> Done {
         }
         for kind in args.kinds() {
             let load = Load { queries: args.queries, rate: *rate, seed: args.seed };
-            let heat = heat::run(kind, load)
-                .map_err(|error| Failure::new(1, format!("race: {error}")))?;
+            let heat =
+                heat::run(kind, load).map_err(|error| Failure::new(1, format!("race: {error}")))?;
             out.either(&report::row(&heat), || report::line(&heat))?;
             heats.push(heat);
         }

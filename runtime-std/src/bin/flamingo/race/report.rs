@@ -112,7 +112,7 @@ pub(super) fn line(heat: &Heat) -> String {
         events.delivered,
         events.lost,
         events.stolen_as_answers,
-        events.answers_as_events,
+        events.answers_handled,
         ms(judgement.delays.median),
         ms(judgement.delays.max),
         ms(judgement.delays.max_in_motion),
@@ -128,7 +128,7 @@ pub(super) fn line(heat: &Heat) -> String {
 pub(super) struct Verdict {
     strategy: &'static str,
     option: &'static str,
-    verdict: String,
+    says: String,
     /// Of each rate, the answers lost in per cent with the 95 % interval.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     lost: Vec<Lost>,
@@ -160,15 +160,14 @@ pub(super) fn verdict(kind: Kind, heats: &[&Heat]) -> Verdict {
     Verdict {
         strategy: kind.name(),
         option: kind.option(),
-        verdict: faults.join("; "),
+        says: faults.join("; "),
         lost: lost.collect(),
     }
 }
 
 fn faults(heats: &[&Heat]) -> Vec<String> {
-    let worst = |figure: &dyn Fn(&Heat) -> f64| {
-        heats.iter().map(|heat| figure(heat)).fold(0.0, f64::max)
-    };
+    let worst =
+        |figure: &dyn Fn(&Heat) -> f64| heats.iter().map(|heat| figure(heat)).fold(0.0, f64::max);
     let of_answers = |part: fn(&Answers) -> u64| {
         worst(&|heat| percent(part(&heat.judgement.answers), asked(&heat.judgement.answers)))
     };
@@ -192,7 +191,7 @@ fn faults(heats: &[&Heat]) -> Vec<String> {
         .collect();
     let as_events = worst(&|heat| {
         let events = &heat.judgement.events;
-        percent(events.answers_as_events, asked(&heat.judgement.answers))
+        percent(events.answers_handled, asked(&heat.judgement.answers))
     });
     if as_events > 0.0 {
         faults.push(format!("handles up to {as_events:.1} % of the answers as events"));
@@ -218,16 +217,16 @@ fn faults(heats: &[&Heat]) -> Vec<String> {
 
 /// A verdict for people.
 pub(super) fn verdict_text(verdict: &Verdict) -> String {
-    let Verdict { strategy, option, verdict, lost } = verdict;
-    let mut text = format!("{strategy:<16} {verdict} ({option})");
-    for Lost { rate, percent, interval_percent: (low, high) } in lost {
-        text += &format!(
-            "\n{:<16}   at {rate}/s: {percent:.1} % of the answers lost, \
-             95 % interval {low:.1} to {high:.1} %",
+    let Verdict { strategy, option, says, lost } = verdict;
+    let mut lines = vec![format!("{strategy:<16} {says} ({option})")];
+    lines.extend(lost.iter().map(|Lost { rate, percent, interval_percent: (low, high) }| {
+        format!(
+            "{:<16}   at {rate}/s: {percent:.1} % of the answers lost, 95 % interval {low:.1} to \
+             {high:.1} %",
             ""
-        );
-    }
-    text
+        )
+    }));
+    lines.join("\n")
 }
 
 /// What is drawn of a strategy.
