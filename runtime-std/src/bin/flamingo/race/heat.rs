@@ -1,22 +1,17 @@
-//! One strategy on one load: starts the instrument, and the bridge where one is needed, plays, and
-//! has it judged. What is played is `load.rs`.
+//! One strategy on one load: starts the instrument, lets a program of its own play against it, and
+//! has it judged. What is played is `load.rs`, who plays is `player.rs`.
 
-use std::net::SocketAddr;
-use std::sync::mpsc;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use flamingo_runtime_std::bridge::{Bridge, settings::Settings};
+use flamingo_protocol_core::{Frame, Instant};
 use flamingo_runtime_std::simulator::{FaultKind, Simulator, SimulatorOptions};
-use smol::{Timer, block_on};
+use smol::block_on;
 
-use super::cpu;
 use super::judge::{Evidence, Judgement, judge};
-use super::load::{FIRST, Load, POLL, TIMEOUT};
+use super::load::{Asked, FIRST, Load, Moved, Played};
+use super::player::{Diary, Hex, Part, origin};
 use super::strategies::Kind;
-use super::strategy::{Events, Scene};
-
-/// How long what was sent last may take to its handler.
-const DRAIN: Duration = Duration::from_millis(60);
 
 /// What one run came to.
 #[derive(Debug, Clone)]
@@ -33,84 +28,87 @@ pub(super) struct Heat {
     pub(super) dropped: bool,
 }
 
-/// The bridge, where a strategy needs one.
-struct Between(Option<Bridge>);
-
-impl Between {
-    fn start(kind: Kind, instrument: SocketAddr) -> Result<Self, String> {
-        if !kind.needs_bridge() {
-            return Ok(Self(None));
-        }
-        let mut settings = Settings::default();
-        settings.upstream.address = instrument.to_string();
-        settings.listen.control = SocketAddr::from(([127, 0, 0, 1], 0));
-        settings.limits.commands_per_s = u32::MAX;
-        // There is one client: nobody is to be shown what it does.
-        settings.events.echo_actions = false;
-        let bridge = block_on(Bridge::start(&settings)).map_err(|error| error.to_string())?;
-        block_on(bridge.until_connected());
-        Ok(Self(Some(bridge)))
-    }
-
-    /// Until who listens on the callback port has been accepted.
-    fn until_subscribed(&self) {
-        let Some(bridge) = &self.0 else { return };
-        let subscribers = || block_on(bridge.status()).map(|status| status.callback.subscribers);
-        while subscribers() == Some(0) {
-            block_on(Timer::after(Duration::from_millis(1)));
-        }
-    }
-
-    fn stop(self) {
-        if let Some(bridge) = self.0 {
-            block_on(bridge.stop());
-        }
-    }
-}
-
 /// Runs it.
 pub(super) fn run(kind: Kind, load: Load) -> Result<Heat, String> {
     let options =
         SimulatorOptions { scenario: load.scenario(kind.tags()), ..SimulatorOptions::default() };
     let simulator = block_on(Simulator::start(options)).map_err(|error| error.to_string())?;
-    let between = Between::start(kind, simulator.control())?;
-    let (to, handled) = mpsc::channel();
+    let part = Part { strategy: kind.name().to_owned(), load, instrument: simulator.control() };
+    let diary = player(&part).map_err(|error| format!("{}: {error}", kind.name()))?;
     let truth = simulator.truth();
     let clock = truth.clock();
-    let bridge = between.0.as_ref();
-    let scene = Scene {
-        control: bridge.map_or(simulator.control(), Bridge::control),
-        callback: bridge.and_then(Bridge::callback),
-        timeout: TIMEOUT,
-        poll: POLL,
-        events: Events::new(clock, to),
-    };
-    let mut strategy = kind.start(&scene).map_err(|error| format!("{}: {error}", kind.name()))?;
-    between.until_subscribed();
-
-    let (begin, cpu) = (clock.now(), cpu::spent());
-    let done = load.play(&mut *strategy, clock);
-    let (end, spent) = (clock.now(), cpu::spent());
-    block_on(Timer::after(DRAIN));
-    strategy.close();
-
-    let handled: Vec<_> = handled.try_iter().collect();
-    let time = Duration::from(end.since(begin));
-    let sent = truth.sent();
-    let evidence = Evidence { done: &done, handled: &handled, sent: &sent, span: (begin, end) };
-    let judgement = judge(&evidence);
-    let received = truth.received();
-    let faults = truth.faults();
-    between.stop();
+    let (sent, received, faults) = (truth.sent(), truth.received(), truth.faults());
     block_on(simulator.stop());
-    let cpu = cpu.zip(spent).and_then(|(before, after)| after.checked_sub(before));
+
+    let translated = Translated { from: diary.origin, to: origin(clock) };
+    let played = translated.played(&diary).ok_or("what the player says makes no sense")?;
+    let handled: Option<Vec<_>> = diary.handled.iter().map(|it| translated.handled(it)).collect();
+    let span = (translated.at(diary.begin), translated.at(diary.end));
+    let time = Duration::from(span.1.since(span.0));
+    let evidence = Evidence {
+        played: &played,
+        handled: &handled.ok_or("what the player says makes no sense")?,
+        sent: &sent,
+        span,
+    };
     Ok(Heat {
         kind,
         load,
-        judgement,
+        judgement: judge(&evidence),
         extra_commands: received.iter().filter(|record| record.frame.hardware_id < FIRST).count(),
-        cpu_percent: cpu.map(|cpu| 100.0 * cpu.as_secs_f64() / time.as_secs_f64()),
+        cpu_percent: diary.cpu.map(|cpu| 100.0 * cpu.as_secs_f64() / time.as_secs_f64()),
         time,
         dropped: faults.iter().any(|fault| fault.kind == FaultKind::NotDraining),
     })
+}
+
+/// This program once more, to play a part.
+fn player(part: &Part) -> Result<Diary, String> {
+    let part = serde_json::to_string(part).map_err(|error| error.to_string())?;
+    let program = std::env::current_exe().map_err(|error| error.to_string())?;
+    let output = Command::new(program)
+        .args(["race", "--player", &part])
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .output()
+        .map_err(|error| error.to_string())?;
+    if !output.status.success() {
+        return Err(format!("its program ended with {}", output.status));
+    }
+    serde_json::from_slice(&output.stdout).map_err(|error| error.to_string())
+}
+
+/// The player's times by the clock of the ground truth: both know what the calendar said when their
+/// clock was at 0.
+struct Translated {
+    from: u64,
+    to: u64,
+}
+
+impl Translated {
+    fn at(&self, micros: u64) -> Instant {
+        Instant::from_micros((self.from + micros).saturating_sub(self.to))
+    }
+
+    fn handled(&self, (at, frame): &(u64, Hex)) -> Option<(Instant, Frame)> {
+        Some((self.at(*at), frame.frame()?))
+    }
+
+    fn played(&self, diary: &Diary) -> Option<Played> {
+        let asked = diary.asked.iter().map(|(at, returned, command, answer)| {
+            let answer = match answer {
+                Some(answer) => Some(answer.frame()?),
+                None => None,
+            };
+            let (at, returned) = (self.at(*at), self.at(*returned));
+            Some(Asked { command: command.frame()?, at, returned, answer })
+        });
+        let moved = diary.moved.iter().map(|(begun, waited, asked, noticed)| Moved {
+            begun: self.at(*begun),
+            waited: *waited,
+            asked: self.at(*asked),
+            noticed: noticed.map(|at| self.at(at)),
+        });
+        Some(Played { asked: asked.collect::<Option<_>>()?, moved: moved.collect() })
+    }
 }

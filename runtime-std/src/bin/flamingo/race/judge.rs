@@ -1,14 +1,14 @@
 //! What a strategy really did, by the simulator's ground truth: which answers were right, which
 //! events reached a handler and when. Nothing is run here and nothing printed.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::time::Duration;
 
 use flamingo_protocol_core::{CommandCode, FRAME_LEN, Frame, Instant};
 use flamingo_runtime_std::simulator::{TrueClass, TruthRecord};
 use serde::Serialize;
 
-use super::load::{Asked, Done, FIRST, MOVED, TIMEOUT};
+use super::load::{Asked, FIRST, MOVED, Played, TIMEOUT};
 use super::statistics::{max, median};
 
 /// What became of the queries.
@@ -71,7 +71,7 @@ pub(super) struct Judgement {
 
 /// What the judge has to go by.
 pub(super) struct Evidence<'a> {
-    pub(super) done: &'a Done,
+    pub(super) played: &'a Played,
     /// What handlers saw, in order.
     pub(super) handled: &'a [(Instant, Frame)],
     pub(super) sent: &'a [TruthRecord],
@@ -82,7 +82,7 @@ pub(super) struct Evidence<'a> {
 /// Judges a run.
 pub(super) fn judge(evidence: &Evidence<'_>) -> Judgement {
     let answers = answers(evidence);
-    let (events, delays) = events(evidence, answers.wrong);
+    let (events, delays) = events(evidence);
     Judgement { answers, events, ends: ends(evidence), delays }
 }
 
@@ -91,7 +91,7 @@ fn answers(evidence: &Evidence<'_>) -> Answers {
     let when: HashMap<i32, Instant> =
         numbered.map(|record| (record.frame.hardware_id, record.at)).collect();
     let mut answers = Answers::default();
-    for asked in &evidence.done.asked {
+    for asked in &evidence.played.asked {
         *match fate(asked, &when) {
             Fate::Right => &mut answers.right,
             Fate::Wrong => &mut answers.wrong,
@@ -130,46 +130,73 @@ fn is_answer(record: &TruthRecord) -> bool {
     matches!(record.truth, TrueClass::Answer { .. })
 }
 
-/// Frames that are equal byte by byte reach the handlers in the order in which they were sent.
-fn events(evidence: &Evidence<'_>, stolen: u64) -> (Events, Delays) {
-    let mut unseen: HashMap<[u8; FRAME_LEN], VecDeque<&TruthRecord>> = HashMap::new();
+/// A frame is seen by a handler, or by a caller who takes it for the answer. Of several that are
+/// equal byte by byte it is the last one that had been sent: others may have been lost.
+fn events(evidence: &Evidence<'_>) -> (Events, Delays) {
+    let mut unseen: HashMap<[u8; FRAME_LEN], Vec<&TruthRecord>> = HashMap::new();
     for record in evidence.sent {
-        unseen.entry(record.frame.encode()).or_default().push_back(record);
+        unseen.entry(record.frame.encode()).or_default().push(record);
     }
     let (begin, end) = evidence.span;
     let counts = |record: &TruthRecord| {
         record.truth == TrueClass::Unsolicited && record.at >= begin && record.at <= end
     };
-    let waits: Vec<_> = evidence.done.moved.iter().filter(|moved| moved.waited).collect();
+    let waits: Vec<_> = evidence.played.moved.iter().filter(|moved| moved.waited).collect();
     let in_motion = |at: Instant| {
         waits.iter().any(|moved| at >= moved.asked && moved.noticed.is_none_or(|end| at <= end))
     };
-    let mut events = Events { stolen_as_answers: stolen, ..Events::default() };
-    events.sent = evidence.sent.iter().filter(|record| counts(record)).count() as u64;
+    let sent = evidence.sent.iter().filter(|record| counts(record)).count();
+    let mut events = Events { sent: sent as u64, ..Events::default() };
     let (mut all, mut moving) = (Vec::new(), Vec::new());
-    for (at, frame) in evidence.handled {
-        let record = unseen.get_mut(&frame.encode()).and_then(VecDeque::pop_front);
-        let Some(record) = record else { continue };
-        if is_answer(record) {
+    for Seen { at, frame, by_handler } in seen(evidence) {
+        let Some(equal) = unseen.get_mut(&frame.encode()) else { continue };
+        let Some(last) = equal.iter().rposition(|record| record.at <= at) else { continue };
+        let record = equal.remove(last);
+        match (is_answer(record), by_handler) {
             // One to a command of the strategy's own is nobody's loss.
-            events.answers_handled += u64::from(record.frame.hardware_id >= FIRST);
-        } else if counts(record) {
-            let delay = Duration::from(at.since(record.at));
-            events.delivered += 1;
-            all.push(delay);
-            if in_motion(record.at) {
-                moving.push(delay);
+            (true, true) => events.answers_handled += u64::from(frame.hardware_id >= FIRST),
+            (false, false) => events.stolen_as_answers += u64::from(counts(record)),
+            (false, true) if counts(record) => {
+                let delay = Duration::from(at.since(record.at));
+                events.delivered += 1;
+                all.push(delay);
+                if in_motion(record.at) {
+                    moving.push(delay);
+                }
             }
+            _ => {}
         }
     }
-    events.lost = events.sent.saturating_sub(events.delivered + stolen);
+    events.lost = events.sent.saturating_sub(events.delivered + events.stolen_as_answers);
     let delays = Delays { median: median(&all), max: max(&all), max_in_motion: max(&moving) };
     (events, delays)
 }
 
+/// A frame that somebody saw.
+struct Seen {
+    at: Instant,
+    frame: Frame,
+    /// Otherwise by the caller, as the answer.
+    by_handler: bool,
+}
+
+/// What was seen, in order.
+fn seen(evidence: &Evidence<'_>) -> Vec<Seen> {
+    let handled = evidence.handled.iter().map(|(at, frame)| (*at, *frame, true));
+    let answers = evidence
+        .played
+        .asked
+        .iter()
+        .filter_map(|asked| asked.answer.map(|frame| (asked.returned, frame, false)));
+    let all = handled.chain(answers).map(|(at, frame, by_handler)| Seen { at, frame, by_handler });
+    let mut all: Vec<_> = all.collect();
+    all.sort_by_key(|seen| seen.at);
+    all
+}
+
 fn ends(evidence: &Evidence<'_>) -> Ends {
     let mut ends = Ends::default();
-    for moved in &evidence.done.moved {
+    for moved in &evidence.played.moved {
         let stop = evidence.sent.iter().find(|record| {
             let frame = &record.frame;
             let stopped = frame.code == CommandCode::STAGE_MOTION_STOPPED;

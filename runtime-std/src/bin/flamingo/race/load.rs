@@ -6,6 +6,7 @@ use std::time::Duration;
 use flamingo_protocol_core::{CommandCode, Frame, Instant};
 use flamingo_runtime_std::Clock;
 use flamingo_runtime_std::simulator::{AxisName, Fault, Scenario};
+use serde::{Deserialize, Serialize};
 use smol::{Timer, block_on};
 
 use super::strategy::{Motion, Strategy};
@@ -18,8 +19,11 @@ pub(super) const TIMEOUT: Duration = scaled(3_000);
 pub(super) const MOTION: Duration = scaled(10_000);
 /// How often a program polls, scaled: every 100 ms.
 pub(super) const POLL: Duration = scaled(100);
-/// An answer that is late comes 4 s after its question, scaled: after the timeout.
-const LATE: Duration = scaled(4_000);
+/// How often a program that asks and does nothing else asks, scaled: 20 times a second.
+const PACE: Duration = scaled(50);
+/// An answer that is late comes 3.5 s after its question, scaled: after the timeout, when the next
+/// one may have been asked.
+const LATE: Duration = scaled(3_500);
 /// The number of the first question. Nothing that comes unasked has one so high.
 pub(super) const FIRST: i32 = 1_000_000;
 /// The axis that is moved.
@@ -35,7 +39,7 @@ const fn scaled(millis: u64) -> Duration {
 }
 
 /// How much of it, and how much comes unasked.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(super) struct Load {
     pub(super) queries: u32,
     /// Unsolicited frames per second of the real instrument.
@@ -49,6 +53,8 @@ pub(super) struct Asked {
     pub(super) command: Frame,
     pub(super) at: Instant,
     pub(super) answer: Option<Frame>,
+    /// When it had that.
+    pub(super) returned: Instant,
 }
 
 /// A motion, and when the strategy believed that it had ended.
@@ -64,7 +70,7 @@ pub(super) struct Moved {
 
 /// Everything that was done.
 #[derive(Debug, Default)]
-pub(super) struct Done {
+pub(super) struct Played {
     pub(super) asked: Vec<Asked>,
     pub(super) moved: Vec<Moved>,
 }
@@ -85,26 +91,25 @@ impl Load {
         scenario.stage.settle_ms /= factor;
         scenario.stage.x.velocity = VELOCITY;
         scenario.stage.continuous_axes = vec![AxisName::R];
-        let every_n = u64::from(self.queries / 4).max(1);
+        // The camera's answers wait behind it, the stage's do not.
+        let every_n = u64::from(self.queries / 20).max(1);
         let late = Fault { every_n, at_most: 2, ..Fault::default() };
-        scenario.faults.late_answers = late.with_code(CommandCode::STAGE_POSITION_GET);
+        scenario.faults.late_answers = late.with_code(CommandCode::CAMERA_IMAGE_SIZE_GET);
         scenario.faults.late_by_ms = LATE.as_secs_f64() * 1e3;
         scenario
     }
 
     /// Plays it: queries, then a motion with queries meanwhile, then one that is only waited for,
     /// then queries again.
-    pub(super) fn play(&self, strategy: &mut dyn Strategy, clock: Clock) -> Done {
+    pub(super) fn play(&self, strategy: &mut dyn Strategy, clock: Clock) -> Played {
         let mut caller = Caller {
             strategy,
             clock,
             random: fastrand::Rng::with_seed(self.seed),
-            done: Done::default(),
+            played: Played::default(),
         };
         let quarter = self.queries / 4;
-        for _ in 0..quarter {
-            caller.ask();
-        }
+        caller.ask_in_a_row(quarter);
         let meanwhile = self.queries / 2;
         let begun = caller.begin_motion(AWAY);
         for nth in 0..meanwhile {
@@ -114,10 +119,8 @@ impl Load {
         caller.end_motion(begun, AWAY, false);
         let begun = caller.begin_motion(HOME);
         caller.end_motion(begun, HOME, true);
-        for _ in quarter + meanwhile..self.queries {
-            caller.ask();
-        }
-        caller.done
+        caller.ask_in_a_row(self.queries - quarter - meanwhile);
+        caller.played
     }
 }
 
@@ -126,10 +129,18 @@ struct Caller<'a> {
     strategy: &'a mut dyn Strategy,
     clock: Clock,
     random: fastrand::Rng,
-    done: Done,
+    played: Played,
 }
 
 impl Caller<'_> {
+    fn ask_in_a_row(&mut self, number: u32) {
+        let begun = self.clock.now();
+        for nth in 0..number {
+            self.wait_until(begun, PACE * nth);
+            self.ask();
+        }
+    }
+
     /// The position of an axis, or the image size.
     fn ask(&mut self) {
         let axis = self.random.i32(0..=4);
@@ -155,16 +166,17 @@ impl Caller<'_> {
         let motion = Motion { axis: MOVED, target, patience };
         let ended = self.strategy.wait_for_motion_end(&motion);
         let noticed = ended.then(|| self.clock.now());
-        self.done.moved.push(Moved { begun, waited, asked, noticed });
+        self.played.moved.push(Moved { begun, waited, asked, noticed });
     }
 
     /// hardwareID comes back as it was sent: by it the judge, and nobody else, knows the question.
     fn send(&mut self, mut command: Frame) {
-        let number = i32::try_from(self.done.asked.len()).unwrap_or(i32::MAX);
+        let number = i32::try_from(self.played.asked.len()).unwrap_or(i32::MAX);
         command.hardware_id = number.saturating_add(FIRST);
         let at = self.clock.now();
         let answer = self.strategy.query(&command);
-        self.done.asked.push(Asked { command, at, answer });
+        let returned = self.clock.now();
+        self.played.asked.push(Asked { command, at, answer, returned });
     }
 
     fn wait_until(&self, begun: Instant, after: Duration) {

@@ -6,6 +6,7 @@ mod cpu;
 mod heat;
 mod judge;
 mod load;
+mod player;
 mod plot;
 mod replay;
 mod report;
@@ -59,6 +60,10 @@ pub(crate) struct RaceArgs {
     /// Print the timeline of the race step by step instead, on a virtual clock
     #[arg(long, conflicts_with_all = ["queries", "rates", "seed", "strategies", "plot"])]
     replay_example: bool,
+
+    /// Play a part of the race: how the program starts itself for each run
+    #[arg(long, value_name = "JSON", hide = true)]
+    player: Option<String>,
 }
 
 /// Frames per second.
@@ -71,10 +76,8 @@ fn rate(text: &str) -> Result<f64, String> {
 }
 
 fn strategy() -> impl TypedValueParser<Value = Kind> {
-    PossibleValuesParser::new(Kind::ALL.map(Kind::name)).try_map(|name| {
-        let found = Kind::ALL.into_iter().find(|kind| kind.name() == name);
-        found.ok_or("unknown strategy")
-    })
+    PossibleValuesParser::new(Kind::ALL.map(Kind::name))
+        .try_map(|name| Kind::named(&name).ok_or("unknown strategy"))
 }
 
 /// Runs it on a thread of its own, since it waits as the programs of the analysis do.
@@ -83,6 +86,12 @@ pub(crate) async fn race(args: RaceArgs, json: bool) -> Done {
 }
 
 fn run(args: &RaceArgs, out: &mut Out) -> Done {
+    if let Some(part) = &args.player {
+        let part = serde_json::from_str(part).map_err(|error| error.to_string());
+        return part
+            .and_then(|part| player::play(&part))
+            .map_err(|error| Failure::new(1, format!("race: {error}")));
+    }
     if args.replay_example {
         return replay_example(out);
     }
@@ -103,13 +112,17 @@ fn run(args: &RaceArgs, out: &mut Out) -> Done {
     let mut heats = Vec::new();
     for rate in &args.rates {
         if !out.json() {
-            out.line(&format!("\n{rate} unsolicited frames/s\n{}", report::HEADER))?;
+            let [above, header] = report::HEADER;
+            out.line(&format!("\n{rate} unsolicited frames/s\n{above}\n{header}"))?;
         }
+        let load = Load { queries: args.queries, rate: *rate, seed: args.seed };
+        let run =
+            |kind| heat::run(kind, load).map_err(|error| Failure::new(1, format!("race: {error}")));
+        let raw = run(Kind::Raw)?;
+        out.either(&report::row(&raw, &raw), || report::line(&raw, &raw))?;
         for kind in args.kinds() {
-            let load = Load { queries: args.queries, rate: *rate, seed: args.seed };
-            let heat =
-                heat::run(kind, load).map_err(|error| Failure::new(1, format!("race: {error}")))?;
-            out.either(&report::row(&heat), || report::line(&heat))?;
+            let heat = run(*kind)?;
+            out.either(&report::row(&heat, &raw), || report::line(&heat, &raw))?;
             heats.push(heat);
         }
     }
@@ -117,10 +130,9 @@ fn run(args: &RaceArgs, out: &mut Out) -> Done {
 }
 
 impl RaceArgs {
-    /// Those that run, the yardstick first.
-    fn kinds(&self) -> Vec<Kind> {
-        let chosen = if self.strategies.is_empty() { &Kind::ALL[..] } else { &self.strategies };
-        [&[Kind::Raw], chosen].concat()
+    /// Those that run, besides the yardstick.
+    fn kinds(&self) -> &[Kind] {
+        if self.strategies.is_empty() { &Kind::ALL } else { &self.strategies }
     }
 }
 
@@ -130,10 +142,11 @@ fn conclude(args: &RaceArgs, heats: &[Heat], out: &mut Out) -> Done {
         out.line("")?;
     }
     let mut series = Vec::new();
-    for kind in args.kinds().into_iter().filter(|kind| *kind != Kind::Raw) {
-        let verdict = report::verdict(kind, &of(kind));
+    for kind in args.kinds() {
+        let heats = of(*kind);
+        let verdict = report::verdict(*kind, &heats);
         out.either(&verdict, || report::verdict_text(&verdict))?;
-        series.push(report::series(kind, &of(kind)));
+        series.push(report::series(*kind, &heats));
     }
     let Some(file) = &args.plot else { return Ok(()) };
     let failed = |error: &dyn std::fmt::Display| {

@@ -14,11 +14,12 @@ use super::strategies::Kind;
 use crate::output::milliseconds;
 
 /// Above every block of rows. Times are measured ones, in ms.
-pub(super) const HEADER: &str = "\
-                    answers                   events                                  event delay             \
- motion   extra   CPU\n\
-strategy          right wrong stale  lost    sent deliv.   lost stolen as-ev.   p50    max in motion\
-    end  asked     %  instrument must change";
+pub(super) const HEADER: [&str; 2] = [
+    "                  answers                   events                              \
+     event delay                   motion  extra   CPU  instrument",
+    "strategy          right wrong stale  lost    sent deliv.  lost stolen as-ev.      \
+     p50  x raw     max in motion     end  asked     %  must change",
+];
 
 /// A row as JSON.
 #[derive(Debug, Serialize)]
@@ -33,6 +34,8 @@ pub(super) struct Row {
     lost_interval_percent: (f64, f64),
     events: Events,
     event_delay_p50_ms: Option<f64>,
+    /// In multiples of what a thread that only receives measured at the same rate.
+    event_delay_p50_over_raw: Option<f64>,
     event_delay_max_ms: Option<f64>,
     event_delay_max_in_motion_ms: Option<f64>,
     motion_end_noticed_after_ms: Option<f64>,
@@ -61,7 +64,7 @@ fn in_percent((low, high): (f64, f64)) -> (f64, f64) {
 }
 
 /// The JSON of a run.
-pub(super) fn row(heat: &Heat) -> Row {
+pub(super) fn row(heat: &Heat, raw: &Heat) -> Row {
     let judgement = &heat.judgement;
     let queries = asked(&judgement.answers);
     let ms = |time: Option<Duration>| time.map(milliseconds);
@@ -74,6 +77,7 @@ pub(super) fn row(heat: &Heat) -> Row {
         lost_interval_percent: in_percent(interval(judgement.answers.lost, queries)),
         events: judgement.events,
         event_delay_p50_ms: ms(judgement.delays.median),
+        event_delay_p50_over_raw: over(heat, raw),
         event_delay_max_ms: ms(judgement.delays.max),
         event_delay_max_in_motion_ms: ms(judgement.delays.max_in_motion),
         motion_end_noticed_after_ms: ms(judgement.ends.worst),
@@ -87,38 +91,53 @@ pub(super) fn row(heat: &Heat) -> Row {
     }
 }
 
+/// How many times as long as with a thread that only receives.
+fn over(heat: &Heat, raw: &Heat) -> Option<f64> {
+    let own = heat.judgement.delays.median?.as_secs_f64();
+    Some(own / raw.judgement.delays.median?.as_secs_f64().max(1e-6))
+}
+
 /// The same for people.
-pub(super) fn line(heat: &Heat) -> String {
+pub(super) fn line(heat: &Heat, raw: &Heat) -> String {
     let judgement = &heat.judgement;
-    let (answers, events) = (&judgement.answers, &judgement.events);
     let ms = |time: Option<Duration>| {
-        time.map_or_else(|| "-".to_owned(), |time| format!("{:.2}", milliseconds(time)))
+        time.map_or_else(|| "-".to_owned(), |time| format!("{:.3}", milliseconds(time)))
+    };
+    let number = |number: Option<f64>, places: usize| {
+        number.map_or_else(|| "-".to_owned(), |number| format!("{number:.places$}"))
     };
     let end = match (judgement.ends.too_early, judgement.ends.missed) {
         (0, 0) => ms(judgement.ends.worst),
         (0, _) => "missed".to_owned(),
         _ => "early".to_owned(),
     };
-    let cpu = heat.cpu_percent.map_or_else(|| "-".to_owned(), |cpu| format!("{cpu:.0}"));
+    let Answers { right, wrong, late_misattributed, lost, .. } = judgement.answers;
+    let Events { sent, delivered, lost: unseen, stolen_as_answers, answers_handled } =
+        judgement.events;
+    let counted = [right, wrong, late_misattributed, lost];
+    let heard = [sent, delivered, unseen, stolen_as_answers, answers_handled];
+    let text = |numbers: &[u64], widths: &[usize]| {
+        let cells = numbers.iter().zip(widths).map(|(number, width)| format!(" {number:>width$}"));
+        cells.collect::<String>()
+    };
+    let [answers, events] = [text(&counted, &[5, 5, 5, 5]), text(&heard, &[7, 6, 5, 6, 6])];
+    // The yardstick is no contestant: only its delays count.
+    let (answers, events) = if heat.kind == Kind::Raw {
+        (format!("{:24}", ""), format!("{}{:20}", text(&heard[..2], &[7, 6]), ""))
+    } else {
+        (answers, events)
+    };
     let dropped = if heat.dropped { "; dropped: it did not read" } else { "" };
     format!(
-        "{:<16} {:>6} {:>5} {:>5} {:>5}  {:>6} {:>6} {:>6} {:>6} {:>6} {:>5} {:>6} {:>9} {:>6} {:>6} {:>5}  {}{dropped}",
+        "{:<16} {answers} {events} {:>8} {:>6} {:>7} {:>9} {:>7} {:>6} {:>5}  {}{dropped}",
         heat.kind.name(),
-        answers.right,
-        answers.wrong,
-        answers.late_misattributed,
-        answers.lost,
-        events.sent,
-        events.delivered,
-        events.lost,
-        events.stolen_as_answers,
-        events.answers_handled,
         ms(judgement.delays.median),
+        number(over(heat, raw), 1),
         ms(judgement.delays.max),
         ms(judgement.delays.max_in_motion),
         end,
         heat.extra_commands,
-        cpu,
+        number(heat.cpu_percent, 0),
         heat.kind.must_change(),
     )
 }
@@ -129,17 +148,20 @@ pub(super) struct Verdict {
     strategy: &'static str,
     option: &'static str,
     says: String,
-    /// Of each rate, the answers lost in per cent with the 95 % interval.
+    /// Where the caller did not get its answers, at each rate.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    lost: Vec<Lost>,
+    answers_missed: Vec<Missed>,
 }
 
-/// Answers that were lost at a rate.
+/// Answers that their caller did not get at a rate, though the instrument gave them in time.
 #[derive(Debug, Clone, Copy, Serialize)]
-struct Lost {
+struct Missed {
     rate: f64,
     percent: f64,
+    /// At 95 %.
     interval_percent: (f64, f64),
+    timed_out: u64,
+    given_to_handlers: u64,
 }
 
 /// Judges a strategy by all of its runs.
@@ -148,20 +170,23 @@ pub(super) fn verdict(kind: Kind, heats: &[&Heat]) -> Verdict {
     if faults.is_empty() {
         faults.push("nothing wrong, nothing lost".to_owned());
     }
-    let lost = heats.iter().filter(|heat| heat.judgement.answers.lost > 0).map(|heat| {
+    let missed = heats.iter().filter_map(|heat| {
         let answers = &heat.judgement.answers;
-        let of = asked(answers);
-        Lost {
+        let (missed, of) =
+            (answers.wrong + answers.late_misattributed + answers.lost, asked(answers));
+        (missed > 0).then(|| Missed {
             rate: heat.load.rate,
-            percent: percent(answers.lost, of),
-            interval_percent: in_percent(interval(answers.lost, of)),
-        }
+            percent: percent(missed, of),
+            interval_percent: in_percent(interval(missed, of)),
+            timed_out: answers.lost,
+            given_to_handlers: heat.judgement.events.answers_handled,
+        })
     });
     Verdict {
         strategy: kind.name(),
         option: kind.option(),
         says: faults.join("; "),
-        lost: lost.collect(),
+        answers_missed: missed.collect(),
     }
 }
 
@@ -217,12 +242,14 @@ fn faults(heats: &[&Heat]) -> Vec<String> {
 
 /// A verdict for people.
 pub(super) fn verdict_text(verdict: &Verdict) -> String {
-    let Verdict { strategy, option, says, lost } = verdict;
-    let mut lines = vec![format!("{strategy:<16} {says} ({option})")];
-    lines.extend(lost.iter().map(|Lost { rate, percent, interval_percent: (low, high) }| {
+    let Verdict { strategy, option, says, answers_missed } = verdict;
+    let mut lines = vec![format!("{strategy:<16}  {says} ({option})")];
+    lines.extend(answers_missed.iter().map(|missed| {
+        let Missed { rate, percent, interval_percent: (low, high), timed_out, given_to_handlers } =
+            missed;
         format!(
-            "{:<16}   at {rate}/s: {percent:.1} % of the answers lost, 95 % interval {low:.1} to \
-             {high:.1} %",
+            "{:<16}  at {rate}/s the caller did not get {percent:.1} % of its answers, 95 % interval \
+             {low:.1} to {high:.1} %; {timed_out} timed out, {given_to_handlers} went to handlers",
             ""
         )
     }));

@@ -83,6 +83,11 @@ impl Kind {
         }
     }
 
+    /// The one of that name.
+    pub(super) fn named(name: &str) -> Option<Self> {
+        [&Self::ALL[..], &[Self::Raw]].concat().into_iter().find(|kind| kind.name() == name)
+    }
+
     /// What it is in the analysis.
     pub(super) fn option(self) -> &'static str {
         match self {

@@ -1,0 +1,162 @@
+//! A strategy at play, in a program of its own, so that it shares neither threads nor an event loop
+//! with the instrument, and its processor time is its own. `heat.rs` starts it and reads what it
+//! prints; nothing is judged here.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::sync::mpsc;
+use std::time::{Duration, SystemTime};
+
+use flamingo_protocol_core::{FRAME_LEN, Frame, Instant};
+use flamingo_runtime_std::Clock;
+use flamingo_runtime_std::bridge::{Bridge, settings::Settings};
+use serde::{Deserialize, Serialize};
+use smol::{Timer, block_on};
+
+use super::cpu;
+use super::load::{Asked, Load, Moved, POLL, Played, TIMEOUT};
+use super::strategies::Kind;
+use super::strategy::{Events, Scene};
+
+/// How long what was sent last may take to its handler.
+const DRAIN: Duration = Duration::from_millis(60);
+
+/// What a player is told.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Part {
+    /// The strategy's name.
+    pub(super) strategy: String,
+    pub(super) load: Load,
+    pub(super) instrument: SocketAddr,
+}
+
+/// What it tells, in µs of its own clock.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct Diary {
+    /// What the calendar said when that clock was at 0: µs since 1970.
+    pub(super) origin: u64,
+    pub(super) begin: u64,
+    pub(super) end: u64,
+    pub(super) cpu: Option<Duration>,
+    /// When each was asked and answered.
+    pub(super) asked: Vec<(u64, u64, Hex, Option<Hex>)>,
+    pub(super) moved: Vec<(u64, bool, u64, Option<u64>)>,
+    pub(super) handled: Vec<(u64, Hex)>,
+}
+
+/// A frame, in hex.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Hex(String);
+
+impl From<&Frame> for Hex {
+    fn from(frame: &Frame) -> Self {
+        let digit = |half: u8| char::from_digit(u32::from(half), 16).unwrap_or_default();
+        let digits = frame.encode().into_iter().flat_map(|byte| [byte >> 4, byte & 15]);
+        Self(digits.map(digit).collect())
+    }
+}
+
+impl Hex {
+    pub(super) fn frame(&self) -> Option<Frame> {
+        let bytes = flamingo_runtime_std::hex::parse(&self.0).ok()?;
+        Frame::decode(<&[u8; FRAME_LEN]>::try_from(bytes.as_slice()).ok()?).ok()
+    }
+}
+
+/// What the calendar said when this clock was at 0, in µs.
+pub(super) fn origin(clock: Clock) -> u64 {
+    let now = clock.now().as_micros();
+    let wall = Clock::wall().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(wall.as_micros()).unwrap_or(u64::MAX).saturating_sub(now)
+}
+
+/// Plays, and prints the diary.
+pub(super) fn play(part: &Part) -> Result<(), String> {
+    let diary = serde_json::to_string(&perform(part)?).map_err(|error| error.to_string())?;
+    std::io::stdout().lock().write_all(diary.as_bytes()).map_err(|error| error.to_string())
+}
+
+fn perform(part: &Part) -> Result<Diary, String> {
+    let kind = Kind::named(&part.strategy).ok_or("unknown strategy")?;
+    let between = Between::start(kind, part.instrument)?;
+    let clock = Clock::start();
+    let (to, handled) = mpsc::channel();
+    let bridge = between.0.as_ref();
+    let scene = Scene {
+        control: bridge.map_or(part.instrument, Bridge::control),
+        callback: bridge.and_then(Bridge::callback),
+        timeout: TIMEOUT,
+        poll: POLL,
+        events: Events::new(clock, to),
+    };
+    let mut strategy = kind.start(&scene).map_err(|error| error.to_string())?;
+    between.until_subscribed();
+
+    let (begin, before) = (clock.now(), cpu::spent());
+    let played = part.load.play(&mut *strategy, clock);
+    let (end, after) = (clock.now(), cpu::spent());
+    block_on(Timer::after(DRAIN));
+    strategy.close();
+    let handled: Vec<_> = handled.try_iter().collect();
+    between.stop();
+    let mut diary = diary(&played, &handled);
+    diary.origin = origin(clock);
+    (diary.begin, diary.end) = (begin.as_micros(), end.as_micros());
+    diary.cpu = before.zip(after).and_then(|(before, after)| after.checked_sub(before));
+    Ok(diary)
+}
+
+fn diary(played: &Played, handled: &[(Instant, Frame)]) -> Diary {
+    let asked = |asked: &Asked| {
+        let answer = asked.answer.as_ref().map(Hex::from);
+        (asked.at.as_micros(), asked.returned.as_micros(), Hex::from(&asked.command), answer)
+    };
+    let moved = |moved: &Moved| {
+        let noticed = moved.noticed.map(Instant::as_micros);
+        (moved.begun.as_micros(), moved.waited, moved.asked.as_micros(), noticed)
+    };
+    Diary {
+        asked: played.asked.iter().map(asked).collect(),
+        moved: played.moved.iter().map(moved).collect(),
+        handled: handled.iter().map(|(at, frame)| (at.as_micros(), Hex::from(frame))).collect(),
+        ..Diary::default()
+    }
+}
+
+/// The bridge, where a strategy needs one.
+struct Between(Option<Bridge>);
+
+impl Between {
+    fn start(kind: Kind, instrument: SocketAddr) -> Result<Self, String> {
+        if !kind.needs_bridge() {
+            return Ok(Self(None));
+        }
+        let mut settings = Settings::default();
+        settings.upstream.address = instrument.to_string();
+        // It gives up before its clients do: what comes later is not passed on to them.
+        settings.upstream.request_timeout_ms =
+            u64::try_from(TIMEOUT.as_millis() * 4 / 5).map_err(|error| error.to_string())?;
+        settings.listen.control = SocketAddr::from(([127, 0, 0, 1], 0));
+        settings.limits.commands_per_s = u32::MAX;
+        // There is one client: nobody is to be shown what it does.
+        settings.events.echo_actions = false;
+        let bridge = block_on(Bridge::start(&settings)).map_err(|error| error.to_string())?;
+        block_on(bridge.until_connected());
+        Ok(Self(Some(bridge)))
+    }
+
+    /// Until who listens on the callback port has been accepted.
+    fn until_subscribed(&self) {
+        let Some(bridge) = &self.0 else { return };
+        let subscribers = || block_on(bridge.status()).map(|status| status.callback.subscribers);
+        while subscribers() == Some(0) {
+            block_on(Timer::after(Duration::from_millis(1)));
+        }
+    }
+
+    fn stop(self) {
+        if let Some(bridge) = self.0 {
+            block_on(bridge.stop());
+        }
+    }
+}
