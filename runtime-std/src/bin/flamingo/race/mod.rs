@@ -36,7 +36,7 @@ use strategies::Kind;
 #[derive(Debug, Args)]
 pub(crate) struct RaceArgs {
     /// Queries of each run
-    #[arg(long, value_name = "N", default_value_t = 100)]
+    #[arg(long, value_name = "N", default_value_t = 200)]
     #[arg(value_parser = clap::value_parser!(u32).range(4..=100_000))]
     queries: u32,
 
