@@ -11,6 +11,7 @@ use smol::block_on;
 use super::judge::{Evidence, Judgement, judge};
 use super::load::{Asked, FIRST, Load, Moved, Played};
 use super::player::{Diary, Hex, Part, origin};
+use super::processors::{self, Split};
 use super::strategies::Kind;
 
 /// What one run came to.
@@ -29,11 +30,18 @@ pub(super) struct Heat {
 }
 
 /// Runs it.
-pub(super) fn run(kind: Kind, load: Load) -> Result<Heat, String> {
+pub(super) fn run(kind: Kind, load: Load, split: Option<&Split>) -> Result<Heat, String> {
+    // Its thread is started by this one.
+    processors::stay_on(split.map_or(&[], |split| &split.instrument));
     let options =
         SimulatorOptions { scenario: load.scenario(kind.tags()), ..SimulatorOptions::default() };
     let simulator = block_on(Simulator::start(options)).map_err(|error| error.to_string())?;
-    let part = Part { strategy: kind.name().to_owned(), load, instrument: simulator.control() };
+    let part = Part {
+        strategy: kind.name().to_owned(),
+        load,
+        instrument: simulator.control(),
+        processors: split.map(|split| split.player.clone()).unwrap_or_default(),
+    };
     let diary = player(&part).map_err(|error| format!("{}: {error}", kind.name()))?;
     let truth = simulator.truth();
     let clock = truth.clock();

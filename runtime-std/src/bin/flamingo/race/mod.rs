@@ -2,12 +2,12 @@
 //! on one load, judged by the simulator's ground truth. Here is the command line, and the order in
 //! which things are run and printed.
 
-mod cpu;
 mod heat;
 mod judge;
 mod load;
 mod player;
 mod plot;
+mod processors;
 mod replay;
 mod report;
 mod statistics;
@@ -25,6 +25,7 @@ use crate::failure::{Done, Failure, note};
 use crate::output::{Out, milliseconds};
 use heat::Heat;
 use load::{FACTOR, Load, MOTION, TIMEOUT};
+use processors::Split;
 use strategies::Kind;
 
 /// Compare ways of sharing one socket between answers and events
@@ -109,6 +110,7 @@ fn run(args: &RaceArgs, out: &mut Out) -> Done {
             args.queries
         )
     })?;
+    let split = Split::of(&processors::allowed());
     let mut heats = Vec::new();
     for rate in &args.rates {
         if !out.json() {
@@ -116,8 +118,10 @@ fn run(args: &RaceArgs, out: &mut Out) -> Done {
             out.line(&format!("\n{rate} unsolicited frames/s\n{above}\n{header}"))?;
         }
         let load = Load { queries: args.queries, rate: *rate, seed: args.seed };
-        let run =
-            |kind| heat::run(kind, load).map_err(|error| Failure::new(1, format!("race: {error}")));
+        let run = |kind| {
+            heat::run(kind, load, split.as_ref())
+                .map_err(|error| Failure::new(1, format!("race: {error}")))
+        };
         let raw = run(Kind::Raw)?;
         out.either(&report::row(&raw, &raw), || report::line(&raw, &raw))?;
         for kind in args.kinds() {

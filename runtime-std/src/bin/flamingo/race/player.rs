@@ -13,8 +13,8 @@ use flamingo_runtime_std::bridge::{Bridge, settings::Settings};
 use serde::{Deserialize, Serialize};
 use smol::{Timer, block_on};
 
-use super::cpu;
 use super::load::{Asked, Load, Moved, POLL, Played, TIMEOUT};
+use super::processors;
 use super::strategies::Kind;
 use super::strategy::{Events, Scene};
 
@@ -28,6 +28,8 @@ pub(super) struct Part {
     pub(super) strategy: String,
     pub(super) load: Load,
     pub(super) instrument: SocketAddr,
+    /// The processors to stay on; empty: wherever it is put.
+    pub(super) processors: Vec<usize>,
 }
 
 /// What it tells, in µs of its own clock.
@@ -77,6 +79,7 @@ pub(super) fn play(part: &Part) -> Result<(), String> {
 }
 
 fn perform(part: &Part) -> Result<Diary, String> {
+    processors::stay_on(&part.processors);
     let kind = Kind::named(&part.strategy).ok_or("unknown strategy")?;
     let between = Between::start(kind, part.instrument)?;
     let clock = Clock::start();
@@ -92,9 +95,9 @@ fn perform(part: &Part) -> Result<Diary, String> {
     let mut strategy = kind.start(&scene).map_err(|error| error.to_string())?;
     between.until_subscribed();
 
-    let (begin, before) = (clock.now(), cpu::spent());
+    let (begin, before) = (clock.now(), processors::spent());
     let played = part.load.play(&mut *strategy, clock);
-    let (end, after) = (clock.now(), cpu::spent());
+    let (end, after) = (clock.now(), processors::spent());
     block_on(Timer::after(DRAIN));
     strategy.close();
     let handled: Vec<_> = handled.try_iter().collect();
