@@ -1,6 +1,9 @@
 //! What a strategy really did, by the simulator's ground truth: which answers were right, which
 //! events reached a handler and when. Nothing is run here and nothing printed.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashMap;
 use std::time::Duration;
 

@@ -1,6 +1,9 @@
 //! The load that every strategy gets: the simulated instrument, what is asked of it and when. All
 //! times are those of a real instrument, scaled by one factor. What came of it is `judge.rs`.
 
+#[cfg(test)]
+mod tests;
+
 use std::time::Duration;
 
 use flamingo_protocol_core::{CommandCode, Frame, Instant};

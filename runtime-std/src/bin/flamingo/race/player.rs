@@ -80,7 +80,8 @@ pub(super) fn play(part: &Part) -> Result<(), String> {
 
 fn perform(part: &Part) -> Result<Diary, String> {
     processors::stay_on(&part.processors);
-    let kind = Kind::named(&part.strategy).ok_or("unknown strategy")?;
+    let kind = Kind::named(&part.strategy)
+        .ok_or_else(|| format!("unknown strategy {:?}", part.strategy))?;
     let between = Between::start(kind, part.instrument)?;
     let clock = Clock::start();
     let (to, handled) = mpsc::channel();
@@ -161,5 +162,68 @@ impl Between {
         if let Some(bridge) = self.0 {
             block_on(bridge.stop());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use flamingo_protocol_core::CommandCode;
+
+    use super::*;
+
+    fn frame() -> Frame {
+        let frame = Frame::command(CommandCode::STAGE_POSITION_SET).with_selector(-1);
+        Frame { hardware_id: i32::MAX, ..frame.with_value(-7.5) }
+    }
+
+    #[test]
+    fn a_frame_comes_back_from_its_hex() {
+        let hex = Hex::from(&frame());
+        assert_eq!(hex.0.len(), 2 * FRAME_LEN);
+        assert_eq!(hex.frame(), Some(frame()));
+    }
+
+    #[test]
+    fn hex_that_is_no_frame_gives_none() {
+        let good = Hex::from(&frame()).0;
+        let short = good[..good.len() - 2].to_owned();
+        let broken = format!("00{}", &good[2..]);
+        for text in [String::new(), "xyz".to_owned(), short, format!("{good}00"), broken] {
+            assert_eq!(Hex(text.clone()).frame(), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_diary_comes_back_from_its_json() {
+        let at = Instant::from_micros;
+        let asked = |answer| Asked { command: frame(), at: at(1), answer, returned: at(2) };
+        let moved = |noticed| Moved { begun: at(3), waited: true, asked: at(4), noticed };
+        let played = Played {
+            asked: vec![asked(None), asked(Some(frame()))],
+            moved: vec![moved(None), moved(Some(at(5)))],
+        };
+        let mut diary = diary(&played, &[(at(6), frame())]);
+        (diary.origin, diary.begin, diary.end) = (u64::MAX, 7, 8);
+        diary.cpu = Some(Duration::from_micros(9));
+        let json = serde_json::to_string(&diary).unwrap();
+        let back: Diary = serde_json::from_str(&json).unwrap();
+        assert_eq!(serde_json::to_string(&back).unwrap(), json);
+        assert_eq!((back.origin, back.begin, back.end, back.cpu), (u64::MAX, 7, 8, diary.cpu));
+        let (begun, returned, command, answer) = &back.asked[1];
+        assert_eq!((*begun, *returned, command.frame()), (1, 2, Some(frame())));
+        assert_eq!(answer.as_ref().and_then(Hex::frame), Some(frame()));
+        assert_eq!(back.moved, [(3, true, 4, None), (3, true, 4, Some(5))]);
+        assert_eq!((back.handled[0].0, back.handled[0].1.frame()), (6, Some(frame())));
+    }
+
+    #[test]
+    fn a_part_of_an_unknown_strategy_or_without_an_instrument_is_an_error() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let nobody = listener.local_addr().unwrap();
+        drop(listener);
+        let load = Load { queries: 4, rate: 0.0, seed: 1 };
+        let part = |strategy: &str| Part { strategy: strategy.into(), load, instrument: nobody };
+        assert_eq!(perform(&part("magic")).unwrap_err(), "unknown strategy \"magic\"");
+        assert!(perform(&part("two-readers")).is_err());
     }
 }

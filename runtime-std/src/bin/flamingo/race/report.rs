@@ -1,6 +1,9 @@
 //! What is said about the runs: a row of the table each, the verdict on each strategy, and the
 //! points of the plot. Nothing is measured or decided here.
 
+#[cfg(test)]
+mod tests;
+
 use std::time::Duration;
 
 use serde::Serialize;
@@ -16,7 +19,7 @@ use crate::output::milliseconds;
 /// Above every block of rows. Times are measured ones, in ms.
 pub(super) const HEADER: [&str; 2] = [
     "                  answers                   events                              \
-     event delay                   motion  extra   CPU  instrument",
+     event delay                     motion  extra   CPU  instrument",
     "strategy          right wrong stale  lost    sent deliv.  lost stolen as-ev.      \
      p50  x raw     max in motion     end  asked     %  must change",
 ];
@@ -120,10 +123,10 @@ pub(super) fn line(heat: &Heat, raw: &Heat) -> String {
         let cells = numbers.iter().zip(widths).map(|(number, width)| format!(" {number:>width$}"));
         cells.collect::<String>()
     };
-    let [answers, events] = [text(&counted, &[5, 5, 5, 5]), text(&heard, &[7, 6, 5, 6, 6])];
+    let [answers, events] = [text(&counted, &[5, 5, 5, 5]), text(&heard, &[6, 6, 5, 6, 6])];
     // The yardstick is no contestant: only its delays count.
     let (answers, events) = if heat.kind == Kind::Raw {
-        (format!("{:24}", ""), format!("{}{:20}", text(&heard[..2], &[7, 6]), ""))
+        (format!("{:24}", ""), format!("{}{:20}", text(&heard[..2], &[6, 6]), ""))
     } else {
         (answers, events)
     };
@@ -212,14 +215,15 @@ fn faults(heats: &[&Heat]) -> Vec<String> {
     let mut faults: Vec<_> = figures
         .iter()
         .filter(|(_, percent, _)| *percent > 0.0)
-        .map(|(does, percent, what)| format!("{does} up to {percent:.1} % {what}"))
+        .map(|(does, percent, what)| format!("{does} up to {} % {what}", share(*percent)))
         .collect();
     let as_events = worst(&|heat| {
         let events = &heat.judgement.events;
         percent(events.answers_handled, asked(&heat.judgement.answers))
     });
     if as_events > 0.0 {
-        faults.push(format!("handles up to {as_events:.1} % of the answers as events"));
+        let share = share(as_events);
+        faults.push(format!("handles up to {share} % of the answers as events"));
     }
     let in_motion = heats.iter().filter_map(|heat| heat.judgement.delays.max_in_motion).max();
     if let Some(delay) = in_motion.filter(|delay| *delay > MOTION / 2) {
@@ -238,6 +242,12 @@ fn faults(heats: &[&Heat]) -> Vec<String> {
         }
     }
     faults
+}
+
+/// A percentage above 0, never written as 0.
+fn share(percent: f64) -> String {
+    let places = if percent < 0.1 { 3 } else { 1 };
+    format!("{percent:.places$}")
 }
 
 /// A verdict for people.
