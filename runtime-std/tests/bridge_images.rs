@@ -172,7 +172,7 @@ fn a_viewer_that_does_not_read_loses_its_own_oldest_images_and_the_status_counts
 }
 
 #[test]
-fn an_observer_looks_and_listens_and_its_control_connection_is_refused() {
+fn an_observer_sees_live_images_and_listens_and_has_neither_control_nor_stacks() {
     let instrument = simulator("[images]\nframes_per_s = 100\nwidth = 64\nheight = 64\n");
     let bridge = bridge(instrument.control(), |settings| {
         settings.access.default_role = Role::Observer;
@@ -182,6 +182,8 @@ fn an_observer_looks_and_listens_and_its_control_connection_is_refused() {
     until(&bridge, |status| status.live.upstream && status.callback.subscribers == 1);
     let mut refused = Raw::to(bridge.control());
     assert!(refused.until_end().is_empty(), "closed without a word");
+    let mut stacks = Raw::to(bridge.stack().expect("it is on"));
+    assert!(stacks.until_end().is_empty(), "this one, too");
 
     let mut other = Raw::connect(&instrument);
     order(&mut other, &command(Code::CAMERA_LIVE_VIEW_START));

@@ -274,7 +274,7 @@ impl Control {
                 return;
             }
             Some((Role::Observer, _)) => {
-                tracing::warn!(%address, "an observer may use the callback and image ports only");
+                tracing::warn!(%address, "an observer may use the callback port and see live images only");
                 return;
             }
             Some(may) => may,

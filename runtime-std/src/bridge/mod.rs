@@ -144,6 +144,10 @@ impl Bridge {
             let policy = policy.clone();
             Arc::new(move |address: IpAddr| policy.allows(address))
         };
+        let allow_stacks: Allow = {
+            let policy = policy.clone();
+            Arc::new(move |address: IpAddr| policy.allows_stacks(address))
+        };
 
         let control_ports =
             ControlPort::all(listen, Duration::from_secs(settings.limits.lost_after_s))?;
@@ -172,15 +176,16 @@ impl Bridge {
             ports.push(smol::spawn(async move { callback.run(listener, allow, limit).await }));
         }
         let viewers = settings.limits.viewers;
-        let relays =
-            [(live_listener, &live), (stack_listener, &stack)].map(|(listener, images)| {
-                let (images, allow) = (Arc::clone(images), Arc::clone(&allow));
+        let relays = [(live_listener, &live, &allow), (stack_listener, &stack, &allow_stacks)].map(
+            |(listener, images, allow)| {
+                let (images, allow) = (Arc::clone(images), Arc::clone(allow));
                 async move {
                     if let Some(listener) = listener {
                         images.run(listener, allow, viewers).await;
                     }
                 }
-            });
+            },
+        );
         // On a thread of its own: writing an image takes longer than a command may wait.
         let [lives, stacks] = relays;
         let (alive, end) = async_channel::bounded::<()>(1);

@@ -33,6 +33,11 @@ impl Policy {
         self.rules().access.allows(address)
     }
 
+    /// Whether `address` may see stack images: observers may not.
+    pub(super) fn allows_stacks(&self, address: IpAddr) -> bool {
+        self.rules().access.role(address).is_some_and(|role| role != Role::Observer)
+    }
+
     /// As what `address` may come in at the control port of that name; the first one has none.
     /// `None`: not at all.
     pub(super) fn admit(&self, port: Option<&str>, address: IpAddr) -> Option<(Role, Delivery)> {
@@ -100,6 +105,19 @@ mod tests {
             let admitted = policy.admit(port, address.parse().unwrap());
             assert_eq!(admitted.map(|(role, _)| role), role, "{address} at {port:?}");
         }
+    }
+
+    #[test]
+    fn observers_see_live_images_and_no_stacks() {
+        let policy = policy("[access]\ndefault_role = \"observer\"");
+        let ip = "127.0.0.1".parse().unwrap();
+        assert!(policy.allows(ip) && !policy.allows_stacks(ip));
+        policy.replace(&Settings::default());
+        assert!(policy.allows_stacks(ip));
+        assert!(
+            !policy.allows_stacks("10.0.0.1".parse().unwrap()),
+            "nobody from there may connect"
+        );
     }
 
     #[test]
