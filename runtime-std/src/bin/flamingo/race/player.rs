@@ -222,7 +222,12 @@ mod tests {
         let nobody = listener.local_addr().unwrap();
         drop(listener);
         let load = Load { queries: 4, rate: 0.0, seed: 1 };
-        let part = |strategy: &str| Part { strategy: strategy.into(), load, instrument: nobody };
+        let part = |strategy: &str| Part {
+            strategy: strategy.into(),
+            load,
+            instrument: nobody,
+            processors: Vec::new(),
+        };
         assert_eq!(perform(&part("magic")).unwrap_err(), "unknown strategy \"magic\"");
         assert!(perform(&part("two-readers")).is_err());
     }
