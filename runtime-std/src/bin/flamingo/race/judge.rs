@@ -11,7 +11,7 @@ use flamingo_protocol_core::{CommandCode, FRAME_LEN, Frame, Instant};
 use flamingo_runtime_std::simulator::{TrueClass, TruthRecord};
 use serde::Serialize;
 
-use super::load::{Asked, FIRST, MOVED, Played, TIMEOUT};
+use super::load::{Asked, FIRST, MOTION, MOVED, Moved, Played, TIMEOUT};
 use super::statistics::{max, median};
 
 /// What became of the queries.
@@ -146,7 +146,9 @@ fn events(evidence: &Evidence<'_>) -> (Events, Delays) {
     };
     let waits: Vec<_> = evidence.played.moved.iter().filter(|moved| moved.waited).collect();
     let in_motion = |at: Instant| {
-        waits.iter().any(|moved| at >= moved.asked && moved.noticed.is_none_or(|end| at <= end))
+        // Who never notices the end gives up then.
+        let end = |moved: &Moved| moved.noticed.unwrap_or(moved.asked + (MOTION + TIMEOUT).into());
+        waits.iter().any(|moved| at >= moved.asked && at <= end(moved))
     };
     let sent = evidence.sent.iter().filter(|record| counts(record)).count();
     let mut events = Events { sent: sent as u64, ..Events::default() };

@@ -15,7 +15,9 @@ mod strategies;
 mod strategy;
 mod wire;
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -110,6 +112,8 @@ fn run(args: &RaceArgs, out: &mut Out) -> Done {
             args.queries
         )
     })?;
+    // Before the long run, not after it.
+    let plot = args.plot.as_deref().map(create).transpose()?;
     let split = Split::of(&processors::allowed());
     let mut heats = Vec::new();
     for rate in &args.rates {
@@ -130,7 +134,16 @@ fn run(args: &RaceArgs, out: &mut Out) -> Done {
             heats.push(heat);
         }
     }
-    conclude(args, &heats, out)
+    conclude(args, &heats, plot, out)
+}
+
+fn create(file: &Path) -> Done<(&Path, File)> {
+    let created = File::create(file).map_err(|error| not_drawn(file, &error))?;
+    Ok((file, created))
+}
+
+fn not_drawn(file: &Path, error: &dyn std::fmt::Display) -> Failure {
+    Failure::new(1, format!("race: cannot draw {}: {error}", file.display()))
 }
 
 impl RaceArgs {
@@ -140,7 +153,7 @@ impl RaceArgs {
     }
 }
 
-fn conclude(args: &RaceArgs, heats: &[Heat], out: &mut Out) -> Done {
+fn conclude(args: &RaceArgs, heats: &[Heat], plot: Option<(&Path, File)>, out: &mut Out) -> Done {
     let of = |kind: Kind| heats.iter().filter(|heat| heat.kind == kind).collect::<Vec<_>>();
     if !out.json() {
         out.line("")?;
@@ -152,12 +165,9 @@ fn conclude(args: &RaceArgs, heats: &[Heat], out: &mut Out) -> Done {
         out.either(&verdict, || report::verdict_text(&verdict))?;
         series.push(report::series(*kind, &heats));
     }
-    let Some(file) = &args.plot else { return Ok(()) };
-    let failed = |error: &dyn std::fmt::Display| {
-        Failure::new(1, format!("race: cannot draw {}: {error}", file.display()))
-    };
-    let svg = plot::svg(&series).map_err(|error| failed(&error))?;
-    std::fs::write(file, svg).map_err(|error| failed(&error))?;
+    let Some((file, mut created)) = plot else { return Ok(()) };
+    let svg = plot::svg(&series).map_err(|error| not_drawn(file, &error))?;
+    created.write_all(svg.as_bytes()).map_err(|error| not_drawn(file, &error))?;
     note(&format!("drawn: {}", file.display()));
     Ok(())
 }
