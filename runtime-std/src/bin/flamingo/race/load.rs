@@ -116,7 +116,7 @@ impl Load {
         let meanwhile = self.queries / 2;
         let begun = caller.begin_motion(AWAY);
         for nth in 0..meanwhile {
-            caller.wait_until(begun, MOTION * nth / meanwhile.max(1));
+            caller.wait_about_until(begun, MOTION / meanwhile.max(1), nth);
             caller.ask();
         }
         caller.end_motion(begun, AWAY, false);
@@ -139,7 +139,7 @@ impl Caller<'_> {
     fn ask_in_a_row(&mut self, number: u32) {
         let begun = self.clock.now();
         for nth in 0..number {
-            self.wait_until(begun, PACE * nth);
+            self.wait_about_until(begun, PACE, nth);
             self.ask();
         }
     }
@@ -182,7 +182,10 @@ impl Caller<'_> {
         self.played.asked.push(Asked { command, at, answer, returned });
     }
 
-    fn wait_until(&self, begun: Instant, after: Duration) {
+    /// Some time in the n-th period. In step with what comes unasked, each query would be hit by it,
+    /// or none.
+    fn wait_about_until(&mut self, begun: Instant, period: Duration, nth: u32) {
+        let after = period * nth + period.mul_f64(self.random.f64());
         let gone = Duration::from(self.clock.now().since(begun));
         if let Some(rest) = after.checked_sub(gone) {
             block_on(Timer::after(rest));
