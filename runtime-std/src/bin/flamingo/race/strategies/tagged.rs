@@ -1,4 +1,4 @@
-//! Option 4 of the analysis: the instrument says in bit 30 of params[6] whether a frame is the
+//! Option 4 of the analysis: the instrument says in bit 30 of `params[6]` whether a frame is the
 //! response to a query, and a single receiver thread dispatches by that flag. It does not say
 //! which query: a late response of the same code is taken for the next one's.
 
