@@ -199,7 +199,7 @@ fn bad_usage_is_one_line_and_nothing_is_run() {
 
 #[test]
 fn a_part_that_makes_no_sense_is_an_error_and_no_panic() {
-    let load = r#""load":{"queries":4,"rate":0.0,"seed":1}"#;
+    let load = r#""load":{"queries":4,"rate":0.0,"seed":1},"processors":[]"#;
     let unknown = format!(r#"{{"strategy":"magic",{load},"instrument":"127.0.0.1:1"}}"#);
     let nowhere = format!(r#"{{"strategy":"mutex",{load},"instrument":"nowhere"}}"#);
     for (part, words) in
