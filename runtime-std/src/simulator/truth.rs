@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use flamingo_protocol_core::Frame;
+use flamingo_protocol_core::{Frame, Instant};
+
+use crate::clock::Clock;
 
 /// What a frame really is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +36,8 @@ pub struct TruthRecord {
     pub frame: Frame,
     /// What it is.
     pub truth: TrueClass,
+    /// When it was handed to the socket, by [`Truth::clock`].
+    pub at: Instant,
 }
 
 /// A command that came in, with its payload.
@@ -105,6 +109,7 @@ pub struct FaultRecord {
 #[derive(Debug, Clone)]
 pub struct Truth {
     log: Arc<Mutex<Log>>,
+    clock: Clock,
 }
 
 #[derive(Debug, Default)]
@@ -121,11 +126,17 @@ struct Log {
 
 impl Truth {
     pub(super) fn new(capacity: usize) -> Self {
-        Self { log: Arc::new(Mutex::new(Log { capacity, ..Log::default() })) }
+        let log = Arc::new(Mutex::new(Log { capacity, ..Log::default() }));
+        Self { log, clock: Clock::start() }
     }
 
     fn log(&self) -> MutexGuard<'_, Log> {
         self.log.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The clock of [`TruthRecord::at`].
+    pub fn clock(&self) -> Clock {
+        self.clock
     }
 
     /// Every frame sent, to all clients, in the order in which they were handed to the sockets.
@@ -170,7 +181,8 @@ impl Truth {
         let log = &mut *log;
         let sequence = log.sequences.entry(connection).or_default();
         *sequence += 1;
-        let record = TruthRecord { connection, sequence: *sequence, frame, truth };
+        let at = self.clock.now();
+        let record = TruthRecord { connection, sequence: *sequence, frame, truth, at };
         log.dropped += keep(&mut log.sent, record, log.capacity);
     }
 

@@ -8,7 +8,9 @@ use clap::{Args, Parser, Subcommand};
 use flamingo_protocol_core::CommandCode;
 use flamingo_runtime_std::Axis;
 
-use crate::{bridge_args, completions, decode, demo, get, halt, man, move_axis, send, sim, watch};
+use crate::{
+    bridge_args, completions, decode, demo, get, halt, man, move_axis, race, send, sim, watch,
+};
 
 /// Talks to a Flamingo light-sheet microscope, and stands in for one.
 ///
@@ -39,6 +41,7 @@ pub(crate) enum Command {
     Demo(demo::DemoArgs),
     Sim(sim::SimArgs),
     Bridge(Box<bridge_args::BridgeArgs>),
+    Race(race::RaceArgs),
     Get(get::GetArgs),
     Move(move_axis::MoveArgs),
     Halt(halt::HaltArgs),

@@ -16,6 +16,7 @@ mod logging;
 mod man;
 mod move_axis;
 mod output;
+mod race;
 mod send;
 mod sim;
 mod watch;
@@ -52,6 +53,7 @@ async fn run(command: Command, out: &mut Out, interrupt: &Interrupt) -> Done {
         Command::Sim(args) => sim::run(args, out, interrupt).await,
         // It has ways of its own to end, and was run already.
         Command::Bridge(_) => Ok(()),
+        Command::Race(args) => interrupt.or(race::race(args, out.json())).await,
         Command::Get(args) => interrupt.or(get::run(args, out)).await,
         Command::Move(args) => move_axis::run(args, out, interrupt).await,
         Command::Halt(args) => halt::run(args, out, interrupt).await,

@@ -169,6 +169,8 @@ mod tests {
     use std::sync::Arc;
     use std::time::SystemTime;
 
+    use flamingo_protocol_core::Instant;
+
     const STATE: Frame = Frame::new(CommandCode::SYSTEM_STATE_GET);
 
     fn gauge(number: i32) -> Frame {
@@ -186,6 +188,7 @@ mod tests {
             } else {
                 TrueClass::Unsolicited
             },
+            at: Instant::from_micros(0),
         };
         frames.iter().enumerate().map(record).collect()
     }

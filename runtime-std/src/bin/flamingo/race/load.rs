@@ -1,0 +1,194 @@
+//! The load that every strategy gets: the simulated instrument, what is asked of it and when. All
+//! times are those of a real instrument, scaled by one factor. What came of it is `judge.rs`.
+
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use flamingo_protocol_core::{CommandCode, Frame, Instant};
+use flamingo_runtime_std::Clock;
+use flamingo_runtime_std::simulator::{AxisName, Fault, Scenario};
+use serde::{Deserialize, Serialize};
+use smol::{Timer, block_on};
+
+use super::strategy::{Motion, Strategy};
+
+/// All times are so much shorter than on a real instrument.
+pub(super) const FACTOR: u32 = 25;
+/// How long an answer may take, scaled: 3 s.
+pub(super) const TIMEOUT: Duration = scaled(3_000);
+/// A motion, scaled: 10 s.
+pub(super) const MOTION: Duration = scaled(10_000);
+/// How often a program polls, scaled: every 100 ms.
+pub(super) const POLL: Duration = scaled(100);
+/// How often a program that asks and does nothing else asks, scaled: 20 times a second.
+const PACE: Duration = scaled(50);
+/// An answer that is late comes 3.5 s after its question, scaled: after the timeout, when the next
+/// one may have been asked.
+const LATE: Duration = scaled(3_500);
+/// The number of the first question. Nothing that comes unasked has one so high.
+pub(super) const FIRST: i32 = 1_000_000;
+/// The axis that is moved.
+pub(super) const MOVED: i32 = 1;
+/// Where it stands at the beginning, and where it goes to and comes back from, in mm.
+const HOME: f64 = 7.5;
+const AWAY: f64 = 2.5;
+/// The velocity that makes that a motion of 10 s, in mm/s.
+const VELOCITY: f64 = 0.5;
+
+const fn scaled(millis: u64) -> Duration {
+    Duration::from_micros(millis * 1000 / FACTOR as u64)
+}
+
+/// How much of it, and how much comes unasked.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(super) struct Load {
+    pub(super) queries: u32,
+    /// Unsolicited frames per second of the real instrument.
+    pub(super) rate: f64,
+    pub(super) seed: u64,
+}
+
+/// A query, and what the strategy made of it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asked {
+    pub(super) command: Frame,
+    pub(super) at: Instant,
+    pub(super) answer: Option<Frame>,
+    /// When it had that.
+    pub(super) returned: Instant,
+}
+
+/// A motion, and when the strategy believed that it had ended.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Moved {
+    pub(super) begun: Instant,
+    /// Whether the caller did nothing but wait for its end.
+    pub(super) waited: bool,
+    /// When it was asked whether it has ended.
+    pub(super) asked: Instant,
+    pub(super) noticed: Option<Instant>,
+}
+
+/// Everything that was done.
+#[derive(Debug, Default)]
+pub(super) struct Played {
+    pub(super) asked: Vec<Asked>,
+    pub(super) moved: Vec<Moved>,
+}
+
+impl Load {
+    /// The instrument. Half of what comes unasked are position updates of an axis that moves all
+    /// the time, half is what instruments tell of themselves.
+    pub(super) fn scenario(&self, tagged: bool) -> Scenario {
+        let factor = f64::from(FACTOR);
+        let mut scenario = Scenario { seed: self.seed, ..Scenario::default() };
+        scenario.truth_capacity_frames = 1 << 20;
+        scenario.tokens.tag_answers = tagged;
+        scenario.latency.min_ms = 2.0 / factor;
+        scenario.latency.max_ms = 10.0 / factor;
+        scenario.background.frames_per_s = self.rate / 2.0 * factor;
+        scenario.pushes.position_hz = self.rate / 2.0 * factor;
+        scenario.stage.speed_factor = factor;
+        scenario.stage.settle_ms /= factor;
+        scenario.stage.x.velocity = VELOCITY;
+        scenario.stage.continuous_axes = vec![AxisName::R];
+        // The camera's answers wait behind it, the stage's do not.
+        let every_n = u64::from(self.queries / 20).max(1);
+        let late = Fault { every_n, at_most: 2, ..Fault::default() };
+        scenario.faults.late_answers = late.with_code(CommandCode::CAMERA_IMAGE_SIZE_GET);
+        scenario.faults.late_by_ms = LATE.as_secs_f64() * 1e3;
+        scenario
+    }
+
+    /// Plays it: queries, then a motion with queries meanwhile, then one that is only waited for,
+    /// then queries again.
+    pub(super) fn play(&self, strategy: &mut dyn Strategy, clock: Clock) -> Played {
+        let mut caller = Caller {
+            strategy,
+            clock,
+            random: fastrand::Rng::with_seed(self.seed),
+            played: Played::default(),
+        };
+        let quarter = self.queries / 4;
+        caller.ask_in_a_row(quarter);
+        let meanwhile = self.queries / 2;
+        let begun = caller.begin_motion(AWAY);
+        for nth in 0..meanwhile {
+            caller.wait_about_until(begun, MOTION / meanwhile.max(1), nth);
+            caller.ask();
+        }
+        caller.end_motion(begun, AWAY, false);
+        let begun = caller.begin_motion(HOME);
+        caller.end_motion(begun, HOME, true);
+        caller.ask_in_a_row(self.queries - quarter - meanwhile);
+        caller.played
+    }
+}
+
+/// The program that uses a strategy.
+struct Caller<'a> {
+    strategy: &'a mut dyn Strategy,
+    clock: Clock,
+    random: fastrand::Rng,
+    played: Played,
+}
+
+impl Caller<'_> {
+    fn ask_in_a_row(&mut self, number: u32) {
+        let begun = self.clock.now();
+        for nth in 0..number {
+            self.wait_about_until(begun, PACE, nth);
+            self.ask();
+        }
+    }
+
+    /// The position of an axis, or the image size.
+    fn ask(&mut self) {
+        let axis = self.random.i32(0..=4);
+        let query = if axis == 0 {
+            Frame::command(CommandCode::CAMERA_IMAGE_SIZE_GET)
+        } else {
+            Frame::command(CommandCode::STAGE_POSITION_GET).with_selector(axis)
+        };
+        self.send(query);
+    }
+
+    fn begin_motion(&mut self, target: f64) -> Instant {
+        let begun = self.clock.now();
+        let command = Frame::command(CommandCode::STAGE_POSITION_SET).with_selector(MOVED);
+        self.send(command.with_value(target));
+        begun
+    }
+
+    fn end_motion(&mut self, begun: Instant, target: f64, waited: bool) {
+        let asked = self.clock.now();
+        let gone = Duration::from(asked.since(begun));
+        let patience = MOTION.saturating_sub(gone) + TIMEOUT;
+        let motion = Motion { axis: MOVED, target, patience };
+        let ended = self.strategy.wait_for_motion_end(&motion);
+        let noticed = ended.then(|| self.clock.now());
+        self.played.moved.push(Moved { begun, waited, asked, noticed });
+    }
+
+    /// hardwareID comes back as it was sent: by it the judge, and nobody else, knows the question.
+    fn send(&mut self, mut command: Frame) {
+        let number = i32::try_from(self.played.asked.len()).unwrap_or(i32::MAX);
+        command.hardware_id = number.saturating_add(FIRST);
+        let at = self.clock.now();
+        let answer = self.strategy.query(&command);
+        let returned = self.clock.now();
+        self.played.asked.push(Asked { command, at, answer, returned });
+    }
+
+    /// Some time in the n-th period. In step with what comes unasked, each query would be hit by it,
+    /// or none.
+    fn wait_about_until(&mut self, begun: Instant, period: Duration, nth: u32) {
+        let after = period * nth + period.mul_f64(self.random.f64());
+        let gone = Duration::from(self.clock.now().since(begun));
+        if let Some(rest) = after.checked_sub(gone) {
+            block_on(Timer::after(rest));
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! This project's client, on the instrument as it is. One thread runs the driver, which alone
+//! reads and writes the socket, and beside it the program's handler of events: so an event is
+//! handled by the thread that read it. The caller waits on its own thread.
+
+use std::collections::HashMap;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use flamingo_protocol_core::{Class, Config, Frame};
+use flamingo_runtime_std::{Client, Event, Motion as ArmedMotion, Options};
+use smol::Timer;
+use smol::future::{self, block_on};
+
+use super::handler::begins_motion;
+use crate::race::strategy::{Events, Motion, Scene, Strategy};
+
+/// More than can come while this host is busy elsewhere.
+const EVENTS: usize = 1 << 16;
+
+pub(super) struct Flamingo {
+    client: Client,
+    /// The motions that were begun, by axis.
+    armed: HashMap<i32, ArmedMotion>,
+    driver: JoinHandle<()>,
+}
+
+impl Flamingo {
+    pub(super) fn start(scene: &Scene) -> std::io::Result<Self> {
+        let opened = smol::block_on(Client::open(options(scene)));
+        let (client, driver) = opened.map_err(std::io::Error::other)?;
+        let (heard, events) = (client.subscribe(&[]), scene.events.clone());
+        let work = move || {
+            smol::block_on(future::zip(driver, handle(heard, events)));
+        };
+        let driver = std::thread::Builder::new().name("race-driver".into()).spawn(work)?;
+        Ok(Self { client, armed: HashMap::new(), driver })
+    }
+}
+
+/// The defaults, with their times scaled as the timeout is.
+fn options(scene: &Scene) -> Options {
+    let mut options = Options::new(scene.control.to_string());
+    let scale = scene.timeout.as_secs_f64() / options.timeout.as_secs_f64();
+    let scaled =
+        |time: flamingo_protocol_core::Duration| Duration::from(time).mul_f64(scale).into();
+    let core = options.core;
+    options.core = Config {
+        grace: scaled(core.grace),
+        presumed_grace: scaled(core.presumed_grace),
+        stop_patience: scaled(core.stop_patience),
+        ..core
+    };
+    options.settle = options.settle.mul_f64(scale);
+    options.timeout = scene.timeout;
+    options.event_capacity = EVENTS;
+    options
+}
+
+/// The program's handler, for what is no answer.
+async fn handle(mut heard: flamingo_runtime_std::Subscription, events: Events) {
+    while let Some(event) = heard.next().await {
+        if let Event::Frame(event) = event
+            && matches!(event.class, Class::Unsolicited { .. } | Class::Ambiguous { .. })
+        {
+            events.deliver(&event.frame);
+        }
+    }
+}
+
+impl Strategy for Flamingo {
+    fn query(&mut self, command: &Frame) -> Option<Frame> {
+        if begins_motion(command) {
+            let axis = command.selector();
+            self.armed.insert(axis, self.client.arm(axis));
+        }
+        block_on(self.client.request(*command)).ok().map(|answer| answer.frame)
+    }
+
+    fn wait_for_motion_end(&mut self, motion: &Motion) -> bool {
+        let Some(mut armed) = self.armed.remove(&motion.axis) else { return false };
+        let completed = async {
+            loop {
+                match armed.wait().await {
+                    Ok(end) if end.completed => return true,
+                    Ok(_) => {}
+                    Err(_) => return false,
+                }
+            }
+        };
+        let given_up = async {
+            Timer::after(motion.patience).await;
+            false
+        };
+        block_on(future::or(completed, given_up))
+    }
+
+    fn close(self: Box<Self>) {
+        block_on(self.client.close());
+        // A panic in it was reported by its own thread.
+        let _ = self.driver.join();
+    }
+}

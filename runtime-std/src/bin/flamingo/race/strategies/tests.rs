@@ -1,0 +1,421 @@
+//! What each strategy does, with the simulated instrument and, where the order of frames matters,
+//! with one that says exactly what the test has it say.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+use flamingo_protocol_core::{CommandCode, FRAME_LEN, Flags, Frame, Instant};
+use flamingo_runtime_std::Clock;
+use flamingo_runtime_std::bridge::{Bridge, settings::Settings};
+use flamingo_runtime_std::simulator::{Scenario, Simulator, SimulatorOptions};
+
+use super::Kind;
+use crate::race::strategy::{Events, Motion, Scene, Strategy};
+
+/// Longer than anything takes here.
+const LONG: Duration = Duration::from_secs(20);
+/// An answer that the test never sends is waited for for so long.
+const SHORT: Duration = Duration::from_millis(200);
+/// What must not come is waited for for so long.
+const MOMENT: Duration = Duration::from_millis(30);
+
+/// All that may be started at a peer that says nothing by itself.
+const SCRIPTED: [Kind; 9] = [
+    Kind::Synchronous,
+    Kind::Polling,
+    Kind::TwoReaders,
+    Kind::Mutex,
+    Kind::Pause,
+    Kind::Tagged,
+    Kind::Sequence,
+    Kind::CodeMatch,
+    Kind::Raw,
+];
+
+type Heard = Receiver<(Instant, Frame)>;
+
+fn scene(control: std::net::SocketAddr, timeout: Duration) -> (Scene, Heard) {
+    let (to, heard) = channel();
+    let events = Events::new(Clock::start(), to);
+    let poll = Duration::from_millis(5);
+    (Scene { control, callback: None, timeout, poll, events }, heard)
+}
+
+fn next(heard: &Heard) -> Frame {
+    heard.recv_timeout(LONG).expect("an event").1
+}
+
+/// A strategy and an instrument that the test plays itself.
+struct Stage {
+    strategy: Box<dyn Strategy>,
+    instrument: TcpStream,
+    heard: Heard,
+}
+
+impl Stage {
+    fn new(kind: Kind, timeout: Duration) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let (scene, heard) = scene(listener.local_addr().unwrap(), timeout);
+        let strategy = kind.start(&scene).unwrap();
+        let (instrument, _) = listener.accept().unwrap();
+        instrument.set_read_timeout(Some(LONG)).unwrap();
+        Self { strategy, instrument, heard }
+    }
+
+    /// The instrument gets the command, and then says what `says` makes of it.
+    fn query(
+        &mut self,
+        command: &Frame,
+        says: impl Fn(Frame) -> Vec<Frame> + Send,
+    ) -> Option<Frame> {
+        let instrument = &self.instrument;
+        let strategy = &mut self.strategy;
+        std::thread::scope(|scope| {
+            scope.spawn(move || say(instrument, &says(hear(instrument))));
+            strategy.query(command)
+        })
+    }
+}
+
+fn hear(mut instrument: &TcpStream) -> Frame {
+    let mut bytes = [0; FRAME_LEN];
+    instrument.read_exact(&mut bytes).unwrap();
+    Frame::decode(&bytes).unwrap()
+}
+
+fn say(mut instrument: &TcpStream, frames: &[Frame]) {
+    let bytes: Vec<u8> = frames.iter().flat_map(Frame::encode).collect();
+    instrument.write_all(&bytes).unwrap();
+}
+
+fn gauge(number: i32) -> Frame {
+    Frame::new(CommandCode::UI_SET_GAUGE_VALUE).with_selector(number)
+}
+
+fn ask(axis: i32) -> Frame {
+    Frame::command(CommandCode::STAGE_POSITION_GET).with_selector(axis)
+}
+
+fn push(axis: i32) -> Frame {
+    Frame::new(CommandCode::STAGE_POSITION_GET).with_selector(axis).with_value(-1.0)
+}
+
+/// The command, changed into its answer.
+fn answer(command: Frame) -> Frame {
+    Frame { status: 1, ..command }.with_value(f64::from(command.selector()))
+}
+
+fn tagged(command: Frame) -> Frame {
+    let answer = answer(command);
+    Frame { flags: answer.flags.with(Flags::ANSWER_TAG), ..answer }
+}
+
+fn stopped(axis: i32) -> Frame {
+    Frame { status: 1, ..Frame::new(CommandCode::STAGE_MOTION_STOPPED) }.with_selector(axis)
+}
+
+fn motion(axis: i32, target: f64) -> Motion {
+    Motion { axis, target, patience: LONG }
+}
+
+/// The simulated instrument, silent but for what motion makes it say.
+fn simulator(kind: Kind) -> Simulator {
+    let mut scenario = Scenario::default();
+    scenario.pushes.position_hz = 0.0;
+    scenario.tokens.tag_answers = kind.tags();
+    let options = SimulatorOptions { scenario, ..SimulatorOptions::default() };
+    smol::block_on(Simulator::start(options)).unwrap()
+}
+
+fn bridge(instrument: &Simulator) -> Bridge {
+    let mut settings = Settings::default();
+    settings.upstream.address = instrument.control().to_string();
+    settings.listen.control = "127.0.0.1:0".parse().unwrap();
+    smol::block_on(async {
+        let bridge = Bridge::start(&settings).await.unwrap();
+        bridge.until_connected().await;
+        bridge
+    })
+}
+
+/// Twenty queries and a move, which all have to come out right.
+fn plays(kind: Kind) {
+    const HOMES: [f64; 4] = [7.5, 15.0, 19.0, 0.0];
+    let simulator = simulator(kind);
+    let bridge = kind.needs_bridge().then(|| bridge(&simulator));
+    let control = bridge.as_ref().map_or(simulator.control(), Bridge::control);
+    let (mut scene, _heard) = scene(control, LONG);
+    scene.callback = bridge.as_ref().and_then(Bridge::callback);
+    let mut strategy = kind.start(&scene).unwrap();
+    for (axis, home) in (1..).zip(HOMES.iter().cycle()).take(20) {
+        let axis = (axis - 1) % 4 + 1;
+        let answer = strategy.query(&ask(axis)).expect("an answer");
+        let found = (answer.code, answer.selector(), answer.value);
+        assert_eq!(found, (CommandCode::STAGE_POSITION_GET, axis, *home), "{}", kind.name());
+    }
+    let (go, target) = (Frame::command(CommandCode::STAGE_POSITION_SET), 7.53);
+    assert!(strategy.query(&go.with_selector(1).with_value(target)).is_some());
+    assert!(strategy.wait_for_motion_end(&motion(1, target)), "{}", kind.name());
+    // Asked by somebody else: some take what the motion left behind for their next answer.
+    let mut observer = Kind::Raw.start(&self::scene(simulator.control(), LONG).0).unwrap();
+    let position = observer.query(&ask(1)).expect("an answer").value;
+    assert!((position - target).abs() <= 0.001, "{}: {position}", kind.name());
+    observer.close();
+    strategy.close();
+    if let Some(bridge) = bridge {
+        smol::block_on(bridge.stop());
+    }
+    smol::block_on(simulator.stop());
+}
+
+#[test]
+fn with_a_silent_instrument_every_strategy_but_two_readers_is_right_and_notices_the_end_of_a_motion()
+ {
+    let all = Kind::ALL.into_iter().chain([Kind::Raw]);
+    all.filter(|kind| *kind != Kind::TwoReaders).for_each(plays);
+}
+
+#[test]
+fn synchronous_takes_a_push_for_an_answer_but_never_what_came_before_the_command() {
+    for kind in [Kind::Synchronous, Kind::Polling] {
+        let mut stage = Stage::new(kind, LONG);
+        let taken = stage.query(&ask(1), |command| vec![gauge(5), answer(command)]);
+        assert_eq!(taken, Some(gauge(5)));
+        let taken = stage.query(&ask(2), |command| vec![answer(command)]);
+        assert_eq!(taken, Some(answer(ask(2))));
+    }
+}
+
+#[test]
+fn polling_asks_until_the_axis_is_where_it_should_be() {
+    let mut stage = Stage::new(Kind::Polling, LONG);
+    let Stage { strategy, instrument, .. } = &mut stage;
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for position in [1.0, 1.5, 1.9985, 1.9995] {
+                let asked = hear(instrument);
+                say(instrument, &[answer(asked).with_value(position)]);
+            }
+        });
+        assert!(strategy.wait_for_motion_end(&motion(3, 2.0)));
+    });
+}
+
+#[test]
+fn with_two_readers_each_frame_goes_to_one_of_them() {
+    let mut stage = Stage::new(Kind::TwoReaders, SHORT);
+    let mut lost = Vec::new();
+    for _ in 0..8 {
+        match stage.query(&ask(1), |command| vec![answer(command)]) {
+            Some(taken) => assert_eq!(taken, answer(ask(1))),
+            None => lost.push(answer(ask(1))),
+        }
+    }
+    let stolen: Vec<Frame> = stage.heard.try_iter().map(|(_, frame)| frame).collect();
+    assert_eq!(stolen, lost);
+    say(&stage.instrument, &[gauge(1), stopped(2)]);
+    assert!(stage.strategy.wait_for_motion_end(&motion(2, 0.0)));
+    assert_eq!([next(&stage.heard), next(&stage.heard)], [gauge(1), stopped(2)]);
+}
+
+#[test]
+fn mutex_hands_over_what_it_meets_only_after_the_unlock_and_loses_none() {
+    let mut stage = Stage::new(Kind::Mutex, LONG);
+    let Stage { strategy, instrument, heard } = &mut stage;
+    let heard = std::sync::Mutex::new(heard);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let command = hear(instrument);
+            assert_eq!(command.code, CommandCode::STAGE_WAIT_FOR_MOTION_TO_STOP);
+            say(instrument, &[gauge(1), gauge(2)]);
+            assert!(heard.lock().unwrap().recv_timeout(MOMENT).is_err());
+            say(instrument, &[stopped(1), answer(command), gauge(3)]);
+        });
+        assert!(strategy.wait_for_motion_end(&motion(1, 0.0)));
+    });
+    let heard = heard.into_inner().unwrap();
+    for expected in [gauge(1), gauge(2), stopped(1), gauge(3)] {
+        assert_eq!(next(heard), expected);
+    }
+}
+
+#[test]
+fn mutex_hears_what_comes_between_two_commands_at_once() {
+    let mut stage = Stage::new(Kind::Mutex, LONG);
+    for number in 0..50 {
+        say(&stage.instrument, &[gauge(number)]);
+        assert_eq!(next(&stage.heard), gauge(number));
+        let taken = stage.query(&ask(1), |command| vec![push(3), answer(command)]);
+        assert_eq!(taken, Some(push(3)), "it is of the same code");
+        assert_eq!(next(&stage.heard), answer(ask(1)));
+    }
+}
+
+#[test]
+fn the_caller_gets_its_turn_though_pushes_never_pause() {
+    for kind in [Kind::Mutex, Kind::Pause] {
+        let mut stage = Stage::new(kind, LONG);
+        let Stage { strategy, instrument, .. } = &mut stage;
+        let (asked, command) = channel();
+        let instrument = &*instrument;
+        std::thread::scope(|scope| {
+            scope.spawn(move || (0..20).for_each(|_| asked.send(hear(instrument)).unwrap()));
+            scope.spawn(move || {
+                let mut answered = 0;
+                for number in 0.. {
+                    say(instrument, &[gauge(number)]);
+                    if let Ok(command) = command.try_recv() {
+                        say(instrument, &[answer(command)]);
+                        answered += 1;
+                    }
+                    if answered == 20 {
+                        break;
+                    }
+                }
+            });
+            for axis in (1..5).cycle().take(20) {
+                assert_eq!(strategy.query(&ask(axis)), Some(answer(ask(axis))));
+            }
+        });
+    }
+}
+
+#[test]
+fn pause_misses_what_comes_during_a_query_and_hears_what_comes_after_it() {
+    let mut stage = Stage::new(Kind::Pause, LONG);
+    let taken = stage.query(&ask(1), |command| vec![gauge(1), answer(command), gauge(2)]);
+    assert_eq!(taken, Some(answer(ask(1))));
+    assert_eq!(next(&stage.heard), gauge(2));
+    say(&stage.instrument, &[gauge(3)]);
+    assert_eq!(next(&stage.heard), gauge(3));
+}
+
+#[test]
+fn pause_waits_in_vain_for_a_motion_that_ended_before_its_acknowledgement() {
+    let mut stage = Stage::new(Kind::Pause, LONG);
+    let go = Frame::command(CommandCode::STAGE_POSITION_SET).with_selector(1);
+    assert!(stage.query(&go, |command| vec![stopped(1), answer(command)]).is_some());
+    assert!(!stage.strategy.wait_for_motion_end(&Motion { patience: SHORT, ..motion(1, 0.0) }));
+}
+
+#[test]
+fn a_motion_that_ended_before_its_acknowledgement_is_noticed_and_one_before_is_forgotten() {
+    for kind in [Kind::Tagged, Kind::Sequence, Kind::CodeMatch, Kind::Raw] {
+        let mut stage = Stage::new(kind, LONG);
+        let go = Frame::command(CommandCode::STAGE_POSITION_SET).with_selector(1);
+        say(&stage.instrument, &[stopped(1)]);
+        assert_eq!(next(&stage.heard), stopped(1));
+        // So that the caller, too, has been told of it.
+        let asked = stage.query(&ask(1), |command| vec![tagged(command)]);
+        assert!(asked.is_some(), "{}", kind.name());
+        assert!(stage.query(&go, |command| vec![tagged(command)]).is_some());
+        let brief = Motion { patience: MOMENT, ..motion(1, 0.0) };
+        assert!(!stage.strategy.wait_for_motion_end(&brief), "{}", kind.name());
+        assert!(stage.query(&go, |command| vec![stopped(1), tagged(command)]).is_some());
+        assert!(stage.strategy.wait_for_motion_end(&motion(1, 0.0)), "{}", kind.name());
+    }
+}
+
+#[test]
+fn code_match_takes_a_push_of_another_axis_for_the_answer() {
+    let mut stage = Stage::new(Kind::CodeMatch, LONG);
+    let taken = stage.query(&ask(1), |command| vec![gauge(1), push(3), answer(command)]);
+    assert_eq!(taken, Some(push(3)));
+    assert_eq!([next(&stage.heard), next(&stage.heard)], [gauge(1), answer(ask(1))]);
+}
+
+#[test]
+fn sequence_knows_its_answer_among_pushes_of_the_same_code_and_drops_a_late_one() {
+    let mut stage = Stage::new(Kind::Sequence, SHORT);
+    assert_eq!(stage.query(&ask(1), |_| vec![push(3)]), None);
+    assert_eq!(next(&stage.heard), push(3));
+    let taken = stage.query(&ask(2), |command| {
+        let late = Frame { client_id: command.client_id - 1, ..answer(ask(1)) };
+        vec![push(2), late, answer(command), gauge(4)]
+    });
+    assert_eq!(taken, Some(Frame { client_id: 2, ..answer(ask(2)) }));
+    assert_eq!([next(&stage.heard), next(&stage.heard)], [push(2), gauge(4)]);
+}
+
+#[test]
+fn tagged_knows_a_push_but_takes_a_late_answer_of_the_same_code_and_drops_one_of_another() {
+    let mut stage = Stage::new(Kind::Tagged, SHORT);
+    let other = Frame::command(CommandCode::SYSTEM_STATE_GET);
+    assert_eq!(stage.query(&ask(1), |_| vec![push(1)]), None);
+    let taken = stage.query(&ask(2), |command| {
+        vec![push(2), tagged(other), tagged(ask(1)), tagged(command), gauge(4)]
+    });
+    assert_eq!(taken, Some(tagged(ask(1))));
+    assert_eq!([(); 3].map(|()| next(&stage.heard)), [push(1), push(2), gauge(4)]);
+}
+
+#[test]
+fn payloads_and_noise_are_skipped_and_the_frames_behind_them_are_found() {
+    for kind in [Kind::Raw, Kind::TwoReaders, Kind::Mutex, Kind::Pause] {
+        let stage = Stage::new(kind, LONG);
+        let with_payload = gauge(1).with_payload_len(6);
+        let mut bytes = vec![7; 50];
+        bytes.extend(with_payload.encode());
+        bytes.extend([0; 6]);
+        bytes.extend(gauge(2).encode());
+        bytes.extend([0x54; 200]);
+        bytes.extend(gauge(3).encode());
+        (&stage.instrument).write_all(&bytes).unwrap();
+        for expected in [with_payload, gauge(2), gauge(3)] {
+            assert_eq!(next(&stage.heard), expected, "{}", kind.name());
+        }
+    }
+}
+
+#[test]
+fn closing_never_hangs_and_ends_every_thread() {
+    for kind in SCRIPTED {
+        let Stage { strategy, instrument, heard } = Stage::new(kind, LONG);
+        strategy.close();
+        // Nobody is left who could report an event, and nobody who holds the socket.
+        assert!(heard.recv_timeout(LONG).is_err_and(|error| error.to_string().contains("closed")));
+        assert_eq!((&instrument).read(&mut [0]).unwrap(), 0, "{}", kind.name());
+    }
+}
+
+#[test]
+fn when_the_instrument_hangs_up_there_is_no_answer_at_once_and_no_end_of_a_motion() {
+    for kind in SCRIPTED {
+        let Stage { mut strategy, instrument, heard } = Stage::new(kind, LONG);
+        let clock = Clock::start();
+        drop(instrument);
+        for _ in 0..3 {
+            assert_eq!(strategy.query(&ask(1)), None, "{}", kind.name());
+            assert!(!strategy.wait_for_motion_end(&motion(1, 0.0)), "{}", kind.name());
+        }
+        strategy.close();
+        assert!(Duration::from(clock.now().since(Instant::default())) < LONG / 2);
+        assert_eq!(heard.try_iter().count(), 0);
+    }
+}
+
+#[test]
+fn when_the_instrument_goes_flamingo_and_the_callback_socket_say_so_at_once() {
+    for kind in [Kind::Flamingo, Kind::CallbackSocket] {
+        let simulator = simulator(kind);
+        let bridge = kind.needs_bridge().then(|| bridge(&simulator));
+        let control = bridge.as_ref().map_or(simulator.control(), Bridge::control);
+        let (mut scene, _heard) = scene(control, LONG);
+        scene.callback = bridge.as_ref().and_then(Bridge::callback);
+        let mut strategy = kind.start(&scene).unwrap();
+        assert!(strategy.query(&ask(1)).is_some());
+        smol::block_on(async {
+            if let Some(bridge) = bridge {
+                bridge.stop().await;
+            }
+            simulator.stop().await;
+        });
+        let clock = Clock::start();
+        assert_eq!(strategy.query(&ask(1)), None, "{}", kind.name());
+        assert!(!strategy.wait_for_motion_end(&motion(1, 0.0)), "{}", kind.name());
+        strategy.close();
+        assert!(Duration::from(clock.now().since(Instant::default())) < LONG / 2);
+    }
+}

@@ -1,0 +1,176 @@
+//! A socket as the analysis's programs use one: blocking calls, a frame and its payload at a time.
+//! Nothing here knows what a frame is for.
+
+use std::io::{Error, ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use flamingo_protocol_core::{FRAME_LEN, Frame, Instant, START_MARKER};
+use flamingo_runtime_std::Clock;
+
+/// The longest payload that is read: nothing that is pushed here is longer.
+const PAYLOAD: usize = 64 * 1024;
+
+/// Connects; each blocking read then takes at most `timeout`.
+pub(super) fn connect(address: SocketAddr, timeout: Duration) -> std::io::Result<TcpStream> {
+    let socket = TcpStream::connect(address)?;
+    socket.set_nodelay(true)?;
+    socket.set_read_timeout(Some(timeout))?;
+    Ok(socket)
+}
+
+/// `sendall`.
+pub(super) fn send(mut socket: &TcpStream, command: &Frame) -> std::io::Result<()> {
+    socket.write_all(&command.encode())
+}
+
+/// Whether this error only says that nothing came in time.
+pub(super) fn is_timeout(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
+}
+
+/// One reader of a socket: `recv(128)` until a frame is whole, and then its payload. It takes no
+/// byte more than that, and keeps what it has of a frame when the time is up.
+pub(super) struct Reader {
+    socket: TcpStream,
+    clock: Clock,
+    /// The beginning of a frame.
+    held: Vec<u8>,
+    /// A frame, and how many bytes of its payload are still to come.
+    frame: Option<(Frame, usize)>,
+}
+
+impl Reader {
+    pub(super) fn new(socket: TcpStream) -> Self {
+        Self { socket, clock: Clock::start(), held: Vec::with_capacity(FRAME_LEN), frame: None }
+    }
+
+    pub(super) fn socket(&self) -> &TcpStream {
+        &self.socket
+    }
+
+    /// The next frame, however long it takes. An error: the connection is lost, or was closed.
+    pub(super) fn receive(&mut self) -> std::io::Result<Frame> {
+        loop {
+            match self.read(None) {
+                Err(error) if is_timeout(&error) => {}
+                result => return result,
+            }
+        }
+    }
+
+    /// When `patience` from now is over.
+    pub(super) fn deadline(&self, patience: Duration) -> Instant {
+        self.clock.now() + patience.into()
+    }
+
+    /// The next frame, until `deadline` at the latest.
+    pub(super) fn receive_by(&mut self, deadline: Instant) -> std::io::Result<Frame> {
+        self.read(Some(deadline))
+    }
+
+    /// Throws away what has come so far, though not for longer than until `deadline`.
+    pub(super) fn discard_by(&mut self, deadline: Instant) -> std::io::Result<()> {
+        self.socket.set_nonblocking(true)?;
+        let ended = loop {
+            match self.read(Some(deadline)) {
+                Ok(_) => {}
+                Err(error) if is_timeout(&error) => break Ok(()),
+                Err(error) => break Err(error),
+            }
+        };
+        self.socket.set_nonblocking(false)?;
+        ended
+    }
+
+    fn read(&mut self, deadline: Option<Instant>) -> std::io::Result<Frame> {
+        let mut bytes = [0; 4096];
+        loop {
+            let wanted = match self.frame {
+                Some((frame, 0)) => {
+                    self.frame = None;
+                    return Ok(frame);
+                }
+                Some((_, payload)) => payload.min(bytes.len()),
+                None => FRAME_LEN - self.held.len(),
+            };
+            self.limit(deadline)?;
+            let count = match self.socket.read(&mut bytes[..wanted]) {
+                Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
+                Ok(count) => count,
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
+            };
+            match &mut self.frame {
+                Some((_, payload)) => *payload -= count,
+                None => self.take(&bytes[..count]),
+            }
+        }
+    }
+
+    /// Lets the next read take no longer than that.
+    fn limit(&self, deadline: Option<Instant>) -> std::io::Result<()> {
+        let Some(deadline) = deadline else { return Ok(()) };
+        let left = Duration::from(deadline.since(self.clock.now()));
+        if left.is_zero() {
+            return Err(ErrorKind::TimedOut.into());
+        }
+        self.socket.set_read_timeout(Some(left))
+    }
+
+    fn take(&mut self, bytes: &[u8]) {
+        self.held.extend_from_slice(bytes);
+        if self.held.len() < FRAME_LEN {
+            return;
+        }
+        let frame = Frame::decode(&self.held).ok();
+        let payload = |frame: Frame| usize::try_from(frame.payload_len).ok();
+        match frame.and_then(|frame| Some((frame, payload(frame)?))) {
+            Some((frame, payload)) if payload <= PAYLOAD => {
+                self.frame = Some((frame, payload));
+                self.held.clear();
+            }
+            _ => self.resynchronise(),
+        }
+    }
+
+    /// What is held is no frame: the next one may begin at the next start marker in it.
+    fn resynchronise(&mut self) {
+        let marker = START_MARKER.to_le_bytes();
+        let begins = |at: &usize| {
+            let rest = &self.held[*at..];
+            rest.starts_with(&marker) || marker.starts_with(rest)
+        };
+        let next = (1..self.held.len()).find(begins).unwrap_or(self.held.len());
+        self.held.drain(..next);
+    }
+}
+
+/// A thread that reads a socket until that is shut down, which dropping this does.
+pub(super) struct ReadingThread {
+    socket: TcpStream,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl ReadingThread {
+    pub(super) fn start(
+        socket: &TcpStream,
+        work: impl FnOnce() + Send + 'static,
+    ) -> std::io::Result<Self> {
+        let socket = socket.try_clone()?;
+        let thread = std::thread::Builder::new().name("race-reader".into()).spawn(work)?;
+        Ok(Self { socket, thread: Some(thread) })
+    }
+}
+
+impl Drop for ReadingThread {
+    fn drop(&mut self) {
+        // An error: the peer has closed it, and the thread has heard of that.
+        let _ = self.socket.shutdown(Shutdown::Both);
+        if let Some(thread) = self.thread.take() {
+            // A panic in it was reported by its own thread.
+            let _ = thread.join();
+        }
+    }
+}
