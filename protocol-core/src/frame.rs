@@ -5,10 +5,7 @@
 
 use core::fmt;
 
-use nom::Parser;
-use nom::bytes::complete::take;
-use nom::number::complete::{le_f64, le_i32, le_u32};
-
+use crate::bytes::{next, put};
 use crate::command::{CallbackFlag, CommandCode};
 use crate::error::{CommandError, DecodeError, TextError};
 
@@ -260,29 +257,16 @@ impl Frame {
     pub fn encode(&self) -> [u8; FRAME_LEN] {
         let mut bytes = [0; FRAME_LEN];
         let ids = [self.status, self.hardware_id, self.subsystem_id, self.client_id];
-        let [status, hardware_id, subsystem_id, client_id] = ids.map(i32::to_le_bytes);
-        let [data0, data1, data2] = self.int32_data.map(i32::to_le_bytes);
-        let values: [&[u8]; 14] = [
-            &START_MARKER.to_le_bytes(),
-            &self.code.0.to_le_bytes(),
-            &status,
-            &hardware_id,
-            &subsystem_id,
-            &client_id,
-            &data0,
-            &data1,
-            &data2,
-            &self.flags.0.to_le_bytes(),
-            &self.value.to_le_bytes(),
-            &self.payload_len.to_le_bytes(),
-            &self.buffer,
-            &END_MARKER.to_le_bytes(),
-        ];
-        for (field, value) in FIELDS.iter().zip(values) {
-            for (to, from) in bytes.iter_mut().skip(field.offset).zip(value) {
-                *to = *from;
-            }
+        let mut room = put(&mut bytes, START_MARKER.to_le_bytes());
+        room = put(room, self.code.0.to_le_bytes());
+        for id in ids.into_iter().chain(self.int32_data) {
+            room = put(room, id.to_le_bytes());
         }
+        room = put(room, self.flags.0.to_le_bytes());
+        room = put(room, self.value.to_le_bytes());
+        room = put(room, self.payload_len.to_le_bytes());
+        room = put(room, self.buffer);
+        put(room, END_MARKER.to_le_bytes());
         bytes
     }
 
@@ -291,11 +275,10 @@ impl Frame {
     /// # Errors
     /// [`DecodeError`] names the field, what was expected and what was found.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let length = DecodeError::Length { expected: FRAME_LEN, found: bytes.len() };
-        if bytes.len() != FRAME_LEN {
-            return Err(length);
-        }
-        let (_, (start, frame, end)) = fields(bytes).map_err(|_| length)?;
+        let Ok(bytes) = <&[u8; FRAME_LEN]>::try_from(bytes) else {
+            return Err(DecodeError::Length { expected: FRAME_LEN, found: bytes.len() });
+        };
+        let (start, frame, end) = fields(bytes);
         check_marker(CMD_START, START_MARKER, start)?;
         check_marker(CMD_END, END_MARKER, end)?;
         Ok(frame)
@@ -348,26 +331,22 @@ const fn check_marker(field: Field, expected: u32, found: u32) -> Result<(), Dec
 }
 
 /// Start marker, frame, end marker.
-fn fields(input: &[u8]) -> nom::IResult<&[u8], (u32, Frame, u32)> {
-    let ids = (le_i32, le_i32, le_i32, le_i32);
-    let data = (le_i32, le_i32, le_i32);
-    let (rest, (start, code, ids, data, flags, value, payload_len, raw, end)) =
-        (le_u32, le_u32, ids, data, le_u32, le_f64, le_u32, take(BUFFER_LEN), le_u32)
-            .parse(input)?;
-    let (status, hardware_id, subsystem_id, client_id) = ids;
+fn fields(bytes: &[u8; FRAME_LEN]) -> (u32, Frame, u32) {
+    let mut rest = bytes.as_slice();
+    let start = u32::from_le_bytes(next(&mut rest));
     let frame = Frame {
-        code: CommandCode(code),
-        status,
-        hardware_id,
-        subsystem_id,
-        client_id,
-        int32_data: [data.0, data.1, data.2],
-        flags: Flags(flags),
-        value,
-        payload_len,
-        buffer: raw.try_into().unwrap_or([0; BUFFER_LEN]), // it is as long as that
+        code: CommandCode(u32::from_le_bytes(next(&mut rest))),
+        status: i32::from_le_bytes(next(&mut rest)),
+        hardware_id: i32::from_le_bytes(next(&mut rest)),
+        subsystem_id: i32::from_le_bytes(next(&mut rest)),
+        client_id: i32::from_le_bytes(next(&mut rest)),
+        int32_data: [(); 3].map(|()| i32::from_le_bytes(next(&mut rest))),
+        flags: Flags(u32::from_le_bytes(next(&mut rest))),
+        value: f64::from_le_bytes(next(&mut rest)),
+        payload_len: u32::from_le_bytes(next(&mut rest)),
+        buffer: next(&mut rest),
     };
-    Ok((rest, (start, frame, end)))
+    (start, frame, u32::from_le_bytes(next(&mut rest)))
 }
 
 impl fmt::Display for Frame {

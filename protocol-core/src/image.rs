@@ -5,8 +5,7 @@
 
 use core::fmt;
 
-use nom::Parser;
-use nom::number::complete::{le_i32, le_u32};
+use crate::bytes::{next, put};
 
 /// Bytes of an image header.
 pub const HEADER_LEN: usize = 40;
@@ -100,11 +99,10 @@ impl ImageHeader {
     /// # Errors
     /// [`ImageError`] names the field; the stream is lost then.
     pub fn decode(bytes: &[u8], limit: u32) -> Result<Self, ImageError> {
-        let length = ImageError::Length { found: bytes.len() };
-        if bytes.len() != HEADER_LEN {
-            return Err(length);
-        }
-        let header = header(bytes).map_err(|_| length)?;
+        let Ok(bytes) = <&[u8; HEADER_LEN]>::try_from(bytes) else {
+            return Err(ImageError::Length { found: bytes.len() });
+        };
+        let header = header(bytes);
         header.check(limit)?;
         Ok(header)
     }
@@ -144,29 +142,29 @@ impl ImageHeader {
             self.index_stop as u32,
         ];
         let mut bytes = [0; HEADER_LEN];
-        for (place, word) in bytes.chunks_exact_mut(4).zip(words) {
-            place.copy_from_slice(&word.to_le_bytes());
+        let mut room = bytes.as_mut_slice();
+        for word in words {
+            room = put(room, word.to_le_bytes());
         }
         bytes
     }
 }
 
-fn header(bytes: &[u8]) -> Result<ImageHeader, nom::Err<nom::error::Error<&[u8]>>> {
-    let words = (le_u32, le_u32, le_u32, le_u32, le_u32, le_u32, le_u32, le_u32);
-    let (_, (words, index_start, index_stop)) = (words, le_i32, le_i32).parse(bytes)?;
-    let (size, width, height, scale_min, scale_max, device, options, crosshair) = words;
-    Ok(ImageHeader {
-        size,
-        width,
-        height,
-        scale_min,
-        scale_max,
-        device,
-        options,
-        crosshair,
-        index_start,
-        index_stop,
-    })
+fn header(bytes: &[u8; HEADER_LEN]) -> ImageHeader {
+    let mut rest = bytes.as_slice();
+    let mut word = || u32::from_le_bytes(next(&mut rest));
+    ImageHeader {
+        size: word(),
+        width: word(),
+        height: word(),
+        scale_min: word(),
+        scale_max: word(),
+        device: word(),
+        options: word(),
+        crosshair: word(),
+        index_start: word() as i32,
+        index_stop: word() as i32,
+    }
 }
 
 /// What the image stream held next.

@@ -65,6 +65,7 @@
 extern crate std;
 
 mod assembler;
+mod bytes;
 mod classify;
 mod command;
 mod config;

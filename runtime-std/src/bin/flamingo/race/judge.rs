@@ -59,6 +59,8 @@ pub(super) struct Ends {
 pub(super) struct Delays {
     pub(super) median: Option<Duration>,
     pub(super) max: Option<Duration>,
+    /// The median of those that were sent while the caller waited for the end of a motion.
+    pub(super) median_in_motion: Option<Duration>,
     /// The longest of those that were sent while the caller waited for the end of a motion.
     pub(super) max_in_motion: Option<Duration>,
 }
@@ -173,7 +175,12 @@ fn events(evidence: &Evidence<'_>) -> (Events, Delays) {
         }
     }
     events.lost = events.sent.saturating_sub(events.delivered + events.stolen_as_answers);
-    let delays = Delays { median: median(&all), max: max(&all), max_in_motion: max(&moving) };
+    let delays = Delays {
+        median: median(&all),
+        max: max(&all),
+        median_in_motion: median(&moving),
+        max_in_motion: max(&moving),
+    };
     (events, delays)
 }
 

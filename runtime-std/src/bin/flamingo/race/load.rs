@@ -12,6 +12,7 @@ use flamingo_runtime_std::simulator::{AxisName, Fault, Scenario};
 use serde::{Deserialize, Serialize};
 use smol::{Timer, block_on};
 
+use super::strategies::Kind;
 use super::strategy::{Motion, Strategy};
 
 /// All times are so much shorter than on a real instrument.
@@ -81,11 +82,14 @@ pub(super) struct Played {
 impl Load {
     /// The instrument. Half of what comes unasked are position updates of an axis that moves all
     /// the time, half is what instruments tell of themselves.
-    pub(super) fn scenario(&self, tagged: bool) -> Scenario {
+    pub(super) fn scenario(&self, kind: Kind) -> Scenario {
         let factor = f64::from(FACTOR);
         let mut scenario = Scenario { seed: self.seed, ..Scenario::default() };
         scenario.truth_capacity_frames = 1 << 20;
-        scenario.tokens.tag_answers = tagged;
+        // Nobody but those who ask for a change of the instrument gets one.
+        scenario.tokens.tag_answers = kind.tags();
+        scenario.tokens.echo_client_id = kind.numbers();
+        scenario.tokens.echo_int32_data2 = false;
         scenario.latency.min_ms = 2.0 / factor;
         scenario.latency.max_ms = 10.0 / factor;
         scenario.background.frames_per_s = self.rate / 2.0 * factor;

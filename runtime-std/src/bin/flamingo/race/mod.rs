@@ -107,7 +107,9 @@ fn run(args: &RaceArgs, out: &mut Out) -> Done {
         format!(
             "All times are {FACTOR} times shorter than on a real instrument: a timeout of 3 s is \
              {timeout} ms, a motion of 10 s is {motion} ms,\n40 frames/s are {}. \
-             Delays are as measured, in ms. {} queries and 2 motions a run.",
+             Delays are as measured, in ms. A run is {} queries and 2 motions, each an answer.\n\
+             Position updates carry the instrument's mark; 2 answers about the image size come 3.5 s \
+             after their question, when it was given up.",
             40 * FACTOR,
             args.queries
         )

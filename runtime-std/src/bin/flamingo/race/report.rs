@@ -19,10 +19,13 @@ use crate::output::milliseconds;
 /// Above every block of rows. Times are measured ones, in ms.
 pub(super) const HEADER: [&str; 2] = [
     "                  answers                   events                              \
-     event delay                     motion  extra   CPU  instrument",
+     event delay             in motion      motion  extra   CPU  instrument",
     "strategy          right wrong stale  lost    sent deliv.  lost stolen as-ev.      \
-     p50  x raw     max in motion     end  asked     %  must change",
+     p50  x raw     max      p50     max     end  asked     %  must change",
 ];
+
+/// From so many events on, a median says something.
+const ENOUGH: u64 = 100;
 
 /// A row as JSON.
 #[derive(Debug, Serialize)]
@@ -32,14 +35,16 @@ pub(super) struct Row {
     queries: u64,
     #[serde(flatten)]
     answers: Answers,
-    lost_percent: f64,
-    /// Of the proportion, at 95 %.
-    lost_interval_percent: (f64, f64),
+    /// Answers that their caller did not get: wrong, stale and lost ones.
+    missed_percent: f64,
+    /// Of that proportion, at 95 %.
+    missed_interval_percent: (f64, f64),
     events: Events,
     event_delay_p50_ms: Option<f64>,
     /// In multiples of what a thread that only receives measured at the same rate.
     event_delay_p50_over_raw: Option<f64>,
     event_delay_max_ms: Option<f64>,
+    event_delay_p50_in_motion_ms: Option<f64>,
     event_delay_max_in_motion_ms: Option<f64>,
     motion_end_noticed_after_ms: Option<f64>,
     motion_ends_too_early: u64,
@@ -55,6 +60,11 @@ pub(super) struct Row {
 fn asked(answers: &Answers) -> u64 {
     let Answers { right, wrong, late_misattributed, lost, instrument_late } = answers;
     right + wrong + late_misattributed + lost + instrument_late
+}
+
+/// Answers that their caller did not get, though the instrument gave them in time.
+fn missed(answers: &Answers) -> u64 {
+    answers.wrong + answers.late_misattributed + answers.lost
 }
 
 #[allow(clippy::cast_precision_loss)] // a run has far fewer than 2^52 of anything
@@ -76,12 +86,13 @@ pub(super) fn row(heat: &Heat, raw: &Heat) -> Row {
         rate: heat.load.rate,
         queries,
         answers: judgement.answers,
-        lost_percent: percent(judgement.answers.lost, queries),
-        lost_interval_percent: in_percent(interval(judgement.answers.lost, queries)),
+        missed_percent: percent(missed(&judgement.answers), queries),
+        missed_interval_percent: in_percent(interval(missed(&judgement.answers), queries)),
         events: judgement.events,
         event_delay_p50_ms: ms(judgement.delays.median),
         event_delay_p50_over_raw: over(heat, raw),
         event_delay_max_ms: ms(judgement.delays.max),
+        event_delay_p50_in_motion_ms: ms(judgement.delays.median_in_motion),
         event_delay_max_in_motion_ms: ms(judgement.delays.max_in_motion),
         motion_end_noticed_after_ms: ms(judgement.ends.worst),
         motion_ends_too_early: judgement.ends.too_early,
@@ -94,8 +105,11 @@ pub(super) fn row(heat: &Heat, raw: &Heat) -> Row {
     }
 }
 
-/// How many times as long as with a thread that only receives.
+/// How many times as long as with a thread that only receives, if there is enough to tell.
 fn over(heat: &Heat, raw: &Heat) -> Option<f64> {
+    if heat.judgement.events.delivered < ENOUGH {
+        return None;
+    }
     let own = heat.judgement.delays.median?.as_secs_f64();
     Some(own / raw.judgement.delays.median?.as_secs_f64().max(1e-6))
 }
@@ -132,11 +146,12 @@ pub(super) fn line(heat: &Heat, raw: &Heat) -> String {
     };
     let dropped = if heat.dropped { "; dropped: it did not read" } else { "" };
     format!(
-        "{:<16} {answers} {events} {:>8} {:>6} {:>7} {:>9} {:>7} {:>6} {:>5}  {}{dropped}",
+        "{:<16} {answers} {events} {:>8} {:>6} {:>7} {:>8} {:>7} {:>7} {:>6} {:>5}  {}{dropped}",
         heat.kind.name(),
         ms(judgement.delays.median),
         number(over(heat, raw), 1),
         ms(judgement.delays.max),
+        ms(judgement.delays.median_in_motion),
         ms(judgement.delays.max_in_motion),
         end,
         heat.extra_commands,
@@ -154,6 +169,9 @@ pub(super) struct Verdict {
     /// Where the caller did not get its answers, at each rate.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     answers_missed: Vec<Missed>,
+    /// Where nothing was seen to go wrong: how often it may, by the 95 % interval.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    answers_missed_at_most_percent: Option<f64>,
 }
 
 /// Answers that their caller did not get at a rate, though the instrument gave them in time.
@@ -170,13 +188,14 @@ struct Missed {
 /// Judges a strategy by all of its runs.
 pub(super) fn verdict(kind: Kind, heats: &[&Heat]) -> Verdict {
     let mut faults: Vec<String> = faults(heats);
+    let of = heats.iter().map(|heat| asked(&heat.judgement.answers)).sum();
+    let answers_missed_at_most_percent = faults.is_empty().then(|| 100.0 * interval(0, of).1);
     if faults.is_empty() {
         faults.push("nothing wrong, nothing lost".to_owned());
     }
     let missed = heats.iter().filter_map(|heat| {
         let answers = &heat.judgement.answers;
-        let (missed, of) =
-            (answers.wrong + answers.late_misattributed + answers.lost, asked(answers));
+        let (missed, of) = (missed(answers), asked(answers));
         (missed > 0).then(|| Missed {
             rate: heat.load.rate,
             percent: percent(missed, of),
@@ -190,6 +209,7 @@ pub(super) fn verdict(kind: Kind, heats: &[&Heat]) -> Verdict {
         option: kind.option(),
         says: faults.join("; "),
         answers_missed: missed.collect(),
+        answers_missed_at_most_percent,
     }
 }
 
@@ -252,7 +272,8 @@ fn share(percent: f64) -> String {
 
 /// A verdict for people.
 pub(super) fn verdict_text(verdict: &Verdict) -> String {
-    let Verdict { strategy, option, says, answers_missed } = verdict;
+    let Verdict { strategy, option, says, answers_missed, answers_missed_at_most_percent } =
+        verdict;
     let mut lines = vec![format!("{strategy:<16}  {says} ({option})")];
     lines.extend(answers_missed.iter().map(|missed| {
         let Missed { rate, percent, interval_percent: (low, high), timed_out, given_to_handlers } =
@@ -263,6 +284,10 @@ pub(super) fn verdict_text(verdict: &Verdict) -> String {
             ""
         )
     }));
+    lines.extend(answers_missed_at_most_percent.map(|most| {
+        let empty = "";
+        format!("{empty:<16}  so many queries show that it is at most {most:.2} % of the answers")
+    }));
     lines.join("\n")
 }
 
@@ -270,8 +295,7 @@ pub(super) fn verdict_text(verdict: &Verdict) -> String {
 pub(super) fn series(kind: Kind, heats: &[&Heat]) -> Series {
     let points = heats.iter().map(|heat| {
         let judgement = &heat.judgement;
-        let Answers { wrong, late_misattributed, lost, .. } = judgement.answers;
-        let (bad, of) = (wrong + late_misattributed + lost, asked(&judgement.answers));
+        let (bad, of) = (missed(&judgement.answers), asked(&judgement.answers));
         let (low, high) = in_percent(interval(bad, of));
         Point {
             rate: heat.load.rate,

@@ -223,7 +223,7 @@ fn delays_are_those_of_delivered_events_from_the_instrument_to_the_handler() {
         .handles(23, push(2))
         .handles(39, push(3))
         .asks(0, 35, Some(push(4)), 90);
-    let expected = Delays { median: Some(millis(3)), max: Some(millis(9)), max_in_motion: None };
+    let expected = Delays { median: Some(millis(3)), max: Some(millis(9)), ..Delays::default() };
     assert_eq!(run.judged().delays, expected);
 }
 

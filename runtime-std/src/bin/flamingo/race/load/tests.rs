@@ -38,7 +38,7 @@ fn assert_close(found: f64, expected: f64) {
 
 #[test]
 fn the_times_of_the_instrument_are_scaled_by_one_factor() {
-    let (scenario, real) = (load(100, 1).scenario(false), Scenario::default());
+    let (scenario, real) = (load(100, 1).scenario(Kind::Flamingo), Scenario::default());
     let factor = f64::from(FACTOR);
     assert_close(scenario.latency.min_ms * factor, 2.0);
     assert_close(scenario.latency.max_ms * factor, 10.0);
@@ -50,7 +50,7 @@ fn the_times_of_the_instrument_are_scaled_by_one_factor() {
 
 #[test]
 fn a_motion_takes_the_ten_seconds_that_are_said() {
-    let scenario = load(100, 1).scenario(false);
+    let scenario = load(100, 1).scenario(Kind::Flamingo);
     assert_close(scenario.stage.x.home, HOME);
     let stage = scenario.stage;
     let seconds = (HOME - AWAY).abs() / stage.x.velocity / stage.speed_factor;
@@ -60,25 +60,28 @@ fn a_motion_takes_the_ten_seconds_that_are_said() {
 
 #[test]
 fn the_rate_is_split_in_halves_and_scaled_like_the_times() {
-    let scenario = load(100, 1).scenario(false);
+    let scenario = load(100, 1).scenario(Kind::Flamingo);
     assert_close(scenario.pushes.position_hz, scenario.background.frames_per_s);
     let both = scenario.pushes.position_hz + scenario.background.frames_per_s;
     assert_close(both, 40.0 * f64::from(FACTOR));
-    let silent = Load { rate: 0.0, ..load(100, 1) }.scenario(false);
+    let silent = Load { rate: 0.0, ..load(100, 1) }.scenario(Kind::Flamingo);
     assert_close(silent.pushes.position_hz + silent.background.frames_per_s, 0.0);
 }
 
 #[test]
 fn only_who_needs_it_gets_tagged_answers() {
-    assert!(load(100, 1).scenario(true).tokens.tag_answers);
-    assert!(!load(100, 1).scenario(false).tokens.tag_answers);
+    assert!(load(100, 1).scenario(Kind::Tagged).tokens.tag_answers);
+    assert!(!load(100, 1).scenario(Kind::Flamingo).tokens.tag_answers);
+    assert!(load(100, 1).scenario(Kind::Sequence).tokens.echo_client_id);
+    let tokens = load(100, 1).scenario(Kind::Flamingo).tokens;
+    assert!(!tokens.echo_client_id && !tokens.echo_int32_data2, "the instrument as it is");
 }
 
 #[test]
 fn late_answers_come_after_the_timeout_and_with_few_queries_too() {
     assert!(LATE > TIMEOUT);
     for (queries, every) in [(4, 1), (19, 1), (100, 5), (100_000, 5_000)] {
-        let late = load(queries, 1).scenario(false).faults.late_answers;
+        let late = load(queries, 1).scenario(Kind::Flamingo).faults.late_answers;
         assert_eq!((late.every_n, late.at_most), (every, 2), "{queries}");
     }
 }

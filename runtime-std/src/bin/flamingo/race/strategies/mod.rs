@@ -22,6 +22,8 @@ use std::io::ErrorKind;
 use std::net::TcpStream;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use flamingo_protocol_core::{CommandCode, Frame};
+
 use super::strategy::{Scene, Strategy};
 use super::wire;
 
@@ -125,6 +127,11 @@ impl Kind {
         self == Self::Tagged
     }
 
+    /// Whether the instrument must give back the number that a command carries in clientID.
+    pub(super) fn numbers(self) -> bool {
+        self == Self::Sequence
+    }
+
     /// Connects and starts whatever it needs.
     pub(super) fn start(self, scene: &Scene) -> std::io::Result<Box<dyn Strategy>> {
         Ok(match self {
@@ -141,6 +148,12 @@ impl Kind {
             Self::Raw => Box::new(raw::Raw::start(scene)?),
         })
     }
+}
+
+/// Whether a frame can be the answer by what it says of itself: the code, and the axis.
+fn fits(frame: &Frame, command: &Frame) -> bool {
+    let axis = command.code == CommandCode::STAGE_POSITION_GET;
+    frame.code == command.code && (!axis || frame.selector() == command.selector())
 }
 
 /// What a thread locks here is whole whenever another one may see it.

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use flamingo_protocol_core::{CommandCode, Frame};
 
-use super::{Waiting, lock, wait_for_bytes};
+use super::{Waiting, fits, lock, wait_for_bytes};
 use crate::race::strategy::{Events, Motion, Scene, Strategy};
 use crate::race::wire::{self, Reader, ReadingThread};
 
@@ -106,7 +106,7 @@ impl Shared {
     }
 }
 
-/// Sends, and receives until there is a frame of the command's code.
+/// Sends, and receives until there is a frame of the command's code, and of its axis.
 fn receive_full_response(
     reader: &mut Reader,
     command: &Frame,
@@ -117,7 +117,7 @@ fn receive_full_response(
     let deadline = reader.deadline(timeout);
     loop {
         let frame = reader.receive_by(deadline).ok()?;
-        if frame.code == command.code {
+        if fits(&frame, command) {
             return Some(frame);
         }
         met.push(frame);

@@ -11,7 +11,7 @@ use std::time::Duration;
 use flamingo_protocol_core::Frame;
 
 use super::handler::{Handler, Stops, handler};
-use super::{Waiting, lock, wait_for_bytes};
+use super::{Waiting, fits, lock, wait_for_bytes};
 use crate::race::strategy::{Motion, Scene, Strategy};
 use crate::race::wire::{self, Reader, ReadingThread};
 
@@ -44,7 +44,7 @@ impl PausedListener {
         let deadline = self.command_socket.deadline(self.timeout);
         loop {
             let frame = self.command_socket.receive_by(deadline).ok()?;
-            if frame.code == command.code {
+            if fits(&frame, command) {
                 return Some(frame);
             }
         }

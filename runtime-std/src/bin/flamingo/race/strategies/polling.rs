@@ -6,6 +6,7 @@ use std::time::Duration;
 use flamingo_protocol_core::{CommandCode, Frame};
 use flamingo_runtime_std::Clock;
 
+use super::fits;
 use super::synchronous::Synchronous;
 use crate::race::strategy::{Motion, Scene, Strategy};
 use crate::race::wire;
@@ -25,6 +26,10 @@ impl Polling {
     }
 }
 
+fn is_at(answer: &Frame, target: f64) -> bool {
+    (answer.value - target).abs() <= NEAR
+}
+
 impl Strategy for Polling {
     fn query(&mut self, command: &Frame) -> Option<Frame> {
         self.asks.query(command)
@@ -36,7 +41,9 @@ impl Strategy for Polling {
         let mut next = self.clock.now();
         while self.clock.now() < deadline {
             match self.asks.ask(&position) {
-                Ok(answer) if (answer.value - motion.target).abs() <= NEAR => return true,
+                Ok(answer) if fits(&answer, &position) && is_at(&answer, motion.target) => {
+                    return true;
+                }
                 Err(error) if !wire::is_timeout(&error) => return false,
                 _ => {}
             }

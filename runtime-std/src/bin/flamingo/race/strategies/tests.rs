@@ -247,8 +247,9 @@ fn mutex_hears_what_comes_between_two_commands_at_once() {
     for number in 0..50 {
         say(&stage.instrument, &[gauge(number)]);
         assert_eq!(next(&stage.heard), gauge(number));
-        let taken = stage.query(&ask(1), |command| vec![push(3), answer(command)]);
-        assert_eq!(taken, Some(push(3)), "it is of the same code");
+        let taken = stage.query(&ask(1), |command| vec![push(3), push(1), answer(command)]);
+        assert_eq!(taken, Some(push(1)), "it is of the same code and axis");
+        assert_eq!(next(&stage.heard), push(3));
         assert_eq!(next(&stage.heard), answer(ask(1)));
     }
 }

@@ -1,0 +1,16 @@
+//! Reading and writing a frame, and nothing else.
+#![no_std]
+#![no_main]
+
+use flamingo_footprint::{any, needed};
+use flamingo_protocol_core::{FRAME_LEN, Frame};
+
+#[unsafe(no_mangle)]
+extern "C" fn _start() -> ! {
+    loop {
+        let bytes: &[u8; FRAME_LEN] = any();
+        needed(&Frame::decode(bytes));
+        let frame: &Frame = any();
+        needed(&frame.encode());
+    }
+}

@@ -1,0 +1,11 @@
+//! Nothing: what every program weighs.
+#![no_std]
+#![no_main]
+
+use flamingo_footprint as _;
+
+#[unsafe(no_mangle)]
+extern "C" fn _start() -> ! {
+    #[allow(clippy::empty_loop)]
+    loop {}
+}

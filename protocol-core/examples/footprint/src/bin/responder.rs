@@ -1,0 +1,23 @@
+//! The device's side: commands in, answers and pushes out.
+#![no_std]
+#![no_main]
+
+use flamingo_footprint::{any, needed};
+use flamingo_protocol_core::{Frame, Responder};
+
+#[unsafe(no_mangle)]
+static mut DEVICE: core::mem::MaybeUninit<Responder<4>> = core::mem::MaybeUninit::uninit();
+
+#[unsafe(no_mangle)]
+extern "C" fn _start() -> ! {
+    // SAFETY: there is one thread, and this never runs.
+    #[allow(static_mut_refs)]
+    let device = unsafe { DEVICE.write(Responder::default()) };
+    loop {
+        needed(&device.handle_input(any::<&[u8]>()));
+        let frame: &Frame = any();
+        needed(&device.push(frame));
+        needed(&device.poll_transmit());
+        needed(&device.transmitted(any()));
+    }
+}

@@ -1,0 +1,25 @@
+//! What the programs have in common: values and memory of which the optimiser knows nothing, so
+//! that it leaves nothing out of what they use. They are weighed by `scripts/footprint` and never
+//! run.
+#![no_std]
+
+use core::hint::black_box;
+use core::mem::MaybeUninit;
+
+/// The program ends here, whatever it is: no message, which would weigh more than the program.
+#[panic_handler]
+fn panicked(_: &core::panic::PanicInfo) -> ! {
+    #[allow(clippy::empty_loop)]
+    loop {}
+}
+
+/// Some value of that type.
+pub fn any<T>() -> T {
+    // SAFETY: none of these programs ever runs.
+    unsafe { black_box(MaybeUninit::uninit()).assume_init() }
+}
+
+/// Takes a value as if it were needed.
+pub fn needed<T>(value: T) {
+    black_box(value);
+}

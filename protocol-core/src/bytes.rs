@@ -1,0 +1,53 @@
+//! Fields of a fixed layout, one after another, little-endian: read from bytes and put into bytes.
+//! Which fields there are is known by `frame.rs` and `image.rs`.
+//!
+//! A parser library costs a third of the codec's flash here: its errors, which cannot occur in a
+//! layout of fixed length.
+
+/// The next `N` bytes; zeros where there are no more.
+pub(crate) fn next<const N: usize>(rest: &mut &[u8]) -> [u8; N] {
+    match rest.split_first_chunk() {
+        Some((field, behind)) => {
+            *rest = behind;
+            *field
+        }
+        None => [0; N],
+    }
+}
+
+/// Puts the next `N` bytes, or nothing where there is no room for them. Gives the room behind.
+pub(crate) fn put<const N: usize>(room: &mut [u8], field: [u8; N]) -> &mut [u8] {
+    match room.split_first_chunk_mut() {
+        Some((place, behind)) => {
+            *place = field;
+            behind
+        }
+        None => &mut [],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_put_is_read_again_field_by_field() {
+        let mut bytes = [0; 7];
+        let room = put(&mut bytes, 0x0102_0304_u32.to_le_bytes());
+        assert_eq!(put(room, [5, 6]).len(), 1);
+        assert_eq!(bytes, [4, 3, 2, 1, 5, 6, 0]);
+        let mut rest = bytes.as_slice();
+        assert_eq!(u32::from_le_bytes(next(&mut rest)), 0x0102_0304);
+        assert_eq!((next(&mut rest), rest), ([5, 6], &[0][..]));
+    }
+
+    #[test]
+    fn past_the_end_there_are_zeros_and_no_room() {
+        let mut bytes = [7; 3];
+        assert_eq!(put(&mut bytes, [1; 4]), []);
+        assert_eq!(bytes, [7; 3]);
+        let mut rest = bytes.as_slice();
+        assert_eq!(next(&mut rest), [0; 4]);
+        assert_eq!(rest, [7; 3]);
+    }
+}
