@@ -22,7 +22,7 @@ const NAMES: [&str; 4] = ["two-readers", "mutex", "code-match", "flamingo"];
 static RACE: LazyLock<Race> = LazyLock::new(|| {
     let plot = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("race.svg");
     let strategies = NAMES.iter().flat_map(|name| ["--strategy", name]);
-    let fixed = ["race", "--json", "--queries", "40", "--rates", "0,40", "--plot"];
+    let fixed = ["race", "--json", "--queries", "40", "--rates", "0,100", "--plot"];
     let arguments: Vec<_> =
         fixed.into_iter().chain([plot.to_str().unwrap()]).chain(strategies).collect();
     let ended = flamingo(&arguments);
@@ -31,7 +31,8 @@ static RACE: LazyLock<Race> = LazyLock::new(|| {
     Race { objects: ended.objects(), ended, svg }
 });
 
-/// The rows of a strategy: at rest, and at 40 unsolicited frames a second.
+/// The rows of a strategy: at rest, and at so many unsolicited frames a second that some of them
+/// meet a query.
 fn rows(name: &str) -> [&'static Value; 2] {
     let rows: Vec<_> = of(name).filter(|it| it.get("rate").is_some()).collect();
     rows.try_into().unwrap()
@@ -60,7 +61,7 @@ fn the_scale_comes_first_then_a_row_of_each_at_each_rate_then_the_verdicts() {
     assert_eq!(RACE.objects.len(), 1 + 2 * (1 + NAMES.len()) + NAMES.len());
     for name in NAMES {
         let [silent, busy] = rows(name);
-        assert_eq!((number(&silent["rate"]), number(&busy["rate"])), (0.0, 40.0));
+        assert_eq!((number(&silent["rate"]), number(&busy["rate"])), (0.0, 100.0));
         assert_eq!((&silent["queries"], &busy["queries"]), (&42.into(), &42.into()), "{name}");
         verdict(name);
     }
@@ -100,7 +101,7 @@ fn two_readers_miss_answers_even_at_rest_in_a_proportion_told_with_its_interval(
     assert!(number(&silent["events"]["answers_handled"]) > 0.0, "to the listener: {silent}");
     let missed = verdict("two-readers")["answers_missed"].as_array().unwrap();
     let rates: Vec<_> = missed.iter().map(|missed| number(&missed["rate"])).collect();
-    assert_eq!(rates, [0.0, 40.0]);
+    assert_eq!(rates, [0.0, 100.0]);
     for missed in missed {
         let percent = number(&missed["percent"]);
         let [low, high] = [0, 1].map(|end| number(&missed["interval_percent"][end]));

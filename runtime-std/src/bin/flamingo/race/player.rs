@@ -19,7 +19,7 @@ use super::strategies::Kind;
 use super::strategy::{Events, Scene};
 
 /// How long what was sent last may take to its handler.
-const DRAIN: Duration = Duration::from_millis(60);
+const DRAIN: Duration = Duration::from_millis(200);
 
 /// What a player is told.
 #[derive(Debug, Clone, Serialize, Deserialize)]
