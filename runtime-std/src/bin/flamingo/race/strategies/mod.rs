@@ -24,6 +24,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use flamingo_protocol_core::{CommandCode, Frame};
 
+use receiver::Receiver;
+
 use super::strategy::{Scene, Strategy};
 use super::wire;
 
@@ -141,11 +143,11 @@ impl Kind {
             Self::Mutex => Box::new(mutex::SocketLock::start(scene)?),
             Self::Pause => Box::new(pause::PausedListener::start(scene)?),
             Self::CallbackSocket => Box::new(callback_socket::CallbackSocket::start(scene)?),
-            Self::Tagged => Box::new(tagged::Tagged::start(scene)?),
+            Self::Tagged => Box::new(Receiver::start(scene, tagged::whose)?),
             Self::Sequence => Box::new(sequence::Sequence::start(scene)?),
-            Self::CodeMatch => Box::new(code_match::CodeMatch::start(scene)?),
+            Self::CodeMatch => Box::new(Receiver::start(scene, code_match::whose)?),
             Self::Flamingo => Box::new(flamingo::Flamingo::start(scene)?),
-            Self::Raw => Box::new(raw::Raw::start(scene)?),
+            Self::Raw => Box::new(Receiver::start(scene, raw::whose)?),
         })
     }
 }

@@ -10,7 +10,7 @@ use flamingo_protocol_core::Frame;
 
 use super::handler::{Handler, Stops, handler};
 use super::lock;
-use crate::race::strategy::{Motion, Scene};
+use crate::race::strategy::{Motion, Scene, Strategy};
 use crate::race::wire::{self, Reader, ReadingThread};
 
 /// Whose a frame is.
@@ -56,8 +56,10 @@ impl Receiver {
         };
         Ok(Self { socket, timeout: scene.timeout, desk, stops, _thread: thread })
     }
+}
 
-    pub(super) fn query(&mut self, command: &Frame) -> Option<Frame> {
+impl Strategy for Receiver {
+    fn query(&mut self, command: &Frame) -> Option<Frame> {
         self.stops.arm(command);
         let (to, answer) = channel();
         {
@@ -77,9 +79,11 @@ impl Receiver {
         answer.try_recv().ok()
     }
 
-    pub(super) fn wait_for_motion_end(&mut self, motion: &Motion) -> bool {
+    fn wait_for_motion_end(&mut self, motion: &Motion) -> bool {
         self.stops.wait(motion)
     }
+
+    fn close(self: Box<Self>) {}
 }
 
 fn receive_loop(mut reader: Reader, desk: &Mutex<Desk>, handler: &Handler, decide: Decide) {

@@ -4,18 +4,9 @@
 
 use flamingo_protocol_core::{Flags, Frame};
 
-use super::receiver::{Receiver, Whose};
-use crate::race::strategy::{Motion, Scene, Strategy};
+use super::receiver::Whose;
 
-pub(super) struct Tagged(Receiver);
-
-impl Tagged {
-    pub(super) fn start(scene: &Scene) -> std::io::Result<Self> {
-        Receiver::start(scene, whose).map(Self)
-    }
-}
-
-fn whose(frame: &Frame, pending: Option<&Frame>) -> Whose {
+pub(super) fn whose(frame: &Frame, pending: Option<&Frame>) -> Whose {
     if !frame.flags.contains(Flags::ANSWER_TAG) {
         return Whose::Event;
     }
@@ -23,16 +14,4 @@ fn whose(frame: &Frame, pending: Option<&Frame>) -> Whose {
         return Whose::Pending;
     }
     Whose::Late
-}
-
-impl Strategy for Tagged {
-    fn query(&mut self, command: &Frame) -> Option<Frame> {
-        self.0.query(command)
-    }
-
-    fn wait_for_motion_end(&mut self, motion: &Motion) -> bool {
-        self.0.wait_for_motion_end(motion)
-    }
-
-    fn close(self: Box<Self>) {}
 }
