@@ -4,9 +4,9 @@
 //! earliest valid frame wins; after a false start marker the search goes on at the byte behind
 //! it, so the real frame behind it is not lost. Whose frame it is, is not decided here.
 
-use crate::command::Payload;
 use crate::error::DecodeError;
 use crate::frame::{FRAME_LEN, Frame, MAX_PAYLOAD, START_MARKER};
+use crate::traits::Traits;
 
 /// What the stream held next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -170,9 +170,7 @@ impl Assembler {
         match decoded {
             Ok(mut frame) => {
                 self.held = 0;
-                let only_uploads =
-                    || frame.code.row().is_some_and(|row| row.payload == Payload::Up);
-                if self.clears_upload_echo && only_uploads() {
+                if self.clears_upload_echo && Traits::of(frame.code).only_uploads() {
                     frame.payload_len = 0;
                 }
                 self.payload_remaining = frame.payload_len;

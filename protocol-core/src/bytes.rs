@@ -4,6 +4,8 @@
 //! A parser library costs a third of the codec's flash here: its errors, which cannot occur in a
 //! layout of fixed length.
 
+use crate::frame::Field;
+
 /// The next `N` bytes; zeros where there are no more.
 pub(crate) fn next<const N: usize>(rest: &mut &[u8]) -> [u8; N] {
     match rest.split_first_chunk() {
@@ -13,6 +15,18 @@ pub(crate) fn next<const N: usize>(rest: &mut &[u8]) -> [u8; N] {
         }
         None => [0; N],
     }
+}
+
+/// The word in a field of four bytes; 0 where there are none.
+pub(crate) fn word(bytes: &[u8], field: Field) -> u32 {
+    u32::from_le_bytes(next(&mut bytes.get(field.offset..).unwrap_or_default()))
+}
+
+/// Puts another word into a field of four bytes; gives the one that stood there.
+pub(crate) fn replace_word(bytes: &mut [u8], field: Field, with: u32) -> u32 {
+    let before = word(bytes, field);
+    put(bytes.get_mut(field.offset..).unwrap_or_default(), with.to_le_bytes());
+    before
 }
 
 /// Puts the next `N` bytes, or nothing where there is no room for them. Gives the room behind.

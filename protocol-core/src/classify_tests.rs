@@ -1,10 +1,11 @@
 //! Each rule has tests named after it; what a rule leaves open is for the next one.
 
 use super::*;
+use crate::key::Order;
 use crate::ticket::Ticket;
 
-const OLD: Owner = Owner { ticket: Ticket::FIRST, order: 1, waits: false };
-const WAITS: Owner = Owner { ticket: Ticket::FIRST.next(), order: 2, waits: true };
+const OLD: Owner = Owner { ticket: Ticket::FIRST, order: Order::FIRST.next(), waits: false };
+const WAITS: Owner = Owner { ticket: Ticket::FIRST.next(), order: Order::FIRST.next().next(), waits: true };
 
 const NOTHING_KNOWN: Facts<'static> = Facts {
     server_only: false,
@@ -77,12 +78,12 @@ fn rule_5_several_possible_owners_are_ambiguous_and_all_are_named_oldest_first()
 
 #[test]
 fn rule_5_presumes_the_newest_that_waits_if_it_was_told_to() {
-    let second = Owner { ticket: WAITS.ticket.next(), order: 3, waits: true };
+    let second = Owner { ticket: WAITS.ticket.next(), order: WAITS.order.next(), waits: true };
     let facts = Facts { on_ambiguous: OnAmbiguous::Presume, ..NOTHING_KNOWN };
     let newest = classify(&Facts { owners: &[OLD, WAITS, second], ..facts });
     assert_eq!(newest, Class::Solicited { ticket: second.ticket, proven: false });
     // With nobody waiting there is nobody to presume.
-    let older = Owner { order: 0, ..OLD };
+    let older = Owner { order: Order::FIRST, ..OLD };
     let nobody_waits = classify(&Facts { owners: &[older, OLD], ..facts });
     assert!(matches!(nobody_waits, Class::Ambiguous { .. }));
 }

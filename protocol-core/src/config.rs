@@ -1,8 +1,9 @@
 //! What the user may say about the peer and about patience. Every field has a safe default.
 
-use crate::command::{CommandCode, Pushed};
-use crate::frame::{Flags, Frame, MAX_PAYLOAD};
+use crate::command::{CommandCode, Kind, Pushed};
+use crate::frame::{CLIENT_ID, Field, Flags, Frame, INT32_DATA_2, MAX_PAYLOAD};
 use crate::time::Duration;
+use crate::traits::Traits;
 
 /// Within what the peer keeps its answers in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -46,6 +47,13 @@ impl TokenField {
             Self::Int32Data2 => data2,
         };
         core::mem::replace(place, value)
+    }
+
+    pub(crate) const fn field(self) -> Field {
+        match self {
+            Self::ClientId => CLIENT_ID,
+            Self::Int32Data2 => INT32_DATA_2,
+        }
     }
 }
 
@@ -135,19 +143,19 @@ impl Config {
     /// Whether a frame of this code may be a push that nothing marks as one.
     #[must_use]
     pub fn pushable(&self, code: CommandCode) -> bool {
+        self.may_push(Traits::of(code))
+    }
+
+    pub(crate) const fn may_push(&self, traits: Traits) -> bool {
         if self.peer_tags || self.tokens.is_some() {
             return false;
         }
-        let Some(row) = code.row() else {
-            return true;
-        };
-        match row.pushed {
-            Pushed::Always => true,
-            Pushed::Position => self.unmarked.positions,
-            Pushed::Light => self.unmarked.lights,
-            Pushed::AfterSet => self.unmarked.after_set,
-            Pushed::Never => self.unmarked.other_clients && row.kind != crate::Kind::Query,
-        }
+        let UnmarkedPushes { positions, lights, after_set, other_clients } = self.unmarked;
+        traits.pushed(Pushed::Always)
+            || (positions && traits.pushed(Pushed::Position))
+            || (lights && traits.pushed(Pushed::Light))
+            || (after_set && traits.pushed(Pushed::AfterSet))
+            || (other_clients && traits.pushed(Pushed::Never) && !traits.is(Kind::Query))
     }
 
     /// Whether the frame carries a mark that only the server's pushes carry.

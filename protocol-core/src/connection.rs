@@ -6,15 +6,17 @@
 
 use crate::assembler::{Assembler, Piece};
 use crate::classify::{Class, Facts, Named, classify};
+use crate::command::Kind;
 use crate::config::Config;
 use crate::counters::{Counters, count};
 use crate::frame::{Flags, Frame};
-use crate::key::Key;
+use crate::key::{Domain, Key, Order};
 use crate::outbox::{Outbox, Transmit};
 use crate::output::{Event, Output, Reason, Received};
-use crate::pending::{Owner, OwnerList, Pending, State};
+use crate::pending::{Limits, OwnerList, Pending, Receiving, State};
 use crate::ticket::{Ended, Ticket};
 use crate::time::Instant;
+use crate::traits::Traits;
 
 /// The client's side of one connection: bytes and time in, typed outputs out.
 ///
@@ -33,9 +35,10 @@ use crate::time::Instant;
 /// [`Class::Solicited`] frame (complete with the last byte of its payload), an [`Event::Ended`],
 /// or the caller's own [`cancel`](Self::cancel).
 ///
-/// `REQUESTS` may be in flight, `OWED` answers of ended ones may be outstanding (more than
-/// `REQUESTS`), `QUEUE` frames may wait to be sent, `STOPS` more are reserved for HALT and
-/// laser-off. Full is an error of the call.
+/// `REQUESTS` may be in flight, and `STOPS` HALTs and laser-offs besides. `OWED` is the room for
+/// them and for ended ones whose answer may still come: more than `REQUESTS + STOPS`. `QUEUE` is
+/// the room for frames on their way out; `STOPS` places of it are kept for HALT and laser-off and
+/// one for a fence. Full is an error of the call.
 ///
 /// ```
 /// use flamingo_protocol_core::{Class, CommandCode, Connection, Duration, Frame, Instant, Output,
@@ -59,28 +62,24 @@ use crate::time::Instant;
 pub struct Connection<
     const REQUESTS: usize = 16,
     const OWED: usize = 32,
-    const QUEUE: usize = 16,
+    const QUEUE: usize = 25,
     const STOPS: usize = 8,
 > {
     pub(crate) config: Config,
-    pub(crate) assembler: Assembler,
-    pub(crate) pending: Pending<REQUESTS, OWED, STOPS>,
-    pub(crate) outbox: Outbox<QUEUE, STOPS>,
+    assembler: Assembler,
+    pub(crate) pending: Pending<OWED>,
+    pub(crate) outbox: Outbox<QUEUE>,
     pub(crate) counters: Counters,
     pub(crate) next_ticket: Ticket,
-    /// Frames that were just sent without waiting for an answer, whose echo may come.
-    pub(crate) echoes: heapless::Vec<(Key, Instant), 8>,
-    /// Commands sent so far.
-    pub(crate) order: u64,
-    /// The request whose answer's payload is coming in.
-    receiving: Option<Ticket>,
+    /// As what number the last command was sent.
+    pub(crate) order: Order,
     /// Since when a stop waits to be written, without a byte of progress.
     pub(crate) stop_waits_since: Option<Instant>,
-    /// The ordering domain in which a harmless query was not answered.
-    unresponsive: Option<u32>,
-    /// An event that was not taken yet.
+    /// The ordering domain in which a harmless query was not answered; `Domain::NONE`: none.
+    unresponsive: Domain,
+    /// Whether it was told that the peer is unresponsive, or responsive again; not yet taken.
     link_event: Option<Event>,
-    stop_event: Option<Event>,
+    stop_blocked: bool,
     pub(crate) closed: bool,
 }
 
@@ -97,8 +96,12 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
 {
     const CAPACITIES_FIT: () = {
         assert!(OWED > REQUESTS + STOPS, "OWED must exceed REQUESTS + STOPS");
-        assert!(REQUESTS > 0 && QUEUE > 0 && STOPS > 0, "each capacity must be at least 1");
+        assert!(QUEUE > STOPS + 1, "QUEUE must exceed STOPS + 1");
+        assert!(REQUESTS > 0 && STOPS > 0, "each capacity must be at least 1");
     };
+    pub(crate) const LIMITS: Limits = Limits { requests: REQUESTS, stops: STOPS };
+    /// Places for the caller's own frames.
+    pub(crate) const QUEUE_PLACES: usize = QUEUE.saturating_sub(STOPS + 1);
 
     /// A connection on which nothing was sent or received yet.
     #[must_use]
@@ -115,13 +118,11 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
             outbox: Outbox::new(),
             counters: Counters::ZERO,
             next_ticket: Ticket::FIRST,
-            echoes: heapless::Vec::new(),
-            order: 0,
-            receiving: None,
+            order: Order::FIRST,
             stop_waits_since: None,
-            unresponsive: None,
+            unresponsive: Domain::NONE,
             link_event: None,
-            stop_event: None,
+            stop_blocked: false,
             closed: false,
         }
     }
@@ -139,7 +140,11 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
                 Output::Frame(self.handle_frame(now, frame, skipped))
             }
             Piece::Payload { bytes, remaining } => {
-                self.handle_payload(bytes.len(), remaining);
+                let counted = &mut self.counters.payload_bytes;
+                *counted = counted.saturating_add(bytes.len() as u64);
+                if remaining == 0 {
+                    self.pending.receiving = None;
+                }
                 Output::Payload { bytes, remaining }
             }
         });
@@ -151,7 +156,7 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
     pub fn poll_transmit(&mut self, now: Instant) -> Option<Transmit<'_>> {
         self.place_fence();
         let Self { outbox, pending, config, .. } = self;
-        outbox.poll(|item| crate::request::may_go(item, now, pending, config))
+        outbox.poll(|ticket| pending.may_go(ticket, now, config))
     }
 
     /// Says that `written` bytes of what [`Self::poll_transmit`] showed are out. Gives the ticket
@@ -175,28 +180,40 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
             self.counters.count_end(ended);
             return Some(Event::Ended { ticket, ended });
         }
-        self.stop_event.take().or_else(|| self.link_event.take())
+        if core::mem::take(&mut self.stop_blocked) {
+            return Some(Event::StopBlocked);
+        }
+        self.link_event.take()
     }
 
     /// When [`Self::handle_timeout`] is due, and why.
     pub fn poll_timeout(&self) -> Option<(Instant, Reason)> {
-        let deadline = self.pending.next_deadline().map(|(at, of)| (at, Reason::Deadline(of)));
-        let grace = self.pending.debts.next_grace().map(|at| (at, Reason::Grace));
+        let receiving = self.pending.receiving;
+        let payload = receiving.map(|of| (of.deadline, Reason::Deadline(of.ticket)));
+        let entry = self.pending.next_end().map(|(at, end)| {
+            let entry = self.pending.entries.get(at).filter(|entry| !entry.is_tombstone());
+            (end, entry.map_or(Reason::Grace, |entry| Reason::Deadline(entry.ticket)))
+        });
         let patience = self.config.stop_patience;
         let stop = self.stop_waits_since.map(|since| (since + patience, Reason::StopBlocked));
-        [deadline, grace, stop].into_iter().flatten().min_by_key(|(at, _)| *at)
+        earlier(earlier(payload, entry), stop)
     }
 
     /// Ends what is due: deadlines, graces, the patience of a HALT.
     pub fn handle_timeout(&mut self, now: Instant) {
-        while let Some(request) = self.pending.expired(now) {
-            self.time_out(now, &request);
+        if let Some(stalled) = self.pending.receiving.filter(|of| of.deadline <= now) {
+            let expected = stalled.expected;
+            let received = expected.saturating_sub(self.assembler.payload_remaining());
+            let ended = Ended::PayloadStalled { received, expected };
+            self.pending.give_up_payload(ended, &self.config);
         }
-        self.pending.debts.bury(now, &self.config);
+        while let Some((at, _)) = self.pending.next_end().filter(|(_, end)| *end <= now) {
+            self.end_state(now, at);
+        }
         let patience = self.config.stop_patience;
         if self.stop_waits_since.is_some_and(|since| since + patience <= now) {
             self.stop_waits_since = None;
-            self.stop_event = Some(Event::StopBlocked);
+            self.stop_blocked = true;
         }
         self.forget_stop();
     }
@@ -205,8 +222,8 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
     /// bytes of an unfinished frame and how many missing bytes of a payload that leaves.
     pub fn handle_eof(&mut self) -> (usize, u32) {
         self.closed = true;
-        self.pending.lose_all();
-        self.outbox.end_all(Ended::ConnectionLost);
+        self.pending.lose_all(&self.config);
+        self.outbox.lose_all();
         self.stop_waits_since = None;
         (self.assembler.held(), self.assembler.payload_remaining())
     }
@@ -237,41 +254,47 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
     }
 
     fn handle_frame(&mut self, now: Instant, mut frame: Frame, skipped: u32) -> Received {
+        let traits = Traits::of(frame.code);
         let key = Key::of(&frame);
         let owners = self.pending.owners(key);
-        let facts = self.facts(&frame, key, &owners);
-        let (mut class, certain) = (classify(&facts), facts.certain);
-        self.receiving = None;
+        let certain = !self.config.may_push(traits) && !self.pending.in_doubt(key);
+        let mut class = classify(&self.facts(&frame, key, &owners, certain, traits));
+        self.pending.receiving = None;
         match &mut class {
             Class::Solicited { ticket, proven } => {
-                let first = owners.first().filter(|_| owners.len() > 1 && !*proven).copied();
                 self.answered(now, *ticket, *proven, &mut frame);
-                if let Some(oldest) = first.filter(|oldest| oldest.ticket != *ticket) {
-                    self.use_up(oldest, key, certain);
+                let oldest = owners.first().filter(|oldest| oldest.ticket != *ticket);
+                if let (Some(oldest), false) = (oldest, *proven) {
+                    self.pending.use_up(*oldest, certain);
                 }
             }
             Class::Late { ticket, proven } => {
                 // One that is only presumed may have been a push: the true one may still come.
-                if let Some((key, order)) =
-                    proven.then(|| self.pending.debts.pay(*ticket)).flatten()
-                {
-                    self.settle(key, order);
+                let proof = if *proven { self.pending.pay(*ticket) } else { None };
+                if let Some((domain, order)) = proof {
+                    self.settle(domain, order);
                 }
             }
-            Class::Ambiguous { .. } => self.end_ambiguous(now, key, &owners, certain),
+            Class::Ambiguous { .. } => self.end_ambiguous(now, &owners, certain),
             Class::Unsolicited { ours } => {
-                *ours = !self.config.marked_as_push(&frame) && self.is_echo(now, key);
+                *ours = !self.config.marked_as_push(&frame) && self.pending.is_echo(now, key);
             }
         }
         self.counters.count_frame(&class);
         Received { frame, class, skipped }
     }
 
-    fn facts<'a>(&self, frame: &Frame, key: Key, owners: &'a OwnerList) -> Facts<'a> {
+    fn facts<'a>(
+        &self,
+        frame: &Frame,
+        key: Key,
+        owners: &'a OwnerList,
+        certain: bool,
+        traits: Traits,
+    ) -> Facts<'a> {
         let config = &self.config;
-        let row = frame.code.row();
         Facts {
-            server_only: row.is_some_and(|row| row.kind == crate::Kind::Event),
+            server_only: traits.is(Kind::Event),
             positions_in_buffer: frame.flags.contains(Flags::STAGE_POSITIONS_IN_BUFFER),
             tag: config.peer_tags.then(|| frame.flags.contains(Flags::ANSWER_TAG)),
             token: config.tokens.map(|field| {
@@ -279,87 +302,78 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
                 named.map_or(Named::Nobody, Named::Owner)
             }),
             owners,
-            certain: !config.pushable(frame.code) && !self.pending.debts.in_doubt(key),
+            certain,
             on_ambiguous: config.on_ambiguous,
         }
     }
 
     /// A request got its answer.
     fn answered(&mut self, now: Instant, ticket: Ticket, proven: bool, frame: &mut Frame) {
-        let Some((request, order)) = self.pending.answer(ticket, frame.payload_len) else { return };
-        if let Some(field) = self.config.tokens {
+        let until = now + self.config.presumed_grace;
+        let tokens = self.config.tokens;
+        let Some(request) = self.pending.find(ticket).filter(|of| of.state == State::Sent) else {
+            return;
+        };
+        if let Some(field) = tokens {
             field.replace(frame, request.original);
         }
-        self.receiving = (frame.payload_len > 0).then_some(ticket);
+        let (deadline, domain, order) = (request.until, request.domain, request.order);
+        // The true answer may still come after one that is only presumed.
+        (request.state, request.until) = (if proven { State::Over } else { State::Presumed }, until);
+        if frame.payload_len > 0 && !ticket.is_fence() {
+            let expected = frame.payload_len;
+            self.pending.receiving = Some(Receiving { ticket, deadline, expected });
+        }
         if proven {
-            self.settle(request.key, order);
-        } else {
-            // The true answer may still come.
-            self.pending.debts.owe(&request, order, now + self.config.presumed_grace, true);
+            self.settle(domain, order);
         }
     }
 
-    fn settle(&mut self, key: Key, order: u64) {
-        let Some(domain) = key.domain(self.config.ordering) else { return };
-        self.pending.settle(domain, order, self.config.ordering);
-        if self.unresponsive.take_if(|silent| *silent == domain).is_some() {
+    fn settle(&mut self, domain: Domain, order: Order) {
+        self.pending.settle(domain, order);
+        if domain != Domain::NONE && self.unresponsive == domain {
+            self.unresponsive = Domain::NONE;
             self.link_event = Some(Event::Responsive);
         }
     }
 
-    /// Of several owners the oldest is used up: if the frame was not his, then his will not come
-    /// any more, unless it was nobody's of them.
-    fn use_up(&mut self, oldest: Owner, key: Key, certain: bool) {
-        let debts = &mut self.pending.debts;
-        if certain {
-            debts.pay(oldest.ticket);
-        } else if !debts.doubt_one(oldest.ticket, &self.config) {
-            debts.doubt(oldest.ticket, key, oldest.order, &self.config);
-        }
-    }
-
     /// The oldest owner is used up; the newest that waits ends, and its own answer is still owed.
-    fn end_ambiguous(&mut self, now: Instant, key: Key, owners: &OwnerList, certain: bool) {
+    fn end_ambiguous(&mut self, now: Instant, owners: &OwnerList, certain: bool) {
         let until = now + self.config.grace;
+        let Some(oldest) = owners.first() else { return };
+        self.pending.use_up(*oldest, certain);
         let newest = owners.iter().rev().find(|owner| owner.waits);
-        if let Some(oldest) = owners.first() {
-            self.use_up(*oldest, key, certain);
-            self.end(oldest.ticket, Ended::Ambiguous);
-        }
-        let Some(owner) = newest.filter(|owner| owners.first() != Some(*owner)) else { return };
-        if let Some(request) = self.pending.find(owner.ticket).copied() {
-            self.pending.debts.owe(&request, owner.order, until, false);
-            self.end(owner.ticket, Ended::Ambiguous);
+        for owner in newest.into_iter().chain([oldest]) {
+            let Some(request) = self.pending.find(owner.ticket) else { continue };
+            if request.state == State::Sent {
+                let state = if owner == oldest { State::Over } else { State::Owed };
+                request.end(Ended::Ambiguous, state);
+                request.until = until;
+            }
         }
     }
 
     /// A stop that was taken back or has ended blocks nothing.
     pub(crate) fn forget_stop(&mut self) {
-        self.stop_waits_since = self.stop_waits_since.filter(|_| self.outbox.stop_waits());
-    }
-
-    pub(crate) fn end(&mut self, ticket: Ticket, ended: Ended) {
-        if let Some(request) = self.pending.find_mut(ticket) {
-            request.state = State::Ended(ended);
+        if !self.outbox.stop_waits() {
+            self.stop_waits_since = None;
         }
     }
 
-    fn handle_payload(&mut self, len: usize, remaining: u32) {
-        count(&mut self.counters.payload_bytes, len as u64);
-        let Some(ticket) = self.receiving else { return };
-        let Some(request) = self.pending.find_mut(ticket) else { return };
-        let State::Receiving { received, expected } = &mut request.state else { return };
-        *received = expected.saturating_sub(remaining);
-        if remaining == 0 {
-            self.pending.remove(ticket);
-        }
-    }
-
-    pub(crate) fn fence_unanswered(&mut self, key: Key) {
-        count(&mut self.counters.fences_unanswered, 1);
-        if self.unresponsive.is_none() {
-            self.unresponsive = key.domain(self.config.ordering);
+    pub(crate) fn fence_unanswered(&mut self, domain: Domain) {
+        count(&mut self.counters.fences_unanswered);
+        if self.unresponsive == Domain::NONE {
+            self.unresponsive = domain;
             self.link_event = Some(Event::Unresponsive);
         }
+    }
+}
+
+type Due = Option<(Instant, Reason)>;
+
+fn earlier(one: Due, other: Due) -> Due {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(if other.0 < one.0 { other } else { one }),
+        _ => one.or(other),
     }
 }

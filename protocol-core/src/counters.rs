@@ -64,29 +64,31 @@ impl Counters {
     }
 
     pub(crate) fn count_frame(&mut self, class: &Class) {
-        match class {
+        count(match class {
             Class::Solicited { proven, .. } => {
-                count(&mut self.solicited, 1);
-                count(&mut self.presumed, u64::from(!proven));
+                if !proven {
+                    count(&mut self.presumed);
+                }
+                &mut self.solicited
             }
-            Class::Late { .. } => count(&mut self.late, 1),
-            Class::Ambiguous { .. } => count(&mut self.ambiguous, 1),
-            Class::Unsolicited { .. } => count(&mut self.unsolicited, 1),
-        }
+            Class::Late { .. } => &mut self.late,
+            Class::Ambiguous { .. } => &mut self.ambiguous,
+            Class::Unsolicited { .. } => &mut self.unsolicited,
+        });
     }
 
     pub(crate) fn count_end(&mut self, ended: Ended) {
-        match ended {
-            Ended::TimedOut { .. } => count(&mut self.timed_out, 1),
-            Ended::Unanswered => count(&mut self.unanswered, 1),
-            Ended::PayloadStalled { .. } => count(&mut self.payload_stalled, 1),
-            Ended::Superseded { .. } => count(&mut self.superseded, 1),
-            Ended::Ambiguous | Ended::ConnectionLost => {}
-        }
+        count(match ended {
+            Ended::TimedOut { .. } => &mut self.timed_out,
+            Ended::Unanswered => &mut self.unanswered,
+            Ended::PayloadStalled { .. } => &mut self.payload_stalled,
+            Ended::Superseded { .. } => &mut self.superseded,
+            Ended::Ambiguous | Ended::ConnectionLost => return,
+        });
     }
 }
 
 /// Counts on; at its end a counter stays, rather than wrap or panic.
-pub(crate) const fn count(counter: &mut u64, more: u64) {
-    *counter = counter.saturating_add(more);
+pub(crate) const fn count(counter: &mut u64) {
+    *counter = counter.saturating_add(1);
 }

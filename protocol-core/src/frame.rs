@@ -8,6 +8,7 @@ use core::fmt;
 use crate::bytes::{next, put};
 use crate::command::{CallbackFlag, CommandCode};
 use crate::error::{CommandError, DecodeError, TextError};
+use crate::traits::Traits;
 
 /// Bytes of a control frame.
 pub const FRAME_LEN: usize = 128;
@@ -40,21 +41,26 @@ const fn field(name: &'static str, offset: usize, len: usize) -> Field {
 pub const CMD_START: Field = field("cmdStart", 0, 4);
 /// `cmdEnd`: the last field.
 pub const CMD_END: Field = field("cmdEnd", 124, 4);
+pub(crate) const CODE: Field = field("cmd", 4, 4);
+pub(crate) const CLIENT_ID: Field = field("clientID", 20, 4);
+pub(crate) const INT32_DATA_0: Field = field("int32Data0", 24, 4);
+pub(crate) const INT32_DATA_2: Field = field("int32Data2", 32, 4);
+pub(crate) const PAYLOAD_LEN: Field = field("additionalDataBytes", 48, 4);
 
 /// The 14 fields in the server's order. They cover the frame without a gap.
 pub const FIELDS: [Field; 14] = [
     CMD_START,
-    field("cmd", 4, 4),
+    CODE,
     field("status", 8, 4),
     field("hardwareID", 12, 4),
     field("subsystemID", 16, 4),
-    field("clientID", 20, 4),
-    field("int32Data0", 24, 4),
+    CLIENT_ID,
+    INT32_DATA_0,
     field("int32Data1", 28, 4),
-    field("int32Data2", 32, 4),
+    INT32_DATA_2,
     field("cmdDataBits0", 36, 4),
     field("doubleData", 40, 8),
-    field("additionalDataBytes", 48, 4),
+    PAYLOAD_LEN,
     field("buffer", 52, BUFFER_LEN),
     CMD_END,
 ];
@@ -179,7 +185,7 @@ impl Frame {
     #[must_use]
     pub fn command(code: CommandCode) -> Self {
         let mut frame = Self::new(code);
-        if !matches!(code.row().map(|row| row.callback), Some(CallbackFlag::Omitted)) {
+        if !Traits::of(code).callback(CallbackFlag::Omitted) {
             frame.flags = Flags::TRIGGER_CALL_BACK;
         }
         frame
@@ -256,8 +262,13 @@ impl Frame {
     #[must_use]
     pub fn encode(&self) -> [u8; FRAME_LEN] {
         let mut bytes = [0; FRAME_LEN];
+        self.encode_to(&mut bytes);
+        bytes
+    }
+
+    pub(crate) fn encode_to(&self, bytes: &mut [u8; FRAME_LEN]) {
         let ids = [self.status, self.hardware_id, self.subsystem_id, self.client_id];
-        let mut room = put(&mut bytes, START_MARKER.to_le_bytes());
+        let mut room = put(bytes, START_MARKER.to_le_bytes());
         room = put(room, self.code.0.to_le_bytes());
         for id in ids.into_iter().chain(self.int32_data) {
             room = put(room, id.to_le_bytes());
@@ -267,7 +278,6 @@ impl Frame {
         room = put(room, self.payload_len.to_le_bytes());
         room = put(room, self.buffer);
         put(room, END_MARKER.to_le_bytes());
-        bytes
     }
 
     /// Reads exactly 128 bytes.
@@ -304,18 +314,15 @@ impl Frame {
         if !self.value.is_finite() {
             return Err(CommandError::NotFinite);
         }
-        let acts_on_axis = self.code.row().is_some_and(|row| {
-            row.selector == crate::Selector::Axis && row.kind == crate::Kind::Action
-        });
-        if acts_on_axis && !(1..=4).contains(&self.selector()) {
+        let traits = Traits::of(self.code);
+        if traits.acts_on_axis() && !(1..=4).contains(&self.selector()) {
             return Err(CommandError::UnknownAxis { found: self.selector() });
         }
         let reserved = Flags::STAGE_POSITIONS_IN_BUFFER.with(Flags::ANSWER_TAG);
         if self.flags.0 & reserved.0 != 0 {
             return Err(CommandError::ReservedFlag { found: self.flags.0 & reserved.0 });
         }
-        let stops = self.code.row().is_some_and(|row| row.effect.stops());
-        let limit = if stops { 0 } else { limit };
+        let limit = if traits.stops() { 0 } else { limit };
         if self.payload_len > limit {
             return Err(CommandError::PayloadTooLong { limit, found: self.payload_len });
         }

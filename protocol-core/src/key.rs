@@ -2,42 +2,78 @@
 //!
 //! Who waits for a key is in `pending.rs`; what follows from it is decided in `classify.rs`.
 
-use crate::command::{CommandCode, Selector, Timing};
+use crate::command::CommandCode;
 use crate::config::Ordering;
 use crate::frame::Frame;
+use crate::traits::Traits;
 
 /// What answers are matched by: the code and, where the answer echoes one, the selector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(crate) struct Key {
     pub(crate) code: CommandCode,
-    selector: Option<i32>,
+    /// 0 where the code selects nothing.
+    selector: i32,
 }
 
 impl Key {
     pub(crate) fn of(frame: &Frame) -> Self {
-        let row = frame.code.row();
-        let selects = row.is_some_and(|row| row.selector != Selector::None);
-        Self {
-            code: row.map_or(frame.code, |row| row.answers),
-            selector: selects.then_some(frame.selector()),
-        }
+        Self::new(frame.code, frame.selector())
     }
 
-    /// Perhaps only when a long motion has ended: it keeps no order and fills no window.
-    pub(crate) fn is_answered_at_end(self) -> bool {
-        self.code.row().is_some_and(|row| row.timing == Timing::AtEnd)
+    pub(crate) fn new(code: CommandCode, selector: i32) -> Self {
+        let traits = Traits::of(code);
+        let selector = if traits.selects() { selector } else { 0 };
+        Self { code: traits.answers(code), selector }
     }
+}
 
-    /// Within what its answers keep their order; `None`: within nothing.
-    pub(crate) fn domain(self, ordering: Ordering) -> Option<u32> {
-        if self.is_answered_at_end() {
-            return None;
-        }
+/// Within what answers keep their order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub(crate) struct Domain(u32);
+
+impl Domain {
+    /// Within nothing: no answer proves anything about another one.
+    pub(crate) const NONE: Self = Self(u32::MAX);
+
+    pub(crate) const fn of(code: CommandCode, traits: Traits, ordering: Ordering) -> Self {
         match ordering {
-            Ordering::Subsystem => Some(self.code.subsystem()),
-            Ordering::Connection => Some(0),
-            Ordering::Key => None,
+            _ if traits.at_end() => Self::NONE,
+            Ordering::Subsystem => Self(code.subsystem()),
+            Ordering::Connection => Self(0),
+            Ordering::Key => Self::NONE,
         }
+    }
+}
+
+/// As what number a command was sent. It wraps: what was sent 2³¹ commands ago counts as later, so
+/// that nothing it is compared with settles it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub(crate) struct Order(u32);
+
+impl Order {
+    pub(crate) const FIRST: Self = Self(0);
+
+    pub(crate) const fn next(self) -> Self {
+        Self(self.0.wrapping_add(1))
+    }
+
+    pub(crate) const fn is_before(self, other: Self) -> bool {
+        (self.0.wrapping_sub(other.0) as i32) < 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_order_holds_when_the_numbers_wrap() {
+        let last = Order(u32::MAX);
+        assert!(last.is_before(last.next()));
+        assert!(!last.next().is_before(last));
+        assert!(!last.is_before(last));
     }
 }

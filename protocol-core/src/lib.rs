@@ -90,9 +90,9 @@ pub mod pump_async;
 mod pump_error;
 mod request;
 mod responder;
-mod store;
 mod ticket;
 mod time;
+mod traits;
 
 pub use assembler::{Assembler, Piece};
 pub use classify::{Class, Owners};

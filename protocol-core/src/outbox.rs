@@ -3,14 +3,12 @@
 //!
 //! The outbox knows nothing of answers: whether a frame *may* go is asked of the caller.
 
-use heapless::Vec;
-
-use crate::command::{CommandCode, Kind};
-use crate::error::Full;
-use crate::frame::{FRAME_LEN, Frame};
+use crate::bytes::word;
+use crate::command::CommandCode;
+use crate::frame::{CODE, FRAME_LEN, Frame, INT32_DATA_0, PAYLOAD_LEN};
 use crate::key::Key;
-use crate::store::take_out;
 use crate::ticket::{Ended, Ticket};
+use crate::traits::Traits;
 
 /// What to write next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,56 +27,72 @@ pub enum Transmit<'a> {
     },
 }
 
-/// A frame in the queue.
-#[derive(Debug, Clone, Copy)]
+/// In what order frames go out: those of an earlier lane first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub(crate) struct Outgoing {
-    pub(crate) ticket: Ticket,
-    pub(crate) frame: Frame,
-    /// Whether it only asks: kept, since the search looks at it often.
-    query: bool,
-    /// A request, whose outcome the pending table tells.
-    asked: bool,
-    /// It ended without being sent; it stays until that was told.
-    pub(crate) ended: Option<Ended>,
+pub(crate) enum Lane {
+    /// HALT and laser-off.
+    Stop,
+    /// A query that the connection itself asks.
+    Fence,
+    /// The caller's own frames.
+    Queue,
 }
 
-impl Outgoing {
-    /// A frame whose answer a request waits for (`asked`), or none does.
-    pub(crate) fn new(ticket: Ticket, frame: Frame, asked: bool) -> Self {
-        let query = frame.code.row().is_some_and(|row| row.kind == Kind::Query);
-        Self { ticket, frame, query, asked, ended: None }
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+enum Fate {
+    /// There is no frame in this place.
+    Free,
+    /// It waits to be sent, or is being sent.
+    Alive,
+    /// It ended without being sent; it stays until that was told.
+    Ended(Ended),
+}
+
+/// What is known of a frame that goes out, but for its bytes.
+#[derive(Debug, Clone, Copy)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub(crate) struct Going {
+    pub(crate) ticket: Ticket,
+    pub(crate) lane: Lane,
+    /// It only asks: it may overtake others that only ask.
+    pub(crate) query: bool,
+    /// A request, whose outcome the pending table tells.
+    pub(crate) asked: bool,
+}
+
+/// A place for a frame that goes out.
+#[derive(Debug, Clone, Copy)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+struct Place {
+    fate: Fate,
+    going: Going,
+    bytes: [u8; FRAME_LEN],
+}
+
+impl Place {
+    const FREE: Self = Self {
+        fate: Fate::Free,
+        going: Going { ticket: Ticket::FIRST, lane: Lane::Stop, query: false, asked: false },
+        bytes: [0; FRAME_LEN],
+    };
+
+    fn code(&self) -> CommandCode {
+        CommandCode(word(&self.bytes, CODE))
     }
 
-    /// A frame that overtakes nothing.
-    pub(crate) const fn in_order(ticket: Ticket, frame: Frame) -> Self {
-        Self { ticket, frame, query: false, asked: false, ended: None }
+    fn selector(&self) -> i32 {
+        word(&self.bytes, INT32_DATA_0) as i32
     }
 
     /// Whether it makes no difference that this goes before `earlier`.
     fn may_overtake(&self, earlier: &Self) -> bool {
-        let apart = self.frame.code.subsystem() != earlier.frame.code.subsystem();
-        match (self.query, earlier.query) {
-            (true, true) => true,
-            (false, false) => false,
-            _ => apart,
+        if self.going.query == earlier.going.query {
+            return self.going.query;
         }
+        self.code().subsystem() != earlier.code().subsystem()
     }
-}
-
-/// The frame whose bytes are going out, or will when the caller writes what it was shown.
-#[derive(Debug, Clone, Copy)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-struct Current {
-    ticket: Ticket,
-    key: Key,
-    bytes: [u8; FRAME_LEN],
-    payload_len: u32,
-    asked: bool,
-    /// It came from the lane of the stops.
-    stop: bool,
-    /// Bytes of frame and payload that were written; 0: something else may still go first.
-    written: u64,
 }
 
 /// What `transmitted` brought about.
@@ -90,175 +104,204 @@ pub(crate) struct Progress {
     pub(crate) finished: Option<Ticket>,
 }
 
+/// Room for `PLACES` frames.
 #[derive(Debug, Clone)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub(crate) struct Outbox<const QUEUE: usize, const STOPS: usize> {
-    current: Option<Current>,
-    stops: Vec<Outgoing, STOPS>,
-    fence: Option<Outgoing>,
-    queue: Vec<Outgoing, QUEUE>,
-    /// A frame that was half out when the connection ended, and nobody else tells of.
-    lost: Option<(Ticket, Ended)>,
+pub(crate) struct Outbox<const PLACES: usize> {
+    places: [Place; PLACES],
+    /// The frame whose bytes are going out, or will when the caller writes what it was shown.
+    current: Option<Ticket>,
+    /// Bytes of it that were written; 0: something else may still go first.
+    written: usize,
+    /// Bytes of its payload that were written.
+    offset: u32,
 }
 
-impl<const QUEUE: usize, const STOPS: usize> Outbox<QUEUE, STOPS> {
+impl<const PLACES: usize> Outbox<PLACES> {
     pub(crate) const fn new() -> Self {
-        Self { current: None, stops: Vec::new(), fence: None, queue: Vec::new(), lost: None }
+        Self { places: [Place::FREE; PLACES], current: None, written: 0, offset: 0 }
     }
 
-    pub(crate) fn push(&mut self, item: Outgoing) -> Result<(), Full> {
-        self.queue.push(item).map_err(|_| Full::Queue)
+    /// How many places the frames of a lane take, those that ended and were not told included.
+    pub(crate) fn taken(&self, lane: Lane) -> usize {
+        self.places.iter().fold(0, |number, place| {
+            let taken = place.fate != Fate::Free && place.going.lane == lane;
+            number.wrapping_add(usize::from(taken))
+        })
     }
 
-    pub(crate) fn push_stop(&mut self, item: Outgoing) -> Result<(), Full> {
-        self.stops.push(item).map_err(|_| Full::StopLane)
+    /// Gives a frame a place, if there is a free one. Gives its bytes.
+    pub(crate) fn push(&mut self, going: Going, frame: &Frame) -> Option<&mut [u8; FRAME_LEN]> {
+        let place = self.places.iter_mut().find(|place| place.fate == Fate::Free)?;
+        (place.fate, place.going) = (Fate::Alive, going);
+        frame.encode_to(&mut place.bytes);
+        Some(&mut place.bytes)
     }
 
-    pub(crate) fn set_fence(&mut self, item: Outgoing) {
-        self.fence = Some(item);
-    }
-
-    pub(crate) fn has_room(&self) -> bool {
-        !self.queue.is_full()
-    }
-
-    pub(crate) fn stop_lane_has_room(&self) -> bool {
-        !self.stops.is_full()
+    /// The caller's own frames that have not begun, in the order they were given.
+    #[cfg(test)]
+    pub(crate) fn waiting(&self) -> std::vec::Vec<(Ticket, Key)> {
+        let mut waiting = std::vec::Vec::new();
+        for place in &self.places {
+            let ticket = place.going.ticket;
+            let begun = self.half_sent() == Some(ticket);
+            if place.fate == Fate::Alive && place.going.lane == Lane::Queue && !begun {
+                waiting.push((ticket, Key::new(place.code(), place.selector())));
+            }
+        }
+        waiting.sort_by_key(|(ticket, _)| *ticket);
+        waiting
     }
 
     /// Whether a stop is not, or not wholly, out.
     pub(crate) fn stop_waits(&self) -> bool {
-        let half_out = self.current.is_some_and(|current| current.stop && current.written > 0);
-        half_out || self.stops.iter().any(|stop| stop.ended.is_none())
+        let mut alive = self.places.iter().filter(|place| place.fate == Fate::Alive);
+        alive.any(|place| place.going.lane == Lane::Stop)
     }
 
-    /// The frames that have not begun, in the order they were given, without stops and fence.
-    pub(crate) fn alive(&self) -> impl Iterator<Item = &Outgoing> {
-        self.queue.iter().filter(|item| item.ended.is_none())
-    }
-
-    /// Ends the queued frames that `doomed` names; they are told by [`Self::take_ended`].
-    pub(crate) fn end_waiting(&mut self, ended: Ended, doomed: impl Fn(&Outgoing) -> bool) {
-        for item in self.queue.iter_mut().filter(|item| item.ended.is_none()) {
-            if doomed(item) {
-                item.ended = Some(ended);
+    /// Ends the frames that wait behind a stop and that it cancels; they are told by
+    /// [`Self::take_ended`]. `each` gets their tickets.
+    pub(crate) fn supersede(&mut self, by: Ticket, stop: &Frame, mut each: impl FnMut(Ticket)) {
+        let begun = self.half_sent();
+        for place in &mut self.places {
+            let waits = place.fate == Fate::Alive && place.going.lane == Lane::Queue;
+            let ticket = place.going.ticket;
+            if waits && begun != Some(ticket) && cancels(stop, place.code(), place.selector()) {
+                place.fate = Fate::Ended(Ended::Superseded { by });
+                each(ticket);
             }
         }
     }
 
-    /// Ends all that is not out. [`Self::take_ended`] tells of what was not asked.
-    pub(crate) fn end_all(&mut self, ended: Ended) {
-        let half_sent = self.current.filter(|current| current.written > 0 && !current.asked);
-        self.lost = half_sent.map(|current| (current.ticket, ended)).or(self.lost);
-        self.current = None;
-        self.fence = None;
-        take_out(&mut self.queue, |item| item.ended.is_none() && item.asked);
-        self.end_waiting(ended, |_| true);
-        take_out(&mut self.stops, |item| item.asked);
-        for item in &mut self.stops {
-            item.ended = Some(ended);
+    /// The connection is gone. [`Self::take_ended`] tells of what was not asked.
+    pub(crate) fn lose_all(&mut self) {
+        (self.current, self.written) = (None, 0);
+        for place in &mut self.places {
+            if place.fate == Fate::Alive {
+                let told = Fate::Ended(Ended::ConnectionLost);
+                place.fate = if place.going.asked { Fate::Free } else { told };
+            }
         }
     }
 
     /// A frame that ended without being sent, once.
     pub(crate) fn take_ended(&mut self) -> Option<(Ticket, Ended)> {
-        if let Some(lost) = self.lost.take() {
-            return Some(lost);
+        let mut first: Option<&mut Place> = None;
+        for place in &mut self.places {
+            let ended = matches!(place.fate, Fate::Ended(_));
+            let before = |first: &&mut Place| place.going.ticket.is_before(first.going.ticket);
+            if ended && first.as_ref().is_none_or(before) {
+                first = Some(place);
+            }
         }
-        let mut queue = self.queue.iter().chain(&self.stops);
-        let told = queue.find_map(|item| item.ended.map(|ended| (item.ticket, ended)))?;
-        self.withdraw(told.0);
-        Some(told)
+        let place = first?;
+        let Fate::Ended(ended) = place.fate else { return None };
+        place.fate = Fate::Free;
+        Some((place.going.ticket, ended))
     }
 
     /// Takes a frame back that has not begun. Gives whether it was there.
     pub(crate) fn withdraw(&mut self, ticket: Ticket) -> bool {
-        let queued = take_out(&mut self.queue, |item| item.ticket == ticket);
-        let stopped = take_out(&mut self.stops, |item| item.ticket == ticket);
-        if self.fence.is_some_and(|item| item.ticket == ticket) {
-            self.fence = None;
+        if self.half_sent() == Some(ticket) {
+            return false;
         }
-        queued || stopped
+        self.free(ticket)
+    }
+
+    fn free(&mut self, ticket: Ticket) -> bool {
+        let mut taken = self.places.iter_mut().filter(|place| place.fate != Fate::Free);
+        let Some(place) = taken.find(|place| place.going.ticket == ticket) else { return false };
+        place.fate = Fate::Free;
+        true
     }
 
     /// Whether a frame or its payload has begun and is not yet out.
     pub(crate) fn half_sent(&self) -> Option<Ticket> {
-        self.current.filter(|current| current.written > 0).map(|current| current.ticket)
+        self.current.filter(|_| self.written > 0)
     }
 
-    /// What to write next; `ready` says which queued frame may go now.
-    pub(crate) fn poll(&mut self, ready: impl Fn(&Outgoing) -> bool) -> Option<Transmit<'_>> {
-        if self.half_sent().is_none() {
-            self.current = self.select(ready).map(|item| Current {
-                ticket: item.ticket,
-                key: Key::of(&item.frame),
-                bytes: item.frame.encode(),
-                payload_len: item.frame.payload_len,
-                asked: item.asked,
-                stop: self.stops.iter().any(|stop| stop.ticket == item.ticket),
-                written: 0,
-            });
+    fn current(&self) -> Option<&Place> {
+        let ticket = self.current?;
+        let mut alive = self.places.iter().filter(|place| place.fate == Fate::Alive);
+        alive.find(|place| place.going.ticket == ticket)
+    }
+
+    /// What to write next; `ready` says which of the caller's own frames may go now.
+    pub(crate) fn poll(&mut self, ready: impl Fn(Ticket) -> bool) -> Option<Transmit<'_>> {
+        if self.written == 0 {
+            self.current = self.select(ready);
         }
-        let current = self.current.as_ref()?;
-        let frame_len = FRAME_LEN as u64;
-        if current.written < frame_len {
-            let from = usize::try_from(current.written).unwrap_or(FRAME_LEN);
-            return current.bytes.get(from..).map(Transmit::Bytes);
+        let place = self.current()?;
+        let bytes = place.bytes.get(self.written..).unwrap_or_default();
+        if !bytes.is_empty() {
+            return Some(Transmit::Bytes(bytes));
         }
-        let offset = u32::try_from(current.written - frame_len).unwrap_or(u32::MAX);
-        let remaining = current.payload_len.saturating_sub(offset);
-        Some(Transmit::Payload { ticket: current.ticket, offset, remaining })
+        let remaining = word(&place.bytes, PAYLOAD_LEN).saturating_sub(self.offset);
+        Some(Transmit::Payload { ticket: place.going.ticket, offset: self.offset, remaining })
     }
 
     /// Says that `written` bytes of what `poll` showed are out.
     pub(crate) fn transmitted(&mut self, written: usize) -> Progress {
         let mut progress = Progress::default();
-        let Some(current) = self.current.as_mut().filter(|_| written > 0) else {
-            return progress;
-        };
-        let started = current.written == 0;
-        current.written = current.written.saturating_add(written as u64);
-        let (ticket, key) = (current.ticket, current.key);
-        if current.written >= FRAME_LEN as u64 + u64::from(current.payload_len) {
-            self.current = None;
-            progress.finished = Some(ticket);
+        let Some(place) = self.current().filter(|_| written > 0) else { return progress };
+        let ticket = place.going.ticket;
+        let payload_len = word(&place.bytes, PAYLOAD_LEN);
+        if self.written == 0 {
+            progress.started = Some((ticket, Key::new(place.code(), place.selector())));
         }
-        if started {
-            self.withdraw(ticket);
-            progress.started = Some((ticket, key));
+        if self.written < FRAME_LEN {
+            self.written = self.written.saturating_add(written).min(FRAME_LEN);
+        } else {
+            let written = u32::try_from(written).unwrap_or(u32::MAX);
+            self.offset = self.offset.saturating_add(written);
+        }
+        if self.written == FRAME_LEN && self.offset >= payload_len {
+            self.free(ticket);
+            (self.current, self.written, self.offset) = (None, 0, 0);
+            progress.finished = Some(ticket);
         }
         progress
     }
 
-    fn select(&self, ready: impl Fn(&Outgoing) -> bool) -> Option<&Outgoing> {
-        let first_ready = || {
-            (0..self.queue.len()).zip(self.alive()).find_map(|(at, item)| {
-                let mut earlier = self.alive().take(at);
-                (earlier.all(|other| item.may_overtake(other)) && ready(item)).then_some(item)
-            })
-        };
-        self.stops
-            .iter()
-            .find(|stop| stop.ended.is_none())
-            .or(self.fence.as_ref())
-            .or_else(first_ready)
+    fn select(&self, ready: impl Fn(Ticket) -> bool) -> Option<Ticket> {
+        let mut chosen: Option<Going> = None;
+        for place in self.places.iter().filter(|place| place.fate == Fate::Alive) {
+            let Going { ticket, lane, .. } = place.going;
+            let first = chosen.is_none_or(|chosen| match lane.cmp(&chosen.lane) {
+                core::cmp::Ordering::Equal => ticket.is_before(chosen.ticket),
+                order => order.is_lt(),
+            });
+            let may_go = || lane != Lane::Queue || (self.overtakes_all(place) && ready(ticket));
+            if first && may_go() {
+                chosen = Some(place.going);
+            }
+        }
+        chosen.map(|chosen| chosen.ticket)
+    }
+
+    /// Whether it makes no difference that this goes before all that was queued earlier.
+    fn overtakes_all(&self, place: &Place) -> bool {
+        self.places.iter().all(|other| {
+            let earlier = other.going.ticket.is_before(place.going.ticket);
+            let in_the_way = other.fate == Fate::Alive && other.going.lane == Lane::Queue;
+            !(earlier && in_the_way) || place.may_overtake(other)
+        })
     }
 }
 
 /// Whether a stop cancels a frame that is still queued behind it: a HALT, whatever its axis, all
 /// that starts a motion; a laser-off all that may switch that laser on.
 pub fn is_cancelled_by(queued: &Frame, stop: &Frame) -> bool {
-    let (Some(queued_row), Some(stop_row)) = (queued.code.row(), stop.code.row()) else {
-        return false;
-    };
-    match stop_row.effect {
-        crate::Effect::StopsMotion => queued_row.effect.moves(),
-        crate::Effect::StopsLight => {
-            let same_laser = stop.code == CommandCode::LASER_DISABLE_ALL
-                || queued_row.selector == crate::Selector::None
-                || queued.selector() == stop.selector();
-            queued_row.effect.lights() && same_laser
-        }
-        _ => false,
+    cancels(stop, queued.code, queued.selector())
+}
+
+fn cancels(stop: &Frame, code: CommandCode, selector: i32) -> bool {
+    let (queued, by) = (Traits::of(code), Traits::of(stop.code));
+    if by.stops_motion() {
+        return queued.moves();
     }
+    let same_laser = stop.code == CommandCode::LASER_DISABLE_ALL
+        || !queued.selects()
+        || selector == stop.selector();
+    by.stops_light() && queued.lights() && same_laser
 }

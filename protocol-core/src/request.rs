@@ -3,18 +3,18 @@
 //!
 //! The table itself is `pending.rs`; what a frame that came in does to it is `connection.rs`.
 
+use crate::bytes::replace_word;
 use crate::command::{CommandCode, Kind};
-use crate::config::Config;
 use crate::connection::Connection;
 use crate::counters::count;
 use crate::error::{CommandError, Full};
 use crate::frame::Frame;
-use crate::key::Key;
-use crate::outbox::{Outgoing, is_cancelled_by};
-use crate::pending::{Pending, Request, State};
-use crate::store::take_out;
+use crate::key::{Domain, Key};
+use crate::outbox::{Going, Lane};
+use crate::pending::{Entry, State};
 use crate::ticket::{Ended, Ticket};
 use crate::time::Instant;
+use crate::traits::Traits;
 
 /// What became of a request that was cancelled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,52 +28,16 @@ pub enum Cancelled {
     Unknown,
 }
 
-/// Harmless queries whose answer proves something about their subsystem.
-const FENCES: [(CommandCode, i32); 7] = [
-    (CommandCode::STAGE_POSITION_GET, 1),
-    (CommandCode::STAGE_POSITION_GET, 2),
-    (CommandCode::STAGE_POSITION_GET, 3),
-    (CommandCode::STAGE_POSITION_GET, 4),
-    (CommandCode::CAMERA_PIXEL_FIELD_OF_VIEW_GET, 0),
-    (CommandCode::CAMERA_IMAGE_SIZE_GET, 0),
-    (CommandCode::SYSTEM_STATE_GET, 0),
+/// Harmless queries whose answer proves something about their subsystem: code and selector.
+const FENCES: [(u16, u8); 7] = [
+    (CommandCode::STAGE_POSITION_GET.0 as u16, 1),
+    (CommandCode::STAGE_POSITION_GET.0 as u16, 2),
+    (CommandCode::STAGE_POSITION_GET.0 as u16, 3),
+    (CommandCode::STAGE_POSITION_GET.0 as u16, 4),
+    (CommandCode::CAMERA_PIXEL_FIELD_OF_VIEW_GET.0 as u16, 0),
+    (CommandCode::CAMERA_IMAGE_SIZE_GET.0 as u16, 0),
+    (CommandCode::SYSTEM_STATE_GET.0 as u16, 0),
 ];
-
-/// Whether a queued frame may go on the wire now.
-pub(crate) fn may_go<const R: usize, const O: usize, const S: usize>(
-    item: &Outgoing,
-    now: Instant,
-    pending: &Pending<R, O, S>,
-    config: &Config,
-) -> bool {
-    let Some(request) = pending.find(item.ticket) else {
-        return true; // fire and forget
-    };
-    let key = request.key;
-    let window_full = pending.unanswered() >= config.window.max(1);
-    if request.deadline <= now || window_full || pending.any_on_wire(key) {
-        return false;
-    }
-    config.tokens.is_some() || pending.debts.newest_tombstone(key).is_none()
-}
-
-/// The fences that could settle `key`: of its domain, certain, and with nothing outstanding.
-fn fences_for<const R: usize, const O: usize, const S: usize>(
-    key: Key,
-    pending: &Pending<R, O, S>,
-    config: &Config,
-) -> impl Iterator<Item = Frame> {
-    let domain = key.domain(config.ordering);
-    let candidates = FENCES.iter().filter(move |_| domain.is_some());
-    let fences = candidates.map(|(code, selector)| Frame::command(*code).with_selector(*selector));
-    fences.filter(move |fence| {
-        let other = Key::of(fence);
-        other != key
-            && other.domain(config.ordering) == domain
-            && !config.pushable(fence.code)
-            && pending.would_prove(other)
-    })
-}
 
 impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: usize>
     Connection<REQUESTS, OWED, QUEUE, STOPS>
@@ -93,30 +57,7 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
         command: &Frame,
         deadline: Instant,
     ) -> Result<Ticket, CommandError> {
-        self.check(command)?;
-        let row = command.code.row();
-        if row.is_some_and(|row| row.kind == Kind::FireAndForget) {
-            return Err(CommandError::NeverAnswered);
-        }
-        let ticket = self.next_ticket;
-        let mut frame = *command;
-        let token = self.config.tokens.map(|field| field.replace(&mut frame, ticket.token()));
-        let request = Request {
-            ticket,
-            key: Key::of(command),
-            deadline,
-            state: State::Queued,
-            original: token.unwrap_or_default(),
-        };
-        let stops = row.is_some_and(|row| row.effect.stops());
-        self.room(stops)?;
-        let inserted = if stops {
-            self.pending.insert_stop(request, &self.config)
-        } else {
-            self.pending.insert(request)
-        };
-        inserted.map_err(|what| CommandError::Full { what })?;
-        self.queue(now, Outgoing::new(ticket, frame, true), stops)
+        self.enter(now, command, Some(deadline))
     }
 
     /// Sends without waiting for an answer. The ticket tells when it is out
@@ -129,156 +70,159 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
     /// # Errors
     /// [`CommandError`]; nothing was queued and nothing will be sent.
     pub fn send(&mut self, now: Instant, command: &Frame) -> Result<Ticket, CommandError> {
-        self.check(command)?;
-        let stops = command.code.row().is_some_and(|row| row.effect.stops());
-        let ticket = self.next_ticket;
-        self.room(stops)?;
-        self.queue(now, Outgoing::new(ticket, *command, false), stops)
+        self.enter(now, command, None)
     }
 
     /// Takes a request back. Its answer, if it was sent, will be told as late.
     pub fn cancel(&mut self, now: Instant, ticket: Ticket) -> Cancelled {
         let withdrawn = self.outbox.withdraw(ticket);
         self.forget_stop();
-        let Some(request) = self.pending.remove(ticket) else {
+        if self.pending.receiving.take_if(|receiving| receiving.ticket == ticket).is_some() {
+            return Cancelled::Sent;
+        }
+        let Some(request) = self.pending.find(ticket) else {
             return if withdrawn { Cancelled::NotSent } else { Cancelled::Unknown };
         };
+        let known = request.outcome.take().is_none();
+        let sent = request.state == State::Sent;
         match request.state {
-            State::Queued => Cancelled::NotSent,
-            State::Sent { order } => {
-                self.pending.debts.owe(&request, order, now + self.config.grace, false);
-                Cancelled::Sent
+            State::Queued => request.state = State::Over,
+            State::Sent => {
+                (request.state, request.until) = (State::Owed, now + self.config.grace);
             }
-            State::Receiving { .. } => Cancelled::Sent,
-            State::Ended(_) => Cancelled::Unknown,
+            _ => {}
+        }
+        self.pending.sweep();
+        match (known, sent) {
+            (false, _) => Cancelled::Unknown,
+            (true, false) => Cancelled::NotSent,
+            (true, true) => Cancelled::Sent,
         }
     }
 
-    fn check(&self, command: &Frame) -> Result<(), CommandError> {
+    /// Checks a command and puts it into the outbox and, if it has a deadline, into the table.
+    fn enter(
+        &mut self,
+        now: Instant,
+        command: &Frame,
+        deadline: Option<Instant>,
+    ) -> Result<Ticket, CommandError> {
         if self.closed {
             return Err(CommandError::Closed);
         }
-        command.check_command(self.config.payload_limit)
-    }
-
-    fn room(&self, stops: bool) -> Result<(), CommandError> {
-        let (room, what) = if stops {
-            (self.outbox.stop_lane_has_room(), Full::StopLane)
+        command.check_command(self.config.payload_limit)?;
+        let traits = Traits::of(command.code);
+        if deadline.is_some() && traits.is(Kind::FireAndForget) {
+            return Err(CommandError::NeverAnswered);
+        }
+        let (lane, places, what) = if traits.stops() {
+            (Lane::Stop, STOPS, Full::StopLane)
         } else {
-            (self.outbox.has_room(), Full::Queue)
+            (Lane::Queue, Self::QUEUE_PLACES, Full::Queue)
         };
-        if room { Ok(()) } else { Err(CommandError::Full { what }) }
-    }
-
-    /// Puts a frame into the outbox; there is room.
-    fn queue(&mut self, now: Instant, item: Outgoing, stops: bool) -> Result<Ticket, CommandError> {
-        let ticket = item.ticket;
+        if self.outbox.taken(lane) >= places {
+            return Err(CommandError::Full { what });
+        }
+        let ticket = self.next_ticket;
+        if let Some(deadline) = deadline {
+            let mut entry = Entry::new(ticket, Key::of(command), deadline, &self.config);
+            if let Some(field) = self.config.tokens {
+                entry.original = field.get(command);
+            }
+            let inserted = self.pending.insert(entry, Self::LIMITS);
+            inserted.map_err(|what| CommandError::Full { what })?;
+        }
         self.next_ticket = ticket.next();
-        let queued = if stops {
-            self.supersede(ticket, &item.frame);
+        if traits.stops() {
+            let pending = &mut self.pending;
+            self.outbox.supersede(ticket, command, |ticket| pending.forget(ticket));
             self.stop_waits_since.get_or_insert(now);
-            self.outbox.push_stop(item)
-        } else {
-            self.outbox.push(item)
-        };
-        queued.map_err(|what| CommandError::Full { what })?;
+        }
+        let asked = deadline.is_some();
+        let query = traits.is(Kind::Query);
+        let bytes = self.outbox.push(Going { ticket, lane, query, asked }, command);
+        if let (Some(bytes), Some(field), true) = (bytes, self.config.tokens, asked) {
+            replace_word(bytes, field.field(), ticket.token() as u32);
+        }
         Ok(ticket)
     }
 
-    /// What a stop cancels must not run after it.
-    fn supersede(&mut self, by: Ticket, stop: &Frame) {
-        let Self { outbox, pending, .. } = self;
-        for item in outbox.alive().filter(|item| is_cancelled_by(&item.frame, stop)) {
-            pending.remove(item.ticket);
-        }
-        let ended = Ended::Superseded { by };
-        outbox.end_waiting(ended, |item| is_cancelled_by(&item.frame, stop));
-    }
-
-    pub(crate) fn time_out(&mut self, now: Instant, request: &Request) {
-        let ticket = request.ticket;
-        let ended = match request.state {
+    /// Ends the state of an entry whose time is over.
+    pub(crate) fn end_state(&mut self, now: Instant, at: usize) {
+        let grace = self.config.grace;
+        let Some(entry) = self.pending.entries.get_mut(at) else { return };
+        let ticket = entry.ticket;
+        match entry.state {
             State::Queued => {
+                entry.end(Ended::TimedOut { sent: false }, State::Over);
                 self.outbox.withdraw(ticket);
-                Ended::TimedOut { sent: false }
             }
-            State::Sent { order } => {
-                self.pending.debts.owe(request, order, now + self.config.grace, false);
-                Ended::TimedOut { sent: true }
+            State::Sent => {
+                entry.end(Ended::TimedOut { sent: true }, State::Owed);
+                entry.until = now + grace;
+                if ticket.is_fence() {
+                    let domain = entry.domain;
+                    self.fence_unanswered(domain);
+                }
             }
-            State::Receiving { received, expected } => Ended::PayloadStalled { received, expected },
-            State::Ended(ended) => ended,
-        };
-        if ticket.is_fence() {
-            self.pending.remove(ticket);
-            if matches!(ended, Ended::TimedOut { .. }) {
-                self.fence_unanswered(request.key);
-            }
-        } else {
-            self.end(ticket, ended);
+            State::Owed | State::Presumed => self.pending.fall_into_doubt(ticket),
+            State::Doubt | State::Echo | State::Over => {}
         }
     }
 
     /// If a queued request waits for an older one of its key to be settled, asks something else
     /// of that domain first: its answer is the proof.
     pub(crate) fn place_fence(&mut self) {
-        if self.config.tokens.is_some() || self.pending.has_fence() {
+        let entries = &self.pending.entries;
+        let under_way = |entry: &Entry| entry.ticket.is_fence() && entry.is_live();
+        if self.config.tokens.is_some() || entries.iter().any(under_way) {
             return;
         }
-        let Self { outbox, pending, config, .. } = self;
-        let fence = outbox.alive().find_map(|item| {
-            let key = pending.find(item.ticket)?.key;
-            let order = pending.debts.newest_tombstone(key)?;
-            let domain = key.domain(config.ordering)?;
-            if pending.proof_under_way(domain, order, config) {
-                return None;
-            }
-            fences_for(key, pending, config).next()
-        });
-        let Some(frame) = fence else { return };
+        let waiting = entries.iter().filter(|entry| entry.state == State::Queued && !entry.stop);
+        let Some(fence) = waiting.filter_map(|request| self.fence_for(request)).next() else { return };
         let ticket = self.next_ticket.fence();
-        let request = Request {
-            ticket,
-            key: Key::of(&frame),
-            deadline: Instant::FAR_FUTURE, // counted from when it is out
-            state: State::Queued,
-            original: 0,
-        };
-        if self.pending.insert_fence(request).is_ok() {
+        // Its deadline counts from when it is out.
+        let entry = Entry::new(ticket, Key::of(&fence), Instant::FAR_FUTURE, &self.config);
+        if self.pending.insert(entry, Self::LIMITS).is_ok() {
             self.next_ticket = self.next_ticket.next();
-            self.outbox.set_fence(Outgoing::new(ticket, frame, true));
+            let going = Going { ticket, lane: Lane::Fence, query: true, asked: true };
+            self.outbox.push(going, &fence);
         }
+    }
+
+    /// The query that could settle what a queued request waits for: of its domain, certain, and
+    /// with nothing outstanding.
+    fn fence_for(&self, request: &Entry) -> Option<Frame> {
+        if request.domain == Domain::NONE || !self.pending.unsettled(request) {
+            return None;
+        }
+        let fence = FENCES.iter().find(|(code, selector)| {
+            let key = Key::new(CommandCode(u32::from(*code)), i32::from(*selector));
+            let traits = Traits::of(key.code);
+            key != request.key
+                && Domain::of(key.code, traits, self.config.ordering) == request.domain
+                && !self.config.may_push(traits)
+                && self.pending.would_prove(key)
+        });
+        let (code, selector) = fence?;
+        Some(Frame::command(CommandCode(u32::from(*code))).with_selector(i32::from(*selector)))
     }
 
     /// The first byte of a frame is out.
     pub(crate) fn has_started(&mut self, now: Instant, ticket: Ticket, key: Key) {
-        count(&mut self.order, 1);
-        count(&mut self.counters.frames_sent, 1);
-        let Some(request) = self.pending.find_mut(ticket) else {
-            // Nobody waits for its answer, but one may come: it must not prove anything.
-            self.expect_echo(now, key);
-            self.pending.debts.doubt(ticket, key, self.order, &self.config);
+        self.order = self.order.next();
+        count(&mut self.counters.frames_sent);
+        let until = now + self.config.grace;
+        let Some(request) = self.pending.find(ticket) else {
+            let mut sent = Entry::new(ticket, key, until, &self.config);
+            sent.order = self.order;
+            self.pending.sent_unasked(now, sent);
             return;
         };
-        request.state = State::Sent { order: self.order };
+        (request.state, request.order) = (State::Sent, self.order);
         if ticket.is_fence() {
-            count(&mut self.counters.fences_sent, 1);
-            request.deadline = now + self.config.grace;
+            request.until = until;
+            count(&mut self.counters.fences_sent);
         }
-    }
-
-    fn expect_echo(&mut self, now: Instant, key: Key) {
-        if self.echoes.is_full() {
-            self.echoes.remove(0);
-        }
-        // There is room: the oldest went if there was none.
-        let _ = self.echoes.push((key, now + self.config.grace));
-    }
-
-    /// Whether a frame of `key` may be the echo of a frame that was just sent; it is used up.
-    pub(crate) fn is_echo(&mut self, now: Instant, key: Key) -> bool {
-        take_out(&mut self.echoes, |(_, until)| *until < now);
-        let found = self.echoes.iter().position(|(expected, _)| *expected == key);
-        found.map(|at| self.echoes.remove(at)).is_some()
     }
 }

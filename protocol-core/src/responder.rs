@@ -4,12 +4,12 @@
 //! protocol answers. The client's side is `connection.rs`.
 
 use crate::assembler::{Assembler, Piece};
-use crate::command::Kind;
+use crate::command::{CallbackFlag, Kind};
 use crate::error::Full;
 use crate::frame::{Flags, Frame};
-use crate::outbox::{Outbox, Outgoing, Transmit};
-use crate::store::number_of;
+use crate::outbox::{Going, Lane, Outbox, Transmit};
 use crate::ticket::Ticket;
+use crate::traits::Traits;
 
 /// What a client sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,12 +35,12 @@ pub enum Incoming<'a> {
 /// Unknown codes and fire-and-forget commands are never answered.
 pub fn is_answered(command: &Frame) -> bool {
     let asked = command.flags.contains(Flags::TRIGGER_CALL_BACK);
-    command.code.row().is_some_and(|row| match row.kind {
-        Kind::Query | Kind::Action => asked || row.answers_without_flag(),
-        // Some events can be asked for.
-        Kind::Event => asked && row.selector != crate::Selector::None,
-        Kind::FireAndForget => false,
-    })
+    let traits = Traits::of(command.code);
+    if traits.is(Kind::Event) {
+        return asked && traits.selects(); // some events can be asked for
+    }
+    let answered = traits.is_known() && !traits.is(Kind::FireAndForget);
+    answered && (asked || !traits.callback(CallbackFlag::Needed))
 }
 
 /// The device's side of one connection, with the same contract as
@@ -64,7 +64,7 @@ pub fn is_answered(command: &Frame) -> bool {
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Responder<const QUEUE: usize = 16> {
     assembler: Assembler,
-    outbox: Outbox<QUEUE, 1>,
+    outbox: Outbox<QUEUE>,
     next_ticket: Ticket,
 }
 
@@ -103,7 +103,8 @@ impl<const QUEUE: usize> Responder<QUEUE> {
     /// [`Full::Queue`]: write what [`Self::poll_transmit`] shows first.
     pub fn push(&mut self, frame: &Frame) -> Result<Ticket, Full> {
         let ticket = self.next_ticket;
-        self.outbox.push(Outgoing::in_order(ticket, *frame))?;
+        let going = Going { ticket, lane: Lane::Queue, query: false, asked: false };
+        self.outbox.push(going, frame).ok_or(Full::Queue)?;
         self.next_ticket = ticket.next();
         Ok(ticket)
     }
@@ -120,9 +121,9 @@ impl<const QUEUE: usize> Responder<QUEUE> {
         self.outbox.transmitted(written).finished
     }
 
-    /// Frames that wait to be sent and have not begun.
+    /// Frames that are not wholly out, payload included.
     pub fn queued(&self) -> usize {
-        number_of(self.outbox.alive())
+        self.outbox.taken(Lane::Queue)
     }
 
     /// Bytes that were skipped because they were no command.

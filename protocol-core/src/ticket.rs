@@ -24,6 +24,12 @@ impl Ticket {
         Self(self.0 | Self::FENCE)
     }
 
+    /// Whether it was given out before that one; numbers wrap.
+    pub(crate) const fn is_before(self, other: Self) -> bool {
+        let distance = self.0.wrapping_sub(other.0) & !Self::FENCE;
+        distance > Self::FENCE / 2
+    }
+
     /// The number, counted from 1 for each connection.
     #[must_use]
     pub const fn number(self) -> u32 {

@@ -111,7 +111,8 @@ fn twelve_commands() -> Vec<Frame> {
 
 #[test]
 fn when_more_echoes_are_expected_than_can_be_named_every_answer_is_presumed() {
-    let mut client = Client::<2, 11>::sized(Config::default());
+    // Room for 11 doubts beside the request that asks.
+    let mut client = Client::<2, 12>::sized(Config::default());
     let mut commands = twelve_commands();
     let one_too_many = commands.pop().unwrap();
     for command in &commands {

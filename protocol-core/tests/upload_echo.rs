@@ -9,7 +9,7 @@ const NOW: Instant = Instant::from_micros(0);
 
 /// What comes out when the server sends `stream` after an upload of 256 bytes.
 fn received(config: Config, stream: &[u8]) -> (Vec<(CommandCode, u32)>, usize, u64) {
-    let mut connection = Connection::<4, 16, 4, 4>::new(config);
+    let mut connection = Connection::<4, 16, 9, 4>::new(config);
     let save = Frame::command(CommandCode::COMMON_SCOPE_SETTINGS_SAVE).with_payload_len(256);
     let ticket = connection.request(NOW, &save, NOW + Duration::from_millis(3000)).unwrap();
     while let Some(shown) = connection.poll_transmit(NOW) {

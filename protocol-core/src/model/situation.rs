@@ -43,7 +43,7 @@ pub(super) fn situation(client: &Client, key: Key) -> Situation {
     let waiting = owners.iter().filter(|owner| owner.waits).count();
     let key = if client.config.pushable(key.code) {
         "pushable"
-    } else if client.pending.debts.in_doubt(key) {
+    } else if client.pending.in_doubt(key) {
         "in doubt"
     } else {
         "certain"

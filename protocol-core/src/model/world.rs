@@ -66,7 +66,7 @@ struct Asked {
     cancelled: bool,
 }
 
-pub(super) type Client = Connection<5, 16, 5, 4>;
+pub(super) type Client = Connection<5, 16, 10, 4>;
 
 #[derive(Debug, Clone)]
 pub(super) struct World {
@@ -345,7 +345,7 @@ impl World {
             .map(|(_, queue)| queue.iter().map(|command| command.ticket).collect())
             .collect();
         let waiting: Vec<(Ticket, Key)> =
-            self.client.outbox.alive().map(|item| (item.ticket, Key::of(&item.frame))).collect();
+            self.client.outbox.waiting();
         let pending = format!("{:?}", self.client.pending);
         let (now, asked) = (self.now.as_micros(), &self.asked);
         let relative = relative_times(&pending, now);

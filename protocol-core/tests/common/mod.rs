@@ -55,7 +55,7 @@ pub fn ms(millis: u64) -> Duration {
 /// A client in virtual time. What it writes is in `wire`, what it was told in `frames` and
 /// `events`.
 pub struct Client<const REQUESTS: usize = 16, const OWED: usize = 32, const STOPS: usize = 8> {
-    pub core: Connection<REQUESTS, OWED, 16, STOPS>,
+    pub core: Connection<REQUESTS, OWED, 25, STOPS>,
     pub now: Instant,
     /// Whole frames that went out, without their payloads.
     pub wire: Vec<Frame>,

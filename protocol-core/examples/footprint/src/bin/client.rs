@@ -5,7 +5,7 @@
 use flamingo_footprint::{any, needed};
 use flamingo_protocol_core::{Config, Connection, Frame, Instant};
 
-type Client = Connection<4, 8, 4, 2>;
+type Client = Connection<4, 8, 4, 1>;
 
 #[unsafe(no_mangle)]
 static mut CLIENT: core::mem::MaybeUninit<Client> = core::mem::MaybeUninit::uninit();
