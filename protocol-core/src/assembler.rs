@@ -4,8 +4,10 @@
 //! earliest valid frame wins; after a false start marker the search goes on at the byte behind
 //! it, so the real frame behind it is not lost. Whose frame it is, is not decided here.
 
+use crate::bytes::word;
+use crate::command::CommandCode;
 use crate::error::DecodeError;
-use crate::frame::{FRAME_LEN, Frame, MAX_PAYLOAD, START_MARKER};
+use crate::frame::{CODE, FRAME_LEN, Flaw, Frame, MAX_PAYLOAD, PAYLOAD_LEN, START_MARKER};
 use crate::traits::Traits;
 
 /// What the stream held next.
@@ -51,7 +53,16 @@ pub struct Assembler {
     clears_upload_echo: bool,
     skipped: u32,
     noise_bytes: u64,
-    rejected: Option<DecodeError>,
+    rejected: Option<Flaw>,
+}
+
+/// What the stream held next, still as bytes.
+#[derive(Debug)]
+pub(crate) enum Found<'a> {
+    /// A frame, in the input; or `None`: in the assembler's buffer.
+    Frame(Option<&'a [u8; FRAME_LEN]>),
+    /// A slice of the last frame's payload.
+    Payload(&'a [u8]),
 }
 
 impl Default for Assembler {
@@ -92,19 +103,59 @@ impl Assembler {
     /// Takes bytes up to the end of the next piece. Call it again with what was not consumed,
     /// until it consumes everything and gives nothing.
     pub fn push<'a>(&mut self, input: &'a [u8]) -> (usize, Option<Piece<'a>>) {
+        let (consumed, found) = self.advance(input);
+        let piece = found.map(|found| match found {
+            Found::Frame(bytes) => {
+                let (frame, skipped) = self.take_frame(bytes);
+                Piece::Frame { frame, skipped }
+            }
+            Found::Payload(bytes) => Piece::Payload { bytes, remaining: self.payload_remaining },
+        });
+        (consumed, piece)
+    }
+
+    /// As [`Self::push`], but the frame stays bytes: [`Self::view`] shows them.
+    pub(crate) fn advance<'a>(&mut self, input: &'a [u8]) -> (usize, Option<Found<'a>>) {
         if self.payload_remaining > 0 {
             return self.take_payload(input);
+        }
+        if let (0, Some(bytes)) = (self.held, input.first_chunk()) {
+            if self.accept(bytes).is_ok() {
+                return (FRAME_LEN, Some(Found::Frame(Some(bytes))));
+            }
         }
         let mut rest = input;
         while !rest.is_empty() {
             let taken = self.fill(rest);
-            rest = rest.get(taken..).unwrap_or(&[]);
-            let piece = if self.held == FRAME_LEN { self.try_frame() } else { None };
-            if piece.is_some() {
-                return (input.len().saturating_sub(rest.len()), piece);
+            rest = rest.get(taken..).unwrap_or_default();
+            if self.held < FRAME_LEN {
+                continue;
+            }
+            let buffer = self.buffer;
+            match self.accept(&buffer) {
+                Ok(()) => {
+                    self.held = 0;
+                    return (input.len().wrapping_sub(rest.len()), Some(Found::Frame(None)));
+                }
+                Err(flaw) => {
+                    self.rejected = Some(flaw);
+                    self.drop_front(1);
+                }
             }
         }
         (input.len(), None)
+    }
+
+    /// The bytes of the frame that was found last.
+    pub(crate) fn view<'v>(&'v self, found: Option<&'v [u8; FRAME_LEN]>) -> &'v [u8; FRAME_LEN] {
+        found.unwrap_or(&self.buffer)
+    }
+
+    /// The frame that was found last, and how many bytes were skipped before it.
+    pub(crate) fn take_frame(&mut self, found: Option<&[u8; FRAME_LEN]>) -> (Frame, u32) {
+        let mut frame = Frame::read(self.view(found));
+        frame.payload_len = self.payload_remaining;
+        (frame, core::mem::take(&mut self.skipped))
     }
 
     /// Bytes that are held back until they turn out to be a frame or noise.
@@ -123,21 +174,19 @@ impl Assembler {
     }
 
     /// Why the last candidate that began with a start marker was no frame, if there was one.
-    pub const fn last_rejected(&self) -> Option<DecodeError> {
-        self.rejected
+    pub fn last_rejected(&self) -> Option<DecodeError> {
+        self.rejected.map(|flaw| flaw.error(self.payload_limit))
     }
 
-    fn take_payload<'a>(&mut self, input: &'a [u8]) -> (usize, Option<Piece<'a>>) {
+    fn take_payload<'a>(&mut self, input: &'a [u8]) -> (usize, Option<Found<'a>>) {
         let wanted = usize::try_from(self.payload_remaining).unwrap_or(usize::MAX);
         let bytes = input.get(..wanted).unwrap_or(input);
         if bytes.is_empty() {
             return (0, None);
         }
-        // `bytes` is at most `payload_remaining` long, so the conversion cannot fail.
-        let taken = u32::try_from(bytes.len()).unwrap_or(self.payload_remaining);
-        self.payload_remaining -= taken;
-        let piece = Piece::Payload { bytes, remaining: self.payload_remaining };
-        (bytes.len(), Some(piece))
+        // `bytes` is at most `payload_remaining` long.
+        self.payload_remaining = self.payload_remaining.wrapping_sub(bytes.len() as u32);
+        (bytes.len(), Some(Found::Payload(bytes)))
     }
 
     /// Copies from `input` what the candidate still lacks; noise before it is skipped.
@@ -155,43 +204,36 @@ impl Assembler {
             *to = *from;
         }
         let marker_was_whole = self.held >= 4;
-        self.held = self.held.saturating_add(taken);
+        self.held = self.held.wrapping_add(taken);
         if !marker_was_whole {
             self.drop_front(0);
         }
         taken
     }
 
-    /// A full buffer is a frame, or its first byte is noise.
-    fn try_frame(&mut self) -> Option<Piece<'static>> {
-        let limit = self.payload_limit;
-        let decoded = Frame::decode(&self.buffer)
-            .and_then(|frame| frame.check_payload(limit).map(|()| frame));
-        match decoded {
-            Ok(mut frame) => {
-                self.held = 0;
-                if self.clears_upload_echo && Traits::of(frame.code).only_uploads() {
-                    frame.payload_len = 0;
-                }
-                self.payload_remaining = frame.payload_len;
-                let skipped = core::mem::take(&mut self.skipped);
-                Some(Piece::Frame { frame, skipped })
-            }
-            Err(error) => {
-                self.rejected = Some(error);
-                self.drop_front(1);
-                None
-            }
-        }
+    /// Whether 128 bytes are a frame. If they are, its payload comes next.
+    fn accept(&mut self, bytes: &[u8; FRAME_LEN]) -> Result<(), Flaw> {
+        Flaw::of(bytes, self.payload_limit)?;
+        let declared = word(bytes, PAYLOAD_LEN);
+        let clears = declared > 0 && self.clears_upload_echo;
+        let code = CommandCode(word(bytes, CODE));
+        let cleared = clears && Traits::of(code).only_uploads();
+        self.payload_remaining = if cleared { 0 } else { declared };
+        Ok(())
     }
 
     /// Drops at least `least` bytes, up to the next place where a start marker may begin.
     fn drop_front(&mut self, least: usize) {
         let held = self.buffer.get_mut(..self.held).unwrap_or_default();
         let more = held.get(least..).map_or(0, candidate);
-        let noise = least.saturating_add(more).min(held.len());
-        held.copy_within(noise.., 0);
-        self.held = held.len() - noise;
+        let noise = least.wrapping_add(more).min(held.len());
+        for at in noise..held.len() {
+            let byte = held.get(at).copied().unwrap_or_default();
+            if let Some(place) = held.get_mut(at.wrapping_sub(noise)) {
+                *place = byte;
+            }
+        }
+        self.held = self.held.wrapping_sub(noise);
         self.skip(noise);
     }
 

@@ -7,6 +7,7 @@
 use crate::frame::Field;
 
 /// The next `N` bytes; zeros where there are no more.
+#[inline(always)]
 pub(crate) fn next<const N: usize>(rest: &mut &[u8]) -> [u8; N] {
     match rest.split_first_chunk() {
         Some((field, behind)) => {
@@ -17,19 +18,32 @@ pub(crate) fn next<const N: usize>(rest: &mut &[u8]) -> [u8; N] {
     }
 }
 
-/// The word in a field of four bytes; 0 where there are none.
-pub(crate) fn word(bytes: &[u8], field: Field) -> u32 {
-    u32::from_le_bytes(next(&mut bytes.get(field.offset..).unwrap_or_default()))
+/// The `N` bytes from `offset` on; zeros where there are none.
+#[inline(always)]
+pub(crate) fn at<const N: usize>(bytes: &[u8], offset: usize) -> [u8; N] {
+    next(&mut bytes.get(offset..).unwrap_or_default())
 }
 
-/// Puts another word into a field of four bytes; gives the one that stood there.
-pub(crate) fn replace_word(bytes: &mut [u8], field: Field, with: u32) -> u32 {
-    let before = word(bytes, field);
-    put(bytes.get_mut(field.offset..).unwrap_or_default(), with.to_le_bytes());
-    before
+/// The word in a field of four bytes; 0 where there is none.
+#[inline(always)]
+pub(crate) fn word(bytes: &[u8], field: Field) -> u32 {
+    u32::from_le_bytes(at(bytes, field.offset))
+}
+
+/// Puts a word into a field of four bytes.
+#[inline(always)]
+pub(crate) fn put_word(bytes: &mut [u8], field: Field, word: u32) {
+    put_at(bytes, field.offset, word.to_le_bytes());
+}
+
+/// Puts `N` bytes from `offset` on, or nothing where there is no room for them.
+#[inline(always)]
+pub(crate) fn put_at<const N: usize>(bytes: &mut [u8], offset: usize, field: [u8; N]) {
+    put(bytes.get_mut(offset..).unwrap_or_default(), field);
 }
 
 /// Puts the next `N` bytes, or nothing where there is no room for them. Gives the room behind.
+#[inline(always)]
 pub(crate) fn put<const N: usize>(room: &mut [u8], field: [u8; N]) -> &mut [u8] {
     match room.split_first_chunk_mut() {
         Some((place, behind)) => {

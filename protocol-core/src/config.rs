@@ -161,7 +161,11 @@ impl Config {
     /// Whether the frame carries a mark that only the server's pushes carry.
     #[must_use]
     pub fn marked_as_push(&self, frame: &Frame) -> bool {
-        frame.flags.contains(Flags::STAGE_POSITIONS_IN_BUFFER)
-            || (self.peer_tags && !frame.flags.contains(Flags::ANSWER_TAG))
+        self.is_marked(frame.flags)
+    }
+
+    pub(crate) const fn is_marked(&self, flags: Flags) -> bool {
+        flags.contains(Flags::STAGE_POSITIONS_IN_BUFFER)
+            || (self.peer_tags && !flags.contains(Flags::ANSWER_TAG))
     }
 }

@@ -4,12 +4,13 @@
 //! whose frame it is stands in `classify.rs`, what goes next in `outbox.rs`, what a request may
 //! do and how it ends in `request.rs`.
 
-use crate::assembler::{Assembler, Piece};
+use crate::assembler::{Assembler, Found};
 use crate::classify::{Class, Facts, Named, classify};
-use crate::command::Kind;
-use crate::config::Config;
+use crate::command::{CommandCode, Kind};
+use crate::config::{Config, TokenField};
 use crate::counters::{Counters, count};
-use crate::frame::{Flags, Frame};
+use crate::bytes::word;
+use crate::frame::{CODE, CLIENT_ID, FLAGS, FRAME_LEN, Flags, INT32_DATA_0, INT32_DATA_2};
 use crate::key::{Domain, Key, Order};
 use crate::outbox::{Outbox, Transmit};
 use crate::output::{Event, Output, Reason, Received};
@@ -134,14 +135,21 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
         now: Instant,
         input: &'a [u8],
     ) -> (usize, Option<Output<'a>>) {
-        let (consumed, piece) = self.assembler.push(input);
-        let output = piece.map(|piece| match piece {
-            Piece::Frame { frame, skipped } => {
-                Output::Frame(self.handle_frame(now, frame, skipped))
+        let (consumed, found) = self.assembler.advance(input);
+        let output = found.map(|found| match found {
+            Found::Frame(bytes) => {
+                let head = Head::of(self.assembler.view(bytes), self.assembler.payload_remaining());
+                let (class, original) = self.handle_head(now, head);
+                let (mut frame, skipped) = self.assembler.take_frame(bytes);
+                if let (Some(field), Some(original)) = (self.config.tokens, original) {
+                    field.replace(&mut frame, original);
+                }
+                Output::Frame(Received { frame, class, skipped })
             }
-            Piece::Payload { bytes, remaining } => {
+            Found::Payload(bytes) => {
                 let counted = &mut self.counters.payload_bytes;
                 *counted = counted.saturating_add(bytes.len() as u64);
+                let remaining = self.assembler.payload_remaining();
                 if remaining == 0 {
                     self.pending.receiving = None;
                 }
@@ -253,16 +261,16 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
         &self.config
     }
 
-    fn handle_frame(&mut self, now: Instant, mut frame: Frame, skipped: u32) -> Received {
-        let traits = Traits::of(frame.code);
-        let key = Key::of(&frame);
-        let owners = self.pending.owners(key);
-        let certain = !self.config.may_push(traits) && !self.pending.in_doubt(key);
-        let mut class = classify(&self.facts(&frame, key, &owners, certain, traits));
+    /// Whose it is, and what the caller had in the field of the token, if it answers a request.
+    fn handle_head(&mut self, now: Instant, head: Head) -> (Class, Option<i32>) {
+        let owners = self.pending.owners(head.key);
+        let certain = !self.config.may_push(head.traits) && !self.pending.in_doubt(head.key);
+        let mut class = classify(&self.facts(&head, &owners, certain));
         self.pending.receiving = None;
+        let mut original = None;
         match &mut class {
             Class::Solicited { ticket, proven } => {
-                self.answered(now, *ticket, *proven, &mut frame);
+                original = self.answered(now, *ticket, *proven, head.payload_len);
                 let oldest = owners.first().filter(|oldest| oldest.ticket != *ticket);
                 if let (Some(oldest), false) = (oldest, *proven) {
                     self.pending.use_up(*oldest, certain);
@@ -277,28 +285,23 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
             }
             Class::Ambiguous { .. } => self.end_ambiguous(now, &owners, certain),
             Class::Unsolicited { ours } => {
-                *ours = !self.config.marked_as_push(&frame) && self.pending.is_echo(now, key);
+                let marked = self.config.is_marked(head.flags);
+                *ours = !marked && self.pending.is_echo(now, head.key);
             }
         }
         self.counters.count_frame(&class);
-        Received { frame, class, skipped }
+        (class, original)
     }
 
-    fn facts<'a>(
-        &self,
-        frame: &Frame,
-        key: Key,
-        owners: &'a OwnerList,
-        certain: bool,
-        traits: Traits,
-    ) -> Facts<'a> {
+    fn facts<'a>(&self, head: &Head, owners: &'a OwnerList, certain: bool) -> Facts<'a> {
         let config = &self.config;
         Facts {
-            server_only: traits.is(Kind::Event),
-            positions_in_buffer: frame.flags.contains(Flags::STAGE_POSITIONS_IN_BUFFER),
-            tag: config.peer_tags.then(|| frame.flags.contains(Flags::ANSWER_TAG)),
+            server_only: head.traits.is(Kind::Event),
+            positions_in_buffer: head.flags.contains(Flags::STAGE_POSITIONS_IN_BUFFER),
+            tag: config.peer_tags.then(|| head.flags.contains(Flags::ANSWER_TAG)),
             token: config.tokens.map(|field| {
-                let named = self.pending.owner_by_token(key.code, field.get(frame));
+                let token = head.token(field);
+                let named = self.pending.owner_by_token(head.key.code, token);
                 named.map_or(Named::Nobody, Named::Owner)
             }),
             owners,
@@ -307,26 +310,28 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
         }
     }
 
-    /// A request got its answer.
-    fn answered(&mut self, now: Instant, ticket: Ticket, proven: bool, frame: &mut Frame) {
+    /// A request got its answer. Gives what the caller had in the field of the token.
+    fn answered(
+        &mut self,
+        now: Instant,
+        ticket: Ticket,
+        proven: bool,
+        expected: u32,
+    ) -> Option<i32> {
         let until = now + self.config.presumed_grace;
-        let tokens = self.config.tokens;
-        let Some(request) = self.pending.find(ticket).filter(|of| of.state == State::Sent) else {
-            return;
-        };
-        if let Some(field) = tokens {
-            field.replace(frame, request.original);
-        }
+        let request = self.pending.find(ticket).filter(|request| request.state == State::Sent)?;
         let (deadline, domain, order) = (request.until, request.domain, request.order);
+        let original = request.original;
         // The true answer may still come after one that is only presumed.
-        (request.state, request.until) = (if proven { State::Over } else { State::Presumed }, until);
-        if frame.payload_len > 0 && !ticket.is_fence() {
-            let expected = frame.payload_len;
+        request.state = if proven { State::Over } else { State::Presumed };
+        request.until = until;
+        if expected > 0 && !ticket.is_fence() {
             self.pending.receiving = Some(Receiving { ticket, deadline, expected });
         }
         if proven {
             self.settle(domain, order);
         }
+        Some(original)
     }
 
     fn settle(&mut self, domain: Domain, order: Order) {
@@ -365,6 +370,38 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
         if self.unresponsive == Domain::NONE {
             self.unresponsive = domain;
             self.link_event = Some(Event::Unresponsive);
+        }
+    }
+}
+
+/// What of a frame decides whose it is.
+struct Head {
+    key: Key,
+    traits: Traits,
+    flags: Flags,
+    payload_len: u32,
+    client_id: i32,
+    int32_data_2: i32,
+}
+
+impl Head {
+    fn of(bytes: &[u8; FRAME_LEN], payload_len: u32) -> Self {
+        let code = CommandCode(word(bytes, CODE));
+        let traits = Traits::of(code);
+        Self {
+            key: Key::with(code, traits, word(bytes, INT32_DATA_0) as i32),
+            traits,
+            flags: Flags(word(bytes, FLAGS)),
+            payload_len,
+            client_id: word(bytes, CLIENT_ID) as i32,
+            int32_data_2: word(bytes, INT32_DATA_2) as i32,
+        }
+    }
+
+    const fn token(&self, field: TokenField) -> i32 {
+        match field {
+            TokenField::ClientId => self.client_id,
+            TokenField::Int32Data2 => self.int32_data_2,
         }
     }
 }

@@ -5,7 +5,7 @@
 
 use core::fmt;
 
-use crate::bytes::{next, put};
+use crate::bytes::{at, put_at, put_word, word};
 use crate::command::{CallbackFlag, CommandCode};
 use crate::error::{CommandError, DecodeError, TextError};
 use crate::traits::Traits;
@@ -42,27 +42,22 @@ pub const CMD_START: Field = field("cmdStart", 0, 4);
 /// `cmdEnd`: the last field.
 pub const CMD_END: Field = field("cmdEnd", 124, 4);
 pub(crate) const CODE: Field = field("cmd", 4, 4);
+const STATUS: Field = field("status", 8, 4);
+const HARDWARE_ID: Field = field("hardwareID", 12, 4);
+const SUBSYSTEM_ID: Field = field("subsystemID", 16, 4);
 pub(crate) const CLIENT_ID: Field = field("clientID", 20, 4);
 pub(crate) const INT32_DATA_0: Field = field("int32Data0", 24, 4);
+const INT32_DATA_1: Field = field("int32Data1", 28, 4);
 pub(crate) const INT32_DATA_2: Field = field("int32Data2", 32, 4);
+pub(crate) const FLAGS: Field = field("cmdDataBits0", 36, 4);
+const VALUE: Field = field("doubleData", 40, 8);
 pub(crate) const PAYLOAD_LEN: Field = field("additionalDataBytes", 48, 4);
+const BUFFER: Field = field("buffer", 52, BUFFER_LEN);
 
 /// The 14 fields in the server's order. They cover the frame without a gap.
 pub const FIELDS: [Field; 14] = [
-    CMD_START,
-    CODE,
-    field("status", 8, 4),
-    field("hardwareID", 12, 4),
-    field("subsystemID", 16, 4),
-    CLIENT_ID,
-    INT32_DATA_0,
-    field("int32Data1", 28, 4),
-    INT32_DATA_2,
-    field("cmdDataBits0", 36, 4),
-    field("doubleData", 40, 8),
-    PAYLOAD_LEN,
-    field("buffer", 52, BUFFER_LEN),
-    CMD_END,
+    CMD_START, CODE, STATUS, HARDWARE_ID, SUBSYSTEM_ID, CLIENT_ID, INT32_DATA_0, INT32_DATA_1,
+    INT32_DATA_2, FLAGS, VALUE, PAYLOAD_LEN, BUFFER, CMD_END,
 ];
 
 /// The bits of `cmdDataBits0`.
@@ -267,17 +262,21 @@ impl Frame {
     }
 
     pub(crate) fn encode_to(&self, bytes: &mut [u8; FRAME_LEN]) {
-        let ids = [self.status, self.hardware_id, self.subsystem_id, self.client_id];
-        let mut room = put(bytes, START_MARKER.to_le_bytes());
-        room = put(room, self.code.0.to_le_bytes());
-        for id in ids.into_iter().chain(self.int32_data) {
-            room = put(room, id.to_le_bytes());
-        }
-        room = put(room, self.flags.0.to_le_bytes());
-        room = put(room, self.value.to_le_bytes());
-        room = put(room, self.payload_len.to_le_bytes());
-        room = put(room, self.buffer);
-        put(room, END_MARKER.to_le_bytes());
+        let [data0, data1, data2] = self.int32_data;
+        put_word(bytes, CMD_START, START_MARKER);
+        put_word(bytes, CODE, self.code.0);
+        put_word(bytes, STATUS, self.status as u32);
+        put_word(bytes, HARDWARE_ID, self.hardware_id as u32);
+        put_word(bytes, SUBSYSTEM_ID, self.subsystem_id as u32);
+        put_word(bytes, CLIENT_ID, self.client_id as u32);
+        put_word(bytes, INT32_DATA_0, data0 as u32);
+        put_word(bytes, INT32_DATA_1, data1 as u32);
+        put_word(bytes, INT32_DATA_2, data2 as u32);
+        put_word(bytes, FLAGS, self.flags.0);
+        put_word(bytes, PAYLOAD_LEN, self.payload_len);
+        put_word(bytes, CMD_END, END_MARKER);
+        put_at(bytes, VALUE.offset, self.value.to_le_bytes());
+        put_at(bytes, BUFFER.offset, self.buffer);
     }
 
     /// Reads exactly 128 bytes.
@@ -288,10 +287,25 @@ impl Frame {
         let Ok(bytes) = <&[u8; FRAME_LEN]>::try_from(bytes) else {
             return Err(DecodeError::Length { expected: FRAME_LEN, found: bytes.len() });
         };
-        let (start, frame, end) = fields(bytes);
-        check_marker(CMD_START, START_MARKER, start)?;
-        check_marker(CMD_END, END_MARKER, end)?;
-        Ok(frame)
+        Flaw::of(bytes, u32::MAX).map_err(|flaw| flaw.error(u32::MAX))?;
+        Ok(Self::read(bytes))
+    }
+
+    /// The fields of 128 bytes, whatever the markers are.
+    pub(crate) fn read(bytes: &[u8; FRAME_LEN]) -> Self {
+        let int32 = |field| word(bytes, field) as i32;
+        Self {
+            code: CommandCode(word(bytes, CODE)),
+            status: int32(STATUS),
+            hardware_id: int32(HARDWARE_ID),
+            subsystem_id: int32(SUBSYSTEM_ID),
+            client_id: int32(CLIENT_ID),
+            int32_data: [int32(INT32_DATA_0), int32(INT32_DATA_1), int32(INT32_DATA_2)],
+            flags: Flags(word(bytes, FLAGS)),
+            value: f64::from_le_bytes(at(bytes, VALUE.offset)),
+            payload_len: word(bytes, PAYLOAD_LEN),
+            buffer: at(bytes, BUFFER.offset),
+        }
     }
 
     /// Whether the declared payload is within `limit` bytes.
@@ -330,30 +344,41 @@ impl Frame {
     }
 }
 
-const fn check_marker(field: Field, expected: u32, found: u32) -> Result<(), DecodeError> {
-    if found != expected {
-        return Err(DecodeError::Marker { field, expected, found });
-    }
-    Ok(())
+/// Why 128 bytes are no frame, and what stood there.
+#[derive(Debug, Clone, Copy)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub(crate) enum Flaw {
+    Start(u32),
+    End(u32),
+    TooLong(u32),
 }
 
-/// Start marker, frame, end marker.
-fn fields(bytes: &[u8; FRAME_LEN]) -> (u32, Frame, u32) {
-    let mut rest = bytes.as_slice();
-    let start = u32::from_le_bytes(next(&mut rest));
-    let frame = Frame {
-        code: CommandCode(u32::from_le_bytes(next(&mut rest))),
-        status: i32::from_le_bytes(next(&mut rest)),
-        hardware_id: i32::from_le_bytes(next(&mut rest)),
-        subsystem_id: i32::from_le_bytes(next(&mut rest)),
-        client_id: i32::from_le_bytes(next(&mut rest)),
-        int32_data: [(); 3].map(|()| i32::from_le_bytes(next(&mut rest))),
-        flags: Flags(u32::from_le_bytes(next(&mut rest))),
-        value: f64::from_le_bytes(next(&mut rest)),
-        payload_len: u32::from_le_bytes(next(&mut rest)),
-        buffer: next(&mut rest),
-    };
-    (start, frame, u32::from_le_bytes(next(&mut rest)))
+impl Flaw {
+    /// Looks for one; the payload may be up to `limit` bytes long.
+    pub(crate) fn of(bytes: &[u8; FRAME_LEN], limit: u32) -> Result<(), Self> {
+        let (start, end) = (word(bytes, CMD_START), word(bytes, CMD_END));
+        let declared = word(bytes, PAYLOAD_LEN);
+        if start != START_MARKER {
+            Err(Self::Start(start))
+        } else if end != END_MARKER {
+            Err(Self::End(end))
+        } else if declared > limit {
+            Err(Self::TooLong(declared))
+        } else {
+            Ok(())
+        }
+    }
+
+    /// The same, for a person.
+    pub(crate) const fn error(self, limit: u32) -> DecodeError {
+        match self {
+            Self::Start(found) => {
+                DecodeError::Marker { field: CMD_START, expected: START_MARKER, found }
+            }
+            Self::End(found) => DecodeError::Marker { field: CMD_END, expected: END_MARKER, found },
+            Self::TooLong(found) => DecodeError::PayloadTooLong { limit, found },
+        }
+    }
 }
 
 impl fmt::Display for Frame {

@@ -22,7 +22,10 @@ impl Key {
     }
 
     pub(crate) fn new(code: CommandCode, selector: i32) -> Self {
-        let traits = Traits::of(code);
+        Self::with(code, Traits::of(code), selector)
+    }
+
+    pub(crate) const fn with(code: CommandCode, traits: Traits, selector: i32) -> Self {
         let selector = if traits.selects() { selector } else { 0 };
         Self { code: traits.answers(code), selector }
     }

@@ -130,11 +130,10 @@ impl<const PLACES: usize> Outbox<PLACES> {
         })
     }
 
-    /// Gives a frame a place, if there is a free one. Gives its bytes.
-    pub(crate) fn push(&mut self, going: Going, frame: &Frame) -> Option<&mut [u8; FRAME_LEN]> {
+    /// Gives a frame a place, if there is a free one: its bytes are to be written there.
+    pub(crate) fn push(&mut self, going: Going) -> Option<&mut [u8; FRAME_LEN]> {
         let place = self.places.iter_mut().find(|place| place.fate == Fate::Free)?;
         (place.fate, place.going) = (Fate::Alive, going);
-        frame.encode_to(&mut place.bytes);
         Some(&mut place.bytes)
     }
 

@@ -3,7 +3,7 @@
 //!
 //! The table itself is `pending.rs`; what a frame that came in does to it is `connection.rs`.
 
-use crate::bytes::replace_word;
+use crate::bytes::put_word;
 use crate::command::{CommandCode, Kind};
 use crate::connection::Connection;
 use crate::counters::count;
@@ -140,9 +140,11 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
         }
         let asked = deadline.is_some();
         let query = traits.is(Kind::Query);
-        let bytes = self.outbox.push(Going { ticket, lane, query, asked }, command);
-        if let (Some(bytes), Some(field), true) = (bytes, self.config.tokens, asked) {
-            replace_word(bytes, field.field(), ticket.token() as u32);
+        if let Some(bytes) = self.outbox.push(Going { ticket, lane, query, asked }) {
+            command.encode_to(bytes);
+            if let (Some(field), true) = (self.config.tokens, asked) {
+                put_word(bytes, field.field(), ticket.token() as u32);
+            }
         }
         Ok(ticket)
     }
@@ -179,33 +181,38 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
             return;
         }
         let waiting = entries.iter().filter(|entry| entry.state == State::Queued && !entry.stop);
-        let Some(fence) = waiting.filter_map(|request| self.fence_for(request)).next() else { return };
+        let mut fences = waiting.filter_map(|request| self.fence_for(request));
+        let Some((code, selector)) = fences.next() else { return };
         let ticket = self.next_ticket.fence();
         // Its deadline counts from when it is out.
-        let entry = Entry::new(ticket, Key::of(&fence), Instant::FAR_FUTURE, &self.config);
+        let key = Key::new(code, selector);
+        let entry = Entry::new(ticket, key, Instant::FAR_FUTURE, &self.config);
         if self.pending.insert(entry, Self::LIMITS).is_ok() {
             self.next_ticket = self.next_ticket.next();
             let going = Going { ticket, lane: Lane::Fence, query: true, asked: true };
-            self.outbox.push(going, &fence);
+            if let Some(bytes) = self.outbox.push(going) {
+                Frame::command(code).with_selector(selector).encode_to(bytes);
+            }
         }
     }
 
     /// The query that could settle what a queued request waits for: of its domain, certain, and
     /// with nothing outstanding.
-    fn fence_for(&self, request: &Entry) -> Option<Frame> {
+    fn fence_for(&self, request: &Entry) -> Option<(CommandCode, i32)> {
         if request.domain == Domain::NONE || !self.pending.unsettled(request) {
             return None;
         }
-        let fence = FENCES.iter().find(|(code, selector)| {
-            let key = Key::new(CommandCode(u32::from(*code)), i32::from(*selector));
-            let traits = Traits::of(key.code);
+        let fences = FENCES.iter().map(|(code, selector)| {
+            (CommandCode(u32::from(*code)), i32::from(*selector))
+        });
+        fences.filter(|(code, selector)| {
+            let key = Key::new(*code, *selector);
+            let traits = Traits::of(*code);
             key != request.key
-                && Domain::of(key.code, traits, self.config.ordering) == request.domain
+                && Domain::of(*code, traits, self.config.ordering) == request.domain
                 && !self.config.may_push(traits)
                 && self.pending.would_prove(key)
-        });
-        let (code, selector) = fence?;
-        Some(Frame::command(CommandCode(u32::from(*code))).with_selector(i32::from(*selector)))
+        }).next()
     }
 
     /// The first byte of a frame is out.

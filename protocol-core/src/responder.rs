@@ -3,7 +3,7 @@
 //! It decides nothing about the instrument; it keeps frames whole and answers only what the
 //! protocol answers. The client's side is `connection.rs`.
 
-use crate::assembler::{Assembler, Piece};
+use crate::assembler::{Assembler, Found};
 use crate::command::{CallbackFlag, Kind};
 use crate::error::Full;
 use crate::frame::{Flags, Frame};
@@ -88,10 +88,15 @@ impl<const QUEUE: usize> Responder<QUEUE> {
     /// Takes bytes up to the end of the next output. Call it again with what was not consumed,
     /// until it consumes everything and gives nothing.
     pub fn handle_input<'a>(&mut self, input: &'a [u8]) -> (usize, Option<Incoming<'a>>) {
-        let (consumed, piece) = self.assembler.push(input);
-        let incoming = piece.map(|piece| match piece {
-            Piece::Frame { frame, skipped } => Incoming::Command { frame, skipped },
-            Piece::Payload { bytes, remaining } => Incoming::Payload { bytes, remaining },
+        let (consumed, found) = self.assembler.advance(input);
+        let incoming = found.map(|found| match found {
+            Found::Frame(bytes) => {
+                let (frame, skipped) = self.assembler.take_frame(bytes);
+                Incoming::Command { frame, skipped }
+            }
+            Found::Payload(bytes) => {
+                Incoming::Payload { bytes, remaining: self.assembler.payload_remaining() }
+            }
         });
         (consumed, incoming)
     }
@@ -104,7 +109,7 @@ impl<const QUEUE: usize> Responder<QUEUE> {
     pub fn push(&mut self, frame: &Frame) -> Result<Ticket, Full> {
         let ticket = self.next_ticket;
         let going = Going { ticket, lane: Lane::Queue, query: false, asked: false };
-        self.outbox.push(going, frame).ok_or(Full::Queue)?;
+        frame.encode_to(self.outbox.push(going).ok_or(Full::Queue)?);
         self.next_ticket = ticket.next();
         Ok(ticket)
     }
