@@ -6,6 +6,13 @@
 use core::hint::black_box;
 use core::mem::MaybeUninit;
 
+use flamingo_protocol_core::{Connection, Responder};
+
+/// The client's side with four requests in flight.
+pub type Client = Connection<4, 8, 4, 2>;
+/// The device's side with four frames queued.
+pub type Device = Responder<4>;
+
 /// The program ends here, whatever it is: no message, which would weigh more than the program.
 #[panic_handler]
 fn panicked(_: &core::panic::PanicInfo) -> ! {

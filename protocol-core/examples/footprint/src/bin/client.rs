@@ -2,10 +2,8 @@
 #![no_std]
 #![no_main]
 
-use flamingo_footprint::{any, needed};
-use flamingo_protocol_core::{Config, Connection, Frame, Instant};
-
-type Client = Connection<4, 8, 4, 2>;
+use flamingo_footprint::{Client, any, needed};
+use flamingo_protocol_core::{Config, Frame, Instant};
 
 #[unsafe(no_mangle)]
 static mut CLIENT: core::mem::MaybeUninit<Client> = core::mem::MaybeUninit::uninit();
