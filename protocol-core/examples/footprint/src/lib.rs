@@ -21,6 +21,7 @@ fn panicked(_: &core::panic::PanicInfo) -> ! {
 }
 
 /// Some value of that type.
+#[must_use]
 pub fn any<T>() -> T {
     // SAFETY: none of these programs ever runs.
     unsafe { black_box(MaybeUninit::uninit()).assume_init() }
