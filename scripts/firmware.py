@@ -38,7 +38,7 @@ def sections(program):
 def symbols(program):
     """(address, size, kind, name) of each symbol that has a place in the program."""
     rows = re.findall(r"^ +\d+: (\S+) +(\S+) (\S+) +\S+ +\S+ +\d+ (.+)$",
-                      run("readelf", "-sW", program), re.MULTILINE)
+                      run("readelf", "-sWC", program), re.MULTILINE)
     return [(int(at, 16), int(size, 0), kind, name.strip()) for at, size, kind, name in rows]
 
 

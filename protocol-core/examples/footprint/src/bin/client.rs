@@ -2,8 +2,8 @@
 #![no_std]
 #![no_main]
 
-use flamingo_footprint::{Client, any, needed};
-use flamingo_protocol_core::{Config, Frame, Instant};
+use flamingo_footprint::{Client, use_client};
+use flamingo_protocol_core::Config;
 
 #[unsafe(no_mangle)]
 static mut CLIENT: core::mem::MaybeUninit<Client> = core::mem::MaybeUninit::uninit();
@@ -14,16 +14,6 @@ extern "C" fn _start() -> ! {
     #[allow(static_mut_refs)]
     let client = unsafe { CLIENT.write(Client::new(Config::default())) };
     loop {
-        let now: Instant = any();
-        let frame: &Frame = any();
-        needed(&client.request(now, frame, any()));
-        needed(&client.send(now, frame));
-        needed(&client.cancel(now, any()));
-        needed(&client.handle_input(now, any::<&[u8]>()));
-        needed(&client.poll_transmit(now));
-        needed(&client.transmitted(now, any()));
-        needed(&client.poll_timeout());
-        client.handle_timeout(now);
-        needed(&client.poll_event());
+        use_client(client);
     }
 }

@@ -2,8 +2,7 @@
 #![no_std]
 #![no_main]
 
-use flamingo_footprint::{Device, any, needed};
-use flamingo_protocol_core::Frame;
+use flamingo_footprint::{Device, use_device};
 
 #[unsafe(no_mangle)]
 static mut DEVICE: core::mem::MaybeUninit<Device> = core::mem::MaybeUninit::uninit();
@@ -14,10 +13,6 @@ extern "C" fn _start() -> ! {
     #[allow(static_mut_refs)]
     let device = unsafe { DEVICE.write(Device::default()) };
     loop {
-        needed(&device.handle_input(any::<&[u8]>()));
-        let frame: &Frame = any();
-        needed(&device.push(frame));
-        needed(&device.poll_transmit());
-        needed(&device.transmitted(any()));
+        use_device(device);
     }
 }
