@@ -1,8 +1,8 @@
 //! Every public method of the codec, the client and the device as a function of its own, named
 //! after it, so that `scripts/stack` can tell how deep its stack gets. Never run.
 //!
-//! The result of a call lies with its caller, so a function here adds nothing but, where the method
-//! was not taken into it, the few bytes that it saves around the call.
+//! The result of a call lies with its caller, so a function here adds nothing; where the method was
+//! not taken into it, the script leaves out the few bytes that it saves around the call.
 #![no_std]
 #![no_main]
 
