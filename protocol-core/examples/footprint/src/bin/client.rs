@@ -2,10 +2,8 @@
 #![no_std]
 #![no_main]
 
-use flamingo_footprint::{any, needed};
-use flamingo_protocol_core::{Config, Connection, Frame, Instant};
-
-type Client = Connection<4, 8, 4, 1>;
+use flamingo_footprint::{Client, use_client};
+use flamingo_protocol_core::Config;
 
 #[unsafe(no_mangle)]
 static mut CLIENT: core::mem::MaybeUninit<Client> = core::mem::MaybeUninit::uninit();
@@ -16,16 +14,6 @@ extern "C" fn _start() -> ! {
     #[allow(static_mut_refs)]
     let client = unsafe { CLIENT.write(Client::new(Config::default())) };
     loop {
-        let now: Instant = any();
-        let frame: &Frame = any();
-        needed(&client.request(now, frame, any()));
-        needed(&client.send(now, frame));
-        needed(&client.cancel(now, any()));
-        needed(&client.handle_input(now, any::<&[u8]>()));
-        needed(&client.poll_transmit(now));
-        needed(&client.transmitted(now, any()));
-        needed(&client.poll_timeout());
-        client.handle_timeout(now);
-        needed(&client.poll_event());
+        use_client(client);
     }
 }

@@ -1,0 +1,54 @@
+//! What is counted: one call of the core each, as a function of its own, so that the optimiser
+//! neither mixes it with what surrounds it nor knows what it is called with.
+
+use core::hint::black_box;
+
+use flamingo_protocol_core::{
+    Assembler, CommandError, Connection, DecodeError, Duration, FRAME_LEN, Frame, Instant, Output,
+    Piece, Ticket, Transmit,
+};
+
+/// The client's side with four requests in flight.
+pub type Client = Connection<4, 8, 4, 1>;
+
+#[inline(never)]
+pub fn decode(bytes: &[u8]) -> Result<Frame, DecodeError> {
+    Frame::decode(black_box(bytes))
+}
+
+#[inline(never)]
+pub fn encode(frame: &Frame) -> [u8; FRAME_LEN] {
+    black_box(frame).encode()
+}
+
+#[inline(never)]
+pub fn push<'a>(assembler: &mut Assembler, bytes: &'a [u8]) -> (usize, Option<Piece<'a>>) {
+    black_box(assembler).push(black_box(bytes))
+}
+
+#[inline(never)]
+pub fn handle_input<'a>(
+    client: &mut Client,
+    now: Instant,
+    bytes: &'a [u8],
+) -> (usize, Option<Output<'a>>) {
+    black_box(client).handle_input(now, black_box(bytes))
+}
+
+#[inline(never)]
+pub fn request(client: &mut Client, now: Instant, query: &Frame) -> Result<Ticket, CommandError> {
+    let deadline = now + Duration::from_millis(500);
+    black_box(client).request(now, black_box(query), deadline)
+}
+
+/// Writes all that may go out; gives the last ticket that is out with it.
+#[inline(never)]
+pub fn write_all(client: &mut Client, now: Instant) -> Option<Ticket> {
+    let client = black_box(client);
+    let mut last = None;
+    while let Some(Transmit::Bytes(bytes)) = client.poll_transmit(now) {
+        let written = black_box(bytes).len();
+        last = client.transmitted(now, written).or(last);
+    }
+    last
+}
