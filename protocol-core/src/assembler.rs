@@ -120,7 +120,8 @@ impl Assembler {
             return self.take_payload(input);
         }
         if let (0, Some(bytes)) = (self.held, input.first_chunk()) {
-            if self.accept(bytes).is_ok() {
+            if Flaw::of(bytes, self.payload_limit).is_ok() {
+                self.payload_remaining = self.payload_len(bytes);
                 return (FRAME_LEN, Some(Found::Frame(Some(bytes))));
             }
         }
@@ -131,10 +132,10 @@ impl Assembler {
             if self.held < FRAME_LEN {
                 continue;
             }
-            let buffer = self.buffer;
-            match self.accept(&buffer) {
+            match Flaw::of(&self.buffer, self.payload_limit) {
                 Ok(()) => {
                     self.held = 0;
+                    self.payload_remaining = self.payload_len(&self.buffer);
                     return (input.len().wrapping_sub(rest.len()), Some(Found::Frame(None)));
                 }
                 Err(flaw) => {
@@ -211,15 +212,12 @@ impl Assembler {
         taken
     }
 
-    /// Whether 128 bytes are a frame. If they are, its payload comes next.
-    fn accept(&mut self, bytes: &[u8; FRAME_LEN]) -> Result<(), Flaw> {
-        Flaw::of(bytes, self.payload_limit)?;
+    /// How long the payload of a frame is.
+    fn payload_len(&self, bytes: &[u8; FRAME_LEN]) -> u32 {
         let declared = word(bytes, PAYLOAD_LEN);
         let clears = declared > 0 && self.clears_upload_echo;
-        let code = CommandCode(word(bytes, CODE));
-        let cleared = clears && Traits::of(code).only_uploads();
-        self.payload_remaining = if cleared { 0 } else { declared };
-        Ok(())
+        let only_uploads = || Traits::of(CommandCode(word(bytes, CODE))).only_uploads();
+        if clears && only_uploads() { 0 } else { declared }
     }
 
     /// Drops at least `least` bytes, up to the next place where a start marker may begin.

@@ -1,6 +1,6 @@
 //! THE policy: whose frame is it? Pure: facts in, class out, no state, no time.
 //!
-//! [`RULES`] is the whole of it, in order; the first rule that knows decides. The facts are
+//! [`classify`] names the rules, in order; the first that knows decides. The facts are
 //! gathered, and what follows from a class is done, in `connection.rs`.
 
 use heapless::Vec;
@@ -77,15 +77,15 @@ pub(crate) enum Named {
     Nobody,
 }
 
-type Rule = fn(&Facts) -> Option<Class>;
-
 /// In this order.
-const RULES: [Rule; 5] =
-    [server_only_code, positions_in_buffer, answer_tag, token, possible_owners];
-
 pub(crate) fn classify(facts: &Facts) -> Class {
-    // 6. Nobody: it is unsolicited, known code or not.
-    RULES.iter().find_map(|rule| rule(facts)).unwrap_or(UNSOLICITED)
+    server_only_code(facts)
+        .or_else(|| positions_in_buffer(facts))
+        .or_else(|| answer_tag(facts))
+        .or_else(|| token(facts))
+        .or_else(|| possible_owners(facts))
+        // 6. Nobody: it is unsolicited, known code or not.
+        .unwrap_or(UNSOLICITED)
 }
 
 const UNSOLICITED: Class = Class::Unsolicited { ours: false };

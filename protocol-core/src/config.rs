@@ -151,11 +151,12 @@ impl Config {
             return false;
         }
         let UnmarkedPushes { positions, lights, after_set, other_clients } = self.unmarked;
-        traits.pushed(Pushed::Always)
-            || (positions && traits.pushed(Pushed::Position))
-            || (lights && traits.pushed(Pushed::Light))
-            || (after_set && traits.pushed(Pushed::AfterSet))
-            || (other_clients && traits.pushed(Pushed::Never) && !traits.is(Kind::Query))
+        let kinds = ((other_clients && !traits.is(Kind::Query)) as u32) << Pushed::Never as u32
+            | (positions as u32) << Pushed::Position as u32
+            | (lights as u32) << Pushed::Light as u32
+            | (after_set as u32) << Pushed::AfterSet as u32
+            | 1 << Pushed::Always as u32;
+        kinds >> traits.pushed() & 1 == 1
     }
 
     /// Whether the frame carries a mark that only the server's pushes carry.

@@ -14,8 +14,8 @@ use crate::frame::{CODE, CLIENT_ID, FLAGS, FRAME_LEN, Flags, INT32_DATA_0, INT32
 use crate::key::{Domain, Key, Order};
 use crate::outbox::{Outbox, Transmit};
 use crate::output::{Event, Output, Reason, Received};
-use crate::pending::{Limits, OwnerList, Pending, Receiving, State};
-use crate::ticket::{Ended, Ticket};
+use crate::pending::{Entry, Limits, Outcome, OwnerList, Pending, Receiving, State};
+use crate::ticket::Ticket;
 use crate::time::Instant;
 use crate::traits::Traits;
 
@@ -74,8 +74,8 @@ pub struct Connection<
     pub(crate) next_ticket: Ticket,
     /// As what number the last command was sent.
     pub(crate) order: Order,
-    /// Since when a stop waits to be written, without a byte of progress.
-    pub(crate) stop_waits_since: Option<Instant>,
+    /// Until when a stop may wait to be written, without a byte of progress.
+    pub(crate) stop_due: Instant,
     /// The ordering domain in which a harmless query was not answered; `Domain::NONE`: none.
     unresponsive: Domain,
     /// Whether it was told that the peer is unresponsive, or responsive again; not yet taken.
@@ -120,7 +120,7 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
             counters: Counters::ZERO,
             next_ticket: Ticket::FIRST,
             order: Order::FIRST,
-            stop_waits_since: None,
+            stop_due: Instant::FAR_FUTURE,
             unresponsive: Domain::NONE,
             link_event: None,
             stop_blocked: false,
@@ -177,7 +177,8 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
         if let Some((ticket, key)) = progress.started {
             self.has_started(now, ticket, key);
         }
-        self.stop_waits_since = self.outbox.stop_waits().then_some(now);
+        self.stop_due = now + self.config.stop_patience;
+        self.forget_stop();
         progress.finished
     }
 
@@ -196,43 +197,39 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
 
     /// When [`Self::handle_timeout`] is due, and why.
     pub fn poll_timeout(&self) -> Option<(Instant, Reason)> {
-        let receiving = self.pending.receiving;
-        let payload = receiving.map(|of| (of.deadline, Reason::Deadline(of.ticket)));
-        let entry = self.pending.next_end().map(|(at, end)| {
+        let mut due = (self.stop_due, Reason::StopBlocked);
+        if let Some((at, end)) = self.pending.next_end().filter(|(_, end)| *end <= due.0) {
             let entry = self.pending.entries.get(at).filter(|entry| !entry.is_tombstone());
-            (end, entry.map_or(Reason::Grace, |entry| Reason::Deadline(entry.ticket)))
-        });
-        let patience = self.config.stop_patience;
-        let stop = self.stop_waits_since.map(|since| (since + patience, Reason::StopBlocked));
-        earlier(earlier(payload, entry), stop)
+            due = (end, entry.map_or(Reason::Grace, |entry| Reason::Deadline(entry.ticket)));
+        }
+        if let Some(receiving) = self.pending.receiving.filter(|of| of.deadline <= due.0) {
+            due = (receiving.deadline, Reason::Deadline(receiving.ticket));
+        }
+        (due.0 < Instant::FAR_FUTURE).then_some(due)
     }
 
     /// Ends what is due: deadlines, graces, the patience of a HALT.
     pub fn handle_timeout(&mut self, now: Instant) {
-        if let Some(stalled) = self.pending.receiving.filter(|of| of.deadline <= now) {
-            let expected = stalled.expected;
-            let received = expected.saturating_sub(self.assembler.payload_remaining());
-            let ended = Ended::PayloadStalled { received, expected };
-            self.pending.give_up_payload(ended, &self.config);
+        if self.pending.receiving.is_some_and(|receiving| receiving.deadline <= now) {
+            self.pending.give_up_payload(self.assembler.payload_remaining(), Outcome::Stalled);
         }
         while let Some((at, _)) = self.pending.next_end().filter(|(_, end)| *end <= now) {
             self.end_state(now, at);
         }
-        let patience = self.config.stop_patience;
-        if self.stop_waits_since.is_some_and(|since| since + patience <= now) {
-            self.stop_waits_since = None;
+        if self.stop_due <= now {
+            self.stop_due = Instant::FAR_FUTURE;
             self.stop_blocked = true;
         }
         self.forget_stop();
     }
 
-    /// The stream has ended: every request ends as [`Ended::ConnectionLost`]. Gives how many
+    /// The stream has ended: every request ends as [`Ended::ConnectionLost`](crate::Ended::ConnectionLost). Gives how many
     /// bytes of an unfinished frame and how many missing bytes of a payload that leaves.
     pub fn handle_eof(&mut self) -> (usize, u32) {
         self.closed = true;
-        self.pending.lose_all(&self.config);
+        self.pending.lose_all();
         self.outbox.lose_all();
-        self.stop_waits_since = None;
+        self.stop_due = Instant::FAR_FUTURE;
         (self.assembler.held(), self.assembler.payload_remaining())
     }
 
@@ -273,14 +270,13 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
                 original = self.answered(now, *ticket, *proven, head.payload_len);
                 let oldest = owners.first().filter(|oldest| oldest.ticket != *ticket);
                 if let (Some(oldest), false) = (oldest, *proven) {
-                    self.pending.use_up(*oldest, certain);
+                    self.pending.use_up(*oldest, certain, &self.config);
                 }
             }
             Class::Late { ticket, proven } => {
                 // One that is only presumed may have been a push: the true one may still come.
-                let proof = if *proven { self.pending.pay(*ticket) } else { None };
-                if let Some((domain, order)) = proof {
-                    self.settle(domain, order);
+                if let Some(paid) = if *proven { self.pending.pay(*ticket) } else { None } {
+                    self.settle(&paid);
                 }
             }
             Class::Ambiguous { .. } => self.end_ambiguous(now, &owners, certain),
@@ -320,23 +316,29 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
     ) -> Option<i32> {
         let until = now + self.config.presumed_grace;
         let request = self.pending.find(ticket).filter(|request| request.state == State::Sent)?;
-        let (deadline, domain, order) = (request.until, request.domain, request.order);
-        let original = request.original;
+        let answered = *request;
         // The true answer may still come after one that is only presumed.
         request.state = if proven { State::Over } else { State::Presumed };
         request.until = until;
         if expected > 0 && !ticket.is_fence() {
+            let deadline = answered.until;
             self.pending.receiving = Some(Receiving { ticket, deadline, expected });
         }
         if proven {
-            self.settle(domain, order);
+            self.settle(&answered);
         }
-        Some(original)
+        Some(answered.original)
     }
 
-    fn settle(&mut self, domain: Domain, order: Order) {
-        self.pending.settle(domain, order);
-        if domain != Domain::NONE && self.unresponsive == domain {
+    /// What the proven answer to a request settles.
+    fn settle(&mut self, answered: &Entry) {
+        let ordering = self.config.ordering;
+        let domain = Domain::of(answered.key.code, answered.traits, ordering);
+        if domain == Domain::NONE {
+            return;
+        }
+        self.pending.settle(domain, answered.order, ordering);
+        if self.unresponsive == domain {
             self.unresponsive = Domain::NONE;
             self.link_event = Some(Event::Responsive);
         }
@@ -346,13 +348,13 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
     fn end_ambiguous(&mut self, now: Instant, owners: &OwnerList, certain: bool) {
         let until = now + self.config.grace;
         let Some(oldest) = owners.first() else { return };
-        self.pending.use_up(*oldest, certain);
+        self.pending.use_up(*oldest, certain, &self.config);
         let newest = owners.iter().rev().find(|owner| owner.waits);
         for owner in newest.into_iter().chain([oldest]) {
             let Some(request) = self.pending.find(owner.ticket) else { continue };
             if request.state == State::Sent {
                 let state = if owner == oldest { State::Over } else { State::Owed };
-                request.end(Ended::Ambiguous, state);
+                request.end(Outcome::Ambiguous, state);
                 request.until = until;
             }
         }
@@ -361,7 +363,7 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
     /// A stop that was taken back or has ended blocks nothing.
     pub(crate) fn forget_stop(&mut self) {
         if !self.outbox.stop_waits() {
-            self.stop_waits_since = None;
+            self.stop_due = Instant::FAR_FUTURE;
         }
     }
 
@@ -403,14 +405,5 @@ impl Head {
             TokenField::ClientId => self.client_id,
             TokenField::Int32Data2 => self.int32_data_2,
         }
-    }
-}
-
-type Due = Option<(Instant, Reason)>;
-
-fn earlier(one: Due, other: Due) -> Due {
-    match (one, other) {
-        (Some(one), Some(other)) => Some(if other.0 < one.0 { other } else { one }),
-        _ => one.or(other),
     }
 }

@@ -4,17 +4,16 @@
 //! leaves a *doubt*: answers of that key are presumed until proof. The table itself is
 //! `pending.rs`.
 
-use crate::command::Kind;
-use crate::config::Config;
+use crate::command::{CommandCode, Kind};
+use crate::config::{Config, Ordering};
 use crate::key::{Domain, Key, Order};
-use crate::pending::{Entry, Owner, Pending, Receiving, State};
-use crate::ticket::{Ended, Ticket};
+use crate::pending::{Entry, Outcome, Owner, Pending, Receiving, State};
+use crate::ticket::Ticket;
 use crate::time::Instant;
-use crate::traits::Traits;
 
 impl<const ENTRIES: usize> Pending<ENTRIES> {
     /// The oldest tombstone, of that key if one is given, becomes a doubt. Gives whether there was one.
-    pub(crate) fn doubt_the_oldest(&mut self, of: Option<Key>) -> bool {
+    pub(crate) fn doubt_the_oldest(&mut self, of: Option<Key>, config: &Config) -> bool {
         let mut oldest: Option<&Entry> = None;
         for entry in &self.entries {
             let fits = entry.is_tombstone() && of.is_none_or(|key| entry.key == key);
@@ -23,23 +22,23 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
             }
         }
         let Some(ticket) = oldest.map(|entry| entry.ticket) else { return false };
-        self.fall_into_doubt(ticket);
+        self.fall_into_doubt(ticket, config);
         true
     }
 
     /// What is owed for that ticket falls into doubt. (A pushable key is presumed anyway.)
-    pub(crate) fn fall_into_doubt(&mut self, ticket: Ticket) {
+    pub(crate) fn fall_into_doubt(&mut self, ticket: Ticket, config: &Config) {
         let tombstone = |entry: &&mut Entry| entry.ticket == ticket && entry.is_tombstone();
         let Some(entry) = self.entries.iter_mut().find(tombstone) else { return };
         entry.state = State::Over;
-        let doubt = Entry { state: State::Doubt, ..*entry };
-        if !doubt.pushable {
-            let order = self.take_doubt(doubt.key, doubt.order);
-            if let Some(entry) = self.entries.iter_mut().find(|entry| entry.ticket == ticket) {
-                (entry.state, entry.order) = (State::Doubt, order);
-            }
+        let Entry { key, order, traits, .. } = *entry;
+        if config.may_push(traits) {
+            return;
         }
-        self.sweep();
+        let order = self.take_doubt(key, order);
+        if let Some(entry) = self.entries.iter_mut().find(|entry| entry.ticket == ticket) {
+            (entry.state, entry.order) = (State::Doubt, order);
+        }
     }
 
     /// One doubt a key is enough: the newest. Takes out the one there is; gives the later order.
@@ -62,25 +61,24 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
 
     /// A frame was sent whose answer nobody waits for. Its echo may come; and if it can be
     /// mistaken for the answer of a request of its key, that key is in doubt.
-    pub(crate) fn sent_unasked(&mut self, now: Instant, sent: Entry) {
+    pub(crate) fn sent_unasked(&mut self, now: Instant, sent: Entry, config: &Config) {
         for entry in &mut self.entries {
             if entry.state == State::Echo && entry.until < now {
                 entry.state = State::Over;
             }
         }
-        self.sweep();
         self.push(Entry { state: State::Echo, ..sent });
-        self.doubt(sent);
+        self.doubt(sent, config);
     }
 
     /// Puts a key in doubt, unless nobody ever asks it, or it is presumed anyway.
-    pub(crate) fn doubt(&mut self, sent: Entry) {
-        if Traits::of(sent.key.code).is(Kind::FireAndForget) || sent.pushable {
+    pub(crate) fn doubt(&mut self, mut sent: Entry, config: &Config) {
+        if sent.traits.is(Kind::FireAndForget) || config.may_push(sent.traits) {
             return;
         }
-        let order = self.take_doubt(sent.key, sent.order);
-        self.sweep();
-        if !self.push(Entry { state: State::Doubt, order, outcome: None, ..sent }) {
+        sent.order = self.take_doubt(sent.key, sent.order);
+        (sent.state, sent.outcome) = (State::Doubt, Outcome::None);
+        if !self.push(sent) {
             self.all_in_doubt = true;
         }
     }
@@ -92,52 +90,49 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
         });
         let Some(entry) = echo else { return false };
         entry.state = State::Over;
-        self.sweep();
         true
     }
 
     /// A frame that may be the oldest owner's uses him up: if it was not his, then his will not
     /// come any more; unless it was nobody's of them.
-    pub(crate) fn use_up(&mut self, oldest: Owner, certain: bool) {
+    pub(crate) fn use_up(&mut self, oldest: Owner, certain: bool, config: &Config) {
         if certain {
             self.pay(oldest.ticket);
         } else if oldest.waits {
             if let Some(request) = self.find(oldest.ticket).copied() {
-                self.doubt(request);
+                self.doubt(request, config);
             }
         } else {
-            self.fall_into_doubt(oldest.ticket);
+            self.fall_into_doubt(oldest.ticket, config);
         }
     }
 
-    /// A late answer came: nothing is owed for `ticket` any more. Gives what it proves.
-    pub(crate) fn pay(&mut self, ticket: Ticket) -> Option<(Domain, Order)> {
+    /// A late answer came: nothing is owed for `ticket` any more. Gives what that settles.
+    pub(crate) fn pay(&mut self, ticket: Ticket) -> Option<Entry> {
         let owed = |entry: &&mut Entry| entry.ticket == ticket && entry.is_owed();
         let entry = self.entries.iter_mut().find(owed)?;
         entry.state = State::Over;
-        let proof = (entry.domain, entry.order);
-        self.sweep();
-        Some(proof)
+        Some(*entry)
     }
 
     /// A proven answer to what was sent as number `order`: all that went before it in its domain
     /// is settled. Tombstones and doubts end; requests that still wait will never be answered.
-    pub(crate) fn settle(&mut self, domain: Domain, order: Order) {
+    pub(crate) fn settle(&mut self, domain: Domain, order: Order, ordering: Ordering) {
         for entry in &mut self.entries {
             let older = entry.is_outstanding() && entry.order.is_before(order);
-            if !older || entry.domain != domain || domain == Domain::NONE {
-                continue;
+            if older && Domain::of(entry.key.code, entry.traits, ordering) == domain {
+                if entry.state == State::Sent {
+                    entry.end(Outcome::Unanswered, State::Over);
+                }
+                entry.state = State::Over;
             }
-            if entry.state == State::Sent {
-                entry.end(Ended::Unanswered, State::Over);
-            }
-            entry.state = State::Over;
         }
-        self.sweep();
     }
 
-    /// The newest tombstone of a key, if no answer that would settle it is under way.
-    pub(crate) fn unsettled(&self, request: &Entry) -> bool {
+    /// Whether a request waits for a tombstone to be settled, and no answer that would settle it
+    /// is under way.
+    pub(crate) fn unsettled(&self, request: &Entry, config: &Config) -> bool {
+        let domain = |entry: &Entry| Domain::of(entry.key.code, entry.traits, config.ordering);
         let mut newest: Option<Order> = None;
         for entry in &self.entries {
             let newer = newest.is_none_or(|newest| newest.is_before(entry.order));
@@ -149,8 +144,8 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
             !self.entries.iter().any(|entry| {
                 entry.state == State::Sent
                     && newest.is_before(entry.order)
-                    && entry.domain == request.domain
-                    && !entry.pushable
+                    && domain(entry) == domain(request)
+                    && !config.may_push(entry.traits)
                     && !self.in_doubt(entry.key)
             })
         })
@@ -162,24 +157,25 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
         !self.all_in_doubt && self.entries.iter().all(free)
     }
 
-    /// A payload that will not come whole: its request ends so.
-    pub(crate) fn give_up_payload(&mut self, ended: Ended, config: &Config) {
-        let Some(Receiving { ticket, .. }) = self.receiving.take() else { return };
-        let key = Key::new(crate::CommandCode::default(), 0);
-        let mut entry = Entry::new(ticket, key, Instant::FAR_FUTURE, config);
-        entry.end(ended, State::Over);
+    /// A payload of which only `received` bytes have come: its request ends so.
+    pub(crate) fn give_up_payload(&mut self, missing: u32, outcome: Outcome) {
+        let Some(Receiving { ticket, expected, .. }) = self.receiving.take() else { return };
+        let key = Key::new(CommandCode::default(), 0);
+        let mut entry = Entry::new(ticket, key, Instant::FAR_FUTURE);
+        entry.end(outcome, State::Over);
+        entry.original = expected.saturating_sub(missing) as i32;
+        entry.expected = expected;
         self.push(entry); // there is room: as long as it was coming in, it was kept
     }
 
     /// The connection is gone: every request ends, nothing is owed any more.
-    pub(crate) fn lose_all(&mut self, config: &Config) {
-        self.give_up_payload(Ended::ConnectionLost, config);
+    pub(crate) fn lose_all(&mut self) {
+        self.give_up_payload(0, Outcome::Lost);
         for entry in &mut self.entries {
             if matches!(entry.state, State::Queued | State::Sent) {
-                entry.end(Ended::ConnectionLost, State::Over);
+                entry.end(Outcome::Lost, State::Over);
             }
             entry.state = State::Over;
         }
-        self.sweep();
     }
 }

@@ -3,6 +3,8 @@
 //!
 //! The outbox knows nothing of answers: whether a frame *may* go is asked of the caller.
 
+use heapless::Vec;
+
 use crate::bytes::word;
 use crate::command::CommandCode;
 use crate::frame::{CODE, FRAME_LEN, Frame, INT32_DATA_0, PAYLOAD_LEN};
@@ -46,8 +48,10 @@ enum Fate {
     Free,
     /// It waits to be sent, or is being sent.
     Alive,
-    /// It ended without being sent; it stays until that was told.
-    Ended(Ended),
+    /// A stop cancelled it; it stays until that was told.
+    Superseded,
+    /// The connection is gone; it stays until that was told.
+    Lost,
 }
 
 /// What is known of a frame that goes out, but for its bytes.
@@ -68,16 +72,12 @@ pub(crate) struct Going {
 struct Place {
     fate: Fate,
     going: Going,
+    /// The stop that cancelled it.
+    by: Ticket,
     bytes: [u8; FRAME_LEN],
 }
 
 impl Place {
-    const FREE: Self = Self {
-        fate: Fate::Free,
-        going: Going { ticket: Ticket::FIRST, lane: Lane::Stop, query: false, asked: false },
-        bytes: [0; FRAME_LEN],
-    };
-
     fn code(&self) -> CommandCode {
         CommandCode(word(&self.bytes, CODE))
     }
@@ -108,7 +108,8 @@ pub(crate) struct Progress {
 #[derive(Debug, Clone)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(crate) struct Outbox<const PLACES: usize> {
-    places: [Place; PLACES],
+    /// In no order; it grows when none of them is free.
+    places: Vec<Place, PLACES>,
     /// The frame whose bytes are going out, or will when the caller writes what it was shown.
     current: Option<Ticket>,
     /// Bytes of it that were written; 0: something else may still go first.
@@ -119,7 +120,7 @@ pub(crate) struct Outbox<const PLACES: usize> {
 
 impl<const PLACES: usize> Outbox<PLACES> {
     pub(crate) const fn new() -> Self {
-        Self { places: [Place::FREE; PLACES], current: None, written: 0, offset: 0 }
+        Self { places: Vec::new(), current: None, written: 0, offset: 0 }
     }
 
     /// How many places the frames of a lane take, those that ended and were not told included.
@@ -132,7 +133,16 @@ impl<const PLACES: usize> Outbox<PLACES> {
 
     /// Gives a frame a place, if there is a free one: its bytes are to be written there.
     pub(crate) fn push(&mut self, going: Going) -> Option<&mut [u8; FRAME_LEN]> {
-        let place = self.places.iter_mut().find(|place| place.fate == Fate::Free)?;
+        let at = match self.places.iter().position(|place| place.fate == Fate::Free) {
+            Some(at) => at,
+            None => {
+                let bytes = [0; FRAME_LEN];
+                let place = Place { fate: Fate::Free, going, by: going.ticket, bytes };
+                self.places.push(place).ok()?;
+                self.places.len().wrapping_sub(1)
+            }
+        };
+        let place = self.places.get_mut(at)?;
         (place.fate, place.going) = (Fate::Alive, going);
         Some(&mut place.bytes)
     }
@@ -166,7 +176,7 @@ impl<const PLACES: usize> Outbox<PLACES> {
             let waits = place.fate == Fate::Alive && place.going.lane == Lane::Queue;
             let ticket = place.going.ticket;
             if waits && begun != Some(ticket) && cancels(stop, place.code(), place.selector()) {
-                place.fate = Fate::Ended(Ended::Superseded { by });
+                (place.fate, place.by) = (Fate::Superseded, by);
                 each(ticket);
             }
         }
@@ -177,8 +187,7 @@ impl<const PLACES: usize> Outbox<PLACES> {
         (self.current, self.written) = (None, 0);
         for place in &mut self.places {
             if place.fate == Fate::Alive {
-                let told = Fate::Ended(Ended::ConnectionLost);
-                place.fate = if place.going.asked { Fate::Free } else { told };
+                place.fate = if place.going.asked { Fate::Free } else { Fate::Lost };
             }
         }
     }
@@ -187,15 +196,17 @@ impl<const PLACES: usize> Outbox<PLACES> {
     pub(crate) fn take_ended(&mut self) -> Option<(Ticket, Ended)> {
         let mut first: Option<&mut Place> = None;
         for place in &mut self.places {
-            let ended = matches!(place.fate, Fate::Ended(_));
+            let ended = matches!(place.fate, Fate::Superseded | Fate::Lost);
             let before = |first: &&mut Place| place.going.ticket.is_before(first.going.ticket);
             if ended && first.as_ref().is_none_or(before) {
                 first = Some(place);
             }
         }
         let place = first?;
-        let Fate::Ended(ended) = place.fate else { return None };
+        let superseded = place.fate == Fate::Superseded;
         place.fate = Fate::Free;
+        let by = place.by;
+        let ended = if superseded { Ended::Superseded { by } } else { Ended::ConnectionLost };
         Some((place.going.ticket, ended))
     }
 

@@ -9,7 +9,7 @@ use heapless::Vec;
 use crate::command::CommandCode;
 use crate::config::Config;
 use crate::error::Full;
-use crate::key::{Domain, Key, Order};
+use crate::key::{Key, Order};
 use crate::ticket::{Ended, Ticket};
 use crate::time::Instant;
 use crate::traits::Traits;
@@ -36,51 +36,64 @@ pub(crate) enum State {
     Over,
 }
 
-/// A request, or what is left of it.
+/// How a request ended: [`Ended`], in one byte.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub(crate) enum Outcome {
+    /// It has not, or it was told.
+    None,
+    NotSent,
+    TimedOut,
+    Unanswered,
+    Ambiguous,
+    Stalled,
+    Lost,
+}
+
+/// A request, or what is left of it. The room is free when it is over and its outcome was told.
 #[derive(Debug, Clone, Copy)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(crate) struct Entry {
     pub(crate) ticket: Ticket,
     pub(crate) key: Key,
-    pub(crate) state: State,
-    /// Until when that state lasts.
+    /// Until when the state lasts.
     pub(crate) until: Instant,
     /// As what number it was sent.
     pub(crate) order: Order,
-    /// What the caller had in the field that now carries the token.
+    /// What the caller had in the field that now carries the token; once the payload of the answer
+    /// has stalled, how much of it came.
     pub(crate) original: i32,
+    /// How much of a payload should have come that stalled.
+    pub(crate) expected: u32,
+    pub(crate) state: State,
     /// How it ended, until that was told.
-    pub(crate) outcome: Option<Ended>,
-    pub(crate) domain: Domain,
-    /// While it is unanswered it takes a place in the window.
-    pub(crate) counts: bool,
-    /// A HALT or laser-off.
-    pub(crate) stop: bool,
-    /// A frame of its key may be a push that nothing marks as one.
-    pub(crate) pushable: bool,
+    pub(crate) outcome: Outcome,
+    pub(crate) traits: Traits,
 }
 
 impl Entry {
-    pub(crate) fn new(ticket: Ticket, key: Key, until: Instant, config: &Config) -> Self {
-        let traits = Traits::of(key.code);
+    pub(crate) fn new(ticket: Ticket, key: Key, until: Instant) -> Self {
         Self {
             ticket,
             key,
-            state: State::Queued,
             until,
             order: Order::FIRST,
             original: 0,
-            outcome: None,
-            domain: Domain::of(key.code, traits, config.ordering),
-            counts: !ticket.is_fence() && !traits.stops() && !traits.at_end(),
-            stop: traits.stops(),
-            pushable: config.may_push(traits),
+            expected: 0,
+            state: State::Queued,
+            outcome: Outcome::None,
+            traits: Traits::of(key.code),
         }
+    }
+
+    /// A frame may come for it and will be told, or it is yet to be sent.
+    fn is_open(&self) -> bool {
+        matches!(self.state, State::Queued | State::Sent) || self.is_tombstone()
     }
 
     /// A request whose outcome was not told.
     pub(crate) fn is_live(&self) -> bool {
-        matches!(self.state, State::Queued | State::Sent) || self.outcome.is_some()
+        matches!(self.state, State::Queued | State::Sent) || self.outcome != Outcome::None
     }
 
     pub(crate) fn is_tombstone(&self) -> bool {
@@ -96,21 +109,38 @@ impl Entry {
         self.is_tombstone() || self.state == State::Doubt
     }
 
-    /// Nothing but a note that may be dropped when the room is needed.
-    pub(crate) fn is_note(&self) -> bool {
-        self.outcome.is_none() && matches!(self.state, State::Doubt | State::Echo | State::Over)
+    /// While it is unanswered it takes a place in the window.
+    fn counts(&self) -> bool {
+        matches!(self.state, State::Sent | State::Owed)
+            && !self.ticket.is_fence()
+            && !self.traits.stops()
+            && !self.traits.at_end()
     }
 
     /// Ends without an answer. A fence has nobody to tell.
-    pub(crate) fn end(&mut self, ended: Ended, state: State) {
+    pub(crate) fn end(&mut self, outcome: Outcome, state: State) {
         self.state = state;
         if !self.ticket.is_fence() {
-            self.outcome = Some(ended);
+            self.outcome = outcome;
         }
     }
 
     fn owner(&self) -> Owner {
         Owner { ticket: self.ticket, order: self.order, waits: self.state == State::Sent }
+    }
+
+    fn ended(&self) -> Option<Ended> {
+        Some(match self.outcome {
+            Outcome::None => return None,
+            Outcome::NotSent => Ended::TimedOut { sent: false },
+            Outcome::TimedOut => Ended::TimedOut { sent: true },
+            Outcome::Unanswered => Ended::Unanswered,
+            Outcome::Ambiguous => Ended::Ambiguous,
+            Outcome::Stalled => {
+                Ended::PayloadStalled { received: self.original as u32, expected: self.expected }
+            }
+            Outcome::Lost => Ended::ConnectionLost,
+        })
     }
 }
 
@@ -147,6 +177,7 @@ pub(crate) struct Limits {
 #[derive(Debug, Clone)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(crate) struct Pending<const ENTRIES: usize> {
+    /// In no order; it grows when none of them is free.
     pub(crate) entries: Vec<Entry, ENTRIES>,
     pub(crate) receiving: Option<Receiving>,
     /// More keys are in doubt than can be named: every answer is presumed from now on.
@@ -170,80 +201,71 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
 
     /// Whether every live request could still leave a tombstone if there was one more.
     fn has_room(&self) -> bool {
-        let taken = self.number_of(|entry| !entry.is_note());
+        let taken = self.number_of(|entry| entry.is_live() || entry.is_tombstone());
         taken.wrapping_add(usize::from(self.receiving.is_some())) < ENTRIES
     }
 
     /// Takes a request in. A stop is never refused for want of room for tombstones: the oldest
     /// falls into doubt.
-    pub(crate) fn insert(&mut self, entry: Entry, limits: Limits) -> Result<(), Full> {
-        let (stop, fence) = (entry.stop, entry.ticket.is_fence());
-        let mut same = self.number_of(|other| {
-            other.is_live() && other.stop == stop && !other.ticket.is_fence()
+    pub(crate) fn insert(
+        &mut self,
+        entry: Entry,
+        limits: Limits,
+        config: &Config,
+    ) -> Result<(), Full> {
+        let (stop, fence) = (entry.traits.stops(), entry.ticket.is_fence());
+        let live = self.number_of(|other| {
+            other.is_live() && other.traits.stops() == stop && !other.ticket.is_fence()
         });
         if stop {
-            if same >= limits.stops {
+            if live >= limits.stops {
                 return Err(Full::StopLane);
             }
-            while self.owners_of(entry.key) >= MAX_OWNERS {
-                if !self.doubt_the_oldest(Some(entry.key)) {
+            let open = |other: &Entry| other.key == entry.key && other.is_open();
+            while self.number_of(open) >= MAX_OWNERS {
+                if !self.doubt_the_oldest(Some(entry.key), config) {
                     return Err(Full::StopLane);
                 }
             }
             if !self.has_room() {
-                self.doubt_the_oldest(None);
+                self.doubt_the_oldest(None, config);
             }
         } else if !self.has_room() {
             return Err(Full::Tombstones);
         } else {
-            same = same.wrapping_add(usize::from(self.receiving.is_some()));
-            if !fence && same >= limits.requests {
+            let live = live.wrapping_add(usize::from(self.receiving.is_some()));
+            if !fence && live >= limits.requests {
                 return Err(Full::Requests);
             }
         }
         if self.push(entry) { Ok(()) } else { Err(Full::Tombstones) }
     }
 
-    /// Requests of `key` that have no outcome, and tombstones.
-    fn owners_of(&self, key: Key) -> usize {
-        self.number_of(|entry| {
-            let open = entry.is_tombstone() || (entry.is_live() && entry.outcome.is_none());
-            open && entry.key == key
-        })
-    }
-
     /// Puts an entry in. If there is no room, the oldest echo goes, or else the oldest doubt; but
     /// an echo takes the place of echoes alone. Gives whether it is in.
     pub(crate) fn push(&mut self, entry: Entry) -> bool {
-        for victim in [State::Echo, State::Doubt] {
-            let echo_wants_doubt = entry.state == State::Echo && victim == State::Doubt;
-            if !self.entries.is_full() || echo_wants_doubt {
-                break;
+        for victim in [State::Over, State::Echo, State::Doubt] {
+            if victim == State::Echo && self.entries.push(entry).is_ok() {
+                return true;
             }
-            let note = self.entries.iter_mut().find(|old| old.state == victim && old.is_note());
-            if let Some(note) = note {
-                note.state = State::Over;
-                self.all_in_doubt |= victim == State::Doubt;
+            if victim == State::Doubt && entry.state == State::Echo {
+                return false;
             }
-            self.sweep();
-        }
-        self.entries.push(entry).is_ok()
-    }
-
-    /// Takes out what is over and told. The others keep their order.
-    pub(crate) fn sweep(&mut self) {
-        let mut kept = 0_usize;
-        for at in 0..self.entries.len() {
-            let Some(entry) = self.entries.get(at).copied() else { break };
-            if entry.state == State::Over && entry.outcome.is_none() {
-                continue;
+            let mut oldest: Option<&mut Entry> = None;
+            for other in &mut self.entries {
+                let fits = other.state == victim && other.outcome == Outcome::None;
+                let older = |oldest: &&mut Entry| other.order.is_before(oldest.order);
+                if fits && oldest.as_ref().is_none_or(older) {
+                    oldest = Some(other);
+                }
             }
-            if let Some(place) = self.entries.get_mut(kept) {
+            if let Some(place) = oldest {
                 *place = entry;
+                self.all_in_doubt |= victim == State::Doubt;
+                return true;
             }
-            kept = kept.wrapping_add(1);
         }
-        self.entries.truncate(kept);
+        false
     }
 
     /// A request that was cancelled before it was sent: nothing is left of it.
@@ -251,7 +273,6 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
         if let Some(entry) = self.find(ticket) {
             entry.state = State::Over;
         }
-        self.sweep();
     }
 
     /// The live request of that ticket.
@@ -263,7 +284,7 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
     pub(crate) fn owners(&self, key: Key) -> OwnerList {
         let mut owners = OwnerList::new();
         for entry in &self.entries {
-            if entry.key == key && entry.is_outstanding() && entry.state != State::Doubt {
+            if entry.key == key && (entry.state == State::Sent || entry.is_tombstone()) {
                 // There is room: a request that would be one too many is not taken in.
                 let _ = owners.push(entry.owner());
             }
@@ -289,12 +310,11 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
         let untokened = config.tokens.is_none();
         let mut unanswered = 0_usize;
         for entry in &self.entries {
-            let on_wire = entry.state == State::Sent;
-            if entry.key == request.key && (on_wire || untokened && entry.is_tombstone()) {
+            let blocks = entry.state == State::Sent || untokened && entry.is_tombstone();
+            if blocks && entry.key == request.key {
                 return false;
             }
-            let counts = entry.counts && (on_wire || entry.state == State::Owed);
-            unanswered = unanswered.wrapping_add(usize::from(counts));
+            unanswered = unanswered.wrapping_add(usize::from(entry.counts()));
         }
         now < request.until && unanswered < config.window.max(1)
     }
@@ -304,8 +324,7 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
         let mut next = None;
         let mut soonest = Instant::FAR_FUTURE;
         for (at, entry) in self.entries.iter().enumerate() {
-            let ends = matches!(entry.state, State::Queued | State::Sent) || entry.is_tombstone();
-            if ends && entry.until < soonest {
+            if entry.is_open() && entry.until < soonest {
                 soonest = entry.until;
                 next = Some((at, soonest));
             }
@@ -315,14 +334,17 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
 
     /// A request that ended without an answer, once.
     pub(crate) fn take_ended(&mut self) -> Option<(Ticket, Ended)> {
-        let told = self.entries.iter_mut().find_map(|entry| {
-            let ended = entry.outcome.take()?;
-            Some((entry.ticket, ended))
-        });
-        if told.is_some() {
-            self.sweep();
+        let mut first: Option<&mut Entry> = None;
+        for entry in &mut self.entries {
+            let before = |first: &&mut Entry| entry.ticket.is_before(first.ticket);
+            if entry.outcome != Outcome::None && first.as_ref().is_none_or(before) {
+                first = Some(entry);
+            }
         }
-        told
+        let first = first?;
+        let ended = first.ended()?;
+        first.outcome = Outcome::None;
+        Some((first.ticket, ended))
     }
 }
 

@@ -11,8 +11,8 @@ use crate::error::{CommandError, Full};
 use crate::frame::Frame;
 use crate::key::{Domain, Key};
 use crate::outbox::{Going, Lane};
-use crate::pending::{Entry, State};
-use crate::ticket::{Ended, Ticket};
+use crate::pending::{Entry, Outcome, State};
+use crate::ticket::Ticket;
 use crate::time::Instant;
 use crate::traits::Traits;
 
@@ -83,7 +83,8 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
         let Some(request) = self.pending.find(ticket) else {
             return if withdrawn { Cancelled::NotSent } else { Cancelled::Unknown };
         };
-        let known = request.outcome.take().is_none();
+        let known = request.outcome == Outcome::None;
+        request.outcome = Outcome::None;
         let sent = request.state == State::Sent;
         match request.state {
             State::Queued => request.state = State::Over,
@@ -92,7 +93,6 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
             }
             _ => {}
         }
-        self.pending.sweep();
         match (known, sent) {
             (false, _) => Cancelled::Unknown,
             (true, false) => Cancelled::NotSent,
@@ -125,18 +125,18 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
         }
         let ticket = self.next_ticket;
         if let Some(deadline) = deadline {
-            let mut entry = Entry::new(ticket, Key::of(command), deadline, &self.config);
+            let mut entry = Entry::new(ticket, Key::of(command), deadline);
             if let Some(field) = self.config.tokens {
                 entry.original = field.get(command);
             }
-            let inserted = self.pending.insert(entry, Self::LIMITS);
+            let inserted = self.pending.insert(entry, Self::LIMITS, &self.config);
             inserted.map_err(|what| CommandError::Full { what })?;
         }
         self.next_ticket = ticket.next();
         if traits.stops() {
             let pending = &mut self.pending;
             self.outbox.supersede(ticket, command, |ticket| pending.forget(ticket));
-            self.stop_waits_since.get_or_insert(now);
+            self.stop_due = self.stop_due.min(now + self.config.stop_patience);
         }
         let asked = deadline.is_some();
         let query = traits.is(Kind::Query);
@@ -156,18 +156,18 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
         let ticket = entry.ticket;
         match entry.state {
             State::Queued => {
-                entry.end(Ended::TimedOut { sent: false }, State::Over);
+                entry.end(Outcome::NotSent, State::Over);
                 self.outbox.withdraw(ticket);
             }
             State::Sent => {
-                entry.end(Ended::TimedOut { sent: true }, State::Owed);
+                entry.end(Outcome::TimedOut, State::Owed);
                 entry.until = now + grace;
                 if ticket.is_fence() {
-                    let domain = entry.domain;
+                    let domain = Domain::of(entry.key.code, entry.traits, self.config.ordering);
                     self.fence_unanswered(domain);
                 }
             }
-            State::Owed | State::Presumed => self.pending.fall_into_doubt(ticket),
+            State::Owed | State::Presumed => self.pending.fall_into_doubt(ticket, &self.config),
             State::Doubt | State::Echo | State::Over => {}
         }
     }
@@ -180,39 +180,43 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
         if self.config.tokens.is_some() || entries.iter().any(under_way) {
             return;
         }
-        let waiting = entries.iter().filter(|entry| entry.state == State::Queued && !entry.stop);
-        let mut fences = waiting.filter_map(|request| self.fence_for(request));
+        let waits = |entry: &&Entry| entry.state == State::Queued && !entry.traits.stops();
+        let mut fences = entries.iter().filter(waits).filter_map(|entry| self.fence_for(entry));
         let Some((code, selector)) = fences.next() else { return };
         let ticket = self.next_ticket.fence();
         // Its deadline counts from when it is out.
-        let key = Key::new(code, selector);
-        let entry = Entry::new(ticket, key, Instant::FAR_FUTURE, &self.config);
-        if self.pending.insert(entry, Self::LIMITS).is_ok() {
-            self.next_ticket = self.next_ticket.next();
-            let going = Going { ticket, lane: Lane::Fence, query: true, asked: true };
-            if let Some(bytes) = self.outbox.push(going) {
-                Frame::command(code).with_selector(selector).encode_to(bytes);
-            }
+        let entry = Entry::new(ticket, Key::new(code, selector), Instant::FAR_FUTURE);
+        if self.pending.insert(entry, Self::LIMITS, &self.config).is_err() {
+            return;
+        }
+        self.next_ticket = self.next_ticket.next();
+        let going = Going { ticket, lane: Lane::Fence, query: true, asked: true };
+        if let Some(bytes) = self.outbox.push(going) {
+            let mut fence = Frame::command(code);
+            fence.int32_data = [selector, 0, 0];
+            fence.encode_to(bytes);
         }
     }
 
     /// The query that could settle what a queued request waits for: of its domain, certain, and
     /// with nothing outstanding.
     fn fence_for(&self, request: &Entry) -> Option<(CommandCode, i32)> {
-        if request.domain == Domain::NONE || !self.pending.unsettled(request) {
+        let config = &self.config;
+        let domain = Domain::of(request.key.code, request.traits, config.ordering);
+        if domain == Domain::NONE || !self.pending.unsettled(request, config) {
             return None;
         }
-        let fences = FENCES.iter().map(|(code, selector)| {
-            (CommandCode(u32::from(*code)), i32::from(*selector))
+        let mut fences = FENCES.iter().filter_map(|(code, selector)| {
+            let (code, selector) = (CommandCode(u32::from(*code)), i32::from(*selector));
+            let traits = Traits::of(code);
+            let key = Key::with(code, traits, selector);
+            let proves = key != request.key
+                && Domain::of(code, traits, config.ordering) == domain
+                && !config.may_push(traits)
+                && self.pending.would_prove(key);
+            proves.then_some((code, selector))
         });
-        fences.filter(|(code, selector)| {
-            let key = Key::new(*code, *selector);
-            let traits = Traits::of(*code);
-            key != request.key
-                && Domain::of(*code, traits, self.config.ordering) == request.domain
-                && !self.config.may_push(traits)
-                && self.pending.would_prove(key)
-        }).next()
+        fences.next()
     }
 
     /// The first byte of a frame is out.
@@ -221,9 +225,9 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
         count(&mut self.counters.frames_sent);
         let until = now + self.config.grace;
         let Some(request) = self.pending.find(ticket) else {
-            let mut sent = Entry::new(ticket, key, until, &self.config);
+            let mut sent = Entry::new(ticket, key, until);
             sent.order = self.order;
-            self.pending.sent_unasked(now, sent);
+            self.pending.sent_unasked(now, sent, &self.config);
             return;
         };
         (request.state, request.order) = (State::Sent, self.order);

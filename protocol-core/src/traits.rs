@@ -9,7 +9,8 @@ use crate::command::{
 
 /// The facts about one code, as bits: a fact's value, shifted to its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Traits(u32);
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub(crate) struct Traits(u16);
 
 const SELECTOR: u32 = 2;
 const PAYLOAD: u32 = 4;
@@ -52,16 +53,16 @@ static PACKED: [u32; TABLE.len()] = {
 impl Traits {
     /// Of a code that is not in the table: it may mean anything, and is never answered.
     const UNKNOWN: Self =
-        Self((3 << CALLBACK) | ((Pushed::Always as u32) << PUSHED) | Kind::Action as u32);
+        Self((3 << CALLBACK) | ((Pushed::Always as u16) << PUSHED) | Kind::Action as u16);
 
     #[inline(never)]
     pub(crate) fn of(code: CommandCode) -> Self {
         let found = PACKED.binary_search_by_key(&code.0, |word| word >> CODE).ok();
-        found.and_then(|at| PACKED.get(at)).map_or(Self::UNKNOWN, |word| Self(*word))
+        found.and_then(|at| PACKED.get(at)).map_or(Self::UNKNOWN, |word| Self(*word as u16))
     }
 
     const fn field(self, at: u32, mask: u32) -> u32 {
-        (self.0 >> at) & mask
+        (self.0 as u32 >> at) & mask
     }
 
     pub(crate) const fn is_known(self) -> bool {
@@ -89,8 +90,9 @@ impl Traits {
         self.field(CALLBACK, 3) == flag as u32
     }
 
-    pub(crate) const fn pushed(self, how: Pushed) -> bool {
-        self.field(PUSHED, 7) == how as u32
+    /// How it is pushed unasked: a [`Pushed`], as a number.
+    pub(crate) const fn pushed(self) -> u32 {
+        self.field(PUSHED, 7)
     }
 
     const fn effect(self, effect: Effect) -> bool {
@@ -137,7 +139,7 @@ mod tests {
     fn the_packed_words_say_what_the_table_says() {
         for row in TABLE {
             let traits = Traits::of(row.code);
-            assert!(traits.is_known() && traits.is(row.kind) && traits.pushed(row.pushed));
+            assert!(traits.is_known() && traits.is(row.kind) && traits.pushed() == row.pushed as u32);
             assert!(traits.callback(row.callback) && traits.effect(row.effect));
             assert_eq!(traits.selects(), row.selector != Selector::None);
             let acts = row.selector == Selector::Axis && row.kind == Kind::Action;
@@ -155,7 +157,7 @@ mod tests {
     fn an_unknown_code_may_be_a_push_and_does_nothing_that_is_known() {
         for code in [0, 0x6007, 0xFFFF, 0x0001_6008, u32::MAX] {
             let traits = Traits::of(CommandCode(code));
-            assert!(!traits.is_known() && traits.pushed(Pushed::Always));
+            assert!(!traits.is_known() && traits.pushed() == Pushed::Always as u32);
             assert!(!traits.stops() && !traits.moves() && !traits.lights() && !traits.at_end());
             assert!(!traits.selects() && !traits.is(Kind::Query) && !traits.is(Kind::Event));
             assert_eq!(traits.answers(CommandCode(code)), CommandCode(code));
