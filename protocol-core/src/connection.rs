@@ -5,16 +5,17 @@
 //! do and how it ends in `request.rs`.
 
 use crate::assembler::{Assembler, Found};
-use crate::classify::{Class, Facts, Named, classify};
+use crate::classify::{Class, Facts, Verdict, classify};
 use crate::command::{CommandCode, Kind};
 use crate::config::{Config, TokenField};
 use crate::counters::{Counters, count};
+use crate::entry::{Entry, Outcome, Owner, State, TOMBSTONE};
 use crate::bytes::word;
 use crate::frame::{CODE, CLIENT_ID, FLAGS, FRAME_LEN, Flags, INT32_DATA_0, INT32_DATA_2};
 use crate::key::{Domain, Key, Order};
 use crate::outbox::{Outbox, Transmit};
 use crate::output::{Event, Output, Reason, Received};
-use crate::pending::{Entry, Limits, Outcome, OwnerList, Pending, Receiving, State};
+use crate::pending::{OwnersOfKey, Pending, Receiving};
 use crate::ticket::Ticket;
 use crate::time::Instant;
 use crate::traits::Traits;
@@ -100,7 +101,6 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
         assert!(QUEUE > STOPS + 1, "QUEUE must exceed STOPS + 1");
         assert!(REQUESTS > 0 && STOPS > 0, "each capacity must be at least 1");
     };
-    pub(crate) const LIMITS: Limits = Limits { requests: REQUESTS, stops: STOPS };
     /// Places for the caller's own frames.
     pub(crate) const QUEUE_PLACES: usize = QUEUE.saturating_sub(STOPS + 1);
 
@@ -139,7 +139,7 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
         let output = found.map(|found| match found {
             Found::Frame(bytes) => {
                 let head = Head::of(self.assembler.view(bytes), self.assembler.payload_remaining());
-                let (class, original) = self.handle_head(now, head);
+                let (class, original) = self.handle_head(now, &head);
                 let (mut frame, skipped) = self.assembler.take_frame(bytes);
                 if let (Some(field), Some(original)) = (self.config.tokens, original) {
                     field.replace(&mut frame, original);
@@ -198,9 +198,9 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
     /// When [`Self::handle_timeout`] is due, and why.
     pub fn poll_timeout(&self) -> Option<(Instant, Reason)> {
         let mut due = (self.stop_due, Reason::StopBlocked);
-        if let Some((at, end)) = self.pending.next_end().filter(|(_, end)| *end <= due.0) {
-            let entry = self.pending.entries.get(at).filter(|entry| !entry.is_tombstone());
-            due = (end, entry.map_or(Reason::Grace, |entry| Reason::Deadline(entry.ticket)));
+        if let Some(entry) = self.pending.next_end().filter(|entry| entry.until <= due.0) {
+            let grace = entry.is(TOMBSTONE);
+            due = (entry.until, if grace { Reason::Grace } else { Reason::Deadline(entry.ticket) });
         }
         if let Some(receiving) = self.pending.receiving.filter(|of| of.deadline <= due.0) {
             due = (receiving.deadline, Reason::Deadline(receiving.ticket));
@@ -213,9 +213,7 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
         if self.pending.receiving.is_some_and(|receiving| receiving.deadline <= now) {
             self.pending.give_up_payload(self.assembler.payload_remaining(), Outcome::Stalled);
         }
-        while let Some((at, _)) = self.pending.next_end().filter(|(_, end)| *end <= now) {
-            self.end_state(now, at);
-        }
+        while self.end_state(now) {}
         if self.stop_due <= now {
             self.stop_due = Instant::FAR_FUTURE;
             self.stop_blocked = true;
@@ -259,46 +257,55 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
     }
 
     /// Whose it is, and what the caller had in the field of the token, if it answers a request.
-    fn handle_head(&mut self, now: Instant, head: Head) -> (Class, Option<i32>) {
+    fn handle_head(&mut self, now: Instant, head: &Head) -> (Class, Option<i32>) {
         let owners = self.pending.owners(head.key);
         let certain = !self.config.may_push(head.traits) && !self.pending.in_doubt(head.key);
-        let mut class = classify(&self.facts(&head, &owners, certain));
+        let verdict = classify(&self.facts(head, owners, certain));
         self.pending.receiving = None;
         let mut original = None;
-        match &mut class {
-            Class::Solicited { ticket, proven } => {
-                original = self.answered(now, *ticket, *proven, head.payload_len);
-                let oldest = owners.first().filter(|oldest| oldest.ticket != *ticket);
-                if let (Some(oldest), false) = (oldest, *proven) {
-                    self.pending.use_up(*oldest, certain, &self.config);
+        let (class, counter) = match verdict {
+            Verdict::Belongs { owner, proven } if owner.waits => {
+                original = self.answered(now, owner.ticket, proven, head.payload_len);
+                let oldest = owners.oldest.filter(|oldest| *oldest != owner);
+                if let (Some(oldest), false) = (oldest, proven) {
+                    self.pending.use_up(oldest, certain, &self.config);
                 }
+                if !proven {
+                    count(&mut self.counters.presumed);
+                }
+                let ticket = owner.ticket;
+                (Class::Solicited { ticket, proven }, &mut self.counters.solicited)
             }
-            Class::Late { ticket, proven } => {
+            Verdict::Belongs { owner: Owner { ticket, .. }, proven } => {
                 // One that is only presumed may have been a push: the true one may still come.
-                if let Some(paid) = if *proven { self.pending.pay(*ticket) } else { None } {
+                if let Some(paid) = if proven { self.pending.pay(ticket) } else { None } {
                     self.settle(&paid);
                 }
+                (Class::Late { ticket, proven }, &mut self.counters.late)
             }
-            Class::Ambiguous { .. } => self.end_ambiguous(now, &owners, certain),
-            Class::Unsolicited { ours } => {
+            Verdict::Ambiguous { oldest } => {
+                let named = self.pending.owners_in_order(head.key);
+                self.end_ambiguous(now, oldest, owners.waiting, certain);
+                (Class::Ambiguous { owners: named }, &mut self.counters.ambiguous)
+            }
+            Verdict::Unsolicited => {
                 let marked = self.config.is_marked(head.flags);
-                *ours = !marked && self.pending.is_echo(now, head.key);
+                let ours = !marked && self.pending.is_echo(now, head.key);
+                (Class::Unsolicited { ours }, &mut self.counters.unsolicited)
             }
-        }
-        self.counters.count_frame(&class);
+        };
+        count(counter);
         (class, original)
     }
 
-    fn facts<'a>(&self, head: &Head, owners: &'a OwnerList, certain: bool) -> Facts<'a> {
+    fn facts(&self, head: &Head, owners: OwnersOfKey, certain: bool) -> Facts {
         let config = &self.config;
         Facts {
             server_only: head.traits.is(Kind::Event),
             positions_in_buffer: head.flags.contains(Flags::STAGE_POSITIONS_IN_BUFFER),
-            tag: config.peer_tags.then(|| head.flags.contains(Flags::ANSWER_TAG)),
+            untagged: config.peer_tags && !head.flags.contains(Flags::ANSWER_TAG),
             token: config.tokens.map(|field| {
-                let token = head.token(field);
-                let named = self.pending.owner_by_token(head.key.code, token);
-                named.map_or(Named::Nobody, Named::Owner)
+                self.pending.owner_by_token(head.key.code, head.token(field))
             }),
             owners,
             certain,
@@ -314,12 +321,11 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
         proven: bool,
         expected: u32,
     ) -> Option<i32> {
-        let until = now + self.config.presumed_grace;
-        let request = self.pending.find(ticket).filter(|request| request.state == State::Sent)?;
+        let request = self.pending.find(ticket, State::Sent as u8)?;
         let answered = *request;
         // The true answer may still come after one that is only presumed.
         request.state = if proven { State::Over } else { State::Presumed };
-        request.until = until;
+        request.until = now + self.config.presumed_grace;
         if expected > 0 && !ticket.is_fence() {
             let deadline = answered.until;
             self.pending.receiving = Some(Receiving { ticket, deadline, expected });
@@ -332,12 +338,11 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
 
     /// What the proven answer to a request settles.
     fn settle(&mut self, answered: &Entry) {
-        let ordering = self.config.ordering;
-        let domain = Domain::of(answered.key.code, answered.traits, ordering);
+        let domain = answered.domain(&self.config);
         if domain == Domain::NONE {
             return;
         }
-        self.pending.settle(domain, answered.order, ordering);
+        self.pending.settle(domain, answered.order, &self.config);
         if self.unresponsive == domain {
             self.unresponsive = Domain::NONE;
             self.link_event = Some(Event::Responsive);
@@ -345,17 +350,19 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
     }
 
     /// The oldest owner is used up; the newest that waits ends, and its own answer is still owed.
-    fn end_ambiguous(&mut self, now: Instant, owners: &OwnerList, certain: bool) {
-        let until = now + self.config.grace;
-        let Some(oldest) = owners.first() else { return };
-        self.pending.use_up(*oldest, certain, &self.config);
-        let newest = owners.iter().rev().find(|owner| owner.waits);
+    fn end_ambiguous(
+        &mut self,
+        now: Instant,
+        oldest: Owner,
+        newest: Option<Owner>,
+        certain: bool,
+    ) {
+        self.pending.use_up(oldest, certain, &self.config);
         for owner in newest.into_iter().chain([oldest]) {
-            let Some(request) = self.pending.find(owner.ticket) else { continue };
-            if request.state == State::Sent {
+            if let Some(request) = self.pending.find(owner.ticket, State::Sent as u8) {
                 let state = if owner == oldest { State::Over } else { State::Owed };
                 request.end(Outcome::Ambiguous, state);
-                request.until = until;
+                request.until = now + self.config.grace;
             }
         }
     }

@@ -1,6 +1,5 @@
 //! What was counted: everything that could hide a loss.
 
-use crate::classify::Class;
 use crate::ticket::Ended;
 
 /// Counted since the connection began. Every frame that came in is in exactly one of
@@ -61,20 +60,6 @@ impl Counters {
     pub const fn frames_received(&self) -> u64 {
         let asked = self.solicited.saturating_add(self.late).saturating_add(self.ambiguous);
         asked.saturating_add(self.unsolicited)
-    }
-
-    pub(crate) fn count_frame(&mut self, class: &Class) {
-        count(match class {
-            Class::Solicited { proven, .. } => {
-                if !proven {
-                    count(&mut self.presumed);
-                }
-                &mut self.solicited
-            }
-            Class::Late { .. } => &mut self.late,
-            Class::Ambiguous { .. } => &mut self.ambiguous,
-            Class::Unsolicited { .. } => &mut self.unsolicited,
-        });
     }
 
     pub(crate) fn count_end(&mut self, ended: Ended) {

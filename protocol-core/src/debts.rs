@@ -5,9 +5,10 @@
 //! `pending.rs`.
 
 use crate::command::{CommandCode, Kind};
-use crate::config::{Config, Ordering};
+use crate::config::Config;
+use crate::entry::{Entry, OUTSTANDING, OWED, Outcome, Owner, State, TOMBSTONE, WAITS};
 use crate::key::{Domain, Key, Order};
-use crate::pending::{Entry, Outcome, Owner, Pending, Receiving, State};
+use crate::pending::{Pending, Receiving};
 use crate::ticket::Ticket;
 use crate::time::Instant;
 
@@ -16,7 +17,7 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
     pub(crate) fn doubt_the_oldest(&mut self, of: Option<Key>, config: &Config) -> bool {
         let mut oldest: Option<&Entry> = None;
         for entry in &self.entries {
-            let fits = entry.is_tombstone() && of.is_none_or(|key| entry.key == key);
+            let fits = entry.is(TOMBSTONE) && of.is_none_or(|key| entry.key == key);
             if fits && oldest.is_none_or(|oldest| entry.order.is_before(oldest.order)) {
                 oldest = Some(entry);
             }
@@ -28,57 +29,47 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
 
     /// What is owed for that ticket falls into doubt. (A pushable key is presumed anyway.)
     pub(crate) fn fall_into_doubt(&mut self, ticket: Ticket, config: &Config) {
-        let tombstone = |entry: &&mut Entry| entry.ticket == ticket && entry.is_tombstone();
-        let Some(entry) = self.entries.iter_mut().find(tombstone) else { return };
+        let Some(entry) = self.find(ticket, TOMBSTONE) else { return };
         entry.state = State::Over;
-        let Entry { key, order, traits, .. } = *entry;
-        if config.may_push(traits) {
-            return;
-        }
-        let order = self.take_doubt(key, order);
-        if let Some(entry) = self.entries.iter_mut().find(|entry| entry.ticket == ticket) {
-            (entry.state, entry.order) = (State::Doubt, order);
-        }
-    }
-
-    /// One doubt a key is enough: the newest. Takes out the one there is; gives the later order.
-    fn take_doubt(&mut self, key: Key, mut order: Order) -> Order {
-        for entry in &mut self.entries {
-            if entry.state == State::Doubt && entry.key == key {
-                entry.state = State::Over;
-                if order.is_before(entry.order) {
-                    order = entry.order;
-                }
-            }
-        }
-        order
+        let entry = *entry;
+        self.doubt(&entry, config);
     }
 
     pub(crate) fn in_doubt(&self, key: Key) -> bool {
-        let named = |entry: &Entry| entry.state == State::Doubt && entry.key == key;
-        self.all_in_doubt || self.entries.iter().any(named)
+        self.all_in_doubt || self.has(key, State::Doubt as u8)
     }
 
     /// A frame was sent whose answer nobody waits for. Its echo may come; and if it can be
     /// mistaken for the answer of a request of its key, that key is in doubt.
-    pub(crate) fn sent_unasked(&mut self, now: Instant, sent: Entry, config: &Config) {
+    pub(crate) fn sent_unasked(&mut self, now: Instant, sent: &mut Entry, config: &Config) {
         for entry in &mut self.entries {
             if entry.state == State::Echo && entry.until < now {
                 entry.state = State::Over;
             }
         }
-        self.push(Entry { state: State::Echo, ..sent });
+        sent.state = State::Echo;
+        self.push(sent);
         self.doubt(sent, config);
     }
 
-    /// Puts a key in doubt, unless nobody ever asks it, or it is presumed anyway.
-    pub(crate) fn doubt(&mut self, mut sent: Entry, config: &Config) {
+    /// Puts the key of what was sent in doubt, unless nobody ever asks it, or it is presumed
+    /// anyway. One doubt a key is enough: the newest.
+    #[inline(never)]
+    pub(crate) fn doubt(&mut self, sent: &Entry, config: &Config) {
         if sent.traits.is(Kind::FireAndForget) || config.may_push(sent.traits) {
             return;
         }
-        sent.order = self.take_doubt(sent.key, sent.order);
-        (sent.state, sent.outcome) = (State::Doubt, Outcome::None);
-        if !self.push(sent) {
+        let mut doubt = *sent;
+        (doubt.state, doubt.outcome) = (State::Doubt, Outcome::None);
+        for entry in &mut self.entries {
+            if entry.state == State::Doubt && entry.key == doubt.key {
+                entry.state = State::Over;
+                if doubt.order.is_before(entry.order) {
+                    doubt.order = entry.order;
+                }
+            }
+        }
+        if !self.push(&doubt) {
             self.all_in_doubt = true;
         }
     }
@@ -88,43 +79,41 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
         let echo = self.entries.iter_mut().find(|entry| {
             entry.state == State::Echo && entry.key == key && now <= entry.until
         });
-        let Some(entry) = echo else { return false };
-        entry.state = State::Over;
-        true
+        echo.map(|entry| entry.state = State::Over).is_some()
     }
 
     /// A frame that may be the oldest owner's uses him up: if it was not his, then his will not
     /// come any more; unless it was nobody's of them.
     pub(crate) fn use_up(&mut self, oldest: Owner, certain: bool, config: &Config) {
-        if certain {
-            self.pay(oldest.ticket);
-        } else if oldest.waits {
-            if let Some(request) = self.find(oldest.ticket).copied() {
-                self.doubt(request, config);
-            }
-        } else {
-            self.fall_into_doubt(oldest.ticket, config);
+        let states = if oldest.waits { State::Sent as u8 } else { TOMBSTONE };
+        let Some(entry) = self.find(oldest.ticket, states) else { return };
+        if !oldest.waits {
+            entry.state = State::Over;
+        }
+        let entry = *entry;
+        if !certain {
+            self.doubt(&entry, config);
         }
     }
 
     /// A late answer came: nothing is owed for `ticket` any more. Gives what that settles.
     pub(crate) fn pay(&mut self, ticket: Ticket) -> Option<Entry> {
-        let owed = |entry: &&mut Entry| entry.ticket == ticket && entry.is_owed();
-        let entry = self.entries.iter_mut().find(owed)?;
+        let entry = self.find(ticket, OWED)?;
         entry.state = State::Over;
         Some(*entry)
     }
 
-    /// A proven answer to what was sent as number `order`: all that went before it in its domain
-    /// is settled. Tombstones and doubts end; requests that still wait will never be answered.
-    pub(crate) fn settle(&mut self, domain: Domain, order: Order, ordering: Ordering) {
+    /// A proven answer: all that went before it in its domain is settled. Tombstones and doubts
+    /// end; requests that still wait will never be answered.
+    pub(crate) fn settle(&mut self, domain: Domain, order: Order, config: &Config) {
         for entry in &mut self.entries {
-            let older = entry.is_outstanding() && entry.order.is_before(order);
-            if older && Domain::of(entry.key.code, entry.traits, ordering) == domain {
-                if entry.state == State::Sent {
+            let older = entry.is(OUTSTANDING) && entry.order.is_before(order);
+            if older && entry.domain(config) == domain {
+                let waits = entry.state == State::Sent;
+                entry.state = State::Over;
+                if waits {
                     entry.end(Outcome::Unanswered, State::Over);
                 }
-                entry.state = State::Over;
             }
         }
     }
@@ -132,32 +121,29 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
     /// Whether a request waits for a tombstone to be settled, and no answer that would settle it
     /// is under way.
     pub(crate) fn unsettled(&self, request: &Entry, config: &Config) -> bool {
-        let domain = |entry: &Entry| Domain::of(entry.key.code, entry.traits, config.ordering);
         let mut newest: Option<Order> = None;
         for entry in &self.entries {
             let newer = newest.is_none_or(|newest| newest.is_before(entry.order));
-            if entry.is_tombstone() && entry.key == request.key && newer {
+            if entry.is(TOMBSTONE) && entry.key == request.key && newer {
                 newest = Some(entry.order);
             }
         }
-        newest.is_some_and(|newest| {
-            !self.entries.iter().any(|entry| {
-                entry.state == State::Sent
-                    && newest.is_before(entry.order)
-                    && domain(entry) == domain(request)
-                    && !config.may_push(entry.traits)
-                    && !self.in_doubt(entry.key)
-            })
+        let Some(newest) = newest else { return false };
+        !self.entries.iter().any(|entry| {
+            entry.state == State::Sent
+                && newest.is_before(entry.order)
+                && entry.domain(config) == request.domain(config)
+                && !config.may_push(entry.traits)
+                && !self.in_doubt(entry.key)
         })
     }
 
     /// Whether an answer to a request of `key`, sent now, would be a proof.
     pub(crate) fn would_prove(&self, key: Key) -> bool {
-        let free = |entry: &Entry| entry.key != key || !entry.is_outstanding();
-        !self.all_in_doubt && self.entries.iter().all(free)
+        !self.all_in_doubt && !self.has(key, OUTSTANDING)
     }
 
-    /// A payload of which only `received` bytes have come: its request ends so.
+    /// A payload of which `missing` bytes have not come: its request ends so.
     pub(crate) fn give_up_payload(&mut self, missing: u32, outcome: Outcome) {
         let Some(Receiving { ticket, expected, .. }) = self.receiving.take() else { return };
         let key = Key::new(CommandCode::default(), 0);
@@ -165,14 +151,14 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
         entry.end(outcome, State::Over);
         entry.original = expected.saturating_sub(missing) as i32;
         entry.expected = expected;
-        self.push(entry); // there is room: as long as it was coming in, it was kept
+        self.push(&entry); // there is room: as long as it was coming in, it was kept
     }
 
     /// The connection is gone: every request ends, nothing is owed any more.
     pub(crate) fn lose_all(&mut self) {
         self.give_up_payload(0, Outcome::Lost);
         for entry in &mut self.entries {
-            if matches!(entry.state, State::Queued | State::Sent) {
+            if entry.is(WAITS) {
                 entry.end(Outcome::Lost, State::Over);
             }
             entry.state = State::Over;

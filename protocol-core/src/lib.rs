@@ -73,6 +73,7 @@ mod connection;
 mod counters;
 mod debts;
 mod endpoint;
+mod entry;
 mod error;
 mod frame;
 mod image;

@@ -7,11 +7,11 @@ use crate::bytes::put_word;
 use crate::command::{CommandCode, Kind};
 use crate::connection::Connection;
 use crate::counters::count;
+use crate::entry::{Entry, OPEN, Outcome, State, WAITS};
 use crate::error::{CommandError, Full};
 use crate::frame::Frame;
 use crate::key::{Domain, Key};
 use crate::outbox::{Going, Lane};
-use crate::pending::{Entry, Outcome, State};
 use crate::ticket::Ticket;
 use crate::time::Instant;
 use crate::traits::Traits;
@@ -80,24 +80,20 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
         if self.pending.receiving.take_if(|receiving| receiving.ticket == ticket).is_some() {
             return Cancelled::Sent;
         }
-        let Some(request) = self.pending.find(ticket) else {
+        for entry in &mut self.pending.entries {
+            if entry.ticket == ticket {
+                entry.outcome = Outcome::None; // nobody waits to be told
+            }
+        }
+        let Some(request) = self.pending.find(ticket, WAITS) else {
             return if withdrawn { Cancelled::NotSent } else { Cancelled::Unknown };
         };
-        let known = request.outcome == Outcome::None;
-        request.outcome = Outcome::None;
-        let sent = request.state == State::Sent;
-        match request.state {
-            State::Queued => request.state = State::Over,
-            State::Sent => {
-                (request.state, request.until) = (State::Owed, now + self.config.grace);
-            }
-            _ => {}
+        if request.state == State::Queued {
+            request.state = State::Over;
+            return Cancelled::NotSent;
         }
-        match (known, sent) {
-            (false, _) => Cancelled::Unknown,
-            (true, false) => Cancelled::NotSent,
-            (true, true) => Cancelled::Sent,
-        }
+        (request.state, request.until) = (State::Owed, now + self.config.grace);
+        Cancelled::Sent
     }
 
     /// Checks a command and puts it into the outbox and, if it has a deadline, into the table.
@@ -129,13 +125,17 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
             if let Some(field) = self.config.tokens {
                 entry.original = field.get(command);
             }
-            let inserted = self.pending.insert(entry, Self::LIMITS, &self.config);
+            let inserted = self.pending.insert(&entry, REQUESTS, &self.config);
             inserted.map_err(|what| CommandError::Full { what })?;
         }
         self.next_ticket = ticket.next();
         if traits.stops() {
             let pending = &mut self.pending;
-            self.outbox.supersede(ticket, command, |ticket| pending.forget(ticket));
+            self.outbox.supersede(ticket, command, |ticket| {
+                if let Some(request) = pending.find(ticket, State::Queued as u8) {
+                    request.state = State::Over;
+                }
+            });
             self.stop_due = self.stop_due.min(now + self.config.stop_patience);
         }
         let asked = deadline.is_some();
@@ -149,11 +149,12 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
         Ok(ticket)
     }
 
-    /// Ends the state of an entry whose time is over.
-    pub(crate) fn end_state(&mut self, now: Instant, at: usize) {
-        let grace = self.config.grace;
-        let Some(entry) = self.pending.entries.get_mut(at) else { return };
-        let ticket = entry.ticket;
+    /// Ends the state of an entry whose time is over. Gives whether there was one.
+    pub(crate) fn end_state(&mut self, now: Instant) -> bool {
+        let config = &self.config;
+        let due = self.pending.next_end().filter(|entry| entry.until <= now);
+        let Some(ticket) = due.map(|entry| entry.ticket) else { return false };
+        let Some(entry) = self.pending.find(ticket, OPEN) else { return false };
         match entry.state {
             State::Queued => {
                 entry.end(Outcome::NotSent, State::Over);
@@ -161,15 +162,15 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
             }
             State::Sent => {
                 entry.end(Outcome::TimedOut, State::Owed);
-                entry.until = now + grace;
+                entry.until = now + config.grace;
                 if ticket.is_fence() {
-                    let domain = Domain::of(entry.key.code, entry.traits, self.config.ordering);
+                    let domain = entry.domain(config);
                     self.fence_unanswered(domain);
                 }
             }
-            State::Owed | State::Presumed => self.pending.fall_into_doubt(ticket, &self.config),
-            State::Doubt | State::Echo | State::Over => {}
+            _ => self.pending.fall_into_doubt(ticket, config),
         }
+        true
     }
 
     /// If a queued request waits for an older one of its key to be settled, asks something else
@@ -186,7 +187,7 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
         let ticket = self.next_ticket.fence();
         // Its deadline counts from when it is out.
         let entry = Entry::new(ticket, Key::new(code, selector), Instant::FAR_FUTURE);
-        if self.pending.insert(entry, Self::LIMITS, &self.config).is_err() {
+        if self.pending.insert(&entry, REQUESTS, &self.config).is_err() {
             return;
         }
         self.next_ticket = self.next_ticket.next();
@@ -202,7 +203,7 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
     /// with nothing outstanding.
     fn fence_for(&self, request: &Entry) -> Option<(CommandCode, i32)> {
         let config = &self.config;
-        let domain = Domain::of(request.key.code, request.traits, config.ordering);
+        let domain = request.domain(config);
         if domain == Domain::NONE || !self.pending.unsettled(request, config) {
             return None;
         }
@@ -224,10 +225,10 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
         self.order = self.order.next();
         count(&mut self.counters.frames_sent);
         let until = now + self.config.grace;
-        let Some(request) = self.pending.find(ticket) else {
+        let Some(request) = self.pending.find(ticket, State::Queued as u8) else {
             let mut sent = Entry::new(ticket, key, until);
             sent.order = self.order;
-            self.pending.sent_unasked(now, sent, &self.config);
+            self.pending.sent_unasked(now, &mut sent, &self.config);
             return;
         };
         (request.state, request.order) = (State::Sent, self.order);

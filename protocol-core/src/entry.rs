@@ -1,0 +1,154 @@
+//! One entry of the table: a request, or what is left of it.
+//!
+//! The table is `pending.rs`; what ends a state is `request.rs`, `connection.rs` and `debts.rs`.
+
+use crate::config::Config;
+use crate::key::{Domain, Key, Order};
+use crate::ticket::{Ended, Ticket};
+use crate::time::Instant;
+use crate::traits::Traits;
+
+/// Each is a bit, so that one can ask for several; what is to be kept for longer is a higher one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub(crate) enum State {
+    /// Nothing is to come. The room is free when the outcome was told.
+    Over = 1,
+    /// Sent without waiting for an answer: an echo may come, until then.
+    Echo = 2,
+    /// Nobody knows whether its answer may still come.
+    Doubt = 4,
+    /// A tombstone: a frame came that is presumed to be its answer; the true one may still come.
+    Presumed = 8,
+    /// A tombstone: it has ended, and its answer may still come, until then.
+    Owed = 16,
+    /// Waits for its answer, until its deadline.
+    Sent = 32,
+    /// Waits to be sent, until its deadline.
+    Queued = 64,
+}
+
+pub(crate) const TOMBSTONE: u8 = State::Owed as u8 | State::Presumed as u8;
+/// A frame may come for it, and is its own.
+const OWNS: u8 = TOMBSTONE | State::Sent as u8;
+/// A frame may come for it, or nobody knows.
+pub(crate) const OUTSTANDING: u8 = OWNS | State::Doubt as u8;
+pub(crate) const OWED: u8 = TOMBSTONE | State::Doubt as u8;
+pub(crate) const WAITS: u8 = State::Queued as u8 | State::Sent as u8;
+/// The state ends by time.
+pub(crate) const OPEN: u8 = OWNS | State::Queued as u8;
+
+/// How a request ended: [`Ended`], in one byte.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub(crate) enum Outcome {
+    /// It has not, or it was told.
+    None,
+    NotSent,
+    TimedOut,
+    Unanswered,
+    Ambiguous,
+    Stalled,
+    Lost,
+}
+
+/// Somebody to whom a frame may belong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub(crate) struct Owner {
+    pub(crate) ticket: Ticket,
+    pub(crate) order: Order,
+    /// A request that waits, not a tombstone.
+    pub(crate) waits: bool,
+}
+
+/// A request, or what is left of it.
+#[derive(Debug, Clone, Copy)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub(crate) struct Entry {
+    pub(crate) ticket: Ticket,
+    pub(crate) key: Key,
+    /// Until when the state lasts.
+    pub(crate) until: Instant,
+    /// As what number it was sent.
+    pub(crate) order: Order,
+    /// What the caller had in the field that now carries the token; once the payload of the answer
+    /// has stalled, how much of it came.
+    pub(crate) original: i32,
+    /// How much of a payload should have come that stalled.
+    pub(crate) expected: u32,
+    pub(crate) state: State,
+    /// How it ended, until that was told.
+    pub(crate) outcome: Outcome,
+    pub(crate) traits: Traits,
+}
+
+impl Entry {
+    pub(crate) fn new(ticket: Ticket, key: Key, until: Instant) -> Self {
+        Self {
+            ticket,
+            key,
+            until,
+            order: Order::FIRST,
+            original: 0,
+            expected: 0,
+            state: State::Queued,
+            outcome: Outcome::None,
+            traits: Traits::of(key.code),
+        }
+    }
+
+    /// Whether it is in one of those states.
+    pub(crate) const fn is(&self, states: u8) -> bool {
+        self.state as u8 & states != 0
+    }
+
+    /// A request whose outcome was not told.
+    pub(crate) fn is_live(&self) -> bool {
+        self.is(WAITS) || self.outcome != Outcome::None
+    }
+
+    pub(crate) fn is_owner_of(&self, key: Key) -> bool {
+        self.is(OWNS) && self.key == key
+    }
+
+    /// While it is unanswered it takes a place in the window.
+    pub(crate) fn counts(&self) -> bool {
+        self.is(State::Sent as u8 | State::Owed as u8)
+            && !self.ticket.is_fence()
+            && !self.traits.stops()
+            && !self.traits.at_end()
+    }
+
+    /// Within what its answer keeps its order.
+    pub(crate) fn domain(&self, config: &Config) -> Domain {
+        Domain::of(self.key.code, self.traits, config.ordering)
+    }
+
+    /// Ends without an answer. A fence has nobody to tell.
+    pub(crate) fn end(&mut self, outcome: Outcome, state: State) {
+        self.state = state;
+        if !self.ticket.is_fence() {
+            self.outcome = outcome;
+        }
+    }
+
+    pub(crate) const fn owner(&self) -> Owner {
+        let waits = self.is(State::Sent as u8);
+        Owner { ticket: self.ticket, order: self.order, waits }
+    }
+
+    /// How it ended. It has.
+    pub(crate) const fn ended(&self) -> Ended {
+        match self.outcome {
+            Outcome::NotSent => Ended::TimedOut { sent: false },
+            Outcome::TimedOut => Ended::TimedOut { sent: true },
+            Outcome::Unanswered => Ended::Unanswered,
+            Outcome::Ambiguous => Ended::Ambiguous,
+            Outcome::Stalled => {
+                Ended::PayloadStalled { received: self.original as u32, expected: self.expected }
+            }
+            Outcome::Lost | Outcome::None => Ended::ConnectionLost,
+        }
+    }
+}
