@@ -6,6 +6,7 @@
 
 use crate::bytes::word;
 use crate::command::CommandCode;
+use crate::counters::count;
 use crate::error::DecodeError;
 use crate::frame::{CODE, FRAME_LEN, Flaw, Frame, MAX_PAYLOAD, PAYLOAD_LEN, START_MARKER};
 use crate::traits::Traits;
@@ -120,31 +121,38 @@ impl Assembler {
             return self.take_payload(input);
         }
         if let (0, Some(bytes)) = (self.held, input.first_chunk()) {
-            if Flaw::of(bytes, self.payload_limit).is_ok() {
+            if Flaw::of(bytes, self.payload_limit).is_none() {
                 self.payload_remaining = self.payload_len(bytes);
                 return (FRAME_LEN, Some(Found::Frame(Some(bytes))));
             }
         }
-        let mut rest = input;
-        while !rest.is_empty() {
-            let taken = self.fill(rest);
-            rest = rest.get(taken..).unwrap_or_default();
-            if self.held < FRAME_LEN {
-                continue;
-            }
-            match Flaw::of(&self.buffer, self.payload_limit) {
-                Ok(()) => {
-                    self.held = 0;
-                    self.payload_remaining = self.payload_len(&self.buffer);
-                    return (input.len().wrapping_sub(rest.len()), Some(Found::Frame(None)));
-                }
-                Err(flaw) => {
-                    self.rejected = Some(flaw);
-                    self.drop_front(1);
-                }
+        for (at, byte) in input.iter().enumerate() {
+            if self.hold(*byte) {
+                self.payload_remaining = self.payload_len(&self.buffer);
+                return (at.wrapping_add(1), Some(Found::Frame(None)));
             }
         }
         (input.len(), None)
+    }
+
+    /// Puts one more byte to those held; gives whether they are a frame, which is then let go.
+    fn hold(&mut self, byte: u8) -> bool {
+        if let Some(place) = self.buffer.get_mut(self.held) {
+            *place = byte;
+        }
+        self.held = self.held.wrapping_add(1);
+        if self.held == FRAME_LEN {
+            let flaw = Flaw::of(&self.buffer, self.payload_limit);
+            if flaw.is_none() {
+                self.held = 0;
+                return true;
+            }
+            self.rejected = flaw;
+            self.drop_front(1);
+        } else if self.held <= START.len() {
+            self.drop_front(0);
+        }
+        false
     }
 
     /// The bytes of the frame that was found last.
@@ -190,28 +198,6 @@ impl Assembler {
         (bytes.len(), Some(Found::Payload(bytes)))
     }
 
-    /// Copies from `input` what the candidate still lacks; noise before it is skipped.
-    fn fill(&mut self, input: &[u8]) -> usize {
-        if self.held == 0 {
-            let noise = candidate(input);
-            self.skip(noise);
-            if noise > 0 {
-                return noise;
-            }
-        }
-        let free = self.buffer.get_mut(self.held..).unwrap_or_default();
-        let taken = free.len().min(input.len());
-        for (to, from) in free.iter_mut().zip(input) {
-            *to = *from;
-        }
-        let marker_was_whole = self.held >= 4;
-        self.held = self.held.wrapping_add(taken);
-        if !marker_was_whole {
-            self.drop_front(0);
-        }
-        taken
-    }
-
     /// How long the payload of a frame is.
     fn payload_len(&self, bytes: &[u8; FRAME_LEN]) -> u32 {
         let declared = word(bytes, PAYLOAD_LEN);
@@ -222,32 +208,30 @@ impl Assembler {
 
     /// Drops at least `least` bytes, up to the next place where a start marker may begin.
     fn drop_front(&mut self, least: usize) {
-        let held = self.buffer.get_mut(..self.held).unwrap_or_default();
-        let more = held.get(least..).map_or(0, candidate);
-        let noise = least.wrapping_add(more).min(held.len());
-        for at in noise..held.len() {
-            let byte = held.get(at).copied().unwrap_or_default();
-            if let Some(place) = held.get_mut(at.wrapping_sub(noise)) {
+        let held = self.buffer.get(..self.held).unwrap_or_default();
+        let mut noise = least;
+        let mut rest = held.get(least..).unwrap_or_default();
+        while !rest.iter().zip(&START).all(|(byte, expected)| byte == expected) {
+            rest = rest.get(1..).unwrap_or_default();
+            noise = noise.wrapping_add(1);
+        }
+        if noise == 0 {
+            return;
+        }
+        let kept = rest.len();
+        for to in 0..kept {
+            let byte = self.buffer.get(to.wrapping_add(noise)).copied();
+            if let (Some(place), Some(byte)) = (self.buffer.get_mut(to), byte) {
                 *place = byte;
             }
         }
-        self.held = self.held.wrapping_sub(noise);
-        self.skip(noise);
-    }
-
-    fn skip(&mut self, noise: usize) {
-        self.skipped = self.skipped.saturating_add(u32::try_from(noise).unwrap_or(u32::MAX));
-        self.noise_bytes = self.noise_bytes.saturating_add(noise as u64);
+        self.held = kept;
+        self.skipped = self.skipped.saturating_add(noise as u32);
+        count(&mut self.noise_bytes, noise as u32);
     }
 }
 
-/// Where the first start marker, or the part of one that `bytes` end with, begins.
-fn candidate(bytes: &[u8]) -> usize {
-    let marker = START_MARKER.to_le_bytes();
-    (0..bytes.len())
-        .find(|at| bytes.iter().skip(*at).zip(&marker).all(|(byte, expected)| byte == expected))
-        .unwrap_or(bytes.len())
-}
+const START: [u8; 4] = START_MARKER.to_le_bytes();
 
 #[cfg(test)]
 #[allow(clippy::panic, clippy::indexing_slicing, clippy::cast_possible_truncation)]

@@ -5,91 +5,91 @@ use crate::key::Order;
 use crate::ticket::Ticket;
 
 const OLD: Owner = Owner { ticket: Ticket::FIRST, order: Order::FIRST.next(), waits: false };
-const WAITS: Owner = Owner { ticket: Ticket::FIRST.next(), order: Order::FIRST.next().next(), waits: true };
+const WAITS: Owner =
+    Owner { ticket: Ticket::FIRST.next(), order: Order::FIRST.next().next(), waits: true };
 
-const NOTHING_KNOWN: Facts<'static> = Facts {
+const NOBODY: OwnersOfKey = OwnersOfKey { oldest: None, waiting: None, several: false };
+const ONLY_OLD: OwnersOfKey = OwnersOfKey { oldest: Some(OLD), ..NOBODY };
+const ONLY_WAITS: OwnersOfKey =
+    OwnersOfKey { oldest: Some(WAITS), waiting: Some(WAITS), several: false };
+const BOTH: OwnersOfKey = OwnersOfKey { oldest: Some(OLD), waiting: Some(WAITS), several: true };
+
+const NOTHING_KNOWN: Facts = Facts {
     server_only: false,
     positions_in_buffer: false,
-    tag: None,
+    untagged: false,
     token: None,
-    owners: &[],
+    owners: NOBODY,
     certain: true,
     on_ambiguous: OnAmbiguous::Refuse,
 };
 
-const ANSWER: Class = Class::Solicited { ticket: WAITS.ticket, proven: true };
+const ANSWER: Verdict = Verdict::Belongs { owner: WAITS, proven: true };
 
 #[test]
 fn rule_1_a_code_only_the_server_sends_is_unsolicited_if_nobody_asked() {
     let facts = Facts { server_only: true, ..NOTHING_KNOWN };
-    assert_eq!(classify(&facts), UNSOLICITED);
+    assert_eq!(classify(&facts), Verdict::Unsolicited);
     // What is owed for an ended request does not count as asking.
-    assert_eq!(classify(&Facts { owners: &[OLD], ..facts }), UNSOLICITED);
+    assert_eq!(classify(&Facts { owners: ONLY_OLD, ..facts }), Verdict::Unsolicited);
 }
 
 #[test]
 fn rule_1_leaves_a_code_that_was_asked_for_to_the_next_rules() {
-    let facts = Facts { server_only: true, owners: &[WAITS], certain: false, ..NOTHING_KNOWN };
-    let presumed = Class::Solicited { ticket: WAITS.ticket, proven: false };
-    assert_eq!(classify(&facts), presumed);
+    let facts = Facts { server_only: true, owners: ONLY_WAITS, certain: false, ..NOTHING_KNOWN };
+    assert_eq!(classify(&facts), Verdict::Belongs { owner: WAITS, proven: false });
 }
 
 #[test]
 fn rule_2_positions_in_buffer_are_unsolicited_whatever_is_pending() {
-    let named = Some(Named::Owner(WAITS));
-    for (tag, token) in [(None, None), (Some(true), None), (None, named)] {
-        let facts = Facts { positions_in_buffer: true, tag, token, ..NOTHING_KNOWN };
-        assert_eq!(classify(&Facts { owners: &[WAITS], ..facts }), UNSOLICITED);
+    for (untagged, token) in [(false, None), (true, None), (false, Some(Some(WAITS)))] {
+        let facts = Facts { positions_in_buffer: true, untagged, token, ..NOTHING_KNOWN };
+        assert_eq!(classify(&Facts { owners: ONLY_WAITS, ..facts }), Verdict::Unsolicited);
     }
 }
 
 #[test]
 fn rule_3_a_peer_that_tags_sends_no_answer_without_the_tag() {
-    let facts = Facts { owners: &[WAITS], token: Some(Named::Owner(WAITS)), ..NOTHING_KNOWN };
-    assert_eq!(classify(&Facts { tag: Some(false), ..facts }), UNSOLICITED);
-    assert_eq!(classify(&Facts { tag: Some(true), ..facts }), ANSWER);
+    let facts = Facts { owners: ONLY_WAITS, token: Some(Some(WAITS)), ..NOTHING_KNOWN };
+    assert_eq!(classify(&Facts { untagged: true, ..facts }), Verdict::Unsolicited);
+    assert_eq!(classify(&facts), ANSWER);
 }
 
 #[test]
 fn rule_4_the_token_decides_exactly() {
     // Two owners and no certainty: the token knows all the same.
-    let facts = Facts { owners: &[OLD, WAITS], certain: false, ..NOTHING_KNOWN };
-    let named = |owner| classify(&Facts { token: Some(Named::Owner(owner)), ..facts });
-    assert_eq!(named(WAITS), ANSWER);
-    assert_eq!(named(OLD), Class::Late { ticket: OLD.ticket, proven: true });
-    assert_eq!(classify(&Facts { token: Some(Named::Nobody), ..facts }), UNSOLICITED);
+    let facts = Facts { owners: BOTH, certain: false, ..NOTHING_KNOWN };
+    let named = |owner| classify(&Facts { token: Some(owner), ..facts });
+    assert_eq!(named(Some(WAITS)), ANSWER);
+    assert_eq!(named(Some(OLD)), Verdict::Belongs { owner: OLD, proven: true });
+    assert_eq!(named(None), Verdict::Unsolicited);
 }
 
 #[test]
 fn rule_5_one_possible_owner_gets_the_frame() {
-    assert_eq!(classify(&Facts { owners: &[WAITS], ..NOTHING_KNOWN }), ANSWER);
-    let late = classify(&Facts { owners: &[OLD], ..NOTHING_KNOWN });
-    assert_eq!(late, Class::Late { ticket: OLD.ticket, proven: true });
-    let unsure = classify(&Facts { owners: &[OLD], certain: false, ..NOTHING_KNOWN });
-    assert_eq!(unsure, Class::Late { ticket: OLD.ticket, proven: false });
+    assert_eq!(classify(&Facts { owners: ONLY_WAITS, ..NOTHING_KNOWN }), ANSWER);
+    let late = classify(&Facts { owners: ONLY_OLD, ..NOTHING_KNOWN });
+    assert_eq!(late, Verdict::Belongs { owner: OLD, proven: true });
+    let unsure = classify(&Facts { owners: ONLY_OLD, certain: false, ..NOTHING_KNOWN });
+    assert_eq!(unsure, Verdict::Belongs { owner: OLD, proven: false });
 }
 
 #[test]
-fn rule_5_several_possible_owners_are_ambiguous_and_all_are_named_oldest_first() {
-    let class = classify(&Facts { owners: &[OLD, WAITS], ..NOTHING_KNOWN });
-    let Class::Ambiguous { owners } = class else { panic!("{class:?}") };
-    assert_eq!(owners.tickets(), [OLD.ticket, WAITS.ticket]);
+fn rule_5_several_possible_owners_are_ambiguous() {
+    let verdict = classify(&Facts { owners: BOTH, ..NOTHING_KNOWN });
+    assert_eq!(verdict, Verdict::Ambiguous { oldest: OLD });
 }
 
 #[test]
-fn rule_5_presumes_the_newest_that_waits_if_it_was_told_to() {
-    let second = Owner { ticket: WAITS.ticket.next(), order: WAITS.order.next(), waits: true };
-    let facts = Facts { on_ambiguous: OnAmbiguous::Presume, ..NOTHING_KNOWN };
-    let newest = classify(&Facts { owners: &[OLD, WAITS, second], ..facts });
-    assert_eq!(newest, Class::Solicited { ticket: second.ticket, proven: false });
+fn rule_5_presumes_the_one_that_waits_if_it_was_told_to() {
+    let facts = Facts { on_ambiguous: OnAmbiguous::Presume, owners: BOTH, ..NOTHING_KNOWN };
+    assert_eq!(classify(&facts), Verdict::Belongs { owner: WAITS, proven: false });
     // With nobody waiting there is nobody to presume.
-    let older = Owner { order: Order::FIRST, ..OLD };
-    let nobody_waits = classify(&Facts { owners: &[older, OLD], ..facts });
-    assert!(matches!(nobody_waits, Class::Ambiguous { .. }));
+    let owners = OwnersOfKey { waiting: None, ..BOTH };
+    assert_eq!(classify(&Facts { owners, ..facts }), Verdict::Ambiguous { oldest: OLD });
 }
 
 #[test]
 fn rule_6_what_nobody_can_own_is_unsolicited() {
-    assert_eq!(classify(&NOTHING_KNOWN), UNSOLICITED);
-    assert_eq!(classify(&Facts { tag: Some(true), ..NOTHING_KNOWN }), UNSOLICITED);
+    assert_eq!(classify(&NOTHING_KNOWN), Verdict::Unsolicited);
 }

@@ -147,8 +147,7 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
                 Output::Frame(Received { frame, class, skipped })
             }
             Found::Payload(bytes) => {
-                let counted = &mut self.counters.payload_bytes;
-                *counted = counted.saturating_add(bytes.len() as u64);
+                count(&mut self.counters.payload_bytes, bytes.len() as u32);
                 let remaining = self.assembler.payload_remaining();
                 if remaining == 0 {
                     self.pending.receiving = None;
@@ -271,7 +270,7 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
                     self.pending.use_up(oldest, certain, &self.config);
                 }
                 if !proven {
-                    count(&mut self.counters.presumed);
+                    count(&mut self.counters.presumed, 1);
                 }
                 let ticket = owner.ticket;
                 (Class::Solicited { ticket, proven }, &mut self.counters.solicited)
@@ -294,7 +293,7 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
                 (Class::Unsolicited { ours }, &mut self.counters.unsolicited)
             }
         };
-        count(counter);
+        count(counter, 1);
         (class, original)
     }
 
@@ -375,7 +374,7 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
     }
 
     pub(crate) fn fence_unanswered(&mut self, domain: Domain) {
-        count(&mut self.counters.fences_unanswered);
+        count(&mut self.counters.fences_unanswered, 1);
         if self.unresponsive == Domain::NONE {
             self.unresponsive = domain;
             self.link_event = Some(Event::Unresponsive);

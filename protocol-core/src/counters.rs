@@ -63,18 +63,19 @@ impl Counters {
     }
 
     pub(crate) fn count_end(&mut self, ended: Ended) {
-        count(match ended {
+        let counter = match ended {
             Ended::TimedOut { .. } => &mut self.timed_out,
             Ended::Unanswered => &mut self.unanswered,
             Ended::PayloadStalled { .. } => &mut self.payload_stalled,
             Ended::Superseded { .. } => &mut self.superseded,
             Ended::Ambiguous | Ended::ConnectionLost => return,
-        });
+        };
+        count(counter, 1);
     }
 }
 
 /// Counts on; at its end a counter stays, rather than wrap or panic.
 #[inline(never)]
-pub(crate) fn count(counter: &mut u64) {
-    *counter = counter.saturating_add(1);
+pub(crate) fn count(counter: &mut u64, more: u32) {
+    *counter = counter.saturating_add(u64::from(more));
 }

@@ -287,8 +287,10 @@ impl Frame {
         let Ok(bytes) = <&[u8; FRAME_LEN]>::try_from(bytes) else {
             return Err(DecodeError::Length { expected: FRAME_LEN, found: bytes.len() });
         };
-        Flaw::of(bytes, u32::MAX).map_err(|flaw| flaw.error(u32::MAX))?;
-        Ok(Self::read(bytes))
+        match Flaw::of(bytes, u32::MAX) {
+            Some(flaw) => Err(flaw.error(u32::MAX)),
+            None => Ok(Self::read(bytes)),
+        }
     }
 
     /// The fields of 128 bytes, whatever the markers are.
@@ -355,17 +357,18 @@ pub(crate) enum Flaw {
 
 impl Flaw {
     /// Looks for one; the payload may be up to `limit` bytes long.
-    pub(crate) fn of(bytes: &[u8; FRAME_LEN], limit: u32) -> Result<(), Self> {
+    #[inline(never)]
+    pub(crate) fn of(bytes: &[u8; FRAME_LEN], limit: u32) -> Option<Self> {
         let (start, end) = (word(bytes, CMD_START), word(bytes, CMD_END));
         let declared = word(bytes, PAYLOAD_LEN);
         if start != START_MARKER {
-            Err(Self::Start(start))
+            Some(Self::Start(start))
         } else if end != END_MARKER {
-            Err(Self::End(end))
+            Some(Self::End(end))
         } else if declared > limit {
-            Err(Self::TooLong(declared))
+            Some(Self::TooLong(declared))
         } else {
-            Ok(())
+            None
         }
     }
 

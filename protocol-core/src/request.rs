@@ -223,7 +223,7 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
     /// The first byte of a frame is out.
     pub(crate) fn has_started(&mut self, now: Instant, ticket: Ticket, key: Key) {
         self.order = self.order.next();
-        count(&mut self.counters.frames_sent);
+        count(&mut self.counters.frames_sent, 1);
         let until = now + self.config.grace;
         let Some(request) = self.pending.find(ticket, State::Queued as u8) else {
             let mut sent = Entry::new(ticket, key, until);
@@ -234,7 +234,7 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
         (request.state, request.order) = (State::Sent, self.order);
         if ticket.is_fence() {
             request.until = until;
-            count(&mut self.counters.fences_sent);
+            count(&mut self.counters.fences_sent, 1);
         }
     }
 }

@@ -1,8 +1,10 @@
 //! In which situation a frame comes, what it is taken for, and what it truly is: what a search lists.
 
 use core::fmt;
+use std::vec::Vec;
 
 use super::world::{Client, Truth};
+use crate::entry::Entry;
 use crate::key::Key;
 use crate::{Class, Ticket};
 
@@ -39,8 +41,9 @@ impl fmt::Display for Seen {
 }
 
 pub(super) fn situation(client: &Client, key: Key) -> Situation {
-    let owners = client.pending.owners(key);
-    let waiting = owners.iter().filter(|owner| owner.waits).count();
+    let owners = client.pending.entries.iter().filter(|entry| entry.is_owner_of(key));
+    let (waiting, owed): (Vec<&Entry>, Vec<&Entry>) =
+        owners.partition(|entry| entry.owner().waits);
     let key = if client.config.pushable(key.code) {
         "pushable"
     } else if client.pending.in_doubt(key) {
@@ -48,7 +51,7 @@ pub(super) fn situation(client: &Client, key: Key) -> Situation {
     } else {
         "certain"
     };
-    Situation { waiting: count(waiting), owed: count(owners.len() - waiting), key }
+    Situation { waiting: count(waiting.len()), owed: count(owed.len()), key }
 }
 
 fn count(number: usize) -> &'static str {
