@@ -172,13 +172,13 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
         if written == 0 {
             return None;
         }
-        let progress = self.outbox.transmitted(written);
-        if let Some((ticket, key)) = progress.started {
-            self.has_started(now, ticket, key);
+        let progress = self.outbox.transmitted(written)?;
+        if progress.started {
+            self.has_started(now, &progress);
         }
         self.stop_due = now + self.config.stop_patience;
         self.forget_stop();
-        progress.finished
+        progress.finished.then_some(progress.ticket)
     }
 
     /// What happened without a frame coming in.
@@ -210,7 +210,7 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
     /// Ends what is due: deadlines, graces, the patience of a HALT.
     pub fn handle_timeout(&mut self, now: Instant) {
         if self.pending.receiving.is_some_and(|receiving| receiving.deadline <= now) {
-            self.pending.give_up_payload(self.assembler.payload_remaining(), Outcome::Stalled);
+            self.pending.give_up_payload(self.assembler.payload_remaining(), Outcome::Stalled, &self.config);
         }
         while self.end_state(now) {}
         if self.stop_due <= now {
@@ -224,7 +224,7 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
     /// bytes of an unfinished frame and how many missing bytes of a payload that leaves.
     pub fn handle_eof(&mut self) -> (usize, u32) {
         self.closed = true;
-        self.pending.lose_all();
+        self.pending.lose_all(&self.config);
         self.outbox.lose_all();
         self.stop_due = Instant::FAR_FUTURE;
         (self.assembler.held(), self.assembler.payload_remaining())
@@ -267,7 +267,7 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
                 original = self.answered(now, owner.ticket, proven, head.payload_len);
                 let oldest = owners.oldest.filter(|oldest| *oldest != owner);
                 if let (Some(oldest), false) = (oldest, proven) {
-                    self.pending.use_up(oldest, certain, &self.config);
+                    self.pending.use_up(oldest, certain);
                 }
                 if !proven {
                     count(&mut self.counters.presumed, 1);
@@ -337,11 +337,11 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
 
     /// What the proven answer to a request settles.
     fn settle(&mut self, answered: &Entry) {
-        let domain = answered.domain(&self.config);
+        let domain = answered.domain;
         if domain == Domain::NONE {
             return;
         }
-        self.pending.settle(domain, answered.order, &self.config);
+        self.pending.settle(domain, answered.order);
         if self.unresponsive == domain {
             self.unresponsive = Domain::NONE;
             self.link_event = Some(Event::Responsive);
@@ -356,7 +356,7 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
         newest: Option<Owner>,
         certain: bool,
     ) {
-        self.pending.use_up(oldest, certain, &self.config);
+        self.pending.use_up(oldest, certain);
         for owner in newest.into_iter().chain([oldest]) {
             if let Some(request) = self.pending.find(owner.ticket, State::Sent as u8) {
                 let state = if owner == oldest { State::Over } else { State::Owed };

@@ -14,7 +14,7 @@ use crate::time::Instant;
 
 impl<const ENTRIES: usize> Pending<ENTRIES> {
     /// The oldest tombstone, of that key if one is given, becomes a doubt. Gives whether there was one.
-    pub(crate) fn doubt_the_oldest(&mut self, of: Option<Key>, config: &Config) -> bool {
+    pub(crate) fn doubt_the_oldest(&mut self, of: Option<Key>) -> bool {
         let mut oldest: Option<&Entry> = None;
         for entry in &self.entries {
             let fits = entry.is(TOMBSTONE) && of.is_none_or(|key| entry.key == key);
@@ -23,16 +23,16 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
             }
         }
         let Some(ticket) = oldest.map(|entry| entry.ticket) else { return false };
-        self.fall_into_doubt(ticket, config);
+        self.fall_into_doubt(ticket);
         true
     }
 
     /// What is owed for that ticket falls into doubt. (A pushable key is presumed anyway.)
-    pub(crate) fn fall_into_doubt(&mut self, ticket: Ticket, config: &Config) {
+    pub(crate) fn fall_into_doubt(&mut self, ticket: Ticket) {
         let Some(entry) = self.find(ticket, TOMBSTONE) else { return };
         entry.state = State::Over;
         let entry = *entry;
-        self.doubt(&entry, config);
+        self.doubt(&entry);
     }
 
     pub(crate) fn in_doubt(&self, key: Key) -> bool {
@@ -41,7 +41,7 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
 
     /// A frame was sent whose answer nobody waits for. Its echo may come; and if it can be
     /// mistaken for the answer of a request of its key, that key is in doubt.
-    pub(crate) fn sent_unasked(&mut self, now: Instant, sent: &mut Entry, config: &Config) {
+    pub(crate) fn sent_unasked(&mut self, now: Instant, sent: &mut Entry) {
         for entry in &mut self.entries {
             if entry.state == State::Echo && entry.until < now {
                 entry.state = State::Over;
@@ -49,14 +49,14 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
         }
         sent.state = State::Echo;
         self.push(sent);
-        self.doubt(sent, config);
+        self.doubt(sent);
     }
 
     /// Puts the key of what was sent in doubt, unless nobody ever asks it, or it is presumed
     /// anyway. One doubt a key is enough: the newest.
     #[inline(never)]
-    pub(crate) fn doubt(&mut self, sent: &Entry, config: &Config) {
-        if sent.traits.is(Kind::FireAndForget) || config.may_push(sent.traits) {
+    pub(crate) fn doubt(&mut self, sent: &Entry) {
+        if sent.traits.is(Kind::FireAndForget) || !sent.certain {
             return;
         }
         let mut doubt = *sent;
@@ -84,7 +84,7 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
 
     /// A frame that may be the oldest owner's uses him up: if it was not his, then his will not
     /// come any more; unless it was nobody's of them.
-    pub(crate) fn use_up(&mut self, oldest: Owner, certain: bool, config: &Config) {
+    pub(crate) fn use_up(&mut self, oldest: Owner, certain: bool) {
         let states = if oldest.waits { State::Sent as u8 } else { TOMBSTONE };
         let Some(entry) = self.find(oldest.ticket, states) else { return };
         if !oldest.waits {
@@ -92,7 +92,7 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
         }
         let entry = *entry;
         if !certain {
-            self.doubt(&entry, config);
+            self.doubt(&entry);
         }
     }
 
@@ -105,10 +105,10 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
 
     /// A proven answer: all that went before it in its domain is settled. Tombstones and doubts
     /// end; requests that still wait will never be answered.
-    pub(crate) fn settle(&mut self, domain: Domain, order: Order, config: &Config) {
+    pub(crate) fn settle(&mut self, domain: Domain, order: Order) {
         for entry in &mut self.entries {
             let older = entry.is(OUTSTANDING) && entry.order.is_before(order);
-            if older && entry.domain(config) == domain {
+            if older && entry.domain == domain {
                 let waits = entry.state == State::Sent;
                 entry.state = State::Over;
                 if waits {
@@ -120,7 +120,7 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
 
     /// Whether a request waits for a tombstone to be settled, and no answer that would settle it
     /// is under way.
-    pub(crate) fn unsettled(&self, request: &Entry, config: &Config) -> bool {
+    pub(crate) fn unsettled(&self, request: &Entry) -> bool {
         let mut newest: Option<Order> = None;
         for entry in &self.entries {
             let newer = newest.is_none_or(|newest| newest.is_before(entry.order));
@@ -132,8 +132,8 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
         !self.entries.iter().any(|entry| {
             entry.state == State::Sent
                 && newest.is_before(entry.order)
-                && entry.domain(config) == request.domain(config)
-                && !config.may_push(entry.traits)
+                && entry.domain == request.domain
+                && entry.certain
                 && !self.in_doubt(entry.key)
         })
     }
@@ -144,10 +144,10 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
     }
 
     /// A payload of which `missing` bytes have not come: its request ends so.
-    pub(crate) fn give_up_payload(&mut self, missing: u32, outcome: Outcome) {
+    pub(crate) fn give_up_payload(&mut self, missing: u32, outcome: Outcome, config: &Config) {
         let Some(Receiving { ticket, expected, .. }) = self.receiving.take() else { return };
         let key = Key::new(CommandCode::default(), 0);
-        let mut entry = Entry::new(ticket, key, Instant::FAR_FUTURE);
+        let mut entry = Entry::new(ticket, key, config);
         entry.end(outcome, State::Over);
         entry.original = expected.saturating_sub(missing) as i32;
         entry.expected = expected;
@@ -155,8 +155,8 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
     }
 
     /// The connection is gone: every request ends, nothing is owed any more.
-    pub(crate) fn lose_all(&mut self) {
-        self.give_up_payload(0, Outcome::Lost);
+    pub(crate) fn lose_all(&mut self, config: &Config) {
+        self.give_up_payload(0, Outcome::Lost, config);
         for entry in &mut self.entries {
             if entry.is(WAITS) {
                 entry.end(Outcome::Lost, State::Over);

@@ -81,20 +81,28 @@ pub(crate) struct Entry {
     /// How it ended, until that was told.
     pub(crate) outcome: Outcome,
     pub(crate) traits: Traits,
+    /// Within what its answer keeps its order.
+    pub(crate) domain: Domain,
+    /// No frame of its key is a push that nothing marks as one.
+    pub(crate) certain: bool,
 }
 
 impl Entry {
-    pub(crate) fn new(ticket: Ticket, key: Key, until: Instant) -> Self {
+    #[inline(never)]
+    pub(crate) fn new(ticket: Ticket, key: Key, config: &Config) -> Self {
+        let traits = Traits::of(key.code);
         Self {
             ticket,
             key,
-            until,
+            until: Instant::FAR_FUTURE,
             order: Order::FIRST,
             original: 0,
             expected: 0,
             state: State::Queued,
             outcome: Outcome::None,
-            traits: Traits::of(key.code),
+            traits,
+            domain: Domain::of(key.code, traits, config.ordering),
+            certain: !config.may_push(traits),
         }
     }
 
@@ -118,11 +126,6 @@ impl Entry {
             && !self.ticket.is_fence()
             && !self.traits.stops()
             && !self.traits.at_end()
-    }
-
-    /// Within what its answer keeps its order.
-    pub(crate) fn domain(&self, config: &Config) -> Domain {
-        Domain::of(self.key.code, self.traits, config.ordering)
     }
 
     /// Ends without an answer. A fence has nobody to tell.

@@ -13,7 +13,7 @@ use crate::traits::Traits;
 pub(crate) struct Key {
     pub(crate) code: CommandCode,
     /// 0 where the code selects nothing.
-    selector: i32,
+    pub(crate) selector: i32,
 }
 
 impl Key {
@@ -34,18 +34,22 @@ impl Key {
 /// Within what answers keep their order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub(crate) struct Domain(u32);
+pub(crate) struct Domain(u8);
 
 impl Domain {
     /// Within nothing: no answer proves anything about another one.
-    pub(crate) const NONE: Self = Self(u32::MAX);
+    pub(crate) const NONE: Self = Self(u8::MAX);
 
+    /// A code above all that are known, `0xFF000` and more, is in none.
     pub(crate) const fn of(code: CommandCode, traits: Traits, ordering: Ordering) -> Self {
         match ordering {
-            _ if traits.at_end() => Self::NONE,
-            Ordering::Subsystem => Self(code.subsystem()),
-            Ordering::Connection => Self(0),
             Ordering::Key => Self::NONE,
+            _ if traits.at_end() => Self::NONE,
+            Ordering::Connection => Self(0),
+            Ordering::Subsystem if code.subsystem() < Self::NONE.0 as u32 => {
+                Self(code.subsystem() as u8)
+            }
+            Ordering::Subsystem => Self::NONE,
         }
     }
 }
@@ -71,6 +75,18 @@ impl Order {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_subsystem_beyond_all_that_are_known_proves_nothing() {
+        let domain = |code| {
+            let code = CommandCode(code);
+            Domain::of(code, Traits::of(code), Ordering::Subsystem)
+        };
+        assert_ne!(domain(0x6FFF), domain(0x0010_6FFF), "told apart, not cut off");
+        assert_eq!(domain(0x000F_EFFF), Domain(0xFE));
+        assert_eq!(domain(0x000F_F000), Domain::NONE);
+        assert_eq!(domain(u32::MAX), Domain::NONE);
+    }
 
     #[test]
     fn the_order_holds_when_the_numbers_wrap() {

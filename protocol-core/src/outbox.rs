@@ -8,6 +8,7 @@ use heapless::Vec;
 use crate::bytes::word;
 use crate::command::CommandCode;
 use crate::frame::{CODE, FRAME_LEN, Frame, INT32_DATA_0, PAYLOAD_LEN};
+#[cfg(test)]
 use crate::key::Key;
 use crate::ticket::{Ended, Ticket};
 use crate::traits::Traits;
@@ -30,7 +31,7 @@ pub enum Transmit<'a> {
 }
 
 /// In what order frames go out: those of an earlier lane first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(crate) enum Lane {
     /// HALT and laser-off.
@@ -95,13 +96,16 @@ impl Place {
     }
 }
 
-/// What `transmitted` brought about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// How far a frame is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Progress {
-    /// This frame's first byte was written: it counts as sent.
-    pub(crate) started: Option<(Ticket, Key)>,
-    /// This frame and its payload are out.
-    pub(crate) finished: Option<Ticket>,
+    pub(crate) ticket: Ticket,
+    pub(crate) code: CommandCode,
+    pub(crate) selector: i32,
+    /// Its first byte was written: it counts as sent.
+    pub(crate) started: bool,
+    /// It and its payload are out.
+    pub(crate) finished: bool,
 }
 
 /// Room for `PLACES` frames.
@@ -110,8 +114,9 @@ pub(crate) struct Progress {
 pub(crate) struct Outbox<const PLACES: usize> {
     /// In no order; it grows when none of them is free.
     places: Vec<Place, PLACES>,
-    /// The frame whose bytes are going out, or will when the caller writes what it was shown.
-    current: Option<Ticket>,
+    /// Where the frame is whose bytes are going out, or will when the caller writes what it was
+    /// shown.
+    current: Option<usize>,
     /// Bytes of it that were written; 0: something else may still go first.
     written: usize,
     /// Bytes of its payload that were written.
@@ -151,9 +156,9 @@ impl<const PLACES: usize> Outbox<PLACES> {
     #[cfg(test)]
     pub(crate) fn waiting(&self) -> std::vec::Vec<(Ticket, Key)> {
         let mut waiting = std::vec::Vec::new();
-        for place in &self.places {
+        for (at, place) in self.places.iter().enumerate() {
             let ticket = place.going.ticket;
-            let begun = self.half_sent() == Some(ticket);
+            let begun = self.half_sent() == Some(at);
             if place.fate == Fate::Alive && place.going.lane == Lane::Queue && !begun {
                 waiting.push((ticket, Key::new(place.code(), place.selector())));
             }
@@ -172,19 +177,18 @@ impl<const PLACES: usize> Outbox<PLACES> {
     /// [`Self::take_ended`]. `each` gets their tickets.
     pub(crate) fn supersede(&mut self, by: Ticket, stop: &Frame, mut each: impl FnMut(Ticket)) {
         let begun = self.half_sent();
-        for place in &mut self.places {
+        for (at, place) in self.places.iter_mut().enumerate() {
             let waits = place.fate == Fate::Alive && place.going.lane == Lane::Queue;
-            let ticket = place.going.ticket;
-            if waits && begun != Some(ticket) && cancels(stop, place.code(), place.selector()) {
+            if waits && begun != Some(at) && cancels(stop, place.code(), place.selector()) {
                 (place.fate, place.by) = (Fate::Superseded, by);
-                each(ticket);
+                each(place.going.ticket);
             }
         }
     }
 
     /// The connection is gone. [`Self::take_ended`] tells of what was not asked.
     pub(crate) fn lose_all(&mut self) {
-        (self.current, self.written) = (None, 0);
+        (self.current, self.written, self.offset) = (None, 0, 0);
         for place in &mut self.places {
             if place.fate == Fate::Alive {
                 place.fate = if place.going.asked { Fate::Free } else { Fate::Lost };
@@ -212,28 +216,20 @@ impl<const PLACES: usize> Outbox<PLACES> {
 
     /// Takes a frame back that has not begun. Gives whether it was there.
     pub(crate) fn withdraw(&mut self, ticket: Ticket) -> bool {
-        if self.half_sent() == Some(ticket) {
-            return false;
+        let begun = self.half_sent();
+        for (at, place) in self.places.iter_mut().enumerate() {
+            let taken = place.fate != Fate::Free && begun != Some(at);
+            if taken && place.going.ticket == ticket {
+                place.fate = Fate::Free;
+                return true;
+            }
         }
-        self.free(ticket)
+        false
     }
 
-    fn free(&mut self, ticket: Ticket) -> bool {
-        let mut taken = self.places.iter_mut().filter(|place| place.fate != Fate::Free);
-        let Some(place) = taken.find(|place| place.going.ticket == ticket) else { return false };
-        place.fate = Fate::Free;
-        true
-    }
-
-    /// Whether a frame or its payload has begun and is not yet out.
-    pub(crate) fn half_sent(&self) -> Option<Ticket> {
+    /// Where the frame is that has begun, or whose payload has, and that is not yet out.
+    fn half_sent(&self) -> Option<usize> {
         self.current.filter(|_| self.written > 0)
-    }
-
-    fn current(&self) -> Option<&Place> {
-        let ticket = self.current?;
-        let mut alive = self.places.iter().filter(|place| place.fate == Fate::Alive);
-        alive.find(|place| place.going.ticket == ticket)
     }
 
     /// What to write next; `ready` says which of the caller's own frames may go now.
@@ -241,7 +237,7 @@ impl<const PLACES: usize> Outbox<PLACES> {
         if self.written == 0 {
             self.current = self.select(ready);
         }
-        let place = self.current()?;
+        let place = self.places.get(self.current?)?;
         let bytes = place.bytes.get(self.written..).unwrap_or_default();
         if !bytes.is_empty() {
             return Some(Transmit::Bytes(bytes));
@@ -250,43 +246,40 @@ impl<const PLACES: usize> Outbox<PLACES> {
         Some(Transmit::Payload { ticket: place.going.ticket, offset: self.offset, remaining })
     }
 
-    /// Says that `written` bytes of what `poll` showed are out.
-    pub(crate) fn transmitted(&mut self, written: usize) -> Progress {
-        let mut progress = Progress::default();
-        let Some(place) = self.current().filter(|_| written > 0) else { return progress };
-        let ticket = place.going.ticket;
-        let payload_len = word(&place.bytes, PAYLOAD_LEN);
-        if self.written == 0 {
-            progress.started = Some((ticket, Key::new(place.code(), place.selector())));
-        }
+    /// Says that `written` bytes, at least one, of what `poll` showed are out.
+    pub(crate) fn transmitted(&mut self, written: usize) -> Option<Progress> {
+        let place = self.places.get_mut(self.current?)?;
+        let started = self.written == 0;
         if self.written < FRAME_LEN {
             self.written = self.written.saturating_add(written).min(FRAME_LEN);
         } else {
             let written = u32::try_from(written).unwrap_or(u32::MAX);
             self.offset = self.offset.saturating_add(written);
         }
-        if self.written == FRAME_LEN && self.offset >= payload_len {
-            self.free(ticket);
+        let payload_len = word(&place.bytes, PAYLOAD_LEN);
+        let finished = self.written == FRAME_LEN && self.offset >= payload_len;
+        if finished {
+            place.fate = Fate::Free;
             (self.current, self.written, self.offset) = (None, 0, 0);
-            progress.finished = Some(ticket);
         }
-        progress
+        let (ticket, code, selector) = (place.going.ticket, place.code(), place.selector());
+        Some(Progress { ticket, code, selector, started, finished })
     }
 
-    fn select(&self, ready: impl Fn(Ticket) -> bool) -> Option<Ticket> {
-        let mut chosen: Option<Going> = None;
-        for place in self.places.iter().filter(|place| place.fate == Fate::Alive) {
+    fn select(&self, ready: impl Fn(Ticket) -> bool) -> Option<usize> {
+        let mut chosen: Option<(usize, Going)> = None;
+        for (at, place) in self.places.iter().enumerate() {
             let Going { ticket, lane, .. } = place.going;
-            let first = chosen.is_none_or(|chosen| match lane.cmp(&chosen.lane) {
-                core::cmp::Ordering::Equal => ticket.is_before(chosen.ticket),
-                order => order.is_lt(),
+            let first = chosen.is_none_or(|(_, chosen)| {
+                let same = lane == chosen.lane && ticket.is_before(chosen.ticket);
+                same || (lane as u8) < chosen.lane as u8
             });
             let may_go = || lane != Lane::Queue || (self.overtakes_all(place) && ready(ticket));
-            if first && may_go() {
-                chosen = Some(place.going);
+            if place.fate == Fate::Alive && first && may_go() {
+                chosen = Some((at, place.going));
             }
         }
-        chosen.map(|chosen| chosen.ticket)
+        chosen.map(|(at, _)| at)
     }
 
     /// Whether it makes no difference that this goes before all that was queued earlier.

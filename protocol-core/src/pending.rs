@@ -83,21 +83,16 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
 
     /// Takes a request in; `most` may be live, stops and fences not counted. A stop is never
     /// refused for want of room for tombstones: the oldest falls into doubt.
-    pub(crate) fn insert(
-        &mut self,
-        entry: &Entry,
-        most: usize,
-        config: &Config,
-    ) -> Result<(), Full> {
+    pub(crate) fn insert(&mut self, entry: &Entry, most: usize) -> Result<(), Full> {
         let mut room = self.has_room();
         if entry.traits.stops() {
             let open = |other: &Entry| other.key == entry.key && other.is(OPEN);
             while ENTRIES > MAX_OWNERS && self.number_of(open) >= MAX_OWNERS {
-                if !self.doubt_the_oldest(Some(entry.key), config) {
+                if !self.doubt_the_oldest(Some(entry.key)) {
                     return Err(Full::StopLane);
                 }
             }
-            room = room || self.doubt_the_oldest(None, config);
+            room = room || self.doubt_the_oldest(None);
         } else if room && !entry.ticket.is_fence() {
             let ordinary = |other: &Entry| {
                 other.is_live() && !other.ticket.is_fence() && !other.traits.stops()

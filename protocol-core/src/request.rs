@@ -11,7 +11,7 @@ use crate::entry::{Entry, OPEN, Outcome, State, WAITS};
 use crate::error::{CommandError, Full};
 use crate::frame::Frame;
 use crate::key::{Domain, Key};
-use crate::outbox::{Going, Lane};
+use crate::outbox::{Going, Lane, Progress};
 use crate::ticket::Ticket;
 use crate::time::Instant;
 use crate::traits::Traits;
@@ -121,11 +121,12 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
         }
         let ticket = self.next_ticket;
         if let Some(deadline) = deadline {
-            let mut entry = Entry::new(ticket, Key::of(command), deadline);
+            let mut entry = Entry::new(ticket, Key::of(command), &self.config);
+            entry.until = deadline;
             if let Some(field) = self.config.tokens {
                 entry.original = field.get(command);
             }
-            let inserted = self.pending.insert(&entry, REQUESTS, &self.config);
+            let inserted = self.pending.insert(&entry, REQUESTS);
             inserted.map_err(|what| CommandError::Full { what })?;
         }
         self.next_ticket = ticket.next();
@@ -164,11 +165,11 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
                 entry.end(Outcome::TimedOut, State::Owed);
                 entry.until = now + config.grace;
                 if ticket.is_fence() {
-                    let domain = entry.domain(config);
+                    let domain = entry.domain;
                     self.fence_unanswered(domain);
                 }
             }
-            _ => self.pending.fall_into_doubt(ticket, config),
+            _ => self.pending.fall_into_doubt(ticket),
         }
         true
     }
@@ -183,52 +184,49 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
         }
         let waits = |entry: &&Entry| entry.state == State::Queued && !entry.traits.stops();
         let mut fences = entries.iter().filter(waits).filter_map(|entry| self.fence_for(entry));
-        let Some((code, selector)) = fences.next() else { return };
-        let ticket = self.next_ticket.fence();
-        // Its deadline counts from when it is out.
-        let entry = Entry::new(ticket, Key::new(code, selector), Instant::FAR_FUTURE);
-        if self.pending.insert(&entry, REQUESTS, &self.config).is_err() {
+        let Some(fence) = fences.next() else { return };
+        if self.pending.insert(&fence, REQUESTS).is_err() {
             return;
         }
         self.next_ticket = self.next_ticket.next();
-        let going = Going { ticket, lane: Lane::Fence, query: true, asked: true };
+        let going = Going { ticket: fence.ticket, lane: Lane::Fence, query: true, asked: true };
         if let Some(bytes) = self.outbox.push(going) {
-            let mut fence = Frame::command(code);
-            fence.int32_data = [selector, 0, 0];
-            fence.encode_to(bytes);
+            let mut frame = Frame::command(fence.key.code);
+            frame.int32_data = [fence.key.selector, 0, 0];
+            frame.encode_to(bytes);
         }
     }
 
     /// The query that could settle what a queued request waits for: of its domain, certain, and
-    /// with nothing outstanding.
-    fn fence_for(&self, request: &Entry) -> Option<(CommandCode, i32)> {
-        let config = &self.config;
-        let domain = request.domain(config);
-        if domain == Domain::NONE || !self.pending.unsettled(request, config) {
+    /// with nothing outstanding. Its deadline counts from when it is out.
+    fn fence_for(&self, request: &Entry) -> Option<Entry> {
+        if request.domain == Domain::NONE || !self.pending.unsettled(request) {
             return None;
         }
-        let mut fences = FENCES.iter().filter_map(|(code, selector)| {
-            let (code, selector) = (CommandCode(u32::from(*code)), i32::from(*selector));
-            let traits = Traits::of(code);
-            let key = Key::with(code, traits, selector);
-            let proves = key != request.key
-                && Domain::of(code, traits, config.ordering) == domain
-                && !config.may_push(traits)
-                && self.pending.would_prove(key);
-            proves.then_some((code, selector))
+        let ticket = self.next_ticket.fence();
+        let mut fences = FENCES.iter().map(|(code, selector)| {
+            let key = Key::new(CommandCode(u32::from(*code)), i32::from(*selector));
+            Entry::new(ticket, key, &self.config)
         });
-        fences.next()
+        fences.find(|fence| {
+            fence.domain == request.domain
+                && fence.certain
+                && fence.key != request.key
+                && self.pending.would_prove(fence.key)
+        })
     }
 
     /// The first byte of a frame is out.
-    pub(crate) fn has_started(&mut self, now: Instant, ticket: Ticket, key: Key) {
+    pub(crate) fn has_started(&mut self, now: Instant, frame: &Progress) {
+        let ticket = frame.ticket;
         self.order = self.order.next();
         count(&mut self.counters.frames_sent, 1);
         let until = now + self.config.grace;
         let Some(request) = self.pending.find(ticket, State::Queued as u8) else {
-            let mut sent = Entry::new(ticket, key, until);
-            sent.order = self.order;
-            self.pending.sent_unasked(now, &mut sent, &self.config);
+            let key = Key::new(frame.code, frame.selector);
+            let mut sent = Entry::new(ticket, key, &self.config);
+            (sent.until, sent.order) = (until, self.order);
+            self.pending.sent_unasked(now, &mut sent);
             return;
         };
         (request.state, request.order) = (State::Sent, self.order);

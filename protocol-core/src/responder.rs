@@ -123,7 +123,11 @@ impl<const QUEUE: usize> Responder<QUEUE> {
     /// Says that `written` bytes of what [`Self::poll_transmit`] showed are out. Gives the ticket
     /// of the frame that is out with the last of them, its payload included.
     pub fn transmitted(&mut self, written: usize) -> Option<Ticket> {
-        self.outbox.transmitted(written).finished
+        if written == 0 {
+            return None;
+        }
+        let progress = self.outbox.transmitted(written)?;
+        progress.finished.then_some(progress.ticket)
     }
 
     /// Frames that are not wholly out, payload included.
