@@ -16,7 +16,7 @@ use crate::key::{Domain, Key, Order};
 use crate::outbox::{Outbox, Transmit};
 use crate::output::{Event, Output, Reason, Received};
 use crate::pending::{OwnersOfKey, Pending, Receiving};
-use crate::ticket::Ticket;
+use crate::ticket::{Ended, Ticket};
 use crate::time::Instant;
 use crate::traits::Traits;
 
@@ -183,10 +183,36 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
 
     /// What happened without a frame coming in.
     pub fn poll_event(&mut self) -> Option<Event> {
-        let ended = self.outbox.take_ended().or_else(|| self.pending.take_ended());
-        if let Some((ticket, ended)) = ended {
-            self.counters.count_end(ended);
+        if let Some((ticket, stop)) = self.outbox.take_ended() {
+            let ended = match stop {
+                Some(by) => {
+                    count(&mut self.counters.superseded, 1);
+                    Ended::Superseded { by }
+                }
+                None => Ended::ConnectionLost,
+            };
             return Some(Event::Ended { ticket, ended });
+        }
+        if let Some(entry) = self.pending.ended() {
+            let outcome = core::mem::replace(&mut entry.outcome, Outcome::None);
+            let ended = match outcome {
+                Outcome::NotSent | Outcome::TimedOut => {
+                    count(&mut self.counters.timed_out, 1);
+                    Ended::TimedOut { sent: outcome == Outcome::TimedOut }
+                }
+                Outcome::Unanswered => {
+                    count(&mut self.counters.unanswered, 1);
+                    Ended::Unanswered
+                }
+                Outcome::Stalled => {
+                    count(&mut self.counters.payload_stalled, 1);
+                    let received = entry.original as u32;
+                    Ended::PayloadStalled { received, expected: entry.expected }
+                }
+                Outcome::Ambiguous => Ended::Ambiguous,
+                Outcome::Lost | Outcome::None => Ended::ConnectionLost,
+            };
+            return Some(Event::Ended { ticket: entry.ticket, ended });
         }
         if core::mem::take(&mut self.stop_blocked) {
             return Some(Event::StopBlocked);
@@ -220,7 +246,7 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
         self.forget_stop();
     }
 
-    /// The stream has ended: every request ends as [`Ended::ConnectionLost`](crate::Ended::ConnectionLost). Gives how many
+    /// The stream has ended: every request ends as [`Ended::ConnectionLost`]. Gives how many
     /// bytes of an unfinished frame and how many missing bytes of a payload that leaves.
     pub fn handle_eof(&mut self) -> (usize, u32) {
         self.closed = true;

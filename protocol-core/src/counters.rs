@@ -1,7 +1,5 @@
 //! What was counted: everything that could hide a loss.
 
-use crate::ticket::Ended;
-
 /// Counted since the connection began. Every frame that came in is in exactly one of
 /// `solicited`, `late`, `ambiguous` and `unsolicited`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -60,17 +58,6 @@ impl Counters {
     pub const fn frames_received(&self) -> u64 {
         let asked = self.solicited.saturating_add(self.late).saturating_add(self.ambiguous);
         asked.saturating_add(self.unsolicited)
-    }
-
-    pub(crate) fn count_end(&mut self, ended: Ended) {
-        let counter = match ended {
-            Ended::TimedOut { .. } => &mut self.timed_out,
-            Ended::Unanswered => &mut self.unanswered,
-            Ended::PayloadStalled { .. } => &mut self.payload_stalled,
-            Ended::Superseded { .. } => &mut self.superseded,
-            Ended::Ambiguous | Ended::ConnectionLost => return,
-        };
-        count(counter, 1);
     }
 }
 

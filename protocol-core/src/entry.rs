@@ -4,7 +4,7 @@
 
 use crate::config::Config;
 use crate::key::{Domain, Key, Order};
-use crate::ticket::{Ended, Ticket};
+use crate::ticket::Ticket;
 use crate::time::Instant;
 use crate::traits::Traits;
 
@@ -38,7 +38,7 @@ pub(crate) const WAITS: u8 = State::Queued as u8 | State::Sent as u8;
 /// The state ends by time.
 pub(crate) const OPEN: u8 = OWNS | State::Queued as u8;
 
-/// How a request ended: [`Ended`], in one byte.
+/// How a request ended: [`Ended`](crate::Ended), in one byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(crate) enum Outcome {
@@ -139,19 +139,5 @@ impl Entry {
     pub(crate) const fn owner(&self) -> Owner {
         let waits = self.is(State::Sent as u8);
         Owner { ticket: self.ticket, order: self.order, waits }
-    }
-
-    /// How it ended. It has.
-    pub(crate) const fn ended(&self) -> Ended {
-        match self.outcome {
-            Outcome::NotSent => Ended::TimedOut { sent: false },
-            Outcome::TimedOut => Ended::TimedOut { sent: true },
-            Outcome::Unanswered => Ended::Unanswered,
-            Outcome::Ambiguous => Ended::Ambiguous,
-            Outcome::Stalled => {
-                Ended::PayloadStalled { received: self.original as u32, expected: self.expected }
-            }
-            Outcome::Lost | Outcome::None => Ended::ConnectionLost,
-        }
     }
 }

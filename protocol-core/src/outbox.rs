@@ -10,7 +10,7 @@ use crate::command::CommandCode;
 use crate::frame::{CODE, FRAME_LEN, Frame, INT32_DATA_0, PAYLOAD_LEN};
 #[cfg(test)]
 use crate::key::Key;
-use crate::ticket::{Ended, Ticket};
+use crate::ticket::Ticket;
 use crate::traits::Traits;
 
 /// What to write next.
@@ -196,11 +196,11 @@ impl<const PLACES: usize> Outbox<PLACES> {
         }
     }
 
-    /// A frame that ended without being sent, once.
-    pub(crate) fn take_ended(&mut self) -> Option<(Ticket, Ended)> {
+    /// A frame that ended without being sent, once; and the stop that cancelled it, if one did.
+    pub(crate) fn take_ended(&mut self) -> Option<(Ticket, Option<Ticket>)> {
         let mut first: Option<&mut Place> = None;
         for place in &mut self.places {
-            let ended = matches!(place.fate, Fate::Superseded | Fate::Lost);
+            let ended = (place.fate as u8) > Fate::Alive as u8;
             let before = |first: &&mut Place| place.going.ticket.is_before(first.going.ticket);
             if ended && first.as_ref().is_none_or(before) {
                 first = Some(place);
@@ -209,9 +209,7 @@ impl<const PLACES: usize> Outbox<PLACES> {
         let place = first?;
         let superseded = place.fate == Fate::Superseded;
         place.fate = Fate::Free;
-        let by = place.by;
-        let ended = if superseded { Ended::Superseded { by } } else { Ended::ConnectionLost };
-        Some((place.going.ticket, ended))
+        Some((place.going.ticket, superseded.then_some(place.by)))
     }
 
     /// Takes a frame back that has not begun. Gives whether it was there.

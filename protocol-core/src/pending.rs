@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::entry::{Entry, OPEN, OUTSTANDING, Outcome, Owner, State, TOMBSTONE};
 use crate::error::Full;
 use crate::key::{Key, Order};
-use crate::ticket::{Ended, Ticket};
+use crate::ticket::Ticket;
 use crate::time::Instant;
 
 /// The most requests and tombstones that one frame may be ambiguous between.
@@ -203,8 +203,8 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
         next
     }
 
-    /// A request that ended without an answer, once.
-    pub(crate) fn take_ended(&mut self) -> Option<(Ticket, Ended)> {
+    /// The oldest request that ended without an answer; its outcome is to be told and cleared.
+    pub(crate) fn ended(&mut self) -> Option<&mut Entry> {
         let mut first: Option<&mut Entry> = None;
         for entry in &mut self.entries {
             let before = |first: &&mut Entry| entry.ticket.is_before(first.ticket);
@@ -212,9 +212,6 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
                 first = Some(entry);
             }
         }
-        let first = first?;
-        let ended = first.ended();
-        first.outcome = Outcome::None;
-        Some((first.ticket, ended))
+        first
     }
 }
