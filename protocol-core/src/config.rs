@@ -1,6 +1,7 @@
 //! What the user may say about the peer and about patience. Every field has a safe default.
 
 use crate::command::{CommandCode, Kind, Pushed};
+use crate::finder::Limits;
 use crate::frame::{CLIENT_ID, Field, Flags, Frame, INT32_DATA_2, MAX_PAYLOAD};
 use crate::time::Duration;
 use crate::traits::Traits;
@@ -83,9 +84,15 @@ pub struct UnmarkedPushes {
     pub other_clients: bool,
 }
 
+impl UnmarkedPushes {
+    /// What [`UnmarkedPushes::default`] gives.
+    pub const DEFAULT: Self =
+        Self { positions: false, lights: true, after_set: true, other_clients: false };
+}
+
 impl Default for UnmarkedPushes {
     fn default() -> Self {
-        Self { positions: false, lights: true, after_set: true, other_clients: false }
+        Self::DEFAULT
     }
 }
 
@@ -123,23 +130,59 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Self {
-            payload_limit: MAX_PAYLOAD,
-            upload_echo_has_payload: false,
-            ordering: Ordering::default(),
-            unmarked: UnmarkedPushes::default(),
-            peer_tags: false,
-            tokens: None,
-            on_ambiguous: OnAmbiguous::default(),
-            grace: Duration::from_millis(1000),
-            presumed_grace: Duration::from_millis(100),
-            window: 4,
-            stop_patience: Duration::from_millis(1000),
-        }
+        Self::DEFAULT
+    }
+}
+
+/// Where a connection has its settings from: from a [`Config`], or from a type of your own that
+/// knows them when the program is compiled. Then what they rule out takes no flash, and they take
+/// no RAM.
+///
+/// ```
+/// use flamingo_protocol_core::{Config, Connection, Ordering, Settings};
+/// struct OurMicroscope;
+/// impl Settings for OurMicroscope {
+///     fn config(&self) -> &Config {
+///         const { &Config { ordering: Ordering::Connection, ..Config::DEFAULT } }
+///     }
+/// }
+/// type Client = Connection<4, 8, 5, 1, OurMicroscope>;
+/// let client = Client::with(OurMicroscope);
+/// assert!(size_of::<Client>() < size_of::<Connection<4, 8, 5, 1>>());
+/// # assert_eq!(client.config().ordering, Ordering::Connection);
+/// ```
+pub trait Settings {
+    /// The settings: always the same ones.
+    fn config(&self) -> &Config;
+}
+
+impl Settings for Config {
+    fn config(&self) -> &Config {
+        self
     }
 }
 
 impl Config {
+    /// What [`Config::default`] gives.
+    pub const DEFAULT: Self = Self {
+        payload_limit: MAX_PAYLOAD,
+        upload_echo_has_payload: false,
+        ordering: Ordering::Subsystem,
+        unmarked: UnmarkedPushes::DEFAULT,
+        peer_tags: false,
+        tokens: None,
+        on_ambiguous: OnAmbiguous::Refuse,
+        grace: Duration::from_millis(1000),
+        presumed_grace: Duration::from_millis(100),
+        window: 4,
+        stop_patience: Duration::from_millis(1000),
+    };
+
+    pub(crate) const fn limits(&self) -> Limits {
+        let clears_upload_echo = !self.upload_echo_has_payload;
+        Limits { payload: self.payload_limit, clears_upload_echo }
+    }
+
     /// Whether a frame of this code may be a push that nothing marks as one.
     #[must_use]
     pub fn pushable(&self, code: CommandCode) -> bool {

@@ -4,13 +4,13 @@
 //! whose frame it is stands in `classify.rs`, what goes next in `outbox.rs`, what a request may
 //! do and how it ends in `request.rs`.
 
-use crate::assembler::{Assembler, Found};
 use crate::classify::{Class, Facts, Verdict, classify};
 use crate::command::{CommandCode, Kind};
-use crate::config::{Config, TokenField};
+use crate::config::{Config, Settings, TokenField};
 use crate::counters::{Counters, count};
 use crate::entry::{Entry, Outcome, Owner, State, TOMBSTONE};
 use crate::bytes::word;
+use crate::finder::{Finder, Found};
 use crate::frame::{CODE, CLIENT_ID, FLAGS, FRAME_LEN, Flags, INT32_DATA_0, INT32_DATA_2};
 use crate::key::{Domain, Key, Order};
 use crate::outbox::{Outbox, Transmit};
@@ -66,9 +66,10 @@ pub struct Connection<
     const OWED: usize = 32,
     const QUEUE: usize = 25,
     const STOPS: usize = 8,
+    C = Config,
 > {
-    pub(crate) config: Config,
-    assembler: Assembler,
+    pub(crate) settings: C,
+    finder: Finder,
     pub(crate) pending: Pending<OWED>,
     pub(crate) outbox: Outbox<QUEUE>,
     pub(crate) counters: Counters,
@@ -85,16 +86,28 @@ pub struct Connection<
     pub(crate) closed: bool,
 }
 
-impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: usize> Default
-    for Connection<REQUESTS, OWED, QUEUE, STOPS>
+impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: usize, C> Default
+    for Connection<REQUESTS, OWED, QUEUE, STOPS, C>
+where
+    C: Settings + Default,
 {
     fn default() -> Self {
-        Self::new(Config::default())
+        Self::with(C::default())
     }
 }
 
 impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: usize>
     Connection<REQUESTS, OWED, QUEUE, STOPS>
+{
+    /// A connection on which nothing was sent or received yet.
+    #[must_use]
+    pub const fn new(config: Config) -> Self {
+        Self::with(config)
+    }
+}
+
+impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: usize, C: Settings>
+    Connection<REQUESTS, OWED, QUEUE, STOPS, C>
 {
     const CAPACITIES_FIT: () = {
         assert!(OWED > REQUESTS + STOPS, "OWED must exceed REQUESTS + STOPS");
@@ -104,17 +117,13 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
     /// Places for the caller's own frames.
     pub(crate) const QUEUE_PLACES: usize = QUEUE.saturating_sub(STOPS + 1);
 
-    /// A connection on which nothing was sent or received yet.
+    /// The same, with [`Settings`] of your own.
     #[must_use]
-    pub const fn new(config: Config) -> Self {
+    pub const fn with(settings: C) -> Self {
         let () = Self::CAPACITIES_FIT;
         Self {
-            assembler: if config.upload_echo_has_payload {
-                Assembler::new(config.payload_limit)
-            } else {
-                Assembler::for_answers(config.payload_limit)
-            },
-            config,
+            settings,
+            finder: Finder::new(),
             pending: Pending::new(),
             outbox: Outbox::new(),
             counters: Counters::ZERO,
@@ -135,20 +144,20 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
         now: Instant,
         input: &'a [u8],
     ) -> (usize, Option<Output<'a>>) {
-        let (consumed, found) = self.assembler.advance(input);
+        let (consumed, found) = self.finder.advance(input, self.settings.config().limits());
         let output = found.map(|found| match found {
             Found::Frame(bytes) => {
-                let head = Head::of(self.assembler.view(bytes), self.assembler.payload_remaining());
+                let head = Head::of(self.finder.view(bytes), self.finder.payload_remaining);
                 let (class, original) = self.handle_head(now, &head);
-                let (mut frame, skipped) = self.assembler.take_frame(bytes);
-                if let (Some(field), Some(original)) = (self.config.tokens, original) {
+                let (mut frame, skipped) = self.finder.take_frame(bytes);
+                if let (Some(field), Some(original)) = (self.settings.config().tokens, original) {
                     field.replace(&mut frame, original);
                 }
                 Output::Frame(Received { frame, class, skipped })
             }
             Found::Payload(bytes) => {
                 count(&mut self.counters.payload_bytes, bytes.len() as u32);
-                let remaining = self.assembler.payload_remaining();
+                let remaining = self.finder.payload_remaining;
                 if remaining == 0 {
                     self.pending.receiving = None;
                 }
@@ -162,7 +171,8 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
     /// anything else is called.
     pub fn poll_transmit(&mut self, now: Instant) -> Option<Transmit<'_>> {
         self.place_fence();
-        let Self { outbox, pending, config, .. } = self;
+        let Self { outbox, pending, settings, .. } = self;
+        let config = settings.config();
         outbox.poll(|ticket| pending.may_go(ticket, now, config))
     }
 
@@ -176,7 +186,7 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
         if progress.started {
             self.has_started(now, &progress);
         }
-        self.stop_due = now + self.config.stop_patience;
+        self.stop_due = now + self.settings.config().stop_patience;
         self.forget_stop();
         progress.finished.then_some(progress.ticket)
     }
@@ -236,7 +246,7 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
     /// Ends what is due: deadlines, graces, the patience of a HALT.
     pub fn handle_timeout(&mut self, now: Instant) {
         if self.pending.receiving.is_some_and(|receiving| receiving.deadline <= now) {
-            self.pending.give_up_payload(self.assembler.payload_remaining(), Outcome::Stalled, &self.config);
+            self.pending.give_up_payload(self.finder.payload_remaining, Outcome::Stalled, self.settings.config());
         }
         while self.end_state(now) {}
         if self.stop_due <= now {
@@ -250,25 +260,26 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
     /// bytes of an unfinished frame and how many missing bytes of a payload that leaves.
     pub fn handle_eof(&mut self) -> (usize, u32) {
         self.closed = true;
-        self.pending.lose_all(&self.config);
+        self.pending.lose_all(self.settings.config());
         self.outbox.lose_all();
         self.stop_due = Instant::FAR_FUTURE;
-        (self.assembler.held(), self.assembler.payload_remaining())
+        (self.finder.held, self.finder.payload_remaining)
     }
 
     /// What was counted so far.
     pub fn counters(&self) -> Counters {
-        Counters { noise_bytes: self.assembler.noise_bytes(), ..self.counters }
+        Counters { noise_bytes: self.finder.noise_bytes, ..self.counters }
     }
 
     /// Why the last candidate for a frame was none, if there was one.
     pub fn last_rejected(&self) -> Option<crate::error::DecodeError> {
-        self.assembler.last_rejected()
+        let limit = self.settings.config().payload_limit;
+        self.finder.rejected.map(|flaw| flaw.error(limit))
     }
 
     /// Bytes that are held back until they turn out to be a frame or noise.
     pub const fn held(&self) -> usize {
-        self.assembler.held()
+        self.finder.held
     }
 
     /// Requests in flight, and ended ones whose answer may still come.
@@ -277,14 +288,14 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
     }
 
     /// The settings.
-    pub const fn config(&self) -> &Config {
-        &self.config
+    pub fn config(&self) -> &Config {
+        self.settings.config()
     }
 
     /// Whose it is, and what the caller had in the field of the token, if it answers a request.
     fn handle_head(&mut self, now: Instant, head: &Head) -> (Class, Option<i32>) {
         let owners = self.pending.owners(head.key);
-        let certain = !self.config.may_push(head.traits) && !self.pending.in_doubt(head.key);
+        let certain = !self.settings.config().may_push(head.traits) && !self.pending.in_doubt(head.key);
         let verdict = classify(&self.facts(head, owners, certain));
         self.pending.receiving = None;
         let mut original = None;
@@ -314,7 +325,7 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
                 (Class::Ambiguous { owners: named }, &mut self.counters.ambiguous)
             }
             Verdict::Unsolicited => {
-                let marked = self.config.is_marked(head.flags);
+                let marked = self.settings.config().is_marked(head.flags);
                 let ours = !marked && self.pending.is_echo(now, head.key);
                 (Class::Unsolicited { ours }, &mut self.counters.unsolicited)
             }
@@ -324,7 +335,7 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
     }
 
     fn facts(&self, head: &Head, owners: OwnersOfKey, certain: bool) -> Facts {
-        let config = &self.config;
+        let config = self.settings.config();
         Facts {
             server_only: head.traits.is(Kind::Event),
             positions_in_buffer: head.flags.contains(Flags::STAGE_POSITIONS_IN_BUFFER),
@@ -350,7 +361,7 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
         let answered = *request;
         // The true answer may still come after one that is only presumed.
         request.state = if proven { State::Over } else { State::Presumed };
-        request.until = now + self.config.presumed_grace;
+        request.until = now + self.settings.config().presumed_grace;
         if expected > 0 && !ticket.is_fence() {
             let deadline = answered.until;
             self.pending.receiving = Some(Receiving { ticket, deadline, expected });
@@ -387,7 +398,7 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
             if let Some(request) = self.pending.find(owner.ticket, State::Sent as u8) {
                 let state = if owner == oldest { State::Over } else { State::Owed };
                 request.end(Outcome::Ambiguous, state);
-                request.until = now + self.config.grace;
+                request.until = now + self.settings.config().grace;
             }
         }
     }

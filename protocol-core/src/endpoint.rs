@@ -1,6 +1,7 @@
 //! Either end of a control connection, as something that moves bytes sees it; and how moving
 //! them fails. The pumps themselves are `pump.rs` and `pump_async.rs`.
 
+use crate::config::Settings;
 use crate::connection::Connection;
 use crate::outbox::Transmit;
 use crate::output::Output;
@@ -54,8 +55,8 @@ pub trait Endpoint {
     }
 }
 
-impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: usize> Endpoint
-    for Connection<REQUESTS, OWED, QUEUE, STOPS>
+impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: usize, C: Settings>
+    Endpoint for Connection<REQUESTS, OWED, QUEUE, STOPS, C>
 {
     type Output<'a> = Output<'a>;
 

@@ -75,6 +75,7 @@ mod debts;
 mod endpoint;
 mod entry;
 mod error;
+mod finder;
 mod frame;
 mod image;
 mod key;
@@ -100,7 +101,7 @@ pub use classify::{Class, Owners};
 pub use command::{
     CallbackFlag, CommandCode, Effect, Kind, Payload, Pushed, Row, Selector, TABLE, Timing,
 };
-pub use config::{Config, OnAmbiguous, Ordering, TokenField, UnmarkedPushes};
+pub use config::{Config, OnAmbiguous, Ordering, Settings, TokenField, UnmarkedPushes};
 pub use connection::Connection;
 pub use counters::Counters;
 pub use endpoint::Endpoint;

@@ -5,6 +5,7 @@
 
 use crate::bytes::put_word;
 use crate::command::{CommandCode, Kind};
+use crate::config::Settings;
 use crate::connection::Connection;
 use crate::counters::count;
 use crate::entry::{Entry, OPEN, Outcome, State, WAITS};
@@ -39,8 +40,8 @@ const FENCES: [(u16, u8); 7] = [
     (CommandCode::SYSTEM_STATE_GET.0 as u16, 0),
 ];
 
-impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: usize>
-    Connection<REQUESTS, OWED, QUEUE, STOPS>
+impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: usize, C: Settings>
+    Connection<REQUESTS, OWED, QUEUE, STOPS, C>
 {
     /// Asks: `command` will be sent, and its outcome told under the ticket, by `deadline` at the
     /// latest. If it declares a payload, [`Transmit::Payload`](crate::Transmit::Payload) will ask
@@ -92,7 +93,7 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
             request.state = State::Over;
             return Cancelled::NotSent;
         }
-        (request.state, request.until) = (State::Owed, now + self.config.grace);
+        (request.state, request.until) = (State::Owed, now + self.settings.config().grace);
         Cancelled::Sent
     }
 
@@ -106,7 +107,7 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
         if self.closed {
             return Err(CommandError::Closed);
         }
-        command.check_command(self.config.payload_limit)?;
+        command.check_command(self.settings.config().payload_limit)?;
         let traits = Traits::of(command.code);
         if deadline.is_some() && traits.is(Kind::FireAndForget) {
             return Err(CommandError::NeverAnswered);
@@ -121,9 +122,9 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
         }
         let ticket = self.next_ticket;
         if let Some(deadline) = deadline {
-            let mut entry = Entry::new(ticket, Key::of(command), &self.config);
+            let mut entry = Entry::new(ticket, Key::of(command), self.settings.config());
             entry.until = deadline;
-            if let Some(field) = self.config.tokens {
+            if let Some(field) = self.settings.config().tokens {
                 entry.original = field.get(command);
             }
             let inserted = self.pending.insert(&entry, REQUESTS);
@@ -137,13 +138,13 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
                     request.state = State::Over;
                 }
             });
-            self.stop_due = self.stop_due.min(now + self.config.stop_patience);
+            self.stop_due = self.stop_due.min(now + self.settings.config().stop_patience);
         }
         let asked = deadline.is_some();
         let query = traits.is(Kind::Query);
         if let Some(bytes) = self.outbox.push(Going { ticket, lane, query, asked }) {
             command.encode_to(bytes);
-            if let (Some(field), true) = (self.config.tokens, asked) {
+            if let (Some(field), true) = (self.settings.config().tokens, asked) {
                 put_word(bytes, field.field(), ticket.token() as u32);
             }
         }
@@ -152,7 +153,7 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
 
     /// Ends the state of an entry whose time is over. Gives whether there was one.
     pub(crate) fn end_state(&mut self, now: Instant) -> bool {
-        let config = &self.config;
+        let config = self.settings.config();
         let due = self.pending.next_end().filter(|entry| entry.until <= now);
         let Some(ticket) = due.map(|entry| entry.ticket) else { return false };
         let Some(entry) = self.pending.find(ticket, OPEN) else { return false };
@@ -179,7 +180,7 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
     pub(crate) fn place_fence(&mut self) {
         let entries = &self.pending.entries;
         let under_way = |entry: &Entry| entry.ticket.is_fence() && entry.is_live();
-        if self.config.tokens.is_some() || entries.iter().any(under_way) {
+        if self.settings.config().tokens.is_some() || entries.iter().any(under_way) {
             return;
         }
         let waits = |entry: &&Entry| entry.state == State::Queued && !entry.traits.stops();
@@ -206,7 +207,7 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
         let ticket = self.next_ticket.fence();
         let mut fences = FENCES.iter().map(|(code, selector)| {
             let key = Key::new(CommandCode(u32::from(*code)), i32::from(*selector));
-            Entry::new(ticket, key, &self.config)
+            Entry::new(ticket, key, self.settings.config())
         });
         fences.find(|fence| {
             fence.domain == request.domain
@@ -221,10 +222,10 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
         let ticket = frame.ticket;
         self.order = self.order.next();
         count(&mut self.counters.frames_sent, 1);
-        let until = now + self.config.grace;
+        let until = now + self.settings.config().grace;
         let Some(request) = self.pending.find(ticket, State::Queued as u8) else {
             let key = Key::new(frame.code, frame.selector);
-            let mut sent = Entry::new(ticket, key, &self.config);
+            let mut sent = Entry::new(ticket, key, self.settings.config());
             (sent.until, sent.order) = (until, self.order);
             self.pending.sent_unasked(now, &mut sent);
             return;

@@ -3,7 +3,7 @@
 //! It decides nothing about the instrument; it keeps frames whole and answers only what the
 //! protocol answers. The client's side is `connection.rs`.
 
-use crate::assembler::{Assembler, Found};
+use crate::finder::{Finder, Found, Limits};
 use crate::command::{CallbackFlag, Kind};
 use crate::error::Full;
 use crate::frame::{Flags, Frame};
@@ -63,7 +63,8 @@ pub fn is_answered(command: &Frame) -> bool {
 #[derive(Debug, Clone)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Responder<const QUEUE: usize = 16> {
-    assembler: Assembler,
+    finder: Finder,
+    limits: Limits,
     outbox: Outbox<QUEUE>,
     next_ticket: Ticket,
 }
@@ -79,7 +80,8 @@ impl<const QUEUE: usize> Responder<QUEUE> {
     #[must_use]
     pub const fn new(payload_limit: u32) -> Self {
         Self {
-            assembler: Assembler::new(payload_limit),
+            finder: Finder::new(),
+            limits: Limits { payload: payload_limit, clears_upload_echo: false },
             outbox: Outbox::new(),
             next_ticket: Ticket::FIRST,
         }
@@ -88,14 +90,14 @@ impl<const QUEUE: usize> Responder<QUEUE> {
     /// Takes bytes up to the end of the next output. Call it again with what was not consumed,
     /// until it consumes everything and gives nothing.
     pub fn handle_input<'a>(&mut self, input: &'a [u8]) -> (usize, Option<Incoming<'a>>) {
-        let (consumed, found) = self.assembler.advance(input);
+        let (consumed, found) = self.finder.advance(input, self.limits);
         let incoming = found.map(|found| match found {
             Found::Frame(bytes) => {
-                let (frame, skipped) = self.assembler.take_frame(bytes);
+                let (frame, skipped) = self.finder.take_frame(bytes);
                 Incoming::Command { frame, skipped }
             }
             Found::Payload(bytes) => {
-                Incoming::Payload { bytes, remaining: self.assembler.payload_remaining() }
+                Incoming::Payload { bytes, remaining: self.finder.payload_remaining }
             }
         });
         (consumed, incoming)
@@ -137,11 +139,11 @@ impl<const QUEUE: usize> Responder<QUEUE> {
 
     /// Bytes that were skipped because they were no command.
     pub const fn noise_bytes(&self) -> u64 {
-        self.assembler.noise_bytes()
+        self.finder.noise_bytes
     }
 
     /// Bytes of an unfinished command, and missing bytes of a payload.
     pub const fn unfinished(&self) -> (usize, u32) {
-        (self.assembler.held(), self.assembler.payload_remaining())
+        (self.finder.held, self.finder.payload_remaining)
     }
 }
