@@ -103,7 +103,7 @@ impl Assembler {
 
     /// Why the last candidate that began with a start marker was no frame, if there was one.
     pub fn last_rejected(&self) -> Option<DecodeError> {
-        self.finder.rejected.map(|flaw| flaw.error(self.limits.payload))
+        self.finder.rejected.error(self.limits.payload)
     }
 }
 

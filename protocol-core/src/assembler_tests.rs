@@ -4,7 +4,7 @@ use std::vec::Vec;
 
 use super::*;
 use crate::command::CommandCode;
-use crate::frame::CMD_END;
+use crate::frame::{CMD_END, FRAME_LEN, START_MARKER};
 
 /// A frame, or payload bytes that came in a row.
 #[derive(Debug, PartialEq)]

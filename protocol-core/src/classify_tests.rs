@@ -4,9 +4,9 @@ use super::*;
 use crate::key::Order;
 use crate::ticket::Ticket;
 
-const OLD: Owner = Owner { ticket: Ticket::FIRST, order: Order::FIRST.next(), waits: false };
+const OLD: Owner = Owner { ticket: Ticket::NONE.next(), order: Order::FIRST.next(), waits: false };
 const WAITS: Owner =
-    Owner { ticket: Ticket::FIRST.next(), order: Order::FIRST.next().next(), waits: true };
+    Owner { ticket: Ticket::NONE.next().next(), order: Order::FIRST.next().next(), waits: true };
 
 const NOBODY: OwnersOfKey = OwnersOfKey { oldest: None, waiting: None, several: false };
 const ONLY_OLD: OwnersOfKey = OwnersOfKey { oldest: Some(OLD), ..NOBODY };

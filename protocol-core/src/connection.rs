@@ -73,15 +73,14 @@ pub struct Connection<
     pub(crate) pending: Pending<OWED>,
     pub(crate) outbox: Outbox<QUEUE>,
     pub(crate) counters: Counters,
-    pub(crate) next_ticket: Ticket,
+    pub(crate) last_ticket: Ticket,
     /// As what number the last command was sent.
     pub(crate) order: Order,
     /// Until when a stop may wait to be written, without a byte of progress.
-    pub(crate) stop_due: Instant,
+    pub(crate) stop_due: Option<Instant>,
     /// The ordering domain in which a harmless query was not answered; `Domain::NONE`: none.
     unresponsive: Domain,
-    /// Whether it was told that the peer is unresponsive, or responsive again; not yet taken.
-    link_event: Option<Event>,
+    link_event: LinkEvent,
     stop_blocked: bool,
     pub(crate) closed: bool,
 }
@@ -127,11 +126,11 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
             pending: Pending::new(),
             outbox: Outbox::new(),
             counters: Counters::ZERO,
-            next_ticket: Ticket::FIRST,
+            last_ticket: Ticket::NONE,
             order: Order::FIRST,
-            stop_due: Instant::FAR_FUTURE,
+            stop_due: None,
             unresponsive: Domain::NONE,
-            link_event: None,
+            link_event: LinkEvent::None,
             stop_blocked: false,
             closed: false,
         }
@@ -186,8 +185,8 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
         if progress.started {
             self.has_started(now, &progress);
         }
-        self.stop_due = now + self.settings.config().stop_patience;
-        self.forget_stop();
+        let due = now + self.settings.config().stop_patience;
+        self.stop_due = self.outbox.stop_waits().then_some(due);
         progress.finished.then_some(progress.ticket)
     }
 
@@ -227,12 +226,16 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
         if core::mem::take(&mut self.stop_blocked) {
             return Some(Event::StopBlocked);
         }
-        self.link_event.take()
+        match core::mem::replace(&mut self.link_event, LinkEvent::None) {
+            LinkEvent::None => None,
+            LinkEvent::Unresponsive => Some(Event::Unresponsive),
+            LinkEvent::Responsive => Some(Event::Responsive),
+        }
     }
 
     /// When [`Self::handle_timeout`] is due, and why.
     pub fn poll_timeout(&self) -> Option<(Instant, Reason)> {
-        let mut due = (self.stop_due, Reason::StopBlocked);
+        let mut due = (self.stop_due.unwrap_or(Instant::FAR_FUTURE), Reason::StopBlocked);
         if let Some(entry) = self.pending.next_end().filter(|entry| entry.until <= due.0) {
             let grace = entry.is(TOMBSTONE);
             due = (entry.until, if grace { Reason::Grace } else { Reason::Deadline(entry.ticket) });
@@ -249,8 +252,7 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
             self.pending.give_up_payload(self.finder.payload_remaining, Outcome::Stalled, self.settings.config());
         }
         while self.end_state(now) {}
-        if self.stop_due <= now {
-            self.stop_due = Instant::FAR_FUTURE;
+        if self.stop_due.take_if(|due| *due <= now).is_some() {
             self.stop_blocked = true;
         }
         self.forget_stop();
@@ -262,7 +264,7 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
         self.closed = true;
         self.pending.lose_all(self.settings.config());
         self.outbox.lose_all();
-        self.stop_due = Instant::FAR_FUTURE;
+        self.stop_due = None;
         (self.finder.held, self.finder.payload_remaining)
     }
 
@@ -274,7 +276,7 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
     /// Why the last candidate for a frame was none, if there was one.
     pub fn last_rejected(&self) -> Option<crate::error::DecodeError> {
         let limit = self.settings.config().payload_limit;
-        self.finder.rejected.map(|flaw| flaw.error(limit))
+        self.finder.rejected.error(limit)
     }
 
     /// Bytes that are held back until they turn out to be a frame or noise.
@@ -381,7 +383,7 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
         self.pending.settle(domain, answered.order);
         if self.unresponsive == domain {
             self.unresponsive = Domain::NONE;
-            self.link_event = Some(Event::Responsive);
+            self.link_event = LinkEvent::Responsive;
         }
     }
 
@@ -406,7 +408,7 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
     /// A stop that was taken back or has ended blocks nothing.
     pub(crate) fn forget_stop(&mut self) {
         if !self.outbox.stop_waits() {
-            self.stop_due = Instant::FAR_FUTURE;
+            self.stop_due = None;
         }
     }
 
@@ -414,9 +416,18 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
         count(&mut self.counters.fences_unanswered, 1);
         if self.unresponsive == Domain::NONE {
             self.unresponsive = domain;
-            self.link_event = Some(Event::Unresponsive);
+            self.link_event = LinkEvent::Unresponsive;
         }
     }
+}
+
+/// What is to be told about the peer.
+#[derive(Debug, Clone, Copy)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+enum LinkEvent {
+    None,
+    Unresponsive,
+    Responsive,
 }
 
 /// What of a frame decides whose it is.

@@ -8,24 +8,24 @@ use crate::ticket::Ticket;
 use crate::time::Instant;
 use crate::traits::Traits;
 
-/// Each is a bit, so that one can ask for several; what is to be kept for longer is a higher one.
+/// Each is a bit, so that one can ask for several; what is rather to be kept is a higher one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(crate) enum State {
     /// Nothing is to come. The room is free when the outcome was told.
-    Over = 1,
+    Over = 0,
     /// Sent without waiting for an answer: an echo may come, until then.
-    Echo = 2,
+    Echo = 1,
     /// Nobody knows whether its answer may still come.
-    Doubt = 4,
+    Doubt = 2,
     /// A tombstone: a frame came that is presumed to be its answer; the true one may still come.
-    Presumed = 8,
+    Presumed = 4,
     /// A tombstone: it has ended, and its answer may still come, until then.
-    Owed = 16,
+    Owed = 8,
     /// Waits for its answer, until its deadline.
-    Sent = 32,
+    Sent = 16,
     /// Waits to be sent, until its deadline.
-    Queued = 64,
+    Queued = 32,
 }
 
 pub(crate) const TOMBSTONE: u8 = State::Owed as u8 | State::Presumed as u8;
@@ -88,6 +88,21 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
+    /// All zero, so that a connection that nothing has happened on takes no flash.
+    pub(crate) const FREE: Self = Self {
+        ticket: Ticket::NONE,
+        key: Key::NONE,
+        until: Instant::from_micros(0),
+        order: Order::FIRST,
+        original: 0,
+        expected: 0,
+        state: State::Over,
+        outcome: Outcome::None,
+        traits: Traits::NONE,
+        domain: Domain::NONE,
+        certain: false,
+    };
+
     #[inline(never)]
     pub(crate) fn new(ticket: Ticket, key: Key, config: &Config) -> Self {
         let traits = Traits::of(key.code);

@@ -41,7 +41,7 @@ pub(crate) struct Finder {
     skipped: u32,
     pub(crate) noise_bytes: u64,
     /// Why the last candidate was no frame.
-    pub(crate) rejected: Option<Flaw>,
+    pub(crate) rejected: Flaw,
 }
 
 impl Finder {
@@ -52,7 +52,7 @@ impl Finder {
             payload_remaining: 0,
             skipped: 0,
             noise_bytes: 0,
-            rejected: None,
+            rejected: Flaw::None,
         }
     }
 
@@ -66,7 +66,7 @@ impl Finder {
             return self.take_payload(input);
         }
         if let (0, Some(bytes)) = (self.held, input.first_chunk()) {
-            if Flaw::of(bytes, limits.payload).is_none() {
+            if let Flaw::None = Flaw::of(bytes, limits.payload) {
                 self.payload_remaining = payload_len(bytes, limits);
                 return (FRAME_LEN, Some(Found::Frame(Some(bytes))));
             }
@@ -88,7 +88,7 @@ impl Finder {
         self.held = self.held.wrapping_add(1);
         if self.held == FRAME_LEN {
             let flaw = Flaw::of(&self.buffer, limit);
-            if flaw.is_none() {
+            if let Flaw::None = flaw {
                 self.held = 0;
                 return true;
             }

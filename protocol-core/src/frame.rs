@@ -288,8 +288,8 @@ impl Frame {
         let Ok(bytes) = <&[u8; FRAME_LEN]>::try_from(bytes) else {
             return Err(DecodeError::Length { expected: FRAME_LEN, found: bytes.len() });
         };
-        match Flaw::of(bytes, u32::MAX) {
-            Some(flaw) => Err(flaw.error(u32::MAX)),
+        match Flaw::of(bytes, u32::MAX).error(u32::MAX) {
+            Some(error) => Err(error),
             None => Ok(Self::read(bytes)),
         }
     }
@@ -351,6 +351,8 @@ impl Frame {
 #[derive(Debug, Clone, Copy)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(crate) enum Flaw {
+    /// None was found yet.
+    None,
     Start(u32),
     End(u32),
     TooLong(u32),
@@ -359,29 +361,30 @@ pub(crate) enum Flaw {
 impl Flaw {
     /// Looks for one; the payload may be up to `limit` bytes long.
     #[inline(never)]
-    pub(crate) fn of(bytes: &[u8; FRAME_LEN], limit: u32) -> Option<Self> {
+    pub(crate) fn of(bytes: &[u8; FRAME_LEN], limit: u32) -> Self {
         let (start, end) = (word(bytes, CMD_START), word(bytes, CMD_END));
         let declared = word(bytes, PAYLOAD_LEN);
         if start != START_MARKER {
-            Some(Self::Start(start))
+            Self::Start(start)
         } else if end != END_MARKER {
-            Some(Self::End(end))
+            Self::End(end)
         } else if declared > limit {
-            Some(Self::TooLong(declared))
+            Self::TooLong(declared)
         } else {
-            None
+            Self::None
         }
     }
 
     /// The same, for a person.
-    pub(crate) const fn error(self, limit: u32) -> DecodeError {
-        match self {
+    pub(crate) const fn error(self, limit: u32) -> Option<DecodeError> {
+        Some(match self {
+            Self::None => return None,
             Self::Start(found) => {
                 DecodeError::Marker { field: CMD_START, expected: START_MARKER, found }
             }
             Self::End(found) => DecodeError::Marker { field: CMD_END, expected: END_MARKER, found },
             Self::TooLong(found) => DecodeError::PayloadTooLong { limit, found },
-        }
+        })
     }
 }
 

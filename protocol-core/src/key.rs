@@ -17,6 +17,8 @@ pub(crate) struct Key {
 }
 
 impl Key {
+    pub(crate) const NONE: Self = Self { code: CommandCode(0), selector: 0 };
+
     pub(crate) fn of(frame: &Frame) -> Self {
         Self::new(frame.code, frame.selector())
     }
@@ -38,18 +40,16 @@ pub(crate) struct Domain(u8);
 
 impl Domain {
     /// Within nothing: no answer proves anything about another one.
-    pub(crate) const NONE: Self = Self(u8::MAX);
+    pub(crate) const NONE: Self = Self(0);
 
     /// A code above all that are known, `0xFF000` and more, is in none.
     pub(crate) const fn of(code: CommandCode, traits: Traits, ordering: Ordering) -> Self {
         match ordering {
             Ordering::Key => Self::NONE,
             _ if traits.at_end() => Self::NONE,
-            Ordering::Connection => Self(0),
-            Ordering::Subsystem if code.subsystem() < Self::NONE.0 as u32 => {
-                Self(code.subsystem() as u8)
-            }
-            Ordering::Subsystem => Self::NONE,
+            Ordering::Connection => Self(1),
+            Ordering::Subsystem if code.0 >= 0xF_F000 => Self::NONE,
+            Ordering::Subsystem => Self(code.subsystem() as u8 + 1),
         }
     }
 }
@@ -83,7 +83,7 @@ mod tests {
             Domain::of(code, Traits::of(code), Ordering::Subsystem)
         };
         assert_ne!(domain(0x6FFF), domain(0x0010_6FFF), "told apart, not cut off");
-        assert_eq!(domain(0x000F_EFFF), Domain(0xFE));
+        assert_eq!(domain(0x000F_EFFF), Domain(0xFF));
         assert_eq!(domain(0x000F_F000), Domain::NONE);
         assert_eq!(domain(u32::MAX), Domain::NONE);
     }

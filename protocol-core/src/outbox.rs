@@ -3,8 +3,6 @@
 //!
 //! The outbox knows nothing of answers: whether a frame *may* go is asked of the caller.
 
-use heapless::Vec;
-
 use crate::bytes::word;
 use crate::command::CommandCode;
 use crate::frame::{CODE, FRAME_LEN, Frame, INT32_DATA_0, PAYLOAD_LEN};
@@ -79,6 +77,14 @@ struct Place {
 }
 
 impl Place {
+    /// All zero, so that a connection that nothing has happened on takes no flash.
+    const FREE: Self = Self {
+        fate: Fate::Free,
+        going: Going { ticket: Ticket::NONE, lane: Lane::Stop, query: false, asked: false },
+        by: Ticket::NONE,
+        bytes: [0; FRAME_LEN],
+    };
+
     fn code(&self) -> CommandCode {
         CommandCode(word(&self.bytes, CODE))
     }
@@ -112,8 +118,8 @@ pub(crate) struct Progress {
 #[derive(Debug, Clone)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(crate) struct Outbox<const PLACES: usize> {
-    /// In no order; it grows when none of them is free.
-    places: Vec<Place, PLACES>,
+    /// In no order; free ones too.
+    places: [Place; PLACES],
     /// Where the frame is whose bytes are going out, or will when the caller writes what it was
     /// shown.
     current: Option<usize>,
@@ -125,7 +131,7 @@ pub(crate) struct Outbox<const PLACES: usize> {
 
 impl<const PLACES: usize> Outbox<PLACES> {
     pub(crate) const fn new() -> Self {
-        Self { places: Vec::new(), current: None, written: 0, offset: 0 }
+        Self { places: [Place::FREE; PLACES], current: None, written: 0, offset: 0 }
     }
 
     /// How many places the frames of a lane take, those that ended and were not told included.
@@ -138,16 +144,7 @@ impl<const PLACES: usize> Outbox<PLACES> {
 
     /// Gives a frame a place, if there is a free one: its bytes are to be written there.
     pub(crate) fn push(&mut self, going: Going) -> Option<&mut [u8; FRAME_LEN]> {
-        let at = match self.places.iter().position(|place| place.fate == Fate::Free) {
-            Some(at) => at,
-            None => {
-                let bytes = [0; FRAME_LEN];
-                let place = Place { fate: Fate::Free, going, by: going.ticket, bytes };
-                self.places.push(place).ok()?;
-                self.places.len().wrapping_sub(1)
-            }
-        };
-        let place = self.places.get_mut(at)?;
+        let place = self.places.iter_mut().find(|place| place.fate == Fate::Free)?;
         (place.fate, place.going) = (Fate::Alive, going);
         Some(&mut place.bytes)
     }
@@ -198,15 +195,8 @@ impl<const PLACES: usize> Outbox<PLACES> {
 
     /// A frame that ended without being sent, once; and the stop that cancelled it, if one did.
     pub(crate) fn take_ended(&mut self) -> Option<(Ticket, Option<Ticket>)> {
-        let mut first: Option<&mut Place> = None;
-        for place in &mut self.places {
-            let ended = (place.fate as u8) > Fate::Alive as u8;
-            let before = |first: &&mut Place| place.going.ticket.is_before(first.going.ticket);
-            if ended && first.as_ref().is_none_or(before) {
-                first = Some(place);
-            }
-        }
-        let place = first?;
+        let ended = |place: &&mut Place| matches!(place.fate, Fate::Superseded | Fate::Lost);
+        let place = self.places.iter_mut().find(ended)?;
         let superseded = place.fate == Fate::Superseded;
         place.fate = Fate::Free;
         Some((place.going.ticket, superseded.then_some(place.by)))

@@ -40,8 +40,8 @@ pub(crate) struct Receiving {
 #[derive(Debug, Clone)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(crate) struct Pending<const ENTRIES: usize> {
-    /// In no order; it grows when none of them is free.
-    pub(crate) entries: Vec<Entry, ENTRIES>,
+    /// In no order; free ones too.
+    pub(crate) entries: [Entry; ENTRIES],
     pub(crate) receiving: Option<Receiving>,
     /// More keys are in doubt than can be named: every answer is presumed from now on.
     pub(crate) all_in_doubt: bool,
@@ -49,7 +49,7 @@ pub(crate) struct Pending<const ENTRIES: usize> {
 
 impl<const ENTRIES: usize> Pending<ENTRIES> {
     pub(crate) const fn new() -> Self {
-        Self { entries: Vec::new(), receiving: None, all_in_doubt: false }
+        Self { entries: [Entry::FREE; ENTRIES], receiving: None, all_in_doubt: false }
     }
 
     fn number_of(&self, which: impl Fn(&Entry) -> bool) -> usize {
@@ -105,33 +105,22 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
         if room && self.push(entry) { Ok(()) } else { Err(Full::Tombstones) }
     }
 
-    /// Puts an entry in. If there is no room, the oldest echo goes, or else the oldest doubt; but
-    /// an echo takes the place of echoes alone. Gives whether it is in.
+    /// Puts an entry in. If there is no room, an echo goes, or else a doubt; but an echo takes the
+    /// place of echoes alone. Gives whether it is in.
     #[inline(never)]
     pub(crate) fn push(&mut self, entry: &Entry) -> bool {
-        let full = self.entries.is_full();
+        let most = if entry.state == State::Echo { State::Echo } else { State::Doubt };
         let mut victim: Option<&mut Entry> = None;
         for other in &mut self.entries {
-            let may_go = other.state == State::Over
-                || full && (other.state == State::Echo)
-                || full && other.state == State::Doubt && entry.state != State::Echo;
-            let rather = victim.as_ref().is_none_or(|victim| {
-                if other.state == victim.state {
-                    other.order.is_before(victim.order)
-                } else {
-                    (other.state as u8) < victim.state as u8
-                }
-            });
-            if may_go && rather && other.outcome == Outcome::None {
+            let least = victim.as_ref().map_or(most as u8 + 1, |victim| victim.state as u8);
+            if other.outcome == Outcome::None && (other.state as u8) < least {
                 victim = Some(other);
             }
         }
-        if let Some(victim) = victim {
-            self.all_in_doubt |= victim.state == State::Doubt;
-            *victim = *entry;
-            return true;
-        }
-        self.entries.push(*entry).is_ok()
+        let Some(victim) = victim else { return false };
+        self.all_in_doubt |= victim.state == State::Doubt;
+        *victim = *entry;
+        true
     }
 
     /// Everybody to whom a frame of `key` may belong.
@@ -203,15 +192,8 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
         next
     }
 
-    /// The oldest request that ended without an answer; its outcome is to be told and cleared.
+    /// A request that ended without an answer; its outcome is to be told and cleared.
     pub(crate) fn ended(&mut self) -> Option<&mut Entry> {
-        let mut first: Option<&mut Entry> = None;
-        for entry in &mut self.entries {
-            let before = |first: &&mut Entry| entry.ticket.is_before(first.ticket);
-            if entry.outcome != Outcome::None && first.as_ref().is_none_or(before) {
-                first = Some(entry);
-            }
-        }
-        first
+        self.entries.iter_mut().find(|entry| entry.outcome != Outcome::None)
     }
 }

@@ -120,7 +120,7 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
         if self.outbox.taken(lane) >= places {
             return Err(CommandError::Full { what });
         }
-        let ticket = self.next_ticket;
+        let ticket = self.last_ticket.next();
         if let Some(deadline) = deadline {
             let mut entry = Entry::new(ticket, Key::of(command), self.settings.config());
             entry.until = deadline;
@@ -130,7 +130,7 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
             let inserted = self.pending.insert(&entry, REQUESTS);
             inserted.map_err(|what| CommandError::Full { what })?;
         }
-        self.next_ticket = ticket.next();
+        self.last_ticket = ticket;
         if traits.stops() {
             let pending = &mut self.pending;
             self.outbox.supersede(ticket, command, |ticket| {
@@ -138,7 +138,7 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
                     request.state = State::Over;
                 }
             });
-            self.stop_due = self.stop_due.min(now + self.settings.config().stop_patience);
+            self.stop_due.get_or_insert(now + self.settings.config().stop_patience);
         }
         let asked = deadline.is_some();
         let query = traits.is(Kind::Query);
@@ -189,7 +189,7 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
         if self.pending.insert(&fence, REQUESTS).is_err() {
             return;
         }
-        self.next_ticket = self.next_ticket.next();
+        self.last_ticket = self.last_ticket.next();
         let going = Going { ticket: fence.ticket, lane: Lane::Fence, query: true, asked: true };
         if let Some(bytes) = self.outbox.push(going) {
             let mut frame = Frame::command(fence.key.code);
@@ -204,7 +204,7 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
         if request.domain == Domain::NONE || !self.pending.unsettled(request) {
             return None;
         }
-        let ticket = self.next_ticket.fence();
+        let ticket = self.last_ticket.next().fence();
         let mut fences = FENCES.iter().map(|(code, selector)| {
             let key = Key::new(CommandCode(u32::from(*code)), i32::from(*selector));
             Entry::new(ticket, key, self.settings.config())

@@ -66,7 +66,7 @@ pub struct Responder<const QUEUE: usize = 16> {
     finder: Finder,
     limits: Limits,
     outbox: Outbox<QUEUE>,
-    next_ticket: Ticket,
+    last_ticket: Ticket,
 }
 
 impl<const QUEUE: usize> Default for Responder<QUEUE> {
@@ -83,7 +83,7 @@ impl<const QUEUE: usize> Responder<QUEUE> {
             finder: Finder::new(),
             limits: Limits { payload: payload_limit, clears_upload_echo: false },
             outbox: Outbox::new(),
-            next_ticket: Ticket::FIRST,
+            last_ticket: Ticket::NONE,
         }
     }
 
@@ -109,10 +109,10 @@ impl<const QUEUE: usize> Responder<QUEUE> {
     /// # Errors
     /// [`Full::Queue`]: write what [`Self::poll_transmit`] shows first.
     pub fn push(&mut self, frame: &Frame) -> Result<Ticket, Full> {
-        let ticket = self.next_ticket;
+        let ticket = self.last_ticket.next();
         let going = Going { ticket, lane: Lane::Queue, query: false, asked: false };
         frame.encode_to(self.outbox.push(going).ok_or(Full::Queue)?);
-        self.next_ticket = ticket.next();
+        self.last_ticket = ticket;
         Ok(ticket)
     }
 

@@ -13,7 +13,8 @@ impl Ticket {
     /// Tokens begin with this byte, apart from the small numbers that other clients use.
     const TOKEN: u32 = 0x4600_0000;
 
-    pub(crate) const FIRST: Self = Self(1);
+    /// None was given out yet.
+    pub(crate) const NONE: Self = Self(0);
 
     pub(crate) const fn next(self) -> Self {
         let number = self.number() % (Self::FENCE - 1) + 1;
@@ -85,8 +86,8 @@ mod tests {
     #[test]
     fn tickets_wrap_without_ever_being_0_or_a_fence() {
         let last = Ticket(0x7FFF_FFFF);
-        assert_eq!(last.next(), Ticket::FIRST);
-        assert_eq!(last.fence().next(), Ticket::FIRST);
+        assert_eq!(last.next(), Ticket::NONE.next());
+        assert_eq!(last.fence().next(), Ticket::NONE.next());
         assert!(last.fence().is_fence());
         assert!(!last.is_fence());
         assert_eq!(last.fence().number(), last.number());

@@ -51,6 +51,9 @@ static PACKED: [u32; TABLE.len()] = {
 };
 
 impl Traits {
+    /// Of nothing: an entry that is free.
+    pub(crate) const NONE: Self = Self(0);
+
     /// Of a code that is not in the table: it may mean anything, and is never answered.
     const UNKNOWN: Self =
         Self((3 << CALLBACK) | ((Pushed::Always as u16) << PUSHED) | Kind::Action as u16);

@@ -135,7 +135,7 @@ impl World {
     fn may_push(&self, key: usize) -> bool {
         let Peer { flags_pushes, echoes_tokens, tags_answers, .. } = self.peer;
         let told_apart = flags_pushes || echoes_tokens || tags_answers;
-        told_apart || self.client.config.pushable(self.keys[key].code)
+        told_apart || self.client.config().pushable(self.keys[key].code)
     }
 
     /// Does it; gives what the frames that came in turned out to be.
