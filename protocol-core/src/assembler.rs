@@ -56,7 +56,7 @@ impl Assembler {
     #[must_use]
     pub const fn new(payload_limit: u32) -> Self {
         let limits = Limits { payload: payload_limit, clears_upload_echo: false };
-        Self { finder: Finder::new(), limits }
+        Self { finder: Finder::NEW, limits }
     }
 
     /// The same for what a server sends. It answers by sending the command's struct back, so the
@@ -67,7 +67,7 @@ impl Assembler {
     #[must_use]
     pub const fn for_answers(payload_limit: u32) -> Self {
         let limits = Limits { payload: payload_limit, clears_upload_echo: true };
-        Self { finder: Finder::new(), limits }
+        Self { finder: Finder::NEW, limits }
     }
 
     /// Takes bytes up to the end of the next piece. Call it again with what was not consumed,

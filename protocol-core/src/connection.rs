@@ -122,9 +122,9 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
         let () = Self::CAPACITIES_FIT;
         Self {
             settings,
-            finder: Finder::new(),
-            pending: Pending::new(),
-            outbox: Outbox::new(),
+            finder: Finder::NEW,
+            pending: Pending::NEW,
+            outbox: Outbox::NEW,
             counters: Counters::ZERO,
             last_ticket: Ticket::NONE,
             order: Order::FIRST,

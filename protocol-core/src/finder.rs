@@ -45,16 +45,15 @@ pub(crate) struct Finder {
 }
 
 impl Finder {
-    pub(crate) const fn new() -> Self {
-        Self {
-            buffer: [0; FRAME_LEN],
-            held: 0,
-            payload_remaining: 0,
-            skipped: 0,
-            noise_bytes: 0,
-            rejected: Flaw::None,
-        }
-    }
+    /// Nothing has happened yet: all zero.
+    pub(crate) const NEW: Self = Self {
+        buffer: [0; FRAME_LEN],
+        held: 0,
+        payload_remaining: 0,
+        skipped: 0,
+        noise_bytes: 0,
+        rejected: Flaw::None,
+    };
 
     /// Takes bytes up to the end of what comes next; without anything, all. [`Self::view`] shows a frame.
     pub(crate) fn advance<'a>(

@@ -130,9 +130,8 @@ pub(crate) struct Outbox<const PLACES: usize> {
 }
 
 impl<const PLACES: usize> Outbox<PLACES> {
-    pub(crate) const fn new() -> Self {
-        Self { places: [Place::FREE; PLACES], current: None, written: 0, offset: 0 }
-    }
+    /// Nothing has happened yet: all zero.
+    pub(crate) const NEW: Self = Self { places: [Place::FREE; PLACES], current: None, written: 0, offset: 0 };
 
     /// How many places the frames of a lane take, those that ended and were not told included.
     pub(crate) fn taken(&self, lane: Lane) -> usize {

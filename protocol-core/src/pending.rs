@@ -48,9 +48,8 @@ pub(crate) struct Pending<const ENTRIES: usize> {
 }
 
 impl<const ENTRIES: usize> Pending<ENTRIES> {
-    pub(crate) const fn new() -> Self {
-        Self { entries: [Entry::FREE; ENTRIES], receiving: None, all_in_doubt: false }
-    }
+    /// Nothing has happened yet: all zero.
+    pub(crate) const NEW: Self = Self { entries: [Entry::FREE; ENTRIES], receiving: None, all_in_doubt: false };
 
     fn number_of(&self, which: impl Fn(&Entry) -> bool) -> usize {
         self.entries.iter().fold(0, |number, entry| number.wrapping_add(usize::from(which(entry))))

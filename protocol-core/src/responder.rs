@@ -80,9 +80,9 @@ impl<const QUEUE: usize> Responder<QUEUE> {
     #[must_use]
     pub const fn new(payload_limit: u32) -> Self {
         Self {
-            finder: Finder::new(),
+            finder: Finder::NEW,
             limits: Limits { payload: payload_limit, clears_upload_echo: false },
-            outbox: Outbox::new(),
+            outbox: Outbox::NEW,
             last_ticket: Ticket::NONE,
         }
     }

@@ -6,10 +6,19 @@
 use core::hint::black_box;
 use core::mem::MaybeUninit;
 
-use flamingo_protocol_core::{Connection, Frame, Instant, Responder};
+use flamingo_protocol_core::{Config, Connection, Frame, Instant, Responder, Settings};
+
+/// Settings that are known when the program is compiled, as they are in a firmware.
+pub struct Instrument;
+
+impl Settings for Instrument {
+    fn config(&self) -> &Config {
+        const { &Config::DEFAULT }
+    }
+}
 
 /// The client's side with four requests in flight.
-pub type Client = Connection<4, 8, 4, 1>;
+pub type Client = Connection<4, 8, 5, 1, Instrument>;
 /// The device's side with four frames queued.
 pub type Device = Responder<4>;
 

@@ -2,18 +2,15 @@
 #![no_std]
 #![no_main]
 
-use core::mem::MaybeUninit;
+use flamingo_footprint::{Client, Device, Instrument, use_client, use_device};
 
-use flamingo_footprint::{Client, Device, use_client, use_device};
-
-#[unsafe(no_mangle)]
-static mut BOTH: MaybeUninit<(Client, Device)> = MaybeUninit::uninit();
+static mut BOTH: (Client, Device) = (Client::with(Instrument), Device::new(4096));
 
 #[unsafe(no_mangle)]
 extern "C" fn _start() -> ! {
     // SAFETY: there is one thread, and this never runs.
     #[allow(static_mut_refs)]
-    let (client, device) = unsafe { BOTH.write((Client::default(), Device::default())) };
+    let (client, device) = unsafe { &mut BOTH };
     loop {
         use_client(client);
         use_device(device);

@@ -2,17 +2,15 @@
 #![no_std]
 #![no_main]
 
-use flamingo_footprint::{Client, use_client};
-use flamingo_protocol_core::Config;
+use flamingo_footprint::{Client, Instrument, use_client};
 
-#[unsafe(no_mangle)]
-static mut CLIENT: core::mem::MaybeUninit<Client> = core::mem::MaybeUninit::uninit();
+static mut CLIENT: Client = Client::with(Instrument);
 
 #[unsafe(no_mangle)]
 extern "C" fn _start() -> ! {
     // SAFETY: there is one thread, and this never runs.
     #[allow(static_mut_refs)]
-    let client = unsafe { CLIENT.write(Client::new(Config::default())) };
+    let client = unsafe { &mut CLIENT };
     loop {
         use_client(client);
     }

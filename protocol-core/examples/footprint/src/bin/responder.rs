@@ -4,14 +4,13 @@
 
 use flamingo_footprint::{Device, use_device};
 
-#[unsafe(no_mangle)]
-static mut DEVICE: core::mem::MaybeUninit<Device> = core::mem::MaybeUninit::uninit();
+static mut DEVICE: Device = Device::new(4096);
 
 #[unsafe(no_mangle)]
 extern "C" fn _start() -> ! {
     // SAFETY: there is one thread, and this never runs.
     #[allow(static_mut_refs)]
-    let device = unsafe { DEVICE.write(Device::default()) };
+    let device = unsafe { &mut DEVICE };
     loop {
         use_device(device);
     }

@@ -6,7 +6,7 @@
 #![no_std]
 #![no_main]
 
-use flamingo_footprint::{Client, Device, needed};
+use flamingo_footprint::{Client, Device, Instrument, needed};
 use flamingo_protocol_core::{
     Assembler, Cancelled, CommandCode, CommandError, Config, Counters, DecodeError, Event,
     FRAME_LEN, Frame, Full, HEADER_LEN, ImageError, ImageHeader, ImagePiece, ImageReader, Incoming,
@@ -73,7 +73,7 @@ fn codec() {
 
 fn client() {
     measured! {
-        "Connection::new" Client::new: (config: Config) -> Client;
+        "Connection::with" Client::with: (settings: Instrument) -> Client;
         "Connection::handle_input" Client::handle_input:
             (client: &mut Client, now: Instant, input: Bytes)
                 -> (usize, Option<Output<'static>>);
