@@ -11,7 +11,7 @@ use crate::counters::{Counters, count};
 use crate::entry::{Entry, Outcome, Owner, State, TOMBSTONE};
 use crate::bytes::word;
 use crate::finder::{Finder, Found};
-use crate::frame::{CODE, CLIENT_ID, FLAGS, FRAME_LEN, Flags, INT32_DATA_0, INT32_DATA_2};
+use crate::frame::{CODE, CLIENT_ID, FLAGS, FRAME_LEN, Flags, Frame, INT32_DATA_0, INT32_DATA_2};
 use crate::key::{Domain, Key, Order};
 use crate::outbox::{Outbox, Transmit};
 use crate::output::{Event, Output, Reason, Received};
@@ -143,27 +143,25 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
         now: Instant,
         input: &'a [u8],
     ) -> (usize, Option<Output<'a>>) {
-        let (consumed, found) = self.finder.advance(input, self.settings.config().limits());
-        let output = found.map(|found| match found {
-            Found::Frame(bytes) => {
-                let head = Head::of(self.finder.view(bytes), self.finder.payload_remaining);
-                let (class, original) = self.handle_head(now, &head);
-                let (mut frame, skipped) = self.finder.take_frame(bytes);
-                if let (Some(field), Some(original)) = (self.settings.config().tokens, original) {
-                    field.replace(&mut frame, original);
-                }
-                Output::Frame(Received { frame, class, skipped })
-            }
-            Found::Payload(bytes) => {
-                count(&mut self.counters.payload_bytes, bytes.len() as u32);
+        let limits = self.settings.config().limits();
+        let (consumed, bytes) = match self.finder.advance(input, limits) {
+            (consumed, Some(Found::Frame(bytes))) => (consumed, bytes),
+            (consumed, Some(Found::Payload(bytes))) => {
                 let remaining = self.finder.payload_remaining;
-                if remaining == 0 {
-                    self.pending.receiving = None;
-                }
-                Output::Payload { bytes, remaining }
+                self.handle_payload(bytes.len(), remaining);
+                return (consumed, Some(Output::Payload { bytes, remaining }));
             }
-        });
-        (consumed, output)
+            (consumed, None) => return (consumed, None),
+        };
+        let head = Head::of(self.finder.view(bytes), self.finder.payload_remaining);
+        let (class, original) = self.handle_head(now, &head);
+        let skipped = self.finder.take_skipped();
+        let mut frame = Frame::read(self.finder.view(bytes));
+        frame.payload_len = head.payload_len;
+        if let (Some(field), Some(original)) = (self.settings.config().tokens, original) {
+            field.replace(&mut frame, original);
+        }
+        (consumed, Some(Output::Frame(Received { frame, class, skipped })))
     }
 
     /// What to write next. Say with [`Self::transmitted`] how much of it was written before
@@ -292,6 +290,13 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
     /// The settings.
     pub fn config(&self) -> &Config {
         self.settings.config()
+    }
+
+    fn handle_payload(&mut self, len: usize, remaining: u32) {
+        count(&mut self.counters.payload_bytes, len as u32);
+        if remaining == 0 {
+            self.pending.receiving = None;
+        }
     }
 
     /// Whose it is, and what the caller had in the field of the token, if it answers a request.

@@ -108,7 +108,12 @@ impl Finder {
     pub(crate) fn take_frame(&mut self, found: Option<&[u8; FRAME_LEN]>) -> (Frame, u32) {
         let mut frame = Frame::read(self.view(found));
         frame.payload_len = self.payload_remaining;
-        (frame, core::mem::take(&mut self.skipped))
+        (frame, self.take_skipped())
+    }
+
+    /// How many bytes were skipped before the frame that was found last, once.
+    pub(crate) fn take_skipped(&mut self) -> u32 {
+        core::mem::take(&mut self.skipped)
     }
 
     fn take_payload<'a>(&mut self, input: &'a [u8]) -> (usize, Option<Found<'a>>) {
