@@ -247,10 +247,11 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
     /// Ends what is due: deadlines, graces, the patience of a HALT.
     pub fn handle_timeout(&mut self, now: Instant) {
         if self.pending.receiving.is_some_and(|receiving| receiving.deadline <= now) {
-            self.pending.give_up_payload(self.finder.payload_remaining, Outcome::Stalled, self.settings.config());
+            self.pending.give_up_payload(self.finder.payload_remaining, Outcome::Stalled);
         }
         while self.end_state(now) {}
-        if self.stop_due.take_if(|due| *due <= now).is_some() {
+        if self.stop_due.is_some_and(|due| due <= now) {
+            self.stop_due = None;
             self.stop_blocked = true;
         }
         self.forget_stop();
@@ -260,7 +261,7 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
     /// bytes of an unfinished frame and how many missing bytes of a payload that leaves.
     pub fn handle_eof(&mut self) -> (usize, u32) {
         self.closed = true;
-        self.pending.lose_all(self.settings.config());
+        self.pending.lose_all();
         self.outbox.lose_all();
         self.stop_due = None;
         (self.finder.held, self.finder.payload_remaining)

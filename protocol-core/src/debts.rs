@@ -4,8 +4,7 @@
 //! leaves a *doubt*: answers of that key are presumed until proof. The table itself is
 //! `pending.rs`.
 
-use crate::command::{CommandCode, Kind};
-use crate::config::Config;
+use crate::command::Kind;
 use crate::entry::{Entry, OUTSTANDING, OWED, Outcome, Owner, State, TOMBSTONE, WAITS};
 use crate::key::{Domain, Key, Order};
 use crate::pending::{Pending, Receiving};
@@ -144,19 +143,16 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
     }
 
     /// A payload of which `missing` bytes have not come: its request ends so.
-    pub(crate) fn give_up_payload(&mut self, missing: u32, outcome: Outcome, config: &Config) {
+    pub(crate) fn give_up_payload(&mut self, missing: u32, outcome: Outcome) {
         let Some(Receiving { ticket, expected, .. }) = self.receiving.take() else { return };
-        let key = Key::new(CommandCode::default(), 0);
-        let mut entry = Entry::new(ticket, key, config);
-        entry.end(outcome, State::Over);
-        entry.original = expected.saturating_sub(missing) as i32;
-        entry.expected = expected;
-        self.push(&entry); // there is room: as long as it was coming in, it was kept
+        let received = expected.saturating_sub(missing) as i32;
+        let ended = Entry { ticket, outcome, original: received, expected, ..Entry::FREE };
+        self.push(&ended); // there is room: as long as it was coming in, it was kept
     }
 
     /// The connection is gone: every request ends, nothing is owed any more.
-    pub(crate) fn lose_all(&mut self, config: &Config) {
-        self.give_up_payload(0, Outcome::Lost, config);
+    pub(crate) fn lose_all(&mut self) {
+        self.give_up_payload(0, Outcome::Lost);
         for entry in &mut self.entries {
             if entry.is(WAITS) {
                 entry.end(Outcome::Lost, State::Over);

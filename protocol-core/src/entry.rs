@@ -62,10 +62,18 @@ pub(crate) struct Owner {
     pub(crate) waits: bool,
 }
 
-/// A request, or what is left of it.
+/// A request, or what is left of it. (What is asked most comes first: that is shorter code.)
 #[derive(Debug, Clone, Copy)]
+#[repr(C)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(crate) struct Entry {
+    pub(crate) state: State,
+    /// How it ended, until that was told.
+    pub(crate) outcome: Outcome,
+    /// Within what its answer keeps its order.
+    pub(crate) domain: Domain,
+    /// No frame of its key is a push that nothing marks as one.
+    pub(crate) certain: bool,
     pub(crate) ticket: Ticket,
     pub(crate) key: Key,
     /// Until when the state lasts.
@@ -77,14 +85,7 @@ pub(crate) struct Entry {
     pub(crate) original: i32,
     /// How much of a payload should have come that stalled.
     pub(crate) expected: u32,
-    pub(crate) state: State,
-    /// How it ended, until that was told.
-    pub(crate) outcome: Outcome,
     pub(crate) traits: Traits,
-    /// Within what its answer keeps its order.
-    pub(crate) domain: Domain,
-    /// No frame of its key is a push that nothing marks as one.
-    pub(crate) certain: bool,
 }
 
 impl Entry {

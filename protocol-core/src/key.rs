@@ -23,6 +23,7 @@ impl Key {
         Self::new(frame.code, frame.selector())
     }
 
+    #[inline(never)]
     pub(crate) fn new(code: CommandCode, selector: i32) -> Self {
         Self::with(code, Traits::of(code), selector)
     }

@@ -55,18 +55,20 @@ enum Fate {
 
 /// What is known of a frame that goes out, but for its bytes.
 #[derive(Debug, Clone, Copy)]
+#[repr(C)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(crate) struct Going {
-    pub(crate) ticket: Ticket,
     pub(crate) lane: Lane,
     /// It only asks: it may overtake others that only ask.
     pub(crate) query: bool,
     /// A request, whose outcome the pending table tells.
     pub(crate) asked: bool,
+    pub(crate) ticket: Ticket,
 }
 
 /// A place for a frame that goes out.
 #[derive(Debug, Clone, Copy)]
+#[repr(C)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 struct Place {
     fate: Fate,
@@ -164,6 +166,7 @@ impl<const PLACES: usize> Outbox<PLACES> {
     }
 
     /// Whether a stop is not, or not wholly, out.
+    #[inline(never)]
     pub(crate) fn stop_waits(&self) -> bool {
         let mut alive = self.places.iter().filter(|place| place.fate == Fate::Alive);
         alive.any(|place| place.going.lane == Lane::Stop)

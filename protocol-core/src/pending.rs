@@ -38,6 +38,7 @@ pub(crate) struct Receiving {
 
 /// Room for `ENTRIES`.
 #[derive(Debug, Clone)]
+#[repr(C)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(crate) struct Pending<const ENTRIES: usize> {
     /// In no order; free ones too.
@@ -74,16 +75,20 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
         (live, self.number_of(|entry| entry.is(TOMBSTONE)))
     }
 
-    /// Whether every live request could still leave a tombstone if there was one more.
-    fn has_room(&self) -> bool {
-        let taken = self.number_of(|entry| entry.is_live() || entry.is(TOMBSTONE));
-        taken.wrapping_add(usize::from(self.receiving.is_some())) < ENTRIES
-    }
-
-    /// Takes a request in; `most` may be live, stops and fences not counted. A stop is never
-    /// refused for want of room for tombstones: the oldest falls into doubt.
+    /// Takes a request in, if every live one could still leave a tombstone; `most` may be live,
+    /// stops and fences not counted. A stop is never refused for want of room for tombstones: the
+    /// oldest falls into doubt.
     pub(crate) fn insert(&mut self, entry: &Entry, most: usize) -> Result<(), Full> {
-        let mut room = self.has_room();
+        let receiving = usize::from(self.receiving.is_some());
+        let (mut taken, mut live) = (receiving, receiving);
+        for other in &self.entries {
+            if other.is_live() || other.is(TOMBSTONE) {
+                taken = taken.wrapping_add(1);
+                let ordinary = !other.ticket.is_fence() && !other.traits.stops();
+                live = live.wrapping_add(usize::from(ordinary && other.is_live()));
+            }
+        }
+        let mut room = taken < ENTRIES;
         if entry.traits.stops() {
             let open = |other: &Entry| other.key == entry.key && other.is(OPEN);
             while ENTRIES > MAX_OWNERS && self.number_of(open) >= MAX_OWNERS {
@@ -92,14 +97,8 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
                 }
             }
             room = room || self.doubt_the_oldest(None);
-        } else if room && !entry.ticket.is_fence() {
-            let ordinary = |other: &Entry| {
-                other.is_live() && !other.ticket.is_fence() && !other.traits.stops()
-            };
-            let receiving = usize::from(self.receiving.is_some());
-            if self.number_of(ordinary).wrapping_add(receiving) >= most {
-                return Err(Full::Requests);
-            }
+        } else if room && live >= most && !entry.ticket.is_fence() {
+            return Err(Full::Requests);
         }
         if room && self.push(entry) { Ok(()) } else { Err(Full::Tombstones) }
     }

@@ -78,7 +78,8 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
     pub fn cancel(&mut self, now: Instant, ticket: Ticket) -> Cancelled {
         let withdrawn = self.outbox.withdraw(ticket);
         self.forget_stop();
-        if self.pending.receiving.take_if(|receiving| receiving.ticket == ticket).is_some() {
+        if self.pending.receiving.is_some_and(|receiving| receiving.ticket == ticket) {
+            self.pending.receiving = None;
             return Cancelled::Sent;
         }
         for entry in &mut self.pending.entries {

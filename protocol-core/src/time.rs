@@ -37,6 +37,7 @@ impl Instant {
 
 impl Add<Duration> for Instant {
     type Output = Self;
+    #[inline(never)] // saturation of 64 bits takes more flash than a call
     fn add(self, rhs: Duration) -> Self {
         Self(self.0.saturating_add(rhs.0))
     }
