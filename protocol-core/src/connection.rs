@@ -247,7 +247,8 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
     /// Ends what is due: deadlines, graces, the patience of a HALT.
     pub fn handle_timeout(&mut self, now: Instant) {
         if self.pending.receiving.is_some_and(|receiving| receiving.deadline <= now) {
-            self.pending.give_up_payload(self.finder.payload_remaining, Outcome::Stalled);
+            let missing = self.finder.payload_remaining;
+            self.pending.give_up_payload(missing, Outcome::Stalled, self.settings.config());
         }
         while self.end_state(now) {}
         if self.stop_due.is_some_and(|due| due <= now) {
@@ -261,7 +262,7 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
     /// bytes of an unfinished frame and how many missing bytes of a payload that leaves.
     pub fn handle_eof(&mut self) -> (usize, u32) {
         self.closed = true;
-        self.pending.lose_all();
+        self.pending.lose_all(self.settings.config());
         self.outbox.lose_all();
         self.stop_due = None;
         (self.finder.held, self.finder.payload_remaining)

@@ -5,6 +5,7 @@
 //! `pending.rs`.
 
 use crate::command::Kind;
+use crate::config::Config;
 use crate::entry::{Entry, OUTSTANDING, OWED, Outcome, Owner, State, TOMBSTONE, WAITS};
 use crate::key::{Domain, Key, Order};
 use crate::pending::{Pending, Receiving};
@@ -120,21 +121,24 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
     /// Whether a request waits for a tombstone to be settled, and no answer that would settle it
     /// is under way.
     pub(crate) fn unsettled(&self, request: &Entry) -> bool {
-        let mut newest: Option<Order> = None;
+        let (mut tombstone, mut proof) = (None, None);
         for entry in &self.entries {
-            let newer = newest.is_none_or(|newest| newest.is_before(entry.order));
-            if entry.is(TOMBSTONE) && entry.key == request.key && newer {
-                newest = Some(entry.order);
-            }
-        }
-        let Some(newest) = newest else { return false };
-        !self.entries.iter().any(|entry| {
-            entry.state == State::Sent
-                && newest.is_before(entry.order)
+            let newest = if entry.is(TOMBSTONE) && entry.key == request.key {
+                &mut tombstone
+            } else if entry.state == State::Sent
                 && entry.domain == request.domain
                 && entry.certain
                 && !self.in_doubt(entry.key)
-        })
+            {
+                &mut proof
+            } else {
+                continue;
+            };
+            if newest.is_none_or(|newest: Order| newest.is_before(entry.order)) {
+                *newest = Some(entry.order);
+            }
+        }
+        tombstone.is_some_and(|sent| !proof.is_some_and(|proof: Order| sent.is_before(proof)))
     }
 
     /// Whether an answer to a request of `key`, sent now, would be a proof.
@@ -143,16 +147,18 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
     }
 
     /// A payload of which `missing` bytes have not come: its request ends so.
-    pub(crate) fn give_up_payload(&mut self, missing: u32, outcome: Outcome) {
+    pub(crate) fn give_up_payload(&mut self, missing: u32, outcome: Outcome, config: &Config) {
         let Some(Receiving { ticket, expected, .. }) = self.receiving.take() else { return };
         let received = expected.saturating_sub(missing) as i32;
-        let ended = Entry { ticket, outcome, original: received, expected, ..Entry::FREE };
+        let mut ended = Entry::new(ticket, Key::NONE, config);
+        (ended.state, ended.outcome) = (State::Over, outcome);
+        (ended.original, ended.expected) = (received, expected);
         self.push(&ended); // there is room: as long as it was coming in, it was kept
     }
 
     /// The connection is gone: every request ends, nothing is owed any more.
-    pub(crate) fn lose_all(&mut self) {
-        self.give_up_payload(0, Outcome::Lost);
+    pub(crate) fn lose_all(&mut self, config: &Config) {
+        self.give_up_payload(0, Outcome::Lost, config);
         for entry in &mut self.entries {
             if entry.is(WAITS) {
                 entry.end(Outcome::Lost, State::Over);

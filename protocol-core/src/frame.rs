@@ -347,6 +347,18 @@ impl Frame {
     }
 }
 
+/// Writes a query that nothing but a selector belongs to.
+pub(crate) fn query(bytes: &mut [u8; FRAME_LEN], code: CommandCode, selector: i32) {
+    for byte in bytes.iter_mut() {
+        *byte = core::hint::black_box(0); // as a call of memset it would take more flash
+    }
+    put_word(bytes, CMD_START, START_MARKER);
+    put_word(bytes, CODE, code.0);
+    put_word(bytes, INT32_DATA_0, selector as u32);
+    put_word(bytes, FLAGS, Flags::TRIGGER_CALL_BACK.0);
+    put_word(bytes, CMD_END, END_MARKER);
+}
+
 /// Why 128 bytes are no frame, and what stood there.
 #[derive(Debug, Clone, Copy)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]

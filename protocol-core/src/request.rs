@@ -10,7 +10,7 @@ use crate::connection::Connection;
 use crate::counters::count;
 use crate::entry::{Entry, OPEN, Outcome, State, WAITS};
 use crate::error::{CommandError, Full};
-use crate::frame::Frame;
+use crate::frame::{self, Frame};
 use crate::key::{Domain, Key};
 use crate::outbox::{Going, Lane, Progress};
 use crate::ticket::Ticket;
@@ -193,9 +193,7 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
         self.last_ticket = self.last_ticket.next();
         let going = Going { ticket: fence.ticket, lane: Lane::Fence, query: true, asked: true };
         if let Some(bytes) = self.outbox.push(going) {
-            let mut frame = Frame::command(fence.key.code);
-            frame.int32_data = [fence.key.selector, 0, 0];
-            frame.encode_to(bytes);
+            frame::query(bytes, fence.key.code, fence.key.selector);
         }
     }
 
