@@ -4,14 +4,14 @@
 //! whose frame it is stands in `classify.rs`, what goes next in `outbox.rs`, what a request may
 //! do and how it ends in `request.rs`.
 
+use crate::bytes::word;
 use crate::classify::{Class, Facts, Verdict, classify};
 use crate::command::{CommandCode, Kind};
 use crate::config::{Config, Settings, TokenField};
 use crate::counters::{Counters, count};
 use crate::entry::{Entry, Outcome, Owner, State, TOMBSTONE};
-use crate::bytes::word;
 use crate::finder::{Finder, Found};
-use crate::frame::{CODE, CLIENT_ID, FLAGS, FRAME_LEN, Flags, Frame, INT32_DATA_0, INT32_DATA_2};
+use crate::frame::{CLIENT_ID, CODE, FLAGS, FRAME_LEN, Flags, Frame, INT32_DATA_0, INT32_DATA_2};
 use crate::key::{Domain, Key, Order};
 use crate::outbox::{Outbox, Transmit};
 use crate::output::{Event, Output, Reason, Received};
@@ -304,7 +304,8 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
     /// Whose it is, and what the caller had in the field of the token, if it answers a request.
     fn handle_head(&mut self, now: Instant, head: &Head) -> (Class, Option<i32>) {
         let owners = self.pending.owners(head.key);
-        let certain = !self.settings.config().may_push(head.traits) && !self.pending.in_doubt(head.key);
+        let certain =
+            !self.settings.config().may_push(head.traits) && !self.pending.in_doubt(head.key);
         let verdict = classify(&self.facts(head, owners, certain));
         self.pending.receiving = None;
         let mut original = None;
@@ -349,9 +350,9 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
             server_only: head.traits.is(Kind::Event),
             positions_in_buffer: head.flags.contains(Flags::STAGE_POSITIONS_IN_BUFFER),
             untagged: config.peer_tags && !head.flags.contains(Flags::ANSWER_TAG),
-            token: config.tokens.map(|field| {
-                self.pending.owner_by_token(head.key.code, head.token(field))
-            }),
+            token: config
+                .tokens
+                .map(|field| self.pending.owner_by_token(head.key.code, head.token(field))),
             owners,
             certain,
             on_ambiguous: config.on_ambiguous,
@@ -395,21 +396,13 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
     }
 
     /// The oldest owner is used up; the newest that waits ends, and its own answer is still owed.
-    fn end_ambiguous(
-        &mut self,
-        now: Instant,
-        oldest: Owner,
-        newest: Option<Owner>,
-        certain: bool,
-    ) {
+    fn end_ambiguous(&mut self, now: Instant, oldest: Owner, newest: Option<Owner>, certain: bool) {
         self.pending.use_up(oldest, certain);
-        for owner in newest.into_iter().chain([oldest]) {
-            if let Some(request) = self.pending.find(owner.ticket, State::Sent as u8) {
-                let state = if owner == oldest { State::Over } else { State::Owed };
-                request.end(Outcome::Ambiguous, state);
-                request.until = now + self.settings.config().grace;
-            }
+        let until = now + self.settings.config().grace;
+        if let Some(newest) = newest {
+            self.pending.end_ambiguous(newest.ticket, until, State::Owed);
         }
+        self.pending.end_ambiguous(oldest.ticket, until, State::Over);
     }
 
     /// A stop that was taken back or has ended blocks nothing.

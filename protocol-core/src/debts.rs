@@ -76,9 +76,10 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
 
     /// Whether a frame of `key` may be the echo of a frame that was just sent; it is used up.
     pub(crate) fn is_echo(&mut self, now: Instant, key: Key) -> bool {
-        let echo = self.entries.iter_mut().find(|entry| {
-            entry.state == State::Echo && entry.key == key && now <= entry.until
-        });
+        let echo = self
+            .entries
+            .iter_mut()
+            .find(|entry| entry.state == State::Echo && entry.key == key && now <= entry.until);
         echo.map(|entry| entry.state = State::Over).is_some()
     }
 
@@ -93,6 +94,16 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
         let entry = *entry;
         if !certain {
             self.doubt(&entry);
+        }
+    }
+
+    /// A request ends since a frame came that may answer it, or another one.
+    #[inline(never)]
+    pub(crate) fn end_ambiguous(&mut self, ticket: Ticket, until: Instant, state: State) {
+        let outstanding = State::Sent as u8 | State::Owed as u8;
+        if let Some(request) = self.find(ticket, outstanding).filter(|of| of.is_live()) {
+            request.end(Outcome::Ambiguous, state);
+            request.until = until;
         }
     }
 

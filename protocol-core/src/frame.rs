@@ -56,8 +56,20 @@ const BUFFER: Field = field("buffer", 52, BUFFER_LEN);
 
 /// The 14 fields in the server's order. They cover the frame without a gap.
 pub const FIELDS: [Field; 14] = [
-    CMD_START, CODE, STATUS, HARDWARE_ID, SUBSYSTEM_ID, CLIENT_ID, INT32_DATA_0, INT32_DATA_1,
-    INT32_DATA_2, FLAGS, VALUE, PAYLOAD_LEN, BUFFER, CMD_END,
+    CMD_START,
+    CODE,
+    STATUS,
+    HARDWARE_ID,
+    SUBSYSTEM_ID,
+    CLIENT_ID,
+    INT32_DATA_0,
+    INT32_DATA_1,
+    INT32_DATA_2,
+    FLAGS,
+    VALUE,
+    PAYLOAD_LEN,
+    BUFFER,
+    CMD_END,
 ];
 
 /// The bits of `cmdDataBits0`.
@@ -124,8 +136,11 @@ impl Flags {
 /// assert_eq!(Frame::decode(&bytes), Ok(query));
 /// ```
 #[derive(Debug, Clone, Copy)]
+#[repr(C)] // what is used most comes first: that is shorter code
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Frame {
+    /// `doubleData`: mm (degrees on R), µs, mm/pixel …
+    pub value: f64,
     /// `cmd`.
     pub code: CommandCode,
     /// `status`, server → client: 1 = success, 0 = failure; other values are seen.
@@ -140,8 +155,6 @@ pub struct Frame {
     pub int32_data: [i32; 3],
     /// `cmdDataBits0`.
     pub flags: Flags,
-    /// `doubleData`: mm (degrees on R), µs, mm/pixel …
-    pub value: f64,
     /// `additionalDataBytes`: length of the payload that follows at once.
     pub payload_len: u32,
     /// `buffer`: NUL-padded text or binary.

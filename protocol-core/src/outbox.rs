@@ -133,7 +133,8 @@ pub(crate) struct Outbox<const PLACES: usize> {
 
 impl<const PLACES: usize> Outbox<PLACES> {
     /// Nothing has happened yet: all zero.
-    pub(crate) const NEW: Self = Self { places: [Place::FREE; PLACES], current: None, written: 0, offset: 0 };
+    pub(crate) const NEW: Self =
+        Self { places: [Place::FREE; PLACES], current: None, written: 0, offset: 0 };
 
     /// How many places the frames of a lane take, those that ended and were not told included.
     pub(crate) fn taken(&self, lane: Lane) -> usize {

@@ -50,7 +50,8 @@ pub(crate) struct Pending<const ENTRIES: usize> {
 
 impl<const ENTRIES: usize> Pending<ENTRIES> {
     /// Nothing has happened yet: all zero.
-    pub(crate) const NEW: Self = Self { entries: [Entry::FREE; ENTRIES], receiving: None, all_in_doubt: false };
+    pub(crate) const NEW: Self =
+        Self { entries: [Entry::FREE; ENTRIES], receiving: None, all_in_doubt: false };
 
     fn number_of(&self, which: impl Fn(&Entry) -> bool) -> usize {
         self.entries.iter().fold(0, |number, entry| number.wrapping_add(usize::from(which(entry))))

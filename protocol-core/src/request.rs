@@ -180,7 +180,7 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
     /// of that domain first: its answer is the proof.
     pub(crate) fn place_fence(&mut self) {
         let entries = &self.pending.entries;
-        let under_way = |entry: &Entry| entry.ticket.is_fence() && entry.is_live();
+        let under_way = |entry: &Entry| entry.ticket.is_fence() && entry.is(WAITS);
         if self.settings.config().tokens.is_some() || entries.iter().any(under_way) {
             return;
         }

@@ -3,9 +3,9 @@
 //! It decides nothing about the instrument; it keeps frames whole and answers only what the
 //! protocol answers. The client's side is `connection.rs`.
 
-use crate::finder::{Finder, Found, Limits};
 use crate::command::{CallbackFlag, Kind};
 use crate::error::Full;
+use crate::finder::{Finder, Found, Limits};
 use crate::frame::{Flags, Frame};
 use crate::outbox::{Going, Lane, Outbox, Transmit};
 use crate::ticket::Ticket;

@@ -142,7 +142,9 @@ mod tests {
     fn the_packed_words_say_what_the_table_says() {
         for row in TABLE {
             let traits = Traits::of(row.code);
-            assert!(traits.is_known() && traits.is(row.kind) && traits.pushed() == row.pushed as u32);
+            assert!(
+                traits.is_known() && traits.is(row.kind) && traits.pushed() == row.pushed as u32
+            );
             assert!(traits.callback(row.callback) && traits.effect(row.effect));
             assert_eq!(traits.selects(), row.selector != Selector::None);
             let acts = row.selector == Selector::Axis && row.kind == Kind::Action;

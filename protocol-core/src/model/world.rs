@@ -344,8 +344,7 @@ impl World {
             .iter()
             .map(|(_, queue)| queue.iter().map(|command| command.ticket).collect())
             .collect();
-        let waiting: Vec<(Ticket, Key)> =
-            self.client.outbox.waiting();
+        let waiting: Vec<(Ticket, Key)> = self.client.outbox.waiting();
         let pending = format!("{:?}", self.client.pending);
         let (now, asked) = (self.now.as_micros(), &self.asked);
         let relative = relative_times(&pending, now);

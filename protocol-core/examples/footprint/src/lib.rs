@@ -18,7 +18,7 @@ impl Settings for Instrument {
 }
 
 /// The client's side with four requests in flight.
-pub type Client = Connection<4, 8, 5, 1, Instrument>;
+pub type Client = Connection<4, 8, 6, 1, Instrument>;
 /// The device's side with four frames queued.
 pub type Device = Responder<4>;
 

@@ -8,9 +8,9 @@
 
 use flamingo_footprint::{Client, Device, Instrument, needed};
 use flamingo_protocol_core::{
-    Assembler, Cancelled, CommandCode, CommandError, Config, Counters, DecodeError, Event,
-    FRAME_LEN, Frame, Full, HEADER_LEN, ImageError, ImageHeader, ImagePiece, ImageReader, Incoming,
-    Instant, Output, Piece, Reason, TextError, Ticket, Transmit, is_answered,
+    Assembler, Cancelled, CommandCode, CommandError, Config, Connection, Counters, DecodeError,
+    Event, FRAME_LEN, Frame, Full, HEADER_LEN, ImageError, ImageHeader, ImagePiece, ImageReader,
+    Incoming, Instant, Output, Piece, Reason, TextError, Ticket, Transmit, is_answered,
 };
 
 /// For each line a function of that name that calls the method, kept by needing its address.
@@ -28,6 +28,8 @@ macro_rules! measured {
 }
 
 type Bytes = &'static [u8];
+/// With settings that are known only at run time.
+type RuntimeClient = Connection<4, 8, 6, 1>;
 
 fn codec() {
     measured! {
@@ -74,6 +76,7 @@ fn codec() {
 fn client() {
     measured! {
         "Connection::with" Client::with: (settings: Instrument) -> Client;
+        "Connection::new" RuntimeClient::new: (config: Config) -> RuntimeClient;
         "Connection::handle_input" Client::handle_input:
             (client: &mut Client, now: Instant, input: Bytes)
                 -> (usize, Option<Output<'static>>);
