@@ -18,16 +18,16 @@ pub(crate) fn next<const N: usize>(rest: &mut &[u8]) -> [u8; N] {
     }
 }
 
-/// The `N` bytes from `offset` on; zeros where there are none.
+/// The `N` bytes from `offset` on, as they lie; zeros where there are none.
 #[inline(always)]
-pub(crate) fn at<const N: usize>(bytes: &[u8], offset: usize) -> [u8; N] {
-    next(&mut bytes.get(offset..).unwrap_or_default())
+pub(crate) fn at<const N: usize>(bytes: &[u8], offset: usize) -> &[u8; N] {
+    bytes.get(offset..).and_then(|rest| rest.first_chunk()).unwrap_or(const { &[0; N] })
 }
 
 /// The word in a field of four bytes; 0 where there is none.
 #[inline(always)]
 pub(crate) fn word(bytes: &[u8], field: Field) -> u32 {
-    u32::from_le_bytes(at(bytes, field.offset))
+    u32::from_le_bytes(*at(bytes, field.offset))
 }
 
 /// Puts a word into a field of four bytes.

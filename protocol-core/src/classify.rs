@@ -84,7 +84,7 @@ pub(crate) enum Verdict {
 
 /// The rules, in this order.
 pub(crate) fn classify(facts: &Facts) -> Verdict {
-    let OwnersOfKey { oldest, waiting, several } = facts.owners;
+    let OwnersOfKey { oldest, waiting, several, .. } = facts.owners;
     // 1. A code that only the server sends, with no request waiting for it.
     if facts.server_only && waiting.is_none() {
         return Verdict::Unsolicited;

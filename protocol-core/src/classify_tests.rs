@@ -8,11 +8,12 @@ const OLD: Owner = Owner { ticket: Ticket::NONE.next(), order: Order::FIRST.next
 const WAITS: Owner =
     Owner { ticket: Ticket::NONE.next().next(), order: Order::FIRST.next().next(), waits: true };
 
-const NOBODY: OwnersOfKey = OwnersOfKey { oldest: None, waiting: None, several: false };
+const NOBODY: OwnersOfKey =
+    OwnersOfKey { oldest: None, waiting: None, several: false, in_doubt: false, echo: None };
 const ONLY_OLD: OwnersOfKey = OwnersOfKey { oldest: Some(OLD), ..NOBODY };
 const ONLY_WAITS: OwnersOfKey =
-    OwnersOfKey { oldest: Some(WAITS), waiting: Some(WAITS), several: false };
-const BOTH: OwnersOfKey = OwnersOfKey { oldest: Some(OLD), waiting: Some(WAITS), several: true };
+    OwnersOfKey { oldest: Some(WAITS), waiting: Some(WAITS), ..NOBODY };
+const BOTH: OwnersOfKey = OwnersOfKey { oldest: Some(OLD), waiting: Some(WAITS), several: true, ..NOBODY };
 
 const NOTHING_KNOWN: Facts = Facts {
     server_only: false,

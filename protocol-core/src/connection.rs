@@ -303,9 +303,8 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
 
     /// Whose it is, and what the caller had in the field of the token, if it answers a request.
     fn handle_head(&mut self, now: Instant, head: &Head) -> (Class, Option<i32>) {
-        let owners = self.pending.owners(head.key);
-        let certain =
-            !self.settings.config().may_push(head.traits) && !self.pending.in_doubt(head.key);
+        let owners = self.pending.owners(head.key, now);
+        let certain = !self.settings.config().may_push(head.traits) && !owners.in_doubt;
         let verdict = classify(&self.facts(head, owners, certain));
         self.pending.receiving = None;
         let mut original = None;
@@ -336,7 +335,7 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
             }
             Verdict::Unsolicited => {
                 let marked = self.settings.config().is_marked(head.flags);
-                let ours = !marked && self.pending.is_echo(now, head.key);
+                let ours = !marked && self.pending.use_up_echo(owners.echo);
                 (Class::Unsolicited { ours }, &mut self.counters.unsolicited)
             }
         };

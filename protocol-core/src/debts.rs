@@ -74,13 +74,10 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
         }
     }
 
-    /// Whether a frame of `key` may be the echo of a frame that was just sent; it is used up.
-    pub(crate) fn is_echo(&mut self, now: Instant, key: Key) -> bool {
-        let echo = self
-            .entries
-            .iter_mut()
-            .find(|entry| entry.state == State::Echo && entry.key == key && now <= entry.until);
-        echo.map(|entry| entry.state = State::Over).is_some()
+    /// A frame came that may be the echo noted there; it is used up.
+    pub(crate) fn use_up_echo(&mut self, echo: Option<usize>) -> bool {
+        let note = echo.and_then(|at| self.entries.get_mut(at));
+        note.map(|note| note.state = State::Over).is_some()
     }
 
     /// A frame that may be the oldest owner's uses him up: if it was not his, then his will not

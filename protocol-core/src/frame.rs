@@ -318,9 +318,9 @@ impl Frame {
             client_id: int32(CLIENT_ID),
             int32_data: [int32(INT32_DATA_0), int32(INT32_DATA_1), int32(INT32_DATA_2)],
             flags: Flags(word(bytes, FLAGS)),
-            value: f64::from_le_bytes(at(bytes, VALUE.offset)),
+            value: f64::from_le_bytes(*at(bytes, VALUE.offset)),
             payload_len: word(bytes, PAYLOAD_LEN),
-            buffer: at(bytes, BUFFER.offset),
+            buffer: *at(bytes, BUFFER.offset),
         }
     }
 

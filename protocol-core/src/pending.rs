@@ -25,6 +25,10 @@ pub(crate) struct OwnersOfKey {
     /// The newest that waits.
     pub(crate) waiting: Option<Owner>,
     pub(crate) several: bool,
+    /// Nobody knows who else.
+    pub(crate) in_doubt: bool,
+    /// Where it is noted that a frame of that key was just sent without waiting for an answer.
+    pub(crate) echo: Option<usize>,
 }
 
 /// A request whose answer has come, but not the last byte of its payload. There is one at most.
@@ -66,7 +70,7 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
     /// Whether there is an entry of that key in one of those states.
     #[inline(never)]
     pub(crate) fn has(&self, key: Key, states: u8) -> bool {
-        self.entries.iter().any(|entry| entry.key == key && entry.is(states))
+        self.entries.iter().any(|entry| entry.is(states) && entry.key == key)
     }
 
     /// Requests that have no outcome that was told, and tombstones.
@@ -122,17 +126,26 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
         true
     }
 
-    /// Everybody to whom a frame of `key` may belong.
-    pub(crate) fn owners(&self, key: Key) -> OwnersOfKey {
-        let mut owners = OwnersOfKey::default();
-        for entry in self.entries.iter().filter(|entry| entry.is_owner_of(key)) {
-            let owner = entry.owner();
-            owners.several = owners.oldest.is_some();
-            if owners.oldest.is_none_or(|oldest| owner.order.is_before(oldest.order)) {
-                owners.oldest = Some(owner);
+    /// Everybody to whom a frame of `key` that comes now may belong.
+    pub(crate) fn owners(&self, key: Key, now: Instant) -> OwnersOfKey {
+        let mut owners = OwnersOfKey { in_doubt: self.all_in_doubt, ..OwnersOfKey::default() };
+        for (at, entry) in self.entries.iter().enumerate() {
+            if entry.state == State::Over || entry.key != key {
+                continue;
             }
-            if owner.waits && owners.waiting.is_none_or(|of| of.order.is_before(owner.order)) {
-                owners.waiting = Some(owner);
+            if entry.is_owner_of(key) {
+                let owner = entry.owner();
+                owners.several = owners.oldest.is_some();
+                if owners.oldest.is_none_or(|oldest| owner.order.is_before(oldest.order)) {
+                    owners.oldest = Some(owner);
+                }
+                if owner.waits && owners.waiting.is_none_or(|of| of.order.is_before(owner.order)) {
+                    owners.waiting = Some(owner);
+                }
+            }
+            owners.in_doubt |= entry.state == State::Doubt;
+            if entry.state == State::Echo && now <= entry.until {
+                owners.echo = Some(at);
             }
         }
         owners

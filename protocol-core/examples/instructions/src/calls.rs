@@ -4,12 +4,22 @@
 use core::hint::black_box;
 
 use flamingo_protocol_core::{
-    Assembler, CommandError, Connection, DecodeError, Duration, FRAME_LEN, Frame, Instant, Output,
-    Piece, Ticket, Transmit,
+    Assembler, CommandError, Config, Connection, DecodeError, Duration, FRAME_LEN, Frame, Instant,
+    Output, Piece, Settings, Ticket, Transmit,
 };
 
+/// Settings that are known when the program is compiled, as they are in a firmware.
+#[derive(Default)]
+pub struct Instrument;
+
+impl Settings for Instrument {
+    fn config(&self) -> &Config {
+        const { &Config::DEFAULT }
+    }
+}
+
 /// The client's side with four requests in flight.
-pub type Client = Connection<4, 8, 4, 1>;
+pub type Client = Connection<4, 8, 6, 1, Instrument>;
 
 #[inline(never)]
 pub fn decode(bytes: &[u8]) -> Result<Frame, DecodeError> {
