@@ -11,9 +11,9 @@ const WAITS: Owner =
 const NOBODY: OwnersOfKey =
     OwnersOfKey { oldest: None, waiting: None, several: false, in_doubt: false, echo: None };
 const ONLY_OLD: OwnersOfKey = OwnersOfKey { oldest: Some(OLD), ..NOBODY };
-const ONLY_WAITS: OwnersOfKey =
-    OwnersOfKey { oldest: Some(WAITS), waiting: Some(WAITS), ..NOBODY };
-const BOTH: OwnersOfKey = OwnersOfKey { oldest: Some(OLD), waiting: Some(WAITS), several: true, ..NOBODY };
+const ONLY_WAITS: OwnersOfKey = OwnersOfKey { oldest: Some(WAITS), waiting: Some(WAITS), ..NOBODY };
+const BOTH: OwnersOfKey =
+    OwnersOfKey { oldest: Some(OLD), waiting: Some(WAITS), several: true, ..NOBODY };
 
 const NOTHING_KNOWN: Facts = Facts {
     server_only: false,

@@ -155,13 +155,11 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
         };
         let head = Head::of(self.finder.view(bytes), self.finder.payload_remaining);
         let (class, original) = self.handle_head(now, &head);
+        let field = self.settings.config().tokens;
+        let original = field.zip(original);
         let skipped = self.finder.take_skipped();
-        let mut frame = Frame::read(self.finder.view(bytes));
-        frame.payload_len = head.payload_len;
-        if let (Some(field), Some(original)) = (self.settings.config().tokens, original) {
-            field.replace(&mut frame, original);
-        }
-        (consumed, Some(Output::Frame(Received { frame, class, skipped })))
+        let bytes = self.finder.view(bytes);
+        (consumed, Some(Output::Frame(Received::new(bytes, &head, class, skipped, original))))
     }
 
     /// What to write next. Say with [`Self::transmitted`] how much of it was written before
@@ -427,6 +425,25 @@ enum LinkEvent {
     None,
     Unresponsive,
     Responsive,
+}
+
+impl Received {
+    /// A function of its own, so that the frame is decoded where it is handed out.
+    #[inline(never)]
+    fn new(
+        bytes: &[u8; FRAME_LEN],
+        head: &Head,
+        class: Class,
+        skipped: u32,
+        original: Option<(TokenField, i32)>,
+    ) -> Self {
+        let mut frame = Frame::read(bytes);
+        frame.payload_len = head.payload_len;
+        if let Some((field, original)) = original {
+            field.replace(&mut frame, original);
+        }
+        Self { frame, class, skipped }
+    }
 }
 
 /// What of a frame decides whose it is.
