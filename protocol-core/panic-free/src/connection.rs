@@ -1,7 +1,9 @@
 //! The client's side of a connection, and either side as an endpoint. Before each call the state
 //! is anything, so the order of the calls makes no difference.
 
-use flamingo_protocol_core::{Class, Config, Connection, Endpoint, Output, Owners, Responder};
+use flamingo_protocol_core::{
+    Class, Config, Connection, Endpoint, Output, Owners, Responder, Settings,
+};
 
 use crate::any::{any, bytes, frame, now, sink};
 use crate::values;
@@ -9,14 +11,26 @@ use crate::values;
 pub fn all() {
     each(&mut <Connection as Default>::default());
     let settings = any(<Config as Default>::default());
-    let large: &mut Connection<300, 700, 300, 300> = &mut Connection::new(settings);
+    let large: &mut Connection<300, 700, 602, 300> = &mut Connection::new(settings);
     each(large);
+    let known: &mut Connection<4, 8, 6, 1, Known> = &mut Connection::with(any(Known));
+    each(known);
+    sink(<Config as Settings>::config(&settings));
     endpoint::<Connection>(&mut Connection::default());
     endpoint::<Responder>(&mut Responder::default());
 }
 
-fn each<const R: usize, const O: usize, const Q: usize, const S: usize>(
-    client: &mut Connection<R, O, Q, S>,
+/// Settings that are known when this is compiled.
+struct Known;
+
+impl Settings for Known {
+    fn config(&self) -> &Config {
+        const { &Config::DEFAULT }
+    }
+}
+
+fn each<const R: usize, const O: usize, const Q: usize, const S: usize, C: Settings>(
+    client: &mut Connection<R, O, Q, S, C>,
 ) {
     asks(client);
     moves_bytes(client);
@@ -26,8 +40,8 @@ fn each<const R: usize, const O: usize, const Q: usize, const S: usize>(
     tells(client);
 }
 
-fn asks<const R: usize, const O: usize, const Q: usize, const S: usize>(
-    client: &mut Connection<R, O, Q, S>,
+fn asks<const R: usize, const O: usize, const Q: usize, const S: usize, C: Settings>(
+    client: &mut Connection<R, O, Q, S, C>,
 ) {
     if let Ok(ticket) = Connection::request(any(&mut *client), now(), &frame(), now()) {
         values::ticket(ticket);
@@ -36,8 +50,8 @@ fn asks<const R: usize, const O: usize, const Q: usize, const S: usize>(
     sink(Connection::send(any(&mut *client), now(), &frame()));
 }
 
-fn moves_bytes<const R: usize, const O: usize, const Q: usize, const S: usize>(
-    client: &mut Connection<R, O, Q, S>,
+fn moves_bytes<const R: usize, const O: usize, const Q: usize, const S: usize, C: Settings>(
+    client: &mut Connection<R, O, Q, S, C>,
 ) {
     let (consumed, output) = Connection::handle_input(any(&mut *client), now(), bytes());
     if let Some(Output::Frame(received)) = &output
@@ -51,13 +65,13 @@ fn moves_bytes<const R: usize, const O: usize, const Q: usize, const S: usize>(
     sink(Connection::handle_eof(any(&mut *client)));
 }
 
-fn tells<const R: usize, const O: usize, const Q: usize, const S: usize>(
-    client: &mut Connection<R, O, Q, S>,
+fn tells<const R: usize, const O: usize, const Q: usize, const S: usize, C: Settings>(
+    client: &mut Connection<R, O, Q, S, C>,
 ) {
     let client = &*any(client);
     sink(Connection::counters(client));
     sink((Connection::last_rejected(client), Connection::held(client)));
-    sink((Connection::in_flight(client), Connection::config(client)));
+    sink((Connection::in_flight(client), Settings::config(Connection::config(client))));
 }
 
 fn endpoint<E: Endpoint>(end: &mut E) {
