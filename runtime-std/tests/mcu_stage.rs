@@ -4,28 +4,53 @@
 mod firmware;
 mod peer;
 
+use std::cell::Cell;
 use std::net::TcpStream;
-use std::path::Path;
 use std::time::Duration;
 
 use firmware::{Firmware, Running};
-use flamingo_protocol_core::{Class, CommandCode as Code, Flags, Frame};
+use flamingo_protocol_core::{Class, CommandCode as Code, FRAME_LEN, Flags, Frame};
 use flamingo_runtime_std::{Client, EventFrame, Options, Subscription};
 use peer::{Peer, move_to, next_frame, position_of, soon};
-use smol::{Async, future};
+use smol::io::{AsyncReadExt, AsyncWriteExt};
+use smol::{Async, Timer, future};
 
 const X: i32 = 1;
 const HOME: f64 = 7.5;
 
-/// Runs the body with the board's UART; nothing if there is no emulator.
+/// Runs the body with a board that has started; nothing if there is no emulator.
 fn on_the_board<F: Future<Output = ()>>(body: impl FnOnce(Running) -> F) {
     if let Some(program) = Firmware::build("mcu-stage") {
-        smol::block_on(body(run(&program)));
+        smol::block_on(async {
+            let board = Firmware::run(&program, "lm3s6965evb", 1);
+            started(&board).await;
+            body(board).await;
+        });
     }
 }
 
-fn run(program: &Path) -> Running {
-    Firmware::run(program, "lm3s6965evb", 1)
+/// What comes before the board has set up its UART is lost: asks, with more and more patience, until
+/// what was asked last is answered.
+async fn started(board: &Running) {
+    let stream = raw(board).await.stream;
+    let asked = Cell::new(0);
+    let asking = async {
+        loop {
+            asked.set(asked.get() + 1);
+            let mut query = Frame::command(Code::SYSTEM_STATE_GET);
+            query.client_id = asked.get();
+            (&stream).write_all(&query.encode()).await.expect("it is plugged in");
+            let patience = Duration::from_millis(50) * asked.get().unsigned_abs();
+            Timer::after(patience).await;
+        }
+    };
+    let answered = async {
+        let mut bytes = [0; FRAME_LEN];
+        while Frame::decode(&bytes).map(|frame| frame.client_id) != Ok(asked.get()) {
+            (&stream).read_exact(&mut bytes).await.expect("it is plugged in");
+        }
+    };
+    soon("the board to start", future::or(answered, asking)).await;
 }
 
 fn options(board: &Running) -> Options {
