@@ -1,7 +1,8 @@
 //! The board: an LM3S6965 (Cortex-M3), with its clock, its first UART and the interrupts that feed
-//! two bounded queues. The only file with `unsafe`. What the bytes mean is not known here.
+//! two bounded queues; its second UART takes what there is to report. The only file with `unsafe`.
+//! What the bytes mean is not known here.
 //!
-//! Only the interrupt touches the UART; the program touches the queues and rings for it.
+//! Only the interrupt touches the first UART; the program touches the queues and rings for it.
 
 use core::cell::Cell;
 use core::convert::Infallible;
@@ -28,11 +29,11 @@ static LINE: Mutex<Cell<Option<Line>>> = Mutex::new(Cell::new(None));
 /// The queue of bytes that came in is full: the rest waits in the UART.
 static HELD: AtomicBool = AtomicBool::new(false);
 
-/// How often the queue of bytes that came in was full. Nothing is lost by it where the sender can be
-/// held up; where it cannot, it shows in [`OVERRUNS`].
-pub(crate) static FULL: AtomicU32 = AtomicU32::new(0);
+/// How often that was so. Nothing is lost by it where the sender can be held up; where it cannot, it
+/// shows in [`OVERRUNS`].
+static FULL: AtomicU32 = AtomicU32::new(0);
 /// How often the UART lost bytes since nobody fetched them in time.
-pub(crate) static OVERRUNS: AtomicU32 = AtomicU32::new(0);
+static OVERRUNS: AtomicU32 = AtomicU32::new(0);
 
 /// A register of the board.
 #[derive(Clone, Copy)]
@@ -43,19 +44,28 @@ impl Register {
     const SYSCTL_CLOCK: Self = Self(0x400F_E060);
     const SYSCTL_GATE_1: Self = Self(0x400F_E104);
     const SYSCTL_GATE_2: Self = Self(0x400F_E108);
-    const GPIO_A_FUNCTION: Self = Self(0x4000_4420);
-    const GPIO_A_DIGITAL: Self = Self(0x4000_451C);
-    const UART_DATA: Self = Self(0x4000_C000);
-    const UART_FLAGS: Self = Self(0x4000_C018);
-    const UART_BAUD_WHOLE: Self = Self(0x4000_C024);
-    const UART_BAUD_64TH: Self = Self(0x4000_C028);
-    const UART_FORM: Self = Self(0x4000_C02C);
-    const UART_CONTROL: Self = Self(0x4000_C030);
-    const UART_MASK: Self = Self(0x4000_C038);
-    const UART_CLEAR: Self = Self(0x4000_C044);
+    const UART_0: Self = Self(0x4000_C000);
+    const UART_1: Self = Self(0x4000_D000);
+    const GPIO_A: Self = Self(0x4000_4000);
+    const GPIO_D: Self = Self(0x4000_7000);
+    const GPIO_FUNCTION: usize = 0x420;
+    const GPIO_DIGITAL: usize = 0x51C;
+    const UART_DATA: usize = 0x00;
+    const UART_FLAGS: usize = 0x18;
+    const UART_BAUD_WHOLE: usize = 0x24;
+    const UART_BAUD_64TH: usize = 0x28;
+    const UART_FORM: usize = 0x2C;
+    const UART_CONTROL: usize = 0x30;
+    const UART_MASK: usize = 0x38;
+    const UART_CLEAR: usize = 0x44;
+
+    /// One of the registers behind it.
+    const fn at(self, offset: usize) -> Self {
+        Self(self.0 + offset)
+    }
 
     fn read(self) -> u32 {
-        // SAFETY: each constant above is the address of a register of this chip, four bytes wide.
+        // SAFETY: each constant above, with its offset, is a register of this chip, four bytes wide.
         unsafe { core::ptr::with_exposed_provenance::<u32>(self.0).read_volatile() }
     }
 
@@ -85,27 +95,27 @@ struct Line {
 
 impl Line {
     fn serve(&mut self) {
-        Register::UART_CLEAR.write(ON_OUT | ON_PAUSE);
+        Register::UART_0.at(Register::UART_CLEAR).write(ON_OUT | ON_PAUSE);
         let held = self.fetch();
         HELD.store(held, Ordering::Relaxed);
-        while Register::UART_FLAGS.read() & FLAG_OUT_FULL == 0
+        while Register::UART_0.at(Register::UART_FLAGS).read() & FLAG_OUT_FULL == 0
             && let Some(byte) = self.goes.dequeue()
         {
-            Register::UART_DATA.write(u32::from(byte));
+            Register::UART_0.at(Register::UART_DATA).write(u32::from(byte));
         }
         let fetching = if held { 0 } else { ON_IN | ON_PAUSE };
         let sending = if self.goes.ready() { ON_OUT } else { 0 };
-        Register::UART_MASK.write(fetching | sending);
+        Register::UART_0.at(Register::UART_MASK).write(fetching | sending);
     }
 
     /// Takes what has come; true if some of it must wait for room.
     fn fetch(&mut self) -> bool {
-        while Register::UART_FLAGS.read() & FLAG_IN_EMPTY == 0 {
+        while Register::UART_0.at(Register::UART_FLAGS).read() & FLAG_IN_EMPTY == 0 {
             if !self.came.ready() {
                 count(&FULL);
                 return true;
             }
-            let data = Register::UART_DATA.read();
+            let data = Register::UART_0.at(Register::UART_DATA).read();
             if data & DATA_OVERRUN != 0 {
                 count(&OVERRUNS);
             }
@@ -223,7 +233,7 @@ pub(crate) fn start() -> Option<(Port, Clock)> {
     let line = Line { came: came_in, goes: goes_out };
     critical_section::with(|section| LINE.borrow(section).set(Some(line)));
     start_core_clock();
-    start_uart();
+    start_uarts();
     start_ticks(&mut core.SYST);
     // SAFETY: what the interrupt works on is in its place.
     unsafe { NVIC::unmask(Interrupt::UART0) };
@@ -252,24 +262,44 @@ fn start_core_clock() {
     Register::SYSCTL_CLOCK.change(BYPASS, 0);
 }
 
-/// 921 600 baud, 8 bits, no parity, queues of 16 bytes in the UART itself.
-fn start_uart() {
+/// Both UARTs and the pins that they have: 921 600 baud, 8 bits, no parity, queues of 16 bytes in
+/// the UART itself.
+fn start_uarts() {
+    const BOTH: u32 = 1 << 0 | 1 << 1;
+    const PORTS_A_AND_D: u32 = 1 << 0 | 1 << 3;
     const ON: u32 = 1;
     const BITS_8: u32 = 3 << 5;
     const QUEUES: u32 = 1 << 4;
     const BOTH_WAYS: u32 = 1 << 8 | 1 << 9;
-    const PINS: u32 = 1 << 0 | 1 << 1;
-    Register::SYSCTL_GATE_1.change(0, ON);
-    Register::SYSCTL_GATE_2.change(0, ON);
+    Register::SYSCTL_GATE_1.change(0, BOTH);
+    Register::SYSCTL_GATE_2.change(0, PORTS_A_AND_D);
     cortex_m::asm::delay(8); // until they have their clock
-    Register::GPIO_A_FUNCTION.change(0, PINS);
-    Register::GPIO_A_DIGITAL.change(0, PINS);
-    Register::UART_CONTROL.write(0);
-    // 50 MHz / (16 * 921 600) = 3 + 25/64
-    Register::UART_BAUD_WHOLE.write(3);
-    Register::UART_BAUD_64TH.write(25);
-    Register::UART_FORM.write(BITS_8 | QUEUES);
-    Register::UART_CONTROL.write(ON | BOTH_WAYS);
+    for (port, pins) in [(Register::GPIO_A, 1 << 0 | 1 << 1), (Register::GPIO_D, 1 << 2 | 1 << 3)] {
+        port.at(Register::GPIO_FUNCTION).change(0, pins);
+        port.at(Register::GPIO_DIGITAL).change(0, pins);
+    }
+    for uart in [Register::UART_0, Register::UART_1] {
+        uart.at(Register::UART_CONTROL).write(0);
+        // 50 MHz / (16 * 921 600) = 3 + 25/64
+        uart.at(Register::UART_BAUD_WHOLE).write(3);
+        uart.at(Register::UART_BAUD_64TH).write(25);
+        uart.at(Register::UART_FORM).write(BITS_8 | QUEUES);
+        uart.at(Register::UART_CONTROL).write(ON | BOTH_WAYS);
+    }
+}
+
+/// A byte for the second UART; false if it has no room for it now.
+pub(crate) fn report(byte: u8) -> bool {
+    let room = Register::UART_1.at(Register::UART_FLAGS).read() & FLAG_OUT_FULL == 0;
+    if room {
+        Register::UART_1.at(Register::UART_DATA).write(u32::from(byte));
+    }
+    room
+}
+
+/// How often bytes that came in were held up, and how often some were lost.
+pub(crate) fn held_and_overruns() -> (u32, u32) {
+    (FULL.load(Ordering::Relaxed), OVERRUNS.load(Ordering::Relaxed))
 }
 
 fn start_ticks(ticks: &mut SYST) {

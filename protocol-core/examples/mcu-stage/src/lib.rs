@@ -1,5 +1,6 @@
 //! A stage controller with one axis that speaks the Flamingo protocol, without its board: what it
-//! does is `stage`, how bytes come to it and leave it is `pump`. Both run on a host as well.
+//! does is `stage`, how bytes come to it and leave it is `pump`, what was lost is told by `report`.
+//! All of it runs on a host as well.
 //!
 //! The registers and interrupts are `board.rs`; the program is `main.rs`.
 #![no_std]
@@ -9,4 +10,5 @@
 extern crate std;
 
 pub mod pump;
+pub mod report;
 pub mod stage;

@@ -25,6 +25,8 @@ pub struct Pump {
     heard: Instant,
     /// Payloads whose rest did not come.
     cut_payloads: u32,
+    /// Bytes that were no command, before a payload was last cut.
+    noise: u64,
 }
 
 impl Pump {
@@ -32,7 +34,7 @@ impl Pump {
     /// it.
     ///
     /// # Errors
-    /// [`PumpError`]: the port failed. Go on with a new pump.
+    /// [`PumpError`]: the port failed.
     pub fn turn<P: Read + ReadReady + Write>(
         &mut self,
         port: &mut P,
@@ -50,16 +52,16 @@ impl Pump {
             }
         } else if self.upload.is_some() && self.heard + PATIENCE <= now {
             // Nothing waits to be written between two turns.
-            self.device = Responder::default();
+            self.noise += core::mem::take(&mut self.device).noise_bytes();
             self.upload = None;
             self.cut_payloads = self.cut_payloads.saturating_add(1);
         }
         Ok(())
     }
 
-    /// Bytes that were skipped as noise, since a payload was last cut, and payloads that were cut.
+    /// Bytes that were skipped as noise, and payloads that were cut.
     pub fn losses(&self) -> (u64, u32) {
-        (self.device.noise_bytes(), self.cut_payloads)
+        (self.noise + self.device.noise_bytes(), self.cut_payloads)
     }
 
     /// Reads once; gives the command that is whole with that, its payload included, which is
