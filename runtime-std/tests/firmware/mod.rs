@@ -6,19 +6,24 @@
 //! it fails instead.
 #![allow(dead_code, unreachable_pub)] // each test file uses a part of it
 
+pub mod cable;
+
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Lines, Write};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use flamingo_runtime_std::Clock;
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::{Value, json};
 
 /// An emulator that nobody ends, since its test was killed, ends after so many seconds.
 const AT_MOST_S: &str = "600";
+/// Longer than QEMU takes for anything.
+const PATIENCE_US: u64 = 20_000_000;
 const QEMU: &str = "qemu-system-arm";
 
 /// What was built already, by package.
@@ -53,11 +58,9 @@ impl Firmware {
         let stdin = child.stdin.take().expect("it is piped");
         let stdout = child.stdout.take().expect("it is piped");
         // From here on it is ended whatever happens.
-        let mut running = Running { child, uarts: Vec::new(), control: None };
-        let mut control = Control { stdin, lines: BufReader::new(stdout).lines() };
-        control.ask("qmp_capabilities");
-        running.uarts = control.addresses(uarts);
-        running.control = Some(control);
+        let control = Control { stdin, lines: BufReader::new(stdout).lines() };
+        let running = Running { child, control: Mutex::new(control) };
+        running.control().ask("qmp_capabilities");
         running
     }
 }
@@ -65,14 +68,40 @@ impl Firmware {
 /// A running emulator; dropping it ends it.
 pub struct Running {
     child: Child,
-    uarts: Vec<SocketAddr>,
-    control: Option<Control>,
+    control: Mutex<Control>,
 }
 
 impl Running {
     /// Where that UART can be plugged in. One at a time: a second one waits for the first to leave.
     pub fn uart(&self, number: usize) -> SocketAddr {
-        self.uarts[number]
+        let file = self.control().socket(number);
+        let address = file.split("tcp:").nth(1).and_then(|rest| rest.split([',', ' ']).next());
+        address.and_then(|address| address.parse().ok()).unwrap_or_else(|| panic!("{file}"))
+    }
+
+    /// A cable in that UART. From here on nothing is lost.
+    pub fn plug(&self, number: usize) -> TcpStream {
+        let socket = TcpStream::connect(self.uart(number)).expect("QEMU listens");
+        socket.set_nodelay(true).expect("a socket");
+        self.until(number, |file| !file.starts_with("disconnected:"));
+        socket
+    }
+
+    /// Until QEMU has noticed that nothing is plugged in there any more.
+    pub fn until_unplugged(&self, number: usize) {
+        self.until(number, |file| file.starts_with("disconnected:"));
+    }
+
+    fn until(&self, number: usize, holds: impl Fn(&str) -> bool) {
+        let clock = Clock::start();
+        while !holds(&self.control().socket(number)) {
+            assert!(clock.now().as_micros() < PATIENCE_US, "UART {number} of QEMU");
+            std::thread::yield_now();
+        }
+    }
+
+    fn control(&self) -> MutexGuard<'_, Control> {
+        self.control.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -104,21 +133,15 @@ impl Control {
         }
     }
 
-    /// The ports that QEMU got for the sockets.
-    fn addresses(&mut self, uarts: usize) -> Vec<SocketAddr> {
+    /// What QEMU says of a UART's socket: `disconnected:tcp:127.0.0.1:40123,server=on`, or
+    /// `tcp:127.0.0.1:40123,server=on <-> 127.0.0.1:51234`.
+    fn socket(&mut self, number: usize) -> String {
         let devices = self.ask("query-chardev");
-        let file = |uart: usize| {
-            let devices = devices.as_array().expect("a list");
-            let label = format!("uart{uart}");
-            let device = devices.iter().find(|device| device["label"] == label.as_str());
-            device.and_then(|device| device["filename"].as_str()).expect("it is there").to_owned()
-        };
-        let address = |uart| {
-            let file = file(uart); // disconnected:tcp:127.0.0.1:40123,server=on
-            let address = file.split("tcp:").nth(1).and_then(|rest| rest.split(',').next());
-            address.and_then(|address| address.parse().ok()).unwrap_or_else(|| panic!("{file}"))
-        };
-        (0..uarts).map(address).collect()
+        let label = format!("uart{number}");
+        let device = devices
+            .as_array()
+            .and_then(|devices| devices.iter().find(|device| device["label"] == label.as_str()));
+        device.and_then(|device| device["filename"].as_str()).expect("it is there").to_owned()
     }
 }
 

@@ -65,7 +65,12 @@ impl Raw {
     }
 
     pub fn to(address: SocketAddr) -> Self {
-        let socket = socket(address);
+        Self::over(socket(address))
+    }
+
+    /// Over a socket that is connected.
+    pub fn over(socket: TcpStream) -> Self {
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
         Self { socket, assembler: Assembler::default(), waiting: VecDeque::new(), open: None }
     }
 
