@@ -72,8 +72,7 @@ fn with_the_board<F: Future<Output = ()>>(body: impl FnOnce(Stage) -> F) {
     let Some(program) = Firmware::build("embassy-client") else { return };
     let board = Firmware::run(&program, "mps2-an386", 1);
     smol::block_on(async {
-        let stream = Async::<TcpStream>::connect(board.uart(0)).await.expect("plugged in");
-        stream.get_ref().set_nodelay(true).expect("a socket");
+        let stream = Async::new(board.plug(0)).expect("a socket");
         body(Stage { stream, responder: Responder::default(), came: VecDeque::new() }).await;
     });
 }

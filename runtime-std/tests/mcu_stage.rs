@@ -5,6 +5,7 @@ mod firmware;
 mod peer;
 
 use std::cell::Cell;
+use std::collections::HashMap;
 use std::net::TcpStream;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use firmware::{Firmware, Running};
 use flamingo_protocol_core::{Class, CommandCode as Code, FRAME_LEN, Flags, Frame};
 use flamingo_runtime_std::{Client, EventFrame, Options, Subscription};
 use peer::{Peer, move_to, next_frame, position_of, soon};
-use smol::io::{AsyncReadExt, AsyncWriteExt};
+use smol::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use smol::{Async, Timer, future};
 
 const X: i32 = 1;
@@ -22,7 +23,7 @@ const HOME: f64 = 7.5;
 fn on_the_board<F: Future<Output = ()>>(body: impl FnOnce(Running) -> F) {
     if let Some(program) = Firmware::build("mcu-stage") {
         smol::block_on(async {
-            let board = Firmware::run(&program, "lm3s6965evb", 1);
+            let board = Firmware::run(&program, "lm3s6965evb", 2);
             started(&board).await;
             body(board).await;
         });
@@ -32,7 +33,7 @@ fn on_the_board<F: Future<Output = ()>>(body: impl FnOnce(Running) -> F) {
 /// What comes before the board has set up its UART is lost: asks, with more and more patience, until
 /// what was asked last is answered.
 async fn started(board: &Running) {
-    let stream = raw(board).await.stream;
+    let stream = raw(board).stream;
     let asked = Cell::new(0);
     let asking = async {
         loop {
@@ -53,6 +54,29 @@ async fn started(board: &Running) {
     soon("the board to start", future::or(answered, asking)).await;
 }
 
+/// What the board reports on its second UART, since it was plugged in.
+struct Report(BufReader<Async<TcpStream>>);
+
+impl Report {
+    fn of(board: &Running) -> Self {
+        Self(BufReader::new(Async::new(board.plug(1)).expect("a socket")))
+    }
+
+    /// The counters by name, when that one has changed to what is wanted.
+    async fn until(&mut self, name: &str, wanted: impl Fn(u64) -> bool) -> HashMap<String, u64> {
+        loop {
+            let mut line = String::new();
+            soon("a report", self.0.read_line(&mut line)).await.expect("plugged in");
+            let words: Vec<_> = line.split_whitespace().collect();
+            let counter = |pair: &[&str]| Some((pair[0].to_owned(), pair.get(1)?.parse().ok()?));
+            let counters: HashMap<_, _> = words.chunks(2).filter_map(counter).collect();
+            if counters.get(name).is_some_and(|count| wanted(*count)) {
+                return counters;
+            }
+        }
+    }
+}
+
 fn options(board: &Running) -> Options {
     let mut options = Options::new(board.uart(0).to_string());
     // Not what is tested: the machine may be busy.
@@ -65,11 +89,8 @@ async fn plug_in(board: &Running) -> Client {
     Client::connect(options(board)).await.expect("the board answers")
 }
 
-async fn raw(board: &Running) -> Peer {
-    let stream =
-        Async::<TcpStream>::connect(board.uart(0)).await.expect("nothing else is plugged in");
-    stream.get_ref().set_nodelay(true).expect("a socket");
-    Peer { stream }
+fn raw(board: &Running) -> Peer {
+    Peer { stream: Async::new(board.plug(0)).expect("a socket") }
 }
 
 fn speed(mm_per_s: f64) -> Frame {
@@ -202,9 +223,15 @@ fn a_halt_stops_the_stage_in_the_middle_of_a_move_and_the_next_move_ends_where_i
 }
 
 #[test]
-fn garbage_on_the_uart_is_skipped_and_the_next_command_is_answered() {
+fn garbage_on_the_uart_is_skipped_and_counted_and_the_next_command_is_answered() {
     on_the_board(async |board| {
-        let mut wire = raw(&board).await;
+        let mut report = Report::of(&board);
+        let mut wire = raw(&board);
+        // What was skipped while it started.
+        wire.write_bytes(b"!").await;
+        wire.write(&position_of(X)).await;
+        wire.read().await;
+        let mut noise = report.until("noise", |noise| noise > 0).await["noise"];
         let frame = position_of(X).encode();
         let mut random = fastrand::Rng::with_seed(6);
         for number in 0..100 {
@@ -215,19 +242,22 @@ fn garbage_on_the_uart_is_skipped_and_the_next_command_is_answered() {
                 3 => frame[..4].repeat(random.usize(1..60)),
                 _ => position_of(X).with_payload_len(u32::MAX).encode().to_vec(),
             };
+            noise += junk.len() as u64;
             wire.write_bytes(&junk).await;
             let mut query = position_of(X);
             query.int32_data[1] = number;
             wire.write(&query).await;
             assert_eq!(wire.read().await, Frame { status: 1, value: HOME, ..query });
         }
+        let counters = report.until("noise", |skipped| skipped >= noise).await;
+        assert_eq!((counters["noise"], counters["overruns"]), (noise, 0));
     });
 }
 
 #[test]
 fn a_board_that_is_unplugged_goes_on_and_the_next_client_finds_it_in_motion() {
     on_the_board(async |board| {
-        let mut first = raw(&board).await;
+        let mut first = raw(&board);
         for frame in [speed(0.1), move_to(X, 12.0)] {
             first.write(&frame).await;
             assert_done(&first.read().await, &frame);
@@ -259,21 +289,15 @@ fn a_board_that_is_unplugged_goes_on_and_the_next_client_finds_it_in_motion() {
 #[test]
 fn the_rest_of_an_upload_that_never_comes_does_not_swallow_the_next_clients_commands() {
     on_the_board(async |board| {
-        let mut first = raw(&board).await;
+        let mut report = Report::of(&board);
+        let mut first = raw(&board);
         let upload = Frame::command(Code::COMMON_SCOPE_SETTINGS_SAVE).with_payload_len(1_000_000);
         first.write(&upload).await;
         first.write_bytes(&[1; 5000]).await;
         drop(first);
-        // The first attempts may fall into the time in which the rest could still come.
-        let mut attempts = 0;
-        let client = loop {
-            attempts += 1;
-            let options = Options { timeout: Duration::from_secs(3), ..options(&board) };
-            match Client::connect(options).await {
-                Ok(client) => break client,
-                Err(error) => assert!(attempts < 5, "{error}"),
-            }
-        };
+        let counters = report.until("cut", |cut| cut == 1).await;
+        assert_eq!(counters["overruns"], 0);
+        let client = plug_in(&board).await;
         assert_eq!(ask(&client, position_of(X)).await.value.to_bits(), HOME.to_bits());
     });
 }
@@ -303,7 +327,7 @@ fn what_the_stage_cannot_do_is_refused_and_what_it_does_not_know_is_not_answered
         client.close().await;
 
         // The client would not let this through.
-        let mut wire = raw(&board).await;
+        let mut wire = raw(&board);
         let nowhere = move_to(X, f64::NAN);
         wire.write(&nowhere).await;
         assert_eq!(wire.read().await, nowhere);
