@@ -8,6 +8,7 @@ mod raw;
 use std::time::Duration;
 
 use firmware::cable::Cable;
+use firmware::log::Log;
 use firmware::{Firmware, Running};
 use flamingo_protocol_core::{CommandCode, Frame};
 use flamingo_runtime_std::simulator::{Simulator, TrueClass};
@@ -17,12 +18,14 @@ use raw::{Raw, command, query, simulator};
 const INSTRUMENT: usize = 0;
 const HOST: usize = 1;
 const PUSH: usize = 2;
+const LOG: usize = 3;
 
 /// The firmware with everything plugged in.
 struct Bench {
     instrument: Simulator,
     push: Raw,
     cable: Option<Cable>,
+    log: Log,
     running: Running,
 }
 
@@ -33,7 +36,8 @@ impl Bench {
         let running = Firmware::run(&program, "mps2-an386", 4);
         let instrument = simulator(scenario);
         let push = Raw::over(running.plug(PUSH));
-        let mut bench = Self { instrument, push, cable: None, running };
+        let log = running.log(LOG);
+        let mut bench = Self { instrument, push, cable: None, log, running };
         bench.plug_instrument();
         Some(bench)
     }

@@ -7,6 +7,7 @@
 #![allow(dead_code, unreachable_pub)] // each test file uses a part of it
 
 pub mod cable;
+pub mod log;
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Lines, Write};
@@ -17,6 +18,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use flamingo_runtime_std::Clock;
+use log::Log;
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::{Value, json};
 
@@ -59,7 +61,8 @@ impl Firmware {
         let stdout = child.stdout.take().expect("it is piped");
         // From here on it is ended whatever happens.
         let control = Control { stdin, lines: BufReader::new(stdout).lines() };
-        let running = Running { child, control: Mutex::new(control) };
+        let program = program.to_owned();
+        let running = Running { child, control: Mutex::new(control), program };
         running.control().ask("qmp_capabilities");
         running
     }
@@ -69,6 +72,7 @@ impl Firmware {
 pub struct Running {
     child: Child,
     control: Mutex<Control>,
+    program: PathBuf,
 }
 
 impl Running {
@@ -85,6 +89,14 @@ impl Running {
         socket.set_nodelay(true).expect("a socket");
         self.until(number, |file| !file.starts_with("disconnected:"));
         socket
+    }
+
+    /// The log that comes out of that UART, from now on.
+    pub fn log(&self, number: usize) -> Log {
+        let reader = Firmware::build("mcu-log").expect("what runs was built, too");
+        let log = Log::new(&reader, &self.program, self.uart(number));
+        self.until(number, |file| !file.starts_with("disconnected:"));
+        log
     }
 
     /// Until QEMU has noticed that nothing is plugged in there any more.

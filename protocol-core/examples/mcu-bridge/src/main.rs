@@ -16,7 +16,7 @@ fn main() -> ! {
     static mut QUEUES: Queues = Queues::new();
 
     let Some((mut board, mut ports)) = Board::start(QUEUES) else { board::reset() };
-    let mut report = Report::new();
+    let mut report = Report::new(BRIDGE.counters());
     defmt::info!("the bridge runs");
     loop {
         let now = board.now();

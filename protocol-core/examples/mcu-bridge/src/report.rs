@@ -7,31 +7,40 @@ use crate::board;
 
 /// No more often than this.
 const PAUSE: Duration = Duration::from_millis(250);
+/// The same if nothing was lost, and there was only traffic.
+const QUIET: Duration = Duration::from_millis(5000);
 
 /// What was logged last.
 pub struct Report {
     at: Instant,
-    bridge: Option<Counters>,
+    bridge: Counters,
     board: board::Counters,
 }
 
 impl Report {
-    pub fn new() -> Self {
-        Self { at: Instant::from_micros(0), bridge: None, board: board::Counters::default() }
+    pub fn new(bridge: Counters) -> Self {
+        Self { at: Instant::from_micros(0), bridge, board: board::Counters::default() }
     }
 
     /// Logs what has changed.
     pub fn look(&mut self, now: Instant, bridge: &Counters, board: &board::Counters) {
-        if now.since(self.at) < PAUSE {
+        let before = &self.bridge;
+        let traffic = Counters {
+            commands: before.commands,
+            answers: before.answers,
+            pushes: before.pushes,
+            ..*bridge
+        };
+        let pause = if traffic == *before && *board == self.board { QUIET } else { PAUSE };
+        if now.since(self.at) < pause {
             return;
         }
-        if self.bridge.as_ref() != Some(bridge) {
+        if bridge != before {
             defmt::info!("{}", bridge);
-            (self.at, self.bridge) = (now, Some(*bridge));
         }
-        if self.board != *board {
+        if *board != self.board {
             defmt::warn!("{}", board);
-            (self.at, self.board) = (now, *board);
         }
+        *self = Self { at: now, bridge: *bridge, board: *board };
     }
 }
