@@ -310,12 +310,22 @@ fn start_ticks(ticks: &mut SYST) {
     ticks.enable_counter();
 }
 
-unsafe extern "C" {
-    /// Does not exist: a program with a panic that can be reached does not link.
-    safe fn the_stage_can_panic() -> !;
-}
-
+#[cfg(not(debug_assertions))]
 #[panic_handler]
 fn panicked(_: &core::panic::PanicInfo) -> ! {
+    unsafe extern "C" {
+        /// Does not exist: a program with a panic that can be reached does not link.
+        safe fn the_stage_can_panic() -> !;
+    }
     the_stage_can_panic()
+}
+
+/// A build for debugging checks more than can fail, and stops here if it does.
+#[cfg(debug_assertions)]
+#[panic_handler]
+fn panicked(_: &core::panic::PanicInfo) -> ! {
+    cortex_m::interrupt::disable();
+    loop {
+        cortex_m::asm::wfi();
+    }
 }
