@@ -15,7 +15,7 @@ use cortex_m::peripheral::{NVIC, SCB};
 use cortex_m_rt::exception;
 use critical_section::{Mutex, RestoreState};
 use embedded_io::{ErrorType, Read, ReadReady, Write, WriteReady};
-use flamingo_protocol_core::Instant;
+use flamingo_protocol_core::{FRAME_LEN, Instant};
 use heapless::spsc::{Consumer, Producer, Queue};
 use mcu_bridge::{NotNow, Ports};
 
@@ -25,6 +25,8 @@ use crate::log::Log;
 const CLOCK_MHZ: u32 = 25;
 /// Deadlines are looked at so often, if nothing else happens.
 const TICKS_PER_S: u32 = 100;
+/// So many bytes wake the program up at once, fewer at the next tick. Half a frame, so that a whole one never waits.
+const ENOUGH: usize = FRAME_LEN / 2;
 /// Bits per second = clock / divider; the least that the UART takes, 1.56 Mbit/s.
 const BAUD_DIVIDER: u32 = 16;
 
@@ -113,7 +115,7 @@ struct Line {
 }
 
 static LINES: [Mutex<RefCell<Option<Line>>>; 4] = [const { Mutex::new(RefCell::new(None)) }; 4];
-/// Something has happened since the program last went to sleep.
+/// Something is worth a look since the program last went to sleep.
 static AWAKE: AtomicBool = AtomicBool::new(true);
 static OVERRUNS: [AtomicU32; 4] = [const { AtomicU32::new(0) }; 4];
 static HELD: [AtomicU32; 4] = [const { AtomicU32::new(0) }; 4];
@@ -158,10 +160,14 @@ impl Line {
             write(uart.0 + Uart::STATE, Uart::RX_OVERRUN);
             bump(&OVERRUNS, number);
         }
+        let waits = self.to_send.ready();
         while !uart.is(Uart::TX_FULL)
             && let Some(byte) = self.to_send.dequeue()
         {
             write(uart.0 + Uart::DATA, byte.into());
+        }
+        if self.received.len() >= ENOUGH || waits && !self.to_send.ready() {
+            AWAKE.store(true, Relaxed);
         }
     }
 
@@ -331,7 +337,6 @@ fn SysTick() {
 // SAFETY: no exception other than these interrupts is enabled, and this may be interrupted.
 #[exception]
 unsafe fn DefaultHandler(number: i16) {
-    AWAKE.store(true, Relaxed);
     let of = |(_, first): &(Uart, u16)| (0..2).contains(&(i32::from(number) - i32::from(*first)));
     if let Some(uart) = UARTS.iter().position(of) {
         with_line(uart, Line::serve);
