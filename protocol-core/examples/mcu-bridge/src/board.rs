@@ -90,7 +90,6 @@ pub struct Queues {
     /// What is in there cannot be overtaken by a HALT: to the instrument, no more than a frame.
     to_instrument: Queue<u8, 129>,
     to_others: [Queue<u8, 513>; 2],
-    unheard: Queue<u8, 2>,
     log: Queue<u8, 2049>,
 }
 
@@ -100,7 +99,6 @@ impl Queues {
             received: [const { Queue::new() }; 3],
             to_instrument: Queue::new(),
             to_others: [const { Queue::new() }; 2],
-            unheard: Queue::new(),
             log: Queue::new(),
         }
     }
@@ -109,7 +107,8 @@ impl Queues {
 /// The interrupt's side of a UART.
 struct Line {
     uart: Uart,
-    received: Producer<'static, u8>,
+    /// Without it, what comes in is thrown away.
+    received: Option<Producer<'static, u8>>,
     to_send: Consumer<'static, u8>,
     listens: bool,
 }
@@ -146,7 +145,7 @@ impl Line {
         let uart = self.uart;
         write(uart.0 + Uart::INTCLEAR, 0b1111);
         while uart.is(Uart::RX_FULL) {
-            if !self.received.ready() {
+            if self.received.as_ref().is_some_and(|queue| !queue.ready()) {
                 if core::mem::replace(&mut self.listens, false) {
                     uart.listen(false);
                     bump(&HELD, number);
@@ -154,7 +153,9 @@ impl Line {
                 break;
             }
             let [byte, ..] = read(uart.0 + Uart::DATA).to_le_bytes();
-            let _ = self.received.enqueue(byte); // it is ready
+            if let Some(queue) = &mut self.received {
+                let _ = queue.enqueue(byte); // it is ready
+            }
         }
         if uart.is(Uart::RX_OVERRUN) {
             write(uart.0 + Uart::STATE, Uart::RX_OVERRUN);
@@ -166,7 +167,8 @@ impl Line {
         {
             write(uart.0 + Uart::DATA, byte.into());
         }
-        if self.received.len() >= ENOUGH || waits && !self.to_send.ready() {
+        let enough = self.received.as_ref().is_some_and(|queue| queue.len() >= ENOUGH);
+        if enough || waits && !self.to_send.ready() {
             AWAKE.store(true, Relaxed);
         }
     }
@@ -260,8 +262,9 @@ impl Board {
             host: open(1, from_host.split(), to_host.split()),
             push: open(2, from_push.split(), to_push.split()),
         };
-        let log = open(LOG, queues.unheard.split(), queues.log.split());
-        with_log(|state| state.open(log.to_send));
+        let (to_log, logged) = queues.log.split();
+        begin(LOG, None, logged);
+        with_log(|state| state.open(to_log));
         for (uart, interrupt) in UARTS {
             uart.start();
             for number in [interrupt, interrupt + 1] {
@@ -295,13 +298,16 @@ impl Board {
 type Ends = (Producer<'static, u8>, Consumer<'static, u8>);
 
 fn open(number: usize, inward: Ends, outward: Ends) -> Port {
-    let (received, to_program) = inward;
-    let (to_send, to_line) = outward;
+    let ((received, to_program), (to_send, to_line)) = (inward, outward);
+    begin(number, Some(received), to_line);
+    Port { number, received: to_program, to_send }
+}
+
+fn begin(number: usize, received: Option<Producer<'static, u8>>, to_send: Consumer<'static, u8>) {
     if let (Some((uart, _)), Some(line)) = (UARTS.get(number), LINES.get(number)) {
-        let new = Line { uart: *uart, received, to_send: to_line, listens: true };
+        let new = Line { uart: *uart, received, to_send, listens: true };
         critical_section::with(|cs| line.borrow(cs).replace(Some(new)));
     }
-    Port { number, received: to_program, to_send }
 }
 
 /// Until an interrupt has something to tell. One that came since the last sleep counts, too.
