@@ -132,6 +132,17 @@ impl Raw {
         self.try_next().expect("the connection ended")
     }
 
+    /// What has come already, without waiting for more.
+    pub fn waiting(&mut self) -> Vec<Got> {
+        let mut buffer = [0; 16 * 1024];
+        self.socket.set_nonblocking(true).unwrap();
+        while let Ok(length @ 1..) = self.socket.read(&mut buffer) {
+            self.take(&buffer[..length]);
+        }
+        self.socket.set_nonblocking(false).unwrap();
+        self.waiting.drain(..).collect()
+    }
+
     /// The next frame for which `wanted` holds; what comes before it is given too.
     pub fn until(&mut self, wanted: impl Fn(&Frame) -> bool) -> (Vec<Got>, Got) {
         let mut before = Vec::new();

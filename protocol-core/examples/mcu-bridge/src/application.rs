@@ -20,9 +20,9 @@ const OWED: usize = 24;
 /// The client's side towards the instrument.
 pub(crate) type Core = Connection<REQUESTS, OWED, QUEUE, STOPS>;
 
-/// How long the instrument may take to answer. Shorter than the usual patience of a host (3 s): an
-/// answer that came when the host had given up might be taken for the next one's.
-pub const REQUEST_TIMEOUT: Duration = Duration::from_millis(2500);
+/// How long the instrument may take to answer: as long as with the bridge on a host. If the host has
+/// less patience, an answer may come when it has given up.
+pub const REQUEST_TIMEOUT: Duration = Duration::from_millis(5000);
 /// The same where the answer comes at the end of a motion.
 const UNTIL_ITS_END: Duration = Duration::from_millis(180_000);
 /// The longest payload of the instrument. A damaged length above it is noise; below it, so many

@@ -15,7 +15,7 @@ use cortex_m::peripheral::{NVIC, SCB};
 use cortex_m_rt::exception;
 use critical_section::{Mutex, RestoreState};
 use embedded_io::{ErrorType, Read, ReadReady, Write, WriteReady};
-use flamingo_protocol_core::Instant;
+use flamingo_protocol_core::{FRAME_LEN, Instant};
 use heapless::spsc::{Consumer, Producer, Queue};
 use mcu_bridge::{NotNow, Ports};
 
@@ -25,6 +25,8 @@ use crate::log::Log;
 const CLOCK_MHZ: u32 = 25;
 /// Deadlines are looked at so often, if nothing else happens.
 const TICKS_PER_S: u32 = 100;
+/// So many bytes wake the program up at once, fewer at the next tick. Half a frame, so that a whole one never waits.
+const ENOUGH: usize = FRAME_LEN / 2;
 /// Bits per second = clock / divider; the least that the UART takes, 1.56 Mbit/s.
 const BAUD_DIVIDER: u32 = 16;
 
@@ -88,7 +90,6 @@ pub struct Queues {
     /// What is in there cannot be overtaken by a HALT: to the instrument, no more than a frame.
     to_instrument: Queue<u8, 129>,
     to_others: [Queue<u8, 513>; 2],
-    unheard: Queue<u8, 2>,
     log: Queue<u8, 2049>,
 }
 
@@ -98,7 +99,6 @@ impl Queues {
             received: [const { Queue::new() }; 3],
             to_instrument: Queue::new(),
             to_others: [const { Queue::new() }; 2],
-            unheard: Queue::new(),
             log: Queue::new(),
         }
     }
@@ -107,13 +107,14 @@ impl Queues {
 /// The interrupt's side of a UART.
 struct Line {
     uart: Uart,
-    received: Producer<'static, u8>,
+    /// Without it, what comes in is thrown away.
+    received: Option<Producer<'static, u8>>,
     to_send: Consumer<'static, u8>,
     listens: bool,
 }
 
 static LINES: [Mutex<RefCell<Option<Line>>>; 4] = [const { Mutex::new(RefCell::new(None)) }; 4];
-/// Something has happened since the program last went to sleep.
+/// Something is worth a look since the program last went to sleep.
 static AWAKE: AtomicBool = AtomicBool::new(true);
 static OVERRUNS: [AtomicU32; 4] = [const { AtomicU32::new(0) }; 4];
 static HELD: [AtomicU32; 4] = [const { AtomicU32::new(0) }; 4];
@@ -144,7 +145,7 @@ impl Line {
         let uart = self.uart;
         write(uart.0 + Uart::INTCLEAR, 0b1111);
         while uart.is(Uart::RX_FULL) {
-            if !self.received.ready() {
+            if self.received.as_ref().is_some_and(|queue| !queue.ready()) {
                 if core::mem::replace(&mut self.listens, false) {
                     uart.listen(false);
                     bump(&HELD, number);
@@ -152,16 +153,23 @@ impl Line {
                 break;
             }
             let [byte, ..] = read(uart.0 + Uart::DATA).to_le_bytes();
-            let _ = self.received.enqueue(byte); // it is ready
+            if let Some(queue) = &mut self.received {
+                let _ = queue.enqueue(byte); // it is ready
+            }
         }
         if uart.is(Uart::RX_OVERRUN) {
             write(uart.0 + Uart::STATE, Uart::RX_OVERRUN);
             bump(&OVERRUNS, number);
         }
+        let waits = self.to_send.ready();
         while !uart.is(Uart::TX_FULL)
             && let Some(byte) = self.to_send.dequeue()
         {
             write(uart.0 + Uart::DATA, byte.into());
+        }
+        let enough = self.received.as_ref().is_some_and(|queue| queue.len() >= ENOUGH);
+        if enough || waits && !self.to_send.ready() {
+            AWAKE.store(true, Relaxed);
         }
     }
 
@@ -254,8 +262,9 @@ impl Board {
             host: open(1, from_host.split(), to_host.split()),
             push: open(2, from_push.split(), to_push.split()),
         };
-        let log = open(LOG, queues.unheard.split(), queues.log.split());
-        with_log(|state| state.open(log.to_send));
+        let (to_log, logged) = queues.log.split();
+        begin(LOG, None, logged);
+        with_log(|state| state.open(to_log));
         for (uart, interrupt) in UARTS {
             uart.start();
             for number in [interrupt, interrupt + 1] {
@@ -289,13 +298,16 @@ impl Board {
 type Ends = (Producer<'static, u8>, Consumer<'static, u8>);
 
 fn open(number: usize, inward: Ends, outward: Ends) -> Port {
-    let (received, to_program) = inward;
-    let (to_send, to_line) = outward;
+    let ((received, to_program), (to_send, to_line)) = (inward, outward);
+    begin(number, Some(received), to_line);
+    Port { number, received: to_program, to_send }
+}
+
+fn begin(number: usize, received: Option<Producer<'static, u8>>, to_send: Consumer<'static, u8>) {
     if let (Some((uart, _)), Some(line)) = (UARTS.get(number), LINES.get(number)) {
-        let new = Line { uart: *uart, received, to_send: to_line, listens: true };
+        let new = Line { uart: *uart, received, to_send, listens: true };
         critical_section::with(|cs| line.borrow(cs).replace(Some(new)));
     }
-    Port { number, received: to_program, to_send }
 }
 
 /// Until an interrupt has something to tell. One that came since the last sleep counts, too.
@@ -331,7 +343,6 @@ fn SysTick() {
 // SAFETY: no exception other than these interrupts is enabled, and this may be interrupted.
 #[exception]
 unsafe fn DefaultHandler(number: i16) {
-    AWAKE.store(true, Relaxed);
     let of = |(_, first): &(Uart, u16)| (0..2).contains(&(i32::from(number) - i32::from(*first)));
     if let Some(uart) = UARTS.iter().position(of) {
         with_line(uart, Line::serve);
