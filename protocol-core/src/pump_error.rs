@@ -6,8 +6,9 @@ use crate::outbox::Transmit;
 use crate::ticket::Ticket;
 
 /// Why bytes could not be moved. The connection is of no use after any of them but
-/// [`Self::NoScratch`]: call [`handle_eof`](crate::Endpoint::handle_eof) (after [`Self::Ended`] it was) and take
-/// the outcomes.
+/// [`Self::NoScratch`], and a [`Self::Port`] that passes, such as a timeout: what was written before
+/// it has been said. Call [`handle_eof`](crate::Endpoint::handle_eof) (after [`Self::Ended`] it was)
+/// and take the outcomes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum PumpError<E> {

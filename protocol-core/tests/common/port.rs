@@ -1,5 +1,5 @@
 //! A port in memory: what was put in comes out in pieces of a chosen size, what is written is
-//! kept. It can refuse to take bytes, as a broken link does.
+//! kept. It can refuse to take bytes, as a broken link does, and break after some pieces.
 
 use std::collections::VecDeque;
 
@@ -10,7 +10,23 @@ pub struct Port {
     pub piece: usize,
     pub flushes: usize,
     pub takes_nothing: bool,
+    /// How many pieces it moves before it breaks.
+    pub pieces: usize,
+    /// Then a port that can wait waits, instead.
+    pub waits: bool,
 }
+
+/// Why it moves nothing any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Broken;
+
+impl std::fmt::Display for Broken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("out of order")
+    }
+}
+
+impl std::error::Error for Broken {}
 
 impl Port {
     pub fn new(piece: usize, incoming: &[u8]) -> Self {
@@ -20,77 +36,106 @@ impl Port {
             piece,
             flushes: 0,
             takes_nothing: false,
+            pieces: usize::MAX,
+            waits: false,
         }
     }
 
-    fn give(&mut self, buffer: &mut [u8]) -> usize {
+    fn give(&mut self, buffer: &mut [u8]) -> Result<usize, Broken> {
+        self.pieces = self.pieces.checked_sub(1).ok_or(Broken)?;
         let len = buffer.len().min(self.piece).min(self.incoming.len());
         for (place, byte) in buffer.iter_mut().zip(self.incoming.drain(..len)) {
             *place = byte;
         }
-        len
+        Ok(len)
     }
 
-    fn take(&mut self, bytes: &[u8]) -> usize {
+    fn take(&mut self, bytes: &[u8]) -> Result<usize, Broken> {
+        self.pieces = self.pieces.checked_sub(1).ok_or(Broken)?;
         let len = if self.takes_nothing { 0 } else { bytes.len().min(self.piece) };
         self.written.extend(&bytes[..len]);
-        len
+        Ok(len)
+    }
+
+    fn done(&mut self) -> Result<(), Broken> {
+        self.flushes += 1;
+        if self.pieces == 0 { Err(Broken) } else { Ok(()) }
     }
 }
 
 #[cfg(feature = "embedded-io")]
 mod blocking {
-    use super::Port;
+    use super::{Broken, Port};
+
+    impl embedded_io::Error for Broken {
+        fn kind(&self) -> embedded_io::ErrorKind {
+            embedded_io::ErrorKind::Other
+        }
+    }
 
     impl embedded_io::ErrorType for Port {
-        type Error = core::convert::Infallible;
+        type Error = Broken;
     }
 
     impl embedded_io::Read for Port {
-        fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Self::Error> {
-            Ok(self.give(buffer))
+        fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Broken> {
+            self.give(buffer)
         }
     }
 
     impl embedded_io::Write for Port {
-        fn write(&mut self, bytes: &[u8]) -> Result<usize, Self::Error> {
-            Ok(self.take(bytes))
+        fn write(&mut self, bytes: &[u8]) -> Result<usize, Broken> {
+            self.take(bytes)
         }
 
-        fn flush(&mut self) -> Result<(), Self::Error> {
-            self.flushes += 1;
-            Ok(())
+        fn flush(&mut self) -> Result<(), Broken> {
+            self.done()
         }
     }
 }
 
 #[cfg(feature = "embedded-io-async")]
 mod waiting {
-    use super::Port;
+    use super::{Broken, Port};
 
-    // The two crates share one `ErrorType`.
+    // The two crates share these.
     #[cfg(not(feature = "embedded-io"))]
-    impl embedded_io_async::ErrorType for Port {
-        type Error = core::convert::Infallible;
+    impl embedded_io_async::Error for Broken {
+        fn kind(&self) -> embedded_io_async::ErrorKind {
+            embedded_io_async::ErrorKind::Other
+        }
     }
 
-    /// Waits once before each piece, so that every await point is passed both ways.
-    impl embedded_io_async::Read for Port {
-        async fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Self::Error> {
+    #[cfg(not(feature = "embedded-io"))]
+    impl embedded_io_async::ErrorType for Port {
+        type Error = Broken;
+    }
+
+    impl Port {
+        /// Waits once before each piece, so that every await point is passed both ways.
+        async fn ready(&self) {
             futures_lite::future::yield_now().await;
-            Ok(self.give(buffer))
+            if self.pieces == 0 && self.waits {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    impl embedded_io_async::Read for Port {
+        async fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Broken> {
+            self.ready().await;
+            self.give(buffer)
         }
     }
 
     impl embedded_io_async::Write for Port {
-        async fn write(&mut self, bytes: &[u8]) -> Result<usize, Self::Error> {
-            futures_lite::future::yield_now().await;
-            Ok(self.take(bytes))
+        async fn write(&mut self, bytes: &[u8]) -> Result<usize, Broken> {
+            self.ready().await;
+            self.take(bytes)
         }
 
-        async fn flush(&mut self) -> Result<(), Self::Error> {
-            self.flushes += 1;
-            Ok(())
+        async fn flush(&mut self) -> Result<(), Broken> {
+            self.done()
         }
     }
 }

@@ -65,7 +65,12 @@ impl Raw {
     }
 
     pub fn to(address: SocketAddr) -> Self {
-        let socket = socket(address);
+        Self::over(socket(address))
+    }
+
+    /// Over a socket that is connected.
+    pub fn over(socket: TcpStream) -> Self {
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
         Self { socket, assembler: Assembler::default(), waiting: VecDeque::new(), open: None }
     }
 
@@ -125,6 +130,17 @@ impl Raw {
 
     pub fn next(&mut self) -> Got {
         self.try_next().expect("the connection ended")
+    }
+
+    /// What has come already, without waiting for more.
+    pub fn waiting(&mut self) -> Vec<Got> {
+        let mut buffer = [0; 16 * 1024];
+        self.socket.set_nonblocking(true).unwrap();
+        while let Ok(length @ 1..) = self.socket.read(&mut buffer) {
+            self.take(&buffer[..length]);
+        }
+        self.socket.set_nonblocking(false).unwrap();
+        self.waiting.drain(..).collect()
     }
 
     /// The next frame for which `wanted` holds; what comes before it is given too.

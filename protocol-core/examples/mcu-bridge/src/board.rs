@@ -1,0 +1,400 @@
+//! The board (MPS2 with the Cortex-M4 of AN386): UARTs, timer, interrupts, log. Everything unsafe is
+//! here, and nothing here knows what the bytes mean.
+//!
+//! Each UART has two queues. Its interrupt moves bytes between them and the line; a byte for which
+//! the queue has no room stays in the UART, whose receive interrupt is off until there is room. If
+//! the line goes on all the same, the UART says that it was overrun, and that is counted.
+
+use core::cell::RefCell;
+use core::ptr;
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+
+use cortex_m::interrupt::InterruptNumber;
+use cortex_m::peripheral::syst::SystClkSource;
+use cortex_m::peripheral::{NVIC, SCB};
+use cortex_m_rt::exception;
+use critical_section::{Mutex, RestoreState};
+use embedded_io::{ErrorType, Read, ReadReady, Write, WriteReady};
+use flamingo_protocol_core::{FRAME_LEN, Instant};
+use heapless::spsc::{Consumer, Producer, Queue};
+use mcu_bridge::{NotNow, Ports};
+
+use crate::log::Log;
+
+/// The clock of core, timer and UARTs, in MHz.
+const CLOCK_MHZ: u32 = 25;
+/// Deadlines are looked at so often, if nothing else happens.
+const TICKS_PER_S: u32 = 100;
+/// So many bytes wake the program up at once, fewer at the next tick. Half a frame, so that a whole one never waits.
+const ENOUGH: usize = FRAME_LEN / 2;
+/// Bits per second = clock / divider; the least that the UART takes, 1.56 Mbit/s.
+const BAUD_DIVIDER: u32 = 16;
+
+const LOG: usize = 3;
+/// Where they are, and the number of the receive interrupt; the transmit interrupt is the next.
+const UARTS: [(Uart, u16); 4] = [
+    (Uart(0x4000_4000), 0),
+    (Uart(0x4000_5000), 2),
+    (Uart(0x4000_6000), 4),
+    (Uart(0x4000_7000), 18),
+];
+const TIMER: usize = 0x4000_0000;
+
+/// A CMSDK UART, at that address.
+#[derive(Clone, Copy)]
+struct Uart(usize);
+
+impl Uart {
+    const DATA: usize = 0x00;
+    const STATE: usize = 0x04;
+    const CTRL: usize = 0x08;
+    const INTCLEAR: usize = 0x0C;
+    const BAUDDIV: usize = 0x10;
+    const TX_FULL: u32 = 1;
+    const RX_FULL: u32 = 1 << 1;
+    const RX_OVERRUN: u32 = 1 << 3;
+    const TX_ENABLED: u32 = 1;
+    const RX_ENABLED: u32 = 1 << 1;
+    const TX_INTERRUPT: u32 = 1 << 2;
+    const RX_INTERRUPT: u32 = 1 << 3;
+
+    fn start(self) {
+        write(self.0 + Self::BAUDDIV, BAUD_DIVIDER);
+        self.listen(true);
+    }
+
+    fn listen(self, on: bool) {
+        let always = Self::TX_ENABLED | Self::RX_ENABLED | Self::TX_INTERRUPT;
+        write(self.0 + Self::CTRL, if on { always | Self::RX_INTERRUPT } else { always });
+    }
+
+    fn is(self, state: u32) -> bool {
+        read(self.0 + Self::STATE) & state != 0
+    }
+}
+
+fn read(register: usize) -> u32 {
+    // SAFETY: only called with addresses of this file, which are aligned registers of the board;
+    // reading one touches no memory of the program.
+    unsafe { ptr::read_volatile(ptr::with_exposed_provenance(register)) }
+}
+
+fn write(register: usize, value: u32) {
+    // SAFETY: as above; what is written makes no device touch the program's memory.
+    unsafe { ptr::write_volatile(ptr::with_exposed_provenance_mut(register), value) }
+}
+
+/// The bytes that wait between interrupts and the program. The log has only one direction.
+pub struct Queues {
+    received: [Queue<u8, 1025>; 3],
+    /// What is in there cannot be overtaken by a HALT: to the instrument, no more than a frame.
+    to_instrument: Queue<u8, 129>,
+    to_others: [Queue<u8, 513>; 2],
+    log: Queue<u8, 2049>,
+}
+
+impl Queues {
+    pub const fn new() -> Self {
+        Self {
+            received: [const { Queue::new() }; 3],
+            to_instrument: Queue::new(),
+            to_others: [const { Queue::new() }; 2],
+            log: Queue::new(),
+        }
+    }
+}
+
+/// The interrupt's side of a UART.
+struct Line {
+    uart: Uart,
+    /// Without it, what comes in is thrown away.
+    received: Option<Producer<'static, u8>>,
+    to_send: Consumer<'static, u8>,
+    listens: bool,
+}
+
+static LINES: [Mutex<RefCell<Option<Line>>>; 4] = [const { Mutex::new(RefCell::new(None)) }; 4];
+/// Something is worth a look since the program last went to sleep.
+static AWAKE: AtomicBool = AtomicBool::new(true);
+static OVERRUNS: [AtomicU32; 4] = [const { AtomicU32::new(0) }; 4];
+static HELD: [AtomicU32; 4] = [const { AtomicU32::new(0) }; 4];
+static LOG_DROPPED: AtomicU32 = AtomicU32::new(0);
+
+/// What the board counted, by UART.
+#[derive(Clone, Copy, PartialEq, Eq, Default, defmt::Format)]
+pub struct Counters {
+    /// Bytes were lost: the UART was overrun.
+    overruns: [u32; 4],
+    /// A byte had to wait in the UART for room in the queue.
+    held: [u32; 4],
+    /// Lines of the log that had no room.
+    log_dropped: u32,
+}
+
+pub fn counters() -> Counters {
+    Counters {
+        overruns: OVERRUNS.each_ref().map(|count| count.load(Relaxed)),
+        held: HELD.each_ref().map(|count| count.load(Relaxed)),
+        log_dropped: LOG_DROPPED.load(Relaxed),
+    }
+}
+
+impl Line {
+    /// Moves what can be moved: at most what the queues hold.
+    fn serve(&mut self, number: usize) {
+        let uart = self.uart;
+        write(uart.0 + Uart::INTCLEAR, 0b1111);
+        while uart.is(Uart::RX_FULL) {
+            if self.received.as_ref().is_some_and(|queue| !queue.ready()) {
+                if core::mem::replace(&mut self.listens, false) {
+                    uart.listen(false);
+                    bump(&HELD, number);
+                }
+                break;
+            }
+            let [byte, ..] = read(uart.0 + Uart::DATA).to_le_bytes();
+            if let Some(queue) = &mut self.received {
+                let _ = queue.enqueue(byte); // it is ready
+            }
+        }
+        if uart.is(Uart::RX_OVERRUN) {
+            write(uart.0 + Uart::STATE, Uart::RX_OVERRUN);
+            bump(&OVERRUNS, number);
+        }
+        let waits = self.to_send.ready();
+        while !uart.is(Uart::TX_FULL)
+            && let Some(byte) = self.to_send.dequeue()
+        {
+            write(uart.0 + Uart::DATA, byte.into());
+        }
+        let enough = self.received.as_ref().is_some_and(|queue| queue.len() >= ENOUGH);
+        if enough || waits && !self.to_send.ready() {
+            AWAKE.store(true, Relaxed);
+        }
+    }
+
+    /// There is room again.
+    fn listen(&mut self, number: usize) {
+        if !core::mem::replace(&mut self.listens, true) {
+            self.uart.listen(true);
+            self.serve(number);
+        }
+    }
+}
+
+fn bump(counters: &[AtomicU32; 4], number: usize) {
+    if let Some(counter) = counters.get(number) {
+        counter.fetch_add(1, Relaxed);
+    }
+}
+
+/// Does something with the interrupt's side of a UART, undisturbed.
+fn with_line(number: usize, act: impl FnOnce(&mut Line, usize)) {
+    critical_section::with(|cs| {
+        let mut line = LINES.get(number).and_then(|line| line.borrow(cs).try_borrow_mut().ok());
+        if let Some(line) = line.as_mut().and_then(|line| line.as_mut()) {
+            act(line, number);
+        }
+    });
+}
+
+/// The program's side of a UART.
+pub struct Port {
+    number: usize,
+    received: Consumer<'static, u8>,
+    to_send: Producer<'static, u8>,
+}
+
+impl ErrorType for Port {
+    type Error = NotNow;
+}
+
+impl ReadReady for Port {
+    fn read_ready(&mut self) -> Result<bool, NotNow> {
+        Ok(self.received.ready())
+    }
+}
+
+impl Read for Port {
+    fn read(&mut self, buffer: &mut [u8]) -> Result<usize, NotNow> {
+        let mut count = 0;
+        for (to, from) in buffer.iter_mut().zip(core::iter::from_fn(|| self.received.dequeue())) {
+            *to = from;
+            count += 1;
+        }
+        with_line(self.number, Line::listen);
+        if count == 0 { Err(NotNow) } else { Ok(count) }
+    }
+}
+
+impl WriteReady for Port {
+    fn write_ready(&mut self) -> Result<bool, NotNow> {
+        Ok(self.to_send.ready())
+    }
+}
+
+impl Write for Port {
+    fn write(&mut self, bytes: &[u8]) -> Result<usize, NotNow> {
+        let sent = bytes.iter().take_while(|byte| self.to_send.enqueue(**byte).is_ok()).count();
+        with_line(self.number, Line::serve);
+        if sent == 0 { Err(NotNow) } else { Ok(sent) }
+    }
+
+    fn flush(&mut self) -> Result<(), NotNow> {
+        Ok(()) // the interrupts do that
+    }
+}
+
+/// The timer: it counts down once in 171 s, and is looked at far more often.
+pub struct Board {
+    last: u32,
+    ticks: u64,
+}
+
+impl Board {
+    /// Everything begins. `None`: it was begun before.
+    pub fn start(queues: &'static mut Queues) -> Option<(Self, Ports<Port>)> {
+        let mut core = cortex_m::Peripherals::take()?;
+        let [from_instrument, from_host, from_push] = queues.received.each_mut();
+        let [to_host, to_push] = queues.to_others.each_mut();
+        let ports = Ports {
+            instrument: open(0, from_instrument.split(), queues.to_instrument.split()),
+            host: open(1, from_host.split(), to_host.split()),
+            push: open(2, from_push.split(), to_push.split()),
+        };
+        let (to_log, logged) = queues.log.split();
+        begin(LOG, None, logged);
+        with_log(|state| state.open(to_log));
+        for (uart, interrupt) in UARTS {
+            uart.start();
+            for number in [interrupt, interrupt + 1] {
+                // SAFETY: no critical section relies on these interrupts being off.
+                unsafe { NVIC::unmask(Interrupt(number)) };
+            }
+        }
+        write(TIMER + 0x08, u32::MAX); // reload
+        write(TIMER + 0x04, u32::MAX); // value
+        write(TIMER, 1); // enable
+        core.SYST.set_clock_source(SystClkSource::Core);
+        core.SYST.set_reload(CLOCK_MHZ * 1_000_000 / TICKS_PER_S - 1);
+        core.SYST.clear_current();
+        core.SYST.enable_interrupt();
+        core.SYST.enable_counter();
+        Some((Self { last: u32::MAX, ticks: 0 }, ports))
+    }
+
+    pub fn now(&mut self) -> Instant {
+        let value = read(TIMER + 0x04);
+        let passed = self.last.wrapping_sub(value);
+        // An emulated timer may stand a little higher than it stood: no time has passed, then.
+        if passed <= u32::MAX / 2 {
+            self.ticks += u64::from(passed);
+            self.last = value;
+        }
+        Instant::from_micros(self.ticks / u64::from(CLOCK_MHZ))
+    }
+}
+
+type Ends = (Producer<'static, u8>, Consumer<'static, u8>);
+
+fn open(number: usize, inward: Ends, outward: Ends) -> Port {
+    let ((received, to_program), (to_send, to_line)) = (inward, outward);
+    begin(number, Some(received), to_line);
+    Port { number, received: to_program, to_send }
+}
+
+fn begin(number: usize, received: Option<Producer<'static, u8>>, to_send: Consumer<'static, u8>) {
+    if let (Some((uart, _)), Some(line)) = (UARTS.get(number), LINES.get(number)) {
+        let new = Line { uart: *uart, received, to_send, listens: true };
+        critical_section::with(|cs| line.borrow(cs).replace(Some(new)));
+    }
+}
+
+/// Until an interrupt has something to tell. One that came since the last sleep counts, too.
+pub fn sleep() {
+    critical_section::with(|_| {
+        if !AWAKE.swap(false, Relaxed) {
+            cortex_m::asm::wfi(); // it also ends with an interrupt that is held off
+        }
+    });
+}
+
+/// Begins anew.
+pub fn reset() -> ! {
+    SCB::sys_reset()
+}
+
+#[derive(Clone, Copy)]
+struct Interrupt(u16);
+
+// SAFETY: the numbers are those of the board, and always the same.
+unsafe impl InterruptNumber for Interrupt {
+    fn number(self) -> u16 {
+        self.0
+    }
+}
+
+#[exception]
+fn SysTick() {
+    AWAKE.store(true, Relaxed);
+}
+
+/// Every interrupt of the board.
+// SAFETY: no exception other than these interrupts is enabled, and this may be interrupted.
+#[exception]
+unsafe fn DefaultHandler(number: i16) {
+    let of = |(_, first): &(Uart, u16)| (0..2).contains(&(i32::from(number) - i32::from(*first)));
+    if let Some(uart) = UARTS.iter().position(of) {
+        with_line(uart, Line::serve);
+    }
+}
+
+// SAFETY: nothing can be trusted after a fault but a new beginning.
+#[exception]
+unsafe fn HardFault(_: &cortex_m_rt::ExceptionFrame) -> ! {
+    reset()
+}
+
+static LOG_STATE: Mutex<RefCell<Log>> = Mutex::new(RefCell::new(Log::new()));
+
+fn with_log(act: impl FnOnce(&mut Log)) {
+    critical_section::with(|cs| {
+        if let Ok(mut log) = LOG_STATE.borrow(cs).try_borrow_mut() {
+            act(&mut log);
+        }
+    });
+}
+
+#[defmt::global_logger]
+struct Logger;
+
+// SAFETY: from `acquire` to `release` nothing else runs, so nobody else acquires it, and what is
+// restored at the end is what was there at the beginning.
+unsafe impl defmt::Logger for Logger {
+    fn acquire() {
+        // SAFETY: released in `release`, which defmt calls once for each call of this.
+        let interrupts = unsafe { critical_section::acquire() };
+        with_log(|log| {
+            log.begin(interrupts);
+        });
+    }
+
+    unsafe fn flush() {} // it would wait
+
+    unsafe fn write(bytes: &[u8]) {
+        with_log(|log| log.put(bytes));
+    }
+
+    unsafe fn release() {
+        let (mut interrupts, mut fitted) = (RestoreState::invalid(), true);
+        with_log(|log| {
+            (interrupts, fitted) = log.end();
+        });
+        if !fitted {
+            LOG_DROPPED.fetch_add(1, Relaxed);
+        }
+        with_line(LOG, Line::serve);
+        // SAFETY: `acquire` came before, and this is what it gave.
+        unsafe { critical_section::release(interrupts) };
+    }
+}

@@ -1,0 +1,39 @@
+//! Shows the log of a firmware, as text, until its socket is closed: `mcu-log ELF HOST:PORT`. The
+//! texts are in the ELF file; what comes over the wire are their numbers.
+
+use std::error::Error;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+use defmt_decoder::{DecodeError, StreamDecoder, Table};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let [_, program, address] = &std::env::args().collect::<Vec<_>>()[..] else {
+        return Err("expected two arguments: the ELF file and HOST:PORT".into());
+    };
+    let table = Table::parse(&std::fs::read(program)?)?.ok_or("that program has no log")?;
+    let mut decoder = table.new_stream_decoder();
+    let mut socket = TcpStream::connect(address)?;
+    let mut bytes = [0; 1024];
+    loop {
+        let count = socket.read(&mut bytes)?;
+        if count == 0 {
+            return Ok(());
+        }
+        decoder.received(&bytes[..count]);
+        show(decoder.as_mut())?;
+    }
+}
+
+/// What is whole of it.
+fn show(decoder: &mut dyn StreamDecoder) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    loop {
+        match decoder.decode() {
+            Ok(line) => writeln!(out, "{}", line.display_message())?,
+            // Half a line, from before the cable was plugged in.
+            Err(DecodeError::Malformed) => {}
+            Err(DecodeError::UnexpectedEof) => return out.flush(),
+        }
+    }
+}
