@@ -195,6 +195,6 @@ fn build(package: &str) -> Option<PathBuf> {
     }
     let lines = output.stdout.split(|byte| *byte == b'\n');
     let built = lines.filter_map(|line| serde_json::from_slice::<Value>(line).ok());
-    let program = built.filter_map(|line| line["executable"].as_str().map(PathBuf::from)).last();
-    Some(program.unwrap_or_else(|| panic!("{package} builds no program:\n{said}")))
+    let mut program = built.filter_map(|line| line["executable"].as_str().map(PathBuf::from));
+    Some(program.next_back().unwrap_or_else(|| panic!("{package} builds no program:\n{said}")))
 }

@@ -73,7 +73,7 @@ type Waiting = LinearMap<Ticket, (u32, &'static Desk), { REQUESTS + STOPS }>;
 
 #[derive(Default)]
 struct Link {
-    connection: Connection<REQUESTS, 8, 4, STOPS>,
+    connection: Connection<REQUESTS, 8, 7, STOPS>,
     waiting: Waiting,
 }
 

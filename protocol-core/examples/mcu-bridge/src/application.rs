@@ -4,7 +4,7 @@
 
 use flamingo_protocol_core::{
     Class, CommandError, Config, Connection, Duration, Ended, Event, Flags, Frame, Full, Incoming,
-    Instant, Kind, Output, Received, Ticket, Timing, UnmarkedPushes, is_answered,
+    Instant, Output, Received, Ticket, Timing, UnmarkedPushes, is_answered,
 };
 
 use crate::counters::{Counters, count};
@@ -14,7 +14,7 @@ use crate::upload::{Finished, Upload};
 
 const REQUESTS: usize = 8;
 const STOPS: usize = 8;
-const QUEUE: usize = 8;
+const QUEUE: usize = 17; // 8, and places for stops and a fence
 const OWED: usize = 24;
 
 /// The client's side towards the instrument.
@@ -140,7 +140,9 @@ impl Desk {
         match class {
             Class::Solicited { ticket, .. } if ticket.is_fence() => {}
             Class::Solicited { ticket, proven } => {
-                self.answer(*ticket, frame);
+                let told = self.answer(*ticket, frame);
+                self.to_host = true;
+                self.host.pass(&told);
                 if !proven {
                     // It may have been a push: who listens to those must not miss it.
                     count(&mut self.counters.presumed, 1);
@@ -163,8 +165,8 @@ impl Desk {
         }
     }
 
-    /// To whoever asked, with the fields of his own that identify him.
-    fn answer(&mut self, ticket: Ticket, frame: &Frame) {
+    /// An answer as it is told to whoever asked: with the fields of his own that identify him.
+    fn answer(&mut self, ticket: Ticket, frame: &Frame) -> Frame {
         let mut told = *frame;
         if let Some(asked) = self.flights.end(ticket) {
             told.client_id = asked.client_id;
@@ -175,8 +177,7 @@ impl Desk {
             }
         }
         count(&mut self.counters.answers, 1);
-        self.to_host = true;
-        self.host.pass(&told);
+        told
     }
 
     fn publish(&mut self, frame: &Frame) {
@@ -204,9 +205,9 @@ impl Desk {
                 return;
             }
             Ended::Ambiguous => {
-                match self.ambiguous {
-                    Some(frame) => self.answer(ticket, &frame),
-                    None => self.flights.end(ticket).map_or((), drop),
+                if let Some(frame) = self.ambiguous {
+                    let told = self.answer(ticket, &frame);
+                    self.host.say(&told);
                 }
                 return;
             }
@@ -326,7 +327,7 @@ impl Desk {
 /// Whether a command is answered, as far as anybody knows.
 fn expects_answer(frame: &Frame) -> bool {
     match frame.code.row() {
-        Some(row) => row.kind != Kind::FireAndForget && is_answered(frame),
+        Some(_) => is_answered(frame),
         None => frame.flags.contains(Flags::TRIGGER_CALL_BACK),
     }
 }

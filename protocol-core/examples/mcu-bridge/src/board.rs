@@ -25,6 +25,9 @@ use crate::log::Log;
 const CLOCK_MHZ: u32 = 25;
 /// Deadlines are looked at so often, if nothing else happens.
 const TICKS_PER_S: u32 = 100;
+/// The program looks at the time at every tick. If more has passed, a debugger or an emulator held
+/// it up: the others cannot be blamed for that time.
+const MOST_AT_ONCE: u32 = CLOCK_MHZ * 1_000_000 / 10;
 /// So many bytes wake the program up at once, fewer at the next tick. Half a frame, so that a whole one never waits.
 const ENOUGH: usize = FRAME_LEN / 2;
 /// Bits per second = clock / divider; the least that the UART takes, 1.56 Mbit/s.
@@ -111,13 +114,13 @@ struct Line {
     received: Option<Producer<'static, u8>>,
     to_send: Consumer<'static, u8>,
     listens: bool,
+    overruns: u32,
+    held: u32,
 }
 
 static LINES: [Mutex<RefCell<Option<Line>>>; 4] = [const { Mutex::new(RefCell::new(None)) }; 4];
 /// Something is worth a look since the program last went to sleep.
 static AWAKE: AtomicBool = AtomicBool::new(true);
-static OVERRUNS: [AtomicU32; 4] = [const { AtomicU32::new(0) }; 4];
-static HELD: [AtomicU32; 4] = [const { AtomicU32::new(0) }; 4];
 static LOG_DROPPED: AtomicU32 = AtomicU32::new(0);
 
 /// What the board counted, by UART.
@@ -132,23 +135,25 @@ pub struct Counters {
 }
 
 pub fn counters() -> Counters {
-    Counters {
-        overruns: OVERRUNS.each_ref().map(|count| count.load(Relaxed)),
-        held: HELD.each_ref().map(|count| count.load(Relaxed)),
-        log_dropped: LOG_DROPPED.load(Relaxed),
+    let mut counters = Counters { log_dropped: LOG_DROPPED.load(Relaxed), ..Counters::default() };
+    for (number, (overruns, held)) in
+        counters.overruns.iter_mut().zip(&mut counters.held).enumerate()
+    {
+        with_line(number, |line| (*overruns, *held) = (line.overruns, line.held));
     }
+    counters
 }
 
 impl Line {
     /// Moves what can be moved: at most what the queues hold.
-    fn serve(&mut self, number: usize) {
+    fn serve(&mut self) {
         let uart = self.uart;
         write(uart.0 + Uart::INTCLEAR, 0b1111);
         while uart.is(Uart::RX_FULL) {
             if self.received.as_ref().is_some_and(|queue| !queue.ready()) {
                 if core::mem::replace(&mut self.listens, false) {
                     uart.listen(false);
-                    bump(&HELD, number);
+                    self.held = self.held.saturating_add(1);
                 }
                 break;
             }
@@ -159,7 +164,7 @@ impl Line {
         }
         if uart.is(Uart::RX_OVERRUN) {
             write(uart.0 + Uart::STATE, Uart::RX_OVERRUN);
-            bump(&OVERRUNS, number);
+            self.overruns = self.overruns.saturating_add(1);
         }
         let waits = self.to_send.ready();
         while !uart.is(Uart::TX_FULL)
@@ -174,26 +179,20 @@ impl Line {
     }
 
     /// There is room again.
-    fn listen(&mut self, number: usize) {
+    fn listen(&mut self) {
         if !core::mem::replace(&mut self.listens, true) {
             self.uart.listen(true);
-            self.serve(number);
+            self.serve();
         }
     }
 }
 
-fn bump(counters: &[AtomicU32; 4], number: usize) {
-    if let Some(counter) = counters.get(number) {
-        counter.fetch_add(1, Relaxed);
-    }
-}
-
 /// Does something with the interrupt's side of a UART, undisturbed.
-fn with_line(number: usize, act: impl FnOnce(&mut Line, usize)) {
+fn with_line(number: usize, act: impl FnOnce(&mut Line)) {
     critical_section::with(|cs| {
         let mut line = LINES.get(number).and_then(|line| line.borrow(cs).try_borrow_mut().ok());
         if let Some(line) = line.as_mut().and_then(|line| line.as_mut()) {
-            act(line, number);
+            act(line);
         }
     });
 }
@@ -288,16 +287,17 @@ impl Board {
         let passed = self.last.wrapping_sub(value);
         // An emulated timer may stand a little higher than it stood: no time has passed, then.
         if passed <= u32::MAX / 2 {
-            self.ticks += u64::from(passed);
+            self.ticks += u64::from(passed.min(MOST_AT_ONCE));
             self.last = value;
         }
         Instant::from_micros(self.ticks / u64::from(CLOCK_MHZ))
     }
 }
 
-type Ends = (Producer<'static, u8>, Consumer<'static, u8>);
+type In = Producer<'static, u8>;
+type Out = Consumer<'static, u8>;
 
-fn open(number: usize, inward: Ends, outward: Ends) -> Port {
+fn open(number: usize, inward: (In, Out), outward: (In, Out)) -> Port {
     let ((received, to_program), (to_send, to_line)) = (inward, outward);
     begin(number, Some(received), to_line);
     Port { number, received: to_program, to_send }
@@ -305,7 +305,7 @@ fn open(number: usize, inward: Ends, outward: Ends) -> Port {
 
 fn begin(number: usize, received: Option<Producer<'static, u8>>, to_send: Consumer<'static, u8>) {
     if let (Some((uart, _)), Some(line)) = (UARTS.get(number), LINES.get(number)) {
-        let new = Line { uart: *uart, received, to_send, listens: true };
+        let new = Line { uart: *uart, received, to_send, listens: true, overruns: 0, held: 0 };
         critical_section::with(|cs| line.borrow(cs).replace(Some(new)));
     }
 }
@@ -349,8 +349,7 @@ unsafe fn DefaultHandler(number: i16) {
     }
 }
 
-// SAFETY: nothing can be trusted after a fault but a new beginning.
-#[exception]
+#[exception] // SAFETY: nothing can be trusted after a fault but a new beginning.
 unsafe fn HardFault(_: &cortex_m_rt::ExceptionFrame) -> ! {
     reset()
 }

@@ -9,19 +9,21 @@ mod report;
 use board::{Board, Queues};
 use mcu_bridge::Bridge;
 use report::Report;
+use static_cell::StaticCell;
 
 #[cortex_m_rt::entry]
 fn main() -> ! {
-    static mut BRIDGE: Bridge = Bridge::new();
+    static BRIDGE: StaticCell<Bridge> = StaticCell::new();
     static mut QUEUES: Queues = Queues::new();
 
     let Some((mut board, mut ports)) = Board::start(QUEUES) else { board::reset() };
-    let mut report = Report::new(BRIDGE.counters());
+    let bridge = BRIDGE.init_with(Bridge::new);
+    let mut report = Report::new(bridge.counters());
     defmt::info!("the bridge runs");
     loop {
         let now = board.now();
-        let again = BRIDGE.poll(now, &mut ports);
-        report.look(now, &BRIDGE.counters(), &board::counters());
+        let again = bridge.poll(now, &mut ports);
+        report.look(now, &bridge.counters(), &board::counters());
         if !again {
             board::sleep();
         }

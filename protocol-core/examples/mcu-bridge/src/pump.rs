@@ -96,6 +96,7 @@ impl Bridge {
 
     /// Does what can be done now. Gives whether it is worth while to call it again at once.
     pub fn poll<P: Port>(&mut self, now: Instant, ports: &mut Ports<P>) -> bool {
+        self.keep_time(now);
         let heard_host = self.hear_host(now, &mut ports.host);
         self.application.take_events(now);
         self.tell_instrument(now, &mut ports.instrument);
@@ -105,7 +106,6 @@ impl Bridge {
         let told_host = host.transmit(now, &mut ports.host);
         let told_push = push.transmit(now, &mut ports.push);
         let ignored = self.ignore(&mut ports.push);
-        self.keep_time(now);
         heard_host || heard_instrument || told_host || told_push || ignored
     }
 
