@@ -266,6 +266,18 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
         (self.finder.held, self.finder.payload_remaining)
     }
 
+    /// Gives up what has begun to come in: half a frame, which counts as noise, or the rest of a
+    /// payload; its request ends as [`Ended::PayloadStalled`]. Gives how many bytes were held and
+    /// how many are missing. For a link that does not tell when the peer has gone, as a UART does
+    /// not: call it when that was silent for too long.
+    pub fn abandon_input(&mut self) -> (usize, u32) {
+        let (held, missing) = self.finder.abandon();
+        if missing > 0 {
+            self.pending.give_up_payload(missing, Outcome::Stalled, self.settings.config());
+        }
+        (held, missing)
+    }
+
     /// What was counted so far.
     pub fn counters(&self) -> Counters {
         Counters { noise_bytes: self.finder.noise_bytes, ..self.counters }

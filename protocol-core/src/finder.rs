@@ -99,6 +99,14 @@ impl Finder {
         false
     }
 
+    /// Gives up half a frame, as noise, and the rest of a payload. Gives how much of each there was.
+    pub(crate) fn abandon(&mut self) -> (usize, u32) {
+        let held = core::mem::take(&mut self.held);
+        self.skipped = self.skipped.saturating_add(held as u32);
+        count(&mut self.noise_bytes, held as u32);
+        (held, core::mem::take(&mut self.payload_remaining))
+    }
+
     /// The bytes of the frame that was found last.
     pub(crate) fn view<'v>(&'v self, found: Option<&'v [u8; FRAME_LEN]>) -> &'v [u8; FRAME_LEN] {
         found.unwrap_or(&self.buffer)

@@ -103,6 +103,13 @@ impl<const QUEUE: usize> Responder<QUEUE> {
         (consumed, incoming)
     }
 
+    /// Gives up what has begun to come in: half a command, which counts as noise, or the rest of a
+    /// payload. Gives how many bytes were held and how many are missing. For a link that does not
+    /// tell when the peer has gone, as a UART does not: call it when that was silent for too long.
+    pub fn abandon_input(&mut self) -> (usize, u32) {
+        self.finder.abandon()
+    }
+
     /// Queues a frame, answer or push. If it declares a payload, [`Transmit::Payload`] will ask
     /// for it under the ticket. Frames go out in the order they were queued.
     ///

@@ -128,3 +128,18 @@ fn every_command_of_the_table_is_answered_as_the_protocol_says() {
 fn an_unknown_code_is_never_answered() {
     assert!(!is_answered(&Frame::command(CommandCode(0x6FFF))));
 }
+
+#[test]
+fn what_a_silent_link_left_half_sent_is_given_up_and_the_next_command_is_read() {
+    let mut device = Responder::<4>::default();
+    let upload = Frame::command(CommandCode::COMMON_SCOPE_SETTINGS_SAVE).with_payload_len(100);
+    assert!(device.handle_input(&upload.encode()).1.is_some());
+    assert_eq!(device.abandon_input(), (0, 100));
+    assert_eq!(device.handle_input(&upload.encode()[..7]), (7, None));
+    assert_eq!(device.abandon_input(), (7, 0));
+    assert_eq!(device.noise_bytes(), 7);
+    let command = position(1);
+    let skipped = 7;
+    let expected = Some(Incoming::Command { frame: command, skipped });
+    assert_eq!(device.handle_input(&command.encode()), (128, expected));
+}

@@ -39,4 +39,5 @@ fn responder<const QUEUE: usize>(device: &mut Responder<QUEUE>) {
     sink(Responder::transmitted(any(&mut *device), any(0)));
     sink((Responder::queued(device), Responder::noise_bytes(device)));
     sink(Responder::unfinished(device));
+    sink(Responder::abandon_input(device));
 }
