@@ -4,6 +4,8 @@
 //! A parser library costs a third of the codec's flash here: its errors, which cannot occur in a
 //! layout of fixed length.
 
+#![allow(clippy::inline_always)] // where is known when it is compiled: then it is a load or a store
+
 use crate::frame::Field;
 
 /// The next `N` bytes; zeros where there are no more.

@@ -54,6 +54,7 @@ impl Owners {
 
 /// What is known about a frame when it comes in.
 #[derive(Debug, Clone, Copy)]
+#[allow(clippy::struct_excessive_bools)] // four independent facts about a frame
 pub(crate) struct Facts {
     /// Only the server sends this code.
     pub(crate) server_only: bool,
@@ -62,13 +63,20 @@ pub(crate) struct Facts {
     /// The peer tags its answers, and this frame has no tag.
     pub(crate) untagged: bool,
     /// Whom the token names; `None` if tokens are off.
-    pub(crate) token: Option<Option<Owner>>,
+    pub(crate) token: Option<Named>,
     /// Everybody to whom a frame of its key may belong.
     pub(crate) owners: OwnersOfKey,
     /// The key is not pushable and not in doubt: a single owner is a proven one.
     pub(crate) certain: bool,
     /// What to do with several.
     pub(crate) on_ambiguous: OnAmbiguous,
+}
+
+/// Whom a token names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Named {
+    Owner(Owner),
+    Nobody,
 }
 
 /// Whose a frame is, before anything follows from it.
@@ -100,8 +108,8 @@ pub(crate) fn classify(facts: &Facts) -> Verdict {
     // 4. A peer that echoes tokens: the token decides, exactly.
     if let Some(named) = facts.token {
         return match named {
-            Some(owner) => Verdict::Belongs { owner, proven: true },
-            None => Verdict::Unsolicited,
+            Named::Owner(owner) => Verdict::Belongs { owner, proven: true },
+            Named::Nobody => Verdict::Unsolicited,
         };
     }
     // 5. The request of its key that waits, and what is owed for older ones of that key.

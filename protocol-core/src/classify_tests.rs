@@ -43,7 +43,7 @@ fn rule_1_leaves_a_code_that_was_asked_for_to_the_next_rules() {
 
 #[test]
 fn rule_2_positions_in_buffer_are_unsolicited_whatever_is_pending() {
-    for (untagged, token) in [(false, None), (true, None), (false, Some(Some(WAITS)))] {
+    for (untagged, token) in [(false, None), (true, None), (false, Some(Named::Owner(WAITS)))] {
         let facts = Facts { positions_in_buffer: true, untagged, token, ..NOTHING_KNOWN };
         assert_eq!(classify(&Facts { owners: ONLY_WAITS, ..facts }), Verdict::Unsolicited);
     }
@@ -51,7 +51,7 @@ fn rule_2_positions_in_buffer_are_unsolicited_whatever_is_pending() {
 
 #[test]
 fn rule_3_a_peer_that_tags_sends_no_answer_without_the_tag() {
-    let facts = Facts { owners: ONLY_WAITS, token: Some(Some(WAITS)), ..NOTHING_KNOWN };
+    let facts = Facts { owners: ONLY_WAITS, token: Some(Named::Owner(WAITS)), ..NOTHING_KNOWN };
     assert_eq!(classify(&Facts { untagged: true, ..facts }), Verdict::Unsolicited);
     assert_eq!(classify(&facts), ANSWER);
 }
@@ -61,9 +61,9 @@ fn rule_4_the_token_decides_exactly() {
     // Two owners and no certainty: the token knows all the same.
     let facts = Facts { owners: BOTH, certain: false, ..NOTHING_KNOWN };
     let named = |owner| classify(&Facts { token: Some(owner), ..facts });
-    assert_eq!(named(Some(WAITS)), ANSWER);
-    assert_eq!(named(Some(OLD)), Verdict::Belongs { owner: OLD, proven: true });
-    assert_eq!(named(None), Verdict::Unsolicited);
+    assert_eq!(named(Named::Owner(WAITS)), ANSWER);
+    assert_eq!(named(Named::Owner(OLD)), Verdict::Belongs { owner: OLD, proven: true });
+    assert_eq!(named(Named::Nobody), Verdict::Unsolicited);
 }
 
 #[test]

@@ -5,7 +5,7 @@
 //! do and how it ends in `request.rs`.
 
 use crate::bytes::word;
-use crate::classify::{Class, Facts, Verdict, classify};
+use crate::classify::{Class, Facts, Named, Verdict, classify};
 use crate::command::{CommandCode, Kind};
 use crate::config::{Config, Settings, TokenField};
 use crate::counters::{Counters, count};
@@ -305,7 +305,7 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
     }
 
     fn handle_payload(&mut self, len: usize, remaining: u32) {
-        count(&mut self.counters.payload_bytes, len as u32);
+        count(&mut self.counters.payload_bytes, len);
         if remaining == 0 {
             self.pending.receiving = None;
         }
@@ -359,9 +359,10 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
             server_only: head.traits.is(Kind::Event),
             positions_in_buffer: head.flags.contains(Flags::STAGE_POSITIONS_IN_BUFFER),
             untagged: config.peer_tags && !head.flags.contains(Flags::ANSWER_TAG),
-            token: config
-                .tokens
-                .map(|field| self.pending.owner_by_token(head.key.code, head.token(field))),
+            token: config.tokens.map(|field| {
+                let named = self.pending.owner_by_token(head.key.code, head.token(field));
+                named.map_or(Named::Nobody, Named::Owner)
+            }),
             owners,
             certain,
             on_ambiguous: config.on_ambiguous,

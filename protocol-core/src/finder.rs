@@ -64,11 +64,11 @@ impl Finder {
         if self.payload_remaining > 0 {
             return self.take_payload(input);
         }
-        if let (0, Some(bytes)) = (self.held, input.first_chunk()) {
-            if let Flaw::None = Flaw::of(bytes, limits.payload) {
-                self.payload_remaining = payload_len(bytes, limits);
-                return (FRAME_LEN, Some(Found::Frame(Some(bytes))));
-            }
+        if let (0, Some(bytes)) = (self.held, input.first_chunk())
+            && let Flaw::None = Flaw::of(bytes, limits.payload)
+        {
+            self.payload_remaining = payload_len(bytes, limits);
+            return (FRAME_LEN, Some(Found::Frame(Some(bytes))));
         }
         for (at, byte) in input.iter().enumerate() {
             if self.hold(*byte, limits.payload) {
@@ -102,8 +102,7 @@ impl Finder {
     /// Gives up half a frame, as noise, and the rest of a payload. Gives how much of each there was.
     pub(crate) fn abandon(&mut self) -> (usize, u32) {
         let held = core::mem::take(&mut self.held);
-        self.skipped = self.skipped.saturating_add(held as u32);
-        count(&mut self.noise_bytes, held as u32);
+        self.skip(held);
         (held, core::mem::take(&mut self.payload_remaining))
     }
 
@@ -131,7 +130,8 @@ impl Finder {
             return (0, None);
         }
         // `bytes` is at most `payload_remaining` long.
-        self.payload_remaining = self.payload_remaining.wrapping_sub(bytes.len() as u32);
+        let taken = u32::try_from(bytes.len()).unwrap_or(self.payload_remaining);
+        self.payload_remaining = self.payload_remaining.wrapping_sub(taken);
         (bytes.len(), Some(Found::Payload(bytes)))
     }
 
@@ -155,8 +155,12 @@ impl Finder {
             }
         }
         self.held = kept;
-        self.skipped = self.skipped.saturating_add(noise as u32);
-        count(&mut self.noise_bytes, noise as u32);
+        self.skip(noise);
+    }
+
+    fn skip(&mut self, noise: usize) {
+        self.skipped = self.skipped.saturating_add(u32::try_from(noise).unwrap_or(u32::MAX));
+        count(&mut self.noise_bytes, noise);
     }
 }
 

@@ -44,6 +44,7 @@ impl Domain {
     pub(crate) const NONE: Self = Self(0);
 
     /// A code above all that are known, `0xFF000` and more, is in none.
+    #[allow(clippy::cast_possible_truncation)] // those are none
     pub(crate) const fn of(code: CommandCode, traits: Traits, ordering: Ordering) -> Self {
         match ordering {
             Ordering::Key => Self::NONE,

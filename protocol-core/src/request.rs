@@ -31,14 +31,19 @@ pub enum Cancelled {
 
 /// Harmless queries whose answer proves something about their subsystem: code and selector.
 const FENCES: [(u16, u8); 7] = [
-    (CommandCode::STAGE_POSITION_GET.0 as u16, 1),
-    (CommandCode::STAGE_POSITION_GET.0 as u16, 2),
-    (CommandCode::STAGE_POSITION_GET.0 as u16, 3),
-    (CommandCode::STAGE_POSITION_GET.0 as u16, 4),
-    (CommandCode::CAMERA_PIXEL_FIELD_OF_VIEW_GET.0 as u16, 0),
-    (CommandCode::CAMERA_IMAGE_SIZE_GET.0 as u16, 0),
-    (CommandCode::SYSTEM_STATE_GET.0 as u16, 0),
+    fence(CommandCode::STAGE_POSITION_GET, 1),
+    fence(CommandCode::STAGE_POSITION_GET, 2),
+    fence(CommandCode::STAGE_POSITION_GET, 3),
+    fence(CommandCode::STAGE_POSITION_GET, 4),
+    fence(CommandCode::CAMERA_PIXEL_FIELD_OF_VIEW_GET, 0),
+    fence(CommandCode::CAMERA_IMAGE_SIZE_GET, 0),
+    fence(CommandCode::SYSTEM_STATE_GET, 0),
 ];
+
+#[allow(clippy::cast_possible_truncation)] // `traits.rs` does not compile with a longer code
+const fn fence(code: CommandCode, selector: u8) -> (u16, u8) {
+    (code.0 as u16, selector)
+}
 
 impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: usize, C: Settings>
     Connection<REQUESTS, OWED, QUEUE, STOPS, C>
@@ -143,7 +148,7 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
         }
         let asked = deadline.is_some();
         let query = traits.is(Kind::Query);
-        if let Some(bytes) = self.outbox.push(Going { ticket, lane, query, asked }) {
+        if let Some(bytes) = self.outbox.push(Going { lane, query, asked, ticket }) {
             command.encode_to(bytes);
             if let (Some(field), true) = (self.settings.config().tokens, asked) {
                 put_word(bytes, field.field(), ticket.token() as u32);
@@ -191,7 +196,7 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
             return;
         }
         self.last_ticket = self.last_ticket.next();
-        let going = Going { ticket: fence.ticket, lane: Lane::Fence, query: true, asked: true };
+        let going = Going { lane: Lane::Fence, query: true, asked: true, ticket: fence.ticket };
         if let Some(bytes) = self.outbox.push(going) {
             frame::query(bytes, fence.key.code, fence.key.selector);
         }

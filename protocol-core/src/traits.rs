@@ -58,6 +58,7 @@ impl Traits {
     const UNKNOWN: Self =
         Self((3 << CALLBACK) | ((Pushed::Always as u16) << PUSHED) | Kind::Action as u16);
 
+    #[allow(clippy::cast_possible_truncation)] // the upper half is the code
     #[inline(never)]
     pub(crate) fn of(code: CommandCode) -> Self {
         let found = PACKED.binary_search_by_key(&code.0, |word| word >> CODE).ok();
