@@ -7,7 +7,8 @@
 use crate::bytes::word;
 use crate::command::CommandCode;
 use crate::counters::count;
-use crate::frame::{CODE, FRAME_LEN, Flaw, Frame, PAYLOAD_LEN, START_MARKER};
+use crate::flaw::Flaw;
+use crate::frame::{CODE, FRAME_LEN, Frame, PAYLOAD_LEN, START_MARKER};
 use crate::traits::Traits;
 
 /// What the stream held next.

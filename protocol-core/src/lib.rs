@@ -76,6 +76,7 @@ mod endpoint;
 mod entry;
 mod error;
 mod finder;
+mod flaw;
 mod frame;
 mod image;
 mod key;
@@ -90,6 +91,7 @@ pub mod pump;
 pub mod pump_async;
 #[cfg(any(feature = "embedded-io", feature = "embedded-io-async"))]
 mod pump_error;
+mod receive;
 mod request;
 mod responder;
 mod ticket;
