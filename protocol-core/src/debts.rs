@@ -159,6 +159,7 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
 
     /// The payload that comes in is over, with `missing` bytes that have not come: its request ends
     /// so.
+    #[inline(never)]
     pub(crate) fn end_payload(&mut self, missing: u32, outcome: Outcome) {
         self.receiving = None;
         for entry in &mut self.entries {

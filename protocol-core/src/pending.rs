@@ -77,21 +77,21 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
         (self.number_of(Entry::is_live), self.number_of(|entry| entry.is(TOMBSTONE)))
     }
 
-    /// Takes a request in, if every live one could still leave a tombstone; `most` of its kind may
-    /// be live: stop, fence or neither. A stop is never refused for want of room for tombstones:
+    /// Takes a request in, if every live one could still leave a tombstone; `most` may be live,
+    /// fences not counted: of stops if it is one, else of others. A stop is never refused for want of room for tombstones:
     /// the oldest falls into doubt.
     pub(crate) fn insert(&mut self, entry: &Entry, most: usize) -> Result<(), Full> {
+        let stops = entry.traits.stops();
         let (mut taken, mut live) = (0_usize, 0_usize);
         for other in &self.entries {
             if other.is_live() || other.is(TOMBSTONE) {
                 taken = taken.wrapping_add(1);
-                let alike = other.ticket.is_fence() == entry.ticket.is_fence()
-                    && other.traits.stops() == entry.traits.stops();
+                let alike = !other.ticket.is_fence() && other.traits.stops() == stops;
                 live = live.wrapping_add(usize::from(alike && other.is_live()));
             }
         }
         let mut room = taken < ENTRIES;
-        if entry.traits.stops() {
+        if stops {
             if live >= most {
                 return Err(Full::StopLane);
             }

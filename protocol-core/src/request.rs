@@ -195,7 +195,7 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
         let waits = |entry: &&Entry| entry.state == State::Queued && !entry.traits.stops();
         let mut fences = entries.iter().filter(waits).filter_map(|entry| self.fence_for(entry));
         let Some(fence) = fences.next() else { return };
-        if self.pending.insert(&fence, 1).is_err() {
+        if self.pending.insert(&fence, usize::MAX).is_err() {
             return;
         }
         self.last_ticket = self.last_ticket.next();
