@@ -133,6 +133,7 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
 
     /// Takes bytes up to the end of the next output. Call it again with what was not consumed,
     /// until it consumes everything and gives nothing.
+    #[inline(never)] // so that the frame is decoded where the caller wants it
     pub fn handle_input<'a>(
         &mut self,
         now: Instant,

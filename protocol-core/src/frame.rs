@@ -5,7 +5,7 @@
 
 use core::fmt;
 
-use crate::bytes::{at, put_at, put_word, word};
+use crate::bytes::{at, copy_buffer, put_at, put_word, word};
 use crate::command::{CallbackFlag, CommandCode};
 use crate::error::{CommandError, DecodeError, TextError};
 use crate::flaw::Flaw;
@@ -291,7 +291,9 @@ impl Frame {
         put_word(bytes, PAYLOAD_LEN, self.payload_len);
         put_word(bytes, CMD_END, END_MARKER);
         put_at(bytes, VALUE.offset, self.value.to_le_bytes());
-        put_at(bytes, BUFFER.offset, self.buffer);
+        if let Some(buffer) = bytes.get_mut(BUFFER.offset..).and_then(|rest| rest.first_chunk_mut()) {
+            copy_buffer(buffer, &self.buffer);
+        }
     }
 
     /// Reads exactly 128 bytes.
@@ -309,8 +311,12 @@ impl Frame {
     }
 
     /// The fields of 128 bytes, whatever the markers are.
+    #[inline(always)] // so that it is read where it is wanted
+    #[allow(clippy::inline_always)]
     pub(crate) fn read(bytes: &[u8; FRAME_LEN]) -> Self {
         let int32 = |field| word(bytes, field) as i32;
+        let mut buffer = [0; BUFFER_LEN];
+        copy_buffer(&mut buffer, at(bytes, BUFFER.offset));
         Self {
             code: CommandCode(word(bytes, CODE)),
             status: int32(STATUS),
@@ -321,7 +327,7 @@ impl Frame {
             flags: Flags(word(bytes, FLAGS)),
             value: f64::from_le_bytes(*at(bytes, VALUE.offset)),
             payload_len: word(bytes, PAYLOAD_LEN),
-            buffer: *at(bytes, BUFFER.offset),
+            buffer,
         }
     }
 

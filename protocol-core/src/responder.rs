@@ -90,17 +90,17 @@ impl<const QUEUE: usize> Responder<QUEUE> {
     /// Takes bytes up to the end of the next output. Call it again with what was not consumed,
     /// until it consumes everything and gives nothing.
     pub fn handle_input<'a>(&mut self, input: &'a [u8]) -> (usize, Option<Incoming<'a>>) {
-        let (consumed, found) = self.finder.advance(input, self.limits);
-        let incoming = found.map(|found| match found {
-            Found::Frame(bytes) => {
+        match self.finder.advance(input, self.limits) {
+            (consumed, Some(Found::Frame(bytes))) => {
                 let (frame, skipped) = self.finder.take_frame(bytes);
-                Incoming::Command { frame, skipped }
+                (consumed, Some(Incoming::Command { frame, skipped }))
             }
-            Found::Payload(bytes) => {
-                Incoming::Payload { bytes, remaining: self.finder.payload_remaining }
+            (consumed, Some(Found::Payload(bytes))) => {
+                let remaining = self.finder.payload_remaining;
+                (consumed, Some(Incoming::Payload { bytes, remaining }))
             }
-        });
-        (consumed, incoming)
+            (consumed, None) => (consumed, None),
+        }
     }
 
     /// Gives up what has begun to come in: half a command, which counts as noise, or the rest of a
