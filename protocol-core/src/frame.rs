@@ -269,6 +269,7 @@ impl Frame {
 
     /// The 128 bytes on the wire.
     #[must_use]
+    #[inline(never)]
     pub fn encode(&self) -> [u8; FRAME_LEN] {
         let mut bytes = [0; FRAME_LEN];
         self.encode_to(&mut bytes);
@@ -300,14 +301,17 @@ impl Frame {
     ///
     /// # Errors
     /// [`DecodeError`] names the field, what was expected and what was found.
+    #[inline(never)] // so that it is read where the caller wants it
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let Ok(bytes) = <&[u8; FRAME_LEN]>::try_from(bytes) else {
             return Err(DecodeError::Length { expected: FRAME_LEN, found: bytes.len() });
         };
-        match Flaw::of(bytes, u32::MAX).error(u32::MAX) {
-            Some(error) => Err(error),
-            None => Ok(Self::read(bytes)),
+        let flaw = Flaw::of(bytes, u32::MAX);
+        if let Flaw::None = flaw {
+            return Ok(Self::read(bytes));
         }
+        let no_flaw = DecodeError::Length { expected: FRAME_LEN, found: FRAME_LEN };
+        Err(flaw.error(u32::MAX).unwrap_or(no_flaw))
     }
 
     /// The fields of 128 bytes, whatever the markers are.
