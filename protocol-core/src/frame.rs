@@ -292,7 +292,8 @@ impl Frame {
         put_word(bytes, PAYLOAD_LEN, self.payload_len);
         put_word(bytes, CMD_END, END_MARKER);
         put_at(bytes, VALUE.offset, self.value.to_le_bytes());
-        if let Some(buffer) = bytes.get_mut(BUFFER.offset..).and_then(|rest| rest.first_chunk_mut()) {
+        if let Some(buffer) = bytes.get_mut(BUFFER.offset..).and_then(|rest| rest.first_chunk_mut())
+        {
             copy_buffer(buffer, &self.buffer);
         }
     }

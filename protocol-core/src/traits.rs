@@ -27,7 +27,7 @@ const ANSWERED_ELSEWHERE: CommandCode = CommandCode::COMMON_SCOPE_SETTINGS_LOAD;
 const fn pack(row: &Row) -> u32 {
     let elsewhere = row.answers.0 != row.code.0;
     assert!(!elsewhere || row.answers.0 == ANSWERED_ELSEWHERE.0, "name the other query, too");
-    assert!(row.code.0 <= 0xFFFF, "a code has 16 bits here");
+    assert!(row.code.0 < 0xFFFF, "a code has 16 bits here");
     (row.code.0 << CODE)
         | ((elsewhere as u32) << ELSEWHERE)
         | ((row.timing as u32) << TIMING)
@@ -42,10 +42,10 @@ const fn pack(row: &Row) -> u32 {
 /// A power of two, so that halving it leads to any place.
 const PLACES: usize = TABLE.len().next_power_of_two();
 
-/// In the order of their codes; a word that is no code fills the end.
+/// In the order of their codes; an unknown code, beyond all others, fills the end.
 #[allow(clippy::indexing_slicing)] // when it is compiled
 static PACKED: [u32; PLACES] = {
-    let mut packed = [u32::MAX; PLACES];
+    let mut packed = [0xFFFF << CODE | Traits::UNKNOWN.0 as u32; PLACES];
     let mut at = 0;
     while at < TABLE.len() {
         packed[at] = pack(&TABLE[at]);
