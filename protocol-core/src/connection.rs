@@ -29,13 +29,16 @@ use crate::time::Instant;
 ///    [`handle_timeout`](Self::handle_timeout).
 ///
 /// Do 2 to 4 after every call that changes something. Each request has exactly one outcome: a
-/// [`Class::Solicited`] frame (complete with the last byte of its payload), an [`Event::Ended`],
+/// [`Class::Solicited`](crate::Class::Solicited) frame (complete with the last byte of its payload), an [`Event::Ended`],
 /// or the caller's own [`cancel`](Self::cancel).
 ///
 /// `REQUESTS` may be in flight, and `STOPS` HALTs and laser-offs besides. `OWED` is the room for
 /// them and for ended ones whose answer may still come: more than `REQUESTS + STOPS`. `QUEUE` is
 /// the room for frames on their way out; `STOPS` places of it are kept for HALT and laser-off and
-/// one for a fence. Full is an error of the call.
+/// one for a fence. Full is an error of the call. `C` is where the settings come from, see
+/// [`Settings`].
+///
+/// A connection on which nothing has happened is all zeros, but for what is in `C`.
 ///
 /// ```
 /// use flamingo_protocol_core::{Class, CommandCode, Connection, Duration, Frame, Instant, Output,

@@ -46,7 +46,8 @@ pub fn is_answered(command: &Frame) -> bool {
 /// The device's side of one connection, with the same contract as
 /// [`Connection`](crate::Connection): bytes in, typed outputs out, no I/O.
 ///
-/// `QUEUE` frames may wait to be sent; full is an error of the call.
+/// `QUEUE` frames may be on their way out, the one that is half out included; full is an error of
+/// the call.
 ///
 /// ```
 /// use flamingo_protocol_core::{CommandCode, Frame, Incoming, Responder, Transmit};
