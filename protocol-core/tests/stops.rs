@@ -340,6 +340,18 @@ fn several_halts_of_an_axis_may_be_ambiguous_and_each_ends_once() {
 }
 
 #[test]
+fn a_frame_that_several_may_own_uses_up_the_oldest_even_if_that_one_has_ended() {
+    for on_ambiguous in [OnAmbiguous::Refuse, OnAmbiguous::Presume] {
+        let mut client = Client::with(Config { on_ambiguous, ..Config::default() });
+        let first = client.ask(&halt(1));
+        client.cancel(first);
+        let second = client.ask(&halt(1));
+        client.hear(&answer(&halt(1), 0.0));
+        assert_eq!(client.hear(&answer(&halt(1), 0.0)), late(second));
+    }
+}
+
+#[test]
 fn a_full_stop_lane_refuses_until_one_is_written() {
     let mut client = Client::new();
     let off = ask(CommandCode::LASER_DISABLE).with_selector(1);
