@@ -416,3 +416,27 @@ fn what_is_no_stop_cancels_nothing() {
     assert!(!is_cancelled_by(&go(1, 5.0), &position(1)));
     assert!(!is_cancelled_by(&go(1, 5.0), &ask(CommandCode(0xBEEF))));
 }
+
+#[test]
+fn every_stop_that_is_taken_in_goes_out_even_if_a_fence_is_stuck_half_out_and_all_places_are_taken()
+{
+    let mut client = Client::new();
+    let second = client.ask(&position(2));
+    let first = client.ask(&position(1));
+    client.cancel(first);
+    client.queue(&position(1), ms(60_000)).unwrap();
+    client.write_some(10); // of the fence
+    client.now = client.now + ms(500);
+    client.core.cancel(client.now, second);
+    client.queue(&position(2), ms(60_000)).unwrap();
+    client.now = client.now + ms(500);
+    client.core.handle_timeout(client.now);
+    assert!(client.core.poll_transmit(client.now).is_some());
+    let mut fill =
+        |frame| (0..100).filter(|_| client.core.send(client.now, &frame).is_ok()).count();
+    fill(ask(CommandCode::LED_SET));
+    let stops = fill(halt(1));
+    client.write();
+    let halts = client.wire.iter().filter(|frame| frame.code == CommandCode::STAGE_HALT);
+    assert_eq!(halts.count(), stops);
+}
