@@ -352,6 +352,15 @@ fn a_frame_that_several_may_own_uses_up_the_oldest_even_if_that_one_has_ended() 
 }
 
 #[test]
+fn a_halt_that_waits_for_its_answer_takes_the_place_of_no_request() {
+    let mut client = Client::<1, 3, 1>::sized(Config::default());
+    client.ask(&halt(1));
+    let query = client.ask(&position(1));
+    client.hear(&answer(&position(1), 0.0));
+    assert_eq!(client.answers(query).len(), 1);
+}
+
+#[test]
 fn a_full_stop_lane_refuses_until_one_is_written() {
     let mut client = Client::new();
     let off = ask(CommandCode::LASER_DISABLE).with_selector(1);
