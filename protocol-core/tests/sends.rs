@@ -201,3 +201,14 @@ fn the_next_echo_takes_the_place_of_one_that_is_over_rather_than_of_one_that_may
     assert_eq!(client.hear(&answer(&led(3), 0.0)), Class::Unsolicited { ours: true });
     assert_eq!(client.hear(&answer(&led(4), 0.0)), Class::Unsolicited { ours: true });
 }
+
+#[test]
+fn an_echo_without_a_place_puts_nothing_in_doubt() {
+    let mut client = Client::<1, 3, 1>::sized(Config::default());
+    let asked = client.ask(&position(1));
+    client.send(&position(2));
+    client.send(&position(3)); // two doubts and the request fill the table
+    client.send(&led(1));
+    assert_eq!(client.hear(&answer(&led(1), 0.0)), UNSOLICITED, "it was not noted");
+    assert_eq!(client.hear(&answer(&position(1), 0.0)), solicited(asked));
+}
