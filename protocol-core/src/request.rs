@@ -189,6 +189,9 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
         if self.settings.config().tokens.is_some() || entries.iter().any(under_way) {
             return;
         }
+        if self.outbox.taken(Lane::Fence) > 0 {
+            return; // one whose time has ended is still half out; there is a single place
+        }
         let waits = |entry: &&Entry| entry.state == State::Queued && !entry.traits.stops();
         let mut fences = entries.iter().filter(waits).filter_map(|entry| self.fence_for(entry));
         let Some(fence) = fences.next() else { return };
