@@ -1,4 +1,4 @@
-//! The client's side of a connection: wires assembler, pending table, policy and outbox together.
+//! The client's side of a connection: wires finder, pending table, policy and outbox together.
 //!
 //! This file holds the contract and the `handle_*` / `poll_*` methods, nothing that decides:
 //! whose frame it is stands in `classify.rs`, what follows from it in `receive.rs`, what goes next

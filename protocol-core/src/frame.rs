@@ -1,6 +1,6 @@
 //! The 128 bytes of a control frame: where each field is, and how it gets in and out.
 //!
-//! The offsets stand in [`FIELDS`] once. Finding frames in a byte stream is `assembler.rs`;
+//! The offsets stand in [`FIELDS`] once. Finding frames in a byte stream is `finder.rs`;
 //! what a code means is `command.rs`.
 
 use core::fmt;
