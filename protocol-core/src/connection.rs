@@ -209,7 +209,7 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
                     Ended::PayloadStalled { received, expected: entry.expected }
                 }
                 Outcome::Ambiguous => Ended::Ambiguous,
-                Outcome::Lost | Outcome::None => Ended::ConnectionLost,
+                Outcome::Lost | Outcome::None | Outcome::Receiving => Ended::ConnectionLost,
             };
             return Some(Event::Ended { ticket: entry.ticket, ended });
         }
@@ -239,8 +239,7 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
     /// Ends what is due: deadlines, graces, the patience of a HALT.
     pub fn handle_timeout(&mut self, now: Instant) {
         if self.pending.receiving.is_some_and(|receiving| receiving.deadline <= now) {
-            let missing = self.finder.payload_remaining;
-            self.pending.give_up_payload(missing, Outcome::Stalled, self.settings.config());
+            self.pending.end_payload(self.finder.payload_remaining, Outcome::Stalled);
         }
         while self.end_state(now) {}
         if self.stop_due.is_some_and(|due| due <= now) {
@@ -254,7 +253,7 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
     /// bytes of an unfinished frame and how many missing bytes of a payload that leaves.
     pub fn handle_eof(&mut self) -> (usize, u32) {
         self.closed = true;
-        self.pending.lose_all(self.settings.config());
+        self.pending.lose_all();
         self.outbox.lose_all();
         self.stop_due = None;
         (self.finder.held, self.finder.payload_remaining)
@@ -267,7 +266,7 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
     pub fn abandon_input(&mut self) -> (usize, u32) {
         let (held, missing) = self.finder.abandon();
         if missing > 0 {
-            self.pending.give_up_payload(missing, Outcome::Stalled, self.settings.config());
+            self.pending.end_payload(missing, Outcome::Stalled);
         }
         (held, missing)
     }

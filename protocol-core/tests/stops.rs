@@ -54,6 +54,31 @@ fn a_halt_that_needs_room_lets_the_oldest_tombstone_fall_into_doubt_and_no_other
 }
 
 #[test]
+fn a_halt_is_taken_when_the_oldest_tombstone_is_that_of_a_request_whose_end_was_not_told() {
+    let mut client = Client::<2, 11>::sized(Config { window: 100, ..Config::default() });
+    let oldest = client.queue(&ask(CommandCode(0xB000)), ms(100)).unwrap();
+    for code in 1..=10 {
+        let ticket = client.ask(&ask(CommandCode(0xB000 + code)));
+        client.cancel(ticket);
+    }
+    assert_eq!(client.core.in_flight(), (1, 10), "no place is left");
+    client.now = client.now + ms(100);
+    client.core.handle_timeout(client.now);
+    client.ask(&halt(1));
+    assert_eq!(client.last_sent(), Some((CommandCode::STAGE_HALT, 1)));
+    assert_eq!(client.ends(oldest), [Ended::TimedOut { sent: true }]);
+}
+
+#[test]
+fn halts_that_wait_for_their_answer_take_no_room_from_requests() {
+    let mut client = Client::<2, 11>::sized(Config::default());
+    let taken = (0..16).filter(|at| client.try_ask(&halt(1 + at % 4)).is_ok()).count();
+    assert_eq!(taken, 8, "as many as there are places for stops");
+    client.ask(&position(1));
+    client.ask(&position(2));
+}
+
+#[test]
 fn halts_that_are_never_answered_do_not_use_up_the_lane_for_ever() {
     let mut client = Client::new();
     for _ in 0..100 {
