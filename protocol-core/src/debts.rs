@@ -44,7 +44,12 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
 
     /// A frame was sent whose answer nobody waits for. Its echo may come; and if it can be
     /// mistaken for the answer of a request of its key, that key is in doubt.
-    pub(crate) fn sent_unasked(&mut self, sent: &mut Entry) {
+    pub(crate) fn sent_unasked(&mut self, now: Instant, sent: &mut Entry) {
+        for entry in &mut self.entries {
+            if entry.state == State::Echo && entry.until < now {
+                entry.state = State::Over;
+            }
+        }
         sent.state = State::Echo;
         self.push(sent);
         self.doubt(sent);

@@ -234,7 +234,7 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
             let key = Key::new(frame.code, frame.selector);
             let mut sent = Entry::new(ticket, key, self.settings.config());
             (sent.until, sent.order) = (until, self.order);
-            self.pending.sent_unasked(&mut sent);
+            self.pending.sent_unasked(now, &mut sent);
             return;
         };
         (request.state, request.order) = (State::Sent, self.order);
