@@ -190,7 +190,7 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
             return;
         }
         if self.outbox.taken(Lane::Fence) > 0 {
-            return; // its time is over, but half of it is out: there is a place for one
+            return; // one whose time has ended is still half out; there is a single place
         }
         let waits = |entry: &&Entry| entry.state == State::Queued && !entry.traits.stops();
         let mut fences = entries.iter().filter(waits).filter_map(|entry| self.fence_for(entry));

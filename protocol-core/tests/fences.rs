@@ -109,6 +109,32 @@ fn no_fence_is_placed_where_another_request_is_the_proof() {
 }
 
 #[test]
+fn an_answer_that_would_only_be_presumed_is_no_proof_and_a_fence_is_placed_all_the_same() {
+    let mut client = Client::new();
+    let doubtful = client.ask(&position(3));
+    client.cancel(doubtful);
+    client.pass(SECOND);
+    let lost = client.ask(&position(1));
+    client.cancel(lost);
+    let asked = client.ask(&position(3));
+    let next = client.ask(&position(1));
+    assert_eq!(client.last_sent(), Some((POSITION, 2)), "the fence");
+    assert_eq!(client.hear(&answer(&position(3), 0.0)), presumed(asked));
+    client.hear(&answer(&position(2), 0.0));
+    assert_eq!(client.hear(&answer(&position(1), 0.0)), solicited(next));
+}
+
+#[test]
+fn an_answer_under_way_in_another_subsystem_is_no_proof() {
+    let mut client = Client::new();
+    let lost = client.ask(&position(1));
+    client.cancel(lost);
+    client.ask(&ask(CommandCode::CAMERA_IMAGE_SIZE_GET));
+    client.ask(&position(1));
+    assert_eq!(client.last_sent(), Some((POSITION, 2)), "the fence");
+}
+
+#[test]
 fn a_fence_is_a_query_of_the_same_domain_that_is_never_pushable_nor_owed_itself() {
     let cases = [
         (

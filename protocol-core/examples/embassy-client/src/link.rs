@@ -11,10 +11,11 @@ use embassy_sync::pubsub::PubSubChannel;
 use embassy_sync::signal::Signal;
 use embassy_time::Timer;
 use flamingo_protocol_core::{
-    Class, CommandError, Connection, Duration, Ended, Event, Frame, Instant, Output, PumpError,
-    Ticket, pump_async,
+    Class, CommandError, Config, Connection, Duration, Ended, Event, Frame, Instant, Output,
+    PumpError, Settings, Ticket, pump_async,
 };
 use heapless::LinearMap;
+use static_cell::ConstStaticCell;
 
 use crate::board::Port;
 
@@ -23,6 +24,9 @@ const REQUESTS: usize = 4;
 /// More of them, for stops.
 const STOPS: usize = 2;
 const PATIENCE: Duration = Duration::from_millis(1000);
+/// After so long a silence the rest of a frame or a payload is not expected any more: a UART does not
+/// say that its cable was pulled.
+const SILENCE: Duration = Duration::from_millis(500);
 
 /// Frames that were not, or not for certain, somebody's answer. A subscriber that is too slow loses
 /// its oldest ones, and is told how many.
@@ -71,30 +75,49 @@ pub(crate) async fn ask(desk: &'static Desk, frame: Frame) -> Outcome {
 /// Who waits for which answer.
 type Waiting = LinearMap<Ticket, (u32, &'static Desk), { REQUESTS + STOPS }>;
 
-#[derive(Default)]
-struct Link {
-    connection: Connection<REQUESTS, 8, 7, STOPS>,
-    waiting: Waiting,
+/// What is known of the stage when this is compiled.
+struct OurStage;
+
+impl Settings for OurStage {
+    fn config(&self) -> &Config {
+        const { &Config::DEFAULT }
+    }
 }
+
+struct Link {
+    connection: Connection<REQUESTS, 8, 7, STOPS, OurStage>,
+    waiting: Waiting,
+    /// When bytes last came.
+    heard: Instant,
+}
+
+/// All zero: it takes no flash, and is never on the stack.
+static LINK: ConstStaticCell<Link> = ConstStaticCell::new(Link::NEW);
 
 /// Runs for ever: there is one port, and this owns it.
 #[embassy_executor::task]
 pub(crate) async fn run(mut port: Port) {
-    let mut link = Link::default();
+    let Some(link) = LINK.try_take() else { return };
     loop {
         if link.turn(&mut port).await.is_err() {
             // Everything that waits ends, and a new connection begins.
             link.connection.handle_eof();
             link.tell_ends();
-            link = Link::default();
+            *link = Link::NEW;
         }
     }
 }
 
 impl Link {
+    const NEW: Self = Self {
+        connection: Connection::with(OurStage),
+        waiting: LinearMap::new(),
+        heard: Instant::from_micros(0),
+    };
+
     /// Waits for bytes, an order or the next deadline, does what follows, writes what is to go.
     async fn turn(&mut self, port: &mut Port) -> Result<(), PumpError<Infallible>> {
-        let Self { connection, waiting } = self;
+        let Self { connection, waiting, .. } = self;
         let due = at(connection.poll_timeout().map_or(Instant::FAR_FUTURE, |(due, _)| due));
         let mut scratch = [0; 128];
         let received = pump_async::receive(port, connection, now, &mut scratch, |output| {
@@ -103,9 +126,13 @@ impl Link {
         match select3(received, ORDERS.receive(), Timer::at(due)).await {
             Either3::First(received) => {
                 received?;
+                self.heard = now();
             }
             Either3::Second(order) => self.order(&order),
             Either3::Third(()) => self.connection.handle_timeout(now()),
+        }
+        if now().since(self.heard) >= SILENCE {
+            self.connection.abandon_input();
         }
         self.tell_ends();
         while pump_async::transmit(port, &mut self.connection, now, |_, _| &[]).await?.is_some() {}

@@ -4,7 +4,7 @@
 
 use flamingo_protocol_core::{
     Class, CommandError, Config, Connection, Duration, Ended, Event, Flags, Frame, Full, Incoming,
-    Instant, Output, Received, Ticket, Timing, UnmarkedPushes, is_answered,
+    Instant, Output, Received, Settings, Ticket, Timing, is_answered,
 };
 
 use crate::counters::{Counters, count};
@@ -18,7 +18,7 @@ const QUEUE: usize = 17; // 8, and places for stops and a fence
 const OWED: usize = 24;
 
 /// The client's side towards the instrument.
-pub(crate) type Core = Connection<REQUESTS, OWED, QUEUE, STOPS>;
+pub(crate) type Core = Connection<REQUESTS, OWED, QUEUE, STOPS, Instrument>;
 
 /// How long the instrument may take to answer: as long as with the bridge on a host. If the host has
 /// less patience, an answer may come when it has given up.
@@ -29,29 +29,25 @@ const UNTIL_ITS_END: Duration = Duration::from_millis(180_000);
 /// bytes are waited for until the line falls silent.
 const PAYLOAD_LIMIT: u32 = 65_536;
 
-const CONFIG: Config = Config {
-    payload_limit: PAYLOAD_LIMIT,
-    upload_echo_has_payload: false,
-    ordering: flamingo_protocol_core::Ordering::Subsystem,
-    unmarked: UnmarkedPushes {
-        positions: false,
-        lights: true,
-        after_set: true,
-        other_clients: false,
-    },
-    peer_tags: false,
-    tokens: None,
-    on_ambiguous: flamingo_protocol_core::OnAmbiguous::Refuse,
-    // A command may go up at the end of its time: its answer is late as long as it can come.
-    grace: REQUEST_TIMEOUT,
-    presumed_grace: Duration::from_millis(100),
-    window: 4,
-    stop_patience: Duration::from_millis(1000),
-};
-
-/// The whole bridge, without its ports.
+/// What is known of the instrument when this is compiled.
 #[derive(Debug)]
-pub(crate) struct Application {
+pub(crate) struct Instrument;
+
+impl Settings for Instrument {
+    fn config(&self) -> &Config {
+        const CONFIG: Config = Config {
+            payload_limit: PAYLOAD_LIMIT,
+            // A command may go up at the end of its time: its answer is late as long as it can come.
+            grace: REQUEST_TIMEOUT,
+            ..Config::DEFAULT
+        };
+        &CONFIG
+    }
+}
+
+/// The whole bridge, without its ports. It begins all zero: a `static` of it takes no flash.
+#[derive(Debug)]
+pub struct Application {
     pub(crate) core: Core,
     pub(crate) desk: Desk,
 }
@@ -66,16 +62,21 @@ pub(crate) struct Desk {
     /// Where the payload that comes in goes.
     to_host: bool,
     to_push: bool,
-    /// It broke off: what comes now is filler.
-    pub(crate) broken_off: bool,
     /// A frame that answers one of several requests, until those have ended.
     ambiguous: Option<Frame>,
     pub(crate) counters: Counters,
 }
 
+impl Default for Application {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Application {
     /// Nothing has come in yet.
-    pub(crate) const fn new() -> Self {
+    #[must_use]
+    pub const fn new() -> Self {
         let desk = Desk {
             host: Outlet::new(),
             push: Outlet::new(),
@@ -83,11 +84,10 @@ impl Application {
             flights: Flights::new(),
             to_host: false,
             to_push: false,
-            broken_off: false,
             ambiguous: None,
             counters: Counters::ZERO,
         };
-        Self { core: Core::new(CONFIG), desk }
+        Self { core: Core::with(Instrument), desk }
     }
 
     /// What was counted so far, but for the noise of the host.
@@ -117,20 +117,24 @@ impl Desk {
         match output {
             Output::Frame(received) => self.route(&received),
             Output::Payload { bytes, remaining } => {
-                let outlets = [(self.to_host, true), (self.to_push, false)];
-                for (_, to_host) in outlets.into_iter().filter(|(wanted, _)| *wanted) {
-                    self.stream(to_host, bytes, remaining);
+                if self.to_host {
+                    self.host.stream(bytes, remaining);
+                }
+                if self.to_push {
+                    self.push.stream(bytes, remaining);
                 }
             }
         }
     }
 
-    fn stream(&mut self, to_host: bool, bytes: &[u8], remaining: u32) {
-        match (to_host, self.broken_off) {
-            (true, false) => self.host.stream(bytes, remaining),
-            (true, true) => self.host.lose(bytes.len(), remaining),
-            (false, false) => self.push.stream(bytes, remaining),
-            (false, true) => self.push.lose(bytes.len(), remaining),
+    /// The instrument stopped in the middle of a frame, or so many bytes before the end of a payload.
+    pub(crate) fn instrument_broke_off(&mut self, missing: u32) {
+        count(&mut self.counters.instrument_broke_off, 1);
+        if self.to_host {
+            self.host.lose(missing);
+        }
+        if self.to_push {
+            self.push.lose(missing);
         }
     }
 
@@ -197,9 +201,11 @@ impl Desk {
 
     fn ended(&mut self, ticket: Ticket, ended: Ended) {
         let reason = match ended {
+            // Its answer was handed on, and so is what comes of the payload.
+            Ended::PayloadStalled { .. } => return,
             // What the instrument does not answer, the bridge does not, either. Its payload may
             // still be going up.
-            Ended::TimedOut { sent: true } | Ended::Unanswered | Ended::PayloadStalled { .. } => {
+            Ended::TimedOut { sent: true } | Ended::Unanswered => {
                 count(&mut self.counters.unanswered, 1);
                 self.flights.end(ticket);
                 return;

@@ -23,7 +23,7 @@ mod pump;
 mod tests;
 mod upload;
 
-pub use application::REQUEST_TIMEOUT;
+pub use application::{Application, REQUEST_TIMEOUT};
 pub use counters::Counters;
 pub use outlet::PAYLOAD;
 pub use pump::{Bridge, LINE_SILENCE, NotNow, Port, Ports};

@@ -7,17 +7,16 @@ mod log;
 mod report;
 
 use board::{Board, Queues};
-use mcu_bridge::Bridge;
+use mcu_bridge::{Application, Bridge};
 use report::Report;
-use static_cell::StaticCell;
 
 #[cortex_m_rt::entry]
 fn main() -> ! {
-    static BRIDGE: StaticCell<Bridge> = StaticCell::new();
+    static mut APPLICATION: Application = Application::new();
     static mut QUEUES: Queues = Queues::new();
 
     let Some((mut board, mut ports)) = Board::start(QUEUES) else { board::reset() };
-    let bridge = BRIDGE.init_with(Bridge::new);
+    let mut bridge = Bridge::new(APPLICATION);
     let mut report = Report::new(bridge.counters());
     defmt::info!("the bridge runs");
     loop {

@@ -36,7 +36,7 @@ pub(crate) struct Outlet<const FRAMES: usize> {
 impl<const FRAMES: usize> Outlet<FRAMES> {
     pub(crate) const fn new() -> Self {
         Self {
-            line: Responder::new(flamingo_protocol_core::MAX_PAYLOAD),
+            line: Responder::new(0), // nothing comes in here
             payload: Deque::new(),
             open: false,
             missing: 0,
@@ -91,11 +91,10 @@ impl<const FRAMES: usize> Outlet<FRAMES> {
         count(&mut self.missing, bytes.len().saturating_sub(kept));
     }
 
-    /// So much of the payload of the last frame will not come.
-    pub(crate) fn lose(&mut self, bytes: usize, remaining: u32) {
-        if self.open {
-            count(&mut self.missing, bytes);
-            self.open = remaining > 0;
+    /// So much is missing of the payload of the last frame, and will not come.
+    pub(crate) fn lose(&mut self, bytes: u32) {
+        if core::mem::take(&mut self.open) {
+            self.missing = self.missing.saturating_add(bytes);
         }
     }
 

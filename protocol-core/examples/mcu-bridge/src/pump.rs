@@ -1,15 +1,12 @@
 //! Bytes between the ports and the protocol core. It does what can be done now and never waits.
 //!
 //! A UART has no connection: nobody says that a cable was pulled in the middle of a frame. So what
-//! has begun and falls silent is given up after [`LINE_SILENCE`]: the rest is made up with zeros, on
-//! which the core finds its way back by itself.
+//! has begun and falls silent is given up after [`LINE_SILENCE`].
 
 use core::fmt;
 
 use embedded_io::{Read, ReadReady, Write, WriteReady};
-use flamingo_protocol_core::{
-    Duration, Endpoint, FRAME_LEN, Incoming, Instant, MAX_PAYLOAD, Output, Responder, pump,
-};
+use flamingo_protocol_core::{Duration, Incoming, Instant, Output, Responder, pump};
 
 use crate::application::{Application, Desk};
 use crate::counters::{Counters, count};
@@ -18,7 +15,6 @@ use crate::counters::{Counters, count};
 pub const LINE_SILENCE: Duration = Duration::from_millis(1000);
 /// Bytes that are read at once. Fewer than a frame: then at most one frame ends in them.
 const PIECE: usize = 64;
-const ZEROS: [u8; FRAME_LEN] = [0; FRAME_LEN];
 
 /// A port has nothing to read, or no room to write. Ask whether it is ready first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,33 +51,20 @@ pub struct Ports<P> {
 
 /// The application at its ports.
 #[derive(Debug)]
-pub struct Bridge {
-    application: Application,
+pub struct Bridge<'a> {
+    application: &'a mut Application,
     /// What the host's bytes turn out to be. Its answers go out elsewhere.
     ears: Responder<1>,
-    /// Bytes of the host that were no frame, before these ears.
-    noise_before: u64,
-    /// Bytes of the instrument's payload that are still to come.
-    payload: u32,
     instrument_heard: Instant,
     host_heard: Instant,
 }
 
-impl Default for Bridge {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl Bridge {
+impl<'a> Bridge<'a> {
     /// Nothing has come in yet.
-    #[must_use]
-    pub const fn new() -> Self {
+    pub fn new(application: &'a mut Application) -> Self {
         Self {
-            application: Application::new(),
-            ears: Responder::new(MAX_PAYLOAD),
-            noise_before: 0,
-            payload: 0,
+            application,
+            ears: Responder::default(),
             instrument_heard: Instant::from_micros(0),
             host_heard: Instant::from_micros(0),
         }
@@ -89,8 +72,7 @@ impl Bridge {
 
     /// What was counted so far.
     pub fn counters(&self) -> Counters {
-        let noise = self.noise_before.saturating_add(self.ears.noise_bytes());
-        let host_noise = u32::try_from(noise).unwrap_or(u32::MAX);
+        let host_noise = u32::try_from(self.ears.noise_bytes()).unwrap_or(u32::MAX);
         Counters { host_noise, ..self.application.counters() }
     }
 
@@ -115,29 +97,25 @@ impl Bridge {
             return false;
         }
         self.host_heard = now;
-        let Application { core, desk } = &mut self.application;
+        let Application { core, desk } = &mut *self.application;
         let each = |incoming: Incoming<'_>| desk.host_said(core, now, incoming);
         pump::receive(port, &mut self.ears, || now, &mut [0; PIECE], each).is_ok()
     }
 
     /// Only as much as there is room for where it goes.
     fn hear_instrument<P: Port>(&mut self, now: Instant, port: &mut P) -> bool {
-        let Application { core, desk } = &mut self.application;
+        let Application { core, desk } = &mut *self.application;
         let room = desk.host.takes(now, PIECE) && desk.push.takes(now, PIECE);
         if !room || !port.read_ready().unwrap_or(false) {
             return false;
         }
         self.instrument_heard = now;
-        let payload = &mut self.payload;
-        let each = |output: Output<'_>| {
-            *payload = still_to_come(&output);
-            desk.instrument_said(output);
-        };
+        let each = |output: Output<'_>| desk.instrument_said(output);
         pump::receive(port, core, || now, &mut [0; PIECE], each).is_ok()
     }
 
     fn tell_instrument<P: Port>(&mut self, now: Instant, port: &mut P) {
-        let Application { core, desk } = &mut self.application;
+        let Application { core, desk } = &mut *self.application;
         while port.write_ready().unwrap_or(false) {
             let payload = |_, offset| desk.upload.from(offset);
             match pump::transmit(port, core, || now, payload) {
@@ -158,53 +136,19 @@ impl Bridge {
     }
 
     fn keep_time(&mut self, now: Instant) {
-        let core = &mut self.application.core;
+        let Application { core, desk } = &mut *self.application;
         if core.poll_timeout().is_some_and(|(at, _)| at <= now) {
             core.handle_timeout(now);
         }
-        let half = self.payload > 0 || core.held() > 0;
-        if half && now.since(self.instrument_heard) >= LINE_SILENCE {
-            self.give_up_the_instruments_half(now);
+        let nothing = (0, 0);
+        if now.since(self.instrument_heard) >= LINE_SILENCE {
+            let (held, missing) = core.abandon_input();
+            if (held, missing) != nothing {
+                desk.instrument_broke_off(missing);
+            }
         }
-        if self.ears.unfinished() != (0, 0) && now.since(self.host_heard) >= LINE_SILENCE {
-            self.give_up_the_hosts_half(now);
+        if now.since(self.host_heard) >= LINE_SILENCE && self.ears.abandon_input() != nothing {
+            desk.host_broke_off(core, now);
         }
-    }
-
-    /// The core is not told that anything broke off: it gets zeros for what is missing, and finds
-    /// that what it holds is no frame.
-    fn give_up_the_instruments_half(&mut self, now: Instant) {
-        let Application { core, desk } = &mut self.application;
-        count(&mut desk.counters.instrument_broke_off, 1);
-        desk.broken_off = true;
-        while self.payload > 0 {
-            let missing = usize::try_from(self.payload).unwrap_or(usize::MAX);
-            let zeros = ZEROS.get(..missing).unwrap_or(&ZEROS);
-            core.deliver(now, zeros, |output| {
-                self.payload = still_to_come(&output);
-                desk.instrument_said(output);
-            });
-        }
-        desk.broken_off = false;
-        if core.held() > 0 {
-            core.deliver(now, &ZEROS, |output| desk.instrument_said(output));
-        }
-    }
-
-    fn give_up_the_hosts_half(&mut self, now: Instant) {
-        let (held, _) = self.ears.unfinished();
-        let noise = self.ears.noise_bytes().saturating_add(held as u64);
-        self.noise_before = self.noise_before.saturating_add(noise);
-        self.ears = Responder::default();
-        let Application { core, desk } = &mut self.application;
-        desk.host_broke_off(core, now);
-    }
-}
-
-/// Bytes of a payload that come next.
-fn still_to_come(output: &Output<'_>) -> u32 {
-    match output {
-        Output::Frame(received) => received.frame.payload_len,
-        Output::Payload { remaining, .. } => *remaining,
     }
 }

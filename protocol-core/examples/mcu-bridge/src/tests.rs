@@ -1,6 +1,7 @@
 //! The bridge between ports in memory, on a clock that the test sets.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
+use std::boxed::Box;
 use std::vec::Vec;
 
 use embedded_io::{ErrorType, Read, ReadReady, Write, WriteReady};
@@ -57,7 +58,7 @@ impl Write for Memory {
 
 /// The bridge and its three ports, which take everything unless they are told not to.
 struct Bench {
-    bridge: Bridge,
+    bridge: Bridge<'static>,
     ports: Ports<Memory>,
     now: Instant,
 }
@@ -66,7 +67,8 @@ impl Bench {
     fn new() -> Self {
         let port = || Memory { room: usize::MAX, ..Memory::default() };
         let ports = Ports { instrument: port(), host: port(), push: port() };
-        Self { bridge: Bridge::new(), ports, now: Instant::from_micros(0) }
+        let bridge = Bridge::new(Box::leak(Box::default()));
+        Self { bridge, ports, now: Instant::from_micros(0) }
     }
 
     fn run(&mut self) {

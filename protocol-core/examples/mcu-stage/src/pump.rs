@@ -10,12 +10,12 @@ use crate::stage::Stage;
 
 /// Frames that may wait to be sent: each is written at once.
 const QUEUE: usize = 1;
-/// How long the next byte of a payload may take. Then its client has gone in the middle of it, and
-/// what comes next is not the rest.
+/// How long the next byte of a command or a payload may take. Then its client has gone in the middle
+/// of it, and what comes next is not the rest.
 const PATIENCE: Duration = Duration::from_millis(500);
 
 /// The device's side of the connection. A UART does not say when a client comes or goes: what one
-/// leaves half said is found out when the next one speaks.
+/// leaves half said is given up when the line falls silent.
 #[derive(Default)]
 pub struct Pump {
     device: Responder<QUEUE>,
@@ -25,8 +25,6 @@ pub struct Pump {
     heard: Instant,
     /// Payloads whose rest did not come.
     cut_payloads: u32,
-    /// Bytes that were no command, before a payload was last cut.
-    noise: u64,
 }
 
 impl Pump {
@@ -50,18 +48,17 @@ impl Pump {
                 }
                 self.tell(port, now, stage)?;
             }
-        } else if self.upload.is_some() && self.heard + PATIENCE <= now {
-            // Nothing waits to be written between two turns.
-            self.noise += core::mem::take(&mut self.device).noise_bytes();
-            self.upload = None;
-            self.cut_payloads = self.cut_payloads.saturating_add(1);
+        } else if self.heard + PATIENCE <= now {
+            self.device.abandon_input();
+            let cut = self.upload.take().is_some();
+            self.cut_payloads = self.cut_payloads.saturating_add(cut.into());
         }
         Ok(())
     }
 
     /// Bytes that were skipped as noise, and payloads that were cut.
     pub fn losses(&self) -> (u64, u32) {
-        (self.noise + self.device.noise_bytes(), self.cut_payloads)
+        (self.device.noise_bytes(), self.cut_payloads)
     }
 
     /// Reads once; gives the command that is whole with that, its payload included, which is

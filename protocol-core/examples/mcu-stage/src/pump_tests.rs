@@ -146,6 +146,22 @@ fn noise_and_half_a_command_of_a_client_that_has_gone_are_skipped() {
 }
 
 #[test]
+fn half_a_command_is_given_up_when_the_line_is_silent() {
+    let mut board = Board::default();
+    let query = command(Code::STAGE_POSITION_GET).encode();
+    board.comes(&query[..100]);
+    board.wait(499);
+    assert_eq!(board.pump.losses(), (0, 0));
+    board.wait(1);
+    assert_eq!(board.pump.losses(), (100, 0));
+    board.comes(&query);
+    assert_eq!(
+        (board.went(), board.pump.losses()),
+        (vec![(Code::STAGE_POSITION_GET, 1)], (100, 0))
+    );
+}
+
+#[test]
 fn the_rest_of_a_payload_that_does_not_come_does_not_swallow_the_next_client() {
     let mut board = Board::default();
     let upload = command(Code::COMMON_SCOPE_SETTINGS_SAVE).with_payload_len(10_000);
