@@ -77,9 +77,9 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
         (self.number_of(Entry::is_live), self.number_of(|entry| entry.is(TOMBSTONE)))
     }
 
-    /// Takes a request in, if every live one could still leave a tombstone; `most` may be live,
-    /// fences not counted: of stops if it is one, else of others. A stop is never refused for want of room for tombstones:
-    /// the oldest falls into doubt.
+    /// Takes a request in, if every live one could still leave a tombstone; `most` may be live, of
+    /// stops if it is one, else of others, fences not counted. A stop is never refused for want of
+    /// room for tombstones: the oldest falls into doubt.
     pub(crate) fn insert(&mut self, entry: &Entry, most: usize) -> Result<(), Full> {
         let stops = entry.traits.stops();
         let (mut taken, mut live) = (0_usize, 0_usize);
