@@ -79,7 +79,7 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
 
     /// Takes a request in, if every live one could still leave a tombstone; `most` may be live, of
     /// stops if it is one, else of others, fences not counted. A stop is never refused for want of
-    /// room for tombstones: the oldest falls into doubt.
+    /// room for tombstones: the oldest whose end was told falls into doubt.
     pub(crate) fn insert(&mut self, entry: &Entry, most: usize) -> Result<(), Full> {
         let stops = entry.traits.stops();
         let (mut taken, mut live) = (0_usize, 0_usize);
