@@ -67,7 +67,6 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
     }
 
     /// Whether there is an entry of that key in one of those states.
-    #[inline(never)]
     pub(crate) fn has(&self, key: Key, states: u8) -> bool {
         self.entries.iter().any(|entry| entry.is(states) && entry.key == key)
     }
