@@ -19,7 +19,7 @@ def wanted(name):
 
 def tests_begin(source):
     """The line where the tests in a file begin."""
-    marks = [n for n, line in enumerate(source, 1) if re.match(r"#\[cfg\(test\)\]", line)]
+    marks = [n for n, line in enumerate(source, 1) if re.match(r"mod tests\b", line)]
     return marks[0] if marks else len(source) + 1
 
 

@@ -73,17 +73,17 @@ impl Assembler {
     /// Takes bytes up to the end of the next piece. Call it again with what was not consumed,
     /// until it consumes everything and gives nothing.
     pub fn push<'a>(&mut self, input: &'a [u8]) -> (usize, Option<Piece<'a>>) {
-        let (consumed, found) = self.finder.advance(input, self.limits);
-        let piece = found.map(|found| match found {
-            Found::Frame(bytes) => {
+        match self.finder.advance(input, self.limits) {
+            (consumed, Some(Found::Frame(bytes))) => {
                 let (frame, skipped) = self.finder.take_frame(bytes);
-                Piece::Frame { frame, skipped }
+                (consumed, Some(Piece::Frame { frame, skipped }))
             }
-            Found::Payload(bytes) => {
-                Piece::Payload { bytes, remaining: self.finder.payload_remaining }
+            (consumed, Some(Found::Payload(bytes))) => {
+                let remaining = self.finder.payload_remaining;
+                (consumed, Some(Piece::Payload { bytes, remaining }))
             }
-        });
-        (consumed, piece)
+            (consumed, None) => (consumed, None),
+        }
     }
 
     /// Bytes that are held back until they turn out to be a frame or noise.

@@ -1,4 +1,4 @@
-//! The client's side of a connection: wires assembler, pending table, policy and outbox together.
+//! The client's side of a connection: wires finder, pending table, policy and outbox together.
 //!
 //! This file holds the contract and the `handle_*` / `poll_*` methods, nothing that decides:
 //! whose frame it is stands in `classify.rs`, what follows from it in `receive.rs`, what goes next
@@ -29,13 +29,16 @@ use crate::time::Instant;
 ///    [`handle_timeout`](Self::handle_timeout).
 ///
 /// Do 2 to 4 after every call that changes something. Each request has exactly one outcome: a
-/// [`Class::Solicited`] frame (complete with the last byte of its payload), an [`Event::Ended`],
+/// [`Class::Solicited`](crate::Class::Solicited) frame (complete with the last byte of its payload), an [`Event::Ended`],
 /// or the caller's own [`cancel`](Self::cancel).
 ///
 /// `REQUESTS` may be in flight, and `STOPS` HALTs and laser-offs besides. `OWED` is the room for
 /// them and for ended ones whose answer may still come: more than `REQUESTS + STOPS`. `QUEUE` is
 /// the room for frames on their way out; `STOPS` places of it are kept for HALT and laser-off and
-/// one for a fence. Full is an error of the call.
+/// one for a fence. Full is an error of the call. `C` is where the settings come from, see
+/// [`Settings`].
+///
+/// A connection on which nothing has happened is all zeros, but for what is in `C`.
 ///
 /// ```
 /// use flamingo_protocol_core::{Class, CommandCode, Connection, Duration, Frame, Instant, Output,
@@ -133,6 +136,7 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
 
     /// Takes bytes up to the end of the next output. Call it again with what was not consumed,
     /// until it consumes everything and gives nothing.
+    #[inline(never)] // so that the frame is decoded where the caller wants it
     pub fn handle_input<'a>(
         &mut self,
         now: Instant,
@@ -205,7 +209,7 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
                     Ended::PayloadStalled { received, expected: entry.expected }
                 }
                 Outcome::Ambiguous => Ended::Ambiguous,
-                Outcome::Lost | Outcome::None => Ended::ConnectionLost,
+                Outcome::Lost | Outcome::None | Outcome::Receiving => Ended::ConnectionLost,
             };
             return Some(Event::Ended { ticket: entry.ticket, ended });
         }
@@ -235,8 +239,7 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
     /// Ends what is due: deadlines, graces, the patience of a HALT.
     pub fn handle_timeout(&mut self, now: Instant) {
         if self.pending.receiving.is_some_and(|receiving| receiving.deadline <= now) {
-            let missing = self.finder.payload_remaining;
-            self.pending.give_up_payload(missing, Outcome::Stalled, self.settings.config());
+            self.pending.end_payload(self.finder.payload_remaining, Outcome::Stalled);
         }
         while self.end_state(now) {}
         if self.stop_due.is_some_and(|due| due <= now) {
@@ -250,7 +253,7 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
     /// bytes of an unfinished frame and how many missing bytes of a payload that leaves.
     pub fn handle_eof(&mut self) -> (usize, u32) {
         self.closed = true;
-        self.pending.lose_all(self.settings.config());
+        self.pending.lose_all();
         self.outbox.lose_all();
         self.stop_due = None;
         (self.finder.held, self.finder.payload_remaining)
@@ -263,7 +266,7 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
     pub fn abandon_input(&mut self) -> (usize, u32) {
         let (held, missing) = self.finder.abandon();
         if missing > 0 {
-            self.pending.give_up_payload(missing, Outcome::Stalled, self.settings.config());
+            self.pending.end_payload(missing, Outcome::Stalled);
         }
         (held, missing)
     }

@@ -5,20 +5,23 @@
 //! `pending.rs`.
 
 use crate::command::Kind;
-use crate::config::Config;
 use crate::entry::{Entry, OUTSTANDING, OWED, Outcome, Owner, State, TOMBSTONE, WAITS};
 use crate::key::{Domain, Key, Order};
-use crate::pending::{Pending, Receiving};
+use crate::pending::Pending;
 use crate::ticket::Ticket;
 use crate::time::Instant;
 
 impl<const ENTRIES: usize> Pending<ENTRIES> {
-    /// The oldest tombstone, of that key if one is given, becomes a doubt. Gives whether there was one.
+    /// The oldest tombstone, of that key if one is given, becomes a doubt. Without a key that is to
+    /// make room, so it is one whose end was told. Gives whether there was one.
     pub(crate) fn doubt_the_oldest(&mut self, of: Option<Key>) -> bool {
         let mut oldest: Option<&Entry> = None;
         for entry in &self.entries {
-            let fits = entry.is(TOMBSTONE) && of.is_none_or(|key| entry.key == key);
-            if fits && oldest.is_none_or(|oldest| entry.order.is_before(oldest.order)) {
+            let fits = of.map_or(entry.outcome == Outcome::None, |key| entry.key == key);
+            if fits
+                && entry.is(TOMBSTONE)
+                && oldest.is_none_or(|oldest| entry.order.is_before(oldest.order))
+            {
                 oldest = Some(entry);
             }
         }
@@ -154,19 +157,22 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
         !self.all_in_doubt && !self.has(key, OUTSTANDING)
     }
 
-    /// A payload of which `missing` bytes have not come: its request ends so.
-    pub(crate) fn give_up_payload(&mut self, missing: u32, outcome: Outcome, config: &Config) {
-        let Some(Receiving { ticket, expected, .. }) = self.receiving.take() else { return };
-        let received = expected.saturating_sub(missing) as i32;
-        let mut ended = Entry::new(ticket, Key::NONE, config);
-        (ended.state, ended.outcome) = (State::Over, outcome);
-        (ended.original, ended.expected) = (received, expected);
-        self.push(&ended); // there is room: as long as it was coming in, it was kept
+    /// The payload that comes in is over, with `missing` bytes that have not come: its request ends
+    /// so.
+    #[inline(never)]
+    pub(crate) fn end_payload(&mut self, missing: u32, outcome: Outcome) {
+        self.receiving = None;
+        for entry in &mut self.entries {
+            if entry.outcome == Outcome::Receiving {
+                entry.outcome = outcome;
+                entry.original = entry.expected.saturating_sub(missing) as i32;
+            }
+        }
     }
 
     /// The connection is gone: every request ends, nothing is owed any more.
-    pub(crate) fn lose_all(&mut self, config: &Config) {
-        self.give_up_payload(0, Outcome::Lost, config);
+    pub(crate) fn lose_all(&mut self) {
+        self.end_payload(0, Outcome::Lost);
         for entry in &mut self.entries {
             if entry.is(WAITS) {
                 entry.end(Outcome::Lost, State::Over);

@@ -44,6 +44,8 @@ pub(crate) const OPEN: u8 = OWNS | State::Queued as u8;
 pub(crate) enum Outcome {
     /// It has not, or it was told.
     None,
+    /// Its answer has come, but not the last byte of the payload.
+    Receiving,
     NotSent,
     TimedOut,
     Unanswered,
@@ -83,7 +85,7 @@ pub(crate) struct Entry {
     /// What the caller had in the field that now carries the token; once the payload of the answer
     /// has stalled, how much of it came.
     pub(crate) original: i32,
-    /// How much of a payload should have come that stalled.
+    /// How long the payload of its answer is.
     pub(crate) expected: u32,
     pub(crate) traits: Traits,
 }

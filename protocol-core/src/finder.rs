@@ -82,6 +82,11 @@ impl Finder {
 
     /// Puts one more byte to those held; gives whether they are a frame, which is then let go.
     fn hold(&mut self, byte: u8, limit: u32) -> bool {
+        let [first, ..] = START;
+        if self.held == 0 && byte != first {
+            self.skip(1);
+            return false;
+        }
         if let Some(place) = self.buffer.get_mut(self.held) {
             *place = byte;
         }

@@ -1,11 +1,11 @@
 //! The 128 bytes of a control frame: where each field is, and how it gets in and out.
 //!
-//! The offsets stand in [`FIELDS`] once. Finding frames in a byte stream is `assembler.rs`;
+//! The offsets stand in [`FIELDS`] once. Finding frames in a byte stream is `finder.rs`;
 //! what a code means is `command.rs`.
 
 use core::fmt;
 
-use crate::bytes::{at, put_at, put_word, word};
+use crate::bytes::{at, copy_buffer, put_at, put_word, word};
 use crate::command::{CallbackFlag, CommandCode};
 use crate::error::{CommandError, DecodeError, TextError};
 use crate::flaw::Flaw;
@@ -269,6 +269,7 @@ impl Frame {
 
     /// The 128 bytes on the wire.
     #[must_use]
+    #[inline(never)]
     pub fn encode(&self) -> [u8; FRAME_LEN] {
         let mut bytes = [0; FRAME_LEN];
         self.encode_to(&mut bytes);
@@ -291,26 +292,36 @@ impl Frame {
         put_word(bytes, PAYLOAD_LEN, self.payload_len);
         put_word(bytes, CMD_END, END_MARKER);
         put_at(bytes, VALUE.offset, self.value.to_le_bytes());
-        put_at(bytes, BUFFER.offset, self.buffer);
+        if let Some(buffer) = bytes.get_mut(BUFFER.offset..).and_then(|rest| rest.first_chunk_mut())
+        {
+            copy_buffer(buffer, &self.buffer);
+        }
     }
 
     /// Reads exactly 128 bytes.
     ///
     /// # Errors
     /// [`DecodeError`] names the field, what was expected and what was found.
+    #[inline(never)] // so that it is read where the caller wants it
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let Ok(bytes) = <&[u8; FRAME_LEN]>::try_from(bytes) else {
             return Err(DecodeError::Length { expected: FRAME_LEN, found: bytes.len() });
         };
-        match Flaw::of(bytes, u32::MAX).error(u32::MAX) {
-            Some(error) => Err(error),
-            None => Ok(Self::read(bytes)),
+        let flaw = Flaw::of(bytes, u32::MAX);
+        if let Flaw::None = flaw {
+            return Ok(Self::read(bytes));
         }
+        let no_flaw = DecodeError::Length { expected: FRAME_LEN, found: FRAME_LEN };
+        Err(flaw.error(u32::MAX).unwrap_or(no_flaw))
     }
 
     /// The fields of 128 bytes, whatever the markers are.
+    #[inline(always)] // so that it is read where it is wanted
+    #[allow(clippy::inline_always)]
     pub(crate) fn read(bytes: &[u8; FRAME_LEN]) -> Self {
         let int32 = |field| word(bytes, field) as i32;
+        let mut buffer = [0; BUFFER_LEN];
+        copy_buffer(&mut buffer, at(bytes, BUFFER.offset));
         Self {
             code: CommandCode(word(bytes, CODE)),
             status: int32(STATUS),
@@ -321,7 +332,7 @@ impl Frame {
             flags: Flags(word(bytes, FLAGS)),
             value: f64::from_le_bytes(*at(bytes, VALUE.offset)),
             payload_len: word(bytes, PAYLOAD_LEN),
-            buffer: *at(bytes, BUFFER.offset),
+            buffer,
         }
     }
 

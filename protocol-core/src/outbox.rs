@@ -258,16 +258,16 @@ impl<const PLACES: usize> Outbox<PLACES> {
     }
 
     fn select(&self, ready: impl Fn(Ticket) -> bool) -> Option<usize> {
-        let mut chosen: Option<(usize, Going)> = None;
+        let mut chosen: Option<(usize, &Place)> = None;
         for (at, place) in self.places.iter().enumerate() {
             let Going { ticket, lane, .. } = place.going;
             let first = chosen.is_none_or(|(_, chosen)| {
-                let same = lane == chosen.lane && ticket.is_before(chosen.ticket);
-                same || (lane as u8) < chosen.lane as u8
+                let same = lane == chosen.going.lane && ticket.is_before(chosen.going.ticket);
+                same || (lane as u8) < chosen.going.lane as u8
             });
             let may_go = || lane != Lane::Queue || (self.overtakes_all(place) && ready(ticket));
             if place.fate == Fate::Alive && first && may_go() {
-                chosen = Some((at, place.going));
+                chosen = Some((at, place));
             }
         }
         chosen.map(|(at, _)| at)

@@ -31,13 +31,12 @@ pub(crate) struct OwnersOfKey {
     pub(crate) echo: Option<usize>,
 }
 
-/// A request whose answer has come, but not the last byte of its payload. There is one at most.
+/// The request whose answer has come, but not the last byte of its payload; its entry says so, too.
 #[derive(Debug, Clone, Copy)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(crate) struct Receiving {
     pub(crate) ticket: Ticket,
     pub(crate) deadline: Instant,
-    pub(crate) expected: u32,
 }
 
 /// Room for `ENTRIES`.
@@ -75,26 +74,27 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
 
     /// Requests that have no outcome that was told, and tombstones.
     pub(crate) fn counts(&self) -> (usize, usize) {
-        let receiving = usize::from(self.receiving.is_some());
-        let live = self.number_of(Entry::is_live).wrapping_add(receiving);
-        (live, self.number_of(|entry| entry.is(TOMBSTONE)))
+        (self.number_of(Entry::is_live), self.number_of(|entry| entry.is(TOMBSTONE)))
     }
 
-    /// Takes a request in, if every live one could still leave a tombstone; `most` may be live,
-    /// stops and fences not counted. A stop is never refused for want of room for tombstones: the
-    /// oldest falls into doubt.
+    /// Takes a request in, if every live one could still leave a tombstone; `most` may be live, of
+    /// stops if it is one, else of others, fences not counted. A stop is never refused for want of
+    /// room for tombstones: the oldest whose end was told falls into doubt.
     pub(crate) fn insert(&mut self, entry: &Entry, most: usize) -> Result<(), Full> {
-        let receiving = usize::from(self.receiving.is_some());
-        let (mut taken, mut live) = (receiving, receiving);
+        let stops = entry.traits.stops();
+        let (mut taken, mut live) = (0_usize, 0_usize);
         for other in &self.entries {
             if other.is_live() || other.is(TOMBSTONE) {
                 taken = taken.wrapping_add(1);
-                let ordinary = !other.ticket.is_fence() && !other.traits.stops();
-                live = live.wrapping_add(usize::from(ordinary && other.is_live()));
+                let alike = !other.ticket.is_fence() && other.traits.stops() == stops;
+                live = live.wrapping_add(usize::from(alike && other.is_live()));
             }
         }
         let mut room = taken < ENTRIES;
-        if entry.traits.stops() {
+        if stops {
+            if live >= most {
+                return Err(Full::StopLane);
+            }
             let open = |other: &Entry| other.key == entry.key && other.is(OPEN);
             while ENTRIES > MAX_OWNERS && self.number_of(open) >= MAX_OWNERS {
                 if !self.doubt_the_oldest(Some(entry.key)) {
@@ -102,7 +102,7 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
                 }
             }
             room = room || self.doubt_the_oldest(None);
-        } else if room && live >= most && !entry.ticket.is_fence() {
+        } else if room && live >= most {
             return Err(Full::Requests);
         }
         if room && self.push(entry) { Ok(()) } else { Err(Full::Tombstones) }
@@ -206,6 +206,6 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
 
     /// A request that ended without an answer; its outcome is to be told and cleared.
     pub(crate) fn ended(&mut self) -> Option<&mut Entry> {
-        self.entries.iter_mut().find(|entry| entry.outcome != Outcome::None)
+        self.entries.iter_mut().find(|entry| entry.outcome as u8 > Outcome::Receiving as u8)
     }
 }

@@ -9,7 +9,7 @@ use crate::command::{CommandCode, Kind};
 use crate::config::{Settings, TokenField};
 use crate::connection::{Connection, LinkEvent};
 use crate::counters::count;
-use crate::entry::{Entry, Owner, State};
+use crate::entry::{Entry, Outcome, Owner, State};
 use crate::frame::{CLIENT_ID, CODE, FLAGS, FRAME_LEN, Flags, Frame, INT32_DATA_0, INT32_DATA_2};
 use crate::key::{Domain, Key};
 use crate::output::Received;
@@ -24,7 +24,7 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
     pub(crate) fn receive_payload(&mut self, len: usize, remaining: u32) {
         count(&mut self.counters.payload_bytes, len);
         if remaining == 0 {
-            self.pending.receiving = None;
+            self.pending.end_payload(0, Outcome::None);
         }
     }
 
@@ -46,7 +46,6 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
         let owners = self.pending.owners(head.key, now);
         let certain = !self.settings.config().may_push(head.traits) && !owners.in_doubt;
         let verdict = classify(&self.facts(head, owners, certain));
-        self.pending.receiving = None;
         let mut original = None;
         let (class, counter) = match verdict {
             Verdict::Belongs { owner, proven } if owner.waits => {
@@ -114,7 +113,8 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
         request.until = now + self.settings.config().presumed_grace;
         if expected > 0 && !ticket.is_fence() {
             let deadline = answered.until;
-            self.pending.receiving = Some(Receiving { ticket, deadline, expected });
+            (request.outcome, request.expected) = (Outcome::Receiving, expected);
+            self.pending.receiving = Some(Receiving { ticket, deadline });
         }
         if proven {
             self.settle(&answered);

@@ -84,7 +84,7 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
         let withdrawn = self.outbox.withdraw(ticket);
         self.forget_stop();
         if self.pending.receiving.is_some_and(|receiving| receiving.ticket == ticket) {
-            self.pending.receiving = None;
+            self.pending.end_payload(0, Outcome::None);
             return Cancelled::Sent;
         }
         for entry in &mut self.pending.entries {
@@ -118,10 +118,10 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
         if deadline.is_some() && traits.is(Kind::FireAndForget) {
             return Err(CommandError::NeverAnswered);
         }
-        let (lane, places, what) = if traits.stops() {
-            (Lane::Stop, STOPS, Full::StopLane)
+        let (lane, places, what, most) = if traits.stops() {
+            (Lane::Stop, STOPS, Full::StopLane, STOPS)
         } else {
-            (Lane::Queue, Self::QUEUE_PLACES, Full::Queue)
+            (Lane::Queue, Self::QUEUE_PLACES, Full::Queue, REQUESTS)
         };
         if self.outbox.taken(lane) >= places {
             return Err(CommandError::Full { what });
@@ -133,7 +133,7 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
             if let Some(field) = self.settings.config().tokens {
                 entry.original = field.get(command);
             }
-            let inserted = self.pending.insert(&entry, REQUESTS);
+            let inserted = self.pending.insert(&entry, most);
             inserted.map_err(|what| CommandError::Full { what })?;
         }
         self.last_ticket = ticket;
@@ -189,10 +189,13 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
         if self.settings.config().tokens.is_some() || entries.iter().any(under_way) {
             return;
         }
+        if self.outbox.taken(Lane::Fence) > 0 {
+            return; // one whose time has ended is still half out; there is a single place
+        }
         let waits = |entry: &&Entry| entry.state == State::Queued && !entry.traits.stops();
         let mut fences = entries.iter().filter(waits).filter_map(|entry| self.fence_for(entry));
         let Some(fence) = fences.next() else { return };
-        if self.pending.insert(&fence, REQUESTS).is_err() {
+        if self.pending.insert(&fence, usize::MAX).is_err() {
             return;
         }
         self.last_ticket = self.last_ticket.next();

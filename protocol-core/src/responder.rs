@@ -46,7 +46,8 @@ pub fn is_answered(command: &Frame) -> bool {
 /// The device's side of one connection, with the same contract as
 /// [`Connection`](crate::Connection): bytes in, typed outputs out, no I/O.
 ///
-/// `QUEUE` frames may wait to be sent; full is an error of the call.
+/// `QUEUE` frames may be on their way out, the one that is half out included; full is an error of
+/// the call.
 ///
 /// ```
 /// use flamingo_protocol_core::{CommandCode, Frame, Incoming, Responder, Transmit};
@@ -90,17 +91,17 @@ impl<const QUEUE: usize> Responder<QUEUE> {
     /// Takes bytes up to the end of the next output. Call it again with what was not consumed,
     /// until it consumes everything and gives nothing.
     pub fn handle_input<'a>(&mut self, input: &'a [u8]) -> (usize, Option<Incoming<'a>>) {
-        let (consumed, found) = self.finder.advance(input, self.limits);
-        let incoming = found.map(|found| match found {
-            Found::Frame(bytes) => {
+        match self.finder.advance(input, self.limits) {
+            (consumed, Some(Found::Frame(bytes))) => {
                 let (frame, skipped) = self.finder.take_frame(bytes);
-                Incoming::Command { frame, skipped }
+                (consumed, Some(Incoming::Command { frame, skipped }))
             }
-            Found::Payload(bytes) => {
-                Incoming::Payload { bytes, remaining: self.finder.payload_remaining }
+            (consumed, Some(Found::Payload(bytes))) => {
+                let remaining = self.finder.payload_remaining;
+                (consumed, Some(Incoming::Payload { bytes, remaining }))
             }
-        });
-        (consumed, incoming)
+            (consumed, None) => (consumed, None),
+        }
     }
 
     /// Gives up what has begun to come in: half a command, which counts as noise, or the rest of a

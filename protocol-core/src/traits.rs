@@ -27,7 +27,7 @@ const ANSWERED_ELSEWHERE: CommandCode = CommandCode::COMMON_SCOPE_SETTINGS_LOAD;
 const fn pack(row: &Row) -> u32 {
     let elsewhere = row.answers.0 != row.code.0;
     assert!(!elsewhere || row.answers.0 == ANSWERED_ELSEWHERE.0, "name the other query, too");
-    assert!(row.code.0 <= 0xFFFF, "a code has 16 bits here");
+    assert!(row.code.0 < 0xFFFF, "a code has 16 bits here");
     (row.code.0 << CODE)
         | ((elsewhere as u32) << ELSEWHERE)
         | ((row.timing as u32) << TIMING)
@@ -39,11 +39,15 @@ const fn pack(row: &Row) -> u32 {
         | row.kind as u32
 }
 
+/// A power of two, so that halving it leads to any place.
+const PLACES: usize = TABLE.len().next_power_of_two();
+
+/// In the order of their codes; an unknown code, beyond all others, fills the end.
 #[allow(clippy::indexing_slicing)] // when it is compiled
-static PACKED: [u32; TABLE.len()] = {
-    let mut packed = [0; TABLE.len()];
+static PACKED: [u32; PLACES] = {
+    let mut packed = [0xFFFF << CODE | Traits::UNKNOWN.0 as u32; PLACES];
     let mut at = 0;
-    while at < packed.len() {
+    while at < TABLE.len() {
         packed[at] = pack(&TABLE[at]);
         at += 1;
     }
@@ -61,8 +65,17 @@ impl Traits {
     #[allow(clippy::cast_possible_truncation)] // the upper half is the code
     #[inline(never)]
     pub(crate) fn of(code: CommandCode) -> Self {
-        let found = PACKED.binary_search_by_key(&code.0, |word| word >> CODE).ok();
-        found.and_then(|at| PACKED.get(at)).map_or(Self::UNKNOWN, |word| Self(*word as u16))
+        let word_at = |at: usize| PACKED.get(at % PLACES).copied().unwrap_or(u32::MAX);
+        let mut at = 0;
+        let mut step = PLACES / 2;
+        while step > 0 {
+            if word_at(at + step) >> CODE <= code.0 {
+                at += step;
+            }
+            step /= 2;
+        }
+        let word = word_at(at);
+        if word >> CODE == code.0 { Self(word as u16) } else { Self::UNKNOWN }
     }
 
     const fn field(self, at: u32, mask: u32) -> u32 {

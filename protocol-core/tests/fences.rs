@@ -109,6 +109,32 @@ fn no_fence_is_placed_where_another_request_is_the_proof() {
 }
 
 #[test]
+fn an_answer_that_would_only_be_presumed_is_no_proof_and_a_fence_is_placed_all_the_same() {
+    let mut client = Client::new();
+    let doubtful = client.ask(&position(3));
+    client.cancel(doubtful);
+    client.pass(SECOND);
+    let lost = client.ask(&position(1));
+    client.cancel(lost);
+    let asked = client.ask(&position(3));
+    let next = client.ask(&position(1));
+    assert_eq!(client.last_sent(), Some((POSITION, 2)), "the fence");
+    assert_eq!(client.hear(&answer(&position(3), 0.0)), presumed(asked));
+    client.hear(&answer(&position(2), 0.0));
+    assert_eq!(client.hear(&answer(&position(1), 0.0)), solicited(next));
+}
+
+#[test]
+fn an_answer_under_way_in_another_subsystem_is_no_proof() {
+    let mut client = Client::new();
+    let lost = client.ask(&position(1));
+    client.cancel(lost);
+    client.ask(&ask(CommandCode::CAMERA_IMAGE_SIZE_GET));
+    client.ask(&position(1));
+    assert_eq!(client.last_sent(), Some((POSITION, 2)), "the fence");
+}
+
+#[test]
 fn a_fence_is_a_query_of_the_same_domain_that_is_never_pushable_nor_owed_itself() {
     let cases = [
         (
@@ -257,6 +283,33 @@ fn one_fence_at_a_time_is_out_and_the_next_subsystem_waits_for_it() {
     let class = client.hear(&answer(&position(2), 0.0));
     assert!(matches!(class, Class::Solicited { proven: true, .. }), "{class:?}");
     assert_eq!(client.counters().fences_sent, 2);
+}
+
+#[test]
+fn behind_a_fence_that_is_stuck_half_sent_there_is_no_other_and_each_stop_has_its_place() {
+    let mut client = Client::new();
+    let size = ask(CommandCode::CAMERA_IMAGE_SIZE_GET);
+    client.queue(&size, ms(1200)).unwrap();
+    let lost = client.ask(&position(1));
+    client.cancel(lost);
+    client.queue(&position(1), ms(3000)).unwrap();
+    client.queue(&size, ms(3000)).unwrap();
+    client.write_some(50);
+    assert_eq!(client.last_sent(), Some((POSITION, 2)), "the fence");
+    // Its time is over, and the camera needs one as well.
+    for millis in [1000, 200] {
+        client.now = client.now + ms(millis);
+        client.core.handle_timeout(client.now);
+        client.core.poll_transmit(client.now);
+    }
+    let led = ask(CommandCode::LED_SET);
+    let sent = (0..30).filter(|_| client.core.send(client.now, &led).is_ok()).count();
+    let stops = (0..30).filter(|_| client.core.send(client.now, &halt(1)).is_ok()).count();
+    assert_eq!((sent, stops), (14, 8));
+    client.write();
+    let halts = client.wire.iter().filter(|frame| frame.code == CommandCode::STAGE_HALT).count();
+    assert_eq!(halts, 8, "what was taken in goes out");
+    assert_eq!(client.counters().fences_sent, 2, "the second one when the first was out");
 }
 
 #[test]

@@ -163,6 +163,34 @@ fn a_payload_that_stalls_ends_with_an_error_of_its_own() {
 }
 
 #[test]
+fn a_presumed_answer_whose_payload_stalls_is_told_though_tombstones_fill_the_table() {
+    let long = ms(10_000);
+    let config = Config { window: 100, grace: long, presumed_grace: long, ..Config::default() };
+    let mut client = Client::<2, 11>::sized(config);
+    for code in 0..10 {
+        let ticket = client.ask(&ask(CommandCode(0xB000 + code)));
+        client.cancel(ticket);
+    }
+    let level = ask(CommandCode::LASER_LEVEL_GET).with_selector(1);
+    let ticket = client.queue(&level, ms(100)).unwrap();
+    client.write();
+    assert_eq!(client.core.in_flight(), (1, 10), "no place is left");
+    client.hear_bytes(&answer(&level, 0.0).with_payload_len(100).encode());
+    client.hear_bytes(&[0; 40]);
+    assert_eq!(client.frames[0].class, presumed(ticket));
+
+    let mut lost = client.core.clone();
+    lost.handle_eof();
+    let ended = Event::Ended { ticket, ended: Ended::ConnectionLost };
+    assert_eq!(lost.poll_event(), Some(ended));
+
+    client.pass(ms(100));
+    let stalled = Ended::PayloadStalled { received: 40, expected: 100 };
+    assert_eq!(client.ends(ticket), [stalled]);
+    assert_eq!(client.core.in_flight(), (0, 11));
+}
+
+#[test]
 fn a_payload_that_comes_whole_in_time_ends_the_request_with_its_last_byte() {
     let mut client = Client::new();
     let query = ask(CommandCode::COMMON_SCOPE_SETTINGS_LOAD);

@@ -170,3 +170,45 @@ fn an_echo_that_finds_no_place_among_tombstones_leaves_every_answer_presumed() {
     let query = client.ask(&position(1));
     assert_eq!(client.hear(&answer(&position(1), 0.0)), presumed(query));
 }
+
+fn led(selector: i32) -> Frame {
+    ask(CommandCode::LED_SET).with_selector(selector)
+}
+
+#[test]
+fn an_echo_is_expected_until_its_grace_ends_whatever_is_sent_meanwhile() {
+    let mut client = Client::new();
+    client.send(&led(1));
+    client.pass(client.core.config().grace);
+    client.send(&led(2));
+    assert_eq!(client.hear(&answer(&led(1), 0.0)), Class::Unsolicited { ours: true });
+    assert_eq!(client.hear(&answer(&led(2), 0.0)), Class::Unsolicited { ours: true });
+}
+
+#[test]
+fn the_next_echo_takes_the_place_of_one_that_is_over_rather_than_of_one_that_may_come() {
+    // Room for two echoes beside the request.
+    let mut client = Client::<1, 3, 1>::sized(Config::default());
+    client.ask(&position(1));
+    client.send(&led(1));
+    client.send(&led(2));
+    client.hear(&answer(&led(1), 0.0));
+    client.pass(ms(600));
+    client.send(&led(3));
+    client.pass(ms(600));
+    client.send(&led(4));
+    assert_eq!(client.hear(&answer(&led(2), 0.0)), UNSOLICITED, "its grace is over");
+    assert_eq!(client.hear(&answer(&led(3), 0.0)), Class::Unsolicited { ours: true });
+    assert_eq!(client.hear(&answer(&led(4), 0.0)), Class::Unsolicited { ours: true });
+}
+
+#[test]
+fn an_echo_without_a_place_puts_nothing_in_doubt() {
+    let mut client = Client::<1, 3, 1>::sized(Config::default());
+    let asked = client.ask(&position(1));
+    client.send(&position(2));
+    client.send(&position(3)); // two doubts and the request fill the table
+    client.send(&led(1));
+    assert_eq!(client.hear(&answer(&led(1), 0.0)), UNSOLICITED, "it was not noted");
+    assert_eq!(client.hear(&answer(&position(1), 0.0)), solicited(asked));
+}

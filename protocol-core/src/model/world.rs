@@ -7,6 +7,7 @@ use std::vec::Vec;
 use std::{format, vec};
 
 use super::situation::{Seen, situation};
+use crate::entry::{Entry, OPEN, Outcome, State};
 use crate::key::Key;
 use crate::{
     Class, Config, Connection, Duration, Event, Flags, Frame, Instant, Output, Ticket, Transmit,
@@ -337,7 +338,9 @@ impl World {
         }
     }
 
-    /// What distinguishes two states: times count from now, and what was counted does not.
+    /// What distinguishes two states: times count from now, and what was counted does not. Nor
+    /// does what a free entry held, where in the table an entry is, or the time of one that does
+    /// not end by time.
     pub(super) fn fingerprint(&self) -> String {
         let on_the_way: Vec<Vec<Ticket>> = self
             .device
@@ -345,7 +348,14 @@ impl World {
             .map(|(_, queue)| queue.iter().map(|command| command.ticket).collect())
             .collect();
         let waiting: Vec<(Ticket, Key)> = self.client.outbox.waiting();
-        let pending = format!("{:?}", self.client.pending);
+        let table = &self.client.pending;
+        let kept = |entry: &&Entry| entry.state != State::Over || entry.outcome != Outcome::None;
+        let mut entries: Vec<Entry> = table.entries.iter().filter(kept).copied().collect();
+        entries.sort_by_key(|entry| entry.ticket);
+        for entry in entries.iter_mut().filter(|entry| !entry.is(OPEN)) {
+            entry.until = self.now;
+        }
+        let pending = format!("{entries:?} {:?} {}", table.receiving, table.all_in_doubt);
         let (now, asked) = (self.now.as_micros(), &self.asked);
         let relative = relative_times(&pending, now);
         format!("{:?} {on_the_way:?} {waiting:?} {asked:?} {relative}", self.budget)

@@ -17,7 +17,7 @@ impl Settings for Instrument {
     }
 }
 
-/// The client's side with four requests in flight.
+/// The client's side with four requests in flight, and room for as many frames, a stop and a fence.
 pub type Client = Connection<4, 8, 6, 1, Instrument>;
 /// The device's side with four frames queued.
 pub type Device = Responder<4>;
@@ -43,7 +43,7 @@ pub fn needed<T>(value: T) {
 
 /// Every call of the client's side that a program needs.
 #[inline] // compiled as a part of the program that uses it
-pub fn use_client(client: &mut Client) {
+pub fn use_client<C: Settings>(client: &mut Connection<4, 8, 6, 1, C>) {
     let now: Instant = any();
     let frame: &Frame = any();
     needed(&client.request(now, frame, any()));

@@ -90,6 +90,7 @@ fn client() {
         "Connection::handle_timeout" Client::handle_timeout:
             (client: &mut Client, now: Instant) -> ();
         "Connection::handle_eof" Client::handle_eof: (client: &mut Client) -> (usize, u32);
+        "Connection::abandon_input" Client::abandon_input: (client: &mut Client) -> (usize, u32);
         "Connection::counters" Client::counters: (client: &Client) -> Counters;
         "Connection::last_rejected" Client::last_rejected:
             (client: &Client) -> Option<DecodeError>;
@@ -118,6 +119,7 @@ fn device() {
             (device: &mut Device) -> Option<Transmit<'_>>;
         "Responder::transmitted" Device::transmitted:
             (device: &mut Device, written: usize) -> Option<Ticket>;
+        "Responder::abandon_input" Device::abandon_input: (device: &mut Device) -> (usize, u32);
         "Responder::queued" Device::queued: (device: &Device) -> usize;
         "Responder::noise_bytes" Device::noise_bytes: (device: &Device) -> u64;
         "Responder::unfinished" Device::unfinished: (device: &Device) -> (usize, u32);

@@ -1,0 +1,18 @@
+//! The client's side as in `client.rs`, with settings that are known only when the program runs.
+#![no_std]
+#![no_main]
+
+use flamingo_footprint::use_client;
+use flamingo_protocol_core::{Config, Connection};
+
+static mut CLIENT: Connection<4, 8, 6, 1> = Connection::new(Config::DEFAULT);
+
+#[unsafe(no_mangle)]
+extern "C" fn _start() -> ! {
+    // SAFETY: there is one thread, and this never runs.
+    #[allow(static_mut_refs)]
+    let client = unsafe { &mut CLIENT };
+    loop {
+        use_client(client);
+    }
+}
