@@ -61,7 +61,7 @@ use crate::time::Instant;
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Connection<
     const REQUESTS: usize = 16,
-    const OWED: usize = 32,
+    const OWED: usize = 64,
     const QUEUE: usize = 25,
     const STOPS: usize = 8,
     C = Config,

@@ -21,7 +21,7 @@ use crate::inbox::{Inbox, Wake, next};
 use crate::options::Options;
 
 /// The core with room for a program's worth of tasks.
-pub(crate) type Core = Connection<64, 160, 81, 16>;
+pub(crate) type Core = Connection<64, 256, 81, 16>;
 
 /// Bytes read in one go, and written at most before reading again.
 const READ_CHUNK: usize = 64 * 1024;
