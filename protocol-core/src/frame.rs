@@ -276,7 +276,6 @@ impl Frame {
         bytes
     }
 
-    #[inline(never)]
     pub(crate) fn encode_to(&self, bytes: &mut [u8; FRAME_LEN]) {
         let [data0, data1, data2] = self.int32_data;
         put_word(bytes, CMD_START, START_MARKER);

@@ -87,6 +87,7 @@ impl Place {
         bytes: [0; FRAME_LEN],
     };
 
+    #[inline(never)]
     fn code(&self) -> CommandCode {
         CommandCode(word(&self.bytes, CODE))
     }
