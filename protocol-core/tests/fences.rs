@@ -286,48 +286,6 @@ fn one_fence_at_a_time_is_out_and_the_next_subsystem_waits_for_it() {
 }
 
 #[test]
-fn behind_a_fence_that_is_stuck_half_sent_there_is_no_other_and_each_stop_has_its_place() {
-    let mut client = Client::new();
-    let size = ask(CommandCode::CAMERA_IMAGE_SIZE_GET);
-    client.queue(&size, ms(1200)).unwrap();
-    let lost = client.ask(&position(1));
-    client.cancel(lost);
-    client.queue(&position(1), ms(3000)).unwrap();
-    client.queue(&size, ms(3000)).unwrap();
-    client.write_some(50);
-    assert_eq!(client.last_sent(), Some((POSITION, 2)), "the fence");
-    // Its time is over, and the camera needs one as well.
-    for millis in [1000, 200] {
-        client.now = client.now + ms(millis);
-        client.core.handle_timeout(client.now);
-        client.core.poll_transmit(client.now);
-    }
-    let led = ask(CommandCode::LED_SET);
-    let sent = (0..30).filter(|_| client.core.send(client.now, &led).is_ok()).count();
-    let stops = (0..30).filter(|_| client.core.send(client.now, &halt(1)).is_ok()).count();
-    assert_eq!((sent, stops), (14, 8));
-    client.write();
-    let halts = client.wire.iter().filter(|frame| frame.code == CommandCode::STAGE_HALT).count();
-    assert_eq!(halts, 8, "what was taken in goes out");
-    assert_eq!(client.counters().fences_sent, 2, "the second one when the first was out");
-}
-
-#[test]
-fn when_every_fence_is_owed_itself_the_grace_lets_all_go() {
-    let mut client = Client::new();
-    for axis in 1..=4 {
-        let lost = client.ask(&position(axis));
-        client.cancel(lost);
-    }
-    let tickets: Vec<_> = (1..=4).map(|axis| client.ask(&position(axis))).collect();
-    assert_eq!(client.counters().fences_sent, 0);
-    client.pass(ms(1000));
-    for (axis, ticket) in (1..=4).zip(tickets) {
-        assert_eq!(client.hear(&answer(&position(axis), 0.0)), presumed(ticket));
-    }
-}
-
-#[test]
 fn an_older_request_of_the_domain_ends_unanswered_when_a_later_one_is_proven() {
     let mut client = Client::new();
     let older = client.ask(&go(1, 5.0));

@@ -1,0 +1,159 @@
+//! Where there is no room left: a stop still has its place, and nothing is lost.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(clippy::cast_possible_truncation, clippy::float_cmp, clippy::wildcard_imports)]
+
+mod common;
+
+use common::*;
+use flamingo_protocol_core::{CommandCode, CommandError, Config, Duration, Ended, Full};
+
+const PATIENCE: Duration = Duration::from_millis(3000);
+
+#[test]
+fn a_halt_is_taken_when_tombstones_have_used_up_all_room() {
+    let config = Config { window: 100, ..Config::default() };
+    let mut client = Client::<16, 25>::sized(config);
+    // Unknown codes, each its own key: 13 tombstones, then as many requests as are let in.
+    for round in 0..2 {
+        for code in 0..16 {
+            let _ = client.queue(&ask(CommandCode(0xB000 + round * 256 + code)), ms(100));
+        }
+        client.write();
+        if round == 0 {
+            client.pass(ms(100));
+        }
+    }
+    let (live, owed) = client.core.in_flight();
+    assert!(live + owed >= 17, "{live} and {owed}");
+    for axis in [1, 2, 3, 4, 1, 2, 3, 4] {
+        client.queue(&halt(axis), ms(3000)).expect("the lane is reserved");
+    }
+    client.write();
+    let codes: Vec<_> = client.wire.iter().rev().take(8).map(|frame| frame.code).collect();
+    assert_eq!(codes, [CommandCode::STAGE_HALT; 8]);
+}
+
+#[test]
+fn a_halt_is_taken_when_the_oldest_tombstone_is_that_of_a_request_whose_end_was_not_told() {
+    let mut client = Client::<2, 11>::sized(Config { window: 100, ..Config::default() });
+    let oldest = client.queue(&ask(CommandCode(0xB000)), ms(100)).unwrap();
+    for code in 1..=10 {
+        let ticket = client.ask(&ask(CommandCode(0xB000 + code)));
+        client.cancel(ticket);
+    }
+    assert_eq!(client.core.in_flight(), (1, 10), "no place is left");
+    client.now = client.now + ms(100);
+    client.core.handle_timeout(client.now);
+    client.ask(&halt(1));
+    assert_eq!(client.last_sent(), Some((CommandCode::STAGE_HALT, 1)));
+    assert_eq!(client.ends(oldest), [Ended::TimedOut { sent: true }]);
+}
+
+#[test]
+fn halts_that_wait_for_their_answer_take_no_room_from_requests() {
+    let mut client = Client::<2, 11>::sized(Config::default());
+    let taken = (0..16).filter(|at| client.try_ask(&halt(1 + at % 4)).is_ok()).count();
+    assert_eq!(taken, 8, "as many as there are places for stops");
+    client.ask(&position(1));
+    client.ask(&position(2));
+}
+
+#[test]
+fn a_halt_that_waits_for_its_answer_takes_the_place_of_no_request() {
+    let mut client = Client::<1, 3, 1>::sized(Config::default());
+    client.ask(&halt(1));
+    let query = client.ask(&position(1));
+    client.hear(&answer(&position(1), 0.0));
+    assert_eq!(client.answers(query).len(), 1);
+}
+
+#[test]
+fn a_full_stop_lane_refuses_until_one_is_written() {
+    let mut client = Client::new();
+    let off = ask(CommandCode::LASER_DISABLE).with_selector(1);
+    for _ in 0..8 {
+        client.core.send(client.now, &off).unwrap();
+    }
+    let full = Err(CommandError::Full { what: Full::StopLane });
+    assert_eq!(client.core.send(client.now, &off), full);
+    assert_eq!(client.queue(&halt(1), PATIENCE), full);
+    assert_eq!(client.core.in_flight(), (0, 0), "what was refused left nothing behind");
+    client.write_some(usize::MAX);
+    client.queue(&halt(1), PATIENCE).unwrap();
+    client.write();
+    assert_eq!(client.wire.len(), 9);
+}
+
+#[test]
+fn a_halt_can_be_sent_when_no_request_for_one_fits_any_more() {
+    let mut client = Client::new();
+    while client.try_ask(&halt(1)).is_ok() {}
+    client.send(&halt(2));
+    assert_eq!(client.last_sent(), Some((CommandCode::STAGE_HALT, 2)));
+}
+
+#[test]
+fn every_stop_that_is_taken_in_goes_out_even_if_a_fence_is_stuck_half_out_and_all_places_are_taken()
+{
+    let mut client = Client::new();
+    let second = client.ask(&position(2));
+    let first = client.ask(&position(1));
+    client.cancel(first);
+    client.queue(&position(1), ms(60_000)).unwrap();
+    client.write_some(10); // of the fence
+    client.now = client.now + ms(500);
+    client.core.cancel(client.now, second);
+    client.queue(&position(2), ms(60_000)).unwrap();
+    client.now = client.now + ms(500);
+    client.core.handle_timeout(client.now);
+    assert!(client.core.poll_transmit(client.now).is_some());
+    let mut fill =
+        |frame| (0..100).filter(|_| client.core.send(client.now, &frame).is_ok()).count();
+    fill(ask(CommandCode::LED_SET));
+    let stops = fill(halt(1));
+    client.write();
+    let halts = client.wire.iter().filter(|frame| frame.code == CommandCode::STAGE_HALT);
+    assert_eq!(halts.count(), stops);
+}
+
+#[test]
+fn behind_a_fence_that_is_stuck_half_sent_there_is_no_other_and_each_stop_has_its_place() {
+    let mut client = Client::new();
+    let size = ask(CommandCode::CAMERA_IMAGE_SIZE_GET);
+    client.queue(&size, ms(1200)).unwrap();
+    let lost = client.ask(&position(1));
+    client.cancel(lost);
+    client.queue(&position(1), ms(3000)).unwrap();
+    client.queue(&size, ms(3000)).unwrap();
+    client.write_some(50);
+    assert_eq!(client.last_sent(), Some((CommandCode::STAGE_POSITION_GET, 2)), "the fence");
+    // Its time is over, and the camera needs one as well.
+    for millis in [1000, 200] {
+        client.now = client.now + ms(millis);
+        client.core.handle_timeout(client.now);
+        client.core.poll_transmit(client.now);
+    }
+    let led = ask(CommandCode::LED_SET);
+    let sent = (0..30).filter(|_| client.core.send(client.now, &led).is_ok()).count();
+    let stops = (0..30).filter(|_| client.core.send(client.now, &halt(1)).is_ok()).count();
+    assert_eq!((sent, stops), (14, 8));
+    client.write();
+    let halts = client.wire.iter().filter(|frame| frame.code == CommandCode::STAGE_HALT).count();
+    assert_eq!(halts, 8, "what was taken in goes out");
+    assert_eq!(client.counters().fences_sent, 2, "the second one when the first was out");
+}
+
+#[test]
+fn when_every_fence_is_owed_itself_the_grace_lets_all_go() {
+    let mut client = Client::new();
+    for axis in 1..=4 {
+        let lost = client.ask(&position(axis));
+        client.cancel(lost);
+    }
+    let tickets: Vec<_> = (1..=4).map(|axis| client.ask(&position(axis))).collect();
+    assert_eq!(client.counters().fences_sent, 0);
+    client.pass(ms(1000));
+    for (axis, ticket) in (1..=4).zip(tickets) {
+        assert_eq!(client.hear(&answer(&position(axis), 0.0)), presumed(ticket));
+    }
+}
