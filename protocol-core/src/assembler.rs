@@ -75,7 +75,8 @@ impl Assembler {
     pub fn push<'a>(&mut self, input: &'a [u8]) -> (usize, Option<Piece<'a>>) {
         match self.finder.advance(input, self.limits) {
             (consumed, Some(Found::Frame(bytes))) => {
-                let (frame, skipped) = self.finder.take_frame(bytes);
+                let skipped = self.finder.take_skipped();
+                let frame = self.finder.frame(bytes);
                 (consumed, Some(Piece::Frame { frame, skipped }))
             }
             (consumed, Some(Found::Payload(bytes))) => {
@@ -98,7 +99,7 @@ impl Assembler {
 
     /// All bytes skipped as noise so far.
     pub const fn noise_bytes(&self) -> u64 {
-        self.finder.noise_bytes
+        self.finder.noise_bytes()
     }
 
     /// Why the last candidate that began with a start marker was no frame, if there was one.

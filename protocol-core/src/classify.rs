@@ -6,7 +6,7 @@
 use heapless::Vec;
 
 use crate::config::OnAmbiguous;
-use crate::entry::Owner;
+use crate::entry::Entry;
 use crate::pending::{MAX_OWNERS, OwnersOfKey};
 use crate::ticket::Ticket;
 
@@ -55,7 +55,7 @@ impl Owners {
 /// What is known about a frame when it comes in.
 #[derive(Debug, Clone, Copy)]
 #[allow(clippy::struct_excessive_bools)] // four independent facts about a frame
-pub(crate) struct Facts {
+pub(crate) struct Facts<'a> {
     /// Only the server sends this code.
     pub(crate) server_only: bool,
     /// STAGE_POSITIONS_IN_BUFFER is set.
@@ -63,9 +63,9 @@ pub(crate) struct Facts {
     /// The peer tags its answers, and this frame has no tag.
     pub(crate) untagged: bool,
     /// Whom the token names; `None` if tokens are off.
-    pub(crate) token: Option<Named>,
+    pub(crate) token: Option<Named<'a>>,
     /// Everybody to whom a frame of its key may belong.
-    pub(crate) owners: OwnersOfKey,
+    pub(crate) owners: OwnersOfKey<'a>,
     /// The key is not pushable and not in doubt: a single owner is a proven one.
     pub(crate) certain: bool,
     /// What to do with several.
@@ -73,25 +73,27 @@ pub(crate) struct Facts {
 }
 
 /// Whom a token names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Named {
-    Owner(Owner),
+#[derive(Debug, Clone, Copy)]
+#[cfg_attr(test, derive(PartialEq, Eq))]
+pub(crate) enum Named<'a> {
+    Owner(&'a Entry),
     Nobody,
 }
 
 /// Whose a frame is, before anything follows from it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Verdict {
+#[derive(Debug, Clone, Copy)]
+#[cfg_attr(test, derive(PartialEq, Eq))]
+pub(crate) enum Verdict<'a> {
     /// His.
-    Belongs { owner: Owner, proven: bool },
+    Belongs { owner: &'a Entry, proven: bool },
     /// One of several owners', and nobody can tell whose.
-    Ambiguous { oldest: Owner },
+    Ambiguous { oldest: &'a Entry },
     /// Nobody asked for it.
     Unsolicited,
 }
 
 /// The rules, in this order.
-pub(crate) fn classify(facts: &Facts) -> Verdict {
+pub(crate) fn classify<'a>(facts: &Facts<'a>) -> Verdict<'a> {
     let OwnersOfKey { oldest, waiting, several, .. } = facts.owners;
     // 1. A code that only the server sends, with no request waiting for it.
     if facts.server_only && waiting.is_none() {

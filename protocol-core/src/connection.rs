@@ -9,7 +9,7 @@ use crate::counters::{Counters, count};
 use crate::entry::{Outcome, TOMBSTONE};
 use crate::finder::{Finder, Found};
 use crate::key::{Domain, Order};
-use crate::outbox::{Outbox, Transmit};
+use crate::outbox::{Lane, Outbox, Transmit};
 use crate::output::{Event, Output, Reason};
 use crate::pending::Pending;
 use crate::ticket::{Ended, Ticket};
@@ -74,8 +74,9 @@ pub struct Connection<
     pub(crate) last_ticket: Ticket,
     /// As what number the last command was sent.
     pub(crate) order: Order,
-    /// Until when a stop may wait to be written, without a byte of progress.
-    pub(crate) stop_due: Option<Instant>,
+    /// If a stop waits to be written, until when it may without a byte of progress; the far future
+    /// once it was told that it is blocked.
+    pub(crate) stop_due: Instant,
     /// The ordering domain in which a harmless query was not answered; `Domain::NONE`: none.
     pub(crate) unresponsive: Domain,
     pub(crate) link_event: LinkEvent,
@@ -126,7 +127,7 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
             counters: Counters::ZERO,
             last_ticket: Ticket::NONE,
             order: Order::FIRST,
-            stop_due: None,
+            stop_due: Instant::from_micros(0),
             unresponsive: Domain::NONE,
             link_event: LinkEvent::None,
             stop_blocked: false,
@@ -149,7 +150,7 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
             }
             (consumed, Some(Found::Payload(bytes))) => {
                 let remaining = self.finder.payload_remaining;
-                self.receive_payload(bytes.len(), remaining);
+                self.receive_payload(now, bytes.len(), remaining);
                 (consumed, Some(Output::Payload { bytes, remaining }))
             }
             (consumed, None) => (consumed, None),
@@ -175,21 +176,13 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
         if progress.started {
             self.has_started(now, &progress);
         }
-        let due = now + self.settings.config().stop_patience;
-        self.stop_due = self.outbox.stop_waits().then_some(due);
+        self.stop_due = now + self.settings.config().stop_patience;
         progress.finished.then_some(progress.ticket)
     }
 
     /// What happened without a frame coming in.
     pub fn poll_event(&mut self) -> Option<Event> {
-        if let Some((ticket, stop)) = self.outbox.take_ended() {
-            let ended = match stop {
-                Some(by) => {
-                    count(&mut self.counters.superseded, 1);
-                    Ended::Superseded { by }
-                }
-                None => Ended::ConnectionLost,
-            };
+        if let Some((ticket, ended)) = self.outbox.take_ended() {
             return Some(Event::Ended { ticket, ended });
         }
         if let Some(entry) = self.pending.ended() {
@@ -209,7 +202,7 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
                     Ended::PayloadStalled { received, expected: entry.expected }
                 }
                 Outcome::Ambiguous => Ended::Ambiguous,
-                Outcome::Lost | Outcome::None | Outcome::Receiving => Ended::ConnectionLost,
+                Outcome::Lost | Outcome::None => Ended::ConnectionLost,
             };
             return Some(Event::Ended { ticket: entry.ticket, ended });
         }
@@ -225,28 +218,21 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
 
     /// When [`Self::handle_timeout`] is due, and why.
     pub fn poll_timeout(&self) -> Option<(Instant, Reason)> {
-        let mut due = (self.stop_due.unwrap_or(Instant::FAR_FUTURE), Reason::StopBlocked);
+        let mut due = (self.stop_due(), Reason::StopBlocked);
         if let Some(entry) = self.pending.next_end().filter(|entry| entry.until <= due.0) {
             let grace = entry.is(TOMBSTONE);
             due = (entry.until, if grace { Reason::Grace } else { Reason::Deadline(entry.ticket) });
-        }
-        if let Some(receiving) = self.pending.receiving.filter(|of| of.deadline <= due.0) {
-            due = (receiving.deadline, Reason::Deadline(receiving.ticket));
         }
         (due.0 < Instant::FAR_FUTURE).then_some(due)
     }
 
     /// Ends what is due: deadlines, graces, the patience of a HALT.
     pub fn handle_timeout(&mut self, now: Instant) {
-        if self.pending.receiving.is_some_and(|receiving| receiving.deadline <= now) {
-            self.pending.end_payload(self.finder.payload_remaining, Outcome::Stalled);
-        }
         while self.end_state(now) {}
-        if self.stop_due.is_some_and(|due| due <= now) {
-            self.stop_due = None;
+        if self.stop_due() <= now {
+            self.stop_due = Instant::FAR_FUTURE;
             self.stop_blocked = true;
         }
-        self.forget_stop();
     }
 
     /// The stream has ended: every request ends as [`Ended::ConnectionLost`]. Gives how many
@@ -255,7 +241,7 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
         self.closed = true;
         self.pending.lose_all();
         self.outbox.lose_all();
-        self.stop_due = None;
+        self.stop_due = Instant::FAR_FUTURE;
         (self.finder.held, self.finder.payload_remaining)
     }
 
@@ -263,17 +249,14 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
     /// payload; its request ends as [`Ended::PayloadStalled`]. Gives how many bytes were held and
     /// how many are missing. For a link that does not tell when the peer has gone, as a UART does
     /// not: call it when that was silent for too long.
-    pub fn abandon_input(&mut self) -> (usize, u32) {
-        let (held, missing) = self.finder.abandon();
-        if missing > 0 {
-            self.pending.end_payload(missing, Outcome::Stalled);
-        }
-        (held, missing)
+    pub fn abandon_input(&mut self, now: Instant) -> (usize, u32) {
+        self.end_payload(now, Outcome::Stalled);
+        self.finder.abandon()
     }
 
     /// What was counted so far.
     pub fn counters(&self) -> Counters {
-        Counters { noise_bytes: self.finder.noise_bytes, ..self.counters }
+        Counters { noise_bytes: self.finder.noise_bytes(), ..self.counters }
     }
 
     /// Why the last candidate for a frame was none, if there was one.
@@ -297,11 +280,10 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
         self.settings.config()
     }
 
-    /// A stop that was taken back or has ended blocks nothing.
-    pub(crate) fn forget_stop(&mut self) {
-        if !self.outbox.stop_waits() {
-            self.stop_due = None;
-        }
+    /// When it is to be told that a stop is blocked.
+    #[inline(never)]
+    pub(crate) fn stop_due(&self) -> Instant {
+        if self.outbox.taken(Lane::Stop) > 0 { self.stop_due } else { Instant::FAR_FUTURE }
     }
 
     pub(crate) fn fence_unanswered(&mut self, domain: Domain) {

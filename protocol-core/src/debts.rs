@@ -5,7 +5,7 @@
 //! `pending.rs`.
 
 use crate::command::Kind;
-use crate::entry::{Entry, OUTSTANDING, OWED, Outcome, Owner, State, TOMBSTONE, WAITS};
+use crate::entry::{ASKED, Entry, OUTSTANDING, OWED, OWNS, Outcome, RECEIVING, State, TOMBSTONE};
 use crate::key::{Domain, Key, Order};
 use crate::pending::Pending;
 use crate::ticket::Ticket;
@@ -26,16 +26,8 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
             }
         }
         let Some(ticket) = oldest.map(|entry| entry.ticket) else { return false };
-        self.fall_into_doubt(ticket);
+        self.use_up(ticket, false);
         true
-    }
-
-    /// What is owed for that ticket falls into doubt. (A pushable key is presumed anyway.)
-    pub(crate) fn fall_into_doubt(&mut self, ticket: Ticket) {
-        let Some(entry) = self.find(ticket, TOMBSTONE) else { return };
-        entry.state = State::Over;
-        let entry = *entry;
-        self.doubt(&entry);
     }
 
     pub(crate) fn in_doubt(&self, key: Key) -> bool {
@@ -77,18 +69,19 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
         }
     }
 
-    /// A frame came that may be the echo noted there; it is used up.
-    pub(crate) fn use_up_echo(&mut self, echo: Option<usize>) -> bool {
-        let note = echo.and_then(|at| self.entries.get_mut(at));
-        note.map(|note| note.state = State::Over).is_some()
+    /// A frame came that may be the echo of that one; it is used up.
+    pub(crate) fn use_up_echo(&mut self, ticket: Ticket) {
+        if let Some(note) = self.find(ticket, State::Echo as u8) {
+            note.state = State::Over;
+        }
     }
 
     /// A frame that may be the oldest owner's uses him up: if it was not his, then his will not
-    /// come any more; unless it was nobody's of them.
-    pub(crate) fn use_up(&mut self, oldest: Owner, certain: bool) {
-        let states = if oldest.waits { State::Sent as u8 } else { TOMBSTONE };
-        let Some(entry) = self.find(oldest.ticket, states) else { return };
-        if !oldest.waits {
+    /// come any more; unless it was nobody's of them. Then, and when the time of what is owed is
+    /// over, it falls into doubt. (A pushable key is presumed anyway.)
+    pub(crate) fn use_up(&mut self, oldest: Ticket, certain: bool) {
+        let Some(entry) = self.find(oldest, OWNS) else { return };
+        if !entry.waits() {
             entry.state = State::Over;
         }
         let entry = *entry;
@@ -108,10 +101,10 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
     }
 
     /// A late answer came: nothing is owed for `ticket` any more. Gives what that settles.
-    pub(crate) fn pay(&mut self, ticket: Ticket) -> Option<Entry> {
+    pub(crate) fn pay(&mut self, ticket: Ticket) -> Option<(Domain, Order)> {
         let entry = self.find(ticket, OWED)?;
         entry.state = State::Over;
-        Some(*entry)
+        Some((entry.domain, entry.order))
     }
 
     /// A proven answer: all that went before it in its domain is settled. Tombstones and doubts
@@ -120,11 +113,10 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
         for entry in &mut self.entries {
             let older = entry.is(OUTSTANDING) && entry.order.is_before(order);
             if older && entry.domain == domain {
-                let waits = entry.state == State::Sent;
-                entry.state = State::Over;
-                if waits {
+                if entry.waits() {
                     entry.end(Outcome::Unanswered, State::Over);
                 }
+                entry.state = State::Over;
             }
         }
     }
@@ -132,24 +124,16 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
     /// Whether a request waits for a tombstone to be settled, and no answer that would settle it
     /// is under way.
     pub(crate) fn unsettled(&self, request: &Entry) -> bool {
-        let (mut tombstone, mut proof) = (None, None);
-        for entry in &self.entries {
-            let newest = if entry.is(TOMBSTONE) && entry.key == request.key {
-                &mut tombstone
-            } else if entry.state == State::Sent
+        let proves = |entry: &Entry| {
+            entry.state == State::Sent
                 && entry.domain == request.domain
                 && entry.certain
                 && !self.in_doubt(entry.key)
-            {
-                &mut proof
-            } else {
-                continue;
-            };
-            if newest.is_none_or(|newest: Order| newest.is_before(entry.order)) {
-                *newest = Some(entry.order);
-            }
-        }
-        tombstone.is_some_and(|sent| !proof.is_some_and(|proof: Order| sent.is_before(proof)))
+        };
+        self.entries.iter().any(|owed| {
+            let settles = |entry: &Entry| owed.order.is_before(entry.order) && proves(entry);
+            owed.is(TOMBSTONE) && owed.key == request.key && !self.entries.iter().any(settles)
+        })
     }
 
     /// Whether an answer to a request of `key`, sent now, would be a proof.
@@ -158,12 +142,11 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
     }
 
     /// The payload that comes in is over, with `missing` bytes that have not come: its request ends
-    /// so.
-    #[inline(never)]
-    pub(crate) fn end_payload(&mut self, missing: u32, outcome: Outcome) {
-        self.receiving = None;
+    /// so. If its answer is only presumed, the true one may come until then.
+    pub(crate) fn end_payload(&mut self, missing: u32, outcome: Outcome, until: Instant) {
         for entry in &mut self.entries {
-            if entry.outcome == Outcome::Receiving {
+            if entry.is(RECEIVING) {
+                entry.complete(entry.state == State::Receiving, until);
                 entry.outcome = outcome;
                 entry.original = entry.expected.saturating_sub(missing) as i32;
             }
@@ -172,9 +155,8 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
 
     /// The connection is gone: every request ends, nothing is owed any more.
     pub(crate) fn lose_all(&mut self) {
-        self.end_payload(0, Outcome::Lost);
         for entry in &mut self.entries {
-            if entry.is(WAITS) {
+            if entry.is(ASKED) {
                 entry.end(Outcome::Lost, State::Over);
             }
             entry.state = State::Over;

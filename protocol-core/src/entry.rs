@@ -2,6 +2,7 @@
 //!
 //! The table is `pending.rs`; what ends a state is `request.rs`, `connection.rs` and `debts.rs`.
 
+use crate::command::CommandCode;
 use crate::config::Config;
 use crate::key::{Domain, Key, Order};
 use crate::ticket::Ticket;
@@ -26,17 +27,24 @@ pub(crate) enum State {
     Sent = 16,
     /// Waits to be sent, until its deadline.
     Queued = 32,
+    /// Its answer has come, but not the last byte of the payload; that may, until its deadline.
+    Receiving = 64,
+    /// The same of an answer that is only presumed.
+    ReceivingPresumed = 128,
 }
 
 pub(crate) const TOMBSTONE: u8 = State::Owed as u8 | State::Presumed as u8;
 /// A frame may come for it, and is its own.
-const OWNS: u8 = TOMBSTONE | State::Sent as u8;
+pub(crate) const OWNS: u8 = TOMBSTONE | State::Sent as u8;
 /// A frame may come for it, or nobody knows.
 pub(crate) const OUTSTANDING: u8 = OWNS | State::Doubt as u8;
 pub(crate) const OWED: u8 = TOMBSTONE | State::Doubt as u8;
 pub(crate) const WAITS: u8 = State::Queued as u8 | State::Sent as u8;
+pub(crate) const RECEIVING: u8 = State::Receiving as u8 | State::ReceivingPresumed as u8;
+/// It is a request that has not ended.
+pub(crate) const ASKED: u8 = WAITS | RECEIVING;
 /// The state ends by time.
-pub(crate) const OPEN: u8 = OWNS | State::Queued as u8;
+pub(crate) const OPEN: u8 = TOMBSTONE | ASKED;
 
 /// How a request ended: [`Ended`](crate::Ended), in one byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,8 +52,6 @@ pub(crate) const OPEN: u8 = OWNS | State::Queued as u8;
 pub(crate) enum Outcome {
     /// It has not, or it was told.
     None,
-    /// Its answer has come, but not the last byte of the payload.
-    Receiving,
     NotSent,
     TimedOut,
     Unanswered,
@@ -54,18 +60,9 @@ pub(crate) enum Outcome {
     Lost,
 }
 
-/// Somebody to whom a frame may belong.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub(crate) struct Owner {
-    pub(crate) ticket: Ticket,
-    pub(crate) order: Order,
-    /// A request that waits, not a tombstone.
-    pub(crate) waits: bool,
-}
-
 /// A request, or what is left of it. (What is asked most comes first: that is shorter code.)
 #[derive(Debug, Clone, Copy)]
+#[cfg_attr(test, derive(PartialEq, Eq))]
 #[repr(C)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(crate) struct Entry {
@@ -107,11 +104,11 @@ impl Entry {
     };
 
     #[inline(never)]
-    pub(crate) fn new(ticket: Ticket, key: Key, config: &Config) -> Self {
-        let traits = Traits::of(key.code);
+    pub(crate) fn new(ticket: Ticket, code: CommandCode, selector: i32, config: &Config) -> Self {
+        let traits = Traits::of(code);
         Self {
             ticket,
-            key,
+            key: Key::new(code, traits, selector),
             until: Instant::FAR_FUTURE,
             order: Order::FIRST,
             original: 0,
@@ -119,7 +116,7 @@ impl Entry {
             state: State::Queued,
             outcome: Outcome::None,
             traits,
-            domain: Domain::of(key.code, traits, config.ordering),
+            domain: Domain::of(code, traits, config.ordering),
             certain: !config.may_push(traits),
         }
     }
@@ -131,7 +128,12 @@ impl Entry {
 
     /// A request whose outcome was not told.
     pub(crate) fn is_live(&self) -> bool {
-        self.is(WAITS) || self.outcome != Outcome::None
+        self.is(ASKED) || self.outcome != Outcome::None
+    }
+
+    /// It waits for its answer; it is no tombstone.
+    pub(crate) const fn waits(&self) -> bool {
+        self.is(State::Sent as u8)
     }
 
     pub(crate) fn is_owner_of(&self, key: Key) -> bool {
@@ -146,16 +148,18 @@ impl Entry {
             && !self.traits.at_end()
     }
 
+    /// Its answer has come, and its payload, if one was to come, or will not. If it is only
+    /// presumed, the true one may come until then.
+    pub(crate) fn complete(&mut self, proven: bool, until: Instant) {
+        self.state = if proven { State::Over } else { State::Presumed };
+        self.until = until;
+    }
+
     /// Ends without an answer. A fence has nobody to tell.
     pub(crate) fn end(&mut self, outcome: Outcome, state: State) {
         self.state = state;
         if !self.ticket.is_fence() {
             self.outcome = outcome;
         }
-    }
-
-    pub(crate) const fn owner(&self) -> Owner {
-        let waits = self.is(State::Sent as u8);
-        Owner { ticket: self.ticket, order: self.order, waits }
     }
 }

@@ -39,11 +39,19 @@ pub(crate) struct Finder {
     pub(crate) held: usize,
     /// Bytes of the current payload that are still to come.
     pub(crate) payload_remaining: u32,
+    /// Noise since the last frame.
     skipped: u32,
-    pub(crate) noise_bytes: u64,
+    /// Noise before it.
+    noise_bytes: u64,
     /// Why the last candidate was no frame.
     pub(crate) rejected: Flaw,
 }
+
+/// [`Finder::keep`] relies on it.
+const _: () = {
+    let [first, second, third, last] = START_MARKER.to_le_bytes();
+    assert!(first != second && first != third && first != last);
+};
 
 impl Finder {
     /// Nothing has happened yet: all zero.
@@ -65,44 +73,68 @@ impl Finder {
         if self.payload_remaining > 0 {
             return self.take_payload(input);
         }
-        if let (0, Some(bytes)) = (self.held, input.first_chunk())
-            && let Flaw::None = Flaw::of(bytes, limits.payload)
-        {
-            self.payload_remaining = payload_len(bytes, limits);
-            return (FRAME_LEN, Some(Found::Frame(Some(bytes))));
+        let whole = input.first_chunk().filter(|_| self.held == 0);
+        let whole = whole.filter(|bytes| matches!(Flaw::of(bytes, limits.payload), Flaw::None));
+        let consumed = if whole.is_some() { FRAME_LEN } else { self.gather(input, limits.payload) };
+        if consumed == 0 {
+            return (input.len(), None);
         }
-        for (at, byte) in input.iter().enumerate() {
-            if self.hold(*byte, limits.payload) {
-                self.payload_remaining = payload_len(&self.buffer, limits);
-                return (at.wrapping_add(1), Some(Found::Frame(None)));
-            }
-        }
-        (input.len(), None)
+        self.payload_remaining = payload_len(self.view(whole), limits);
+        (consumed, Some(Found::Frame(whole)))
     }
 
-    /// Puts one more byte to those held; gives whether they are a frame, which is then let go.
+    /// Takes bytes into the buffer until they are a frame, and gives how many; 0: all, and they
+    /// are none.
+    #[inline(never)]
+    fn gather(&mut self, input: &[u8], limit: u32) -> usize {
+        for (at, byte) in input.iter().enumerate() {
+            if self.hold(*byte, limit) {
+                return at.wrapping_add(1);
+            }
+        }
+        0
+    }
+
+    /// Puts one more byte to those held; gives whether they are a frame, which is then let go. If
+    /// they are none, the search goes on at the second of them.
     fn hold(&mut self, byte: u8, limit: u32) -> bool {
-        let [first, ..] = START;
-        if self.held == 0 && byte != first {
-            self.skip(1);
+        self.keep(byte);
+        if self.held < FRAME_LEN {
             return false;
+        }
+        self.held = 0;
+        let flaw = Flaw::of(&self.buffer, limit);
+        if let Flaw::None = flaw {
+            return true;
+        }
+        self.rejected = flaw;
+        self.skip(1);
+        for at in 1..FRAME_LEN {
+            // It goes to a place before this one.
+            self.keep(self.buffer.get(at).copied().unwrap_or_default());
+        }
+        false
+    }
+
+    /// Puts one more byte to those held, if a frame may begin with them. The first byte of the
+    /// start marker does not occur in it again, so if one does not fit, a frame can begin with that
+    /// one at the earliest.
+    #[inline(never)]
+    #[allow(clippy::cast_possible_truncation)] // a place in the buffer, and the lowest byte
+    fn keep(&mut self, byte: u8) {
+        let expected = |at: usize| START_MARKER.checked_shr(8 * at as u32).map(|rest| rest as u8);
+        if expected(self.held).is_some_and(|expected| byte != expected) {
+            let begins = expected(0) == Some(byte);
+            let noise = core::mem::take(&mut self.held).wrapping_add(usize::from(!begins));
+            self.skip(noise);
+            if !begins {
+                return;
+            }
         }
         if let Some(place) = self.buffer.get_mut(self.held) {
             *place = byte;
+            self.held = self.held.wrapping_add(1);
         }
-        self.held = self.held.wrapping_add(1);
-        if self.held == FRAME_LEN {
-            let flaw = Flaw::of(&self.buffer, limit);
-            if let Flaw::None = flaw {
-                self.held = 0;
-                return true;
-            }
-            self.rejected = flaw;
-            self.drop_front(1);
-        } else if self.held <= START.len() {
-            self.drop_front(0);
-        }
-        false
     }
 
     /// Gives up half a frame, as noise, and the rest of a payload. Gives how much of each there was.
@@ -117,16 +149,26 @@ impl Finder {
         found.unwrap_or(&self.buffer)
     }
 
-    /// The frame that was found last, and how many bytes were skipped before it.
-    pub(crate) fn take_frame(&mut self, found: Option<&[u8; FRAME_LEN]>) -> (Frame, u32) {
+    /// The frame that was found last.
+    #[inline(never)] // so that it is read where it is wanted
+    pub(crate) fn frame(&self, found: Option<&[u8; FRAME_LEN]>) -> Frame {
         let mut frame = Frame::read(self.view(found));
         frame.payload_len = self.payload_remaining;
-        (frame, self.take_skipped())
+        frame
+    }
+
+    /// How many bytes were skipped because they were no frame.
+    pub(crate) const fn noise_bytes(&self) -> u64 {
+        self.noise_bytes.saturating_add(self.skipped as u64)
     }
 
     /// How many bytes were skipped before the frame that was found last, once.
     pub(crate) fn take_skipped(&mut self) -> u32 {
-        core::mem::take(&mut self.skipped)
+        let skipped = core::mem::take(&mut self.skipped);
+        if skipped > 0 {
+            count(&mut self.noise_bytes, skipped as usize);
+        }
+        skipped
     }
 
     fn take_payload<'a>(&mut self, input: &'a [u8]) -> (usize, Option<Found<'a>>) {
@@ -141,32 +183,8 @@ impl Finder {
         (bytes.len(), Some(Found::Payload(bytes)))
     }
 
-    /// Drops at least `least` bytes, up to the next place where a start marker may begin.
-    fn drop_front(&mut self, least: usize) {
-        let held = self.buffer.get(..self.held).unwrap_or_default();
-        let mut noise = least;
-        let mut rest = held.get(least..).unwrap_or_default();
-        while !rest.iter().zip(&START).all(|(byte, expected)| byte == expected) {
-            rest = rest.get(1..).unwrap_or_default();
-            noise = noise.wrapping_add(1);
-        }
-        if noise == 0 {
-            return;
-        }
-        let kept = rest.len();
-        for to in 0..kept {
-            let byte = self.buffer.get(to.wrapping_add(noise)).copied();
-            if let (Some(place), Some(byte)) = (self.buffer.get_mut(to), byte) {
-                *place = byte;
-            }
-        }
-        self.held = kept;
-        self.skip(noise);
-    }
-
     fn skip(&mut self, noise: usize) {
         self.skipped = self.skipped.saturating_add(u32::try_from(noise).unwrap_or(u32::MAX));
-        count(&mut self.noise_bytes, noise);
     }
 }
 
@@ -177,5 +195,3 @@ fn payload_len(bytes: &[u8; FRAME_LEN], limits: Limits) -> u32 {
     let only_uploads = || Traits::of(CommandCode(word(bytes, CODE))).only_uploads();
     if clears && only_uploads() { 0 } else { declared }
 }
-
-const START: [u8; 4] = START_MARKER.to_le_bytes();

@@ -272,11 +272,22 @@ impl Frame {
     #[inline(never)]
     pub fn encode(&self) -> [u8; FRAME_LEN] {
         let mut bytes = [0; FRAME_LEN];
-        self.encode_to(&mut bytes);
+        self.put_fields(&mut bytes);
+        if let Some(buffer) = buffer_in(&mut bytes) {
+            copy_buffer(buffer, &self.buffer);
+        }
         bytes
     }
 
     pub(crate) fn encode_to(&self, bytes: &mut [u8; FRAME_LEN]) {
+        self.put_fields(bytes);
+        if let Some(buffer) = buffer_in(bytes) {
+            take_buffer(buffer, &self.buffer);
+        }
+    }
+
+    /// All but the buffer.
+    fn put_fields(&self, bytes: &mut [u8; FRAME_LEN]) {
         let [data0, data1, data2] = self.int32_data;
         put_word(bytes, CMD_START, START_MARKER);
         put_word(bytes, CODE, self.code.0);
@@ -291,10 +302,6 @@ impl Frame {
         put_word(bytes, PAYLOAD_LEN, self.payload_len);
         put_word(bytes, CMD_END, END_MARKER);
         put_at(bytes, VALUE.offset, self.value.to_le_bytes());
-        if let Some(buffer) = bytes.get_mut(BUFFER.offset..).and_then(|rest| rest.first_chunk_mut())
-        {
-            copy_buffer(buffer, &self.buffer);
-        }
     }
 
     /// Reads exactly 128 bytes.
@@ -318,9 +325,8 @@ impl Frame {
     #[inline(always)] // so that it is read where it is wanted
     #[allow(clippy::inline_always)]
     pub(crate) fn read(bytes: &[u8; FRAME_LEN]) -> Self {
+        let buffer = buffer_of(bytes);
         let int32 = |field| word(bytes, field) as i32;
-        let mut buffer = [0; BUFFER_LEN];
-        copy_buffer(&mut buffer, at(bytes, BUFFER.offset));
         Self {
             code: CommandCode(word(bytes, CODE)),
             status: int32(STATUS),
@@ -369,6 +375,23 @@ impl Frame {
         }
         Ok(())
     }
+}
+
+fn buffer_in(bytes: &mut [u8; FRAME_LEN]) -> Option<&mut [u8; BUFFER_LEN]> {
+    bytes.get_mut(BUFFER.offset..)?.first_chunk_mut()
+}
+
+/// The buffer of a frame.
+fn buffer_of(bytes: &[u8; FRAME_LEN]) -> [u8; BUFFER_LEN] {
+    let mut buffer = [0; BUFFER_LEN];
+    take_buffer(&mut buffer, at(bytes, BUFFER.offset));
+    buffer
+}
+
+/// The same as a call: inlined, it would take the registers that the fields around it need.
+#[inline(never)]
+fn take_buffer(to: &mut [u8; BUFFER_LEN], from: &[u8; BUFFER_LEN]) {
+    copy_buffer(to, from);
 }
 
 /// Writes a query that nothing but a selector belongs to.

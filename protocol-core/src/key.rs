@@ -4,7 +4,6 @@
 
 use crate::command::CommandCode;
 use crate::config::Ordering;
-use crate::frame::Frame;
 use crate::traits::Traits;
 
 /// What answers are matched by: the code and, where the answer echoes one, the selector.
@@ -19,16 +18,12 @@ pub(crate) struct Key {
 impl Key {
     pub(crate) const NONE: Self = Self { code: CommandCode(0), selector: 0 };
 
-    pub(crate) fn of(frame: &Frame) -> Self {
-        Self::new(frame.code, frame.selector())
+    #[cfg(test)]
+    pub(crate) fn of(code: CommandCode, selector: i32) -> Self {
+        Self::new(code, Traits::of(code), selector)
     }
 
-    #[inline(never)]
-    pub(crate) fn new(code: CommandCode, selector: i32) -> Self {
-        Self::with(code, Traits::of(code), selector)
-    }
-
-    pub(crate) const fn with(code: CommandCode, traits: Traits, selector: i32) -> Self {
+    pub(crate) const fn new(code: CommandCode, traits: Traits, selector: i32) -> Self {
         let selector = if traits.selects() { selector } else { 0 };
         Self { code: traits.answers(code), selector }
     }

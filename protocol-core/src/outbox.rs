@@ -8,7 +8,7 @@ use crate::command::CommandCode;
 use crate::frame::{CODE, FRAME_LEN, Frame, INT32_DATA_0, PAYLOAD_LEN};
 #[cfg(test)]
 use crate::key::Key;
-use crate::ticket::Ticket;
+use crate::ticket::{Ended, Ticket};
 use crate::traits::Traits;
 
 /// What to write next.
@@ -87,7 +87,6 @@ impl Place {
         bytes: [0; FRAME_LEN],
     };
 
-    #[inline(never)]
     fn code(&self) -> CommandCode {
         CommandCode(word(&self.bytes, CODE))
     }
@@ -117,6 +116,24 @@ pub(crate) struct Progress {
     pub(crate) finished: bool,
 }
 
+/// A place, counted from 1; 0 is none. (That takes one check where an `Option` takes two.)
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+struct Which(usize);
+
+impl Which {
+    const NONE: Self = Self(0);
+
+    const fn at(at: usize) -> Self {
+        Self(at.wrapping_add(1))
+    }
+
+    /// Beyond all places if there is none.
+    const fn index(self) -> usize {
+        self.0.wrapping_sub(1)
+    }
+}
+
 /// Room for `PLACES` frames.
 #[derive(Debug, Clone)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -125,7 +142,7 @@ pub(crate) struct Outbox<const PLACES: usize> {
     places: [Place; PLACES],
     /// Where the frame is whose bytes are going out, or will when the caller writes what it was
     /// shown.
-    current: Option<usize>,
+    current: Which,
     /// Bytes of it that were written; 0: something else may still go first.
     written: usize,
     /// Bytes of its payload that were written.
@@ -135,9 +152,10 @@ pub(crate) struct Outbox<const PLACES: usize> {
 impl<const PLACES: usize> Outbox<PLACES> {
     /// Nothing has happened yet: all zero.
     pub(crate) const NEW: Self =
-        Self { places: [Place::FREE; PLACES], current: None, written: 0, offset: 0 };
+        Self { places: [Place::FREE; PLACES], current: Which::NONE, written: 0, offset: 0 };
 
     /// How many places the frames of a lane take, those that ended and were not told included.
+    #[inline(never)]
     pub(crate) fn taken(&self, lane: Lane) -> usize {
         self.places.iter().fold(0, |number, place| {
             let taken = place.fate != Fate::Free && place.going.lane == lane;
@@ -158,29 +176,23 @@ impl<const PLACES: usize> Outbox<PLACES> {
         let mut waiting = std::vec::Vec::new();
         for (at, place) in self.places.iter().enumerate() {
             let ticket = place.going.ticket;
-            let begun = self.half_sent() == Some(at);
+            let begun = self.half_sent() == Which::at(at);
             if place.fate == Fate::Alive && place.going.lane == Lane::Queue && !begun {
-                waiting.push((ticket, Key::new(place.code(), place.selector())));
+                waiting.push((ticket, Key::of(place.code(), place.selector())));
             }
         }
         waiting.sort_by_key(|(ticket, _)| *ticket);
         waiting
     }
 
-    /// Whether a stop is not, or not wholly, out.
-    #[inline(never)]
-    pub(crate) fn stop_waits(&self) -> bool {
-        let mut alive = self.places.iter().filter(|place| place.fate == Fate::Alive);
-        alive.any(|place| place.going.lane == Lane::Stop)
-    }
-
     /// Ends the frames that wait behind a stop and that it cancels; they are told by
     /// [`Self::take_ended`]. `each` gets their tickets.
+    #[inline(never)]
     pub(crate) fn supersede(&mut self, by: Ticket, stop: &Frame, mut each: impl FnMut(Ticket)) {
         let begun = self.half_sent();
         for (at, place) in self.places.iter_mut().enumerate() {
             let waits = place.fate == Fate::Alive && place.going.lane == Lane::Queue;
-            if waits && begun != Some(at) && cancels(stop, place.code(), place.selector()) {
+            if waits && begun != Which::at(at) && cancels(stop, place.code(), place.selector()) {
                 (place.fate, place.by) = (Fate::Superseded, by);
                 each(place.going.ticket);
             }
@@ -189,7 +201,7 @@ impl<const PLACES: usize> Outbox<PLACES> {
 
     /// The connection is gone. [`Self::take_ended`] tells of what was not asked.
     pub(crate) fn lose_all(&mut self) {
-        (self.current, self.written, self.offset) = (None, 0, 0);
+        (self.current, self.written, self.offset) = (Which::NONE, 0, 0);
         for place in &mut self.places {
             if place.fate == Fate::Alive {
                 place.fate = if place.going.asked { Fate::Free } else { Fate::Lost };
@@ -197,20 +209,21 @@ impl<const PLACES: usize> Outbox<PLACES> {
         }
     }
 
-    /// A frame that ended without being sent, once; and the stop that cancelled it, if one did.
-    pub(crate) fn take_ended(&mut self) -> Option<(Ticket, Option<Ticket>)> {
-        let ended = |place: &&mut Place| matches!(place.fate, Fate::Superseded | Fate::Lost);
-        let place = self.places.iter_mut().find(ended)?;
+    /// A frame that ended without being sent, once, and how.
+    pub(crate) fn take_ended(&mut self) -> Option<(Ticket, Ended)> {
+        let place = self.places.iter_mut().find(|place| place.fate as u8 > Fate::Alive as u8)?;
         let superseded = place.fate == Fate::Superseded;
         place.fate = Fate::Free;
-        Some((place.going.ticket, superseded.then_some(place.by)))
+        let by = place.by;
+        let ended = if superseded { Ended::Superseded { by } } else { Ended::ConnectionLost };
+        Some((place.going.ticket, ended))
     }
 
     /// Takes a frame back that has not begun. Gives whether it was there.
     pub(crate) fn withdraw(&mut self, ticket: Ticket) -> bool {
         let begun = self.half_sent();
         for (at, place) in self.places.iter_mut().enumerate() {
-            let taken = place.fate != Fate::Free && begun != Some(at);
+            let taken = place.fate != Fate::Free && begun != Which::at(at);
             if taken && place.going.ticket == ticket {
                 place.fate = Fate::Free;
                 return true;
@@ -220,8 +233,9 @@ impl<const PLACES: usize> Outbox<PLACES> {
     }
 
     /// Where the frame is that has begun, or whose payload has, and that is not yet out.
-    fn half_sent(&self) -> Option<usize> {
-        self.current.filter(|_| self.written > 0)
+    #[inline(never)]
+    fn half_sent(&self) -> Which {
+        if self.written > 0 { self.current } else { Which::NONE }
     }
 
     /// What to write next; `ready` says which of the caller's own frames may go now.
@@ -229,7 +243,7 @@ impl<const PLACES: usize> Outbox<PLACES> {
         if self.written == 0 {
             self.current = self.select(ready);
         }
-        let place = self.places.get(self.current?)?;
+        let place = self.places.get(self.current.index())?;
         let bytes = place.bytes.get(self.written..).unwrap_or_default();
         if !bytes.is_empty() {
             return Some(Transmit::Bytes(bytes));
@@ -240,7 +254,7 @@ impl<const PLACES: usize> Outbox<PLACES> {
 
     /// Says that `written` bytes, at least one, of what `poll` showed are out.
     pub(crate) fn transmitted(&mut self, written: usize) -> Option<Progress> {
-        let place = self.places.get_mut(self.current?)?;
+        let place = self.places.get_mut(self.current.index())?;
         let started = self.written == 0;
         if self.written < FRAME_LEN {
             self.written = self.written.saturating_add(written).min(FRAME_LEN);
@@ -248,17 +262,16 @@ impl<const PLACES: usize> Outbox<PLACES> {
             let written = u32::try_from(written).unwrap_or(u32::MAX);
             self.offset = self.offset.saturating_add(written);
         }
-        let payload_len = word(&place.bytes, PAYLOAD_LEN);
-        let finished = self.written == FRAME_LEN && self.offset >= payload_len;
+        let finished = self.written == FRAME_LEN && self.offset >= word(&place.bytes, PAYLOAD_LEN);
         if finished {
             place.fate = Fate::Free;
-            (self.current, self.written, self.offset) = (None, 0, 0);
+            (self.current, self.written, self.offset) = (Which::NONE, 0, 0);
         }
         let (ticket, code, selector) = (place.going.ticket, place.code(), place.selector());
         Some(Progress { ticket, code, selector, started, finished })
     }
 
-    fn select(&self, ready: impl Fn(Ticket) -> bool) -> Option<usize> {
+    fn select(&self, ready: impl Fn(Ticket) -> bool) -> Which {
         let mut chosen: Option<(usize, &Place)> = None;
         for (at, place) in self.places.iter().enumerate() {
             let Going { ticket, lane, .. } = place.going;
@@ -271,7 +284,7 @@ impl<const PLACES: usize> Outbox<PLACES> {
                 chosen = Some((at, place));
             }
         }
-        chosen.map(|(at, _)| at)
+        chosen.map_or(Which::NONE, |(at, _)| Which::at(at))
     }
 
     /// Whether it makes no difference that this goes before all that was queued earlier.

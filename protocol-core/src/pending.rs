@@ -9,7 +9,7 @@ use heapless::Vec;
 use crate::classify::Owners;
 use crate::command::CommandCode;
 use crate::config::Config;
-use crate::entry::{Entry, OPEN, OUTSTANDING, Outcome, Owner, State, TOMBSTONE};
+use crate::entry::{Entry, OPEN, OUTSTANDING, OWNS, Outcome, State, TOMBSTONE};
 use crate::error::Full;
 use crate::key::{Key, Order};
 use crate::ticket::Ticket;
@@ -19,24 +19,16 @@ use crate::time::Instant;
 pub const MAX_OWNERS: usize = 8;
 
 /// Everybody to whom a frame of a key may belong.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct OwnersOfKey {
-    pub(crate) oldest: Option<Owner>,
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct OwnersOfKey<'a> {
+    pub(crate) oldest: Option<&'a Entry>,
     /// The newest that waits.
-    pub(crate) waiting: Option<Owner>,
+    pub(crate) waiting: Option<&'a Entry>,
     pub(crate) several: bool,
     /// Nobody knows who else.
     pub(crate) in_doubt: bool,
-    /// Where it is noted that a frame of that key was just sent without waiting for an answer.
-    pub(crate) echo: Option<usize>,
-}
-
-/// The request whose answer has come, but not the last byte of its payload; its entry says so, too.
-#[derive(Debug, Clone, Copy)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub(crate) struct Receiving {
-    pub(crate) ticket: Ticket,
-    pub(crate) deadline: Instant,
+    /// What notes that a frame of that key was just sent without waiting for an answer.
+    pub(crate) echo: Option<&'a Entry>,
 }
 
 /// Room for `ENTRIES`.
@@ -46,15 +38,13 @@ pub(crate) struct Receiving {
 pub(crate) struct Pending<const ENTRIES: usize> {
     /// In no order; free ones too.
     pub(crate) entries: [Entry; ENTRIES],
-    pub(crate) receiving: Option<Receiving>,
     /// More keys are in doubt than can be named: every answer is presumed from now on.
     pub(crate) all_in_doubt: bool,
 }
 
 impl<const ENTRIES: usize> Pending<ENTRIES> {
     /// Nothing has happened yet: all zero.
-    pub(crate) const NEW: Self =
-        Self { entries: [Entry::FREE; ENTRIES], receiving: None, all_in_doubt: false };
+    pub(crate) const NEW: Self = Self { entries: [Entry::FREE; ENTRIES], all_in_doubt: false };
 
     fn number_of(&self, which: impl Fn(&Entry) -> bool) -> usize {
         self.entries.iter().fold(0, |number, entry| number.wrapping_add(usize::from(which(entry))))
@@ -67,6 +57,7 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
     }
 
     /// Whether there is an entry of that key in one of those states.
+    #[inline(never)]
     pub(crate) fn has(&self, key: Key, states: u8) -> bool {
         self.entries.iter().any(|entry| entry.is(states) && entry.key == key)
     }
@@ -89,11 +80,11 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
                 live = live.wrapping_add(usize::from(alike && other.is_live()));
             }
         }
+        if live >= most {
+            return Err(if stops { Full::StopLane } else { Full::Requests });
+        }
         let mut room = taken < ENTRIES;
         if stops {
-            if live >= most {
-                return Err(Full::StopLane);
-            }
             let open = |other: &Entry| other.key == entry.key && other.is(OPEN);
             while ENTRIES > MAX_OWNERS && self.number_of(open) >= MAX_OWNERS {
                 if !self.doubt_the_oldest(Some(entry.key)) {
@@ -101,8 +92,6 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
                 }
             }
             room = room || self.doubt_the_oldest(None);
-        } else if room && live >= most {
-            return Err(Full::Requests);
         }
         if room && self.push(entry) { Ok(()) } else { Err(Full::Tombstones) }
     }
@@ -126,25 +115,22 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
     }
 
     /// Everybody to whom a frame of `key` that comes now may belong.
-    pub(crate) fn owners(&self, key: Key, now: Instant) -> OwnersOfKey {
+    pub(crate) fn owners(&self, key: Key, now: Instant) -> OwnersOfKey<'_> {
         let mut owners = OwnersOfKey { in_doubt: self.all_in_doubt, ..OwnersOfKey::default() };
-        for (at, entry) in self.entries.iter().enumerate() {
-            if entry.state == State::Over || entry.key != key {
-                continue;
-            }
-            if entry.is_owner_of(key) {
-                let owner = entry.owner();
+        for entry in self.entries.iter().filter(|entry| entry.key == key) {
+            if entry.is(OWNS) {
                 owners.several = owners.oldest.is_some();
-                if owners.oldest.is_none_or(|oldest| owner.order.is_before(oldest.order)) {
-                    owners.oldest = Some(owner);
+                if owners.oldest.is_none_or(|oldest| entry.order.is_before(oldest.order)) {
+                    owners.oldest = Some(entry);
                 }
-                if owner.waits && owners.waiting.is_none_or(|of| of.order.is_before(owner.order)) {
-                    owners.waiting = Some(owner);
+                if entry.waits() && owners.waiting.is_none_or(|of| of.order.is_before(entry.order))
+                {
+                    owners.waiting = Some(entry);
                 }
             }
             owners.in_doubt |= entry.state == State::Doubt;
             if entry.state == State::Echo && now <= entry.until {
-                owners.echo = Some(at);
+                owners.echo = Some(entry);
             }
         }
         owners
@@ -171,11 +157,10 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
     }
 
     /// The owner that a token names, if the code fits too. A doubt owns it, too.
-    pub(crate) fn owner_by_token(&self, code: CommandCode, token: i32) -> Option<Owner> {
-        let named = self.entries.iter().find(|entry| {
+    pub(crate) fn owner_by_token(&self, code: CommandCode, token: i32) -> Option<&Entry> {
+        self.entries.iter().find(|entry| {
             entry.ticket.token() == token && entry.key.code == code && entry.is(OUTSTANDING)
-        });
-        named.map(Entry::owner)
+        })
     }
 
     /// Whether the frame of that ticket may go on the wire now, as far as answers are concerned.
@@ -205,6 +190,6 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
 
     /// A request that ended without an answer; its outcome is to be told and cleared.
     pub(crate) fn ended(&mut self) -> Option<&mut Entry> {
-        self.entries.iter_mut().find(|entry| entry.outcome as u8 > Outcome::Receiving as u8)
+        self.entries.iter_mut().find(|entry| entry.outcome != Outcome::None)
     }
 }

@@ -9,11 +9,11 @@ use crate::command::{CommandCode, Kind};
 use crate::config::{Settings, TokenField};
 use crate::connection::{Connection, LinkEvent};
 use crate::counters::count;
-use crate::entry::{Entry, Outcome, Owner, State};
+use crate::entry::{Entry, Outcome, State};
 use crate::frame::{CLIENT_ID, CODE, FLAGS, FRAME_LEN, Flags, Frame, INT32_DATA_0, INT32_DATA_2};
-use crate::key::{Domain, Key};
+use crate::key::{Domain, Key, Order};
 use crate::output::Received;
-use crate::pending::{OwnersOfKey, Receiving};
+use crate::pending::OwnersOfKey;
 use crate::ticket::Ticket;
 use crate::time::Instant;
 use crate::traits::Traits;
@@ -21,10 +21,10 @@ use crate::traits::Traits;
 impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: usize, C: Settings>
     Connection<REQUESTS, OWED, QUEUE, STOPS, C>
 {
-    pub(crate) fn receive_payload(&mut self, len: usize, remaining: u32) {
+    pub(crate) fn receive_payload(&mut self, now: Instant, len: usize, remaining: u32) {
         count(&mut self.counters.payload_bytes, len);
         if remaining == 0 {
-            self.pending.end_payload(0, Outcome::None);
+            self.end_payload(now, Outcome::None);
         }
     }
 
@@ -48,41 +48,49 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
         let verdict = classify(&self.facts(head, owners, certain));
         let mut original = None;
         let (class, counter) = match verdict {
-            Verdict::Belongs { owner, proven } if owner.waits => {
-                original = self.answered(now, owner.ticket, proven, head.payload_len);
-                let oldest = owners.oldest.filter(|oldest| *oldest != owner);
-                if let (Some(oldest), false) = (oldest, proven) {
+            Verdict::Belongs { owner, proven } if owner.waits() => {
+                let ticket = owner.ticket;
+                let oldest = owners.oldest.map(|oldest| oldest.ticket);
+                original = self.answered(now, ticket, proven, head.payload_len);
+                if let (Some(oldest), false) = (oldest, proven)
+                    && oldest != ticket
+                {
                     self.pending.use_up(oldest, certain);
                 }
                 if !proven {
                     count(&mut self.counters.presumed, 1);
                 }
-                let ticket = owner.ticket;
                 (Class::Solicited { ticket, proven }, &mut self.counters.solicited)
             }
-            Verdict::Belongs { owner: Owner { ticket, .. }, proven } => {
+            Verdict::Belongs { owner: Entry { ticket, .. }, proven } => {
+                let ticket = *ticket;
                 // One that is only presumed may have been a push: the true one may still come.
-                if let Some(paid) = if proven { self.pending.pay(ticket) } else { None } {
-                    self.settle(&paid);
+                let paid = if proven { self.pending.pay(ticket) } else { None };
+                if let Some((domain, order)) = paid {
+                    self.settle(domain, order);
                 }
                 (Class::Late { ticket, proven }, &mut self.counters.late)
             }
             Verdict::Ambiguous { oldest } => {
+                let (oldest, newest) = (oldest.ticket, owners.waiting.map(|of| of.ticket));
                 let named = self.pending.owners_in_order(head.key);
-                self.end_ambiguous(now, oldest, owners.waiting, certain);
+                self.end_ambiguous(now, oldest, newest, certain);
                 (Class::Ambiguous { owners: named }, &mut self.counters.ambiguous)
             }
             Verdict::Unsolicited => {
                 let marked = self.settings.config().is_marked(head.flags);
-                let ours = !marked && self.pending.use_up_echo(owners.echo);
-                (Class::Unsolicited { ours }, &mut self.counters.unsolicited)
+                let echo = owners.echo.filter(|_| !marked).map(|echo| echo.ticket);
+                if let Some(ticket) = echo {
+                    self.pending.use_up_echo(ticket);
+                }
+                (Class::Unsolicited { ours: echo.is_some() }, &mut self.counters.unsolicited)
             }
         };
         count(counter, 1);
         (class, original)
     }
 
-    fn facts(&self, head: &Head, owners: OwnersOfKey, certain: bool) -> Facts {
+    fn facts<'a>(&'a self, head: &Head, owners: OwnersOfKey<'a>, certain: bool) -> Facts<'a> {
         let config = self.settings.config();
         Facts {
             server_only: head.traits.is(Kind::Event),
@@ -107,28 +115,32 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
         expected: u32,
     ) -> Option<i32> {
         let request = self.pending.find(ticket, State::Sent as u8)?;
-        let answered = *request;
-        // The true answer may still come after one that is only presumed.
-        request.state = if proven { State::Over } else { State::Presumed };
-        request.until = now + self.settings.config().presumed_grace;
+        let (domain, order, original) = (request.domain, request.order, request.original);
         if expected > 0 && !ticket.is_fence() {
-            let deadline = answered.until;
-            (request.outcome, request.expected) = (Outcome::Receiving, expected);
-            self.pending.receiving = Some(Receiving { ticket, deadline });
+            request.state = if proven { State::Receiving } else { State::ReceivingPresumed };
+            request.expected = expected;
+        } else {
+            request.complete(proven, now + self.settings.config().presumed_grace);
         }
         if proven {
-            self.settle(&answered);
+            self.settle(domain, order);
         }
-        Some(answered.original)
+        Some(original)
+    }
+
+    /// The payload that comes in is over, if one does.
+    #[inline(never)]
+    pub(crate) fn end_payload(&mut self, now: Instant, outcome: Outcome) {
+        let until = now + self.settings.config().presumed_grace;
+        self.pending.end_payload(self.finder.payload_remaining, outcome, until);
     }
 
     /// What the proven answer to a request settles.
-    fn settle(&mut self, answered: &Entry) {
-        let domain = answered.domain;
+    fn settle(&mut self, domain: Domain, order: Order) {
         if domain == Domain::NONE {
             return;
         }
-        self.pending.settle(domain, answered.order);
+        self.pending.settle(domain, order);
         if self.unresponsive == domain {
             self.unresponsive = Domain::NONE;
             self.link_event = LinkEvent::Responsive;
@@ -136,19 +148,24 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
     }
 
     /// The oldest owner is used up; the newest that waits ends, and its own answer is still owed.
-    fn end_ambiguous(&mut self, now: Instant, oldest: Owner, newest: Option<Owner>, certain: bool) {
+    fn end_ambiguous(
+        &mut self,
+        now: Instant,
+        oldest: Ticket,
+        newest: Option<Ticket>,
+        certain: bool,
+    ) {
         self.pending.use_up(oldest, certain);
-        let until = now + self.settings.config().grace;
+        let until = self.grace(now);
         if let Some(newest) = newest {
-            self.pending.end_ambiguous(newest.ticket, until, State::Owed);
+            self.pending.end_ambiguous(newest, until, State::Owed);
         }
-        self.pending.end_ambiguous(oldest.ticket, until, State::Over);
+        self.pending.end_ambiguous(oldest, until, State::Over);
     }
 }
 
 impl Received {
     /// A function of its own, so that the frame is decoded where it is handed out.
-    #[inline(never)]
     fn new(
         bytes: &[u8; FRAME_LEN],
         head: &Head,
@@ -180,7 +197,7 @@ impl Head {
         let code = CommandCode(word(bytes, CODE));
         let traits = Traits::of(code);
         Self {
-            key: Key::with(code, traits, word(bytes, INT32_DATA_0) as i32),
+            key: Key::new(code, traits, word(bytes, INT32_DATA_0) as i32),
             traits,
             flags: Flags(word(bytes, FLAGS)),
             payload_len,

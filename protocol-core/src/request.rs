@@ -8,10 +8,10 @@ use crate::command::{CommandCode, Kind};
 use crate::config::Settings;
 use crate::connection::Connection;
 use crate::counters::count;
-use crate::entry::{Entry, OPEN, Outcome, State, WAITS};
+use crate::entry::{ASKED, Entry, OPEN, Outcome, RECEIVING, State, WAITS};
 use crate::error::{CommandError, Full};
 use crate::frame::{self, Frame};
-use crate::key::{Domain, Key};
+use crate::key::Domain;
 use crate::outbox::{Going, Lane, Progress};
 use crate::ticket::Ticket;
 use crate::time::Instant;
@@ -82,24 +82,24 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
     /// Takes a request back. Its answer, if it was sent, will be told as late.
     pub fn cancel(&mut self, now: Instant, ticket: Ticket) -> Cancelled {
         let withdrawn = self.outbox.withdraw(ticket);
-        self.forget_stop();
-        if self.pending.receiving.is_some_and(|receiving| receiving.ticket == ticket) {
-            self.pending.end_payload(0, Outcome::None);
-            return Cancelled::Sent;
-        }
         for entry in &mut self.pending.entries {
             if entry.ticket == ticket {
                 entry.outcome = Outcome::None; // nobody waits to be told
             }
         }
-        let Some(request) = self.pending.find(ticket, WAITS) else {
+        let until = self.grace(now);
+        let Some(request) = self.pending.find(ticket, ASKED) else {
             return if withdrawn { Cancelled::NotSent } else { Cancelled::Unknown };
         };
         if request.state == State::Queued {
             request.state = State::Over;
             return Cancelled::NotSent;
         }
-        (request.state, request.until) = (State::Owed, now + self.settings.config().grace);
+        if request.is(RECEIVING) {
+            self.end_payload(now, Outcome::None);
+            return Cancelled::Sent;
+        }
+        (request.state, request.until) = (State::Owed, until);
         Cancelled::Sent
     }
 
@@ -128,7 +128,8 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
         }
         let ticket = self.last_ticket.next();
         if let Some(deadline) = deadline {
-            let mut entry = Entry::new(ticket, Key::of(command), self.settings.config());
+            let mut entry =
+                Entry::new(ticket, command.code, command.selector(), self.settings.config());
             entry.until = deadline;
             if let Some(field) = self.settings.config().tokens {
                 entry.original = field.get(command);
@@ -138,13 +139,16 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
         }
         self.last_ticket = ticket;
         if traits.stops() {
-            let pending = &mut self.pending;
+            let (pending, counters) = (&mut self.pending, &mut self.counters);
             self.outbox.supersede(ticket, command, |ticket| {
+                count(&mut counters.superseded, 1);
                 if let Some(request) = pending.find(ticket, State::Queued as u8) {
                     request.state = State::Over;
                 }
             });
-            self.stop_due.get_or_insert(now + self.settings.config().stop_patience);
+            if self.stop_due() == Instant::FAR_FUTURE {
+                self.stop_due = now + self.settings.config().stop_patience;
+            }
         }
         let asked = deadline.is_some();
         let query = traits.is(Kind::Query);
@@ -157,9 +161,14 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
         Ok(ticket)
     }
 
+    /// When the grace of what ends now does.
+    pub(crate) fn grace(&self, now: Instant) -> Instant {
+        now + self.settings.config().grace
+    }
+
     /// Ends the state of an entry whose time is over. Gives whether there was one.
     pub(crate) fn end_state(&mut self, now: Instant) -> bool {
-        let config = self.settings.config();
+        let grace = self.grace(now);
         let due = self.pending.next_end().filter(|entry| entry.until <= now);
         let Some(ticket) = due.map(|entry| entry.ticket) else { return false };
         let Some(entry) = self.pending.find(ticket, OPEN) else { return false };
@@ -170,13 +179,14 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
             }
             State::Sent => {
                 entry.end(Outcome::TimedOut, State::Owed);
-                entry.until = now + config.grace;
+                entry.until = grace;
                 if ticket.is_fence() {
                     let domain = entry.domain;
                     self.fence_unanswered(domain);
                 }
             }
-            _ => self.pending.fall_into_doubt(ticket),
+            State::Receiving | State::ReceivingPresumed => self.end_payload(now, Outcome::Stalled),
+            _ => self.pending.use_up(ticket, false),
         }
         true
     }
@@ -213,14 +223,12 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
         }
         let ticket = self.last_ticket.next().fence();
         let mut fences = FENCES.iter().map(|(code, selector)| {
-            let key = Key::new(CommandCode(u32::from(*code)), i32::from(*selector));
-            Entry::new(ticket, key, self.settings.config())
+            let code = CommandCode(u32::from(*code));
+            Entry::new(ticket, code, i32::from(*selector), self.settings.config())
         });
         fences.find(|fence| {
-            fence.domain == request.domain
-                && fence.certain
-                && fence.key != request.key
-                && self.pending.would_prove(fence.key)
+            // The key that is waited for is none that would prove: something is owed for it.
+            fence.domain == request.domain && fence.certain && self.pending.would_prove(fence.key)
         })
     }
 
@@ -229,10 +237,10 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
         let ticket = frame.ticket;
         self.order = self.order.next();
         count(&mut self.counters.frames_sent, 1);
-        let until = now + self.settings.config().grace;
+        let until = self.grace(now);
         let Some(request) = self.pending.find(ticket, State::Queued as u8) else {
-            let key = Key::new(frame.code, frame.selector);
-            let mut sent = Entry::new(ticket, key, self.settings.config());
+            let config = self.settings.config();
+            let mut sent = Entry::new(ticket, frame.code, frame.selector, config);
             (sent.until, sent.order) = (until, self.order);
             self.pending.sent_unasked(now, &mut sent);
             return;

@@ -90,10 +90,12 @@ impl<const QUEUE: usize> Responder<QUEUE> {
 
     /// Takes bytes up to the end of the next output. Call it again with what was not consumed,
     /// until it consumes everything and gives nothing.
+    #[inline(never)] // so that the frame is read where the caller wants it
     pub fn handle_input<'a>(&mut self, input: &'a [u8]) -> (usize, Option<Incoming<'a>>) {
         match self.finder.advance(input, self.limits) {
             (consumed, Some(Found::Frame(bytes))) => {
-                let (frame, skipped) = self.finder.take_frame(bytes);
+                let skipped = self.finder.take_skipped();
+                let frame = self.finder.frame(bytes);
                 (consumed, Some(Incoming::Command { frame, skipped }))
             }
             (consumed, Some(Found::Payload(bytes))) => {
@@ -147,7 +149,7 @@ impl<const QUEUE: usize> Responder<QUEUE> {
 
     /// Bytes that were skipped because they were no command.
     pub const fn noise_bytes(&self) -> u64 {
-        self.finder.noise_bytes
+        self.finder.noise_bytes()
     }
 
     /// Bytes of an unfinished command, and missing bytes of a payload.

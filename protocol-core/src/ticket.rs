@@ -16,6 +16,7 @@ impl Ticket {
     /// None was given out yet.
     pub(crate) const NONE: Self = Self(0);
 
+    #[inline(never)]
     pub(crate) const fn next(self) -> Self {
         let number = self.number() % (Self::FENCE - 1) + 1;
         Self(number)
@@ -28,7 +29,7 @@ impl Ticket {
     /// Whether it was given out before that one; numbers wrap.
     pub(crate) const fn is_before(self, other: Self) -> bool {
         let distance = self.0.wrapping_sub(other.0) & !Self::FENCE;
-        distance > Self::FENCE / 2
+        distance & (Self::FENCE / 2) != 0
     }
 
     /// The number, counted from 1 for each connection.

@@ -383,12 +383,12 @@ fn what_a_silent_link_left_half_sent_is_given_up_and_the_next_frame_is_read() {
     let bytes = answer(&settings, 0.0).with_payload_len(100).encode();
     client.core.handle_input(client.now, &bytes);
     client.core.handle_input(client.now, &[1; 40]);
-    assert_eq!(client.core.abandon_input(), (0, 60));
+    assert_eq!(client.core.abandon_input(client.now), (0, 60));
     client.write();
     assert_eq!(client.ends(ticket), [Ended::PayloadStalled { received: 40, expected: 100 }]);
 
     client.core.handle_input(client.now, &bytes[..50]);
-    assert_eq!(client.core.abandon_input(), (50, 0));
+    assert_eq!(client.core.abandon_input(client.now), (50, 0));
     assert_eq!(client.core.counters().noise_bytes, 50);
     let asked = client.ask(&position(1));
     assert_eq!(client.hear(&answer(&position(1), 2.0)), solicited(asked));

@@ -62,7 +62,7 @@ fn moves_bytes<const R: usize, const O: usize, const Q: usize, const S: usize, C
     sink((consumed, output));
     sink(Connection::poll_transmit(any(&mut *client), now()));
     sink(Connection::transmitted(any(&mut *client), now(), any(0)));
-    sink(Connection::abandon_input(any(&mut *client)));
+    sink(Connection::abandon_input(any(&mut *client), now()));
     sink(Connection::handle_eof(any(&mut *client)));
 }
 

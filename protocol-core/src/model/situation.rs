@@ -42,7 +42,7 @@ impl fmt::Display for Seen {
 
 pub(super) fn situation(client: &Client, key: Key) -> Situation {
     let owners = client.pending.entries.iter().filter(|entry| entry.is_owner_of(key));
-    let (waiting, owed): (Vec<&Entry>, Vec<&Entry>) = owners.partition(|entry| entry.owner().waits);
+    let (waiting, owed): (Vec<&Entry>, Vec<&Entry>) = owners.partition(|entry| entry.waits());
     let key = if client.config().pushable(key.code) {
         "pushable"
     } else if client.pending.in_doubt(key) {

@@ -244,7 +244,7 @@ impl World {
         if self.peer.tags_answers && truth != Truth::Push {
             frame.flags = frame.flags.with(Flags::ANSWER_TAG);
         }
-        let situation = situation(&self.client, Key::of(&frame));
+        let situation = situation(&self.client, Key::of(frame.code, frame.selector()));
         let bytes = frame.encode();
         let (consumed, output) = self.client.handle_input(self.now, &bytes);
         let Some(Output::Frame(received)) = output else { panic!("a frame comes out") };
@@ -355,7 +355,7 @@ impl World {
         for entry in entries.iter_mut().filter(|entry| !entry.is(OPEN)) {
             entry.until = self.now;
         }
-        let pending = format!("{entries:?} {:?} {}", table.receiving, table.all_in_doubt);
+        let pending = format!("{entries:?} {}", table.all_in_doubt);
         let (now, asked) = (self.now.as_micros(), &self.asked);
         let relative = relative_times(&pending, now);
         format!("{:?} {on_the_way:?} {waiting:?} {asked:?} {relative}", self.budget)

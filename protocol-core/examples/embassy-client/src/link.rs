@@ -132,7 +132,7 @@ impl Link {
             Either3::Third(()) => self.connection.handle_timeout(now()),
         }
         if now().since(self.heard) >= SILENCE {
-            self.connection.abandon_input();
+            self.connection.abandon_input(now());
         }
         self.tell_ends();
         while pump_async::transmit(port, &mut self.connection, now, |_, _| &[]).await?.is_some() {}

@@ -142,7 +142,7 @@ impl<'a> Bridge<'a> {
         }
         let nothing = (0, 0);
         if now.since(self.instrument_heard) >= LINE_SILENCE {
-            let (held, missing) = core.abandon_input();
+            let (held, missing) = core.abandon_input(now);
             if (held, missing) != nothing {
                 desk.instrument_broke_off(missing);
             }

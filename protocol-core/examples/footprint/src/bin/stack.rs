@@ -90,7 +90,8 @@ fn client() {
         "Connection::handle_timeout" Client::handle_timeout:
             (client: &mut Client, now: Instant) -> ();
         "Connection::handle_eof" Client::handle_eof: (client: &mut Client) -> (usize, u32);
-        "Connection::abandon_input" Client::abandon_input: (client: &mut Client) -> (usize, u32);
+        "Connection::abandon_input" Client::abandon_input:
+            (client: &mut Client, now: Instant) -> (usize, u32);
         "Connection::counters" Client::counters: (client: &Client) -> Counters;
         "Connection::last_rejected" Client::last_rejected:
             (client: &Client) -> Option<DecodeError>;
