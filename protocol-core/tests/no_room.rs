@@ -157,3 +157,26 @@ fn when_every_fence_is_owed_itself_the_grace_lets_all_go() {
         assert_eq!(client.hear(&answer(&position(axis), 0.0)), presumed(ticket));
     }
 }
+
+#[test]
+fn when_more_keys_are_in_doubt_than_fit_every_answer_is_presumed_and_no_fence_is_asked_for() {
+    let mut client = Client::<2, 11>::sized(Config::default());
+    // What is sent without waiting leaves a doubt each: answers of these keys may be on their way.
+    for axis in 1..=4 {
+        client.send(&go(axis, 1.0));
+        client.send(&ask(CommandCode::STAGE_POSITION_GET).with_selector(axis));
+        client.send(&ask(CommandCode::STAGE_VELOCITY_SET).with_selector(axis));
+    }
+    let size = ask(CommandCode::CAMERA_IMAGE_SIZE_GET);
+    let asked = client.ask(&size);
+    assert_eq!(client.hear(&answer(&size, 0.0)), presumed(asked), "it was never in doubt itself");
+
+    let lost = client.ask(&size);
+    client.cancel(lost);
+    client.ask(&ask(CommandCode::CAMERA_PIXEL_FIELD_OF_VIEW_GET));
+    let held = client.ask(&size);
+    assert_eq!(client.counters().fences_sent, 0, "its answer would be no proof");
+    client.pass(ms(1000));
+    assert_eq!(client.last_sent(), Some((CommandCode::CAMERA_IMAGE_SIZE_GET, 0)));
+    assert_eq!(client.hear(&answer(&size, 0.0)), presumed(held));
+}
