@@ -228,11 +228,12 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
 
     /// Ends what is due: deadlines, graces, the patience of a HALT.
     pub fn handle_timeout(&mut self, now: Instant) {
-        while self.end_state(now) {}
+        // First: a stop whose own deadline is over as well has waited too long all the same.
         if self.stop_due() <= now {
             self.stop_due = Instant::FAR_FUTURE;
             self.stop_blocked = true;
         }
+        while self.end_state(now) {}
     }
 
     /// The stream has ended: every request ends as [`Ended::ConnectionLost`]. Gives how many

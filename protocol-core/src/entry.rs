@@ -40,6 +40,8 @@ pub(crate) const OWNS: u8 = TOMBSTONE | State::Sent as u8;
 pub(crate) const OUTSTANDING: u8 = OWNS | State::Doubt as u8;
 pub(crate) const OWED: u8 = TOMBSTONE | State::Doubt as u8;
 pub(crate) const WAITS: u8 = State::Queued as u8 | State::Sent as u8;
+/// The true answer may still come: the next request of that key waits.
+pub(crate) const OWING: u8 = TOMBSTONE | State::ReceivingPresumed as u8;
 pub(crate) const RECEIVING: u8 = State::Receiving as u8 | State::ReceivingPresumed as u8;
 /// It is a request that has not ended.
 pub(crate) const ASKED: u8 = WAITS | RECEIVING;
@@ -105,10 +107,11 @@ impl Entry {
 
     #[inline(never)]
     pub(crate) fn new(ticket: Ticket, code: CommandCode, selector: i32, config: &Config) -> Self {
-        let traits = Traits::of(code);
+        let key = Key::new(code, Traits::of(code), selector);
+        let traits = Traits::of(key.code);
         Self {
             ticket,
-            key: Key::new(code, traits, selector),
+            key,
             until: Instant::FAR_FUTURE,
             order: Order::FIRST,
             original: 0,
@@ -116,7 +119,7 @@ impl Entry {
             state: State::Queued,
             outcome: Outcome::None,
             traits,
-            domain: Domain::of(code, traits, config.ordering),
+            domain: Domain::of(key.code, traits, config.ordering),
             certain: !config.may_push(traits),
         }
     }

@@ -9,7 +9,7 @@ use heapless::Vec;
 use crate::classify::Owners;
 use crate::command::CommandCode;
 use crate::config::Config;
-use crate::entry::{Entry, OPEN, OUTSTANDING, OWNS, Outcome, State, TOMBSTONE};
+use crate::entry::{Entry, OPEN, OUTSTANDING, OWING, OWNS, Outcome, State, TOMBSTONE};
 use crate::error::Full;
 use crate::key::{Key, Order};
 use crate::ticket::Ticket;
@@ -169,7 +169,7 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
         let Some(request) = self.entries.iter().find(queued) else {
             return true; // fire and forget
         };
-        let owed = if config.tokens.is_none() { TOMBSTONE } else { 0 };
+        let owed = if config.tokens.is_none() { OWING } else { 0 };
         now < request.until
             && !self.has(request.key, State::Sent as u8 | owed)
             && self.number_of(Entry::counts) < config.window.max(1)

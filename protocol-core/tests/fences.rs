@@ -417,3 +417,18 @@ fn a_fence_whose_answer_has_a_payload_that_stalls_was_answered_all_the_same() {
     client.hear_bytes(&[0; 6]);
     assert_eq!(client.hear(&answer(&position(1), 0.0)), solicited(second));
 }
+
+#[test]
+fn while_the_payload_of_a_presumed_answer_comes_in_the_next_request_of_that_key_waits() {
+    let exposure = ask(CommandCode::CAMERA_EXPOSURE_GET);
+    let mut client = Client::with(Config { ordering: Ordering::Key, ..Config::default() });
+    let first = client.ask(&exposure);
+    let mut bytes = answer(&exposure, 1.0).with_payload_len(4).encode().to_vec();
+    bytes.extend([0; 3]);
+    client.hear_bytes(&bytes);
+    client.ask(&exposure);
+    assert_eq!(client.wire.len(), 1, "the true answer may still come: {first:?}");
+    client.hear_bytes(&[0]);
+    client.pass(ms(100));
+    assert_eq!(client.wire.len(), 2);
+}

@@ -89,6 +89,18 @@ fn a_halt_that_is_stuck_with_its_first_byte_out_is_blocked_too() {
 }
 
 #[test]
+fn a_halt_whose_deadline_is_over_as_well_was_blocked_all_the_same() {
+    let mut client = Client::new();
+    client.queue(&upload(1000), ms(60_000)).unwrap();
+    client.write_some(10);
+    client.queue(&halt(1), ms(1000)).unwrap();
+    client.now = client.now + ms(1000);
+    client.core.handle_timeout(client.now);
+    let events: Vec<_> = std::iter::from_fn(|| client.core.poll_event()).collect();
+    assert!(events.contains(&Event::StopBlocked), "{events:?}");
+}
+
+#[test]
 fn all_halts_of_an_axis_that_are_outstanding_are_named_when_an_answer_is_ambiguous() {
     let mut client = Client::new();
     let mut tickets = Vec::new();
