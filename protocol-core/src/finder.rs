@@ -122,7 +122,9 @@ impl Finder {
     #[inline(never)]
     #[allow(clippy::cast_possible_truncation)] // a place in the buffer, and the lowest byte
     fn keep(&mut self, byte: u8) {
-        let expected = |at: usize| START_MARKER.checked_shr(8 * at as u32).map(|rest| rest as u8);
+        let expected = |at: usize| {
+            START_MARKER.checked_shr((at as u32).wrapping_mul(8)).map(|rest| rest as u8)
+        };
         if expected(self.held).is_some_and(|expected| byte != expected) {
             let begins = expected(0) == Some(byte);
             let noise = core::mem::take(&mut self.held).wrapping_add(usize::from(!begins));
