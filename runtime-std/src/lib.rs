@@ -23,6 +23,7 @@ mod session;
 pub mod simulator;
 mod socket;
 pub mod text;
+pub mod units;
 
 pub use axis::Axis;
 pub use client::{Client, Motion, MotionEnd};
