@@ -3,6 +3,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use async_channel::{Receiver, Sender};
@@ -12,7 +13,7 @@ use crate::clock::Clock;
 use crate::desk::{Answer, Order, Reply, Stats};
 use crate::driver::Driver;
 use crate::error::Error;
-use crate::fanout::{Event, Fanout, Subscription};
+use crate::fanout::{Event, Fanout, OrderNumber, Subscription};
 use crate::inbox::Inbox;
 use crate::options::Options;
 use crate::socket;
@@ -42,6 +43,7 @@ struct Shared {
     address: String,
     timeout: Duration,
     state_at_connect: Answer,
+    next_order: AtomicU64,
     /// Closed when the driver has ended.
     running: Receiver<()>,
 }
@@ -106,6 +108,7 @@ impl Client {
             address,
             timeout,
             state_at_connect,
+            next_order: AtomicU64::new(1),
             running,
         };
         let run = async move {
@@ -134,7 +137,43 @@ impl Client {
     /// # Errors
     /// As [`Self::request`].
     pub async fn request_within(&self, frame: Frame, timeout: Duration) -> Result<Answer, Error> {
-        self.ask(frame, None, timeout).await
+        self.ask(self.order(), frame, None, timeout).await
+    }
+
+    /// The number for an order that is given later, so that it can be told among the
+    /// [`Event::Commanded`] that a subscription gets.
+    pub(crate) fn order(&self) -> OrderNumber {
+        OrderNumber(self.0.next_order.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// [`Self::request`] under a number that was taken before.
+    pub(crate) async fn request_as(
+        &self,
+        order: OrderNumber,
+        frame: Frame,
+    ) -> Result<Answer, Error> {
+        self.ask(order, frame, None, self.0.timeout).await
+    }
+
+    /// [`Self::send`] under a number that was taken before.
+    pub(crate) async fn send_as(&self, order: OrderNumber, frame: Frame) -> Result<(), Error> {
+        self.write(order, frame, None).await
+    }
+
+    /// How long an answer may take.
+    pub(crate) fn timeout(&self) -> Duration {
+        self.0.timeout
+    }
+
+    /// The time by the clock of this client.
+    pub(crate) fn clock(&self) -> Clock {
+        self.0.clock
+    }
+
+    /// `HOST:PORT` of the control port.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        &self.0.address
     }
 
     /// Sends a command with a payload and waits for its answer. Frame and payload go out as one,
@@ -150,7 +189,7 @@ impl Client {
         payload: impl Into<Arc<[u8]>>,
         timeout: Duration,
     ) -> Result<Answer, Error> {
-        self.ask(frame, Some(payload.into()), timeout).await
+        self.ask(self.order(), frame, Some(payload.into()), timeout).await
     }
 
     /// Sends, and waits only until the bytes are written.
@@ -158,7 +197,7 @@ impl Client {
     /// # Errors
     /// [`Error::Refused`], [`Error::Superseded`], [`Error::ConnectionLost`].
     pub async fn send(&self, frame: Frame) -> Result<(), Error> {
-        self.write(frame, None).await
+        self.write(self.order(), frame, None).await
     }
 
     /// Sends a frame with a payload as one, and waits only until the bytes are written.
@@ -170,7 +209,7 @@ impl Client {
         frame: Frame,
         payload: impl Into<Arc<[u8]>>,
     ) -> Result<(), Error> {
-        self.write(frame, Some(payload.into())).await
+        self.write(self.order(), frame, Some(payload.into())).await
     }
 
     /// Stops an axis, ahead of everything that is queued; moves that are still queued end as
@@ -220,21 +259,28 @@ impl Client {
 
     async fn ask(
         &self,
+        order: OrderNumber,
         frame: Frame,
         payload: Option<Arc<[u8]>>,
         timeout: Duration,
     ) -> Result<Answer, Error> {
         let (reply, outcome) = async_channel::bounded(1);
-        self.call(frame, payload, timeout, Reply::Answer(reply), outcome).await
+        self.call(order, frame, payload, timeout, Reply::Answer(reply), outcome).await
     }
 
-    async fn write(&self, frame: Frame, payload: Option<Arc<[u8]>>) -> Result<(), Error> {
+    async fn write(
+        &self,
+        order: OrderNumber,
+        frame: Frame,
+        payload: Option<Arc<[u8]>>,
+    ) -> Result<(), Error> {
         let (reply, outcome) = async_channel::bounded(1);
-        self.call(frame, payload, self.0.timeout, Reply::Written(reply), outcome).await
+        self.call(order, frame, payload, self.0.timeout, Reply::Written(reply), outcome).await
     }
 
     async fn call<T>(
         &self,
+        number: OrderNumber,
         mut frame: Frame,
         payload: Option<Arc<[u8]>>,
         timeout: Duration,
@@ -246,6 +292,7 @@ impl Client {
         frame.payload_len = u32::try_from(len).unwrap_or(u32::MAX);
         let code = frame.code;
         let order = Order {
+            number,
             frame,
             payload,
             asked_at: self.0.clock.now(),

@@ -10,6 +10,7 @@ use async_channel::Sender;
 use flamingo_protocol_core::{CommandCode, Counters, DecodeError, Ended, Frame, Instant, Ticket};
 
 use crate::error::Error;
+use crate::fanout::OrderNumber;
 
 /// An answer to a request.
 #[derive(Clone)]
@@ -59,6 +60,7 @@ pub struct Stats {
 
 /// What the client asks the driver to do.
 pub(crate) struct Order {
+    pub(crate) number: OrderNumber,
     pub(crate) frame: Frame,
     pub(crate) payload: Option<Arc<[u8]>>,
     pub(crate) asked_at: Instant,

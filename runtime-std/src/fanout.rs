@@ -29,7 +29,20 @@ pub enum Event {
     ConnectionLost,
     /// There is a new connection.
     Reconnected,
+    /// This client gives a command that starts or stops a motion to the instrument: in the order
+    /// in which they take effect, before anything that comes of it. Only a subscription that
+    /// names the code of the command gets it.
+    Commanded {
+        /// The command.
+        frame: Frame,
+        /// Which one it is.
+        order: OrderNumber,
+    },
 }
+
+/// Tells the orders of a client apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct OrderNumber(pub(crate) u64);
 
 /// A frame that was not, or not for certain, the answer to a request: unsolicited, late,
 /// ambiguous, or an answer that is only presumed (its request got it too).
@@ -116,6 +129,7 @@ impl Subscriber {
     fn wants(&self, event: &Event) -> bool {
         match event {
             Event::Frame(event) => self.codes.is_empty() || self.codes.contains(&event.frame.code),
+            Event::Commanded { frame, .. } => self.codes.contains(&frame.code),
             _ => true,
         }
     }

@@ -3,11 +3,12 @@
 //! still waits in it is let go.
 
 use async_channel::{Receiver, Sender, TryRecvError};
-use flamingo_protocol_core::{Cancelled, CommandError, Frame, Instant, is_cancelled_by};
+use flamingo_protocol_core::{Cancelled, CommandError, Effect, Frame, Instant, is_cancelled_by};
 
 use crate::desk::{Order, Reply, Stats};
 use crate::driver::{Driver, Lost};
 use crate::error::Error;
+use crate::fanout::Event;
 
 pub(crate) struct Inbox {
     pub(crate) stops: Receiver<Order>,
@@ -83,14 +84,27 @@ impl Driver {
             Reply::Written(_) => self.core.send(now, &order.frame),
         };
         match ticket {
-            Ok(ticket) => self.desk.take_in(ticket, order),
+            Ok(ticket) => {
+                self.tell_commanded(&order);
+                self.desk.take_in(ticket, order);
+            }
             // No room to wait for its answer: a stop goes out all the same.
             Err(CommandError::Full { .. })
                 if order.stops() && self.core.send(now, &order.frame).is_ok() =>
             {
+                self.tell_commanded(&order);
                 order.refuse(Error::Unconfirmed { code: order.code() });
             }
             Err(source) => order.refuse(Error::Refused { code: order.code(), source }),
+        }
+    }
+
+    /// Whoever waits for the end of a motion hears of what else is done to that axis.
+    fn tell_commanded(&self, order: &Order) {
+        let Some(effect) = order.code().row().map(|row| row.effect) else { return };
+        if effect.moves() || effect == Effect::StopsMotion {
+            let commanded = Event::Commanded { frame: order.frame, order: order.number };
+            self.fanout.publish(&commanded);
         }
     }
 

@@ -11,7 +11,7 @@ use socket2::SockRef;
 use crate::desk::{Answer, Order, Reply};
 use crate::driver::{Driver, Lost};
 use crate::error::Error;
-use crate::fanout::Event;
+use crate::fanout::{Event, OrderNumber};
 use crate::options::Options;
 use crate::socket;
 
@@ -30,6 +30,7 @@ impl Driver {
         }
         let (reply, answer) = async_channel::bounded(1);
         let order = Order {
+            number: OrderNumber::default(),
             frame: Frame::command(CommandCode::SYSTEM_STATE_GET),
             payload: None,
             asked_at: self.clock.now(),

@@ -110,6 +110,32 @@ impl From<Degrees> for Position {
     }
 }
 
+/// Where all four axes are.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Pose {
+    /// X.
+    pub x: Mm,
+    /// Y.
+    pub y: Mm,
+    /// Z.
+    pub z: Mm,
+    /// The rotation.
+    pub r: Degrees,
+}
+
+impl Pose {
+    /// Each axis with its position, in the order of the axes.
+    #[must_use]
+    pub const fn each(&self) -> [(Axis, Position); 4] {
+        [
+            (Axis::X, Position::Mm(self.x.0)),
+            (Axis::Y, Position::Mm(self.y.0)),
+            (Axis::Z, Position::Mm(self.z.0)),
+            (Axis::R, Position::Degrees(self.r.0)),
+        ]
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -300,9 +300,15 @@ fn a_motion_that_was_not_completed_is_a_failure() {
             let command = peer.expect(CommandCode::STAGE_POSITION_SET).await;
             peer.answer(&command, 7.25).await;
             peer.write(&motion_stopped(1, 0)).await;
+            // Where it stands is asked twice: it might still be moving.
+            for _ in 0..2 {
+                let query = peer.expect(CommandCode::STAGE_POSITION_GET).await;
+                peer.answer(&query, 7.125).await;
+            }
             peer
         });
-        ended.await.expect_error(5, &["axis x to 7.25 mm", "status 0", "expected 1"]);
+        let told = &["axis x to 7.25 mm", "status 0", "expected 1", "stands at 7.125 mm"];
+        ended.await.expect_error(5, told);
     });
 }
 

@@ -1,30 +1,27 @@
 //! `flamingo move`: one axis to one target, within the limits of the stage, and with `--wait` to
 //! the end of the motion.
 
-use std::pin::pin;
 use std::time::Duration;
 
 use clap::Args;
-use flamingo_protocol_core::{CommandCode, Frame};
-use flamingo_runtime_std::text::StageLimits;
-use flamingo_runtime_std::{Answer, Axis, Client, Clock, Error, Event, Motion, MotionEnd};
+use flamingo_runtime_std::microscope::{Error, Microscope, Motion, Patience, Progress};
+use flamingo_runtime_std::units::Position;
+use flamingo_runtime_std::{Axis, Clock};
 use indicatif::ProgressBar;
 use serde::Serialize;
 use smol::future::or;
 
 use crate::args::{ConnectArgs, axis_parser, duration, finite};
-use crate::failure::{Done, Failure, NO_ANSWER, REFUSED, note};
+use crate::failure::{Done, Failure, INTERRUPTED, NO_ANSWER, note};
 use crate::halt::halt;
 use crate::interrupt::Interrupt;
-use crate::link::{self, failure, succeeded, within};
+use crate::link::{self, within};
 use crate::output::{FrameRecord, Out, milliseconds};
 
 /// How long an answer may take, where `--timeout` does not say.
 const ANSWER: Duration = Duration::from_secs(3);
 /// How long a motion may take, where `--timeout` does not say.
 const MOTION: Duration = Duration::from_secs(30);
-/// How long the acknowledgement is still waited for once the motion has ended.
-const OVERTAKEN: Duration = Duration::from_millis(200);
 
 /// Move one axis of the stage to a position
 ///
@@ -64,13 +61,16 @@ impl MoveArgs {
         }
     }
 
-    fn frame(&self) -> Frame {
-        let frame = Frame::command(CommandCode::STAGE_POSITION_SET);
-        frame.with_selector(self.axis.selector()).with_value(self.target)
+    fn target(&self) -> Position {
+        Position::of(self.axis, self.target)
     }
 
     fn goal(&self) -> String {
-        format!("axis {} to {} {}", self.axis, self.target, self.axis.unit())
+        format!("axis {} to {}", self.axis, self.target())
+    }
+
+    fn failure(&self, error: &Error) -> Failure {
+        Failure::new(error.exit_code(), format!("{}: {error}", self.goal()))
     }
 }
 
@@ -87,21 +87,22 @@ struct Moved {
     ended: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     motion_ms: Option<f64>,
+    /// What says so; none where the axis was found at its target.
     #[serde(flatten)]
-    frame: FrameRecord,
+    frame: Option<FrameRecord>,
 }
 
 pub(crate) async fn run(args: MoveArgs, out: &mut Out, interrupt: &Interrupt) -> Done {
     let connect = link::connect(&args.server.connect, args.answer_timeout());
     let client = interrupt.or(connect).await?;
-    interrupt.or(check_limits(&client, &args)).await?;
+    let microscope = Microscope::over(client.clone(), Patience::default());
+    interrupt.or(check_limits(&microscope, &args)).await?;
 
-    let motion = client.arm(args.axis.selector());
     let work = async {
         Some(if args.wait {
-            wait(&client, motion, &args, out).await
+            wait(&microscope, &args, out).await
         } else {
-            acknowledge(&client, &args, out).await
+            acknowledge(&microscope, &args, out).await
         })
     };
     let pressed = async {
@@ -116,51 +117,61 @@ pub(crate) async fn run(args: MoveArgs, out: &mut Out, interrupt: &Interrupt) ->
 
 /// Refuses a target that the settings of the microscope exclude. If they cannot be had, that is
 /// said and the instrument has to judge.
-async fn check_limits(client: &Client, args: &MoveArgs) -> Done {
+async fn check_limits(microscope: &Microscope, args: &MoveArgs) -> Done {
     let axis = args.axis;
-    let query = Frame::command(CommandCode::COMMON_SCOPE_SETTINGS_LOAD);
     let unknown = |why: &str| note(&format!("warning: limits of axis {axis} not known: {why}"));
-    let answer = match client.request(query).await {
-        Ok(answer) => answer,
-        Err(error @ (Error::ConnectionLost { .. } | Error::Refused { .. })) => {
-            return Err(error.into());
+    let settings = match microscope.settings().load().await {
+        Ok(settings) => settings.value,
+        Err(error @ (Error::ConnectionLost { .. } | Error::Client { .. })) => {
+            return Err(args.failure(&error));
         }
         Err(error) => {
             unknown(&error.to_string());
             return Ok(());
         }
     };
-    if answer.frame.status == 0 {
-        unknown("the instrument answered with failure (status 0)");
-        return Ok(());
-    }
-    let limits = StageLimits::in_settings(&String::from_utf8_lossy(&answer.payload), axis);
+    let limits = settings.limits(axis);
     if !limits.is_complete() {
         unknown("the settings do not name both");
     }
     limits
-        .check(axis, args.target)
+        .check(axis, args.target())
         .map_err(|error| Failure::usage(format!("{error}; nothing was moved")))
 }
 
-async fn acknowledge(client: &Client, args: &MoveArgs, out: &mut Out) -> Done {
-    let answer =
-        client.request(args.frame()).await.map_err(|error| failure(&error, &args.goal()))?;
-    let answer = succeeded(answer, &args.goal())?;
+async fn begin(microscope: &Microscope, args: &MoveArgs) -> Done<Motion> {
+    let begun = microscope.stage().move_unchecked(args.axis, args.target()).await;
+    begun.map_err(|error| args.failure(&error))
+}
+
+async fn acknowledge(microscope: &Microscope, args: &MoveArgs, out: &mut Out) -> Done {
+    let motion = begin(microscope, args).await?;
+    let Some(answer) = motion.acknowledgement() else {
+        // It has ended already.
+        return out.either(&moved(args, false, None, None), || format!("{}  done", args.goal()));
+    };
     let record =
         FrameRecord::new(&answer.frame).answer(answer.proven, answer.elapsed).at(answer.at);
-    out.either(&moved(args, true, None, record), || {
+    out.either(&moved(args, true, None, Some(record)), || {
         format!("{}  under way, acknowledged in {} ms", args.goal(), milliseconds(answer.elapsed))
     })
 }
 
-async fn wait(client: &Client, motion: Motion, args: &MoveArgs, out: &mut Out) -> Done {
+async fn wait(microscope: &Microscope, args: &MoveArgs, out: &mut Out) -> Done {
     let clock = Clock::start();
     let limit = args.timeout.unwrap_or(MOTION);
-    let progress = show_progress(client, args);
-    let ended = within(limit, follow(client, motion, args)).await;
+    let progress = show_progress(microscope.stage().progress(), args);
+    let followed = async {
+        let mut motion = begin(microscope, args).await?;
+        if motion.acknowledgement().is_some() {
+            tracing::info!("{} under way", args.goal());
+        }
+        let arrival = motion.wait().await.map_err(|error| args.failure(&error))?;
+        Ok((motion.acknowledgement().is_some(), arrival))
+    };
+    let ended = within(limit, followed).await;
     drop(progress);
-    let (acknowledged, end) = ended.unwrap_or_else(|| {
+    let (acknowledged, arrival) = ended.unwrap_or_else(|| {
         let limit = humantime::format_duration(limit);
         let goal = args.goal();
         Err(Failure::new(
@@ -169,66 +180,22 @@ async fn wait(client: &Client, motion: Motion, args: &MoveArgs, out: &mut Out) -
         ))
     })?;
     let took = Duration::from(clock.now().since(flamingo_protocol_core::Instant::default()));
-    if !end.completed {
-        let status = end.frame.status;
-        let goal = args.goal();
-        return Err(Failure::new(
-            REFUSED,
-            format!("{goal}: the motion ended with status {status}, expected 1 (completed)"),
-        ));
-    }
-    let record = FrameRecord::new(&end.frame).unsolicited().at(end.at);
+    let record = arrival.told_by.map(|frame| FrameRecord::new(&frame).unsolicited().at(arrival.at));
     out.either(&moved(args, acknowledged, Some(took), record), || {
         format!("{}  done in {} ms", args.goal(), milliseconds(took))
     })
 }
 
-/// Sends the move and waits for the end of the motion, which may come before the
-/// acknowledgement. Gives whether that came.
-async fn follow(client: &Client, mut motion: Motion, args: &MoveArgs) -> Done<(bool, MotionEnd)> {
-    let mut acknowledgement = pin!(client.request_within(args.frame(), args.answer_timeout()));
-    let mut end = pin!(motion.wait());
-    let first =
-        or(async { First::Acknowledged(Box::new(acknowledgement.as_mut().await)) }, async {
-            First::Ended(end.as_mut().await)
-        });
-    match first.await {
-        First::Acknowledged(answer) => {
-            let answer = answer.map_err(|error| failure(&error, &args.goal()))?;
-            succeeded(answer, &args.goal())?;
-            tracing::info!("{} under way", args.goal());
-            Ok((true, end.await?))
-        }
-        First::Ended(end) => {
-            let end = end?;
-            let answer = within(OVERTAKEN, acknowledgement).await;
-            let acknowledged = matches!(answer, Some(Ok(_)));
-            if let Some(Ok(answer)) = answer {
-                succeeded(answer, &args.goal())?;
-            }
-            Ok((acknowledged, end))
-        }
-    }
-}
-
-enum First {
-    Acknowledged(Box<Result<Answer, Error>>),
-    Ended(Result<MotionEnd, Error>),
-}
-
 /// A line on the terminal that shows where the axis is; it ends with the task.
-fn show_progress(client: &Client, args: &MoveArgs) -> smol::Task<()> {
+fn show_progress(mut progress: Progress, args: &MoveArgs) -> smol::Task<()> {
     let (axis, goal) = (args.axis, args.goal());
-    let mut pushes = client.subscribe(&[CommandCode::STAGE_POSITION_GET]);
     // Hidden where stderr is no terminal.
     let bar = ProgressBar::new_spinner().with_message(goal.clone());
     smol::spawn(async move {
         let bar = Cleared(bar);
-        while let Some(event) = pushes.next().await {
-            if let Event::Frame(event) = event
-                && event.frame.selector() == axis.selector()
-            {
-                bar.0.set_message(format!("{goal}, now {:.4}", event.frame.value));
+        while let Some(update) = progress.next().await {
+            if update.axis == axis {
+                bar.0.set_message(format!("{goal}, now {:.4}", update.position));
                 bar.0.tick();
             }
         }
@@ -245,19 +212,22 @@ impl Drop for Cleared {
 }
 
 /// Ctrl-C came after the move was, or may have been, sent.
-async fn stop(client: &Client, axis: Axis) -> Failure {
+async fn stop(client: &flamingo_runtime_std::Client, axis: Axis) -> Failure {
     match halt(client, axis).await {
-        Ok(_) => {
-            Failure::new(crate::failure::INTERRUPTED, format!("interrupted, axis {axis} halted"))
-        }
+        Ok(_) => Failure::new(INTERRUPTED, format!("interrupted, axis {axis} halted")),
         Err(Failure::Exit { message, .. }) => {
-            Failure::new(crate::failure::INTERRUPTED, format!("interrupted, but: {message}"))
+            Failure::new(INTERRUPTED, format!("interrupted, but: {message}"))
         }
         Err(Failure::ClosedPipe) => Failure::interrupted(),
     }
 }
 
-fn moved(args: &MoveArgs, acknowledged: bool, took: Option<Duration>, frame: FrameRecord) -> Moved {
+fn moved(
+    args: &MoveArgs,
+    acknowledged: bool,
+    took: Option<Duration>,
+    frame: Option<FrameRecord>,
+) -> Moved {
     let degrees = args.axis == Axis::R;
     Moved {
         axis: args.axis.letter(),

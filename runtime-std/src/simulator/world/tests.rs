@@ -168,8 +168,9 @@ fn the_same_seed_and_inputs_give_the_same_actions_to_the_microsecond() {
 #[test]
 fn a_workflow_stopped_before_anybody_heard_of_it_still_ends_in_idle() {
     let mut world = world("[workflow]\nstart_delay_ms = 500");
-    let file = "<Stack Settings>\nNumber of planes = 3\n</Stack Settings>\n<Start Position>\n\
-                X (mm) = 7\nY (mm) = 9\nZ (mm) = 20\nAngle (degrees) = 0\n</Start Position>\n";
+    let file = "<Workflow Settings>\n<Stack Settings>\nNumber of planes = 3\n</Stack Settings>\n<Start Position>\n\
+                X (mm) = 7\nY (mm) = 9\nZ (mm) = 20\nAngle (degrees) = 0\n</Start Position>\n\
+                </Workflow Settings>\n";
     let frame = Frame::command(CommandCode::CAMERA_WORK_FLOW_START);
     world.handle(at_ms(0), 1, frame, file.as_bytes());
     assert!(world.workflow.is_busy());

@@ -1,6 +1,8 @@
 //! What a workflow file asks for, read from its text. Running it is `workflow.rs`.
 
-use std::collections::BTreeMap;
+use crate::axis::Axis;
+use crate::units::{Pose, Position};
+use crate::workflow::{Workflow, WorkflowError};
 
 /// What the simulator takes from a workflow file.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,83 +19,39 @@ pub(super) struct Plan {
     pub(super) lasers: Vec<(i32, f64, bool)>,
 }
 
-type Lines<'a> = BTreeMap<(&'a str, &'a str), &'a str>;
-
 impl Plan {
     /// Reads a workflow file; the error is what the instrument would say.
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, String> {
-        let text = std::str::from_utf8(bytes).map_err(|_| "work flow is not text".to_owned())?;
-        let lines = lines(text);
-        if lines.is_empty() {
+        if bytes.is_empty() {
             return Err("work flow empty".to_owned());
         }
-        let number = |section, name| number(&lines, section, name);
-        let mut start = [0.0; 4];
-        for (place, name) in start.iter_mut().zip(["X (mm)", "Y (mm)", "Z (mm)", "Angle (degrees)"])
-        {
-            *place = number("Start Position", name)
-                .ok_or_else(|| format!("work flow has no start position {name}"))?;
-        }
-        let planes = count(number("Stack Settings", "Number of planes"))
-            .ok_or("work flow has no number of planes")?;
-        let tiled = lines.get(&("Stack Settings", "Stack option")) == Some(&"Tile");
-        let tiles = |name| if tiled { count(number("Stack Settings", name)) } else { None };
-        let [across, down] = ["Stack option settings 1", "Stack option settings 2"].map(tiles);
+        Workflow::parse(bytes).and_then(|file| Self::of(&file)).map_err(|error| match error {
+            WorkflowError::NoWorkflow | WorkflowError::Form(_) => "work flow is none".to_owned(),
+            WorkflowError::Missing { name, .. } => format!("work flow has no {name}"),
+            error => format!("work flow: {error}"),
+        })
+    }
+
+    fn of(file: &Workflow) -> Result<Self, WorkflowError> {
+        let missing = |section, name: &str| WorkflowError::Missing { section, name: name.into() };
+        let Pose { x, y, z, r } =
+            file.start()?.ok_or_else(|| missing("Start Position", "start position"))?;
+        let planes = file.planes()?.and_then(|planes| i32::try_from(planes).ok());
+        let planes = planes.filter(|planes| (1..=1_000_000).contains(planes));
+        let lasers = file.lasers()?.into_iter().filter(|laser| (1..=4).contains(&laser.number));
         Ok(Self {
-            start,
-            end_z: number("End Position", "Z (mm)").unwrap_or(start[2]),
-            planes,
-            frame_rate: number("Experiment Settings", "Frame rate (f/s)")
-                .filter(|rate| *rate > 0.0),
-            stacks: across.unwrap_or(1).saturating_mul(down.unwrap_or(1)),
-            lasers: lasers(&lines),
+            start: [x.0, y.0, z.0, r.0],
+            end_z: file.end_of(Axis::Z)?.map_or(z.0, Position::value),
+            planes: planes.ok_or_else(|| missing("Stack Settings", "number of planes"))?,
+            frame_rate: file.frame_rate()?.filter(|rate| *rate > 0.0),
+            stacks: i32::try_from(file.stacks()?).unwrap_or(i32::MAX),
+            lasers: lasers.map(|laser| (laser.number as i32, laser.level.0, laser.on)).collect(),
         })
     }
 
     pub(super) fn total_planes(&self) -> i32 {
         self.planes.saturating_mul(self.stacks)
     }
-}
-
-/// `name = value` by section and name.
-fn lines(text: &str) -> Lines<'_> {
-    let mut section = "";
-    let mut lines = BTreeMap::new();
-    for line in text.lines().map(str::trim) {
-        if let Some(name) = line.strip_prefix('<').and_then(|line| line.strip_suffix('>')) {
-            section = name;
-        } else if let Some((name, value)) = line.split_once('=') {
-            lines.insert((section, name.trim()), value.trim());
-        }
-    }
-    lines
-}
-
-/// A finite number, with or without commas between its thousands.
-fn number(lines: &Lines<'_>, section: &str, name: &str) -> Option<f64> {
-    let text = lines.get(&(section, name))?.replace(',', "");
-    text.parse::<f64>().ok().filter(|number| number.is_finite())
-}
-
-fn count(number: Option<f64>) -> Option<i32> {
-    #[allow(clippy::cast_possible_truncation)] // in range
-    number.filter(|count| (1.0..=1e6).contains(count)).map(|count| count as i32)
-}
-
-/// `Laser 3 3: 561 nm = 5.88 1`: the third laser at 5.88 %, on.
-fn lasers(lines: &Lines<'_>) -> Vec<(i32, f64, bool)> {
-    let mut lasers = Vec::new();
-    for ((section, name), value) in lines {
-        let number = name.strip_prefix("Laser ").and_then(|rest| rest.split(' ').next());
-        let number = number.filter(|_| *section == "Illumination Source");
-        let Some(number) = number.and_then(|number| number.parse().ok()) else { continue };
-        let mut values = value.split_whitespace();
-        let percent = values.next().and_then(|percent| percent.parse().ok());
-        if let (1..=4, Some(percent)) = (number, percent) {
-            lasers.push((number, percent, values.next() == Some("1")));
-        }
-    }
-    lasers
 }
 
 #[cfg(test)]
@@ -130,7 +88,7 @@ mod tests {
     #[test]
     fn what_cannot_run_is_told() {
         assert_eq!(Plan::parse(b""), Err("work flow empty".to_owned()));
-        assert_eq!(Plan::parse(&[0xFF, 0xFE]), Err("work flow is not text".to_owned()));
+        assert_eq!(Plan::parse(&[0xFF, 0xFE]), Err("work flow is none".to_owned()));
         let no_planes = FILE.replace("Number of planes = 7", "Number of planes = 0");
         assert_eq!(
             Plan::parse(no_planes.as_bytes()),

@@ -1,0 +1,41 @@
+//! The two paths of the light sheet, left and right. Their commands are never acknowledged.
+
+use flamingo_protocol_core::{CommandCode, Frame};
+
+use super::{Error, Microscope};
+
+/// The illumination paths of a [`Microscope`].
+#[derive(Debug, Clone)]
+pub struct Illumination {
+    microscope: Microscope,
+}
+
+impl Illumination {
+    pub(super) const fn new(microscope: Microscope) -> Self {
+        Self { microscope }
+    }
+
+    /// Opens or closes the left path: ILLUMINATION_LEFT_ENABLE, _DISABLE (0x7004, 0x7005).
+    ///
+    /// # Errors
+    /// [`Error::ConnectionLost`].
+    pub async fn set_left(&self, on: bool) -> Result<(), Error> {
+        let (enable, disable) =
+            (CommandCode::ILLUMINATION_LEFT_ENABLE, CommandCode::ILLUMINATION_LEFT_DISABLE);
+        self.set("left illumination path", if on { enable } else { disable }).await
+    }
+
+    /// Opens or closes the right path: ILLUMINATION_RIGHT_ENABLE, _DISABLE (0x7006, 0x7007).
+    ///
+    /// # Errors
+    /// [`Error::ConnectionLost`].
+    pub async fn set_right(&self, on: bool) -> Result<(), Error> {
+        let (enable, disable) =
+            (CommandCode::ILLUMINATION_RIGHT_ENABLE, CommandCode::ILLUMINATION_RIGHT_DISABLE);
+        self.set("right illumination path", if on { enable } else { disable }).await
+    }
+
+    async fn set(&self, what: &str, code: CommandCode) -> Result<(), Error> {
+        self.microscope.tell(what, Frame::command(code)).await
+    }
+}

@@ -1,0 +1,34 @@
+//! Where the instrument can save images.
+
+use flamingo_protocol_core::{CommandCode, Frame};
+
+use super::{Error, Microscope, Reading, text_of};
+use crate::text::drives;
+
+/// The drives of a [`Microscope`].
+#[derive(Debug, Clone)]
+pub struct Storage {
+    microscope: Microscope,
+}
+
+impl Storage {
+    pub(super) const fn new(microscope: Microscope) -> Self {
+        Self { microscope }
+    }
+
+    /// The drives that images can be saved to: STORAGE_PATH_SET (0x1013) with int32Data0 = 0, which
+    /// sets nothing. The list comes in the payload or in the buffer.
+    ///
+    /// # Errors
+    /// [`Error::Timeout`], [`Error::Refused`], [`Error::ConnectionLost`].
+    pub async fn drives(&self) -> Result<Reading<Vec<String>>, Error> {
+        let frame = Frame::command(CommandCode::STORAGE_PATH_SET);
+        self.microscope
+            .read("drives", frame, |answer| {
+                let payload = String::from_utf8_lossy(&answer.payload).into_owned();
+                let text = if payload.is_empty() { text_of(answer) } else { payload };
+                Ok(drives(&text).into_iter().map(str::to_owned).collect())
+            })
+            .await
+    }
+}

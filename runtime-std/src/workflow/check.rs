@@ -1,0 +1,267 @@
+//! What is wrong with a workflow, or looks wrong, before the instrument gets it. Each finding names
+//! its line.
+
+use std::fmt;
+
+use super::{
+    END, EXPERIMENT, PATH, SOURCE, STACK, START, StackOption, Workflow, WorkflowError, axis_name,
+};
+use crate::axis::Axis;
+use crate::scope_settings::ScopeSettings;
+use crate::units::{Mm, Position};
+
+/// How bad a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// It may be meant.
+    Warning,
+    /// It must not be uploaded.
+    Error,
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(if *self == Self::Error { "error" } else { "warning" })
+    }
+}
+
+/// Something that is wrong, or looks wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// The number of the line in the file, from 1; `None` where a line is missing.
+    pub line: Option<usize>,
+    /// How bad it is.
+    pub severity: Severity,
+    /// What was expected, and what stands there.
+    pub message: String,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.line {
+            Some(line) => write!(f, "line {line}: {}", self.message),
+            None => f.write_str(&self.message),
+        }
+    }
+}
+
+/// Names of formats that are known.
+const FORMATS: [&str; 3] = ["Tiff", "Raw", "NotSaved"];
+
+struct Check<'a> {
+    workflow: &'a Workflow,
+    findings: Vec<Finding>,
+}
+
+impl Workflow {
+    /// Everything that is wrong or looks wrong, in the order of the lines: values that are none,
+    /// what is missing, what does not go together and, with the scope settings at hand, positions
+    /// beyond the limits.
+    #[must_use]
+    pub fn check(&self, settings: Option<&ScopeSettings>) -> Vec<Finding> {
+        let mut check = Check { workflow: self, findings: Vec::new() };
+        check.stack();
+        check.times();
+        check.light();
+        check.saving();
+        for section in [START, END] {
+            check.position(section, settings);
+        }
+        let mut findings = check.findings;
+        findings.sort_by_key(|finding| finding.line);
+        findings
+    }
+}
+
+impl Check<'_> {
+    fn add(&mut self, severity: Severity, line: Option<usize>, message: String) {
+        self.findings.push(Finding { line, severity, message });
+    }
+
+    fn error(&mut self, section: &str, name: &str, message: &str) {
+        let line = self.line(section, name);
+        self.add(Severity::Error, line, format!("{name}: {message}"));
+    }
+
+    fn warn(&mut self, section: &str, name: &str, message: &str) {
+        let line = self.line(section, name);
+        self.add(Severity::Warning, line, format!("{name}: {message}"));
+    }
+
+    fn line(&self, section: &str, name: &str) -> Option<usize> {
+        self.workflow.text.get(section, name).map(|entry| entry.line)
+    }
+
+    /// The value, or nothing and a finding.
+    fn value<T>(&mut self, value: Result<T, WorkflowError>) -> Option<T> {
+        match value {
+            Ok(value) => Some(value),
+            Err(WorkflowError::Value { line, name, expected, found }) => {
+                let message = format!("{name}: expected {expected}, found {found:?}");
+                self.add(Severity::Error, Some(line), message);
+                None
+            }
+            Err(error) => {
+                self.add(Severity::Error, None, error.to_string());
+                None
+            }
+        }
+    }
+
+    fn stack(&mut self) {
+        let workflow = self.workflow;
+        let planes = self.value(workflow.planes());
+        if let Some(None | Some(0)) = planes {
+            let message = "expected 1 or more, found none; without it the workflow does not run";
+            self.error(STACK, "Number of planes", message);
+        }
+        let planes = planes.flatten().unwrap_or(0);
+        let depth = self.value(workflow.depth()).flatten();
+        let spacing = self.value(workflow.plane_spacing()).flatten();
+        let rate = self.value(workflow.frame_rate()).flatten();
+        let velocity = self.value(workflow.z_velocity()).flatten();
+        if let Some(Mm(spacing)) = spacing.filter(|spacing| spacing.0 <= 0.0) {
+            let found = format!("expected above 0, found {}", spacing * 1000.0);
+            self.error(EXPERIMENT, "Plane spacing (um)", &found);
+        }
+        if let (Some(Mm(depth)), Some(Mm(spacing)), 1..) = (depth, spacing, planes) {
+            let expected = spacing * f64::from(planes);
+            if (depth.abs() - expected).abs() > 1.5 * spacing {
+                let message = format!(
+                    "{planes} planes of {} um are {expected:.4} mm, found {depth}",
+                    spacing * 1000.0
+                );
+                self.warn(STACK, "Change in Z axis (mm)", &message);
+            }
+        }
+        if let (Some(velocity), Some(Mm(spacing)), Some(rate), 2..) =
+            (velocity, spacing, rate, planes)
+        {
+            let expected = spacing * rate;
+            if (velocity.0 - expected).abs() > 0.01 * expected {
+                let message = format!(
+                    "one plane spacing an image is {expected:.6} mm/s, found {}",
+                    velocity.0
+                );
+                self.warn(STACK, "Z stage velocity (mm/s)", &message);
+            }
+        }
+        match self.value(workflow.stack_option()) {
+            Some(StackOption::Other(option)) => {
+                let message = format!("{option:?} is not known: stacks and images are not counted");
+                self.warn(STACK, "Stack option", &message);
+            }
+            Some(StackOption::Tile { across, down }) if across == 0 || down == 0 => {
+                self.error(STACK, "Stack option", "Tile: expected 1 or more tiles each way");
+            }
+            _ => {}
+        }
+        self.depth_and_ends(depth);
+    }
+
+    fn depth_and_ends(&mut self, depth: Option<Mm>) {
+        let ends = (self.workflow.start(), self.workflow.end());
+        if let (Ok(Some(start)), Ok(Some(end)), Some(Mm(depth))) = (ends.0, ends.1, depth) {
+            let way = end.z.0 - start.z.0;
+            if (way - depth).abs() > 0.001 {
+                let message =
+                    format!("from start to end Z goes {way:.4} mm, Change in Z axis says {depth}");
+                self.warn(END, "Z (mm)", &message);
+            }
+        }
+    }
+
+    fn times(&mut self) {
+        let workflow = self.workflow;
+        let exposure = self.value(workflow.exposure()).flatten();
+        let rate = workflow.frame_rate().ok().flatten();
+        if let Some(rate) = rate.filter(|rate| *rate <= 0.0) {
+            let message = format!("expected above 0, found {rate}");
+            self.error(EXPERIMENT, "Frame rate (f/s)", &message);
+        }
+        match (exposure, rate) {
+            (Some(exposure), _) if exposure.0 == 0 => {
+                self.error(EXPERIMENT, "Exposure time (us)", "expected above 0, found 0");
+            }
+            (Some(exposure), Some(rate)) if f64::from(exposure.0) * rate > 1.01e6 => {
+                let most = 1e6 / f64::from(exposure.0);
+                let message =
+                    format!("an exposure of {exposure} allows {most:.3} f/s, found {rate}");
+                self.warn(EXPERIMENT, "Frame rate (f/s)", &message);
+            }
+            _ => {}
+        }
+        let duration = self.value(workflow.duration()).flatten();
+        let interval = self.value(workflow.interval()).flatten();
+        let zero = std::time::Duration::ZERO;
+        if duration.is_some_and(|time| time > zero) && interval.is_none_or(|time| time == zero) {
+            let message = "without an interval it runs once, whatever the duration";
+            self.warn(EXPERIMENT, "Duration (dd:hh:mm:ss)", message);
+        }
+    }
+
+    fn light(&mut self) {
+        let workflow = self.workflow;
+        let lasers = self.value(workflow.lasers());
+        let led = self.value(workflow.led());
+        let paths = self.value(workflow.paths());
+        for laser in lasers.iter().flatten() {
+            let line = Some(laser.line);
+            if !(0.0..=100.0).contains(&laser.level.0) {
+                let message =
+                    format!("Laser {}: expected 0 to 100 %, found {}", laser.number, laser.level);
+                self.add(Severity::Error, line, message);
+            } else if laser.on && laser.level.0 == 0.0 {
+                let message = format!("Laser {} is on at 0 %", laser.number);
+                self.add(Severity::Warning, line, message);
+            }
+        }
+        if let Some(Some((level, _))) = led
+            && !(0.0..=100.0).contains(&level.0)
+        {
+            let message = format!("expected 0 to 100 %, found {level}");
+            self.error(SOURCE, "LED_RGB_Board", &message);
+        }
+        let (Some(lasers), Some(led), Some(paths)) = (lasers, led, paths) else { return };
+        let laser_on = lasers.iter().any(|laser| laser.on);
+        if !laser_on && led.is_none_or(|(_, on)| !on) {
+            self.add(Severity::Warning, None, "no laser and no LED is on".to_owned());
+        }
+        if laser_on && paths == [Some(false), Some(false)] {
+            self.warn(PATH, "Left path", "a laser is on, but both paths are off");
+        }
+    }
+
+    fn saving(&mut self) {
+        let Some(format) = self.workflow.save_format() else { return };
+        if !FORMATS.iter().any(|known| known.eq_ignore_ascii_case(&format)) {
+            let message = format!("expected one of {}, found {format:?}", FORMATS.join(", "));
+            self.warn(EXPERIMENT, "Save image data", &message);
+        }
+        if self.workflow.save_drive().is_none() && !format.eq_ignore_ascii_case("NotSaved") {
+            self.warn(EXPERIMENT, "Save image drive", "images are to be saved, but on no drive");
+        }
+    }
+
+    fn position(&mut self, section: &'static str, settings: Option<&ScopeSettings>) {
+        for axis in Axis::ALL {
+            let name = axis_name(axis);
+            match self.value(self.workflow.number(section, name)) {
+                Some(Some(at)) => {
+                    let limits = settings.map(|settings| settings.limits(axis));
+                    let beyond = limits.map(|limits| limits.check(axis, Position::of(axis, at)));
+                    if let Some(Err(beyond)) = beyond {
+                        let message = format!("<{section}>: {beyond}");
+                        let line = self.line(section, name);
+                        self.add(Severity::Error, line, message);
+                    }
+                }
+                Some(None) if section == START => {
+                    let message = format!("<{section}>: expected a position, found none");
+                    self.error(section, name, &message);
+                }
+                _ => {}
+            }
+        }
+    }
+}
