@@ -31,9 +31,20 @@ fn help_names_every_command_and_the_exit_codes() {
 
 #[test]
 fn every_command_explains_itself() {
-    for command in
-        ["demo", "sim", "get", "move", "halt", "watch", "send", "decode", "completions", "man"]
-    {
+    for command in [
+        "demo",
+        "sim",
+        "get",
+        "move",
+        "halt",
+        "watch",
+        "send",
+        "workflow",
+        "settings",
+        "decode",
+        "completions",
+        "man",
+    ] {
         let help = flamingo(&[command, "--help"]);
         let usage = format!("Usage: flamingo {command}");
         assert!(help.expect_done().stdout.contains(&usage), "{}", help.stdout);

@@ -9,7 +9,8 @@ use flamingo_protocol_core::CommandCode;
 use flamingo_runtime_std::Axis;
 
 use crate::{
-    bridge_args, completions, decode, demo, get, halt, man, move_axis, race, send, sim, watch,
+    bridge_args, completions, decode, demo, get, halt, man, move_axis, race, send, settings, sim,
+    watch, workflow,
 };
 
 /// Talks to a Flamingo light-sheet microscope, and stands in for one.
@@ -47,6 +48,8 @@ pub(crate) enum Command {
     Halt(halt::HaltArgs),
     Watch(watch::WatchArgs),
     Send(send::SendArgs),
+    Workflow(workflow::WorkflowArgs),
+    Settings(settings::SettingsArgs),
     Decode(decode::DecodeArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
@@ -79,7 +82,7 @@ pub(crate) struct ClientArgs {
 }
 
 /// `HOST:PORT`. Whether the host exists is found out when it is connected to.
-fn address(text: &str) -> Result<String, String> {
+pub(crate) fn address(text: &str) -> Result<String, String> {
     let expected = "expected HOST:PORT, such as 10.0.0.5:53717 (FLAMINGO_CONNECT counts, too)";
     let (host, port) = text.rsplit_once(':').ok_or(expected)?;
     if host.is_empty() {

@@ -18,8 +18,10 @@ mod move_axis;
 mod output;
 mod race;
 mod send;
+mod settings;
 mod sim;
 mod watch;
+mod workflow;
 
 use std::process::ExitCode;
 
@@ -59,6 +61,8 @@ async fn run(command: Command, out: &mut Out, interrupt: &Interrupt) -> Done {
         Command::Halt(args) => halt::run(args, out, interrupt).await,
         Command::Watch(args) => interrupt.or(watch::run(args, out)).await,
         Command::Send(args) => interrupt.or(send::run(args, out)).await,
+        Command::Workflow(args) => Box::pin(workflow::run(args, out, interrupt)).await,
+        Command::Settings(args) => settings::run(args, out, interrupt).await,
         Command::Decode(args) => interrupt.or(decode::run(args, out)).await,
         Command::Completions(args) => completions::run(&args, out),
         Command::Man(args) => man::run(&args, out),

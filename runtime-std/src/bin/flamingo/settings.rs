@@ -1,0 +1,140 @@
+//! `flamingo settings save`: overwrites the scope settings of the instrument with a file, and keeps
+//! what was there. Printing them is `flamingo get settings`.
+
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+use flamingo_runtime_std::Axis;
+use flamingo_runtime_std::microscope::{Microscope, Patience};
+use flamingo_runtime_std::scope_settings::ScopeSettings;
+use serde::Serialize;
+
+use crate::args::ClientArgs;
+use crate::failure::{Done, Failure};
+use crate::interrupt::Interrupt;
+use crate::link;
+use crate::output::{Out, rfc3339};
+use crate::workflow::read_file;
+
+/// Overwrite the settings of the microscope
+#[derive(Debug, Args)]
+pub(crate) struct SettingsArgs {
+    #[command(subcommand)]
+    command: SettingsCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum SettingsCommand {
+    Save(SaveArgs),
+}
+
+/// Save a file as the scope settings of the instrument
+///
+/// It overwrites the settings that are there: they are loaded first and kept in a file. "saved" is
+/// said only when the instrument has acknowledged it with success.
+#[derive(Debug, Args)]
+struct SaveArgs {
+    /// The file with the settings, as `flamingo get settings` prints them; - is stdin
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+
+    /// Where to keep the settings that are overwritten [default: scope-settings-TIME.txt]
+    #[arg(long, value_name = "FILE")]
+    backup: Option<PathBuf>,
+
+    /// Overwrite without asking
+    #[arg(short, long)]
+    yes: bool,
+
+    #[command(flatten)]
+    client: ClientArgs,
+}
+
+/// The JSON of settings that were saved.
+#[derive(Serialize)]
+struct Report {
+    saved: bool,
+    bytes: usize,
+    backup: String,
+}
+
+pub(crate) async fn run(args: SettingsArgs, out: &mut Out, interrupt: &Interrupt) -> Done {
+    let SettingsCommand::Save(args) = args.command;
+    let text = read_file(&args.file)?;
+    let file = args.file.display();
+    let settings = ScopeSettings::parse(&text)
+        .map_err(|error| Failure::usage(format!("{file}: {error}; nothing was saved")))?;
+    if let Some(axis) = Axis::ALL.into_iter().find(|axis| !settings.limits(*axis).is_complete()) {
+        let message = format!("{file}: expected both limits of axis {axis} in <Stage limits>");
+        return Err(Failure::usage(format!("{message}; nothing was saved")));
+    }
+    let connect = link::connect(&args.client.server.connect, args.client.timeout);
+    let client = interrupt.or(connect).await?;
+    let microscope = Microscope::over(client, Patience::default());
+    let before = interrupt.or(before(&microscope)).await?;
+    if before == text {
+        let message = format!("{file}: the instrument has these very settings; nothing was saved");
+        crate::failure::note(&message);
+        return Ok(());
+    }
+    if !args.yes {
+        let question = format!("Overwrite the settings of {}?", args.client.server.connect);
+        interrupt.or(confirm(question)).await?;
+    }
+    let backup = args.backup.unwrap_or_else(|| {
+        let time = rfc3339(flamingo_runtime_std::Clock::wall()).replace([':', '.'], "-");
+        PathBuf::from(format!("scope-settings-{time}.txt"))
+    });
+    keep(&backup, &before)?;
+    // From here on Ctrl-C is not heard: half of an upload must not be all that is sent.
+    let saved = microscope.settings().save(&text).await;
+    let kept = format!("what was there is kept in {}", backup.display());
+    saved
+        .map_err(|error| Failure::new(error.exit_code(), format!("not saved: {error}; {kept}")))?;
+    let record = Report { saved: true, bytes: text.len(), backup: backup.display().to_string() };
+    out.either(&record, || format!("saved       {} bytes; {kept}", text.len()))
+}
+
+/// The text of the settings that are there.
+async fn before(microscope: &Microscope) -> Done<Vec<u8>> {
+    use flamingo_protocol_core::{CommandCode, Frame};
+    // Read as they are: settings that cannot be understood are to be replaced all the more.
+    let frame = Frame::command(CommandCode::COMMON_SCOPE_SETTINGS_LOAD);
+    let answer = microscope.client().request(frame).await?;
+    let answer = link::succeeded(answer, "settings")?;
+    Ok(answer.payload.to_vec())
+}
+
+/// Asks on the terminal; without one it takes `--yes`.
+async fn confirm(question: String) -> Done {
+    if !std::io::stdin().is_terminal() {
+        let message = "settings save overwrites what is there; on no terminal it needs --yes";
+        return Err(Failure::usage(message));
+    }
+    let answer = smol::unblock(move || {
+        let mut stderr = std::io::stderr().lock();
+        let mut answer = String::new();
+        write!(stderr, "{question} [y/N] ")
+            .and_then(|()| stderr.flush())
+            .and_then(|()| std::io::stdin().read_line(&mut answer))
+            .map(|_| answer)
+    });
+    let answer = answer.await.map_err(|error| Failure::new(1, format!("cannot ask: {error}")))?;
+    if ["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str()) {
+        return Ok(());
+    }
+    Err(Failure::usage("not confirmed; nothing was saved"))
+}
+
+/// Keeps the old settings in a file that was not there before, on the disk for certain.
+fn keep(path: &Path, settings: &[u8]) -> Done {
+    let failed = |error| {
+        let path = path.display();
+        Failure::usage(format!(
+            "cannot keep the old settings in {path}: {error}; nothing was saved"
+        ))
+    };
+    let mut file = std::fs::File::create_new(path).map_err(failed)?;
+    file.write_all(settings).and_then(|()| file.sync_all()).map_err(failed)
+}

@@ -1,0 +1,134 @@
+//! `flamingo workflow check`: what is wrong with a workflow file, without running it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use flamingo_runtime_std::microscope::{Microscope, Patience};
+use flamingo_runtime_std::scope_settings::ScopeSettings;
+use flamingo_runtime_std::workflow::{Finding, Severity, Workflow};
+use serde::Serialize;
+
+use super::{checked, errors, print_finding, read_file, read_workflow};
+use crate::args::{address, duration};
+use crate::failure::{Done, Failure, REFUSED};
+use crate::link;
+use crate::output::{Out, milliseconds};
+
+/// Say what is wrong with a workflow file, and what it would do
+///
+/// Positions are checked against the limits of the scope settings: those of --settings, or those of
+/// the instrument at --connect, which is also asked what it thinks of the file. Nothing moves.
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    /// The workflow file; - is stdin
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+
+    /// Take the limits from this file with scope settings
+    #[arg(long, value_name = "FILE", conflicts_with = "connect")]
+    settings: Option<PathBuf>,
+
+    /// Ask the instrument at this address
+    #[arg(long, value_name = "HOST:PORT", value_parser = address)]
+    connect: Option<String>,
+
+    /// How long to wait for an answer, such as 500ms or 3s
+    #[arg(long, value_name = "TIME", default_value = "3s", value_parser = duration)]
+    timeout: Duration,
+}
+
+/// The JSON of what a workflow would do.
+#[derive(Serialize)]
+struct Summary {
+    ok: bool,
+    errors: usize,
+    warnings: usize,
+    stacks: Option<u32>,
+    planes: Option<u32>,
+    images: Option<u64>,
+    repetitions: Option<u64>,
+    acquisition_ms: Option<f64>,
+    save_drive: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    instrument: Option<String>,
+}
+
+pub(crate) async fn run(args: CheckArgs, out: &mut Out) -> Done {
+    let workflow = read_workflow(&args.file)?;
+    let (settings, report) = match (&args.settings, &args.connect) {
+        (Some(path), _) => {
+            let settings = ScopeSettings::parse(&read_file(path)?);
+            let wrong = |error| Failure::usage(format!("{}: {error}", path.display()));
+            (Some(settings.map_err(wrong)?), None)
+        }
+        (None, Some(address)) => {
+            let client = link::connect(address, args.timeout).await?;
+            let microscope = Microscope::over(client, Patience::default());
+            let settings = microscope.settings().load().await?.value;
+            let report = microscope.workflows().check(&workflow).await?;
+            (Some(ScopeSettings::clone(&settings)), Some(report))
+        }
+        (None, None) => (None, None),
+    };
+    let mut findings = workflow.check(settings.as_ref());
+    let declined = report.as_ref().is_some_and(|report| !report.accepted);
+    if let Some(report) = report.as_ref().filter(|_| declined) {
+        let message = format!("the instrument says: {}", report.text.trim());
+        findings.push(Finding { line: None, severity: Severity::Error, message });
+    }
+    for finding in &findings {
+        print_finding(out, &args.file, finding)?;
+    }
+    let instrument = report.map(|report| report.text.trim().to_owned());
+    let summary = summary(&workflow, &findings, instrument);
+    out.either(&summary, || summary.text())?;
+    let errors = errors(&findings);
+    let message = format!("{}: {errors} errors; it must not run", args.file.display());
+    match errors {
+        0 => Ok(()),
+        // Its own check, not ours.
+        1 if declined => Err(Failure::new(REFUSED, message)),
+        _ => Err(Failure::usage(message)),
+    }
+}
+
+fn summary(workflow: &Workflow, findings: &[Finding], instrument: Option<String>) -> Summary {
+    let errors = errors(findings);
+    Summary {
+        ok: errors == 0,
+        errors,
+        warnings: findings.len() - errors,
+        // What cannot be read is among the findings.
+        stacks: checked(workflow.stacks()).ok(),
+        planes: checked(workflow.planes()).ok().flatten(),
+        images: checked(workflow.images()).ok(),
+        repetitions: checked(workflow.repetitions()).ok(),
+        acquisition_ms: checked(workflow.acquisition_time()).ok().flatten().map(milliseconds),
+        save_drive: workflow.save_drive(),
+        instrument,
+    }
+}
+
+impl Summary {
+    fn text(&self) -> String {
+        let known =
+            |number: Option<u64>| number.map_or("?".to_owned(), |number| number.to_string());
+        let stacks = known(self.stacks.map(u64::from));
+        let planes = known(self.planes.map(u64::from));
+        let time = self.acquisition_ms.map_or("unknown time".to_owned(), |ms| {
+            let whole = Duration::from_secs_f64((ms / 1000.0).ceil());
+            format!("at least {}", humantime::format_duration(whole))
+        });
+        let repetitions = match self.repetitions {
+            Some(1) | None => String::new(),
+            Some(repetitions) => format!(", {repetitions} times"),
+        };
+        let verdict = if self.ok { "ok" } else { "not ok" };
+        let drive = self.save_drive.as_deref().unwrap_or("no drive");
+        format!(
+            "{verdict}: {stacks} stacks of {planes} planes, {} images, {time}{repetitions}, to {drive}",
+            known(self.images)
+        )
+    }
+}

@@ -1,0 +1,96 @@
+//! `flamingo workflow`: a workflow file, checked or run. What the two share is here: reading the
+//! file, and saying what is wrong with it.
+
+mod check;
+mod run;
+
+use std::io::Read;
+use std::path::Path;
+
+use clap::{Args, Subcommand};
+use flamingo_runtime_std::microscope::Error;
+use flamingo_runtime_std::workflow::{Finding, Severity, Workflow};
+use serde::Serialize;
+
+use crate::failure::{Done, Failure, PROTOCOL};
+use crate::interrupt::Interrupt;
+use crate::output::Out;
+
+/// The largest file that is read, in bytes: no larger one can be uploaded.
+const LARGEST: u64 = flamingo_protocol_core::MAX_PAYLOAD as u64;
+
+/// Check or run a workflow file
+#[derive(Debug, Args)]
+pub(crate) struct WorkflowArgs {
+    #[command(subcommand)]
+    command: WorkflowCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum WorkflowCommand {
+    Check(check::CheckArgs),
+    Run(run::RunArgs),
+}
+
+pub(crate) async fn run(args: WorkflowArgs, out: &mut Out, interrupt: &Interrupt) -> Done {
+    match args.command {
+        WorkflowCommand::Check(args) => interrupt.or(check::run(args, out)).await,
+        WorkflowCommand::Run(args) => run::run(args, out, interrupt).await,
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::new(error.exit_code(), error.to_string())
+    }
+}
+
+/// The bytes of a file that the user names; `-` is stdin.
+pub(crate) fn read_file(path: &Path) -> Done<Vec<u8>> {
+    let failed = |error| Failure::usage(format!("cannot read {}: {error}", path.display()));
+    let mut bytes = Vec::new();
+    if path == Path::new("-") {
+        std::io::stdin().lock().take(LARGEST + 1).read_to_end(&mut bytes).map_err(failed)?;
+    } else {
+        let file = std::fs::File::open(path).map_err(failed)?;
+        file.take(LARGEST + 1).read_to_end(&mut bytes).map_err(failed)?;
+    }
+    if bytes.len() as u64 > LARGEST {
+        let message = format!("{}: expected at most {LARGEST} bytes", path.display());
+        return Err(Failure::usage(message));
+    }
+    Ok(bytes)
+}
+
+/// The workflow in a file.
+fn read_workflow(path: &Path) -> Done<Workflow> {
+    let bytes = read_file(path)?;
+    Workflow::parse(&bytes).map_err(|error| Failure::usage(format!("{}: {error}", path.display())))
+}
+
+/// The JSON of a finding.
+#[derive(Serialize)]
+struct FindingRecord<'a> {
+    severity: String,
+    file: String,
+    line: Option<usize>,
+    message: &'a str,
+}
+
+/// `FILE:LINE: error: what`, or JSON.
+fn print_finding(out: &mut Out, path: &Path, finding: &Finding) -> Done {
+    let Finding { line, severity, message } = finding;
+    let (file, severity) = (path.display().to_string(), severity.to_string());
+    let at = line.map_or(file.clone(), |line| format!("{file}:{line}"));
+    let text = format!("{at}: {severity}: {message}");
+    out.either(&FindingRecord { severity, file, line: *line, message }, || text)
+}
+
+fn errors(findings: &[Finding]) -> usize {
+    findings.iter().filter(|finding| finding.severity == Severity::Error).count()
+}
+
+/// A value of a workflow that was checked before.
+fn checked<T>(value: Result<T, flamingo_runtime_std::workflow::WorkflowError>) -> Done<T> {
+    value.map_err(|error| Failure::new(PROTOCOL, error.to_string()))
+}
