@@ -18,6 +18,7 @@ mod fanout;
 pub mod hex;
 mod inbox;
 pub mod limits;
+pub mod live;
 pub mod meaning;
 pub mod microscope;
 mod options;

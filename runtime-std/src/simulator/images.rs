@@ -2,12 +2,15 @@
 //!
 //! When an image is taken is the world's business.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use async_channel::{Receiver, Sender};
-use flamingo_protocol_core::{HEADER_LEN, ImageHeader, OPTION_IMAGE_DATA};
+use fastrand::Rng;
+use flamingo_protocol_core::{CommandCode, HEADER_LEN, ImageHeader, OPTION_IMAGE_DATA};
 
-use super::trigger::stream;
+use super::scenario::Scenario;
+use super::trigger::{Trigger, stream};
 use super::truth::Truth;
 
 /// Images that wait for a viewer; then its oldest is dropped.
@@ -119,6 +122,60 @@ impl Bead {
                 pixels[at..at + 2].copy_from_slice(&new.to_le_bytes());
             }
         }
+    }
+}
+
+/// What happens to the images on their way to one viewer.
+pub(super) struct Passage {
+    headers: Trigger,
+    cuts: Trigger,
+    options_every: u64,
+    images: u64,
+    rng: Rng,
+}
+
+/// What goes out for one image.
+pub(super) struct Passed<'a> {
+    /// One behind the other.
+    pub(super) parts: Vec<Cow<'a, [u8]>>,
+    /// The connection ends then.
+    pub(super) last: bool,
+}
+
+/// Bits that mean something to a screen only: crosshair and zoom.
+const SHOWN_OPTIONS: u32 = 0x04 | 0x08;
+
+impl Passage {
+    pub(super) fn new(scenario: &Scenario, viewer: u64) -> Self {
+        Self {
+            headers: Trigger::new(&scenario.faults.image_headers),
+            cuts: Trigger::new(&scenario.faults.image_cuts),
+            options_every: scenario.images.options_every_n,
+            images: 0,
+            rng: stream(scenario.seed, 4, viewer),
+        }
+    }
+
+    pub(super) fn pass<'a>(&mut self, image: &'a [u8]) -> Passed<'a> {
+        self.images += 1;
+        let mut parts = Vec::new();
+        if self.options_every > 0 && self.images.is_multiple_of(self.options_every) {
+            let options = ImageHeader { options: SHOWN_OPTIONS, ..ImageHeader::default() };
+            parts.push(Cow::Owned(options.encode().to_vec()));
+        }
+        let (header, pixels) = image.split_at(HEADER_LEN.min(image.len()));
+        let any = CommandCode::default();
+        if self.headers.strikes(any, &mut self.rng) {
+            let mut header = header.to_vec();
+            header[0] = header[0].wrapping_add(2);
+            parts.push(Cow::Owned(header));
+        } else {
+            parts.push(Cow::Borrowed(header));
+        }
+        let last = self.cuts.strikes(any, &mut self.rng);
+        let end = if last { self.rng.usize(..pixels.len()) } else { pixels.len() };
+        parts.push(Cow::Borrowed(&pixels[..end]));
+        Passed { parts, last }
     }
 }
 

@@ -14,7 +14,7 @@ use smol::{Async, Timer, future};
 use socket2::SockRef;
 
 use super::connection::{Batch, Connection, Input};
-use super::images::{Image, Painter, QUEUE, Show, StreamName, Viewer, gallery};
+use super::images::{Image, Painter, Passage, QUEUE, Show, StreamName, Viewer, gallery};
 use super::scenario::Scenario;
 use super::truth::{FaultKind, Truth};
 use super::world::{Action, ConnectionId, World};
@@ -159,22 +159,29 @@ async fn accept_viewers(
     shows: Sender<Show>,
 ) {
     let doorman = Doorman::new(listener, limit);
-    loop {
+    for viewer in 0_u64.. {
         let (socket, _, place) = doorman.next(&shared).await;
+        let passage = Passage::new(&shared.scenario, viewer);
         let (images, queue) = async_channel::bounded(QUEUE);
         let _ = shows.send(Show::Viewer(Viewer { stream, images })).await;
         let serve = async move {
-            future::or(until_closed(&socket), send_images(&socket, queue)).await;
+            future::or(until_closed(&socket), send_images(&socket, queue, passage)).await;
             drop(place);
         };
         shared.spawn(serve).await;
     }
 }
 
-async fn send_images(socket: &Async<TcpStream>, queue: Receiver<Image>) {
+async fn send_images(socket: &Async<TcpStream>, queue: Receiver<Image>, mut passage: Passage) {
     let mut socket = socket;
     while let Ok(image) = queue.recv().await {
-        if socket.write_all(&image).await.is_err() {
+        let passed = passage.pass(&image);
+        for part in &passed.parts {
+            if socket.write_all(part).await.is_err() {
+                return;
+            }
+        }
+        if passed.last {
             return;
         }
     }

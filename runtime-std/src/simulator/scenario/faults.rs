@@ -86,6 +86,11 @@ pub struct Faults {
     /// Bytes of an earlier conversation that stand in the stream right after connect: the end of
     /// a frame, then whole frames.
     pub stale_prefix_bytes: u16,
+    /// The header of an image cannot be true: imageSize is not that of its width and height. An
+    /// occasion is an image that a viewer gets.
+    pub image_headers: Fault,
+    /// The connection of a viewer ends in the middle of an image.
+    pub image_cuts: Fault,
 }
 
 impl Default for Faults {
@@ -109,6 +114,8 @@ impl Default for Faults {
             drop_above_unanswered: 0,
             write_timeout_ms: 1000.0,
             stale_prefix_bytes: 0,
+            image_headers: Fault::default(),
+            image_cuts: Fault::default(),
         }
     }
 }

@@ -45,11 +45,13 @@ pub struct Images {
     pub frames_per_s: f64,
     /// How many beads are seen.
     pub beads: u16,
+    /// Before every n-th image a viewer gets an update of the options, without pixels; 0 = never.
+    pub options_every_n: u64,
 }
 
 impl Default for Images {
     fn default() -> Self {
-        Self { width: 512, height: 512, frames_per_s: 20.0, beads: 24 }
+        Self { width: 512, height: 512, frames_per_s: 20.0, beads: 24, options_every_n: 0 }
     }
 }
 
