@@ -20,6 +20,17 @@ const SECOND: Duration = Duration::from_secs(1);
 /// # Errors
 /// [`Error::Resolve`] and [`Error::Connect`], after `timeout` for each address at the latest.
 pub(crate) async fn connect(address: &str, timeout: Duration) -> Result<Async<TcpStream>, Error> {
+    let stream = connect_for_images(address, timeout).await?;
+    let sized = SockRef::from(stream.get_ref()).set_recv_buffer_size(RECEIVE_BUFFER);
+    sized.map_err(|source| Error::Connect { address: address.into(), source })?;
+    Ok(stream)
+}
+
+/// The same with a receive buffer that the operating system sizes.
+pub(crate) async fn connect_for_images(
+    address: &str,
+    timeout: Duration,
+) -> Result<Async<TcpStream>, Error> {
     let resolved = future::or(smol::net::resolve(address), timed_out(timeout)).await;
     let addresses =
         resolved.map_err(|source| Error::Resolve { address: address.into(), source })?;
@@ -38,7 +49,7 @@ async fn connect_to(peer: SocketAddr, timeout: Duration) -> std::io::Result<Asyn
     if is_its_own_peer(stream.get_ref()) {
         return Err(std::io::ErrorKind::ConnectionRefused.into());
     }
-    configure(&stream)?;
+    keep(&stream, LOST_AFTER)?;
     Ok(stream)
 }
 
@@ -46,12 +57,6 @@ async fn connect_to(peer: SocketAddr, timeout: Duration) -> std::io::Result<Asyn
 /// it is connected to itself, and would hear its own question as the answer.
 fn is_its_own_peer(stream: &TcpStream) -> bool {
     stream.local_addr().is_ok_and(|own| stream.peer_addr().is_ok_and(|peer| peer == own))
-}
-
-/// What the instrument needs: `keep`, and SO_RCVBUF 1 MiB.
-fn configure(stream: &Async<TcpStream>) -> std::io::Result<()> {
-    keep(stream, LOST_AFTER)?;
-    SockRef::from(stream.get_ref()).set_recv_buffer_size(RECEIVE_BUFFER)
 }
 
 /// TCP_NODELAY; keep-alive probes: the first after half of `lost_after`, three more in the other

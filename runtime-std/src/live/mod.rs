@@ -220,7 +220,7 @@ impl LiveStream {
     /// # Errors
     /// [`LiveError::Connect`], [`LiveError::Thread`].
     pub async fn connect(address: &str, options: LiveOptions) -> Result<Self, LiveError> {
-        let stream = socket::connect(address, options.connect_timeout).await?;
+        let stream = socket::connect_for_images(address, options.connect_timeout).await?;
         let refused = |source| ClientError::Connect { address: address.into(), source };
         let socket = stream.into_inner().map_err(refused)?;
         // The thread has nothing else to do than to wait for it.

@@ -1,0 +1,193 @@
+//! What is written is read again by somebody else's decoder: pixels, sizes, facts.
+
+use std::io::BufReader;
+use std::time::Duration;
+
+use super::*;
+use crate::units::{Degrees, Mm};
+
+/// A folder that goes with the test.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let folder = std::env::temp_dir().join(format!("flamingo-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        Self(folder)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn pixels(seed: u16) -> Vec<u16> {
+    (0..37 * 23).map(|at: u16| at.wrapping_mul(1999).wrapping_add(seed)).collect()
+}
+
+fn picture(pixels: &[u16]) -> Picture<'_> {
+    Picture::new(37, 23, pixels).unwrap()
+}
+
+fn facts(seconds: u64) -> ImageFacts {
+    let pose = Pose { x: Mm(7.5), y: Mm(15.25), z: Mm(19.001), r: Degrees(-45.5) };
+    ImageFacts {
+        taken_at: SystemTime::UNIX_EPOCH + Duration::from_secs(1_764_000_000 + seconds),
+        pixel_size: Some(MmPerPixel(0.000_253)),
+        exposure: Some(Micros(9_002)),
+        pose: Some(pose),
+    }
+}
+
+#[test]
+fn a_png_has_every_bit_of_every_pixel_and_says_what_is_known() {
+    let folder = Folder::new("png");
+    let (path, pixels) = (folder.0.join("a.png"), pixels(5));
+    write_png(&path, &picture(&pixels), &facts(0)).unwrap();
+    let decoder = ::png::Decoder::new(BufReader::new(File::open(&path).unwrap()));
+    let mut reader = decoder.read_info().unwrap();
+    let mut bytes = vec![0; reader.output_buffer_size().unwrap()];
+    reader.next_frame(&mut bytes).unwrap();
+    let read: Vec<u16> =
+        bytes.chunks_exact(2).map(|pixel| u16::from_be_bytes([pixel[0], pixel[1]])).collect();
+    assert_eq!(read, pixels);
+    let info = reader.info();
+    assert_eq!((info.width, info.height, info.bit_depth), (37, 23, ::png::BitDepth::Sixteen));
+    assert_eq!(info.pixel_dims.unwrap().xppu, 3_952_569);
+    let texts: Vec<_> = info.uncompressed_latin1_text.iter().map(|t| t.text.as_str()).collect();
+    assert!(texts.contains(&"9002") && texts.contains(&"-45.5"), "{texts:?}");
+}
+
+fn read_tiff(path: &Path) -> (Vec<Vec<u16>>, String) {
+    let mut decoder = ::tiff::decoder::Decoder::new(File::open(path).unwrap()).unwrap();
+    let description = decoder.get_tag_ascii_string(::tiff::tags::Tag::ImageDescription);
+    let mut pages = Vec::new();
+    loop {
+        assert_eq!(decoder.dimensions().unwrap(), (37, 23));
+        let ::tiff::decoder::DecodingResult::U16(page) = decoder.read_image().unwrap() else {
+            panic!("expected 16 bits")
+        };
+        pages.push(page);
+        if !decoder.more_images() {
+            return (pages, description.unwrap_or_default());
+        }
+        decoder.next_image().unwrap();
+    }
+}
+
+#[test]
+fn a_tiff_has_every_bit_of_every_pixel() {
+    let folder = Folder::new("tiff");
+    let (path, pixels) = (folder.0.join("a.tif"), pixels(6));
+    write_tiff(&path, &picture(&pixels), &facts(0)).unwrap();
+    assert_eq!(read_tiff(&path).0, [pixels]);
+}
+
+#[test]
+fn an_ome_tiff_has_all_pages_and_says_what_they_are() {
+    let folder = Folder::new("ome");
+    let path = folder.0.join("a.ome.tif");
+    let mut movie = OmeTiff::create(&path, Sequence::Time).unwrap();
+    for page in 0..5 {
+        movie.add(&picture(&pixels(page)), &facts(2 * u64::from(page))).unwrap();
+    }
+    movie.finish().unwrap();
+    let (pages, xml) = read_tiff(&path);
+    assert_eq!(pages, (0..5).map(pixels).collect::<Vec<_>>());
+    for said in [
+        "SizeX=\"37\" SizeY=\"23\" SizeZ=\"1\" SizeC=\"1\" SizeT=\"5\"",
+        "PhysicalSizeX=\"0.253\" PhysicalSizeXUnit=\"µm\"",
+        "TimeIncrement=\"2\" TimeIncrementUnit=\"s\"",
+        "TheZ=\"0\" TheT=\"4\" TheC=\"0\" DeltaT=\"8\"",
+        "ExposureTime=\"9002\" ExposureTimeUnit=\"µs\"",
+        "PositionZ=\"19.001\" PositionZUnit=\"mm\"",
+        "<Value>-45.5</Value>",
+        "</OME>",
+    ] {
+        assert!(xml.contains(said), "{said} in {xml}");
+    }
+}
+
+#[test]
+fn a_stack_goes_in_z() {
+    let folder = Folder::new("stack");
+    let path = folder.0.join("a<&>.ome.tif");
+    let mut stack = OmeTiff::create(&path, Sequence::Depth { step: Mm(0.0025) }).unwrap();
+    for page in 0..3 {
+        stack.add(&picture(&pixels(page)), &ImageFacts::at(SystemTime::UNIX_EPOCH)).unwrap();
+    }
+    stack.finish().unwrap();
+    let xml = read_tiff(&path).1;
+    assert!(xml.contains("SizeZ=\"3\" SizeC=\"1\" SizeT=\"1\""), "{xml}");
+    assert!(xml.contains("PhysicalSizeZ=\"2.5\""), "{xml}");
+    assert!(xml.contains("a&lt;&amp;&gt;.ome.tif"), "{xml}");
+}
+
+#[test]
+fn a_recording_that_was_cut_off_still_has_its_pages() {
+    let folder = Folder::new("cut");
+    let path = folder.0.join("a.ome.tif");
+    let mut movie = OmeTiff::create(&path, Sequence::Time).unwrap();
+    for page in 0..3 {
+        movie.add(&picture(&pixels(page)), &facts(0)).unwrap();
+    }
+    // The program ends here.
+    std::mem::forget(movie);
+    let (pages, description) = read_tiff(&path);
+    assert_eq!(pages.len(), 3);
+    assert!(description.contains("not finished"), "{description}");
+}
+
+#[test]
+fn an_image_of_another_size_is_refused_and_the_file_stays_whole() {
+    let folder = Folder::new("size");
+    let path = folder.0.join("a.ome.tif");
+    let mut movie = OmeTiff::create(&path, Sequence::Time).unwrap();
+    movie.add(&picture(&pixels(1)), &facts(0)).unwrap();
+    let error = movie.add(&Picture::new(2, 1, &[1, 2]).unwrap(), &facts(1)).unwrap_err();
+    assert!(error.to_string().contains("expected images of 37 x 23"), "{error}");
+    movie.finish().unwrap();
+    assert_eq!(read_tiff(&path).0.len(), 1);
+}
+
+#[test]
+fn a_file_that_is_there_is_never_overwritten() {
+    let folder = Folder::new("there");
+    let path = folder.0.join("a");
+    std::fs::write(&path, "precious").unwrap();
+    let pixels = pixels(1);
+    assert!(write_png(&path, &picture(&pixels), &facts(0)).is_err());
+    assert!(write_tiff(&path, &picture(&pixels), &facts(0)).is_err());
+    assert!(write_png_8(&path, 1, 1, &[0]).is_err());
+    assert!(OmeTiff::create(&path, Sequence::Time).is_err());
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "precious");
+    assert_eq!(std::fs::read_dir(&folder.0).unwrap().count(), 1, "and nothing is left beside it");
+}
+
+#[test]
+fn a_folder_that_is_not_there_is_named() {
+    let path = Path::new("/nonexistent/a.png");
+    let error = write_png(path, &picture(&pixels(1)), &facts(0)).unwrap_err().to_string();
+    assert!(error.starts_with("cannot write /nonexistent/a.png: "), "{error}");
+}
+
+#[test]
+fn a_movie_without_images_is_no_file() {
+    let folder = Folder::new("none");
+    let path = folder.0.join("a.ome.tif");
+    OmeTiff::create(&path, Sequence::Time).unwrap().finish().unwrap();
+    assert!(!path.exists());
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_is_an_error_and_no_panic() {
+    let full = File::options().write(true).open("/dev/full").unwrap();
+    let pixels = pixels(1);
+    let written = png::write_16(&full, &picture(&pixels), &facts(0));
+    assert!(written.is_err());
+    let written = tiff::write(BufWriter::new(&full), &picture(&pixels), &facts(0));
+    assert!(written.is_err());
+}
