@@ -27,6 +27,7 @@ mod stage;
 mod state;
 mod storage;
 mod verdict;
+mod whereabouts;
 mod workflows;
 
 use std::ops::Deref;
@@ -50,6 +51,7 @@ pub use settings::Settings;
 pub use stage::{Stage, Velocity};
 pub use state::SystemState;
 pub use storage::Storage;
+pub use whereabouts::Whereabouts;
 pub use workflows::{StackReport, Workflows};
 
 use crate::axis::Axis;

@@ -7,6 +7,7 @@ use smol::future::zip;
 use super::motion::Motion;
 use super::motions::Motions;
 use super::progress::Progress;
+use super::whereabouts::Whereabouts;
 use super::{Error, Microscope, Reading};
 use crate::axis::Axis;
 use crate::desk::Answer;
@@ -75,6 +76,14 @@ impl Stage {
     #[must_use]
     pub fn progress(&self) -> Progress {
         Progress::new(self.microscope.client())
+    }
+
+    /// Follows the pose of the stage from now on, for whoever needs it often.
+    ///
+    /// # Errors
+    /// As [`Self::pose`].
+    pub async fn whereabouts(&self) -> Result<Whereabouts, Error> {
+        Whereabouts::new(self.clone(), self.microscope.client()).await
     }
 
     /// Where an axis may go, as the scope settings say; an end that they do not name is open.

@@ -9,8 +9,8 @@ use flamingo_protocol_core::CommandCode;
 use flamingo_runtime_std::Axis;
 
 use crate::{
-    bridge_args, completions, decode, demo, get, halt, man, move_axis, race, send, settings, sim,
-    watch, workflow,
+    bridge_args, completions, decode, demo, get, halt, live, man, move_axis, race, send, settings,
+    sim, watch, workflow,
 };
 
 /// Talks to a Flamingo light-sheet microscope, and stands in for one.
@@ -48,6 +48,7 @@ pub(crate) enum Command {
     Halt(halt::HaltArgs),
     Watch(watch::WatchArgs),
     Send(send::SendArgs),
+    Live(Box<live::LiveArgs>),
     Workflow(workflow::WorkflowArgs),
     Settings(settings::SettingsArgs),
     Decode(decode::DecodeArgs),

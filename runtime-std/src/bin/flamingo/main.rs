@@ -12,6 +12,7 @@ mod get;
 mod halt;
 mod interrupt;
 mod link;
+mod live;
 mod logging;
 mod man;
 mod move_axis;
@@ -61,6 +62,7 @@ async fn run(command: Command, out: &mut Out, interrupt: &Interrupt) -> Done {
         Command::Halt(args) => halt::run(args, out, interrupt).await,
         Command::Watch(args) => interrupt.or(watch::run(args, out)).await,
         Command::Send(args) => interrupt.or(send::run(args, out)).await,
+        Command::Live(args) => Box::pin(live::run(*args, out, interrupt)).await,
         Command::Workflow(args) => Box::pin(workflow::run(args, out, interrupt)).await,
         Command::Settings(args) => settings::run(args, out, interrupt).await,
         Command::Decode(args) => interrupt.or(decode::run(args, out)).await,

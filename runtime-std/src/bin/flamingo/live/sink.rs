@@ -1,0 +1,88 @@
+//! Where live images are written: a folder, a file for each or one for all.
+
+use std::path::{Path, PathBuf};
+
+use flamingo_runtime_std::Clock;
+use flamingo_runtime_std::image_file::{
+    ImageFacts, ImageFileError, OmeTiff, Picture, Sequence, write_png, write_tiff,
+};
+use flamingo_runtime_std::live::LiveImage;
+
+use super::Format;
+use crate::failure::{Done, Failure, PROTOCOL};
+use crate::output::rfc3339;
+
+pub(super) struct Sink {
+    folder: PathBuf,
+    format: Format,
+    /// Of the file for all.
+    name: String,
+    movie: Option<OmeTiff>,
+}
+
+impl Sink {
+    /// Makes the folder, if it is not there.
+    pub(super) fn create(folder: &Path, format: Format) -> Done<Self> {
+        std::fs::create_dir_all(folder).map_err(|error| {
+            Failure::usage(format!("cannot make the folder {}: {error}", folder.display()))
+        })?;
+        // No colons: not every file system takes them.
+        let name = format!("live-{}", rfc3339(Clock::wall()).replace([':', '.'], "-"));
+        Ok(Self { folder: folder.to_owned(), format, name, movie: None })
+    }
+
+    /// Writes an image; gives the file that it is in.
+    pub(super) fn write(&mut self, image: &LiveImage, facts: &ImageFacts) -> Done<PathBuf> {
+        let header = &image.header;
+        let picture = Picture::new(header.width, header.height, image.pixels());
+        let picture = picture.ok_or_else(|| {
+            let size = format!("{} x {}", header.width, header.height);
+            Failure::new(PROTOCOL, format!("image of {size} with {} pixels", image.pixels().len()))
+        })?;
+        let of_its_own =
+            |extension| self.folder.join(format!("{}-{:06}.{extension}", self.name, image.number));
+        match self.format {
+            Format::Png => {
+                let path = of_its_own("png");
+                write_png(&path, &picture, facts).map_err(|error| failed(&error))?;
+                Ok(path)
+            }
+            Format::Tiff => {
+                let path = of_its_own("tif");
+                write_tiff(&path, &picture, facts).map_err(|error| failed(&error))?;
+                Ok(path)
+            }
+            Format::OmeTiff => {
+                let path = self.folder.join(format!("{}.ome.tif", self.name));
+                let movie = match &mut self.movie {
+                    Some(movie) => movie,
+                    none => none.insert(
+                        OmeTiff::create(&path, Sequence::Time).map_err(|error| failed(&error))?,
+                    ),
+                };
+                movie.add(&picture, facts).map_err(|error| failed(&error))?;
+                Ok(path)
+            }
+        }
+    }
+
+    /// Completes the file for all.
+    pub(super) fn finish(mut self) -> Done {
+        self.movie.take().map_or(Ok(()), |movie| movie.finish().map_err(|error| failed(&error)))
+    }
+}
+
+impl Drop for Sink {
+    /// Ctrl-C: what is there is still to be read.
+    fn drop(&mut self) {
+        if let Some(movie) = self.movie.take()
+            && let Err(error) = movie.finish()
+        {
+            crate::failure::note(&format!("warning: {error}"));
+        }
+    }
+}
+
+fn failed(error: &ImageFileError) -> Failure {
+    Failure::new(1, error.to_string())
+}
