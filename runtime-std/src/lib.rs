@@ -41,3 +41,8 @@ pub use error::Error;
 pub use fanout::{Event, EventFrame, OrderNumber, Subscription};
 pub use flamingo_protocol_core as core;
 pub use options::{Options, Reconnect};
+
+/// The recipes of docs/cookbook.md, so that each of them is compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/cookbook.md")]
+pub mod cookbook {}
