@@ -1,7 +1,7 @@
 //! The scope settings: what COMMON_SCOPE_SETTINGS_LOAD (0x1009) answers with, as numbers with
 //! their units.
 //!
-//! The form of the text is `sections.rs`; asking for it, and overwriting it, `microscope/settings.rs`.
+//! The form of the text is `sections/`; asking for it, and overwriting it, `microscope/settings.rs`.
 
 use std::str::FromStr;
 

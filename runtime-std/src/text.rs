@@ -1,5 +1,5 @@
 //! What the instrument says in a few words: a laser's level, the list of drives, the positions in a
-//! push. Texts of sections are `sections.rs`.
+//! push. Texts of sections are `sections/`.
 //!
 //! Only the reading of text. Asking for it is the client's work.
 

@@ -1,7 +1,7 @@
 //! A workflow file: what CAMERA_WORK_FLOW_START (0x3004) uploads, read, checked and changed without
 //! touching any byte that is not meant.
 //!
-//! The form of the text is `sections.rs`, what may be wrong with a workflow `check.rs`, the light in
+//! The form of the text is `sections/`, what may be wrong with a workflow `check.rs`, the light in
 //! it `light.rs`. Running one is `microscope/workflows.rs`.
 
 mod check;
