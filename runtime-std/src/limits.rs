@@ -48,15 +48,20 @@ pub struct OutOfLimits {
     pub limit: Limit,
 }
 
+impl OutOfLimits {
+    /// What the target may be at most, or at least, and which line says so.
+    #[must_use]
+    pub fn expected(&self) -> String {
+        let Limit { at, name, line } = &self.limit;
+        let side = if self.target.value() > at.value() { "most" } else { "least" };
+        format!("at {side} {at} ({name}, line {line} of the scope settings)")
+    }
+}
+
 impl fmt::Display for OutOfLimits {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { axis, target, limit: Limit { at, name, line } } = self;
-        let side = if target.value() > at.value() { "most" } else { "least" };
-        write!(
-            f,
-            "target of axis {axis}: expected at {side} {at} ({name}, line {line} of the scope \
-             settings), found {target}"
-        )
+        let Self { axis, target, .. } = self;
+        write!(f, "target of axis {axis}: expected {}, found {target}", self.expected())
     }
 }
 

@@ -9,8 +9,9 @@ use std::fmt::Debug;
 use flamingo_protocol_core::CommandCode;
 use flamingo_runtime_std::Axis;
 use flamingo_runtime_std::microscope::{
-    Error, ImageSize, Laser, LedColour, LiveUpdates, Microscope, SystemState,
+    Error, ImageSize, Laser, LedColour, LiveUpdates, Microscope, RunEvent, SystemState,
 };
+use flamingo_runtime_std::simulator::{Scenario, Simulator, SimulatorOptions};
 use flamingo_runtime_std::units::{Degrees, DegreesPerSecond, Micros, Mm, MmPerSecond, Percent};
 use peer::soon;
 use rig::{by_hand, client, microscope, simulator};
@@ -29,7 +30,11 @@ const FAULTS: [(&str, &str); 12] = [
     ("answers under 0x1007", "[settings]\nanswer_under_1007 = true"),
     ("drives in the buffer", "[settings]\ndrives_in_buffer = true"),
     ("a push behind each SET", "[pushes]\nget_after_set = true"),
-    ("background", "[background]\nframes_per_s = 400"),
+    (
+        "background",
+        "[background]\nframes_per_s = 400\n\
+            codes = [\"UI_SET_GAUGE_SIZE\", \"LASER_LEVEL_GET\", \"LED_PREVIEW_DISABLE\"]",
+    ),
 ];
 
 /// Asks until there is an answer.
@@ -61,7 +66,10 @@ async fn patient(address: String) -> Microscope {
 fn for_each_fault(test: impl AsyncFn(&str, Microscope) + Copy) {
     for (name, scenario) in FAULTS {
         smol::block_on(async {
-            let simulator = simulator(scenario).await;
+            let mut scenario = Scenario::from_toml(scenario).unwrap();
+            scenario.stage.speed_factor = 20.0;
+            let options = SimulatorOptions { scenario, ..SimulatorOptions::default() };
+            let simulator = Simulator::start(options).await.unwrap();
             let address = simulator.control().to_string();
             let mut connected = None;
             for _ in 0..4 {
@@ -136,6 +144,53 @@ fn positions_are_those_of_their_own_axes() {
                 fault.ends_with("answers") && matches!(halted, Err(Error::Timeout { .. }));
             assert!(halted.is_ok() || unclear, "{fault}: {halted:?}");
         }
+    });
+}
+
+#[test]
+fn axes_that_move_together_and_those_that_go_home_arrive() {
+    for_each_fault(async |fault, microscope| {
+        let stage = microscope.stage();
+        let mut whereabouts = sure(fault, "whereabouts", || stage.whereabouts()).await;
+        for axis in [Axis::X, Axis::Y] {
+            sure(fault, "velocity", || stage.set_velocity(axis, MmPerSecond(40.0))).await;
+        }
+        let targets = [(Axis::X, Mm(8.5).into()), (Axis::Y, Mm(16.0).into())];
+        let arrived =
+            sure(fault, "move", || async { stage.move_together(&targets).await?.wait().await });
+        assert_eq!(arrived.await.len(), 2);
+        sure(fault, "home", || async { stage.home(Axis::X).await?.wait().await }).await;
+        sure(fault, "reference", || async { stage.find_reference(Axis::Y).await?.wait().await })
+            .await;
+        for (axis, home) in [(Axis::X, 7.5), (Axis::Y, 15.0)] {
+            let at = sure(fault, "position", || stage.position(axis)).await.value.value();
+            assert!((at - home).abs() < 1e-9, "{fault}: {axis} at {at}");
+        }
+        // What was not answered leaves the last push standing: one step of it at most.
+        let pose = whereabouts.now().await.unwrap();
+        assert!((pose.x.0 - 7.5).abs() < 1.1 && (pose.y.0 - 15.0).abs() < 1.1, "{fault}: {pose:?}");
+    });
+}
+
+#[test]
+fn workflows_are_checked_run_joined_and_stopped() {
+    for_each_fault(async |fault, microscope| {
+        let workflows = microscope.workflows();
+        let (short, long) = (rig::workflow(1, 5), rig::workflow(1, 1000));
+        let report = sure(fault, "check", || workflows.check(&short)).await;
+        assert!(report.accepted, "{fault}: {}", report.text);
+        let mut run = sure(fault, "start", || workflows.start(&short)).await;
+        let summary = soon("its end", run.wait()).await.unwrap();
+        assert_eq!((summary.stacks, summary.images), (1, 5), "{fault}");
+        let mut run = sure(fault, "start", || workflows.start(&long)).await;
+        while !matches!(soon("its start", run.next()).await, Ok(Some(RunEvent::Started))) {}
+        let mut joined = sure(fault, "join", || workflows.join()).await;
+        // A stop whose answer was lost has stopped it all the same.
+        let stopped = run.abort().await;
+        let unclear = fault.ends_with("answers") && matches!(stopped, Err(Error::Timeout { .. }));
+        assert!(stopped.is_ok() || unclear, "{fault}: {stopped:?}");
+        assert!(soon("its end", run.wait()).await.unwrap().aborted);
+        soon("its end", joined.wait()).await.unwrap();
     });
 }
 

@@ -72,6 +72,8 @@ fn a_stale_idle_before_running_does_not_end_it() {
         for code in [IDLE, RUNNING] {
             tell(&mut peer, code).await;
         }
+        let stale = Some(RunEvent::State(SystemState::Idle));
+        assert_eq!(soon("a state", run.next()).await.unwrap(), stale);
         assert_eq!(soon("its start", run.next()).await.unwrap(), Some(RunEvent::Started));
         peer.write(&told(CommandCode::CAMERA_STACK_COMPLETE, [3, 3, 0])).await;
         for code in [CommandCode::UI_IMAGES_SAVED_TO_STORAGE, IDLE] {

@@ -9,6 +9,22 @@ use crate::desk::Answer;
 use crate::units::{Micros, MmPerPixel};
 
 /// The camera of a [`Microscope`].
+///
+/// ```
+/// # use flamingo_runtime_std::{Options, microscope::Microscope};
+/// # use flamingo_runtime_std::simulator::{Simulator, SimulatorOptions};
+/// use flamingo_runtime_std::units::Micros;
+/// # smol::block_on(async {
+/// # let simulator = Simulator::start(SimulatorOptions::default()).await?;
+/// # let microscope = Microscope::connect(Options::new(simulator.control().to_string())).await?;
+/// let camera = microscope.camera();
+/// camera.set_exposure(Micros(12_000)).await?;
+/// assert_eq!(camera.exposure().await?.value, Micros(12_000));
+/// assert_eq!(camera.image_size().await?.value, None, "there is no live view");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct Camera {
     microscope: Microscope,

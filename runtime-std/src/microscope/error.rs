@@ -36,7 +36,8 @@ pub enum Error {
         /// What the instrument says to it; often nothing.
         reason: String,
     },
-    /// A value that the instrument must not get; nothing was sent.
+    /// A value that the instrument must not get, such as a target beyond the limits of the scope
+    /// settings, which are then named with their line; nothing was sent.
     #[error("{what}: expected {expected}, found {found}; nothing was sent")]
     OutOfRange {
         /// What was to be set.
@@ -46,9 +47,6 @@ pub enum Error {
         /// What it was to be.
         found: String,
     },
-    /// A target beyond the limits of the scope settings; nothing was sent.
-    #[error("{0}; nothing was sent")]
-    OutOfLimits(#[from] OutOfLimits),
     /// The instrument is doing something that this would disturb; nothing was sent.
     #[error("{what}: the instrument is in state {state}; wait for its end, or stop that first")]
     Busy {
@@ -149,6 +147,16 @@ pub enum Error {
     },
 }
 
+impl From<OutOfLimits> for Error {
+    fn from(beyond: OutOfLimits) -> Self {
+        Self::OutOfRange {
+            what: format!("target of axis {}", beyond.axis),
+            expected: beyond.expected(),
+            found: beyond.target.to_string(),
+        }
+    }
+}
+
 fn said(reason: &str) -> String {
     if reason.is_empty() { String::new() } else { format!(", saying {reason:?}") }
 }
@@ -179,7 +187,6 @@ impl Error {
             | Self::ConnectionLost { source, .. }
             | Self::Client { source, .. } => source.exit_code(),
             Self::OutOfRange { .. }
-            | Self::OutOfLimits(_)
             | Self::Busy { .. }
             | Self::Superseded { .. }
             | Self::Workflow { .. } => 2,

@@ -8,6 +8,19 @@ use super::{Error, Microscope, Reading, in_range};
 const POSITIONS: i32 = 8;
 
 /// The filter wheel of a [`Microscope`].
+///
+/// ```
+/// # use flamingo_runtime_std::{Options, microscope::Microscope};
+/// # use flamingo_runtime_std::simulator::{Simulator, SimulatorOptions};
+/// # smol::block_on(async {
+/// # let simulator = Simulator::start(SimulatorOptions::default()).await?;
+/// # let microscope = Microscope::connect(Options::new(simulator.control().to_string())).await?;
+/// microscope.filter_wheel().set_position(3).await?;
+/// assert_eq!(microscope.filter_wheel().position().await?.value, 3);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct FilterWheel {
     microscope: Microscope,

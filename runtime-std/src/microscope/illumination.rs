@@ -5,6 +5,19 @@ use flamingo_protocol_core::{CommandCode, Frame};
 use super::{Error, Microscope};
 
 /// The illumination paths of a [`Microscope`].
+///
+/// ```
+/// # use flamingo_runtime_std::{Options, microscope::Microscope};
+/// # use flamingo_runtime_std::simulator::{Simulator, SimulatorOptions};
+/// # smol::block_on(async {
+/// # let simulator = Simulator::start(SimulatorOptions::default()).await?;
+/// # let microscope = Microscope::connect(Options::new(simulator.control().to_string())).await?;
+/// microscope.illumination().set_left(true).await?;
+/// microscope.illumination().set_right(false).await?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct Illumination {
     microscope: Microscope,

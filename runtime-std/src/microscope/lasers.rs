@@ -9,6 +9,27 @@ use crate::text::laser_level;
 use crate::units::Percent;
 
 /// The lasers of a [`Microscope`].
+///
+/// ```
+/// # use flamingo_runtime_std::{Options, microscope::Microscope};
+/// # use flamingo_runtime_std::simulator::{Simulator, SimulatorOptions};
+/// use flamingo_runtime_std::microscope::Laser;
+/// use flamingo_runtime_std::units::Percent;
+/// # smol::block_on(async {
+/// # let simulator = Simulator::start(SimulatorOptions::default()).await?;
+/// # let microscope = Microscope::connect(Options::new(simulator.control().to_string())).await?;
+/// let lasers = microscope.lasers();
+/// let [_, blue, ..] = Laser::ALL;
+/// lasers.set_level(blue, Percent(11.49)).await?;
+/// // Never acknowledged: asking is the only way to know.
+/// let level = lasers.level(blue).await?;
+/// assert_eq!(level.value, Percent(11.49));
+/// assert!(!level.proven, "levels are also pushed, and nothing tells one from the other");
+/// lasers.disable_all().await?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct Lasers {
     microscope: Microscope,

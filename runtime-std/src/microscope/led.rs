@@ -5,6 +5,20 @@ use flamingo_protocol_core::{CommandCode, Frame};
 use super::{Error, Microscope};
 
 /// The LED of a [`Microscope`].
+///
+/// ```
+/// # use flamingo_runtime_std::{Options, microscope::Microscope};
+/// # use flamingo_runtime_std::simulator::{Simulator, SimulatorOptions};
+/// use flamingo_runtime_std::microscope::LedColour;
+/// # smol::block_on(async {
+/// # let simulator = Simulator::start(SimulatorOptions::default()).await?;
+/// # let microscope = Microscope::connect(Options::new(simulator.control().to_string())).await?;
+/// microscope.led().set(LedColour::Green, 42_000).await?;
+/// microscope.led().enable_preview().await?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct Led {
     microscope: Microscope,

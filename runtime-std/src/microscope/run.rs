@@ -32,6 +32,9 @@ const CODES: [CommandCode; 10] = [
 pub enum RunEvent {
     /// SYSTEM_STATE_WORK_FLOW_RUNNING.
     Started,
+    /// The state of the system that was broadcast and is neither its start nor its end, such as an
+    /// IDLE that is older than the workflow.
+    State(SystemState),
     /// The gauge: images that are done, and all of them. It never goes back.
     Progress {
         /// Done.
@@ -220,8 +223,12 @@ impl Run {
                 // Behind a stop it is no stale one, even if the workflow never ran.
                 if self.phase == Phase::Running || self.summary.aborted {
                     self.over();
+                    return Ok(None);
                 }
-                None
+                Some(RunEvent::State(SystemState::Idle))
+            }
+            code if SystemState::CODES.contains(&code) => {
+                Some(RunEvent::State(SystemState::from_code(code.0 as i32)))
             }
             CommandCode::UI_SET_GAUGE_SIZE | CommandCode::UI_SET_GAUGE_VALUE
                 if self.phase == Phase::Running =>

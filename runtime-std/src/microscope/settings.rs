@@ -10,6 +10,25 @@ use super::{Error, Microscope, Reading, in_range};
 use crate::scope_settings::ScopeSettings;
 
 /// The settings of a [`Microscope`].
+///
+/// ```
+/// # use flamingo_runtime_std::{Options, microscope::Microscope};
+/// # use flamingo_runtime_std::simulator::{Simulator, SimulatorOptions};
+/// use flamingo_runtime_std::Axis;
+/// # smol::block_on(async {
+/// # let simulator = Simulator::start(SimulatorOptions::default()).await?;
+/// # let microscope = Microscope::connect(Options::new(simulator.control().to_string())).await?;
+/// let before = microscope.settings().load().await?;
+/// assert!(before.value.limits(Axis::Z).is_complete());
+/// // What is saved can be read, or it is refused with the line before anything is sent.
+/// let broken = b"<Stage limits>\nSoft limit max x-axis = far\n</Stage limits>\n";
+/// let refused = microscope.settings().save(broken).await.unwrap_err();
+/// assert!(refused.to_string().contains("line 2"));
+/// microscope.settings().save(&before.payload).await?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct Settings {
     microscope: Microscope,

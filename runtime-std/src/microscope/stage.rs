@@ -15,6 +15,28 @@ use crate::limits::StageLimits;
 use crate::units::{Degrees, DegreesPerSecond, Mm, MmPerSecond, Pose, Position};
 
 /// The stage of a [`Microscope`].
+///
+/// ```
+/// # use flamingo_runtime_std::{Axis, Options, microscope::Microscope};
+/// # use flamingo_runtime_std::simulator::{Simulator, SimulatorOptions};
+/// use flamingo_runtime_std::microscope::Error;
+/// use flamingo_runtime_std::units::{Degrees, Mm, Position};
+/// # smol::block_on(async {
+/// # let simulator = Simulator::start(SimulatorOptions::default()).await?;
+/// # let microscope = Microscope::connect(Options::new(simulator.control().to_string())).await?;
+/// let stage = microscope.stage();
+/// let targets = [(Axis::X, Position::Mm(7.6)), (Axis::R, Position::Degrees(5.0))];
+/// stage.move_together(&targets).await?.wait().await?;
+/// // On its way: a HALT ends whoever waits for it.
+/// let mut motion = stage.move_to(Axis::Y, Mm(25.0)).await?;
+/// stage.halt(Axis::Y).await?;
+/// assert!(matches!(motion.wait().await, Err(Error::Halted { axis: Axis::Y })));
+/// // The wrong unit and what is out of the limits are refused before anything is sent.
+/// assert!(stage.move_to(Axis::X, Degrees(5.0)).await.is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct Stage {
     microscope: Microscope,
@@ -99,7 +121,7 @@ impl Stage {
     /// µm may have ended before its acknowledgement is read.
     ///
     /// # Errors
-    /// [`Error::OutOfLimits`] and, where the settings do not name both limits,
+    /// [`Error::OutOfRange`] and, where the settings do not name both limits,
     /// [`Error::Unsupported`]: nothing was sent. [`Error::Refused`]: it does not move.
     /// [`Error::Timeout`]: it may be moving all the same; halt it, or ask where it is.
     pub async fn move_to(&self, axis: Axis, target: impl Into<Position>) -> Result<Motion, Error> {

@@ -6,6 +6,19 @@ use super::{Error, Microscope, Reading, text_of};
 use crate::text::drives;
 
 /// The drives of a [`Microscope`].
+///
+/// ```
+/// # use flamingo_runtime_std::{Options, microscope::Microscope};
+/// # use flamingo_runtime_std::simulator::{Simulator, SimulatorOptions};
+/// # smol::block_on(async {
+/// # let simulator = Simulator::start(SimulatorOptions::default()).await?;
+/// # let microscope = Microscope::connect(Options::new(simulator.control().to_string())).await?;
+/// let drives = microscope.storage().drives().await?.value;
+/// assert_eq!(drives, ["/media/data/ssd1", "/media/data/ssd2"]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct Storage {
     microscope: Microscope,

@@ -8,6 +8,25 @@ use super::{Error, Microscope, SystemState, text_of};
 use crate::workflow::{Severity, Workflow};
 
 /// The workflows of a [`Microscope`].
+///
+/// ```
+/// # use flamingo_runtime_std::{Options, microscope::Microscope};
+/// # use flamingo_runtime_std::simulator::{Simulator, SimulatorOptions};
+/// use flamingo_runtime_std::workflow::Workflow;
+/// # smol::block_on(async {
+/// # let simulator = Simulator::start(SimulatorOptions::default()).await?;
+/// # let microscope = Microscope::connect(Options::new(simulator.control().to_string())).await?;
+/// let file = b"<Workflow Settings>\n<Stack Settings>\nNumber of planes = 5\n</Stack Settings>\n\
+///     <Start Position>\nX (mm) = 7.5\nY (mm) = 15\nZ (mm) = 19\nAngle (degrees) = 0\n\
+///     </Start Position>\n</Workflow Settings>\n";
+/// let workflow = Workflow::parse(file)?;
+/// let mut run = microscope.workflows().start(&workflow).await?;
+/// let summary = run.wait().await?;
+/// assert_eq!((summary.stacks, summary.images), (1, 5));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct Workflows {
     microscope: Microscope,

@@ -46,6 +46,9 @@ enum Told {
         bytes: usize,
     },
     Started,
+    State {
+        state: String,
+    },
     Progress {
         images_done: u32,
         images_total: u32,
@@ -97,7 +100,7 @@ pub(crate) async fn run(args: RunArgs, out: &mut Out, interrupt: &Interrupt) -> 
         };
         return Err(Failure::new(INTERRUPTED, format!("interrupted while it was uploaded; {how}")));
     };
-    let mut follower = Follower::new(run?, out);
+    let mut follower = Follower::new(run?, &workflow, out);
     let bytes = workflow.bytes().len();
     follower.tell(&Told::Uploaded { bytes }, || format!("uploaded    {bytes} bytes"))?;
     let followed = async { Some(follower.follow().await) };
@@ -141,14 +144,16 @@ struct Follower<'a> {
     clock: Clock,
     /// When the first image was done.
     first: Option<(Instant, u32)>,
+    /// How many stacks there are to be, where the file says so.
+    stacks: Option<u32>,
 }
 
 impl<'a> Follower<'a> {
-    fn new(run: Run, out: &'a mut Out) -> Self {
+    fn new(run: Run, workflow: &Workflow, out: &'a mut Out) -> Self {
         let bar = ProgressBar::new(0);
         let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} images  {msg}");
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-        Self { run, out, bar, clock: Clock::start(), first: None }
+        Self { run, out, bar, clock: Clock::start(), first: None, stacks: stacks(workflow) }
     }
 
     fn tell(&mut self, told: &Told, text: impl FnOnce() -> String) -> Done {
@@ -170,6 +175,10 @@ impl<'a> Follower<'a> {
     fn show(&mut self, event: &RunEvent) -> Done {
         match *event {
             RunEvent::Started => self.tell(&Told::Started, || "running".to_owned()),
+            RunEvent::State(state) => {
+                let told = Told::State { state: state.to_string() };
+                self.tell(&told, || format!("state       {state}"))
+            }
             RunEvent::Progress { done, total } => self.progress(done, total),
             RunEvent::Stack(StackComplete { acquired, expected, errors, acquisition_us }) => {
                 let stack = self.run.summary().stacks;
@@ -206,10 +215,15 @@ impl<'a> Follower<'a> {
         let remaining = Duration::try_from_secs_f64(left).ok().filter(|_| rate > 0.0);
         self.bar.set_length(total.into());
         self.bar.set_position(done.into());
-        if let Some(left) = remaining {
+        let stacks = match self.stacks {
+            Some(all) => format!("{} of {all} stacks", self.run.summary().stacks),
+            None => format!("{} stacks", self.run.summary().stacks),
+        };
+        let left = remaining.map_or(String::new(), |left| {
             let whole = Duration::from_secs(left.as_secs());
-            self.bar.set_message(format!("{} left", humantime::format_duration(whole)));
-        }
+            format!(", {} left", humantime::format_duration(whole))
+        });
+        self.bar.set_message(format!("{stacks}{left}"));
         if !self.out.json() {
             return Ok(());
         }
@@ -266,10 +280,10 @@ fn judge(workflow: &Workflow, summary: &RunSummary) -> Done {
             format!("the workflow ended with {errors} errors, {images_missing} images missing");
         return Err(Failure::new(REFUSED, message));
     }
-    let counted = !matches!(workflow.stack_option(), Ok(StackOption::Other(_)));
-    let once = matches!(workflow.repetitions(), Ok(1));
-    let expected = workflow.stacks().map_err(|error| Failure::usage(error.to_string()))?;
-    if counted && once && summary.missed == 0 && summary.stacks < expected {
+    if let Some(expected) = stacks(workflow)
+        && summary.missed == 0
+        && summary.stacks < expected
+    {
         let message = format!(
             "the workflow ended after {} of {expected} stacks; was it stopped by somebody else?",
             summary.stacks
@@ -277,4 +291,11 @@ fn judge(workflow: &Workflow, summary: &RunSummary) -> Done {
         return Err(Failure::new(REFUSED, message));
     }
     Ok(())
+}
+
+/// The stacks of a workflow that is done once, if they can be counted.
+fn stacks(workflow: &Workflow) -> Option<u32> {
+    let counted = !matches!(workflow.stack_option(), Ok(StackOption::Other(_)));
+    let once = matches!(workflow.repetitions(), Ok(1));
+    workflow.stacks().ok().filter(|_| counted && once)
 }
