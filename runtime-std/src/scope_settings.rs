@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use crate::axis::Axis;
 use crate::limits::{Limit, StageLimits};
-use crate::sections::{Entry, SectionError, SectionText};
+use crate::sections::{Entry, SectionError, SectionText, ValueError};
 use crate::units::Position;
 
 const STAGE: &str = "Stage limits";
@@ -62,17 +62,8 @@ pub enum SettingsError {
     #[error(transparent)]
     Form(#[from] SectionError),
     /// A value that is none.
-    #[error("line {line}: {name}: expected {expected}, found {found:?}")]
-    Value {
-        /// The number of the line, from 1.
-        line: usize,
-        /// The name of the setting.
-        name: String,
-        /// What it may be.
-        expected: &'static str,
-        /// What it is.
-        found: String,
-    },
+    #[error(transparent)]
+    Value(#[from] ValueError),
     /// A lower limit that is not below the upper one.
     #[error(
         "lines {} and {}: {} is {}, and {} is {}: expected the first one below the second",
@@ -177,7 +168,7 @@ impl ScopeSettings {
     /// [`SettingsError::Value`]: it is no finite number.
     pub fn magnification(&self) -> Result<Option<f64>, SettingsError> {
         let entry = self.text.get(KIND, "Objective lens magnification");
-        entry.map(|entry| finite(&entry)).transpose()
+        Ok(entry.map(|entry| finite(&entry)).transpose()?)
     }
 
     fn axis(&self, axis: Axis) -> &AxisSettings {
@@ -192,8 +183,8 @@ impl ScopeSettings {
 
     fn number<T: FromStr>(&self, section: &str, name: &str) -> Result<Option<T>, SettingsError> {
         let Some(entry) = self.text.get(section, name) else { return Ok(None) };
-        let number = entry.value.parse().map_err(|_| wrong(&entry, "a whole number in range"));
-        number.map(Some)
+        let number = entry.value.parse().map_err(|_| entry.wrong("a whole number in range"));
+        Ok(Some(number?))
     }
 
     fn words(&self, name: &str) -> Option<String> {
@@ -238,25 +229,16 @@ fn filters(text: &SectionText) -> Result<Vec<Filter>, SettingsError> {
     for entry in text.entries(FILTERS) {
         let Some(number) = entry.name.strip_prefix(NAME) else { continue };
         let number = number.trim().parse();
-        let number = number.map_err(|_| wrong(&entry, "a name that ends with a number"))?;
+        let number = number.map_err(|_| entry.wrong("a name that ends with a number"))?;
         filters.push(Filter { number, description: entry.value.into_owned() });
     }
     filters.sort_by_key(|filter| filter.number);
     Ok(filters)
 }
 
-fn finite(entry: &Entry) -> Result<f64, SettingsError> {
+fn finite(entry: &Entry) -> Result<f64, ValueError> {
     let number = entry.value.parse().ok().filter(|number: &f64| number.is_finite());
-    number.ok_or_else(|| wrong(entry, "a finite number"))
-}
-
-fn wrong(entry: &Entry, expected: &'static str) -> SettingsError {
-    SettingsError::Value {
-        line: entry.line,
-        name: entry.name.to_string(),
-        expected,
-        found: entry.value.to_string(),
-    }
+    number.ok_or_else(|| entry.wrong("a finite number"))
 }
 
 #[cfg(test)]

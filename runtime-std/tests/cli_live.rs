@@ -1,46 +1,19 @@
 //! `flamingo live`: images counted, saved in each form, shown; and the live view left as it was.
 
 mod cli;
+mod folder;
 mod peer;
 mod raw;
 mod rig;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use cli::{Running, flamingo, start};
 use flamingo_protocol_core::CommandCode;
 use flamingo_runtime_std::simulator::Simulator;
+use folder::Folder;
 use serde_json::Value;
 use smol::future;
-
-/// A folder that goes with the test.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        let folder =
-            std::env::temp_dir().join(format!("flamingo-live-{name}-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
-        Self(folder)
-    }
-
-    fn path(&self) -> &str {
-        self.0.to_str().unwrap()
-    }
-
-    fn files(&self) -> Vec<PathBuf> {
-        let mut files: Vec<_> =
-            std::fs::read_dir(&self.0).unwrap().map(|entry| entry.unwrap().path()).collect();
-        files.sort();
-        files
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
 
 const QUICK: &str = "[images]\nwidth = 320\nheight = 200\nframes_per_s = 100\n";
 
@@ -99,8 +72,10 @@ fn images_are_saved_in_each_form_and_can_be_read_again() {
         [("png", "png", 4), ("tiff", "tif", 4), ("ome-tiff", "tif", 1)]
     {
         let folder = Folder::new(format);
-        let ended =
-            live(&address, &["--count", "4", "--out", folder.path(), "--format", format, "--json"]);
+        let ended = live(
+            &address,
+            &["--count", "4", "--out", folder.0.to_str().unwrap(), "--format", format, "--json"],
+        );
         let told = ended.expect_done().objects();
         let closing = told.last().unwrap();
         assert_eq!((&closing["written"], &closing["dropped"]), (&4.into(), &0.into()), "{format}");
@@ -192,7 +167,8 @@ fn wait_for_image(running: &Running) {
 fn ctrl_c_stops_the_live_view_and_leaves_a_whole_file() {
     let (_simulator, address) = simulator(QUICK);
     let folder = Folder::new("ctrl-c");
-    let running = start(&["live", "--json", "--out", folder.path(), "--connect", &address]);
+    let running =
+        start(&["live", "--json", "--out", folder.0.to_str().unwrap(), "--connect", &address]);
     for _ in 0..3 {
         wait_for_image(&running);
     }
@@ -224,7 +200,7 @@ fn a_disk_that_does_not_keep_up_costs_images_that_are_counted_and_no_reading() {
         "--memory",
         "4",
         "--out",
-        folder.path(),
+        folder.0.to_str().unwrap(),
         "--format",
         "png",
         "--json",

@@ -1,44 +1,16 @@
 //! `flamingo workflow check` and `run`, and `flamingo settings save`, as scripts use them.
 
 mod cli;
+mod folder;
 mod peer;
 mod rig;
-
-use std::path::PathBuf;
 
 use cli::{Witness, flamingo, flamingo_fed, start};
 use flamingo_protocol_core::{CommandCode, Frame};
 use flamingo_runtime_std::simulator::Simulator;
+use folder::Folder;
 use serde_json::Value;
 use smol::future;
-
-/// A folder of its own that goes with the test.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        let folder = std::env::temp_dir().join(format!("flamingo-{name}-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
-        Self(folder)
-    }
-
-    fn file(&self, name: &str, bytes: impl AsRef<[u8]>) -> String {
-        let path = self.path(name);
-        std::fs::write(&path, bytes).unwrap();
-        path
-    }
-
-    fn path(&self, name: &str) -> String {
-        self.0.join(name).to_str().unwrap().to_owned()
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        // A test that failed has more to say than this.
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
 
 fn simulator(scenario: &str) -> (Simulator, String) {
     let simulator = smol::block_on(rig::simulator(scenario));

@@ -66,6 +66,28 @@ pub struct SectionError {
     pub found: String,
 }
 
+/// A value that cannot be what its name says.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("line {line}: {name}: expected {expected}, found {found:?}")]
+pub struct ValueError {
+    /// The number of the line, from 1.
+    pub line: usize,
+    /// The name.
+    pub name: String,
+    /// What it may be.
+    pub expected: &'static str,
+    /// What it is.
+    pub found: String,
+}
+
+impl Entry<'_> {
+    /// Says what was expected instead.
+    pub(crate) fn wrong(&self, expected: &'static str) -> ValueError {
+        let (name, found) = (self.name.to_string(), self.value.to_string());
+        ValueError { line: self.line, name, expected, found }
+    }
+}
+
 impl SectionText {
     /// Reads a text.
     ///

@@ -8,6 +8,7 @@ use super::{
 };
 use crate::axis::Axis;
 use crate::scope_settings::ScopeSettings;
+use crate::sections::ValueError;
 use crate::units::{Mm, Position};
 
 /// How bad a finding is.
@@ -96,7 +97,7 @@ impl Check<'_> {
     fn value<T>(&mut self, value: Result<T, WorkflowError>) -> Option<T> {
         match value {
             Ok(value) => Some(value),
-            Err(WorkflowError::Value { line, name, expected, found }) => {
+            Err(WorkflowError::Value(ValueError { line, name, expected, found })) => {
                 let message = format!("{name}: expected {expected}, found {found:?}");
                 self.add(Severity::Error, Some(line), message);
                 None

@@ -1,7 +1,7 @@
 //! The light of a workflow: `Laser 3 3: 561 nm MLE = 5.88 1`, `LED_RGB_Board = 29.82 0`,
 //! `Left path = ON 1`.
 
-use super::values::{number, wrong};
+use super::values::number;
 use super::{PATH, SOURCE, WorkflowError};
 use crate::sections::{Entry, SectionText};
 use crate::units::Percent;
@@ -56,7 +56,7 @@ pub(super) fn path(text: &SectionText, name: &str) -> Result<Option<bool>, Workf
     match entry.value.split_whitespace().last() {
         Some("1" | "ON") => Ok(Some(true)),
         Some("0" | "OFF") => Ok(Some(false)),
-        _ => Err(wrong(&entry, "ON 1 or OFF 0")),
+        _ => Err(entry.wrong("ON 1 or OFF 0").into()),
     }
 }
 
@@ -76,10 +76,10 @@ fn wavelength(name: &str) -> Option<u32> {
 fn level(entry: &Entry) -> Result<(Percent, bool), WorkflowError> {
     let expected = "percent and 0 or 1, such as 5.88 1";
     let mut words = entry.value.split_whitespace();
-    let level = words.next().and_then(number).ok_or_else(|| wrong(entry, expected))?;
+    let level = words.next().and_then(number).ok_or_else(|| entry.wrong(expected))?;
     match (words.next(), words.next()) {
         (Some("0"), None) => Ok((Percent(level), false)),
         (Some("1"), None) => Ok((Percent(level), true)),
-        _ => Err(wrong(entry, expected)),
+        _ => Err(entry.wrong(expected).into()),
     }
 }

@@ -15,7 +15,7 @@ pub use check::{Finding, Severity};
 pub use light::LaserLine;
 
 use crate::axis::Axis;
-use crate::sections::{SectionError, SectionText};
+use crate::sections::{SectionError, SectionText, ValueError};
 use crate::units::{Degrees, Micros, Mm, MmPerSecond, Percent, Pose, Position};
 
 const ROOT: &str = "Workflow Settings";
@@ -57,17 +57,8 @@ pub enum WorkflowError {
     #[error("expected a section <{ROOT}>, found none; is it a workflow file?")]
     NoWorkflow,
     /// A value that is none.
-    #[error("line {line}: {name}: expected {expected}, found {found:?}")]
-    Value {
-        /// The number of the line, from 1.
-        line: usize,
-        /// The name of the value.
-        name: String,
-        /// What it may be.
-        expected: &'static str,
-        /// What it is.
-        found: String,
-    },
+    #[error(transparent)]
+    Value(#[from] ValueError),
     /// A value that the file has no line for.
     #[error("expected a line `{name} =` in <{section}>, found none; add it to the file")]
     Missing {

@@ -9,7 +9,7 @@ impl Workflow {
     /// A finite number, with or without commas between its thousands.
     pub(super) fn number(&self, section: &str, name: &str) -> Result<Option<f64>, WorkflowError> {
         let Some(entry) = self.filled(section, name) else { return Ok(None) };
-        number(&entry.value).ok_or_else(|| wrong(&entry, "a finite number")).map(Some)
+        Ok(Some(number(&entry.value).ok_or_else(|| entry.wrong("a finite number"))?))
     }
 
     /// A whole number that is not negative, with or without commas between its thousands.
@@ -18,7 +18,7 @@ impl Workflow {
         let whole = number(&entry.value)
             .filter(|number| number.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(number));
         #[allow(clippy::cast_possible_truncation)] // in range
-        whole.map(|whole| Some(whole as u32)).ok_or_else(|| wrong(&entry, "a whole number"))
+        Ok(Some(whole.ok_or_else(|| entry.wrong("a whole number"))? as u32))
     }
 
     /// `dd:hh:mm:ss`.
@@ -28,7 +28,7 @@ impl Workflow {
         name: &str,
     ) -> Result<Option<Duration>, WorkflowError> {
         let Some(entry) = self.filled(section, name) else { return Ok(None) };
-        let time = time(&entry.value).ok_or_else(|| wrong(&entry, "a time as dd:hh:mm:ss"))?;
+        let time = time(&entry.value).ok_or_else(|| entry.wrong("a time as dd:hh:mm:ss"))?;
         Ok(Some(time))
     }
 
@@ -57,15 +57,6 @@ fn time(text: &str) -> Option<Duration> {
     let hours = days.checked_mul(24)?.checked_add(hours)?;
     let minutes = hours.checked_mul(60)?.checked_add(minutes)?;
     minutes.checked_mul(60)?.checked_add(seconds).map(Duration::from_secs)
-}
-
-pub(super) fn wrong(entry: &Entry, expected: &'static str) -> WorkflowError {
-    WorkflowError::Value {
-        line: entry.line,
-        name: entry.name.to_string(),
-        expected,
-        found: entry.value.to_string(),
-    }
 }
 
 #[cfg(test)]
