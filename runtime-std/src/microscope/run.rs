@@ -93,8 +93,10 @@ enum Phase {
     /// Uploaded at this time; an IDLE is a stale one.
     Uploaded(Instant),
     Running,
-    /// Without a connection.
-    Away,
+    /// Without a connection; whether it had begun before.
+    Away {
+        began: bool,
+    },
     Over,
 }
 
@@ -159,11 +161,11 @@ impl Run {
                     Some(RunEvent::Missed(missed))
                 }
                 Some(Some(Event::ConnectionLost)) => {
-                    self.phase = Phase::Away;
+                    self.phase = Phase::Away { began: self.phase == Phase::Running };
                     self.summary.missed += 1;
                     Some(RunEvent::Disconnected)
                 }
-                Some(Some(Event::Reconnected)) if self.phase == Phase::Away => self.look().await?,
+                Some(Some(Event::Reconnected)) if self.is_away() => self.look().await?,
                 Some(Some(_)) => None,
                 Some(None) => return Err(self.lost()),
                 None => self.look().await?,
@@ -282,7 +284,7 @@ impl Run {
             Ok(state) => state.value,
             Err(error @ Error::ConnectionLost { .. }) => {
                 // Where the client does not connect again, the events end as well.
-                return if self.phase == Phase::Away { Ok(None) } else { Err(error) };
+                return if self.is_away() { Ok(None) } else { Err(error) };
             }
             // An answer that does not come is no end; look again later.
             Err(_) => return Ok(None),
@@ -301,14 +303,22 @@ impl Run {
                     return Err(Error::NotStarted { state, after });
                 }
             }
-            Phase::Away if running => {
+            Phase::Away { .. } if running => {
                 self.phase = Phase::Running;
                 return Ok(Some(RunEvent::Reconnected));
             }
-            Phase::Running | Phase::Away if state == SystemState::Idle => self.over(),
+            // It may have begun and ended meanwhile; if it begins, that will be told.
+            Phase::Away { began: false } => {
+                self.phase = Phase::Uploaded(self.microscope.client().clock().now());
+            }
+            Phase::Running | Phase::Away { .. } if state == SystemState::Idle => self.over(),
             _ => {}
         }
         Ok(None)
+    }
+
+    fn is_away(&self) -> bool {
+        matches!(self.phase, Phase::Away { .. })
     }
 
     fn over(&mut self) {

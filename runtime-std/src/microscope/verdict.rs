@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use flamingo_protocol_core::{Class, CommandCode, Frame};
+use flamingo_protocol_core::{Class, CommandCode, Frame, Timing};
 use smol::{Timer, future};
 
 use super::motion::{ALL_AXES, Doubt, Ending, Motion};
@@ -88,7 +88,8 @@ impl Motion {
         }
         let Class::Unsolicited { ours } = event.class else { return None };
         match frame.code {
-            code if ours => {
+            // The echo of a command that nobody waits for, however late.
+            code if ours || (code == self.code && is_long(code)) => {
                 let refused = code == self.code && frame.status == 0;
                 let reason = String::from_utf8_lossy(frame.buffer_bytes()).into_owned();
                 refused.then_some(Ending::Refused { reason })
@@ -171,6 +172,11 @@ impl Motion {
         };
         (a.value() - b.value()).abs() <= near
     }
+}
+
+/// Whether a command may be acknowledged only at the end of its motion.
+fn is_long(code: CommandCode) -> bool {
+    code.row().is_some_and(|row| row.timing == Timing::AtEnd)
 }
 
 /// The next event, if it comes within `span`. A connection that was closed is lost.

@@ -17,6 +17,8 @@ pub struct Whereabouts {
     pose: Pose,
     progress: Progress,
     stops: Subscription,
+    /// X, Y, Z and R: whose motion has ended since it was asked.
+    stopped: [bool; 4],
 }
 
 impl Whereabouts {
@@ -24,13 +26,12 @@ impl Whereabouts {
         let stops = client.subscribe(&[CommandCode::STAGE_MOTION_STOPPED]);
         let progress = stage.progress();
         let pose = stage.pose().await?;
-        Ok(Self { stage, pose, progress, stops })
+        Ok(Self { stage, pose, progress, stops, stopped: [false; 4] })
     }
 
     /// Where the stage is now, as far as it was told.
     ///
-    /// Cancel-safe: an axis that was to be asked is asked by the next call that hears of it; what
-    /// was pushed is kept.
+    /// Cancel-safe: an axis that was to be asked is asked by the next call.
     ///
     /// # Errors
     /// [`Error::ConnectionLost`]. An answer that does not come leaves the last push standing.
@@ -38,7 +39,6 @@ impl Whereabouts {
         while let Some(update) = self.progress.try_next() {
             self.set(update.axis, update.position);
         }
-        let mut stopped = [false; 4];
         while let Some(event) = self.stops.try_next() {
             let selector = match event {
                 Event::Frame(event) => event.frame.selector(),
@@ -47,15 +47,19 @@ impl Whereabouts {
                 _ => continue,
             };
             for axis in Axis::ALL {
-                stopped[axis as usize] |= [axis.selector(), 255].contains(&selector);
+                self.stopped[axis as usize] |= [axis.selector(), 255].contains(&selector);
             }
         }
-        for axis in Axis::ALL.into_iter().filter(|axis| stopped[*axis as usize]) {
+        for axis in Axis::ALL {
+            if !self.stopped[axis as usize] {
+                continue;
+            }
             match self.stage.position(axis).await {
                 Ok(position) => self.set(axis, position.value),
                 Err(error @ Error::ConnectionLost { .. }) => return Err(error),
                 Err(_) => {}
             }
+            self.stopped[axis as usize] = false;
         }
         Ok(self.pose)
     }
