@@ -229,7 +229,8 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
     /// Ends what is due: deadlines, graces, the patience of a HALT.
     pub fn handle_timeout(&mut self, now: Instant) {
         // First: a stop whose own deadline is over as well has waited too long all the same.
-        if self.stop_due() <= now {
+        let due = self.stop_due();
+        if due <= now && due < Instant::FAR_FUTURE {
             self.stop_due = Instant::FAR_FUTURE;
             self.stop_blocked = true;
         }

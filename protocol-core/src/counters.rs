@@ -19,7 +19,8 @@ pub struct Counters {
     pub unsolicited: u64,
     /// Bytes of payloads that came in.
     pub payload_bytes: u64,
-    /// Bytes that were skipped because they were no frame.
+    /// Bytes that were skipped because they were no frame. Between two frames no more than 4 GiB
+    /// are counted.
     pub noise_bytes: u64,
     /// Requests that ended by their deadline.
     pub timed_out: u64,

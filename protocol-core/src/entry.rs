@@ -1,6 +1,7 @@
 //! One entry of the table: a request, or what is left of it.
 //!
-//! The table is `pending.rs`; what ends a state is `request.rs`, `connection.rs` and `debts.rs`.
+//! The table is `pending.rs`; what ends a state is `request.rs`, `receive.rs`, `connection.rs` and
+//! `debts.rs`.
 
 use crate::command::CommandCode;
 use crate::config::Config;

@@ -85,7 +85,9 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
         }
         let mut room = taken < ENTRIES;
         if stops {
-            let open = |other: &Entry| other.key == entry.key && other.is(OPEN);
+            // One that is answered for certain owns nothing any more, however long its payload.
+            let owner = OPEN & !(State::Receiving as u8);
+            let open = |other: &Entry| other.key == entry.key && other.is(owner);
             while ENTRIES > MAX_OWNERS && self.number_of(open) >= MAX_OWNERS {
                 if !self.doubt_the_oldest(Some(entry.key)) {
                     return Err(Full::StopLane);

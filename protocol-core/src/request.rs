@@ -1,7 +1,7 @@
 //! A request from the caller's side: how it enters, when it may go, how it is cancelled or times
 //! out; and the fence that settles an older one.
 //!
-//! The table itself is `pending.rs`; what a frame that came in does to it is `connection.rs`.
+//! The table itself is `pending.rs`; what a frame that came in does to it is `receive.rs`.
 
 use crate::bytes::put_word;
 use crate::command::{CommandCode, Kind};

@@ -5,7 +5,10 @@
 mod common;
 
 use common::*;
-use flamingo_protocol_core::{CommandCode, CommandError, Config, Duration, Ended, Full};
+use flamingo_protocol_core::{
+    CommandCode, CommandError, Config, Connection, Duration, Ended, Full, Instant, MAX_OWNERS,
+    Output, Transmit,
+};
 
 const PATIENCE: Duration = Duration::from_millis(3000);
 
@@ -179,4 +182,25 @@ fn when_more_keys_are_in_doubt_than_fit_every_answer_is_presumed_and_no_fence_is
     client.pass(ms(1000));
     assert_eq!(client.last_sent(), Some((CommandCode::CAMERA_IMAGE_SIZE_GET, 0)));
     assert_eq!(client.hear(&answer(&size, 0.0)), presumed(held));
+}
+
+#[test]
+fn a_halt_whose_payload_comes_in_takes_no_place_of_those_that_may_still_be_answered() {
+    let mut client = Connection::<4, 40, 24, 16>::with(Config::default());
+    let now = Instant::from_micros(0);
+    let halt = halt(1);
+    let stop = |client: &mut Connection<4, 40, 24, 16>| {
+        client.request(now, &halt, now + PATIENCE).expect("there is a place for it");
+        while let Some(Transmit::Bytes(bytes)) = client.poll_transmit(now) {
+            let written = bytes.len();
+            client.transmitted(now, written);
+        }
+    };
+    stop(&mut client);
+    let answer = halt.with_payload_len(10).encode();
+    let (_, output) = client.handle_input(now, &answer);
+    assert!(matches!(output, Some(Output::Frame(_))), "{output:?}");
+    for _ in 0..MAX_OWNERS {
+        stop(&mut client);
+    }
 }

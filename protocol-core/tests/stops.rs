@@ -7,7 +7,7 @@ mod common;
 use common::*;
 use flamingo_protocol_core::{
     Cancelled, Class, CommandCode, CommandError, Config, Duration, Ended, Event, Frame, Full,
-    OnAmbiguous, Transmit,
+    Instant, OnAmbiguous, Transmit,
 };
 
 #[test]
@@ -378,4 +378,17 @@ fn what_is_no_stop_cancels_nothing() {
     assert!(is_cancelled_by(&go(1, 5.0), &halt(1)));
     assert!(!is_cancelled_by(&go(1, 5.0), &position(1)));
     assert!(!is_cancelled_by(&go(1, 5.0), &ask(CommandCode(0xBEEF))));
+}
+
+#[test]
+fn at_the_end_of_time_no_stop_is_blocked_that_is_not_there_or_was_told_already() {
+    let mut idle = Client::new();
+    idle.core.handle_timeout(Instant::FAR_FUTURE);
+    assert_eq!(idle.core.poll_event(), None);
+    let mut stuck = Client::new();
+    stuck.core.send(Instant::from_micros(0), &halt(1)).unwrap();
+    for told in [Some(Event::StopBlocked), None] {
+        stuck.core.handle_timeout(Instant::FAR_FUTURE);
+        assert_eq!(stuck.core.poll_event(), told);
+    }
 }
