@@ -252,13 +252,13 @@ fn settings_and_drives_come_whole() {
 }
 
 #[test]
-fn a_laser_that_declines_is_not_supported() {
+fn a_laser_that_declines_is_a_refusal() {
     smol::block_on(async {
         let simulator = simulator("[light]\ndeclining_lasers = [4]").await;
         let microscope = microscope(&simulator).await;
         let declined = microscope.lasers().level(Laser::ALL[3]).await;
-        let Err(Error::Unsupported { why, .. }) = declined else { panic!("{declined:?}") };
-        assert!(why.contains("getLevel error"), "{why}");
+        let Err(Error::Refused { reason, .. }) = declined else { panic!("{declined:?}") };
+        assert_eq!(reason, "getLevel error");
         microscope.lasers().level(Laser::ALL[2]).await.unwrap();
     });
 }

@@ -27,10 +27,14 @@ pub enum Error {
         source: ClientError,
     },
     /// The instrument answered with failure.
-    #[error("{what}: the instrument answered with failure (status {status}){}", said(.reason))]
+    #[error(
+        "{what}: the instrument answered {code} with failure (status {status}){}", said(.reason)
+    )]
     Refused {
         /// What was asked for.
         what: String,
+        /// By which command.
+        code: CommandCode,
         /// The status of the answer: 0.
         status: i32,
         /// What the instrument says to it; often nothing.
@@ -221,11 +225,16 @@ mod tests {
             "axis z did not arrive: STAGE_MOTION_STOPPED has status 0, expected 1, it stands at \
              12.5 mm, expected 20 mm; home it, or move it again"
         );
-        let refused =
-            Error::Refused { what: "laser 4".into(), status: 0, reason: "getLevel error".into() };
+        let refused = Error::Refused {
+            what: "laser 4".into(),
+            code: CommandCode::LASER_LEVEL_GET,
+            status: 0,
+            reason: "getLevel error".into(),
+        };
         assert_eq!(
             refused.to_string(),
-            "laser 4: the instrument answered with failure (status 0), saying \"getLevel error\""
+            "laser 4: the instrument answered LASER_LEVEL_GET (0x2002) with failure (status 0), \
+             saying \"getLevel error\""
         );
     }
 

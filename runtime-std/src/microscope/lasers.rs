@@ -5,7 +5,7 @@
 use flamingo_protocol_core::{CommandCode, Frame};
 
 use super::{Error, Microscope, Reading, text_of};
-use crate::text::laser_level;
+use crate::text::{LevelError, laser_level};
 use crate::units::Percent;
 
 /// The lasers of a [`Microscope`].
@@ -74,24 +74,25 @@ impl Lasers {
     /// workflows, so the answer may be only presumed: see `proven` in it.
     ///
     /// # Errors
-    /// [`Error::Unsupported`]: the device declines (`getLevel error`). [`Error::Implausible`]: no
-    /// number. [`Error::Timeout`], [`Error::ConnectionLost`].
+    /// [`Error::Refused`]: the device declines (`getLevel error`). [`Error::Implausible`]: no number.
+    /// [`Error::Timeout`], [`Error::ConnectionLost`].
     pub async fn level(&self, laser: Laser) -> Result<Reading<Percent>, Error> {
         let what = format!("level of laser {}", laser.0);
         let frame = Frame::command(CommandCode::LASER_LEVEL_GET).with_selector(laser.0);
         let answer = self.microscope.client().request(frame).await;
         let answer = answer.map_err(|error| Error::of(&what, error))?;
         let text = text_of(&answer);
-        if text.to_ascii_lowercase().contains("error") {
-            let why = format!("the device declines, saying {text:?}");
-            return Err(Error::Unsupported { what, why });
+        // Whatever the status says.
+        let status = answer.frame.status;
+        if let Err(LevelError::Declined { said: reason }) = laser_level(&text) {
+            let code = answer.frame.code;
+            return Err(Error::Refused { what, code, status, reason });
         }
         let answer = super::succeeded(&what, answer)?;
-        let found = text.clone();
         let level = laser_level(&text).map_err(|_| Error::Implausible {
             what,
             expected: "a percentage as text in the buffer".to_owned(),
-            found: format!("{found:?}"),
+            found: format!("{text:?}"),
         })?;
         Ok(Reading { value: Percent(level), answer })
     }

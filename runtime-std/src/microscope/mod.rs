@@ -308,7 +308,8 @@ fn succeeded(what: &str, answer: Answer) -> Result<Answer, Error> {
     if answer.frame.status != 0 {
         return Ok(answer);
     }
-    Err(Error::Refused { what: what.to_owned(), status: 0, reason: reason(&answer) })
+    let code = answer.frame.code;
+    Err(Error::Refused { what: what.to_owned(), code, status: 0, reason: reason(&answer) })
 }
 
 /// The text of an answer: its buffer, or else its payload.

@@ -225,7 +225,8 @@ impl Motion {
                 Err(Error::NotCompleted { axis, status, position, target: self.target })
             }
             Ending::Refused { reason } => Err(Error::Refused {
-                what: format!("{} of axis {axis}", self.code),
+                what: format!("motion of axis {axis}"),
+                code: self.code,
                 status: 0,
                 reason,
             }),

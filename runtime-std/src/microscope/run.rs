@@ -264,7 +264,8 @@ impl Run {
         }
         self.over();
         let reason = String::from_utf8_lossy(event.frame.buffer_bytes()).into_owned();
-        Err(Error::Refused { what: "the workflow".to_owned(), status: 0, reason })
+        let code = event.frame.code;
+        Err(Error::Refused { what: "the workflow".to_owned(), code, status: 0, reason })
     }
 
     /// A gauge that goes back, or beyond its end, is not told.

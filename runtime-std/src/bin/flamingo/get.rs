@@ -2,13 +2,13 @@
 
 use clap::{Args, Subcommand};
 use flamingo_protocol_core::{CommandCode, Frame};
-use flamingo_runtime_std::text::{LevelError, drives, laser_level};
-use flamingo_runtime_std::{Answer, Axis, Client, meaning};
+use flamingo_runtime_std::microscope::{Camera, Laser, Microscope, Patience, Reading};
+use flamingo_runtime_std::{Answer, Axis, meaning};
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::args::{ClientArgs, axis_parser};
-use crate::failure::{Done, Failure, PROTOCOL, REFUSED, exit_code_of, note};
+use crate::failure::{Done, Failure, PROTOCOL, exit_code_of, note};
 use crate::link::{self, failure, succeeded};
 use crate::output::{FrameRecord, Out};
 
@@ -54,15 +54,15 @@ enum Query {
     Settings,
 }
 
-/// What an answer says.
-struct Reading {
+/// What an answer says, for people and for scripts.
+struct Said {
     /// Keys with units.
     json: Value,
     label: String,
     text: String,
 }
 
-impl Reading {
+impl Said {
     fn new(label: impl Into<String>, text: impl Into<String>, json: Value) -> Self {
         Self { json, label: label.into(), text: text.into() }
     }
@@ -86,83 +86,58 @@ impl Read {
 
 pub(crate) async fn run(args: GetArgs, out: &mut Out) -> Done {
     let client = link::connect(&args.client.server.connect, args.client.timeout).await?;
-    let (answer, reading) = match args.query {
+    let microscope = Microscope::over(client, Patience::default());
+    let (answer, said) = match args.query {
         Query::State => {
             // It was asked when the connection was made.
-            let answer = succeeded(client.state_at_connect().clone(), "state")?;
-            let reading = state(&answer);
-            (answer, reading)
+            let answer = microscope.client().state_at_connect().clone();
+            let answer = succeeded(answer, "state")?;
+            let said = state(&answer);
+            (answer, said)
         }
-        Query::Position { axis: Some(axis) } => position(&client, axis).await?,
-        Query::Position { axis: None } => return positions(&client, out).await,
-        Query::ImageSize => {
-            let frame = Frame::command(CommandCode::CAMERA_IMAGE_SIZE_GET);
-            read(&client, frame, "image size", image_size).await?
-        }
+        Query::Position { axis: Some(axis) } => position(&microscope, axis).await?,
+        Query::Position { axis: None } => return positions(&microscope, out).await,
+        Query::ImageSize => image_size(&microscope.camera()).await?,
         Query::PixelSize => {
-            let frame = Frame::command(CommandCode::CAMERA_PIXEL_FIELD_OF_VIEW_GET);
-            read(&client, frame, "pixel size", pixel_size).await?
+            let size = microscope.camera().pixel_size().await?;
+            let json = json!({ "mm_per_pixel": size.value.0 });
+            (size.answer, Said::new("pixel size", size.value.to_string(), json))
         }
         Query::Exposure => {
-            let frame = Frame::command(CommandCode::CAMERA_EXPOSURE_GET);
-            read(&client, frame, "exposure", exposure).await?
+            let exposure = microscope.camera().exposure().await?;
+            let json = json!({ "exposure_us": exposure.value.0 });
+            (exposure.answer, Said::new("exposure", exposure.value.to_string(), json))
         }
-        Query::Laser { laser } => {
-            let frame = Frame::command(CommandCode::LASER_LEVEL_GET).with_selector(laser);
-            let answer = ask(&client, frame, &format!("laser {laser}")).await?;
-            let reading = level(&answer, laser)?;
-            (answer, reading)
-        }
+        Query::Laser { laser } => level(&microscope, laser).await?,
         Query::Drives => {
-            let frame = Frame::command(CommandCode::STORAGE_PATH_SET);
-            read(&client, frame, "drives", drive_list).await?
+            let drives = microscope.storage().drives().await?;
+            if drives.value.is_empty() {
+                note("drives: the instrument names none");
+            }
+            let text = drives.value.join(&format!("\n{:<12}", ""));
+            (drives.answer, Said::new("drives", text, json!({ "drives": drives.value })))
         }
-        Query::Settings => return settings(&client, out).await,
+        Query::Settings => return settings(&microscope, out).await,
     };
-    print(out, &answer, reading)
+    print(out, &answer, said)
 }
 
-/// The answer to a query, unless it says failure.
-async fn ask(client: &Client, frame: Frame, what: &str) -> Done<Answer> {
-    let answer = client.request(frame).await.map_err(|error| failure(&error, what))?;
-    succeeded(answer, what)
-}
-
-async fn read(
-    client: &Client,
-    frame: Frame,
-    what: &str,
-    reading: fn(&Answer) -> Reading,
-) -> Done<(Answer, Reading)> {
-    let answer = ask(client, frame, what).await?;
-    let reading = reading(&answer);
-    Ok((answer, reading))
-}
-
-async fn position(client: &Client, axis: Axis) -> Done<(Answer, Reading)> {
-    let frame = Frame::command(CommandCode::STAGE_POSITION_GET).with_selector(axis.selector());
-    let what = format!("axis {axis}");
-    let answer = ask(client, frame, &what).await?;
-    let at = answer.frame.value;
-    if !at.is_finite() {
-        let message = format!("{what}: expected a position in doubleData, found {at}");
-        return Err(Failure::new(PROTOCOL, message));
-    }
-    let unit = axis.unit();
+async fn position(microscope: &Microscope, axis: Axis) -> Done<(Answer, Said)> {
+    let Reading { value, answer } = microscope.stage().position(axis).await?;
+    let (at, unit) = (value.value(), axis.unit());
     let json = json!({ "axis": axis.letter(), format!("position_{unit}"): at });
-    let reading = Reading::new(what, format!("{at:>12.6} {unit}"), json);
-    Ok((answer, reading))
+    Ok((answer, Said::new(format!("axis {axis}"), format!("{at:>12.6} {unit}"), json)))
 }
 
 /// All axes at once; one that fails does not hide the others.
-async fn positions(client: &Client, out: &mut Out) -> Done {
+async fn positions(microscope: &Microscope, out: &mut Out) -> Done {
     let asked = Axis::ALL.map(|axis| {
-        let client = client.clone();
-        smol::spawn(async move { position(&client, axis).await })
+        let microscope = microscope.clone();
+        smol::spawn(async move { position(&microscope, axis).await })
     });
     let mut failed = None;
     for read in asked {
-        let printed = read.await.and_then(|(answer, reading)| print(out, &answer, reading));
+        let printed = read.await.and_then(|(answer, said)| print(out, &answer, said));
         if let Some(code) = exit_code_of(printed)? {
             failed = failed.or(Some(code));
         }
@@ -170,9 +145,11 @@ async fn positions(client: &Client, out: &mut Out) -> Done {
     failed.map_or(Ok(()), |code| Err(Failure::said(code)))
 }
 
-async fn settings(client: &Client, out: &mut Out) -> Done {
+/// The text as it is, also where it cannot be understood.
+async fn settings(microscope: &Microscope, out: &mut Out) -> Done {
     let frame = Frame::command(CommandCode::COMMON_SCOPE_SETTINGS_LOAD);
-    let answer = ask(client, frame, "settings").await?;
+    let answer = microscope.client().request(frame).await;
+    let answer = succeeded(answer.map_err(|error| failure(&error, "settings"))?, "settings")?;
     let text = String::from_utf8_lossy(&answer.payload).into_owned();
     if text.trim().is_empty() {
         return Err(Failure::new(PROTOCOL, "settings: expected text in the payload, found none"));
@@ -184,8 +161,8 @@ async fn settings(client: &Client, out: &mut Out) -> Done {
     if text.ends_with('\n') { Ok(()) } else { out.line("") }
 }
 
-fn print(out: &mut Out, answer: &Answer, reading: Reading) -> Done {
-    let Reading { json, label, text } = reading;
+fn print(out: &mut Out, answer: &Answer, said: Said) -> Done {
+    let Said { json, label, text } = said;
     out.either(&Read::new(json, answer), || {
         let status = match answer.frame.status {
             1 => String::new(),
@@ -196,53 +173,25 @@ fn print(out: &mut Out, answer: &Answer, reading: Reading) -> Done {
     })
 }
 
-fn state(answer: &Answer) -> Reading {
+fn state(answer: &Answer) -> Said {
     let code = answer.frame.selector();
     let name = meaning::state_name(code);
     let text = name.map_or_else(|| format!("unknown (0x{code:04X})"), str::to_owned);
-    Reading::new("state", text, json!({ "state": name, "state_code": code }))
+    Said::new("state", text, json!({ "state": name, "state_code": code }))
 }
 
-fn image_size(answer: &Answer) -> Reading {
-    let [width, height, _] = answer.frame.int32_data;
-    let none = if (width, height) == (0, 0) { "  (no live images)" } else { "" };
+async fn image_size(camera: &Camera) -> Done<(Answer, Said)> {
+    let Reading { value, answer } = camera.image_size().await?;
+    let (width, height) = value.map_or((0, 0), |size| (size.width, size.height));
+    let none = if value.is_none() { "  (no live images)" } else { "" };
     let json = json!({ "width_px": width, "height_px": height });
-    Reading::new("image size", format!("{width} x {height} px{none}"), json)
+    Ok((answer, Said::new("image size", format!("{width} x {height} px{none}"), json)))
 }
 
-fn pixel_size(answer: &Answer) -> Reading {
-    let size = answer.frame.value;
-    let json = json!({ "mm_per_pixel": size });
-    Reading::new("pixel size", format!("{size} mm/pixel"), json)
-}
-
-fn exposure(answer: &Answer) -> Reading {
-    let exposure = answer.frame.selector();
-    let json = json!({ "exposure_us": exposure });
-    Reading::new("exposure", format!("{exposure} µs"), json)
-}
-
-fn level(answer: &Answer, laser: i32) -> Done<Reading> {
-    let text = String::from_utf8_lossy(answer.frame.buffer_bytes());
-    let level = laser_level(&text).map_err(|error| {
-        let code = match error {
-            LevelError::Declined { .. } => REFUSED,
-            LevelError::NotANumber { .. } => PROTOCOL,
-        };
-        Failure::new(code, format!("laser {laser}: {error}"))
-    })?;
-    let json = json!({ "laser": laser, "level_percent": level });
-    Ok(Reading::new(format!("laser {laser}"), format!("{level:.2} %"), json))
-}
-
-/// In the payload or, if there is none, in the buffer.
-fn drive_list(answer: &Answer) -> Reading {
-    let payload = String::from_utf8_lossy(&answer.payload);
-    let buffer = String::from_utf8_lossy(answer.frame.buffer_bytes());
-    let drives = drives(if payload.is_empty() { &buffer } else { &payload });
-    if drives.is_empty() {
-        note("drives: the instrument names none");
-    }
-    let text = drives.join(&format!("\n{:<12}", ""));
-    Reading::new("drives", text, json!({ "drives": drives }))
+async fn level(microscope: &Microscope, number: i32) -> Done<(Answer, Said)> {
+    let laser = Laser::new(number)
+        .ok_or_else(|| Failure::usage(format!("laser: expected 1 to 4, found {number}")))?;
+    let Reading { value, answer } = microscope.lasers().level(laser).await?;
+    let json = json!({ "laser": number, "level_percent": value.0 });
+    Ok((answer, Said::new(format!("laser {number}"), format!("{value:.2}"), json)))
 }
