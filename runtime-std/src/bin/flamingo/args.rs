@@ -9,8 +9,8 @@ use flamingo_protocol_core::CommandCode;
 use flamingo_runtime_std::Axis;
 
 use crate::{
-    bridge_args, completions, decode, demo, get, halt, live, man, move_axis, race, send, settings,
-    sim, watch, workflow,
+    bridge_args, completions, decode, demo, doctor, get, halt, live, man, move_axis, race, send,
+    settings, sim, watch, workflow,
 };
 
 /// Talks to a Flamingo light-sheet microscope, and stands in for one.
@@ -51,6 +51,7 @@ pub(crate) enum Command {
     Live(Box<live::LiveArgs>),
     Workflow(workflow::WorkflowArgs),
     Settings(settings::SettingsArgs),
+    Doctor(doctor::DoctorArgs),
     Decode(decode::DecodeArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),

@@ -7,6 +7,7 @@ mod bridge_args;
 mod completions;
 mod decode;
 mod demo;
+mod doctor;
 mod failure;
 mod get;
 mod halt;
@@ -65,6 +66,7 @@ async fn run(command: Command, out: &mut Out, interrupt: &Interrupt) -> Done {
         Command::Live(args) => Box::pin(live::run(*args, out, interrupt)).await,
         Command::Workflow(args) => Box::pin(workflow::run(args, out, interrupt)).await,
         Command::Settings(args) => settings::run(args, out, interrupt).await,
+        Command::Doctor(args) => interrupt.or(Box::pin(doctor::run(args, out))).await,
         Command::Decode(args) => interrupt.or(decode::run(args, out)).await,
         Command::Completions(args) => completions::run(&args, out),
         Command::Man(args) => man::run(&args, out),

@@ -1,0 +1,130 @@
+//! What a port says by itself: connecting, and listening without a word.
+
+use std::net::TcpStream;
+use std::time::Duration;
+
+use flamingo_protocol_core::{Assembler, HEADER_LEN, ImageHeader, MAX_IMAGE, Piece};
+use flamingo_runtime_std::live::image_port;
+use smol::Async;
+use smol::io::AsyncReadExt;
+
+use super::Finding;
+use crate::link::within;
+
+/// How long an address may take to accept.
+const CONNECT: Duration = Duration::from_secs(2);
+/// How long to listen before anything is asked: enough for a rate.
+const BEFORE: Duration = Duration::from_millis(300);
+/// Frames a second above which nobody can work.
+const FLOOD: f64 = 20_000.0;
+
+/// What came before anything was asked.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Heard {
+    pub(super) frames: u64,
+    pub(super) noise: u64,
+    pub(super) frames_per_s: f64,
+}
+
+async fn connect(address: &str) -> Result<Async<TcpStream>, (u8, String)> {
+    let resolved = smol::net::resolve(address).await;
+    let peers = resolved.map_err(|error| (3, format!("{address} cannot be resolved: {error}")))?;
+    let mut last = format!("{address} has no address");
+    for peer in peers {
+        match within(CONNECT, Async::<TcpStream>::connect(peer)).await {
+            Some(Ok(stream)) => return Ok(stream),
+            Some(Err(error)) => last = format!("{peer} does not accept: {error}"),
+            None => last = format!("{peer} does not accept within {CONNECT:?}"),
+        }
+    }
+    Err((3, last))
+}
+
+/// Connects to the control port and listens, without asking anything.
+pub(super) async fn unasked(address: &str, span: Duration) -> (Heard, Finding) {
+    let check = "reachable";
+    let mut stream = match connect(address).await {
+        Ok(stream) => stream,
+        Err((code, evidence)) => {
+            let meaning = "is the instrument on, its program running, the address and port right, \
+                and no firewall between?";
+            return (Heard::default(), Finding::failed(check, code, evidence, meaning));
+        }
+    };
+    let span = span.min(BEFORE);
+    let mut heard = Heard::default();
+    let mut assembler = Assembler::default();
+    let mut buffer = vec![0; 64 * 1024];
+    let mut closed = false;
+    let listened = within(span, async {
+        while let Ok(count @ 1..) = stream.read(&mut buffer).await {
+            let mut input = &buffer[..count];
+            while let (consumed, Some(piece)) = assembler.push(input) {
+                input = &input[consumed..];
+                if let Piece::Frame { skipped, .. } = piece {
+                    heard.frames += 1;
+                    heard.noise += u64::from(skipped);
+                }
+            }
+        }
+        closed = true;
+    });
+    let _ = listened.await;
+    #[allow(clippy::cast_precision_loss)] // a rate
+    {
+        heard.frames_per_s = heard.frames as f64 / span.as_secs_f64();
+    }
+    let finding = if closed {
+        let evidence = format!("{address} accepts and closes at once");
+        let meaning = "it has all the clients it takes (3), or is going down; end another program";
+        Finding::failed(check, 7, evidence, meaning)
+    } else if heard.frames_per_s > FLOOD {
+        let evidence = format!("{address} sends {:.0} frames/s unasked", heard.frames_per_s);
+        Finding::warning(check, evidence, "a flood: answers may come late")
+    } else {
+        Finding::ok(check, format!("{address} accepts"), "the address is right")
+    };
+    (heard, finding)
+}
+
+/// Whether the live port accepts and, if it sends images, whether they can be true. The live view
+/// is not started.
+pub(super) async fn live(control: &str, port: Option<u16>, span: Duration) -> Finding {
+    let check = "live images";
+    let address = match (port, control.rsplit_once(':')) {
+        (Some(port), Some((host, _))) => Some(format!("{host}:{port}")),
+        _ => image_port(control, 1),
+    };
+    let Some(address) = address else {
+        return Finding::warning(check, "there is no port behind 65535", "use --live-port");
+    };
+    let mut stream = match connect(&address).await {
+        Ok(stream) => stream,
+        Err((_, evidence)) => {
+            return Finding::warning(check, evidence, "no live images from here");
+        }
+    };
+    let mut bytes = [0; HEADER_LEN];
+    match within(span, stream.read_exact(&mut bytes)).await {
+        None => {
+            let meaning = "nobody looks at the moment, which is fine";
+            Finding::ok(check, format!("{address} accepts and sends nothing"), meaning)
+        }
+        Some(Err(error)) => {
+            let evidence = format!("{address} closes: {error}");
+            Finding::warning(check, evidence, "it has all the viewers it takes (5)?")
+        }
+        Some(Ok(())) => match ImageHeader::decode(&bytes, MAX_IMAGE) {
+            Ok(header) => {
+                let ImageHeader { width, height, device, .. } = header;
+                let evidence =
+                    format!("an image of {width} x {height} pixels from camera {device}");
+                Finding::ok(check, evidence, "the header is plausible")
+            }
+            Err(error) => {
+                let meaning = "these are no images: is it the live port?";
+                Finding::warning(check, format!("{address}: {error}"), meaning)
+            }
+        },
+    }
+}

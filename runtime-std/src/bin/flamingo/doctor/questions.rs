@@ -1,0 +1,198 @@
+//! The questions that are asked, all of them harmless, and what their answers mean.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use flamingo_protocol_core::{CommandCode, Flags, Frame, Kind};
+use flamingo_runtime_std::scope_settings::ScopeSettings;
+use flamingo_runtime_std::{Axis, Client, Error, Event, meaning};
+
+use super::Finding;
+use super::listen::Heard;
+use crate::failure::{LOST, PROTOCOL};
+use crate::link::within;
+
+/// A number that nobody has by chance.
+const TOKEN: i32 = 0x5A17;
+
+/// Why there is no conversation.
+pub(super) fn not_connected(error: &Error, heard: &Heard) -> Finding {
+    let check = "speaks it";
+    let code = error.exit_code();
+    match error {
+        Error::Silent { .. } if heard.frames > 0 => {
+            let evidence = format!(
+                "it sends {:.0} frames/s unasked, and does not answer SYSTEM_STATE_GET",
+                heard.frames_per_s
+            );
+            let meaning = "it floods its clients and hears none of them; restart its program";
+            Finding::failed(check, code, evidence, meaning)
+        }
+        Error::Silent { after, .. } => {
+            let evidence = format!("it accepts, and says nothing within {after:?}");
+            let meaning = "its program hangs, or this is another port than the control port";
+            Finding::failed(check, code, evidence, meaning)
+        }
+        Error::NotFlamingo { what, .. } => {
+            let meaning = "another program listens there: is it the control port?";
+            Finding::failed(check, code, what.clone(), meaning)
+        }
+        Error::ConnectionLost { reason, .. } => {
+            let meaning = "it dropped us while it was asked; look at its own log";
+            Finding::failed(check, LOST, reason.clone(), meaning)
+        }
+        other => Finding::failed(check, code, other.to_string(), "see above"),
+    }
+}
+
+pub(super) fn speaks(client: &Client) -> Finding {
+    let check = "speaks it";
+    let answer = client.state_at_connect();
+    let code = answer.frame.selector();
+    let Some(state) = meaning::state_name(code) else {
+        let evidence = format!("SYSTEM_STATE_GET says 0x{code:04X}");
+        return Finding::failed(check, PROTOCOL, evidence, "expected 0xA001 to 0xA005");
+    };
+    let took = answer.elapsed.as_secs_f64() * 1e3;
+    Finding::ok(check, format!("state {state} within {took:.1} ms"), "it answers")
+}
+
+/// Which fields of a command come back in its answer.
+pub(super) async fn echoes(client: &Client) -> Vec<Finding> {
+    let mut query = Frame::command(CommandCode::STAGE_POSITION_GET).with_selector(1);
+    query.client_id = TOKEN;
+    query.int32_data[2] = TOKEN;
+    let answer = match client.request(query).await {
+        Ok(answer) => answer,
+        Err(error) => {
+            let meaning = "the stage does not answer: is its controller on?";
+            return vec![Finding::failed("echoes", error.exit_code(), error.to_string(), meaning)];
+        }
+    };
+    let frame = &answer.frame;
+    let selector = match frame.selector() {
+        1 => Finding::ok("int32Data0", "comes back as sent", "answers of axes can be told apart"),
+        found => {
+            let evidence = format!("1 was sent, {found} comes back");
+            let meaning = "answers of different axes cannot be told apart: ask one at a time";
+            Finding::failed("int32Data0", PROTOCOL, evidence, meaning)
+        }
+    };
+    let token = |check, found: i32| {
+        if found == TOKEN {
+            return Finding::ok(check, "comes back as sent", "it can carry tokens");
+        }
+        let evidence = format!("{TOKEN} was sent, {found} comes back");
+        Finding::warning(check, evidence, "no tokens in it; nothing else depends on that")
+    };
+    vec![selector, token("clientID", frame.client_id), token("int32Data2", frame.int32_data[2])]
+}
+
+pub(super) async fn settings(client: &Client) -> Vec<Finding> {
+    let check = "settings";
+    let query = Frame::command(CommandCode::COMMON_SCOPE_SETTINGS_LOAD);
+    let answer = match client.request(query).await {
+        Ok(answer) => answer,
+        Err(error) => {
+            let meaning = "the limits of the stage are not known: moves are not checked";
+            return vec![Finding::warning(check, error.to_string(), meaning)];
+        }
+    };
+    let bytes = answer.payload.len();
+    let code = answer.frame.code;
+    let whole = if code == CommandCode::COMMON_SCOPE_SETTINGS_LOAD {
+        Finding::ok(check, format!("{bytes} bytes under 0x{:04X}", code.0), "as documented")
+    } else {
+        let evidence = format!("{bytes} bytes under 0x{:04X}, not 0x1009", code.0);
+        Finding::warning(check, evidence, "that counts as the answer, too, but is only presumed")
+    };
+    let limits = match ScopeSettings::parse(&answer.payload) {
+        Ok(settings) => {
+            let open: Vec<_> = Axis::ALL
+                .into_iter()
+                .filter(|axis| !settings.limits(*axis).is_complete())
+                .map(Axis::letter)
+                .collect();
+            if open.is_empty() {
+                Finding::ok("limits", "both ends of every axis", "targets are checked")
+            } else {
+                let evidence = format!("no limits for {}", open.join(", "));
+                Finding::warning("limits", evidence, "these axes are not moved by the typed layer")
+            }
+        }
+        Err(error) => {
+            let meaning = "the settings cannot be read: correct that line at the instrument";
+            Finding::warning("limits", error.to_string(), meaning)
+        }
+    };
+    vec![whole, limits]
+}
+
+/// What comes unasked: others at work, and the clock of the pushes.
+pub(super) async fn traffic(client: &Client, span: Duration) -> Vec<Finding> {
+    let mut events = client.subscribe(&[]);
+    let mut codes: BTreeMap<CommandCode, u64> = BTreeMap::new();
+    let mut pushes = Vec::new();
+    let mut lost = false;
+    let listened = within(span, async {
+        while let Some(event) = events.next().await {
+            match event {
+                Event::Frame(event) => {
+                    *codes.entry(event.frame.code).or_default() += 1;
+                    if event.frame.flags.contains(Flags::STAGE_POSITIONS_IN_BUFFER) {
+                        pushes.push((event.frame.selector(), event.at));
+                    }
+                }
+                Event::ConnectionLost => lost = true,
+                _ => {}
+            }
+        }
+    });
+    let _ = listened.await;
+    if lost {
+        let meaning = "it drops its clients; look at its own log";
+        return vec![Finding::failed("traffic", LOST, "the connection was lost", meaning)];
+    }
+    vec![others(&codes, span), clock(&pushes)]
+}
+
+fn others(codes: &BTreeMap<CommandCode, u64>, span: Duration) -> Finding {
+    let check = "other clients";
+    let kind = |code: &CommandCode| code.row().map(|row| row.kind);
+    let theirs: Vec<_> = codes
+        .keys()
+        .filter(|code| matches!(kind(code), Some(Kind::Action | Kind::FireAndForget)))
+        .map(ToString::to_string)
+        .collect();
+    let all: u64 = codes.values().sum();
+    let heard = format!("{all} messages unasked in {span:?}");
+    if theirs.is_empty() {
+        return Finding::ok(check, heard, "nobody else gives commands");
+    }
+    let evidence = format!("{heard}, among them {}", theirs.join(", "));
+    Finding::ok(check, evidence, "another program is at work; its commands are broadcast to us")
+}
+
+/// The pushes of one axis are 25 ms apart.
+fn clock(pushes: &[(i32, std::time::SystemTime)]) -> Finding {
+    let check = "clock of pushes";
+    let Some((axis, _)) = pushes.first() else {
+        return Finding::ok(check, "nothing moves", "no positions are pushed, which is fine");
+    };
+    let times: Vec<_> = pushes.iter().filter(|push| push.0 == *axis).map(|push| push.1).collect();
+    let mut gaps: Vec<f64> = times
+        .windows(2)
+        .filter_map(|pair| pair[1].duration_since(pair[0]).ok())
+        .map(|gap| gap.as_secs_f64() * 1e3)
+        .collect();
+    gaps.sort_by(f64::total_cmp);
+    let Some(median) = gaps.get(gaps.len() / 2) else {
+        return Finding::ok(check, "one position was pushed", "too few for a clock");
+    };
+    let longest = gaps.last().copied().unwrap_or(*median);
+    let evidence = format!("a position every {median:.1} ms, at most {longest:.1} ms apart");
+    if (15.0..=40.0).contains(median) && longest < 250.0 {
+        return Finding::ok(check, evidence, "as documented (25 ms)");
+    }
+    Finding::warning(check, evidence, "expected 25 ms: the network or the instrument is busy")
+}
