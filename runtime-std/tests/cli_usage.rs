@@ -41,6 +41,7 @@ fn every_command_explains_itself() {
         "send",
         "workflow",
         "settings",
+        "doctor",
         "decode",
         "completions",
         "man",
