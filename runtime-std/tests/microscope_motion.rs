@@ -252,6 +252,20 @@ fn the_end_of_an_earlier_motion_does_not_end_the_next_one() {
 }
 
 #[test]
+fn an_axis_that_comes_to_rest_beside_its_target_has_arrived_when_the_instrument_says_so() {
+    smol::block_on(async {
+        let (microscope, mut peer) = by_hand(|_| ()).await;
+        let first = begun(&microscope, &mut peer).await;
+        drop(first);
+        // In doubt, since nobody knows how the first one ended.
+        let mut second = begun(&microscope, &mut peer).await;
+        peer.write(&motion_stopped(1, 1)).await;
+        let arrival = while_at(&mut peer, 8.005, second.wait()).await.unwrap();
+        assert_eq!(arrival.told_by.map(|frame| frame.status), Some(1));
+    });
+}
+
+#[test]
 fn another_client_that_sends_the_axis_elsewhere_is_noticed() {
     smol::block_on(async {
         let simulator = simulator("[stage]\nspeed_factor = 4.0").await;

@@ -80,6 +80,8 @@ pub struct Motion {
     pub(super) doubt: Doubt,
     /// Of the last STAGE_MOTION_STOPPED that did not say 1.
     pub(super) status: Option<i32>,
+    /// A STAGE_MOTION_STOPPED that says 1, while the axis stood elsewhere.
+    pub(super) told: Option<(SystemTime, Frame)>,
     /// When to ask for the position, if nothing better comes before.
     pub(super) look_at: Option<Instant>,
     pub(super) ending: Option<Ending>,
@@ -106,6 +108,7 @@ impl Motion {
             acknowledgement: None,
             doubt: if earlier { Doubt::Earlier } else { Doubt::None },
             status: None,
+            told: None,
             look_at: None,
             ending: None,
         }

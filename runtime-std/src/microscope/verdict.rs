@@ -53,7 +53,11 @@ impl Motion {
             }
             Event::Commanded { frame, .. } if self.commanded => self.overruled(&frame),
             Event::Frame(event) if self.commanded => self.told(&event).await,
-            Event::Lagged(_) => self.stands().await,
+            Event::Lagged(_) => {
+                // Its own command may be among what was lost.
+                self.commanded = true;
+                self.stands().await
+            }
             Event::ConnectionLost => Some(Ending::Lost),
             _ => None,
         }
@@ -114,7 +118,8 @@ impl Motion {
         }
         match self.position().await {
             Some(position) if !self.is_near(position) => {
-                // The next one is meant for this motion.
+                // The next one is meant for this motion; if none comes, this one was.
+                self.told = Some((event.at, event.frame));
                 let doubt = std::mem::replace(&mut self.doubt, Doubt::None);
                 match doubt {
                     Doubt::Halt => Some(Ending::Halted),
@@ -150,6 +155,10 @@ impl Motion {
             }
             (Doubt::Halt, _) => Ending::Halted,
             (Doubt::Elsewhere, _) => Ending::Retargeted,
+            _ if self.told.is_some() => {
+                let (at, frame) = self.told?;
+                Ending::Arrived { at, told_by: Some(frame) }
+            }
             _ => Ending::NotCompleted { status: self.status, position },
         })
     }
