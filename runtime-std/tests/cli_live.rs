@@ -46,6 +46,9 @@ fn so_many_images_are_counted_and_the_live_view_is_stopped_again() {
     let image = &told[0];
     assert_eq!((&image["width"], &image["height"]), (&320.into(), &200.into()));
     assert_eq!((&image["min"], &image["position_x_mm"]), (&200.into(), &7.5.into()));
+    assert_eq!((&image["scale_min"], &image["options"]), (&200.into(), &16.into()));
+    let indices: Vec<_> = told[..5].iter().map(|i| i["index_start"].as_i64().unwrap()).collect();
+    assert!(indices.is_sorted(), "{indices:?}");
     let closing = &told[5];
     assert_eq!((&closing["taken"], &closing["written"]), (&5.into(), &0.into()));
     assert!(closing["frames_per_s"].as_f64().unwrap() > 10.0, "{closing}");
