@@ -232,6 +232,26 @@ fn an_end_of_a_motion_that_never_comes_is_found_by_the_position() {
 }
 
 #[test]
+fn a_caller_that_looks_at_something_else_all_the_time_still_hears_of_the_end() {
+    smol::block_on(async {
+        let (microscope, mut peer) = by_hand(|_| ()).await;
+        let mut motion = begun(&microscope, &mut peer).await;
+        let ticking = async {
+            loop {
+                let tick = async {
+                    smol::Timer::after(Duration::from_millis(150)).await;
+                    None
+                };
+                if let Some(arrival) = future::or(async { Some(motion.wait().await) }, tick).await {
+                    return arrival;
+                }
+            }
+        };
+        while_at(&mut peer, 8.0, ticking).await.unwrap();
+    });
+}
+
+#[test]
 fn the_end_of_an_earlier_motion_does_not_end_the_next_one() {
     smol::block_on(async {
         let (microscope, mut peer) = by_hand(|_| ()).await;

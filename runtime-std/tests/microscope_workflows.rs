@@ -152,13 +152,92 @@ fn an_abort_is_sent_without_the_flag_and_ends_the_run_even_before_it_began() {
                 let stop = peer.expect(CommandCode::CAMERA_WORK_FLOW_STOP).await;
                 assert!(!stop.flags.contains(Flags::TRIGGER_CALL_BACK));
                 peer.answer(&stop, 0.0).await;
-                tell(&mut peer, IDLE).await;
+                if running {
+                    tell(&mut peer, IDLE).await;
+                }
             })
             .await;
             aborted.unwrap();
-            assert!(soon("its end", run.wait()).await.unwrap().aborted);
+            // What never ran has no end that would be told: the state is asked.
+            let idle = async {
+                answer_state(&mut peer, SystemState::Idle).await;
+                future::pending().await
+            };
+            assert!(soon("its end", future::or(run.wait(), idle)).await.unwrap().aborted);
         });
     }
+}
+
+#[test]
+fn a_stop_that_fails_ends_nothing_and_a_stale_idle_behind_it_neither() {
+    smol::block_on(async {
+        let (microscope, mut peer) = by_hand(|_| ()).await;
+        let mut run = started(&microscope, &mut peer, &workflow(1, 3)).await;
+        let (aborted, ()) = future::zip(run.abort(), async {
+            let stop = peer.expect(CommandCode::CAMERA_WORK_FLOW_STOP).await;
+            let mut refusal = peer::answer_to(&stop, 0.0);
+            refusal.status = 0;
+            peer.write(&refusal).await;
+            tell(&mut peer, IDLE).await;
+        })
+        .await;
+        assert!(matches!(aborted, Err(Error::Refused { .. })), "{aborted:?}");
+        for code in [RUNNING, IDLE] {
+            tell(&mut peer, code).await;
+        }
+        let stale = Some(RunEvent::State(SystemState::Idle));
+        assert_eq!(soon("a state", run.next()).await.unwrap(), stale);
+        let summary = soon("its end", run.wait()).await.unwrap();
+        assert!(!summary.aborted);
+    });
+}
+
+#[test]
+fn what_came_before_the_answer_about_the_state_counts_before_it() {
+    smol::block_on(async {
+        let (microscope, mut peer) = by_hand(|_| ()).await;
+        let mut run = started(&microscope, &mut peer, &workflow(1, 3)).await;
+        tell(&mut peer, RUNNING).await;
+        soon("its start", run.next()).await.unwrap();
+        let ends = async {
+            // The run was quiet, and asks; meanwhile all comes at once.
+            let query = peer.expect(CommandCode::SYSTEM_STATE_GET).await;
+            peer.write(&told(CommandCode::CAMERA_STACK_COMPLETE, [3, 3, 0])).await;
+            tell(&mut peer, CommandCode::UI_IMAGES_SAVED_TO_STORAGE).await;
+            tell(&mut peer, IDLE).await;
+            peer.answer(&query.with_selector(0xA002), 0.0).await;
+            future::pending().await
+        };
+        let summary = soon("its end", future::or(run.wait(), ends)).await.unwrap();
+        assert_eq!((summary.stacks, summary.images, summary.saved), (1, 3, true));
+    });
+}
+
+#[test]
+fn a_caller_that_looks_at_something_else_all_the_time_still_hears_of_the_end() {
+    smol::block_on(async {
+        let (microscope, mut peer) = by_hand(|_| ()).await;
+        let mut run = started(&microscope, &mut peer, &workflow(1, 3)).await;
+        tell(&mut peer, RUNNING).await;
+        soon("its start", run.next()).await.unwrap();
+        let ticking = async {
+            loop {
+                let tick = async {
+                    smol::Timer::after(Duration::from_millis(20)).await;
+                    Ok(Some(RunEvent::ImagesSaved))
+                };
+                if future::or(run.next(), tick).await.unwrap().is_none() {
+                    return;
+                }
+            }
+        };
+        let idle = async {
+            loop {
+                answer_state(&mut peer, SystemState::Idle).await;
+            }
+        };
+        soon("its end", future::or(ticking, idle)).await;
+    });
 }
 
 #[test]

@@ -9,7 +9,7 @@ mod png;
 mod tiff;
 
 use std::fs::File;
-use std::io::BufWriter;
+use std::io::{BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -100,12 +100,13 @@ impl ImageFileError {
 
 /// Writes a 16-bit grey PNG. The facts stand in text chunks, the pixel size in pHYs.
 ///
-/// The file is complete or not there; one that is there already is not overwritten.
+/// The file is complete or not there, but for a power failure; one that is there already is not
+/// overwritten.
 ///
 /// # Errors
 /// [`ImageFileError`].
 pub fn write_png(path: &Path, picture: &Picture, facts: &ImageFacts) -> Result<(), ImageFileError> {
-    whole(path, |file| png::write_16(BufWriter::new(file), picture, facts))
+    whole(path, |file| png::write_16(file, picture, facts))
 }
 
 /// Writes an 8-bit grey PNG of so many grey values, row by row, such as [`crate::preview`] makes.
@@ -118,7 +119,7 @@ pub fn write_png_8(
     height: u32,
     grey: &[u8],
 ) -> Result<(), ImageFileError> {
-    whole(path, |file| png::write_8(BufWriter::new(file), width, height, grey))
+    whole(path, |file| png::write_8(file, width, height, grey))
 }
 
 /// Writes a 16-bit grey TIFF of one image, with its resolution and its time.
@@ -130,31 +131,42 @@ pub fn write_tiff(
     picture: &Picture,
     facts: &ImageFacts,
 ) -> Result<(), ImageFileError> {
-    whole(path, |file| tiff::write(BufWriter::new(file), picture, facts))
+    whole(path, |file| tiff::write(file, picture, facts))
 }
 
-/// Writes to a file beside `path` and renames it when it is whole.
+/// Writes to a file beside `path`, which gets its name when it is whole.
 fn whole<E: ToString>(
     path: &Path,
-    write: impl FnOnce(&File) -> Result<(), E>,
+    write: impl FnOnce(&mut BufWriter<File>) -> Result<(), E>,
 ) -> Result<(), ImageFileError> {
+    let there = "it exists already; choose another name";
+    if path.exists() {
+        return Err(ImageFileError::new(path, &there));
+    }
     let mut part = path.as_os_str().to_owned();
     part.push(".part");
     let part = PathBuf::from(part);
-    if path.exists() {
-        return Err(ImageFileError::new(path, &"it exists already; choose another name"));
-    }
-    let file = File::create(&part).map_err(|error| ImageFileError::new(path, &error))?;
-    let written = write(&file).map_err(|error| ImageFileError::new(path, &error));
+    let file = File::create_new(&part).map_err(|error| ImageFileError::new(&part, &error))?;
+    let mut file = BufWriter::new(file);
+    let written = write(&mut file).map_err(|error| ImageFileError::new(path, &error));
+    let flushed = file.flush().map_err(|error| ImageFileError::new(path, &error));
     drop(file);
-    let done = written.and_then(|()| {
-        std::fs::rename(&part, path).map_err(|error| ImageFileError::new(path, &error))
+    let named = written.and(flushed).and_then(|()| {
+        // A link never replaces what came to be there meanwhile; a file system without links
+        // renames.
+        match std::fs::hard_link(&part, path) {
+            Ok(()) => Ok(()),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                Err(ImageFileError::new(path, &there))
+            }
+            Err(_) => {
+                std::fs::rename(&part, path).map_err(|error| ImageFileError::new(path, &error))
+            }
+        }
     });
-    if done.is_err() {
-        // Half an image helps nobody; why it is half is said.
-        let _ = std::fs::remove_file(&part);
-    }
-    done
+    // Half an image helps nobody, and a whole one has its name; renamed, it is not there.
+    let _ = std::fs::remove_file(&part);
+    named
 }
 
 /// Pixels a metre, where that is known and can be told.

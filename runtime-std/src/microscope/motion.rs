@@ -153,7 +153,11 @@ impl Motion {
                 motion.acknowledgement = Some(answer);
                 Ok(motion)
             }
-            Err(Error::Superseded { .. }) => Err(Error::Halted { axis }),
+            Err(Error::Superseded { .. }) => {
+                // It never began.
+                microscope.set_moving(axis, motion.doubt == Doubt::Earlier);
+                Err(Error::Halted { axis })
+            }
             Err(error) => Err(error),
         }
     }

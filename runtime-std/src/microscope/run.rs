@@ -81,7 +81,7 @@ pub struct RunSummary {
     pub errors: u64,
     /// Whether the images were told saved.
     pub saved: bool,
-    /// Whether it was stopped by [`Run::abort`].
+    /// Whether it was stopped by [`Run::abort`]: the stop was sent, and not refused.
     pub aborted: bool,
     /// Messages that were lost, because they were not taken in time or the connection was gone:
     /// above 0 the counts here are too small.
@@ -109,6 +109,12 @@ pub struct Run {
     /// As the gauge says.
     progress: (u32, u32),
     summary: RunSummary,
+    /// When to ask for the state, if nothing is heard before.
+    look_at: Option<Instant>,
+    /// What the instrument said when it was asked, and what came before that was not taken yet.
+    asked: Option<SystemState>,
+    /// A stop was acknowledged.
+    stopped: bool,
     /// It is counted among those of the microscope.
     counted: bool,
 }
@@ -131,6 +137,9 @@ impl Run {
             phase: Phase::Running,
             progress: (0, 0),
             summary: RunSummary::default(),
+            look_at: None,
+            asked: None,
+            stopped: false,
             counted: false,
         }
     }
@@ -148,31 +157,66 @@ impl Run {
             if self.phase == Phase::Over {
                 return Ok(None);
             }
-            let span = self.span();
-            let next = async { Some(self.events.next().await) };
-            let quiet = async {
-                Timer::after(span).await;
-                None
-            };
-            let told = match future::or(next, quiet).await {
-                Some(Some(Event::Frame(event))) => self.frame(&event)?,
-                Some(Some(Event::Lagged(missed))) => {
-                    self.summary.missed += missed;
-                    Some(RunEvent::Missed(missed))
-                }
-                Some(Some(Event::ConnectionLost)) => {
-                    self.phase = Phase::Away { began: self.phase == Phase::Running };
-                    self.summary.missed += 1;
-                    Some(RunEvent::Disconnected)
-                }
-                Some(Some(Event::Reconnected)) if self.is_away() => self.look().await?,
-                Some(Some(_)) => None,
-                Some(None) => return Err(self.lost()),
-                None => self.look().await?,
+            // What came before the state was said counts before it.
+            let told = if let Some(event) = self.events.try_next() {
+                self.heard(event)?
+            } else if let Some(state) = self.asked.take() {
+                self.said(state)?
+            } else {
+                self.wait_or_ask().await?
             };
             if told.is_some() {
                 return Ok(told);
             }
+        }
+    }
+
+    /// Waits for an event; when it is due, asks for the state.
+    async fn wait_or_ask(&mut self) -> Result<Option<RunEvent>, Error> {
+        let now = self.microscope.client().clock().now();
+        let span = self.span();
+        // However often this is called: what is due is due.
+        let due = *self.look_at.get_or_insert(now + span.into());
+        let next = async { Some(self.events.next().await) };
+        let quiet = async {
+            Timer::after(due.since(now).into()).await;
+            None
+        };
+        match future::or(next, quiet).await {
+            Some(Some(event)) => self.heard(event),
+            Some(None) => Err(self.lost()),
+            None => {
+                self.ask().await;
+                self.look_at = None;
+                Ok(None)
+            }
+        }
+    }
+
+    fn heard(&mut self, event: Event) -> Result<Option<RunEvent>, Error> {
+        match event {
+            Event::Frame(event) => {
+                if self.phase == Phase::Running {
+                    self.look_at = None;
+                }
+                self.frame(&event)
+            }
+            Event::Lagged(missed) => {
+                self.summary.missed += missed;
+                Ok(Some(RunEvent::Missed(missed)))
+            }
+            Event::ConnectionLost => {
+                let began = matches!(self.phase, Phase::Running | Phase::Away { began: true });
+                self.phase = Phase::Away { began };
+                self.asked = None;
+                self.summary.missed += 1;
+                Ok(Some(RunEvent::Disconnected))
+            }
+            Event::Reconnected if self.is_away() => {
+                self.look_at = Some(self.microscope.client().clock().now());
+                Ok(None)
+            }
+            _ => Ok(None),
         }
     }
 
@@ -198,8 +242,13 @@ impl Run {
     /// # Errors
     /// As [`super::Workflows::abort`].
     pub async fn abort(&mut self) -> Result<(), Error> {
-        self.summary.aborted = true;
-        self.microscope.workflows().abort().await
+        let stopped = self.microscope.workflows().abort().await;
+        // One that was not answered was sent all the same.
+        self.summary.aborted |= matches!(stopped, Ok(()) | Err(Error::Timeout { .. }));
+        self.stopped |= stopped.is_ok();
+        // An IDLE may be older than the stop, or never come: what never ran has no end.
+        self.look_at = Some(self.microscope.client().clock().now());
+        stopped
     }
 
     /// How long it may be quiet.
@@ -217,13 +266,15 @@ impl Run {
         Ok(match frame.code {
             CommandCode::CAMERA_WORK_FLOW_START => return self.answered(event),
             CommandCode::SYSTEM_STATE_WORK_FLOW_RUNNING => {
-                let began = matches!(self.phase, Phase::Uploaded(_));
-                self.phase = Phase::Running;
-                began.then_some(RunEvent::Started)
+                let before = std::mem::replace(&mut self.phase, Phase::Running);
+                match before {
+                    Phase::Uploaded(_) | Phase::Away { began: false } => Some(RunEvent::Started),
+                    Phase::Away { began: true } => Some(RunEvent::Reconnected),
+                    Phase::Running | Phase::Over => None,
+                }
             }
             CommandCode::SYSTEM_STATE_IDLE => {
-                // Behind a stop it is no stale one, even if the workflow never ran.
-                if self.phase == Phase::Running || self.summary.aborted {
+                if self.phase == Phase::Running {
                     self.over();
                     return Ok(None);
                 }
@@ -280,22 +331,24 @@ impl Run {
     }
 
     /// Asks the instrument what it is doing, since nothing tells.
-    async fn look(&mut self) -> Result<Option<RunEvent>, Error> {
-        let state = match self.microscope.state().await {
-            Ok(state) => state.value,
-            Err(error @ Error::ConnectionLost { .. }) => {
-                // Where the client does not connect again, the events end as well.
-                return if self.is_away() { Ok(None) } else { Err(error) };
-            }
-            // An answer that does not come is no end; look again later.
-            Err(_) => return Ok(None),
-        };
+    async fn ask(&mut self) {
+        // An answer that does not come is no end: it is asked again later. That the connection is
+        // lost is told by the events.
+        if let Ok(state) = self.microscope.state().await {
+            self.asked = Some(state.value);
+        }
+    }
+
+    /// What the instrument is doing, when it was asked.
+    fn said(&mut self, state: SystemState) -> Result<Option<RunEvent>, Error> {
         let running = state == SystemState::WorkflowRunning;
         match self.phase {
             Phase::Uploaded(_) if running => {
                 self.phase = Phase::Running;
                 return Ok(Some(RunEvent::Started));
             }
+            // It was stopped before it began, and the stop was acknowledged.
+            Phase::Uploaded(_) if self.stopped => self.over(),
             Phase::Uploaded(at) => {
                 let waited = self.microscope.client().clock().now().since(at);
                 let after = self.microscope.patience().start;

@@ -22,7 +22,9 @@ impl Motion {
             }
             let now = self.microscope.client().clock().now();
             let quiet = self.microscope.patience().quiet;
-            let span = self.look_at.map_or(quiet, |at| at.since(now).into());
+            // However often this is called: what is due is due.
+            let due = *self.look_at.get_or_insert(now + quiet.into());
+            let span = due.since(now).into();
             let ending = if let Some(heard) = heard(&mut self.events, span).await {
                 self.judge(heard).await
             } else {
@@ -116,10 +118,10 @@ impl Motion {
         if self.doubt == Doubt::None || self.target.is_none() {
             return Some(arrived);
         }
+        // The next one is meant for this motion; if none comes, this one was.
+        self.told = Some((event.at, event.frame));
         match self.position().await {
             Some(position) if !self.is_near(position) => {
-                // The next one is meant for this motion; if none comes, this one was.
-                self.told = Some((event.at, event.frame));
                 let doubt = std::mem::replace(&mut self.doubt, Doubt::None);
                 match doubt {
                     Doubt::Halt => Some(Ending::Halted),
@@ -134,8 +136,8 @@ impl Motion {
     /// The instrument says something else: failed, halted, or not yet. A better message may
     /// follow; otherwise the position tells.
     fn look_soon(&mut self) {
-        let now = self.microscope.client().clock().now();
-        self.look_at = Some(now + self.microscope.patience().grace.into());
+        let soon = self.microscope.client().clock().now() + self.microscope.patience().grace.into();
+        self.look_at = Some(self.look_at.map_or(soon, |due| due.min(soon)));
     }
 
     /// Asks where the axis is, and again a moment later: if it stands still, the motion is over.

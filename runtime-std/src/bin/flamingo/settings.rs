@@ -61,7 +61,7 @@ struct Report {
 
 pub(crate) async fn run(args: SettingsArgs, out: &mut Out, interrupt: &Interrupt) -> Done {
     let SettingsCommand::Save(args) = args.command;
-    let text = read_file(&args.file)?;
+    let text = interrupt.or(read_file(&args.file)).await?;
     let file = args.file.display();
     let settings = ScopeSettings::parse(&text)
         .map_err(|error| Failure::usage(format!("{file}: {error}; nothing was saved")))?;

@@ -25,10 +25,6 @@ use crate::output::Out;
 use report::Report;
 use sink::Sink;
 
-/// How long an image may take beyond `--timeout` once the first one has come: the exposure may be
-/// long, and with updates on change there may be none for as long as nothing changes.
-const NEVER: Duration = Duration::from_secs(365 * 24 * 3600);
-
 /// What `--preview` without a file is.
 const TERMINAL: &str = "-";
 /// How long, after Ctrl-C, the image that is being written may still take.
@@ -228,18 +224,19 @@ async fn look(
         }
         Next::Over
     });
-    let mut patience = args.client.timeout;
+    let mut first = true;
     let ended = loop {
         let pressed = async {
             interrupt.pressed().await;
             Next::Failed(Failure::interrupted())
         };
-        let image = match or(or(pressed, over.as_mut()), next(stream, patience)).await {
+        let next = next(stream, microscope, args.client.timeout, first);
+        let image = match or(or(pressed, over.as_mut()), next).await {
             Next::Image(image) => image,
             Next::Over => break Ok(()),
             Next::Failed(failure) => break Err(failure),
         };
-        patience = NEVER;
+        first = false;
         match deal_with(*image, &mut setup, &mut sink, report, interrupt).await {
             Ok(taken) if args.last().is_some_and(|count| taken >= count) => break Ok(()),
             Ok(_) => {}
@@ -248,22 +245,42 @@ async fn look(
     };
     // Also what was written before it failed is a file.
     let finished = match sink {
-        Some(sink) => smol::unblock(move || sink.finish()).await,
+        Some(sink) => {
+            let finish = async { Some(smol::unblock(move || sink.finish()).await) };
+            or(finish, stuck(interrupt)).await.unwrap_or_else(|| Err(disk_takes_nothing()))
+        }
         None => Ok(()),
     };
     ended.and(finished)
 }
 
-async fn next(stream: &mut LiveStream, patience: Duration) -> Next {
-    match within(patience, stream.next_image()).await {
-        Some(Ok(Some(image))) => Next::Image(Box::new(image)),
-        Some(Ok(None)) => Next::Failed(Failure::new(LOST, "the instrument closed the live port")),
-        Some(Err(error)) => Next::Failed(failure(&error)),
-        None => {
-            let after = humantime::format_duration(patience);
-            let message = format!("no image within {after}; is the camera on?");
-            Next::Failed(Failure::new(NO_ANSWER, message))
-        }
+/// The next image. The first one may take `patience`; a later one as long as the live view is on.
+async fn next(
+    stream: &mut LiveStream,
+    microscope: &Microscope,
+    patience: Duration,
+    first: bool,
+) -> Next {
+    let after = humantime::format_duration(patience);
+    loop {
+        let message = match within(patience, stream.next_image()).await {
+            Some(Ok(Some(image))) => return Next::Image(Box::new(image)),
+            Some(Ok(None)) => {
+                return Next::Failed(Failure::new(LOST, "the instrument closed the live port"));
+            }
+            Some(Err(error)) => return Next::Failed(failure(&error)),
+            None if first => format!("no image within {after}; is the camera on?"),
+            None => match microscope.state().await {
+                Ok(state) if state.value == SystemState::LiveView => continue,
+                Ok(state) => format!(
+                    "no image within {after}, and the instrument is in state {}; did another \
+                     program stop the live view?",
+                    state.value
+                ),
+                Err(error) => return Next::Failed(error.into()),
+            },
+        };
+        return Next::Failed(Failure::new(NO_ANSWER, message));
     }
 }
 
@@ -279,23 +296,28 @@ async fn deal_with(
         taken_at: image.received_at,
         pixel_size: setup.pixel_size,
         exposure: setup.exposure,
-        pose: Some(setup.whereabouts.now().await?),
+        pose: Some(setup.whereabouts.at(image.received_at).await?),
     };
     let Some(mut writing) = sink.take() else { return report.image(image, &facts, None) };
     let write = smol::unblock(move || {
         let written = writing.write(&image, &facts);
         (written, image, writing)
     });
-    let stuck = async {
-        interrupt.pressed().await;
-        smol::Timer::after(LAST_WRITE).await;
-        None
-    };
-    let Some((written, image, writing)) = or(async { Some(write.await) }, stuck).await else {
-        return Err(Failure::new(INTERRUPTED, "interrupted, but the disk takes nothing"));
-    };
+    let written = or(async { Some(write.await) }, stuck(interrupt)).await;
+    let Some((written, image, writing)) = written else { return Err(disk_takes_nothing()) };
     *sink = Some(writing);
     report.image(image, &facts, Some(written?))
+}
+
+/// Ctrl-C was pressed, and the disk had its time.
+async fn stuck<T>(interrupt: &Interrupt) -> Option<T> {
+    interrupt.pressed().await;
+    smol::Timer::after(LAST_WRITE).await;
+    None
+}
+
+fn disk_takes_nothing() -> Failure {
+    Failure::new(INTERRUPTED, "interrupted, but the disk takes nothing")
 }
 
 /// How a stream of images fails, as an exit code.

@@ -55,10 +55,10 @@ struct Summary {
 }
 
 pub(crate) async fn run(args: CheckArgs, out: &mut Out) -> Done {
-    let workflow = read_workflow(&args.file)?;
+    let workflow = read_workflow(&args.file).await?;
     let (settings, report) = match (&args.settings, &args.connect) {
         (Some(path), _) => {
-            let settings = ScopeSettings::parse(&read_file(path)?);
+            let settings = ScopeSettings::parse(&read_file(path).await?);
             let wrong = |error| Failure::usage(format!("{}: {error}", path.display()));
             (Some(settings.map_err(wrong)?), None)
         }

@@ -45,8 +45,13 @@ impl From<Error> for Failure {
     }
 }
 
-/// The bytes of a file that the user names; `-` is stdin.
-pub(crate) fn read_file(path: &Path) -> Done<Vec<u8>> {
+/// The bytes of a file that the user names; `-` is stdin, which may keep one waiting.
+pub(crate) async fn read_file(path: &Path) -> Done<Vec<u8>> {
+    let path = path.to_owned();
+    smol::unblock(move || read_at_once(&path)).await
+}
+
+fn read_at_once(path: &Path) -> Done<Vec<u8>> {
     let failed = |error| Failure::usage(format!("cannot read {}: {error}", path.display()));
     let mut bytes = Vec::new();
     if path == Path::new("-") {
@@ -63,8 +68,8 @@ pub(crate) fn read_file(path: &Path) -> Done<Vec<u8>> {
 }
 
 /// The workflow in a file.
-fn read_workflow(path: &Path) -> Done<Workflow> {
-    let bytes = read_file(path)?;
+async fn read_workflow(path: &Path) -> Done<Workflow> {
+    let bytes = read_file(path).await?;
     Workflow::parse(&bytes).map_err(|error| Failure::usage(format!("{}: {error}", path.display())))
 }
 

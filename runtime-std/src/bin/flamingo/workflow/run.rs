@@ -16,7 +16,7 @@ use smol::future::or;
 
 use super::{print_finding, read_workflow};
 use crate::args::ClientArgs;
-use crate::failure::{Done, Failure, INTERRUPTED, REFUSED, note};
+use crate::failure::{Done, Failure, INTERRUPTED, NO_ANSWER, REFUSED, note};
 use crate::interrupt::Interrupt;
 use crate::link::{self, within};
 use crate::output::{Out, milliseconds};
@@ -24,10 +24,14 @@ use crate::output::{Out, milliseconds};
 /// How long a workflow may take to end after it was stopped.
 const STOPPING: Duration = Duration::from_secs(10);
 
+/// How long the instrument may take to take the file.
+const UPLOAD: Duration = Duration::from_secs(30);
+
 /// Run a workflow and follow it to its end
 ///
 /// The file is checked first, against the limits of the instrument, and uploaded as it is. The
-/// command ends when the instrument is idle again. Ctrl-C stops the workflow.
+/// command ends when the instrument is idle again. Ctrl-C stops the workflow; it runs on when whoever
+/// reads the output goes away.
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs {
     /// The workflow file; - is stdin
@@ -80,26 +84,18 @@ enum Told {
 }
 
 pub(crate) async fn run(args: RunArgs, out: &mut Out, interrupt: &Interrupt) -> Done {
-    let workflow = read_workflow(&args.file)?;
+    let workflow = interrupt.or(read_workflow(&args.file)).await?;
     let connect = link::connect(&args.client.server.connect, args.client.timeout);
     let client = interrupt.or(connect).await?;
     let microscope = Microscope::over(client, Patience::default());
     interrupt.or(check(&microscope, &workflow, &args, out)).await?;
-    let pressed = async {
-        interrupt.pressed().await;
-        None
-    };
-    let start = async { Some(microscope.workflows().start(&workflow).await) };
-    let Some(run) = or(pressed, start).await else {
-        // How much of it has gone out is not known: a stop does no harm.
-        let stopped = within(STOPPING, microscope.workflows().abort()).await;
-        let how = match stopped {
-            Some(Ok(())) => "the workflow, if it began, is stopped".to_owned(),
-            Some(Err(error)) => format!("the workflow may run: {error}"),
-            None => "the workflow may run".to_owned(),
-        };
-        return Err(Failure::new(INTERRUPTED, format!("interrupted while it was uploaded; {how}")));
-    };
+    // Not given up halfway: after it, it is known whether there is something to stop. (A stop to
+    // be sure could be that of somebody else's workflow.)
+    let started = within(UPLOAD, microscope.workflows().start(&workflow)).await;
+    let run = started.ok_or_else(|| {
+        let limit = humantime::format_duration(UPLOAD);
+        Failure::new(NO_ANSWER, format!("the instrument did not take the file within {limit}"))
+    })?;
     let mut follower = Follower::new(run?, &workflow, out);
     let bytes = workflow.bytes().len();
     follower.tell(&Told::Uploaded { bytes }, || format!("uploaded    {bytes} bytes"))?;
@@ -195,7 +191,7 @@ impl<'a> Follower<'a> {
             RunEvent::ImagesSaved => self.tell(&Told::ImagesSaved, || "saved".to_owned()),
             RunEvent::Disconnected => {
                 note("warning: connection lost; the workflow goes on");
-                self.tell(&Told::Disconnected, String::new)
+                self.tell(&Told::Disconnected, || "connection lost".to_owned())
             }
             RunEvent::Reconnected => self.tell(&Told::Reconnected, || "connected again".to_owned()),
             RunEvent::Missed(messages) => {
