@@ -28,17 +28,24 @@ impl Workflow {
     pub fn set_planes(&mut self, planes: u32) -> Result<(), WorkflowError> {
         let (spacing, rate) = (self.plane_spacing()?, self.frame_rate()?);
         let start = self.start()?;
-        self.set(STACK, "Number of planes", &planes.to_string())?;
-        let Some(Mm(spacing)) = spacing else { return Ok(()) };
-        let depth = rounded(spacing * f64::from(planes));
-        self.set(STACK, "Change in Z axis (mm)", &depth.to_string())?;
-        if let Some(rate) = rate {
-            self.set(STACK, "Z stage velocity (mm/s)", &rounded(spacing * rate).to_string())?;
+        // A stack that goes down keeps going down.
+        let down = self.depth()?.map_or(1.0, |depth| depth.0);
+        // All of it or nothing.
+        let mut changed = self.clone();
+        changed.set(STACK, "Number of planes", &planes.to_string())?;
+        if let Some(Mm(spacing)) = spacing {
+            let depth = rounded(spacing * f64::from(planes)).copysign(down);
+            changed.set(STACK, "Change in Z axis (mm)", &depth.to_string())?;
+            if let Some(rate) = rate {
+                let velocity = rounded(spacing * rate).to_string();
+                changed.set(STACK, "Z stage velocity (mm/s)", &velocity)?;
+            }
+            if let Some(start) = start {
+                changed.set(END, "Z (mm)", &rounded(start.z.0 + depth).to_string())?;
+            }
         }
-        match start {
-            Some(start) => self.set(END, "Z (mm)", &rounded(start.z.0 + depth).to_string()),
-            None => Ok(()),
-        }
+        *self = changed;
+        Ok(())
     }
 
     /// Sets where it begins.

@@ -68,6 +68,9 @@ impl Workflow {
         for section in [START, END] {
             check.position(section, settings);
         }
+        if let Some(settings) = settings {
+            check.depth_within(settings);
+        }
         let mut findings = check.findings;
         findings.sort_by_key(|finding| finding.line);
         findings
@@ -160,6 +163,17 @@ impl Check<'_> {
         self.depth_and_ends(depth);
     }
 
+    /// Where Z gets to by the depth of the stack, whatever the end position says.
+    fn depth_within(&mut self, settings: &ScopeSettings) {
+        let (start, depth) = (self.workflow.start(), self.workflow.depth());
+        let (Ok(Some(start)), Ok(Some(Mm(depth)))) = (start, depth) else { return };
+        let end = Position::Mm(start.z.0 + depth);
+        if let Err(beyond) = settings.limits(Axis::Z).check(Axis::Z, end) {
+            let message = format!("from the start position: {beyond}");
+            self.error(STACK, "Change in Z axis (mm)", &message);
+        }
+    }
+
     fn depth_and_ends(&mut self, depth: Option<Mm>) {
         let ends = (self.workflow.start(), self.workflow.end());
         if let (Ok(Some(start)), Ok(Some(end)), Some(Mm(depth))) = (ends.0, ends.1, depth) {
@@ -250,6 +264,10 @@ impl Check<'_> {
             match self.value(self.workflow.number(section, name)) {
                 Some(Some(at)) => {
                     let limits = settings.map(|settings| settings.limits(axis));
+                    if limits.is_some_and(|limits| !limits.is_complete()) {
+                        let message = "the scope settings do not name both limits of this axis";
+                        self.error(section, name, message);
+                    }
                     let beyond = limits.map(|limits| limits.check(axis, Position::of(axis, at)));
                     if let Some(Err(beyond)) = beyond {
                         let message = format!("<{section}>: {beyond}");

@@ -142,16 +142,50 @@ fn what_does_not_go_together_is_a_warning() {
 
 #[test]
 fn positions_beyond_the_limits_name_both_lines() {
-    let settings = b"<Stage limits>\nSoft limit min x-axis = 4\nSoft limit max x-axis = 9\n\
-        Hard limit max z-axis = 18.2\n</Stage limits>\n";
-    let settings = ScopeSettings::parse(settings).unwrap();
+    let settings =
+        LIMITS.replace("z-axis = 26", "z-axis = 18.2").replace("x-axis = 1\n", "x-axis = 4\n");
+    let settings = ScopeSettings::parse(settings.as_bytes()).unwrap();
     let findings: Vec<String> =
         workflow().check(Some(&settings)).iter().map(ToString::to_string).collect();
-    assert_eq!(findings.len(), 2, "{findings:?}");
-    assert!(findings[0].starts_with("line 26: <Start Position>: target of axis x"), "{findings:?}");
-    assert!(findings[0].contains("Soft limit min x-axis, line 2"), "{findings:?}");
-    assert!(findings[1].starts_with("line 34: <End Position>: target of axis z"), "{findings:?}");
+    assert_eq!(findings.len(), 3, "{findings:?}");
+    assert!(
+        findings[0].starts_with("line 17: Change in Z axis (mm): from the start"),
+        "{findings:?}"
+    );
+    assert!(findings[1].starts_with("line 26: <Start Position>: target of axis x"), "{findings:?}");
+    assert!(findings[1].contains("Soft limit min x-axis, line 2"), "{findings:?}");
+    assert!(findings[2].starts_with("line 34: <End Position>: target of axis z"), "{findings:?}");
 }
+
+#[test]
+fn an_axis_whose_limits_are_not_known_does_not_move_by_a_workflow_either() {
+    let known = ScopeSettings::parse(LIMITS.as_bytes()).unwrap();
+    assert_eq!(workflow().check(Some(&known)), []);
+    let cut = LIMITS.replace("Soft limit max y-axis = 25\n", "");
+    let cut = ScopeSettings::parse(cut.as_bytes()).unwrap();
+    let findings: Vec<String> =
+        workflow().check(Some(&cut)).iter().map(ToString::to_string).collect();
+    assert_eq!(findings.len(), 2, "{findings:?}");
+    assert!(findings[0].starts_with("line 27: Y (mm): the scope settings do not"), "{findings:?}");
+}
+
+#[test]
+fn planes_are_set_as_a_whole_or_not_at_all_and_keep_their_direction() {
+    let text = FILE.replace("    Z stage velocity (mm/s) = 0.2\r\n", "");
+    let mut without = Workflow::parse(text.as_bytes()).unwrap();
+    assert!(without.set_planes(50).is_err());
+    assert_eq!(without.bytes(), text.as_bytes());
+    let text = FILE.replace("(mm) = 0.4\r", "(mm) = -0.4\r").replace("18.4", "17.6");
+    let mut down = Workflow::parse(text.as_bytes()).unwrap();
+    down.set_planes(50).unwrap();
+    assert_eq!(down.depth(), Ok(Some(Mm(-0.2))));
+    assert_eq!(down.end().unwrap().unwrap().z, Mm(17.8));
+}
+
+const LIMITS: &str = "<Stage limits>\nSoft limit min x-axis = 1\nSoft limit max x-axis = 9\n\
+    Soft limit min y-axis = 5\nSoft limit max y-axis = 25\nSoft limit min z-axis = 12\n\
+    Soft limit max z-axis = 26\nSoft limit min r-axis = -720\nSoft limit max r-axis = 720\n\
+    </Stage limits>\n";
 
 #[test]
 fn another_text_is_no_workflow() {
