@@ -233,6 +233,7 @@ impl LiveStream {
             address: address.to_owned(),
             largest: options.largest,
             shelf: Arc::clone(&shelf),
+            skip: Vec::new(),
         };
         let thread = std::thread::Builder::new().name("flamingo-images".into());
         thread.spawn(move || reader.run()).map_err(LiveError::Thread)?;

@@ -19,6 +19,8 @@ pub(super) struct Reader {
     pub(super) address: String,
     pub(super) largest: u32,
     pub(super) shelf: Arc<Shelf>,
+    /// For images that nobody has room for; made when there is the first one.
+    pub(super) skip: Vec<u8>,
 }
 
 impl Reader {
@@ -64,13 +66,15 @@ impl Reader {
             self.shelf.count_bytes(whole);
             self.shelf.put_image(header, Clock::wall(), pixels);
         } else {
-            let mut skip = vec![0; SKIP.min(size)];
+            let mut skip = std::mem::take(&mut self.skip);
+            skip.resize(SKIP, 0);
             let mut done = HEADER_LEN;
             while done < whole {
                 let part = skip.len().min(whole - done);
                 self.fill(&mut skip[..part], done, whole, number)?;
                 done += part;
             }
+            self.skip = skip;
             self.shelf.count_bytes(whole);
             self.shelf.put_nothing();
         }

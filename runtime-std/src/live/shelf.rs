@@ -14,7 +14,7 @@ use super::{LiveError, LiveEvent, LiveStats, Mode};
 /// Buffers that may exist in any case: one that is read into, one that waits, one that is held.
 const LEAST: usize = 3;
 /// Updates of options that may wait.
-const OPTIONS: usize = 1024;
+const OPTIONS: u64 = 1024;
 
 /// What waits.
 pub(super) enum Item {
@@ -25,7 +25,6 @@ pub(super) enum Item {
 #[derive(Default)]
 struct State {
     waiting: VecDeque<Item>,
-    options_waiting: usize,
     /// Used last is at the end: it is still in the processor's cache.
     free: Vec<Vec<u16>>,
     /// All buffers that exist: free, read into, waiting and held.
@@ -105,13 +104,11 @@ impl Shelf {
     pub(super) fn put_options(&self, header: ImageHeader) {
         let mut state = self.state();
         state.stats.options += 1;
-        if state.options_waiting == OPTIONS {
+        if state.waiting.len() as u64 - state.stats.waiting == OPTIONS {
             let oldest = state.waiting.iter().position(|item| matches!(item, Item::Options(_)));
             oldest.map(|at| state.waiting.remove(at));
-            state.options_waiting -= 1;
             state.stats.options_dropped += 1;
         }
-        state.options_waiting += 1;
         state.waiting.push_back(Item::Options(header));
         drop(state);
         self.wake();
@@ -130,12 +127,9 @@ impl Shelf {
     pub(super) fn take(&self) -> Option<Item> {
         let mut state = self.state();
         let item = state.waiting.pop_front()?;
-        match &item {
-            Item::Image { .. } => {
-                state.stats.waiting -= 1;
-                state.stats.delivered += 1;
-            }
-            Item::Options(_) => state.options_waiting -= 1,
+        if matches!(item, Item::Image { .. }) {
+            state.stats.waiting -= 1;
+            state.stats.delivered += 1;
         }
         Some(item)
     }
@@ -299,6 +293,6 @@ mod tests {
             shelf.put_options(ImageHeader::default());
         }
         assert_eq!(shelf.stats().options_dropped, 3);
-        assert_eq!(numbers(&shelf).len(), OPTIONS);
+        assert_eq!(numbers(&shelf).len() as u64, OPTIONS);
     }
 }

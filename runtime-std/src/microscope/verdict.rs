@@ -157,11 +157,10 @@ impl Motion {
             }
             (Doubt::Halt, _) => Ending::Halted,
             (Doubt::Elsewhere, _) => Ending::Retargeted,
-            _ if self.told.is_some() => {
-                let (at, frame) = self.told?;
-                Ending::Arrived { at, told_by: Some(frame) }
-            }
-            _ => Ending::NotCompleted { status: self.status, position },
+            _ => match self.told {
+                Some((at, frame)) => Ending::Arrived { at, told_by: Some(frame) },
+                None => Ending::NotCompleted { status: self.status, position },
+            },
         })
     }
 

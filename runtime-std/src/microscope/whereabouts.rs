@@ -12,8 +12,9 @@ use crate::client::Client;
 use crate::fanout::{Event, Subscription};
 use crate::units::{Degrees, Mm, Pose};
 
-/// Updates that are remembered: those of four moving axes in more than five seconds.
-const REMEMBERED: usize = 1024;
+/// Updates that are remembered: a push tells of up to four axes, so this is what four moving axes
+/// push in more than 20 seconds.
+const REMEMBERED: usize = 16 * 1024;
 
 /// The pose of the stage at any time: asked for once, then as the pushes tell it; an axis whose
 /// motion has ended is asked once more, since no push tells where it came to rest.
