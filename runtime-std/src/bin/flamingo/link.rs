@@ -24,6 +24,14 @@ pub(crate) async fn connect(address: &str, timeout: Duration) -> Done<Client> {
     Ok(client)
 }
 
+/// The address of the live port: the one behind the control port, or another one of that host.
+pub(crate) fn live_address(control: &str, port: Option<u16>) -> Option<String> {
+    match (port, control.rsplit_once(':')) {
+        (Some(port), Some((host, _))) => Some(format!("{host}:{port}")),
+        _ => flamingo_runtime_std::live::image_port(control, 1),
+    }
+}
+
 /// Why `what` failed.
 pub(crate) fn failure(error: &Error, what: &str) -> Failure {
     Failure::new(error.exit_code(), format!("{what}: {error}"))

@@ -4,12 +4,11 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use flamingo_protocol_core::{Assembler, HEADER_LEN, ImageHeader, MAX_IMAGE, Piece};
-use flamingo_runtime_std::live::image_port;
 use smol::Async;
 use smol::io::AsyncReadExt;
 
 use super::Finding;
-use crate::link::within;
+use crate::link::{live_address, within};
 
 /// How long an address may take to accept.
 const CONNECT: Duration = Duration::from_secs(2);
@@ -91,11 +90,7 @@ pub(super) async fn unasked(address: &str, span: Duration) -> (Heard, Finding) {
 /// is not started.
 pub(super) async fn live(control: &str, port: Option<u16>, span: Duration) -> Finding {
     let check = "live images";
-    let address = match (port, control.rsplit_once(':')) {
-        (Some(port), Some((host, _))) => Some(format!("{host}:{port}")),
-        _ => image_port(control, 1),
-    };
-    let Some(address) = address else {
+    let Some(address) = live_address(control, port) else {
         return Finding::warning(check, "there is no port behind 65535", "use --live-port");
     };
     let mut stream = match connect(&address).await {

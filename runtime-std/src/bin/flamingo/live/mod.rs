@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use flamingo_runtime_std::image_file::ImageFacts;
-use flamingo_runtime_std::live::{LiveError, LiveImage, LiveOptions, LiveStream, Mode, image_port};
+use flamingo_runtime_std::live::{LiveError, LiveImage, LiveOptions, LiveStream, Mode};
 use flamingo_runtime_std::microscope::{
     Error, LiveUpdates, Microscope, Patience, SystemState, Whereabouts,
 };
@@ -114,10 +114,7 @@ impl LiveArgs {
 
     fn address(&self) -> Done<String> {
         let control = &self.client.server.connect;
-        let address = match (self.live_port, control.rsplit_once(':')) {
-            (Some(port), Some((host, _))) => Some(format!("{host}:{port}")),
-            _ => image_port(control, 1),
-        };
+        let address = link::live_address(control, self.live_port);
         address.ok_or_else(|| Failure::usage(format!("no live port behind {control}; --live-port")))
     }
 
