@@ -10,7 +10,7 @@ use smol::Async;
 
 use super::broadcast::{Bounds, Broadcast, Message};
 use super::counters::FanoutStatus;
-use super::door::{Allow, Door};
+use crate::door::{Allow, Door};
 
 /// What may wait for one subscriber: 10 s of the busiest instrument.
 pub(crate) const BOUNDS: Bounds = Bounds { messages: 4096, bytes: 64 * 1024 * 1024 };
@@ -58,8 +58,8 @@ mod tests {
 
     use smol::{Timer, future};
 
-    use super::super::door::tests::{connect, everybody, listen};
     use super::*;
+    use crate::door::tests::{connect, everybody, listen};
 
     /// Runs the port beside `test`, which is given it and its address.
     fn with_port<T: Future<Output = ()>>(

@@ -16,7 +16,7 @@ use thiserror::Error;
 use super::backoff::Backoff;
 use super::broadcast::{Bounds, Broadcast, Message};
 use super::counters::RelayStatus;
-use super::door::{Allow, Door};
+use crate::door::{Allow, Door};
 use crate::error::Error;
 use crate::socket;
 
@@ -186,8 +186,8 @@ mod tests {
 
     use flamingo_protocol_core::ImageHeader;
 
-    use super::super::door::tests::{connect, everybody, listen};
     use super::*;
+    use crate::door::tests::{connect, everybody, listen};
 
     /// An instrument's image port, and the relay in front of it.
     struct Bench {

@@ -8,7 +8,7 @@ mod broadcast;
 mod callback;
 mod control;
 mod counters;
-mod door;
+
 mod fetch;
 mod images;
 mod metrics;
@@ -32,10 +32,10 @@ use flamingo_protocol_core::{Config, TokenField};
 use smol::{Task, future};
 
 use crate::clock::Clock;
+use crate::door::Allow;
 use backoff::Backoff;
 use callback::Callback;
 use control::{Control, Figures, Order};
-use door::Allow;
 use images::{Images, Source};
 use policy::Policy;
 use ports::{ControlPort, bind, local};

@@ -13,8 +13,8 @@ use smol::io::{AsyncReadExt, AsyncWriteExt};
 use smol::{Async, Timer, future};
 
 use super::counters::Status;
-use super::door::{Allow, Door};
 use super::metrics::metrics;
+use crate::door::{Allow, Door};
 
 /// Who may ask at the same time.
 const CONNECTIONS: usize = 16;
@@ -203,9 +203,9 @@ mod tests {
     use std::io::{Read, Write};
     use std::net::SocketAddr;
 
-    use super::super::door::tests::{connect, everybody, listen};
     use super::super::fetch::{FetchError, fetch};
     use super::*;
+    use crate::door::tests::{connect, everybody, listen};
 
     fn with_server<T: Future<Output = ()>>(
         status: Option<Status>,

@@ -9,8 +9,8 @@ use flamingo_protocol_core::CommandCode;
 use flamingo_runtime_std::Axis;
 
 use crate::{
-    bridge_args, completions, decode, demo, doctor, get, halt, live, man, move_axis, race, send,
-    settings, sim, watch, workflow,
+    bridge_args, completions, decode, demo, doctor, get, halt, live, man, move_axis, race, record,
+    send, settings, sim, watch, workflow,
 };
 
 /// Talks to a Flamingo light-sheet microscope, and stands in for one.
@@ -52,6 +52,7 @@ pub(crate) enum Command {
     Workflow(workflow::WorkflowArgs),
     Settings(settings::SettingsArgs),
     Doctor(doctor::DoctorArgs),
+    Record(record::RecordArgs),
     Decode(decode::DecodeArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),

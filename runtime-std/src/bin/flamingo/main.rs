@@ -19,9 +19,11 @@ mod man;
 mod move_axis;
 mod output;
 mod race;
+mod record;
 mod send;
 mod settings;
 mod sim;
+mod statistics;
 mod watch;
 mod workflow;
 
@@ -67,6 +69,7 @@ async fn run(command: Command, out: &mut Out, interrupt: &Interrupt) -> Done {
         Command::Workflow(args) => Box::pin(workflow::run(args, out, interrupt)).await,
         Command::Settings(args) => settings::run(args, out, interrupt).await,
         Command::Doctor(args) => interrupt.or(Box::pin(doctor::run(args, out))).await,
+        Command::Record(args) => record::run(args, out, interrupt).await,
         Command::Decode(args) => interrupt.or(decode::run(args, out)).await,
         Command::Completions(args) => completions::run(&args, out),
         Command::Man(args) => man::run(&args, out),

@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use flamingo_protocol_core::{Class, Flags, Frame};
 use flamingo_runtime_std::meaning;
+use flamingo_runtime_std::recording::conversation::Verdict;
 use flamingo_runtime_std::text::pushed_positions;
 use serde::Serialize;
 
@@ -64,6 +65,15 @@ impl Out {
     ) -> Done {
         if self.json { self.object(object) } else { self.line(&text()) }
     }
+}
+
+/// The first line on stdout of what stands in for an instrument: where it listens.
+#[derive(Debug, Serialize)]
+pub(crate) struct Ports {
+    pub(crate) ready: bool,
+    pub(crate) control: u16,
+    pub(crate) live: u16,
+    pub(crate) stack: u16,
 }
 
 /// The JSON of a frame. Keys that do not apply are left out.
@@ -147,6 +157,14 @@ impl FrameRecord {
         let (name, proven) = class_name(class);
         self.class = Some(name);
         self.proven = proven;
+        self
+    }
+
+    /// With whose it is, as seen from beside the wire.
+    pub(crate) fn verdict(mut self, verdict: &Verdict) -> Self {
+        self.class = Some(verdict.class());
+        self.proven = verdict.proven();
+        self.elapsed_ms = verdict.answers().map(|(_, after)| milliseconds(after));
         self
     }
 

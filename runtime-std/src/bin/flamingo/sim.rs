@@ -8,7 +8,7 @@ use flamingo_runtime_std::simulator::{Scenario, Simulator, SimulatorOptions};
 
 use crate::failure::{Done, Failure, note};
 use crate::interrupt::Interrupt;
-use crate::output::Out;
+use crate::output::{Out, Ports};
 
 /// Stand in for an instrument, until Ctrl-C
 ///
@@ -65,15 +65,6 @@ pub(crate) async fn run(args: SimArgs, out: &mut Out, interrupt: &Interrupt) -> 
     interrupt.pressed().await;
     simulator.stop().await;
     Err(Failure::interrupted())
-}
-
-/// The first line on stdout.
-#[derive(serde::Serialize)]
-struct Ports {
-    ready: bool,
-    control: u16,
-    live: u16,
-    stack: u16,
 }
 
 fn scenario(file: Option<PathBuf>) -> Done<Scenario> {

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::script::Happened;
 use crate::output::milliseconds;
+use crate::statistics::percentile;
 
 /// What was seen, in order.
 #[derive(Default)]
@@ -69,9 +70,8 @@ impl Tally {
     pub(super) fn compare(&self, truth: &[TruthRecord]) -> Outcome {
         let (lost, sent, taken_for_events) = self.compare_events(truth);
         let core = self.stats.unwrap_or_default().core;
-        let mut latencies: Vec<Duration> =
+        let latencies: Vec<Duration> =
             self.answers.iter().map(|(_, answer)| answer.elapsed).collect();
-        latencies.sort_unstable();
         let unfinished = self.stats.is_none().then(|| "it ended early".to_owned());
         Outcome {
             summary: true,
@@ -83,8 +83,8 @@ impl Tally {
             events_sent: sent,
             events_lost: lost,
             misattributed: taken_for_events + self.wrong_answers(truth),
-            p50_ms: percentile(&latencies, 50),
-            p99_ms: percentile(&latencies, 99),
+            p50_ms: percentile(&latencies, 50).map_or(0.0, milliseconds),
+            p99_ms: percentile(&latencies, 99).map_or(0.0, milliseconds),
             failure: self.failures.first().cloned().or(unfinished),
         }
     }
@@ -155,12 +155,6 @@ fn window(truth: &[TruthRecord]) -> std::ops::Range<u64> {
         [_, first, .., last] => *first..*last,
         _ => 0..0,
     }
-}
-
-/// The smallest latency that `percent` of them do not exceed, in ms.
-fn percentile(sorted: &[Duration], percent: usize) -> f64 {
-    let rank = (sorted.len() * percent).div_ceil(100);
-    sorted.get(rank.saturating_sub(1)).copied().map_or(0.0, milliseconds)
 }
 
 #[cfg(test)]
@@ -245,12 +239,5 @@ mod tests {
         let invented = heard(&[gauge(1)], 4).compare(&truth(&sent));
         assert_eq!(invented.misattributed, 1);
         assert!(invented.complaint().is_some());
-    }
-
-    #[test]
-    fn a_percentile_is_one_of_the_latencies() {
-        let latencies: Vec<_> = (1..=200).map(Duration::from_millis).collect();
-        assert_eq!((percentile(&latencies, 50), percentile(&latencies, 99)), (100.0, 198.0));
-        assert_eq!((percentile(&latencies[..1], 99), percentile(&[], 50)), (1.0, 0.0));
     }
 }

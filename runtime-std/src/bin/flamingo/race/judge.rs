@@ -12,7 +12,7 @@ use flamingo_runtime_std::simulator::{TrueClass, TruthRecord};
 use serde::Serialize;
 
 use super::load::{Asked, FIRST, MOTION, MOVED, Moved, Played, TIMEOUT};
-use super::statistics::{max, median};
+use crate::statistics::{max, median};
 
 /// What became of the queries.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]

@@ -10,7 +10,6 @@ mod plot;
 mod processors;
 mod replay;
 mod report;
-mod statistics;
 mod strategies;
 mod strategy;
 mod wire;

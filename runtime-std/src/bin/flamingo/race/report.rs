@@ -12,9 +12,9 @@ use super::heat::Heat;
 use super::judge::{Answers, Events};
 use super::load::MOTION;
 use super::plot::{Point, Series};
-use super::statistics::interval;
 use super::strategies::Kind;
 use crate::output::milliseconds;
+use crate::statistics::interval;
 
 /// Above every block of rows. Times are measured ones, in ms.
 pub(super) const HEADER: [&str; 2] = [

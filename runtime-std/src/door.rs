@@ -86,7 +86,7 @@ impl Door {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use std::io::Read;
     use std::sync::Mutex;
 

@@ -1,11 +1,7 @@
-//! `flamingo decode`: recorded frames for people, with each byte range named.
+//! `flamingo decode` of hex text or raw bytes: each frame with its byte ranges named.
 //!
 //! Taking bytes apart is the library's (`dissect`, `hex`, `meaning`); here is how it looks.
 
-use std::io::Read;
-use std::path::PathBuf;
-
-use clap::Args;
 use flamingo_protocol_core::{BUFFER_LEN, FIELDS, FRAME_LEN, Frame};
 use flamingo_runtime_std::dissect::{Flaw, Part, dissect};
 use flamingo_runtime_std::hex;
@@ -20,18 +16,6 @@ const LOOKED_AT: usize = 4096;
 /// How many bytes of a payload or of noise are shown; `--json` gives more of them.
 const SHOWN: usize = 256;
 
-/// Show recorded frames with each byte range named
-///
-/// The input is hex text (plain, with separators, or a dump with offsets), raw bytes, or a capture
-/// of one direction of the stream. Bytes that are no frame are skipped and counted. A frame that
-/// is cut off or has a wrong marker is said, and the exit code is 6.
-#[derive(Debug, Args)]
-pub(crate) struct DecodeArgs {
-    /// File to read; - or nothing reads stdin
-    #[arg(value_name = "FILE")]
-    file: Option<PathBuf>,
-}
-
 /// The JSON of a frame that was found in a file.
 #[derive(Serialize)]
 struct Decoded {
@@ -42,9 +26,8 @@ struct Decoded {
     frame: FrameRecord,
 }
 
-pub(crate) async fn run(args: DecodeArgs, out: &mut Out) -> Done {
-    // Reading may block for as long as a terminal pleases; Ctrl-C must not.
-    let bytes = smol::unblock(|| read(args.file)).await?;
+/// Prints all that the bytes hold.
+pub(super) fn print(bytes: Vec<u8>, out: &mut Out) -> Done {
     let bytes = from_hex(bytes)?;
     if bytes.is_empty() {
         return Err(Failure::usage("decode: expected frames, found no bytes"));
@@ -68,19 +51,6 @@ pub(crate) async fn run(args: DecodeArgs, out: &mut Out) -> Done {
         }
     }
     if flaws == 0 { Ok(()) } else { Err(Failure::said(PROTOCOL)) }
-}
-
-fn read(file: Option<PathBuf>) -> Done<Vec<u8>> {
-    let file = file.filter(|file| file.as_os_str() != "-");
-    let name = file.as_ref().map_or("stdin".to_owned(), |file| file.display().to_string());
-    tracing::debug!("reading {name}");
-    let read = if let Some(file) = file {
-        std::fs::read(file)
-    } else {
-        let mut bytes = Vec::new();
-        std::io::stdin().lock().read_to_end(&mut bytes).map(|_| bytes)
-    };
-    read.map_err(|error| Failure::usage(format!("decode: cannot read {name}: {error}")))
 }
 
 /// Raw bytes stay as they are.

@@ -1,0 +1,161 @@
+//! `flamingo record`: a relay in front of the instrument that records what goes through it. Both
+//! are the library's; here is the command line, and what is said.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+use flamingo_runtime_std::recording::relay::{Relay, RelayOptions};
+use flamingo_runtime_std::recording::{Options, Recorder, Status};
+use indicatif::ProgressBar;
+use serde::Serialize;
+use smol::{Timer, future};
+
+use crate::args::{ConnectArgs, duration};
+use crate::failure::{Done, Failure, note};
+use crate::interrupt::Interrupt;
+use crate::output::{Out, Ports};
+
+/// How long the instrument may take to accept.
+const CONNECT: Duration = Duration::from_secs(2);
+/// How often the line on a terminal is renewed.
+const RENEWED: Duration = Duration::from_millis(500);
+
+/// Record what goes between clients and the instrument, until Ctrl-C
+///
+/// It listens on three ports as the instrument does; clients connect to them instead, and every
+/// connection is relayed as it is. The recording is a pcapng file: Wireshark opens it, flamingo
+/// decode prints it, flamingo replay plays it. Of images it has the header and a checksum. A disk
+/// that takes no more ends the recording, and nothing else. The first line on stdout says, once it
+/// listens, where: {"ready":true,"control":53727,"live":53728,"stack":53729}
+#[derive(Debug, Args)]
+pub(crate) struct RecordArgs {
+    /// The recording
+    #[arg(long, value_name = "FILE.pcapng")]
+    out: PathBuf,
+
+    /// Control port to listen on, with the address if it is not to be 127.0.0.1; the image ports
+    /// are the next two. 0: three free ports in a row
+    #[arg(long, value_name = "[ADDR:]PORT", value_parser = listen)]
+    listen: SocketAddr,
+
+    /// Images with all their pixels: up to 8 MB each
+    #[arg(long)]
+    pixels: bool,
+
+    /// Replace a recording that is there
+    #[arg(long)]
+    overwrite: bool,
+
+    /// End after this time
+    #[arg(long = "for", value_name = "TIME", value_parser = duration)]
+    during: Option<Duration>,
+
+    #[command(flatten)]
+    server: ConnectArgs,
+}
+
+fn listen(text: &str) -> Result<SocketAddr, String> {
+    if let Ok(port) = text.parse::<u16>() {
+        return Ok((Ipv4Addr::LOCALHOST, port).into());
+    }
+    text.parse().map_err(|_| {
+        format!("expected a port or ADDR:PORT, such as 53727 or 0.0.0.0:53727, found {text:?}")
+    })
+}
+
+/// The last one, with --json.
+#[derive(Serialize)]
+struct Summary {
+    summary: bool,
+    #[serde(flatten)]
+    status: Status,
+}
+
+pub(crate) async fn run(args: RecordArgs, out: &mut Out, interrupt: &Interrupt) -> Done {
+    check(&args)?;
+    let RecordArgs { out: file, listen, pixels, during, server, .. } = args;
+    let name = file.display().to_string();
+    let about = format!("between clients and the instrument at {}", server.connect);
+    let options = Options { pixels, about, ..Options::default() };
+    let recorder = Recorder::to_file(&file, options)
+        .map_err(|error| Failure::usage(format!("record: cannot write {name}: {error}")))?;
+    let relay =
+        RelayOptions { listen, instrument: server.connect.clone(), connect_timeout: CONNECT };
+    let relay = Relay::start(&relay, recorder)
+        .map_err(|error| Failure::usage(format!("record: {error}")))?;
+    let [control, live, stack] = relay.addresses().map(|address| address.port());
+    out.object(&Ports { ready: true, control, live, stack })?;
+    if !out.json() {
+        note(&format!(
+            "{} is recorded to {name}; clients connect to port {control}",
+            server.connect
+        ));
+    }
+    let interrupted = future::or(until_over(during, &relay), async {
+        interrupt.pressed().await;
+        true
+    });
+    let interrupted = interrupted.await;
+    let status = relay.finish();
+    let stopped = status.stopped.clone();
+    out.either(&Summary { summary: true, status: status.clone() }, || text(&status))?;
+    if let Some(why) = stopped {
+        return Err(Failure::new(1, format!("record: {name} is not complete: {why}")));
+    }
+    if interrupted { Err(Failure::interrupted()) } else { Ok(()) }
+}
+
+fn check(args: &RecordArgs) -> Done {
+    // A device or a pipe may be written again.
+    let there = args.out.metadata().is_ok_and(|there| there.is_file());
+    if there && !args.overwrite {
+        let file = args.out.display();
+        let why = "is there already; --overwrite replaces it";
+        return Err(Failure::usage(format!("record: {file} {why}")));
+    }
+    if args.server.connect.parse() == Ok(args.listen) {
+        return Err(Failure::usage(format!(
+            "record: {} is the instrument itself; --listen needs a port of its own",
+            args.listen
+        )));
+    }
+    Ok(())
+}
+
+/// Until the time is over, with a line on a terminal. Gives `false`: nobody has interrupted it.
+async fn until_over(during: Option<Duration>, relay: &Relay) -> bool {
+    let bar = ProgressBar::new_spinner();
+    let show = async {
+        let mut told = false;
+        loop {
+            let status = relay.status();
+            if status.lost_bytes > 0 && !std::mem::replace(&mut told, true) {
+                note("warning: the disk does not keep up: bytes are left out, and counted");
+            }
+            bar.set_message(text(&status));
+            bar.tick();
+            Timer::after(RENEWED).await;
+        }
+    };
+    let over = async {
+        match during {
+            Some(time) => drop(Timer::after(time).await),
+            None => future::pending().await,
+        }
+    };
+    future::or(over, show).await;
+    bar.finish_and_clear();
+    false
+}
+
+fn text(status: &Status) -> String {
+    let Status { file, packets, bytes, lost_bytes, .. } = status;
+    let file = file.as_deref().unwrap_or(Path::new("?")).display();
+    let lost = match lost_bytes {
+        0 => "nothing left out".to_owned(),
+        lost => format!("{lost} bytes LEFT OUT"),
+    };
+    format!("{file}: {packets} packets, {bytes} bytes, {lost}")
+}

@@ -1,0 +1,375 @@
+//! Bytes of a connection → frames with their payloads, images, and what is neither.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
+
+use flamingo_protocol_core::{
+    Assembler, FRAME_LEN, Frame, HEADER_LEN, ImageError, ImageHeader, ImagePiece, ImageReader,
+    MAX_IMAGE, Piece,
+};
+
+use super::super::Side;
+use super::super::annotate::{LEFT_OUT, assemblers};
+use super::streams::{Event, What, Who};
+
+/// Something that happened on one of an instrument's connections.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Happening {
+    /// On which.
+    pub who: Who,
+    /// When, since 1970 in UTC: of a frame when its last byte came, its payload included.
+    pub at: Duration,
+    /// Whose doing it is.
+    pub from: Side,
+    /// What.
+    pub said: Said,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq)]
+#[allow(clippy::large_enum_variant)] // nearly every one is a frame
+pub enum Said {
+    /// The connection began.
+    Opened,
+    /// A frame came, on the control port.
+    Frame {
+        /// The frame.
+        frame: Frame,
+        /// Its payload, whole.
+        payload: Vec<u8>,
+        /// Bytes before it that are no frame.
+        noise: Vec<u8>,
+        /// When the frame itself was complete.
+        header_at: Duration,
+    },
+    /// An image came, on one of the other two.
+    Image {
+        /// Its header.
+        header: ImageHeader,
+        /// Its pixels; `None` if the recording has none.
+        pixels: Option<Vec<u8>>,
+        /// CRC-32 of its pixels, where the recording or the pixels say so.
+        checksum: Option<u32>,
+    },
+    /// What should be images is none, and nothing behind it can be read.
+    NoImage(ImageError),
+    /// Bytes that are not in the recording.
+    Hole {
+        /// How many.
+        bytes: u64,
+    },
+    /// Bytes at the end that belong to no frame or image, or are a part of one.
+    Rest {
+        /// The bytes.
+        bytes: Vec<u8>,
+    },
+    /// That side has closed its way.
+    Finished,
+    /// The connection was cut off.
+    Reset,
+}
+
+/// All connections.
+#[derive(Debug, Default)]
+pub(super) struct Talk {
+    readers: HashMap<u64, (Who, [Reader; 2])>,
+    ready: VecDeque<Happening>,
+    last: Duration,
+}
+
+impl Talk {
+    pub(super) fn next(&mut self) -> Option<Happening> {
+        self.ready.pop_front()
+    }
+
+    pub(super) fn take(&mut self, event: Event<'_>) {
+        let Event { who, at, from, what } = event;
+        self.last = at;
+        let (_, readers) =
+            self.readers.entry(who.number).or_insert_with(|| (who, Reader::pair(who)));
+        let ready = &mut self.ready;
+        let mut say = |said| ready.push_back(Happening { who, at, from, said });
+        let reader = &mut readers[from as usize];
+        match what {
+            What::Opened => say(Said::Opened),
+            What::Bytes { bytes, comment } => reader.take(at, bytes, comment, &mut say),
+            What::Hole { bytes } => {
+                reader.hole(bytes, &mut say);
+                say(Said::Hole { bytes });
+            }
+            What::Finished => {
+                reader.rest(&mut say);
+                say(Said::Finished);
+            }
+            What::Reset => say(Said::Reset),
+        }
+    }
+
+    pub(super) fn end(&mut self) {
+        let mut rest: Vec<_> = self.readers.drain().map(|(_, open)| open).collect();
+        rest.sort_by_key(|(who, _)| who.number);
+        for (who, readers) in rest {
+            for (mut reader, from) in readers.into_iter().zip([Side::Client, Side::Instrument]) {
+                let at = self.last;
+                reader.rest(&mut |said| self.ready.push_back(Happening { who, at, from, said }));
+            }
+        }
+    }
+}
+
+/// One direction of a connection.
+#[derive(Debug)]
+enum Reader {
+    Frames(Box<Frames>),
+    Images(Box<Images>),
+    /// Nothing can be read any more.
+    Lost,
+}
+
+#[derive(Debug)]
+struct Frames {
+    assembler: Assembler,
+    /// As it was at the beginning.
+    fresh: Assembler,
+    /// What was taken since the last that is complete.
+    raw: Vec<u8>,
+    partial: Option<Partial>,
+}
+
+#[derive(Debug)]
+struct Partial {
+    frame: Frame,
+    noise: Vec<u8>,
+    header_at: Duration,
+}
+
+#[derive(Debug)]
+struct Images {
+    reader: ImageReader,
+    /// Headers stand one behind the other; the checksums are in comments.
+    headers_only: bool,
+    raw: Vec<u8>,
+    current: Option<ImageHeader>,
+    /// Pixels of it that are still to come, in bytes.
+    remaining: u64,
+    /// Some of them are missing.
+    damaged: bool,
+    checksum: Option<u32>,
+}
+
+impl Reader {
+    fn pair(who: Who) -> [Self; 2] {
+        let [client, instrument] = assemblers().map(|assembler| {
+            let fresh = assembler.clone();
+            Self::Frames(Box::new(Frames { assembler, fresh, raw: Vec::new(), partial: None }))
+        });
+        if who.port == super::super::Port::Control {
+            return [client, instrument];
+        }
+        let images = Images {
+            reader: ImageReader::default(),
+            headers_only: !who.pixels,
+            raw: Vec::new(),
+            current: None,
+            remaining: 0,
+            damaged: false,
+            checksum: None,
+        };
+        [client, Self::Images(Box::new(images))]
+    }
+
+    fn take(
+        &mut self,
+        at: Duration,
+        bytes: &[u8],
+        comment: Option<&str>,
+        say: &mut impl FnMut(Said),
+    ) {
+        let lost = match self {
+            Self::Lost => false,
+            Self::Frames(frames) => {
+                frames.take(at, bytes, say);
+                false
+            }
+            Self::Images(images) => images.take(bytes, comment, say).is_err(),
+        };
+        if lost {
+            *self = Self::Lost;
+        }
+    }
+
+    /// What has begun and will not be completed.
+    fn rest(&mut self, say: &mut impl FnMut(Said)) {
+        let bytes = match self {
+            Self::Lost => return,
+            Self::Frames(frames) => {
+                let mut bytes = Vec::new();
+                if let Some(partial) = frames.partial.take() {
+                    bytes.extend(partial.noise);
+                    bytes.extend(partial.frame.encode());
+                }
+                bytes.append(&mut frames.raw);
+                bytes
+            }
+            Self::Images(images) => {
+                let mut bytes = Vec::new();
+                if let Some(header) = images.current.take() {
+                    bytes.extend(header.encode());
+                }
+                bytes.append(&mut images.raw);
+                bytes
+            }
+        };
+        if !bytes.is_empty() {
+            say(Said::Rest { bytes });
+        }
+    }
+
+    /// Bytes are missing: half a frame is given up, an image goes on without its pixels.
+    fn hole(&mut self, bytes: u64, say: &mut impl FnMut(Said)) {
+        match self {
+            Self::Lost => {}
+            Self::Frames(_) => {
+                self.rest(say);
+                if let Self::Frames(frames) = self {
+                    frames.assembler.clone_from(&frames.fresh);
+                }
+            }
+            Self::Images(images) => images.hole(bytes, say),
+        }
+    }
+}
+
+impl Frames {
+    fn take(&mut self, at: Duration, mut bytes: &[u8], say: &mut impl FnMut(Said)) {
+        loop {
+            let (consumed, piece) = self.assembler.push(bytes);
+            let (taken, rest) = bytes.split_at(consumed);
+            self.raw.extend_from_slice(taken);
+            bytes = rest;
+            match piece {
+                None => return,
+                Some(Piece::Frame { frame, .. }) => {
+                    let mut noise = std::mem::take(&mut self.raw);
+                    noise.truncate(noise.len().saturating_sub(FRAME_LEN));
+                    let partial = Partial { frame, noise, header_at: at };
+                    if frame.payload_len == 0 {
+                        say(partial.complete(Vec::new()));
+                    } else {
+                        self.partial = Some(partial);
+                    }
+                }
+                Some(Piece::Payload { remaining: 0, .. }) => {
+                    let payload = std::mem::take(&mut self.raw);
+                    if let Some(partial) = self.partial.take() {
+                        say(partial.complete(payload));
+                    }
+                }
+                Some(Piece::Payload { .. }) => {}
+            }
+        }
+    }
+}
+
+impl Partial {
+    fn complete(self, payload: Vec<u8>) -> Said {
+        let Self { frame, noise, header_at } = self;
+        Said::Frame { frame, payload, noise, header_at }
+    }
+}
+
+impl Images {
+    fn take(
+        &mut self,
+        mut bytes: &[u8],
+        comment: Option<&str>,
+        say: &mut impl FnMut(Said),
+    ) -> Result<(), ()> {
+        if let Some(checksum) = comment.and_then(checksum) {
+            self.checksum = Some(checksum);
+        }
+        if self.headers_only {
+            return self.headers(bytes, say);
+        }
+        while !bytes.is_empty() {
+            let (consumed, piece) = self.reader.push(bytes);
+            let (taken, rest) = bytes.split_at(consumed);
+            self.raw.extend_from_slice(taken);
+            bytes = rest;
+            match piece {
+                Err(error) => {
+                    say(Said::NoImage(error));
+                    return Err(());
+                }
+                Ok(Some(ImagePiece::Header(header))) => {
+                    self.raw.clear();
+                    self.current = Some(header);
+                    (self.remaining, self.damaged) = (u64::from(header.size), false);
+                    if header.size == 0 {
+                        self.complete(say);
+                    } else {
+                        self.raw.reserve(header.size as usize);
+                    }
+                }
+                Ok(Some(ImagePiece::Pixels { remaining, .. })) => {
+                    self.remaining = u64::from(remaining);
+                    if remaining == 0 {
+                        self.complete(say);
+                    }
+                }
+                Ok(None) => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn headers(&mut self, bytes: &[u8], say: &mut impl FnMut(Said)) -> Result<(), ()> {
+        self.raw.extend_from_slice(bytes);
+        while let Some(header) = self.raw.get(..HEADER_LEN) {
+            match ImageHeader::decode(header, MAX_IMAGE) {
+                Ok(header) => {
+                    self.raw.drain(..HEADER_LEN);
+                    let checksum = self.checksum.take();
+                    say(Said::Image { header, pixels: None, checksum });
+                }
+                Err(error) => {
+                    say(Said::NoImage(error));
+                    return Err(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn complete(&mut self, say: &mut impl FnMut(Said)) {
+        let pixels = Some(std::mem::take(&mut self.raw)).filter(|_| !self.damaged);
+        let checksum = pixels.as_deref().map(crc32fast::hash);
+        if let Some(header) = self.current.take() {
+            say(Said::Image { header, pixels, checksum });
+        }
+    }
+
+    /// How much is missing is known, so the next header is found; an image without all of its
+    /// pixels has none. Behind a hole that is longer, a header must come: it shows.
+    fn hole(&mut self, bytes: u64, say: &mut impl FnMut(Said)) {
+        const NOTHING: [u8; 4096] = [0; 4096];
+        let mut missing = bytes.min(self.remaining);
+        self.damaged |= missing > 0;
+        while missing > 0 {
+            let step = missing.min(NOTHING.len() as u64);
+            #[allow(clippy::cast_possible_truncation)] // at most 4096
+            let (_, piece) = self.reader.push(&NOTHING[..step as usize]);
+            missing -= step;
+            self.remaining -= step;
+            if let Ok(Some(ImagePiece::Pixels { remaining: 0, .. })) = piece {
+                self.complete(say);
+            }
+        }
+    }
+}
+
+/// What the comment of an image without pixels says.
+fn checksum(comment: &str) -> Option<u32> {
+    let text = comment.strip_prefix(LEFT_OUT)?;
+    u32::from_str_radix(text.get(..8)?, 16).ok()
+}

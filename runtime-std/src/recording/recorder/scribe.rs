@@ -1,0 +1,259 @@
+//! What happened on the connections → packets in a file. Begins the next file between two frames.
+
+use std::collections::BTreeMap;
+use std::io::{self, BufWriter, Write};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::super::annotate::{self, ControlNotes, Part};
+use super::super::packets::{Does, Flow, MOST};
+use super::super::pcapng::PcapNg;
+use super::super::{Port, Side};
+use super::files::Files;
+use super::tap::What;
+use super::{Entry, Options, Status};
+
+/// Small packets go to the file together.
+const BUFFER: usize = 256 * 1024;
+
+type File = PcapNg<BufWriter<Box<dyn Write + Send>>>;
+
+/// A connection that is being recorded.
+struct Stream {
+    port: Port,
+    client: SocketAddr,
+    instrument: SocketAddr,
+    flow: Flow,
+    control: Option<ControlNotes>,
+    /// Pixels of the last image that are still to come.
+    pixels: u64,
+    finished: [bool; 2],
+}
+
+impl Stream {
+    /// Bytes of that side that are missing leave a hole.
+    fn skip(&mut self, from: Side, missing: u64) {
+        if missing > 0 {
+            self.flow.skip(from, missing);
+            if let Some(notes) = &mut self.control {
+                notes.skip(from);
+            }
+        }
+    }
+
+    /// Whether a file may begin here.
+    fn is_between(&self) -> bool {
+        self.pixels == 0 && self.control.as_ref().is_none_or(ControlNotes::is_between)
+    }
+}
+
+pub(super) struct Scribe {
+    files: Files,
+    options: Options,
+    file: File,
+    path: Option<PathBuf>,
+    streams: BTreeMap<u64, Stream>,
+    /// When the file was begun, and how long it is.
+    began: Duration,
+    length: u64,
+    /// Of all files together.
+    begun: u64,
+    packets: u64,
+    bytes: u64,
+    /// Each packet is put together here.
+    packet: Vec<u8>,
+}
+
+impl Scribe {
+    pub(super) fn begin(mut files: Files, options: Options, now: Duration) -> io::Result<Self> {
+        let (path, file) = begin(&mut files, &options, now)?;
+        Ok(Self {
+            files,
+            options,
+            file,
+            path,
+            streams: BTreeMap::new(),
+            began: now,
+            length: 0,
+            begun: 1,
+            packets: 0,
+            bytes: 0,
+            packet: Vec::new(),
+        })
+    }
+
+    pub(super) fn file(&self) -> Option<&Path> {
+        self.path.as_deref()
+    }
+
+    pub(super) fn tell(&self, status: &mut Status) {
+        status.file.clone_from(&self.path);
+        (status.files, status.packets, status.bytes) = (self.begun, self.packets, self.bytes);
+    }
+
+    pub(super) fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+
+    pub(super) fn write(&mut self, entry: Entry) -> io::Result<()> {
+        let Entry { stream: id, at, what } = entry;
+        self.rotate(at)?;
+        if let What::Opened { port, client, instrument } = what {
+            let control = (port == Port::Control).then(ControlNotes::new);
+            let flow = Flow::new(client, instrument);
+            let (pixels, finished) = (0, [false; 2]);
+            let mut stream = Stream { port, client, instrument, flow, control, pixels, finished };
+            self.open(&mut stream, at, "")?;
+            self.streams.insert(id, stream);
+            return Ok(());
+        }
+        // Its beginning was left out when there was no room.
+        let Some(mut stream) = self.streams.remove(&id) else { return Ok(()) };
+        let over = self.happened(&mut stream, at, what)?;
+        if !over {
+            self.streams.insert(id, stream);
+        }
+        Ok(())
+    }
+
+    /// Gives whether the connection is over.
+    fn happened(&mut self, stream: &mut Stream, at: Duration, what: What) -> io::Result<bool> {
+        match what {
+            What::Opened { .. } => {}
+            What::Bytes { from, bytes, missing } => {
+                stream.skip(from, missing);
+                stream.pixels = stream.pixels.saturating_sub(bytes.len() as u64);
+                let mut parts = match &mut stream.control {
+                    Some(notes) => notes.cut(from, at, &bytes),
+                    None => vec![Part { length: bytes.len(), comment: String::new() }],
+                };
+                if let Some(first) = parts.first_mut() {
+                    first.comment = with_hole(missing, &first.comment);
+                }
+                let mut rest = &bytes[..];
+                for Part { length, comment } in parts {
+                    let (part, behind) = rest.split_at(length.min(rest.len()));
+                    self.carry(stream, at, from, part, &comment)?;
+                    rest = behind;
+                }
+            }
+            What::Image { header, left_out, missing } => {
+                stream.skip(Side::Instrument, missing);
+                let comment = with_hole(missing, &annotate::image(&header, left_out));
+                stream.pixels = if left_out.is_some() { 0 } else { u64::from(header.size) };
+                self.carry(stream, at, Side::Instrument, &header.encode(), &comment)?;
+            }
+            What::NoImage { bytes, why } => {
+                self.carry(stream, at, Side::Instrument, &bytes, &format!("no image: {why}"))?;
+            }
+            What::Finished { from, missing } => {
+                stream.skip(from, missing);
+                stream.finished[from as usize] = true;
+                let comment = with_hole(missing, "");
+                self.packet(stream, at, from, Does::Finish, &[], &comment)?;
+                if stream.finished == [true; 2] {
+                    self.packet(stream, at, from.other(), Does::Carry, &[], "")?;
+                }
+            }
+            What::Reset { from } => {
+                if stream.finished != [true; 2] {
+                    self.packet(stream, at, from, Does::Reset, &[], "")?;
+                }
+                return Ok(true);
+            }
+        }
+        Ok(stream.finished == [true; 2])
+    }
+
+    /// The three packets that begin a connection.
+    fn open(&mut self, stream: &mut Stream, at: Duration, comment: &str) -> io::Result<()> {
+        self.packet(stream, at, Side::Client, Does::Open, &[], comment)?;
+        self.packet(stream, at, Side::Instrument, Does::Open, &[], "")?;
+        self.packet(stream, at, Side::Client, Does::Carry, &[], "")
+    }
+
+    /// Bytes in as many packets as they need; the comment is the first one's.
+    fn carry(
+        &mut self,
+        stream: &mut Stream,
+        at: Duration,
+        from: Side,
+        bytes: &[u8],
+        comment: &str,
+    ) -> io::Result<()> {
+        let mut comment = comment;
+        for part in bytes.chunks(MOST) {
+            self.packet(stream, at, from, Does::Carry, part, comment)?;
+            comment = "";
+        }
+        Ok(())
+    }
+
+    fn packet(
+        &mut self,
+        stream: &mut Stream,
+        at: Duration,
+        from: Side,
+        does: Does,
+        payload: &[u8],
+        comment: &str,
+    ) -> io::Result<()> {
+        stream.flow.packet(from, does, payload, &mut self.packet);
+        let length = self.file.packet(stream.port, at, &self.packet, comment)? as u64;
+        self.packets += 1;
+        self.length += length;
+        self.bytes += length;
+        Ok(())
+    }
+
+    /// Begins the next file if it is time and no frame is half out. Connections that are open
+    /// begin in it as well, so that it stands for itself.
+    fn rotate(&mut self, at: Duration) -> io::Result<()> {
+        let age = at.saturating_sub(self.began);
+        if !self.files.is_due(self.length, age) {
+            return Ok(());
+        }
+        let between = self.streams.values().all(Stream::is_between);
+        if !between && !self.files.is_due(self.length / 2, age / 2) {
+            return Ok(());
+        }
+        self.file.flush()?;
+        let (path, file) = begin(&mut self.files, &self.options, at)?;
+        (self.path, self.file) = (path, file);
+        (self.began, self.length) = (at, 0);
+        self.begun += 1;
+        let mut streams = std::mem::take(&mut self.streams);
+        for stream in streams.values_mut() {
+            stream.flow = Flow::new(stream.client, stream.instrument);
+            self.open(stream, at, "continued from the file before")?;
+            for from in [Side::Client, Side::Instrument] {
+                if stream.finished[from as usize] {
+                    self.packet(stream, at, from, Does::Finish, &[], "")?;
+                }
+            }
+        }
+        self.streams = streams;
+        Ok(())
+    }
+}
+
+fn begin(
+    files: &mut Files,
+    options: &Options,
+    now: Duration,
+) -> io::Result<(Option<PathBuf>, File)> {
+    let (path, writer) = files.next(now)?;
+    let file =
+        PcapNg::begin(BufWriter::with_capacity(BUFFER, writer), options.pixels, &options.about)?;
+    Ok((path, file))
+}
+
+/// Says of what is missing how much it is.
+fn with_hole(missing: u64, comment: &str) -> String {
+    match (missing, comment) {
+        (0, _) => comment.to_owned(),
+        (_, "") => format!("{missing} bytes before this were not recorded"),
+        _ => format!("{comment}; {missing} bytes before this were not recorded"),
+    }
+}

@@ -1,0 +1,189 @@
+//! Where the bytes of a connection are handed over: one tap for each direction. It never waits.
+//!
+//! Of images it keeps the headers and a checksum of the pixels, or all; an image is left out as a
+//! whole. Packets are made of it in `scribe.rs`.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+use flamingo_protocol_core::{ImageHeader, ImagePiece, ImageReader};
+
+use super::super::{Port, Side};
+use super::Shared;
+
+/// What happened on a connection.
+#[derive(Debug)]
+pub(super) enum What {
+    /// It began.
+    Opened { port: Port, client: SocketAddr, instrument: SocketAddr },
+    /// Bytes went over it. Before them, `missing` bytes were left out.
+    Bytes { from: Side, bytes: Bytes, missing: u64 },
+    /// An image began; its pixels follow as bytes, or this is their checksum.
+    Image { header: ImageHeader, left_out: Option<u32>, missing: u64 },
+    /// What should be images is none.
+    NoImage { bytes: Bytes, why: String },
+    /// Nothing more comes from that side; `missing` bytes before the end were left out.
+    Finished { from: Side, missing: u64 },
+    /// It was cut off, from that side.
+    Reset { from: Side },
+}
+
+impl What {
+    /// How many bytes it holds.
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Self::Bytes { bytes, .. } | Self::NoImage { bytes, .. } => bytes.len(),
+            _ => 0,
+        }
+    }
+}
+
+/// Takes what one side of a connection sends. Dropping it unfinished says that the connection was
+/// cut off.
+#[derive(Debug)]
+pub struct Tap {
+    shared: Arc<Shared>,
+    stream: u64,
+    from: Side,
+    images: Option<Images>,
+    /// Left out since the last that was taken.
+    missing: u64,
+    finished: bool,
+}
+
+/// The state of an image stream.
+#[derive(Debug)]
+struct Images {
+    reader: ImageReader,
+    pixels: bool,
+    /// The image that comes in; none if it is left out.
+    current: Option<ImageHeader>,
+    checksum: crc32fast::Hasher,
+    broken: bool,
+}
+
+impl Tap {
+    /// One for the client, one for the instrument.
+    pub(super) fn pair(shared: &Arc<Shared>, stream: u64, port: Port, pixels: bool) -> [Self; 2] {
+        [Side::Client, Side::Instrument].map(|from| {
+            let images = (from == Side::Instrument && port != Port::Control).then(|| Images {
+                reader: ImageReader::default(),
+                pixels,
+                current: None,
+                checksum: crc32fast::Hasher::new(),
+                broken: false,
+            });
+            Self { shared: Arc::clone(shared), stream, from, images, missing: 0, finished: false }
+        })
+    }
+
+    /// This side has sent these bytes, in the order of the calls. Never waits.
+    pub fn bytes(&mut self, bytes: impl Into<Bytes>) {
+        self.take(bytes.into());
+    }
+
+    /// This side has closed its way, and sends nothing more.
+    pub fn finish(mut self) {
+        self.finished = true;
+        let missing = std::mem::take(&mut self.missing);
+        self.shared.push(self.stream, What::Finished { from: self.from, missing });
+    }
+
+    fn take(&mut self, bytes: Bytes) {
+        let Some(mut images) = self.images.take() else {
+            self.keep(bytes);
+            return;
+        };
+        self.image_bytes(&mut images, &bytes);
+        self.images = Some(images);
+    }
+
+    /// Bytes as they are, or what is missing when there is no room for them.
+    fn keep(&mut self, bytes: Bytes) {
+        let length = bytes.len();
+        let what = What::Bytes { from: self.from, bytes, missing: self.missing };
+        if self.shared.push(self.stream, what) { self.missing = 0 } else { self.lose(length) }
+    }
+
+    fn lose(&mut self, bytes: usize) {
+        self.missing += bytes as u64;
+        self.shared.lost.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    fn image_bytes(&mut self, images: &mut Images, bytes: &Bytes) {
+        let mut at = 0;
+        while at < bytes.len() {
+            if images.broken {
+                self.lose(bytes.len() - at);
+                return;
+            }
+            let (consumed, piece) = images.reader.push(&bytes[at..]);
+            let piece_at = at;
+            at += consumed;
+            match piece {
+                Ok(None) => {}
+                Ok(Some(ImagePiece::Header(header))) => self.header(images, header),
+                Ok(Some(ImagePiece::Pixels { remaining, .. })) => {
+                    let pixels = bytes.slice(piece_at..at);
+                    self.pixels(images, pixels, remaining == 0);
+                }
+                Err(error) => {
+                    images.broken = true;
+                    let (bytes, why) = (bytes.slice(piece_at..at), error.to_string());
+                    self.shared.push(self.stream, What::NoImage { bytes, why });
+                }
+            }
+        }
+    }
+
+    /// With pixels an image is kept if there is room for all of it; without, when it is complete.
+    fn header(&mut self, images: &mut Images, header: ImageHeader) {
+        if images.pixels {
+            let missing = self.missing;
+            let kept = self.shared.has_room(header.size as usize)
+                && self.shared.push(self.stream, What::Image { header, left_out: None, missing });
+            images.current = kept.then_some(header);
+            if kept { self.missing = 0 } else { self.lose(header.encode().len()) }
+        } else {
+            images.current = Some(header);
+            images.checksum.reset();
+            if header.size == 0 {
+                self.summed(images);
+            }
+        }
+    }
+
+    fn pixels(&mut self, images: &mut Images, pixels: Bytes, last: bool) {
+        if images.pixels {
+            if images.current.is_some() {
+                self.keep(pixels);
+            } else {
+                self.lose(pixels.len());
+            }
+            return;
+        }
+        images.checksum.update(&pixels);
+        if last {
+            self.summed(images);
+        }
+    }
+
+    /// The image is complete: its header goes, with the checksum.
+    fn summed(&mut self, images: &mut Images) {
+        let Some(header) = images.current.take() else { return };
+        let left_out = Some(images.checksum.clone().finalize());
+        let what = What::Image { header, left_out, missing: self.missing };
+        let length = header.encode().len();
+        if self.shared.push(self.stream, what) { self.missing = 0 } else { self.lose(length) }
+    }
+}
+
+impl Drop for Tap {
+    fn drop(&mut self) {
+        if !self.finished {
+            self.shared.push(self.stream, What::Reset { from: self.from });
+        }
+    }
+}

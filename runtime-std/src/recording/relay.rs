@@ -1,0 +1,241 @@
+//! A relay in front of the instrument: each of its three ports has one here, and every connection
+//! to it becomes one to the instrument. Bytes go through unchanged, and are recorded.
+//!
+//! It adds nothing and decides nothing: whoever stops reading is felt at the other end, as without
+//! it. Many clients on one connection are the bridge's.
+
+use std::io;
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_channel::Sender;
+use bytes::Bytes;
+use smol::io::{AsyncReadExt, AsyncWriteExt};
+use smol::{Async, future};
+
+use super::{Port, Recorder, Status, Tap};
+use crate::door::{Allow, Door};
+use crate::socket;
+
+/// Bytes read in one go: of commands, and of images.
+const SMALL: usize = 64 * 1024;
+const LARGE: usize = 256 * 1024;
+/// How often free ports in a row are looked for.
+const ATTEMPTS: u32 = 200;
+
+/// Where to listen, and where the instrument is.
+#[derive(Debug, Clone)]
+pub struct RelayOptions {
+    /// Address of the control port; those of the images are the next two. Port 0: free ones.
+    pub listen: SocketAddr,
+    /// `HOST:PORT` of the instrument's control port.
+    pub instrument: String,
+    /// How long it may take to accept.
+    pub connect_timeout: Duration,
+}
+
+/// Why a relay does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum RelayError {
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address}: {source}")]
+    Bind {
+        /// Where.
+        address: SocketAddr,
+        /// Why not.
+        source: io::Error,
+    },
+    /// There is no room for the image ports.
+    #[error("{what}: expected two ports above it, found port {port}")]
+    Ports {
+        /// Whose port.
+        what: &'static str,
+        /// Which.
+        port: u16,
+    },
+    /// There is no thread to be had.
+    #[error("cannot start a thread: {0}")]
+    Thread(io::Error),
+}
+
+/// A relay that runs. Dropping it cuts all connections.
+pub struct Relay {
+    addresses: [SocketAddr; 3],
+    recorder: Arc<Recorder>,
+    /// Closed to end the threads.
+    alive: Vec<Sender<()>>,
+    threads: Vec<std::thread::JoinHandle<()>>,
+}
+
+impl std::fmt::Debug for Relay {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Relay").field("addresses", &self.addresses).finish_non_exhaustive()
+    }
+}
+
+impl Relay {
+    /// Listens on all three ports, and relays from a thread of its own for each: an image takes
+    /// longer to write than a command may wait.
+    ///
+    /// # Errors
+    /// [`RelayError`]: an address that cannot be listened on.
+    pub fn start(options: &RelayOptions, recorder: Recorder) -> Result<Self, RelayError> {
+        let recorder = Arc::new(recorder);
+        let instruments = instruments(&options.instrument)?;
+        let listeners = bind(options.listen)?;
+        let addresses = listeners.each_ref().map(local);
+        let (mut alive, mut threads) = (Vec::new(), Vec::new());
+        for ((listener, instrument), port) in listeners.into_iter().zip(instruments).zip(Port::ALL)
+        {
+            let timeout = options.connect_timeout;
+            let way = Arc::new(Way { port, instrument, timeout, recorder: Arc::clone(&recorder) });
+            let allow: Allow = Arc::new(|_| true);
+            let door = Door { listener, allow, limit: usize::MAX, name: port.name() };
+            let (living, end) = async_channel::bounded::<()>(1);
+            let run = move || {
+                let relay = door.run(|stream, address| serve(Arc::clone(&way), stream, address));
+                let ended = async {
+                    // Nothing is ever sent: its end closes it.
+                    let _ = end.recv().await;
+                };
+                smol::block_on(future::or(relay, ended));
+            };
+            let thread = std::thread::Builder::new().name(format!("flamingo-{port}"));
+            threads.push(thread.spawn(run).map_err(RelayError::Thread)?);
+            alive.push(living);
+        }
+        Ok(Self { addresses, recorder, alive, threads })
+    }
+
+    /// Where clients connect: to the control, the live and the stack port.
+    pub fn addresses(&self) -> [SocketAddr; 3] {
+        self.addresses
+    }
+
+    /// How it stands with the recording.
+    pub fn status(&self) -> Status {
+        self.recorder.status()
+    }
+
+    /// Ends when nothing is recorded any more. The relay goes on.
+    pub async fn until_stopped(&self) {
+        self.recorder.until_stopped().await;
+    }
+
+    /// Cuts all connections and completes the recording.
+    pub fn finish(mut self) -> Status {
+        self.alive.clear();
+        for thread in self.threads.drain(..) {
+            // It does not panic.
+            let _ = thread.join();
+        }
+        match Arc::try_unwrap(self.recorder) {
+            Ok(recorder) => recorder.finish(),
+            Err(recorder) => recorder.status(),
+        }
+    }
+}
+
+/// From one of the relay's ports to one of the instrument's.
+struct Way {
+    port: Port,
+    instrument: String,
+    timeout: Duration,
+    recorder: Arc<Recorder>,
+}
+
+async fn serve(way: Arc<Way>, client: Async<TcpStream>, address: SocketAddr) {
+    let Way { port, instrument, timeout, recorder } = &*way;
+    let upstream = match port {
+        Port::Control => socket::connect(instrument, *timeout).await,
+        Port::Live | Port::Stack => socket::connect_for_images(instrument, *timeout).await,
+    };
+    let upstream = match upstream {
+        Ok(upstream) => upstream,
+        Err(error) => {
+            tracing::warn!(%port, client = %address, %error, "a client is closed: there is no way");
+            return;
+        }
+    };
+    let Ok(behind) = upstream.get_ref().peer_addr() else { return };
+    tracing::info!(%port, client = %address, "a client connected");
+    let [sent, came] = recorder.open(*port, address, behind);
+    let size = if *port == Port::Control { SMALL } else { LARGE };
+    let both = future::try_zip(
+        pump(&client, &upstream, sent, SMALL),
+        pump(&upstream, &client, came, size),
+    );
+    let why =
+        both.await.err().map_or_else(|| "it was closed".to_owned(), |error| error.to_string());
+    tracing::info!(%port, client = %address, %why, "a connection is over");
+}
+
+/// Until that end has sent everything; then the other is told.
+async fn pump(
+    mut from: &Async<TcpStream>,
+    mut to: &Async<TcpStream>,
+    mut tap: Tap,
+    size: usize,
+) -> io::Result<()> {
+    let mut buffer = vec![0; size];
+    loop {
+        let count = from.read(&mut buffer).await?;
+        if count == 0 {
+            to.get_ref().shutdown(Shutdown::Write)?;
+            tap.finish();
+            return Ok(());
+        }
+        // Before it goes on: an answer must not be recorded before its command.
+        let bytes = if count * 2 > size {
+            let mut whole = std::mem::replace(&mut buffer, vec![0; size]);
+            whole.truncate(count);
+            Bytes::from(whole)
+        } else {
+            Bytes::copy_from_slice(&buffer[..count])
+        };
+        tap.bytes(bytes.clone());
+        to.write_all(&bytes).await?;
+        // A peer that is never slow must not keep the others from theirs.
+        future::yield_now().await;
+    }
+}
+
+/// The instrument's three addresses.
+fn instruments(control: &str) -> Result<[String; 3], RelayError> {
+    let (host, port) = control.rsplit_once(':').unwrap_or((control, ""));
+    let port: u16 = port.parse().unwrap_or_default();
+    if port.checked_add(2).is_none() {
+        return Err(RelayError::Ports { what: "the instrument's control port", port });
+    }
+    Ok(Port::ALL.map(|at| format!("{host}:{}", port + at.steps())))
+}
+
+fn bind(address: SocketAddr) -> Result<[Async<TcpListener>; 3], RelayError> {
+    let mut attempts = if address.port() == 0 { ATTEMPTS } else { 1 };
+    loop {
+        attempts -= 1;
+        match bind_once(address) {
+            Err(_) if attempts > 0 => {}
+            result => return result,
+        }
+    }
+}
+
+fn bind_once(address: SocketAddr) -> Result<[Async<TcpListener>; 3], RelayError> {
+    let listen = |address| {
+        Async::<TcpListener>::bind(address).map_err(|source| RelayError::Bind { address, source })
+    };
+    let control = listen(address)?;
+    let port = local(&control).port();
+    if port.checked_add(2).is_none() {
+        return Err(RelayError::Ports { what: "the control port to listen on", port });
+    }
+    let beside = |steps| listen(SocketAddr::new(address.ip(), port + steps));
+    Ok([control, beside(1)?, beside(2)?])
+}
+
+/// A listener that is bound has an address.
+fn local(listener: &Async<TcpListener>) -> SocketAddr {
+    listener.get_ref().local_addr().unwrap_or_else(|_| SocketAddr::from(([0; 4], 0)))
+}
