@@ -75,19 +75,7 @@ pub async fn answer_with(peer: &mut Peer, query: &Frame, payload: &[u8]) {
 }
 
 /// Three stacks of ten planes, within the limits of [`SETTINGS`] and of the simulator.
-pub const WORKFLOW: &str = "<Workflow Settings>\n  <Experiment Settings>\n    \
-    Plane spacing (um) = 5\n    Frame rate (f/s) = 40\n    Exposure time (us) = 9,002\n    \
-    Duration (dd:hh:mm:ss) = 00:00:00:00\n    Interval (dd:hh:mm:ss) = 00:00:00:00\n    \
-    Save image drive = /media/data/ssd1\n    Save image directory = test\n    Comments = \n    \
-    Save image data = Raw\n    Work flow live view enabled = false\n  </Experiment Settings>\n  \
-    <Stack Settings>\n    Change in Z axis (mm) = 0.045\n    Number of planes = 10\n    \
-    Z stage velocity (mm/s) = 0.2\n    Stack option = Tile\n    Stack option settings 1 = 3\n    \
-    Stack option settings 2 = 1\n  </Stack Settings>\n  <Start Position>\n    X (mm) = 7.5\n    \
-    Y (mm) = 15\n    Z (mm) = 19\n    Angle (degrees) = 0\n  </Start Position>\n  \
-    <End Position>\n    X (mm) = 7.5\n    Y (mm) = 15\n    Z (mm) = 19.045\n    \
-    Angle (degrees) = 0\n  </End Position>\n  <Illumination Source>\n    \
-    Laser 2 2: 488 nm MLE = 4.50 1\n  </Illumination Source>\n  <Illumination Path>\n    \
-    Left path = ON 1\n    Right path = OFF 0\n  </Illumination Path>\n</Workflow Settings>\n";
+pub const WORKFLOW: &str = include_str!("workflow.txt");
 
 /// [`WORKFLOW`] with so many stacks of so many planes.
 pub fn workflow(stacks: u32, planes: u32) -> Workflow {
