@@ -20,6 +20,7 @@ pub mod hex;
 pub mod image_file;
 mod inbox;
 pub mod limits;
+pub mod listen;
 pub mod live;
 pub mod meaning;
 pub mod microscope;

@@ -118,15 +118,15 @@ impl Asked {
 }
 
 /// What answers are matched by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Key {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Key {
     code: CommandCode,
     /// 0 where the code selects nothing.
     selector: i32,
 }
 
 impl Key {
-    fn of(frame: &Frame) -> Self {
+    pub(super) fn of(frame: &Frame) -> Self {
         let row = frame.code.row();
         let selects = row.is_some_and(|row| row.selector != Selector::None);
         Self {

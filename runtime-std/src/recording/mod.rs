@@ -13,6 +13,7 @@ mod packets;
 mod pcapng;
 pub mod recorder;
 pub mod relay;
+pub mod replay;
 
 use std::fmt;
 

@@ -5,7 +5,7 @@
 //! it. Many clients on one connection are the bridge's.
 
 use std::io;
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,13 +16,12 @@ use smol::{Async, future};
 
 use super::{Port, Recorder, Status, Tap};
 use crate::door::{Allow, Door};
+use crate::listen::{ListenError, Places};
 use crate::socket;
 
 /// Bytes read in one go: of commands, and of images.
 const SMALL: usize = 64 * 1024;
 const LARGE: usize = 256 * 1024;
-/// How often free ports in a row are looked for.
-const ATTEMPTS: u32 = 200;
 
 /// Where to listen, and where the instrument is.
 #[derive(Debug, Clone)]
@@ -38,21 +37,16 @@ pub struct RelayOptions {
 /// Why a relay does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum RelayError {
-    /// An address cannot be listened on.
-    #[error("cannot listen on {address}: {source}")]
-    Bind {
-        /// Where.
-        address: SocketAddr,
-        /// Why not.
-        source: io::Error,
-    },
-    /// There is no room for the image ports.
-    #[error("{what}: expected two ports above it, found port {port}")]
-    Ports {
-        /// Whose port.
-        what: &'static str,
-        /// Which.
-        port: u16,
+    /// A port that cannot be listened on.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// There is no room for the instrument's image ports.
+    #[error(
+        "the instrument's address: expected HOST:PORT with two ports above it, found {found:?}"
+    )]
+    Instrument {
+        /// What it is.
+        found: String,
     },
     /// There is no thread to be had.
     #[error("cannot start a thread: {0}")]
@@ -83,8 +77,7 @@ impl Relay {
     pub fn start(options: &RelayOptions, recorder: Recorder) -> Result<Self, RelayError> {
         let recorder = Arc::new(recorder);
         let instruments = instruments(&options.instrument)?;
-        let listeners = bind(options.listen)?;
-        let addresses = listeners.each_ref().map(local);
+        let (listeners, addresses) = Places::in_a_row(options.listen).listen()?;
         let (mut alive, mut threads) = (Vec::new(), Vec::new());
         for ((listener, instrument), port) in listeners.into_iter().zip(instruments).zip(Port::ALL)
         {
@@ -203,39 +196,10 @@ async fn pump(
 
 /// The instrument's three addresses.
 fn instruments(control: &str) -> Result<[String; 3], RelayError> {
-    let (host, port) = control.rsplit_once(':').unwrap_or((control, ""));
-    let port: u16 = port.parse().unwrap_or_default();
-    if port.checked_add(2).is_none() {
-        return Err(RelayError::Ports { what: "the instrument's control port", port });
+    let parts = control.rsplit_once(':');
+    let port = parts.and_then(|(host, port)| Some((host, port.parse::<u16>().ok()?)));
+    match port.filter(|(_, port)| port.checked_add(2).is_some()) {
+        Some((host, port)) => Ok(Port::ALL.map(|at| format!("{host}:{}", port + at.steps()))),
+        None => Err(RelayError::Instrument { found: control.to_owned() }),
     }
-    Ok(Port::ALL.map(|at| format!("{host}:{}", port + at.steps())))
-}
-
-fn bind(address: SocketAddr) -> Result<[Async<TcpListener>; 3], RelayError> {
-    let mut attempts = if address.port() == 0 { ATTEMPTS } else { 1 };
-    loop {
-        attempts -= 1;
-        match bind_once(address) {
-            Err(_) if attempts > 0 => {}
-            result => return result,
-        }
-    }
-}
-
-fn bind_once(address: SocketAddr) -> Result<[Async<TcpListener>; 3], RelayError> {
-    let listen = |address| {
-        Async::<TcpListener>::bind(address).map_err(|source| RelayError::Bind { address, source })
-    };
-    let control = listen(address)?;
-    let port = local(&control).port();
-    if port.checked_add(2).is_none() {
-        return Err(RelayError::Ports { what: "the control port to listen on", port });
-    }
-    let beside = |steps| listen(SocketAddr::new(address.ip(), port + steps));
-    Ok([control, beside(1)?, beside(2)?])
-}
-
-/// A listener that is bound has an address.
-fn local(listener: &Async<TcpListener>) -> SocketAddr {
-    listener.get_ref().local_addr().unwrap_or_else(|_| SocketAddr::from(([0; 4], 0)))
 }

@@ -22,12 +22,14 @@ mod trigger;
 mod truth;
 mod world;
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use async_channel::Sender;
-use smol::{Async, LocalExecutor, future};
+use smol::{LocalExecutor, future};
+
+use crate::listen::{ListenError, Places};
 
 pub use scenario::{
     Axis, AxisName, Background, Camera, Code, Fault, Faults, Images, Latency, Light, Pushes,
@@ -69,21 +71,9 @@ impl Default for SimulatorOptions {
 /// Why a simulator did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum SimulatorError {
-    /// An address that cannot be listened on.
-    #[error(
-        "cannot listen on {address}: {source}; choose {}",
-        if source.kind() == std::io::ErrorKind::AddrNotAvailable { "an address of this machine" }
-        else { "another port, or 0 for free ones" }
-    )]
-    Bind {
-        /// The address.
-        address: SocketAddr,
-        /// What the operating system says.
-        source: std::io::Error,
-    },
-    /// The live or the stack port would be above 65535.
-    #[error("the live and stack ports follow the control port: it must be at most 65533")]
-    PortRange,
+    /// A port that cannot be listened on.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
     /// The operating system gives no socket or no thread.
     #[error("cannot start the simulator: {0}")]
     Socket(#[source] std::io::Error),
@@ -124,17 +114,8 @@ impl Simulator {
     /// Dropping the future ends the simulator.
     #[allow(clippy::unused_async)] // a caller need not know that nothing waits here today
     pub async fn start(options: SimulatorOptions) -> Result<Self, SimulatorError> {
-        let listeners = server::bind(&options)?;
-        let mut addresses = [SocketAddr::new(options.bind, 0); 3];
-        for (address, listener) in addresses.iter_mut().zip(&listeners) {
-            *address = listener.local_addr().map_err(SimulatorError::Socket)?;
-        }
-        let [control, live, stack] = listeners.map(Async::<TcpListener>::new);
-        let listeners = [
-            control.map_err(SimulatorError::Socket)?,
-            live.map_err(SimulatorError::Socket)?,
-            stack.map_err(SimulatorError::Socket)?,
-        ];
+        let SimulatorOptions { bind: ip, port, live_port: live, stack_port: stack, .. } = options;
+        let (listeners, addresses) = Places { ip, port, live, stack }.listen()?;
         let mut scenario = options.scenario;
         scenario.seed = options.seed.unwrap_or(scenario.seed);
         let truth = Truth::new(scenario.truth_capacity_frames);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,43 +18,13 @@ use super::images::{Image, Painter, Passage, QUEUE, Show, StreamName, Viewer, ga
 use super::scenario::Scenario;
 use super::truth::{FaultKind, Truth};
 use super::world::{Action, ConnectionId, World};
-use super::{SimulatorError, SimulatorOptions};
 use crate::clock::Clock;
 
 /// A task of the simulator; all of them live and end on its thread.
 pub(super) type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// How often three free ports in a row are looked for.
-const ATTEMPTS: u32 = 200;
 /// Commands that wait for the world; then their readers wait.
 const INPUTS: usize = 256;
-
-/// The three listeners: control, live, stack.
-pub(super) fn bind(options: &SimulatorOptions) -> Result<[TcpListener; 3], SimulatorError> {
-    let mut attempts = if options.port == 0 { ATTEMPTS } else { 1 };
-    loop {
-        attempts -= 1;
-        match bind_once(options) {
-            Err(_) if attempts > 0 => {}
-            result => return result,
-        }
-    }
-}
-
-fn bind_once(options: &SimulatorOptions) -> Result<[TcpListener; 3], SimulatorError> {
-    let control = listen(options.bind, Some(options.port))?;
-    let port = control.local_addr().map_err(SimulatorError::Socket)?.port();
-    let live = listen(options.bind, options.live_port.or(port.checked_add(1)))?;
-    let stack = listen(options.bind, options.stack_port.or(port.checked_add(2)))?;
-    Ok([control, live, stack])
-}
-
-/// `None`: the number is above what a port can be.
-fn listen(bind: IpAddr, port: Option<u16>) -> Result<TcpListener, SimulatorError> {
-    let port = port.ok_or(SimulatorError::PortRange)?;
-    let address = SocketAddr::new(bind, port);
-    TcpListener::bind(address).map_err(|source| SimulatorError::Bind { address, source })
-}
 
 /// What all tasks share.
 #[derive(Clone)]

@@ -10,7 +10,7 @@ use flamingo_runtime_std::Axis;
 
 use crate::{
     bridge_args, completions, decode, demo, doctor, get, halt, live, man, move_axis, race, record,
-    send, settings, sim, watch, workflow,
+    replay, send, settings, sim, watch, workflow,
 };
 
 /// Talks to a Flamingo light-sheet microscope, and stands in for one.
@@ -53,6 +53,7 @@ pub(crate) enum Command {
     Settings(settings::SettingsArgs),
     Doctor(doctor::DoctorArgs),
     Record(record::RecordArgs),
+    Replay(replay::ReplayArgs),
     Decode(decode::DecodeArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),

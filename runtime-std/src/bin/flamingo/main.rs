@@ -20,6 +20,7 @@ mod move_axis;
 mod output;
 mod race;
 mod record;
+mod replay;
 mod send;
 mod settings;
 mod sim;
@@ -70,6 +71,7 @@ async fn run(command: Command, out: &mut Out, interrupt: &Interrupt) -> Done {
         Command::Settings(args) => settings::run(args, out, interrupt).await,
         Command::Doctor(args) => interrupt.or(Box::pin(doctor::run(args, out))).await,
         Command::Record(args) => record::run(args, out, interrupt).await,
+        Command::Replay(args) => replay::run(args, out, interrupt).await,
         Command::Decode(args) => interrupt.or(decode::run(args, out)).await,
         Command::Completions(args) => completions::run(&args, out),
         Command::Man(args) => man::run(&args, out),

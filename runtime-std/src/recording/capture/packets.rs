@@ -187,6 +187,7 @@ fn time(units: u128, resolution: u8) -> Duration {
 }
 
 /// What is behind the link layer.
+#[allow(clippy::large_enum_variant)] // nearly every one is IP
 enum Net<'a> {
     Ip(LaxSlicedPacket<'a>),
     Other,

@@ -4,8 +4,8 @@ use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use flamingo_protocol_core::{
-    Assembler, FRAME_LEN, Frame, HEADER_LEN, ImageError, ImageHeader, ImagePiece, ImageReader,
-    MAX_IMAGE, Piece,
+    Assembler, FIELDS, FRAME_LEN, Frame, HEADER_LEN, ImageError, ImageHeader, ImagePiece,
+    ImageReader, MAX_IMAGE, Piece,
 };
 
 use super::super::Side;
@@ -39,8 +39,9 @@ pub enum Said {
         payload: Vec<u8>,
         /// Bytes before it that are no frame.
         noise: Vec<u8>,
-        /// When the frame itself was complete.
-        header_at: Duration,
+        /// The length of a payload as the frame declares it on the wire: the echo of an upload may
+        /// have the upload's, though nothing follows.
+        declared: u32,
     },
     /// An image came, on one of the other two.
     Image {
@@ -92,7 +93,7 @@ impl Talk {
         let reader = &mut readers[from as usize];
         match what {
             What::Opened => say(Said::Opened),
-            What::Bytes { bytes, comment } => reader.take(at, bytes, comment, &mut say),
+            What::Bytes { bytes, comment } => reader.take(bytes, comment, &mut say),
             What::Hole { bytes } => {
                 reader.hole(bytes, &mut say);
                 say(Said::Hole { bytes });
@@ -140,7 +141,7 @@ struct Frames {
 struct Partial {
     frame: Frame,
     noise: Vec<u8>,
-    header_at: Duration,
+    declared: u32,
 }
 
 #[derive(Debug)]
@@ -178,17 +179,11 @@ impl Reader {
         [client, Self::Images(Box::new(images))]
     }
 
-    fn take(
-        &mut self,
-        at: Duration,
-        bytes: &[u8],
-        comment: Option<&str>,
-        say: &mut impl FnMut(Said),
-    ) {
+    fn take(&mut self, bytes: &[u8], comment: Option<&str>, say: &mut impl FnMut(Said)) {
         let lost = match self {
             Self::Lost => false,
             Self::Frames(frames) => {
-                frames.take(at, bytes, say);
+                frames.take(bytes, say);
                 false
             }
             Self::Images(images) => images.take(bytes, comment, say).is_err(),
@@ -241,7 +236,7 @@ impl Reader {
 }
 
 impl Frames {
-    fn take(&mut self, at: Duration, mut bytes: &[u8], say: &mut impl FnMut(Said)) {
+    fn take(&mut self, mut bytes: &[u8], say: &mut impl FnMut(Said)) {
         loop {
             let (consumed, piece) = self.assembler.push(bytes);
             let (taken, rest) = bytes.split_at(consumed);
@@ -251,8 +246,9 @@ impl Frames {
                 None => return,
                 Some(Piece::Frame { frame, .. }) => {
                     let mut noise = std::mem::take(&mut self.raw);
+                    let declared = declared(&noise).unwrap_or(frame.payload_len);
                     noise.truncate(noise.len().saturating_sub(FRAME_LEN));
-                    let partial = Partial { frame, noise, header_at: at };
+                    let partial = Partial { frame, noise, declared };
                     if frame.payload_len == 0 {
                         say(partial.complete(Vec::new()));
                     } else {
@@ -271,10 +267,18 @@ impl Frames {
     }
 }
 
+/// The length in the frame that these bytes end with.
+fn declared(bytes: &[u8]) -> Option<u32> {
+    let length = FIELDS.iter().find(|field| field.name == "additionalDataBytes")?;
+    let frame = bytes.get(bytes.len().checked_sub(FRAME_LEN)?..)?;
+    let raw = frame.get(length.offset..length.offset + length.len)?;
+    raw.try_into().ok().map(u32::from_le_bytes)
+}
+
 impl Partial {
     fn complete(self, payload: Vec<u8>) -> Said {
-        let Self { frame, noise, header_at } = self;
-        Said::Frame { frame, payload, noise, header_at }
+        let Self { frame, noise, declared } = self;
+        Said::Frame { frame, payload, noise, declared }
     }
 }
 

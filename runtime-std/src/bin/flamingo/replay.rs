@@ -1,0 +1,88 @@
+//! `flamingo replay`: a recording as an instrument. What is said when is the library's.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use flamingo_runtime_std::recording::Port;
+use flamingo_runtime_std::recording::replay::{Replay, ReplayError, ReplayOptions, Speed};
+
+use crate::args::duration;
+use crate::failure::{Done, Failure, note};
+use crate::interrupt::Interrupt;
+use crate::output::{Out, Ports};
+
+/// Play a recording as an instrument for clients, until Ctrl-C
+///
+/// The first client gets the first recorded connection, the next one the next, and behind the last
+/// the first again; the same holds for viewers of images. An answer comes when the client has sent
+/// the command that was answered, and as long after it as it was; what nobody asked for comes
+/// between them as it did. A query that was not recorded at this place gets the last recorded
+/// answer, any other command none. Images that were recorded without their pixels are black. The
+/// first line on stdout says, once it listens, where: {"ready":true,"control":53717,"live":53718,"stack":53719}
+#[derive(Debug, Args)]
+pub(crate) struct ReplayArgs {
+    /// The recording, pcapng or pcap
+    #[arg(value_name = "FILE.pcapng")]
+    file: PathBuf,
+
+    /// How many times as fast as it was recorded; max: without a pause
+    #[arg(long, value_name = "X|max", default_value = "1", value_parser = speed)]
+    speed: Speed,
+
+    /// How long the recording waits for a command that the client has not sent
+    #[arg(long, value_name = "TIME", default_value = "3s", value_parser = duration)]
+    patience: Duration,
+
+    /// Address to listen on
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
+    bind: IpAddr,
+
+    /// Control port; the others follow it. 0: three free ports in a row
+    #[arg(long, value_name = "PORT", default_value_t = 53717)]
+    port: u16,
+}
+
+fn speed(text: &str) -> Result<Speed, String> {
+    if text == "max" {
+        return Ok(Speed::Max);
+    }
+    match text.parse::<f64>() {
+        Ok(times) if times.is_finite() && times > 0.0 => Ok(Speed::Times(times)),
+        _ => Err(format!("expected a number above 0, such as 0.5 or 10, or max, found {text:?}")),
+    }
+}
+
+pub(crate) async fn run(args: ReplayArgs, out: &mut Out, interrupt: &Interrupt) -> Done {
+    let name = args.file.display().to_string();
+    let options = ReplayOptions {
+        listen: SocketAddr::new(args.bind, args.port),
+        speed: args.speed,
+        patience: args.patience,
+    };
+    let started = async {
+        Replay::start(&args.file, options).await.map_err(|error| {
+            let what = match error {
+                ReplayError::Capture(_) | ReplayError::Empty => format!("{name}: {error}"),
+                ReplayError::Listen(_) | ReplayError::Thread(_) => error.to_string(),
+            };
+            Failure::usage(format!("replay: {what}"))
+        })
+    };
+    let replay = interrupt.or(started).await?;
+    let [control, live, stack] = replay.addresses().map(|address| address.port());
+    out.object(&Ports { ready: true, control, live, stack })?;
+    if replay.holes() > 0 {
+        note(&format!("warning: {name} has holes: {} bytes were not recorded", replay.holes()));
+    }
+    if !out.json() {
+        let [controls, lives, stacks] = Port::ALL.map(|port| replay.connections(port));
+        note(&format!(
+            "{name}: {controls} control connections, {lives} of live images, {stacks} of stacks; \
+             clients connect to port {control}"
+        ));
+    }
+    interrupt.pressed().await;
+    Err(Failure::interrupted())
+}

@@ -1,0 +1,227 @@
+//! Plays one control connection: commands and time go in, bytes come out. No sockets, no clock.
+//!
+//! The client drives: a command takes the recording to its place, and what comes before that in the
+//! recording goes out first, so the order is the recorded one. Between commands the recorded time
+//! runs. A command that does not come holds the recording up for the patience, and no longer; if it
+//! comes after that, its answer does, too.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::time::Duration;
+
+use flamingo_protocol_core::{FIELDS, Frame, Instant, Kind, TokenField};
+
+use super::super::conversation::Key;
+use super::Speed;
+use super::script::Step;
+
+/// What became of a client's commands.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Commands that were recorded.
+    pub matched: u64,
+    /// Recorded commands that did not come in time.
+    pub missed: u64,
+    /// Queries that were not recorded at this place, and got the recorded answer to the last one.
+    pub repeated: u64,
+    /// Commands that were not recorded; they get no answer.
+    pub unknown: u64,
+}
+
+pub(super) struct Player<'a> {
+    steps: &'a [Step],
+    speed: Speed,
+    patience: Duration,
+    /// The next step.
+    cursor: usize,
+    /// Commands that have come, by their steps, with what was really sent.
+    came: Vec<Option<Frame>>,
+    /// The steps of commands that have not come, in order.
+    open: HashMap<Key, VecDeque<usize>>,
+    /// The steps that answer a command of that key, in order.
+    answers: HashMap<Key, Vec<usize>>,
+    /// Recorded commands that were passed without having come.
+    missed: BTreeSet<usize>,
+    /// A moment of the recording, and when it is played.
+    anchor: (Duration, Instant),
+    /// Up to this step nothing waits for its time.
+    hurry: usize,
+    /// Answers that are due out of their place.
+    extra: VecDeque<(Instant, Vec<u8>)>,
+    over: bool,
+    tally: Tally,
+}
+
+impl<'a> Player<'a> {
+    pub(super) fn new(steps: &'a [Step], speed: Speed, patience: Duration, now: Instant) -> Self {
+        let began = steps.first().map_or(Duration::ZERO, Step::at);
+        let mut open: HashMap<Key, VecDeque<usize>> = HashMap::new();
+        let mut answers: HashMap<Key, Vec<usize>> = HashMap::new();
+        for (at, step) in steps.iter().enumerate() {
+            match step {
+                Step::Expect { command, .. } => {
+                    open.entry(Key::of(command)).or_default().push_back(at);
+                }
+                Step::Send { frame, answers: Some(_), .. } => {
+                    answers.entry(Key::of(frame)).or_default().push(at);
+                }
+                _ => {}
+            }
+        }
+        Self {
+            steps,
+            speed,
+            patience,
+            cursor: 0,
+            came: vec![None; steps.len()],
+            open,
+            answers,
+            missed: BTreeSet::new(),
+            anchor: (began, now),
+            hurry: 0,
+            extra: VecDeque::new(),
+            over: false,
+            tally: Tally::default(),
+        }
+    }
+
+    pub(super) const fn tally(&self) -> Tally {
+        self.tally
+    }
+
+    /// The recorded instrument has ended the connection here.
+    pub(super) const fn is_over(&self) -> bool {
+        self.over
+    }
+
+    /// The client has sent a command.
+    pub(super) fn command(&mut self, now: Instant, command: &Frame) {
+        let open = self.open.get_mut(&Key::of(command));
+        let Some(step) = open.and_then(VecDeque::pop_front) else {
+            self.not_recorded(now, command);
+            return;
+        };
+        self.tally.matched += 1;
+        self.came[step] = Some(*command);
+        if self.missed.remove(&step) {
+            self.tally.missed -= 1;
+            self.answer_late(now, step);
+            return;
+        }
+        // What comes before it in the recording goes first, and at once; others that the client
+        // has left out are passed.
+        self.hurry = self.hurry.max(step);
+        let at = self.steps[step].at();
+        if at >= self.anchor.0 {
+            self.anchor = (at, now);
+        }
+    }
+
+    /// The next bytes that are due.
+    pub(super) fn poll(&mut self, now: Instant) -> Option<Vec<u8>> {
+        if self.extra.front().is_some_and(|(due, _)| *due <= now) {
+            return self.extra.pop_front().map(|(_, bytes)| bytes);
+        }
+        while let Some(step) = self.steps.get(self.cursor) {
+            let hurries = self.cursor < self.hurry;
+            match step {
+                Step::Expect { .. } if self.came[self.cursor].is_some() => {}
+                Step::Expect { at, .. } => {
+                    if !hurries && now < self.due(*at) + self.patience.into() {
+                        return None;
+                    }
+                    self.missed.insert(self.cursor);
+                    self.tally.missed += 1;
+                }
+                Step::Send { answers: Some(command), .. } if self.came[*command].is_none() => {
+                    // Its command was passed: it comes if that does.
+                }
+                _ if !hurries && now < self.due(step.at()) => return None,
+                Step::Send { answers, .. } => {
+                    let asked = answers.and_then(|command| self.came[command]);
+                    let bytes = self.bytes(step, answers.zip(asked));
+                    self.cursor += 1;
+                    return Some(bytes);
+                }
+                Step::Raw { bytes, .. } => {
+                    self.cursor += 1;
+                    return Some(bytes.clone());
+                }
+                Step::End { .. } => self.over = true,
+            }
+            self.cursor += 1;
+        }
+        None
+    }
+
+    /// When [`Self::poll`] may have something, if no command comes.
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        let step = self.steps.get(self.cursor).map(|step| match step {
+            Step::Expect { at, .. } => self.due(*at) + self.patience.into(),
+            step => self.due(step.at()),
+        });
+        let extra = self.extra.front().map(|(due, _)| *due);
+        step.into_iter().chain(extra).min()
+    }
+
+    fn due(&self, at: Duration) -> Instant {
+        let (recorded, played) = self.anchor;
+        played + self.speed.span(at.saturating_sub(recorded)).into()
+    }
+
+    /// The answer to a command that came after its place.
+    fn answer_late(&mut self, now: Instant, command: usize) {
+        let Step::Expect { at, answer: Some(answer), .. } = &self.steps[command] else { return };
+        let answer = &self.steps[*answer];
+        let after = answer.at().saturating_sub(*at);
+        let asked = self.came[command].map(|asked| (command, asked));
+        let bytes = self.bytes(answer, asked);
+        self.put(now + self.speed.span(after).into(), bytes);
+    }
+
+    /// A query gets the answer that was recorded last for one like it; nothing else is answered.
+    fn not_recorded(&mut self, now: Instant, command: &Frame) {
+        let is_query = command.code.row().is_some_and(|row| row.kind == Kind::Query);
+        let recorded = self.answers.get(&Key::of(command)).filter(|_| is_query);
+        let answer = recorded.and_then(|steps| {
+            let before = steps.partition_point(|step| *step < self.cursor);
+            steps.get(before.saturating_sub(1))
+        });
+        let Some(step) = answer.map(|step| &self.steps[*step]) else {
+            self.tally.unknown += 1;
+            tracing::warn!(code = %command.code, "this is not in the recording; it gets no answer");
+            return;
+        };
+        self.tally.repeated += 1;
+        tracing::debug!(code = %command.code, "not recorded here: the recorded answer again");
+        let Step::Send { answers: Some(to), .. } = step else { return };
+        let bytes = self.bytes(step, Some((*to, *command)));
+        self.put(now, bytes);
+    }
+
+    fn put(&mut self, due: Instant, bytes: Vec<u8>) {
+        let at = self.extra.partition_point(|(other, _)| *other <= due);
+        self.extra.insert(at, (due, bytes));
+    }
+
+    /// As recorded; but what an instrument echoes is what the command had that really came.
+    fn bytes(&self, step: &Step, asked: Option<(usize, Frame)>) -> Vec<u8> {
+        let Step::Send { bytes, frame_at, frame, .. } = step else { return Vec::new() };
+        let mut bytes = bytes.clone();
+        let recorded = asked.and_then(|(command, asked)| match &self.steps[command] {
+            Step::Expect { command, .. } => Some((command, asked)),
+            _ => None,
+        });
+        let Some((recorded, asked)) = recorded else { return bytes };
+        for (token, name) in
+            [(TokenField::ClientId, "clientID"), (TokenField::Int32Data2, "int32Data2")]
+        {
+            let (was, is) = (token.get(recorded), token.get(&asked));
+            let place = FIELDS.iter().find(|field| field.name == name);
+            if let Some(place) = place.filter(|_| was == token.get(frame) && was != is) {
+                let at = frame_at + place.offset;
+                bytes[at..at + place.len].copy_from_slice(&is.to_le_bytes());
+            }
+        }
+        bytes
+    }
+}

@@ -1,0 +1,142 @@
+//! A recording → what is expected of a client, and what is sent to it, in the order in which it was.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+use std::time::Duration;
+
+use flamingo_protocol_core::Frame;
+
+use super::super::capture::{Capture, CaptureError, Said};
+use super::super::conversation::{Conversation, Verdict};
+use super::super::{Port, Side};
+
+/// One thing after the other, on a control connection.
+#[derive(Debug, Clone, PartialEq)]
+#[allow(clippy::large_enum_variant)] // nearly every one holds a frame
+pub(super) enum Step {
+    /// The client sends this; it is answered at that step.
+    Expect { at: Duration, command: Frame, answer: Option<usize> },
+    /// The instrument sends this: a frame with its payload and the bytes before it that are none.
+    Send {
+        at: Duration,
+        bytes: Vec<u8>,
+        /// Where the frame begins in them.
+        frame_at: usize,
+        frame: Frame,
+        /// The step of the command that it answers.
+        answers: Option<usize>,
+    },
+    /// The instrument sends bytes that are no frame, at the end.
+    Raw { at: Duration, bytes: Vec<u8> },
+    /// The instrument ends the connection.
+    End { at: Duration },
+}
+
+impl Step {
+    pub(super) const fn at(&self) -> Duration {
+        match self {
+            Self::Expect { at, .. }
+            | Self::Send { at, .. }
+            | Self::Raw { at, .. }
+            | Self::End { at } => *at,
+        }
+    }
+}
+
+/// All connections of a recording.
+#[derive(Debug, Default)]
+pub(super) struct Script {
+    pub(super) control: Vec<Vec<Step>>,
+    /// The numbers that the connections have in the capture.
+    live: Vec<u64>,
+    stack: Vec<u64>,
+    pub(super) holes: u64,
+}
+
+impl Script {
+    pub(super) fn read(file: &Path) -> Result<Self, CaptureError> {
+        let mut script = Self::default();
+        let mut writers: BTreeMap<u64, Writer> = BTreeMap::new();
+        for happening in Capture::open(file)? {
+            let happening = match happening {
+                // What stands before the end is played.
+                Err(CaptureError::Cut) => break,
+                happening => happening?,
+            };
+            let who = happening.who;
+            match (&happening.said, who.port) {
+                (Said::Hole { bytes }, _) => script.holes += bytes,
+                (Said::Opened, Port::Live) => script.live.push(who.number),
+                (Said::Opened, Port::Stack) => script.stack.push(who.number),
+                _ => {}
+            }
+            if who.port == Port::Control {
+                let writer = writers.entry(who.number).or_default();
+                writer.take(happening.at, happening.from, happening.said);
+            }
+        }
+        script.control = writers.into_values().map(|writer| writer.steps).collect();
+        Ok(script)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        Port::ALL.into_iter().all(|port| self.count(port) == 0)
+    }
+
+    pub(super) fn count(&self, port: Port) -> usize {
+        if port == Port::Control { self.control.len() } else { self.images(port).len() }
+    }
+
+    pub(super) fn images(&self, port: Port) -> &[u64] {
+        if port == Port::Live { &self.live } else { &self.stack }
+    }
+}
+
+/// Writes the steps of one connection.
+#[derive(Default)]
+struct Writer {
+    steps: Vec<Step>,
+    conversation: Conversation,
+    /// The step of each command, by its number in the conversation.
+    commands: HashMap<u64, usize>,
+    /// The client went first: then the connection lasts for as long as the next client pleases.
+    left: bool,
+}
+
+impl Writer {
+    fn take(&mut self, at: Duration, from: Side, said: Said) {
+        match (said, from) {
+            (Said::Frame { frame, .. }, Side::Client) => {
+                if let Some(number) = self.conversation.sent(at, &frame) {
+                    self.commands.insert(number, self.steps.len());
+                }
+                self.steps.push(Step::Expect { at, command: frame, answer: None });
+            }
+            (Said::Frame { frame, payload, noise, declared }, Side::Instrument) => {
+                let verdict = self.conversation.came(at, &frame);
+                let answers = match verdict {
+                    Verdict::Unsolicited { .. } => None,
+                    answer => answer.answers().and_then(|(to, _)| self.commands.remove(&to)),
+                };
+                let step = self.steps.len();
+                if let Some(Step::Expect { answer, .. }) =
+                    answers.and_then(|command| self.steps.get_mut(command))
+                {
+                    *answer = Some(step);
+                }
+                let frame_at = noise.len();
+                let mut bytes = noise;
+                bytes.extend(frame.with_payload_len(declared).encode());
+                bytes.extend(payload);
+                self.steps.push(Step::Send { at, bytes, frame_at, frame, answers });
+                while self.conversation.silence(at).is_some() {}
+            }
+            (Said::Rest { bytes }, Side::Instrument) => self.steps.push(Step::Raw { at, bytes }),
+            (Said::Finished | Said::Reset, Side::Client) => self.left = true,
+            (Said::Finished | Said::Reset, Side::Instrument) if !self.left => {
+                self.steps.push(Step::End { at });
+            }
+            _ => {}
+        }
+    }
+}
