@@ -9,6 +9,7 @@ mod annotate;
 
 pub mod capture;
 pub mod conversation;
+mod gather;
 mod packets;
 mod pcapng;
 pub mod recorder;

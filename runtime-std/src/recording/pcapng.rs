@@ -4,12 +4,12 @@
 //! The names say what a TCP stream is, whatever its port number: readers and the Wireshark
 //! dissector go by them. What the packets are is `packets.rs`.
 
-use std::borrow::Cow;
 use std::io::{self, Write};
 use std::time::Duration;
 
+use bytes::Bytes;
 use pcap_file::pcapng::PcapNgWriter;
-use pcap_file::pcapng::blocks::enhanced_packet::{EnhancedPacketBlock, EnhancedPacketOption};
+use pcap_file::pcapng::blocks::ENHANCED_PACKET_BLOCK;
 use pcap_file::pcapng::blocks::interface_description::{
     InterfaceDescriptionBlock, InterfaceDescriptionOption,
 };
@@ -17,11 +17,18 @@ use pcap_file::pcapng::blocks::section_header::{SectionHeaderBlock, SectionHeade
 use pcap_file::{DataLink, Endianness, PcapError};
 
 use super::Port;
+use super::gather::Gather;
 
 /// Before the port's name in an interface's name.
 const PREFIX: &str = "flamingo-";
 /// Behind it, where the pixels of images are left out.
 const HEADERS: &str = "-headers";
+/// The code of a comment among the options, and what ends them.
+const COMMENT: u16 = 1;
+const END_OF_OPTIONS: [u8; 4] = [0; 4];
+/// A whole number of characters: comments are ASCII.
+const LONGEST_COMMENT: usize = 1024;
+const PADDING: [u8; 3] = [0; 3];
 /// The time's unit: 10 to the minus 9 of a second.
 const NANOSECONDS: u8 = 9;
 
@@ -52,9 +59,14 @@ fn interface(port: Port, pixels: bool) -> InterfaceDescriptionBlock<'static> {
     }
 }
 
+/// So many bytes, filled up to whole words.
+const fn padded(length: usize) -> usize {
+    length.next_multiple_of(4)
+}
+
 /// Writes a pcapng file.
 pub(super) struct PcapNg<W: Write> {
-    writer: PcapNgWriter<W>,
+    writer: PcapNgWriter<Gather<W>>,
 }
 
 impl<W: Write> PcapNg<W> {
@@ -69,7 +81,8 @@ impl<W: Write> PcapNg<W> {
             ],
             ..SectionHeaderBlock::default()
         };
-        let mut writer = PcapNgWriter::with_section_header(writer, section).map_err(failed)?;
+        let mut writer =
+            PcapNgWriter::with_section_header(Gather::new(writer), section).map_err(failed)?;
         for port in Port::ALL {
             writer.write_pcapng_block(interface(port, pixels)).map_err(failed)?;
         }
@@ -77,25 +90,48 @@ impl<W: Write> PcapNg<W> {
     }
 
     /// Writes a packet; an empty comment is none. Gives how many bytes it takes in the file.
+    ///
+    /// By hand: the library's block needs headers and payload in one piece, and that copy of every
+    /// pixel would be what costs most. Words of 32 bits: type, length, interface, time, captured
+    /// and original length, the packet and its options, each filled up to a word, length.
     pub(super) fn packet(
         &mut self,
         port: Port,
         at: Duration,
-        packet: &[u8],
+        headers: &[u8],
+        payload: &Bytes,
         comment: &str,
     ) -> io::Result<usize> {
-        let mut options = Vec::new();
-        if !comment.is_empty() {
-            options.push(EnhancedPacketOption::Comment(comment.into()));
-        }
-        let block = EnhancedPacketBlock {
-            interface_id: u32::from(port.steps()),
-            timestamp: at,
-            original_len: u32::try_from(packet.len()).unwrap_or(u32::MAX),
-            data: Cow::Borrowed(packet),
-            options,
+        let captured = headers.len() + payload.len();
+        // A comment that is longer than its length field can say is cut.
+        let comment = &comment.as_bytes()[..comment.len().min(LONGEST_COMMENT)];
+        let options = if comment.is_empty() { 0 } else { 4 + padded(comment.len()) + 4 };
+        let length = 8 + 20 + padded(captured) + options + 4;
+        #[allow(clippy::cast_possible_truncation)] // the time in two words; lengths are short
+        let words = {
+            let time = at.as_nanos() as u64;
+            let captured = captured as u32;
+            let (high, low) = ((time >> 32) as u32, time as u32);
+            let port = u32::from(port.steps());
+            [ENHANCED_PACKET_BLOCK, length as u32, port, high, low, captured, captured]
         };
-        self.writer.write_pcapng_block(block).map_err(failed)
+        let writer = self.writer.get_mut();
+        for word in words {
+            writer.write_all(&word.to_le_bytes())?;
+        }
+        writer.write_all(headers)?;
+        writer.write_bytes(payload)?;
+        writer.write_all(&PADDING[..padded(captured) - captured])?;
+        if !comment.is_empty() {
+            #[allow(clippy::cast_possible_truncation)] // it was cut
+            let head = [COMMENT, comment.len() as u16].map(u16::to_le_bytes).concat();
+            writer.write_all(&head)?;
+            writer.write_all(comment)?;
+            writer.write_all(&PADDING[..padded(comment.len()) - comment.len()])?;
+            writer.write_all(&END_OF_OPTIONS)?;
+        }
+        writer.write_all(&words[1].to_le_bytes())?;
+        Ok(length)
     }
 
     pub(super) fn flush(&mut self) -> io::Result<()> {

@@ -215,6 +215,11 @@ impl Recorder {
         Status { lost_bytes: self.shared.lost.load(Ordering::Relaxed), ..status }
     }
 
+    /// Bytes that wait for the disk, bookkeeping included.
+    pub fn waiting(&self) -> usize {
+        self.shared.waiting.load(Ordering::Relaxed)
+    }
+
     /// Ends when nothing is recorded any more, since the disk takes no more or the recording was
     /// ended.
     pub async fn until_stopped(&self) {

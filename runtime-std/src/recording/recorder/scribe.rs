@@ -1,10 +1,12 @@
 //! What happened on the connections → packets in a file. Begins the next file between two frames.
 
 use std::collections::BTreeMap;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use bytes::Bytes;
 
 use super::super::annotate::{self, ControlNotes, Part};
 use super::super::packets::{Does, Flow, MOST};
@@ -14,10 +16,10 @@ use super::files::Files;
 use super::tap::What;
 use super::{Entry, Options, Status};
 
-/// Small packets go to the file together.
-const BUFFER: usize = 256 * 1024;
+/// The payload of packets that carry none.
+static NOTHING: Bytes = Bytes::new();
 
-type File = PcapNg<BufWriter<Box<dyn Write + Send>>>;
+type File = PcapNg<Box<dyn Write + Send>>;
 
 /// A connection that is being recorded.
 struct Stream {
@@ -61,8 +63,8 @@ pub(super) struct Scribe {
     begun: u64,
     packets: u64,
     bytes: u64,
-    /// Each packet is put together here.
-    packet: Vec<u8>,
+    /// Those of the last packet; the next one's go here.
+    headers: Vec<u8>,
 }
 
 impl Scribe {
@@ -79,7 +81,7 @@ impl Scribe {
             begun: 1,
             packets: 0,
             bytes: 0,
-            packet: Vec::new(),
+            headers: Vec::new(),
         })
     }
 
@@ -131,34 +133,35 @@ impl Scribe {
                 if let Some(first) = parts.first_mut() {
                     first.comment = with_hole(missing, &first.comment);
                 }
-                let mut rest = &bytes[..];
+                let mut rest = bytes;
                 for Part { length, comment } in parts {
-                    let (part, behind) = rest.split_at(length.min(rest.len()));
+                    let part = rest.split_to(length.min(rest.len()));
                     self.carry(stream, at, from, part, &comment)?;
-                    rest = behind;
                 }
             }
             What::Image { header, left_out, missing } => {
                 stream.skip(Side::Instrument, missing);
                 let comment = with_hole(missing, &annotate::image(&header, left_out));
                 stream.pixels = if left_out.is_some() { 0 } else { u64::from(header.size) };
-                self.carry(stream, at, Side::Instrument, &header.encode(), &comment)?;
+                let header = Bytes::copy_from_slice(&header.encode());
+                self.carry(stream, at, Side::Instrument, header, &comment)?;
             }
             What::NoImage { bytes, why } => {
-                self.carry(stream, at, Side::Instrument, &bytes, &format!("no image: {why}"))?;
+                let comment = format!("no image: {why}");
+                self.carry(stream, at, Side::Instrument, bytes, &comment)?;
             }
             What::Finished { from, missing } => {
                 stream.skip(from, missing);
                 stream.finished[from as usize] = true;
                 let comment = with_hole(missing, "");
-                self.packet(stream, at, from, Does::Finish, &[], &comment)?;
+                self.packet(stream, at, from, Does::Finish, &NOTHING, &comment)?;
                 if stream.finished == [true; 2] {
-                    self.packet(stream, at, from.other(), Does::Carry, &[], "")?;
+                    self.packet(stream, at, from.other(), Does::Carry, &NOTHING, "")?;
                 }
             }
             What::Reset { from } => {
                 if stream.finished != [true; 2] {
-                    self.packet(stream, at, from, Does::Reset, &[], "")?;
+                    self.packet(stream, at, from, Does::Reset, &NOTHING, "")?;
                 }
                 return Ok(true);
             }
@@ -168,9 +171,9 @@ impl Scribe {
 
     /// The three packets that begin a connection.
     fn open(&mut self, stream: &mut Stream, at: Duration, comment: &str) -> io::Result<()> {
-        self.packet(stream, at, Side::Client, Does::Open, &[], comment)?;
-        self.packet(stream, at, Side::Instrument, Does::Open, &[], "")?;
-        self.packet(stream, at, Side::Client, Does::Carry, &[], "")
+        self.packet(stream, at, Side::Client, Does::Open, &NOTHING, comment)?;
+        self.packet(stream, at, Side::Instrument, Does::Open, &NOTHING, "")?;
+        self.packet(stream, at, Side::Client, Does::Carry, &NOTHING, "")
     }
 
     /// Bytes in as many packets as they need; the comment is the first one's.
@@ -179,12 +182,13 @@ impl Scribe {
         stream: &mut Stream,
         at: Duration,
         from: Side,
-        bytes: &[u8],
+        mut bytes: Bytes,
         comment: &str,
     ) -> io::Result<()> {
         let mut comment = comment;
-        for part in bytes.chunks(MOST) {
-            self.packet(stream, at, from, Does::Carry, part, comment)?;
+        while !bytes.is_empty() {
+            let part = bytes.split_to(MOST.min(bytes.len()));
+            self.packet(stream, at, from, Does::Carry, &part, comment)?;
             comment = "";
         }
         Ok(())
@@ -196,11 +200,11 @@ impl Scribe {
         at: Duration,
         from: Side,
         does: Does,
-        payload: &[u8],
+        payload: &Bytes,
         comment: &str,
     ) -> io::Result<()> {
-        stream.flow.packet(from, does, payload, &mut self.packet);
-        let length = self.file.packet(stream.port, at, &self.packet, comment)? as u64;
+        stream.flow.headers(from, does, payload, &mut self.headers);
+        let length = self.file.packet(stream.port, at, &self.headers, payload, comment)? as u64;
         self.packets += 1;
         self.length += length;
         self.bytes += length;
@@ -229,7 +233,7 @@ impl Scribe {
             self.open(stream, at, "continued from the file before")?;
             for from in [Side::Client, Side::Instrument] {
                 if stream.finished[from as usize] {
-                    self.packet(stream, at, from, Does::Finish, &[], "")?;
+                    self.packet(stream, at, from, Does::Finish, &NOTHING, "")?;
                 }
             }
         }
@@ -244,8 +248,7 @@ fn begin(
     now: Duration,
 ) -> io::Result<(Option<PathBuf>, File)> {
     let (path, writer) = files.next(now)?;
-    let file =
-        PcapNg::begin(BufWriter::with_capacity(BUFFER, writer), options.pixels, &options.about)?;
+    let file = PcapNg::begin(writer, options.pixels, &options.about)?;
     Ok((path, file))
 }
 

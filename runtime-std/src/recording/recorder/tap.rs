@@ -92,6 +92,9 @@ impl Tap {
     }
 
     fn take(&mut self, bytes: Bytes) {
+        if self.shared.stopped.load(Ordering::Relaxed) {
+            return;
+        }
         let Some(mut images) = self.images.take() else {
             self.keep(bytes);
             return;
