@@ -20,6 +20,7 @@ use super::ports::ControlPort;
 use super::router::{ClientId, Report, Router};
 use super::settings::{Delivery, Role};
 use crate::clock::Clock;
+use crate::recording::Recorder;
 use crate::socket;
 
 /// Bytes read from one socket before the others have their turn.
@@ -53,6 +54,8 @@ pub(super) struct Upstream {
     pub(super) connect_timeout: Duration,
     /// The wait before it is tried again.
     pub(super) backoff: Backoff,
+    /// Where what goes over the connection is recorded, if it is.
+    pub(super) recorder: Option<Arc<Recorder>>,
 }
 
 /// The task.
@@ -177,7 +180,7 @@ impl Control {
 
     /// Connects in the background, again and again; `waits` before the first time, too.
     fn connect(&mut self, waits: bool) {
-        let Upstream { address, connect_timeout, mut backoff } = self.upstream.clone();
+        let Upstream { address, connect_timeout, mut backoff, .. } = self.upstream.clone();
         self.connecting = Some(smol::spawn(async move {
             if waits {
                 Timer::after(backoff.wait()).await;
@@ -337,7 +340,10 @@ impl Control {
             self.connecting = None;
             match stream.get_ref().peer_addr() {
                 Ok(address) => {
-                    self.link = Some(Peer::new(stream, address, None));
+                    let link = self.link.insert(Peer::new(stream, address, None));
+                    if let Some(recorder) = &self.upstream.recorder {
+                        link.record(recorder);
+                    }
                     self.router.upstream_opened(self.clock.now());
                 }
                 Err(_) => self.connect(true),

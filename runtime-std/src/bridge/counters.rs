@@ -7,6 +7,8 @@ use std::ops::AddAssign;
 
 use serde::{Deserialize, Serialize};
 
+use crate::recording;
+
 /// What one client did, and what became of it.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -204,6 +206,9 @@ pub struct Status {
     pub live: RelayStatus,
     /// The stack port.
     pub stack: RelayStatus,
+    /// The recording, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recording: Option<recording::Status>,
 }
 
 impl Status {

@@ -3,6 +3,7 @@
 use std::fmt::{Display, Write};
 
 use super::counters::{ClientStatus, Status};
+use crate::recording;
 
 /// One family after the other, each with what it means and what it is.
 pub(crate) fn metrics(status: &Status) -> String {
@@ -13,6 +14,9 @@ pub(crate) fn metrics(status: &Status) -> String {
     upstream(&mut text, status);
     clients(&mut text, status);
     ports(&mut text, status);
+    if let Some(recording) = &status.recording {
+        recorded(&mut text, recording);
+    }
     text.0
 }
 
@@ -86,6 +90,19 @@ fn ports(text: &mut Text, status: &Status) {
     each("image_bytes_total", "counter", "Bytes of whole images from the instrument", values);
     let values = ports.map(|(_, port)| port.lost);
     each("images_lost_total", "counter", "Images that slow viewers lost", values);
+}
+
+fn recorded(text: &mut Text, recording: &recording::Status) {
+    let runs = u8::from(recording.stopped.is_none());
+    text.gauge("recording_running", "Whether what goes on is recorded", runs);
+    for (name, value, help) in [
+        ("files", recording.files, "Files that were begun"),
+        ("packets", recording.packets, "Packets in the recording"),
+        ("bytes", recording.bytes, "Bytes in the recording"),
+        ("lost_bytes", recording.lost_bytes, "Bytes left out, since the disk did not keep up"),
+    ] {
+        text.counter(&format!("recording_{name}_total"), help, value);
+    }
 }
 
 #[derive(Default)]

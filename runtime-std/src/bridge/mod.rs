@@ -13,6 +13,7 @@ mod fetch;
 mod images;
 mod metrics;
 mod notify;
+mod parts;
 mod peer;
 mod policy;
 mod ports;
@@ -23,24 +24,24 @@ mod table;
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_channel::{Receiver, Sender};
-use flamingo_protocol_core::{Config, TokenField};
-use smol::{Task, future};
+use smol::{Async, Task, future};
 
 use crate::clock::Clock;
 use crate::door::Allow;
-use backoff::Backoff;
+use crate::recording::{Port, Recorder};
 use callback::Callback;
 use control::{Control, Figures, Order};
-use images::{Images, Source};
+use images::Images;
+use parts::{backoff, options, recorder, source};
 use policy::Policy;
 use ports::{ControlPort, bind, local};
-use router::{Options, Router};
-use settings::{Settings, Tokens};
+use router::Router;
+use settings::Settings;
 
 pub use counters::{
     ClientCounters, ClientStatus, FanoutStatus, RelayStatus, Status, UpstreamStatus,
@@ -57,6 +58,14 @@ pub enum BridgeError {
     Bind {
         /// Where.
         address: SocketAddr,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// A folder that cannot be recorded into.
+    #[error("record.folder: cannot write into {folder:?}: {source}")]
+    Record {
+        /// Which.
+        folder: String,
         /// Why not.
         source: std::io::Error,
     },
@@ -127,6 +136,7 @@ struct Teller {
     stack: Arc<Images>,
     clock: Arc<Clock>,
     began: flamingo_protocol_core::Instant,
+    recorder: Option<Arc<Recorder>>,
 }
 
 impl Bridge {
@@ -156,9 +166,12 @@ impl Bridge {
         let more = control_ports.iter().filter_map(named).collect();
         let (orders, inbox) = async_channel::bounded(16);
         let callback = Arc::new(Callback::new(callback::BOUNDS));
-        let source = |steps| source(settings, steps);
-        let live = Images::new("live", source(1)?, images::BOUNDS);
-        let stack = Images::new("stack", source(2)?, images::BOUNDS);
+        let recorder = recorder(settings)?.map(Arc::new);
+        let images = |port| {
+            let source = source(settings, port, recorder.clone())?;
+            Ok::<_, BridgeError>(Images::new(port, source, images::BOUNDS))
+        };
+        let (live, stack) = (images(Port::Live)?, images(Port::Stack)?);
 
         let mut ports = Vec::new();
         let beside = |address: Option<SocketAddr>| address.map(bind).transpose();
@@ -176,27 +189,10 @@ impl Bridge {
             ports.push(smol::spawn(async move { callback.run(listener, allow, limit).await }));
         }
         let viewers = settings.limits.viewers;
-        let relays = [(live_listener, &live, &allow), (stack_listener, &stack, &allow_stacks)].map(
-            |(listener, images, allow)| {
-                let (images, allow) = (Arc::clone(images), Arc::clone(allow));
-                async move {
-                    if let Some(listener) = listener {
-                        images.run(listener, allow, viewers).await;
-                    }
-                }
-            },
-        );
-        // On a thread of its own: writing an image takes longer than a command may wait.
-        let [lives, stacks] = relays;
-        let (alive, end) = async_channel::bounded::<()>(1);
-        thread("flamingo-images", async move {
-            let relays = async {
-                future::zip(lives, stacks).await;
-                future::pending().await
-            };
-            // Nothing is ever sent: the end of the bridge closes it.
-            let _ = future::or(relays, end.recv()).await;
-        })?;
+        let alive = show(
+            [(live_listener, &live, &allow), (stack_listener, &stack, &allow_stacks)],
+            viewers,
+        )?;
         let clock = Arc::new(Clock::start());
         let teller = Teller {
             orders: orders.clone(),
@@ -205,6 +201,7 @@ impl Bridge {
             stack,
             began: clock.now(),
             clock,
+            recorder: recorder.clone(),
         };
         if let Some(listener) = status_listener {
             let (asked, allow) = (teller.clone(), Arc::clone(&allow));
@@ -218,6 +215,7 @@ impl Bridge {
             address: upstream.address.clone(),
             connect_timeout: Duration::from_millis(upstream.connect_timeout_ms),
             backoff: backoff(settings),
+            recorder,
         };
         let publish = Box::new(move |message| callback.publish(&message));
         let router = Router::new(options(settings));
@@ -296,6 +294,9 @@ impl Bridge {
         let _ = self.orders.send(Order::Stop).await;
         // Nothing is ever sent: its end closes it.
         let _ = self.ended.recv().await;
+        if let Some(recorder) = self.teller.recorder.clone() {
+            smol::unblock(move || recorder.finish()).await;
+        }
     }
 }
 
@@ -313,48 +314,35 @@ impl Teller {
             callback: self.callback.status(),
             live: self.live.status(),
             stack: self.stack.status(),
+            recording: self.recorder.as_ref().map(|recorder| recorder.status()),
         })
     }
 }
 
-fn options(settings: &Settings) -> Options {
-    let Settings { upstream, limits, events, lease, .. } = settings;
-    let tokens = match upstream.tokens {
-        Tokens::Off => None,
-        Tokens::ClientId => Some(TokenField::ClientId),
-        Tokens::Int32Data2 => Some(TokenField::Int32Data2),
-    };
-    Options {
-        core: Config { tokens, window: upstream.window, ..Config::default() },
-        request_timeout: flamingo_protocol_core::Duration::from_millis(upstream.request_timeout_ms),
-        limits: limits.clone(),
-        lease: lease.enabled.then(|| Duration::from_secs(lease.idle_s).into()),
-        dead_man: lease.dead_man,
-        echo_actions: events.echo_actions,
-        tag: events.tag,
-        coalesce: upstream.coalesce_polls,
-    }
-}
+/// Where viewers come in, if they may; what they see, and who may.
+type ImagePort<'a> = (Option<Async<TcpListener>>, &'a Arc<Images>, &'a Allow);
 
-/// Where the instrument's images come from: so many ports above its control port.
-fn source(settings: &Settings, steps: u16) -> Result<Source, BridgeError> {
-    let upstream = &settings.upstream;
-    let parts = upstream.address.rsplit_once(':');
-    let port = parts.and_then(|(host, port)| Some((host, port.parse::<u16>().ok()?)));
-    let image_port = port.and_then(|(host, port)| Some((host, port.checked_add(steps)?)));
-    let Some((host, port)) = image_port else {
-        return Err(BridgeError::Upstream { found: upstream.address.clone() });
-    };
-    Ok(Source {
-        address: format!("{host}:{port}"),
-        connect_timeout: Duration::from_millis(upstream.connect_timeout_ms),
-        backoff: backoff(settings),
-    })
-}
-
-fn backoff(settings: &Settings) -> Backoff {
-    let [least, most] = [settings.upstream.reconnect_min_ms, settings.upstream.reconnect_max_ms];
-    Backoff::new(Duration::from_millis(least), Duration::from_millis(most))
+/// Lets viewers in, on a thread of its own: writing an image takes longer than a command may wait.
+/// It ends when what it gives is dropped.
+fn show(ports: [ImagePort<'_>; 2], viewers: usize) -> Result<Sender<()>, BridgeError> {
+    let [lives, stacks] = ports.map(|(listener, images, allow)| {
+        let (images, allow) = (Arc::clone(images), Arc::clone(allow));
+        async move {
+            if let Some(listener) = listener {
+                images.run(listener, allow, viewers).await;
+            }
+        }
+    });
+    let (alive, end) = async_channel::bounded::<()>(1);
+    thread("flamingo-images", async move {
+        let relays = async {
+            future::zip(lives, stacks).await;
+            future::pending().await
+        };
+        // Nothing is ever sent: the end of the bridge closes it.
+        let _ = future::or(relays, end.recv()).await;
+    })?;
+    Ok(alive)
 }
 
 /// Runs on a thread of its own; what it gives is closed when that has ended.

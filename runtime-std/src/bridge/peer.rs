@@ -6,7 +6,10 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::task::Context;
 
+use bytes::Bytes;
 use smol::Async;
+
+use crate::recording::{Port, Recorder, Tap};
 
 /// One socket, and what is known of it.
 pub(super) struct Peer {
@@ -20,6 +23,8 @@ pub(super) struct Peer {
     pub(super) blocked: bool,
     /// The other end has closed its way.
     pub(super) finished: bool,
+    /// Where what we send and what comes is recorded.
+    taps: Option<[Tap; 2]>,
 }
 
 impl Peer {
@@ -28,7 +33,14 @@ impl Peer {
         address: SocketAddr,
         port: Option<Arc<str>>,
     ) -> Self {
-        Self { stream, address, port, readable: true, blocked: false, finished: false }
+        Self { stream, address, port, readable: true, blocked: false, finished: false, taps: None }
+    }
+
+    /// Records from now on what goes over it.
+    pub(super) fn record(&mut self, recorder: &Recorder) {
+        if let Ok(own) = self.stream.get_ref().local_addr() {
+            self.taps = Some(recorder.open(Port::Control, own, self.address));
+        }
     }
 
     /// Whether it can do something that it could not.
@@ -52,6 +64,7 @@ impl Peer {
             }
             Err(error) if error.kind() == ErrorKind::Interrupted => None,
             Ok(0) => {
+                self.taps.take().into_iter().flatten().for_each(Tap::finish);
                 self.finished = true;
                 self.readable = false;
                 Some(Ok(0))
@@ -59,6 +72,9 @@ impl Peer {
             Ok(count) => {
                 // A read that did not fill the buffer has emptied the socket.
                 self.readable = count == buffer.len();
+                if let Some([_, came]) = &mut self.taps {
+                    came.bytes(Bytes::copy_from_slice(&buffer[..count]));
+                }
                 Some(Ok(count))
             }
             Err(error) => Some(Err(error)),
@@ -74,7 +90,13 @@ impl Peer {
                 Ok(0)
             }
             Err(error) if error.kind() == ErrorKind::Interrupted => Ok(0),
-            result => result,
+            Ok(count) => {
+                if let Some([sent, _]) = &mut self.taps {
+                    sent.bytes(Bytes::copy_from_slice(&bytes[..count]));
+                }
+                Ok(count)
+            }
+            Err(error) => Err(error),
         }
     }
 }

@@ -33,6 +33,8 @@ pub struct Settings {
     pub events: Events,
     /// Who may move and light up.
     pub lease: Lease,
+    /// What goes to and from the instrument, in files.
+    pub record: Record,
     /// How the bridge logs.
     pub log: Log,
 }
@@ -190,6 +192,34 @@ pub enum Delivery {
 }
 
 named!(Delivery { Callback => "callback", Inline => "inline", Both => "both" });
+
+/// What goes between the bridge and the instrument, in files that Wireshark opens.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Record {
+    /// Where the files go; empty: nothing is recorded.
+    pub folder: String,
+    /// Whether images are recorded with their pixels: no, with a checksum.
+    pub pixels: bool,
+    /// After so many megabytes the next file begins: 256.
+    pub file_mb: u64,
+    /// After so many minutes the next file begins: 60.
+    pub file_minutes: u64,
+    /// So many files stay, 48, the one that is written included; the oldest go.
+    pub keep_files: usize,
+}
+
+impl Default for Record {
+    fn default() -> Self {
+        Self {
+            folder: String::new(),
+            pixels: false,
+            file_mb: 256,
+            file_minutes: 60,
+            keep_files: 48,
+        }
+    }
+}
 
 /// Who may move and light up: with a lease, whoever did so first, until idle.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

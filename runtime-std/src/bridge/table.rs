@@ -3,10 +3,26 @@
 use std::time::Duration;
 
 use super::counters::{ClientCounters, RelayStatus, Status};
+use crate::recording;
 
 /// The status as aligned text; each line ends with a line feed.
 pub fn table(status: &Status) -> String {
-    [head(status), clients(status), ports(status)].join("\n")
+    let mut text = [head(status), clients(status), ports(status)].join("\n");
+    if let Some(recording) = &status.recording {
+        text = format!("{text}\n{}", recorded(recording));
+    }
+    text
+}
+
+fn recorded(recording: &recording::Status) -> String {
+    let recording::Status { file, files, packets, bytes, lost_bytes, stopped } = recording;
+    let file = file.as_deref().map_or("?".into(), |file| clean(&file.display().to_string()));
+    let state = stopped
+        .as_deref()
+        .map_or("recording".to_owned(), |why| format!("recording STOPPED: {}", clean(why)));
+    format!(
+        "{state}, {file}\nfiles {files}, packets {packets}, bytes {bytes}, left out {lost_bytes}\n"
+    )
 }
 
 fn head(status: &Status) -> String {

@@ -18,7 +18,7 @@ pub mod replay;
 
 use std::fmt;
 
-pub use recorder::{Options, Recorder, Status, Tap};
+pub use recorder::{Options, Recorder, Rotation, Status, Tap};
 
 /// Which of the instrument's three ports a connection belongs to. PROTOCOL: sockets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -123,10 +123,7 @@ impl Relay {
             // It does not panic.
             let _ = thread.join();
         }
-        match Arc::try_unwrap(self.recorder) {
-            Ok(recorder) => recorder.finish(),
-            Err(recorder) => recorder.status(),
-        }
+        self.recorder.finish()
     }
 }
 

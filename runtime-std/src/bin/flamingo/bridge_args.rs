@@ -65,6 +65,11 @@ struct SaidArgs {
     #[arg(long, value_name = "FIELD", value_parser = tokens())]
     tokens: Option<Tokens>,
 
+    /// Record what goes to and from the instrument, into files in this folder; see record.* in the
+    /// settings file
+    #[arg(long, value_name = "DIR")]
+    record: Option<String>,
+
     /// Form of the log
     #[arg(long, value_name = "FORMAT", value_parser = log_format())]
     log: Option<LogFormat>,
@@ -138,7 +143,7 @@ impl BridgeArgs {
 impl SaidArgs {
     /// The command line wins.
     fn lay_over(&self, settings: &mut Settings) {
-        let Settings { upstream, listen, events, log, .. } = settings;
+        let Settings { upstream, listen, events, record, log, .. } = settings;
         lay(&mut upstream.address, self.upstream.clone());
         lay(&mut upstream.tokens, self.tokens);
         lay(&mut listen.control, self.listen);
@@ -147,6 +152,7 @@ impl SaidArgs {
         lay(&mut listen.stack, self.stack_port);
         lay(&mut listen.status, self.status.map(|StatusAddress(address)| address));
         lay(&mut events.tag, self.tag);
+        lay(&mut record.folder, self.record.clone());
         lay(&mut log.format, self.log);
     }
 }
@@ -246,6 +252,8 @@ mod tests {
         status = "127.0.0.1:7004"
         [events]
         tag = true
+        [record]
+        folder = "wire"
         [log]
         format = "json"
     "#;
@@ -264,7 +272,7 @@ mod tests {
     #[test]
     fn each_option_overrides_the_file_and_nothing_else() {
         let file = Settings::from_toml(FILE).unwrap();
-        let cases: [(&[&str], Change); 11] = [
+        let cases: [(&[&str], Change); 12] = [
             (&["--upstream", "scope:1"], |s| s.upstream.address = "scope:1".to_owned()),
             (&["--listen", "[::1]:0"], |s| s.listen.control = "[::1]:0".parse().unwrap()),
             (&["--callback-port", "off"], |s| s.listen.callback = Port::Off),
@@ -275,6 +283,7 @@ mod tests {
             (&["--status", "[::1]:1"], |s| s.listen.status = "[::1]:1".parse().ok()),
             (&["--tag=false"], |s| s.events.tag = false),
             (&["--tokens", "int32-data2"], |s| s.upstream.tokens = Tokens::Int32Data2),
+            (&["--record", "other"], |s| s.record.folder = "other".to_owned()),
             (&["--log", "text"], |s| s.log.format = LogFormat::Text),
         ];
         for (args, change) in cases {

@@ -117,6 +117,9 @@ impl Settings {
             ("limits.noise_bytes", limits.noise_bytes == 0),
             ("limits.lost_after_s", limits.lost_after_s == 0),
             ("lease.idle_s", self.lease.idle_s == 0),
+            ("record.file_mb", self.record.file_mb == 0),
+            ("record.file_minutes", self.record.file_minutes == 0),
+            ("record.keep_files", self.record.keep_files == 0),
         ];
         match counted.iter().find(|(_, zero)| *zero) {
             Some((key, _)) => refused(key, "expected 1 or more, found 0"),

@@ -17,7 +17,7 @@ pub struct Rotation {
     pub bytes: u64,
     /// A file that was begun so long ago is old enough.
     pub age: Duration,
-    /// So many of the files stay, the one that is written included; 0: all.
+    /// So many of the files stay, the one that is written included, which always stays.
     pub keep: usize,
 }
 
@@ -100,7 +100,7 @@ fn remove_oldest(folder: &Path, keep: usize) {
     let Ok(entries) = fs::read_dir(folder) else { return };
     let mut files: Vec<_> = entries.flatten().map(|entry| entry.path()).filter(is_ours).collect();
     files.sort();
-    let surplus = if keep == 0 { 0 } else { files.len().saturating_sub(keep) };
+    let surplus = files.len().saturating_sub(keep.max(1));
     for path in files.into_iter().take(surplus) {
         if let Err(error) = fs::remove_file(&path) {
             tracing::warn!(file = %path.display(), %error, "an old recording cannot be removed");

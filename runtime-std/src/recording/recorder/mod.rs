@@ -151,7 +151,7 @@ pub struct Recorder {
     shared: Arc<Shared>,
     streams: AtomicU64,
     pixels: bool,
-    thread: Option<JoinHandle<()>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Recorder {
@@ -198,7 +198,7 @@ impl Recorder {
             let shared = Arc::clone(&shared);
             move || write(&shared, &inbox, scribe)
         })?;
-        Ok(Self { shared, streams: AtomicU64::new(0), pixels, thread: Some(thread) })
+        Ok(Self { shared, streams: AtomicU64::new(0), pixels, thread: Mutex::new(Some(thread)) })
     }
 
     /// A connection begins. Gives where to hand over what the client and what the instrument
@@ -227,23 +227,20 @@ impl Recorder {
     }
 
     /// Writes what waits, and ends. What is handed over after that is left out.
-    pub fn finish(mut self) -> Status {
-        self.end();
-        self.status()
-    }
-
-    fn end(&mut self) {
+    pub fn finish(&self) -> Status {
         self.shared.queue.close();
-        if let Some(thread) = self.thread.take() {
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread {
             // It does not panic; if it did, its status would say what was written.
             let _ = thread.join();
         }
+        self.status()
     }
 }
 
 impl Drop for Recorder {
     fn drop(&mut self) {
-        self.end();
+        self.finish();
     }
 }
 
