@@ -335,7 +335,7 @@ fn nothing_that_is_counted_may_be_zero() {
             }
         }
     }
-    assert_eq!(counted, 17);
+    assert_eq!(counted, 20);
 }
 
 #[test]
