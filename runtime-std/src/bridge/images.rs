@@ -125,7 +125,7 @@ impl Images {
         let stream = socket::connect(address, *connect_timeout).await?;
         tracing::info!(port = %self.port, address, "connected to the instrument");
         let _connected = Connected::new(&self.connected);
-        let mut tap = self.tap(&stream);
+        let mut taps = self.taps(&stream);
         let mut reader = ImageReader::default();
         loop {
             let image = read_image(&stream, &mut reader).await?;
@@ -133,20 +133,19 @@ impl Images {
             backoff.reset();
             self.bytes.fetch_add(image.len() as u64, Ordering::Relaxed);
             self.broadcast.publish(&image);
-            if let Some(tap) = &mut tap {
-                tap.bytes(Bytes::from_owner(image));
+            if let Some([_, came]) = &mut taps {
+                came.bytes(Bytes::from_owner(image));
             }
             // A peer that is never slow must not keep the viewers from theirs.
             future::yield_now().await;
         }
     }
 
-    fn tap(&self, stream: &Async<TcpStream>) -> Option<Tap> {
+    /// What we send is recorded as well: nothing, until it ends.
+    fn taps(&self, stream: &Async<TcpStream>) -> Option<[Tap; 2]> {
         let recorder = self.source.recorder.as_ref()?;
         let socket = stream.get_ref();
-        let [_viewer, images] =
-            recorder.open(self.port, socket.local_addr().ok()?, socket.peer_addr().ok()?);
-        Some(images)
+        Some(recorder.open(self.port, socket.local_addr().ok()?, socket.peer_addr().ok()?))
     }
 }
 

@@ -14,6 +14,8 @@ use serde_json::Value;
 /// Longer than any command here takes; a test that gets there has failed.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+const PROGRAM: &str = env!("CARGO_BIN_EXE_flamingo");
+
 /// How the program ended.
 #[derive(Debug)]
 pub struct Ended {
@@ -68,11 +70,18 @@ pub struct Running {
 
 /// Starts the program. No variable of the environment changes what it does.
 pub fn start(arguments: &[&str]) -> Running {
-    start_with(arguments, None)
+    start_with(Command::new(PROGRAM), arguments, None)
 }
 
-fn start_with(arguments: &[&str], input: Option<Vec<u8>>) -> Running {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_flamingo"))
+/// The same where no file may become longer than 4 KiB, as when a disk is full.
+pub fn start_on_a_full_disk(arguments: &[&str]) -> Running {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "trap '' XFSZ; ulimit -f 8; exec \"$0\" \"$@\"", PROGRAM]);
+    start_with(shell, arguments, None)
+}
+
+fn start_with(mut program: Command, arguments: &[&str], input: Option<Vec<u8>>) -> Running {
+    let mut child = program
         .args(arguments)
         .env_remove("FLAMINGO_CONNECT")
         .env_remove("FLAMINGO_LOG")
@@ -167,7 +176,7 @@ pub fn flamingo(arguments: &[&str]) -> Ended {
 /// Runs the program with something on stdin.
 #[track_caller]
 pub fn flamingo_fed(arguments: &[&str], input: impl Into<Vec<u8>>) -> Ended {
-    start_with(arguments, Some(input.into())).ended()
+    start_with(Command::new(PROGRAM), arguments, Some(input.into())).ended()
 }
 
 /// The same without blocking the other end, which the test plays meanwhile.

@@ -149,3 +149,6 @@ impl Iterator for Capture {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -213,7 +213,7 @@ fn tcp(sliced: &LaxSlicedPacket<'_>, at: Duration) -> Option<Packet> {
     let (source, target, declared): (IpAddr, IpAddr, usize) = match sliced.net.as_ref()? {
         LaxNetSlice::Ipv4(ip) => {
             let header = ip.header();
-            let length = usize::from(header.total_len()) - header.slice().len();
+            let length = usize::from(header.total_len()).saturating_sub(header.slice().len());
             (header.source_addr().into(), header.destination_addr().into(), length)
         }
         LaxNetSlice::Ipv6(ip) => {

@@ -225,3 +225,6 @@ impl<'a> Player<'a> {
         bytes
     }
 }
+
+#[cfg(test)]
+mod tests;

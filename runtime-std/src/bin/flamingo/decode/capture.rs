@@ -2,7 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
-use flamingo_protocol_core::ImageHeader;
+use flamingo_protocol_core::{ImageHeader, Kind, Payload};
+use flamingo_runtime_std::meaning::selector_name;
 use flamingo_runtime_std::recording::capture::{Capture, CaptureError, Who};
 use flamingo_runtime_std::recording::conversation::Verdict;
 use serde::Serialize;
@@ -160,7 +161,7 @@ fn line(row: &Row, began: Duration) -> String {
             format!("== {port}: {client} connects to {instrument}, {}", calendar(*at))
         }
         Line::Command { command, outcome } => {
-            let left = said(command);
+            let left = asked(command);
             let right = match outcome {
                 Outcome::Open | Outcome::NotAwaited => "(no answer to be expected)".to_owned(),
                 Outcome::Answered { answer, verdict } => {
@@ -197,6 +198,17 @@ fn line(row: &Row, began: Duration) -> String {
         Line::Reset { from } => format!("== cut off by the {from}"),
     };
     format!("{since:>12.6} {number:>3}  {text}").trim_end().to_owned()
+}
+
+/// What a question has in its result fields says nothing.
+fn asked(command: &Spoken) -> String {
+    let frame = &command.frame;
+    match frame.code.row() {
+        Some(row) if row.kind == Kind::Query && row.payload != Payload::Both => {
+            format!("{} {}", row.name, selector_name(frame)).trim_end().to_owned()
+        }
+        _ => said(command),
+    }
 }
 
 fn said(spoken: &Spoken) -> String {

@@ -1,0 +1,178 @@
+//! Captures as tcpdump writes them: packets of all link types, in any order, twice, or not at all.
+
+use std::io::Cursor;
+use std::time::Duration;
+
+use etherparse::PacketBuilder;
+use flamingo_protocol_core::{CommandCode, Frame, ImageHeader};
+use pcap_file::DataLink;
+use pcap_file::pcap::{PcapHeader, PcapPacket, PcapWriter};
+
+use super::super::{Port, Side};
+use super::*;
+
+const CLIENT: ([u8; 4], u16) = ([10, 0, 0, 7], 40_000);
+const INSTRUMENT: ([u8; 4], u16) = ([10, 0, 0, 5], 53_717);
+
+/// A packet from that side. A SYN if there is no payload.
+fn packet(from: Side, port: u16, number: u32, payload: &[u8]) -> Vec<u8> {
+    let instrument = (INSTRUMENT.0, port);
+    let (source, target) =
+        if from == Side::Client { (CLIENT, instrument) } else { (instrument, CLIENT) };
+    let tcp = PacketBuilder::ipv4(source.0, target.0, 64).tcp(source.1, target.1, number, 1000);
+    let tcp = if payload.is_empty() { tcp.syn() } else { tcp.ack(1) };
+    let mut bytes = Vec::new();
+    tcp.write(&mut bytes, payload).unwrap();
+    bytes
+}
+
+fn file(link: DataLink, packets: &[Vec<u8>]) -> Vec<u8> {
+    let header = PcapHeader { datalink: link, ..PcapHeader::default() };
+    let mut writer = PcapWriter::with_header(Vec::new(), header).unwrap();
+    for (n, packet) in (0..).zip(packets) {
+        let length = u32::try_from(packet.len()).unwrap();
+        writer.write_packet(&PcapPacket::new(Duration::from_secs(n), length, packet)).unwrap();
+    }
+    writer.into_writer()
+}
+
+fn read(bytes: Vec<u8>) -> Vec<Happening> {
+    Capture::from_reader(Box::new(Cursor::new(bytes))).unwrap().map(Result::unwrap).collect()
+}
+
+fn numbered(number: i32) -> Frame {
+    Frame::new(CommandCode::UI_SET_GAUGE_VALUE).with_selector(number)
+}
+
+fn bytes(numbers: std::ops::Range<i32>) -> Vec<u8> {
+    numbers.flat_map(|number| numbered(number).encode()).collect()
+}
+
+fn numbers(happenings: &[Happening]) -> Vec<i32> {
+    let number = |happening: &Happening| match &happening.said {
+        Said::Frame { frame, .. } => Some(frame.selector()),
+        _ => None,
+    };
+    happenings.iter().filter_map(number).collect()
+}
+
+#[test]
+fn packets_are_taken_once_and_in_order_however_they_come() {
+    let all = bytes(0..6);
+    // The numbers wrap within.
+    let number =
+        |start: usize| u32::MAX.wrapping_sub(99).wrapping_add(u32::try_from(start).unwrap());
+    let at = |start: usize, end: usize| {
+        packet(Side::Instrument, 53_717, number(start), &all[start..end])
+    };
+    let packets = [
+        packet(Side::Client, 53_717, 5, &[]),
+        packet(Side::Instrument, 53_717, number(0).wrapping_sub(1), &[]),
+        at(0, 50),
+        at(300, 400), // too early
+        at(50, 200),
+        at(0, 200),   // again
+        at(150, 310), // overlaps both ways
+        at(400, 768),
+    ];
+    let happenings = read(file(DataLink::RAW, &packets));
+    assert_eq!(numbers(&happenings), [0, 1, 2, 3, 4, 5]);
+    assert!(happenings.iter().all(|happening| !matches!(happening.said, Said::Hole { .. })));
+}
+
+#[test]
+fn what_is_not_in_the_capture_is_a_hole_and_what_comes_behind_it_is_read() {
+    let all = bytes(0..4);
+    let packets = [
+        packet(Side::Client, 53_717, 5, &[]),
+        packet(Side::Instrument, 53_717, 99, &[]),
+        packet(Side::Instrument, 53_717, 100, &all[..100]),
+        packet(Side::Instrument, 53_717, 100 + 300, &all[300..]),
+    ];
+    let happenings = read(file(DataLink::RAW, &packets));
+    assert_eq!(numbers(&happenings), [3]);
+    let holes = happenings.iter().filter(|happening| happening.said == Said::Hole { bytes: 200 });
+    assert_eq!(holes.count(), 1, "{happenings:?}");
+}
+
+#[test]
+fn every_link_type_that_tcpdump_writes_on_a_host_is_read() {
+    let ip = packet(Side::Client, 53_717, 1, &bytes(0..1));
+    let before = |front: &[u8]| [front, &ip].concat();
+    let ethernet = [&[2; 12][..], &[0x08, 0x00]].concat();
+    let vlan = [&[2; 12][..], &[0x81, 0x00, 0, 5, 0x08, 0x00]].concat();
+    for (link, bytes) in [
+        (DataLink::RAW, ip.clone()),
+        (DataLink::IPV4, ip.clone()),
+        (DataLink::ETHERNET, before(&ethernet)),
+        (DataLink::ETHERNET, before(&vlan)),
+        (DataLink::NULL, before(&[2, 0, 0, 0])),
+        (DataLink::LINUX_SLL, before(&[0; 16])),
+        (DataLink::LINUX_SLL2, before(&[0; 20])),
+    ] {
+        assert_eq!(numbers(&read(file(link, &[bytes]))), [0], "{link:?}");
+    }
+    let bytes = file(DataLink::USB_LINUX, &[ip]);
+    let capture = Capture::from_reader(Box::new(Cursor::new(bytes))).unwrap();
+    let errors: Vec<_> = capture.collect();
+    assert!(matches!(errors[..], [Err(CaptureError::LinkType { .. })]), "{errors:?}");
+}
+
+#[test]
+fn a_connection_is_known_by_its_port_or_by_what_comes_first() {
+    let header = ImageHeader { size: 8, width: 2, height: 2, ..ImageHeader::default() };
+    let image = [&header.encode()[..], &[1; 8]].concat();
+    for (port, from, payload, expected) in [
+        (53_717, Side::Client, bytes(0..1), Some(Port::Control)),
+        (53_718, Side::Instrument, image.clone(), Some(Port::Live)),
+        (53_719, Side::Instrument, image.clone(), Some(Port::Stack)),
+        (7_000, Side::Client, bytes(0..1), Some(Port::Control)),
+        (7_000, Side::Instrument, bytes(0..1), Some(Port::Control)),
+        (7_000, Side::Instrument, image, Some(Port::Live)),
+        (7_000, Side::Client, b"GET / HTTP/1.1".to_vec(), None),
+    ] {
+        let packets = file(DataLink::RAW, &[packet(from, port, 1, &payload)]);
+        let mut capture = Capture::from_reader(Box::new(Cursor::new(packets))).unwrap();
+        let first = capture.next().map(|first| first.unwrap().who);
+        assert_eq!(first.map(|who| who.port), expected);
+        assert_eq!(first.map(|who| who.instrument.port()), expected.map(|_| port));
+        assert_eq!(capture.others(), u64::from(expected.is_none()));
+    }
+}
+
+#[test]
+fn a_connection_on_the_ports_of_an_old_one_is_another() {
+    let packets = [
+        packet(Side::Client, 53_717, 5, &[]),
+        packet(Side::Client, 53_717, 6, &bytes(0..1)),
+        packet(Side::Client, 53_717, 9_000, &[]),
+        packet(Side::Client, 53_717, 9_001, &bytes(1..2)),
+    ];
+    let happenings = read(file(DataLink::RAW, &packets));
+    let connections: Vec<_> = happenings
+        .iter()
+        .filter(|happening| happening.said == Said::Opened)
+        .map(|happening| happening.who.number)
+        .collect();
+    assert_eq!((connections, numbers(&happenings)), (vec![1, 2], vec![0, 1]));
+}
+
+#[test]
+fn no_bytes_at_all_make_the_reader_panic_or_go_on_for_ever() {
+    let good = file(
+        DataLink::ETHERNET,
+        &[[&[2; 12][..], &[0x08, 0x00], &packet(Side::Client, 53_717, 1, &bytes(0..3))].concat()],
+    );
+    let mut random = fastrand::Rng::with_seed(8);
+    for _ in 0..20_000 {
+        let mut bytes = good.clone();
+        for _ in 0..random.usize(1..8) {
+            let at = random.usize(4..bytes.len());
+            bytes[at] = random.u8(..);
+        }
+        bytes.truncate(random.usize(24..=bytes.len()));
+        if let Ok(capture) = Capture::from_reader(Box::new(Cursor::new(bytes))) {
+            assert!(capture.count() < 100);
+        }
+    }
+}
