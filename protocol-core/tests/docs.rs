@@ -5,6 +5,7 @@
 use flamingo_protocol_core::{FIELDS, Flags, Kind, Payload, Row, Selector, TABLE};
 
 const PROTOCOL: &str = include_str!("../../docs/protocol.md");
+const DISSECTOR: &str = include_str!("../../docs/wireshark/flamingo.lua");
 const ARCHITECTURE: &str = include_str!("../../docs/architecture.md");
 
 /// The rows of the tables under a heading, each one as its cells.
@@ -53,6 +54,31 @@ fn the_command_table_of_the_document_is_the_one_of_the_code() {
         assert!(sure, "{}: how sure it is", row.name);
     }
     assert_eq!(documented.len(), TABLE.len());
+}
+
+#[test]
+fn the_wireshark_dissector_knows_the_commands_of_the_code() {
+    let rows = DISSECTOR.lines().filter(|line| line.trim_start().starts_with("[0x"));
+    let known: Vec<_> = rows.map(str::trim).collect();
+    let row = |row: &Row| {
+        let selector = match row.selector {
+            Selector::None => "",
+            Selector::Axis => ", sel = \"axis\"",
+            Selector::Laser => ", sel = \"laser\"",
+            Selector::Led => ", sel = \"led\"",
+        };
+        let up = if row.payload == Payload::Up { ", up = true" } else { "" };
+        format!("[0x{:04X}] = {{ name = \"{}\"{selector}{up} }},", row.code.0, row.name)
+    };
+    assert_eq!(known, TABLE.iter().map(row).collect::<Vec<_>>());
+}
+
+#[test]
+fn the_wireshark_dissector_knows_the_flags_of_the_code() {
+    for (flag, name) in Flags::NAMED {
+        let row = format!("{{ \"{}\", \"{name}\", 0x{:08X} }},", name.to_lowercase(), flag.0);
+        assert!(DISSECTOR.contains(&row), "{row}");
+    }
 }
 
 #[test]

@@ -8,44 +8,38 @@ use std::process::{Child, Command, Stdio};
 use cli::{Witness, flamingo};
 use flamingo_protocol_core::{CommandCode, Frame};
 
+const COMMANDS: [&str; 18] = [
+    "demo",
+    "sim",
+    "bridge",
+    "race",
+    "get",
+    "move",
+    "halt",
+    "watch",
+    "send",
+    "live",
+    "workflow",
+    "settings",
+    "doctor",
+    "record",
+    "replay",
+    "decode",
+    "completions",
+    "man",
+];
+
 #[test]
 fn help_names_every_command_and_the_exit_codes() {
     let help = flamingo(&["--help"]);
-    let commands = [
-        "demo",
-        "sim",
-        "get",
-        "move",
-        "halt",
-        "watch",
-        "send",
-        "decode",
-        "completions",
-        "man",
-        "Exit codes: 0 done",
-    ];
-    for command in commands {
+    for command in COMMANDS.into_iter().chain(["Exit codes: 0 done"]) {
         assert!(help.expect_done().stdout.contains(command), "{command}: {}", help.stdout);
     }
 }
 
 #[test]
 fn every_command_explains_itself() {
-    for command in [
-        "demo",
-        "sim",
-        "get",
-        "move",
-        "halt",
-        "watch",
-        "send",
-        "workflow",
-        "settings",
-        "doctor",
-        "decode",
-        "completions",
-        "man",
-    ] {
+    for command in COMMANDS {
         let help = flamingo(&[command, "--help"]);
         let usage = format!("Usage: flamingo {command}");
         assert!(help.expect_done().stdout.contains(&usage), "{}", help.stdout);

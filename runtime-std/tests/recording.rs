@@ -405,7 +405,7 @@ fn session(control: SocketAddr, live: SocketAddr) -> (Heard, Vec<Vec<u8>>) {
 }
 
 /// A session with the simulator, recorded with pixels.
-fn recorded(file: &Path) -> (Vec<(Frame, Vec<u8>)>, Vec<Vec<u8>>) {
+fn recorded(file: &Path) -> (Heard, Vec<Vec<u8>>) {
     let simulator = raw::simulator(BUSY);
     let relay = relay(simulator.control(), recorder(file, true));
     let [control, live, _] = relay.addresses();
