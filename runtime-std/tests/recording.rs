@@ -268,6 +268,36 @@ fn what_a_slow_disk_does_not_take_is_left_out_counted_and_told_in_the_recording(
 }
 
 #[test]
+fn a_connection_that_begins_while_nothing_more_may_wait_is_recorded_all_the_same() {
+    let folder = Folder::new("slow-open");
+    let file = folder.0.join("run.pcapng");
+    let (recorder, going) = on_a_slow_disk(&file, false);
+    let [_client, mut first] = open(&recorder, Port::Control);
+    (0..5_000).for_each(|n| first.bytes(numbered(n).encode().to_vec()));
+    let ends = ["10.0.0.8:5000", "10.0.0.5:53717"].map(|end| end.parse().unwrap());
+    let [_other, mut second] = recorder.open(Port::Control, ends[0], ends[1]);
+    second.bytes(numbered(1).encode().to_vec());
+    drop(going);
+    while recorder.waiting() > 0 {
+        std::thread::yield_now();
+    }
+    second.bytes(numbered(2).encode().to_vec());
+    second.finish();
+    let lost = recorder.finish().lost_bytes;
+    let happenings = happenings(&file);
+    let of_second = happenings.iter().filter(|happening| happening.who.client == ends[0]);
+    let of_second: Vec<_> = of_second.map(|happening| &happening.said).collect();
+    assert!(matches!(
+        of_second[..],
+        [Said::Opened, Said::Hole { bytes: 128 }, Said::Frame { .. }, ..]
+    ));
+    let holes = |said: &Said| if let Said::Hole { bytes } = said { *bytes } else { 0 };
+    // The first one's holes at its end are told by nothing that comes behind them but its end.
+    drop(first);
+    assert!(lost >= happenings.iter().map(|happening| holes(&happening.said)).sum());
+}
+
+#[test]
 fn an_image_that_a_slow_disk_does_not_take_is_left_out_as_a_whole() {
     let folder = Folder::new("slow-images");
     let file = folder.0.join("run.pcapng");

@@ -6,7 +6,6 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::task::Context;
 
-use bytes::Bytes;
 use smol::Async;
 
 use crate::recording::{Port, Recorder, Tap};
@@ -73,7 +72,7 @@ impl Peer {
                 // A read that did not fill the buffer has emptied the socket.
                 self.readable = count == buffer.len();
                 if let Some([_, came]) = &mut self.taps {
-                    came.bytes(Bytes::copy_from_slice(&buffer[..count]));
+                    came.copy(&buffer[..count]);
                 }
                 Some(Ok(count))
             }
@@ -92,7 +91,7 @@ impl Peer {
             Err(error) if error.kind() == ErrorKind::Interrupted => Ok(0),
             Ok(count) => {
                 if let Some([sent, _]) = &mut self.taps {
-                    sent.bytes(Bytes::copy_from_slice(&bytes[..count]));
+                    sent.copy(&bytes[..count]);
                 }
                 Ok(count)
             }

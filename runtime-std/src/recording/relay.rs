@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_channel::Sender;
-use bytes::Bytes;
 use smol::io::{AsyncReadExt, AsyncWriteExt};
 use smol::{Async, future};
 
@@ -177,15 +176,9 @@ async fn pump(
             return Ok(());
         }
         // Before it goes on: an answer must not be recorded before its command.
-        let bytes = if count * 2 > size {
-            let mut whole = std::mem::replace(&mut buffer, vec![0; size]);
-            whole.truncate(count);
-            Bytes::from(whole)
-        } else {
-            Bytes::copy_from_slice(&buffer[..count])
-        };
-        tap.bytes(bytes.clone());
-        to.write_all(&bytes).await?;
+        let bytes = &buffer[..count];
+        tap.copy(bytes);
+        to.write_all(bytes).await?;
         // A peer that is never slow must not keep the others from theirs.
         future::yield_now().await;
     }

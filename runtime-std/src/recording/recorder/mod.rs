@@ -109,7 +109,9 @@ impl Shared {
     fn push(&self, stream: u64, what: tap::What) -> bool {
         let entry = Entry { stream, at: now(), what };
         let weight = entry.weight();
-        if !self.has_room(weight) {
+        // Without the beginning of a connection nothing of it could be written; there are few.
+        let needed = entry.what.is_an_edge() && !self.stopped.load(Ordering::Relaxed);
+        if !needed && !self.has_room(weight) {
             return false;
         }
         self.waiting.fetch_add(weight, Ordering::Relaxed);

@@ -110,7 +110,7 @@ impl Scribe {
             self.streams.insert(id, stream);
             return Ok(());
         }
-        // Its beginning was left out when there was no room.
+        // It is over.
         let Some(mut stream) = self.streams.remove(&id) else { return Ok(()) };
         let over = self.happened(&mut stream, at, what)?;
         if !over {

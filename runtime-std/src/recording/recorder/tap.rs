@@ -4,6 +4,7 @@
 //! whole. Packets are made of it in `scribe.rs`.
 
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -31,6 +32,11 @@ pub(super) enum What {
 }
 
 impl What {
+    /// Whether a connection, or one way of it, begins or ends.
+    pub(super) const fn is_an_edge(&self) -> bool {
+        matches!(self, Self::Opened { .. } | Self::Finished { .. } | Self::Reset { .. })
+    }
+
     /// How many bytes it holds.
     pub(super) fn bytes(&self) -> usize {
         match self {
@@ -51,6 +57,29 @@ pub struct Tap {
     /// Left out since the last that was taken.
     missing: u64,
     finished: bool,
+}
+
+/// Bytes that were sent: ours to keep, or to be copied.
+enum Sent<'a> {
+    Shared(Bytes),
+    Borrowed(&'a [u8]),
+}
+
+impl Sent<'_> {
+    fn all(&self) -> &[u8] {
+        match self {
+            Self::Shared(bytes) => bytes,
+            Self::Borrowed(bytes) => bytes,
+        }
+    }
+
+    /// Some of them, to be kept.
+    fn part(&self, range: Range<usize>) -> Bytes {
+        match self {
+            Self::Shared(bytes) => bytes.slice(range),
+            Self::Borrowed(bytes) => Bytes::copy_from_slice(&bytes[range]),
+        }
+    }
 }
 
 /// The state of an image stream.
@@ -81,7 +110,12 @@ impl Tap {
 
     /// This side has sent these bytes, in the order of the calls. Never waits.
     pub fn bytes(&mut self, bytes: impl Into<Bytes>) {
-        self.take(bytes.into());
+        self.take(&Sent::Shared(bytes.into()));
+    }
+
+    /// The same for bytes that the caller needs again: what is recorded of them is copied.
+    pub fn copy(&mut self, bytes: &[u8]) {
+        self.take(&Sent::Borrowed(bytes));
     }
 
     /// This side has closed its way, and sends nothing more.
@@ -91,15 +125,15 @@ impl Tap {
         self.shared.push(self.stream, What::Finished { from: self.from, missing });
     }
 
-    fn take(&mut self, bytes: Bytes) {
+    fn take(&mut self, bytes: &Sent<'_>) {
         if self.shared.stopped.load(Ordering::Relaxed) {
             return;
         }
         let Some(mut images) = self.images.take() else {
-            self.keep(bytes);
+            self.keep(bytes.part(0..bytes.all().len()));
             return;
         };
-        self.image_bytes(&mut images, &bytes);
+        self.image_bytes(&mut images, bytes);
         self.images = Some(images);
     }
 
@@ -115,7 +149,8 @@ impl Tap {
         self.shared.lost.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
-    fn image_bytes(&mut self, images: &mut Images, bytes: &Bytes) {
+    fn image_bytes(&mut self, images: &mut Images, sent: &Sent<'_>) {
+        let bytes = sent.all();
         let mut at = 0;
         while at < bytes.len() {
             if images.broken {
@@ -128,13 +163,19 @@ impl Tap {
             match piece {
                 Ok(None) => {}
                 Ok(Some(ImagePiece::Header(header))) => self.header(images, header),
-                Ok(Some(ImagePiece::Pixels { remaining, .. })) => {
-                    let pixels = bytes.slice(piece_at..at);
-                    self.pixels(images, pixels, remaining == 0);
+                Ok(Some(ImagePiece::Pixels { bytes: pixels, remaining })) if !images.pixels => {
+                    images.checksum.update(pixels);
+                    if remaining == 0 {
+                        self.summed(images);
+                    }
                 }
+                Ok(Some(ImagePiece::Pixels { .. })) if images.current.is_some() => {
+                    self.keep(sent.part(piece_at..at));
+                }
+                Ok(Some(ImagePiece::Pixels { bytes: pixels, .. })) => self.lose(pixels.len()),
                 Err(error) => {
                     images.broken = true;
-                    let (bytes, why) = (bytes.slice(piece_at..at), error.to_string());
+                    let (bytes, why) = (sent.part(piece_at..at), error.to_string());
                     self.shared.push(self.stream, What::NoImage { bytes, why });
                 }
             }
@@ -155,21 +196,6 @@ impl Tap {
             if header.size == 0 {
                 self.summed(images);
             }
-        }
-    }
-
-    fn pixels(&mut self, images: &mut Images, pixels: Bytes, last: bool) {
-        if images.pixels {
-            if images.current.is_some() {
-                self.keep(pixels);
-            } else {
-                self.lose(pixels.len());
-            }
-            return;
-        }
-        images.checksum.update(&pixels);
-        if last {
-            self.summed(images);
         }
     }
 
