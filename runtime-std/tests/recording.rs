@@ -25,7 +25,7 @@ fn relay(instrument: SocketAddr, recorder: Recorder) -> Relay {
         instrument: instrument.to_string(),
         connect_timeout: Duration::from_secs(10),
     };
-    Relay::start(&options, recorder).unwrap()
+    Relay::start(&options, || Ok(recorder)).unwrap()
 }
 
 fn recorder(file: &Path, pixels: bool) -> Recorder {

@@ -118,7 +118,7 @@ pub struct Bridge {
     /// Closed when the control side has ended.
     ended: Receiver<()>,
     _ports: Vec<Task<()>>,
-    _alive: Sender<()>,
+    images: ImagesThread,
 }
 
 impl std::fmt::Debug for Bridge {
@@ -189,7 +189,7 @@ impl Bridge {
             ports.push(smol::spawn(async move { callback.run(listener, allow, limit).await }));
         }
         let viewers = settings.limits.viewers;
-        let alive = show(
+        let images = show(
             [(live_listener, &live, &allow), (stack_listener, &stack, &allow_stacks)],
             viewers,
         )?;
@@ -232,7 +232,7 @@ impl Bridge {
             teller,
             ended: thread("flamingo-bridge", main.run())?,
             _ports: ports,
-            _alive: alive,
+            images,
         })
     }
 
@@ -294,6 +294,8 @@ impl Bridge {
         let _ = self.orders.send(Order::Stop).await;
         // Nothing is ever sent: its end closes it.
         let _ = self.ended.recv().await;
+        drop(self.images.alive);
+        let _ = self.images.ended.recv().await;
         if let Some(recorder) = self.teller.recorder.clone() {
             smol::unblock(move || recorder.finish()).await;
         }
@@ -319,12 +321,20 @@ impl Teller {
     }
 }
 
+/// The thread of the image ports.
+struct ImagesThread {
+    /// Dropped to end it.
+    alive: Sender<()>,
+    /// Closed when it has ended.
+    ended: Receiver<()>,
+}
+
 /// Where viewers come in, if they may; what they see, and who may.
 type ImagePort<'a> = (Option<Async<TcpListener>>, &'a Arc<Images>, &'a Allow);
 
 /// Lets viewers in, on a thread of its own: writing an image takes longer than a command may wait.
 /// It ends when what it gives is dropped.
-fn show(ports: [ImagePort<'_>; 2], viewers: usize) -> Result<Sender<()>, BridgeError> {
+fn show(ports: [ImagePort<'_>; 2], viewers: usize) -> Result<ImagesThread, BridgeError> {
     let [lives, stacks] = ports.map(|(listener, images, allow)| {
         let (images, allow) = (Arc::clone(images), Arc::clone(allow));
         async move {
@@ -334,7 +344,7 @@ fn show(ports: [ImagePort<'_>; 2], viewers: usize) -> Result<Sender<()>, BridgeE
         }
     });
     let (alive, end) = async_channel::bounded::<()>(1);
-    thread("flamingo-images", async move {
+    let ended = thread("flamingo-images", async move {
         let relays = async {
             future::zip(lives, stacks).await;
             future::pending().await
@@ -342,7 +352,7 @@ fn show(ports: [ImagePort<'_>; 2], viewers: usize) -> Result<Sender<()>, BridgeE
         // Nothing is ever sent: the end of the bridge closes it.
         let _ = future::or(relays, end.recv()).await;
     })?;
-    Ok(alive)
+    Ok(ImagesThread { alive, ended })
 }
 
 /// Runs on a thread of its own; what it gives is closed when that has ended.

@@ -8,7 +8,7 @@ use std::task::Context;
 
 use smol::Async;
 
-use crate::recording::{Port, Recorder, Tap};
+use crate::recording::{Port, Recorder, Side, Tap};
 
 /// One socket, and what is known of it.
 pub(super) struct Peer {
@@ -63,7 +63,10 @@ impl Peer {
             }
             Err(error) if error.kind() == ErrorKind::Interrupted => None,
             Ok(0) => {
-                self.taps.take().into_iter().flatten().for_each(Tap::finish);
+                if let Some([sent, came]) = self.taps.take() {
+                    came.finish();
+                    sent.finish();
+                }
                 self.finished = true;
                 self.readable = false;
                 Some(Ok(0))
@@ -76,7 +79,10 @@ impl Peer {
                 }
                 Some(Ok(count))
             }
-            Err(error) => Some(Err(error)),
+            Err(error) => {
+                self.cut_by_it();
+                Some(Err(error))
+            }
         }
     }
 
@@ -95,7 +101,16 @@ impl Peer {
                 }
                 Ok(count)
             }
-            Err(error) => Err(error),
+            Err(error) => {
+                self.cut_by_it();
+                Err(error)
+            }
+        }
+    }
+
+    fn cut_by_it(&mut self) {
+        if let Some([_, came]) = self.taps.take() {
+            came.cut(Side::Instrument);
         }
     }
 }

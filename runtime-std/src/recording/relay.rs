@@ -13,7 +13,7 @@ use async_channel::Sender;
 use smol::io::{AsyncReadExt, AsyncWriteExt};
 use smol::{Async, future};
 
-use super::{Port, Recorder, Status, Tap};
+use super::{Port, Recorder, Side, Status, Tap};
 use crate::door::{Allow, Door};
 use crate::listen::{ListenError, Places};
 use crate::socket;
@@ -47,6 +47,9 @@ pub enum RelayError {
         /// What it is.
         found: String,
     },
+    /// The recording cannot be begun.
+    #[error("cannot write the recording: {0}")]
+    Record(io::Error),
     /// There is no thread to be had.
     #[error("cannot start a thread: {0}")]
     Thread(io::Error),
@@ -68,15 +71,18 @@ impl std::fmt::Debug for Relay {
 }
 
 impl Relay {
-    /// Listens on all three ports, and relays from a thread of its own for each: an image takes
+    /// Listens on all three ports, begins the recording when that has succeeded, and relays from a thread of its own for each: an image takes
     /// longer to write than a command may wait.
     ///
     /// # Errors
     /// [`RelayError`]: an address that cannot be listened on.
-    pub fn start(options: &RelayOptions, recorder: Recorder) -> Result<Self, RelayError> {
-        let recorder = Arc::new(recorder);
+    pub fn start(
+        options: &RelayOptions,
+        begin: impl FnOnce() -> io::Result<Recorder>,
+    ) -> Result<Self, RelayError> {
         let instruments = instruments(&options.instrument)?;
         let (listeners, addresses) = Places::in_a_row(options.listen).listen()?;
+        let recorder = Arc::new(begin().map_err(RelayError::Record)?);
         let (mut alive, mut threads) = (Vec::new(), Vec::new());
         for ((listener, instrument), port) in listeners.into_iter().zip(instruments).zip(Port::ALL)
         {
@@ -152,8 +158,8 @@ async fn serve(way: Arc<Way>, client: Async<TcpStream>, address: SocketAddr) {
     let [sent, came] = recorder.open(*port, address, behind);
     let size = if *port == Port::Control { SMALL } else { LARGE };
     let both = future::try_zip(
-        pump(&client, &upstream, sent, SMALL),
-        pump(&upstream, &client, came, size),
+        pump(&client, &upstream, sent, Side::Client, SMALL),
+        pump(&upstream, &client, came, Side::Instrument, size),
     );
     let why =
         both.await.err().map_or_else(|| "it was closed".to_owned(), |error| error.to_string());
@@ -165,20 +171,30 @@ async fn pump(
     mut from: &Async<TcpStream>,
     mut to: &Async<TcpStream>,
     mut tap: Tap,
+    side: Side,
     size: usize,
 ) -> io::Result<()> {
     let mut buffer = vec![0; size];
     loop {
-        let count = from.read(&mut buffer).await?;
+        let count = match from.read(&mut buffer).await {
+            Ok(count) => count,
+            Err(error) => {
+                tap.cut(side);
+                return Err(error);
+            }
+        };
         if count == 0 {
-            to.get_ref().shutdown(Shutdown::Write)?;
+            // An error: that end is gone, and the other way will tell.
+            let _ = to.get_ref().shutdown(Shutdown::Write);
             tap.finish();
             return Ok(());
         }
         // Before it goes on: an answer must not be recorded before its command.
-        let bytes = &buffer[..count];
-        tap.copy(bytes);
-        to.write_all(bytes).await?;
+        tap.copy(&buffer[..count]);
+        if let Err(error) = to.write_all(&buffer[..count]).await {
+            tap.cut(side.other());
+            return Err(error);
+        }
         // A peer that is never slow must not keep the others from theirs.
         future::yield_now().await;
     }

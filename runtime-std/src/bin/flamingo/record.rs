@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use flamingo_runtime_std::recording::relay::{Relay, RelayOptions};
+use flamingo_runtime_std::recording::relay::{Relay, RelayError, RelayOptions};
 use flamingo_runtime_std::recording::{Options, Recorder, Status};
 use indicatif::ProgressBar;
 use serde::Serialize;
@@ -79,12 +79,15 @@ pub(crate) async fn run(args: RecordArgs, out: &mut Out, interrupt: &Interrupt) 
     let name = file.display().to_string();
     let about = format!("between clients and the instrument at {}", server.connect);
     let options = Options { pixels, about, ..Options::default() };
-    let recorder = Recorder::to_file(&file, options)
-        .map_err(|error| Failure::usage(format!("record: cannot write {name}: {error}")))?;
     let relay =
         RelayOptions { listen, instrument: server.connect.clone(), connect_timeout: CONNECT };
-    let relay = Relay::start(&relay, recorder)
-        .map_err(|error| Failure::usage(format!("record: {error}")))?;
+    let begin = || Recorder::to_file(&file, options);
+    let relay = Relay::start(&relay, begin).map_err(|error| {
+        Failure::usage(match error {
+            RelayError::Record(error) => format!("record: cannot write {name}: {error}"),
+            other => format!("record: {other}"),
+        })
+    })?;
     let [control, live, stack] = relay.addresses().map(|address| address.port());
     out.object(&Ports { ready: true, control, live, stack })?;
     if !out.json() {
@@ -151,11 +154,12 @@ async fn until_over(during: Option<Duration>, relay: &Relay) -> bool {
 }
 
 fn text(status: &Status) -> String {
-    let Status { file, packets, bytes, lost_bytes, .. } = status;
+    let Status { file, packets, bytes, lost_bytes, stopped, .. } = status;
     let file = file.as_deref().unwrap_or(Path::new("?")).display();
     let lost = match lost_bytes {
         0 => "nothing left out".to_owned(),
         lost => format!("{lost} bytes LEFT OUT"),
     };
-    format!("{file}: {packets} packets, {bytes} bytes, {lost}")
+    let stopped = if stopped.is_some() { ", STOPPED" } else { "" };
+    format!("{file}: {packets} packets, {bytes} bytes, {lost}{stopped}")
 }

@@ -123,7 +123,6 @@ impl Capture {
             end => {
                 *over = true;
                 streams.end(&mut |event| talk.take(event));
-                talk.end();
                 return end.map(|_| ());
             }
         }

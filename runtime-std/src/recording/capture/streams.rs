@@ -4,7 +4,7 @@
 //! Packets that come twice are taken once, those that come too early wait, those that never come
 //! leave a hole that is told.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -16,8 +16,11 @@ use super::packets::Packet;
 /// The ports of an instrument. PROTOCOL: sockets.
 const CONTROL_PORT: u16 = 53_717;
 const INSTRUMENT_PORTS: std::ops::RangeInclusive<u16> = 53_710..=53_810;
-/// Bytes that may wait for those before them, of each direction.
+/// Bytes that may wait for those before them, of each direction; so many are counted for a packet.
 const WAITING: usize = 4 * 1024 * 1024;
+const EARLY: usize = 64;
+/// Connections that are over and still known.
+const REMEMBERED: usize = 256;
 
 /// A connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -57,6 +60,8 @@ pub(super) enum What<'a> {
     /// That side sends nothing more.
     Finished,
     Reset,
+    /// Nothing more happens on it.
+    Over,
 }
 
 /// Told what happened.
@@ -66,6 +71,7 @@ pub(super) type Tell<'t> = dyn FnMut(Event<'_>) + 't;
 #[derive(Debug, Default)]
 pub(super) struct Streams {
     open: HashMap<(SocketAddr, SocketAddr), Stream>,
+    over: Over,
     numbers: u64,
     others: u64,
 }
@@ -84,39 +90,33 @@ struct Stream {
     last: Duration,
 }
 
-/// One direction.
-#[derive(Debug, Default)]
-struct Way {
-    /// The number of the next byte, once one has been seen.
-    next: Option<u32>,
-    /// What came too early.
-    early: Vec<(u32, Vec<u8>)>,
-    finished: bool,
-}
-
 impl Streams {
     pub(super) fn others(&self) -> u64 {
         self.others
     }
 
     pub(super) fn take(&mut self, packet: &Packet, tell: &mut Tell<'_>) {
+        let begins = packet.syn && !packet.ack;
         let ends = (packet.source, packet.target);
-        let known = if self.open.contains_key(&ends) { ends } else { (ends.1, ends.0) };
-        if packet.syn && !packet.ack {
-            // The same ports again: a new connection.
-            if let Some(mut old) = self.open.remove(&known) {
-                old.end(tell);
+        let back = (packet.target, packet.source);
+        let known = if self.open.contains_key(&back) { back } else { ends };
+        if begins {
+            self.over.forget(ends);
+            // The same ports again: a new connection. The same packet again: no other.
+            if self.open.get(&known).is_some_and(|old| !old.is_begun_by(packet)) {
+                self.close(known, tell);
             }
+        } else if !self.open.contains_key(&known)
+            && (packet.payload.is_empty() && !packet.syn || self.over.contains(ends))
+        {
+            // What still comes when a connection is over.
+            return;
         }
-        let stream = match self.open.get_mut(&known) {
-            Some(stream) => stream,
-            // The last acknowledgement of a connection that is over.
-            None if !packet.syn && packet.payload.is_empty() => return,
-            None => self.open.entry(ends).or_insert_with(|| Stream::new(packet)),
-        };
+        let stream = self.open.entry(known).or_insert_with(|| Stream::new(packet));
         stream.last = packet.at;
         let from = if packet.source == stream.client { Side::Client } else { Side::Instrument };
-        if stream.who.is_none() && !stream.other {
+        // One that nobody has accepted is none.
+        if stream.who.is_none() && !stream.other && !begins && !packet.rst {
             match stream.kind(packet, from) {
                 Kind::Known(port, pixels) => {
                     self.numbers += 1;
@@ -134,12 +134,16 @@ impl Streams {
             }
         }
         stream.take(packet, from, tell);
-        let over = packet.rst || stream.ways.iter().all(|way| way.finished && way.early.is_empty());
-        if over && !packet.syn {
-            let ends = if self.open.contains_key(&ends) { ends } else { (ends.1, ends.0) };
-            if let Some(mut old) = self.open.remove(&ends) {
-                old.end(tell);
-            }
+        let finished = stream.ways.iter().all(|way| way.finished);
+        if packet.rst || finished {
+            self.close(known, tell);
+        }
+    }
+
+    fn close(&mut self, ends: (SocketAddr, SocketAddr), tell: &mut Tell<'_>) {
+        if let Some(mut stream) = self.open.remove(&ends) {
+            stream.end(tell);
+            self.over.remember(ends);
         }
     }
 
@@ -150,6 +154,27 @@ impl Streams {
         for mut stream in rest {
             stream.end(tell);
         }
+    }
+}
+
+/// Connections that are over, the last ones: packets of theirs may still come.
+#[derive(Debug, Default)]
+struct Over(VecDeque<(SocketAddr, SocketAddr)>);
+
+impl Over {
+    fn contains(&self, ends: (SocketAddr, SocketAddr)) -> bool {
+        self.0.iter().any(|over| *over == ends || *over == (ends.1, ends.0))
+    }
+
+    fn forget(&mut self, ends: (SocketAddr, SocketAddr)) {
+        self.0.retain(|over| *over != ends && *over != (ends.1, ends.0));
+    }
+
+    fn remember(&mut self, ends: (SocketAddr, SocketAddr)) {
+        if self.0.len() == REMEMBERED {
+            self.0.pop_front();
+        }
+        self.0.push_back(ends);
     }
 }
 
@@ -212,31 +237,44 @@ impl Stream {
         }
     }
 
+    /// Whether that packet is the one that began it, once more.
+    fn is_begun_by(&self, packet: &Packet) -> bool {
+        let [client, _] = &self.ways;
+        packet.source == self.client
+            && client.position == 0
+            && client.next == Some(packet.number.wrapping_add(1))
+    }
+
     fn take(&mut self, packet: &Packet, from: Side, tell: &mut Tell<'_>) {
         let way = &mut self.ways[from as usize];
         if packet.syn {
-            way.next = Some(packet.number.wrapping_add(1));
+            way.next.get_or_insert(packet.number.wrapping_add(1));
             return;
         }
-        if packet.payload.is_empty() && packet.cut == 0 && !packet.fin && !packet.rst {
+        let Some(who) = self.who else {
+            way.finished |= packet.fin;
             return;
-        }
-        let Some(who) = self.who else { return };
+        };
         let tell = &mut |what: What<'_>| tell(Event { who, at: packet.at, from, what });
         let comment = packet.comment.as_deref();
-        way.bytes(packet.number, &packet.payload, comment, tell);
-        if packet.cut > 0 {
-            way.hole(packet.cut as u64, tell);
+        let length = packet.payload.len() + packet.cut;
+        if length > 0 {
+            way.bytes(packet.number, &packet.payload, packet.cut, comment, tell);
+        } else if packet.fin || packet.rst {
+            way.next.get_or_insert(packet.number);
         }
-        let is_ours = packet.port.is_some();
+        #[allow(clippy::cast_possible_truncation)] // sequence numbers wrap
+        let end = packet.number.wrapping_add(length as u32);
         // Our own recordings are in order: what is missing there never comes.
-        if is_ours || way.early.iter().map(|(_, bytes)| bytes.len()).sum::<usize>() > WAITING {
+        let is_ours = packet.port.is_some();
+        if packet.fin || (packet.rst && is_ours) {
+            way.end = way.place(end);
+        }
+        if is_ours || way.early_bytes > WAITING {
             way.give_up(tell);
         }
-        if packet.fin && !way.finished {
-            way.finished = true;
-            way.give_up(tell);
-            tell(What::Finished);
+        if packet.fin || way.end.is_some() {
+            way.finish(packet.rst, tell);
         }
         if packet.rst {
             tell(What::Reset);
@@ -245,76 +283,133 @@ impl Stream {
 
     fn end(&mut self, tell: &mut Tell<'_>) {
         let Some(who) = self.who else { return };
+        let at = self.last;
         for from in [Side::Client, Side::Instrument] {
-            let at = self.last;
             let tell = &mut |what: What<'_>| tell(Event { who, at, from, what });
-            self.ways[from as usize].give_up(tell);
+            let way = &mut self.ways[from as usize];
+            if !way.finished {
+                way.give_up(tell);
+                way.finish(false, tell);
+            }
         }
+        tell(Event { who, at, from: Side::Client, what: What::Over });
     }
 }
 
+/// One direction.
+#[derive(Debug, Default)]
+struct Way {
+    /// The number of the next byte, once one has been seen, and how many came before it.
+    next: Option<u32>,
+    position: u64,
+    /// What came too early, by its position.
+    early: BTreeMap<u64, Early>,
+    early_bytes: usize,
+    /// The position at which it ends, once that is known.
+    end: Option<u64>,
+    finished: bool,
+}
+
+/// Bytes of a packet, and how many behind them are not in the capture.
+#[derive(Debug)]
+struct Early {
+    bytes: Vec<u8>,
+    cut: usize,
+}
+
 impl Way {
+    /// The position of a number; `None` if it is behind us.
+    fn place(&self, number: u32) -> Option<u64> {
+        let ahead = number.wrapping_sub(self.next?).cast_signed();
+        u64::try_from(ahead).ok().map(|ahead| self.position + ahead)
+    }
+
     fn bytes(
         &mut self,
         number: u32,
         bytes: &[u8],
+        cut: usize,
         comment: Option<&str>,
         tell: &mut dyn FnMut(What<'_>),
     ) {
         let next = *self.next.get_or_insert(number);
-        if bytes.is_empty() {
-            return;
+        match self.place(number) {
+            Some(place) if place > self.position => {
+                let longer = |old: &Early| old.bytes.len() >= bytes.len();
+                if !self.early.get(&place).is_some_and(longer) {
+                    self.early_bytes += bytes.len() + EARLY;
+                    self.early.insert(place, Early { bytes: bytes.to_vec(), cut });
+                }
+            }
+            _ => {
+                // What was there before is not taken again.
+                let known = next.wrapping_sub(number) as usize;
+                self.take(known, bytes, cut, comment, tell);
+                self.catch_up(tell);
+            }
         }
-        let ahead = number.wrapping_sub(next).cast_signed();
-        if ahead > 0 {
-            self.early.push((number, bytes.to_vec()));
-            return;
+    }
+
+    fn take(
+        &mut self,
+        known: usize,
+        bytes: &[u8],
+        cut: usize,
+        comment: Option<&str>,
+        tell: &mut dyn FnMut(What<'_>),
+    ) {
+        if let Some(fresh) = bytes.get(known..).filter(|fresh| !fresh.is_empty()) {
+            self.advance(fresh.len() as u64);
+            tell(What::Bytes { bytes: fresh, comment });
         }
-        // What was there before is not taken again.
-        let known = ahead.unsigned_abs() as usize;
-        let Some(bytes) = bytes.get(known..).filter(|bytes| !bytes.is_empty()) else { return };
-        self.advance(bytes.len() as u64);
-        tell(What::Bytes { bytes, comment });
-        self.catch_up(tell);
+        let cut = cut.min((bytes.len() + cut).saturating_sub(known));
+        self.hole(cut as u64, tell);
     }
 
     fn advance(&mut self, bytes: u64) {
+        self.position += bytes;
         #[allow(clippy::cast_possible_truncation)] // sequence numbers wrap
         let bytes = bytes as u32;
         self.next = self.next.map(|next| next.wrapping_add(bytes));
     }
 
-    /// What came too early and is not too early any more.
-    fn catch_up(&mut self, tell: &mut dyn FnMut(What<'_>)) {
-        while let Some(next) = self.next
-            && let Some(at) = self.early.iter().position(|(number, _)| !is_ahead(*number, next))
-        {
-            let (number, bytes) = self.early.swap_remove(at);
-            let known = next.wrapping_sub(number) as usize;
-            if let Some(bytes) = bytes.get(known..).filter(|bytes| !bytes.is_empty()) {
-                self.advance(bytes.len() as u64);
-                tell(What::Bytes { bytes, comment: None });
-            }
+    fn hole(&mut self, bytes: u64, tell: &mut dyn FnMut(What<'_>)) {
+        if bytes > 0 {
+            self.advance(bytes);
+            tell(What::Hole { bytes });
         }
     }
 
-    fn hole(&mut self, bytes: u64, tell: &mut dyn FnMut(What<'_>)) {
-        self.advance(bytes);
-        tell(What::Hole { bytes });
-        self.catch_up(tell);
+    /// What came too early and is not too early any more.
+    fn catch_up(&mut self, tell: &mut dyn FnMut(What<'_>)) {
+        while let Some(entry) = self.early.first_entry()
+            && *entry.key() <= self.position
+        {
+            let (place, Early { bytes, cut }) = entry.remove_entry();
+            self.early_bytes = self.early_bytes.saturating_sub(bytes.len() + EARLY);
+            let known = usize::try_from(self.position - place).unwrap_or(usize::MAX);
+            self.take(known, &bytes, cut, None, tell);
+        }
     }
 
     /// What it waits for does not come.
     fn give_up(&mut self, tell: &mut dyn FnMut(What<'_>)) {
-        while let Some(next) = self.next
-            && let Some(first) =
-                self.early.iter().map(|(number, _)| number.wrapping_sub(next)).min()
-        {
-            self.hole(u64::from(first), tell);
+        while let Some(place) = self.early.keys().next().copied() {
+            self.hole(place.saturating_sub(self.position), tell);
+            self.catch_up(tell);
+        }
+        if let Some(end) = self.end {
+            self.hole(end.saturating_sub(self.position), tell);
         }
     }
-}
 
-fn is_ahead(number: u32, next: u32) -> bool {
-    number.wrapping_sub(next).cast_signed() > 0
+    /// Told when all up to the end has come.
+    fn finish(&mut self, is_reset: bool, tell: &mut dyn FnMut(What<'_>)) {
+        if self.end.is_some_and(|end| end <= self.position) && !self.finished {
+            self.finished = true;
+            if !is_reset {
+                tell(What::Finished);
+            }
+        }
+    }
 }

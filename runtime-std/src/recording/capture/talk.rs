@@ -12,6 +12,9 @@ use super::super::Side;
 use super::super::annotate::{LEFT_OUT, assemblers};
 use super::streams::{Event, What, Who};
 
+/// Bytes that are no frame and may be kept.
+const MOST_NOISE: usize = 64 * 1024;
+
 /// Something that happened on one of an instrument's connections.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Happening {
@@ -54,6 +57,11 @@ pub enum Said {
     },
     /// What should be images is none, and nothing behind it can be read.
     NoImage(ImageError),
+    /// Bytes that are no frame, so many that the frame behind them is not waited for.
+    Noise {
+        /// The bytes.
+        bytes: Vec<u8>,
+    },
     /// Bytes that are not in the recording.
     Hole {
         /// How many.
@@ -75,7 +83,6 @@ pub enum Said {
 pub(super) struct Talk {
     readers: HashMap<u64, (Who, [Reader; 2])>,
     ready: VecDeque<Happening>,
-    last: Duration,
 }
 
 impl Talk {
@@ -85,7 +92,6 @@ impl Talk {
 
     pub(super) fn take(&mut self, event: Event<'_>) {
         let Event { who, at, from, what } = event;
-        self.last = at;
         let (_, readers) =
             self.readers.entry(who.number).or_insert_with(|| (who, Reader::pair(who)));
         let ready = &mut self.ready;
@@ -102,18 +108,19 @@ impl Talk {
                 reader.rest(&mut say);
                 say(Said::Finished);
             }
-            What::Reset => say(Said::Reset),
+            What::Reset => {
+                reader.rest(&mut say);
+                say(Said::Reset);
+            }
+            What::Over => self.forget(who, at),
         }
     }
 
-    pub(super) fn end(&mut self) {
-        let mut rest: Vec<_> = self.readers.drain().map(|(_, open)| open).collect();
-        rest.sort_by_key(|(who, _)| who.number);
-        for (who, readers) in rest {
-            for (mut reader, from) in readers.into_iter().zip([Side::Client, Side::Instrument]) {
-                let at = self.last;
-                reader.rest(&mut |said| self.ready.push_back(Happening { who, at, from, said }));
-            }
+    /// The connection is over: what has begun on it is not completed any more.
+    fn forget(&mut self, who: Who, at: Duration) {
+        let Some((_, readers)) = self.readers.remove(&who.number) else { return };
+        for (mut reader, from) in readers.into_iter().zip([Side::Client, Side::Instrument]) {
+            reader.rest(&mut |said| self.ready.push_back(Happening { who, at, from, said }));
         }
     }
 }
@@ -243,7 +250,10 @@ impl Frames {
             self.raw.extend_from_slice(taken);
             bytes = rest;
             match piece {
-                None => return,
+                None => {
+                    self.noise(say);
+                    return;
+                }
                 Some(Piece::Frame { frame, .. }) => {
                     let mut noise = std::mem::take(&mut self.raw);
                     let declared = declared(&noise).unwrap_or(frame.payload_len);
@@ -263,6 +273,16 @@ impl Frames {
                 }
                 Some(Piece::Payload { .. }) => {}
             }
+        }
+    }
+}
+
+impl Frames {
+    /// Much noise is told before the frame behind it comes.
+    fn noise(&mut self, say: &mut impl FnMut(Said)) {
+        if self.partial.is_none() && self.raw.len() > MOST_NOISE {
+            let rest = self.raw.split_off(self.raw.len() - self.assembler.held());
+            say(Said::Noise { bytes: std::mem::replace(&mut self.raw, rest) });
         }
     }
 }
@@ -311,8 +331,6 @@ impl Images {
                     (self.remaining, self.damaged) = (u64::from(header.size), false);
                     if header.size == 0 {
                         self.complete(say);
-                    } else {
-                        self.raw.reserve(header.size as usize);
                     }
                 }
                 Ok(Some(ImagePiece::Pixels { remaining, .. })) => {

@@ -69,7 +69,7 @@ impl Files {
             }
             Self::Many { folder, rotation } => {
                 let (path, file) = create(folder, now)?;
-                remove_oldest(folder, rotation.keep);
+                remove_oldest(folder, rotation.keep, &path);
                 Ok((Some(path), Box::new(file)))
             }
         }
@@ -96,12 +96,13 @@ fn name(now: Duration) -> String {
 }
 
 /// Only files that have the form of our names are ever removed. What cannot be removed stays.
-fn remove_oldest(folder: &Path, keep: usize) {
+fn remove_oldest(folder: &Path, keep: usize, current: &Path) {
     let Ok(entries) = fs::read_dir(folder) else { return };
     let mut files: Vec<_> = entries.flatten().map(|entry| entry.path()).filter(is_ours).collect();
     files.sort();
     let surplus = files.len().saturating_sub(keep.max(1));
-    for path in files.into_iter().take(surplus) {
+    // The clock may have been put back: then the newest is not the last.
+    for path in files.into_iter().filter(|path| path != current).take(surplus) {
         if let Err(error) = fs::remove_file(&path) {
             tracing::warn!(file = %path.display(), %error, "an old recording cannot be removed");
         }

@@ -214,7 +214,8 @@ impl Recorder {
     /// How it stands.
     pub fn status(&self) -> Status {
         let status = self.shared.status.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        Status { lost_bytes: self.shared.lost.load(Ordering::Relaxed), ..status }
+        let lost = self.shared.lost.load(Ordering::Relaxed);
+        Status { lost_bytes: status.lost_bytes + lost, ..status }
     }
 
     /// Bytes that wait for the disk, bookkeeping included.
@@ -269,6 +270,11 @@ fn write(shared: &Shared, inbox: &Receiver<Entry>, mut scribe: Scribe) {
     let result = work();
     shared.stopped.store(true, Ordering::Relaxed);
     inbox.close();
+    // What waits is not written any more, and takes no memory.
+    while let Ok(entry) = inbox.try_recv() {
+        shared.waiting.fetch_sub(entry.weight(), Ordering::Relaxed);
+        shared.lost.fetch_add(entry.what.bytes() as u64, Ordering::Relaxed);
+    }
     shared.tell(|status| {
         scribe.tell(status);
         if let Err(error) = &result {

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 
 use super::super::annotate::{self, ControlNotes, Part};
 use super::super::packets::{Does, Flow, MOST};
@@ -16,6 +16,8 @@ use super::files::Files;
 use super::tap::What;
 use super::{Entry, Options, Status};
 
+/// A hole that sequence numbers can say: less than half of them.
+const LONGEST_HOLE: u64 = 1 << 30;
 /// The payload of packets that carry none.
 static NOTHING: Bytes = Bytes::new();
 
@@ -30,18 +32,21 @@ struct Stream {
     control: Option<ControlNotes>,
     /// Pixels of the last image that are still to come.
     pixels: u64,
+    /// Those that come first are not written any more: the file changed in the middle of them.
+    dropped: u64,
     finished: [bool; 2],
 }
 
 impl Stream {
-    /// Bytes of that side that are missing leave a hole.
-    fn skip(&mut self, from: Side, missing: u64) {
-        if missing > 0 {
-            self.flow.skip(from, missing);
-            if let Some(notes) = &mut self.control {
-                notes.skip(from);
-            }
-        }
+    /// The rest of an image that is not written any more comes off. Gives what is missing then.
+    fn drop_rest(&mut self, bytes: &mut Bytes, missing: u64) -> u64 {
+        self.pixels = self.pixels.saturating_sub(missing + bytes.len() as u64);
+        let of_missing = missing.min(self.dropped);
+        self.dropped -= of_missing;
+        let of_bytes = bytes.len().min(usize::try_from(self.dropped).unwrap_or(usize::MAX));
+        bytes.advance(of_bytes);
+        self.dropped -= of_bytes as u64;
+        missing - of_missing
     }
 
     /// Whether a file may begin here.
@@ -63,6 +68,8 @@ pub(super) struct Scribe {
     begun: u64,
     packets: u64,
     bytes: u64,
+    /// Bytes that were left out here.
+    lost: u64,
     /// Those of the last packet; the next one's go here.
     headers: Vec<u8>,
 }
@@ -81,6 +88,7 @@ impl Scribe {
             begun: 1,
             packets: 0,
             bytes: 0,
+            lost: 0,
             headers: Vec::new(),
         })
     }
@@ -92,6 +100,7 @@ impl Scribe {
     pub(super) fn tell(&self, status: &mut Status) {
         status.file.clone_from(&self.path);
         (status.files, status.packets, status.bytes) = (self.begun, self.packets, self.bytes);
+        status.lost_bytes = self.lost;
     }
 
     pub(super) fn flush(&mut self) -> io::Result<()> {
@@ -104,8 +113,16 @@ impl Scribe {
         if let What::Opened { port, client, instrument } = what {
             let control = (port == Port::Control).then(ControlNotes::new);
             let flow = Flow::new(client, instrument);
-            let (pixels, finished) = (0, [false; 2]);
-            let mut stream = Stream { port, client, instrument, flow, control, pixels, finished };
+            let mut stream = Stream {
+                port,
+                client,
+                instrument,
+                flow,
+                control,
+                pixels: 0,
+                dropped: 0,
+                finished: [false; 2],
+            };
             self.open(&mut stream, at, "")?;
             self.streams.insert(id, stream);
             return Ok(());
@@ -123,9 +140,9 @@ impl Scribe {
     fn happened(&mut self, stream: &mut Stream, at: Duration, what: What) -> io::Result<bool> {
         match what {
             What::Opened { .. } => {}
-            What::Bytes { from, bytes, missing } => {
-                stream.skip(from, missing);
-                stream.pixels = stream.pixels.saturating_sub(bytes.len() as u64);
+            What::Bytes { from, mut bytes, missing } => {
+                let missing = stream.drop_rest(&mut bytes, missing);
+                self.skip(stream, at, from, missing)?;
                 let mut parts = match &mut stream.control {
                     Some(notes) => notes.cut(from, at, &bytes),
                     None => vec![Part { length: bytes.len(), comment: String::new() }],
@@ -140,33 +157,56 @@ impl Scribe {
                 }
             }
             What::Image { header, left_out, missing } => {
-                stream.skip(Side::Instrument, missing);
+                self.skip(stream, at, Side::Instrument, missing)?;
                 let comment = with_hole(missing, &annotate::image(&header, left_out));
                 stream.pixels = if left_out.is_some() { 0 } else { u64::from(header.size) };
                 let header = Bytes::copy_from_slice(&header.encode());
                 self.carry(stream, at, Side::Instrument, header, &comment)?;
             }
-            What::NoImage { bytes, why } => {
-                let comment = format!("no image: {why}");
+            What::NoImage { bytes, why, missing } => {
+                self.skip(stream, at, Side::Instrument, missing)?;
+                let comment = with_hole(missing, &format!("no image: {why}"));
                 self.carry(stream, at, Side::Instrument, bytes, &comment)?;
             }
-            What::Finished { from, missing } => {
-                stream.skip(from, missing);
+            What::Finished { from, missing, note } => {
+                self.skip(stream, at, from, missing)?;
                 stream.finished[from as usize] = true;
-                let comment = with_hole(missing, "");
-                self.packet(stream, at, from, Does::Finish, &NOTHING, &comment)?;
+                self.packet(stream, at, from, Does::Finish, &NOTHING, &with_hole(missing, &note))?;
                 if stream.finished == [true; 2] {
                     self.packet(stream, at, from.other(), Does::Carry, &NOTHING, "")?;
                 }
             }
-            What::Reset { from } => {
-                if stream.finished != [true; 2] {
-                    self.packet(stream, at, from, Does::Reset, &NOTHING, "")?;
-                }
+            What::Reset { by, missing, note } => {
+                self.skip(stream, at, by, missing)?;
+                self.packet(stream, at, by, Does::Reset, &NOTHING, &with_hole(missing, &note))?;
                 return Ok(true);
             }
         }
         Ok(stream.finished == [true; 2])
+    }
+
+    /// Bytes of that side that are missing leave a hole in the numbers.
+    fn skip(
+        &mut self,
+        stream: &mut Stream,
+        at: Duration,
+        from: Side,
+        missing: u64,
+    ) -> io::Result<()> {
+        if missing == 0 {
+            return Ok(());
+        }
+        if let Some(notes) = &mut stream.control {
+            notes.skip(from);
+        }
+        if missing < LONGEST_HOLE {
+            stream.flow.skip(from, missing);
+            return Ok(());
+        }
+        // The numbers cannot say so much: it begins anew.
+        self.packet(stream, at, from, Does::Reset, &NOTHING, "")?;
+        stream.flow = Flow::new(stream.client, stream.instrument);
+        self.open(stream, at, "continued behind a hole")
     }
 
     /// The three packets that begin a connection.
@@ -231,6 +271,10 @@ impl Scribe {
         for stream in streams.values_mut() {
             stream.flow = Flow::new(stream.client, stream.instrument);
             self.open(stream, at, "continued from the file before")?;
+            // Without its header the rest of an image says nothing: the next one is found behind it.
+            stream.dropped += std::mem::take(&mut stream.pixels);
+            stream.flow.skip(Side::Instrument, stream.dropped);
+            self.lost += stream.dropped;
             for from in [Side::Client, Side::Instrument] {
                 if stream.finished[from as usize] {
                     self.packet(stream, at, from, Does::Finish, &NOTHING, "")?;

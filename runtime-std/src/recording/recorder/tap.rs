@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering;
 use bytes::Bytes;
 use flamingo_protocol_core::{ImageHeader, ImagePiece, ImageReader};
 
-use super::super::{Port, Side};
+use super::super::{Port, Side, annotate};
 use super::Shared;
 
 /// What happened on a connection.
@@ -24,11 +24,11 @@ pub(super) enum What {
     /// An image began; its pixels follow as bytes, or this is their checksum.
     Image { header: ImageHeader, left_out: Option<u32>, missing: u64 },
     /// What should be images is none.
-    NoImage { bytes: Bytes, why: String },
+    NoImage { bytes: Bytes, why: String, missing: u64 },
     /// Nothing more comes from that side; `missing` bytes before the end were left out.
-    Finished { from: Side, missing: u64 },
-    /// It was cut off, from that side.
-    Reset { from: Side },
+    Finished { from: Side, missing: u64, note: String },
+    /// That side has cut it off.
+    Reset { by: Side, missing: u64, note: String },
 }
 
 impl What {
@@ -56,7 +56,7 @@ pub struct Tap {
     images: Option<Images>,
     /// Left out since the last that was taken.
     missing: u64,
-    finished: bool,
+    ended: bool,
 }
 
 /// Bytes that were sent: ours to keep, or to be copied.
@@ -87,6 +87,8 @@ impl Sent<'_> {
 struct Images {
     reader: ImageReader,
     pixels: bool,
+    /// Of a header that has begun.
+    partial: Vec<u8>,
     /// The image that comes in; none if it is left out.
     current: Option<ImageHeader>,
     checksum: crc32fast::Hasher,
@@ -100,11 +102,12 @@ impl Tap {
             let images = (from == Side::Instrument && port != Port::Control).then(|| Images {
                 reader: ImageReader::default(),
                 pixels,
+                partial: Vec::new(),
                 current: None,
                 checksum: crc32fast::Hasher::new(),
                 broken: false,
             });
-            Self { shared: Arc::clone(shared), stream, from, images, missing: 0, finished: false }
+            Self { shared: Arc::clone(shared), stream, from, images, missing: 0, ended: false }
         })
     }
 
@@ -120,9 +123,37 @@ impl Tap {
 
     /// This side has closed its way, and sends nothing more.
     pub fn finish(mut self) {
-        self.finished = true;
+        let note = self.last();
         let missing = std::mem::take(&mut self.missing);
-        self.shared.push(self.stream, What::Finished { from: self.from, missing });
+        self.ended = true;
+        self.shared.push(self.stream, What::Finished { from: self.from, missing, note });
+    }
+
+    /// The connection was cut off, by this side or by the other.
+    pub fn cut(mut self, by: Side) {
+        self.reset(by);
+    }
+
+    fn reset(&mut self, by: Side) {
+        let note = self.last();
+        // Only what was to come from the side that the packet is from can be counted in it.
+        let missing = if by == self.from { std::mem::take(&mut self.missing) } else { 0 };
+        self.ended = true;
+        self.shared.push(self.stream, What::Reset { by, missing, note });
+    }
+
+    /// What has begun and does not end: it is recorded, or at least told.
+    fn last(&mut self) -> String {
+        let Some(mut images) = self.images.take() else { return String::new() };
+        if !images.partial.is_empty() {
+            self.keep(Bytes::from(std::mem::take(&mut images.partial)));
+        }
+        match images.current {
+            Some(header) if !images.pixels || !images.reader.is_between() => {
+                format!("in the middle of {}", annotate::image(&header, None))
+            }
+            _ => String::new(),
+        }
     }
 
     fn take(&mut self, bytes: &Sent<'_>) {
@@ -161,7 +192,7 @@ impl Tap {
             let piece_at = at;
             at += consumed;
             match piece {
-                Ok(None) => {}
+                Ok(None) => images.partial.extend_from_slice(&bytes[piece_at..at]),
                 Ok(Some(ImagePiece::Header(header))) => self.header(images, header),
                 Ok(Some(ImagePiece::Pixels { bytes: pixels, remaining })) if !images.pixels => {
                     images.checksum.update(pixels);
@@ -175,15 +206,22 @@ impl Tap {
                 Ok(Some(ImagePiece::Pixels { bytes: pixels, .. })) => self.lose(pixels.len()),
                 Err(error) => {
                     images.broken = true;
-                    let (bytes, why) = (sent.part(piece_at..at), error.to_string());
-                    self.shared.push(self.stream, What::NoImage { bytes, why });
+                    images.partial.extend_from_slice(&bytes[piece_at..at]);
+                    self.no_image(std::mem::take(&mut images.partial), error.to_string());
                 }
             }
         }
     }
 
+    fn no_image(&mut self, bytes: Vec<u8>, why: String) {
+        let length = bytes.len();
+        let what = What::NoImage { bytes: bytes.into(), why, missing: self.missing };
+        if self.shared.push(self.stream, what) { self.missing = 0 } else { self.lose(length) }
+    }
+
     /// With pixels an image is kept if there is room for all of it; without, when it is complete.
     fn header(&mut self, images: &mut Images, header: ImageHeader) {
+        images.partial.clear();
         if images.pixels {
             let missing = self.missing;
             let kept = self.shared.has_room(header.size as usize)
@@ -211,8 +249,8 @@ impl Tap {
 
 impl Drop for Tap {
     fn drop(&mut self) {
-        if !self.finished {
-            self.shared.push(self.stream, What::Reset { from: self.from });
+        if !self.ended {
+            self.reset(self.from);
         }
     }
 }

@@ -95,8 +95,7 @@ impl<'a> Player<'a> {
 
     /// The client has sent a command.
     pub(super) fn command(&mut self, now: Instant, command: &Frame) {
-        let open = self.open.get_mut(&Key::of(command));
-        let Some(step) = open.and_then(VecDeque::pop_front) else {
+        let Some(step) = self.find(command) else {
             self.not_recorded(now, command);
             return;
         };
@@ -104,7 +103,10 @@ impl<'a> Player<'a> {
         self.came[step] = Some(*command);
         if self.missed.remove(&step) {
             self.tally.missed -= 1;
-            self.answer_late(now, step);
+            if matches!(self.steps[step], Step::Expect { answer: Some(answer), .. } if answer < self.cursor)
+            {
+                self.answer_late(now, step);
+            }
             return;
         }
         // What comes before it in the recording goes first, and at once; others that the client
@@ -166,6 +168,14 @@ impl<'a> Player<'a> {
     fn due(&self, at: Duration) -> Instant {
         let (recorded, played) = self.anchor;
         played + self.speed.span(at.saturating_sub(recorded)).into()
+    }
+
+    /// The next recorded command like this one that has not come; one that was passed already
+    /// only if none is left.
+    fn find(&mut self, command: &Frame) -> Option<usize> {
+        let open = self.open.get_mut(&Key::of(command))?;
+        let next = open.partition_point(|step| *step < self.cursor);
+        open.remove(if next < open.len() { next } else { open.len().checked_sub(1)? })
     }
 
     /// The answer to a command that came after its place.

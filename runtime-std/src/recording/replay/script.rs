@@ -131,7 +131,13 @@ impl Writer {
                 self.steps.push(Step::Send { at, bytes, frame_at, frame, answers });
                 while self.conversation.silence(at).is_some() {}
             }
-            (Said::Rest { bytes }, Side::Instrument) => self.steps.push(Step::Raw { at, bytes }),
+            (Said::Rest { bytes } | Said::Noise { bytes }, Side::Instrument) => {
+                self.steps.push(Step::Raw { at, bytes });
+            }
+            // Half a frame before a hole would swallow what comes behind it.
+            (Said::Hole { .. }, Side::Instrument) => {
+                self.steps.pop_if(|last| matches!(last, Step::Raw { .. }));
+            }
             (Said::Finished | Said::Reset, Side::Client) => self.left = true,
             (Said::Finished | Said::Reset, Side::Instrument) if !self.left => {
                 self.steps.push(Step::End { at });

@@ -2,9 +2,9 @@
 
 use std::time::{Duration, SystemTime};
 
-use flamingo_protocol_core::{ImageHeader, Kind, Payload};
+use flamingo_protocol_core::{Frame, ImageHeader, Kind, Payload};
 use flamingo_runtime_std::meaning::selector_name;
-use flamingo_runtime_std::recording::capture::{Capture, CaptureError, Who};
+use flamingo_runtime_std::recording::capture::{Capture, CaptureError, Happening, Said, Who};
 use flamingo_runtime_std::recording::conversation::Verdict;
 use serde::Serialize;
 
@@ -30,7 +30,7 @@ pub(super) async fn print(input: Input, name: &str, summary: bool, out: &mut Out
     loop {
         // Reading may block for as long as a pipe pleases; Ctrl-C must not.
         let read = smol::unblock(move || {
-            let some: Vec<_> = capture.by_ref().take(TOGETHER).collect();
+            let some: Vec<_> = capture.by_ref().take(TOGETHER).map(without_pixels).collect();
             (some, capture)
         });
         let some;
@@ -63,6 +63,16 @@ pub(super) async fn print(input: Input, name: &str, summary: bool, out: &mut Out
         summary.print(out)?;
     }
     finish(&capture, cut, name, &printer)
+}
+
+/// Many images together would be large, and nobody looks at them here.
+fn without_pixels(read: Result<Happening, CaptureError>) -> Result<Happening, CaptureError> {
+    read.map(|mut happening| {
+        if let Said::Image { pixels: Some(pixels), .. } = &mut happening.said {
+            *pixels = Vec::new();
+        }
+        happening
+    })
 }
 
 /// Says what could not be read.
@@ -163,7 +173,8 @@ fn line(row: &Row, began: Duration) -> String {
         Line::Command { command, outcome } => {
             let left = asked(command);
             let right = match outcome {
-                Outcome::Open | Outcome::NotAwaited => "(no answer to be expected)".to_owned(),
+                Outcome::Open => "(no answer yet)".to_owned(),
+                Outcome::NotAwaited => "(no answer to be expected)".to_owned(),
                 Outcome::Answered { answer, verdict } => {
                     format!("{}  {}", said(answer), judged(verdict))
                 }
@@ -192,7 +203,7 @@ fn line(row: &Row, began: Duration) -> String {
             format!("!! {bytes} bytes from the {from} are not in the recording")
         }
         Line::Rest { from, bytes } => {
-            format!("!! ends in the middle of what the {from} sends: {bytes} bytes of it came")
+            format!("!! {bytes} bytes from the {from} are a part of something that is not complete")
         }
         Line::Finished { from } => format!("== the {from} closes"),
         Line::Reset { from } => format!("== cut off by the {from}"),
@@ -207,15 +218,17 @@ fn asked(command: &Spoken) -> String {
         Some(row) if row.kind == Kind::Query && row.payload != Payload::Both => {
             format!("{} {}", row.name, selector_name(frame)).trim_end().to_owned()
         }
-        _ => said(command),
+        _ => {
+            // A command has no status to speak of.
+            let frame = Frame { status: 1, ..*frame };
+            said(&Spoken { frame, ..command.clone() })
+        }
     }
 }
 
 fn said(spoken: &Spoken) -> String {
     let Spoken { frame, payload, .. } = spoken;
     let line = frame_line(frame, payload);
-    // A command has no status to speak of.
-    let line = line.split("  status 0").collect::<String>();
     line.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 

@@ -10,6 +10,9 @@ use flamingo_runtime_std::recording::Side;
 use flamingo_runtime_std::recording::capture::{Happening, Said, Who};
 use flamingo_runtime_std::recording::conversation::{Conversation, Verdict};
 
+/// Rows that may wait for the answer to one before them.
+const MOST_WAITING: usize = 10_000;
+
 /// A frame with its payload.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Spoken {
@@ -101,7 +104,9 @@ impl Rows {
     /// The next row that is complete.
     pub(super) fn next(&mut self) -> Option<Row> {
         let first = self.waiting.front()?;
-        if matches!(first.what, Line::Command { outcome: Outcome::Open, .. }) {
+        // In a capture without times nothing ever turns out to be silent.
+        let is_open = matches!(first.what, Line::Command { outcome: Outcome::Open, .. });
+        if is_open && self.waiting.len() < MOST_WAITING {
             return None;
         }
         self.given += 1;
@@ -124,6 +129,7 @@ impl Rows {
                 Line::Image { header, checksum, pixels: pixels.is_some() }
             }
             Said::NoImage(error) => Line::NoImage(error),
+            Said::Noise { bytes } => Line::Noise { from, bytes: bytes.len() },
             Said::Hole { bytes } => Line::Hole { from, bytes },
             Said::Rest { bytes } => Line::Rest { from, bytes: bytes.len() },
             Said::Finished => Line::Finished { from },
@@ -171,6 +177,7 @@ impl Rows {
         }
         let verdict = conversation.came(at, &spoken.frame);
         let row = verdict.answers().and_then(|(to, _)| self.open.remove(&(who.number, to)));
+        let row = row.filter(|row| *row >= self.given);
         match row {
             Some(row) => self.resolve(row, Outcome::Answered { answer: spoken, verdict }),
             None => self.push(who, at, Line::Other { frame: spoken, verdict }),
@@ -179,7 +186,8 @@ impl Rows {
     }
 
     fn resolve(&mut self, row: u64, becomes: Outcome) {
-        let index = usize::try_from(row - self.given).unwrap_or(usize::MAX);
+        let Some(index) = row.checked_sub(self.given) else { return };
+        let index = usize::try_from(index).unwrap_or(usize::MAX);
         if let Some(Row { what: Line::Command { outcome, .. }, .. }) = self.waiting.get_mut(index) {
             *outcome = becomes;
         }
