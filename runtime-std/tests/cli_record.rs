@@ -103,6 +103,11 @@ fn nothing_that_is_there_is_overwritten_unasked_and_the_instrument_itself_is_no_
     let nowhere = folder.path("no/such/folder.pcapng");
     flamingo(&["record", "--out", &nowhere, "--listen", "0"]).expect_error(2, &["cannot write"]);
     flamingo(&["record", "--out", &other, "--listen", "x"]).expect_error(2, &["ADDR:PORT"]);
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap().port().to_string();
+    let in_vain = ["record", "--out", &file, "--listen", &taken, "--overwrite"];
+    flamingo(&in_vain).expect_error(2, &["cannot listen"]);
+    assert_eq!(std::fs::read(&file).unwrap(), b"precious", "it listens before it writes");
     let (_instrument, recorder, connect) = recorded(&file, &["--overwrite", "--for", "1s"]);
     flamingo(&["get", "state", "--connect", &connect]).expect_done();
     assert_eq!(recorder.ended().code, Some(0));
@@ -154,7 +159,7 @@ fn late_answers_silence_and_what_cannot_be_told_are_pointed_out() {
         &[
             (0, true, position(1)),
             (4, false, pushed),
-            (5, false, answer(position(1))),
+            (5, false, Frame { status: 0, ..position(1) }),
             (100, true, position(2)),
             (5_000, false, answer(position(2))),
             (6_000, true, Frame::command(CommandCode(0x3027))),
@@ -182,7 +187,7 @@ fn late_answers_silence_and_what_cannot_be_told_are_pointed_out() {
     let text = flamingo(&["decode", file]);
     let text = &text.expect_done().stdout;
     for words in [
-        "STAGE_POSITION_GET axis x -> STAGE_POSITION_GET axis x 0 mm [5.000 ms]",
+        "STAGE_POSITION_GET axis x -> STAGE_POSITION_GET axis x 0 mm status 0 [5.000 ms]",
         "* STAGE_POSITION_GET axis x 0 mm [unsolicited]",
         "STAGE_POSITION_GET axis y -> !! no answer in 3.000 s",
         "!! STAGE_POSITION_GET axis y 0 mm [LATE: 4.900 s after its command]",

@@ -164,6 +164,60 @@ fn images_have_a_header_and_a_checksum_or_all_their_pixels() {
 }
 
 #[test]
+fn what_should_be_an_image_is_recorded_in_whatever_pieces_it_comes() {
+    let folder = Folder::new("no-image-pieces");
+    let file = folder.0.join("run.pcapng");
+    let recorder = recorder(&file, false);
+    let [_client, mut instrument] = open(&recorder, Port::Live);
+    instrument.bytes(vec![0xFF; 20]);
+    instrument.bytes(vec![0xFF; 20]);
+    instrument.bytes(vec![0xFF; 500]);
+    instrument.finish();
+    assert_eq!(recorder.finish().lost_bytes, 500, "behind it nothing can be read");
+    let came = said(&file, Port::Live, Side::Instrument);
+    assert!(matches!(came[..2], [Said::NoImage(_), Said::Hole { bytes: 500 }]), "{came:?}");
+}
+
+#[test]
+fn who_ends_a_connection_is_told() {
+    let folder = Folder::new("ends");
+    for resets in [false, true] {
+        let file = folder.0.join(format!("{resets}.pcapng"));
+        let (relay, mut client, mut peer) = through_relay(recorder(&file, false));
+        client.write_all(&numbered(1).encode()).unwrap();
+        read(&mut peer, FRAME_LEN);
+        if resets {
+            socket2::SockRef::from(&peer).set_linger(Some(Duration::ZERO)).unwrap();
+        }
+        drop(peer);
+        let ended = client.read(&mut [0]);
+        assert!(ended.is_ok(), "{ended:?}");
+        drop(client);
+        relay.finish();
+        let is_end = |said: &Said| matches!(said, Said::Finished | Said::Reset);
+        let mut ends = happenings(&file).into_iter().filter(|happening| is_end(&happening.said));
+        let (from, first) = ends.next().map(|end| (end.from, end.said)).unwrap();
+        assert_eq!(from, Side::Instrument);
+        assert_eq!(first, if resets { Said::Reset } else { Said::Finished });
+    }
+}
+
+#[test]
+fn a_connection_that_the_instrument_does_not_take_is_recorded_as_cut_off() {
+    let folder = Folder::new("refused-recorded");
+    let file = folder.0.join("run.pcapng");
+    // A port that nobody listens on.
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let relay = relay(nobody, recorder(&file, false));
+    let mut client = raw::socket(relay.addresses()[0]);
+    // It is closed, or reset.
+    assert!(!matches!(client.read(&mut [0]), Ok(1..)));
+    relay.finish();
+    let came: Vec<_> = happenings(&file).into_iter().map(|it| (it.from, it.said)).collect();
+    assert_eq!(came, [(Side::Client, Said::Opened), (Side::Instrument, Said::Reset)]);
+}
+
+#[test]
 fn what_should_be_images_and_is_none_is_told() {
     let folder = Folder::new("no-image");
     let file = folder.0.join("run.pcapng");
@@ -174,6 +228,10 @@ fn what_should_be_images_and_is_none_is_told() {
     recorder.finish();
     let came = said(&file, Port::Live, Side::Instrument);
     assert!(matches!(came[..2], [Said::Image { .. }, Said::NoImage(_)]), "{came:?}");
+}
+
+fn hole(said: &Said) -> u64 {
+    if let Said::Hole { bytes } = said { *bytes } else { 0 }
 }
 
 /// Takes so many bytes, then the disk is full.
@@ -208,6 +266,7 @@ fn a_disk_that_is_full_ends_the_recording_and_nothing_else() {
         assert_eq!(read(&mut peer, FRAME_LEN), numbered(n).encode());
     }
     drop(stopped);
+    assert_eq!(relay.waiting(), 0, "what waited takes no memory");
     let status = relay.finish();
     assert!(status.stopped.is_some_and(|why| why.contains("no storage space")));
 }
@@ -215,11 +274,15 @@ fn a_disk_that_is_full_ends_the_recording_and_nothing_else() {
 /// Writes only while it may.
 struct Slow {
     file: std::fs::File,
+    /// Told when it is to write something.
+    asked: Sender<()>,
     go: Receiver<()>,
 }
 
 impl Write for Slow {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        // Nobody may want to know.
+        let _ = self.asked.send(());
         // An error: it may for ever.
         let _ = self.go.recv();
         self.file.write(bytes)
@@ -230,13 +293,22 @@ impl Write for Slow {
     }
 }
 
+/// A recorder whose thread waits for the disk, so that nothing is taken off what waits for it; and
+/// what lets it go on.
 fn on_a_slow_disk(file: &Path, pixels: bool) -> (Recorder, Sender<()>) {
     let (going, go) = channel();
+    let (asked, is_asked) = channel();
     // The beginning of the file.
     going.send(()).unwrap();
-    let slow = Slow { file: std::fs::File::create(file).unwrap(), go };
+    let slow = Slow { file: std::fs::File::create(file).unwrap(), asked, go };
     let options = Options { pixels, waiting: 100_000, ..Options::default() };
-    (Recorder::to_writer(slow, options).unwrap(), going)
+    let recorder = Recorder::to_writer(slow, options).unwrap();
+    is_asked.recv().unwrap();
+    // Something that it has to write.
+    let ends = ["10.0.0.9:6000", "10.0.0.5:53717"].map(|end| end.parse().unwrap());
+    drop(recorder.open(Port::Control, ends[0], ends[1]));
+    is_asked.recv().unwrap();
+    (recorder, going)
 }
 
 #[test]
@@ -259,9 +331,7 @@ fn what_a_slow_disk_does_not_take_is_left_out_counted_and_told_in_the_recording(
     instrument.finish();
     assert_eq!(recorder.finish().lost_bytes, lost);
     let came = said(&file, Port::Control, Side::Instrument);
-    let holes: u64 =
-        came.iter().map(|said| if let Said::Hole { bytes } = said { *bytes } else { 0 }).sum();
-    assert_eq!(holes, lost);
+    assert_eq!(came.iter().map(hole).sum::<u64>(), lost);
     let found = frames(&came);
     assert_eq!((found.len() * FRAME_LEN) as u64 + lost, (FRAMES as u64 + 1) * FRAME_LEN as u64);
     assert_eq!(found.last().unwrap().0, numbered(FRAMES), "what comes after it is there again");
@@ -291,10 +361,38 @@ fn a_connection_that_begins_while_nothing_more_may_wait_is_recorded_all_the_same
         of_second[..],
         [Said::Opened, Said::Hole { bytes: 128 }, Said::Frame { .. }, ..]
     ));
-    let holes = |said: &Said| if let Said::Hole { bytes } = said { *bytes } else { 0 };
     // The first one's holes at its end are told by nothing that comes behind them but its end.
     drop(first);
-    assert!(lost >= happenings.iter().map(|happening| holes(&happening.said)).sum());
+    assert!(lost >= happenings.iter().map(|happening| hole(&happening.said)).sum());
+}
+
+#[test]
+fn a_hole_at_the_end_is_told_and_one_of_gigabytes_as_well() {
+    let folder = Folder::new("slow-end");
+    let huge = bytes::Bytes::from(vec![0; 1 << 29]);
+    for times in [1, 5] {
+        let file = folder.0.join(format!("{times}.pcapng"));
+        let (recorder, going) = on_a_slow_disk(&file, false);
+        let [_client, mut instrument] = open(&recorder, Port::Control);
+        (0..2_000).for_each(|n| instrument.bytes(numbered(n).encode().to_vec()));
+        (0..times).for_each(|_| instrument.bytes(huge.clone()));
+        drop(going);
+        while recorder.waiting() > 0 {
+            std::thread::yield_now();
+        }
+        if times > 1 {
+            // More than sequence numbers can say: the connection begins anew.
+            instrument.bytes(numbered(9).encode().to_vec());
+        }
+        instrument.finish();
+        let lost = recorder.finish().lost_bytes;
+        let came = said(&file, Port::Control, Side::Instrument);
+        if times > 1 {
+            assert_eq!(frames(&came).last().unwrap().0, numbered(9));
+        } else {
+            assert_eq!(came.iter().map(hole).sum::<u64>(), lost);
+        }
+    }
 }
 
 #[test]
@@ -348,6 +446,38 @@ fn each_file_of_a_folder_stands_for_itself_and_the_oldest_go() {
             expected -= 1;
         }
     }
+}
+
+#[test]
+fn a_connection_that_hangs_in_an_image_does_not_spoil_the_files_of_the_others() {
+    let folder = Folder::new("rotation-hangs");
+    let rotation = Rotation { bytes: 30_000, age: Duration::MAX, keep: 100 };
+    let options = Options { pixels: true, ..Options::default() };
+    let recorder = Recorder::to_folder(&folder.0, rotation, options).unwrap();
+    let [_one, mut hangs] = open(&recorder, Port::Live);
+    hangs.bytes(image(1, 60)[..4_000].to_vec());
+    let ends = ["10.0.0.8:5000", "10.0.0.5:53718"].map(|end| end.parse().unwrap());
+    let [_other, mut goes_on] = recorder.open(Port::Live, ends[0], ends[1]);
+    let all: Vec<u8> = (0..60).flat_map(|n| image(n, 40)).collect();
+    // No file begins where this one is between two images.
+    all.chunks(2_000).for_each(|chunk| goes_on.bytes(chunk.to_vec()));
+    hangs.bytes(image(1, 60)[4_000..].to_vec());
+    hangs.bytes(image(2, 60));
+    for tap in [hangs, goes_on] {
+        tap.finish();
+    }
+    let status = recorder.finish();
+    assert!(status.files >= 3, "{status:?}");
+    let mut images = Vec::new();
+    for file in folder.files() {
+        let came = said(&file, Port::Live, Side::Instrument);
+        assert!(!came.iter().any(|said| matches!(said, Said::NoImage(_))), "{}", file.display());
+        images.extend(
+            came.into_iter().filter(|said| matches!(said, Said::Image { pixels: Some(_), .. })),
+        );
+    }
+    // Each file may cost one image of each connection.
+    assert!(images.len() as u64 + 2 * status.files >= 62, "{} {status:?}", images.len());
 }
 
 #[test]

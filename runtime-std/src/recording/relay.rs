@@ -116,6 +116,11 @@ impl Relay {
         self.recorder.status()
     }
 
+    /// Bytes that wait for the disk.
+    pub fn waiting(&self) -> usize {
+        self.recorder.waiting()
+    }
+
     /// Ends when nothing is recorded any more. The relay goes on.
     pub async fn until_stopped(&self) {
         self.recorder.until_stopped().await;
@@ -150,10 +155,13 @@ async fn serve(way: Arc<Way>, client: Async<TcpStream>, address: SocketAddr) {
         Ok(upstream) => upstream,
         Err(error) => {
             tracing::warn!(%port, client = %address, %error, "a client is closed: there is no way");
+            let [_sent, came] = recorder.open(*port, address, behind(instrument));
+            came.cut(Side::Instrument);
             return;
         }
     };
-    let Ok(behind) = upstream.get_ref().peer_addr() else { return };
+    // One that has gone at once has no address any more, and is worth recording all the same.
+    let behind = upstream.get_ref().peer_addr().unwrap_or_else(|_| behind(instrument));
     tracing::info!(%port, client = %address, "a client connected");
     let [sent, came] = recorder.open(*port, address, behind);
     let size = if *port == Port::Control { SMALL } else { LARGE };
@@ -198,6 +206,13 @@ async fn pump(
         // A peer that is never slow must not keep the others from theirs.
         future::yield_now().await;
     }
+}
+
+/// What is known of an address without asking: of a name, the port.
+fn behind(instrument: &str) -> SocketAddr {
+    let port = instrument.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
+    let nowhere = SocketAddr::from(([0; 4], port.unwrap_or_default()));
+    instrument.parse().unwrap_or(nowhere)
 }
 
 /// The instrument's three addresses.

@@ -157,6 +157,113 @@ fn a_connection_on_the_ports_of_an_old_one_is_another() {
     assert_eq!((connections, numbers(&happenings)), (vec![1, 2], vec![0, 1]));
 }
 
+/// A packet of the instrument with these flags.
+fn flagged(flags: &str, number: u32, payload: &[u8]) -> Vec<u8> {
+    let (source, target) = (INSTRUMENT, CLIENT);
+    let mut tcp = PacketBuilder::ipv4(source.0, target.0, 64).tcp(source.1, target.1, number, 1000);
+    for flag in flags.chars() {
+        tcp = match flag {
+            'f' => tcp.fin(),
+            'r' => tcp.rst(),
+            's' => tcp.syn(),
+            _ => tcp.ack(1),
+        };
+    }
+    let mut bytes = Vec::new();
+    tcp.write(&mut bytes, payload).unwrap();
+    bytes
+}
+
+/// Cut off in the file, as with a snapshot length.
+fn cut(mut packet: Vec<u8>, bytes: usize) -> Vec<u8> {
+    packet.truncate(packet.len() - bytes);
+    packet
+}
+
+fn holes(happenings: &[Happening]) -> Vec<u64> {
+    let hole = |happening: &Happening| match happening.said {
+        Said::Hole { bytes } => Some(bytes),
+        _ => None,
+    };
+    happenings.iter().filter_map(hole).collect()
+}
+
+fn opened(happenings: &[Happening]) -> usize {
+    happenings.iter().filter(|happening| happening.said == Said::Opened).count()
+}
+
+#[test]
+fn an_end_waits_for_the_bytes_before_it_and_tells_those_that_do_not_come() {
+    let all = bytes(0..2);
+    let early_end = [flagged("sa", 99, &[]), flagged("fa", 356, &[]), flagged("a", 100, &all)];
+    let happenings = read(file(DataLink::RAW, &early_end));
+    assert_eq!((numbers(&happenings), holes(&happenings)), (vec![0, 1], vec![]));
+    assert_eq!(happenings.last().unwrap().said, Said::Finished);
+    let missing = [flagged("sa", 99, &[]), flagged("a", 100, &all[..128]), flagged("fa", 356, &[])];
+    let happenings = read(file(DataLink::RAW, &missing));
+    assert_eq!((numbers(&happenings), holes(&happenings)), (vec![0], vec![128]));
+}
+
+#[test]
+fn a_packet_that_is_cut_off_in_the_file_leaves_one_hole_however_often_it_comes() {
+    let all = bytes(0..5);
+    let part = |range: std::ops::Range<usize>| {
+        flagged("a", 100 + u32::try_from(range.start).unwrap(), &all[range])
+    };
+    let packets = [
+        flagged("sa", 99, &[]),
+        cut(part(0..200), 100),
+        cut(part(0..200), 100),
+        cut(part(300..400), 50), // early
+        part(200..300),
+        part(400..640),
+    ];
+    let happenings = read(file(DataLink::RAW, &packets));
+    assert_eq!((numbers(&happenings), holes(&happenings)), (vec![4], vec![100, 50]));
+}
+
+#[test]
+fn a_connection_that_is_begun_twice_or_refused_or_over_is_no_other_one() {
+    let syn = packet(Side::Client, 53_717, 5, &[]);
+    let again = [syn.clone(), syn.clone(), flagged("sa", 9, &[]), flagged("a", 10, &bytes(0..1))];
+    assert_eq!(opened(&read(file(DataLink::RAW, &again))), 1);
+    let refused = [syn.clone(), flagged("ra", 9, &[]), syn.clone(), flagged("ra", 9, &[])];
+    assert_eq!(opened(&read(file(DataLink::RAW, &refused))), 0);
+    let over = [
+        syn,
+        flagged("sa", 9, &[]),
+        flagged("ra", 10, &[]),
+        flagged("a", 10, &bytes(0..1)),
+        flagged("a", 138, &bytes(0..1)),
+    ];
+    let happenings = read(file(DataLink::RAW, &over));
+    assert_eq!((opened(&happenings), numbers(&happenings)), (1, vec![]));
+}
+
+#[test]
+fn a_length_that_the_network_card_was_to_fill_in_is_what_is_there() {
+    let mut packet = packet(Side::Client, 53_717, 1, &bytes(0..1));
+    packet[2..4].fill(0);
+    let happenings = read(file(DataLink::RAW, &[packet]));
+    assert_eq!((numbers(&happenings), holes(&happenings)), (vec![0], vec![]));
+}
+
+#[test]
+fn much_noise_is_told_before_a_frame_comes() {
+    let mut packets = vec![flagged("sa", 99, &[])];
+    packets.extend((0..100).map(|n| flagged("a", 100 + n * 10_000, &[7; 10_000])));
+    packets.push(flagged("a", 1_000_100, &bytes(3..4)));
+    let happenings = read(file(DataLink::RAW, &packets));
+    let noise = happenings.iter().map(|happening| match &happening.said {
+        Said::Noise { bytes } | Said::Frame { noise: bytes, .. } => bytes.len(),
+        _ => 0,
+    });
+    let noise: Vec<_> = noise.collect();
+    assert_eq!(noise.iter().sum::<usize>(), 1_000_000);
+    assert!(noise.iter().all(|bytes| *bytes < 100_000), "{noise:?}");
+    assert_eq!(numbers(&happenings), [3]);
+}
+
 #[test]
 fn no_bytes_at_all_make_the_reader_panic_or_go_on_for_ever() {
     let good = file(

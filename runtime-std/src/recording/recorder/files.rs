@@ -122,6 +122,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_file_that_is_written_stays_even_if_the_clock_was_put_back() {
+        let folder = std::env::temp_dir().join(format!("flamingo-clock-{}", std::process::id()));
+        let rotation = Rotation { bytes: 1, age: Duration::MAX, keep: 2 };
+        let mut files = Files::many(&folder, rotation).unwrap();
+        for second in [100, 200, 300, 50] {
+            let (path, _) = files.next(Duration::from_secs(second)).unwrap();
+            assert!(path.is_some_and(|path| path.exists()), "{second}");
+        }
+        let left = fs::read_dir(&folder).unwrap().count();
+        fs::remove_dir_all(folder).unwrap();
+        assert_eq!(left, 2);
+    }
+
+    #[test]
     fn names_sort_by_time_and_only_they_are_ours() {
         let [early, late] = [1_700_000_000, 1_800_000_000].map(Duration::from_secs).map(name);
         assert_eq!(early, "flamingo-2023-11-14T22-13-20.000000Z.pcapng");

@@ -292,7 +292,9 @@ fn begin(
     now: Duration,
 ) -> io::Result<(Option<PathBuf>, File)> {
     let (path, writer) = files.next(now)?;
-    let file = PcapNg::begin(writer, options.pixels, &options.about)?;
+    let mut file = PcapNg::begin(writer, options.pixels, &options.about)?;
+    // Also a recording of nothing is one.
+    file.flush()?;
     Ok((path, file))
 }
 

@@ -15,7 +15,7 @@ use crate::failure::{Done, Failure, PROTOCOL, note};
 use crate::output::{FrameRecord, Out, frame_line, milliseconds, rfc3339};
 
 /// How many happenings are read before what they gave is printed.
-const TOGETHER: usize = 256;
+const TOGETHER: usize = 64;
 /// How wide the client's column is.
 const LEFT: usize = 52;
 

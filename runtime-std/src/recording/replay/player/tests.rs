@@ -146,6 +146,42 @@ fn commands_in_another_order_get_their_own_answers() {
 }
 
 #[test]
+fn a_command_that_was_passed_and_comes_before_its_answers_place_is_answered_once() {
+    let steps = vec![
+        expect(0, query(1), Some(2)),
+        expect(1, query(2), Some(3)),
+        send(10, answer(&query(1)), Some(0)),
+        send(11, answer(&query(2)), Some(1)),
+    ];
+    let mut player = player(&steps, Speed::Times(1.0));
+    player.command(at(0), &query(2));
+    assert_eq!(due(&mut player, 1), []);
+    player.command(at(2), &query(1));
+    assert_eq!(due(&mut player, 999), [answer(&query(1)), answer(&query(2))]);
+    assert_eq!(due(&mut player, 9_999), []);
+}
+
+#[test]
+fn a_command_that_was_left_out_once_does_not_shift_the_later_ones_of_its_kind() {
+    let told = |value| Frame { value, ..answer(&query(1)) };
+    let steps: Vec<_> = [0.0, 1.0, 2.0]
+        .into_iter()
+        .zip(0..)
+        .flat_map(|(value, n)| {
+            let asked = 2 * n;
+            let millis = 1_000 * u64::try_from(n).unwrap();
+            [expect(millis, query(1), Some(asked + 1)), send(millis + 1, told(value), Some(asked))]
+        })
+        .collect();
+    let mut player = player(&steps, Speed::Times(1.0));
+    player.command(at(0), &query(1));
+    assert_eq!(due(&mut player, 1), [told(0.0)]);
+    assert_eq!(due(&mut player, 4_500), [], "the second one is passed");
+    player.command(at(4_500), &query(1));
+    assert_eq!(due(&mut player, 4_501), [told(2.0)], "and the third is the third");
+}
+
+#[test]
 fn what_an_instrument_echoes_is_what_the_client_really_sent() {
     let asked = |id, number| Frame { client_id: id, int32_data: [1, 0, number], ..query(1) };
     let steps = vec![
