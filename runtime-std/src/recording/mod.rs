@@ -6,6 +6,7 @@
 //! command. The sockets in front of it are the relay's (`relay.rs`) and the bridge's.
 
 mod annotate;
+mod buffers;
 
 pub mod capture;
 pub mod conversation;

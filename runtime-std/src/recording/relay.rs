@@ -13,14 +13,16 @@ use async_channel::Sender;
 use smol::io::{AsyncReadExt, AsyncWriteExt};
 use smol::{Async, future};
 
+use super::buffers::Buffers;
 use super::{Port, Recorder, Side, Status, Tap};
 use crate::door::{Allow, Door};
 use crate::listen::{ListenError, Places};
 use crate::socket;
 
-/// Bytes read in one go: of commands, and of images.
-const SMALL: usize = 64 * 1024;
-const LARGE: usize = 256 * 1024;
+/// Bytes read in one go.
+const CHUNK: usize = 256 * 1024;
+/// So many are copied to be recorded; a read of more goes on in the buffer that it came in.
+const COPIED: usize = CHUNK / 8;
 
 /// Where to listen, and where the instrument is.
 #[derive(Debug, Clone)]
@@ -164,10 +166,9 @@ async fn serve(way: Arc<Way>, client: Async<TcpStream>, address: SocketAddr) {
     let behind = upstream.get_ref().peer_addr().unwrap_or_else(|_| behind(instrument));
     tracing::info!(%port, client = %address, "a client connected");
     let [sent, came] = recorder.open(*port, address, behind);
-    let size = if *port == Port::Control { SMALL } else { LARGE };
     let both = future::try_zip(
-        pump(&client, &upstream, sent, Side::Client, SMALL),
-        pump(&upstream, &client, came, Side::Instrument, size),
+        pump(&client, &upstream, sent, Side::Client),
+        pump(&upstream, &client, came, Side::Instrument),
     );
     let why =
         both.await.err().map_or_else(|| "it was closed".to_owned(), |error| error.to_string());
@@ -180,11 +181,11 @@ async fn pump(
     mut to: &Async<TcpStream>,
     mut tap: Tap,
     side: Side,
-    size: usize,
 ) -> io::Result<()> {
-    let mut buffer = vec![0; size];
+    let buffers = Buffers::new(CHUNK);
+    let mut buffer = buffers.take();
     loop {
-        let count = match from.read(&mut buffer).await {
+        let count = match from.read(buffer.space()).await {
             Ok(count) => count,
             Err(error) => {
                 tap.cut(side);
@@ -198,8 +199,16 @@ async fn pump(
             return Ok(());
         }
         // Before it goes on: an answer must not be recorded before its command.
-        tap.copy(&buffer[..count]);
-        if let Err(error) = to.write_all(&buffer[..count]).await {
+        let written = if count < COPIED {
+            let bytes = &buffer.space()[..count];
+            tap.copy(bytes);
+            to.write_all(bytes).await
+        } else {
+            let bytes = std::mem::replace(&mut buffer, buffers.take()).filled(count);
+            tap.bytes(bytes.clone());
+            to.write_all(&bytes).await
+        };
+        if let Err(error) = written {
             tap.cut(side.other());
             return Err(error);
         }
