@@ -30,10 +30,18 @@ fn address(port: &Value) -> String {
 
 /// A simulated instrument, a recorder in front of it, and where clients connect.
 fn recorded(file: &str, more: &[&str]) -> (Running, Running, String) {
+    recorded_by(start, file, more)
+}
+
+fn recorded_by(
+    start_it: fn(&[&str]) -> Running,
+    file: &str,
+    more: &[&str],
+) -> (Running, Running, String) {
     let instrument = start(&["sim", "--port", "0", "--json"]);
     let control = address(&ports(&instrument)["control"]);
     let arguments = ["record", "--out", file, "--listen", "0", "--connect", &control, "--json"];
-    let recorder = start(&[&arguments, more].concat());
+    let recorder = start_it(&[&arguments, more].concat());
     let connect = address(&ports(&recorder)["control"]);
     (instrument, recorder, connect)
 }
@@ -116,15 +124,26 @@ fn nothing_that_is_there_is_overwritten_unasked_and_the_instrument_itself_is_no_
 
 #[cfg(target_os = "linux")]
 #[test]
+fn a_disk_that_is_full_from_the_beginning_is_said_before_anybody_connects() {
+    let refused = flamingo(&["record", "--out", "/dev/full", "--listen", "0"]);
+    refused.expect_error(2, &["/dev/full", "No space left"]);
+}
+
+#[test]
 fn a_full_disk_is_said_at_once_and_the_clients_are_served_all_the_same() {
-    let (_instrument, recorder, connect) = recorded("/dev/full", &[]);
-    flamingo(&["get", "state", "--connect", &connect]).expect_done();
+    let folder = Folder::new("full");
+    let file = folder.path("run.pcapng");
+    let (_instrument, recorder, connect) = recorded_by(start_on_a_full_disk, &file, &[]);
+    let mut client = Raw::to(connect.parse().unwrap());
+    for _ in 0..100 {
+        client.ask(&raw::query(1));
+    }
     recorder.expect_log("the recording has stopped");
     flamingo(&["get", "position", "--connect", &connect]).expect_done();
     recorder.interrupt();
     let ended = recorder.ended();
     assert_eq!(ended.code, Some(1), "{ended:?}");
-    assert!(ended.stderr.contains("/dev/full is not complete: No space left"), "{ended:?}");
+    assert!(ended.stderr.contains("run.pcapng is not complete: File too large"), "{ended:?}");
 }
 
 /// What is asked and sent, at these ms.

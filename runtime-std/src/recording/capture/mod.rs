@@ -1,12 +1,13 @@
 //! Reads what was recorded, here or with tcpdump: a capture file → what was said on the control
 //! ports, and the images.
 //!
-//! Packets out of files are `packets.rs`, byte streams out of packets `streams.rs`, frames and
+//! Packets out of files are `packets.rs`, byte streams out of packets `streams.rs` and `way.rs`, frames and
 //! images out of those `talk.rs`. Nothing is judged here: that is `conversation.rs`.
 
 mod packets;
 mod streams;
 mod talk;
+mod way;
 
 use std::fs::File;
 use std::io::{self, Read};

@@ -4,7 +4,7 @@
 //! Packets that come twice are taken once, those that come too early wait, those that never come
 //! leave a hole that is told.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -12,13 +12,11 @@ use flamingo_protocol_core::{HEADER_LEN, ImageHeader, MAX_IMAGE, START_MARKER};
 
 use super::super::{Port, Side};
 use super::packets::Packet;
+use super::way::Way;
 
 /// The ports of an instrument. PROTOCOL: sockets.
 const CONTROL_PORT: u16 = 53_717;
 const INSTRUMENT_PORTS: std::ops::RangeInclusive<u16> = 53_710..=53_810;
-/// Bytes that may wait for those before them, of each direction; so many are counted for a packet.
-const WAITING: usize = 4 * 1024 * 1024;
-const EARLY: usize = 64;
 /// Connections that are over and still known.
 const REMEMBERED: usize = 256;
 
@@ -270,7 +268,7 @@ impl Stream {
         if packet.fin || (packet.rst && is_ours) {
             way.end = way.place(end);
         }
-        if is_ours || way.early_bytes > WAITING {
+        if is_ours || way.is_full() {
             way.give_up(tell);
         }
         if packet.fin || way.end.is_some() {
@@ -293,123 +291,5 @@ impl Stream {
             }
         }
         tell(Event { who, at, from: Side::Client, what: What::Over });
-    }
-}
-
-/// One direction.
-#[derive(Debug, Default)]
-struct Way {
-    /// The number of the next byte, once one has been seen, and how many came before it.
-    next: Option<u32>,
-    position: u64,
-    /// What came too early, by its position.
-    early: BTreeMap<u64, Early>,
-    early_bytes: usize,
-    /// The position at which it ends, once that is known.
-    end: Option<u64>,
-    finished: bool,
-}
-
-/// Bytes of a packet, and how many behind them are not in the capture.
-#[derive(Debug)]
-struct Early {
-    bytes: Vec<u8>,
-    cut: usize,
-}
-
-impl Way {
-    /// The position of a number; `None` if it is behind us.
-    fn place(&self, number: u32) -> Option<u64> {
-        let ahead = number.wrapping_sub(self.next?).cast_signed();
-        u64::try_from(ahead).ok().map(|ahead| self.position + ahead)
-    }
-
-    fn bytes(
-        &mut self,
-        number: u32,
-        bytes: &[u8],
-        cut: usize,
-        comment: Option<&str>,
-        tell: &mut dyn FnMut(What<'_>),
-    ) {
-        let next = *self.next.get_or_insert(number);
-        match self.place(number) {
-            Some(place) if place > self.position => {
-                let longer = |old: &Early| old.bytes.len() >= bytes.len();
-                if !self.early.get(&place).is_some_and(longer) {
-                    self.early_bytes += bytes.len() + EARLY;
-                    self.early.insert(place, Early { bytes: bytes.to_vec(), cut });
-                }
-            }
-            _ => {
-                // What was there before is not taken again.
-                let known = next.wrapping_sub(number) as usize;
-                self.take(known, bytes, cut, comment, tell);
-                self.catch_up(tell);
-            }
-        }
-    }
-
-    fn take(
-        &mut self,
-        known: usize,
-        bytes: &[u8],
-        cut: usize,
-        comment: Option<&str>,
-        tell: &mut dyn FnMut(What<'_>),
-    ) {
-        if let Some(fresh) = bytes.get(known..).filter(|fresh| !fresh.is_empty()) {
-            self.advance(fresh.len() as u64);
-            tell(What::Bytes { bytes: fresh, comment });
-        }
-        let cut = cut.min((bytes.len() + cut).saturating_sub(known));
-        self.hole(cut as u64, tell);
-    }
-
-    fn advance(&mut self, bytes: u64) {
-        self.position += bytes;
-        #[allow(clippy::cast_possible_truncation)] // sequence numbers wrap
-        let bytes = bytes as u32;
-        self.next = self.next.map(|next| next.wrapping_add(bytes));
-    }
-
-    fn hole(&mut self, bytes: u64, tell: &mut dyn FnMut(What<'_>)) {
-        if bytes > 0 {
-            self.advance(bytes);
-            tell(What::Hole { bytes });
-        }
-    }
-
-    /// What came too early and is not too early any more.
-    fn catch_up(&mut self, tell: &mut dyn FnMut(What<'_>)) {
-        while let Some(entry) = self.early.first_entry()
-            && *entry.key() <= self.position
-        {
-            let (place, Early { bytes, cut }) = entry.remove_entry();
-            self.early_bytes = self.early_bytes.saturating_sub(bytes.len() + EARLY);
-            let known = usize::try_from(self.position - place).unwrap_or(usize::MAX);
-            self.take(known, &bytes, cut, None, tell);
-        }
-    }
-
-    /// What it waits for does not come.
-    fn give_up(&mut self, tell: &mut dyn FnMut(What<'_>)) {
-        while let Some(place) = self.early.keys().next().copied() {
-            self.hole(place.saturating_sub(self.position), tell);
-            self.catch_up(tell);
-        }
-        if let Some(end) = self.end {
-            self.hole(end.saturating_sub(self.position), tell);
-        }
-    }
-
-    /// Told when all up to the end has come.
-    fn finish(&mut self, is_reset: bool, tell: &mut dyn FnMut(What<'_>)) {
-        if self.end.is_some_and(|end| end <= self.position) && !self.finished {
-            self.finished = true;
-            if !is_reset {
-                tell(What::Finished);
-            }
-        }
     }
 }

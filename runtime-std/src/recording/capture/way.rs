@@ -1,0 +1,133 @@
+//! One direction of a TCP connection: packets in any order → its bytes in order, each once, and the
+//! holes between them.
+
+use std::collections::BTreeMap;
+
+use super::streams::What;
+
+/// Bytes that may wait for those before them; so many are counted for a packet.
+const WAITING: usize = 4 * 1024 * 1024;
+const EARLY: usize = 64;
+
+/// One direction.
+#[derive(Debug, Default)]
+pub(super) struct Way {
+    /// The number of the next byte, once one has been seen, and how many came before it.
+    pub(super) next: Option<u32>,
+    pub(super) position: u64,
+    /// What came too early, by its position.
+    early: BTreeMap<u64, Early>,
+    early_bytes: usize,
+    /// The position at which it ends, once that is known.
+    pub(super) end: Option<u64>,
+    pub(super) finished: bool,
+}
+
+/// Bytes of a packet, and how many behind them are not in the capture.
+#[derive(Debug)]
+struct Early {
+    bytes: Vec<u8>,
+    cut: usize,
+}
+
+impl Way {
+    /// The position of a number; `None` if it is behind us.
+    pub(super) fn place(&self, number: u32) -> Option<u64> {
+        let ahead = number.wrapping_sub(self.next?).cast_signed();
+        u64::try_from(ahead).ok().map(|ahead| self.position + ahead)
+    }
+
+    pub(super) fn bytes(
+        &mut self,
+        number: u32,
+        bytes: &[u8],
+        cut: usize,
+        comment: Option<&str>,
+        tell: &mut dyn FnMut(What<'_>),
+    ) {
+        let next = *self.next.get_or_insert(number);
+        match self.place(number) {
+            Some(place) if place > self.position => {
+                let longer = |old: &Early| old.bytes.len() >= bytes.len();
+                if !self.early.get(&place).is_some_and(longer) {
+                    self.early_bytes += bytes.len() + EARLY;
+                    self.early.insert(place, Early { bytes: bytes.to_vec(), cut });
+                }
+            }
+            _ => {
+                // What was there before is not taken again.
+                let known = next.wrapping_sub(number) as usize;
+                self.take(known, bytes, cut, comment, tell);
+                self.catch_up(tell);
+            }
+        }
+    }
+
+    fn take(
+        &mut self,
+        known: usize,
+        bytes: &[u8],
+        cut: usize,
+        comment: Option<&str>,
+        tell: &mut dyn FnMut(What<'_>),
+    ) {
+        if let Some(fresh) = bytes.get(known..).filter(|fresh| !fresh.is_empty()) {
+            self.advance(fresh.len() as u64);
+            tell(What::Bytes { bytes: fresh, comment });
+        }
+        let cut = cut.min((bytes.len() + cut).saturating_sub(known));
+        self.hole(cut as u64, tell);
+    }
+
+    fn advance(&mut self, bytes: u64) {
+        self.position += bytes;
+        #[allow(clippy::cast_possible_truncation)] // sequence numbers wrap
+        let bytes = bytes as u32;
+        self.next = self.next.map(|next| next.wrapping_add(bytes));
+    }
+
+    fn hole(&mut self, bytes: u64, tell: &mut dyn FnMut(What<'_>)) {
+        if bytes > 0 {
+            self.advance(bytes);
+            tell(What::Hole { bytes });
+        }
+    }
+
+    /// What came too early and is not too early any more.
+    fn catch_up(&mut self, tell: &mut dyn FnMut(What<'_>)) {
+        while let Some(entry) = self.early.first_entry()
+            && *entry.key() <= self.position
+        {
+            let (place, Early { bytes, cut }) = entry.remove_entry();
+            self.early_bytes = self.early_bytes.saturating_sub(bytes.len() + EARLY);
+            let known = usize::try_from(self.position - place).unwrap_or(usize::MAX);
+            self.take(known, &bytes, cut, None, tell);
+        }
+    }
+
+    /// Whether more waits than may.
+    pub(super) const fn is_full(&self) -> bool {
+        self.early_bytes > WAITING
+    }
+
+    /// What it waits for does not come.
+    pub(super) fn give_up(&mut self, tell: &mut dyn FnMut(What<'_>)) {
+        while let Some(place) = self.early.keys().next().copied() {
+            self.hole(place.saturating_sub(self.position), tell);
+            self.catch_up(tell);
+        }
+        if let Some(end) = self.end {
+            self.hole(end.saturating_sub(self.position), tell);
+        }
+    }
+
+    /// Told when all up to the end has come.
+    pub(super) fn finish(&mut self, is_reset: bool, tell: &mut dyn FnMut(What<'_>)) {
+        if self.end.is_some_and(|end| end <= self.position) && !self.finished {
+            self.finished = true;
+            if !is_reset {
+                tell(What::Finished);
+            }
+        }
+    }
+}
