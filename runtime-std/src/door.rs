@@ -2,10 +2,13 @@
 //! not known here.
 
 use std::future::Future;
+use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
+use async_channel::Sender;
 use smol::{Async, Executor, Timer, future};
 
 use crate::socket;
@@ -85,6 +88,46 @@ impl Door {
     }
 }
 
+/// A door that everybody may come in at, on a thread of its own. Dropping it ends all that came in.
+#[derive(Debug)]
+pub(crate) struct OpenDoor {
+    /// Dropped to end the thread.
+    alive: Sender<()>,
+    thread: JoinHandle<()>,
+}
+
+impl OpenDoor {
+    /// `name` is the port's, in logs and of the thread.
+    pub(crate) fn start<S, F>(
+        name: &'static str,
+        listener: Async<TcpListener>,
+        serve: S,
+    ) -> io::Result<Self>
+    where
+        S: Fn(Async<TcpStream>, SocketAddr) -> F + Send + 'static,
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let door = Door { listener, allow: Arc::new(|_| true), limit: usize::MAX, name };
+        let (alive, end) = async_channel::bounded::<()>(1);
+        let run = move || {
+            let ended = async {
+                // Nothing is ever sent: its end closes it.
+                let _ = end.recv().await;
+            };
+            smol::block_on(future::or(door.run(serve), ended));
+        };
+        let thread = std::thread::Builder::new().name(format!("flamingo-{name}")).spawn(run)?;
+        Ok(Self { alive, thread })
+    }
+
+    /// Ends all that came in, and waits until it has ended.
+    pub(crate) fn close(self) {
+        drop(self.alive);
+        // It does not panic.
+        let _ = self.thread.join();
+    }
+}
+
 #[cfg(test)]
 pub(crate) mod tests {
     use std::io::Read;
@@ -160,7 +203,7 @@ pub(crate) mod tests {
             assert!(matches!(read, Ok(0)), "{read:?}");
             stays.set_nonblocking(true).unwrap();
             let read = stays.read(&mut [0]).unwrap_err();
-            assert_eq!(read.kind(), std::io::ErrorKind::WouldBlock);
+            assert_eq!(read.kind(), io::ErrorKind::WouldBlock);
         };
         smol::block_on(future::or(run, test));
     }

@@ -7,29 +7,18 @@ mod raw;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use cli::{Running, flamingo as run, start};
+use cli::{Running, address, flamingo as run, start};
 use flamingo_protocol_core::Frame;
 use raw::{Raw, query};
 use serde_json::Value;
 
-/// The ports that a program says it listens on.
-fn ports(program: &Running) -> Value {
-    let line: Value = serde_json::from_str(&program.line()).expect("one JSON object");
-    assert_eq!(line["ready"], true, "{line}");
-    line
-}
-
-fn address(port: &Value) -> String {
-    format!("127.0.0.1:{port}")
-}
-
 /// A simulated instrument, a bridge to it, and the bridge's ports.
 fn bridged(more: &[&str]) -> (Running, Running, Value) {
     let instrument = start(&["sim", "--port", "0", "--json"]);
-    let upstream = address(&ports(&instrument)["control"]);
+    let upstream = address(&instrument.ports()["control"]);
     let arguments = ["bridge", "--upstream", &upstream, "--listen", "127.0.0.1:0"];
     let bridge = start(&[&arguments, more].concat());
-    let ports = ports(&bridge);
+    let ports = bridge.ports();
     bridge.expect_log("the instrument is connected");
     (instrument, bridge, ports)
 }
@@ -71,7 +60,7 @@ fn without_an_instrument_it_starts_and_says_so_to_whoever_asks() {
     let upstream = listener.local_addr().expect("an address").to_string();
     drop(listener);
     let bridge = start(&["bridge", "--upstream", &upstream, "--listen", "127.0.0.1:0"]);
-    let ports = ports(&bridge);
+    let ports = bridge.ports();
     let mut client = client(&ports);
     let answer = ask(&mut client);
     assert_eq!((answer.status, answer.text()), (0, Ok("the instrument is not connected")));
@@ -95,10 +84,10 @@ fn ask(client: &mut Raw) -> Frame {
 fn clients_go_on_within_5_s_when_the_instrument_was_killed_and_started_again() {
     let busy = concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios/busy.toml");
     let instrument = start(&["sim", "--port", "0", "--scenario", busy, "--json"]);
-    let port = ports(&instrument)["control"].to_string();
+    let port = instrument.ports()["control"].to_string();
     let upstream = format!("127.0.0.1:{port}");
     let bridge = start(&["bridge", "--upstream", &upstream, "--listen", "127.0.0.1:0"]);
-    let ports = ports(&bridge);
+    let ports = bridge.ports();
     bridge.expect_log("the instrument is connected");
     let mut client = client(&ports);
     assert_eq!(ask(&mut client).status, 1);

@@ -8,7 +8,7 @@ mod raw;
 use std::path::Path;
 use std::time::Duration;
 
-use cli::{Running, flamingo, flamingo_fed, start, start_on_a_full_disk};
+use cli::{Running, address, flamingo, flamingo_fed, start, start_on_a_full_disk};
 use etherparse::PacketBuilder;
 use flamingo_protocol_core::{CommandCode, Flags, Frame};
 use folder::Folder;
@@ -16,17 +16,6 @@ use pcap_file::DataLink;
 use pcap_file::pcap::{PcapHeader, PcapPacket, PcapWriter};
 use raw::Raw;
 use serde_json::Value;
-
-/// The ports that a program says it listens on.
-fn ports(program: &Running) -> Value {
-    let line: Value = serde_json::from_str(&program.line()).expect("one JSON object");
-    assert_eq!(line["ready"], true, "{line}");
-    line
-}
-
-fn address(port: &Value) -> String {
-    format!("127.0.0.1:{port}")
-}
 
 /// A simulated instrument, a recorder in front of it, and where clients connect.
 fn recorded(file: &str, more: &[&str]) -> (Running, Running, String) {
@@ -39,10 +28,10 @@ fn recorded_by(
     more: &[&str],
 ) -> (Running, Running, String) {
     let instrument = start(&["sim", "--port", "0", "--json"]);
-    let control = address(&ports(&instrument)["control"]);
+    let control = address(&instrument.ports()["control"]);
     let arguments = ["record", "--out", file, "--listen", "0", "--connect", &control, "--json"];
     let recorder = start_it(&[&arguments, more].concat());
-    let connect = address(&ports(&recorder)["control"]);
+    let connect = address(&recorder.ports()["control"]);
     (instrument, recorder, connect)
 }
 
@@ -267,7 +256,7 @@ fn a_client_finds_in_a_replay_what_it_found_at_the_instrument() {
     recorder.interrupt();
     recorder.ended();
     let replay = start(&["replay", &file, "--port", "0", "--speed", "10", "--json"]);
-    let connect = address(&ports(&replay)["control"]);
+    let connect = address(&replay.ports()["control"]);
     assert_eq!(positions(ask(&connect)), first);
     replay.interrupt();
     assert_eq!(replay.ended().code, Some(130));
@@ -276,7 +265,7 @@ fn a_client_finds_in_a_replay_what_it_found_at_the_instrument() {
 /// A bridge that records into a folder, started with `start`, and its control port.
 fn bridged(folder: &str, start_it: fn(&[&str]) -> Running) -> (Running, Running, Value) {
     let instrument = start(&["sim", "--port", "0", "--json"]);
-    let upstream = address(&ports(&instrument)["control"]);
+    let upstream = address(&instrument.ports()["control"]);
     let bridge = start_it(&[
         "bridge",
         "--upstream",
@@ -288,7 +277,7 @@ fn bridged(folder: &str, start_it: fn(&[&str]) -> Running) -> (Running, Running,
         "--record",
         folder,
     ]);
-    let ports = ports(&bridge);
+    let ports = bridge.ports();
     bridge.expect_log("the instrument is connected");
     (instrument, bridge, ports)
 }

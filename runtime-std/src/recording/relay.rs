@@ -9,13 +9,12 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_channel::Sender;
 use smol::io::{AsyncReadExt, AsyncWriteExt};
 use smol::{Async, future};
 
 use super::buffers::Buffers;
 use super::{Port, Recorder, Side, Status, Tap};
-use crate::door::{Allow, Door};
+use crate::door::OpenDoor;
 use crate::listen::{ListenError, Places};
 use crate::socket;
 
@@ -61,9 +60,7 @@ pub enum RelayError {
 pub struct Relay {
     addresses: [SocketAddr; 3],
     recorder: Arc<Recorder>,
-    /// Closed to end the threads.
-    alive: Vec<Sender<()>>,
-    threads: Vec<std::thread::JoinHandle<()>>,
+    doors: Vec<OpenDoor>,
 }
 
 impl std::fmt::Debug for Relay {
@@ -85,27 +82,16 @@ impl Relay {
         let instruments = instruments(&options.instrument)?;
         let (listeners, addresses) = Places::in_a_row(options.listen).listen()?;
         let recorder = Arc::new(begin().map_err(RelayError::Record)?);
-        let (mut alive, mut threads) = (Vec::new(), Vec::new());
+        let mut doors = Vec::new();
         for ((listener, instrument), port) in listeners.into_iter().zip(instruments).zip(Port::ALL)
         {
             let timeout = options.connect_timeout;
             let way = Arc::new(Way { port, instrument, timeout, recorder: Arc::clone(&recorder) });
-            let allow: Allow = Arc::new(|_| true);
-            let door = Door { listener, allow, limit: usize::MAX, name: port.name() };
-            let (living, end) = async_channel::bounded::<()>(1);
-            let run = move || {
-                let relay = door.run(|stream, address| serve(Arc::clone(&way), stream, address));
-                let ended = async {
-                    // Nothing is ever sent: its end closes it.
-                    let _ = end.recv().await;
-                };
-                smol::block_on(future::or(relay, ended));
-            };
-            let thread = std::thread::Builder::new().name(format!("flamingo-{port}"));
-            threads.push(thread.spawn(run).map_err(RelayError::Thread)?);
-            alive.push(living);
+            let serve = move |stream, address| serve(Arc::clone(&way), stream, address);
+            let door = OpenDoor::start(port.name(), listener, serve);
+            doors.push(door.map_err(RelayError::Thread)?);
         }
-        Ok(Self { addresses, recorder, alive, threads })
+        Ok(Self { addresses, recorder, doors })
     }
 
     /// Where clients connect: to the control, the live and the stack port.
@@ -129,12 +115,8 @@ impl Relay {
     }
 
     /// Cuts all connections and completes the recording.
-    pub fn finish(mut self) -> Status {
-        self.alive.clear();
-        for thread in self.threads.drain(..) {
-            // It does not panic.
-            let _ = thread.join();
-        }
+    pub fn finish(self) -> Status {
+        self.doors.into_iter().for_each(OpenDoor::close);
         self.recorder.finish()
     }
 }

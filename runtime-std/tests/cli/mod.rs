@@ -122,6 +122,14 @@ impl Running {
         line.trim_end().to_owned()
     }
 
+    /// The ports that it says it listens on, in the first line.
+    #[track_caller]
+    pub fn ports(&self) -> Value {
+        let line: Value = serde_json::from_str(&self.line()).expect("one JSON object");
+        assert_eq!(line["ready"], true, "{line}");
+        line
+    }
+
     /// Waits for a line on stderr with these words; what stands before it is dropped.
     #[track_caller]
     pub fn expect_log(&self, words: &str) {
@@ -165,6 +173,11 @@ impl Drop for Running {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Where a port of [`Running::ports`] is.
+pub fn address(port: &Value) -> String {
+    format!("127.0.0.1:{port}")
 }
 
 /// Runs the program to its end.

@@ -12,7 +12,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use async_channel::Sender;
 use flamingo_protocol_core::{Incoming, Instant, Responder};
 use smol::io::{AsyncReadExt, AsyncWriteExt};
 use smol::{Async, Timer, future};
@@ -20,7 +19,7 @@ use smol::{Async, Timer, future};
 use super::Port;
 use super::capture::CaptureError;
 use crate::clock::Clock;
-use crate::door::{Allow, Door};
+use crate::door::OpenDoor;
 use crate::listen::{ListenError, Places};
 use player::Player;
 use script::Script;
@@ -123,8 +122,8 @@ pub enum ReplayError {
 pub struct Replay {
     addresses: [SocketAddr; 3],
     script: Arc<Script>,
-    /// Closed to end the threads.
-    _alive: Vec<Sender<()>>,
+    /// Open for as long as it lives.
+    _doors: Vec<OpenDoor>,
 }
 
 impl Replay {
@@ -140,10 +139,8 @@ impl Replay {
             return Err(ReplayError::Empty);
         }
         let (listeners, addresses) = Places::in_a_row(options.listen).listen()?;
-        let mut all_alive = Vec::new();
+        let mut doors = Vec::new();
         for (listener, port) in listeners.into_iter().zip(Port::ALL) {
-            let (alive, end) = async_channel::bounded::<()>(1);
-            all_alive.push(alive);
             let stage = Arc::new(Stage {
                 port,
                 script: Arc::clone(&script),
@@ -151,20 +148,11 @@ impl Replay {
                 options: options.clone(),
                 next: AtomicUsize::new(0),
             });
-            let allow: Allow = Arc::new(|_| true);
-            let door = Door { listener, allow, limit: usize::MAX, name: port.name() };
-            let run = move || {
-                let serve = door.run(|stream, address| Arc::clone(&stage).serve(stream, address));
-                let ended = async {
-                    // Nothing is ever sent: its end closes it.
-                    let _ = end.recv().await;
-                };
-                smol::block_on(future::or(serve, ended));
-            };
-            let thread = std::thread::Builder::new().name(format!("flamingo-replay-{port}"));
-            thread.spawn(run).map_err(ReplayError::Thread)?;
+            let serve = move |stream, address| Arc::clone(&stage).serve(stream, address);
+            let door = OpenDoor::start(port.name(), listener, serve);
+            doors.push(door.map_err(ReplayError::Thread)?);
         }
-        Ok(Self { addresses, script, _alive: all_alive })
+        Ok(Self { addresses, script, _doors: doors })
     }
 
     /// Where clients connect: to the control, the live and the stack port.
