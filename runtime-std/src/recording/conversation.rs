@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use flamingo_protocol_core::{
-    CommandCode, Config, Flags, Frame, Kind, Selector, Timing, is_answered,
+    CommandCode, Config, Flags, Frame, Kind, Selector, Timing, TokenField, is_answered,
 };
 
 /// How long a command waits for its answer before it counts as silent. PROTOCOL: the response
@@ -101,6 +101,8 @@ struct Asked {
     number: u64,
     key: Key,
     timing: Timing,
+    /// What it had in the fields that a token may stand in.
+    tokens: [i32; 2],
     at: Duration,
     /// It was told to be silent.
     silent: bool,
@@ -134,6 +136,22 @@ impl Key {
             selector: if selects { frame.selector() } else { 0 },
         }
     }
+}
+
+fn tokens(frame: &Frame) -> [i32; 2] {
+    [TokenField::ClientId, TokenField::Int32Data2].map(|field| field.get(frame))
+}
+
+/// Rule 4: the one of several owners whose number the frame gives back: of a client that numbers its
+/// commands. That the instrument does give it back is only presumed.
+fn named(owners: &[(usize, Asked)], frame: &Frame) -> Option<(usize, Asked)> {
+    if owners.len() < 2 {
+        return None;
+    }
+    tokens(frame).into_iter().enumerate().find_map(|(field, token)| {
+        let mut same = owners.iter().filter(|(_, owner)| owner.tokens[field] == token);
+        same.next().filter(|_| same.next().is_none()).copied()
+    })
 }
 
 /// One control connection, watched.
@@ -180,7 +198,8 @@ impl Conversation {
         }
         self.last += 1;
         let timing = frame.code.row().map_or(Timing::AtOnce, |row| row.timing);
-        self.asked.push_back(Asked { number: self.last, key, timing, at, silent: false });
+        let (number, tokens) = (self.last, tokens(frame));
+        self.asked.push_back(Asked { number, key, timing, tokens, at, silent: false });
         Some(self.last)
     }
 
@@ -194,12 +213,13 @@ impl Conversation {
         if self.config.marked_as_push(frame) {
             return Verdict::Unsolicited { ours: false };
         }
-        let mut owners = self.asked.iter().enumerate().filter(|(_, asked)| asked.key == key);
-        let first = owners.next();
-        let among = 1 + owners.count();
-        let Some((index, owner)) = first.map(|(index, owner)| (index, *owner)) else {
+        let owners = self.asked.iter().enumerate().filter(|(_, asked)| asked.key == key);
+        let owners: Vec<_> = owners.map(|(index, owner)| (index, *owner)).collect();
+        let named = named(&owners, frame);
+        let Some((index, owner)) = named.or(owners.first().copied()) else {
             return Verdict::Unsolicited { ours: self.is_echo(key, at) };
         };
+        let among = if named.is_some() { 1 } else { owners.len() };
         // 1. A code that only the server sends, with no request for it that waits.
         if row.is_some_and(|row| row.kind == Kind::Event && row.answers == row.code) && owner.silent
         {
@@ -211,7 +231,7 @@ impl Conversation {
             return Verdict::Ambiguous { to, after, among };
         }
         // 3., 5. One owner, and a key that nobody pushes, or the peer's own tag.
-        let proven = tagged || !self.config.pushable(frame.code);
+        let proven = tagged || (named.is_none() && !self.config.pushable(frame.code));
         if proven && owner.timing == Timing::AtOnce {
             self.settle(&owner, at);
         }

@@ -68,6 +68,24 @@ fn two_commands_of_one_key_are_ambiguous_and_the_oldest_is_used_up() {
 }
 
 #[test]
+fn a_number_of_the_clients_own_that_comes_back_names_one_of_several() {
+    let mut conversation = Conversation::default();
+    let numbered = |client_id| Frame { client_id, ..position(1) };
+    conversation.sent(ms(0), &numbered(1));
+    conversation.sent(ms(1), &numbered(2));
+    let named = Verdict::Solicited { to: 2, after: ms(4), proven: false };
+    assert_eq!(conversation.came(ms(5), &numbered(2)), named);
+    assert_eq!(conversation.came(ms(6), &numbered(1)), solicited(1, ms(6)));
+    // One that comes back with neither number, or with that of both, names nobody.
+    for (first, second, back) in [(1, 2, 3), (7, 7, 7)] {
+        conversation.sent(ms(10), &numbered(first));
+        conversation.sent(ms(10), &numbered(second));
+        assert_eq!(conversation.came(ms(11), &numbered(back)).class(), "ambiguous");
+        conversation.came(ms(12), &numbered(back));
+    }
+}
+
+#[test]
 fn a_command_that_is_never_answered_does_not_shift_the_later_ones() {
     let mut conversation = Conversation::default();
     conversation.sent(ms(0), &position(1));
