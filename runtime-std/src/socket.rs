@@ -3,6 +3,7 @@
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
+use smol::io::AsyncReadExt;
 use smol::{Async, Timer, future};
 use socket2::{SockRef, TcpKeepalive};
 
@@ -80,6 +81,13 @@ pub(crate) fn give_up_after(stream: &Async<TcpStream>, time: Duration) -> std::i
     SockRef::from(stream.get_ref()).set_tcp_user_timeout(Some(time))?;
     let _ = (stream, time);
     Ok(())
+}
+
+/// Until the peer closes. It is one that says nothing: what it sends is read and thrown away, so
+/// that its end is seen.
+pub(crate) async fn until_closed(mut stream: &Async<TcpStream>) {
+    let mut buffer = [0; 1024];
+    while let Ok(1..) = stream.read(&mut buffer).await {}
 }
 
 async fn timed_out<T>(timeout: Duration) -> std::io::Result<T> {

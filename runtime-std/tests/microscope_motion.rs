@@ -9,7 +9,7 @@ use flamingo_protocol_core::CommandCode;
 use flamingo_runtime_std::Axis;
 use flamingo_runtime_std::microscope::{Error, Motion};
 use flamingo_runtime_std::units::{Degrees, Mm, Position};
-use peer::{Peer, motion_stopped, move_to, soon};
+use peer::{Peer, motion_stopped, move_to, next_frame, soon};
 use rig::{by_hand, client, microscope, simulator};
 use smol::future;
 
@@ -206,13 +206,12 @@ fn motion_stopped_of_another_axis_ends_nothing_and_that_of_all_axes_does() {
     smol::block_on(async {
         let (microscope, mut peer) = by_hand(|_| ()).await;
         let mut motion = begun(&microscope, &mut peer).await;
+        let mut events = microscope.client().subscribe(&[CommandCode::STAGE_MOTION_STOPPED]);
         peer.write(&motion_stopped(3, 1)).await;
+        // Whoever listens has it at the same time as the motion.
+        next_frame(&mut events).await;
         let mut wait = Box::pin(motion.wait());
-        let early = future::or(async { Some(wait.as_mut().await) }, async {
-            smol::Timer::after(Duration::from_millis(50)).await;
-            None
-        });
-        assert!(early.await.is_none());
+        assert!(future::poll_once(wait.as_mut()).await.is_none());
         peer.write(&motion_stopped(255, 1)).await;
         soon("the arrival", wait).await.unwrap();
     });

@@ -12,6 +12,7 @@ use super::backoff::Backoff;
 use super::images::Source;
 use super::router::Options;
 use super::settings::{Record, Settings, Tokens};
+use crate::live::image_port;
 use crate::recording::{self, Port, Recorder, Rotation};
 
 /// How the router talks to the instrument and to the clients.
@@ -58,14 +59,11 @@ pub(super) fn source(
     recorder: Option<Arc<Recorder>>,
 ) -> Result<Source, BridgeError> {
     let upstream = &settings.upstream;
-    let parts = upstream.address.rsplit_once(':');
-    let port = parts.and_then(|(host, port)| Some((host, port.parse::<u16>().ok()?)));
-    let image_port = port.and_then(|(host, port)| Some((host, port.checked_add(at.steps())?)));
-    let Some((host, port)) = image_port else {
+    let Some(address) = image_port(&upstream.address, at.steps()) else {
         return Err(BridgeError::Upstream { found: upstream.address.clone() });
     };
     Ok(Source {
-        address: format!("{host}:{port}"),
+        address,
         connect_timeout: Duration::from_millis(upstream.connect_timeout_ms),
         backoff: backoff(settings),
         recorder,

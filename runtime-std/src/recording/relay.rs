@@ -16,6 +16,7 @@ use super::buffers::Buffers;
 use super::{Port, Recorder, Side, Status, Tap};
 use crate::door::OpenDoor;
 use crate::listen::{ListenError, Places};
+use crate::live::image_port;
 use crate::socket;
 
 /// Bytes read in one go.
@@ -79,11 +80,15 @@ impl Relay {
         options: &RelayOptions,
         begin: impl FnOnce() -> io::Result<Recorder>,
     ) -> Result<Self, RelayError> {
-        let instruments = instruments(&options.instrument)?;
+        let instruments = Port::ALL.map(|port| image_port(&options.instrument, port.steps()));
+        let [Some(control), Some(live), Some(stack)] = instruments else {
+            return Err(RelayError::Instrument { found: options.instrument.clone() });
+        };
         let (listeners, addresses) = Places::in_a_row(options.listen).listen()?;
         let recorder = Arc::new(begin().map_err(RelayError::Record)?);
         let mut doors = Vec::new();
-        for ((listener, instrument), port) in listeners.into_iter().zip(instruments).zip(Port::ALL)
+        for ((listener, instrument), port) in
+            listeners.into_iter().zip([control, live, stack]).zip(Port::ALL)
         {
             let timeout = options.connect_timeout;
             let way = Arc::new(Way { port, instrument, timeout, recorder: Arc::clone(&recorder) });
@@ -204,14 +209,4 @@ fn behind(instrument: &str) -> SocketAddr {
     let port = instrument.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
     let nowhere = SocketAddr::from(([0; 4], port.unwrap_or_default()));
     instrument.parse().unwrap_or(nowhere)
-}
-
-/// The instrument's three addresses.
-fn instruments(control: &str) -> Result<[String; 3], RelayError> {
-    let parts = control.rsplit_once(':');
-    let port = parts.and_then(|(host, port)| Some((host, port.parse::<u16>().ok()?)));
-    match port.filter(|(_, port)| port.checked_add(2).is_some()) {
-        Some((host, port)) => Ok(Port::ALL.map(|at| format!("{host}:{}", port + at.steps()))),
-        None => Err(RelayError::Instrument { found: control.to_owned() }),
-    }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use async_channel::{Receiver, Sender};
 use flamingo_protocol_core::Instant;
-use smol::io::{AsyncReadExt, AsyncWriteExt};
+use smol::io::AsyncWriteExt;
 use smol::{Async, Timer, future};
 use socket2::SockRef;
 
@@ -19,6 +19,7 @@ use super::scenario::Scenario;
 use super::truth::{FaultKind, Truth};
 use super::world::{Action, ConnectionId, World};
 use crate::clock::Clock;
+use crate::socket::until_closed;
 
 /// A task of the simulator; all of them live and end on its thread.
 pub(super) type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -155,13 +156,6 @@ async fn send_images(socket: &Async<TcpStream>, queue: Receiver<Image>, mut pass
             return;
         }
     }
-}
-
-/// A viewer says nothing; whatever it sends is thrown away.
-async fn until_closed(socket: &Async<TcpStream>) {
-    let mut socket = socket;
-    let mut buffer = [0; 256];
-    while let Ok(1..) = socket.read(&mut buffer).await {}
 }
 
 /// The task that owns the world.

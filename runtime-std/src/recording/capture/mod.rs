@@ -81,6 +81,8 @@ pub struct Capture {
     streams: Streams,
     talk: Talk,
     over: bool,
+    /// Told behind what was held back.
+    error: Option<CaptureError>,
 }
 
 impl std::fmt::Debug for Capture {
@@ -108,6 +110,7 @@ impl Capture {
             streams: Streams::default(),
             talk: Talk::default(),
             over: false,
+            error: None,
         })
     }
 
@@ -117,17 +120,16 @@ impl Capture {
     }
 
     /// One packet more, or the end.
-    fn step(&mut self) -> Result<(), CaptureError> {
-        let Self { packets, streams, talk, over } = self;
+    fn step(&mut self) {
+        let Self { packets, streams, talk, over, error } = self;
         match packets.next() {
             Ok(Some(packet)) => streams.take(&packet, &mut |event| talk.take(event)),
             end => {
                 *over = true;
+                *error = end.err();
                 streams.end(&mut |event| talk.take(event));
-                return end.map(|_| ());
             }
         }
-        Ok(())
     }
 }
 
@@ -140,12 +142,9 @@ impl Iterator for Capture {
                 return Some(Ok(happening));
             }
             if self.over {
-                return self.packets.take_error().map(Err);
+                return self.error.take().map(Err);
             }
-            if let Err(error) = self.step() {
-                // What was held back comes first.
-                self.packets.keep_error(error);
-            }
+            self.step();
         }
     }
 }

@@ -57,7 +57,6 @@ struct Interface {
 
 pub(super) struct Packets {
     form: Form,
-    error: Option<CaptureError>,
     /// A link type that cannot be read, and whether there was one that can.
     unknown: Option<DataLink>,
     understood: bool,
@@ -74,15 +73,7 @@ impl Packets {
         } else {
             Form::Pcap(Box::new(PcapReader::new(whole).map_err(failed)?))
         };
-        Ok(Self { form, error: None, unknown: None, understood: false })
-    }
-
-    pub(super) fn keep_error(&mut self, error: CaptureError) {
-        self.error = Some(error);
-    }
-
-    pub(super) fn take_error(&mut self) -> Option<CaptureError> {
-        self.error.take()
+        Ok(Self { form, unknown: None, understood: false })
     }
 
     /// The next TCP packet. `None`: the file is over.

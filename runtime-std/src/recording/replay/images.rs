@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use flamingo_protocol_core::ImageHeader;
-use smol::io::{AsyncReadExt, AsyncWriteExt};
+use smol::io::AsyncWriteExt;
 use smol::{Async, Timer, future};
 
 use super::super::Side;
 use super::super::capture::{Capture, Said};
 use super::Speed;
 use crate::clock::Clock;
+use crate::socket;
 
 /// Written at a time of pixels that are black.
 static BLACK: [u8; 64 * 1024] = [0; 64 * 1024];
@@ -34,7 +35,7 @@ pub(super) async fn show(
             future::pending::<()>().await;
         }
     };
-    future::or(until_gone(stream), play).await;
+    future::or(socket::until_closed(stream), play).await;
 }
 
 /// Gives whether the instrument ended the connection.
@@ -90,10 +91,4 @@ async fn black(mut stream: &Async<TcpStream>, header: &ImageHeader) -> std::io::
         remaining -= part;
     }
     Ok(())
-}
-
-/// A viewer says nothing; whatever it sends is read and thrown away, so that its end is seen.
-async fn until_gone(mut stream: &Async<TcpStream>) {
-    let mut buffer = [0; 1024];
-    while let Ok(1..) = stream.read(&mut buffer).await {}
 }

@@ -5,7 +5,7 @@
 //! runs. A command that does not come holds the recording up for the patience, and no longer; if it
 //! comes after that, its answer does, too.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use flamingo_protocol_core::{FIELDS, Frame, Instant, Kind, TokenField};
@@ -39,15 +39,12 @@ pub(super) struct Player<'a> {
     open: HashMap<Key, VecDeque<usize>>,
     /// The steps that answer a command of that key, in order.
     answers: HashMap<Key, Vec<usize>>,
-    /// Recorded commands that were passed without having come.
-    missed: BTreeSet<usize>,
     /// A moment of the recording, and when it is played.
     anchor: (Duration, Instant),
     /// Up to this step nothing waits for its time.
     hurry: usize,
     /// Answers that are due out of their place.
     extra: VecDeque<(Instant, Vec<u8>)>,
-    over: bool,
     tally: Tally,
 }
 
@@ -75,11 +72,9 @@ impl<'a> Player<'a> {
             came: vec![None; steps.len()],
             open,
             answers,
-            missed: BTreeSet::new(),
             anchor: (began, now),
             hurry: 0,
             extra: VecDeque::new(),
-            over: false,
             tally: Tally::default(),
         }
     }
@@ -89,8 +84,8 @@ impl<'a> Player<'a> {
     }
 
     /// The recorded instrument has ended the connection here.
-    pub(super) const fn is_over(&self) -> bool {
-        self.over
+    pub(super) fn is_over(&self) -> bool {
+        matches!(self.steps[..self.cursor].last(), Some(Step::End { .. }))
     }
 
     /// The client has sent a command.
@@ -101,7 +96,8 @@ impl<'a> Player<'a> {
         };
         self.tally.matched += 1;
         self.came[step] = Some(*command);
-        if self.missed.remove(&step) {
+        // It was passed without having come.
+        if step < self.cursor {
             self.tally.missed -= 1;
             if matches!(self.steps[step], Step::Expect { answer: Some(answer), .. } if answer < self.cursor)
             {
@@ -131,7 +127,6 @@ impl<'a> Player<'a> {
                     if !hurries && now < self.due(*at) + self.patience.into() {
                         return None;
                     }
-                    self.missed.insert(self.cursor);
                     self.tally.missed += 1;
                 }
                 Step::Send { answers: Some(command), .. } if self.came[*command].is_none() => {
@@ -148,7 +143,7 @@ impl<'a> Player<'a> {
                     self.cursor += 1;
                     return Some(bytes.clone());
                 }
-                Step::End { .. } => self.over = true,
+                Step::End { .. } => {}
             }
             self.cursor += 1;
         }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use flamingo_protocol_core::{Frame, ImageError, ImageHeader};
 use flamingo_runtime_std::recording::Side;
 use flamingo_runtime_std::recording::capture::{Happening, Said, Who};
-use flamingo_runtime_std::recording::conversation::{Conversation, Verdict};
+use flamingo_runtime_std::recording::conversation::{Conversation, Silence, Verdict};
 
 /// Rows that may wait for the answer to one before them.
 const MOST_WAITING: usize = 10_000;
@@ -182,7 +182,6 @@ impl Rows {
             Some(row) => self.resolve(row, Outcome::Answered { answer: spoken, verdict }),
             None => self.push(who, at, Line::Other { frame: spoken, verdict }),
         }
-        self.silences_of(who.number, at);
     }
 
     fn resolve(&mut self, row: u64, becomes: Outcome) {
@@ -194,21 +193,14 @@ impl Rows {
     }
 
     fn silences(&mut self, now: Duration) {
-        let all: Vec<u64> = self.conversations.keys().copied().collect();
-        for connection in all {
-            self.silences_of(connection, now);
-        }
-    }
-
-    fn silences_of(&mut self, connection: u64, now: Duration) {
-        let Some(conversation) = self.conversations.get_mut(&connection) else { return };
         let mut silences = Vec::new();
-        while let Some(silence) = conversation.silence(now) {
-            silences.push(silence);
+        for (connection, conversation) in &mut self.conversations {
+            let silent = std::iter::from_fn(|| conversation.silence(now));
+            silences.extend(silent.map(|silence| (*connection, silence)));
         }
-        for silence in silences {
-            if let Some(row) = self.open.remove(&(connection, silence.to)) {
-                self.resolve(row, Outcome::Silent { after: silence.after });
+        for (connection, Silence { to, after }) in silences {
+            if let Some(row) = self.open.remove(&(connection, to)) {
+                self.resolve(row, Outcome::Silent { after });
             }
         }
     }
@@ -217,7 +209,7 @@ impl Rows {
         if let Some(conversation) = self.conversations.get_mut(&connection) {
             conversation.end(at);
         }
-        self.silences_of(connection, at);
+        self.silences(at);
         self.conversations.remove(&connection);
     }
 }
