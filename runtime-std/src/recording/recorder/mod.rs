@@ -2,12 +2,14 @@
 //!
 //! What may wait for the disk is bounded; what does not fit is left out, counted, and told in the
 //! recording itself. A disk that takes no more ends the recording and nothing else. Who hands the
-//! bytes over holds a [`Tap`] (`tap.rs`), `scribe.rs` makes packets of them, `files.rs` begins new
-//! files.
+//! bytes over holds a [`Tap`] (`tap.rs`); `scribe.rs` knows the connections, `stream.rs` makes packets
+//! of one, `tape.rs` is the file that they go to, `files.rs` where that is.
 
 mod files;
 mod scribe;
+mod stream;
 mod tap;
+mod tape;
 
 use std::io::{self, Write};
 use std::net::SocketAddr;

@@ -1,7 +1,7 @@
 //! Where the bytes of a connection are handed over: one tap for each direction. It never waits.
 //!
 //! Of images it keeps the headers and a checksum of the pixels, or all; an image is left out as a
-//! whole. Packets are made of it in `scribe.rs`.
+//! whole. Packets are made of it in `stream.rs`.
 
 use std::net::SocketAddr;
 use std::ops::Range;
