@@ -1,104 +1,131 @@
 //! Each rule has tests named after it; what a rule leaves open is for the next one.
 
 use super::*;
-use crate::entry::State;
-use crate::key::Order;
-use crate::ticket::Ticket;
+use crate::command::CommandCode;
+use crate::config::UnmarkedPushes;
 
-const FIRST: Ticket = Ticket::NONE.next();
-static OLD: Entry =
-    Entry { ticket: FIRST, order: Order::FIRST.next(), state: State::Owed, ..Entry::FREE };
-static WAITS: Entry = Entry {
-    ticket: FIRST.next(),
-    order: Order::FIRST.next().next(),
-    state: State::Sent,
-    ..Entry::FREE
-};
+const OLD: Candidate<char> = Candidate { id: 'o', order: Order::FIRST.next(), waits: false };
+const WAITS: Candidate<char> = Candidate { id: 'w', order: OLD.order.next(), waits: true };
 
-const NOBODY: OwnersOfKey =
-    OwnersOfKey { oldest: None, waiting: None, several: false, in_doubt: false, echo: None };
-const ONLY_OLD: OwnersOfKey = OwnersOfKey { oldest: Some(&OLD), ..NOBODY };
-const ONLY_WAITS: OwnersOfKey =
-    OwnersOfKey { oldest: Some(&WAITS), waiting: Some(&WAITS), ..NOBODY };
-const BOTH: OwnersOfKey =
-    OwnersOfKey { oldest: Some(&OLD), waiting: Some(&WAITS), several: true, ..NOBODY };
+fn candidates<const N: usize>(candidates: [Candidate<char>; N]) -> Candidates<char> {
+    let mut all = Candidates::none();
+    for candidate in candidates {
+        all.add(candidate);
+    }
+    all
+}
 
-const NOTHING_KNOWN: Facts = Facts {
-    server_only: false,
-    positions_in_buffer: false,
-    untagged: false,
-    token: None,
-    owners: NOBODY,
-    certain: true,
-    on_ambiguous: OnAmbiguous::Refuse,
-};
+/// A frame of a code that is never pushed, from a peer without tags and tokens.
+fn nothing_known() -> Facts<char> {
+    Facts::of(&Frame::new(CommandCode::CAMERA_IMAGE_SIZE_GET), &Config::DEFAULT)
+}
 
-const ANSWER: Verdict = Verdict::Belongs { owner: &WAITS, proven: true };
+const ANSWER: Verdict<char> = Verdict::Solicited { owner: 'w', proven: true };
+const UNSOLICITED: Verdict<char> = Verdict::Unsolicited { ours: false };
 
 #[test]
-fn rule_1_a_code_only_the_server_sends_is_unsolicited_if_nobody_asked() {
-    let facts = Facts { server_only: true, ..NOTHING_KNOWN };
-    assert_eq!(classify(&facts), Verdict::Unsolicited);
-    // What is owed for an ended request does not count as asking.
-    assert_eq!(classify(&Facts { owners: ONLY_OLD, ..facts }), Verdict::Unsolicited);
+fn rule_1_a_server_only_code_is_unsolicited_if_none_waits() {
+    let facts = Facts { server_only: true, ..nothing_known() };
+    assert_eq!(classify(&facts), UNSOLICITED);
+    // A tombstone does not count as waiting.
+    assert_eq!(classify(&Facts { candidates: candidates([OLD]), ..facts }), UNSOLICITED);
 }
 
 #[test]
-fn rule_1_leaves_a_code_that_was_asked_for_to_the_next_rules() {
-    let facts = Facts { server_only: true, owners: ONLY_WAITS, certain: false, ..NOTHING_KNOWN };
-    assert_eq!(classify(&facts), Verdict::Belongs { owner: &WAITS, proven: false });
+fn rule_1_leaves_a_code_that_waits_to_the_next_rules() {
+    let candidates = candidates([WAITS]);
+    let facts = Facts { server_only: true, pushable: true, candidates, ..nothing_known() };
+    assert_eq!(classify(&facts), Verdict::Solicited { owner: 'w', proven: false });
 }
 
 #[test]
-fn rule_2_positions_in_buffer_are_unsolicited_whatever_is_pending() {
-    for (untagged, token) in [(false, None), (true, None), (false, Some(Named::Owner(&WAITS)))] {
-        let facts = Facts { positions_in_buffer: true, untagged, token, ..NOTHING_KNOWN };
-        assert_eq!(classify(&Facts { owners: ONLY_WAITS, ..facts }), Verdict::Unsolicited);
+fn rule_2_positions_in_buffer_are_unsolicited() {
+    for (untagged, token) in [(false, Token::Off), (true, Token::Off), (false, Token::Names(WAITS))]
+    {
+        let facts = Facts { positions_in_buffer: true, untagged, token, ..nothing_known() };
+        assert_eq!(classify(&Facts { candidates: candidates([WAITS]), ..facts }), UNSOLICITED);
     }
 }
 
 #[test]
-fn rule_3_a_peer_that_tags_sends_no_answer_without_the_tag() {
-    let facts = Facts { owners: ONLY_WAITS, token: Some(Named::Owner(&WAITS)), ..NOTHING_KNOWN };
-    assert_eq!(classify(&Facts { untagged: true, ..facts }), Verdict::Unsolicited);
+fn rule_3_without_the_tag_it_is_no_answer() {
+    let (candidates, token) = (candidates([WAITS]), Token::Names(WAITS));
+    let facts = Facts { candidates, token, ..nothing_known() };
+    assert_eq!(classify(&Facts { untagged: true, ..facts }), UNSOLICITED);
     assert_eq!(classify(&facts), ANSWER);
 }
 
 #[test]
 fn rule_4_the_token_decides_exactly() {
-    // Two owners and no certainty: the token knows all the same.
-    let facts = Facts { owners: BOTH, certain: false, ..NOTHING_KNOWN };
-    let named = |owner| classify(&Facts { token: Some(owner), ..facts });
-    assert_eq!(named(Named::Owner(&WAITS)), ANSWER);
-    assert_eq!(named(Named::Owner(&OLD)), Verdict::Belongs { owner: &OLD, proven: true });
-    assert_eq!(named(Named::Nobody), Verdict::Unsolicited);
+    // Two candidates and a doubt: the token decides all the same.
+    let facts = Facts { candidates: candidates([OLD, WAITS]), in_doubt: true, ..nothing_known() };
+    let named = |token| classify(&Facts { token, ..facts });
+    assert_eq!(named(Token::Names(WAITS)), ANSWER);
+    assert_eq!(named(Token::Names(OLD)), Verdict::Late { owner: 'o', proven: true });
+    assert_eq!(named(Token::NamesNobody), UNSOLICITED);
 }
 
 #[test]
-fn rule_5_one_possible_owner_gets_the_frame() {
-    assert_eq!(classify(&Facts { owners: ONLY_WAITS, ..NOTHING_KNOWN }), ANSWER);
-    let late = classify(&Facts { owners: ONLY_OLD, ..NOTHING_KNOWN });
-    assert_eq!(late, Verdict::Belongs { owner: &OLD, proven: true });
-    let unsure = classify(&Facts { owners: ONLY_OLD, certain: false, ..NOTHING_KNOWN });
-    assert_eq!(unsure, Verdict::Belongs { owner: &OLD, proven: false });
+fn rule_5_a_single_candidate_gets_the_frame() {
+    let facts = Facts { candidates: candidates([WAITS]), ..nothing_known() };
+    assert_eq!(classify(&facts), ANSWER);
+    let facts = Facts { candidates: candidates([OLD]), ..nothing_known() };
+    assert_eq!(classify(&facts), Verdict::Late { owner: 'o', proven: true });
+    let presumed = Verdict::Late { owner: 'o', proven: false };
+    assert_eq!(classify(&Facts { pushable: true, ..facts }), presumed);
+    assert_eq!(classify(&Facts { in_doubt: true, ..facts }), presumed);
 }
 
 #[test]
-fn rule_5_several_possible_owners_are_ambiguous() {
-    let verdict = classify(&Facts { owners: BOTH, ..NOTHING_KNOWN });
-    assert_eq!(verdict, Verdict::Ambiguous { oldest: &OLD });
+fn rule_5_several_candidates_are_ambiguous() {
+    for candidates in [candidates([OLD, WAITS]), candidates([WAITS, OLD])] {
+        let facts = Facts { candidates, ..nothing_known() };
+        assert_eq!(classify(&facts), Verdict::Ambiguous { oldest: 'o' });
+    }
 }
 
 #[test]
-fn rule_5_presumes_the_one_that_waits_if_it_was_told_to() {
-    let facts = Facts { on_ambiguous: OnAmbiguous::Presume, owners: BOTH, ..NOTHING_KNOWN };
-    assert_eq!(classify(&facts), Verdict::Belongs { owner: &WAITS, proven: false });
-    // With nobody waiting there is nobody to presume.
-    let owners = OwnersOfKey { waiting: None, ..BOTH };
-    assert_eq!(classify(&Facts { owners, ..facts }), Verdict::Ambiguous { oldest: &OLD });
+fn rule_5_presumes_the_newest_that_waits_if_so_set() {
+    let newer = Candidate { id: 'n', order: WAITS.order.next(), ..WAITS };
+    let facts = Facts { on_ambiguous: OnAmbiguous::Presume, ..nothing_known() };
+    for candidates in [candidates([OLD, WAITS, newer]), candidates([newer, OLD, WAITS])] {
+        let presumed = Verdict::Solicited { owner: 'n', proven: false };
+        assert_eq!(classify(&Facts { candidates, ..facts }), presumed);
+    }
+    // If none waits, there is none to presume.
+    let older = Candidate { id: 'f', order: Order::FIRST, ..OLD };
+    let facts = Facts { candidates: candidates([OLD, older]), ..facts };
+    assert_eq!(classify(&facts), Verdict::Ambiguous { oldest: 'f' });
 }
 
 #[test]
-fn rule_6_what_nobody_can_own_is_unsolicited() {
-    assert_eq!(classify(&NOTHING_KNOWN), Verdict::Unsolicited);
+fn rule_6_without_a_candidate_it_is_unsolicited() {
+    assert_eq!(classify(&nothing_known()), UNSOLICITED);
+}
+
+#[test]
+fn an_unsolicited_frame_may_be_an_echo_unless_marked() {
+    let facts = Facts { echo_expected: true, ..nothing_known() };
+    assert_eq!(classify(&facts), Verdict::Unsolicited { ours: true });
+    for server_only in [false, true] {
+        let marked = Facts { positions_in_buffer: true, server_only, ..facts };
+        assert_eq!(classify(&marked), UNSOLICITED);
+        assert_eq!(classify(&Facts { untagged: true, server_only, ..facts }), UNSOLICITED);
+    }
+}
+
+#[test]
+fn facts_of_a_frame_follow_code_flags_and_settings() {
+    let push = Frame {
+        flags: Flags::STAGE_POSITIONS_IN_BUFFER,
+        ..Frame::new(CommandCode::STAGE_POSITION_GET)
+    };
+    let unmarked = UnmarkedPushes { positions: true, ..UnmarkedPushes::DEFAULT };
+    let config = Config { unmarked, ..Config::DEFAULT };
+    let facts = Facts::<u64>::of(&push, &config);
+    assert!(facts.positions_in_buffer && facts.pushable && !facts.server_only && !facts.untagged);
+    let tags = Config { peer_tags: true, ..config };
+    let facts = Facts::<u64>::of(&Frame::new(CommandCode::SYSTEM_STATE_IDLE), &tags);
+    assert!(facts.server_only && facts.untagged && !facts.pushable && facts.certain());
+    assert!(facts.candidates.oldest().is_none() && facts.candidates.count() == 0);
 }

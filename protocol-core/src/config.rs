@@ -3,6 +3,7 @@
 use crate::command::{CommandCode, Kind, Pushed};
 use crate::finder::Limits;
 use crate::frame::{CLIENT_ID, Field, Flags, Frame, INT32_DATA_2, MAX_PAYLOAD};
+use crate::key::Domain;
 use crate::time::Duration;
 use crate::traits::Traits;
 
@@ -200,6 +201,14 @@ impl Config {
             | (after_set as u32) << Pushed::AfterSet as u32
             | 1 << Pushed::Always as u32;
         kinds >> traits.pushed() & 1 == 1
+    }
+
+    /// Whether the answers of two commands keep their order. If they do, a proven answer to the one
+    /// that was sent later shows that the other one will not be answered any more.
+    #[must_use]
+    pub fn keeps_order(&self, one: CommandCode, other: CommandCode) -> bool {
+        let domain = |code| Domain::of(code, Traits::of(code), self.ordering);
+        domain(one) != Domain::NONE && domain(one) == domain(other)
     }
 
     /// Whether the frame carries a mark that only the server's pushes carry.

@@ -219,7 +219,12 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
     /// When [`Self::handle_timeout`] is due, and why.
     pub fn poll_timeout(&self) -> Option<(Instant, Reason)> {
         let mut due = (self.stop_due(), Reason::StopBlocked);
-        if let Some(entry) = self.pending.next_end().filter(|entry| entry.until <= due.0) {
+        if let Some(entry) = self
+            .pending
+            .next_end()
+            .and_then(|next| self.pending.get(next))
+            .filter(|entry| entry.until <= due.0)
+        {
             let grace = entry.is(TOMBSTONE);
             due = (entry.until, if grace { Reason::Grace } else { Reason::Deadline(entry.ticket) });
         }

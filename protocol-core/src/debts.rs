@@ -5,28 +5,21 @@
 //! `pending.rs`.
 
 use crate::command::Kind;
-use crate::entry::{ASKED, Entry, OUTSTANDING, OWED, OWNS, Outcome, RECEIVING, State, TOMBSTONE};
+use crate::entry::{ASKED, Entry, OUTSTANDING, Outcome, RECEIVING, State, TOMBSTONE};
 use crate::key::{Domain, Key, Order};
-use crate::pending::Pending;
-use crate::ticket::Ticket;
+use crate::pending::{Pending, Slot};
 use crate::time::Instant;
 
 impl<const ENTRIES: usize> Pending<ENTRIES> {
     /// The oldest tombstone, of that key if one is given, becomes a doubt. Without a key that is to
     /// make room, so it is one whose end was told. Gives whether there was one.
     pub(crate) fn doubt_the_oldest(&mut self, of: Option<Key>) -> bool {
-        let mut oldest: Option<&Entry> = None;
-        for entry in &self.entries {
+        let oldest = self.oldest(|entry| {
             let fits = of.map_or(entry.outcome == Outcome::None, |key| entry.key == key);
-            if fits
-                && entry.is(TOMBSTONE)
-                && oldest.is_none_or(|oldest| entry.order.is_before(oldest.order))
-            {
-                oldest = Some(entry);
-            }
-        }
-        let Some(ticket) = oldest.map(|entry| entry.ticket) else { return false };
-        self.use_up(ticket, false);
+            fits && entry.is(TOMBSTONE)
+        });
+        let Some(oldest) = oldest else { return false };
+        self.use_up(oldest, false);
         true
     }
 
@@ -70,8 +63,8 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
     }
 
     /// A frame came that may be the echo of that one; it is used up.
-    pub(crate) fn use_up_echo(&mut self, ticket: Ticket) {
-        if let Some(note) = self.find(ticket, State::Echo as u8) {
+    pub(crate) fn use_up_echo(&mut self, echo: Slot) {
+        if let Some(note) = self.at(echo) {
             note.state = State::Over;
         }
     }
@@ -79,8 +72,8 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
     /// A frame that may be the oldest owner's uses him up: if it was not his, then his will not
     /// come any more; unless it was nobody's of them. Then, and when the time of what is owed is
     /// over, it falls into doubt. (A pushable key is presumed anyway.)
-    pub(crate) fn use_up(&mut self, oldest: Ticket, certain: bool) {
-        let Some(entry) = self.find(oldest, OWNS) else { return };
+    pub(crate) fn use_up(&mut self, oldest: Slot, certain: bool) {
+        let Some(entry) = self.at(oldest) else { return };
         if !entry.waits() {
             entry.state = State::Over;
         }
@@ -90,19 +83,18 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
         }
     }
 
-    /// A request ends since a frame came that may answer it, or another one.
+    /// A request ends, if it waits, since a frame came that may answer it, or another one.
     #[inline(never)]
-    pub(crate) fn end_ambiguous(&mut self, ticket: Ticket, until: Instant, state: State) {
-        let outstanding = State::Sent as u8 | State::Owed as u8;
-        if let Some(request) = self.find(ticket, outstanding).filter(|of| of.is_live()) {
+    pub(crate) fn end_ambiguous(&mut self, request: Slot, until: Instant, state: State) {
+        if let Some(request) = self.at(request).filter(|of| of.waits()) {
             request.end(Outcome::Ambiguous, state);
             request.until = until;
         }
     }
 
-    /// A late answer came: nothing is owed for `ticket` any more. Gives what that settles.
-    pub(crate) fn pay(&mut self, ticket: Ticket) -> Option<(Domain, Order)> {
-        let entry = self.find(ticket, OWED)?;
+    /// A late answer came: nothing is owed for that request any more. Gives what that settles.
+    pub(crate) fn pay(&mut self, owed: Slot) -> Option<(Domain, Order)> {
+        let entry = self.at(owed)?;
         entry.state = State::Over;
         Some((entry.domain, entry.order))
     }

@@ -3,6 +3,7 @@
 //! The table is `pending.rs`; what ends a state is `request.rs`, `receive.rs`, `connection.rs` and
 //! `debts.rs`.
 
+use crate::classify::Candidate;
 use crate::command::CommandCode;
 use crate::config::Config;
 use crate::key::{Domain, Key, Order};
@@ -39,7 +40,6 @@ pub(crate) const TOMBSTONE: u8 = State::Owed as u8 | State::Presumed as u8;
 pub(crate) const OWNS: u8 = TOMBSTONE | State::Sent as u8;
 /// A frame may come for it, or nobody knows.
 pub(crate) const OUTSTANDING: u8 = OWNS | State::Doubt as u8;
-pub(crate) const OWED: u8 = TOMBSTONE | State::Doubt as u8;
 pub(crate) const WAITS: u8 = State::Queued as u8 | State::Sent as u8;
 /// The true answer may still come: the next request of that key waits.
 pub(crate) const OWING: u8 = TOMBSTONE | State::ReceivingPresumed as u8;
@@ -138,6 +138,11 @@ impl Entry {
     /// It waits for its answer; it is no tombstone.
     pub(crate) const fn waits(&self) -> bool {
         self.is(State::Sent as u8)
+    }
+
+    /// The same for the rules.
+    pub(crate) const fn candidate<Id>(&self, id: Id) -> Candidate<Id> {
+        Candidate { id, order: self.order, waits: self.waits() }
     }
 
     pub(crate) fn is_owner_of(&self, key: Key) -> bool {

@@ -4,23 +4,35 @@
 
 use crate::command::CommandCode;
 use crate::config::Ordering;
+use crate::frame::Frame;
 use crate::traits::Traits;
 
 /// What answers are matched by: the code and, where the answer echoes one, the selector.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+///
+/// ```
+/// use flamingo_protocol_core::{CommandCode, Frame, Key};
+/// let of_axis = |axis| Key::of(&Frame::new(CommandCode::STAGE_POSITION_GET).with_selector(axis));
+/// assert_ne!(of_axis(1), of_axis(2));
+/// // The settings may be answered under an older code.
+/// let answer = Key::of(&Frame::new(CommandCode::COMMON_SCOPE_SETTINGS));
+/// assert_eq!(answer.code, CommandCode::COMMON_SCOPE_SETTINGS_LOAD);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub(crate) struct Key {
-    pub(crate) code: CommandCode,
-    /// 0 where the code selects nothing.
-    pub(crate) selector: i32,
+pub struct Key {
+    /// The code of the command; that of its answer is nearly always the same.
+    pub code: CommandCode,
+    /// `int32Data0`, or 0 where the code selects nothing.
+    pub selector: i32,
 }
 
 impl Key {
     pub(crate) const NONE: Self = Self { code: CommandCode(0), selector: 0 };
 
-    #[cfg(test)]
-    pub(crate) fn of(code: CommandCode, selector: i32) -> Self {
-        Self::new(code, Traits::of(code), selector)
+    /// The key of a command, or of a frame that may answer one.
+    #[must_use]
+    pub fn of(frame: &Frame) -> Self {
+        Self::new(frame.code, Traits::of(frame.code), frame.selector())
     }
 
     pub(crate) const fn new(code: CommandCode, traits: Traits, selector: i32) -> Self {
@@ -51,20 +63,30 @@ impl Domain {
     }
 }
 
-/// As what number a command was sent. It wraps: what was sent 2³¹ commands ago counts as later, so
-/// that nothing it is compared with settles it.
+/// The position of a command among all commands that were sent. It wraps: a command that was sent
+/// 2³¹ commands ago counts as later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub(crate) struct Order(u32);
+pub struct Order(u32);
 
 impl Order {
     pub(crate) const FIRST: Self = Self(0);
 
-    pub(crate) const fn next(self) -> Self {
+    /// The command with that number.
+    #[must_use]
+    pub const fn new(number: u32) -> Self {
+        Self(number)
+    }
+
+    /// The command after it.
+    #[must_use]
+    pub const fn next(self) -> Self {
         Self(self.0.wrapping_add(1))
     }
 
-    pub(crate) const fn is_before(self, other: Self) -> bool {
+    /// Whether it was sent before `other`.
+    #[must_use]
+    pub const fn is_before(self, other: Self) -> bool {
         (self.0.wrapping_sub(other.0) as i32) < 0
     }
 }

@@ -99,7 +99,7 @@ mod time;
 mod traits;
 
 pub use assembler::{Assembler, Piece};
-pub use classify::{Class, Owners};
+pub use classify::{Candidate, Candidates, Class, Facts, Owners, Token, Verdict, classify};
 pub use command::{
     CallbackFlag, CommandCode, Effect, Kind, Payload, Pushed, Row, Selector, TABLE, Timing,
 };
@@ -115,6 +115,7 @@ pub use frame::{
 pub use image::{
     HEADER_LEN, ImageError, ImageHeader, ImagePiece, ImageReader, MAX_IMAGE, OPTION_IMAGE_DATA,
 };
+pub use key::{Key, Order};
 pub use outbox::{Transmit, is_cancelled_by};
 pub use output::{Event, Output, Reason, Received};
 pub use pending::MAX_OWNERS;

@@ -178,7 +178,10 @@ impl<const PLACES: usize> Outbox<PLACES> {
             let ticket = place.going.ticket;
             let begun = self.half_sent() == Which::at(at);
             if place.fate == Fate::Alive && place.going.lane == Lane::Queue && !begun {
-                waiting.push((ticket, Key::of(place.code(), place.selector())));
+                waiting.push((
+                    ticket,
+                    Key::new(place.code(), Traits::of(place.code()), place.selector()),
+                ));
             }
         }
         waiting.sort_by_key(|(ticket, _)| *ticket);

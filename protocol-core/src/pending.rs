@@ -6,7 +6,7 @@
 
 use heapless::Vec;
 
-use crate::classify::Owners;
+use crate::classify::{Facts, Owners, Token};
 use crate::command::CommandCode;
 use crate::config::Config;
 use crate::entry::{Entry, OPEN, OUTSTANDING, OWING, OWNS, Outcome, State, TOMBSTONE};
@@ -18,18 +18,9 @@ use crate::time::Instant;
 /// The most requests and tombstones that one frame may be ambiguous between.
 pub const MAX_OWNERS: usize = 8;
 
-/// Everybody to whom a frame of a key may belong.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct OwnersOfKey<'a> {
-    pub(crate) oldest: Option<&'a Entry>,
-    /// The newest that waits.
-    pub(crate) waiting: Option<&'a Entry>,
-    pub(crate) several: bool,
-    /// Nobody knows who else.
-    pub(crate) in_doubt: bool,
-    /// What notes that a frame of that key was just sent without waiting for an answer.
-    pub(crate) echo: Option<&'a Entry>,
-}
+/// Where an entry is in the table. It stays there until it is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Slot(usize);
 
 /// Room for `ENTRIES`.
 #[derive(Debug, Clone)]
@@ -48,6 +39,11 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
 
     fn number_of(&self, which: impl Fn(&Entry) -> bool) -> usize {
         self.entries.iter().fold(0, |number, entry| number.wrapping_add(usize::from(which(entry))))
+    }
+
+    /// All entries, each with its slot.
+    fn slots(&self) -> impl Iterator<Item = (Slot, &Entry)> {
+        (0..ENTRIES).map(Slot).zip(&self.entries)
     }
 
     /// The entry of that ticket, in one of those states.
@@ -116,26 +112,48 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
         true
     }
 
-    /// Everybody to whom a frame of `key` that comes now may belong.
-    pub(crate) fn owners(&self, key: Key, now: Instant) -> OwnersOfKey<'_> {
-        let mut owners = OwnersOfKey { in_doubt: self.all_in_doubt, ..OwnersOfKey::default() };
-        for entry in self.entries.iter().filter(|entry| entry.key == key) {
+    /// Adds to the facts what the table knows about a frame of `key` that comes now. Gives the
+    /// command that it may be the echo of.
+    pub(crate) fn facts(&self, key: Key, now: Instant, facts: &mut Facts<Slot>) -> Option<Slot> {
+        let mut echo = None;
+        facts.in_doubt = self.all_in_doubt;
+        for (slot, entry) in self.slots().filter(|(_, entry)| entry.key == key) {
             if entry.is(OWNS) {
-                owners.several = owners.oldest.is_some();
-                if owners.oldest.is_none_or(|oldest| entry.order.is_before(oldest.order)) {
-                    owners.oldest = Some(entry);
-                }
-                if entry.waits() && owners.waiting.is_none_or(|of| of.order.is_before(entry.order))
-                {
-                    owners.waiting = Some(entry);
-                }
+                facts.candidates.add(entry.candidate(slot));
             }
-            owners.in_doubt |= entry.state == State::Doubt;
+            facts.in_doubt |= entry.state == State::Doubt;
             if entry.state == State::Echo && now <= entry.until {
-                owners.echo = Some(entry);
+                echo = Some(slot);
             }
         }
-        owners
+        facts.echo_expected = echo.is_some();
+        echo
+    }
+
+    /// Of those entries, the one that was sent first.
+    pub(crate) fn oldest(&self, which: impl Fn(&Entry) -> bool) -> Option<Slot> {
+        let mut oldest: Option<(Slot, &Entry)> = None;
+        for (slot, entry) in self.slots().filter(|(_, entry)| which(entry)) {
+            if oldest.is_none_or(|(_, oldest)| entry.order.is_before(oldest.order)) {
+                oldest = Some((slot, entry));
+            }
+        }
+        oldest.map(|(slot, _)| slot)
+    }
+
+    /// The entry in that slot.
+    pub(crate) fn at(&mut self, slot: Slot) -> Option<&mut Entry> {
+        self.entries.get_mut(slot.0)
+    }
+
+    /// The same, to look at.
+    pub(crate) fn get(&self, slot: Slot) -> Option<&Entry> {
+        self.entries.get(slot.0)
+    }
+
+    /// The ticket of the entry in that slot.
+    pub(crate) fn ticket(&self, slot: Slot) -> Ticket {
+        self.get(slot).map_or(Ticket::NONE, |entry| entry.ticket)
     }
 
     /// Their tickets, oldest first. There are few: a request that would be one too many is not
@@ -158,11 +176,15 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
         }
     }
 
-    /// The owner that a token names, if the code fits too. A doubt owns it, too.
-    pub(crate) fn owner_by_token(&self, code: CommandCode, token: i32) -> Option<&Entry> {
-        self.entries.iter().find(|entry| {
+    /// The request that a token names, if the code fits too. It may be a doubt.
+    pub(crate) fn owner_by_token(&self, code: CommandCode, token: i32) -> Token<Slot> {
+        let named = |entry: &Entry| {
             entry.ticket.token() == token && entry.key.code == code && entry.is(OUTSTANDING)
-        })
+        };
+        match self.slots().find(|(_, entry)| named(entry)) {
+            Some((slot, entry)) => Token::Names(entry.candidate(slot)),
+            None => Token::NamesNobody,
+        }
     }
 
     /// Whether the frame of that ticket may go on the wire now, as far as answers are concerned.
@@ -179,12 +201,12 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
 
     /// The entry whose state ends next.
     #[inline(never)]
-    pub(crate) fn next_end(&self) -> Option<&Entry> {
-        let mut next: Option<&Entry> = None;
-        for entry in &self.entries {
-            let last = next.map_or(Instant::FAR_FUTURE, |next| next.until);
-            if entry.is(OPEN) && entry.until < last {
-                next = Some(entry);
+    pub(crate) fn next_end(&self) -> Option<Slot> {
+        let mut next = None;
+        let mut first = Instant::FAR_FUTURE;
+        for (slot, entry) in self.slots() {
+            if entry.is(OPEN) && entry.until < first {
+                (next, first) = (Some(slot), entry.until);
             }
         }
         next

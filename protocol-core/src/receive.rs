@@ -4,17 +4,16 @@
 //! The rules are `classify.rs`; how bytes become frames is `finder.rs`.
 
 use crate::bytes::word;
-use crate::classify::{Class, Facts, Named, Verdict, classify};
-use crate::command::{CommandCode, Kind};
+use crate::classify::{Class, Facts, Verdict, classify};
+use crate::command::CommandCode;
 use crate::config::{Settings, TokenField};
 use crate::connection::{Connection, LinkEvent};
 use crate::counters::count;
-use crate::entry::{Entry, Outcome, State};
+use crate::entry::{Outcome, State};
 use crate::frame::{CLIENT_ID, CODE, FLAGS, FRAME_LEN, Flags, Frame, INT32_DATA_0, INT32_DATA_2};
 use crate::key::{Domain, Key, Order};
 use crate::output::Received;
-use crate::pending::OwnersOfKey;
-use crate::ticket::Ticket;
+use crate::pending::Slot;
 use crate::time::Instant;
 use crate::traits::Traits;
 
@@ -41,82 +40,72 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
         Received::new(self.finder.view(found), &head, class, skipped, original)
     }
 
-    /// Whose it is, and what the caller had in the field of the token, if it answers a request.
+    /// Classifies a frame and does what follows. Gives its class and, if it answers a request, what
+    /// the caller had in the field of the token.
     fn handle_head(&mut self, now: Instant, head: &Head) -> (Class, Option<i32>) {
-        let owners = self.pending.owners(head.key, now);
-        let certain = !self.settings.config().may_push(head.traits) && !owners.in_doubt;
-        let verdict = classify(&self.facts(head, owners, certain));
+        let (facts, echo) = self.facts(now, head);
         let mut original = None;
-        let (class, counter) = match verdict {
-            Verdict::Belongs { owner, proven } if owner.waits() => {
-                let ticket = owner.ticket;
-                let oldest = owners.oldest.map(|oldest| oldest.ticket);
-                original = self.answered(now, ticket, proven, head.payload_len);
-                if let (Some(oldest), false) = (oldest, proven)
-                    && oldest != ticket
-                {
-                    self.pending.use_up(oldest, certain);
-                }
+        let (class, counter) = match classify(&facts) {
+            Verdict::Solicited { owner, proven } => {
+                let ticket = self.pending.ticket(owner);
+                original = self.answered(now, owner, proven, head.payload_len);
                 if !proven {
                     count(&mut self.counters.presumed, 1);
+                    let oldest = facts.candidates.oldest().map(|oldest| oldest.id);
+                    if let Some(oldest) = oldest.filter(|oldest| *oldest != owner) {
+                        self.pending.use_up(oldest, facts.certain());
+                    }
                 }
                 (Class::Solicited { ticket, proven }, &mut self.counters.solicited)
             }
-            Verdict::Belongs { owner: Entry { ticket, .. }, proven } => {
-                let ticket = *ticket;
+            Verdict::Late { owner, proven } => {
+                let ticket = self.pending.ticket(owner);
                 // One that is only presumed may have been a push: the true one may still come.
-                let paid = if proven { self.pending.pay(ticket) } else { None };
+                let paid = if proven { self.pending.pay(owner) } else { None };
                 if let Some((domain, order)) = paid {
                     self.settle(domain, order);
                 }
                 (Class::Late { ticket, proven }, &mut self.counters.late)
             }
             Verdict::Ambiguous { oldest } => {
-                let (oldest, newest) = (oldest.ticket, owners.waiting.map(|of| of.ticket));
-                let named = self.pending.owners_in_order(head.key);
-                self.end_ambiguous(now, oldest, newest, certain);
-                (Class::Ambiguous { owners: named }, &mut self.counters.ambiguous)
+                let owners = self.pending.owners_in_order(head.key);
+                let newest = facts.candidates.newest_waiting().map(|newest| newest.id);
+                self.end_ambiguous(now, oldest, newest, facts.certain());
+                (Class::Ambiguous { owners }, &mut self.counters.ambiguous)
             }
-            Verdict::Unsolicited => {
-                let marked = self.settings.config().is_marked(head.flags);
-                let echo = owners.echo.filter(|_| !marked).map(|echo| echo.ticket);
-                if let Some(ticket) = echo {
-                    self.pending.use_up_echo(ticket);
+            Verdict::Unsolicited { ours } => {
+                if let Some(echo) = echo.filter(|_| ours) {
+                    self.pending.use_up_echo(echo);
                 }
-                (Class::Unsolicited { ours: echo.is_some() }, &mut self.counters.unsolicited)
+                (Class::Unsolicited { ours }, &mut self.counters.unsolicited)
             }
         };
         count(counter, 1);
         (class, original)
     }
 
-    fn facts<'a>(&'a self, head: &Head, owners: OwnersOfKey<'a>, certain: bool) -> Facts<'a> {
+    /// What is known about a frame, and the command that it may be the echo of.
+    fn facts(&self, now: Instant, head: &Head) -> (Facts<Slot>, Option<Slot>) {
         let config = self.settings.config();
-        Facts {
-            server_only: head.traits.is(Kind::Event),
-            positions_in_buffer: head.flags.contains(Flags::STAGE_POSITIONS_IN_BUFFER),
-            untagged: config.peer_tags && !head.flags.contains(Flags::ANSWER_TAG),
-            token: config.tokens.map(|field| {
-                let named = self.pending.owner_by_token(head.key.code, head.token(field));
-                named.map_or(Named::Nobody, Named::Owner)
-            }),
-            owners,
-            certain,
-            on_ambiguous: config.on_ambiguous,
+        let mut facts = Facts::with_traits(head.traits, head.flags, config);
+        let echo = self.pending.facts(head.key, now, &mut facts);
+        if let Some(field) = config.tokens {
+            facts.token = self.pending.owner_by_token(head.key.code, head.token(field));
         }
+        (facts, echo)
     }
 
     /// A request got its answer. Gives what the caller had in the field of the token.
     fn answered(
         &mut self,
         now: Instant,
-        ticket: Ticket,
+        request: Slot,
         proven: bool,
         expected: u32,
     ) -> Option<i32> {
-        let request = self.pending.find(ticket, State::Sent as u8)?;
+        let request = self.pending.at(request)?;
         let (domain, order, original) = (request.domain, request.order, request.original);
-        if expected > 0 && !ticket.is_fence() {
+        if expected > 0 && !request.ticket.is_fence() {
             request.state = if proven { State::Receiving } else { State::ReceivingPresumed };
             request.expected = expected;
         } else {
@@ -147,19 +136,14 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
         }
     }
 
-    /// The oldest owner is used up; the newest that waits ends, and its own answer is still owed.
-    fn end_ambiguous(
-        &mut self,
-        now: Instant,
-        oldest: Ticket,
-        newest: Option<Ticket>,
-        certain: bool,
-    ) {
-        self.pending.use_up(oldest, certain);
+    /// The oldest candidate is used up; the newest that waits ends, and its own answer is still
+    /// owed.
+    fn end_ambiguous(&mut self, now: Instant, oldest: Slot, newest: Option<Slot>, certain: bool) {
         let until = self.grace(now);
-        if let Some(newest) = newest {
+        if let Some(newest) = newest.filter(|newest| *newest != oldest) {
             self.pending.end_ambiguous(newest, until, State::Owed);
         }
+        self.pending.use_up(oldest, certain);
         self.pending.end_ambiguous(oldest, until, State::Over);
     }
 }

@@ -8,7 +8,7 @@ use crate::command::{CommandCode, Kind};
 use crate::config::Settings;
 use crate::connection::Connection;
 use crate::counters::count;
-use crate::entry::{ASKED, Entry, OPEN, Outcome, RECEIVING, State, WAITS};
+use crate::entry::{ASKED, Entry, Outcome, RECEIVING, State, WAITS};
 use crate::error::{CommandError, Full};
 use crate::frame::{self, Frame};
 use crate::key::Domain;
@@ -169,9 +169,11 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
     /// Ends the state of an entry whose time is over. Gives whether there was one.
     pub(crate) fn end_state(&mut self, now: Instant) -> bool {
         let grace = self.grace(now);
-        let due = self.pending.next_end().filter(|entry| entry.until <= now);
-        let Some(ticket) = due.map(|entry| entry.ticket) else { return false };
-        let Some(entry) = self.pending.find(ticket, OPEN) else { return false };
+        let Some(due) = self.pending.next_end() else { return false };
+        let Some(entry) = self.pending.at(due).filter(|entry| entry.until <= now) else {
+            return false;
+        };
+        let ticket = entry.ticket;
         match entry.state {
             State::Queued => {
                 entry.end(Outcome::NotSent, State::Over);
@@ -186,7 +188,7 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
                 }
             }
             State::Receiving | State::ReceivingPresumed => self.end_payload(now, Outcome::Stalled),
-            _ => self.pending.use_up(ticket, false),
+            _ => self.pending.use_up(due, false),
         }
         true
     }

@@ -3,11 +3,12 @@
 use defmt::{Format, Logger};
 use embedded_io::ErrorKind;
 use flamingo_protocol_core::{
-    Assembler, CallbackFlag, Cancelled, Class, CommandCode, CommandError, Config, Connection,
-    Counters, DecodeError, Duration, Effect, Ended, Event, Field, Flags, Frame, Full, ImageError,
-    ImageHeader, ImagePiece, ImageReader, Incoming, Instant, Kind, OnAmbiguous, Ordering, Output,
-    Owners, Payload, Piece, PumpError, Pushed, Reason, Received, Responder, Row, Selector,
-    TextError, Ticket, Timing, TokenField, Transmit, UnmarkedPushes,
+    Assembler, CallbackFlag, Cancelled, Candidate, Candidates, Class, CommandCode, CommandError,
+    Config, Connection, Counters, DecodeError, Duration, Effect, Ended, Event, Facts, Field, Flags,
+    Frame, Full, ImageError, ImageHeader, ImagePiece, ImageReader, Incoming, Instant, Key, Kind,
+    OnAmbiguous, Order, Ordering, Output, Owners, Payload, Piece, PumpError, Pushed, Reason,
+    Received, Responder, Row, Selector, TextError, Ticket, Timing, Token, TokenField, Transmit,
+    UnmarkedPushes, Verdict,
 };
 
 use crate::any::{any, sink};
@@ -38,6 +39,13 @@ pub fn all() {
     log::<Assembler>();
     log::<CallbackFlag>();
     log::<Cancelled>();
+    log::<Candidate<u64>>();
+    log::<Candidates<u64>>();
+    log::<Facts<u64>>();
+    log::<Key>();
+    log::<Order>();
+    log::<Token<u64>>();
+    log::<Verdict<u64>>();
     log::<Class>();
     log::<CommandCode>();
     log::<CommandError>();

@@ -31,6 +31,7 @@ mod connection;
 mod frames;
 mod logged;
 mod pumps;
+mod rules;
 mod shown;
 mod streams;
 mod values;
@@ -51,6 +52,7 @@ fn panicked(_: &core::panic::PanicInfo) -> ! {
 extern "C" fn _start() -> ! {
     values::all();
     frames::all();
+    rules::all();
     streams::all();
     connection::all();
     pumps::all();

@@ -244,7 +244,7 @@ impl World {
         if self.peer.tags_answers && truth != Truth::Push {
             frame.flags = frame.flags.with(Flags::ANSWER_TAG);
         }
-        let situation = situation(&self.client, Key::of(frame.code, frame.selector()));
+        let situation = situation(&self.client, Key::of(&frame));
         let bytes = frame.encode();
         let (consumed, output) = self.client.handle_input(self.now, &bytes);
         let Some(Output::Frame(received)) = output else { panic!("a frame comes out") };
