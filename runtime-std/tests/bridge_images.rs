@@ -2,7 +2,6 @@
 //! itself. What an image port does with a broken stream is tested where it is written.
 
 mod bridged;
-mod raw;
 
 use std::net::{SocketAddr, TcpStream};
 use std::thread::{JoinHandle, spawn};
@@ -10,7 +9,7 @@ use std::thread::{JoinHandle, spawn};
 use bridged::{bridge, status, until};
 use flamingo_protocol_core::{CommandCode as Code, Frame, ImageHeader};
 use flamingo_runtime_std::bridge::{Bridge, settings::Role};
-use raw::{Image, Raw, command, image, simulator, socket, workflow};
+use flamingo_runtime_testkit::raw::{Image, Raw, command, image, simulator, socket, workflow};
 
 /// The images of a viewer up to the one for which `last` holds.
 fn images(viewer: &mut TcpStream, last: fn(&ImageHeader) -> bool) -> Vec<Image> {

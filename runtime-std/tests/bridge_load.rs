@@ -2,7 +2,6 @@
 //! The simulator's ground truth judges what the subscribers of the callback port got.
 
 mod bridged;
-mod raw;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -13,7 +12,7 @@ use std::time::Duration;
 use bridged::{bridge, status};
 use flamingo_protocol_core::{Assembler, CommandCode, Frame, Piece};
 use flamingo_runtime_std::simulator::TrueClass;
-use raw::{simulator, socket};
+use flamingo_runtime_testkit::raw::{simulator, socket};
 
 const CLIENTS: i32 = 16;
 const QUERIES: i32 = 2000;

@@ -3,7 +3,6 @@
 //! simulator does to the whole program is in `cli_bridge.rs`.
 
 mod bridged;
-mod raw;
 
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
@@ -17,7 +16,7 @@ use async_channel::{Receiver, Sender};
 use bridged::{bridge, until};
 use flamingo_protocol_core::{CommandCode as Code, Frame, Kind};
 use flamingo_runtime_std::bridge::settings::{Delivery, Settings, Tokens};
-use raw::{Got, PATIENCE, Raw, command, query};
+use flamingo_runtime_testkit::raw::{Got, PATIENCE, Raw, command, query};
 use smol::{Timer, future};
 
 /// How long clients may have to wait once the instrument is back.

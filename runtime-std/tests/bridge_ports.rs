@@ -2,14 +2,13 @@
 //! port says where it came in.
 
 mod bridged;
-mod raw;
 
 use std::io::{ErrorKind, Read};
 
 use flamingo_protocol_core::{CommandCode, Frame};
 use flamingo_runtime_std::bridge::{Bridge, settings::Settings};
 use flamingo_runtime_std::simulator::Simulator;
-use raw::{Raw, simulator};
+use flamingo_runtime_testkit::raw::{Raw, simulator};
 
 const BUSY: &str = "[background]\nframes_per_s = 200\n";
 const PORTS: &str = r#"

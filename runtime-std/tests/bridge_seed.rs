@@ -5,7 +5,6 @@
 //! blocking sockets, as such programs are.
 
 mod bridged;
-mod raw;
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -17,7 +16,7 @@ use std::time::Duration;
 use bridged::bridge;
 use flamingo_protocol_core::{CommandCode, Frame};
 use flamingo_runtime_std::simulator::Simulator;
-use raw::{simulator, socket};
+use flamingo_runtime_testkit::raw::{simulator, socket};
 
 const QUERIES: i32 = 10_000;
 

@@ -1,12 +1,10 @@
 //! Connecting: the handshake, who is refused and why, loss, and connecting again.
 
-mod peer;
-
 use std::time::Duration;
 
 use flamingo_protocol_core::{Class, CommandCode, Flags, Frame, TokenField};
 use flamingo_runtime_std::{Client, Error, Event, Options, Reconnect};
-use peer::{
+use flamingo_runtime_testkit::peer::{
     Peer, answer_to, connected, event_codes, is_lost, listen, move_to, next_frame, position_of,
     soon,
 };

@@ -1,8 +1,6 @@
 //! How a client ends, and what it is told then: every call has an outcome and every subscription
 //! an end, whoever drops what.
 
-mod peer;
-
 use std::future::Future;
 use std::net::Shutdown;
 use std::sync::Arc;
@@ -11,7 +9,9 @@ use std::time::Duration;
 
 use flamingo_protocol_core::{CommandCode, Frame};
 use flamingo_runtime_std::{Client, Error, Event, Options, Reconnect};
-use peer::{Peer, answer_to, connected, is_lost, listen, motion_stopped, position_of, soon};
+use flamingo_runtime_testkit::peer::{
+    Peer, answer_to, connected, is_lost, listen, motion_stopped, position_of, soon,
+};
 use smol::future;
 use smol::io::{AsyncReadExt, AsyncWriteExt};
 use smol::net::TcpStream;

@@ -1,8 +1,6 @@
 //! Under pressure: floods, full channels, large payloads, slow hosts. Every call still ends as it
 //! should, and nothing grows without bound.
 
-mod peer;
-
 use std::io::Write;
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -10,7 +8,9 @@ use std::time::Duration;
 
 use flamingo_protocol_core::{CommandCode, Frame, TokenField};
 use flamingo_runtime_std::{Client, Error, Event, Options};
-use peer::{Peer, answer_to, connected, listen, move_to, next_frame, position_of, soon};
+use flamingo_runtime_testkit::peer::{
+    Peer, answer_to, connected, listen, move_to, next_frame, position_of, soon,
+};
 use smol::{Async, future};
 
 type Driver = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;

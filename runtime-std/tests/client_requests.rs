@@ -1,12 +1,10 @@
 //! Requests, dropped futures, stops, uploads and motions against a peer that is played by hand.
 
-mod peer;
-
 use std::time::Duration;
 
 use flamingo_protocol_core::{Class, CommandCode, Frame, OnAmbiguous, TokenField};
 use flamingo_runtime_std::Error;
-use peer::{
+use flamingo_runtime_testkit::peer::{
     answer_to, connected, motion_stopped, move_to, next_frame, position_of, position_push, soon,
 };
 use smol::future;

@@ -1,13 +1,11 @@
 //! HALT and uploads: what overtakes what, what is never split, and what must not run any more.
 //! Against a peer that is played by hand.
 
-mod peer;
-
 use std::time::Duration;
 
 use flamingo_protocol_core::{CommandCode, Frame};
 use flamingo_runtime_std::{Error, Event};
-use peer::{connected, move_to, next_frame, position_of, soon};
+use flamingo_runtime_testkit::peer::{self, connected, move_to, next_frame, position_of, soon};
 use smol::future;
 
 #[test]

@@ -1,8 +1,5 @@
 //! The stream of images: each pixel where it was sent, counts that add up, and an end that says why.
 
-mod peer;
-mod rig;
-
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
@@ -12,8 +9,8 @@ use flamingo_runtime_std::live::{
     LiveError, LiveEvent, LiveImage, LiveOptions, LiveStream, Mode, image_port,
 };
 use flamingo_runtime_std::microscope::LiveUpdates;
-use peer::soon;
-use rig::{microscope, simulator, workflow};
+use flamingo_runtime_testkit::peer::soon;
+use flamingo_runtime_testkit::rig::{microscope, simulator, workflow};
 
 /// A server on an image port, played by hand.
 async fn by_hand(options: LiveOptions) -> (LiveStream, TcpStream) {

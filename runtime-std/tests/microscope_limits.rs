@@ -1,13 +1,10 @@
 //! What the typed layer refuses before anything is sent: targets, units, values, moments.
 
-mod peer;
-mod rig;
-
 use flamingo_protocol_core::{CommandCode, Frame};
 use flamingo_runtime_std::Axis;
 use flamingo_runtime_std::microscope::{Error, Laser, LiveUpdates, Velocity};
 use flamingo_runtime_std::units::{Degrees, Micros, Mm, MmPerSecond, Percent, Position};
-use rig::{by_hand, by_hand_with, microscope, patience, simulator};
+use flamingo_runtime_testkit::rig::{by_hand, by_hand_with, microscope, patience, simulator};
 
 /// What came in besides queries.
 fn commands(simulator: &flamingo_runtime_std::simulator::Simulator) -> Vec<CommandCode> {

@@ -1,16 +1,13 @@
 //! Motions of the typed layer: armed before they are sent, and ended by what really ends them.
 
-mod peer;
-mod rig;
-
 use std::time::Duration;
 
 use flamingo_protocol_core::CommandCode;
 use flamingo_runtime_std::Axis;
 use flamingo_runtime_std::microscope::{Error, Motion};
 use flamingo_runtime_std::units::{Degrees, Mm, Position};
-use peer::{Peer, motion_stopped, move_to, next_frame, soon};
-use rig::{by_hand, client, microscope, simulator};
+use flamingo_runtime_testkit::peer::{self, Peer, motion_stopped, move_to, next_frame, soon};
+use flamingo_runtime_testkit::rig::{by_hand, client, microscope, simulator};
 use smol::future;
 
 fn assert_near(found: f64, expected: f64) {

@@ -1,9 +1,6 @@
 //! Every method of the typed layer against the simulator, healthy and with faults on: what it says
 //! is right, or it says that there was no answer; never something else.
 
-mod peer;
-mod rig;
-
 use std::fmt::Debug;
 
 use flamingo_protocol_core::CommandCode;
@@ -13,8 +10,8 @@ use flamingo_runtime_std::microscope::{
 };
 use flamingo_runtime_std::simulator::{Scenario, Simulator, SimulatorOptions};
 use flamingo_runtime_std::units::{Degrees, DegreesPerSecond, Micros, Mm, MmPerSecond, Percent};
-use peer::soon;
-use rig::{by_hand, client, microscope, simulator};
+use flamingo_runtime_testkit::peer::{self, soon};
+use flamingo_runtime_testkit::rig::{self, by_hand, client, microscope, simulator};
 use smol::future;
 
 /// One fault each, often enough that every method meets it.

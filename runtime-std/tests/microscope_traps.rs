@@ -1,9 +1,6 @@
 //! The traps of the protocol, one test each, at the typed layer. Those of motions, workflows, limits
 //! and images are in the files of these; docs/testing.md lists all of them.
 
-mod peer;
-mod rig;
-
 use std::time::Duration;
 
 use flamingo_protocol_core::{CommandCode, Flags, Frame};
@@ -11,8 +8,8 @@ use flamingo_runtime_std::Axis;
 use flamingo_runtime_std::live::{LiveOptions, LiveStream};
 use flamingo_runtime_std::microscope::{Error, Laser, LiveUpdates, Microscope, RunEvent};
 use flamingo_runtime_std::units::{Micros, Mm, Percent};
-use peer::{answer_to, position_push, soon};
-use rig::{by_hand, client, microscope, simulator, workflow};
+use flamingo_runtime_testkit::peer::{answer_to, position_push, soon};
+use flamingo_runtime_testkit::rig::{self, by_hand, client, microscope, simulator, workflow};
 use smol::future;
 
 #[test]

@@ -1,8 +1,5 @@
 //! Workflows of the typed layer: uploaded as one, followed to SYSTEM_STATE_IDLE and not before.
 
-mod peer;
-mod rig;
-
 use std::time::Duration;
 
 use flamingo_protocol_core::{CommandCode, Flags, Frame};
@@ -11,8 +8,8 @@ use flamingo_runtime_std::microscope::{
 };
 use flamingo_runtime_std::workflow::Workflow;
 use flamingo_runtime_std::{Axis, Reconnect};
-use peer::{Peer, soon};
-use rig::{by_hand, client, microscope, simulator, workflow};
+use flamingo_runtime_testkit::peer::{self, Peer, soon};
+use flamingo_runtime_testkit::rig::{self, by_hand, client, microscope, simulator, workflow};
 use smol::future;
 
 /// A frame as the server sends it.

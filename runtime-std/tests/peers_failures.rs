@@ -1,13 +1,13 @@
 //! Where other clients of such instruments fail, as tests of ours, each named after the failure:
 //! those that need sockets and subscribers. The others are the protocol core's.
 
-mod peer;
-
 use std::net::Shutdown;
 
 use flamingo_protocol_core::{Class, CommandCode, Frame};
 use flamingo_runtime_std::Event;
-use peer::{connected, is_lost, next_frame, position_of, position_push, soon};
+use flamingo_runtime_testkit::peer::{
+    self, connected, is_lost, next_frame, position_of, position_push, soon,
+};
 use smol::future;
 
 fn gauge(number: i32) -> Frame {

@@ -1,9 +1,8 @@
 //! What is recorded is what went over the wire.
 
-mod folder;
-mod raw;
 mod tape;
 
+use flamingo_runtime_testkit::raw;
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
@@ -12,7 +11,7 @@ use flamingo_protocol_core::{CommandCode, FRAME_LEN, Frame, HEADER_LEN, START_MA
 use flamingo_runtime_std::recording::capture::Said;
 use flamingo_runtime_std::recording::relay::Relay;
 use flamingo_runtime_std::recording::{Options, Port, Recorder, Side};
-use folder::Folder;
+use flamingo_runtime_testkit::folder::Folder;
 use tape::{frames, happenings, image, numbered, open, recorder, relay, said};
 
 /// A peer that a test plays, with the relay in front of it: what the client and the peer have.

@@ -1,7 +1,5 @@
 //! A disk that is slow, full, or gets one file after the other; and files that were cut off.
 
-mod folder;
-mod raw;
 mod tape;
 
 use std::io::{self, Write};
@@ -12,7 +10,7 @@ use std::time::Duration;
 use flamingo_protocol_core::{CommandCode, FRAME_LEN, Frame, HEADER_LEN};
 use flamingo_runtime_std::recording::capture::{Capture, Said};
 use flamingo_runtime_std::recording::{Options, Port, Recorder, Rotation, Side};
-use folder::Folder;
+use flamingo_runtime_testkit::folder::Folder;
 use tape::{frames, happenings, hole, image, numbered, open, recorder, said};
 
 /// Takes so many bytes, then the disk is full.

@@ -1,7 +1,5 @@
 //! A recording that is played is what was recorded.
 
-mod folder;
-mod raw;
 mod tape;
 
 use std::io::Read;
@@ -11,8 +9,8 @@ use std::path::Path;
 use flamingo_protocol_core::{CommandCode, Flags, Frame, HEADER_LEN};
 use flamingo_runtime_std::recording::replay::{Replay, ReplayOptions, Speed};
 use flamingo_runtime_std::recording::{Port, Side};
-use folder::Folder;
-use raw::Raw;
+use flamingo_runtime_testkit::folder::Folder;
+use flamingo_runtime_testkit::raw::{self, Raw};
 use tape::{frames, image, open, recorder, relay, said};
 
 /// A conversation of which every frame depends on chance, and on the client.

@@ -1,14 +1,12 @@
 //! Every fault of the simulated instrument, seen through a raw socket.
 
-mod raw;
-
 use std::io::{Read, Write};
 use std::time::Duration;
 
 use flamingo_protocol_core::{CommandCode as Code, FRAME_LEN, Frame, START_MARKER};
 use flamingo_runtime_std::Clock;
 use flamingo_runtime_std::simulator::{FaultKind, FaultRecord, Simulator, TrueClass};
-use raw::{Got, PROMPT, Raw, codes, command, query, simulator};
+use flamingo_runtime_testkit::raw::{self, Got, PROMPT, Raw, codes, command, query, simulator};
 
 /// A simulator that answers at once, but for these faults.
 fn faulty(faults: &str) -> (Simulator, Raw) {

@@ -1,9 +1,7 @@
 //! What the simulated instrument answers, and what it does not, seen through a raw socket.
 
-mod raw;
-
 use flamingo_protocol_core::{CommandCode as Code, Flags, Frame};
-use raw::{PROMPT, Raw, codes, command, query, simulator, two_clients};
+use flamingo_runtime_testkit::raw::{PROMPT, Raw, codes, command, query, simulator, two_clients};
 
 fn text(client: &mut Raw, laser: i32) -> (i32, String) {
     let answer = client.ask(&command(Code::LASER_LEVEL_GET).with_selector(laser)).frame;

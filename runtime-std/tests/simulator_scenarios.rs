@@ -1,12 +1,10 @@
 //! The example scenarios that come with the program.
 
-mod raw;
-
 use std::path::PathBuf;
 
 use flamingo_protocol_core::CommandCode as Code;
 use flamingo_runtime_std::simulator::{Scenario, Simulator, SimulatorOptions};
-use raw::{Raw, command};
+use flamingo_runtime_testkit::raw::{Raw, command};
 
 fn examples() -> Vec<(PathBuf, String)> {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("scenarios");

@@ -1,7 +1,5 @@
 //! The sockets of the simulated instrument, its traffic and the order of its answers.
 
-mod raw;
-
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::time::Duration;
@@ -11,7 +9,7 @@ use flamingo_runtime_std::Clock;
 use flamingo_runtime_std::simulator::{
     FaultKind, Scenario, Simulator, SimulatorError, SimulatorOptions, TrueClass,
 };
-use raw::{PROMPT, Raw, codes, command, query, simulator, two_clients};
+use flamingo_runtime_testkit::raw::{PROMPT, Raw, codes, command, query, simulator, two_clients};
 
 #[test]
 fn three_free_ports_in_a_row_are_found() {

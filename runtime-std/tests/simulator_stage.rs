@@ -1,9 +1,9 @@
 //! The stage of the simulated instrument, seen through a raw socket.
 
-mod raw;
-
 use flamingo_protocol_core::{CommandCode as Code, Flags};
-use raw::{PROMPT, Raw, codes, command, move_to, query, simulator, two_clients};
+use flamingo_runtime_testkit::raw::{
+    PROMPT, Raw, codes, command, move_to, query, simulator, two_clients,
+};
 
 #[test]
 fn every_axis_answers_for_itself_with_the_command_as_it_was_sent() {

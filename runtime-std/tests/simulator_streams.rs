@@ -1,11 +1,11 @@
 //! Live view, snapshots and their images, seen through raw sockets.
 
-mod raw;
-
 use std::io::Read;
 
 use flamingo_protocol_core::{CommandCode as Code, HEADER_LEN, ImageHeader};
-use raw::{Image, Raw, codes, command, image, simulator, socket, two_clients};
+use flamingo_runtime_testkit::raw::{
+    Image, Raw, codes, command, image, simulator, socket, two_clients,
+};
 
 fn pixels(image: &Image) -> Vec<u16> {
     let pixels = image.bytes[HEADER_LEN..].chunks_exact(2);

@@ -1,12 +1,12 @@
 //! Workflows of the simulated instrument, seen through raw sockets.
 
-mod raw;
-
 use std::io::Read;
 use std::net::TcpStream;
 
 use flamingo_protocol_core::{CommandCode as Code, Frame, HEADER_LEN, ImageHeader};
-use raw::{PATIENCE, Raw, codes, command, query, simulator, two_clients, workflow};
+use flamingo_runtime_testkit::raw::{
+    PATIENCE, Raw, codes, command, query, simulator, two_clients, workflow,
+};
 
 const FAST: &str = "[stage]\nspeed_factor = 50\n[images]\nwidth = 64\nheight = 64\n";
 

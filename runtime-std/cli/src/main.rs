@@ -1,0 +1,80 @@
+//! The `flamingo` program: reads the command line, runs one command, turns its end into an exit
+//! code. Nothing else is decided here; each command is in a file of its own.
+
+mod args;
+mod bridge;
+mod bridge_args;
+mod completions;
+mod decode;
+mod demo;
+mod doctor;
+mod failure;
+mod get;
+mod halt;
+mod hex;
+mod interrupt;
+mod link;
+mod live;
+mod logging;
+mod man;
+mod move_axis;
+mod output;
+mod race;
+mod record;
+mod replay;
+mod send;
+mod settings;
+mod sim;
+mod statistics;
+mod watch;
+mod workflow;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use flamingo_runtime_std::bridge::settings::LogFormat;
+
+use args::{Cli, Command};
+use failure::Done;
+use interrupt::Interrupt;
+use output::Out;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return failure::usage(&error),
+    };
+    let mut out = Out::new(cli.json);
+    let command = cli.command.unwrap_or_default();
+    if let Command::Bridge(args) = &command {
+        return failure::exit_code(bridge::run(args, cli.verbose, &mut out));
+    }
+    let done = logging::start(cli.verbose, LogFormat::Text)
+        .and_then(|()| Interrupt::install())
+        .and_then(|interrupt| smol::block_on(run(command, &mut out, &interrupt)));
+    failure::exit_code(done)
+}
+
+async fn run(command: Command, out: &mut Out, interrupt: &Interrupt) -> Done {
+    match command {
+        Command::Demo(_) => interrupt.or(Box::pin(demo::run(out))).await,
+        Command::Sim(args) => sim::run(args, out, interrupt).await,
+        // It has ways of its own to end, and was run already.
+        Command::Bridge(_) => Ok(()),
+        Command::Race(args) => interrupt.or(race::race(args, out.json())).await,
+        Command::Get(args) => interrupt.or(get::run(args, out)).await,
+        Command::Move(args) => move_axis::run(args, out, interrupt).await,
+        Command::Halt(args) => halt::run(args, out, interrupt).await,
+        Command::Watch(args) => interrupt.or(watch::run(args, out)).await,
+        Command::Send(args) => interrupt.or(send::run(args, out)).await,
+        Command::Live(args) => Box::pin(live::run(*args, out, interrupt)).await,
+        Command::Workflow(args) => Box::pin(workflow::run(args, out, interrupt)).await,
+        Command::Settings(args) => settings::run(args, out, interrupt).await,
+        Command::Doctor(args) => interrupt.or(Box::pin(doctor::run(args, out))).await,
+        Command::Record(args) => record::run(args, out, interrupt).await,
+        Command::Replay(args) => replay::run(args, out, interrupt).await,
+        Command::Decode(args) => interrupt.or(decode::run(args, out)).await,
+        Command::Completions(args) => completions::run(&args, out),
+        Command::Man(args) => man::run(&args, out),
+    }
+}

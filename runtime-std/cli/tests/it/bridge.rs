@@ -1,0 +1,135 @@
+//! `flamingo bridge` as a program and a service: its first line, its signals, its status, and an
+//! instrument that is killed and comes back.
+
+use std::sync::mpsc::channel;
+use std::time::Duration;
+
+use crate::program::{Running, address, flamingo as run, start};
+use flamingo_protocol_core::Frame;
+use flamingo_runtime_testkit::raw::{Raw, query};
+use serde_json::Value;
+
+/// A simulated instrument, a bridge to it, and the bridge's ports.
+fn bridged(more: &[&str]) -> (Running, Running, Value) {
+    let instrument = start(&["sim", "--port", "0", "--json"]);
+    let upstream = address(&instrument.ports()["control"]);
+    let arguments = ["bridge", "--upstream", &upstream, "--listen", "127.0.0.1:0"];
+    let bridge = start(&[&arguments, more].concat());
+    let ports = bridge.ports();
+    bridge.expect_log("the instrument is connected");
+    (instrument, bridge, ports)
+}
+
+#[test]
+fn the_other_commands_work_through_it_and_sigterm_ends_it_with_0() {
+    let (_instrument, bridge, ports) = bridged(&["--status", "127.0.0.1:0"]);
+    for name in ["control", "live", "callback", "stack", "status"] {
+        assert!(ports[name].as_u64().is_some_and(|port| port > 0), "{name} in {ports}");
+    }
+    let control = address(&ports["control"]);
+    let state = run(&["get", "state", "--connect", &control, "--json"]).expect_done().object();
+    assert_eq!(state["state"], "IDLE", "{state}");
+    run(&["move", "x", "5.2", "--connect", &control]).expect_done();
+    let status = address(&ports["status"]);
+    let counted = run(&["bridge", "status", "--status", &status, "--json"]).expect_done().object();
+    assert_eq!(counted["upstream"]["connected"], true, "{counted}");
+    assert!(counted["gone"]["answers"].as_u64().is_some_and(|answers| answers >= 2), "{counted}");
+    let table = run(&["bridge", "status", "--status", &status]);
+    assert!(table.expect_done().stdout.contains("connected"), "{table:?}");
+    bridge.signal("-TERM");
+    assert_eq!(bridge.ended().code, Some(0));
+}
+
+#[test]
+fn a_program_that_waits_for_events_on_its_own_connection_gets_them_there_by_a_rule() {
+    let file = std::env::temp_dir().join(format!("flamingo-inline-{}.toml", std::process::id()));
+    std::fs::write(&file, "[events]\ndefault = \"inline\"\n").expect("a file");
+    let (_instrument, _bridge, ports) = bridged(&["--config", file.to_str().expect("a path")]);
+    let control = address(&ports["control"]);
+    run(&["move", "x", "5.2", "--wait", "--connect", &control]).expect_done();
+    std::fs::remove_file(&file).expect("it was there");
+}
+
+#[test]
+fn without_an_instrument_it_starts_and_says_so_to_whoever_asks() {
+    // A port that nobody listens on.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let upstream = listener.local_addr().expect("an address").to_string();
+    drop(listener);
+    let bridge = start(&["bridge", "--upstream", &upstream, "--listen", "127.0.0.1:0"]);
+    let ports = bridge.ports();
+    let mut client = client(&ports);
+    let answer = ask(&mut client);
+    assert_eq!((answer.status, answer.text()), (0, Ok("the instrument is not connected")));
+    bridge.interrupt();
+    assert_eq!(bridge.ended().code, Some(130));
+}
+
+fn client(ports: &Value) -> Raw {
+    Raw::to(address(&ports["control"]).parse().expect("an address"))
+}
+
+/// The very next frame must be the answer.
+fn ask(client: &mut Raw) -> Frame {
+    client.send(&query(1));
+    let answer = client.next().frame;
+    assert_eq!((answer.code, answer.selector()), (query(1).code, 1), "{answer}");
+    answer
+}
+
+#[test]
+fn clients_go_on_within_5_s_when_the_instrument_was_killed_and_started_again() {
+    let busy = concat!(env!("CARGO_MANIFEST_DIR"), "/../scenarios/busy.toml");
+    let instrument = start(&["sim", "--port", "0", "--scenario", busy, "--json"]);
+    let port = instrument.ports()["control"].to_string();
+    let upstream = format!("127.0.0.1:{port}");
+    let bridge = start(&["bridge", "--upstream", &upstream, "--listen", "127.0.0.1:0"]);
+    let ports = bridge.ports();
+    bridge.expect_log("the instrument is connected");
+    let mut client = client(&ports);
+    assert_eq!(ask(&mut client).status, 1);
+    drop(instrument); // kill -9, while it sends hundreds of frames a second
+    bridge.expect_log("is lost");
+    assert_eq!(ask(&mut client).status, 0);
+    let again = start(&["sim", "--port", &port, "--scenario", busy, "--json"]);
+    again.line();
+    // 5 s, in steps.
+    let (_open, never) = channel::<()>();
+    let answered = (0..100).any(|_| {
+        let _ = never.recv_timeout(Duration::from_millis(50));
+        ask(&mut client).status == 1
+    });
+    assert!(answered, "over the same connection as before");
+}
+
+#[test]
+fn sighup_takes_over_who_may_connect_and_a_broken_file_changes_nothing() {
+    let name = format!("flamingo-bridge-{}.toml", std::process::id());
+    let file = std::env::temp_dir().join(name);
+    let path = file.to_str().expect("a path").to_owned();
+    std::fs::write(&file, "").expect("a file");
+    let (_instrument, bridge, ports) = bridged(&["--config", &path]);
+    let mut client = client(&ports);
+    assert_eq!(ask(&mut client).status, 1);
+    std::fs::write(&file, "[access]\nallow = [").expect("a file");
+    bridge.signal("-HUP");
+    bridge.expect_log("stay as they were");
+    assert_eq!(ask(&mut client).status, 1);
+    std::fs::write(&file, "[access]\nallow = [\"::1\"]\n").expect("a file");
+    bridge.signal("-HUP");
+    bridge.expect_log("was read again");
+    assert!(client.until_end().is_empty(), "it may no longer be connected");
+    bridge.signal("-TERM");
+    assert_eq!(bridge.ended().code, Some(0));
+    std::fs::remove_file(&file).expect("it was there");
+}
+
+#[test]
+fn what_cannot_be_meant_is_refused_before_anything_listens() {
+    run(&["bridge"]).expect_error(2, &["upstream"]);
+    run(&["bridge", "--upstream", "10.0.0.5:53717", "--callback-port", "x"])
+        .expect_error(2, &["off"]);
+    let own = ["bridge", "--upstream", "127.0.0.1:53717", "--listen", "127.0.0.1:53717"];
+    run(&own).expect_error(2, &["listen.control"]);
+    run(&["bridge", "--config", "/nowhere.toml"]).expect_error(2, &["/nowhere.toml"]);
+}

@@ -1,0 +1,321 @@
+//! `flamingo live`: images counted, saved in each form, shown; and the live view left as it was.
+
+use flamingo_runtime_testkit::peer;
+use flamingo_runtime_testkit::raw;
+use flamingo_runtime_testkit::rig;
+use std::path::Path;
+
+use crate::program::{Running, flamingo, start};
+use flamingo_protocol_core::CommandCode;
+use flamingo_runtime_std::simulator::Simulator;
+use flamingo_runtime_testkit::folder::Folder;
+use serde_json::Value;
+use smol::future;
+
+const QUICK: &str = "[images]\nwidth = 320\nheight = 200\nframes_per_s = 100\n";
+
+fn simulator(scenario: &str) -> (Simulator, String) {
+    let simulator = raw::simulator(scenario);
+    let address = simulator.control().to_string();
+    (simulator, address)
+}
+
+fn live(address: &str, arguments: &[&str]) -> crate::program::Ended {
+    flamingo(&[&["live", "--connect", address], arguments].concat())
+}
+
+fn sent(simulator: &Simulator, code: CommandCode) -> usize {
+    simulator.truth().received().iter().filter(|record| record.frame.code == code).count()
+}
+
+#[track_caller]
+fn assert_idle(address: &str) {
+    let state = flamingo(&["get", "state", "--connect", address, "--json"]);
+    assert_eq!(state.expect_done().object()["state"], "IDLE");
+}
+
+#[test]
+fn so_many_images_are_counted_and_the_live_view_is_stopped_again() {
+    let (simulator, address) = simulator(QUICK);
+    let ended = live(&address, &["--count", "5", "--json"]);
+    let told = ended.expect_done().objects();
+    assert_eq!(told.len(), 6);
+    let image = &told[0];
+    assert_eq!((&image["width"], &image["height"]), (&320.into(), &200.into()));
+    assert_eq!((&image["min"], &image["position_x_mm"]), (&200.into(), &7.5.into()));
+    assert_eq!((&image["scale_min"], &image["options"]), (&200.into(), &16.into()));
+    let indices: Vec<_> = told[..5].iter().map(|i| i["index_start"].as_i64().unwrap()).collect();
+    assert!(indices.is_sorted(), "{indices:?}");
+    let closing = &told[5];
+    assert_eq!((&closing["taken"], &closing["written"]), (&5.into(), &0.into()));
+    assert!(closing["frames_per_s"].as_f64().unwrap() > 10.0, "{closing}");
+    assert!(closing["mb_per_s"].as_f64().unwrap() > 1.0, "{closing}");
+    assert_eq!(sent(&simulator, CommandCode::CAMERA_LIVE_VIEW_STOP), 1);
+    assert_idle(&address);
+    let text = live(&address, &["--for", "300ms"]);
+    let text = &text.expect_done().stdout;
+    assert!(text.contains("320 x 200  min 200") && text.contains(" dropped; "), "{text}");
+}
+
+fn read_png(path: &Path) -> (u32, Vec<u8>) {
+    let file = std::io::BufReader::new(std::fs::File::open(path).unwrap());
+    let mut reader = png::Decoder::new(file).read_info().unwrap();
+    let mut bytes = vec![0; reader.output_buffer_size().unwrap()];
+    let frame = reader.next_frame(&mut bytes).unwrap();
+    (frame.width, bytes)
+}
+
+#[test]
+fn images_are_saved_in_each_form_and_can_be_read_again() {
+    let (_simulator, address) = simulator(QUICK);
+    for (format, extension, files) in
+        [("png", "png", 4), ("tiff", "tif", 4), ("ome-tiff", "tif", 1)]
+    {
+        let folder = Folder::new(format);
+        let ended = live(
+            &address,
+            &["--count", "4", "--out", folder.0.to_str().unwrap(), "--format", format, "--json"],
+        );
+        let told = ended.expect_done().objects();
+        let closing = told.last().unwrap();
+        assert_eq!((&closing["written"], &closing["dropped"]), (&4.into(), &0.into()), "{format}");
+        let written = folder.files();
+        assert_eq!(written.len(), files, "{written:?}");
+        assert!(written.iter().all(|file| file.extension().unwrap() == extension), "{written:?}");
+        assert_eq!(told[0]["file"], written[0].to_str().unwrap());
+        if format == "png" {
+            let (width, bytes) = read_png(&written[0]);
+            assert_eq!((width, bytes.len()), (320, 2 * 320 * 200));
+            assert!(bytes.chunks_exact(2).any(|pixel| pixel == 200_u16.to_be_bytes()));
+        } else {
+            let file = std::fs::File::open(&written[0]).unwrap();
+            let mut decoder = tiff::decoder::Decoder::new(file).unwrap();
+            let mut pages = 1;
+            while decoder.more_images() {
+                decoder.next_image().unwrap();
+                pages += 1;
+            }
+            assert_eq!(pages, if files == 1 { 4 } else { 1 });
+            assert_eq!(decoder.dimensions().unwrap(), (320, 200));
+        }
+    }
+}
+
+#[test]
+fn each_image_has_the_position_at_its_capture() {
+    let (_simulator, address) = simulator(QUICK);
+    let running = start(&["live", "--count", "60", "--json", "--connect", &address]);
+    running.line();
+    flamingo(&["move", "z", "19.2", "--wait", "--connect", &address]).expect_done();
+    let told = running.ended().objects();
+    let z: Vec<f64> = told.iter().filter_map(|image| image["position_z_mm"].as_f64()).collect();
+    assert!(z.is_sorted(), "{z:?}");
+    assert!(z.iter().any(|z| *z > 19.0 && *z < 19.2), "on the way: {z:?}");
+    assert!((z.last().unwrap() - 19.2).abs() < 1e-9, "at rest: {z:?}");
+}
+
+#[test]
+fn a_snapshot_is_one_image_and_starts_no_live_view() {
+    let (simulator, address) = simulator(QUICK);
+    let folder = Folder::new("snapshot");
+    let file = folder.0.join("eye.png");
+    let preview = format!("--preview={}", file.display());
+    let ended = live(&address, &["--snapshot", &preview, "--json"]);
+    assert_eq!(ended.expect_done().objects()[1]["taken"], 1);
+    let (width, grey) = read_png(&file);
+    assert_eq!((width, grey.len()), (320, 320 * 200));
+    assert!(grey.contains(&0) && grey.contains(&255), "its contrast is stretched");
+    assert_eq!(sent(&simulator, CommandCode::CAMERA_LIVE_VIEW_START), 0);
+    live(&address, &["--snapshot", &preview]).expect_error(2, &["exists already"]);
+    live(&address, &["--snapshot", "--preview"]).expect_error(2, &["no terminal"]);
+}
+
+#[test]
+fn a_live_view_that_was_on_is_left_on() {
+    let (simulator, address) = simulator(QUICK);
+    flamingo(&["send", "CAMERA_LIVE_VIEW_START", "--connect", &address]).expect_done();
+    live(&address, &["--count", "3"]).expect_done();
+    assert_eq!(sent(&simulator, CommandCode::CAMERA_LIVE_VIEW_START), 1);
+    assert_eq!(sent(&simulator, CommandCode::CAMERA_LIVE_VIEW_STOP), 0);
+    let state = flamingo(&["get", "state", "--connect", &address, "--json"]);
+    assert_eq!(state.object()["state"], "LIVE_VIEW");
+}
+
+#[test]
+fn while_a_workflow_runs_the_live_view_is_not_started() {
+    let (simulator, address) = simulator(QUICK);
+    let folder = Folder::new("workflow");
+    let file = folder.0.join("workflow.txt");
+    std::fs::write(&file, rig::workflow(3, 400).bytes()).unwrap();
+    let arguments = ["workflow", "run", file.to_str().unwrap(), "--json", "--connect", &address];
+    let running = start(&arguments);
+    while !running.line().contains("progress") {}
+    for arguments in [&["--count", "1"][..], &["--snapshot"]] {
+        live(&address, arguments).expect_error(2, &["a workflow runs", "nothing was sent"]);
+    }
+    assert_eq!(sent(&simulator, CommandCode::CAMERA_LIVE_VIEW_START), 0);
+    running.interrupt();
+    running.ended();
+}
+
+fn wait_for_image(running: &Running) {
+    let line: Value = serde_json::from_str(&running.line()).unwrap();
+    assert!(line["number"].as_u64().unwrap() > 0);
+}
+
+#[test]
+fn ctrl_c_stops_the_live_view_and_leaves_a_whole_file() {
+    let (_simulator, address) = simulator(QUICK);
+    let folder = Folder::new("ctrl-c");
+    let running =
+        start(&["live", "--json", "--out", folder.0.to_str().unwrap(), "--connect", &address]);
+    for _ in 0..3 {
+        wait_for_image(&running);
+    }
+    running.interrupt();
+    let ended = running.ended();
+    ended.expect_error(130, &["interrupted"]);
+    assert_idle(&address);
+    let closing: Value = serde_json::from_str(ended.stdout.lines().last().unwrap()).unwrap();
+    let file = std::fs::File::open(&folder.files()[0]).unwrap();
+    let mut decoder = tiff::decoder::Decoder::new(file).unwrap();
+    let xml = decoder.get_tag_ascii_string(tiff::tags::Tag::ImageDescription).unwrap();
+    let pages = format!("SizeT=\"{}\"", closing["written"]);
+    assert!(xml.contains(&pages), "{pages} in {xml}");
+}
+
+/// A disk that takes its time: each image goes into a pipe that is read slowly.
+#[cfg(unix)]
+#[test]
+fn a_disk_that_does_not_keep_up_costs_images_that_are_counted_and_no_reading() {
+    let (simulator, address) =
+        simulator("[images]\nwidth = 1024\nheight = 1024\nframes_per_s = 60\n");
+    let folder = Folder::new("slow");
+    // Room for three images: PNG of this size takes longer than they come.
+    let arguments = [
+        "--for",
+        "2s",
+        "--mode",
+        "every",
+        "--memory",
+        "4",
+        "--out",
+        folder.0.to_str().unwrap(),
+        "--format",
+        "png",
+        "--json",
+    ];
+    let ended = live(&address, &arguments);
+    let told = ended.expect_done().objects();
+    let closing = told.last().unwrap();
+    let number = |key: &str| closing[key].as_u64().unwrap();
+    assert_eq!(number("written"), folder.files().len() as u64);
+    assert_eq!(number("taken"), number("written"));
+    let between: u64 = told.iter().filter_map(|image| image["dropped_before"].as_u64()).sum();
+    assert!(between <= number("dropped"), "{closing}");
+    // At the end some may wait that nobody takes any more.
+    let accounted = number("taken") + number("dropped");
+    assert!((accounted..=accounted + 3).contains(&number("received")), "{closing}");
+    let images = simulator.truth().images_dropped();
+    assert_eq!(images, 0, "the instrument never had to wait");
+}
+
+#[test]
+fn what_goes_wrong_has_an_exit_code_of_its_own() {
+    let (_simulator, address) =
+        simulator("[images]\nframes_per_s = 50\n[faults.image_headers]\nevery_n = 3\n");
+    let broken = live(&address, &["--count", "9"]);
+    broken.expect_error(6, &["imageSize", "image 3"]);
+    assert_idle(&address);
+    let (_cut, address) = {
+        let (simulator, address) = simulator("[faults.image_cuts]\nevery_n = 2\n");
+        (simulator, address)
+    };
+    live(&address, &["--count", "9"]).expect_error(7, &["ended after", "image 2"]);
+    let nobody = raw::simulator(QUICK);
+    let address = nobody.control().to_string();
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = free.local_addr().unwrap().port().to_string();
+    drop(free);
+    live(&address, &["--live-port", &port]).expect_error(3, &[&port]);
+    assert_idle(&address);
+    let file = Folder::new("file");
+    let name = file.0.join("name");
+    std::fs::write(&name, "").unwrap();
+    let out = name.to_str().unwrap();
+    live(&address, &["--out", out]).expect_error(2, &["cannot make the folder"]);
+}
+
+#[test]
+fn no_image_in_time_is_no_answer_and_a_refused_start_a_failure() {
+    smol::block_on(async {
+        for refuse in [false, true] {
+            let (listener, options) = peer::listen();
+            let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+            let live_port = port.local_addr().unwrap().port().to_string();
+            let arguments = [
+                "live",
+                "--timeout",
+                "300ms",
+                "--live-port",
+                &live_port,
+                "--connect",
+                &options.address,
+            ];
+            let server = async {
+                let mut peer = peer::Peer::accept(&listener).await;
+                peer.shake_hands().await;
+                loop {
+                    let query = peer.read().await;
+                    let mut answer = peer::answer_to(&query, 1.0);
+                    match query.code {
+                        CommandCode::SYSTEM_STATE_GET => answer = answer.with_selector(0xA002),
+                        CommandCode::CAMERA_EXPOSURE_GET => answer = answer.with_selector(10),
+                        CommandCode::CAMERA_LIVE_VIEW_START if refuse => answer.status = 0,
+                        _ => {}
+                    }
+                    peer.write(&answer).await;
+                    let stop = query.code == CommandCode::CAMERA_LIVE_VIEW_STOP;
+                    if stop || (refuse && query.code == CommandCode::CAMERA_LIVE_VIEW_START) {
+                        return peer;
+                    }
+                }
+            };
+            let (ended, _peer) =
+                future::zip(crate::program::flamingo_meanwhile(&arguments), server).await;
+            if refuse {
+                ended.expect_error(5, &["live view", "status 0"]);
+            } else {
+                ended.expect_error(4, &["no image within 300ms"]);
+            }
+        }
+    });
+}
+
+#[test]
+fn a_preview_is_drawn_on_a_terminal() {
+    // util-linux's `script` lends a terminal; where it is not, there is nothing to see.
+    let (_simulator, address) = simulator(QUICK);
+    let command =
+        format!("{} live --snapshot --preview --connect {address}", env!("CARGO_BIN_EXE_flamingo"));
+    let script = std::process::Command::new("script")
+        .args(["-q", "-e", "-c", &command, "/dev/null"])
+        .stdin(std::process::Stdio::null())
+        .output();
+    let Ok(output) = script else {
+        eprintln!("skipped: `script` is not here");
+        return;
+    };
+    assert!(output.status.success(), "{output:?}");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.contains('\u{2584}') || text.contains('\u{2580}'), "half blocks: {text:?}");
+}
+
+#[test]
+fn an_update_of_the_options_is_no_image() {
+    let (_simulator, address) = simulator("[images]\nframes_per_s = 100\noptions_every_n = 1\n");
+    let told = live(&address, &["--count", "4", "--json"]);
+    let told = told.expect_done().objects();
+    assert_eq!(told.len(), 5);
+    assert!(told[4]["options"].as_u64().unwrap() >= 4, "{:?}", told[4]);
+}

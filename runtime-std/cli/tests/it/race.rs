@@ -1,0 +1,211 @@
+//! `flamingo race` as a newcomer runs it, only shorter: one run of four strategies at two rates,
+//! the replay, and what it refuses. Asserted is what holds on a busy machine too: who loses and
+//! who does not, never how fast it was.
+
+use std::path::PathBuf;
+use std::sync::LazyLock;
+
+use crate::program::{Ended, flamingo};
+use serde_json::Value;
+
+/// The run that most of the tests look at, and the picture that it drew.
+struct Race {
+    ended: Ended,
+    objects: Vec<Value>,
+    svg: String,
+}
+
+const NAMES: [&str; 4] = ["two-readers", "mutex", "code-match", "flamingo"];
+
+static RACE: LazyLock<Race> = LazyLock::new(|| {
+    let plot = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("race.svg");
+    let strategies = NAMES.iter().flat_map(|name| ["--strategy", name]);
+    let fixed = ["race", "--json", "--queries", "40", "--rates", "0,100", "--plot"];
+    let arguments: Vec<_> =
+        fixed.into_iter().chain([plot.to_str().unwrap()]).chain(strategies).collect();
+    let ended = flamingo(&arguments);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let svg = std::fs::read_to_string(&plot).unwrap();
+    Race { objects: ended.objects(), ended, svg }
+});
+
+/// The rows of a strategy: at rest, and at so many unsolicited frames a second that some of them
+/// meet a query.
+fn rows(name: &str) -> [&'static Value; 2] {
+    let rows: Vec<_> = of(name).filter(|it| it.get("rate").is_some()).collect();
+    rows.try_into().unwrap()
+}
+
+fn of(name: &str) -> impl Iterator<Item = &'static Value> {
+    RACE.objects.iter().filter(move |it| it["strategy"] == name)
+}
+
+fn verdict(name: &str) -> &'static Value {
+    let verdicts: Vec<_> = of(name).filter(|it| it.get("says").is_some()).collect();
+    assert_eq!(verdicts.len(), 1, "{verdicts:?}");
+    verdicts[0]
+}
+
+#[track_caller]
+fn number(value: &Value) -> f64 {
+    value.as_f64().unwrap_or_else(|| panic!("no number: {value}"))
+}
+
+#[test]
+fn the_scale_comes_first_then_a_row_of_each_at_each_rate_then_the_verdicts() {
+    let head = &RACE.objects[0];
+    assert!(number(&head["factor"]) > 1.0, "{head}");
+    assert_eq!((&head["queries"], &head["seed"]), (&40.into(), &1.into()));
+    assert_eq!(RACE.objects.len(), 1 + 2 * (1 + NAMES.len()) + NAMES.len());
+    for name in NAMES {
+        let [silent, busy] = rows(name);
+        assert_eq!((number(&silent["rate"]), number(&busy["rate"])), (0.0, 100.0));
+        assert_eq!((&silent["queries"], &busy["queries"]), (&42.into(), &42.into()), "{name}");
+        verdict(name);
+    }
+    assert_eq!(rows("raw").len(), 2, "the yardstick");
+}
+
+#[test]
+fn flamingo_has_nothing_in_any_column_of_loss() {
+    for row in rows("flamingo") {
+        let events = &row["events"];
+        let losses = [
+            &row["wrong"],
+            &row["late_misattributed"],
+            &row["lost"],
+            &events["lost"],
+            &events["stolen_as_answers"],
+            &events["answers_handled"],
+            &row["motion_ends_too_early"],
+            &row["motion_ends_missed"],
+        ];
+        assert!(losses.iter().all(|loss| **loss == 0), "{row}");
+        assert_eq!(events["delivered"], events["sent"], "{row}");
+        assert_eq!(row["dropped_by_instrument"], false);
+        let accounted = row["right"].as_u64().zip(row["instrument_late"].as_u64());
+        assert_eq!(row["queries"].as_u64(), accounted.map(|(right, late)| right + late), "{row}");
+    }
+    let [_, busy] = rows("flamingo");
+    assert!(number(&busy["events"]["sent"]) > 100.0, "{busy}");
+    assert_eq!(verdict("flamingo").get("answers_missed"), None);
+}
+
+#[test]
+fn two_readers_miss_answers_even_at_rest_in_a_proportion_told_with_its_interval() {
+    let [silent, busy] = rows("two-readers");
+    assert!(number(&silent["lost"]) > 0.0, "timed out: {silent}");
+    assert!(number(&busy["wrong"]) + number(&busy["lost"]) > 0.0, "{busy}");
+    assert!(number(&silent["events"]["answers_handled"]) > 0.0, "to the listener: {silent}");
+    let missed = verdict("two-readers")["answers_missed"].as_array().unwrap();
+    let rates: Vec<_> = missed.iter().map(|missed| number(&missed["rate"])).collect();
+    assert_eq!(rates, [0.0, 100.0]);
+    for missed in missed {
+        let percent = number(&missed["percent"]);
+        let [low, high] = [0, 1].map(|end| number(&missed["interval_percent"][end]));
+        assert!(0.0 < low && low < percent && percent <= high && high <= 100.0, "{missed}");
+    }
+}
+
+#[test]
+fn mutex_keeps_events_back_while_it_waits_for_the_end_of_a_motion() {
+    let [_, busy] = rows("mutex");
+    let delay = number(&busy["event_delay_max_in_motion_ms"]);
+    assert!(delay > number(&RACE.objects[0]["motion_ms"]) / 2.0, "{busy}");
+    let says = verdict("mutex")["says"].as_str().unwrap();
+    assert!(says.contains("keeps events from their handlers"), "{says}");
+}
+
+#[test]
+fn code_match_takes_pushes_of_the_same_code_for_answers() {
+    let [silent, busy] = rows("code-match");
+    assert_eq!(silent["wrong"], 0, "nothing is pushed: {silent}");
+    assert!(number(&busy["wrong"]) > 0.0, "{busy}");
+    assert!(number(&busy["events"]["stolen_as_answers"]) > 0.0, "{busy}");
+}
+
+#[test]
+fn the_plot_is_an_svg_that_names_every_strategy() {
+    let Race { ended, svg, .. } = &*RACE;
+    assert_eq!(ended.stderr.lines().count(), 1, "{ended:?}");
+    assert!(ended.stderr.contains("race.svg"), "{ended:?}");
+    assert!(svg.starts_with("<svg") && svg.trim_end().ends_with("</svg>"));
+    for name in NAMES {
+        assert!(svg.contains(name), "{name}");
+    }
+}
+
+#[test]
+fn people_get_a_table_and_a_verdict() {
+    let ended = flamingo(&["race", "--queries", "4", "--rates", "0", "--strategy", "flamingo"]);
+    let text = &ended.expect_done().stdout;
+    let line = |begin: &str| text.lines().filter(|line| line.starts_with(begin)).count();
+    assert_eq!((line("strategy "), line("raw "), line("two-readers ")), (1, 1, 0), "{text}");
+    assert_eq!(line("flamingo "), 2, "row and verdict: {text}");
+    assert!(text.contains("\n0 unsolicited frames/s\n"), "{text}");
+    assert!(text.contains("nothing wrong, nothing lost"), "{text}");
+}
+
+#[test]
+fn the_replay_goes_from_t0_to_t6_and_only_two_readers_time_out() {
+    let ended = flamingo(&["race", "--replay-example"]);
+    let text = &ended.expect_done().stdout;
+    let (theirs, ours) = text.split_once("One task owns the socket").unwrap();
+    for step in 0..=6 {
+        let step = format!("\nT{step} ");
+        assert!(theirs.contains(&step) && ours.contains(&step), "{step:?} in {text}");
+    }
+    assert!(theirs.contains("[Timeout after 3s]") && theirs.contains("GETS DATA!"), "{theirs}");
+    assert!(!ours.to_lowercase().contains("timeout"), "{ours}");
+    assert_eq!(flamingo(&["race", "--replay-example"]).stdout, *text, "no chance in it");
+}
+
+#[test]
+fn the_replay_in_json_has_a_row_a_step_and_what_came_of_it() {
+    let ended = flamingo(&["race", "--replay-example", "--json"]);
+    let objects = ended.expect_done().objects();
+    for (name, timeout) in [("two-readers", true), ("flamingo", false)] {
+        let own: Vec<_> = objects.iter().filter(|it| it["strategy"] == name).collect();
+        let times: Vec<_> = own.iter().filter_map(|it| it["time"].as_str()).take(7).collect();
+        assert_eq!(times, ["T0", "T1", "T2", "T3", "T4", "T5", "T6"], "{name}");
+        let result = own.last().unwrap()["result"].to_string();
+        assert_eq!(result.contains("timeout"), timeout, "{result}");
+    }
+}
+
+#[test]
+fn bad_usage_is_one_line_and_nothing_is_run() {
+    let cases: &[(&[&str], &str)] = &[
+        (&["--strategy", "magic"], "magic"),
+        (&["--strategy", "raw"], "raw"),
+        (&["--rates", "-1"], "-1"),
+        (&["--rates=-1"], "-1"),
+        (&["--rates", "0,NaN"], "NaN"),
+        (&["--rates", "10,,40"], "frames per second"),
+        (&["--rates", "1001"], "1000"),
+        (&["--queries", "0"], "4..=100000"),
+        (&["--queries", "3"], "4..=100000"),
+        (&["--seed", "-1"], "-1"),
+        (&["--replay-example", "--seed", "2"], "--seed"),
+        (&["--replay-example", "--plot", "race.svg"], "--plot"),
+    ];
+    for (arguments, word) in cases {
+        let ended = flamingo(&[&["race"][..], arguments].concat());
+        ended.expect_error(2, &[word]);
+        assert_eq!(ended.stdout, "", "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_part_that_makes_no_sense_is_an_error_and_no_panic() {
+    let load = r#""load":{"queries":4,"rate":0.0,"seed":1},"processors":[]"#;
+    let unknown = format!(r#"{{"strategy":"magic",{load},"instrument":"127.0.0.1:1"}}"#);
+    let nowhere = format!(r#"{{"strategy":"mutex",{load},"instrument":"nowhere"}}"#);
+    for (part, words) in
+        [("{", "EOF"), ("7", "invalid"), (&unknown, "magic"), (&nowhere, "address")]
+    {
+        let ended = flamingo(&["race", "--player", part]);
+        ended.expect_error(1, &["race: ", words]);
+        assert_eq!(ended.stdout, "", "{part}");
+    }
+}

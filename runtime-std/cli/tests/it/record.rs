@@ -1,0 +1,325 @@
+//! `flamingo record`, `replay` and `decode` of recordings, and what the bridge records, as scripts
+//! use them.
+
+use std::path::Path;
+use std::time::Duration;
+
+use crate::program::{Running, address, flamingo, flamingo_fed, start, start_on_a_full_disk};
+use etherparse::PacketBuilder;
+use flamingo_protocol_core::{CommandCode, Flags, Frame};
+use flamingo_runtime_testkit::folder::Folder;
+use flamingo_runtime_testkit::raw::{self, Raw};
+use pcap_file::DataLink;
+use pcap_file::pcap::{PcapHeader, PcapPacket, PcapWriter};
+use serde_json::Value;
+
+/// A simulated instrument, a recorder in front of it, and where clients connect.
+fn recorded(file: &str, more: &[&str]) -> (Running, Running, String) {
+    recorded_by(start, file, more)
+}
+
+fn recorded_by(
+    start_it: fn(&[&str]) -> Running,
+    file: &str,
+    more: &[&str],
+) -> (Running, Running, String) {
+    let instrument = start(&["sim", "--port", "0", "--json"]);
+    let control = address(&instrument.ports()["control"]);
+    let arguments = ["record", "--out", file, "--listen", "0", "--connect", &control, "--json"];
+    let recorder = start_it(&[&arguments, more].concat());
+    let connect = address(&recorder.ports()["control"]);
+    (instrument, recorder, connect)
+}
+
+fn decoded(file: &str) -> Vec<Value> {
+    flamingo(&["decode", "--json", file]).expect_done().objects()
+}
+
+#[test]
+fn a_session_is_recorded_until_ctrl_c_and_decode_shows_it_as_a_conversation() {
+    let folder = Folder::new("session");
+    let file = folder.path("run.pcapng");
+    let (_instrument, recorder, connect) = recorded(&file, &[]);
+    flamingo(&["move", "x", "7.4", "--wait", "--connect", &connect]).expect_done();
+    flamingo(&["live", "--count", "2", "--connect", &connect]).expect_done();
+    recorder.interrupt();
+    let ended = recorder.ended();
+    assert_eq!(ended.code, Some(130), "{ended:?}");
+    let summary: Value = serde_json::from_str(ended.stdout.trim()).unwrap();
+    assert_eq!((&summary["lost_bytes"], &summary["stopped"]), (&0.into(), &Value::Null));
+
+    let rows = decoded(&file);
+    let of = |kind: &str| rows.iter().filter(|row| row["kind"] == kind).collect::<Vec<_>>();
+    let moved =
+        of("answered").into_iter().find(|row| row["request"]["name"] == "STAGE_POSITION_SET");
+    let moved = moved.expect("the move");
+    assert_eq!(moved["answer"]["class"], "solicited");
+    assert_eq!(moved["answer"]["proven"], true);
+    assert!(moved["answer"]["elapsed_ms"].as_f64().is_some_and(|ms| ms > 0.0), "{moved}");
+    let pushed = of("unsolicited");
+    assert!(pushed.iter().any(|row| row["frame"]["name"] == "STAGE_MOTION_STOPPED"));
+    let images = of("image");
+    assert!(images.len() >= 2 && images[0]["image"]["crc32"].is_string(), "{images:?}");
+    assert_eq!(images[0]["image"]["pixels_recorded"], false);
+
+    let text = flamingo(&["decode", &file]);
+    let text = &text.expect_done().stdout;
+    for words in [
+        "== control: 127.0.0.1:",
+        "  -> STAGE_POSITION_SET axis x 7.4 mm",
+        "[unsolicited]",
+        "pixels not recorded",
+    ] {
+        assert!(text.contains(words), "{words:?} in {text}");
+    }
+    let piped = flamingo_fed(&["decode", "--json", "-"], std::fs::read(&file).unwrap());
+    assert_eq!(piped.expect_done().objects(), rows);
+    let summed = flamingo(&["decode", "--summary", "--json", &file]).expect_done().objects();
+    let set = summed.iter().find(|row| row["name"] == "STAGE_POSITION_SET").unwrap();
+    let figures = ["commands", "answered", "unanswered", "late"].map(|key| set[key].as_u64());
+    assert_eq!(figures, [Some(1), Some(1), Some(0), Some(0)]);
+    assert_eq!(set["p50_ms"], set["p99_ms"]);
+    assert_eq!(summed.last().unwrap()["summary"], true);
+}
+
+#[test]
+fn nothing_that_is_there_is_overwritten_unasked_and_the_instrument_itself_is_no_place_to_listen() {
+    let folder = Folder::new("refused");
+    let file = folder.file("there.pcapng", "precious");
+    let refused = flamingo(&["record", "--out", &file, "--listen", "0"]);
+    refused.expect_error(2, &["there.pcapng", "--overwrite"]);
+    assert_eq!(std::fs::read(&file).unwrap(), b"precious");
+    let other = folder.path("other.pcapng");
+    let itself = ["record", "--out", &other, "--listen", "53717", "--connect", "127.0.0.1:53717"];
+    flamingo(&itself).expect_error(2, &["127.0.0.1:53717", "--listen"]);
+    assert!(!Path::new(&other).exists(), "nothing was begun");
+    let nowhere = folder.path("no/such/folder.pcapng");
+    flamingo(&["record", "--out", &nowhere, "--listen", "0"]).expect_error(2, &["cannot write"]);
+    flamingo(&["record", "--out", &other, "--listen", "x"]).expect_error(2, &["ADDR:PORT"]);
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap().port().to_string();
+    let in_vain = ["record", "--out", &file, "--listen", &taken, "--overwrite"];
+    flamingo(&in_vain).expect_error(2, &["cannot listen"]);
+    assert_eq!(std::fs::read(&file).unwrap(), b"precious", "it listens before it writes");
+    let (_instrument, recorder, connect) = recorded(&file, &["--overwrite", "--for", "1s"]);
+    flamingo(&["get", "state", "--connect", &connect]).expect_done();
+    assert_eq!(recorder.ended().code, Some(0));
+    assert!(decoded(&file).len() > 2);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_disk_that_is_full_from_the_beginning_is_said_before_anybody_connects() {
+    let refused = flamingo(&["record", "--out", "/dev/full", "--listen", "0"]);
+    refused.expect_error(2, &["/dev/full", "No space left"]);
+}
+
+#[test]
+fn a_full_disk_is_said_at_once_and_the_clients_are_served_all_the_same() {
+    let folder = Folder::new("full");
+    let file = folder.path("run.pcapng");
+    let (_instrument, recorder, connect) = recorded_by(start_on_a_full_disk, &file, &[]);
+    let mut client = Raw::to(connect.parse().unwrap());
+    for _ in 0..100 {
+        client.ask(&raw::query(1));
+    }
+    recorder.expect_log("the recording has stopped");
+    flamingo(&["get", "position", "--connect", &connect]).expect_done();
+    recorder.interrupt();
+    let ended = recorder.ended();
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.stderr.contains("run.pcapng is not complete: File too large"), "{ended:?}");
+}
+
+/// What is asked and sent, at these ms.
+fn conversation(file: &Path, said: &[(u64, bool, Frame)]) {
+    let header = PcapHeader { datalink: DataLink::RAW, ..PcapHeader::default() };
+    let mut writer = PcapWriter::with_header(std::fs::File::create(file).unwrap(), header).unwrap();
+    let ends = [([10, 0, 0, 7], 40_000), ([10, 0, 0, 5], 53_717)];
+    let mut numbers = [1, 1];
+    for (at, asks, frame) in said {
+        let from = usize::from(!asks);
+        let (source, target) = (ends[from], ends[1 - from]);
+        let tcp = PacketBuilder::ipv4(source.0, target.0, 64)
+            .tcp(source.1, target.1, numbers[from], 1000)
+            .ack(numbers[1 - from]);
+        numbers[from] += 128;
+        let mut packet = Vec::new();
+        tcp.write(&mut packet, &frame.encode()).unwrap();
+        let length = u32::try_from(packet.len()).unwrap();
+        writer.write_packet(&PcapPacket::new(Duration::from_millis(*at), length, &packet)).unwrap();
+    }
+}
+
+#[test]
+fn late_answers_silence_and_what_cannot_be_told_are_pointed_out() {
+    let folder = Folder::new("late");
+    let file = folder.0.join("run.pcap");
+    let position = |axis| Frame::command(CommandCode::STAGE_POSITION_GET).with_selector(axis);
+    let answer = |frame: Frame| Frame { status: 1, ..frame };
+    let pushed = Frame { flags: Flags::STAGE_POSITIONS_IN_BUFFER, ..answer(position(1)) };
+    conversation(
+        &file,
+        &[
+            (0, true, position(1)),
+            (4, false, pushed),
+            (5, false, Frame { status: 0, ..position(1) }),
+            (100, true, position(2)),
+            (5_000, false, answer(position(2))),
+            (6_000, true, Frame::command(CommandCode(0x3027))),
+            (7_000, true, position(3)),
+            (7_010, true, position(3)),
+            (7_020, false, answer(position(3))),
+            (20_000, false, Frame::new(CommandCode::SYSTEM_STATE_IDLE)),
+        ],
+    );
+    let file = file.to_str().unwrap();
+    let kinds: Vec<_> =
+        decoded(file).iter().map(|row| row["kind"].as_str().unwrap().to_owned()).collect();
+    let expected = [
+        "opened",
+        "answered",
+        "unsolicited",
+        "silent",
+        "late",
+        "silent",
+        "answered",
+        "silent",
+        "unsolicited",
+    ];
+    assert_eq!(kinds, expected);
+    let text = flamingo(&["decode", file]);
+    let text = &text.expect_done().stdout;
+    for words in [
+        "STAGE_POSITION_GET axis x -> STAGE_POSITION_GET axis x 0 mm status 0 [5.000 ms]",
+        "* STAGE_POSITION_GET axis x 0 mm [unsolicited]",
+        "STAGE_POSITION_GET axis y -> !! no answer in 3.000 s",
+        "!! STAGE_POSITION_GET axis y 0 mm [LATE: 4.900 s after its command]",
+        "[20.000 ms, ambiguous: 2 commands may own it]",
+    ] {
+        let squeezed: Vec<_> = text
+            .lines()
+            .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
+            .collect();
+        assert!(squeezed.iter().any(|line| line.contains(words)), "{words:?} in {text}");
+    }
+    let summary = flamingo(&["decode", "--summary", file]);
+    let row =
+        summary.expect_done().stdout.lines().find(|line| line.starts_with("STAGE_POSITION_GET"));
+    let row: Vec<_> = row.unwrap().split_whitespace().skip(2).collect();
+    assert_eq!(row, ["4", "2", "5.000", "ms", "20.000", "ms", "2", "1", "1"]);
+}
+
+#[test]
+fn a_file_that_holds_no_conversation_is_refused_and_one_that_is_cut_off_is_shown() {
+    let folder = Folder::new("files");
+    let text = folder.file("notes.txt", "not a capture");
+    flamingo(&["decode", "--summary", &text]).expect_error(2, &["notes.txt", "capture"]);
+    flamingo(&["replay", &text, "--port", "0"]).expect_error(2, &["notes.txt"]);
+    let empty = folder.0.join("empty.pcap");
+    conversation(&empty, &[]);
+    let empty = empty.to_str().unwrap();
+    flamingo(&["decode", empty]).expect_error(2, &["empty.pcap", "found none"]);
+    flamingo(&["replay", empty, "--port", "0"]).expect_error(2, &["empty.pcap", "found none"]);
+    let whole = folder.0.join("whole.pcap");
+    let idle = Frame::new(CommandCode::SYSTEM_STATE_IDLE);
+    conversation(&whole, &[(0, false, idle), (1, false, idle)]);
+    let bytes = std::fs::read(whole).unwrap();
+    let cut = folder.file("cut.pcap", &bytes[..bytes.len() - 9]);
+    let shown = flamingo(&["decode", "--json", &cut]);
+    shown.expect_error(6, &["cut.pcap", "middle of a packet"]);
+    assert_eq!(shown.objects().len(), 2, "{shown:?}");
+    for speed in ["0", "1e999", "fast", "nan"] {
+        flamingo(&["replay", &cut, "--speed", speed]).expect_error(2, &["--speed"]);
+    }
+}
+
+#[test]
+fn a_client_finds_in_a_replay_what_it_found_at_the_instrument() {
+    let folder = Folder::new("replayed");
+    let file = folder.path("run.pcapng");
+    let (_instrument, recorder, connect) = recorded(&file, &["--pixels"]);
+    let ask = |connect: &str| {
+        let position = flamingo(&["get", "position", "--json", "--connect", connect]);
+        let moved = flamingo(&["move", "y", "15.2", "--wait", "--connect", connect]);
+        (position.expect_done().objects(), moved.code)
+    };
+    let positions = |(rows, code): (Vec<Value>, Option<i32>)| {
+        let values = rows.iter().map(|row| (row["axis"].clone(), row["position_mm"].clone()));
+        (values.collect::<Vec<_>>(), code)
+    };
+    let first = positions(ask(&connect));
+    recorder.interrupt();
+    recorder.ended();
+    let replay = start(&["replay", &file, "--port", "0", "--speed", "10", "--json"]);
+    let connect = address(&replay.ports()["control"]);
+    assert_eq!(positions(ask(&connect)), first);
+    replay.interrupt();
+    assert_eq!(replay.ended().code, Some(130));
+}
+
+/// A bridge that records into a folder, started with `start`, and its control port.
+fn bridged(folder: &str, start_it: fn(&[&str]) -> Running) -> (Running, Running, Value) {
+    let instrument = start(&["sim", "--port", "0", "--json"]);
+    let upstream = address(&instrument.ports()["control"]);
+    let bridge = start_it(&[
+        "bridge",
+        "--upstream",
+        &upstream,
+        "--listen",
+        "127.0.0.1:0",
+        "--status",
+        "127.0.0.1:0",
+        "--record",
+        folder,
+    ]);
+    let ports = bridge.ports();
+    bridge.expect_log("the instrument is connected");
+    (instrument, bridge, ports)
+}
+
+#[test]
+fn the_bridge_records_what_goes_to_and_from_the_instrument() {
+    let folder = Folder::new("bridge");
+    let wire = folder.path("wire");
+    let (_instrument, bridge, ports) = bridged(&wire, start);
+    let control = address(&ports["control"]);
+    flamingo(&["move", "z", "19.1", "--wait", "--connect", &control]).expect_done();
+    let live = ports["live"].to_string();
+    flamingo(&["live", "--count", "3", "--connect", &control, "--live-port", &live]).expect_done();
+    let status = address(&ports["status"]);
+    let status =
+        flamingo(&["bridge", "status", "--status", &status, "--json"]).expect_done().object();
+    assert!(
+        status["recording"]["packets"].as_u64().is_some_and(|packets| packets > 20),
+        "{status}"
+    );
+    bridge.signal("-TERM");
+    assert_eq!(bridge.ended().code, Some(0));
+    let files: Vec<_> = std::fs::read_dir(wire).unwrap().map(|file| file.unwrap().path()).collect();
+    let [file] = &files[..] else { panic!("{files:?}") };
+    let rows = decoded(file.to_str().unwrap());
+    let moved = rows.iter().find(|row| row["request"]["name"] == "STAGE_POSITION_SET").unwrap();
+    assert_eq!(moved["kind"], "answered");
+    assert!(rows.iter().any(|row| row["frame"]["name"] == "STAGE_MOTION_STOPPED"), "{rows:?}");
+    assert!(rows.iter().filter(|row| row["kind"] == "image").count() >= 3, "{rows:?}");
+}
+
+#[test]
+fn a_full_disk_ends_the_bridges_recording_and_no_client_notices() {
+    let folder = Folder::new("bridge-full");
+    let (_instrument, bridge, ports) = bridged(&folder.path("wire"), start_on_a_full_disk);
+    let mut client = Raw::to(address(&ports["control"]).parse().unwrap());
+    for _ in 0..100 {
+        client.ask(&raw::query(1));
+    }
+    bridge.expect_log("the recording has stopped");
+    for _ in 0..100 {
+        client.ask(&raw::query(2));
+    }
+    let status = address(&ports["status"]);
+    let table = flamingo(&["bridge", "status", "--status", &status]);
+    assert!(table.expect_done().stdout.contains("recording STOPPED: "), "{table:?}");
+    bridge.signal("-TERM");
+    assert_eq!(bridge.ended().code, Some(0));
+}

@@ -1,0 +1,126 @@
+//! `flamingo settings save`: what was there is kept, and nothing is called saved that is not.
+
+use flamingo_runtime_testkit::peer;
+use flamingo_runtime_testkit::rig;
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use crate::program::{Witness, flamingo};
+use flamingo_protocol_core::CommandCode;
+use flamingo_runtime_std::simulator::Simulator;
+use flamingo_runtime_testkit::folder::Folder;
+use smol::future;
+
+fn simulator(scenario: &str) -> (Simulator, String) {
+    let simulator = smol::block_on(rig::simulator(scenario));
+    let address = simulator.control().to_string();
+    (simulator, address)
+}
+
+fn sent(simulator: &Simulator, code: CommandCode) -> usize {
+    simulator.truth().received().iter().filter(|record| record.frame.code == code).count()
+}
+
+#[test]
+fn settings_are_saved_and_what_was_there_is_kept() {
+    let folder = Folder::new("save");
+    let (simulator, address) = simulator("");
+    let before = flamingo(&["get", "settings", "--connect", &address]);
+    let before = before.expect_done().stdout.clone();
+    let changed = before.replace("Soft limit max x-axis = 12.310", "Soft limit max x-axis = 9.000");
+    assert_ne!(before, changed);
+    let (file, backup) = (folder.file("new.txt", &changed), folder.path("old.txt"));
+    let arguments = ["settings", "save", &file, "--backup", &backup, "--connect", &address];
+    flamingo(&arguments).expect_error(2, &["--yes"]);
+    assert_eq!(sent(&simulator, CommandCode::COMMON_SCOPE_SETTINGS_SAVE), 0);
+    assert!(!std::fs::exists(&backup).unwrap(), "nothing was overwritten, so nothing is kept");
+    let saved = flamingo(&[&arguments[..], &["--yes", "--json"]].concat());
+    let saved = saved.expect_done().object();
+    assert_eq!((&saved["saved"], &saved["backup"]), (&true.into(), &backup.as_str().into()));
+    assert_eq!(std::fs::read_to_string(&backup).unwrap(), before);
+    let after = flamingo(&["get", "settings", "--connect", &address]);
+    assert_eq!(after.expect_done().stdout, changed);
+    flamingo(&["move", "x", "9.5", "--connect", &address]).expect_error(2, &["at most 9 mm"]);
+    let old = folder.file("again.txt", &before);
+    let again = ["settings", "save", &old, "--backup", &backup, "--yes", "--connect", &address];
+    flamingo(&again).expect_error(2, &["cannot keep the old settings", "nothing was saved"]);
+}
+
+#[test]
+fn settings_that_would_leave_an_axis_without_limits_are_not_saved() {
+    let folder = Folder::new("unlimited");
+    let witness = Witness::new();
+    let cut = rig::SETTINGS.replace("  Soft limit max z-axis = 26.000\n", "");
+    for (text, said) in [
+        (cut.as_str(), "both limits of axis z"),
+        ("", "both limits of axis x"),
+        ("<Stage limits>\n", "line 1"),
+        ("<Stage limits>\nHome x-axis = left\n</Stage limits>\n", "line 2"),
+    ] {
+        let file = folder.file("file.txt", text);
+        let arguments = ["settings", "save", &file, "--yes", "--connect", &witness.address()];
+        flamingo(&arguments).expect_error(2, &[said, "nothing was saved"]);
+    }
+    witness.expect_nobody();
+}
+
+#[test]
+fn settings_are_not_said_to_be_saved_when_the_instrument_refuses() {
+    smol::block_on(async {
+        let folder = Folder::new("refuses");
+        let (listener, options) = peer::listen();
+        let (file, backup) = (folder.file("new.txt", rig::SETTINGS), folder.path("old.txt"));
+        let address = &options.address;
+        let arguments =
+            ["settings", "save", &file, "--yes", "--backup", &backup, "--connect", address];
+        let server = async {
+            let mut peer = peer::Peer::accept(&listener).await;
+            peer.shake_hands().await;
+            let query = peer.expect(CommandCode::COMMON_SCOPE_SETTINGS_LOAD).await;
+            rig::answer_with(&mut peer, &query, b"<Stage limits>\n</Stage limits>\n").await;
+            let save = peer.expect(CommandCode::COMMON_SCOPE_SETTINGS_SAVE).await;
+            assert_eq!(peer.read_bytes(save.payload_len as usize).await, rig::SETTINGS.as_bytes());
+            let mut refusal = peer::answer_to(&save, 0.0);
+            refusal.status = 0;
+            peer.write(&refusal).await;
+            peer
+        };
+        let (ended, _peer) =
+            future::zip(crate::program::flamingo_meanwhile(&arguments), server).await;
+        ended.expect_error(5, &["not saved", "status 0", "kept in"]);
+        assert_eq!(ended.stdout, "");
+    });
+}
+
+/// util-linux's `script` lends a terminal; where it is not, nobody can be asked.
+#[cfg(target_os = "linux")]
+#[test]
+fn on_a_terminal_it_asks_and_takes_only_yes_for_yes() {
+    let folder = Folder::new("asks");
+    let (simulator, address) = simulator("");
+    let before = flamingo(&["get", "settings", "--connect", &address]).stdout;
+    let file = folder.file("new.txt", before.replace("12.310", "9.000"));
+    for (answer, saved) in [("n", false), ("", false), ("yes", true)] {
+        let backup = folder.path(&format!("old-{answer}.txt"));
+        let command = format!(
+            "{} settings save {file} --backup {backup} --connect {address}",
+            env!("CARGO_BIN_EXE_flamingo")
+        );
+        let script = Command::new("script")
+            .args(["-q", "-e", "-c", &command, "/dev/null"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn();
+        let Ok(mut script) = script else {
+            eprintln!("skipped: `script` is not here");
+            return;
+        };
+        script.stdin.take().unwrap().write_all(format!("{answer}\n").as_bytes()).unwrap();
+        let ended = script.wait_with_output().unwrap();
+        let text = String::from_utf8_lossy(&ended.stdout);
+        assert!(text.contains(&format!("Overwrite the settings of {address}? [y/N]")), "{text}");
+        assert_eq!(ended.status.code(), Some(if saved { 0 } else { 2 }), "{answer}: {text}");
+        assert_eq!(std::fs::exists(&backup).unwrap(), saved);
+    }
+    assert_eq!(sent(&simulator, CommandCode::COMMON_SCOPE_SETTINGS_SAVE), 1);
+}

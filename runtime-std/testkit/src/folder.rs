@@ -1,0 +1,40 @@
+//! A folder that goes with the test.
+
+use std::path::PathBuf;
+
+pub struct Folder(pub PathBuf);
+
+impl Folder {
+    /// `name` is that of the test: each has its own.
+    pub fn new(name: &str) -> Self {
+        let folder = std::env::temp_dir().join(format!("flamingo-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        Self(folder)
+    }
+
+    /// Writes a file in it, and gives its path.
+    pub fn file(&self, name: &str, bytes: impl AsRef<[u8]>) -> String {
+        let path = self.path(name);
+        std::fs::write(&path, bytes).unwrap();
+        path
+    }
+
+    pub fn path(&self, name: &str) -> String {
+        self.0.join(name).to_str().unwrap().to_owned()
+    }
+
+    /// Everything in it, by name.
+    pub fn files(&self) -> Vec<PathBuf> {
+        let mut files: Vec<_> =
+            std::fs::read_dir(&self.0).unwrap().map(|entry| entry.unwrap().path()).collect();
+        files.sort();
+        files
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // A test that failed has more to say than this.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}

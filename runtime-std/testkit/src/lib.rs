@@ -1,0 +1,12 @@
+//! What the tests of the crates above the core share: a scripted peer, a raw client of a simulated
+//! instrument, a typed microscope in front of either, a temporary folder.
+//!
+//! The tests here run the firmware of `protocol-core/examples` in QEMU. The virtual clock and the
+//! two-ended harness of the core are in `protocol-core/testkit`.
+#![allow(missing_docs)] // helpers of tests, named after what they do
+#![allow(clippy::missing_panics_doc)] // a helper that panics fails its test
+
+pub mod folder;
+pub mod peer;
+pub mod raw;
+pub mod rig;

@@ -1,0 +1,219 @@
+//! A client on plain std sockets for the tests of the simulator and the bridge: none of our own
+//! client code.
+
+use std::collections::VecDeque;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use flamingo_protocol_core::{Assembler, CommandCode, Frame, HEADER_LEN, ImageHeader, Piece};
+use flamingo_runtime_std::simulator::{Scenario, Simulator, SimulatorOptions};
+
+/// Longer than anything that a test waits for.
+pub const PATIENCE: Duration = Duration::from_secs(10);
+
+pub fn simulator(scenario: &str) -> Simulator {
+    let scenario = Scenario::from_toml(scenario).unwrap();
+    let options = SimulatorOptions { scenario, ..SimulatorOptions::default() };
+    smol::block_on(Simulator::start(options)).unwrap()
+}
+
+pub fn socket(address: SocketAddr) -> TcpStream {
+    let socket = TcpStream::connect(address).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    socket.set_nodelay(true).unwrap();
+    socket
+}
+
+/// An image as it came.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Image {
+    pub header: ImageHeader,
+    /// The header's bytes and the pixels.
+    pub bytes: Vec<u8>,
+}
+
+/// The next image of an image port.
+pub fn image(viewer: &mut TcpStream) -> Image {
+    let mut bytes = vec![0; HEADER_LEN];
+    viewer.read_exact(&mut bytes).unwrap();
+    let header = ImageHeader::decode(&bytes, 1 << 26).unwrap();
+    bytes.resize(HEADER_LEN + header.size as usize, 0);
+    viewer.read_exact(&mut bytes[HEADER_LEN..]).unwrap();
+    Image { header, bytes }
+}
+
+/// A frame with its payload and the noise before it.
+#[derive(Debug, Clone)]
+pub struct Got {
+    pub frame: Frame,
+    pub payload: Vec<u8>,
+    pub skipped: u32,
+}
+
+pub struct Raw {
+    pub socket: TcpStream,
+    assembler: Assembler,
+    waiting: VecDeque<Got>,
+    open: Option<Got>,
+}
+
+impl Raw {
+    pub fn connect(simulator: &Simulator) -> Self {
+        Self::to(simulator.control())
+    }
+
+    pub fn to(address: SocketAddr) -> Self {
+        Self::over(socket(address))
+    }
+
+    /// Over a socket that is connected.
+    pub fn over(socket: TcpStream) -> Self {
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        Self { socket, assembler: Assembler::default(), waiting: VecDeque::new(), open: None }
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.socket.local_addr().unwrap()
+    }
+
+    pub fn send(&mut self, frame: &Frame) {
+        self.socket.write_all(&frame.encode()).unwrap();
+    }
+
+    pub fn upload(&mut self, frame: &Frame, payload: &[u8]) {
+        let frame = frame.with_payload_len(u32::try_from(payload.len()).unwrap());
+        self.socket.write_all(&[&frame.encode(), payload].concat()).unwrap();
+    }
+
+    /// The next frame, whatever it is; `None` when the connection has ended.
+    pub fn try_next(&mut self) -> Option<Got> {
+        let mut buffer = [0; 16 * 1024];
+        loop {
+            if let Some(got) = self.waiting.pop_front() {
+                return Some(got);
+            }
+            let length = match self.socket.read(&mut buffer) {
+                Ok(0) => return None,
+                Ok(length) => length,
+                Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => return None,
+                Err(error) => panic!("nothing came: {error}"),
+            };
+            self.take(&buffer[..length]);
+        }
+    }
+
+    fn take(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let (consumed, piece) = self.assembler.push(bytes);
+            bytes = &bytes[consumed..];
+            match piece {
+                Some(Piece::Frame { frame, skipped }) => {
+                    let got = Got { frame, payload: Vec::new(), skipped };
+                    if frame.payload_len == 0 {
+                        self.waiting.push_back(got);
+                    } else {
+                        self.open = Some(got);
+                    }
+                }
+                Some(Piece::Payload { bytes, remaining }) => {
+                    self.open.as_mut().unwrap().payload.extend_from_slice(bytes);
+                    if remaining == 0 {
+                        self.waiting.extend(self.open.take());
+                    }
+                }
+                None => {}
+            }
+        }
+    }
+
+    pub fn next(&mut self) -> Got {
+        self.try_next().expect("the connection ended")
+    }
+
+    /// What has come already, without waiting for more.
+    pub fn waiting(&mut self) -> Vec<Got> {
+        let mut buffer = [0; 16 * 1024];
+        self.socket.set_nonblocking(true).unwrap();
+        while let Ok(length @ 1..) = self.socket.read(&mut buffer) {
+            self.take(&buffer[..length]);
+        }
+        self.socket.set_nonblocking(false).unwrap();
+        self.waiting.drain(..).collect()
+    }
+
+    /// The next frame for which `wanted` holds; what comes before it is given too.
+    pub fn until(&mut self, wanted: impl Fn(&Frame) -> bool) -> (Vec<Got>, Got) {
+        let mut before = Vec::new();
+        loop {
+            let got = self.next();
+            if wanted(&got.frame) {
+                return (before, got);
+            }
+            before.push(got);
+        }
+    }
+
+    pub fn until_code(&mut self, code: CommandCode) -> (Vec<Got>, Got) {
+        self.until(|frame| frame.code == code)
+    }
+
+    /// Sends a command and waits for the next frame of its code.
+    pub fn ask(&mut self, frame: &Frame) -> Got {
+        self.send(frame);
+        self.until_code(frame.code).1
+    }
+
+    /// A query that is answered last of all: what came before it, and nothing else will come.
+    pub fn settle(&mut self) -> Vec<Got> {
+        self.send(&command(CommandCode::SYSTEM_STATE_GET));
+        self.until_code(CommandCode::SYSTEM_STATE_GET).0
+    }
+
+    /// Reads until the server ends the connection.
+    pub fn until_end(&mut self) -> Vec<Got> {
+        std::iter::from_fn(|| self.try_next()).collect()
+    }
+}
+
+pub fn command(code: CommandCode) -> Frame {
+    Frame::command(code)
+}
+
+pub fn query(axis: i32) -> Frame {
+    command(CommandCode::STAGE_POSITION_GET).with_selector(axis)
+}
+
+pub fn move_to(axis: i32, target: f64) -> Frame {
+    command(CommandCode::STAGE_POSITION_SET).with_selector(axis).with_value(target)
+}
+
+/// The file of a workflow that ends at z = 20.5; `Tile` takes two stacks.
+pub fn workflow(planes: u32, option: &str, z: f64) -> String {
+    format!(
+        "<Workflow Settings>\r\n  <Experiment Settings>\r\n    Frame rate (f/s) = 400\r\n  \
+         </Experiment Settings>\r\n  <Stack Settings>\r\n    Number of planes = {planes}\r\n    \
+         Stack option = {option}\r\n    Stack option settings 1 = 2\r\n    \
+         Stack option settings 2 = 1\r\n  </Stack Settings>\r\n  <Start Position>\r\n    \
+         X (mm) = 7\r\n    Y (mm) = 15\r\n    Z (mm) = {z}\r\n    Angle (degrees) = 10\r\n  \
+         </Start Position>\r\n  <End Position>\r\n    Z (mm) = 20.5\r\n  </End Position>\r\n  \
+         <Illumination Source>\r\n    Laser 2 2: 488 nm = 12.5 1\r\n  \
+         </Illumination Source>\r\n</Workflow Settings>\r\n"
+    )
+}
+
+/// Answers come at once, so in the order of the commands, whatever their subsystem.
+pub const PROMPT: &str = "[latency]\nmin_ms = 0\nmax_ms = 0\n";
+
+/// Two clients that are both inside.
+pub fn two_clients(simulator: &Simulator) -> [Raw; 2] {
+    [0, 1].map(|_| {
+        let mut client = Raw::connect(simulator);
+        client.settle();
+        client
+    })
+}
+
+pub fn codes(got: &[Got]) -> Vec<CommandCode> {
+    got.iter().map(|got| got.frame.code).collect()
+}

@@ -1,0 +1,88 @@
+//! A microscope for the tests of the typed layer: over the simulator, or over a peer that is
+//! played by hand.
+
+use std::time::Duration;
+
+use flamingo_protocol_core::{CommandCode, Frame};
+use flamingo_runtime_std::microscope::{Microscope, Patience};
+use flamingo_runtime_std::simulator::{Scenario, Simulator, SimulatorOptions};
+use flamingo_runtime_std::workflow::Workflow;
+use flamingo_runtime_std::{Client, Options};
+use smol::future;
+
+use crate::peer::{Peer, answer_to, connected};
+
+/// Limits as a real instrument has them, with other numbers.
+pub const SETTINGS: &str = "<Stage limits>\n  Soft limit max x-axis = 12.000\n  \
+    Soft limit max y-axis = 25.000\n  Soft limit max z-axis = 26.000\n  \
+    Soft limit max r-axis = 720.000\n  Soft limit min x-axis = 1.000\n  \
+    Soft limit min y-axis = 5.000\n  Soft limit min z-axis = 12.500\n  \
+    Soft limit min r-axis = -720.000\n  Home x-axis = 7.500\n</Stage limits>\n";
+
+/// Short enough for a test, long enough for a slow machine.
+pub fn patience() -> Patience {
+    Patience {
+        grace: Duration::from_millis(100),
+        quiet: Duration::from_millis(200),
+        start: Duration::from_millis(500),
+        silence: Duration::from_millis(300),
+        ..Patience::default()
+    }
+}
+
+pub async fn simulator(scenario: &str) -> Simulator {
+    let scenario = Scenario::from_toml(scenario).unwrap();
+    Simulator::start(SimulatorOptions { scenario, ..SimulatorOptions::default() }).await.unwrap()
+}
+
+pub async fn microscope(simulator: &Simulator) -> Microscope {
+    Microscope::connect(Options::new(simulator.control().to_string())).await.unwrap()
+}
+
+/// Another program at the same instrument.
+pub async fn client(simulator: &Simulator) -> Client {
+    Client::connect(Options::new(simulator.control().to_string())).await.unwrap()
+}
+
+/// A microscope whose instrument is played by hand, with the settings loaded.
+pub async fn by_hand(tune: impl FnOnce(&mut Options)) -> (Microscope, Peer) {
+    by_hand_with(SETTINGS, patience(), tune).await
+}
+
+pub async fn by_hand_with(
+    settings: &str,
+    patience: Patience,
+    tune: impl FnOnce(&mut Options),
+) -> (Microscope, Peer) {
+    let (client, mut peer) = connected(tune).await;
+    let microscope = Microscope::over(client, patience);
+    let part = microscope.settings();
+    let (loaded, ()) = future::zip(part.load(), async {
+        let query = peer.expect(CommandCode::COMMON_SCOPE_SETTINGS_LOAD).await;
+        answer_with(&mut peer, &query, settings.as_bytes()).await;
+    })
+    .await;
+    loaded.unwrap();
+    (microscope, peer)
+}
+
+/// Answers a query with a payload.
+pub async fn answer_with(peer: &mut Peer, query: &Frame, payload: &[u8]) {
+    let mut answer = answer_to(query, 0.0);
+    answer.payload_len = u32::try_from(payload.len()).unwrap();
+    peer.write_bytes(&[&answer.encode()[..], payload].concat()).await;
+}
+
+/// Three stacks of ten planes, within the limits of [`SETTINGS`] and of the simulator.
+pub const WORKFLOW: &str = include_str!("workflow.txt");
+
+/// [`WORKFLOW`] with so many stacks of so many planes.
+pub fn workflow(stacks: u32, planes: u32) -> Workflow {
+    let depth = f64::from(planes - 1) * 0.005;
+    let text = WORKFLOW
+        .replace("settings 1 = 3", &format!("settings 1 = {stacks}"))
+        .replace("Number of planes = 10", &format!("Number of planes = {planes}"))
+        .replace("0.045", &format!("{depth:.3}"))
+        .replace("19.045", &format!("{:.3}", 19.0 + depth));
+    Workflow::parse(text.as_bytes()).unwrap()
+}
