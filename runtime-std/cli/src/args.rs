@@ -9,7 +9,7 @@ use flamingo_protocol_core::CommandCode;
 use flamingo_runtime_std::Axis;
 
 use crate::{
-    bridge_args, completions, decode, demo, doctor, get, halt, live, man, move_axis, race, record,
+    bridge_args, completions, decode, demo, doctor, get, halt, live, man, move_axis, record,
     replay, send, settings, sim, watch, workflow,
 };
 
@@ -42,7 +42,7 @@ pub(crate) enum Command {
     Demo(demo::DemoArgs),
     Sim(sim::SimArgs),
     Bridge(Box<bridge_args::BridgeArgs>),
-    Race(race::RaceArgs),
+    Race(flamingo_race::RaceArgs),
     Get(get::GetArgs),
     Move(move_axis::MoveArgs),
     Halt(halt::HaltArgs),

@@ -25,7 +25,6 @@ mod replay;
 mod send;
 mod settings;
 mod sim;
-mod statistics;
 mod watch;
 mod workflow;
 
@@ -61,7 +60,7 @@ async fn run(command: Command, out: &mut Out, interrupt: &Interrupt) -> Done {
         Command::Sim(args) => sim::run(args, out, interrupt).await,
         // It has ways of its own to end, and was run already.
         Command::Bridge(_) => Ok(()),
-        Command::Race(args) => interrupt.or(race::race(args, out.json())).await,
+        Command::Race(args) => interrupt.or(race::run(args, out.json())).await,
         Command::Get(args) => interrupt.or(get::run(args, out)).await,
         Command::Move(args) => move_axis::run(args, out, interrupt).await,
         Command::Halt(args) => halt::run(args, out, interrupt).await,

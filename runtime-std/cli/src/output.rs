@@ -7,6 +7,7 @@ use std::io::{ErrorKind, Stdout, Write};
 use std::time::{Duration, SystemTime};
 
 use flamingo_protocol_core::{Class, Flags, Frame};
+pub(crate) use flamingo_race::statistics::milliseconds;
 use flamingo_runtime_std::meaning;
 use flamingo_runtime_std::recording::conversation::Verdict;
 use flamingo_runtime_std::text::pushed_positions;
@@ -37,12 +38,14 @@ impl Out {
 
     /// Bytes as they are.
     pub(crate) fn bytes(&mut self, bytes: &[u8]) -> Done {
+        self.write(bytes).map_err(|error| stdout_failed(&error))
+    }
+
+    /// The same, with the error of the operating system.
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> std::io::Result<()> {
         let _writing = Writing::begin();
         let mut stdout = self.stdout.lock();
-        stdout.write_all(bytes).and_then(|()| stdout.flush()).map_err(|error| match error.kind() {
-            ErrorKind::BrokenPipe => Failure::ClosedPipe,
-            _ => Failure::new(1, format!("cannot write to stdout: {error}")),
-        })
+        stdout.write_all(bytes).and_then(|()| stdout.flush())
     }
 
     /// A line of text.
@@ -64,6 +67,14 @@ impl Out {
         text: impl FnOnce() -> String,
     ) -> Done {
         if self.json { self.object(object) } else { self.line(&text()) }
+    }
+}
+
+/// How a command ends that cannot write to stdout.
+pub(crate) fn stdout_failed(error: &std::io::Error) -> Failure {
+    match error.kind() {
+        ErrorKind::BrokenPipe => Failure::ClosedPipe,
+        _ => Failure::new(1, format!("cannot write to stdout: {error}")),
     }
 }
 
@@ -242,11 +253,6 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
         let _ = write!(text, "{byte:02x}");
         text
     })
-}
-
-/// ms, with µs behind the point.
-pub(crate) fn milliseconds(span: Duration) -> f64 {
-    (span.as_secs_f64() * 1e6).round() / 1e3
 }
 
 /// The time of the host in UTC, to the µs.

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::rows::{Line, Outcome, Row};
 use crate::failure::Done;
 use crate::output::{Out, milliseconds};
-use crate::statistics::percentile;
+use flamingo_race::statistics::percentile;
 
 /// Of one code.
 #[derive(Debug, Default)]

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::script::Happened;
 use crate::output::milliseconds;
-use crate::statistics::percentile;
+use flamingo_race::statistics::percentile;
 
 /// What was seen, in order.
 #[derive(Default)]

@@ -10,7 +10,7 @@ const Z: f64 = 1.959_963_984_540_054;
 /// holds for few trials and for proportions near 0 and 1, where the textbook's ± does not.
 /// Without a trial nothing is known: 0 to 1.
 #[allow(clippy::cast_precision_loss)] // a run has far fewer than 2^52 trials
-pub(crate) fn interval(hits: u64, of: u64) -> (f64, f64) {
+pub fn interval(hits: u64, of: u64) -> (f64, f64) {
     if of == 0 {
         return (0.0, 1.0);
     }
@@ -27,7 +27,7 @@ pub(crate) fn interval(hits: u64, of: u64) -> (f64, f64) {
 
 /// The smallest of the values that at least `percent` of them do not exceed (nearest rank).
 /// `None`: there are no values.
-pub(crate) fn percentile(values: &[Duration], percent: usize) -> Option<Duration> {
+pub fn percentile(values: &[Duration], percent: usize) -> Option<Duration> {
     let mut sorted = values.to_vec();
     sorted.sort_unstable();
     let rank = (sorted.len() * percent.min(100)).div_ceil(100);
@@ -35,13 +35,18 @@ pub(crate) fn percentile(values: &[Duration], percent: usize) -> Option<Duration
 }
 
 /// The 50th percentile.
-pub(crate) fn median(values: &[Duration]) -> Option<Duration> {
+pub fn median(values: &[Duration]) -> Option<Duration> {
     percentile(values, 50)
 }
 
 /// The longest.
-pub(crate) fn max(values: &[Duration]) -> Option<Duration> {
+pub fn max(values: &[Duration]) -> Option<Duration> {
     values.iter().max().copied()
+}
+
+/// Milliseconds, rounded to whole microseconds.
+pub fn milliseconds(span: Duration) -> f64 {
+    (span.as_secs_f64() * 1e6).round() / 1e3
 }
 
 #[cfg(test)]

@@ -13,8 +13,8 @@ use super::judge::{Answers, Events};
 use super::load::MOTION;
 use super::plot::{Point, Series};
 use super::strategies::Kind;
-use crate::output::milliseconds;
 use crate::statistics::interval;
+use crate::statistics::milliseconds;
 
 /// Above every block of rows. Times are measured ones, in ms.
 pub(super) const HEADER: [&str; 2] = [

@@ -6,7 +6,7 @@
 use flamingo_protocol_core::Frame;
 
 use super::receiver::{Receiver, Whose};
-use crate::race::strategy::{Motion, Scene, Strategy};
+use crate::strategy::{Motion, Scene, Strategy};
 
 pub(super) struct Sequence {
     receiver: Receiver,

@@ -12,7 +12,7 @@ use flamingo_runtime_std::bridge::{Bridge, settings::Settings};
 use flamingo_runtime_std::simulator::{Scenario, Simulator, SimulatorOptions};
 
 use super::Kind;
-use crate::race::strategy::{Events, Motion, Scene, Strategy};
+use crate::strategy::{Events, Motion, Scene, Strategy};
 
 /// Longer than anything takes here.
 const LONG: Duration = Duration::from_secs(20);

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::sync::mpsc;
 use std::time::{Duration, SystemTime};
 
-use flamingo_protocol_core::{FRAME_LEN, Frame, Instant};
+use flamingo_protocol_core::{Frame, Instant};
 use flamingo_runtime_std::Clock;
 use flamingo_runtime_std::bridge::{Bridge, settings::Settings};
 use serde::{Deserialize, Serialize};
@@ -41,27 +41,24 @@ pub(super) struct Diary {
     pub(super) end: u64,
     pub(super) cpu: Option<Duration>,
     /// When each was asked and answered.
-    pub(super) asked: Vec<(u64, u64, Hex, Option<Hex>)>,
+    pub(super) asked: Vec<(u64, u64, FrameBytes, Option<FrameBytes>)>,
     pub(super) moved: Vec<(u64, bool, u64, Option<u64>)>,
-    pub(super) handled: Vec<(u64, Hex)>,
+    pub(super) handled: Vec<(u64, FrameBytes)>,
 }
 
-/// A frame, in hex.
+/// The 128 bytes of a frame.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct Hex(String);
+pub(super) struct FrameBytes(Vec<u8>);
 
-impl From<&Frame> for Hex {
+impl From<&Frame> for FrameBytes {
     fn from(frame: &Frame) -> Self {
-        let digit = |half: u8| char::from_digit(u32::from(half), 16).unwrap_or_default();
-        let digits = frame.encode().into_iter().flat_map(|byte| [byte >> 4, byte & 15]);
-        Self(digits.map(digit).collect())
+        Self(frame.encode().to_vec())
     }
 }
 
-impl Hex {
+impl FrameBytes {
     pub(super) fn frame(&self) -> Option<Frame> {
-        let bytes = crate::hex::parse(&self.0).ok()?;
-        Frame::decode(<&[u8; FRAME_LEN]>::try_from(bytes.as_slice()).ok()?).ok()
+        Frame::decode(&self.0).ok()
     }
 }
 
@@ -118,8 +115,8 @@ fn perform(part: &Part) -> Result<Diary, String> {
 
 fn diary(played: &Played, handled: &[(Instant, Frame)]) -> Diary {
     let asked = |asked: &Asked| {
-        let answer = asked.answer.as_ref().map(Hex::from);
-        (asked.at.as_micros(), asked.returned.as_micros(), Hex::from(&asked.command), answer)
+        let answer = asked.answer.as_ref().map(FrameBytes::from);
+        (asked.at.as_micros(), asked.returned.as_micros(), FrameBytes::from(&asked.command), answer)
     };
     let moved = |moved: &Moved| {
         let noticed = moved.noticed.map(Instant::as_micros);
@@ -128,7 +125,10 @@ fn diary(played: &Played, handled: &[(Instant, Frame)]) -> Diary {
     Diary {
         asked: played.asked.iter().map(asked).collect(),
         moved: played.moved.iter().map(moved).collect(),
-        handled: handled.iter().map(|(at, frame)| (at.as_micros(), Hex::from(frame))).collect(),
+        handled: handled
+            .iter()
+            .map(|(at, frame)| (at.as_micros(), FrameBytes::from(frame)))
+            .collect(),
         ..Diary::default()
     }
 }
@@ -183,19 +183,19 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_comes_back_from_its_hex() {
-        let hex = Hex::from(&frame());
-        assert_eq!(hex.0.len(), 2 * FRAME_LEN);
-        assert_eq!(hex.frame(), Some(frame()));
+    fn a_frame_comes_back_from_its_bytes() {
+        assert_eq!(FrameBytes::from(&frame()).frame(), Some(frame()));
     }
 
     #[test]
-    fn hex_that_is_no_frame_gives_none() {
-        let good = Hex::from(&frame()).0;
-        let short = good[..good.len() - 2].to_owned();
-        let broken = format!("00{}", &good[2..]);
-        for text in [String::new(), "xyz".to_owned(), short, format!("{good}00"), broken] {
-            assert_eq!(Hex(text.clone()).frame(), None, "{text:?}");
+    fn bytes_that_are_no_frame_give_none() {
+        let good = FrameBytes::from(&frame()).0;
+        let short = good[..good.len() - 1].to_owned();
+        let (mut long, mut broken) = (good.clone(), good.clone());
+        long.push(0);
+        broken[0] = 0;
+        for bytes in [Vec::new(), short, long, broken] {
+            assert_eq!(FrameBytes(bytes.clone()).frame(), None, "{bytes:?}");
         }
     }
 
@@ -217,7 +217,7 @@ mod tests {
         assert_eq!((back.origin, back.begin, back.end, back.cpu), (u64::MAX, 7, 8, diary.cpu));
         let (begun, returned, command, answer) = &back.asked[1];
         assert_eq!((*begun, *returned, command.frame()), (1, 2, Some(frame())));
-        assert_eq!(answer.as_ref().and_then(Hex::frame), Some(frame()));
+        assert_eq!(answer.as_ref().and_then(FrameBytes::frame), Some(frame()));
         assert_eq!(back.moved, [(3, true, 4, None), (3, true, 4, Some(5))]);
         assert_eq!((back.handled[0].0, back.handled[0].1.frame()), (6, Some(frame())));
     }

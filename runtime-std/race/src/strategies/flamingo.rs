@@ -12,7 +12,7 @@ use smol::Timer;
 use smol::future::{self, block_on};
 
 use super::handler::begins_motion;
-use crate::race::strategy::{Events, Motion, Scene, Strategy};
+use crate::strategy::{Events, Motion, Scene, Strategy};
 
 /// More than can come while this host is busy elsewhere.
 const EVENTS: usize = 1 << 16;

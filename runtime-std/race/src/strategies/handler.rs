@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use flamingo_protocol_core::{CommandCode, Frame};
 use flamingo_runtime_std::Clock;
 
-use crate::race::strategy::{Events, Motion};
+use crate::strategy::{Events, Motion};
 
 /// The program's handler of events. It belongs to the thread that listens.
 pub(super) struct Handler {

@@ -10,8 +10,8 @@ use flamingo_protocol_core::Frame;
 
 use super::handler::{Handler, Stops, handler};
 use super::lock;
-use crate::race::strategy::{Motion, Scene, Strategy};
-use crate::race::wire::{self, Reader, ReadingThread};
+use crate::strategy::{Motion, Scene, Strategy};
+use crate::wire::{self, Reader, ReadingThread};
 
 /// Whose a frame is.
 pub(super) enum Whose {

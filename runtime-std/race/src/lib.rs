@@ -10,6 +10,7 @@ mod plot;
 mod processors;
 mod replay;
 mod report;
+pub mod statistics;
 mod strategies;
 mod strategy;
 mod wire;
@@ -20,13 +21,13 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
+use serde::Serialize;
 use serde_json::json;
 
-use crate::failure::{Done, Failure, note};
-use crate::output::{Out, milliseconds};
 use heat::Heat;
 use load::{FACTOR, Load, MOTION, TIMEOUT};
 use processors::Split;
+use statistics::milliseconds;
 use strategies::Kind;
 
 /// Compare ways of sharing one socket between answers and events
@@ -36,7 +37,7 @@ use strategies::Kind;
 /// simulator really sent, which answers were right and which events arrived. Takes about a minute
 /// and a half.
 #[derive(Debug, Args)]
-pub(crate) struct RaceArgs {
+pub struct RaceArgs {
     /// Queries of each run
     #[arg(long, value_name = "N", default_value_t = 200)]
     #[arg(value_parser = clap::value_parser!(u32).range(4..=100_000))]
@@ -82,20 +83,68 @@ fn strategy() -> impl TypedValueParser<Value = Kind> {
         .try_map(|name| Kind::named(&name).ok_or("unknown strategy"))
 }
 
-/// Runs it on a thread of its own, since it waits as the programs of the analysis do.
-pub(crate) async fn race(args: RaceArgs, json: bool) -> Done {
-    smol::unblock(move || run(&args, &mut Out::new(json))).await
+/// How a race fails.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RaceError {
+    /// The table cannot be printed.
+    #[error("cannot write: {0}")]
+    Output(#[from] std::io::Error),
+    /// A run, or the plot, failed: what failed and why.
+    #[error("race: {0}")]
+    Failed(String),
 }
 
-fn run(args: &RaceArgs, out: &mut Out) -> Done {
+/// Where the table goes, line by line.
+pub type Print<'a> = &'a mut dyn FnMut(&str) -> std::io::Result<()>;
+
+/// The table, as text or as one JSON object a line.
+struct Table<'a> {
+    print: Print<'a>,
+    json: bool,
+}
+
+impl Table<'_> {
+    fn line(&mut self, line: &str) -> Result<(), RaceError> {
+        Ok((self.print)(line)?)
+    }
+
+    fn object(&mut self, object: &impl Serialize) -> Result<(), RaceError> {
+        let object = serde_json::to_string(object).map_err(failed)?;
+        self.line(&object)
+    }
+
+    /// The object if JSON was asked for, the text otherwise.
+    fn either(
+        &mut self,
+        object: &impl Serialize,
+        text: impl FnOnce() -> String,
+    ) -> Result<(), RaceError> {
+        if self.json { self.object(object) } else { self.line(&text()) }
+    }
+}
+
+#[allow(clippy::needless_pass_by_value)] // it is an argument of `map_err`
+fn failed(error: impl ToString) -> RaceError {
+    RaceError::Failed(error.to_string())
+}
+
+/// Runs the race and prints the table with `print`, one line a call. It blocks for as long as the
+/// race takes, and starts this executable again for each run. Gives the file of the plot, if one
+/// was drawn.
+///
+/// # Errors
+/// [`RaceError`]: `print` failed, or a run did, or the plot cannot be drawn.
+pub fn run(args: &RaceArgs, json: bool, print: Print<'_>) -> Result<Option<PathBuf>, RaceError> {
+    let out = &mut Table { print, json };
     if let Some(part) = &args.player {
-        let part = serde_json::from_str(part).map_err(|error| error.to_string());
-        return part
-            .and_then(|part| player::play(&part))
-            .map_err(|error| Failure::new(1, format!("race: {error}")));
+        let part = serde_json::from_str(part).map_err(failed)?;
+        player::play(&part).map_err(RaceError::Failed)?;
+        return Ok(None);
     }
     if args.replay_example {
-        return replay_example(out);
+        replay_example(out)?;
+        return Ok(None);
     }
     let (motion, timeout) = (milliseconds(MOTION), milliseconds(TIMEOUT));
     let head = json!({
@@ -118,15 +167,12 @@ fn run(args: &RaceArgs, out: &mut Out) -> Done {
     let split = Split::of(&processors::allowed());
     let mut heats = Vec::new();
     for rate in &args.rates {
-        if !out.json() {
+        if !out.json {
             let [above, header] = report::HEADER;
             out.line(&format!("\n{rate} unsolicited frames/s\n{above}\n{header}"))?;
         }
         let load = Load { queries: args.queries, rate: *rate, seed: args.seed };
-        let run = |kind| {
-            heat::run(kind, load, split.as_ref())
-                .map_err(|error| Failure::new(1, format!("race: {error}")))
-        };
+        let run = |kind| heat::run(kind, load, split.as_ref()).map_err(RaceError::Failed);
         let raw = run(Kind::Raw)?;
         out.either(&report::row(&raw, &raw), || report::line(&raw, &raw))?;
         for kind in args.kinds() {
@@ -138,13 +184,13 @@ fn run(args: &RaceArgs, out: &mut Out) -> Done {
     conclude(args, &heats, plot, out)
 }
 
-fn create(file: &Path) -> Done<(&Path, File)> {
+fn create(file: &Path) -> Result<(&Path, File), RaceError> {
     let created = File::create(file).map_err(|error| not_drawn(file, &error))?;
     Ok((file, created))
 }
 
-fn not_drawn(file: &Path, error: &dyn std::fmt::Display) -> Failure {
-    Failure::new(1, format!("race: cannot draw {}: {error}", file.display()))
+fn not_drawn(file: &Path, error: &dyn std::fmt::Display) -> RaceError {
+    RaceError::Failed(format!("cannot draw {}: {error}", file.display()))
 }
 
 impl RaceArgs {
@@ -154,9 +200,14 @@ impl RaceArgs {
     }
 }
 
-fn conclude(args: &RaceArgs, heats: &[Heat], plot: Option<(&Path, File)>, out: &mut Out) -> Done {
+fn conclude(
+    args: &RaceArgs,
+    heats: &[Heat],
+    plot: Option<(&Path, File)>,
+    out: &mut Table<'_>,
+) -> Result<Option<PathBuf>, RaceError> {
     let of = |kind: Kind| heats.iter().filter(|heat| heat.kind == kind).collect::<Vec<_>>();
-    if !out.json() {
+    if !out.json {
         out.line("")?;
     }
     let mut series = Vec::new();
@@ -166,17 +217,16 @@ fn conclude(args: &RaceArgs, heats: &[Heat], plot: Option<(&Path, File)>, out: &
         out.either(&verdict, || report::verdict_text(&verdict))?;
         series.push(report::series(*kind, &heats));
     }
-    let Some((file, mut created)) = plot else { return Ok(()) };
+    let Some((file, mut created)) = plot else { return Ok(None) };
     let svg = plot::svg(&series).map_err(|error| not_drawn(file, &error))?;
     created.write_all(svg.as_bytes()).map_err(|error| not_drawn(file, &error))?;
-    note(&format!("drawn: {}", file.display()));
-    Ok(())
+    Ok(Some(file.to_owned()))
 }
 
 /// The analysis's T0 to T6, played by two readers and by this project.
-fn replay_example(out: &mut Out) -> Done {
+fn replay_example(out: &mut Table<'_>) -> Result<(), RaceError> {
     for replay in replay::replays() {
-        if out.json() {
+        if out.json {
             for row in &replay.rows {
                 out.object(row)?;
             }

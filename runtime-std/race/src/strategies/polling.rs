@@ -8,8 +8,8 @@ use flamingo_runtime_std::Clock;
 
 use super::fits;
 use super::synchronous::Synchronous;
-use crate::race::strategy::{Motion, Scene, Strategy};
-use crate::race::wire;
+use crate::strategy::{Motion, Scene, Strategy};
+use crate::wire;
 
 /// An axis this near to its target has arrived, in mm.
 const NEAR: f64 = 0.001;

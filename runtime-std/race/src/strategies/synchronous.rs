@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use flamingo_protocol_core::{CommandCode, Frame};
 
-use crate::race::strategy::{Motion, Scene, Strategy};
-use crate::race::wire::{self, Reader};
+use crate::strategy::{Motion, Scene, Strategy};
+use crate::wire::{self, Reader};
 
 pub(super) struct Synchronous {
     command_socket: Reader,

@@ -12,8 +12,8 @@ use flamingo_protocol_core::Frame;
 
 use super::handler::{Handler, Stops, handler};
 use super::{Waiting, fits, lock, wait_for_bytes};
-use crate::race::strategy::{Motion, Scene, Strategy};
-use crate::race::wire::{self, Reader, ReadingThread};
+use crate::strategy::{Motion, Scene, Strategy};
+use crate::wire::{self, Reader, ReadingThread};
 
 pub(super) struct PausedListener {
     command_socket: Reader,

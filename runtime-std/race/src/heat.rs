@@ -10,7 +10,7 @@ use smol::block_on;
 
 use super::judge::{Evidence, Judgement, judge};
 use super::load::{Asked, FIRST, Load, Moved, Played};
-use super::player::{Diary, Hex, Part, origin};
+use super::player::{Diary, FrameBytes, Part, origin};
 use super::processors::{self, Split};
 use super::strategies::Kind;
 
@@ -97,7 +97,7 @@ impl Translated {
         Instant::from_micros((self.from + micros).saturating_sub(self.to))
     }
 
-    fn handled(&self, (at, frame): &(u64, Hex)) -> Option<(Instant, Frame)> {
+    fn handled(&self, (at, frame): &(u64, FrameBytes)) -> Option<(Instant, Frame)> {
         Some((self.at(*at), frame.frame()?))
     }
 

@@ -14,8 +14,8 @@ use std::time::Duration;
 use flamingo_protocol_core::{CommandCode, Frame};
 
 use super::{Waiting, fits, lock, wait_for_bytes};
-use crate::race::strategy::{Events, Motion, Scene, Strategy};
-use crate::race::wire::{self, Reader, ReadingThread};
+use crate::strategy::{Events, Motion, Scene, Strategy};
+use crate::wire::{self, Reader, ReadingThread};
 
 pub(super) struct SocketLock {
     shared: Arc<Shared>,

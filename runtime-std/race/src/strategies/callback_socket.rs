@@ -8,8 +8,8 @@ use std::time::Duration;
 use flamingo_protocol_core::Frame;
 
 use super::handler::{Stops, handler};
-use crate::race::strategy::{Motion, Scene, Strategy};
-use crate::race::wire::{self, Reader, ReadingThread};
+use crate::strategy::{Motion, Scene, Strategy};
+use crate::wire::{self, Reader, ReadingThread};
 
 pub(super) struct CallbackSocket {
     command_socket: Reader,

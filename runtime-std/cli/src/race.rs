@@ -1,0 +1,24 @@
+//! `flamingo race`: the experiment is the crate `flamingo-race`; here is where its table goes.
+
+use flamingo_race::{RaceArgs, RaceError};
+
+use crate::failure::{Done, Failure, note};
+use crate::output::{Out, stdout_failed};
+
+/// Runs it on a thread of its own, since it blocks.
+pub(crate) async fn run(args: RaceArgs, json: bool) -> Done {
+    smol::unblock(move || {
+        let mut out = Out::new(json);
+        let mut print = |line: &str| out.write(format!("{line}\n").as_bytes());
+        match flamingo_race::run(&args, json, &mut print) {
+            Ok(Some(plot)) => {
+                note(&format!("drawn: {}", plot.display()));
+                Ok(())
+            }
+            Ok(None) => Ok(()),
+            Err(RaceError::Output(error)) => Err(stdout_failed(&error)),
+            Err(error) => Err(Failure::new(1, error.to_string())),
+        }
+    })
+    .await
+}
