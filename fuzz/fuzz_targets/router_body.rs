@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use flamingo_runtime_std::bridge::router::{ClientId, Options, Report, Router};
-use flamingo_runtime_std::bridge::settings::{Delivery, Limits, Role};
+use flamingo_bridge::router::{ClientId, Options, Report, Router};
+use flamingo_bridge::settings::{Delivery, Limits, Role};
 use flamingo_runtime_std::core::{
     Assembler, CommandCode, Config, Duration, Flags, Frame, Incoming, Instant, Piece, Responder,
 };

@@ -21,7 +21,7 @@ use crate::inbox::{Inbox, Wake, next};
 use crate::options::Options;
 
 /// The core with room for a program's worth of tasks.
-pub(crate) type Core = Connection<64, 256, 81, 16>;
+pub type CoreConnection = Connection<64, 256, 81, 16>;
 
 /// Bytes read in one go, and written at most before reading again.
 const READ_CHUNK: usize = 64 * 1024;
@@ -48,7 +48,7 @@ struct Partial {
 }
 
 pub(crate) struct Driver {
-    pub(crate) core: Box<Core>,
+    pub(crate) core: Box<CoreConnection>,
     /// None while there is no connection.
     pub(crate) stream: Option<Async<TcpStream>>,
     pub(crate) desk: Desk,
@@ -81,7 +81,7 @@ impl Driver {
         clock: Clock,
     ) -> Self {
         Self {
-            core: Box::new(Core::new(options.core)),
+            core: Box::new(CoreConnection::new(options.core)),
             stream: Some(stream),
             desk: Desk::default(),
             inbox,
@@ -103,7 +103,7 @@ impl Driver {
     /// Starts over on a fresh socket. Nothing of the old conversation is sent again.
     pub(crate) fn restart(&mut self, stream: Async<TcpStream>) {
         self.stream = Some(stream);
-        *self.core = Core::new(self.options.core);
+        *self.core = CoreConnection::new(self.options.core);
         self.open = false;
         self.first_bytes.clear();
         self.answered_without_token = false;

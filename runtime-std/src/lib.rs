@@ -7,18 +7,15 @@
 //! One driver task owns the socket and the core's connection; [`Client`] is what programs hold.
 
 pub mod axis;
-pub mod bridge;
 mod client;
 pub mod clock;
 mod desk;
-mod door;
 mod driver;
 mod error;
 mod fanout;
 pub mod image_file;
 mod inbox;
 pub mod limits;
-pub mod listen;
 pub mod live;
 pub mod meaning;
 pub mod microscope;
@@ -29,7 +26,7 @@ pub mod scope_settings;
 pub mod sections;
 mod session;
 pub mod simulator;
-mod socket;
+pub mod socket;
 pub mod text;
 pub mod units;
 pub mod workflow;
@@ -38,6 +35,7 @@ pub use axis::Axis;
 pub use client::{Client, Motion, MotionEnd};
 pub use clock::Clock;
 pub use desk::{Answer, Stats};
+pub use driver::CoreConnection;
 pub use error::Error;
 pub use fanout::{Event, EventFrame, OrderNumber, Subscription};
 pub use flamingo_protocol_core as core;

@@ -5,9 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_signal::{Signal, Signals};
-use flamingo_runtime_std::bridge::{
-    self as library, Bridge, Notice, notify, settings::Settings, table,
-};
+use flamingo_bridge::{self as library, Bridge, Notice, notify, settings::Settings, table};
 use smol::stream::StreamExt;
 
 use crate::bridge_args::{BridgeArgs, StatusArgs};

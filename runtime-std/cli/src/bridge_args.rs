@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{ArgAction, Args, Subcommand};
-use flamingo_runtime_std::bridge::settings::{LogFormat, Port, Settings, Tokens, status_address};
+use flamingo_bridge::settings::{LogFormat, Port, Settings, Tokens, status_address};
 
 use crate::failure::{Done, Failure};
 

@@ -1,6 +1,6 @@
 //! Where the logs go: stderr, always. Which of them: `FLAMINGO_LOG`, or else `-v`.
 
-use flamingo_runtime_std::bridge::settings::LogFormat;
+use flamingo_bridge::settings::LogFormat;
 use tracing_subscriber::EnvFilter;
 
 use crate::failure::{Done, Failure};

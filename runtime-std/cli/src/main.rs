@@ -31,7 +31,7 @@ mod workflow;
 use std::process::ExitCode;
 
 use clap::Parser;
-use flamingo_runtime_std::bridge::settings::LogFormat;
+use flamingo_bridge::settings::LogFormat;
 
 use args::{Cli, Command};
 use failure::Done;

@@ -7,9 +7,9 @@ use std::net::SocketAddr;
 use std::sync::mpsc;
 use std::time::{Duration, SystemTime};
 
+use flamingo_bridge::{Bridge, settings::Settings};
 use flamingo_protocol_core::{Frame, Instant};
 use flamingo_runtime_std::Clock;
-use flamingo_runtime_std::bridge::{Bridge, settings::Settings};
 use serde::{Deserialize, Serialize};
 use smol::{Timer, block_on};
 

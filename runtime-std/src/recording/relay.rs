@@ -14,10 +14,10 @@ use smol::{Async, future};
 
 use super::buffers::Buffers;
 use super::{Port, Recorder, Side, Status, Tap};
-use crate::door::OpenDoor;
-use crate::listen::{ListenError, Places};
 use crate::live::image_port;
 use crate::socket;
+use crate::socket::acceptor::AcceptorThread;
+use crate::socket::instrument_ports::{InstrumentPorts, ListenError};
 
 /// Bytes read in one go.
 const CHUNK: usize = 256 * 1024;
@@ -61,7 +61,7 @@ pub enum RelayError {
 pub struct Relay {
     addresses: [SocketAddr; 3],
     recorder: Arc<Recorder>,
-    doors: Vec<OpenDoor>,
+    acceptors: Vec<AcceptorThread>,
 }
 
 impl std::fmt::Debug for Relay {
@@ -84,19 +84,19 @@ impl Relay {
         let [Some(control), Some(live), Some(stack)] = instruments else {
             return Err(RelayError::Instrument { found: options.instrument.clone() });
         };
-        let (listeners, addresses) = Places::in_a_row(options.listen).listen()?;
+        let (listeners, addresses) = InstrumentPorts::in_a_row(options.listen).listen()?;
         let recorder = Arc::new(begin().map_err(RelayError::Record)?);
-        let mut doors = Vec::new();
+        let mut acceptors = Vec::new();
         for ((listener, instrument), port) in
             listeners.into_iter().zip([control, live, stack]).zip(Port::ALL)
         {
             let timeout = options.connect_timeout;
             let way = Arc::new(Way { port, instrument, timeout, recorder: Arc::clone(&recorder) });
             let serve = move |stream, address| serve(Arc::clone(&way), stream, address);
-            let door = OpenDoor::start(port.name(), listener, serve);
-            doors.push(door.map_err(RelayError::Thread)?);
+            let acceptor = AcceptorThread::start(port.name(), listener, serve);
+            acceptors.push(acceptor.map_err(RelayError::Thread)?);
         }
-        Ok(Self { addresses, recorder, doors })
+        Ok(Self { addresses, recorder, acceptors })
     }
 
     /// Where clients connect: to the control, the live and the stack port.
@@ -121,7 +121,7 @@ impl Relay {
 
     /// Cuts all connections and completes the recording.
     pub fn finish(self) -> Status {
-        self.doors.into_iter().for_each(OpenDoor::close);
+        self.acceptors.into_iter().for_each(AcceptorThread::close);
         self.recorder.finish()
     }
 }

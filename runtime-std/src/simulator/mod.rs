@@ -29,7 +29,7 @@ use std::thread::JoinHandle;
 use async_channel::Sender;
 use smol::{LocalExecutor, future};
 
-use crate::listen::{ListenError, Places};
+use crate::socket::instrument_ports::{InstrumentPorts, ListenError};
 
 pub use scenario::{
     Axis, AxisName, Background, Camera, Code, Fault, Faults, Images, Latency, Light, Pushes,
@@ -115,7 +115,7 @@ impl Simulator {
     #[allow(clippy::unused_async)] // a caller need not know that nothing waits here today
     pub async fn start(options: SimulatorOptions) -> Result<Self, SimulatorError> {
         let SimulatorOptions { bind: ip, port, live_port: live, stack_port: stack, .. } = options;
-        let (listeners, addresses) = Places { ip, port, live, stack }.listen()?;
+        let (listeners, addresses) = InstrumentPorts { ip, port, live, stack }.listen()?;
         let mut scenario = options.scenario;
         scenario.seed = options.seed.unwrap_or(scenario.seed);
         let truth = Truth::new(scenario.truth_capacity_frames);

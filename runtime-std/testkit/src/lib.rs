@@ -7,6 +7,7 @@
 #![allow(clippy::missing_panics_doc)] // a helper that panics fails its test
 
 pub mod folder;
+pub mod loopback;
 pub mod peer;
 pub mod raw;
 pub mod rig;

@@ -6,9 +6,9 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
+use flamingo_bridge::{Bridge, settings::Settings};
 use flamingo_protocol_core::{CommandCode, FRAME_LEN, Flags, Frame, Instant};
 use flamingo_runtime_std::Clock;
-use flamingo_runtime_std::bridge::{Bridge, settings::Settings};
 use flamingo_runtime_std::simulator::{Scenario, Simulator, SimulatorOptions};
 
 use super::Kind;

@@ -19,8 +19,8 @@ use smol::{Async, Timer, future};
 use super::Port;
 use super::capture::CaptureError;
 use crate::clock::Clock;
-use crate::door::OpenDoor;
-use crate::listen::{ListenError, Places};
+use crate::socket::acceptor::AcceptorThread;
+use crate::socket::instrument_ports::{InstrumentPorts, ListenError};
 use player::Player;
 use script::Script;
 
@@ -123,7 +123,7 @@ pub struct Replay {
     addresses: [SocketAddr; 3],
     script: Arc<Script>,
     /// Open for as long as it lives.
-    _doors: Vec<OpenDoor>,
+    _doors: Vec<AcceptorThread>,
 }
 
 impl Replay {
@@ -138,8 +138,8 @@ impl Replay {
         if script.is_empty() {
             return Err(ReplayError::Empty);
         }
-        let (listeners, addresses) = Places::in_a_row(options.listen).listen()?;
-        let mut doors = Vec::new();
+        let (listeners, addresses) = InstrumentPorts::in_a_row(options.listen).listen()?;
+        let mut acceptors = Vec::new();
         for (listener, port) in listeners.into_iter().zip(Port::ALL) {
             let stage = Arc::new(Stage {
                 port,
@@ -149,10 +149,10 @@ impl Replay {
                 next: AtomicUsize::new(0),
             });
             let serve = move |stream, address| Arc::clone(&stage).serve(stream, address);
-            let door = OpenDoor::start(port.name(), listener, serve);
-            doors.push(door.map_err(ReplayError::Thread)?);
+            let acceptor = AcceptorThread::start(port.name(), listener, serve);
+            acceptors.push(acceptor.map_err(ReplayError::Thread)?);
         }
-        Ok(Self { addresses, script, _doors: doors })
+        Ok(Self { addresses, script, _doors: acceptors })
     }
 
     /// Where clients connect: to the control, the live and the stack port.

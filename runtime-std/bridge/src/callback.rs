@@ -1,0 +1,244 @@
+//! The callback port: unsolicited messages, each a 128-byte frame and its payload, to any number
+//! of subscribers. It is one-way: what a subscriber sends is thrown away.
+//!
+//! What is published, and in which order, is the router's business.
+
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+
+use smol::Async;
+
+use super::broadcast::{Bounds, Broadcast, Message};
+use super::counters::FanoutStatus;
+use flamingo_runtime_std::socket::acceptor::{Acceptor, Allow};
+
+/// What may wait for one subscriber: 10 s of the busiest instrument.
+pub(crate) const BOUNDS: Bounds = Bounds { messages: 4096, bytes: 64 * 1024 * 1024 };
+
+/// All subscribers of the callback port.
+#[derive(Clone)]
+pub(crate) struct Callback {
+    broadcast: Arc<Broadcast>,
+}
+
+impl Callback {
+    pub(crate) fn new(bounds: Bounds) -> Self {
+        Self { broadcast: Broadcast::new(bounds) }
+    }
+
+    /// A whole message, frame and payload, to everybody. Never waits.
+    pub(crate) fn publish(&self, message: &Message) {
+        self.broadcast.publish(message);
+    }
+
+    pub(crate) fn status(&self) -> FanoutStatus {
+        let tally = self.broadcast.tally();
+        FanoutStatus { subscribers: tally.listeners, frames: tally.published, lost: tally.lost }
+    }
+
+    /// Lets subscribers in, up to `limit`, for ever. Dropping this future cuts them all off.
+    pub(crate) async fn run(&self, listener: Async<TcpListener>, allow: Allow, limit: usize) {
+        let acceptor = Acceptor { listener, allow, limit, name: "callback" };
+        acceptor.run(|stream, address| serve(Arc::clone(&self.broadcast), stream, address)).await;
+    }
+}
+
+async fn serve(broadcast: Arc<Broadcast>, stream: Async<TcpStream>, address: SocketAddr) {
+    let listener = broadcast.join();
+    tracing::info!(%address, "subscriber came");
+    let why = listener.serve(&stream).await;
+    tracing::info!(%address, %why, lost = listener.lost(), "subscriber left");
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::Future;
+    use std::io::{Read, Write};
+    use std::time::Duration;
+
+    use smol::{Timer, future};
+
+    use super::*;
+    use flamingo_runtime_testkit::loopback::{connect, everybody, listen};
+
+    /// Runs the port beside `test`, which is given it and its address.
+    fn with_port<T: Future<Output = ()>>(
+        bounds: Bounds,
+        limit: usize,
+        test: impl FnOnce(Callback, SocketAddr) -> T,
+    ) {
+        let callback = Callback::new(bounds);
+        let (listener, address) = listen();
+        let port = callback.run(listener, everybody(), limit);
+        smol::block_on(future::or(port, test(callback.clone(), address)));
+    }
+
+    async fn until(callback: &Callback, holds: impl Fn(FanoutStatus) -> bool) {
+        while !holds(callback.status()) {
+            future::yield_now().await;
+        }
+    }
+
+    /// A message that says which it is, in each of its bytes that is not a number.
+    fn message(number: u32, length: usize) -> Message {
+        let mut bytes = vec![number.to_le_bytes()[0]; length];
+        bytes[..4].copy_from_slice(&number.to_le_bytes());
+        bytes.into()
+    }
+
+    fn read_message(socket: &mut TcpStream, length: usize) -> std::io::Result<u32> {
+        let mut bytes = vec![0; length];
+        socket.read_exact(&mut bytes)?;
+        let number = u32::from_le_bytes(bytes[..4].try_into().unwrap());
+        assert_eq!(bytes[..], message(number, length)[..], "message {number} was cut");
+        Ok(number)
+    }
+
+    #[test]
+    fn every_subscriber_gets_every_message_exactly_once_and_in_order() {
+        const MESSAGES: u32 = 2_000;
+        with_port(BOUNDS, 8, |callback, address| async move {
+            let mut readers = Vec::new();
+            for _ in 0..3 {
+                let mut socket = connect(address).await;
+                readers.push(smol::unblock(move || {
+                    for n in 0..MESSAGES {
+                        assert_eq!(read_message(&mut socket, 128).unwrap(), n);
+                    }
+                    socket.set_nonblocking(true).unwrap();
+                    let more = socket.read(&mut [0]).unwrap_err();
+                    assert_eq!(more.kind(), std::io::ErrorKind::WouldBlock);
+                }));
+            }
+            until(&callback, |status| status.subscribers == 3).await;
+            for n in 0..MESSAGES {
+                callback.publish(&message(n, 128));
+                future::yield_now().await;
+            }
+            for reader in readers {
+                reader.await;
+            }
+            let all = u64::from(MESSAGES);
+            until(&callback, |status| status.subscribers == 0).await;
+            assert_eq!(callback.status(), FanoutStatus { subscribers: 0, frames: all, lost: 0 });
+        });
+    }
+
+    #[test]
+    fn messages_of_all_sizes_that_wait_together_keep_their_order_and_their_bytes() {
+        const LENGTHS: [usize; 7] = [128, 16_255, 16_256, 16_383, 16_384, 16_385, 70_000];
+        with_port(BOUNDS, 8, |callback, address| async move {
+            let mut socket = connect(address).await;
+            until(&callback, |status| status.subscribers == 1).await;
+            let lengths = || (0..700).zip(LENGTHS.into_iter().chain([128; 5]).cycle());
+            lengths().for_each(|(n, length)| callback.publish(&message(n, length)));
+            smol::unblock(move || {
+                for (n, length) in lengths() {
+                    assert_eq!(read_message(&mut socket, length).unwrap(), n);
+                }
+            })
+            .await;
+        });
+    }
+
+    #[test]
+    fn a_stalled_subscriber_loses_only_its_own_oldest_whole_messages_and_each_is_counted() {
+        const LENGTH: usize = 256 * 1024;
+        const MESSAGES: u32 = 200;
+        let bounds = Bounds { messages: 8, bytes: usize::MAX };
+        with_port(bounds, 8, |callback, address| async move {
+            let mut stalled = connect(address).await;
+            let mut reader = connect(address).await;
+            until(&callback, |status| status.subscribers == 2).await;
+            for n in 0..MESSAGES {
+                callback.publish(&message(n, LENGTH));
+                // The one that reads is never behind: whatever is lost, the other one lost.
+                let read;
+                (reader, read) = smol::unblock(move || {
+                    let read = read_message(&mut reader, LENGTH);
+                    (reader, read)
+                })
+                .await;
+                assert_eq!(read.unwrap(), n);
+            }
+            let lost = callback.status().lost;
+            assert_eq!(callback.status().subscribers, 2, "the stalled one is kept");
+            assert!(lost > 0, "{MESSAGES} messages of {LENGTH} bytes fit into the socket");
+            let got = smol::unblock(move || {
+                let mut got: Vec<u32> = Vec::new();
+                while got.last() != Some(&(MESSAGES - 1)) {
+                    got.push(read_message(&mut stalled, LENGTH).unwrap());
+                }
+                got
+            })
+            .await;
+            assert_eq!(got.len() as u64 + lost, u64::from(MESSAGES));
+            assert!(got.is_sorted_by(|a, b| a < b), "{got:?}");
+            // What was in the socket when it stalled, and the newest that could wait for it.
+            assert_eq!(got[0], 0);
+            assert!(got.ends_with(&(MESSAGES - 8..MESSAGES).collect::<Vec<_>>()), "{got:?}");
+        });
+    }
+
+    #[test]
+    fn a_subscriber_that_dies_or_talks_harms_nobody() {
+        with_port(BOUNDS, 8, |callback, address| async move {
+            let dead = connect(address).await;
+            let mut socket = connect(address).await;
+            socket.write_all(&[0xaa; 4096]).unwrap();
+            until(&callback, |status| status.subscribers == 2).await;
+            // It goes with unread bytes, so the next write to it fails.
+            callback.publish(&message(0, 128));
+            drop(dead);
+            until(&callback, |status| status.subscribers == 1).await;
+            (1..100).for_each(|n| callback.publish(&message(n, 128)));
+            smol::unblock(move || {
+                (0..100).for_each(|n| assert_eq!(read_message(&mut socket, 128).unwrap(), n));
+            })
+            .await;
+        });
+    }
+
+    #[test]
+    fn the_one_too_many_is_closed_at_once_until_a_place_is_free() {
+        with_port(BOUNDS, 1, |callback, address| async move {
+            let first = connect(address).await;
+            until(&callback, |status| status.subscribers == 1).await;
+            let mut second = connect(address).await;
+            let read = smol::unblock(move || second.read(&mut [0])).await;
+            assert!(matches!(read, Ok(0)), "{read:?}");
+            drop(first);
+            until(&callback, |status| status.subscribers == 0).await;
+            // Its place is free when its task has ended, which is a moment later.
+            while callback.status().subscribers == 0 {
+                let stay = Async::<TcpStream>::connect(address).await.unwrap();
+                let refused = async {
+                    let _ = stay.readable().await;
+                };
+                let taken = until(&callback, |status| status.subscribers == 1);
+                future::or(taken, refused).await;
+                if callback.status().subscribers == 1 {
+                    return;
+                }
+            }
+        });
+    }
+
+    #[test]
+    fn an_address_that_is_not_allowed_is_closed_at_once() {
+        let callback = Callback::new(BOUNDS);
+        let (listener, address) = listen();
+        let port = callback.run(listener, Arc::new(|_| false), 8);
+        let refused = async {
+            let mut socket = connect(address).await;
+            let read = smol::unblock(move || socket.read(&mut [0])).await;
+            assert!(matches!(read, Ok(0)), "{read:?}");
+        };
+        let too_late = async {
+            Timer::after(Duration::from_secs(20)).await;
+            panic!("it was not closed");
+        };
+        smol::block_on(future::or(port, future::or(refused, too_late)));
+        assert_eq!(callback.status().subscribers, 0);
+    }
+}

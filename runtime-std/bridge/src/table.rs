@@ -1,0 +1,200 @@
+//! The status for people: one line on the instrument, one row per client, one row per port.
+
+use std::time::Duration;
+
+use super::counters::{ClientCounters, RelayStatus, Status};
+use flamingo_runtime_std::recording;
+
+/// The status as aligned text; each line ends with a line feed.
+pub fn table(status: &Status) -> String {
+    let mut text = [head(status), clients(status), ports(status)].join("\n");
+    if let Some(recording) = &status.recording {
+        text = format!("{text}\n{}", recorded(recording));
+    }
+    text
+}
+
+fn recorded(recording: &recording::Status) -> String {
+    let recording::Status { file, files, packets, bytes, lost_bytes, stopped } = recording;
+    let file = file.as_deref().map_or("?".into(), |file| clean(&file.display().to_string()));
+    let state = stopped
+        .as_deref()
+        .map_or("recording".to_owned(), |why| format!("recording STOPPED: {}", clean(why)));
+    format!(
+        "{state}, {file}\nfiles {files}, packets {packets}, bytes {bytes}, left out {lost_bytes}\n"
+    )
+}
+
+fn head(status: &Status) -> String {
+    let upstream = &status.upstream;
+    let numbers = [
+        ("frames in", upstream.frames_in),
+        ("out", upstream.frames_out),
+        ("solicited", upstream.solicited),
+        ("presumed", upstream.presumed),
+        ("late", upstream.late),
+        ("ambiguous", upstream.ambiguous),
+        ("unsolicited", upstream.unsolicited),
+        ("timed out", upstream.timed_out),
+        ("fences", upstream.fences_sent),
+        ("noise bytes", upstream.noise_bytes),
+        ("reconnects", upstream.reconnects),
+    ];
+    let numbers: Vec<_> = numbers.iter().map(|(name, value)| format!("{name} {value}")).collect();
+    format!(
+        "bridge {}, up {}\ninstrument {}: {}\n{}\n",
+        clean(&status.version),
+        span(status.uptime_s),
+        clean(&upstream.address),
+        if upstream.connected { "connected" } else { "NOT connected" },
+        numbers.join(", "),
+    )
+}
+
+fn clients(status: &Status) -> String {
+    let names = ClientCounters::default().each().map(|(name, ..)| name.replace('_', " "));
+    let first = ["client", "address", "role", "events to", "here for", "waiting", "in flight"];
+    let header = first.map(String::from).into_iter().chain(names).collect();
+    let mut rows: Vec<Vec<String>> = vec![header];
+    for client in &status.clients {
+        let first = [
+            client.id.to_string(),
+            clean(&client.address),
+            clean(&client.role),
+            clean(&client.delivery),
+            span(client.connected_s),
+            client.waiting.to_string(),
+            client.in_flight.to_string(),
+        ];
+        rows.push(first.into_iter().chain(values(&client.counters)).collect());
+    }
+    for (name, counters) in [("gone", status.gone), ("total", status.total())] {
+        let first = [name, "", "", "", "", "", ""].map(String::from);
+        rows.push(first.into_iter().chain(values(&counters)).collect());
+    }
+    // What is text stands on the left.
+    aligned(&rows, &[0, 1, 2, 3])
+}
+
+fn values(counters: &ClientCounters) -> [String; 12] {
+    counters.each().map(|(_, value, _)| value.to_string())
+}
+
+fn ports(status: &Status) -> String {
+    let header = ["port", "listeners", "messages", "bytes", "lost", "instrument"].map(String::from);
+    let callback = &status.callback;
+    let image_row = |name: &str, port: &RelayStatus| {
+        vec![
+            name.to_owned(),
+            port.viewers.to_string(),
+            port.images.to_string(),
+            port.bytes.to_string(),
+            port.lost.to_string(),
+            if port.upstream { "connected" } else { "not connected" }.to_owned(),
+        ]
+    };
+    let rows = [
+        header.into(),
+        vec![
+            "callback".to_owned(),
+            callback.subscribers.to_string(),
+            callback.frames.to_string(),
+            String::new(),
+            callback.lost.to_string(),
+        ],
+        image_row("live", &status.live),
+        image_row("stack", &status.stack),
+    ];
+    aligned(&rows, &[0, 5])
+}
+
+/// Columns as wide as their widest cell, two spaces apart; those in `left` begin at the left.
+fn aligned(rows: &[Vec<String>], left: &[usize]) -> String {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(column));
+        cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+    };
+    let widths: Vec<_> = (0..columns).map(width).collect();
+    let mut text = String::new();
+    for row in rows {
+        let cells = row.iter().zip(&widths).enumerate().map(|(column, (cell, &width))| {
+            if left.contains(&column) {
+                format!("{cell:<width$}")
+            } else {
+                format!("{cell:>width$}")
+            }
+        });
+        text += cells.collect::<Vec<_>>().join("  ").trim_end();
+        text.push('\n');
+    }
+    text
+}
+
+/// Whole seconds, as people say them.
+fn span(seconds: f64) -> String {
+    // A number that is no time is shown as none.
+    let span = Duration::try_from_secs_f64(seconds.trunc()).unwrap_or_default();
+    humantime::format_duration(span).to_string()
+}
+
+/// It came over the network: nothing in it may move the cursor.
+fn clean(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::counters::ClientStatus;
+    use super::*;
+
+    #[test]
+    fn every_column_is_aligned_and_no_text_moves_the_cursor() {
+        let client = |id, address: &str| ClientStatus {
+            id,
+            address: address.into(),
+            role: "read-only".into(),
+            delivery: "callback".into(),
+            connected_s: 65.9,
+            counters: ClientCounters { commands: 10 * id, ..ClientCounters::default() },
+            ..ClientStatus::default()
+        };
+        let clients = vec![client(7, "127.0.0.1:9\u{1b}[2J"), client(1234, "[::1]:50001")];
+        let status = Status { clients, uptime_s: 3_725.2, ..Status::default() };
+        let text = table(&status);
+        assert!(text.starts_with("bridge , up 1h 2m 5s\ninstrument : NOT connected\n"), "{text}");
+        assert!(!text.contains('\u{1b}'), "{text}");
+        let lines: Vec<_> = text.lines().skip(4).take(5).collect();
+        let [header, first, second, gone, total] = lines[..] else { panic!("{text}") };
+        let end = header.find("commands").unwrap() + "commands".len();
+        for (line, number) in [(first, "70"), (second, "12340"), (gone, "0"), (total, "12410")] {
+            assert!(line[..end].ends_with(&format!(" {number}")), "{number} in {text}");
+        }
+        let role = header.find("role").unwrap();
+        assert!(first[role..].starts_with("read-only") && second[role..].starts_with("read-only"));
+        assert!(first.contains("1m 5s"), "{text}");
+        assert!(text.lines().all(|line| line == line.trim_end()), "{text}");
+    }
+
+    #[test]
+    fn each_port_has_a_row() {
+        let mut status = Status::default();
+        status.callback.frames = 11;
+        status.live = RelayStatus { viewers: 2, images: 3, bytes: 4, lost: 5, upstream: true };
+        let text = table(&status);
+        let row = |name: &str| {
+            let line = text.lines().find(|line| line.starts_with(name)).expect(name);
+            line.split_whitespace().collect::<Vec<_>>()
+        };
+        assert_eq!(row("callback"), ["callback", "0", "11", "0"]);
+        assert_eq!(row("live"), ["live", "2", "3", "4", "5", "connected"]);
+        assert_eq!(row("stack"), ["stack", "0", "0", "0", "0", "not", "connected"]);
+    }
+
+    #[test]
+    fn a_time_that_is_none_does_not_panic() {
+        for seconds in [f64::NAN, -1.0, f64::INFINITY] {
+            assert_eq!(span(seconds), "0s");
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! A bridge on free ports, in front of an instrument that `raw` or the test itself provides.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use flamingo_bridge::settings::Settings;
+use flamingo_bridge::{Bridge, Status};
+use smol::{Timer, future};
+
+/// Longer than anything here takes.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A bridge that is connected to the instrument; `tune` changes its settings first.
+pub(crate) fn bridge(upstream: SocketAddr, tune: impl FnOnce(&mut Settings)) -> Bridge {
+    let mut settings = Settings::default();
+    settings.upstream.address = upstream.to_string();
+    settings.listen.control = SocketAddr::from(([127, 0, 0, 1], 0));
+    settings.limits.commands_per_s = 1_000_000;
+    tune(&mut settings);
+    smol::block_on(async {
+        let bridge = Bridge::start(&settings).await.expect("free ports");
+        bridge.until_connected().await;
+        bridge
+    })
+}
+
+pub(crate) fn status(bridge: &Bridge) -> Status {
+    smol::block_on(bridge.status()).expect("it runs")
+}
+
+/// The figures once `holds` is true of them.
+pub(crate) fn until(bridge: &Bridge, holds: impl Fn(&Status) -> bool) -> Status {
+    let held = async {
+        loop {
+            let status = bridge.status().await.expect("it runs");
+            if holds(&status) {
+                return status;
+            }
+            future::yield_now().await;
+        }
+    };
+    let late = async {
+        Timer::after(PATIENCE).await;
+        panic!("waited too long: {:#?}", bridge.status().await)
+    };
+    smol::block_on(future::or(held, late))
+}

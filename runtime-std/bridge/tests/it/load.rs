@@ -1,0 +1,172 @@
+//! Sixteen programs at once on one instrument through the bridge, next to three that misbehave.
+//! The simulator's ground truth judges what the subscribers of the callback port got.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread::{JoinHandle, spawn};
+use std::time::Duration;
+
+use crate::bridged::{bridge, status};
+use flamingo_protocol_core::{Assembler, CommandCode, Frame, Piece};
+use flamingo_runtime_std::simulator::TrueClass;
+use flamingo_runtime_testkit::raw::{simulator, socket};
+
+const CLIENTS: i32 = 16;
+const QUERIES: i32 = 2000;
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// 400 unsolicited frames a second.
+const BUSY: &str = "truth_capacity_frames = 1000000\n[latency]\nmin_ms = 0\nmax_ms = 0.5\n\
+    [background]\nframes_per_s = 400\n";
+
+fn connect(address: SocketAddr) -> TcpStream {
+    let socket = socket(address);
+    socket.set_read_timeout(Some(PATIENCE)).expect("a socket");
+    socket
+}
+
+/// Queries at random, one at a time; each answer must be that of its question.
+fn client(address: SocketAddr, number: i32) -> JoinHandle<()> {
+    spawn(move || {
+        let mut socket = connect(address);
+        let mut rng = fastrand::Rng::with_seed(number.unsigned_abs().into());
+        for nth in 0..QUERIES {
+            let code = [
+                CommandCode::STAGE_POSITION_GET,
+                CommandCode::STAGE_POSITION_GET,
+                CommandCode::CAMERA_IMAGE_SIZE_GET,
+                CommandCode::CAMERA_PIXEL_FIELD_OF_VIEW_GET,
+                CommandCode::SYSTEM_STATE_GET,
+            ][rng.usize(..5)];
+            let mut query = Frame::command(code).with_selector(rng.i32(1..=4));
+            query.hardware_id = number * QUERIES + nth;
+            query.client_id = number;
+            socket.write_all(&query.encode()).expect("it is open");
+            let mut bytes = [0; 128];
+            socket.read_exact(&mut bytes).expect("an answer");
+            let answer = Frame::decode(&bytes).expect("a frame");
+            assert_eq!((answer.code, answer.client_id), (query.code, number));
+            assert_eq!(answer.hardware_id, query.hardware_id, "{answer} to {query}");
+            assert_eq!(answer.status, 1, "{answer}");
+        }
+    })
+}
+
+/// All frames of the callback port until the connection ends.
+fn subscriber(address: SocketAddr) -> JoinHandle<Vec<Frame>> {
+    let mut socket = connect(address);
+    spawn(move || {
+        let (mut assembler, mut buffer, mut frames) =
+            (Assembler::default(), vec![0; 65_536], Vec::new());
+        while let Ok(count @ 1..) = socket.read(&mut buffer) {
+            let mut rest = &buffer[..count];
+            while !rest.is_empty() {
+                let (consumed, piece) = assembler.push(rest);
+                rest = &rest[consumed..];
+                if let Some(Piece::Frame { frame, skipped }) = piece {
+                    assert_eq!(skipped, 0);
+                    frames.push(frame);
+                }
+            }
+        }
+        frames
+    })
+}
+
+/// Three that misbehave, until the senders are dropped: one sends garbage, one connects again and
+/// again with questions open, and one never reads.
+fn nuisances(address: SocketAddr) -> (Vec<Sender<()>>, Vec<JoinHandle<()>>) {
+    let each: [fn(SocketAddr, &Receiver<()>); 3] = [garbage, restless, stalled];
+    let start = |nuisance: fn(SocketAddr, &Receiver<()>)| {
+        let (end, ended) = channel();
+        (end, spawn(move || nuisance(address, &ended)))
+    };
+    each.map(start).into_iter().unzip()
+}
+
+/// Whether it goes on, after a moment.
+fn goes_on(ended: &Receiver<()>) -> bool {
+    ended.recv_timeout(Duration::from_millis(2)) == Err(RecvTimeoutError::Timeout)
+}
+
+fn question() -> [u8; 128] {
+    Frame::command(CommandCode::STAGE_POSITION_GET).with_selector(1).encode()
+}
+
+fn garbage(address: SocketAddr, ended: &Receiver<()>) {
+    while goes_on(ended) {
+        let mut socket = connect(address);
+        while socket.write_all(&[0xAA; 4096]).is_ok() {}
+    }
+}
+
+fn restless(address: SocketAddr, ended: &Receiver<()>) {
+    while goes_on(ended) {
+        let mut socket = connect(address);
+        // It may have been refused, if many of those before it are still there.
+        let _ = socket.write_all(&question()).and_then(|()| socket.write_all(&question()[..60]));
+    }
+}
+
+fn stalled(address: SocketAddr, ended: &Receiver<()>) {
+    let mut socket = connect(address);
+    socket.set_write_timeout(Some(Duration::from_millis(100))).expect("a socket");
+    while goes_on(ended) {
+        // What it does not read piles up; then it is cut off, and comes again.
+        if socket.write_all(&question()).is_err() {
+            socket = connect(address);
+        }
+    }
+}
+
+#[test]
+fn sixteen_clients_get_their_own_answers_and_every_subscriber_every_event_next_to_bad_neighbours() {
+    let instrument = simulator(BUSY);
+    let bridge = bridge(instrument.control(), |settings| {
+        settings.upstream.request_timeout_ms = 30_000;
+    });
+    let callback = bridge.callback().expect("it is on");
+    let subscribers = [subscriber(callback), subscriber(callback)];
+    let (ends, nuisances) = nuisances(bridge.control());
+    let clients: Vec<_> = (1..=CLIENTS).map(|number| client(bridge.control(), number)).collect();
+    for client in clients {
+        client.join().expect("every answer is right");
+    }
+    drop(ends);
+    for nuisance in nuisances {
+        nuisance.join().expect("it ends");
+    }
+    let status = status(&bridge);
+    smol::block_on(bridge.stop());
+    let truth = instrument.truth();
+    assert_eq!(truth.dropped(), 0, "the truth must be complete");
+    let sent: Vec<_> = truth
+        .sent()
+        .into_iter()
+        .filter(|record| matches!(record.truth, TrueClass::Unsolicited))
+        .map(|record| record.frame)
+        .collect();
+    smol::block_on(instrument.stop());
+    for subscriber in subscribers {
+        let got = subscriber.join().expect("it ends");
+        // The state, which the bridge itself tells when it is connected, may come before it joined.
+        let got: Vec<_> =
+            got.into_iter().filter(|frame| frame.code != CommandCode::SYSTEM_STATE_IDLE).collect();
+        let sent: Vec<_> = sent
+            .iter()
+            .filter(|frame| frame.code != CommandCode::SYSTEM_STATE_IDLE)
+            .copied()
+            .collect();
+        let first = got.first().expect("events came");
+        let from = sent.iter().position(|frame| frame == first).expect("the instrument sent it");
+        let until = from + got.len();
+        assert!(until <= sent.len() && got == sent[from..until], "each once and in order");
+        assert!(got.len() > 100 && sent.len() - got.len() < 200, "{} of {}", got.len(), sent.len());
+    }
+    let total = status.total();
+    println!("{} answers, {} late, upstream {:?}", total.answers, total.late, status.upstream);
+    assert!(total.answers >= u64::try_from(CLIENTS * QUERIES).unwrap());
+    assert_eq!(status.callback.lost, 0);
+    assert_eq!(status.upstream.ambiguous, 0);
+}

@@ -1,0 +1,90 @@
+//! Control ports with names: programs at one address that are treated differently, each as the
+//! port says where it came in.
+
+use std::io::{ErrorKind, Read};
+
+use flamingo_bridge::{Bridge, settings::Settings};
+use flamingo_protocol_core::{CommandCode, Frame};
+use flamingo_runtime_std::simulator::Simulator;
+use flamingo_runtime_testkit::raw::{Raw, simulator};
+
+const BUSY: &str = "[background]\nframes_per_s = 200\n";
+const PORTS: &str = r#"
+    [listen]
+    control = "127.0.0.1:0"
+    [listen.more.gui]
+    address = "127.0.0.1:0"
+    delivery = "inline"
+    [listen.more.guests]
+    address = "127.0.0.1:0"
+    role = "read-only"
+"#;
+
+fn settings(text: &str, instrument: &Simulator) -> Settings {
+    let mut settings = Settings::from_toml(text).expect("settings");
+    settings.upstream.address = instrument.control().to_string();
+    settings
+}
+
+fn bridge(instrument: &Simulator) -> Bridge {
+    crate::bridged::bridge(instrument.control(), |all| *all = settings(PORTS, instrument))
+}
+
+/// The very next frame.
+fn ask(client: &mut Raw, command: &Frame) -> Frame {
+    client.send(command);
+    client.next().frame
+}
+
+#[test]
+fn two_programs_at_one_address_get_unsolicited_messages_each_as_its_port_says() {
+    let instrument = simulator(BUSY);
+    let bridge = bridge(&instrument);
+    let mut gui = Raw::to(bridge.more()["gui"]);
+    let mut script = Raw::to(bridge.control());
+    let size = Frame::command(CommandCode::CAMERA_IMAGE_SIZE_GET);
+    // The first answer says that the script is inside; then the GUI gets 20 frames unasked.
+    assert_eq!(ask(&mut script, &size).code, size.code);
+    for _ in 0..20 {
+        assert_ne!(gui.next().frame.code, size.code);
+    }
+    assert_eq!(ask(&mut script, &size).code, size.code);
+    script.socket.set_nonblocking(true).expect("a socket");
+    let more = script.socket.read(&mut [0; 1]).map_err(|error| error.kind());
+    assert_eq!(more, Err(ErrorKind::WouldBlock), "nothing but the answers");
+    smol::block_on(bridge.stop());
+    smol::block_on(instrument.stop());
+}
+
+#[test]
+fn at_a_read_only_port_even_this_machine_may_only_ask() {
+    let instrument = simulator(BUSY);
+    let bridge = bridge(&instrument);
+    let mut guest = Raw::to(bridge.more()["guests"]);
+    let mut to = Frame::command(CommandCode::STAGE_POSITION_SET).with_selector(1);
+    to.value = 5.0;
+    let refused = ask(&mut guest, &to);
+    assert_eq!((refused.code, refused.status), (to.code, 0), "{refused}");
+    assert_eq!(ask(&mut guest, &Frame::command(CommandCode::SYSTEM_STATE_GET)).status, 1);
+    assert!(instrument.truth().received().iter().all(|record| record.frame.code != to.code));
+    smol::block_on(bridge.stop());
+    smol::block_on(instrument.stop());
+}
+
+#[test]
+fn a_port_that_the_settings_have_no_more_lets_its_clients_go_and_the_others_stay() {
+    let instrument = simulator(BUSY);
+    let bridge = bridge(&instrument);
+    let size = Frame::command(CommandCode::CAMERA_IMAGE_SIZE_GET);
+    let mut guest = Raw::to(bridge.more()["guests"]);
+    let mut script = Raw::to(bridge.control());
+    assert_eq!(ask(&mut guest, &size).code, size.code);
+    assert_eq!(ask(&mut script, &size).code, size.code);
+    let without = PORTS.split("[listen.more.guests]").next().expect("the part before");
+    smol::block_on(bridge.reload(&settings(without, &instrument)));
+    assert!(guest.until_end().is_empty());
+    assert!(Raw::to(bridge.more()["guests"]).until_end().is_empty());
+    assert_eq!(ask(&mut script, &size).code, size.code);
+    smol::block_on(bridge.stop());
+    smol::block_on(instrument.stop());
+}

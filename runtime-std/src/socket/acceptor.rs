@@ -1,0 +1,203 @@
+//! Who comes in at a listening socket: allowed addresses, up to a limit. What is said then is
+//! not known here.
+
+use std::future::Future;
+use std::io;
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use async_channel::Sender;
+use smol::{Async, Executor, Timer, future};
+
+/// Which addresses may come in; it is asked again and again, so that it may change its mind.
+pub type Allow = Arc<dyn Fn(IpAddr) -> bool + Send + Sync>;
+
+/// How soon one that is inside and not allowed any more must leave.
+const ASKED_AGAIN: Duration = Duration::from_millis(500);
+
+/// Accepts peers; one that is not allowed, or one too many, is closed at once, as the instrument
+/// does it.
+pub struct Acceptor {
+    /// The socket that listens.
+    pub listener: Async<TcpListener>,
+    /// Which addresses may connect.
+    pub allow: Allow,
+    /// How many may be inside.
+    pub limit: usize,
+    /// What the port is for, in logs.
+    pub name: &'static str,
+}
+
+impl Acceptor {
+    /// Serves each peer in a task of its own, for ever. Dropping this future ends them all.
+    pub async fn run<S, F>(&self, serve: S)
+    where
+        S: Fn(Async<TcpStream>, SocketAddr) -> F,
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let inside = Arc::new(());
+        let executor = Executor::new();
+        let accept = async {
+            loop {
+                let (stream, address) = self.next(&inside).await;
+                let (served, place) = (serve(stream, address), Arc::clone(&inside));
+                let (allow, name) = (Arc::clone(&self.allow), self.name);
+                let task = async move {
+                    let not_allowed = async {
+                        while allow(address.ip()) {
+                            Timer::after(ASKED_AGAIN).await;
+                        }
+                        tracing::warn!(port = name, %address, "closed: no longer allowed");
+                    };
+                    future::or(served, not_allowed).await;
+                    drop(place);
+                };
+                executor.spawn(task).detach();
+            }
+        };
+        executor.run(accept).await;
+    }
+
+    async fn next(&self, inside: &Arc<()>) -> (Async<TcpStream>, SocketAddr) {
+        let name = self.name;
+        loop {
+            let (stream, address) = match self.listener.accept().await {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    // Out of file descriptors, most likely: others must end first.
+                    tracing::warn!(port = name, %error, "cannot accept");
+                    Timer::after(Duration::from_millis(20)).await;
+                    continue;
+                }
+            };
+            if !(self.allow)(address.ip()) {
+                tracing::warn!(port = name, %address, "closed: its address is not allowed");
+                continue;
+            }
+            if Arc::strong_count(inside) > self.limit {
+                let limit = self.limit;
+                tracing::warn!(port = name, %address, limit, "closed: there is no room for it");
+                continue;
+            }
+            // Without these options it works as well, only slower, or a dead peer stays longer.
+            let _ = super::keep(&stream, super::LOST_AFTER);
+            return (stream, address);
+        }
+    }
+}
+
+/// A acceptor that everybody may come in at, on a thread of its own. Dropping it ends all that came in.
+#[derive(Debug)]
+pub struct AcceptorThread {
+    /// Dropped to end the thread.
+    alive: Sender<()>,
+    thread: JoinHandle<()>,
+}
+
+impl AcceptorThread {
+    /// `name` is the port's, in logs and of the thread.
+    pub fn start<S, F>(
+        name: &'static str,
+        listener: Async<TcpListener>,
+        serve: S,
+    ) -> io::Result<Self>
+    where
+        S: Fn(Async<TcpStream>, SocketAddr) -> F + Send + 'static,
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let acceptor = Acceptor { listener, allow: Arc::new(|_| true), limit: usize::MAX, name };
+        let (alive, end) = async_channel::bounded::<()>(1);
+        let run = move || {
+            let ended = async {
+                // Nothing is ever sent: its end closes it.
+                let _ = end.recv().await;
+            };
+            smol::block_on(future::or(acceptor.run(serve), ended));
+        };
+        let thread = std::thread::Builder::new().name(format!("flamingo-{name}")).spawn(run)?;
+        Ok(Self { alive, thread })
+    }
+
+    /// Ends all that came in, and waits until it has ended.
+    pub fn close(self) {
+        drop(self.alive);
+        // It does not panic.
+        let _ = self.thread.join();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::sync::Mutex;
+
+    use flamingo_runtime_testkit::loopback::{connect, everybody, listen};
+    use socket2::SockRef;
+
+    use super::*;
+
+    #[test]
+    fn a_socket_that_was_let_in_has_no_delay_and_is_probed_when_it_is_silent() {
+        let (listener, address) = listen();
+        let acceptor = Acceptor { listener, allow: everybody(), limit: 1, name: "test" };
+        let inside = Arc::new(());
+        let _peer = TcpStream::connect(address).unwrap();
+        let (stream, _) = smol::block_on(acceptor.next(&inside));
+        let socket = SockRef::from(stream.get_ref());
+        assert!(socket.tcp_nodelay().unwrap());
+        assert!(socket.keepalive().unwrap());
+    }
+
+    #[test]
+    fn one_that_is_inside_must_leave_when_it_is_not_allowed_any_more_and_the_others_stay() {
+        let (listener, address) = listen();
+        let banned = Arc::new(Mutex::new(None));
+        let list = Arc::clone(&banned);
+        let allow: Allow = Arc::new(move |ip| *list.lock().unwrap() != Some(ip));
+        let acceptor = Acceptor { listener, allow, limit: 2, name: "test" };
+        let inside = Arc::new(());
+        let seen = Arc::clone(&inside);
+        let run = acceptor.run(move |stream, _| {
+            let here = Arc::clone(&seen);
+            async move {
+                let _ = stream.readable().await;
+                drop(here);
+            }
+        });
+        let test = async {
+            let until = |count: usize| {
+                let inside = &inside;
+                async move {
+                    while Arc::strong_count(inside) != count + 2 {
+                        future::yield_now().await;
+                    }
+                }
+            };
+            let mut goes = connect(address).await;
+            let mut stays = socket_from([127, 0, 0, 2], address).await;
+            until(2).await;
+            *banned.lock().unwrap() = Some(goes.local_addr().unwrap().ip());
+            until(1).await;
+            let read = smol::unblock(move || goes.read(&mut [0])).await;
+            assert!(matches!(read, Ok(0)), "{read:?}");
+            stays.set_nonblocking(true).unwrap();
+            let read = stays.read(&mut [0]).unwrap_err();
+            assert_eq!(read.kind(), io::ErrorKind::WouldBlock);
+        };
+        smol::block_on(future::or(run, test));
+    }
+
+    /// A connection from another address of this host.
+    async fn socket_from(own: [u8; 4], address: SocketAddr) -> TcpStream {
+        smol::unblock(move || {
+            let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None);
+            let socket = socket.unwrap();
+            socket.bind(&SocketAddr::from((own, 0)).into()).unwrap();
+            socket.connect(&address.into()).unwrap();
+            socket.into()
+        })
+        .await
+    }
+}

@@ -1,0 +1,78 @@
+//! The ports of something that stands in for an instrument: control, live images, stack images, in
+//! a row unless they are told otherwise. Who comes in is `acceptor.rs`.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr, TcpListener};
+
+use smol::Async;
+
+/// How often three free ports in a row are looked for.
+const ATTEMPTS: u32 = 200;
+
+/// Why it does not listen.
+#[derive(Debug, thiserror::Error)]
+pub enum ListenError {
+    /// An address that cannot be listened on.
+    #[error(
+        "cannot listen on {address}: {source}; choose {}",
+        if source.kind() == io::ErrorKind::AddrNotAvailable { "an address of this machine" }
+        else { "another port, or 0 for free ones" }
+    )]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// What the operating system says.
+        source: io::Error,
+    },
+    /// The live or the stack port would be above 65535.
+    #[error("the live and stack ports follow the control port: it must be at most 65533")]
+    PortRange,
+}
+
+/// Where to listen.
+#[derive(Debug, Clone)]
+pub struct InstrumentPorts {
+    /// The address to listen on.
+    pub ip: IpAddr,
+    /// The control port; 0: three free ones in a row.
+    pub port: u16,
+    /// Instead of the next one.
+    pub live: Option<u16>,
+    /// Instead of the one after that.
+    pub stack: Option<u16>,
+}
+
+impl InstrumentPorts {
+    /// The image ports follow the control port.
+    pub const fn in_a_row(at: SocketAddr) -> Self {
+        Self { ip: at.ip(), port: at.port(), live: None, stack: None }
+    }
+
+    /// Listens on control, live and stack port, and gives where.
+    pub fn listen(&self) -> Result<([Async<TcpListener>; 3], [SocketAddr; 3]), ListenError> {
+        let mut attempts = if self.port == 0 { ATTEMPTS } else { 1 };
+        loop {
+            attempts -= 1;
+            match self.listen_once() {
+                Err(_) if attempts > 0 => {}
+                result => return result,
+            }
+        }
+    }
+
+    fn listen_once(&self) -> Result<([Async<TcpListener>; 3], [SocketAddr; 3]), ListenError> {
+        let (control, control_at) = listen(self.ip, Some(self.port))?;
+        let port = control_at.port();
+        let (live, live_at) = listen(self.ip, self.live.or(port.checked_add(1)))?;
+        let (stack, stack_at) = listen(self.ip, self.stack.or(port.checked_add(2)))?;
+        Ok(([control, live, stack], [control_at, live_at, stack_at]))
+    }
+}
+
+/// `None`: the number is above what a port can be.
+fn listen(ip: IpAddr, port: Option<u16>) -> Result<(Async<TcpListener>, SocketAddr), ListenError> {
+    let address = SocketAddr::new(ip, port.ok_or(ListenError::PortRange)?);
+    let bound = Async::<TcpListener>::bind(address)
+        .and_then(|listener| listener.get_ref().local_addr().map(|at| (listener, at)));
+    bound.map_err(|source| ListenError::Bind { address, source })
+}
