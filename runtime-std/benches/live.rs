@@ -11,8 +11,8 @@ use std::time::Duration;
 use flamingo_runtime_std::core::{HEADER_LEN, ImageHeader};
 use flamingo_runtime_std::live::{LiveOptions, LiveStream};
 use flamingo_runtime_std::microscope::{LiveUpdates, Microscope};
-use flamingo_runtime_std::simulator::{Scenario, Simulator, SimulatorOptions};
 use flamingo_runtime_std::{Clock, Options};
+use flamingo_simulator::{Scenario, Simulator, SimulatorOptions};
 
 const SIDE: u32 = 2048;
 const IMAGES: u64 = 60;

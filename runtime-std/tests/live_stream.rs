@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use flamingo_protocol_core::{CommandCode, Frame, ImageHeader};
 use flamingo_runtime_std::live::{
-    LiveError, LiveEvent, LiveImage, LiveOptions, LiveStream, Mode, image_port,
+    LiveError, LiveEvent, LiveImage, LiveOptions, LiveStream, Mode,
 };
 use flamingo_runtime_std::microscope::LiveUpdates;
+use flamingo_runtime_std::socket::instrument_ports::image_port;
 use flamingo_runtime_testkit::peer::soon;
 use flamingo_runtime_testkit::rig::{microscope, simulator, workflow};
 

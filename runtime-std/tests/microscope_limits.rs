@@ -7,7 +7,7 @@ use flamingo_runtime_std::units::{Degrees, Micros, Mm, MmPerSecond, Percent, Pos
 use flamingo_runtime_testkit::rig::{by_hand, by_hand_with, microscope, patience, simulator};
 
 /// What came in besides queries.
-fn commands(simulator: &flamingo_runtime_std::simulator::Simulator) -> Vec<CommandCode> {
+fn commands(simulator: &flamingo_simulator::Simulator) -> Vec<CommandCode> {
     let queries = [CommandCode::SYSTEM_STATE_GET, CommandCode::COMMON_SCOPE_SETTINGS_LOAD];
     let received = simulator.truth().received().into_iter().map(|record| record.frame.code);
     received.filter(|code| !queries.contains(code)).collect()

@@ -8,10 +8,10 @@ use flamingo_runtime_std::Axis;
 use flamingo_runtime_std::microscope::{
     Error, ImageSize, Laser, LedColour, LiveUpdates, Microscope, RunEvent, SystemState,
 };
-use flamingo_runtime_std::simulator::{Scenario, Simulator, SimulatorOptions};
 use flamingo_runtime_std::units::{Degrees, DegreesPerSecond, Micros, Mm, MmPerSecond, Percent};
 use flamingo_runtime_testkit::peer::{self, soon};
 use flamingo_runtime_testkit::rig::{self, by_hand, client, microscope, simulator};
+use flamingo_simulator::{Scenario, Simulator, SimulatorOptions};
 use smol::future;
 
 /// One fault each, often enough that every method meets it.

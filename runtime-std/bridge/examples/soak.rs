@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use flamingo_bridge::{Bridge, settings::Settings};
 use flamingo_runtime_std::core::{CommandCode, Frame};
-use flamingo_runtime_std::simulator::{Scenario, Simulator, SimulatorOptions};
+use flamingo_simulator::{Scenario, Simulator, SimulatorOptions};
 
 /// KiB of the resident set.
 fn resident() -> f64 {

@@ -19,8 +19,8 @@ use super::policy::Policy;
 use super::ports::ControlPort;
 use super::router::{ClientId, Report, Router};
 use super::settings::{Delivery, Role};
+use flamingo_recording::Recorder;
 use flamingo_runtime_std::Clock;
-use flamingo_runtime_std::recording::Recorder;
 use flamingo_runtime_std::socket;
 
 /// Bytes read from one socket before the others have their turn.

@@ -17,8 +17,8 @@ use thiserror::Error;
 use super::backoff::Backoff;
 use super::broadcast::{Bounds, Broadcast, Message};
 use super::counters::RelayStatus;
+use flamingo_recording::{Port, Recorder, Tap};
 use flamingo_runtime_std::Error;
-use flamingo_runtime_std::recording::{Port, Recorder, Tap};
 use flamingo_runtime_std::socket;
 use flamingo_runtime_std::socket::acceptor::{Acceptor, Allow};
 

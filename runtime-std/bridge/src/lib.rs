@@ -33,8 +33,8 @@ use smol::{Async, Task, future};
 
 use callback::Callback;
 use control::{Control, Figures, Order};
+use flamingo_recording::{Port, Recorder};
 use flamingo_runtime_std::Clock;
-use flamingo_runtime_std::recording::{Port, Recorder};
 use flamingo_runtime_std::socket::acceptor::Allow;
 use images::Images;
 use parts::{backoff, options, recorder, source};
@@ -90,7 +90,7 @@ pub enum BridgeError {
 ///
 /// ```
 /// use flamingo_bridge::{Bridge, settings::Settings};
-/// use flamingo_runtime_std::simulator::{Simulator, SimulatorOptions};
+/// use flamingo_simulator::{Simulator, SimulatorOptions};
 /// use flamingo_runtime_std::{Client, Options};
 /// # smol::block_on(async {
 /// let instrument = Simulator::start(SimulatorOptions::default()).await?;

@@ -3,7 +3,7 @@
 use std::fmt::{Display, Write};
 
 use super::counters::{ClientStatus, Status};
-use flamingo_runtime_std::recording;
+use flamingo_recording as recording;
 
 /// One family after the other, each with what it means and what it is.
 pub(crate) fn metrics(status: &Status) -> String {

@@ -12,8 +12,8 @@ use super::backoff::Backoff;
 use super::images::Source;
 use super::router::Options;
 use super::settings::{Record, Settings, Tokens};
-use flamingo_runtime_std::live::image_port;
-use flamingo_runtime_std::recording::{self, Port, Recorder, Rotation};
+use flamingo_recording::{self as recording, Port, Recorder, Rotation};
+use flamingo_runtime_std::socket::instrument_ports::image_port;
 
 /// How the router talks to the instrument and to the clients.
 pub(super) fn options(settings: &Settings) -> Options {

@@ -8,7 +8,7 @@ use std::task::Context;
 
 use smol::Async;
 
-use flamingo_runtime_std::recording::{Port, Recorder, Side, Tap};
+use flamingo_recording::{Port, Recorder, Side, Tap};
 
 /// One socket, and what is known of it.
 pub(super) struct Peer {

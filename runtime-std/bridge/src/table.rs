@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::counters::{ClientCounters, RelayStatus, Status};
-use flamingo_runtime_std::recording;
+use flamingo_recording as recording;
 
 /// The status as aligned text; each line ends with a line feed.
 pub fn table(status: &Status) -> String {

@@ -28,7 +28,7 @@ pub(crate) async fn connect(address: &str, timeout: Duration) -> Done<Client> {
 pub(crate) fn live_address(control: &str, port: Option<u16>) -> Option<String> {
     match (port, control.rsplit_once(':')) {
         (Some(port), Some((host, _))) => Some(format!("{host}:{port}")),
-        _ => flamingo_runtime_std::live::image_port(control, 1),
+        _ => flamingo_runtime_std::socket::instrument_ports::image_port(control, 1),
     }
 }
 

@@ -8,8 +8,8 @@ use std::time::{Duration, SystemTime};
 
 use flamingo_protocol_core::{Class, Flags, Frame};
 pub(crate) use flamingo_race::statistics::milliseconds;
+use flamingo_recording::conversation::Verdict;
 use flamingo_runtime_std::meaning;
-use flamingo_runtime_std::recording::conversation::Verdict;
 use flamingo_runtime_std::text::pushed_positions;
 use serde::Serialize;
 

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use flamingo_runtime_std::recording::relay::{Relay, RelayError, RelayOptions};
-use flamingo_runtime_std::recording::{Options, Recorder, Status};
+use flamingo_recording::relay::{Relay, RelayError, RelayOptions};
+use flamingo_recording::{Options, Recorder, Status};
 use indicatif::ProgressBar;
 use serde::Serialize;
 use smol::{Timer, future};

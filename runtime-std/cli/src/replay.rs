@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use flamingo_runtime_std::recording::Port;
-use flamingo_runtime_std::recording::replay::{Replay, ReplayError, ReplayOptions, Speed};
+use flamingo_recording::Port;
+use flamingo_recording::replay::{Replay, ReplayError, ReplayOptions, Speed};
 
 use crate::args::duration;
 use crate::failure::{Done, Failure, note};

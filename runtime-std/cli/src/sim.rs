@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::Args;
-use flamingo_runtime_std::simulator::{Scenario, Simulator, SimulatorOptions};
+use flamingo_simulator::{Scenario, Simulator, SimulatorOptions};
 
 use crate::failure::{Done, Failure, note};
 use crate::interrupt::Interrupt;

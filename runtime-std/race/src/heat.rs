@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use flamingo_protocol_core::{Frame, Instant};
-use flamingo_runtime_std::simulator::{FaultKind, Simulator, SimulatorOptions};
+use flamingo_simulator::{FaultKind, Simulator, SimulatorOptions};
 use smol::block_on;
 
 use super::judge::{Evidence, Judgement, judge};

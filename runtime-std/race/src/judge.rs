@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use flamingo_protocol_core::{CommandCode, FRAME_LEN, Frame, Instant};
-use flamingo_runtime_std::simulator::{TrueClass, TruthRecord};
+use flamingo_simulator::{TrueClass, TruthRecord};
 use serde::Serialize;
 
 use super::load::{Asked, FIRST, MOTION, MOVED, Moved, Played, TIMEOUT};

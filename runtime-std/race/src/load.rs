@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use flamingo_protocol_core::{CommandCode, Frame, Instant};
 use flamingo_runtime_std::Clock;
-use flamingo_runtime_std::simulator::{AxisName, Fault, Scenario};
+use flamingo_simulator::{AxisName, Fault, Scenario};
 use serde::{Deserialize, Serialize};
 use smol::{Timer, block_on};
 

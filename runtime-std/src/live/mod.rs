@@ -180,7 +180,7 @@ impl fmt::Debug for LiveImage {
 /// ```
 /// use flamingo_runtime_std::live::{LiveEvent, LiveOptions, LiveStream};
 /// use flamingo_runtime_std::microscope::{LiveUpdates, Microscope};
-/// use flamingo_runtime_std::simulator::{Simulator, SimulatorOptions};
+/// use flamingo_simulator::{Simulator, SimulatorOptions};
 /// use flamingo_runtime_std::Options;
 ///
 /// smol::block_on(async {
@@ -294,19 +294,4 @@ impl Drop for LiveStream {
         // It may be gone already; the thread ends either way.
         let _ = self.socket.shutdown(Shutdown::Both);
     }
-}
-
-/// The address of the image port `offset` above a control port: 1 for live images, 2 for stacks.
-/// `None`: no `HOST:PORT`, or the port would be above 65535.
-///
-/// ```
-/// use flamingo_runtime_std::live::image_port;
-/// assert_eq!(image_port("scope.lab:53717", 1).as_deref(), Some("scope.lab:53718"));
-/// assert_eq!(image_port("[::1]:65535", 1), None);
-/// ```
-#[must_use]
-pub fn image_port(control: &str, offset: u16) -> Option<String> {
-    let (host, port) = control.rsplit_once(':')?;
-    let port = port.parse::<u16>().ok()?.checked_add(offset)?;
-    Some(format!("{host}:{port}"))
 }

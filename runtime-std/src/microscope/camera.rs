@@ -12,7 +12,7 @@ use crate::units::{Micros, MmPerPixel};
 ///
 /// ```
 /// # use flamingo_runtime_std::{Options, microscope::Microscope};
-/// # use flamingo_runtime_std::simulator::{Simulator, SimulatorOptions};
+/// # use flamingo_simulator::{Simulator, SimulatorOptions};
 /// use flamingo_runtime_std::units::Micros;
 /// # smol::block_on(async {
 /// # let simulator = Simulator::start(SimulatorOptions::default()).await?;

@@ -11,7 +11,7 @@ const POSITIONS: i32 = 8;
 ///
 /// ```
 /// # use flamingo_runtime_std::{Options, microscope::Microscope};
-/// # use flamingo_runtime_std::simulator::{Simulator, SimulatorOptions};
+/// # use flamingo_simulator::{Simulator, SimulatorOptions};
 /// # smol::block_on(async {
 /// # let simulator = Simulator::start(SimulatorOptions::default()).await?;
 /// # let microscope = Microscope::connect(Options::new(simulator.control().to_string())).await?;

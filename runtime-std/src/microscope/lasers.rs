@@ -12,7 +12,7 @@ use crate::units::Percent;
 ///
 /// ```
 /// # use flamingo_runtime_std::{Options, microscope::Microscope};
-/// # use flamingo_runtime_std::simulator::{Simulator, SimulatorOptions};
+/// # use flamingo_simulator::{Simulator, SimulatorOptions};
 /// use flamingo_runtime_std::microscope::Laser;
 /// use flamingo_runtime_std::units::Percent;
 /// # smol::block_on(async {

@@ -8,7 +8,7 @@ use super::{Error, Microscope};
 ///
 /// ```
 /// # use flamingo_runtime_std::{Options, microscope::Microscope};
-/// # use flamingo_runtime_std::simulator::{Simulator, SimulatorOptions};
+/// # use flamingo_simulator::{Simulator, SimulatorOptions};
 /// use flamingo_runtime_std::microscope::LedColour;
 /// # smol::block_on(async {
 /// # let simulator = Simulator::start(SimulatorOptions::default()).await?;

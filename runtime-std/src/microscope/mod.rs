@@ -105,7 +105,7 @@ impl Default for Patience {
 ///
 /// ```
 /// use flamingo_runtime_std::microscope::Microscope;
-/// use flamingo_runtime_std::simulator::{Simulator, SimulatorOptions};
+/// use flamingo_simulator::{Simulator, SimulatorOptions};
 /// use flamingo_runtime_std::units::Mm;
 /// use flamingo_runtime_std::{Axis, Options};
 ///

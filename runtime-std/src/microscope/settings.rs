@@ -13,7 +13,7 @@ use crate::scope_settings::ScopeSettings;
 ///
 /// ```
 /// # use flamingo_runtime_std::{Options, microscope::Microscope};
-/// # use flamingo_runtime_std::simulator::{Simulator, SimulatorOptions};
+/// # use flamingo_simulator::{Simulator, SimulatorOptions};
 /// use flamingo_runtime_std::Axis;
 /// # smol::block_on(async {
 /// # let simulator = Simulator::start(SimulatorOptions::default()).await?;

@@ -18,7 +18,7 @@ use crate::units::{Degrees, DegreesPerSecond, Mm, MmPerSecond, Pose, Position};
 ///
 /// ```
 /// # use flamingo_runtime_std::{Axis, Options, microscope::Microscope};
-/// # use flamingo_runtime_std::simulator::{Simulator, SimulatorOptions};
+/// # use flamingo_simulator::{Simulator, SimulatorOptions};
 /// use flamingo_runtime_std::microscope::Error;
 /// use flamingo_runtime_std::units::{Degrees, Mm, Position};
 /// # smol::block_on(async {

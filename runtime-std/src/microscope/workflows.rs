@@ -11,7 +11,7 @@ use crate::workflow::{Severity, Workflow};
 ///
 /// ```
 /// # use flamingo_runtime_std::{Options, microscope::Microscope};
-/// # use flamingo_runtime_std::simulator::{Simulator, SimulatorOptions};
+/// # use flamingo_simulator::{Simulator, SimulatorOptions};
 /// use flamingo_runtime_std::workflow::Workflow;
 /// # smol::block_on(async {
 /// # let simulator = Simulator::start(SimulatorOptions::default()).await?;

@@ -76,3 +76,18 @@ fn listen(ip: IpAddr, port: Option<u16>) -> Result<(Async<TcpListener>, SocketAd
         .and_then(|listener| listener.get_ref().local_addr().map(|at| (listener, at)));
     bound.map_err(|source| ListenError::Bind { address, source })
 }
+
+/// The address of the image port `offset` above a control port: 1 for live images, 2 for stacks.
+/// `None`: no `HOST:PORT`, or the port would be above 65535.
+///
+/// ```
+/// use flamingo_runtime_std::socket::instrument_ports::image_port;
+/// assert_eq!(image_port("scope.lab:53717", 1).as_deref(), Some("scope.lab:53718"));
+/// assert_eq!(image_port("[::1]:65535", 1), None);
+/// ```
+#[must_use]
+pub fn image_port(control: &str, offset: u16) -> Option<String> {
+    let (host, port) = control.rsplit_once(':')?;
+    let port = port.parse::<u16>().ok()?.checked_add(offset)?;
+    Some(format!("{host}:{port}"))
+}

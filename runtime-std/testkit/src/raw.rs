@@ -7,7 +7,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use flamingo_protocol_core::{Assembler, CommandCode, Frame, HEADER_LEN, ImageHeader, Piece};
-use flamingo_runtime_std::simulator::{Scenario, Simulator, SimulatorOptions};
+use flamingo_simulator::{Scenario, Simulator, SimulatorOptions};
 
 /// Longer than anything that a test waits for.
 pub const PATIENCE: Duration = Duration::from_secs(10);

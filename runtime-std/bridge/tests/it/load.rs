@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use crate::bridged::{bridge, status};
 use flamingo_protocol_core::{Assembler, CommandCode, Frame, Piece};
-use flamingo_runtime_std::simulator::TrueClass;
 use flamingo_runtime_testkit::raw::{simulator, socket};
+use flamingo_simulator::TrueClass;
 
 const CLIENTS: i32 = 16;
 const QUERIES: i32 = 2000;

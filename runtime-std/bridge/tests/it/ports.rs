@@ -5,8 +5,8 @@ use std::io::{ErrorKind, Read};
 
 use flamingo_bridge::{Bridge, settings::Settings};
 use flamingo_protocol_core::{CommandCode, Frame};
-use flamingo_runtime_std::simulator::Simulator;
 use flamingo_runtime_testkit::raw::{Raw, simulator};
+use flamingo_simulator::Simulator;
 
 const BUSY: &str = "[background]\nframes_per_s = 200\n";
 const PORTS: &str = r#"

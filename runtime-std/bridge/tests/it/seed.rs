@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use crate::bridged::bridge;
 use flamingo_protocol_core::{CommandCode, Frame};
-use flamingo_runtime_std::simulator::Simulator;
 use flamingo_runtime_testkit::raw::{simulator, socket};
+use flamingo_simulator::Simulator;
 
 const QUERIES: i32 = 10_000;
 

@@ -3,9 +3,9 @@
 use std::time::{Duration, SystemTime};
 
 use flamingo_protocol_core::{Frame, ImageHeader, Kind, Payload};
+use flamingo_recording::capture::{Capture, CaptureError, Happening, Said, Who};
+use flamingo_recording::conversation::Verdict;
 use flamingo_runtime_std::meaning::selector_name;
-use flamingo_runtime_std::recording::capture::{Capture, CaptureError, Happening, Said, Who};
-use flamingo_runtime_std::recording::conversation::Verdict;
 use serde::Serialize;
 
 use super::Input;

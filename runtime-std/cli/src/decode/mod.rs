@@ -12,7 +12,7 @@ use std::io::{Cursor, Read};
 use std::path::PathBuf;
 
 use clap::Args;
-use flamingo_runtime_std::recording::capture::is_capture;
+use flamingo_recording::capture::is_capture;
 
 use crate::failure::{Done, Failure};
 use crate::output::Out;

@@ -6,9 +6,9 @@ use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use flamingo_protocol_core::{Frame, ImageError, ImageHeader};
-use flamingo_runtime_std::recording::Side;
-use flamingo_runtime_std::recording::capture::{Happening, Said, Who};
-use flamingo_runtime_std::recording::conversation::{Conversation, Silence, Verdict};
+use flamingo_recording::Side;
+use flamingo_recording::capture::{Happening, Said, Who};
+use flamingo_recording::conversation::{Conversation, Silence, Verdict};
 
 /// Rows that may wait for the answer to one before them.
 const MOST_WAITING: usize = 10_000;

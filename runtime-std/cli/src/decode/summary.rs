@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use flamingo_protocol_core::{CommandCode, Frame};
-use flamingo_runtime_std::recording::conversation::Verdict;
+use flamingo_recording::conversation::Verdict;
 use serde::Serialize;
 
 use super::rows::{Line, Outcome, Row};

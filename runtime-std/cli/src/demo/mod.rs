@@ -10,8 +10,8 @@ use std::time::{Duration, SystemTime};
 
 use clap::Args;
 use flamingo_protocol_core::CommandCode;
-use flamingo_runtime_std::simulator::{Background, Code, Scenario, Simulator, SimulatorOptions};
 use flamingo_runtime_std::{Client, Event, Options};
+use flamingo_simulator::{Background, Code, Scenario, Simulator, SimulatorOptions};
 use serde_json::json;
 
 use crate::failure::{Done, Failure, NO_ANSWER};

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use flamingo_protocol_core::{Class, CommandCode, Frame, Selector};
-use flamingo_runtime_std::simulator::{TrueClass, TruthRecord};
 use flamingo_runtime_std::{Answer, Event, EventFrame, Stats};
+use flamingo_simulator::{TrueClass, TruthRecord};
 use serde::Serialize;
 
 use super::script::Happened;

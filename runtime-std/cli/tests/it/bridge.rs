@@ -79,7 +79,7 @@ fn ask(client: &mut Raw) -> Frame {
 
 #[test]
 fn clients_go_on_within_5_s_when_the_instrument_was_killed_and_started_again() {
-    let busy = concat!(env!("CARGO_MANIFEST_DIR"), "/../scenarios/busy.toml");
+    let busy = concat!(env!("CARGO_MANIFEST_DIR"), "/../simulator/scenarios/busy.toml");
     let instrument = start(&["sim", "--port", "0", "--scenario", busy, "--json"]);
     let port = instrument.ports()["control"].to_string();
     let upstream = format!("127.0.0.1:{port}");

@@ -9,7 +9,7 @@ use std::thread::spawn;
 
 use crate::program::{Ended, flamingo};
 use flamingo_protocol_core::{CommandCode, Frame, Kind};
-use flamingo_runtime_std::simulator::Simulator;
+use flamingo_simulator::Simulator;
 use serde_json::Value;
 
 fn doctor(address: &str, arguments: &[&str]) -> Ended {

@@ -7,8 +7,8 @@ use std::path::Path;
 
 use crate::program::{Running, flamingo, start};
 use flamingo_protocol_core::CommandCode;
-use flamingo_runtime_std::simulator::Simulator;
 use flamingo_runtime_testkit::folder::Folder;
+use flamingo_simulator::Simulator;
 use serde_json::Value;
 use smol::future;
 

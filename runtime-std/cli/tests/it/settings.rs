@@ -7,8 +7,8 @@ use std::process::{Command, Stdio};
 
 use crate::program::{Witness, flamingo};
 use flamingo_protocol_core::CommandCode;
-use flamingo_runtime_std::simulator::Simulator;
 use flamingo_runtime_testkit::folder::Folder;
+use flamingo_simulator::Simulator;
 use smol::future;
 
 fn simulator(scenario: &str) -> (Simulator, String) {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::program::{Ended, flamingo, start};
 use flamingo_protocol_core::{CommandCode, FRAME_LEN};
 use flamingo_runtime_std::Clock;
-use flamingo_runtime_std::simulator::{Scenario, Simulator, SimulatorOptions};
+use flamingo_simulator::{Scenario, Simulator, SimulatorOptions};
 use serde_json::Value;
 
 fn simulator(scenario: &str) -> (Simulator, String) {

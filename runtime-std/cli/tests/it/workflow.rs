@@ -2,10 +2,10 @@
 
 use crate::program::{Witness, flamingo, flamingo_fed, start};
 use flamingo_protocol_core::{CommandCode, Frame};
-use flamingo_runtime_std::simulator::Simulator;
 use flamingo_runtime_testkit::folder::Folder;
 use flamingo_runtime_testkit::peer;
 use flamingo_runtime_testkit::rig;
+use flamingo_simulator::Simulator;
 use serde_json::Value;
 use smol::future;
 

@@ -1,4 +1,4 @@
-use flamingo_runtime_std::simulator::TruthRecord;
+use flamingo_simulator::TruthRecord;
 
 use super::super::load::Moved;
 use super::*;

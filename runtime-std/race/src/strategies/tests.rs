@@ -9,7 +9,7 @@ use std::time::Duration;
 use flamingo_bridge::{Bridge, settings::Settings};
 use flamingo_protocol_core::{CommandCode, FRAME_LEN, Flags, Frame, Instant};
 use flamingo_runtime_std::Clock;
-use flamingo_runtime_std::simulator::{Scenario, Simulator, SimulatorOptions};
+use flamingo_simulator::{Scenario, Simulator, SimulatorOptions};
 
 use super::Kind;
 use crate::strategy::{Events, Motion, Scene, Strategy};

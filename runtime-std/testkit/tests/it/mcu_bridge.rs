@@ -10,9 +10,9 @@ use crate::firmware::cable::Cable;
 use crate::firmware::log::Log;
 use crate::firmware::{Firmware, Running};
 use flamingo_protocol_core::{CommandCode, Frame, START_MARKER, TokenField};
-use flamingo_runtime_std::simulator::{Simulator, TrueClass};
 use flamingo_runtime_std::{Client, Clock, Error, Options};
 use flamingo_runtime_testkit::raw::{Raw, command, move_to, query, simulator};
+use flamingo_simulator::{Simulator, TrueClass};
 
 const INSTRUMENT: usize = 0;
 const HOST: usize = 1;

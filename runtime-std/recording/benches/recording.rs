@@ -1,0 +1,184 @@
+//! What recording costs, with the processor time of this whole process, hence of the thread that
+//! writes, too.
+//!
+//! 4 000 frames and 30 images of 2048 × 2048 pixels a second, without pixels: what handing them over
+//! and writing them takes more than the loop alone, as a part of the time that went by. With pixels:
+//! beside writing the same bytes to a file, in turn in one run. It fails if the first takes more than
+//! a tenth of a core, if the second takes more than 1.3 times as long, or if anything is left out.
+
+use std::fs::File;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use bytes::Bytes;
+use flamingo_recording::{Options, Port, Recorder, Tap};
+use flamingo_runtime_std::Clock;
+use flamingo_runtime_std::core::{CommandCode, Flags, Frame, HEADER_LEN, ImageHeader};
+
+const SIDE: u32 = 2048;
+const FRAMES_PER_S: u32 = 4_000;
+const IMAGES_PER_S: u32 = 30;
+/// How long the steady load lasts, and how often it is given.
+const LOAD: Duration = Duration::from_secs(4);
+const TICK: Duration = Duration::from_millis(1);
+/// As the relay reads it.
+const CHUNK: usize = 256 * 1024;
+const IMAGES: usize = 40;
+const ROUNDS: usize = 9;
+const MOST_OF_A_CORE: f64 = 0.1;
+const MOST_OF_WRITING: f64 = 1.3;
+
+/// Of all threads of this process.
+fn spent() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    Duration::try_from(time).expect("time runs forwards")
+}
+
+fn spent_since(before: Duration) -> Duration {
+    spent().saturating_sub(before)
+}
+
+fn image() -> Bytes {
+    let size = 2 * SIDE * SIDE;
+    let header = ImageHeader { size, width: SIDE, height: SIDE, ..ImageHeader::default() };
+    let mut image = header.encode().to_vec();
+    let pixels = std::iter::repeat_with(|| fastrand::u8(..)).take(size as usize);
+    image.extend(pixels);
+    Bytes::from(image)
+}
+
+fn chunks(image: &Bytes) -> impl Iterator<Item = Bytes> + '_ {
+    (0..image.len()).step_by(CHUNK).map(|at| image.slice(at..image.len().min(at + CHUNK)))
+}
+
+/// A position update, as it is pushed during a motion.
+fn update() -> Bytes {
+    let mut frame = Frame::new(CommandCode::STAGE_POSITION_GET).with_selector(1);
+    frame.flags = Flags::STAGE_POSITIONS_IN_BUFFER;
+    frame.set_text("1=7.635\n2=15\n3=19\n").expect("it fits");
+    Bytes::copy_from_slice(&frame.encode())
+}
+
+fn recorder(file: &Path, pixels: bool) -> Recorder {
+    let options = Options { pixels, ..Options::default() };
+    Recorder::to_file(file, options).expect("the file can be written")
+}
+
+fn open(recorder: &Recorder, port: Port) -> [Tap; 2] {
+    let at = |port| SocketAddr::from(([127, 0, 0, 1], port));
+    recorder.open(port, at(40_000), at(53_717 + port.steps()))
+}
+
+/// The load, in ticks of 1 ms: how much of a core it takes.
+fn load(image: &Bytes, recorder: Option<&Recorder>) -> f64 {
+    let clock = Clock::start();
+    let mut taps =
+        recorder.map(|recorder| (open(recorder, Port::Control), open(recorder, Port::Live)));
+    let update = update();
+    let ticks = u32::try_from(LOAD.as_millis()).expect("a few");
+    let (mut frames, mut images) = (0, 0);
+    let (begin, before) = (clock.now(), spent());
+    for tick in 1..=ticks {
+        let due = begin + (TICK * tick).into();
+        smol::block_on(smol::Timer::at(clock.moment(due).expect("soon")));
+        while frames < FRAMES_PER_S * tick / 1000 {
+            frames += 1;
+            if let Some(([_, instrument], _)) = &mut taps {
+                instrument.bytes(update.clone());
+            }
+        }
+        while images < IMAGES_PER_S * tick / 1000 {
+            images += 1;
+            if let Some((_, [_, instrument])) = &mut taps {
+                chunks(image).for_each(|chunk| instrument.bytes(chunk));
+            }
+        }
+    }
+    let took: Duration = clock.now().since(begin).into();
+    spent_since(before).as_secs_f64() / took.as_secs_f64()
+}
+
+/// Processor time to record the images with their pixels.
+fn record_pixels(image: &Bytes, file: &Path) -> (Duration, u64) {
+    remove(file);
+    let before = spent();
+    let recorder = recorder(file, true);
+    let [_client, mut instrument] = open(&recorder, Port::Live);
+    for _ in 0..IMAGES {
+        // No more waits than a bounded queue takes: the load is as fast as the disk.
+        while recorder.waiting() > 64 * 1024 * 1024 {
+            smol::block_on(smol::Timer::after(TICK));
+        }
+        chunks(image).for_each(|chunk| instrument.bytes(chunk));
+    }
+    instrument.finish();
+    let status = recorder.finish();
+    (spent_since(before), status.lost_bytes)
+}
+
+/// Processor time to write the same bytes, and nothing else.
+fn write_plainly(image: &Bytes, path: &Path) -> Duration {
+    remove(path);
+    let before = spent();
+    let mut file = File::create(path).expect("the file can be written");
+    for _ in 0..IMAGES {
+        // In pieces of 1 MiB, the quickest of those that were tried.
+        image.chunks(1024 * 1024).for_each(|some| file.write_all(some).expect("the disk takes it"));
+    }
+    spent_since(before)
+}
+
+/// What is there is not cut off while time is taken.
+fn remove(file: &Path) {
+    // It may not be there.
+    let _ = std::fs::remove_file(file);
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+fn main() -> ExitCode {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
+    let [one, other] = ["recording.pcapng", "plain.raw"].map(|name| folder.join(name));
+    let image = image();
+    assert_eq!(image.len(), HEADER_LEN + 2 * (SIDE * SIDE) as usize);
+
+    let alone = load(&image, None);
+    let steady = recorder(&one, false);
+    let with = load(&image, Some(&steady));
+    let status = steady.finish();
+    let cost = with - alone;
+    println!(
+        "{FRAMES_PER_S} frames/s, {IMAGES_PER_S} images/s without pixels: {:.1} % of a core \
+         (the loop {:.1} %, with recording {:.1} %), {} packets, {} bytes left out",
+        cost * 100.0,
+        alone * 100.0,
+        with * 100.0,
+        status.packets,
+        status.lost_bytes
+    );
+    let mut lost = status.lost_bytes;
+
+    let mut ratios = Vec::new();
+    for _ in 0..ROUNDS {
+        let plain = write_plainly(&image, &other);
+        let (recorded, left_out) = record_pixels(&image, &one);
+        lost += left_out;
+        ratios.push(recorded.as_secs_f64() / plain.as_secs_f64());
+        println!("{IMAGES} images: written {plain:.1?}, recorded {recorded:.1?}");
+    }
+    let ratio = median(ratios);
+    println!(
+        "with pixels: {ratio:.2} times what writing the same bytes takes (median of {ROUNDS})"
+    );
+    for file in [&one, &other] {
+        remove(file);
+    }
+    let holds = cost <= MOST_OF_A_CORE && ratio <= MOST_OF_WRITING && lost == 0;
+    if holds { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}

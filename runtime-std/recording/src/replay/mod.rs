@@ -1,0 +1,273 @@
+//! A recording as an instrument: clients connect to three ports and are answered as it was
+//! recorded. What is said when is `script.rs` and `player.rs`, images are `images.rs`; here are the
+//! sockets.
+
+mod images;
+mod player;
+mod script;
+
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use flamingo_protocol_core::{Incoming, Instant, Responder};
+use smol::io::{AsyncReadExt, AsyncWriteExt};
+use smol::{Async, Timer, future};
+
+use super::Port;
+use super::capture::CaptureError;
+use flamingo_runtime_std::Clock;
+use flamingo_runtime_std::socket::acceptor::AcceptorThread;
+use flamingo_runtime_std::socket::instrument_ports::{InstrumentPorts, ListenError};
+use player::Player;
+use script::Script;
+
+pub use player::Tally;
+
+/// Bytes read from a client in one go.
+const CHUNK: usize = 64 * 1024;
+/// Bytes that may wait for a client that does not read; then the replay waits.
+const WAITING: usize = 1024 * 1024;
+
+/// How fast a recording is played.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Speed {
+    /// So many times as fast as it was; above 0.
+    Times(f64),
+    /// Without a pause.
+    Max,
+}
+
+impl Speed {
+    /// How long a recorded span takes.
+    pub(crate) fn span(self, recorded: Duration) -> Duration {
+        match self {
+            Self::Times(times) if times > 0.0 => {
+                Duration::try_from_secs_f64(recorded.as_secs_f64() / times).unwrap_or(Duration::MAX)
+            }
+            Self::Times(_) | Self::Max => Duration::ZERO,
+        }
+    }
+}
+
+/// What is played, where and how.
+#[derive(Debug, Clone)]
+pub struct ReplayOptions {
+    /// The control port; the image ports are the next two. Port 0: free ones.
+    pub listen: SocketAddr,
+    /// How fast.
+    pub speed: Speed,
+    /// How long the recording waits for a command that the client has not sent yet.
+    pub patience: Duration,
+}
+
+impl Default for ReplayOptions {
+    fn default() -> Self {
+        let listen = SocketAddr::from(([127, 0, 0, 1], 0));
+        Self { listen, speed: Speed::Times(1.0), patience: Duration::from_secs(3) }
+    }
+}
+
+/// Why a recording is not played.
+#[derive(Debug, thiserror::Error)]
+pub enum ReplayError {
+    /// The recording cannot be read.
+    #[error(transparent)]
+    Capture(#[from] CaptureError),
+    /// There is nothing to play in it.
+    #[error("expected connections to an instrument, found none")]
+    Empty,
+    /// A port that cannot be listened on.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// There is no thread to be had.
+    #[error("cannot start a thread: {0}")]
+    Thread(std::io::Error),
+}
+
+/// A recording that is being played. Dropping it ends it.
+///
+/// The first client gets the first control connection of the recording, the next one the next, and
+/// behind the last the first again; the same holds for viewers of images. Answers come when the
+/// client has sent the command that was answered; what nobody asked for comes in its place between
+/// them, in the time that was recorded.
+///
+/// ```
+/// use flamingo_recording::replay::{Replay, ReplayOptions};
+/// use flamingo_recording::{Options, Port, Recorder};
+/// # use flamingo_protocol_core::{CommandCode, Frame};
+/// # use flamingo_runtime_std::Client;
+/// # let file = std::env::temp_dir().join(format!("flamingo-play-{}.pcapng", std::process::id()));
+/// # let recorder = Recorder::to_file(&file, Options::default())?;
+/// # let ends = ["10.0.0.7:4000".parse()?, "10.0.0.5:53717".parse()?];
+/// # let [mut sent, mut came] = recorder.open(Port::Control, ends[0], ends[1]);
+/// # let query = Frame::command(CommandCode::SYSTEM_STATE_GET);
+/// # sent.bytes(query.encode().to_vec());
+/// # came.bytes(Frame { status: 1, int32_data: [0xA002, 0, 0], ..query }.encode().to_vec());
+/// # (sent.finish(), came.finish());
+/// # recorder.finish();
+/// # smol::block_on(async {
+/// let replay = Replay::start(&file, ReplayOptions::default()).await?;
+/// let [control, ..] = replay.addresses();
+/// let client = Client::connect(flamingo_runtime_std::Options::new(control.to_string())).await?;
+/// assert_eq!(client.state_at_connect().frame.selector(), 0xA002);
+/// # std::fs::remove_file(file)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Replay {
+    addresses: [SocketAddr; 3],
+    script: Arc<Script>,
+    /// Open for as long as it lives.
+    _doors: Vec<AcceptorThread>,
+}
+
+impl Replay {
+    /// Reads the recording and listens. Control connections are held in memory, images are read
+    /// while they are played.
+    ///
+    /// # Errors
+    /// [`ReplayError`]: it cannot be read, or a port not be listened on.
+    pub async fn start(file: &Path, options: ReplayOptions) -> Result<Self, ReplayError> {
+        let path = file.to_owned();
+        let script = Arc::new(smol::unblock(move || Script::read(&path)).await?);
+        if script.is_empty() {
+            return Err(ReplayError::Empty);
+        }
+        let (listeners, addresses) = InstrumentPorts::in_a_row(options.listen).listen()?;
+        let mut acceptors = Vec::new();
+        for (listener, port) in listeners.into_iter().zip(Port::ALL) {
+            let stage = Arc::new(Stage {
+                port,
+                script: Arc::clone(&script),
+                file: file.to_owned(),
+                options: options.clone(),
+                next: AtomicUsize::new(0),
+            });
+            let serve = move |stream, address| Arc::clone(&stage).serve(stream, address);
+            let acceptor = AcceptorThread::start(port.name(), listener, serve);
+            acceptors.push(acceptor.map_err(ReplayError::Thread)?);
+        }
+        Ok(Self { addresses, script, _doors: acceptors })
+    }
+
+    /// Where clients connect: to the control, the live and the stack port.
+    pub fn addresses(&self) -> [SocketAddr; 3] {
+        self.addresses
+    }
+
+    /// How many connections of that port there are to be played.
+    pub fn connections(&self, port: Port) -> usize {
+        self.script.count(port)
+    }
+
+    /// Bytes that the recording has not, since the disk did not keep up, or tcpdump did not.
+    pub fn holes(&self) -> u64 {
+        self.script.holes
+    }
+}
+
+/// One of the three ports.
+struct Stage {
+    port: Port,
+    script: Arc<Script>,
+    file: PathBuf,
+    options: ReplayOptions,
+    next: AtomicUsize,
+}
+
+impl Stage {
+    async fn serve(self: Arc<Self>, stream: Async<TcpStream>, address: SocketAddr) {
+        let count = self.script.count(self.port);
+        let turn = self.next.fetch_add(1, Ordering::Relaxed).checked_rem(count);
+        tracing::info!(port = %self.port, client = %address, connection = turn, "a client came");
+        match self.port {
+            Port::Control => {
+                let steps = turn.map_or(&[][..], |turn| &self.script.control[turn]);
+                let tally = converse(&stream, steps, &self.options).await;
+                tracing::info!(client = %address, matched = tally.matched, missed = tally.missed,
+                    repeated = tally.repeated, unknown = tally.unknown, "a client left");
+            }
+            port => {
+                let number = turn.map(|turn| self.script.images(port)[turn]);
+                images::show(&stream, &self.file, number, self.options.speed).await;
+            }
+        }
+    }
+}
+
+/// One client, until it goes, or the recorded instrument did.
+async fn converse(
+    stream: &Async<TcpStream>,
+    steps: &[script::Step],
+    options: &ReplayOptions,
+) -> Tally {
+    let clock = Clock::start();
+    let mut player = Player::new(steps, options.speed, options.patience, clock.now());
+    let mut reader = Responder::<1>::default();
+    let mut buffer = vec![0; CHUNK];
+    let mut waiting = Vec::new();
+    loop {
+        while waiting.len() < WAITING
+            && let Some(bytes) = player.poll(clock.now())
+        {
+            waiting.extend_from_slice(&bytes);
+        }
+        if waiting.is_empty() && player.is_over() {
+            return player.tally();
+        }
+        let due = player.poll_timeout().filter(|_| waiting.len() < WAITING);
+        let woken = future::or(
+            future::or(read(stream, &mut buffer), write(stream, &waiting)),
+            sleep_until(&clock, due),
+        );
+        match woken.await {
+            Woken::Read(0) | Woken::Gone => return player.tally(),
+            Woken::Read(count) => {
+                let mut rest = &buffer[..count];
+                while !rest.is_empty() {
+                    let (consumed, incoming) = reader.handle_input(rest);
+                    rest = &rest[consumed..];
+                    if let Some(Incoming::Command { frame, .. }) = incoming {
+                        player.command(clock.now(), &frame);
+                    }
+                }
+            }
+            Woken::Wrote(count) => drop(waiting.drain(..count)),
+            Woken::Due => {}
+        }
+    }
+}
+
+/// What there is to do.
+enum Woken {
+    Read(usize),
+    Wrote(usize),
+    Due,
+    Gone,
+}
+
+/// Cancel-safe: what was read is given at once.
+async fn read(mut stream: &Async<TcpStream>, buffer: &mut [u8]) -> Woken {
+    stream.read(buffer).await.map_or(Woken::Gone, Woken::Read)
+}
+
+/// Cancel-safe: what was written is given at once.
+async fn write(mut stream: &Async<TcpStream>, bytes: &[u8]) -> Woken {
+    if bytes.is_empty() {
+        return future::pending().await;
+    }
+    stream.write(bytes).await.map_or(Woken::Gone, Woken::Wrote)
+}
+
+async fn sleep_until(clock: &Clock, due: Option<Instant>) -> Woken {
+    match due.and_then(|due| clock.moment(due)) {
+        Some(due) => drop(Timer::at(due).await),
+        None => future::pending().await,
+    }
+    Woken::Due
+}

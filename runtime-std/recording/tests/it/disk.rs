@@ -1,0 +1,255 @@
+//! A disk that is slow, full, or gets one file after the other; and files that were cut off.
+
+use std::io::{self, Write};
+use std::path::Path;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
+
+use crate::recorded::{frames, happenings, hole, image, numbered, open, recorder, said};
+use flamingo_protocol_core::{CommandCode, FRAME_LEN, Frame, HEADER_LEN};
+use flamingo_recording::capture::{Capture, Said};
+use flamingo_recording::{Options, Port, Recorder, Rotation, Side};
+use flamingo_runtime_testkit::folder::Folder;
+
+/// Takes so many bytes, then the disk is full.
+struct Slow {
+    file: std::fs::File,
+    /// Told when it is to write something.
+    asked: Sender<()>,
+    go: Receiver<()>,
+}
+
+impl Write for Slow {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        // Nobody may want to know.
+        let _ = self.asked.send(());
+        // An error: it may for ever.
+        let _ = self.go.recv();
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn on_a_slow_disk(file: &Path, pixels: bool) -> (Recorder, Sender<()>) {
+    let (going, go) = channel();
+    let (asked, is_asked) = channel();
+    // The beginning of the file.
+    going.send(()).unwrap();
+    let slow = Slow { file: std::fs::File::create(file).unwrap(), asked, go };
+    let options = Options { pixels, waiting: 100_000, ..Options::default() };
+    let recorder = Recorder::to_writer(slow, options).unwrap();
+    is_asked.recv().unwrap();
+    // Something that it has to write.
+    let ends = ["10.0.0.9:6000", "10.0.0.5:53717"].map(|end| end.parse().unwrap());
+    drop(recorder.open(Port::Control, ends[0], ends[1]));
+    is_asked.recv().unwrap();
+    (recorder, going)
+}
+
+#[test]
+fn what_a_slow_disk_does_not_take_is_left_out_counted_and_told_in_the_recording() {
+    const FRAMES: i32 = 5_000;
+    let folder = Folder::new("slow");
+    let file = folder.0.join("run.pcapng");
+    let (recorder, going) = on_a_slow_disk(&file, false);
+    let [_client, mut instrument] = open(&recorder, Port::Control);
+    for n in 0..FRAMES {
+        instrument.bytes(numbered(n).encode().to_vec());
+    }
+    let lost = recorder.status().lost_bytes;
+    assert!(lost > 0, "{FRAMES} frames wait");
+    drop(going);
+    while recorder.waiting() > 0 {
+        std::thread::yield_now();
+    }
+    instrument.bytes(numbered(FRAMES).encode().to_vec());
+    instrument.finish();
+    assert_eq!(recorder.finish().lost_bytes, lost);
+    let came = said(&file, Port::Control, Side::Instrument);
+    assert_eq!(came.iter().map(hole).sum::<u64>(), lost);
+    let found = frames(&came);
+    assert_eq!((found.len() * FRAME_LEN) as u64 + lost, (FRAMES as u64 + 1) * FRAME_LEN as u64);
+    assert_eq!(found.last().unwrap().0, numbered(FRAMES), "what comes after it is there again");
+}
+
+#[test]
+fn a_connection_that_begins_while_nothing_more_may_wait_is_recorded_all_the_same() {
+    let folder = Folder::new("slow-open");
+    let file = folder.0.join("run.pcapng");
+    let (recorder, going) = on_a_slow_disk(&file, false);
+    let [_client, mut first] = open(&recorder, Port::Control);
+    (0..5_000).for_each(|n| first.bytes(numbered(n).encode().to_vec()));
+    let ends = ["10.0.0.8:5000", "10.0.0.5:53717"].map(|end| end.parse().unwrap());
+    let [_other, mut second] = recorder.open(Port::Control, ends[0], ends[1]);
+    second.bytes(numbered(1).encode().to_vec());
+    drop(going);
+    while recorder.waiting() > 0 {
+        std::thread::yield_now();
+    }
+    second.bytes(numbered(2).encode().to_vec());
+    second.finish();
+    let lost = recorder.finish().lost_bytes;
+    let happenings = happenings(&file);
+    let of_second = happenings.iter().filter(|happening| happening.who.client == ends[0]);
+    let of_second: Vec<_> = of_second.map(|happening| &happening.said).collect();
+    assert!(matches!(
+        of_second[..],
+        [Said::Opened, Said::Hole { bytes: 128 }, Said::Frame { .. }, ..]
+    ));
+    // The first one's holes at its end are told by nothing that comes behind them but its end.
+    drop(first);
+    assert!(lost >= happenings.iter().map(|happening| hole(&happening.said)).sum());
+}
+
+#[test]
+fn a_hole_at_the_end_is_told_and_one_of_gigabytes_as_well() {
+    let folder = Folder::new("slow-end");
+    let huge = bytes::Bytes::from(vec![0; 1 << 29]);
+    for times in [1, 5] {
+        let file = folder.0.join(format!("{times}.pcapng"));
+        let (recorder, going) = on_a_slow_disk(&file, false);
+        let [_client, mut instrument] = open(&recorder, Port::Control);
+        (0..2_000).for_each(|n| instrument.bytes(numbered(n).encode().to_vec()));
+        (0..times).for_each(|_| instrument.bytes(huge.clone()));
+        drop(going);
+        while recorder.waiting() > 0 {
+            std::thread::yield_now();
+        }
+        if times > 1 {
+            // More than sequence numbers can say: the connection begins anew.
+            instrument.bytes(numbered(9).encode().to_vec());
+        }
+        instrument.finish();
+        let lost = recorder.finish().lost_bytes;
+        let came = said(&file, Port::Control, Side::Instrument);
+        if times > 1 {
+            assert_eq!(frames(&came).last().unwrap().0, numbered(9));
+        } else {
+            assert_eq!(came.iter().map(hole).sum::<u64>(), lost);
+        }
+    }
+}
+
+#[test]
+fn an_image_that_a_slow_disk_does_not_take_is_left_out_as_a_whole() {
+    let folder = Folder::new("slow-images");
+    let file = folder.0.join("run.pcapng");
+    let (recorder, going) = on_a_slow_disk(&file, true);
+    let [_client, mut instrument] = open(&recorder, Port::Live);
+    let bytes: Vec<u8> = (0..50).flat_map(|n| image(n, 100)).collect();
+    bytes.chunks(3_000).for_each(|chunk| instrument.bytes(chunk.to_vec()));
+    drop(going);
+    instrument.finish();
+    let lost = recorder.finish().lost_bytes;
+    let came = said(&file, Port::Live, Side::Instrument);
+    let whole = came.iter().filter(|said| matches!(said, Said::Image { pixels: Some(_), .. }));
+    let whole = whole.count() as u64;
+    let one = HEADER_LEN as u64 + 20_000;
+    assert!(lost > 0 && whole > 0, "{lost} {whole}");
+    assert_eq!(whole * one + lost, 50 * one, "no image is half there");
+}
+
+#[test]
+fn each_file_of_a_folder_stands_for_itself_and_the_oldest_go() {
+    const FRAMES: i32 = 2_000;
+    let folder = Folder::new("rotation");
+    let rotation = Rotation { bytes: 20_000, age: Duration::MAX, keep: 5 };
+    let recorder = Recorder::to_folder(&folder.0, rotation, Options::default()).unwrap();
+    std::fs::write(folder.0.join("notes.txt"), "stays").unwrap();
+    let [mut client, mut instrument] = open(&recorder, Port::Control);
+    for n in 0..FRAMES {
+        let bytes = numbered(n).encode();
+        // In two parts: no file begins between them.
+        instrument.bytes(bytes[..100].to_vec());
+        client.bytes(Frame::command(CommandCode::SYSTEM_STATE_GET).encode().to_vec());
+        instrument.bytes(bytes[100..].to_vec());
+    }
+    client.finish();
+    instrument.finish();
+    let status = recorder.finish();
+    assert!(status.files > 20, "{status:?}");
+    let files = folder.files();
+    let (notes, files): (Vec<_>, Vec<_>) =
+        files.iter().partition(|file| file.ends_with("notes.txt"));
+    assert_eq!((notes.len(), files.len()), (1, 5));
+    let mut expected = FRAMES - 1;
+    for file in files.into_iter().rev() {
+        assert!(file.metadata().unwrap().len() < 25_000);
+        let found = frames(&said(file, Port::Control, Side::Instrument));
+        for (frame, _) in found.into_iter().rev() {
+            assert_eq!(frame, numbered(expected));
+            expected -= 1;
+        }
+    }
+}
+
+#[test]
+fn a_connection_that_hangs_in_an_image_does_not_spoil_the_files_of_the_others() {
+    let folder = Folder::new("rotation-hangs");
+    let rotation = Rotation { bytes: 30_000, age: Duration::MAX, keep: 100 };
+    let options = Options { pixels: true, ..Options::default() };
+    let recorder = Recorder::to_folder(&folder.0, rotation, options).unwrap();
+    let [_one, mut hangs] = open(&recorder, Port::Live);
+    hangs.bytes(image(1, 60)[..4_000].to_vec());
+    let ends = ["10.0.0.8:5000", "10.0.0.5:53718"].map(|end| end.parse().unwrap());
+    let [_other, mut goes_on] = recorder.open(Port::Live, ends[0], ends[1]);
+    let all: Vec<u8> = (0..60).flat_map(|n| image(n, 40)).collect();
+    // No file begins where this one is between two images.
+    all.chunks(2_000).for_each(|chunk| goes_on.bytes(chunk.to_vec()));
+    hangs.bytes(image(1, 60)[4_000..].to_vec());
+    hangs.bytes(image(2, 60));
+    for tap in [hangs, goes_on] {
+        tap.finish();
+    }
+    let status = recorder.finish();
+    assert!(status.files >= 3, "{status:?}");
+    let mut images = Vec::new();
+    for file in folder.files() {
+        let came = said(&file, Port::Live, Side::Instrument);
+        assert!(!came.iter().any(|said| matches!(said, Said::NoImage(_))), "{}", file.display());
+        images.extend(
+            came.into_iter().filter(|said| matches!(said, Said::Image { pixels: Some(_), .. })),
+        );
+    }
+    // Each file may cost one image of each connection.
+    assert!(images.len() as u64 + 2 * status.files >= 62, "{} {status:?}", images.len());
+}
+
+#[test]
+fn a_file_that_is_old_enough_is_followed_by_another() {
+    let folder = Folder::new("age");
+    let rotation = Rotation { bytes: u64::MAX, age: Duration::from_micros(1), keep: 100 };
+    let recorder = Recorder::to_folder(&folder.0, rotation, Options::default()).unwrap();
+    let [_client, mut instrument] = open(&recorder, Port::Control);
+    for n in 0..10 {
+        instrument.bytes(numbered(n).encode().to_vec());
+    }
+    drop(instrument);
+    assert!(recorder.finish().files >= 2);
+}
+
+#[test]
+fn a_recording_that_was_cut_off_is_read_up_to_there() {
+    let folder = Folder::new("cut");
+    let file = folder.0.join("run.pcapng");
+    let recorder = recorder(&file, false);
+    let [_client, mut instrument] = open(&recorder, Port::Control);
+    for n in 0..10 {
+        instrument.bytes(numbered(n).encode().to_vec());
+    }
+    instrument.finish();
+    recorder.finish();
+    let bytes = std::fs::read(&file).unwrap();
+    for length in (0..bytes.len()).step_by(7) {
+        let cut = bytes[..length].to_vec();
+        let Ok(capture) = Capture::from_reader(Box::new(io::Cursor::new(cut))) else { continue };
+        let read: Vec<_> = capture.collect();
+        let whole =
+            read.iter().flatten().filter(|happening| matches!(happening.said, Said::Frame { .. }));
+        // About 220 bytes a packet, behind the beginning.
+        assert!(whole.count() + 3 >= length.saturating_sub(600) / 260, "{length}");
+    }
+}

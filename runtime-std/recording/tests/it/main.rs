@@ -1,0 +1,6 @@
+//! Recordings between real sockets and on real disks.
+
+mod disk;
+mod recorded;
+mod replay;
+mod wire;

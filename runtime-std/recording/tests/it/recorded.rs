@@ -1,0 +1,75 @@
+//! What the tests of recordings have in common: recorders, a relay, and what a file says.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use flamingo_protocol_core::{CommandCode, Frame, ImageHeader};
+use flamingo_recording::capture::{Capture, Happening, Said};
+use flamingo_recording::relay::{Relay, RelayOptions};
+use flamingo_recording::{Options, Port, Recorder, Side, Tap};
+
+/// A relay in front of an instrument.
+pub(crate) fn relay(instrument: SocketAddr, recorder: Recorder) -> Relay {
+    let options = RelayOptions {
+        listen: ([127, 0, 0, 1], 0).into(),
+        instrument: instrument.to_string(),
+        connect_timeout: Duration::from_secs(10),
+    };
+    Relay::start(&options, || Ok(recorder)).unwrap()
+}
+
+pub(crate) fn recorder(file: &Path, pixels: bool) -> Recorder {
+    Recorder::to_file(file, Options { pixels, ..Options::default() }).unwrap()
+}
+
+pub(crate) fn happenings(file: &Path) -> Vec<Happening> {
+    Capture::open(file).unwrap().map(Result::unwrap).collect()
+}
+
+/// What that side said on the connections of that port, one after the other; not when.
+pub(crate) fn said(file: &Path, port: Port, from: Side) -> Vec<Said> {
+    let happenings = happenings(file).into_iter();
+    let of_it = happenings.filter(|happening| happening.who.port == port && happening.from == from);
+    of_it.map(|happening| happening.said).collect()
+}
+
+pub(crate) fn frames(said: &[Said]) -> Vec<(Frame, Vec<u8>)> {
+    let frame = |said: &Said| match said {
+        Said::Frame { frame, payload, .. } => Some((*frame, payload.clone())),
+        _ => None,
+    };
+    said.iter().filter_map(frame).collect()
+}
+
+/// A connection, without sockets.
+pub(crate) fn open(recorder: &Recorder, port: Port) -> [Tap; 2] {
+    recorder.open(port, "10.0.0.7:4000".parse().unwrap(), "10.0.0.5:53717".parse().unwrap())
+}
+
+/// Frames that differ in one field.
+pub(crate) fn numbered(number: i32) -> Frame {
+    let mut frame = Frame::new(CommandCode::UI_SET_GAUGE_VALUE);
+    frame.int32_data = [number, 7, 0];
+    frame
+}
+
+pub(crate) fn image(number: i32, side: u32) -> Vec<u8> {
+    let size = 2 * side * side;
+    let (index_start, index_stop) = (number, number);
+    let header = ImageHeader {
+        size,
+        width: side,
+        height: side,
+        index_start,
+        index_stop,
+        ..ImageHeader::default()
+    };
+    let pixel = number.to_le_bytes()[0];
+    header.encode().into_iter().chain(std::iter::repeat_n(pixel, size as usize)).collect()
+}
+
+/// How many bytes are missing there.
+pub(crate) fn hole(said: &Said) -> u64 {
+    if let Said::Hole { bytes } = said { *bytes } else { 0 }
+}

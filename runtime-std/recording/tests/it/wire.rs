@@ -1,0 +1,205 @@
+//! What is recorded is what went over the wire.
+
+use flamingo_runtime_testkit::raw;
+use std::io::{self, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::time::Duration;
+
+use crate::recorded::{frames, happenings, image, numbered, open, recorder, relay, said};
+use flamingo_protocol_core::{CommandCode, FRAME_LEN, Frame, HEADER_LEN, START_MARKER};
+use flamingo_recording::capture::Said;
+use flamingo_recording::relay::Relay;
+use flamingo_recording::{Options, Port, Recorder, Side};
+use flamingo_runtime_testkit::folder::Folder;
+
+/// A peer that a test plays, with the relay in front of it: what the client and the peer have.
+fn through_relay(recorder: Recorder) -> (Relay, TcpStream, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let relay = relay(listener.local_addr().unwrap(), recorder);
+    let client = raw::socket(relay.addresses()[0]);
+    let (peer, _) = listener.accept().unwrap();
+    peer.set_read_timeout(Some(raw::PATIENCE)).unwrap();
+    (relay, client, peer)
+}
+
+fn read(socket: &mut TcpStream, length: usize) -> Vec<u8> {
+    let mut bytes = vec![0; length];
+    socket.read_exact(&mut bytes).unwrap();
+    bytes
+}
+
+#[test]
+fn bytes_go_through_the_relay_unchanged_and_all_of_them_are_recorded() {
+    let folder = Folder::new("unchanged");
+    let file = folder.0.join("run.pcapng");
+    let (relay, mut client, mut peer) = through_relay(recorder(&file, false));
+    // Noise, a start marker that is none, a payload longer than a packet, half a frame at the end.
+    let upload = Frame::command(CommandCode::CAMERA_CHECK_STACK);
+    let payload: Vec<u8> = (0..200_000_u32).map(|n| n.to_le_bytes()[0]).collect();
+    let up = [&upload.with_payload_len(200_000).encode()[..], &payload].concat();
+    let down = [
+        &[9; 7][..],
+        &START_MARKER.to_le_bytes(),
+        &numbered(1).encode(),
+        &numbered(2).encode(),
+        &numbered(3).encode()[..50],
+    ]
+    .concat();
+    client.write_all(&up).unwrap();
+    assert!(read(&mut peer, up.len()) == up);
+    for chunk in down.chunks(61) {
+        peer.write_all(chunk).unwrap();
+    }
+    assert_eq!(read(&mut client, down.len()), down);
+    peer.shutdown(std::net::Shutdown::Write).unwrap();
+    assert_eq!(client.read(&mut [0]).unwrap(), 0);
+    drop(client);
+    assert_eq!(peer.read(&mut [0]).unwrap(), 0, "the client's end is told");
+    let status = relay.finish();
+    assert_eq!((status.lost_bytes, status.stopped), (0, None));
+
+    let sent = said(&file, Port::Control, Side::Client);
+    assert_eq!(frames(&sent), [(upload.with_payload_len(200_000), payload)]);
+    let came = said(&file, Port::Control, Side::Instrument);
+    let [Said::Frame { noise, frame, .. }, second, Said::Rest { bytes }, Said::Finished] =
+        &came[..]
+    else {
+        panic!("{came:?}")
+    };
+    assert_eq!((noise.as_slice(), *frame), (&down[..11], numbered(1)));
+    assert!(matches!(second, Said::Frame { frame, .. } if *frame == numbered(2)));
+    assert_eq!(bytes, &down[down.len() - 50..]);
+}
+
+#[test]
+fn images_have_a_header_and_a_checksum_or_all_their_pixels() {
+    let folder = Folder::new("images");
+    for pixels in [false, true] {
+        let file = folder.0.join(format!("{pixels}.pcapng"));
+        let recorder = recorder(&file, pixels);
+        let [client, mut instrument] = open(&recorder, Port::Live);
+        let all = [image(1, 300), image(2, 0), image(3, 40)].concat();
+        all.chunks(777).for_each(|chunk| instrument.bytes(chunk.to_vec()));
+        instrument.finish();
+        client.finish();
+        recorder.finish();
+        let came = said(&file, Port::Live, Side::Instrument);
+        assert_eq!(came.len(), 4, "{came:?}");
+        for (said, (number, side)) in came.iter().zip([(1, 300), (2, 0), (3, 40)]) {
+            let Said::Image { header, pixels: found, checksum } = said else { panic!("{said:?}") };
+            let bytes = image(number, side);
+            assert_eq!(header.index_start, number);
+            assert!(found.as_ref().is_none_or(|found| found[..] == bytes[HEADER_LEN..]));
+            assert_eq!(found.is_some(), pixels);
+            if side > 0 {
+                assert_eq!(*checksum, Some(crc32fast::hash(&bytes[HEADER_LEN..])));
+            }
+        }
+    }
+}
+
+#[test]
+fn what_should_be_an_image_is_recorded_in_whatever_pieces_it_comes() {
+    let folder = Folder::new("no-image-pieces");
+    let file = folder.0.join("run.pcapng");
+    let recorder = recorder(&file, false);
+    let [_client, mut instrument] = open(&recorder, Port::Live);
+    instrument.bytes(vec![0xFF; 20]);
+    instrument.bytes(vec![0xFF; 20]);
+    instrument.bytes(vec![0xFF; 500]);
+    instrument.finish();
+    assert_eq!(recorder.finish().lost_bytes, 500, "behind it nothing can be read");
+    let came = said(&file, Port::Live, Side::Instrument);
+    assert!(matches!(came[..2], [Said::NoImage(_), Said::Hole { bytes: 500 }]), "{came:?}");
+}
+
+#[test]
+fn who_ends_a_connection_is_told() {
+    let folder = Folder::new("ends");
+    for resets in [false, true] {
+        let file = folder.0.join(format!("{resets}.pcapng"));
+        let (relay, mut client, mut peer) = through_relay(recorder(&file, false));
+        client.write_all(&numbered(1).encode()).unwrap();
+        read(&mut peer, FRAME_LEN);
+        if resets {
+            socket2::SockRef::from(&peer).set_linger(Some(Duration::ZERO)).unwrap();
+        }
+        drop(peer);
+        let ended = client.read(&mut [0]);
+        assert!(ended.is_ok(), "{ended:?}");
+        drop(client);
+        relay.finish();
+        let is_end = |said: &Said| matches!(said, Said::Finished | Said::Reset);
+        let mut ends = happenings(&file).into_iter().filter(|happening| is_end(&happening.said));
+        let (from, first) = ends.next().map(|end| (end.from, end.said)).unwrap();
+        assert_eq!(from, Side::Instrument);
+        assert_eq!(first, if resets { Said::Reset } else { Said::Finished });
+    }
+}
+
+#[test]
+fn a_connection_that_the_instrument_does_not_take_is_recorded_as_cut_off() {
+    let folder = Folder::new("refused-recorded");
+    let file = folder.0.join("run.pcapng");
+    // A port that nobody listens on.
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let relay = relay(nobody, recorder(&file, false));
+    let mut client = raw::socket(relay.addresses()[0]);
+    // It is closed, or reset.
+    assert!(!matches!(client.read(&mut [0]), Ok(1..)));
+    relay.finish();
+    let came: Vec<_> = happenings(&file).into_iter().map(|it| (it.from, it.said)).collect();
+    assert_eq!(came, [(Side::Client, Said::Opened), (Side::Instrument, Said::Reset)]);
+}
+
+#[test]
+fn what_should_be_images_and_is_none_is_told() {
+    let folder = Folder::new("no-image");
+    let file = folder.0.join("run.pcapng");
+    let recorder = recorder(&file, false);
+    let [_client, mut instrument] = open(&recorder, Port::Live);
+    instrument.bytes([image(1, 4), vec![0xFF; 100_000]].concat());
+    instrument.finish();
+    recorder.finish();
+    let came = said(&file, Port::Live, Side::Instrument);
+    assert!(matches!(came[..2], [Said::Image { .. }, Said::NoImage(_)]), "{came:?}");
+}
+
+/// Writes only while it may.
+/// A recorder whose thread waits for the disk, so that nothing is taken off what waits for it; and
+/// what lets it go on.
+struct Full(usize);
+
+impl Write for Full {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let some = bytes.len().min(self.0);
+        self.0 -= some;
+        if some == 0 { Err(io::ErrorKind::StorageFull.into()) } else { Ok(some) }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_disk_that_is_full_ends_the_recording_and_nothing_else() {
+    let recorder = Recorder::to_writer(Full(4_000), Options::default()).unwrap();
+    let (relay, mut client, mut peer) = through_relay(recorder);
+    let (mut written, stopped) = (0, async { relay.until_stopped().await });
+    let mut stopped = Box::pin(stopped);
+    while smol::block_on(smol::future::poll_once(&mut stopped)).is_none() {
+        written += 1;
+        peer.write_all(&numbered(written).encode()).unwrap();
+        assert_eq!(read(&mut client, FRAME_LEN), numbered(written).encode());
+        assert!(written < 100_000, "it never stops");
+    }
+    for n in 0..100 {
+        client.write_all(&numbered(n).encode()).unwrap();
+        assert_eq!(read(&mut peer, FRAME_LEN), numbered(n).encode());
+    }
+    drop(stopped);
+    assert_eq!(relay.waiting(), 0, "what waited takes no memory");
+    let status = relay.finish();
+    assert!(status.stopped.is_some_and(|why| why.contains("no storage space")));
+}

@@ -1,0 +1,212 @@
+//! The claim of the project under load: four tasks query four moving axes at once while
+//! unsolicited frames flow. The simulator's ground truth judges, not the client's own count.
+
+use std::collections::HashMap;
+
+use flamingo_protocol_core::{Class, CommandCode, Duration, Frame, TokenField};
+use flamingo_runtime_std::{Client, Event, EventFrame, Options, Subscription};
+use flamingo_simulator::{Scenario, Simulator, SimulatorOptions, TrueClass, TruthRecord};
+
+/// Of each of the four tasks.
+const QUERIES: i32 = 2500;
+
+#[derive(Clone, Copy, PartialEq)]
+enum Peer {
+    /// Pushes are flagged, as the server does it.
+    Flagged,
+    /// Nothing at all tells a push from an answer.
+    Unflagged,
+    /// The same, but it echoes tokens, and they are on.
+    UnflaggedWithTokens,
+}
+
+struct Load {
+    unsolicited_per_s: u32,
+    peer: Peer,
+}
+
+#[derive(Debug, Default)]
+struct Report {
+    answers: u64,
+    presumed: u64,
+    failed: Vec<String>,
+    for_another_axis: u64,
+    /// Proven answers that answer something else than what was asked.
+    proven_wrong: u64,
+    /// The same for presumed ones: a push or a stale answer that nothing told apart.
+    presumed_wrong: u64,
+    events: usize,
+    events_lost: usize,
+    answers_as_unsolicited: usize,
+}
+
+fn scenario(load: &Load) -> Scenario {
+    let flagged = load.peer == Peer::Flagged;
+    let text = format!(
+        "seed = 7\ntruth_capacity_frames = 1000000\n\
+         [latency]\nmin_ms = 2.0\nmax_ms = 10.0\n\
+         [background]\nframes_per_s = {}\n\
+         [stage]\ncontinuous_axes = [\"x\", \"y\", \"z\", \"r\"]\n\
+         [pushes]\nflagged = {flagged}\nposition_text = {flagged}\ncallback_flag = {}\n",
+        load.unsolicited_per_s, !flagged,
+    );
+    Scenario::from_toml(&text).unwrap()
+}
+
+/// With what the user of such an instrument has to say about it.
+async fn connect(simulator: &Simulator, peer: Peer) -> Client {
+    let mut options = Options::new(simulator.control().to_string());
+    // A busy machine may be slow: what is judged is whether anything is wrong or lost.
+    options.timeout = std::time::Duration::from_secs(30);
+    options.core.unmarked.positions = peer != Peer::Flagged;
+    match peer {
+        Peer::Flagged => {}
+        // The slowest answer takes 10 ms.
+        Peer::Unflagged => options.core.presumed_grace = Duration::from_millis(15),
+        Peer::UnflaggedWithTokens => options.core.tokens = Some(TokenField::Int32Data2),
+    }
+    Client::connect(options).await.unwrap()
+}
+
+/// One axis, asked again and again. int32Data1 comes back as sent: it tells the question.
+async fn query_axis(client: Client, axis: i32) -> Report {
+    let mut report = Report::default();
+    for n in 0..QUERIES {
+        let mut query = Frame::command(CommandCode::STAGE_POSITION_GET).with_selector(axis);
+        query.int32_data[1] = axis * QUERIES + n;
+        match client.request(query).await {
+            Ok(answer) => {
+                report.answers += 1;
+                report.presumed += u64::from(!answer.proven);
+                report.for_another_axis += u64::from(answer.frame.selector() != axis);
+                let right = answer.frame.int32_data[1] == query.int32_data[1];
+                report.proven_wrong += u64::from(answer.proven && !right);
+                report.presumed_wrong += u64::from(!answer.proven && !right);
+            }
+            Err(error) => report.failed.push(error.to_string()),
+        }
+    }
+    report
+}
+
+/// Everything the subscriber gets until the client is closed.
+async fn collect(mut events: Subscription) -> Vec<EventFrame> {
+    let mut frames = Vec::new();
+    while let Some(event) = events.next().await {
+        match event {
+            Event::Frame(frame) => frames.push(frame),
+            other => panic!("no event may be lost: {other:?}"),
+        }
+    }
+    frames
+}
+
+/// How often each frame is in there, byte by byte.
+fn counted<'a>(frames: impl Iterator<Item = &'a Frame>) -> HashMap<[u8; 128], usize> {
+    let mut counts = HashMap::new();
+    for frame in frames {
+        *counts.entry(frame.encode()).or_default() += 1;
+    }
+    counts
+}
+
+/// Frames of `expected` that `found` lacks.
+fn missing(expected: &HashMap<[u8; 128], usize>, found: &HashMap<[u8; 128], usize>) -> usize {
+    let lacks = |(frame, count): (&[u8; 128], &usize)| {
+        count.saturating_sub(found.get(frame).copied().unwrap_or_default())
+    };
+    expected.iter().map(lacks).sum()
+}
+
+async fn run(load: Load) -> Report {
+    let options = SimulatorOptions { scenario: scenario(&load), ..SimulatorOptions::default() };
+    let simulator = Simulator::start(options).await.unwrap();
+    let client = connect(&simulator, load.peer).await;
+    let events = smol::spawn(collect(client.subscribe(&[])));
+    // What the truth holds from here on, the subscriber must get.
+    let mut mark = Frame::command(CommandCode::SYSTEM_STATE_GET);
+    mark.int32_data[1] = -1;
+    client.request(mark).await.unwrap();
+    let mut report = Report::default();
+    let tasks: Vec<_> = (1..=4).map(|axis| smol::spawn(query_axis(client.clone(), axis))).collect();
+    for task in tasks {
+        let one = task.await;
+        report.answers += one.answers;
+        report.presumed += one.presumed;
+        report.for_another_axis += one.for_another_axis;
+        report.proven_wrong += one.proven_wrong;
+        report.presumed_wrong += one.presumed_wrong;
+        report.failed.extend(one.failed);
+    }
+    mark.int32_data[1] = -2;
+    client.request(mark).await.unwrap();
+    client.close().await;
+    assert_eq!(simulator.truth().dropped(), 0, "the truth must be complete");
+    let (truth, frames) = (simulator.truth().sent(), events.await);
+    simulator.stop().await;
+    // Not here: on the thread of all the drivers it would keep the other runs from reading.
+    let judged = smol::unblock(move || {
+        judge(&truth, &frames, &mut report);
+        report
+    });
+    judged.await
+}
+
+/// Between the two marks, in the order of the wire.
+fn judge(truth: &[TruthRecord], frames: &[EventFrame], report: &mut Report) {
+    let at = |mark: i32| {
+        let is_mark = |record: &TruthRecord| record.frame.int32_data[1] == mark;
+        truth.iter().position(is_mark).expect("the mark is in the truth")
+    };
+    let between = &truth[at(-1)..at(-2)];
+    let is_push = |record: &&TruthRecord| matches!(record.truth, TrueClass::Unsolicited);
+    let pushes = counted(between.iter().filter(is_push).map(|record| &record.frame));
+    let answers = counted(between.iter().filter(|r| !is_push(r)).map(|record| &record.frame));
+    let got = counted(frames.iter().map(|event| &event.frame));
+    let as_unsolicited = |event: &&EventFrame| matches!(event.class, Class::Unsolicited { .. });
+    let unsolicited = frames.iter().filter(as_unsolicited);
+    report.events = pushes.values().sum();
+    report.events_lost = missing(&pushes, &got);
+    report.answers_as_unsolicited =
+        unsolicited.filter(|event| answers.contains_key(&event.frame.encode())).count();
+}
+
+fn check(name: &str, report: &Report, peer: Peer) {
+    let percent = |part: u64| 100 * part / report.answers.max(1);
+    let (presumed, other) = (percent(report.presumed), percent(report.presumed_wrong));
+    println!("{name}: {report:?}; presumed {presumed} %, {other} % not the answer proper");
+    assert!(report.failed.is_empty(), "{name}: {:?}", &report.failed[..report.failed.len().min(3)]);
+    assert_eq!(report.answers, 4 * u64::try_from(QUERIES).unwrap(), "{name}");
+    assert_eq!(report.for_another_axis, 0, "{name}");
+    assert_eq!(report.proven_wrong, 0, "{name}");
+    assert_eq!(report.events_lost, 0, "{name}");
+    assert!(report.events > 0, "{name}: there must have been something to lose");
+    if peer != Peer::Unflagged {
+        assert_eq!(report.presumed, 0, "{name}: nothing is uncertain here");
+        assert_eq!(report.answers_as_unsolicited, 0, "{name}");
+    }
+}
+
+/// All at once: most of the time is the instrument's latency.
+fn all_rates(name: &str, peer: Peer) {
+    let rates = [40, 400, 4000];
+    let runs = rates.map(|unsolicited_per_s| smol::spawn(run(Load { unsolicited_per_s, peer })));
+    for (run, rate) in runs.into_iter().zip(rates) {
+        check(&format!("{rate}/s, {name}"), &smol::block_on(run), peer);
+    }
+}
+
+#[test]
+fn every_query_is_answered_right_and_no_event_is_lost_when_pushes_are_flagged() {
+    all_rates("pushes flagged", Peer::Flagged);
+}
+
+#[test]
+fn every_query_is_answered_and_no_event_is_lost_when_pushes_are_not_flagged() {
+    all_rates("pushes unflagged", Peer::Unflagged);
+}
+
+#[test]
+fn every_answer_is_proven_with_tokens_even_when_pushes_are_not_flagged() {
+    all_rates("pushes unflagged, tokens", Peer::UnflaggedWithTokens);
+}
