@@ -142,31 +142,36 @@ impl Client {
 
     /// The number for an order that is given later, so that it can be told among the
     /// [`Event::Commanded`] that a subscription gets.
-    pub(crate) fn order(&self) -> OrderNumber {
+    #[must_use]
+    pub fn order(&self) -> OrderNumber {
         OrderNumber(self.0.next_order.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// [`Self::request`] under a number that was taken before.
-    pub(crate) async fn request_as(
-        &self,
-        order: OrderNumber,
-        frame: Frame,
-    ) -> Result<Answer, Error> {
+    /// [`Self::request`] under a number that was taken with [`Self::order`].
+    ///
+    /// # Errors
+    /// As [`Self::request`].
+    pub async fn request_as(&self, order: OrderNumber, frame: Frame) -> Result<Answer, Error> {
         self.ask(order, frame, None, self.0.timeout).await
     }
 
-    /// [`Self::send`] under a number that was taken before.
-    pub(crate) async fn send_as(&self, order: OrderNumber, frame: Frame) -> Result<(), Error> {
+    /// [`Self::send`] under a number that was taken with [`Self::order`].
+    ///
+    /// # Errors
+    /// As [`Self::send`].
+    pub async fn send_as(&self, order: OrderNumber, frame: Frame) -> Result<(), Error> {
         self.write(order, frame, None).await
     }
 
     /// How long an answer may take.
-    pub(crate) fn timeout(&self) -> Duration {
+    #[must_use]
+    pub fn timeout(&self) -> Duration {
         self.0.timeout
     }
 
     /// The time by the clock of this client.
-    pub(crate) fn clock(&self) -> Clock {
+    #[must_use]
+    pub fn clock(&self) -> Clock {
         self.0.clock
     }
 

@@ -138,7 +138,9 @@ pub enum Error {
 }
 
 impl Error {
-    pub(crate) fn lost(address: &str, reason: &str) -> Self {
+    /// [`Error::ConnectionLost`] to `address`, for `reason`.
+    #[must_use]
+    pub fn lost(address: &str, reason: &str) -> Self {
         Self::ConnectionLost { address: address.into(), reason: reason.into() }
     }
 

@@ -1,4 +1,4 @@
-//! A bridge under load for a while (`bridge_soak [MINUTES]`, 10 unless told), and how its memory
+//! A bridge under load for a while (`soak [MINUTES]`, 10 unless told), and how its memory
 //! grows: the slope of the resident set after the warm-up, with its error. Linux only.
 //!
 //! Everything is in one process, the simulated instrument included: what does not grow together

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
+use flamingo_microscope::Axis;
 use flamingo_protocol_core::CommandCode;
-use flamingo_runtime_std::Axis;
 
 use crate::{
     bridge_args, completions, decode, demo, doctor, get, halt, live, man, move_axis, record,

@@ -1,9 +1,10 @@
 //! `flamingo get`: one query, its answer with name and unit.
 
 use clap::{Args, Subcommand};
+use flamingo_microscope::{Axis, meaning};
+use flamingo_microscope::{Camera, Laser, Microscope, Patience, Reading};
 use flamingo_protocol_core::{CommandCode, Frame};
-use flamingo_runtime_std::microscope::{Camera, Laser, Microscope, Patience, Reading};
-use flamingo_runtime_std::{Answer, Axis, meaning};
+use flamingo_runtime_std::Answer;
 use serde::Serialize;
 use serde_json::{Value, json};
 

@@ -1,7 +1,8 @@
 //! `flamingo halt`: stops all axes.
 
 use clap::Args;
-use flamingo_runtime_std::{Answer, Axis, Client};
+use flamingo_microscope::Axis;
+use flamingo_runtime_std::{Answer, Client};
 use serde::Serialize;
 
 use crate::args::ClientArgs;

@@ -4,9 +4,10 @@
 use std::time::Duration;
 
 use clap::Args;
-use flamingo_runtime_std::microscope::{Error, Microscope, Motion, Patience, Progress};
-use flamingo_runtime_std::units::Position;
-use flamingo_runtime_std::{Axis, Clock};
+use flamingo_microscope::Axis;
+use flamingo_microscope::units::Position;
+use flamingo_microscope::{Error, Microscope, Motion, Patience, Progress};
+use flamingo_runtime_std::Clock;
 use indicatif::ProgressBar;
 use serde::Serialize;
 use smol::future::or;

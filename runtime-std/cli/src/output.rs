@@ -6,11 +6,11 @@
 use std::io::{ErrorKind, Stdout, Write};
 use std::time::{Duration, SystemTime};
 
+use flamingo_microscope::meaning;
+use flamingo_microscope::text::pushed_positions;
 use flamingo_protocol_core::{Class, Flags, Frame};
 pub(crate) use flamingo_race::statistics::milliseconds;
 use flamingo_recording::conversation::Verdict;
-use flamingo_runtime_std::meaning;
-use flamingo_runtime_std::text::pushed_positions;
 use serde::Serialize;
 
 use crate::failure::{Done, Failure};

@@ -5,9 +5,9 @@ use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use flamingo_runtime_std::Axis;
-use flamingo_runtime_std::microscope::{Microscope, Patience};
-use flamingo_runtime_std::scope_settings::ScopeSettings;
+use flamingo_microscope::Axis;
+use flamingo_microscope::scope_settings::ScopeSettings;
+use flamingo_microscope::{Microscope, Patience};
 use serde::Serialize;
 
 use crate::args::ClientArgs;

@@ -10,7 +10,7 @@ use flamingo_protocol_core::{Assembler, Frame, ImageHeader, MAX_PAYLOAD, Piece};
 
 use super::Side;
 use super::conversation::{Conversation, Verdict};
-use flamingo_runtime_std::meaning::selector_name;
+use flamingo_microscope::meaning::selector_name;
 
 /// Begins the comment of an image whose pixels were left out; behind it the CRC-32 in hex.
 pub(super) const LEFT_OUT: &str = "pixels left out, crc32 ";

@@ -11,3 +11,13 @@ pub mod loopback;
 pub mod peer;
 pub mod raw;
 pub mod rig;
+
+/// The examples of README.md, so that each of them is compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+pub mod readme {}
+
+/// The recipes of docs/cookbook.md, in the same way.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/cookbook.md")]
+pub mod cookbook {}

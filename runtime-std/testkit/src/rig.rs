@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
+use flamingo_microscope::workflow::Workflow;
+use flamingo_microscope::{Microscope, Patience};
 use flamingo_protocol_core::{CommandCode, Frame};
-use flamingo_runtime_std::microscope::{Microscope, Patience};
-use flamingo_runtime_std::workflow::Workflow;
 use flamingo_runtime_std::{Client, Options};
 use flamingo_simulator::{Scenario, Simulator, SimulatorOptions};
 use smol::future;

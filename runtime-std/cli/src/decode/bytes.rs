@@ -4,8 +4,8 @@
 
 use super::dissect::{Flaw, Part, dissect};
 use crate::hex;
+use flamingo_microscope::meaning::field_meaning;
 use flamingo_protocol_core::{BUFFER_LEN, FIELDS, FRAME_LEN, Frame};
-use flamingo_runtime_std::meaning::field_meaning;
 use serde::Serialize;
 
 use crate::failure::{Done, Failure, PROTOCOL, note};

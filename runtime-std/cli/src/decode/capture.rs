@@ -2,10 +2,10 @@
 
 use std::time::{Duration, SystemTime};
 
+use flamingo_microscope::meaning::selector_name;
 use flamingo_protocol_core::{Frame, ImageHeader, Kind, Payload};
 use flamingo_recording::capture::{Capture, CaptureError, Happening, Said, Who};
 use flamingo_recording::conversation::Verdict;
-use flamingo_runtime_std::meaning::selector_name;
 use serde::Serialize;
 
 use super::Input;

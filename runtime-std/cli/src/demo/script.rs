@@ -3,8 +3,9 @@
 use std::time::{Duration, SystemTime};
 
 use async_channel::Sender;
+use flamingo_microscope::Axis;
 use flamingo_protocol_core::{CommandCode, Frame};
-use flamingo_runtime_std::{Answer, Axis, Client, Clock, Event, MotionEnd, Stats, Subscription};
+use flamingo_runtime_std::{Answer, Client, Clock, Event, MotionEnd, Stats, Subscription};
 use smol::future::zip;
 use smol::{Task, Timer};
 

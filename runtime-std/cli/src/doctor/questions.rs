@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use flamingo_microscope::scope_settings::ScopeSettings;
+use flamingo_microscope::{Axis, meaning};
 use flamingo_protocol_core::{CommandCode, Flags, Frame, Kind};
-use flamingo_runtime_std::scope_settings::ScopeSettings;
-use flamingo_runtime_std::{Axis, Client, Error, Event, meaning};
+use flamingo_runtime_std::{Client, Error, Event};
 
 use super::Finding;
 use super::listen::Heard;

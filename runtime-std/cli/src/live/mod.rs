@@ -9,12 +9,10 @@ use std::pin::pin;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use flamingo_runtime_std::image_file::ImageFacts;
-use flamingo_runtime_std::live::{LiveError, LiveImage, LiveOptions, LiveStream, Mode};
-use flamingo_runtime_std::microscope::{
-    Error, LiveUpdates, Microscope, Patience, SystemState, Whereabouts,
-};
-use flamingo_runtime_std::units::{Micros, MmPerPixel};
+use flamingo_microscope::image_file::ImageFacts;
+use flamingo_microscope::live::{LiveError, LiveImage, LiveOptions, LiveStream, Mode};
+use flamingo_microscope::units::{Micros, MmPerPixel};
+use flamingo_microscope::{Error, LiveUpdates, Microscope, Patience, SystemState, Whereabouts};
 use smol::future::or;
 
 use crate::args::{ClientArgs, duration};
@@ -181,7 +179,7 @@ async fn begin(microscope: &Microscope, args: &LiveArgs) -> Done<(bool, Setup, L
 /// What images can do without is no reason to have none.
 fn known<T>(
     what: &str,
-    reading: Result<flamingo_runtime_std::microscope::Reading<T>, Error>,
+    reading: Result<flamingo_microscope::Reading<T>, Error>,
 ) -> Done<Option<T>> {
     match reading {
         Ok(reading) => Ok(Some(reading.value)),

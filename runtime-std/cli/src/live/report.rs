@@ -4,11 +4,11 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use flamingo_microscope::image_file::{ImageFacts, write_png_8};
+use flamingo_microscope::live::{LiveImage, LiveStats};
+use flamingo_microscope::preview::stretched;
 use flamingo_runtime_std::Clock;
 use flamingo_runtime_std::core::Instant;
-use flamingo_runtime_std::image_file::{ImageFacts, write_png_8};
-use flamingo_runtime_std::live::{LiveImage, LiveStats};
-use flamingo_runtime_std::preview::stretched;
 use indicatif::ProgressBar;
 use serde::Serialize;
 

@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use flamingo_runtime_std::Clock;
-use flamingo_runtime_std::image_file::{
+use flamingo_microscope::image_file::{
     ImageFacts, ImageFileError, OmeTiff, Picture, Sequence, write_png, write_tiff,
 };
-use flamingo_runtime_std::live::LiveImage;
+use flamingo_microscope::live::LiveImage;
+use flamingo_runtime_std::Clock;
 
 use super::Format;
 use crate::failure::{Done, Failure, PROTOCOL};

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use flamingo_runtime_std::microscope::{Microscope, Patience};
-use flamingo_runtime_std::scope_settings::ScopeSettings;
-use flamingo_runtime_std::workflow::{Finding, Severity, Workflow};
+use flamingo_microscope::scope_settings::ScopeSettings;
+use flamingo_microscope::workflow::{Finding, Severity, Workflow};
+use flamingo_microscope::{Microscope, Patience};
 use serde::Serialize;
 
 use super::{checked, errors, print_finding, read_file, read_workflow};

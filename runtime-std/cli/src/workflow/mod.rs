@@ -8,8 +8,8 @@ use std::io::Read;
 use std::path::Path;
 
 use clap::{Args, Subcommand};
-use flamingo_runtime_std::microscope::Error;
-use flamingo_runtime_std::workflow::{Finding, Severity, Workflow};
+use flamingo_microscope::Error;
+use flamingo_microscope::workflow::{Finding, Severity, Workflow};
 use serde::Serialize;
 
 use crate::failure::{Done, Failure, PROTOCOL};
@@ -96,6 +96,6 @@ fn errors(findings: &[Finding]) -> usize {
 }
 
 /// A value of a workflow that was checked before.
-fn checked<T>(value: Result<T, flamingo_runtime_std::workflow::WorkflowError>) -> Done<T> {
+fn checked<T>(value: Result<T, flamingo_microscope::workflow::WorkflowError>) -> Done<T> {
     value.map_err(|error| Failure::new(PROTOCOL, error.to_string()))
 }

@@ -4,10 +4,10 @@
 
 use std::collections::VecDeque;
 
+use flamingo_microscope::meaning::data_meaning;
 use flamingo_protocol_core::{
     Class, Connection, Duration, Ended, Event, FRAME_LEN, Frame, Instant, Output, Ticket, Transmit,
 };
-use flamingo_runtime_std::meaning::data_meaning;
 
 use super::{CLICK, Column, Program, Replay, Sent, Step, TIMEOUT, World, has_handler, name, query};
 

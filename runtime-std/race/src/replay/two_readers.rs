@@ -4,8 +4,8 @@
 
 use std::collections::VecDeque;
 
+use flamingo_microscope::meaning::data_meaning;
 use flamingo_protocol_core::{Duration, FRAME_LEN, Frame, Instant};
-use flamingo_runtime_std::meaning::data_meaning;
 
 use super::{CLICK, Column, Program, Replay, Sent, Step, TIMEOUT, World, has_handler, name, query};
 

@@ -1,8 +1,8 @@
 //! What a workflow file asks for, read from its text. Running it is `workflow.rs`.
 
-use flamingo_runtime_std::axis::Axis;
-use flamingo_runtime_std::units::{Pose, Position};
-use flamingo_runtime_std::workflow::{Workflow, WorkflowError};
+use flamingo_microscope::axis::Axis;
+use flamingo_microscope::units::{Pose, Position};
+use flamingo_microscope::workflow::{Workflow, WorkflowError};
 
 /// What the simulator takes from a workflow file.
 #[derive(Debug, Clone, PartialEq)]

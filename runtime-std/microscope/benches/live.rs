@@ -1,0 +1,130 @@
+//! How fast images of 2048 × 2048 pixels are read: by `LiveStream`, beside a plain loop that reads
+//! into one buffer, in turn in one run. From a sender that repeats one image as fast as it can, and
+//! from the simulator. It fails if `LiveStream` reaches less than 0.9 of the plain loop.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::ExitCode;
+use std::thread::spawn;
+use std::time::Duration;
+
+use flamingo_microscope::live::{LiveOptions, LiveStream};
+use flamingo_microscope::{LiveUpdates, Microscope};
+use flamingo_runtime_std::core::{HEADER_LEN, ImageHeader};
+use flamingo_runtime_std::{Clock, Options};
+use flamingo_simulator::{Scenario, Simulator, SimulatorOptions};
+
+const SIDE: u32 = 2048;
+const IMAGES: u64 = 60;
+const ROUNDS: usize = 15;
+const LEAST: f64 = 0.9;
+
+/// Sends the same image for ever, to whoever connects.
+fn sender() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("an address");
+    let size = 2 * SIDE * SIDE;
+    let header = ImageHeader { size, width: SIDE, height: SIDE, ..ImageHeader::default() };
+    let mut image = header.encode().to_vec();
+    image.resize(HEADER_LEN + size as usize, 7);
+    spawn(move || {
+        while let Ok((mut viewer, _)) = listener.accept() {
+            while viewer.write_all(&image).is_ok() {}
+        }
+    });
+    address
+}
+
+/// Images a second.
+fn rate(took: Duration) -> f64 {
+    #[allow(clippy::cast_precision_loss)] // a few
+    let images = IMAGES as f64;
+    images / took.as_secs_f64()
+}
+
+/// The plain loop: the header says how long the image is, and it is read into one buffer.
+fn plain(address: SocketAddr, clock: &Clock) -> f64 {
+    let mut socket = TcpStream::connect(address).expect("it listens");
+    let mut image = vec![0; HEADER_LEN + 2 * (SIDE * SIDE) as usize];
+    let mut next = || {
+        socket.read_exact(&mut image[..HEADER_LEN]).expect("a header");
+        let header = ImageHeader::decode(&image[..HEADER_LEN], u32::MAX).expect("a header");
+        let end = HEADER_LEN + header.size as usize;
+        socket.read_exact(&mut image[HEADER_LEN..end]).expect("an image");
+    };
+    next();
+    let begin = clock.now();
+    for _ in 0..IMAGES {
+        next();
+    }
+    rate(clock.now().since(begin).into())
+}
+
+/// The same through the stream. Every image that came is counted, also one that was not taken.
+fn stream(address: SocketAddr, clock: &Clock, options: LiveOptions) -> f64 {
+    smol::block_on(async {
+        let address = address.to_string();
+        let mut stream = LiveStream::connect(&address, options).await.expect("it listens");
+        let first = stream.next_image().await.expect("an image").expect("an image").number;
+        let begin = clock.now();
+        loop {
+            let image = stream.next_image().await.expect("an image").expect("an image");
+            let came = image.number - first;
+            if came >= IMAGES {
+                #[allow(clippy::cast_precision_loss)] // a few
+                let more = came as f64 / IMAGES as f64;
+                return more * rate(clock.now().since(begin).into());
+            }
+        }
+    })
+}
+
+fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+/// Whether both modes reach what they must.
+fn compare(name: &str, address: SocketAddr) -> bool {
+    let clock = Clock::start();
+    let (mut loops, mut every, mut latest) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        let least = plain(address, &clock);
+        loops.push(least);
+        // Each beside the loop of its own round: the machine is not the same all the time.
+        every.push(stream(address, &clock, LiveOptions::every()) / least);
+        latest.push(stream(address, &clock, LiveOptions::default()) / least);
+    }
+    let plain = median(&mut loops);
+    let megabytes = f64::from(2 * SIDE * SIDE) / 1e6;
+    println!("{name}: plain loop {plain:.1} images/s, {:.0} MB/s", plain * megabytes);
+    let mut reached = true;
+    for (mode, ratios) in [("every image", &mut every), ("latest image", &mut latest)] {
+        let ratio = median(ratios);
+        println!("{name}: {mode} {ratio:.2} of the plain loop");
+        reached &= ratio >= LEAST;
+    }
+    reached
+}
+
+fn main() -> ExitCode {
+    let plain_sender = compare("plain sender", sender());
+    let scenario = format!("[images]\nwidth = {SIDE}\nheight = {SIDE}\nframes_per_s = 2000\n");
+    let scenario = Scenario::from_toml(&scenario).expect("a scenario");
+    let options = SimulatorOptions { scenario, ..SimulatorOptions::default() };
+    let simulator = smol::block_on(Simulator::start(options)).expect("free ports");
+    let client = Options::new(simulator.control().to_string());
+    let microscope = smol::block_on(async {
+        let microscope = Microscope::connect(client).await.expect("it speaks");
+        microscope.camera().start_live_view(LiveUpdates::Always).await.expect("a live view");
+        microscope
+    });
+    let from_simulator = compare("simulator", simulator.live());
+    smol::block_on(microscope.close());
+    smol::block_on(simulator.stop());
+    if plain_sender && from_simulator {
+        return ExitCode::SUCCESS;
+    }
+    println!("expected at least {LEAST} of the plain loop");
+    ExitCode::FAILURE
+}

@@ -1,0 +1,33 @@
+//! Writes a small stack as OME-TIFF, for `scripts/check-ome-tiff` to read with somebody else's eyes:
+//! `cargo run --example ome_stack FILE`.
+
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use flamingo_microscope::image_file::{ImageFacts, OmeTiff, Picture, Sequence};
+use flamingo_microscope::units::{Degrees, Micros, Mm, MmPerPixel, Pose};
+
+const PLANES: u16 = 7;
+const SIDES: (u32, u32) = (48, 32);
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let file = std::env::args().nth(1).ok_or("expected the name of a file")?;
+    let mut stack = OmeTiff::create(Path::new(&file), Sequence::Depth { step: Mm(0.0025) })?;
+    for plane in 0..PLANES {
+        // Each pixel tells its plane and its place.
+        let pixels: Vec<u16> = (0..1536).map(|at| plane * 4096 + at).collect();
+        let picture = Picture::new(SIDES.0, SIDES.1, &pixels).ok_or("another size")?;
+        let z = Mm(19.0 + 0.0025 * f64::from(plane));
+        stack.add(
+            &picture,
+            &ImageFacts {
+                taken_at: SystemTime::UNIX_EPOCH + Duration::from_millis(25 * u64::from(plane)),
+                pixel_size: Some(MmPerPixel(0.000_253)),
+                exposure: Some(Micros(9_002)),
+                pose: Some(Pose { x: Mm(7.5), y: Mm(15.0), z, r: Degrees(-45.0) }),
+            },
+        )?;
+    }
+    stack.finish()?;
+    Ok(())
+}

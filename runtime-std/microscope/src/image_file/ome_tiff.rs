@@ -1,0 +1,165 @@
+//! OME-TIFF: many images of one size in a BigTIFF, added as they come and never held in memory.
+//!
+//! How many there are is known only at the end. So the first page begins with a short description,
+//! and the real one, in OME-XML, is written behind the last page, where the first one's entry is
+//! then made to point. A file that was not finished is a plain BigTIFF of the pages it has.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use tiff::encoder::{TiffEncoder, TiffKindBig};
+use tiff::tags::Tag;
+
+use super::ome_xml::{Movie, Plane};
+use super::tiff::page;
+use super::{ImageFacts, ImageFileError, Picture};
+use crate::units::Mm;
+
+/// What follows from one image to the next.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Sequence {
+    /// Time: a movie, axes TYX.
+    Time,
+    /// Depth, by this step: a stack, axes ZYX.
+    Depth {
+        /// From one plane to the next.
+        step: Mm,
+    },
+}
+
+/// Until the file is finished. Longer than eight bytes, so that the entry holds a place in the file.
+const UNFINISHED: &str = "not finished: the recording was cut off";
+
+/// An OME-TIFF that is being written.
+///
+/// ```
+/// use std::time::SystemTime;
+/// use flamingo_microscope::image_file::{ImageFacts, OmeTiff, Picture, Sequence};
+/// use flamingo_microscope::units::MmPerPixel;
+/// # let path = std::env::temp_dir().join(format!("flamingo-doc-{}.ome.tif", std::process::id()));
+/// let mut facts = ImageFacts::at(SystemTime::UNIX_EPOCH);
+/// facts.pixel_size = Some(MmPerPixel(0.000_253));
+/// let mut movie = OmeTiff::create(&path, Sequence::Time)?;
+/// for level in 0..3 {
+///     movie.add(&Picture::new(4, 2, &[level; 8]).unwrap(), &facts)?;
+/// }
+/// movie.finish()?;
+/// # std::fs::remove_file(&path).unwrap();
+/// # Ok::<(), flamingo_microscope::image_file::ImageFileError>(())
+/// ```
+pub struct OmeTiff {
+    path: PathBuf,
+    file: File,
+    encoder: TiffEncoder<File, TiffKindBig>,
+    sequence: Sequence,
+    /// Width and height of the first page, and what is told of all.
+    size: Option<(u32, u32)>,
+    planes: Vec<Plane>,
+}
+
+impl std::fmt::Debug for OmeTiff {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OmeTiff")
+            .field("path", &self.path)
+            .field("pages", &self.planes.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl OmeTiff {
+    /// Begins a file; one that is there already is not overwritten.
+    ///
+    /// # Errors
+    /// [`ImageFileError`].
+    pub fn create(path: &Path, sequence: Sequence) -> Result<Self, ImageFileError> {
+        let failed = |error: std::io::Error| ImageFileError::new(path, &error);
+        let file = OpenOptions::new().read(true).write(true).create_new(true).open(path);
+        let file = file.map_err(failed)?;
+        // Both are the same open file, with one place in it.
+        let own = file.try_clone().map_err(failed)?;
+        let encoder = TiffEncoder::new_big(own).map_err(|e| ImageFileError::new(path, &e))?;
+        let (path, planes) = (path.to_owned(), Vec::new());
+        Ok(Self { path, file, encoder, sequence, size: None, planes })
+    }
+
+    /// Adds an image. All of a file have the size of the first one.
+    ///
+    /// # Errors
+    /// [`ImageFileError`]: another size, a full disk.
+    pub fn add(&mut self, picture: &Picture, facts: &ImageFacts) -> Result<(), ImageFileError> {
+        let size = (picture.width(), picture.height());
+        let expected = *self.size.get_or_insert(size);
+        if size != expected {
+            let reason = format!(
+                "expected images of {} x {} as the first one, found {} x {}; begin another file",
+                expected.0, expected.1, size.0, size.1
+            );
+            return Err(ImageFileError::new(&self.path, &reason));
+        }
+        let first = self.planes.is_empty();
+        let written = page(&mut self.encoder, picture, facts, |directory| {
+            if first { directory.write_tag(Tag::ImageDescription, UNFINISHED) } else { Ok(()) }
+        });
+        written.map_err(|error| ImageFileError::new(&self.path, &error))?;
+        self.planes.push(Plane::of(facts));
+        Ok(())
+    }
+
+    /// Images that were added.
+    #[must_use]
+    pub fn pages(&self) -> usize {
+        self.planes.len()
+    }
+
+    /// Writes what the images are. Without any image there is no file.
+    ///
+    /// # Errors
+    /// [`ImageFileError`]; the pages are there all the same.
+    pub fn finish(self) -> Result<(), ImageFileError> {
+        let Self { path, mut file, encoder, sequence, size, planes } = self;
+        drop(encoder);
+        let Some((width, height)) = size.filter(|_| !planes.is_empty()) else {
+            drop(file);
+            return std::fs::remove_file(&path).map_err(|e| ImageFileError::new(&path, &e));
+        };
+        let name = path.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
+        let xml = Movie { name, width, height, sequence, planes: &planes }.xml();
+        let xml = xml.map_err(|error| ImageFileError::new(&path, &error))?;
+        describe(&mut file, &xml).map_err(|error| ImageFileError::new(&path, &error))
+    }
+}
+
+/// Makes `text` the description of the first page of a BigTIFF in this machine's order of bytes.
+fn describe(file: &mut File, text: &str) -> std::io::Result<()> {
+    let end = file.seek(SeekFrom::End(0))?;
+    file.write_all(text.as_bytes())?;
+    file.write_all(&[0])?;
+    let entry = find_entry(file, Tag::ImageDescription.to_u16())?;
+    // An entry: tag (2), type (2), how many (8), where (8).
+    file.seek(SeekFrom::Start(entry + 4))?;
+    file.write_all(&(text.len() as u64 + 1).to_ne_bytes())?;
+    file.write_all(&end.to_ne_bytes())?;
+    file.flush()
+}
+
+/// Where the entry of a tag stands in the first directory.
+fn find_entry(file: &mut File, tag: u16) -> std::io::Result<u64> {
+    file.seek(SeekFrom::Start(8))?;
+    let directory = u64::from_ne_bytes(read(file)?);
+    file.seek(SeekFrom::Start(directory))?;
+    let entries = u64::from_ne_bytes(read(file)?);
+    for at in (0..entries).map(|number| directory + 8 + 20 * number) {
+        file.seek(SeekFrom::Start(at))?;
+        if u16::from_ne_bytes(read(file)?) == tag {
+            return Ok(at);
+        }
+    }
+    Err(std::io::Error::other("the first page has no description"))
+}
+
+fn read<const N: usize>(file: &mut File) -> std::io::Result<[u8; N]> {
+    let mut bytes = [0; N];
+    file.read_exact(&mut bytes)?;
+    Ok(bytes)
+}

@@ -1,0 +1,167 @@
+//! The lasers: level, preview, on, off.
+//!
+//! Commands that switch a laser are never acknowledged; off goes ahead of everything queued.
+
+use flamingo_protocol_core::{CommandCode, Frame};
+
+use super::{Error, Microscope, Reading, text_of};
+use crate::text::{LevelError, laser_level};
+use crate::units::Percent;
+
+/// The lasers of a [`Microscope`].
+///
+/// ```
+/// # use flamingo_runtime_std::{Options, microscope::Microscope};
+/// # use flamingo_simulator::{Simulator, SimulatorOptions};
+/// use flamingo_microscope::Laser;
+/// use flamingo_microscope::units::Percent;
+/// # smol::block_on(async {
+/// # let simulator = Simulator::start(SimulatorOptions::default()).await?;
+/// # let microscope = Microscope::connect(Options::new(simulator.control().to_string())).await?;
+/// let lasers = microscope.lasers();
+/// let [_, blue, ..] = Laser::ALL;
+/// lasers.set_level(blue, Percent(11.49)).await?;
+/// // Never acknowledged: asking is the only way to know.
+/// let level = lasers.level(blue).await?;
+/// assert_eq!(level.value, Percent(11.49));
+/// assert!(!level.proven, "levels are also pushed, and nothing tells one from the other");
+/// lasers.disable_all().await?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Lasers {
+    microscope: Microscope,
+}
+
+/// The number of a laser line, 1 to 4.
+///
+/// ```
+/// use flamingo_microscope::Laser;
+/// assert_eq!(Laser::new(3).map(|laser| laser.number()), Some(3));
+/// assert_eq!(Laser::new(5), None);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Laser(i32);
+
+impl Laser {
+    /// All of them, in the order of their numbers.
+    pub const ALL: [Self; 4] = [Self(1), Self(2), Self(3), Self(4)];
+
+    /// The laser of this number, if it is 1 to 4.
+    #[must_use]
+    pub const fn new(number: i32) -> Option<Self> {
+        match number {
+            1..=4 => Some(Self(number)),
+            _ => None,
+        }
+    }
+
+    /// 1 to 4, as it stands in int32Data0.
+    #[must_use]
+    pub const fn number(self) -> i32 {
+        self.0
+    }
+}
+
+impl Lasers {
+    pub(super) const fn new(microscope: Microscope) -> Self {
+        Self { microscope }
+    }
+
+    /// The level of a laser: LASER_LEVEL_GET (0x2002). The same is pushed unasked during
+    /// workflows, so the answer may be only presumed: see `proven` in it.
+    ///
+    /// # Errors
+    /// [`Error::Refused`]: the device declines (`getLevel error`). [`Error::Implausible`]: no number.
+    /// [`Error::Timeout`], [`Error::ConnectionLost`].
+    pub async fn level(&self, laser: Laser) -> Result<Reading<Percent>, Error> {
+        let what = format!("level of laser {}", laser.0);
+        let frame = Frame::command(CommandCode::LASER_LEVEL_GET).with_selector(laser.0);
+        let answer = self.microscope.client().request(frame).await;
+        let answer = answer.map_err(|error| Error::of(&what, error))?;
+        let text = text_of(&answer);
+        // Whatever the status says.
+        let status = answer.frame.status;
+        if let Err(LevelError::Declined { said: reason }) = laser_level(&text) {
+            let code = answer.frame.code;
+            return Err(Error::Refused { what, code, status, reason });
+        }
+        let answer = super::succeeded(&what, answer)?;
+        let level = laser_level(&text).map_err(|_| Error::Implausible {
+            what,
+            expected: "a percentage as text in the buffer".to_owned(),
+            found: format!("{text:?}"),
+        })?;
+        Ok(Reading { value: Percent(level), answer })
+    }
+
+    /// Sets the level of a laser: LASER_LEVEL_SET (0x2001), two decimals as text. It is never
+    /// acknowledged: this ends when it is sent; [`Self::level`] tells what came of it.
+    ///
+    /// # Errors
+    /// [`Error::OutOfRange`]: not within 0 to 100 %, nothing was sent; [`Error::ConnectionLost`].
+    pub async fn set_level(&self, laser: Laser, level: Percent) -> Result<(), Error> {
+        let what = format!("level of laser {}", laser.0);
+        if !(0.0..=100.0).contains(&level.0) {
+            let expected = "0 to 100 %".to_owned();
+            return Err(Error::OutOfRange { what, expected, found: level.to_string() });
+        }
+        let mut frame = Frame::command(CommandCode::LASER_LEVEL_SET).with_selector(laser.0);
+        // At most six digits.
+        let _ = frame.set_text(&format!("{:.2}", level.0));
+        self.microscope.tell(&what, frame).await
+    }
+
+    /// Switches a laser on for the live view, and all others off: LASER_ENABLE_PREVIEW (0x2004).
+    ///
+    /// # Errors
+    /// [`Error::Superseded`]: a laser-off came before it was sent; [`Error::ConnectionLost`].
+    pub async fn enable_preview(&self, laser: Laser) -> Result<(), Error> {
+        self.switch("preview", CommandCode::LASER_ENABLE_PREVIEW, laser).await
+    }
+
+    /// Switches a laser on: LASER_ENABLE (0x2003).
+    ///
+    /// # Errors
+    /// As [`Self::enable_preview`].
+    pub async fn enable(&self, laser: Laser) -> Result<(), Error> {
+        self.switch("enabling", CommandCode::LASER_ENABLE, laser).await
+    }
+
+    /// Switches the line of a laser on: LASER_ENABLE_LINE (0x2005).
+    ///
+    /// # Errors
+    /// As [`Self::enable_preview`].
+    pub async fn enable_line(&self, laser: Laser) -> Result<(), Error> {
+        self.switch("enabling the line", CommandCode::LASER_ENABLE_LINE, laser).await
+    }
+
+    /// Switches a laser off, ahead of everything that is queued: LASER_DISABLE (0x2006).
+    ///
+    /// # Errors
+    /// [`Error::ConnectionLost`]: it may still be on.
+    pub async fn disable(&self, laser: Laser) -> Result<(), Error> {
+        self.switch("switching off", CommandCode::LASER_DISABLE, laser).await
+    }
+
+    /// Switches all lasers off, ahead of everything that is queued: LASER_DISABLE_ALL (0x2007),
+    /// once for each laser, as the instrument's own program does. All are sent, whichever fails.
+    ///
+    /// # Errors
+    /// As [`Self::disable`], of the first one that fails.
+    pub async fn disable_all(&self) -> Result<(), Error> {
+        let mut failed = Ok(());
+        for laser in Laser::ALL {
+            let code = CommandCode::LASER_DISABLE_ALL;
+            failed = failed.and(self.switch("switching all off", code, laser).await);
+        }
+        failed
+    }
+
+    async fn switch(&self, what: &str, code: CommandCode, laser: Laser) -> Result<(), Error> {
+        let frame = Frame::command(code).with_selector(laser.0);
+        self.microscope.tell(&format!("{what}: laser {}", laser.0), frame).await
+    }
+}

@@ -1,0 +1,110 @@
+//! The thread that owns an image socket: a header, its pixels straight into a buffer, the next
+//! header. It never waits for the program.
+
+use std::io::{ErrorKind, Read};
+use std::net::TcpStream;
+use std::sync::Arc;
+
+use flamingo_protocol_core::{HEADER_LEN, ImageHeader};
+
+use super::LiveError;
+use super::shelf::Shelf;
+use flamingo_runtime_std::Clock;
+
+/// What is read in one go of an image that nobody has room for.
+const SKIP: usize = 256 * 1024;
+
+pub(super) struct Reader {
+    pub(super) socket: TcpStream,
+    pub(super) address: String,
+    pub(super) largest: u32,
+    pub(super) shelf: Arc<Shelf>,
+    /// For images that nobody has room for; made when there is the first one.
+    pub(super) skip: Vec<u8>,
+}
+
+impl Reader {
+    pub(super) fn run(mut self) {
+        let mut images = 0;
+        let error = loop {
+            match self.next(images + 1) {
+                Ok(true) => images += 1,
+                Ok(false) => {}
+                Err(error) => break error,
+            }
+        };
+        self.shelf.end(error);
+    }
+
+    /// Reads one header and what follows it: an image, or nothing. The error is `None` when the
+    /// peer closes the connection before it.
+    fn next(&mut self, number: u64) -> Result<bool, Option<LiveError>> {
+        let mut bytes = [0; HEADER_LEN];
+        self.fill(&mut bytes, 0, HEADER_LEN, number)?;
+        let header = ImageHeader::decode(&bytes, self.largest).map_err(|source| {
+            Some(LiveError::Header { address: self.address.clone(), number, source })
+        })?;
+        let size = header.size as usize;
+        if size == 0 {
+            self.shelf.count_bytes(HEADER_LEN);
+            self.shelf.put_options(header);
+            return Ok(false);
+        }
+        let whole = HEADER_LEN + size;
+        if let Some(mut pixels) = self.shelf.lend(size / 2) {
+            let filled =
+                self.fill(bytemuck::cast_slice_mut(&mut pixels), HEADER_LEN, whole, number);
+            if let Err(error) = filled {
+                self.shelf.give_back(pixels);
+                return Err(error);
+            }
+            if cfg!(target_endian = "big") {
+                for pixel in &mut pixels {
+                    *pixel = pixel.swap_bytes();
+                }
+            }
+            self.shelf.count_bytes(whole);
+            self.shelf.put_image(header, Clock::wall(), pixels);
+        } else {
+            let mut skip = std::mem::take(&mut self.skip);
+            skip.resize(SKIP, 0);
+            let mut done = HEADER_LEN;
+            while done < whole {
+                let part = skip.len().min(whole - done);
+                self.fill(&mut skip[..part], done, whole, number)?;
+                done += part;
+            }
+            self.skip = skip;
+            self.shelf.count_bytes(whole);
+            self.shelf.put_nothing();
+        }
+        Ok(true)
+    }
+
+    /// Fills `bytes`, which begin at `offset` of an image of `whole` bytes.
+    fn fill(
+        &mut self,
+        mut bytes: &mut [u8],
+        offset: usize,
+        whole: usize,
+        number: u64,
+    ) -> Result<(), Option<LiveError>> {
+        let mut received = offset;
+        while !bytes.is_empty() {
+            let reason = match self.socket.read(bytes) {
+                Ok(0) if received == 0 => return Err(None),
+                Ok(0) => "the peer closed it".to_owned(),
+                Ok(count) => {
+                    received += count;
+                    bytes = &mut bytes[count..];
+                    continue;
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) => error.to_string(),
+            };
+            let (address, expected) = (self.address.clone(), whole);
+            return Err(Some(LiveError::CutOff { address, number, received, expected, reason }));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,348 @@
+//! Motions of the typed layer: armed before they are sent, and ended by what really ends them.
+
+use std::time::Duration;
+
+use flamingo_microscope::Axis;
+use flamingo_microscope::units::{Degrees, Mm, Position};
+use flamingo_microscope::{Error, Motion};
+use flamingo_protocol_core::CommandCode;
+use flamingo_runtime_testkit::peer::{self, Peer, motion_stopped, move_to, next_frame, soon};
+use flamingo_runtime_testkit::rig::{by_hand, client, microscope, simulator};
+use smol::future;
+
+fn assert_near(found: f64, expected: f64) {
+    assert!((found - expected).abs() < 1e-6, "expected {expected}, found {found}");
+}
+
+/// Sends X to 8 mm over a peer that acknowledges it.
+async fn begun(microscope: &flamingo_microscope::Microscope, peer: &mut Peer) -> Motion {
+    let stage = microscope.stage();
+    let (motion, ()) = future::zip(stage.move_to(Axis::X, Mm(8.0)), async {
+        let command = peer.expect(CommandCode::STAGE_POSITION_SET).await;
+        peer.answer(&command, command.value).await;
+    })
+    .await;
+    motion.unwrap()
+}
+
+/// Answers queries of the position until the future that waits has ended.
+async fn while_at<T>(peer: &mut Peer, at: f64, waits: impl Future<Output = T>) -> T {
+    let answers = async {
+        loop {
+            let query = peer.expect(CommandCode::STAGE_POSITION_GET).await;
+            peer.answer(&query, at).await;
+        }
+    };
+    soon("the end of the motion", future::or(waits, answers)).await
+}
+
+#[test]
+fn a_motion_that_ends_before_its_acknowledgement_is_read_is_not_missed() {
+    smol::block_on(async {
+        let simulator = simulator("[latency]\nmove_ack_ms = 80").await;
+        let microscope = microscope(&simulator).await;
+        for target in [7.51, 7.5, 7.51] {
+            let mut motion = microscope.stage().move_to(Axis::X, Mm(target)).await.unwrap();
+            let arrival = soon("the arrival", motion.wait()).await.unwrap();
+            assert!(arrival.told_by.is_some());
+            let at = microscope.stage().position(Axis::X).await.unwrap();
+            assert!(at.proven);
+            assert_near(at.value.value(), target);
+        }
+    });
+}
+
+#[test]
+fn a_motion_says_the_same_however_often_it_is_asked() {
+    smol::block_on(async {
+        let simulator = simulator("").await;
+        let microscope = microscope(&simulator).await;
+        let mut motion = microscope.stage().move_to(Axis::R, Degrees(3.0)).await.unwrap();
+        let first = motion.wait().await.unwrap();
+        assert_eq!(motion.wait().await.unwrap(), first);
+    });
+}
+
+#[test]
+fn several_axes_arrive_together_and_progress_tells_of_each() {
+    smol::block_on(async {
+        let simulator = simulator("[stage]\nspeed_factor = 5.0").await;
+        let microscope = microscope(&simulator).await;
+        let stage = microscope.stage();
+        let mut progress = stage.progress();
+        let targets = [
+            (Axis::X, Position::Mm(8.5)),
+            (Axis::Z, Position::Mm(20.0)),
+            (Axis::R, Position::Degrees(45.0)),
+        ];
+        let mut motions = stage.move_together(&targets).await.unwrap();
+        let arrivals = soon("the arrivals", motions.wait()).await.unwrap();
+        assert_eq!(arrivals.len(), 3);
+        let pose = stage.pose().await.unwrap();
+        assert_near(pose.x.0, 8.5);
+        assert_near(pose.z.0, 20.0);
+        assert_near(pose.r.0, 45.0);
+        let mut seen = Vec::new();
+        while let Some(update) = progress.try_next() {
+            seen.push(update.axis);
+        }
+        for (axis, _) in targets {
+            assert!(seen.contains(&axis), "no update of {axis} among {}", seen.len());
+        }
+        let twice = [(Axis::X, Position::Mm(8.0)), (Axis::X, Position::Mm(9.0))];
+        let refused = stage.move_together(&twice).await;
+        assert!(matches!(refused, Err(Error::OutOfRange { .. })), "{refused:?}");
+    });
+}
+
+#[test]
+fn a_halt_ends_every_waiter_of_that_axis_with_halted_and_no_other() {
+    smol::block_on(async {
+        let simulator = simulator("").await;
+        let microscope = microscope(&simulator).await;
+        let stage = microscope.stage();
+        let mut x = stage.move_to(Axis::X, Mm(12.0)).await.unwrap();
+        let mut y = stage.move_to(Axis::Y, Mm(15.2)).await.unwrap();
+        stage.halt(Axis::X).await.unwrap();
+        let halted = soon("the halt", x.wait()).await;
+        assert!(matches!(halted, Err(Error::Halted { axis: Axis::X })), "{halted:?}");
+        soon("the other axis", y.wait()).await.unwrap();
+        let at = stage.position(Axis::X).await.unwrap().value.value();
+        assert!(at < 9.0, "halted at {at}");
+    });
+}
+
+#[test]
+fn a_halt_of_all_axes_ends_all_waiters() {
+    smol::block_on(async {
+        let simulator = simulator("").await;
+        let microscope = microscope(&simulator).await;
+        let stage = microscope.stage();
+        let mut x = stage.move_to(Axis::X, Mm(12.0)).await.unwrap();
+        let mut z = stage.move_to(Axis::Z, Mm(25.0)).await.unwrap();
+        let (halted, (x, z)) = future::zip(stage.halt_all(), future::zip(x.wait(), z.wait())).await;
+        halted.unwrap();
+        assert!(matches!(x, Err(Error::Halted { axis: Axis::X })), "{x:?}");
+        assert!(matches!(z, Err(Error::Halted { axis: Axis::Z })), "{z:?}");
+    });
+}
+
+#[test]
+fn a_halt_of_another_client_ends_the_waiter_with_halted() {
+    smol::block_on(async {
+        let simulator = simulator("").await;
+        let (microscope, other) = (microscope(&simulator).await, client(&simulator).await);
+        let mut motion = microscope.stage().move_to(Axis::X, Mm(12.0)).await.unwrap();
+        other.halt(1).await.unwrap();
+        let halted = soon("the halt", motion.wait()).await;
+        assert!(matches!(halted, Err(Error::Halted { .. })), "{halted:?}");
+    });
+}
+
+#[test]
+fn a_halt_that_came_before_the_move_does_not_end_it() {
+    smol::block_on(async {
+        let (microscope, mut peer) = by_hand(|_| ()).await;
+        let stage = microscope.stage();
+        let (halted, ()) = future::zip(stage.halt(Axis::X), async {
+            let halt = peer.expect(CommandCode::STAGE_HALT).await;
+            // What the halt ended is told after it, too.
+            peer.write(&motion_stopped(1, 0)).await;
+            peer.answer(&halt, 0.0).await;
+        })
+        .await;
+        halted.unwrap();
+        let mut motion = begun(&microscope, &mut peer).await;
+        peer.write(&motion_stopped(1, 1)).await;
+        soon("the arrival", motion.wait()).await.unwrap();
+    });
+}
+
+#[test]
+fn motion_stopped_with_another_status_is_an_error_that_says_where_the_axis_stands() {
+    smol::block_on(async {
+        let (microscope, mut peer) = by_hand(|_| ()).await;
+        let mut motion = begun(&microscope, &mut peer).await;
+        peer.write(&motion_stopped(1, 3)).await;
+        let ended = while_at(&mut peer, 7.75, motion.wait()).await;
+        let Err(Error::NotCompleted { status: Some(3), position, .. }) = ended else {
+            panic!("expected the status and the position, got {ended:?}");
+        };
+        assert_eq!(position, Some(Position::Mm(7.75)));
+    });
+}
+
+#[test]
+fn motion_stopped_that_means_not_yet_is_overruled_by_the_one_that_follows() {
+    smol::block_on(async {
+        let (microscope, mut peer) = by_hand(|_| ()).await;
+        let mut motion = begun(&microscope, &mut peer).await;
+        peer.write(&motion_stopped(1, 0)).await;
+        peer.write(&motion_stopped(1, 1)).await;
+        let arrival = soon("the arrival", motion.wait()).await.unwrap();
+        assert_eq!(arrival.told_by.map(|frame| frame.status), Some(1));
+    });
+}
+
+#[test]
+fn motion_stopped_with_another_status_at_the_target_is_an_arrival() {
+    smol::block_on(async {
+        let (microscope, mut peer) = by_hand(|_| ()).await;
+        let mut motion = begun(&microscope, &mut peer).await;
+        peer.write(&motion_stopped(1, 0)).await;
+        let arrival = while_at(&mut peer, 8.0, motion.wait()).await.unwrap();
+        assert_eq!(arrival.told_by, None);
+    });
+}
+
+#[test]
+fn motion_stopped_of_another_axis_ends_nothing_and_that_of_all_axes_does() {
+    smol::block_on(async {
+        let (microscope, mut peer) = by_hand(|_| ()).await;
+        let mut motion = begun(&microscope, &mut peer).await;
+        let mut events = microscope.client().subscribe(&[CommandCode::STAGE_MOTION_STOPPED]);
+        peer.write(&motion_stopped(3, 1)).await;
+        // Whoever listens has it at the same time as the motion.
+        next_frame(&mut events).await;
+        let mut wait = Box::pin(motion.wait());
+        assert!(future::poll_once(wait.as_mut()).await.is_none());
+        peer.write(&motion_stopped(255, 1)).await;
+        soon("the arrival", wait).await.unwrap();
+    });
+}
+
+#[test]
+fn an_end_of_a_motion_that_never_comes_is_found_by_the_position() {
+    smol::block_on(async {
+        let (microscope, mut peer) = by_hand(|_| ()).await;
+        let mut motion = begun(&microscope, &mut peer).await;
+        let arrival = while_at(&mut peer, 8.0, motion.wait()).await.unwrap();
+        assert_eq!(arrival.told_by, None);
+        let mut stuck = begun(&microscope, &mut peer).await;
+        let ended = while_at(&mut peer, 7.9, stuck.wait()).await;
+        assert!(matches!(ended, Err(Error::NotCompleted { status: None, .. })), "{ended:?}");
+    });
+}
+
+#[test]
+fn a_caller_that_looks_at_something_else_all_the_time_still_hears_of_the_end() {
+    smol::block_on(async {
+        let (microscope, mut peer) = by_hand(|_| ()).await;
+        let mut motion = begun(&microscope, &mut peer).await;
+        let ticking = async {
+            loop {
+                let tick = async {
+                    smol::Timer::after(Duration::from_millis(150)).await;
+                    None
+                };
+                if let Some(arrival) = future::or(async { Some(motion.wait().await) }, tick).await {
+                    return arrival;
+                }
+            }
+        };
+        while_at(&mut peer, 8.0, ticking).await.unwrap();
+    });
+}
+
+#[test]
+fn the_end_of_an_earlier_motion_does_not_end_the_next_one() {
+    smol::block_on(async {
+        let (microscope, mut peer) = by_hand(|_| ()).await;
+        let mut first = begun(&microscope, &mut peer).await;
+        let mut second = begun(&microscope, &mut peer).await;
+        let sent_elsewhere = soon("its end", first.wait()).await;
+        assert!(matches!(sent_elsewhere, Err(Error::Retargeted { .. })), "{sent_elsewhere:?}");
+        peer.write(&motion_stopped(1, 1)).await;
+        let arrived = async {
+            let query = peer.expect(CommandCode::STAGE_POSITION_GET).await;
+            peer.answer(&query, 7.6).await;
+            peer.write(&motion_stopped(1, 1)).await;
+            future::pending().await
+        };
+        let arrival = soon("the arrival", future::or(second.wait(), arrived)).await.unwrap();
+        assert!(arrival.told_by.is_some());
+    });
+}
+
+#[test]
+fn an_axis_that_comes_to_rest_beside_its_target_has_arrived_when_the_instrument_says_so() {
+    smol::block_on(async {
+        let (microscope, mut peer) = by_hand(|_| ()).await;
+        let first = begun(&microscope, &mut peer).await;
+        drop(first);
+        // In doubt, since nobody knows how the first one ended.
+        let mut second = begun(&microscope, &mut peer).await;
+        peer.write(&motion_stopped(1, 1)).await;
+        let arrival = while_at(&mut peer, 8.005, second.wait()).await.unwrap();
+        assert_eq!(arrival.told_by.map(|frame| frame.status), Some(1));
+    });
+}
+
+#[test]
+fn another_client_that_sends_the_axis_elsewhere_is_noticed() {
+    smol::block_on(async {
+        let simulator = simulator("[stage]\nspeed_factor = 4.0").await;
+        let (microscope, other) = (microscope(&simulator).await, client(&simulator).await);
+        let mut motion = microscope.stage().move_to(Axis::X, Mm(9.5)).await.unwrap();
+        other.request(move_to(1, 8.5)).await.unwrap();
+        let ended = soon("its end", motion.wait()).await;
+        assert!(matches!(ended, Err(Error::Retargeted { .. })), "{ended:?}");
+    });
+}
+
+#[test]
+fn a_move_that_is_refused_is_no_motion_and_the_others_are_halted() {
+    smol::block_on(async {
+        let (microscope, mut peer) = by_hand(|_| ()).await;
+        let stage = microscope.stage();
+        let targets = [(Axis::X, Position::Mm(8.0)), (Axis::Y, Position::Mm(9.0))];
+        let (begun, halted) = future::zip(stage.move_together(&targets), async {
+            for _ in 0..2 {
+                let command = peer.expect(CommandCode::STAGE_POSITION_SET).await;
+                let mut answer = peer::answer_to(&command, command.value);
+                answer.status = i32::from(command.selector() == 1);
+                peer.write(&answer).await;
+            }
+            let mut halted = Vec::new();
+            for _ in 0..2 {
+                let halt = peer.expect(CommandCode::STAGE_HALT).await;
+                halted.push(halt.selector());
+                peer.answer(&halt, 0.0).await;
+            }
+            halted
+        })
+        .await;
+        assert!(matches!(begun, Err(Error::Refused { .. })), "{begun:?}");
+        assert_eq!(halted, [1, 2]);
+    });
+}
+
+#[test]
+fn a_lost_connection_ends_the_waiter() {
+    smol::block_on(async {
+        let (microscope, mut peer) = by_hand(|_| ()).await;
+        let mut motion = begun(&microscope, &mut peer).await;
+        drop(peer);
+        let ended = soon("its end", motion.wait()).await;
+        assert!(matches!(ended, Err(Error::ConnectionLost { .. })), "{ended:?}");
+    });
+}
+
+#[test]
+fn home_is_waited_for_even_if_it_is_acknowledged_only_at_its_end() {
+    for at_end in [false, true] {
+        smol::block_on(async {
+            let scenario = format!("[stage]\nspeed_factor = 8.0\nhome_answers_at_end = {at_end}");
+            let simulator = simulator(&scenario).await;
+            let microscope = microscope(&simulator).await;
+            let stage = microscope.stage();
+            stage.move_to(Axis::X, Mm(9.0)).await.unwrap().wait().await.unwrap();
+            let mut motion = stage.home(Axis::X).await.unwrap();
+            assert_eq!(motion.target(), Some(Position::Mm(7.5)));
+            soon("home", motion.wait()).await.unwrap();
+            assert_near(stage.position(Axis::X).await.unwrap().value.value(), 7.5);
+            let mut search = stage.find_reference(Axis::X).await.unwrap();
+            soon("the reference", search.wait()).await.unwrap();
+        });
+    }
+}
