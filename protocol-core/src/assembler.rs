@@ -3,8 +3,8 @@
 //! How they are found is `finder.rs`. Whose frame it is, is not decided here.
 
 use crate::error::DecodeError;
-use crate::finder::{Finder, Found, Limits};
-use crate::frame::{Frame, MAX_PAYLOAD};
+use crate::scanner::{Finder, Found, Limits};
+use crate::wire::frame::{Frame, MAX_PAYLOAD};
 
 /// What the stream held next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

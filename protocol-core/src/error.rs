@@ -4,7 +4,7 @@
 
 use core::fmt;
 
-use crate::frame::Field;
+use crate::wire::frame::Field;
 
 /// 128 bytes that are not a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,9 +2,9 @@
 //!
 //! The error that people read is `error.rs`.
 
-use crate::bytes::word;
 use crate::error::DecodeError;
-use crate::frame::{CMD_END, CMD_START, END_MARKER, FRAME_LEN, PAYLOAD_LEN, START_MARKER};
+use crate::wire::frame::{CMD_END, CMD_START, END_MARKER, FRAME_LEN, PAYLOAD_LEN, START_MARKER};
+use crate::wire::layout::word;
 
 /// Why 128 bytes are no frame, and what stood there.
 #[derive(Debug, Clone, Copy)]

@@ -54,8 +54,8 @@
 //! | feature | default | gives |
 //! |---|---|---|
 //! | `names` | yes | `CommandCode::name` and `from_name`: about 2 KiB of text |
-//! | `embedded-io` | no | `pump`: moves bytes between a blocking port and an [`Endpoint`] |
-//! | `embedded-io-async` | no | `pump_async`: the same for a port that waits |
+//! | `embedded-io` | no | `pump::blocking`: moves bytes between a blocking port and an [`Endpoint`] |
+//! | `embedded-io-async` | no | `pump::asynchronous`: the same for an async port |
 //! | `defmt` | no | `defmt::Format` for every public type; the core itself never logs |
 #![no_std]
 #![forbid(unsafe_code)]
@@ -65,63 +65,42 @@
 extern crate std;
 
 mod assembler;
-mod bytes;
-mod classify;
-mod command;
-mod config;
-mod connection;
-mod counters;
-mod debts;
-mod endpoint;
-mod entry;
+pub mod connection;
 mod error;
-mod finder;
 mod flaw;
-mod frame;
-mod image;
-mod key;
 #[cfg(test)]
 mod model;
-mod outbox;
-mod output;
-mod pending;
-#[cfg(feature = "embedded-io")]
 pub mod pump;
-#[cfg(feature = "embedded-io-async")]
-pub mod pump_async;
-#[cfg(any(feature = "embedded-io", feature = "embedded-io-async"))]
-mod pump_error;
-mod receive;
-mod request;
 mod responder;
-mod ticket;
+mod scanner;
 mod time;
-mod traits;
+pub mod wire;
 
 pub use assembler::{Assembler, Piece};
-pub use classify::{Candidate, Candidates, Class, Facts, Owners, Token, Verdict, classify};
-pub use command::{
+pub use connection::Connection;
+pub use connection::classify::{
+    Candidate, Candidates, Class, Facts, MAX_OWNERS, Owners, Token, Verdict, classify,
+};
+pub use connection::config::{Config, OnAmbiguous, Ordering, Settings, TokenField, UnmarkedPushes};
+pub use connection::counters::Counters;
+pub use connection::key::{Key, Order};
+pub use connection::outbox::{Transmit, is_cancelled_by};
+pub use connection::output::{Event, Output, Reason, Received};
+pub use connection::request::Cancelled;
+pub use connection::ticket::{Ended, Ticket};
+pub use error::{CommandError, DecodeError, Full, TextError};
+pub use pump::Endpoint;
+#[cfg(any(feature = "embedded-io", feature = "embedded-io-async"))]
+pub use pump::PumpError;
+pub use responder::{Incoming, Responder, is_answered};
+pub use time::{Duration, Instant};
+pub use wire::command::{
     CallbackFlag, CommandCode, Effect, Kind, Payload, Pushed, Row, Selector, TABLE, Timing,
 };
-pub use config::{Config, OnAmbiguous, Ordering, Settings, TokenField, UnmarkedPushes};
-pub use connection::Connection;
-pub use counters::Counters;
-pub use endpoint::Endpoint;
-pub use error::{CommandError, DecodeError, Full, TextError};
-pub use frame::{
+pub use wire::frame::{
     BUFFER_LEN, CMD_END, CMD_START, END_MARKER, FIELDS, FRAME_LEN, Field, Flags, Frame,
     MAX_PAYLOAD, START_MARKER,
 };
-pub use image::{
+pub use wire::image::{
     HEADER_LEN, ImageError, ImageHeader, ImagePiece, ImageReader, MAX_IMAGE, OPTION_IMAGE_DATA,
 };
-pub use key::{Key, Order};
-pub use outbox::{Transmit, is_cancelled_by};
-pub use output::{Event, Output, Reason, Received};
-pub use pending::MAX_OWNERS;
-#[cfg(any(feature = "embedded-io", feature = "embedded-io-async"))]
-pub use pump_error::PumpError;
-pub use request::Cancelled;
-pub use responder::{Incoming, Responder, is_answered};
-pub use ticket::{Ended, Ticket};
-pub use time::{Duration, Instant};

@@ -3,13 +3,13 @@
 //! It decides nothing about the instrument; it keeps frames whole and answers only what the
 //! protocol answers. The client's side is `connection.rs`.
 
-use crate::command::{CallbackFlag, Kind};
+use crate::connection::outbox::{Going, Lane, Outbox, Transmit};
+use crate::connection::ticket::Ticket;
 use crate::error::Full;
-use crate::finder::{Finder, Found, Limits};
-use crate::frame::{Flags, Frame};
-use crate::outbox::{Going, Lane, Outbox, Transmit};
-use crate::ticket::Ticket;
-use crate::traits::Traits;
+use crate::scanner::{Finder, Found, Limits};
+use crate::wire::command::{CallbackFlag, Kind};
+use crate::wire::facts::Traits;
+use crate::wire::frame::{Flags, Frame};
 
 /// What a client sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,7 +72,7 @@ pub struct Responder<const QUEUE: usize = 16> {
 
 impl<const QUEUE: usize> Default for Responder<QUEUE> {
     fn default() -> Self {
-        Self::new(crate::frame::MAX_PAYLOAD)
+        Self::new(crate::wire::frame::MAX_PAYLOAD)
     }
 }
 

@@ -8,7 +8,7 @@ mod common;
 mod suite;
 
 use common::port::{Broken, Port};
-use flamingo_protocol_core::pump::{receive, transmit};
+use flamingo_protocol_core::pump::blocking::{receive, transmit};
 use flamingo_protocol_core::{Endpoint, Instant, PumpError};
 
 /// The port fails in the middle of it.

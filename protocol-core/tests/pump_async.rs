@@ -8,7 +8,7 @@ mod common;
 mod suite;
 
 use common::port::{Broken, Port};
-use flamingo_protocol_core::{Endpoint, Instant, PumpError, Ticket, pump_async};
+use flamingo_protocol_core::{Endpoint, Instant, PumpError, Ticket, pump::asynchronous};
 use futures_lite::future::{block_on, poll_once};
 
 fn receive<E: Endpoint>(
@@ -18,7 +18,7 @@ fn receive<E: Endpoint>(
     scratch: &mut [u8],
     each: impl FnMut(E::Output<'_>),
 ) -> Result<usize, PumpError<Broken>> {
-    block_on(pump_async::receive(port, endpoint, now, scratch, each))
+    block_on(asynchronous::receive(port, endpoint, now, scratch, each))
 }
 
 fn transmit<'p, E: Endpoint>(
@@ -27,14 +27,14 @@ fn transmit<'p, E: Endpoint>(
     now: impl Fn() -> Instant,
     payload: impl FnMut(Ticket, u32) -> &'p [u8],
 ) -> Result<Option<Ticket>, PumpError<Broken>> {
-    block_on(pump_async::transmit(port, endpoint, now, payload))
+    block_on(asynchronous::transmit(port, endpoint, now, payload))
 }
 
 /// It is dropped while the port lets it wait.
 fn transmit_cut_short<E: Endpoint>(port: &mut Port, endpoint: &mut E, now: impl Fn() -> Instant) {
     port.waits = true;
     block_on(async {
-        let mut cut = Box::pin(pump_async::transmit(port, endpoint, now, |_, _| &[]));
+        let mut cut = Box::pin(asynchronous::transmit(port, endpoint, now, |_, _| &[]));
         for _ in 0..10 {
             assert!(poll_once(&mut cut).await.is_none(), "the port waits for ever");
         }

@@ -6,7 +6,7 @@ use core::task::{Context, Poll, Waker};
 
 use embedded_io::{ErrorKind, ErrorType, Read, Write};
 use flamingo_protocol_core::{
-    Connection, Endpoint, PumpError, Responder, Ticket, pump, pump_async,
+    Connection, Endpoint, PumpError, Responder, Ticket, pump::asynchronous, pump::blocking,
 };
 
 use crate::any::{any, bytes, now, sink};
@@ -71,15 +71,15 @@ pub fn all() {
 fn blocking<E: Endpoint>(end: &mut E) {
     let scratch = &mut [0; 64];
     let scratch = any(&mut scratch[..]);
-    sink(pump::receive(&mut Port, end, now, scratch, |out| sink(out)));
-    sink(pump::transmit(&mut Port, any(end), now, payload));
+    sink(blocking::receive(&mut Port, end, now, scratch, |out| sink(out)));
+    sink(blocking::transmit(&mut Port, any(end), now, payload));
 }
 
 fn waiting<E: Endpoint>(end: &mut E) {
     let scratch = &mut [0; 64];
     let scratch = any(&mut scratch[..]);
-    finish(pump_async::receive(&mut Waiting, end, now, scratch, |out| sink(out)));
-    finish(pump_async::transmit(&mut Waiting, any(end), now, payload));
+    finish(asynchronous::receive(&mut Waiting, end, now, scratch, |out| sink(out)));
+    finish(asynchronous::transmit(&mut Waiting, any(end), now, payload));
 }
 
 fn payload(ticket: Ticket, offset: u32) -> &'static [u8] {

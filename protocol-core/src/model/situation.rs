@@ -4,8 +4,8 @@ use core::fmt;
 use std::vec::Vec;
 
 use super::world::{Client, Truth};
-use crate::entry::Entry;
-use crate::key::Key;
+use crate::connection::entry::Entry;
+use crate::connection::key::Key;
 use crate::{Class, Ticket};
 
 /// A frame that came in.

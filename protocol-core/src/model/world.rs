@@ -7,8 +7,8 @@ use std::vec::Vec;
 use std::{format, vec};
 
 use super::situation::{Seen, situation};
-use crate::entry::{Entry, OPEN, Outcome, State};
-use crate::key::Key;
+use crate::connection::entry::{Entry, OPEN, Outcome, State};
+use crate::connection::key::Key;
 use crate::{
     Class, Config, Connection, Duration, Event, Flags, Frame, Instant, Output, Ticket, Transmit,
 };

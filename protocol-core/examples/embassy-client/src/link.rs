@@ -12,7 +12,7 @@ use embassy_sync::signal::Signal;
 use embassy_time::Timer;
 use flamingo_protocol_core::{
     Class, CommandError, Config, Connection, Duration, Ended, Event, Frame, Instant, Output,
-    PumpError, Settings, Ticket, pump_async,
+    PumpError, Settings, Ticket, pump::asynchronous,
 };
 use heapless::LinearMap;
 use static_cell::ConstStaticCell;
@@ -120,7 +120,7 @@ impl Link {
         let Self { connection, waiting, .. } = self;
         let due = at(connection.poll_timeout().map_or(Instant::FAR_FUTURE, |(due, _)| due));
         let mut scratch = [0; 128];
-        let received = pump_async::receive(port, connection, now, &mut scratch, |output| {
+        let received = asynchronous::receive(port, connection, now, &mut scratch, |output| {
             deliver(waiting, output);
         });
         match select3(received, ORDERS.receive(), Timer::at(due)).await {
@@ -135,7 +135,7 @@ impl Link {
             self.connection.abandon_input(now());
         }
         self.tell_ends();
-        while pump_async::transmit(port, &mut self.connection, now, |_, _| &[]).await?.is_some() {}
+        while asynchronous::transmit(port, &mut self.connection, now, |_, _| &[]).await?.is_some() {}
         Ok(())
     }
 

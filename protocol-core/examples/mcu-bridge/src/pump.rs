@@ -6,7 +6,7 @@
 use core::fmt;
 
 use embedded_io::{Read, ReadReady, Write, WriteReady};
-use flamingo_protocol_core::{Duration, Incoming, Instant, Output, Responder, pump};
+use flamingo_protocol_core::{Duration, Incoming, Instant, Output, Responder, pump::blocking};
 
 use crate::application::{Application, Desk};
 use crate::counters::{Counters, count};
@@ -99,7 +99,7 @@ impl<'a> Bridge<'a> {
         self.host_heard = now;
         let Application { core, desk } = &mut *self.application;
         let each = |incoming: Incoming<'_>| desk.host_said(core, now, incoming);
-        pump::receive(port, &mut self.ears, || now, &mut [0; PIECE], each).is_ok()
+        blocking::receive(port, &mut self.ears, || now, &mut [0; PIECE], each).is_ok()
     }
 
     /// Only as much as there is room for where it goes.
@@ -111,14 +111,14 @@ impl<'a> Bridge<'a> {
         }
         self.instrument_heard = now;
         let each = |output: Output<'_>| desk.instrument_said(output);
-        pump::receive(port, core, || now, &mut [0; PIECE], each).is_ok()
+        blocking::receive(port, core, || now, &mut [0; PIECE], each).is_ok()
     }
 
     fn tell_instrument<P: Port>(&mut self, now: Instant, port: &mut P) {
         let Application { core, desk } = &mut *self.application;
         while port.write_ready().unwrap_or(false) {
             let payload = |_, offset| desk.upload.from(offset);
-            match pump::transmit(port, core, || now, payload) {
+            match blocking::transmit(port, core, || now, payload) {
                 Ok(Some(ticket)) => desk.upload.is_out(ticket),
                 // Nothing waits; or the port is full, and goes on where it stopped.
                 Ok(None) | Err(_) => break,

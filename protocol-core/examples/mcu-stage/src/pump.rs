@@ -3,7 +3,7 @@
 
 use embedded_io::{Read, ReadReady, Write};
 use flamingo_protocol_core::{
-    Duration, FRAME_LEN, Frame, Incoming, Instant, PumpError, Responder, pump,
+    Duration, FRAME_LEN, Frame, Incoming, Instant, PumpError, Responder, pump::blocking,
 };
 
 use crate::stage::Stage;
@@ -70,7 +70,7 @@ impl Pump {
     ) -> Result<Option<Frame>, PumpError<P::Error>> {
         let Self { device, upload, .. } = self;
         let mut command = None;
-        pump::receive(
+        blocking::receive(
             port,
             device,
             || now,
@@ -106,7 +106,7 @@ impl Pump {
     ) -> Result<(), PumpError<P::Error>> {
         // The queue is empty: there is room.
         let _ = self.device.push(frame);
-        while pump::transmit(port, &mut self.device, || now, |_, _| &[])?.is_some() {}
+        while blocking::transmit(port, &mut self.device, || now, |_, _| &[])?.is_some() {}
         Ok(())
     }
 }

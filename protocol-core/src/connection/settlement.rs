@@ -4,11 +4,11 @@
 //! leaves a *doubt*: answers of that key are presumed until proof. The table itself is
 //! `pending.rs`.
 
-use crate::command::Kind;
-use crate::entry::{ASKED, Entry, OUTSTANDING, Outcome, RECEIVING, State, TOMBSTONE};
-use crate::key::{Domain, Key, Order};
-use crate::pending::{Pending, Slot};
+use crate::connection::entry::{ASKED, Entry, OUTSTANDING, Outcome, RECEIVING, State, TOMBSTONE};
+use crate::connection::key::{Domain, Key, Order};
+use crate::connection::pending::{Pending, Slot};
 use crate::time::Instant;
+use crate::wire::command::Kind;
 
 impl<const ENTRIES: usize> Pending<ENTRIES> {
     /// The oldest tombstone, of that key if one is given, becomes a doubt. Without a key that is to

@@ -4,12 +4,12 @@
 //! earliest valid frame wins; after a false start marker the search goes on at the byte behind
 //! it, so the real frame behind it is not lost.
 
-use crate::bytes::word;
-use crate::command::CommandCode;
-use crate::counters::count;
+use crate::connection::counters::count;
 use crate::flaw::Flaw;
-use crate::frame::{CODE, FRAME_LEN, Frame, PAYLOAD_LEN, START_MARKER};
-use crate::traits::Traits;
+use crate::wire::command::CommandCode;
+use crate::wire::facts::Traits;
+use crate::wire::frame::{CODE, FRAME_LEN, Frame, PAYLOAD_LEN, START_MARKER};
+use crate::wire::layout::word;
 
 /// What the stream held next.
 #[derive(Debug)]

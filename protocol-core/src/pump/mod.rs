@@ -1,12 +1,22 @@
 //! Either end of a control connection, as something that moves bytes sees it; and how moving
 //! them fails. The pumps themselves are `pump.rs` and `pump_async.rs`.
 
-use crate::config::Settings;
+#[cfg(feature = "embedded-io-async")]
+pub mod asynchronous;
+#[cfg(feature = "embedded-io")]
+pub mod blocking;
+#[cfg(any(feature = "embedded-io", feature = "embedded-io-async"))]
+mod error;
+
+#[cfg(any(feature = "embedded-io", feature = "embedded-io-async"))]
+pub use error::PumpError;
+
 use crate::connection::Connection;
-use crate::outbox::Transmit;
-use crate::output::Output;
+use crate::connection::config::Settings;
+use crate::connection::outbox::Transmit;
+use crate::connection::output::Output;
+use crate::connection::ticket::Ticket;
 use crate::responder::{Incoming, Responder};
-use crate::ticket::Ticket;
 use crate::time::Instant;
 
 /// Bytes in, typed outputs out, bytes out: what [`Connection`] and [`Responder`] have in common.

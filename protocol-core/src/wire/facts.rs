@@ -3,7 +3,7 @@
 //! [`TABLE`] is for people and hosts; a firmware links only these words. What follows from them is
 //! not decided here.
 
-use crate::command::{
+use crate::wire::command::{
     CallbackFlag, CommandCode, Effect, Kind, Payload, Pushed, Row, Selector, TABLE, Timing,
 };
 

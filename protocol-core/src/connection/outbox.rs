@@ -3,13 +3,13 @@
 //!
 //! The outbox knows nothing of answers: whether a frame *may* go is asked of the caller.
 
-use crate::bytes::word;
-use crate::command::CommandCode;
-use crate::frame::{CODE, FRAME_LEN, Frame, INT32_DATA_0, PAYLOAD_LEN};
 #[cfg(test)]
-use crate::key::Key;
-use crate::ticket::{Ended, Ticket};
-use crate::traits::Traits;
+use crate::connection::key::Key;
+use crate::connection::ticket::{Ended, Ticket};
+use crate::wire::command::CommandCode;
+use crate::wire::facts::Traits;
+use crate::wire::frame::{CODE, FRAME_LEN, Frame, INT32_DATA_0, PAYLOAD_LEN};
+use crate::wire::layout::word;
 
 /// What to write next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

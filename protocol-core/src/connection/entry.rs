@@ -3,13 +3,13 @@
 //! The table is `pending.rs`; what ends a state is `request.rs`, `receive.rs`, `connection.rs` and
 //! `debts.rs`.
 
-use crate::classify::Candidate;
-use crate::command::CommandCode;
-use crate::config::Config;
-use crate::key::{Domain, Key, Order};
-use crate::ticket::Ticket;
+use crate::connection::classify::Candidate;
+use crate::connection::config::Config;
+use crate::connection::key::{Domain, Key, Order};
+use crate::connection::ticket::Ticket;
 use crate::time::Instant;
-use crate::traits::Traits;
+use crate::wire::command::CommandCode;
+use crate::wire::facts::Traits;
 
 /// Each is a bit, so that one can ask for several; what is rather to be kept is a higher one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,10 +2,10 @@
 //!
 //! Who waits for a key is in `pending.rs`; what follows from it is decided in `classify.rs`.
 
-use crate::command::CommandCode;
-use crate::config::Ordering;
-use crate::frame::Frame;
-use crate::traits::Traits;
+use crate::connection::config::Ordering;
+use crate::wire::command::CommandCode;
+use crate::wire::facts::Traits;
+use crate::wire::frame::Frame;
 
 /// What answers are matched by: the code and, where the answer echoes one, the selector.
 ///

@@ -3,19 +3,19 @@
 //!
 //! The table itself is `pending.rs`; what a frame that came in does to it is `receive.rs`.
 
-use crate::bytes::put_word;
-use crate::command::{CommandCode, Kind};
-use crate::config::Settings;
 use crate::connection::Connection;
-use crate::counters::count;
-use crate::entry::{ASKED, Entry, Outcome, RECEIVING, State, WAITS};
+use crate::connection::config::Settings;
+use crate::connection::counters::count;
+use crate::connection::entry::{ASKED, Entry, Outcome, RECEIVING, State, WAITS};
+use crate::connection::key::Domain;
+use crate::connection::outbox::{Going, Lane, Progress};
+use crate::connection::ticket::Ticket;
 use crate::error::{CommandError, Full};
-use crate::frame::{self, Frame};
-use crate::key::Domain;
-use crate::outbox::{Going, Lane, Progress};
-use crate::ticket::Ticket;
 use crate::time::Instant;
-use crate::traits::Traits;
+use crate::wire::command::{CommandCode, Kind};
+use crate::wire::facts::Traits;
+use crate::wire::frame::{self, Frame};
+use crate::wire::layout::put_word;
 
 /// What became of a request that was cancelled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,8 +2,8 @@
 
 use core::fmt;
 
-use crate::outbox::Transmit;
-use crate::ticket::Ticket;
+use crate::connection::outbox::Transmit;
+use crate::connection::ticket::Ticket;
 
 /// Why bytes could not be moved. The connection is of no use after any of them but
 /// [`Self::NoScratch`], and a [`Self::Port`] that passes, such as a timeout: what was written before

@@ -4,15 +4,28 @@
 //! whose frame it is stands in `classify.rs`, what follows from it in `receive.rs`, what goes next
 //! in `outbox.rs`, what a request may do and how it ends in `request.rs`.
 
-use crate::config::{Config, Settings};
-use crate::counters::{Counters, count};
-use crate::entry::{Outcome, TOMBSTONE};
-use crate::finder::{Finder, Found};
-use crate::key::{Domain, Order};
-use crate::outbox::{Lane, Outbox, Transmit};
-use crate::output::{Event, Output, Reason};
-use crate::pending::Pending;
-use crate::ticket::{Ended, Ticket};
+pub(crate) mod classify;
+pub(crate) mod config;
+pub(crate) mod counters;
+pub(crate) mod entry;
+pub(crate) mod key;
+pub(crate) mod outbox;
+pub(crate) mod output;
+pub(crate) mod pending;
+mod receive;
+pub(crate) mod request;
+mod settlement;
+pub(crate) mod ticket;
+
+use crate::connection::config::{Config, Settings};
+use crate::connection::counters::{Counters, count};
+use crate::connection::entry::{Outcome, TOMBSTONE};
+use crate::connection::key::{Domain, Order};
+use crate::connection::outbox::{Lane, Outbox, Transmit};
+use crate::connection::output::{Event, Output, Reason};
+use crate::connection::pending::Pending;
+use crate::connection::ticket::{Ended, Ticket};
+use crate::scanner::{Finder, Found};
 use crate::time::Instant;
 
 /// The client's side of one connection: bytes and time in, typed outputs out.

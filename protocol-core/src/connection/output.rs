@@ -2,9 +2,9 @@
 //!
 //! What brings them about is `connection.rs` and `request.rs`.
 
-use crate::classify::Class;
-use crate::frame::Frame;
-use crate::ticket::{Ended, Ticket};
+use crate::connection::classify::Class;
+use crate::connection::ticket::{Ended, Ticket};
+use crate::wire::frame::Frame;
 
 /// A frame that came in, and whose it is.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,19 +3,21 @@
 //!
 //! The rules are `classify.rs`; how bytes become frames is `finder.rs`.
 
-use crate::bytes::word;
-use crate::classify::{Class, Facts, Verdict, classify};
-use crate::command::CommandCode;
-use crate::config::{Settings, TokenField};
+use crate::connection::classify::{Class, Facts, Verdict, classify};
+use crate::connection::config::{Settings, TokenField};
+use crate::connection::counters::count;
+use crate::connection::entry::{Outcome, State};
+use crate::connection::key::{Domain, Key, Order};
+use crate::connection::output::Received;
+use crate::connection::pending::Slot;
 use crate::connection::{Connection, LinkEvent};
-use crate::counters::count;
-use crate::entry::{Outcome, State};
-use crate::frame::{CLIENT_ID, CODE, FLAGS, FRAME_LEN, Flags, Frame, INT32_DATA_0, INT32_DATA_2};
-use crate::key::{Domain, Key, Order};
-use crate::output::Received;
-use crate::pending::Slot;
 use crate::time::Instant;
-use crate::traits::Traits;
+use crate::wire::command::CommandCode;
+use crate::wire::facts::Traits;
+use crate::wire::frame::{
+    CLIENT_ID, CODE, FLAGS, FRAME_LEN, Flags, Frame, INT32_DATA_0, INT32_DATA_2,
+};
+use crate::wire::layout::word;
 
 impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: usize, C: Settings>
     Connection<REQUESTS, OWED, QUEUE, STOPS, C>

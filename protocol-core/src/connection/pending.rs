@@ -6,17 +6,14 @@
 
 use heapless::Vec;
 
-use crate::classify::{Facts, Owners, Token};
-use crate::command::CommandCode;
-use crate::config::Config;
-use crate::entry::{Entry, OPEN, OUTSTANDING, OWING, OWNS, Outcome, State, TOMBSTONE};
+use crate::connection::classify::{Facts, MAX_OWNERS, Owners, Token};
+use crate::connection::config::Config;
+use crate::connection::entry::{Entry, OPEN, OUTSTANDING, OWING, OWNS, Outcome, State, TOMBSTONE};
+use crate::connection::key::{Key, Order};
+use crate::connection::ticket::Ticket;
 use crate::error::Full;
-use crate::key::{Key, Order};
-use crate::ticket::Ticket;
 use crate::time::Instant;
-
-/// The most requests and tombstones that one frame may be ambiguous between.
-pub const MAX_OWNERS: usize = 8;
+use crate::wire::command::CommandCode;
 
 /// Where an entry is in the table. It stays there until it is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

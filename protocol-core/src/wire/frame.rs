@@ -5,11 +5,11 @@
 
 use core::fmt;
 
-use crate::bytes::{at, copy_buffer, put_at, put_word, word};
-use crate::command::{CallbackFlag, CommandCode};
 use crate::error::{CommandError, DecodeError, TextError};
 use crate::flaw::Flaw;
-use crate::traits::Traits;
+use crate::wire::command::{CallbackFlag, CommandCode};
+use crate::wire::facts::Traits;
+use crate::wire::layout::{at, copy_buffer, put_at, put_word, word};
 
 /// Bytes of a control frame.
 pub const FRAME_LEN: usize = 128;

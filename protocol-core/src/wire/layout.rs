@@ -6,7 +6,7 @@
 
 #![allow(clippy::inline_always)] // where is known when it is compiled: then it is a load or a store
 
-use crate::frame::{BUFFER_LEN, Field};
+use crate::wire::frame::{BUFFER_LEN, Field};
 
 /// The next `N` bytes; zeros where there are no more.
 #[inline(always)]

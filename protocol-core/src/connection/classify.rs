@@ -6,13 +6,15 @@
 
 use heapless::Vec;
 
-use crate::command::Kind;
-use crate::config::{Config, OnAmbiguous};
-use crate::frame::{Flags, Frame};
-use crate::key::Order;
-use crate::pending::MAX_OWNERS;
-use crate::ticket::Ticket;
-use crate::traits::Traits;
+use crate::connection::config::{Config, OnAmbiguous};
+use crate::connection::key::Order;
+use crate::connection::ticket::Ticket;
+use crate::wire::command::Kind;
+use crate::wire::facts::Traits;
+use crate::wire::frame::{Flags, Frame};
+
+/// The most requests and tombstones that one frame may be ambiguous between.
+pub const MAX_OWNERS: usize = 8;
 
 /// How a connection classifies a frame that came in.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,11 +1,11 @@
 //! What the user may say about the peer and about patience. Every field has a safe default.
 
-use crate::command::{CommandCode, Kind, Pushed};
-use crate::finder::Limits;
-use crate::frame::{CLIENT_ID, Field, Flags, Frame, INT32_DATA_2, MAX_PAYLOAD};
-use crate::key::Domain;
+use crate::connection::key::Domain;
+use crate::scanner::Limits;
 use crate::time::Duration;
-use crate::traits::Traits;
+use crate::wire::command::{CommandCode, Kind, Pushed};
+use crate::wire::facts::Traits;
+use crate::wire::frame::{CLIENT_ID, Field, Flags, Frame, INT32_DATA_2, MAX_PAYLOAD};
 
 /// Within what the peer keeps its answers in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

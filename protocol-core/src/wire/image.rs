@@ -5,7 +5,7 @@
 
 use core::fmt;
 
-use crate::bytes::{next, put};
+use crate::wire::layout::{next, put};
 
 /// Bytes of an image header.
 pub const HEADER_LEN: usize = 40;

@@ -5,14 +5,14 @@
 //! time is asked for by a function, since it passes while the port waits.
 //!
 //! ```
-//! use flamingo_protocol_core::{CommandCode, Connection, Duration, Frame, Instant, pump};
+//! use flamingo_protocol_core::{CommandCode, Connection, Duration, Frame, Instant, pump::blocking};
 //! let now = Instant::from_micros(0);
 //! let mut connection = Connection::<16>::default();
 //! let query = Frame::command(CommandCode::SYSTEM_STATE_GET);
 //! connection.request(now, &query, now + Duration::from_millis(3000))?;
 //! let mut wire = [0; 256];
 //! let mut port = &mut wire[..]; // a port that is a piece of memory
-//! while let Ok(Some(ticket)) = pump::transmit(&mut port, &mut connection, || now, |_, _| &[]) {
+//! while let Ok(Some(ticket)) = blocking::transmit(&mut port, &mut connection, || now, |_, _| &[]) {
 //!     assert_eq!(ticket.number(), 1);
 //! }
 //! assert_eq!(wire[..128], query.encode());
@@ -21,10 +21,9 @@
 
 use embedded_io::{Read, Write};
 
-use crate::endpoint::Endpoint;
-pub use crate::pump_error::PumpError;
-use crate::pump_error::bytes_of;
-use crate::ticket::Ticket;
+use crate::connection::ticket::Ticket;
+use crate::pump::Endpoint;
+use crate::pump::error::{PumpError, bytes_of};
 use crate::time::Instant;
 
 /// Reads once into `scratch` and hands what came out of `endpoint` to `each`. Gives how many

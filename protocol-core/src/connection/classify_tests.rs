@@ -1,8 +1,8 @@
 //! Each rule has tests named after it; what a rule leaves open is for the next one.
 
 use super::*;
-use crate::command::CommandCode;
-use crate::config::UnmarkedPushes;
+use crate::connection::config::UnmarkedPushes;
+use crate::wire::command::CommandCode;
 
 const OLD: Candidate<char> = Candidate { id: 'o', order: Order::FIRST.next(), waits: false };
 const WAITS: Candidate<char> = Candidate { id: 'w', order: OLD.order.next(), waits: true };

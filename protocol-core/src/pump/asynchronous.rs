@@ -6,10 +6,9 @@
 
 use embedded_io_async::{Read, Write};
 
-use crate::endpoint::Endpoint;
-pub use crate::pump_error::PumpError;
-use crate::pump_error::bytes_of;
-use crate::ticket::Ticket;
+use crate::connection::ticket::Ticket;
+use crate::pump::Endpoint;
+use crate::pump::error::{PumpError, bytes_of};
 use crate::time::Instant;
 
 /// Reads once into `scratch` and hands what came out of `endpoint` to `each`. Gives how many
