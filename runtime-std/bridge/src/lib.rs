@@ -2,25 +2,17 @@
 //! listens; who gets what is `router/`, the control sockets are `control.rs`, the callback port
 //! `callback.rs`, the image ports `images.rs`, and `status.rs` says over HTTP how it is.
 
-pub mod access;
+mod access;
 mod backoff;
 mod broadcast;
-mod callback;
+mod callback_port;
 mod control;
-mod counters;
-
-mod fetch;
-mod images;
-mod metrics;
-mod notify;
-mod parts;
-mod peer;
-mod policy;
-mod ports;
+mod image_relay;
 pub mod router;
+mod service_manager;
 pub mod settings;
 mod status;
-mod table;
+mod wiring;
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -31,24 +23,24 @@ use std::time::Duration;
 use async_channel::{Receiver, Sender};
 use smol::{Async, Task, future};
 
-use callback::Callback;
+use access::admission::Policy;
+use callback_port::Callback;
+use control::listener::{ControlPort, bind, local};
 use control::{Control, Figures, Order};
 use flamingo_recording::{Port, Recorder};
 use flamingo_runtime_std::Clock;
 use flamingo_runtime_std::socket::acceptor::Allow;
-use images::Images;
-use parts::{backoff, options, recorder, source};
-use policy::Policy;
-use ports::{ControlPort, bind, local};
+use image_relay::Images;
 use router::Router;
 use settings::Settings;
+use wiring::{backoff, options, recorder, source};
 
-pub use counters::{
+pub use service_manager::{Notice, notify};
+pub use status::counters::{
     ClientCounters, ClientStatus, FanoutStatus, RelayStatus, Status, UpstreamStatus,
 };
-pub use fetch::{FetchError, fetch};
-pub use notify::{Notice, notify};
-pub use table::table;
+pub use status::http_client::{FetchError, fetch};
+pub use status::text_table::table;
 
 /// Why a bridge does not start.
 #[derive(Debug, thiserror::Error)]
@@ -165,11 +157,11 @@ impl Bridge {
         let named = |port: &ControlPort| Some((port.name.as_deref()?.to_owned(), port.address()));
         let more = control_ports.iter().filter_map(named).collect();
         let (orders, inbox) = async_channel::bounded(16);
-        let callback = Arc::new(Callback::new(callback::BOUNDS));
+        let callback = Arc::new(Callback::new(callback_port::BOUNDS));
         let recorder = recorder(settings)?.map(Arc::new);
         let images = |port| {
             let source = source(settings, port, recorder.clone())?;
-            Ok::<_, BridgeError>(Images::new(port, source, images::BOUNDS))
+            Ok::<_, BridgeError>(Images::new(port, source, image_relay::BOUNDS))
         };
         let (live, stack) = (images(Port::Live)?, images(Port::Stack)?);
 
@@ -209,7 +201,7 @@ impl Bridge {
                 let teller = asked.clone();
                 async move { teller.status().await }
             };
-            ports.push(smol::spawn(status::serve(listener, allow, ask)));
+            ports.push(smol::spawn(status::http_server::serve(listener, allow, ask)));
         }
         let link = control::Upstream {
             address: upstream.address.clone(),

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use flamingo_protocol_core::{Frame, Incoming, Instant, Responder, Ticket};
 
 use super::Limits;
-use super::rate::Bucket;
-use crate::counters::ClientCounters;
+use super::token_bucket::Bucket;
 use crate::settings::{Delivery, Role};
+use crate::status::counters::ClientCounters;
 
 /// Lines of the log about what is refused to one client.
 const NOTES_PER_S: u64 = 5;

@@ -5,14 +5,14 @@
 //! `commands.rs`; what comes down and to whom is `answers.rs`; how the connection to the instrument
 //! begins and ends is `link.rs`; one client is `client.rs`.
 
-mod answers;
 mod client;
-mod commands;
+mod deliver;
+mod dispatch;
+mod instrument;
 mod lease;
-mod link;
-mod rate;
 #[cfg(test)]
 mod tests;
+mod token_bucket;
 mod workflow;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -20,8 +20,8 @@ use std::sync::Arc;
 
 use flamingo_protocol_core::{Config, Duration, Frame, Instant, Received, Ticket};
 
-use super::counters::{ClientCounters, ClientStatus, UpstreamStatus};
-use super::settings::{Delivery, Limits, Role};
+use crate::settings::{Delivery, Limits, Role};
+use crate::status::counters::{ClientCounters, ClientStatus, UpstreamStatus};
 use client::{Client, Command, Heard};
 use flamingo_runtime_std::CoreConnection;
 use lease::Lease;

@@ -1,9 +1,9 @@
 //! The bridge between real sockets: clients on one side, a simulated or scripted instrument on the other.
 
-mod bridged;
-mod images;
-mod load;
-mod lost;
-mod ports;
-mod router_corpus;
-mod seed;
+mod harness;
+mod image_ports;
+mod instrument_lost;
+mod many_clients;
+mod naive_program;
+mod named_ports;
+mod router_fuzz_corpus;

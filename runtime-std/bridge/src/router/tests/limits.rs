@@ -2,7 +2,7 @@
 
 use flamingo_protocol_core::{CommandCode, Frame};
 
-use super::lab::*;
+use super::harness::*;
 use crate::router::Options;
 use crate::settings::{Delivery, Limits, Role};
 

@@ -2,7 +2,7 @@
 
 use flamingo_protocol_core::{CommandCode, Flags, Frame, TokenField};
 
-use super::lab::*;
+use super::harness::*;
 use crate::settings::{Delivery, Role};
 
 #[test]

@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::{JoinHandle, spawn};
 use std::time::Duration;
 
-use crate::bridged::{bridge, status};
+use crate::harness::{bridge, status};
 use flamingo_protocol_core::{Assembler, CommandCode, Frame, Piece};
 use flamingo_runtime_testkit::raw::{simulator, socket};
 use flamingo_simulator::TrueClass;

@@ -14,9 +14,9 @@ use smol::io::AsyncReadExt;
 use smol::{Async, Timer, future};
 use thiserror::Error;
 
-use super::backoff::Backoff;
-use super::broadcast::{Bounds, Broadcast, Message};
-use super::counters::RelayStatus;
+use crate::backoff::Backoff;
+use crate::broadcast::{Bounds, Broadcast, Message};
+use crate::status::counters::RelayStatus;
 use flamingo_recording::{Port, Recorder, Tap};
 use flamingo_runtime_std::Error;
 use flamingo_runtime_std::socket;

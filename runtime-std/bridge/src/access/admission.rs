@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::access::{Access, Role};
-use super::settings::{ControlPort, Delivery, Events, Settings};
+use super::{Access, Role};
+use crate::settings::{ControlPort, Delivery, Events, Settings};
 
 /// The rules in force; each copy sees a change at once.
 #[derive(Debug, Clone)]
-pub(super) struct Policy(Arc<Mutex<Rules>>);
+pub(crate) struct Policy(Arc<Mutex<Rules>>);
 
 #[derive(Debug)]
 struct Rules {
@@ -20,27 +20,27 @@ struct Rules {
 }
 
 impl Policy {
-    pub(super) fn new(settings: &Settings) -> Self {
+    pub(crate) fn new(settings: &Settings) -> Self {
         Self(Arc::new(Mutex::new(Rules::new(settings))))
     }
 
-    pub(super) fn replace(&self, settings: &Settings) {
+    pub(crate) fn replace(&self, settings: &Settings) {
         *self.rules() = Rules::new(settings);
     }
 
     /// Whether `address` may connect to any port at all.
-    pub(super) fn allows(&self, address: IpAddr) -> bool {
+    pub(crate) fn allows(&self, address: IpAddr) -> bool {
         self.rules().access.allows(address)
     }
 
     /// Whether `address` may see stack images: observers may not.
-    pub(super) fn allows_stacks(&self, address: IpAddr) -> bool {
+    pub(crate) fn allows_stacks(&self, address: IpAddr) -> bool {
         self.rules().access.role(address).is_some_and(|role| role != Role::Observer)
     }
 
     /// As what `address` may come in at the control port of that name; the first one has none.
     /// `None`: not at all.
-    pub(super) fn admit(&self, port: Option<&str>, address: IpAddr) -> Option<(Role, Delivery)> {
+    pub(crate) fn admit(&self, port: Option<&str>, address: IpAddr) -> Option<(Role, Delivery)> {
         let rules = self.rules();
         let role = rules.access.role(address)?;
         let delivery = rules.events.delivery(address);

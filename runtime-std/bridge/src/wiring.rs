@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use flamingo_protocol_core::{Config, TokenField};
 
-use super::BridgeError;
-use super::backoff::Backoff;
-use super::images::Source;
-use super::router::Options;
-use super::settings::{Record, Settings, Tokens};
+use crate::BridgeError;
+use crate::backoff::Backoff;
+use crate::image_relay::Source;
+use crate::router::Options;
+use crate::settings::{Record, Settings, Tokens};
 use flamingo_recording::{self as recording, Port, Recorder, Rotation};
 use flamingo_runtime_std::socket::instrument_ports::image_port;
 

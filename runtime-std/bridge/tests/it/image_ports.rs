@@ -4,7 +4,7 @@
 use std::net::{SocketAddr, TcpStream};
 use std::thread::{JoinHandle, spawn};
 
-use crate::bridged::{bridge, status, until};
+use crate::harness::{bridge, status, until};
 use flamingo_bridge::{Bridge, settings::Role};
 use flamingo_protocol_core::{CommandCode as Code, Frame, ImageHeader};
 use flamingo_runtime_testkit::raw::{Image, Raw, command, image, simulator, socket, workflow};

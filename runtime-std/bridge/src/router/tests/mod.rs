@@ -3,8 +3,8 @@
 #![allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::float_cmp)]
 
 mod failures;
-mod hour;
-mod lab;
+mod harness;
 mod limits;
+mod long_run;
 mod routing;
 mod safety;

@@ -8,8 +8,8 @@ use flamingo_protocol_core::{
 };
 
 use super::{ClientId, Router};
-use crate::counters::UpstreamStatus;
 use crate::settings::Delivery;
+use crate::status::counters::UpstreamStatus;
 use flamingo_runtime_std::CoreConnection;
 
 /// A stop that could not be sent is meant for so long: later, it would stop something else.
@@ -55,7 +55,7 @@ impl Router {
         self.upstream_before.reconnects += 1;
         let unsent = self.flights.values().filter(|flight| !flight.out && !flight.ended);
         let stops = unsent.map(|flight| (flight.command.since, flight.command.frame));
-        self.stops = stops.filter(|(_, frame)| super::commands::stops(frame)).collect();
+        self.stops = stops.filter(|(_, frame)| super::dispatch::stops(frame)).collect();
         self.open = false;
         self.take_events(now, None);
         self.core = None;
@@ -154,7 +154,7 @@ impl Router {
             }
             // What is out is waited for all the same, or its answer might be taken for another's.
             flight.left = flight.asked;
-            let stops = super::commands::stops(&flight.command.frame);
+            let stops = super::dispatch::stops(&flight.command.frame);
             if !flight.out && !stops {
                 unsent.push(*ticket);
             }

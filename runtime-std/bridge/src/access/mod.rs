@@ -1,12 +1,14 @@
 //! Who may connect, and as what: the allow-list, the roles, and addresses in networks. What a role
 //! may do is the router's matter.
 
+pub(crate) mod admission;
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::settings::named::named;
+use crate::settings::choice::named;
 
 /// Who may connect, and as what.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use smol::{Async, Timer};
 
-use super::BridgeError;
-use super::settings::Listen;
+use crate::BridgeError;
+use crate::settings::Listen;
 use flamingo_runtime_std::socket;
 
 /// Clients that are accepted in one go.
@@ -21,9 +21,9 @@ const ACCEPTS: usize = 16;
 const DEAF: Duration = Duration::from_millis(50);
 
 /// A control port.
-pub(super) struct ControlPort {
+pub(crate) struct ControlPort {
     /// The first one has none.
-    pub(super) name: Option<Arc<str>>,
+    pub(crate) name: Option<Arc<str>>,
     listener: Async<TcpListener>,
     /// How long a client may be unreachable.
     lost_after: Duration,
@@ -33,7 +33,7 @@ pub(super) struct ControlPort {
 
 impl ControlPort {
     /// All of them, the first one first.
-    pub(super) fn all(listen: &Listen, lost_after: Duration) -> Result<Vec<Self>, BridgeError> {
+    pub(crate) fn all(listen: &Listen, lost_after: Duration) -> Result<Vec<Self>, BridgeError> {
         let more =
             listen.more.iter().map(|(name, port)| (Some(name.as_str().into()), port.address));
         let all = std::iter::once((None, listen.control)).chain(more);
@@ -42,12 +42,12 @@ impl ControlPort {
         all.map(open).collect()
     }
 
-    pub(super) fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         local(&self.listener)
     }
 
     /// Whether somebody waits to be accepted.
-    pub(super) fn poll(&mut self, context: &mut Context<'_>) -> bool {
+    pub(crate) fn poll(&mut self, context: &mut Context<'_>) -> bool {
         self.deaf.take_if(|timer| Pin::new(timer).poll(context).is_ready());
         if self.deaf.is_some() {
             return false;
@@ -56,7 +56,7 @@ impl ControlPort {
     }
 
     /// Those who wait, up to so many that the others have their turn.
-    pub(super) fn accept(&mut self) -> Vec<(Async<TcpStream>, SocketAddr)> {
+    pub(crate) fn accept(&mut self) -> Vec<(Async<TcpStream>, SocketAddr)> {
         let mut accepted = Vec::new();
         for _ in 0..ACCEPTS {
             match self.listener.get_ref().accept() {
@@ -84,11 +84,11 @@ fn kept(stream: TcpStream, lost_after: Duration) -> std::io::Result<Async<TcpStr
     Ok(stream)
 }
 
-pub(super) fn bind(address: SocketAddr) -> Result<Async<TcpListener>, BridgeError> {
+pub(crate) fn bind(address: SocketAddr) -> Result<Async<TcpListener>, BridgeError> {
     Async::<TcpListener>::bind(address).map_err(|source| BridgeError::Bind { address, source })
 }
 
-pub(super) fn local(listener: &Async<TcpListener>) -> SocketAddr {
+pub(crate) fn local(listener: &Async<TcpListener>) -> SocketAddr {
     // A socket that listens has an address.
     let unknown = SocketAddr::from(([0, 0, 0, 0], 0));
     listener.get_ref().local_addr().unwrap_or(unknown)

@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use smol::Async;
 
-use super::broadcast::{Bounds, Broadcast, Message};
-use super::counters::FanoutStatus;
+use crate::broadcast::{Bounds, Broadcast, Message};
+use crate::status::counters::FanoutStatus;
 use flamingo_runtime_std::socket::acceptor::{Acceptor, Allow};
 
 /// What may wait for one subscriber: 10 s of the busiest instrument.

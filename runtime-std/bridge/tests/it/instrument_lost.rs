@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{JoinHandle, spawn};
 use std::time::Duration;
 
-use crate::bridged::{bridge, until};
+use crate::harness::{bridge, until};
 use async_channel::{Receiver, Sender};
 use flamingo_bridge::settings::{Delivery, Settings, Tokens};
 use flamingo_protocol_core::{CommandCode as Code, Frame, Kind};

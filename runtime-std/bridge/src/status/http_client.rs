@@ -8,7 +8,7 @@ use smol::io::{AsyncReadExt, AsyncWriteExt};
 use smol::{Async, Timer, future};
 use thiserror::Error;
 
-use super::counters::Status;
+use crate::status::counters::Status;
 use flamingo_runtime_std::Error;
 use flamingo_runtime_std::socket;
 

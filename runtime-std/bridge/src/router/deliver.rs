@@ -4,7 +4,7 @@ use flamingo_protocol_core::{
     Class, Ended, Event, Flags, Frame, Instant, Kind, Output, Received, Ticket,
 };
 
-use super::commands::{expects_answer, stops};
+use super::dispatch::{expects_answer, stops};
 use super::{ClientId, Partial, Report, Router};
 use crate::settings::Delivery;
 

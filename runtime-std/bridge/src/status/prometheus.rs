@@ -2,7 +2,7 @@
 
 use std::fmt::{Display, Write};
 
-use super::counters::{ClientStatus, Status};
+use crate::status::counters::{ClientStatus, Status};
 use flamingo_recording as recording;
 
 /// One family after the other, each with what it means and what it is.
@@ -60,7 +60,7 @@ fn clients(text: &mut Text, status: &Status) {
     text.of_each(status, "in_flight", "gauge", "Commands that wait for their answer", |client| {
         client.in_flight
     });
-    let none = super::counters::ClientCounters::default();
+    let none = crate::status::counters::ClientCounters::default();
     for (at, (name, _, help)) in none.each().into_iter().enumerate() {
         text.of_each(status, &format!("{name}_total"), "counter", help, |client| {
             client.counters.each()[at].1
@@ -167,8 +167,8 @@ fn escaped(label: &str) -> String {
 mod tests {
     use std::collections::{BTreeMap, BTreeSet};
 
-    use super::super::counters::ClientCounters;
     use super::*;
+    use crate::status::counters::ClientCounters;
 
     fn status() -> Status {
         let client = |id, address: &str| ClientStatus {

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{JoinHandle, spawn};
 use std::time::Duration;
 
-use crate::bridged::bridge;
+use crate::harness::bridge;
 use flamingo_protocol_core::{CommandCode, Frame};
 use flamingo_runtime_testkit::raw::{simulator, socket};
 use flamingo_simulator::Simulator;

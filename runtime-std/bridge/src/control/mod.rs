@@ -1,6 +1,9 @@
 //! The sockets of the control side: the one to the instrument and those of the clients. One task
 //! owns all of them and the router; bytes move here, and nothing is decided.
 
+pub(crate) mod listener;
+mod socket;
+
 use std::collections::BTreeMap;
 use std::net::TcpStream;
 use std::pin::Pin;
@@ -13,23 +16,22 @@ use flamingo_protocol_core::Instant;
 use smol::stream::Stream;
 use smol::{Async, Task, Timer, future};
 
-use super::backoff::Backoff;
-use super::peer::Peer;
-use super::policy::Policy;
-use super::ports::ControlPort;
-use super::router::{ClientId, Report, Router};
-use super::settings::{Delivery, Role};
+use self::socket::Peer;
+use crate::access::admission::Policy;
+use crate::backoff::Backoff;
+use crate::router::{ClientId, Report, Router};
+use crate::settings::{Delivery, Role};
 use flamingo_recording::Recorder;
 use flamingo_runtime_std::Clock;
-use flamingo_runtime_std::socket;
+use listener::ControlPort;
 
 /// Bytes read from one socket before the others have their turn.
 const READ_CHUNK: usize = 64 * 1024;
 /// How long what is in flight may take when the bridge is told to stop.
-pub(super) const LAST: Duration = Duration::from_secs(5);
+pub(crate) const LAST: Duration = Duration::from_secs(5);
 
 /// What the task is told from outside.
-pub(super) enum Order {
+pub(crate) enum Order {
     /// Stop accepting, finish what is in flight, end.
     Stop,
     /// The policy has changed.
@@ -41,25 +43,25 @@ pub(super) enum Order {
 }
 
 /// The figures of the control side.
-pub(super) struct Figures {
-    pub(super) upstream: super::counters::UpstreamStatus,
-    pub(super) clients: Vec<super::counters::ClientStatus>,
-    pub(super) gone: super::counters::ClientCounters,
+pub(crate) struct Figures {
+    pub(crate) upstream: crate::status::counters::UpstreamStatus,
+    pub(crate) clients: Vec<crate::status::counters::ClientStatus>,
+    pub(crate) gone: crate::status::counters::ClientCounters,
 }
 
 /// How the instrument is reached.
 #[derive(Debug, Clone)]
-pub(super) struct Upstream {
-    pub(super) address: String,
-    pub(super) connect_timeout: Duration,
+pub(crate) struct Upstream {
+    pub(crate) address: String,
+    pub(crate) connect_timeout: Duration,
     /// The wait before it is tried again.
-    pub(super) backoff: Backoff,
+    pub(crate) backoff: Backoff,
     /// Where what goes over the connection is recorded, if it is.
-    pub(super) recorder: Option<Arc<Recorder>>,
+    pub(crate) recorder: Option<Arc<Recorder>>,
 }
 
 /// The task.
-pub(super) struct Control {
+pub(crate) struct Control {
     router: Router,
     clock: Clock,
     ports: Vec<ControlPort>,
@@ -77,7 +79,7 @@ pub(super) struct Control {
 }
 
 impl Control {
-    pub(super) fn new(
+    pub(crate) fn new(
         router: Router,
         ports: Vec<ControlPort>,
         policy: Policy,
@@ -103,7 +105,7 @@ impl Control {
     }
 
     /// Serves until it is told to stop, or nobody is left who could.
-    pub(super) async fn run(mut self) {
+    pub(crate) async fn run(mut self) {
         self.connect(false);
         loop {
             self.read_link();
@@ -186,7 +188,7 @@ impl Control {
                 Timer::after(backoff.wait()).await;
             }
             loop {
-                match socket::connect(&address, connect_timeout).await {
+                match flamingo_runtime_std::socket::connect(&address, connect_timeout).await {
                     Ok(stream) => return stream,
                     Err(error) => tracing::warn!(%error, "the instrument cannot be reached"),
                 }

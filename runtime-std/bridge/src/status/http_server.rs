@@ -12,8 +12,8 @@ use httparse::{EMPTY_HEADER, Request};
 use smol::io::{AsyncReadExt, AsyncWriteExt};
 use smol::{Async, Timer, future};
 
-use super::counters::Status;
-use super::metrics::metrics;
+use super::prometheus::metrics;
+use crate::status::counters::Status;
 use flamingo_runtime_std::socket::acceptor::{Acceptor, Allow};
 
 /// Who may ask at the same time.
@@ -203,8 +203,8 @@ mod tests {
     use std::io::{Read, Write};
     use std::net::SocketAddr;
 
-    use super::super::fetch::{FetchError, fetch};
     use super::*;
+    use crate::status::http_client::{FetchError, fetch};
     use flamingo_runtime_testkit::loopback::{connect, everybody, listen};
 
     fn with_server<T: Future<Output = ()>>(

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use flamingo_protocol_core::{Duration, Instant};
 
-use super::lab::*;
+use super::harness::*;
 use crate::router::{ClientId, Options};
 use crate::settings::{Delivery, Role};
 

@@ -2,19 +2,19 @@
 //! connect is in `access`; what fits together and what does not is in `settings/check`.
 
 mod check;
-pub(crate) mod named;
-mod ports;
+pub(crate) mod choice;
+mod listen;
 
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use super::access::{contains, networks};
-use named::named;
+use crate::access::{contains, networks};
+use choice::named;
 
-pub use super::access::{Access, Role, RoleRule};
-pub use ports::{ControlPort, Listen, Port, status_address};
+pub use crate::access::{Access, Role, RoleRule};
+pub use listen::{ControlPort, Listen, Port, status_address};
 
 /// Everything that a user may say about the bridge. `docs/bridge.example.toml` has all of it with
 /// the defaults.

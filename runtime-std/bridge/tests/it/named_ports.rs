@@ -27,7 +27,7 @@ fn settings(text: &str, instrument: &Simulator) -> Settings {
 }
 
 fn bridge(instrument: &Simulator) -> Bridge {
-    crate::bridged::bridge(instrument.control(), |all| *all = settings(PORTS, instrument))
+    crate::harness::bridge(instrument.control(), |all| *all = settings(PORTS, instrument))
 }
 
 /// The very next frame.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::counters::{ClientCounters, RelayStatus, Status};
+use crate::status::counters::{ClientCounters, RelayStatus, Status};
 use flamingo_recording as recording;
 
 /// The status as aligned text; each line ends with a line feed.
@@ -145,8 +145,8 @@ fn clean(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::counters::ClientStatus;
     use super::*;
+    use crate::status::counters::ClientStatus;
 
     #[test]
     fn every_column_is_aligned_and_no_text_moves_the_cursor() {
