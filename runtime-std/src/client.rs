@@ -10,11 +10,11 @@ use async_channel::{Receiver, Sender};
 use flamingo_protocol_core::{CommandCode, CommandError, Frame};
 
 use crate::clock::Clock;
-use crate::desk::{Answer, Order, Reply, Stats};
 use crate::driver::Driver;
+use crate::driver::inbox::Inbox;
+use crate::driver::pending_calls::{Answer, Order, Reply, Stats};
 use crate::error::Error;
 use crate::fanout::{Event, Fanout, OrderNumber, Subscription};
-use crate::inbox::Inbox;
 use crate::options::Options;
 use crate::socket;
 

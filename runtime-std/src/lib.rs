@@ -8,19 +8,15 @@
 
 mod client;
 pub mod clock;
-mod desk;
 mod driver;
 mod error;
 mod fanout;
-mod inbox;
 mod options;
-mod session;
 pub mod socket;
 
 pub use client::{Client, Motion, MotionEnd};
 pub use clock::Clock;
-pub use desk::{Answer, Stats};
-pub use driver::CoreConnection;
+pub use driver::{Answer, CoreConnection, Stats};
 pub use error::Error;
 pub use fanout::{Event, EventFrame, OrderNumber, Subscription};
 pub use flamingo_protocol_core as core;

@@ -1,6 +1,10 @@
 //! The only loop that touches a control socket: it owns the socket and the core's `Connection`.
-//! Bytes move here; what is asked is `inbox.rs`, who waits is `desk.rs`, how a connection begins
+//! Bytes move here; what is asked is `inbox.rs`, who waits is `pending_calls.rs`, how a connection begins
 //! and ends is `session.rs`.
+
+pub(crate) mod inbox;
+pub(crate) mod pending_calls;
+mod session;
 
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
@@ -14,11 +18,13 @@ use flamingo_protocol_core::{
 use smol::{Async, Timer, future};
 
 use crate::clock::Clock;
-use crate::desk::{Answer, Desk, Meanwhile};
+use crate::driver::inbox::{Inbox, Wake, next};
+use crate::driver::pending_calls::{Desk, Meanwhile};
 use crate::error::Error;
 use crate::fanout::{Event, EventFrame, Fanout};
-use crate::inbox::{Inbox, Wake, next};
 use crate::options::Options;
+
+pub use pending_calls::{Answer, Stats};
 
 /// The core with room for a program's worth of tasks.
 pub type CoreConnection = Connection<64, 256, 81, 16>;

@@ -8,7 +8,7 @@ use flamingo_protocol_core::{CommandCode, Frame, TokenField};
 use smol::{Timer, future};
 use socket2::SockRef;
 
-use crate::desk::{Answer, Order, Reply};
+use crate::driver::pending_calls::{Answer, Order, Reply};
 use crate::driver::{Driver, Lost};
 use crate::error::Error;
 use crate::fanout::{Event, OrderNumber};

@@ -5,7 +5,7 @@
 use async_channel::{Receiver, Sender, TryRecvError};
 use flamingo_protocol_core::{Cancelled, CommandError, Effect, Frame, Instant, is_cancelled_by};
 
-use crate::desk::{Order, Reply, Stats};
+use crate::driver::pending_calls::{Order, Reply, Stats};
 use crate::driver::{Driver, Lost};
 use crate::error::Error;
 use crate::fanout::Event;
