@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use flamingo_bridge::router::{ClientId, Options, Report, Router};
 use flamingo_bridge::settings::{Delivery, Limits, Role};
-use flamingo_runtime_std::core::{
+use flamingo_runtime_std::protocol::{
     Assembler, CommandCode, Config, Duration, Flags, Frame, Incoming, Instant, Piece, Responder,
 };
 
@@ -208,7 +208,8 @@ impl World {
             if let Some(Incoming::Command { frame, skipped }) = incoming {
                 assert_eq!(skipped, 0, "the instrument gets frames and nothing else");
                 let row = frame.code.row();
-                let answered = row.is_none_or(|_| flamingo_runtime_std::core::is_answered(&frame));
+                let answered =
+                    row.is_none_or(|_| flamingo_runtime_std::protocol::is_answered(&frame));
                 if answered {
                     self.commands.push((self.now, frame));
                 }

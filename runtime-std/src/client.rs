@@ -1,5 +1,5 @@
 //! What a program holds: requests, uploads, subscriptions and motions over one connection.
-//! The socket is not here: every call is an order to the driver.
+//! The socket is not here: every call is a call to the driver.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -12,16 +12,16 @@ use flamingo_protocol_core::{CommandCode, CommandError, Frame};
 use crate::clock::Clock;
 use crate::driver::Driver;
 use crate::driver::inbox::Inbox;
-use crate::driver::pending_calls::{Answer, Order, Reply, Stats};
+use crate::driver::pending_calls::{Answer, Call, Reply, Stats};
 use crate::error::Error;
-use crate::fanout::{Event, Fanout, OrderNumber, Subscription};
+use crate::fanout::{CallId, Event, Fanout, Subscription};
 use crate::options::Options;
 use crate::socket;
 
-/// Ends of motions that may wait for a [`Motion`] that is not polled; then it says so.
+/// Ends of motions that may wait for a [`MotionWaiter`] that is not polled; then it says so.
 const MOTION_ENDS: usize = 64;
-/// Orders that may wait for the driver; a further one waits in its caller.
-const ORDERS: usize = 64;
+/// Calls that may wait for the driver; a further one waits in its caller.
+const CALLS: usize = 64;
 
 /// A connection to the instrument, shared by any number of tasks. Clones are the same connection;
 /// it ends when the last one is dropped.
@@ -34,8 +34,8 @@ pub struct Client(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    stops: Sender<Order>,
-    orders: Sender<Order>,
+    stops: Sender<Call>,
+    calls: Sender<Call>,
     stats: Sender<Sender<Stats>>,
     dropped: Sender<()>,
     fanout: Arc<Fanout>,
@@ -43,14 +43,14 @@ struct Shared {
     address: String,
     timeout: Duration,
     state_at_connect: Answer,
-    next_order: AtomicU64,
+    next_call: AtomicU64,
     /// Closed when the driver has ended.
     running: Receiver<()>,
 }
 
-impl std::fmt::Debug for Order {
+impl std::fmt::Debug for Call {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Order").field("frame", &self.frame).finish_non_exhaustive()
+        f.debug_struct("Call").field("frame", &self.frame).finish_non_exhaustive()
     }
 }
 
@@ -88,19 +88,19 @@ impl Client {
         let clock = Clock::start();
         let fanout = Arc::new(Fanout::new(options.event_capacity));
         let stream = socket::connect(&options.address, options.connect_timeout).await?;
-        let (stops, stops_in) = async_channel::bounded(ORDERS);
-        let (orders, orders_in) = async_channel::bounded(ORDERS);
+        let (stops, stops_in) = async_channel::bounded(CALLS);
+        let (calls, calls_in) = async_channel::bounded(CALLS);
         let (stats, stats_in) = async_channel::bounded(1);
         let (dropped, dropped_in) = async_channel::bounded(1);
         let (end, running) = async_channel::bounded::<()>(1);
         let inbox =
-            Inbox { stops: stops_in, orders: orders_in, stats: stats_in, dropped: dropped_in };
+            Inbox { stops: stops_in, calls: calls_in, stats: stats_in, dropped: dropped_in };
         let (address, timeout) = (options.address.clone(), options.timeout);
         let mut driver = Driver::new(stream, options, inbox, Arc::clone(&fanout), clock);
         let state_at_connect = driver.handshake().await?;
         let shared = Shared {
             stops,
-            orders,
+            calls,
             stats,
             dropped,
             fanout,
@@ -108,7 +108,7 @@ impl Client {
             address,
             timeout,
             state_at_connect,
-            next_order: AtomicU64::new(1),
+            next_call: AtomicU64::new(1),
             running,
         };
         let run = async move {
@@ -137,30 +137,30 @@ impl Client {
     /// # Errors
     /// As [`Self::request`].
     pub async fn request_within(&self, frame: Frame, timeout: Duration) -> Result<Answer, Error> {
-        self.ask(self.order(), frame, None, timeout).await
+        self.ask(self.call_id(), frame, None, timeout).await
     }
 
-    /// The number for an order that is given later, so that it can be told among the
+    /// The number for a call that is made later, so that it can be told among the
     /// [`Event::Commanded`] that a subscription gets.
     #[must_use]
-    pub fn order(&self) -> OrderNumber {
-        OrderNumber(self.0.next_order.fetch_add(1, Ordering::Relaxed))
+    pub fn call_id(&self) -> CallId {
+        CallId(self.0.next_call.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// [`Self::request`] under a number that was taken with [`Self::order`].
+    /// [`Self::request`] under a number that was taken with [`Self::call_id`].
     ///
     /// # Errors
     /// As [`Self::request`].
-    pub async fn request_as(&self, order: OrderNumber, frame: Frame) -> Result<Answer, Error> {
-        self.ask(order, frame, None, self.0.timeout).await
+    pub async fn request_as(&self, call: CallId, frame: Frame) -> Result<Answer, Error> {
+        self.ask(call, frame, None, self.0.timeout).await
     }
 
-    /// [`Self::send`] under a number that was taken with [`Self::order`].
+    /// [`Self::send`] under a number that was taken with [`Self::call_id`].
     ///
     /// # Errors
     /// As [`Self::send`].
-    pub async fn send_as(&self, order: OrderNumber, frame: Frame) -> Result<(), Error> {
-        self.write(order, frame, None).await
+    pub async fn send_as(&self, call: CallId, frame: Frame) -> Result<(), Error> {
+        self.write(call, frame, None).await
     }
 
     /// How long an answer may take.
@@ -194,7 +194,7 @@ impl Client {
         payload: impl Into<Arc<[u8]>>,
         timeout: Duration,
     ) -> Result<Answer, Error> {
-        self.ask(self.order(), frame, Some(payload.into()), timeout).await
+        self.ask(self.call_id(), frame, Some(payload.into()), timeout).await
     }
 
     /// Sends, and waits only until the bytes are written.
@@ -202,7 +202,7 @@ impl Client {
     /// # Errors
     /// [`Error::Refused`], [`Error::Superseded`], [`Error::ConnectionLost`].
     pub async fn send(&self, frame: Frame) -> Result<(), Error> {
-        self.write(self.order(), frame, None).await
+        self.write(self.call_id(), frame, None).await
     }
 
     /// Sends a frame with a payload as one, and waits only until the bytes are written.
@@ -214,7 +214,7 @@ impl Client {
         frame: Frame,
         payload: impl Into<Arc<[u8]>>,
     ) -> Result<(), Error> {
-        self.write(self.order(), frame, Some(payload.into())).await
+        self.write(self.call_id(), frame, Some(payload.into())).await
     }
 
     /// Stops an axis, ahead of everything that is queued; moves that are still queued end as
@@ -239,10 +239,10 @@ impl Client {
     /// Arms the wait for the end of a motion. Do it *before* the move is sent: a short motion
     /// may have ended before its acknowledgement is read.
     #[must_use]
-    pub fn arm(&self, axis: i32) -> Motion {
+    pub fn arm(&self, axis: i32) -> MotionWaiter {
         let codes = [CommandCode::STAGE_MOTION_STOPPED];
         let stops = self.0.fanout.subscribe_within(&codes, MOTION_ENDS);
-        Motion { axis, stops, address: self.0.address.clone() }
+        MotionWaiter { axis, stops, address: self.0.address.clone() }
     }
 
     /// What was counted so far.
@@ -257,35 +257,35 @@ impl Client {
 
     /// Ends the connection, for all clones, and waits until the socket is closed.
     pub async fn close(self) {
-        self.0.orders.close();
+        self.0.calls.close();
         // Nothing is ever sent on it: this ends when the driver has.
         let _ = self.0.running.recv().await;
     }
 
     async fn ask(
         &self,
-        order: OrderNumber,
+        call: CallId,
         frame: Frame,
         payload: Option<Arc<[u8]>>,
         timeout: Duration,
     ) -> Result<Answer, Error> {
         let (reply, outcome) = async_channel::bounded(1);
-        self.call(order, frame, payload, timeout, Reply::Answer(reply), outcome).await
+        self.run_call(call, frame, payload, timeout, Reply::Answer(reply), outcome).await
     }
 
     async fn write(
         &self,
-        order: OrderNumber,
+        call: CallId,
         frame: Frame,
         payload: Option<Arc<[u8]>>,
     ) -> Result<(), Error> {
         let (reply, outcome) = async_channel::bounded(1);
-        self.call(order, frame, payload, self.0.timeout, Reply::Written(reply), outcome).await
+        self.run_call(call, frame, payload, self.0.timeout, Reply::Written(reply), outcome).await
     }
 
-    async fn call<T>(
+    async fn run_call<T>(
         &self,
-        number: OrderNumber,
+        id: CallId,
         mut frame: Frame,
         payload: Option<Arc<[u8]>>,
         timeout: Duration,
@@ -296,8 +296,8 @@ impl Client {
         // Longer than u32 is longer than any limit: the core refuses it.
         frame.payload_len = u32::try_from(len).unwrap_or(u32::MAX);
         let code = frame.code;
-        let order = Order {
-            number,
+        let call = Call {
+            id,
             frame,
             payload,
             asked_at: self.0.clock.now(),
@@ -306,10 +306,10 @@ impl Client {
             written: false,
             noise_before: 0,
         };
-        let mut call = Call { outcome, dropped: &self.0.dropped, done: false };
-        if order.stops() {
-            // A stop never waits for a place behind other orders.
-            self.0.stops.try_send(order).map_err(|error| {
+        let mut guard = CallGuard { outcome, dropped: &self.0.dropped, done: false };
+        if call.stops() {
+            // A stop never waits for a place behind other calls.
+            self.0.stops.try_send(call).map_err(|error| {
                 if error.is_closed() {
                     return self.lost();
                 }
@@ -317,10 +317,10 @@ impl Client {
                 Error::Refused { code, source: CommandError::Full { what } }
             })?;
         } else {
-            self.0.orders.send(order).await.map_err(|_| self.lost())?;
+            self.0.calls.send(call).await.map_err(|_| self.lost())?;
         }
-        let outcome = call.outcome.recv().await;
-        call.done = true;
+        let outcome = guard.outcome.recv().await;
+        guard.done = true;
         outcome.unwrap_or_else(|_| Err(self.lost()))
     }
 
@@ -330,13 +330,13 @@ impl Client {
 }
 
 /// A call in flight. Dropped before its outcome came, it wakes the driver, which takes it back.
-struct Call<'a, T> {
+struct CallGuard<'a, T> {
     outcome: Receiver<Result<T, Error>>,
     dropped: &'a Sender<()>,
     done: bool,
 }
 
-impl<T> Drop for Call<'_, T> {
+impl<T> Drop for CallGuard<'_, T> {
     fn drop(&mut self) {
         if !self.done {
             self.outcome.close();
@@ -348,7 +348,7 @@ impl<T> Drop for Call<'_, T> {
 
 /// The end of a motion, as the instrument told it.
 #[derive(Debug, Clone)]
-pub struct MotionEnd {
+pub struct MotionStopped {
     /// STAGE_MOTION_STOPPED.
     pub frame: Frame,
     /// Whether the motion was completed (status 1). If not: halted, failed, or not yet.
@@ -359,26 +359,26 @@ pub struct MotionEnd {
 
 /// Waits for the end of a motion that it was armed for.
 #[derive(Debug)]
-pub struct Motion {
+pub struct MotionWaiter {
     axis: i32,
     stops: Subscription,
     address: String,
 }
 
-impl Motion {
+impl MotionWaiter {
     /// The next STAGE_MOTION_STOPPED of the axis, or of all axes (255).
     ///
     /// Cancel-safe: the end of a motion that was not returned is returned by the next call.
     ///
     /// # Errors
     /// [`Error::ConnectionLost`]: whether the motion ended is not known.
-    pub async fn wait(&mut self) -> Result<MotionEnd, Error> {
+    pub async fn wait(&mut self) -> Result<MotionStopped, Error> {
         let lost = |reason| Error::lost(&self.address, reason);
         loop {
             match self.stops.next().await {
                 Some(Event::Frame(event)) if [self.axis, 255].contains(&event.frame.selector()) => {
                     let completed = event.frame.status == 1;
-                    return Ok(MotionEnd { frame: event.frame, completed, at: event.at });
+                    return Ok(MotionStopped { frame: event.frame, completed, at: event.at });
                 }
                 Some(Event::ConnectionLost | Event::Lagged(_)) => {
                     return Err(lost("the end of the motion may have been missed"));

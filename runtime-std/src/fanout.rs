@@ -36,13 +36,13 @@ pub enum Event {
         /// The command.
         frame: Frame,
         /// Which one it is.
-        order: OrderNumber,
+        call: CallId,
     },
 }
 
-/// Tells the orders of a client apart.
+/// Identifies a call of a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct OrderNumber(pub(crate) u64);
+pub struct CallId(pub(crate) u64);
 
 /// A frame that was not, or not for certain, the answer to a request: unsolicited, late,
 /// ambiguous, or an answer that is only presumed (its request got it too).

@@ -14,10 +14,10 @@ mod fanout;
 mod options;
 pub mod socket;
 
-pub use client::{Client, Motion, MotionEnd};
+pub use client::{Client, MotionStopped, MotionWaiter};
 pub use clock::Clock;
 pub use driver::{Answer, CoreConnection, Stats};
 pub use error::Error;
-pub use fanout::{Event, EventFrame, OrderNumber, Subscription};
-pub use flamingo_protocol_core as core;
+pub use fanout::{CallId, Event, EventFrame, Subscription};
+pub use flamingo_protocol_core as protocol;
 pub use options::{Options, Reconnect};

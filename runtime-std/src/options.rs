@@ -24,7 +24,7 @@ pub struct Options {
     /// bytes of an earlier conversation cannot be taken for its answer: 50 ms.
     pub settle: Duration,
     /// What is known about the peer.
-    pub core: Config,
+    pub protocol: Config,
     /// Connect again when the connection is lost. Off: every call fails from then on.
     pub reconnect: Option<Reconnect>,
     /// How many events a subscriber may be behind before it loses its oldest: 4096. (It loses
@@ -40,7 +40,7 @@ impl Options {
             connect_timeout: Duration::from_secs(2),
             timeout: Duration::from_secs(3),
             settle: Duration::from_millis(50),
-            core: Config::default(),
+            protocol: Config::default(),
             reconnect: None,
             event_capacity: 4096,
         }

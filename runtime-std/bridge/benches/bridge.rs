@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use flamingo_bridge::{Bridge, settings::Settings};
 use flamingo_runtime_std::Clock;
-use flamingo_runtime_std::core::{CommandCode, Frame};
+use flamingo_runtime_std::protocol::{CommandCode, Frame};
 use flamingo_simulator::{Scenario, Simulator, SimulatorOptions};
 
 const ROUNDS: usize = 100;

@@ -15,7 +15,7 @@ use std::thread::spawn;
 use std::time::Duration;
 
 use flamingo_bridge::{Bridge, settings::Settings};
-use flamingo_runtime_std::core::{CommandCode, Frame};
+use flamingo_runtime_std::protocol::{CommandCode, Frame};
 use flamingo_simulator::{Scenario, Simulator, SimulatorOptions};
 
 /// KiB of the resident set.

@@ -14,7 +14,7 @@ use crate::axis::Axis;
 use crate::units::Position;
 use flamingo_runtime_std::Answer;
 use flamingo_runtime_std::Error as ClientError;
-use flamingo_runtime_std::{OrderNumber, Subscription};
+use flamingo_runtime_std::{CallId, Subscription};
 
 /// How long the acknowledgement is still waited for when the motion has ended before it.
 const OVERTAKEN: Duration = Duration::from_millis(200);
@@ -72,7 +72,7 @@ pub struct Motion {
     pub(super) axis: Axis,
     pub(super) code: CommandCode,
     pub(super) target: Option<Position>,
-    pub(super) order: OrderNumber,
+    pub(super) call: CallId,
     pub(super) events: Subscription,
     /// What was heard before the command was given says nothing of it.
     pub(super) commanded: bool,
@@ -102,7 +102,7 @@ impl Motion {
             axis,
             code,
             target,
-            order: client.order(),
+            call: client.call_id(),
             events: client.subscribe(&CODES),
             commanded: false,
             acknowledgement: None,
@@ -124,7 +124,7 @@ impl Motion {
         let what = format!("axis {axis} to {target}");
         let client = microscope.client().clone();
         let mut motion = Self::arm(microscope, axis, Some(target), frame.code);
-        let mut answer = Box::pin(client.request_as(motion.order, frame));
+        let mut answer = Box::pin(client.request_as(motion.call, frame));
         let first = async { Some(answer.as_mut().await) };
         let over = async {
             motion.end().await;
@@ -170,7 +170,7 @@ impl Motion {
         frame: Frame,
     ) -> Result<Self, Error> {
         let motion = Self::arm(microscope, axis, target, frame.code);
-        let sent = microscope.client().send_as(motion.order, frame).await;
+        let sent = microscope.client().send_as(motion.call, frame).await;
         sent.map_err(|error| Error::of(&format!("{} of axis {axis}", frame.code), error))?;
         Ok(motion)
     }

@@ -49,7 +49,7 @@ impl Motion {
     /// What an event means for this motion; `None`: it goes on, as far as is known.
     async fn judge(&mut self, heard: Event) -> Option<Ending> {
         match heard {
-            Event::Commanded { order, .. } if order == self.order => {
+            Event::Commanded { call, .. } if call == self.call => {
                 self.commanded = true;
                 None
             }

@@ -84,7 +84,7 @@ impl Relay {
         let [Some(control), Some(live), Some(stack)] = instruments else {
             return Err(RelayError::Instrument { found: options.instrument.clone() });
         };
-        let (listeners, addresses) = InstrumentPorts::in_a_row(options.listen).listen()?;
+        let (listeners, addresses) = InstrumentPorts::consecutive(options.listen).listen()?;
         let recorder = Arc::new(begin().map_err(RelayError::Record)?);
         let mut acceptors = Vec::new();
         for ((listener, instrument), port) in

@@ -19,7 +19,7 @@ use super::scenario::Scenario;
 use super::truth::{FaultKind, Truth};
 use super::world::{Action, ConnectionId, World};
 use flamingo_runtime_std::Clock;
-use flamingo_runtime_std::socket::until_closed;
+use flamingo_runtime_std::socket::wait_until_closed;
 
 /// A task of the simulator; all of them live and end on its thread.
 pub(super) type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -136,7 +136,7 @@ async fn accept_viewers(
         let (images, queue) = async_channel::bounded(QUEUE);
         let _ = shows.send(Show::Viewer(Viewer { stream, images })).await;
         let serve = async move {
-            future::or(until_closed(&socket), send_images(&socket, queue, passage)).await;
+            future::or(wait_until_closed(&socket), send_images(&socket, queue, passage)).await;
             drop(place);
         };
         shared.spawn(serve).await;

@@ -19,7 +19,7 @@ use smol::{Async, Timer, future};
 
 use crate::clock::Clock;
 use crate::driver::inbox::{Inbox, Wake, next};
-use crate::driver::pending_calls::{Desk, Meanwhile};
+use crate::driver::pending_calls::{Meanwhile, PendingCalls};
 use crate::error::Error;
 use crate::fanout::{Event, EventFrame, Fanout};
 use crate::options::Options;
@@ -57,20 +57,20 @@ pub(crate) struct Driver {
     pub(crate) core: Box<CoreConnection>,
     /// None while there is no connection.
     pub(crate) stream: Option<Async<TcpStream>>,
-    pub(crate) desk: Desk,
+    pub(crate) pending: PendingCalls,
     pub(crate) inbox: Inbox,
     pub(crate) fanout: Arc<Fanout>,
     pub(crate) options: Options,
     pub(crate) clock: Clock,
     pub(crate) events: u64,
     pub(crate) reconnects: u64,
-    /// Orders are taken only when the peer has proven to speak the protocol; stops always.
+    /// Calls are taken only when the peer has proven to speak the protocol; stops always.
     pub(crate) open: bool,
     /// The first bytes of the connection, to name a peer that speaks something else.
     pub(crate) first_bytes: Vec<u8>,
     /// The peer answered the handshake without the token it was given.
     pub(crate) answered_without_token: bool,
-    /// The last stops, and when they were asked for: they overtake the orders that wait for the
+    /// The last stops, and when they were asked for: they overtake the calls that wait for the
     /// driver, so what was asked before them must not be sent after them.
     pub(crate) stops: VecDeque<(Instant, Frame)>,
     buffer: Box<[u8]>,
@@ -87,9 +87,9 @@ impl Driver {
         clock: Clock,
     ) -> Self {
         Self {
-            core: Box::new(CoreConnection::new(options.core)),
+            core: Box::new(CoreConnection::new(options.protocol)),
             stream: Some(stream),
-            desk: Desk::default(),
+            pending: PendingCalls::default(),
             inbox,
             fanout,
             options,
@@ -109,7 +109,7 @@ impl Driver {
     /// Starts over on a fresh socket. Nothing of the old conversation is sent again.
     pub(crate) fn restart(&mut self, stream: Async<TcpStream>) {
         self.stream = Some(stream);
-        *self.core = CoreConnection::new(self.options.core);
+        *self.core = CoreConnection::new(self.options.protocol);
         self.open = false;
         self.first_bytes.clear();
         self.answered_without_token = false;
@@ -120,7 +120,7 @@ impl Driver {
     /// Does what can be done at once; if that is nothing, waits until there is something, or
     /// until `until`. Reads and writes take turns, so neither can starve the other.
     pub(crate) async fn turn(&mut self, until: Option<Instant>) -> Result<(), Lost> {
-        self.take_orders()?;
+        self.take_calls()?;
         let read = self.read()?;
         let now = self.clock.now();
         let expired = self.core.poll_timeout().is_some_and(|(due, _)| due <= now);
@@ -167,7 +167,7 @@ impl Driver {
             stream.writable().await.map(|()| None).map_err(|e| lost(&e))
         };
         let inbox = &self.inbox;
-        let order = future::or(next(&inbox.stops), next(&inbox.orders));
+        let call = future::or(next(&inbox.stops), next(&inbox.calls));
         let dropped = async {
             inbox.dropped.recv().await.map(|()| Some(Wake::Dropped)).map_err(|_| Lost::Closed)
         };
@@ -175,9 +175,9 @@ impl Driver {
             inbox.stats.recv().await.map(|reply| Some(Wake::Stats(reply))).map_err(|_| Lost::Closed)
         };
         let io = future::or(readable, writable);
-        let calls = future::or(future::or(order, dropped), stats);
+        let calls = future::or(future::or(call, dropped), stats);
         match future::or(future::or(io, calls), timer).await? {
-            Some(Wake::Order(order)) => self.accept(*order),
+            Some(Wake::Call(call)) => self.accept(*call),
             Some(Wake::Stats(reply)) => self.tell_stats(&reply),
             Some(Wake::Dropped) => self.cancel_abandoned(),
             None => {}
@@ -196,7 +196,9 @@ impl Driver {
             let bytes = match self.core.poll_transmit(now) {
                 None => break,
                 Some(Transmit::Bytes(bytes)) => bytes,
-                Some(Transmit::Payload { ticket, offset, .. }) => self.desk.payload(ticket, offset),
+                Some(Transmit::Payload { ticket, offset, .. }) => {
+                    self.pending.payload(ticket, offset)
+                }
             };
             let shown = bytes.get(..budget.min(bytes.len())).unwrap_or(bytes);
             match socket.write(shown) {
@@ -204,7 +206,7 @@ impl Driver {
                 Ok(written) => {
                     budget -= written;
                     if let Some(ticket) = self.core.transmitted(now, written) {
-                        self.desk.written(ticket);
+                        self.pending.written(ticket);
                     }
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
@@ -290,7 +292,7 @@ impl Driver {
                 at,
                 elapsed: Duration::ZERO,
             };
-            let taken = ticket.is_fence() || self.desk.answer(ticket, now, answer);
+            let taken = ticket.is_fence() || self.pending.answer(ticket, now, answer);
             if taken && proven {
                 return Ok(());
             }
@@ -316,7 +318,7 @@ impl Driver {
                         noise: self.core.counters().noise_bytes,
                         rejected: self.core.last_rejected(),
                     };
-                    self.desk.end(ticket, ended, &meanwhile);
+                    self.pending.end(ticket, ended, &meanwhile);
                 }
                 CoreEvent::Unresponsive => self.fanout.publish(&Event::Unresponsive),
                 CoreEvent::Responsive => self.fanout.publish(&Event::Responsive),

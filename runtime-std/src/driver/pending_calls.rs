@@ -1,5 +1,5 @@
-//! Who waits for what: orders on their way to the driver, and tickets with somebody behind them.
-//! Each order gets exactly one reply here. No socket, no protocol.
+//! Who waits for what: calls on their way to the driver, and tickets with somebody behind them.
+//! Each call gets exactly one reply here. No socket, no protocol.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -10,7 +10,7 @@ use async_channel::Sender;
 use flamingo_protocol_core::{CommandCode, Counters, DecodeError, Ended, Frame, Instant, Ticket};
 
 use crate::error::Error;
-use crate::fanout::OrderNumber;
+use crate::fanout::CallId;
 
 /// An answer to a request.
 #[derive(Clone)]
@@ -45,11 +45,11 @@ impl fmt::Debug for Answer {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Stats {
     /// What the core counted on the current connection.
-    pub core: Counters,
+    pub counters: Counters,
     /// Requests in flight, fences included.
     pub in_flight: usize,
     /// Ended requests whose answer may still come.
-    pub owed: usize,
+    pub tombstones: usize,
     /// Frames that went to the subscribers.
     pub events: u64,
     /// Events that subscribers lost because they were too slow, all together.
@@ -59,8 +59,8 @@ pub struct Stats {
 }
 
 /// What the client asks the driver to do.
-pub(crate) struct Order {
-    pub(crate) number: OrderNumber,
+pub(crate) struct Call {
+    pub(crate) id: CallId,
     pub(crate) frame: Frame,
     pub(crate) payload: Option<Arc<[u8]>>,
     pub(crate) asked_at: Instant,
@@ -72,7 +72,7 @@ pub(crate) struct Order {
     pub(crate) noise_before: u64,
 }
 
-/// What else came in while an order waited.
+/// What else came in while a call waited.
 pub(crate) struct Meanwhile<'a> {
     pub(crate) ambiguous: Option<&'a Frame>,
     /// Bytes skipped as noise on this connection, and why the last candidate was no frame.
@@ -80,7 +80,7 @@ pub(crate) struct Meanwhile<'a> {
     pub(crate) rejected: Option<DecodeError>,
 }
 
-impl Order {
+impl Call {
     pub(crate) fn refuse(&self, error: Error) {
         self.reply.fail(error);
     }
@@ -103,7 +103,7 @@ impl Order {
     }
 }
 
-/// Where the outcome of an order goes. A full channel cannot be: there is one outcome.
+/// Where the outcome of a call goes. A full channel cannot be: there is one outcome.
 pub(crate) enum Reply {
     /// To a request.
     Answer(Sender<Result<Answer, Error>>),
@@ -128,20 +128,20 @@ impl Reply {
     }
 }
 
-/// The orders that the core has a ticket for.
+/// The calls that the core has a ticket for.
 #[derive(Default)]
-pub(crate) struct Desk {
-    waiting: HashMap<Ticket, Order>,
+pub(crate) struct PendingCalls {
+    waiting: HashMap<Ticket, Call>,
     /// Payloads that the core may still ask for, even if nobody waits any more.
     payloads: HashMap<Ticket, Arc<[u8]>>,
 }
 
-impl Desk {
-    pub(crate) fn take_in(&mut self, ticket: Ticket, mut order: Order) {
-        if let Some(payload) = order.payload.take() {
+impl PendingCalls {
+    pub(crate) fn take_in(&mut self, ticket: Ticket, mut call: Call) {
+        if let Some(payload) = call.payload.take() {
             self.payloads.insert(ticket, payload);
         }
-        self.waiting.insert(ticket, order);
+        self.waiting.insert(ticket, call);
     }
 
     /// The rest of a payload from `offset` on; empty if there is none.
@@ -153,12 +153,12 @@ impl Desk {
     /// The frame and its payload are out.
     pub(crate) fn written(&mut self, ticket: Ticket) {
         self.payloads.remove(&ticket);
-        let Some(order) = self.waiting.get_mut(&ticket) else { return };
-        order.written = true;
-        if matches!(order.reply, Reply::Answer(_)) {
+        let Some(call) = self.waiting.get_mut(&ticket) else { return };
+        call.written = true;
+        if matches!(call.reply, Reply::Answer(_)) {
             return;
         }
-        if let Some(Order { reply: Reply::Written(reply), .. }) = self.waiting.remove(&ticket) {
+        if let Some(Call { reply: Reply::Written(reply), .. }) = self.waiting.remove(&ticket) {
             // Whoever asked may have gone.
             let _ = reply.try_send(Ok(()));
         }
@@ -166,25 +166,25 @@ impl Desk {
 
     /// The answer is complete. Gives whether somebody took it.
     pub(crate) fn answer(&mut self, ticket: Ticket, now: Instant, mut answer: Answer) -> bool {
-        let Some(order) = self.waiting.remove(&ticket) else { return false };
-        answer.elapsed = now.since(order.asked_at).into();
-        match order.reply {
+        let Some(call) = self.waiting.remove(&ticket) else { return false };
+        answer.elapsed = now.since(call.asked_at).into();
+        match call.reply {
             Reply::Answer(reply) => reply.try_send(Ok(answer)).is_ok(),
             Reply::Written(_) => false,
         }
     }
 
-    /// The order ended without an answer.
+    /// The call ended without an answer.
     pub(crate) fn end(&mut self, ticket: Ticket, ended: Ended, meanwhile: &Meanwhile) {
-        let Some(order) = self.waiting.remove(&ticket) else { return };
-        let code = order.code();
+        let Some(call) = self.waiting.remove(&ticket) else { return };
+        let code = call.code();
         let error = match ended {
             Ended::TimedOut { sent } => {
                 if !sent {
                     self.payloads.remove(&ticket);
                 }
-                let noise = meanwhile.noise.saturating_sub(order.noise_before);
-                let (after, rejected) = (order.timeout, meanwhile.rejected);
+                let noise = meanwhile.noise.saturating_sub(call.noise_before);
+                let (after, rejected) = (call.timeout, meanwhile.rejected);
                 if sent && noise > 0 {
                     Error::Broken { code, after, noise, rejected }
                 } else {
@@ -205,16 +205,16 @@ impl Desk {
             // The driver knows the reason and ends all of them itself.
             Ended::ConnectionLost => return,
         };
-        order.refuse(error);
+        call.refuse(error);
     }
 
     /// The tickets that nobody waits for any more.
     pub(crate) fn abandoned(&self) -> Vec<Ticket> {
-        let abandoned = self.waiting.iter().filter(|(_, order)| order.is_abandoned());
+        let abandoned = self.waiting.iter().filter(|(_, call)| call.is_abandoned());
         abandoned.map(|(ticket, _)| *ticket).collect()
     }
 
-    /// Forgets an abandoned order; its payload too, if the frame will not go out.
+    /// Forgets an abandoned call; its payload too, if the frame will not go out.
     pub(crate) fn forget(&mut self, ticket: Ticket, will_go_out: bool) {
         self.waiting.remove(&ticket);
         if !will_go_out {
@@ -224,13 +224,13 @@ impl Desk {
 
     /// The connection is gone. Stops that are not out are given back if they are to go out over the
     /// next one; everybody else is told.
-    pub(crate) fn lose_all(&mut self, keep_stops: bool, lost: &dyn Fn() -> Error) -> Vec<Order> {
+    pub(crate) fn lose_all(&mut self, keep_stops: bool, lost: &dyn Fn() -> Error) -> Vec<Call> {
         self.payloads.clear();
-        let orders = self.waiting.drain().map(|(_, order)| order);
+        let calls = self.waiting.drain().map(|(_, call)| call);
         let (stops, others): (Vec<_>, Vec<_>) =
-            orders.partition(|order| keep_stops && order.stops() && !order.written);
-        for order in others {
-            order.refuse(lost());
+            calls.partition(|call| keep_stops && call.stops() && !call.written);
+        for call in others {
+            call.refuse(lost());
         }
         stops
     }

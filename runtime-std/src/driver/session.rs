@@ -8,10 +8,10 @@ use flamingo_protocol_core::{CommandCode, Frame, TokenField};
 use smol::{Timer, future};
 use socket2::SockRef;
 
-use crate::driver::pending_calls::{Answer, Order, Reply};
+use crate::driver::pending_calls::{Answer, Call, Reply};
 use crate::driver::{Driver, Lost};
 use crate::error::Error;
-use crate::fanout::{Event, OrderNumber};
+use crate::fanout::{CallId, Event};
 use crate::options::Options;
 use crate::socket;
 
@@ -29,8 +29,8 @@ impl Driver {
             turn.map_err(|lost| self.handshake_failed(&lost))?;
         }
         let (reply, answer) = async_channel::bounded(1);
-        let order = Order {
-            number: OrderNumber::default(),
+        let call = Call {
+            id: CallId::default(),
             frame: Frame::command(CommandCode::SYSTEM_STATE_GET),
             payload: None,
             asked_at: self.clock.now(),
@@ -39,9 +39,9 @@ impl Driver {
             written: false,
             noise_before: 0,
         };
-        let asked = self.core.request(self.clock.now(), &order.frame, order.deadline());
+        let asked = self.core.request(self.clock.now(), &call.frame, call.deadline());
         let refused = |source| Error::Refused { code: CommandCode::SYSTEM_STATE_GET, source };
-        self.desk.take_in(asked.map_err(refused)?, order);
+        self.pending.take_in(asked.map_err(refused)?, call);
         // From here on an answer that nobody is named in is one without its token.
         self.answered_without_token = false;
         loop {
@@ -75,7 +75,7 @@ impl Driver {
     /// If the question was answered, but nobody was named. (Not at once: a stale answer of an
     /// earlier conversation is no reason to give up.)
     fn tokens_not_echoed(&self) -> Option<Error> {
-        let field = self.options.core.tokens.filter(|_| self.answered_without_token)?;
+        let field = self.options.protocol.tokens.filter(|_| self.answered_without_token)?;
         Some(Error::TokensNotEchoed {
             address: self.options.address.clone(),
             field: match field {
@@ -138,7 +138,7 @@ impl Driver {
         }
         let address = self.options.address.clone();
         let error = || Error::lost(&address, &reason);
-        let stops = self.desk.lose_all(stop_blocked, &error);
+        let stops = self.pending.lose_all(stop_blocked, &error);
         if matches!(lost, Lost::Closed) {
             return false;
         }
@@ -166,7 +166,7 @@ impl Driver {
                     self.fanout.publish(&Event::Reconnected);
                     return true;
                 }
-                self.desk.lose_all(false, &error);
+                self.pending.lose_all(false, &error);
                 self.stream = None;
             } else {
                 for stop in stops {
@@ -183,7 +183,7 @@ impl Driver {
         false
     }
 
-    /// One attempt, after the back-off unless `at_once`. Orders that come in the meantime are
+    /// One attempt, after the back-off unless `at_once`. Calls that come in the meantime are
     /// refused: nothing is kept to be sent later. `None`: there will be no connection.
     async fn connect_again(
         &self,
@@ -199,7 +199,7 @@ impl Driver {
             Some(socket::connect(&self.options.address, self.options.connect_timeout).await)
         };
         let refuse =
-            future::or(self.refuse_all(&self.inbox.stops), self.refuse_all(&self.inbox.orders));
+            future::or(self.refuse_all(&self.inbox.stops), self.refuse_all(&self.inbox.calls));
         let gone = future::or(refuse, self.tell_all_stats());
         future::or(attempt, async {
             gone.await;
@@ -209,9 +209,9 @@ impl Driver {
     }
 
     /// Ends when all clients are gone.
-    async fn refuse_all(&self, orders: &Receiver<Order>) {
-        while let Ok(order) = orders.recv().await {
-            order.refuse(self.lost_error("not connected at present"));
+    async fn refuse_all(&self, calls: &Receiver<Call>) {
+        while let Ok(call) = calls.recv().await {
+            call.refuse(self.lost_error("not connected at present"));
         }
     }
 

@@ -82,7 +82,7 @@ impl Acceptor {
                 continue;
             }
             // Without these options it works as well, only slower, or a dead peer stays longer.
-            let _ = super::keep(&stream, super::LOST_AFTER);
+            let _ = super::set_options(&stream, super::LOST_AFTER);
             return (stream, address);
         }
     }

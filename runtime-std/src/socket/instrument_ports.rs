@@ -44,7 +44,7 @@ pub struct InstrumentPorts {
 
 impl InstrumentPorts {
     /// The image ports follow the control port.
-    pub const fn in_a_row(at: SocketAddr) -> Self {
+    pub const fn consecutive(at: SocketAddr) -> Self {
         Self { ip: at.ip(), port: at.port(), live: None, stack: None }
     }
 

@@ -53,7 +53,7 @@ async fn connect_to(peer: SocketAddr, timeout: Duration) -> std::io::Result<Asyn
     if is_its_own_peer(stream.get_ref()) {
         return Err(std::io::ErrorKind::ConnectionRefused.into());
     }
-    keep(&stream, LOST_AFTER)?;
+    set_options(&stream, LOST_AFTER)?;
     Ok(stream)
 }
 
@@ -65,7 +65,7 @@ fn is_its_own_peer(stream: &TcpStream) -> bool {
 
 /// TCP_NODELAY; keep-alive probes: the first after half of `lost_after`, three more in the other
 /// half, then the peer is dead. A silent one that answers them is not.
-pub fn keep(stream: &Async<TcpStream>, lost_after: Duration) -> std::io::Result<()> {
+pub fn set_options(stream: &Async<TcpStream>, lost_after: Duration) -> std::io::Result<()> {
     let socket = SockRef::from(stream.get_ref());
     socket.set_tcp_nodelay(true)?;
     let keepalive = TcpKeepalive::new()
@@ -79,7 +79,7 @@ pub fn keep(stream: &Async<TcpStream>, lost_after: Duration) -> std::io::Result<
 /// What was sent and is not taken by the peer for so long makes it dead, too: nothing is probed
 /// while bytes are on their way. Where the operating system has no such option, its own patience
 /// counts.
-pub fn give_up_after(stream: &Async<TcpStream>, time: Duration) -> std::io::Result<()> {
+pub fn set_user_timeout(stream: &Async<TcpStream>, time: Duration) -> std::io::Result<()> {
     #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
     SockRef::from(stream.get_ref()).set_tcp_user_timeout(Some(time))?;
     let _ = (stream, time);
@@ -88,7 +88,7 @@ pub fn give_up_after(stream: &Async<TcpStream>, time: Duration) -> std::io::Resu
 
 /// Until the peer closes. It is one that says nothing: what it sends is read and thrown away, so
 /// that its end is seen.
-pub async fn until_closed(mut stream: &Async<TcpStream>) {
+pub async fn wait_until_closed(mut stream: &Async<TcpStream>) {
     let mut buffer = [0; 1024];
     while let Ok(1..) = stream.read(&mut buffer).await {}
 }

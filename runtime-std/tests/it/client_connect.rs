@@ -58,7 +58,7 @@ fn stale_bytes_after_connect_are_resynchronised_over() {
         let client = client.unwrap();
         let value = client.state_at_connect().frame.value;
         assert!((value - 1.0).abs() < f64::EPSILON, "the stale answer is not the answer: {value}");
-        assert_eq!(client.stats().await.unwrap().core.noise_bytes, 71);
+        assert_eq!(client.stats().await.unwrap().counters.noise_bytes, 71);
     });
 }
 
@@ -141,7 +141,7 @@ fn a_handshake_ends_at_its_deadline_not_with_the_grace_of_late_answers() {
         let (listener, mut options) = listen();
         quick(&mut options);
         // Far longer than `soon` waits.
-        options.core.grace = Duration::from_secs(3600).into();
+        options.protocol.grace = Duration::from_secs(3600).into();
         let attempt = soon("the end of the handshake", Client::connect(options));
         let (client, _peer) = future::zip(attempt, Peer::accept(&listener)).await;
         assert!(matches!(client, Err(Error::Silent { .. })), "{client:?}");
@@ -188,7 +188,7 @@ fn a_host_without_an_address_cannot_be_resolved() {
 fn tokens_that_do_not_come_back_are_found_out_at_connect() {
     smol::block_on(async {
         let (listener, mut options) = listen();
-        options.core.tokens = Some(TokenField::Int32Data2);
+        options.protocol.tokens = Some(TokenField::Int32Data2);
         quick(&mut options);
         let script = async {
             let mut peer = Peer::accept(&listener).await;

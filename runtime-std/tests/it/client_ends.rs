@@ -100,7 +100,7 @@ fn counters_are_told_and_closing_ends_while_there_is_no_connection() {
 fn a_blocked_halt_is_told_when_the_fresh_connection_cannot_be_made() {
     smol::block_on(async {
         let (listener, mut options) = listen();
-        options.core.stop_patience = flamingo_protocol_core::Duration::from_millis(50);
+        options.protocol.stop_patience = flamingo_protocol_core::Duration::from_millis(50);
         options.reconnect = Some(never_again());
         let first = async {
             let mut peer = Peer::accept(&listener).await;
@@ -125,7 +125,7 @@ fn a_blocked_halt_is_told_when_the_fresh_connection_cannot_be_made() {
 fn only_the_stop_that_was_blocked_is_sent_over_the_fresh_connection() {
     smol::block_on(async {
         let (listener, mut options) = listen();
-        options.core.stop_patience = flamingo_protocol_core::Duration::from_millis(50);
+        options.protocol.stop_patience = flamingo_protocol_core::Duration::from_millis(50);
         options.timeout = Duration::from_secs(60);
         let first = async {
             let mut peer = Peer::accept(&listener).await;

@@ -81,7 +81,7 @@ fn a_flood_that_never_pauses_keeps_nothing_from_its_turn() {
     smol::block_on(async {
         let quick = Duration::from_millis(300);
         let (client, mut peer) = connected(|options| {
-            options.core.window = 1;
+            options.protocol.window = 1;
             options.timeout = quick;
         })
         .await;
@@ -143,7 +143,8 @@ fn an_answer_that_came_in_time_is_no_timeout_however_long_the_host_slept() {
 #[test]
 fn a_payload_is_let_go_when_its_upload_was_dropped_and_superseded_at_once() {
     smol::block_on(async {
-        let (client, mut driver, mut peer, _) = by_hand(|options| options.core.window = 1).await;
+        let (client, mut driver, mut peer, _) =
+            by_hand(|options| options.protocol.window = 1).await;
         let mut first = Box::pin(client.request(position_of(1)));
         post(&mut first).await;
         let query = driven(&mut driver, peer.read()).await;
@@ -202,7 +203,7 @@ fn each_ambiguous_error_carries_its_own_frame() {
 fn a_stale_answer_without_a_token_does_not_refuse_a_peer_that_echoes_tokens() {
     smol::block_on(async {
         let (listener, mut options) = listen();
-        options.core.tokens = Some(TokenField::ClientId);
+        options.protocol.tokens = Some(TokenField::ClientId);
         options.timeout = Duration::from_secs(60);
         let script = async {
             let mut peer = Peer::accept(&listener).await;

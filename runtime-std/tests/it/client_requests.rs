@@ -26,7 +26,7 @@ async fn drop_after<T>(call: impl Future, script: impl Future<Output = T>) -> T 
 /// The answer comes after its future was dropped; the next request of that key gets its own.
 fn a_dropped_future_misplaces_no_answer(tokens: Option<TokenField>) {
     smol::block_on(async {
-        let (client, mut peer) = connected(|options| options.core.tokens = tokens).await;
+        let (client, mut peer) = connected(|options| options.protocol.tokens = tokens).await;
         let mut events = client.subscribe(&[]);
         let first = drop_after(client.request(position_of(1)), peer.read()).await;
         let script = async {
@@ -83,7 +83,7 @@ fn dropping_a_future_harms_no_other_one() {
 #[test]
 fn a_command_whose_future_is_dropped_before_it_was_sent_is_never_sent() {
     smol::block_on(async {
-        let (client, mut peer) = connected(|options| options.core.window = 1).await;
+        let (client, mut peer) = connected(|options| options.protocol.window = 1).await;
         let (first, script) = (client.request(position_of(1)), async {
             let x = peer.expect(CommandCode::STAGE_POSITION_GET).await;
             // The window is full: the move waits in the queue when its future is dropped. The
@@ -163,7 +163,7 @@ async fn two_halts_one_echo(
     on_ambiguous: OnAmbiguous,
 ) -> [Result<flamingo_runtime_std::Answer, Error>; 2] {
     let (client, mut peer) = connected(|options| {
-        options.core.on_ambiguous = on_ambiguous;
+        options.protocol.on_ambiguous = on_ambiguous;
         options.timeout = Duration::from_millis(300);
     })
     .await;

@@ -11,7 +11,7 @@ use smol::future;
 #[test]
 fn a_halt_is_on_the_wire_before_all_queued_moves_and_none_of_them_runs() {
     smol::block_on(async {
-        let (client, mut peer) = connected(|options| options.core.window = 1).await;
+        let (client, mut peer) = connected(|options| options.protocol.window = 1).await;
         let on_the_way = client.request(move_to(2, 7.0));
         // All 64 places of the table: one on the wire, 63 queued.
         let queued: Vec<_> = (0..63)
@@ -152,7 +152,7 @@ fn an_upload_that_the_peer_does_not_take_stops_neither_reading_nor_events() {
 fn a_halt_behind_an_upload_that_stalls_goes_out_over_a_fresh_connection() {
     smol::block_on(async {
         let (listener, mut options) = peer::listen();
-        options.core.stop_patience = flamingo_protocol_core::Duration::from_millis(100);
+        options.protocol.stop_patience = flamingo_protocol_core::Duration::from_millis(100);
         let first = async {
             let mut peer = peer::Peer::accept(&listener).await;
             peer.shake_hands().await;

@@ -58,7 +58,7 @@ fn events_are_not_dropped_silently_when_a_queue_is_full() {
         }
         let stats = client.stats().await.expect("the driver runs");
         assert_eq!((stats.events, stats.events_lost), (100, 96));
-        assert_eq!(stats.core.unsolicited, 100);
+        assert_eq!(stats.counters.unsolicited, 100);
     });
 }
 

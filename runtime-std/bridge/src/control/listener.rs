@@ -79,8 +79,8 @@ impl ControlPort {
 
 fn kept(stream: TcpStream, lost_after: Duration) -> std::io::Result<Async<TcpStream>> {
     let stream = Async::new(stream)?;
-    socket::keep(&stream, lost_after)?;
-    socket::give_up_after(&stream, lost_after)?;
+    socket::set_options(&stream, lost_after)?;
+    socket::set_user_timeout(&stream, lost_after)?;
     Ok(stream)
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use async_channel::Sender;
 use flamingo_microscope::Axis;
 use flamingo_protocol_core::{CommandCode, Frame};
-use flamingo_runtime_std::{Answer, Client, Clock, Event, MotionEnd, Stats, Subscription};
+use flamingo_runtime_std::{Answer, Client, Clock, Event, MotionStopped, Stats, Subscription};
 use smol::future::zip;
 use smol::{Task, Timer};
 
@@ -29,7 +29,7 @@ pub(super) enum Happened {
     Moved {
         axis: Axis,
         target: f64,
-        end: MotionEnd,
+        end: MotionStopped,
         /// When the acknowledgement came.
         acknowledged: SystemTime,
     },

@@ -69,7 +69,7 @@ impl Tally {
     /// Compares with what was sent on the one connection that there is.
     pub(super) fn compare(&self, truth: &[TruthRecord]) -> Outcome {
         let (lost, sent, taken_for_events) = self.compare_events(truth);
-        let core = self.stats.unwrap_or_default().core;
+        let core = self.stats.unwrap_or_default().counters;
         let latencies: Vec<Duration> =
             self.answers.iter().map(|(_, answer)| answer.elapsed).collect();
         let unfinished = self.stats.is_none().then(|| "it ended early".to_owned());

@@ -8,7 +8,7 @@ use flamingo_microscope::image_file::{ImageFacts, write_png_8};
 use flamingo_microscope::live::{LiveImage, LiveStats};
 use flamingo_microscope::preview::stretched;
 use flamingo_runtime_std::Clock;
-use flamingo_runtime_std::core::Instant;
+use flamingo_runtime_std::protocol::Instant;
 use indicatif::ProgressBar;
 use serde::Serialize;
 

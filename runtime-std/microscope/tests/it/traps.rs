@@ -189,7 +189,7 @@ fn a_push_with_a_payload_shifts_nothing() {
             let x = stage.position(Axis::X).await.unwrap();
             assert!((x.value.value() - 7.5).abs() < 1e-9);
         }
-        let noise = microscope.client().stats().await.unwrap().core.noise_bytes;
+        let noise = microscope.client().stats().await.unwrap().counters.noise_bytes;
         assert_eq!(noise, 0);
     });
 }

@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use flamingo_protocol_core::{Class, Config, Frame};
-use flamingo_runtime_std::{Client, Event, Motion as ArmedMotion, Options};
+use flamingo_runtime_std::{Client, Event, MotionWaiter, Options};
 use smol::Timer;
 use smol::future::{self, block_on};
 
@@ -20,7 +20,7 @@ const EVENTS: usize = 1 << 16;
 pub(super) struct Flamingo {
     client: Client,
     /// The motions that were begun, by axis.
-    armed: HashMap<i32, ArmedMotion>,
+    armed: HashMap<i32, MotionWaiter>,
     driver: JoinHandle<()>,
 }
 
@@ -43,8 +43,8 @@ fn options(scene: &Scene) -> Options {
     let scale = scene.timeout.as_secs_f64() / options.timeout.as_secs_f64();
     let scaled =
         |time: flamingo_protocol_core::Duration| Duration::from(time).mul_f64(scale).into();
-    let core = options.core;
-    options.core = Config {
+    let core = options.protocol;
+    options.protocol = Config {
         grace: scaled(core.grace),
         presumed_grace: scaled(core.presumed_grace),
         stop_patience: scaled(core.stop_patience),

@@ -35,7 +35,7 @@ pub(super) async fn show(
             future::pending::<()>().await;
         }
     };
-    future::or(socket::until_closed(stream), play).await;
+    future::or(socket::wait_until_closed(stream), play).await;
 }
 
 /// Gives whether the instrument ended the connection.

@@ -138,7 +138,7 @@ impl Replay {
         if script.is_empty() {
             return Err(ReplayError::Empty);
         }
-        let (listeners, addresses) = InstrumentPorts::in_a_row(options.listen).listen()?;
+        let (listeners, addresses) = InstrumentPorts::consecutive(options.listen).listen()?;
         let mut acceptors = Vec::new();
         for (listener, port) in listeners.into_iter().zip(Port::ALL) {
             let stage = Arc::new(Stage {

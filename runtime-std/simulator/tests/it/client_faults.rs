@@ -60,7 +60,7 @@ fn a_late_answer_never_becomes_the_next_requests_answer() {
             scenario.faults.late_by_ms = 250.0;
             let simulator = start(scenario).await;
             let client = connect(&simulator, |options| {
-                options.core.tokens = tokens;
+                options.protocol.tokens = tokens;
                 options.timeout = Duration::from_millis(600);
             })
             .await;
@@ -97,7 +97,7 @@ fn a_lost_answer_does_not_shift_later_answers_by_one() {
             scenario.faults.lost_answers = lost;
             let simulator = start(scenario).await;
             let client = connect(&simulator, |options| {
-                options.core.tokens = tokens;
+                options.protocol.tokens = tokens;
                 options.timeout = Duration::from_millis(150);
             })
             .await;
@@ -121,7 +121,7 @@ fn a_command_that_is_never_answered_shifts_nothing() {
             let never = "never_answered = [\"CAMERA_IMAGE_SIZE_GET\"]";
             let simulator = start(Scenario::from_toml(never).unwrap()).await;
             let client = connect(&simulator, |options| {
-                options.core.tokens = tokens;
+                options.protocol.tokens = tokens;
                 options.timeout = Duration::from_millis(100);
             })
             .await;
@@ -211,7 +211,7 @@ fn a_hostile_stream_costs_neither_an_answer_nor_an_event() {
         for number in 1..=300 {
             assert_right(ask(&client, 1 + number % 4, number).await, number);
         }
-        let noise = client.stats().await.unwrap().core.noise_bytes;
+        let noise = client.stats().await.unwrap().counters.noise_bytes;
         assert!(noise > 1000, "only {noise} bytes of noise");
         client.close().await;
         let events = rest(events).await;

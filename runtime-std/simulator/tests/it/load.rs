@@ -58,12 +58,12 @@ async fn connect(simulator: &Simulator, peer: Peer) -> Client {
     let mut options = Options::new(simulator.control().to_string());
     // A busy machine may be slow: what is judged is whether anything is wrong or lost.
     options.timeout = std::time::Duration::from_secs(30);
-    options.core.unmarked.positions = peer != Peer::Flagged;
+    options.protocol.unmarked.positions = peer != Peer::Flagged;
     match peer {
         Peer::Flagged => {}
         // The slowest answer takes 10 ms.
-        Peer::Unflagged => options.core.presumed_grace = Duration::from_millis(15),
-        Peer::UnflaggedWithTokens => options.core.tokens = Some(TokenField::Int32Data2),
+        Peer::Unflagged => options.protocol.presumed_grace = Duration::from_millis(15),
+        Peer::UnflaggedWithTokens => options.protocol.tokens = Some(TokenField::Int32Data2),
     }
     Client::connect(options).await.unwrap()
 }

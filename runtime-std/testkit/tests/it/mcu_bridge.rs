@@ -58,7 +58,7 @@ impl Bench {
         let mut options = Options::new(self.running.uart(HOST).to_string());
         // A busy machine may be slow: what is judged is whether anything is wrong or lost.
         options.timeout = Duration::from_secs(20);
-        options.core.tokens = tokens;
+        options.protocol.tokens = tokens;
         smol::block_on(Client::connect(options)).expect("it answers")
     }
 

@@ -177,7 +177,7 @@ fn a_thousand_queries_get_their_own_answers_between_pushes_of_which_none_is_lost
         assert!(stopped.value >= last && stopped.status == 0, "{stopped}");
         nothing_more(&client, &mut events).await;
         let stats = client.stats().await.expect("the driver runs");
-        let core = stats.core;
+        let core = stats.counters;
         assert_eq!((core.late, core.ambiguous, core.presumed, core.noise_bytes), (0, 0, 0, 0));
         assert_eq!(core.unsolicited, positions.len() as u64 + 1);
         assert_eq!(stats.events_lost, 0);
