@@ -1,0 +1,61 @@
+# Commands for everyday work; `just` lists them. What must pass before a change goes in is `.ci/run`.
+
+unpublished := "--exclude flamingo-testkit --exclude flamingo-runtime-testkit"
+
+# list the recipes
+default:
+    @just --list --unsorted
+
+# run the demo: a simulated instrument and a client
+demo:
+    cargo run
+
+# check the format, the lints and the names
+check:
+    .ci/run format clippy 'names of tests, subjects of commits'
+
+# run all tests, or those of one crate: just test -p flamingo-bridge
+test *arguments='--workspace':
+    cargo test {{ arguments }}
+
+# build the documentation of the public API
+doc:
+    .ci/run docs
+
+# measure the core: flash, RAM, stack, instructions
+footprint:
+    .ci/run 'core: footprint' 'core: stack' 'core: instructions on the M4'
+
+# run the benchmarks: round trips, live images, recording
+bench:
+    cargo bench -p flamingo-bridge --bench bridge
+    cargo bench -p flamingo-microscope --bench live
+    cargo bench -p flamingo-recording --bench recording
+
+# fuzz one target (frame, assembler, connection, responder, image, router)
+fuzz target seconds='60':
+    cd fuzz && cargo +nightly fuzz run --sanitizer none {{ target }} -- -max_total_time={{ seconds }} -max_len=400
+
+# show which branches of the core no test runs
+coverage *arguments:
+    scripts/coverage {{ arguments }}
+
+# change the rules of the core at random: the tests must notice
+mutants *arguments:
+    cargo mutants {{ arguments }}
+
+# check licences, banned crates and sources
+deny:
+    cargo deny --locked check licenses bans sources
+
+# pack every published crate and build each package
+package:
+    cargo package --locked --workspace {{ unpublished }}
+
+# compare the public API with the last release
+semver baseline='v0.1.0':
+    cargo semver-checks --workspace {{ unpublished }} --exclude flamingo-race --exclude flamingo --baseline-rev {{ baseline }}
+
+# run everything that must pass before a change goes in
+ci *steps:
+    .ci/run {{ steps }}
