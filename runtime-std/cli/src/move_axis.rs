@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 use flamingo_microscope::Axis;
 use flamingo_microscope::units::Position;
-use flamingo_microscope::{Error, Microscope, Motion, Patience, Progress};
+use flamingo_microscope::{Error, Microscope, Motion, Patience, PositionUpdates};
 use flamingo_runtime_std::Clock;
 use indicatif::ProgressBar;
 use serde::Serialize;
@@ -161,7 +161,7 @@ async fn acknowledge(microscope: &Microscope, args: &MoveArgs, out: &mut Out) ->
 async fn wait(microscope: &Microscope, args: &MoveArgs, out: &mut Out) -> Done {
     let clock = Clock::start();
     let limit = args.timeout.unwrap_or(MOTION);
-    let progress = show_progress(microscope.stage().progress(), args);
+    let progress = show_progress(microscope.stage().position_updates(), args);
     let followed = async {
         let mut motion = begin(microscope, args).await?;
         if motion.acknowledgement().is_some() {
@@ -188,7 +188,7 @@ async fn wait(microscope: &Microscope, args: &MoveArgs, out: &mut Out) -> Done {
 }
 
 /// A line on the terminal that shows where the axis is; it ends with the task.
-fn show_progress(mut progress: Progress, args: &MoveArgs) -> smol::Task<()> {
+fn show_progress(mut progress: PositionUpdates, args: &MoveArgs) -> smol::Task<()> {
     let (axis, goal) = (args.axis, args.goal());
     // Hidden where stderr is no terminal.
     let bar = ProgressBar::new_spinner().with_message(goal.clone());

@@ -7,10 +7,10 @@ use std::time::Duration;
 use flamingo_protocol_core::CommandCode;
 use thiserror::Error;
 
-use super::state::SystemState;
+use crate::SystemState;
 use crate::axis::Axis;
-use crate::limits::OutOfLimits;
-use crate::scope_settings::SettingsError;
+use crate::files::scope_settings::ScopeSettingsError;
+use crate::stage::limits::OutOfLimits;
 use crate::units::Position;
 use flamingo_runtime_std::Error as ClientError;
 
@@ -130,7 +130,7 @@ pub enum Error {
     },
     /// The scope settings cannot be read.
     #[error("scope settings: {0}")]
-    Settings(#[from] SettingsError),
+    Settings(#[from] ScopeSettingsError),
     /// An answer that cannot be true.
     #[error("{what}: expected {expected}, found {found}; the peer broke the protocol")]
     Implausible {

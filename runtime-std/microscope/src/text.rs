@@ -51,7 +51,7 @@ pub fn drives(text: &str) -> Vec<&str> {
 /// (`1=X\n2=Y\n3=Z\n`): each axis that is named there, in mm (R: degrees).
 ///
 /// ```
-/// use flamingo_runtime_std::{Axis, text::pushed_positions};
+/// use flamingo_microscope::{Axis, text::pushed_positions};
 /// let positions = pushed_positions("1=7.635\n2=14\n3=20.1\n");
 /// assert_eq!(positions, [(Axis::X, 7.635), (Axis::Y, 14.0), (Axis::Z, 20.1)]);
 /// ```

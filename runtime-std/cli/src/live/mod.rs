@@ -12,7 +12,7 @@ use clap::{Args, ValueEnum};
 use flamingo_microscope::image_file::ImageFacts;
 use flamingo_microscope::live::{LiveError, LiveImage, LiveOptions, LiveStream, Mode};
 use flamingo_microscope::units::{Micros, MmPerPixel};
-use flamingo_microscope::{Error, LiveUpdates, Microscope, Patience, SystemState, Whereabouts};
+use flamingo_microscope::{Error, LiveUpdates, Microscope, Patience, PoseTracker, SystemState};
 use smol::future::or;
 
 use crate::args::{ClientArgs, duration};
@@ -125,7 +125,7 @@ impl LiveArgs {
 struct Setup {
     pixel_size: Option<MmPerPixel>,
     exposure: Option<Micros>,
-    whereabouts: Whereabouts,
+    pose_tracker: PoseTracker,
 }
 
 pub(crate) async fn run(args: LiveArgs, out: &mut Out, interrupt: &Interrupt) -> Done {
@@ -167,7 +167,7 @@ async fn begin(microscope: &Microscope, args: &LiveArgs) -> Done<(bool, Setup, L
     let setup = Setup {
         pixel_size: known("pixel size", camera.pixel_size().await)?,
         exposure: known("exposure", camera.exposure().await)?,
-        whereabouts: microscope.stage().whereabouts().await?,
+        pose_tracker: microscope.stage().pose_tracker().await?,
     };
     let stream = LiveStream::connect(&args.address()?, args.options())
         .await
@@ -291,7 +291,7 @@ async fn deal_with(
         taken_at: image.received_at,
         pixel_size: setup.pixel_size,
         exposure: setup.exposure,
-        pose: Some(setup.whereabouts.at(image.received_at).await?),
+        pose: Some(setup.pose_tracker.at(image.received_at).await?),
     };
     let Some(mut writing) = sink.take() else { return report.image(image, &facts, None) };
     let write = smol::unblock(move || {

@@ -2,15 +2,15 @@
 //! same.
 //!
 //! ```text
-//!  socket ──► reader.rs: one thread ──► shelf.rs: what waits, free buffers, counts ──► LiveStream
-//!             reads pixels into a buffer of the shelf       ▲                              │
+//!  socket ──► image_reader.rs: one thread ──► buffer_pool.rs: what waits, free buffers, counts ──► LiveStream
+//!             reads pixels into a buffer of the pool       ▲                              │
 //!                                                           └───── buffer, when dropped ── LiveImage
 //! ```
 //! Here is what a program holds. What a header is, the core knows; switching the live view on and
 //! off is `microscope/camera.rs`; files of images are `image_file/`.
 
-mod reader;
-mod shelf;
+mod buffer_pool;
+mod image_reader;
 
 use std::fmt;
 use std::net::{Shutdown, TcpStream};
@@ -21,9 +21,9 @@ use async_channel::Receiver;
 use flamingo_protocol_core::{ImageError, ImageHeader, MAX_IMAGE};
 use thiserror::Error;
 
+use buffer_pool::{BufferPool, PooledBuffer, Queued};
 use flamingo_runtime_std::Error as ClientError;
 use flamingo_runtime_std::socket;
-use shelf::{Buffer, Item, Shelf};
 
 /// Which images a program gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -150,7 +150,7 @@ pub struct LiveImage {
     pub number: u64,
     /// How many were dropped between the one that the program got before, and this one.
     pub dropped_before: u64,
-    buffer: Buffer,
+    buffer: PooledBuffer,
 }
 
 impl LiveImage {
@@ -202,7 +202,7 @@ impl fmt::Debug for LiveImage {
 /// ```
 #[derive(Debug)]
 pub struct LiveStream {
-    shelf: Arc<Shelf>,
+    pool: Arc<BufferPool>,
     /// Closed when nothing will come any more.
     woken: Receiver<()>,
     /// To end the thread that reads.
@@ -227,17 +227,17 @@ impl LiveStream {
         socket.set_nonblocking(false).map_err(refused)?;
         let own = socket.try_clone().map_err(refused)?;
         let (wake, woken) = async_channel::bounded(1);
-        let shelf = Arc::new(Shelf::new(options.mode, wake));
-        let reader = reader::Reader {
+        let pool = Arc::new(BufferPool::new(options.mode, wake));
+        let reader = image_reader::ImageReader {
             socket,
             address: address.to_owned(),
             largest: options.largest,
-            shelf: Arc::clone(&shelf),
+            pool: Arc::clone(&pool),
             skip: Vec::new(),
         };
         let thread = std::thread::Builder::new().name("flamingo-images".into());
         thread.spawn(move || reader.run()).map_err(LiveError::Thread)?;
-        Ok(Self { shelf, woken, socket: own, last: 0 })
+        Ok(Self { pool, woken, socket: own, last: 0 })
     }
 
     /// What comes next, in the order in which it came; `None` when the peer has closed the
@@ -249,19 +249,19 @@ impl LiveStream {
     /// [`LiveError`], once and behind all that came before.
     pub async fn next(&mut self) -> Result<Option<LiveEvent>, LiveError> {
         loop {
-            match self.shelf.take() {
-                Some(Item::Options(header)) => return Ok(Some(LiveEvent::Options(header))),
-                Some(Item::Image { header, received_at, number, pixels }) => {
+            match self.pool.take() {
+                Some(Queued::Options(header)) => return Ok(Some(LiveEvent::Options(header))),
+                Some(Queued::Image { header, received_at, number, pixels }) => {
                     let dropped_before = number - self.last - 1;
                     self.last = number;
-                    let buffer = Buffer::new(pixels, Arc::clone(&self.shelf));
+                    let buffer = PooledBuffer::new(pixels, Arc::clone(&self.pool));
                     let image = LiveImage { header, received_at, number, dropped_before, buffer };
                     return Ok(Some(LiveEvent::Image(image)));
                 }
                 None => {}
             }
-            if self.woken.recv().await.is_err() && self.shelf.is_empty() {
-                return self.shelf.ended();
+            if self.woken.recv().await.is_err() && self.pool.is_empty() {
+                return self.pool.ended();
             }
         }
     }
@@ -285,7 +285,7 @@ impl LiveStream {
     /// What was counted so far.
     #[must_use]
     pub fn stats(&self) -> LiveStats {
-        self.shelf.stats()
+        self.pool.stats()
     }
 }
 

@@ -69,7 +69,7 @@ fn several_axes_arrive_together_and_progress_tells_of_each() {
         let simulator = simulator("[stage]\nspeed_factor = 5.0").await;
         let microscope = microscope(&simulator).await;
         let stage = microscope.stage();
-        let mut progress = stage.progress();
+        let mut progress = stage.position_updates();
         let targets = [
             (Axis::X, Position::Mm(8.5)),
             (Axis::Z, Position::Mm(20.0)),

@@ -1,7 +1,7 @@
 //! Workflow files as instruments have them: read, checked, changed.
 
 use super::*;
-use crate::scope_settings::ScopeSettings;
+use crate::files::scope_settings::ScopeSettings;
 
 /// With CRLF, a comma in a number, a sign that is not ASCII, and names of lasers.
 const FILE: &str = "<Workflow Settings>\r\n  <Experiment Settings>\r\n    \

@@ -2,12 +2,13 @@
 
 use flamingo_protocol_core::{CommandCode, Frame};
 
-use super::{Error, Microscope};
+use crate::{Error, Microscope};
 
 /// The illumination paths of a [`Microscope`].
 ///
 /// ```
-/// # use flamingo_runtime_std::{Options, microscope::Microscope};
+/// # use flamingo_microscope::Microscope;
+/// # use flamingo_runtime_std::Options;
 /// # use flamingo_simulator::{Simulator, SimulatorOptions};
 /// # smol::block_on(async {
 /// # let simulator = Simulator::start(SimulatorOptions::default()).await?;
@@ -24,7 +25,7 @@ pub struct Illumination {
 }
 
 impl Illumination {
-    pub(super) const fn new(microscope: Microscope) -> Self {
+    pub(crate) const fn new(microscope: Microscope) -> Self {
         Self { microscope }
     }
 

@@ -6,8 +6,8 @@
 use std::str::FromStr;
 
 use crate::axis::Axis;
-use crate::limits::{Limit, StageLimits};
-use crate::sections::{Entry, SectionError, SectionText, ValueError};
+use crate::files::sections::{Entry, SectionError, SectionText, ValueError};
+use crate::stage::limits::{Limit, StageLimits};
 use crate::units::Position;
 
 const STAGE: &str = "Stage limits";
@@ -28,7 +28,7 @@ const LED: &str = "LED settings";
 /// assert_eq!(settings.home(Axis::X), Some(Position::Mm(7.5)));
 /// assert!(settings.limits(Axis::X).check(Axis::X, Position::Mm(12.32)).is_err());
 /// assert!(!settings.limits(Axis::X).is_complete(), "the lower end is not named");
-/// # Ok::<(), flamingo_microscope::scope_settings::SettingsError>(())
+/// # Ok::<(), flamingo_microscope::scope_settings::ScopeSettingsError>(())
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct ScopeSettings {
@@ -57,7 +57,7 @@ pub struct Filter {
 /// Settings that cannot be read.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
-pub enum SettingsError {
+pub enum ScopeSettingsError {
     /// Not a text of sections.
     #[error(transparent)]
     Form(#[from] SectionError),
@@ -81,8 +81,8 @@ impl ScopeSettings {
     /// Reads the text of the settings.
     ///
     /// # Errors
-    /// [`SettingsError`] with the number of the line.
-    pub fn parse(text: &[u8]) -> Result<Self, SettingsError> {
+    /// [`ScopeSettingsError`] with the number of the line.
+    pub fn parse(text: &[u8]) -> Result<Self, ScopeSettingsError> {
         let text = SectionText::parse(text)?;
         let [x, y, z, r] = Axis::ALL.map(|axis| AxisSettings::read(&text, axis));
         let axes = [x?, y?, z?, r?];
@@ -129,24 +129,24 @@ impl ScopeSettings {
     /// The position of the filter wheel for a laser.
     ///
     /// # Errors
-    /// [`SettingsError::Value`]: it is no whole number.
-    pub fn filter_for_laser(&self, laser: i32) -> Result<Option<i32>, SettingsError> {
+    /// [`ScopeSettingsError::Value`]: it is no whole number.
+    pub fn filter_for_laser(&self, laser: i32) -> Result<Option<i32>, ScopeSettingsError> {
         self.number(ASSIGNED, &format!("Laser {laser}"))
     }
 
     /// The position of the filter wheel for the LED.
     ///
     /// # Errors
-    /// [`SettingsError::Value`]: it is no whole number.
-    pub fn filter_for_led(&self) -> Result<Option<i32>, SettingsError> {
+    /// [`ScopeSettingsError::Value`]: it is no whole number.
+    pub fn filter_for_led(&self) -> Result<Option<i32>, ScopeSettingsError> {
         self.number(ASSIGNED, "LED")
     }
 
     /// The brightness of an LED, 0 to 65535; `colour` is `red`, `green`, `blue` or `white`.
     ///
     /// # Errors
-    /// [`SettingsError::Value`]: it is no number in that range.
-    pub fn led_brightness(&self, colour: &str) -> Result<Option<u16>, SettingsError> {
+    /// [`ScopeSettingsError::Value`]: it is no number in that range.
+    pub fn led_brightness(&self, colour: &str) -> Result<Option<u16>, ScopeSettingsError> {
         self.number(LED, &format!("Intensity {colour}"))
     }
 
@@ -165,8 +165,8 @@ impl ScopeSettings {
     /// How much the objective magnifies.
     ///
     /// # Errors
-    /// [`SettingsError::Value`]: it is no finite number.
-    pub fn magnification(&self) -> Result<Option<f64>, SettingsError> {
+    /// [`ScopeSettingsError::Value`]: it is no finite number.
+    pub fn magnification(&self) -> Result<Option<f64>, ScopeSettingsError> {
         let entry = self.text.get(KIND, "Objective lens magnification");
         Ok(entry.map(|entry| finite(&entry)).transpose()?)
     }
@@ -181,7 +181,11 @@ impl ScopeSettings {
         }
     }
 
-    fn number<T: FromStr>(&self, section: &str, name: &str) -> Result<Option<T>, SettingsError> {
+    fn number<T: FromStr>(
+        &self,
+        section: &str,
+        name: &str,
+    ) -> Result<Option<T>, ScopeSettingsError> {
         let Some(entry) = self.text.get(section, name) else { return Ok(None) };
         let number = entry.value.parse().map_err(|_| entry.wrong("a whole number in range"));
         Ok(Some(number?))
@@ -193,7 +197,7 @@ impl ScopeSettings {
 }
 
 impl AxisSettings {
-    fn read(text: &SectionText, axis: Axis) -> Result<Self, SettingsError> {
+    fn read(text: &SectionText, axis: Axis) -> Result<Self, ScopeSettingsError> {
         let entry = |name: &str| text.get(STAGE, &format!("{name} {axis}-axis"));
         let position = |name: &str| {
             let entry = entry(name);
@@ -203,7 +207,7 @@ impl AxisSettings {
             let Some(entry) = entry(name) else { return Ok(None) };
             let at = Position::of(axis, finite(&entry)?);
             let name = format!("{name} {axis}-axis");
-            Ok::<_, SettingsError>(Some(Limit { at, name, line: entry.line }))
+            Ok::<_, ScopeSettingsError>(Some(Limit { at, name, line: entry.line }))
         };
         let min = [limit("Soft limit min")?, limit("Hard limit min")?].into_iter().flatten();
         let max = [limit("Soft limit max")?, limit("Hard limit max")?].into_iter().flatten();
@@ -214,7 +218,7 @@ impl AxisSettings {
         if let (Some(min), Some(max)) = (&limits.min, &limits.max)
             && min.at.value() >= max.at.value()
         {
-            return Err(SettingsError::Crossed { min: min.clone(), max: max.clone() });
+            return Err(ScopeSettingsError::Crossed { min: min.clone(), max: max.clone() });
         }
         let velocity = entry("Default velocity").map(|entry| finite(&entry)).transpose()?;
         let (home, unload) = (position("Home")?, position("Unload")?);
@@ -223,7 +227,7 @@ impl AxisSettings {
 }
 
 /// `Filter wheel description 2 = 525/50`, in the order of the numbers.
-fn filters(text: &SectionText) -> Result<Vec<Filter>, SettingsError> {
+fn filters(text: &SectionText) -> Result<Vec<Filter>, ScopeSettingsError> {
     const NAME: &str = "Filter wheel description ";
     let mut filters = Vec::new();
     for entry in text.entries(FILTERS) {
@@ -254,7 +258,7 @@ mod tests {
         </Filter wheel encoder counts>\r\n<Filter wheel position assignments>\r\n  Laser 2 = 3\r\n\
         </Filter wheel position assignments>\r\n<Type>\r\n  Microscope name = n1\r\n</Type>\r\n";
 
-    fn settings(text: &str) -> Result<ScopeSettings, SettingsError> {
+    fn settings(text: &str) -> Result<ScopeSettings, ScopeSettingsError> {
         ScopeSettings::parse(text.as_bytes())
     }
 
@@ -316,6 +320,6 @@ mod tests {
     #[test]
     fn a_text_cut_off_in_the_middle_is_an_error_and_no_limits() {
         let error = settings(&SETTINGS[..100]).unwrap_err();
-        assert!(matches!(error, SettingsError::Form(_)), "{error}");
+        assert!(matches!(error, ScopeSettingsError::Form(_)), "{error}");
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Workflow, WorkflowError};
-use crate::sections::Entry;
+use crate::files::sections::Entry;
 
 impl Workflow {
     /// A finite number, with or without commas between its thousands.

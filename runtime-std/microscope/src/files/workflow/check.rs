@@ -7,8 +7,8 @@ use super::{
     END, EXPERIMENT, PATH, SOURCE, STACK, START, StackOption, Workflow, WorkflowError, axis_name,
 };
 use crate::axis::Axis;
-use crate::scope_settings::ScopeSettings;
-use crate::sections::ValueError;
+use crate::files::scope_settings::ScopeSettings;
+use crate::files::sections::ValueError;
 use crate::units::{Mm, Position};
 
 /// How bad a finding is.

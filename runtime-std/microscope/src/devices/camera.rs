@@ -4,14 +4,16 @@
 
 use flamingo_protocol_core::{CommandCode, Frame};
 
-use super::{Error, Microscope, Reading, above_zero, in_range};
+use crate::answers::{above_zero, in_range};
 use crate::units::{Micros, MmPerPixel};
+use crate::{Error, Microscope, Reading};
 use flamingo_runtime_std::Answer;
 
 /// The camera of a [`Microscope`].
 ///
 /// ```
-/// # use flamingo_runtime_std::{Options, microscope::Microscope};
+/// # use flamingo_microscope::Microscope;
+/// # use flamingo_runtime_std::Options;
 /// # use flamingo_simulator::{Simulator, SimulatorOptions};
 /// use flamingo_microscope::units::Micros;
 /// # smol::block_on(async {
@@ -50,7 +52,7 @@ pub enum LiveUpdates {
 }
 
 impl Camera {
-    pub(super) const fn new(microscope: Microscope) -> Self {
+    pub(crate) const fn new(microscope: Microscope) -> Self {
         Self { microscope }
     }
 

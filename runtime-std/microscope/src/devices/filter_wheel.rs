@@ -2,7 +2,8 @@
 
 use flamingo_protocol_core::{CommandCode, Frame};
 
-use super::{Error, Microscope, Reading, in_range};
+use crate::answers::in_range;
+use crate::{Error, Microscope, Reading};
 
 /// Positions of the wheel, where the scope settings name none.
 const POSITIONS: i32 = 8;
@@ -10,7 +11,8 @@ const POSITIONS: i32 = 8;
 /// The filter wheel of a [`Microscope`].
 ///
 /// ```
-/// # use flamingo_runtime_std::{Options, microscope::Microscope};
+/// # use flamingo_microscope::Microscope;
+/// # use flamingo_runtime_std::Options;
 /// # use flamingo_simulator::{Simulator, SimulatorOptions};
 /// # smol::block_on(async {
 /// # let simulator = Simulator::start(SimulatorOptions::default()).await?;
@@ -27,7 +29,7 @@ pub struct FilterWheel {
 }
 
 impl FilterWheel {
-    pub(super) const fn new(microscope: Microscope) -> Self {
+    pub(crate) const fn new(microscope: Microscope) -> Self {
         Self { microscope }
     }
 

@@ -17,14 +17,14 @@ const LEAST: usize = 3;
 const OPTIONS: u64 = 1024;
 
 /// What waits.
-pub(super) enum Item {
+pub(super) enum Queued {
     Image { header: ImageHeader, received_at: SystemTime, number: u64, pixels: Vec<u16> },
     Options(ImageHeader),
 }
 
 #[derive(Default)]
 struct State {
-    waiting: VecDeque<Item>,
+    waiting: VecDeque<Queued>,
     /// Used last is at the end: it is still in the processor's cache.
     free: Vec<Vec<u16>>,
     /// All buffers that exist: free, read into, waiting and held.
@@ -33,14 +33,14 @@ struct State {
     ended: Option<LiveError>,
 }
 
-pub(super) struct Shelf {
+pub(super) struct BufferPool {
     mode: Mode,
     state: Mutex<State>,
     /// Told that something waits; one word is enough.
     wake: Sender<()>,
 }
 
-impl Shelf {
+impl BufferPool {
     pub(super) fn new(mode: Mode, wake: Sender<()>) -> Self {
         Self { mode, state: Mutex::default(), wake }
     }
@@ -89,7 +89,7 @@ impl Shelf {
         state.stats.received += 1;
         state.stats.waiting += 1;
         let number = state.stats.received;
-        state.waiting.push_back(Item::Image { header, received_at: at, number, pixels });
+        state.waiting.push_back(Queued::Image { header, received_at: at, number, pixels });
         drop(state);
         self.wake();
     }
@@ -105,11 +105,11 @@ impl Shelf {
         let mut state = self.state();
         state.stats.options += 1;
         if state.waiting.len() as u64 - state.stats.waiting == OPTIONS {
-            let oldest = state.waiting.iter().position(|item| matches!(item, Item::Options(_)));
+            let oldest = state.waiting.iter().position(|item| matches!(item, Queued::Options(_)));
             oldest.map(|at| state.waiting.remove(at));
             state.stats.options_dropped += 1;
         }
-        state.waiting.push_back(Item::Options(header));
+        state.waiting.push_back(Queued::Options(header));
         drop(state);
         self.wake();
     }
@@ -124,10 +124,10 @@ impl Shelf {
         self.wake.close();
     }
 
-    pub(super) fn take(&self) -> Option<Item> {
+    pub(super) fn take(&self) -> Option<Queued> {
         let mut state = self.state();
         let item = state.waiting.pop_front()?;
-        if matches!(item, Item::Image { .. }) {
+        if matches!(item, Queued::Image { .. }) {
             state.stats.waiting -= 1;
             state.stats.delivered += 1;
         }
@@ -164,8 +164,8 @@ impl Shelf {
 impl State {
     /// Drops the oldest image that waits, and gives its buffer.
     fn drop_oldest(&mut self) -> Option<Vec<u16>> {
-        let at = self.waiting.iter().position(|item| matches!(item, Item::Image { .. }))?;
-        let Some(Item::Image { pixels, .. }) = self.waiting.remove(at) else { return None };
+        let at = self.waiting.iter().position(|item| matches!(item, Queued::Image { .. }))?;
+        let Some(Queued::Image { pixels, .. }) = self.waiting.remove(at) else { return None };
         self.stats.waiting -= 1;
         self.stats.dropped += 1;
         Some(pixels)
@@ -178,21 +178,21 @@ impl State {
     }
 }
 
-impl fmt::Debug for Shelf {
+impl fmt::Debug for BufferPool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Shelf").field("stats", &self.stats()).finish_non_exhaustive()
+        f.debug_struct("BufferPool").field("stats", &self.stats()).finish_non_exhaustive()
     }
 }
 
-/// The pixels of an image that somebody holds; they go back to the shelf.
-pub(super) struct Buffer {
+/// The pixels of an image that somebody holds; they go back to the pool.
+pub(super) struct PooledBuffer {
     pixels: Vec<u16>,
-    shelf: Arc<Shelf>,
+    pool: Arc<BufferPool>,
 }
 
-impl Buffer {
-    pub(super) fn new(pixels: Vec<u16>, shelf: Arc<Shelf>) -> Self {
-        Self { pixels, shelf }
+impl PooledBuffer {
+    pub(super) fn new(pixels: Vec<u16>, pool: Arc<BufferPool>) -> Self {
+        Self { pixels, pool }
     }
 
     pub(super) fn pixels(&self) -> &[u16] {
@@ -200,9 +200,9 @@ impl Buffer {
     }
 }
 
-impl Drop for Buffer {
+impl Drop for PooledBuffer {
     fn drop(&mut self) {
-        self.shelf.give_back(std::mem::take(&mut self.pixels));
+        self.pool.give_back(std::mem::take(&mut self.pixels));
     }
 }
 
@@ -210,77 +210,77 @@ impl Drop for Buffer {
 mod tests {
     use super::*;
 
-    fn shelf(mode: Mode) -> Arc<Shelf> {
-        Arc::new(Shelf::new(mode, async_channel::bounded(1).0))
+    fn pool(mode: Mode) -> Arc<BufferPool> {
+        Arc::new(BufferPool::new(mode, async_channel::bounded(1).0))
     }
 
-    fn put(shelf: &Shelf, pixels: usize) -> bool {
-        let Some(buffer) = shelf.lend(pixels) else {
-            shelf.put_nothing();
+    fn put(pool: &BufferPool, pixels: usize) -> bool {
+        let Some(buffer) = pool.lend(pixels) else {
+            pool.put_nothing();
             return false;
         };
-        shelf.put_image(ImageHeader::default(), SystemTime::UNIX_EPOCH, buffer);
+        pool.put_image(ImageHeader::default(), SystemTime::UNIX_EPOCH, buffer);
         true
     }
 
-    fn numbers(shelf: &Shelf) -> Vec<u64> {
+    fn numbers(pool: &BufferPool) -> Vec<u64> {
         let number = |item| match item {
-            Item::Image { number, .. } => number,
-            Item::Options(_) => 0,
+            Queued::Image { number, .. } => number,
+            Queued::Options(_) => 0,
         };
-        std::iter::from_fn(|| shelf.take()).map(number).collect()
+        std::iter::from_fn(|| pool.take()).map(number).collect()
     }
 
     #[test]
     fn every_image_waits_until_the_memory_is_full_then_the_oldest_goes() {
-        let shelf = shelf(Mode::Every { memory_bytes: 1000 });
+        let pool = pool(Mode::Every { memory_bytes: 1000 });
         for _ in 0..7 {
-            assert!(put(&shelf, 100));
+            assert!(put(&pool, 100));
         }
-        let stats = shelf.stats();
+        let stats = pool.stats();
         assert_eq!((stats.received, stats.dropped, stats.waiting), (7, 2, 5));
         assert_eq!(stats.held_bytes, 1000);
-        assert_eq!(numbers(&shelf), [3, 4, 5, 6, 7]);
+        assert_eq!(numbers(&pool), [3, 4, 5, 6, 7]);
     }
 
     #[test]
     fn of_the_newest_only_one_waits() {
-        let shelf = shelf(Mode::Latest);
+        let pool = pool(Mode::Latest);
         for _ in 0..5 {
-            assert!(put(&shelf, 100));
+            assert!(put(&pool, 100));
         }
-        shelf.put_options(ImageHeader::default());
-        assert!(put(&shelf, 100));
-        assert_eq!(numbers(&shelf), [0, 6], "options are not dropped for an image");
-        assert!(shelf.stats().held_bytes <= 600);
+        pool.put_options(ImageHeader::default());
+        assert!(put(&pool, 100));
+        assert_eq!(numbers(&pool), [0, 6], "options are not dropped for an image");
+        assert!(pool.stats().held_bytes <= 600);
     }
 
     #[test]
     fn a_program_that_holds_all_buffers_loses_the_new_images() {
-        let shelf = shelf(Mode::Latest);
+        let pool = pool(Mode::Latest);
         let mut held = Vec::new();
         for _ in 0..3 {
-            assert!(put(&shelf, 100));
-            let Some(Item::Image { pixels, .. }) = shelf.take() else { panic!("no image") };
-            held.push(Buffer::new(pixels, Arc::clone(&shelf)));
+            assert!(put(&pool, 100));
+            let Some(Queued::Image { pixels, .. }) = pool.take() else { panic!("no image") };
+            held.push(PooledBuffer::new(pixels, Arc::clone(&pool)));
         }
-        assert!(!put(&shelf, 100));
+        assert!(!put(&pool, 100));
         held.pop();
-        assert!(put(&shelf, 100));
-        let stats = shelf.stats();
+        assert!(put(&pool, 100));
+        let stats = pool.stats();
         assert_eq!((stats.received, stats.delivered, stats.dropped, stats.waiting), (5, 3, 1, 1));
     }
 
     #[test]
     fn another_size_replaces_the_buffers_and_never_adds_to_them() {
-        let shelf = shelf(Mode::Every { memory_bytes: 1000 });
+        let pool = pool(Mode::Every { memory_bytes: 1000 });
         for size in [100, 100, 300, 50, 100, 2000, 100] {
-            put(&shelf, size);
-            let held = shelf.stats().held_bytes;
+            put(&pool, size);
+            let held = pool.stats().held_bytes;
             assert!(held <= 1000 + 4000, "{held} bytes after one of {size} pixels");
-            while shelf.take().is_some_and(|item| {
-                let Item::Image { pixels, .. } = item else { return true };
-                shelf.give_back(pixels);
+            while pool.take().is_some_and(|item| {
+                let Queued::Image { pixels, .. } = item else { return true };
+                pool.give_back(pixels);
                 true
             }) {}
         }
@@ -288,11 +288,11 @@ mod tests {
 
     #[test]
     fn options_that_nobody_takes_are_bounded_and_counted() {
-        let shelf = shelf(Mode::Latest);
+        let pool = pool(Mode::Latest);
         for _ in 0..OPTIONS + 3 {
-            shelf.put_options(ImageHeader::default());
+            pool.put_options(ImageHeader::default());
         }
-        assert_eq!(shelf.stats().options_dropped, 3);
-        assert_eq!(numbers(&shelf).len() as u64, OPTIONS);
+        assert_eq!(pool.stats().options_dropped, 3);
+        assert_eq!(numbers(&pool).len() as u64, OPTIONS);
     }
 }

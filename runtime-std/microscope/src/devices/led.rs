@@ -2,12 +2,13 @@
 
 use flamingo_protocol_core::{CommandCode, Frame};
 
-use super::{Error, Microscope};
+use crate::{Error, Microscope};
 
 /// The LED of a [`Microscope`].
 ///
 /// ```
-/// # use flamingo_runtime_std::{Options, microscope::Microscope};
+/// # use flamingo_microscope::Microscope;
+/// # use flamingo_runtime_std::Options;
 /// # use flamingo_simulator::{Simulator, SimulatorOptions};
 /// use flamingo_microscope::LedColour;
 /// # smol::block_on(async {
@@ -47,7 +48,7 @@ impl LedColour {
 }
 
 impl Led {
-    pub(super) const fn new(microscope: Microscope) -> Self {
+    pub(crate) const fn new(microscope: Microscope) -> Self {
         Self { microscope }
     }
 

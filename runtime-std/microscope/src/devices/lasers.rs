@@ -4,14 +4,16 @@
 
 use flamingo_protocol_core::{CommandCode, Frame};
 
-use super::{Error, Microscope, Reading, text_of};
+use crate::answers::text_of;
 use crate::text::{LevelError, laser_level};
 use crate::units::Percent;
+use crate::{Error, Microscope, Reading};
 
 /// The lasers of a [`Microscope`].
 ///
 /// ```
-/// # use flamingo_runtime_std::{Options, microscope::Microscope};
+/// # use flamingo_microscope::Microscope;
+/// # use flamingo_runtime_std::Options;
 /// # use flamingo_simulator::{Simulator, SimulatorOptions};
 /// use flamingo_microscope::Laser;
 /// use flamingo_microscope::units::Percent;
@@ -66,7 +68,7 @@ impl Laser {
 }
 
 impl Lasers {
-    pub(super) const fn new(microscope: Microscope) -> Self {
+    pub(crate) const fn new(microscope: Microscope) -> Self {
         Self { microscope }
     }
 
@@ -88,7 +90,7 @@ impl Lasers {
             let code = answer.frame.code;
             return Err(Error::Refused { what, code, status, reason });
         }
-        let answer = super::succeeded(&what, answer)?;
+        let answer = crate::answers::succeeded(&what, answer)?;
         let level = laser_level(&text).map_err(|_| Error::Implausible {
             what,
             expected: "a percentage as text in the buffer".to_owned(),

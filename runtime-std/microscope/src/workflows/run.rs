@@ -2,13 +2,12 @@
 //!
 //! SYSTEM_STATE_IDLE is the one completion, and only behind SYSTEM_STATE_WORK_FLOW_RUNNING.
 
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use flamingo_protocol_core::{Class, CommandCode, Instant};
 use smol::{Timer, future};
 
-use super::{Error, Microscope, SystemState};
+use crate::{Error, Microscope, SystemState};
 use flamingo_runtime_std::Error as ClientError;
 use flamingo_runtime_std::{Event, EventFrame, Subscription};
 
@@ -122,7 +121,7 @@ pub struct Run {
 impl Run {
     /// Of a workflow that is uploaded next.
     pub(super) fn armed(microscope: &Microscope) -> Self {
-        microscope.0.runs.fetch_add(1, Ordering::AcqRel);
+        microscope.run_began();
         let mut run = Self::joined(microscope);
         run.counted = true;
         run.phase = Phase::Uploaded(microscope.client().clock().now());
@@ -145,7 +144,7 @@ impl Run {
     }
 
     /// What happens next; `None` when the workflow is over: the instrument said IDLE after it had
-    /// said that it runs. When nothing is heard for [`super::Patience::silence`], the state is asked.
+    /// said that it runs. When nothing is heard for [`crate::Patience::silence`], the state is asked.
     ///
     /// Cancel-safe: what was not returned is returned by the next call.
     ///
@@ -237,10 +236,10 @@ impl Run {
         self.summary
     }
 
-    /// Stops it: [`super::Workflows::abort`]. Its end is told by [`Self::wait`].
+    /// Stops it: [`crate::Workflows::abort`]. Its end is told by [`Self::wait`].
     ///
     /// # Errors
-    /// As [`super::Workflows::abort`].
+    /// As [`crate::Workflows::abort`].
     pub async fn abort(&mut self) -> Result<(), Error> {
         let stopped = self.microscope.workflows().abort().await;
         // One that was not answered was sent all the same.
@@ -382,7 +381,7 @@ impl Run {
 
     fn uncount(&mut self) {
         if std::mem::take(&mut self.counted) {
-            self.microscope.0.runs.fetch_sub(1, Ordering::AcqRel);
+            self.microscope.run_ended();
         }
     }
 

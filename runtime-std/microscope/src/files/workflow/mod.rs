@@ -15,7 +15,7 @@ pub use check::{Finding, Severity};
 pub use light::LaserLine;
 
 use crate::axis::Axis;
-use crate::sections::{SectionError, SectionText, ValueError};
+use crate::files::sections::{SectionError, SectionText, ValueError};
 use crate::units::{Degrees, Micros, Mm, MmPerSecond, Percent, Pose, Position};
 
 const ROOT: &str = "Workflow Settings";

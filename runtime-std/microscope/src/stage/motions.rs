@@ -2,9 +2,8 @@
 
 use smol::future::zip;
 
-use super::Error;
-use super::motion::{Arrival, Motion};
-use super::stage::Stage;
+use super::{Arrival, Motion, Stage};
+use crate::Error;
 use crate::axis::Axis;
 use crate::units::Position;
 

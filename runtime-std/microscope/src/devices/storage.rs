@@ -2,13 +2,15 @@
 
 use flamingo_protocol_core::{CommandCode, Frame};
 
-use super::{Error, Microscope, Reading, text_of};
+use crate::answers::text_of;
 use crate::text::drives;
+use crate::{Error, Microscope, Reading};
 
 /// The drives of a [`Microscope`].
 ///
 /// ```
-/// # use flamingo_runtime_std::{Options, microscope::Microscope};
+/// # use flamingo_microscope::Microscope;
+/// # use flamingo_runtime_std::Options;
 /// # use flamingo_simulator::{Simulator, SimulatorOptions};
 /// # smol::block_on(async {
 /// # let simulator = Simulator::start(SimulatorOptions::default()).await?;
@@ -25,7 +27,7 @@ pub struct Storage {
 }
 
 impl Storage {
-    pub(super) const fn new(microscope: Microscope) -> Self {
+    pub(crate) const fn new(microscope: Microscope) -> Self {
         Self { microscope }
     }
 

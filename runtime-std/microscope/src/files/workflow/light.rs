@@ -3,7 +3,7 @@
 
 use super::values::number;
 use super::{PATH, SOURCE, WorkflowError};
-use crate::sections::{Entry, SectionText};
+use crate::files::sections::{Entry, SectionText};
 use crate::units::Percent;
 
 /// A laser in a workflow.

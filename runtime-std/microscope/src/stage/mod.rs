@@ -1,25 +1,35 @@
 //! The stage: where it is, where it may go, sending it there. What becomes of a motion is
 //! `motion.rs`.
 
+pub mod limits;
+mod motion;
+mod motion_end;
+mod motions;
+mod pose_tracker;
+mod position_updates;
+
 use flamingo_protocol_core::{CommandCode, Frame};
 use smol::future::zip;
 
-use super::motion::Motion;
-use super::motions::Motions;
-use super::progress::Progress;
-use super::whereabouts::Whereabouts;
-use super::{Error, Microscope, Reading};
+pub use motion::{Arrival, Motion};
+pub use motions::Motions;
+pub use pose_tracker::PoseTracker;
+pub use position_updates::{PositionUpdate, PositionUpdates};
+
+use crate::answers::succeeded;
 use crate::axis::Axis;
-use crate::limits::StageLimits;
 use crate::units::{Degrees, DegreesPerSecond, Mm, MmPerSecond, Pose, Position};
+use crate::{Error, Microscope, Reading};
 use flamingo_runtime_std::Answer;
+use limits::StageLimits;
 
 /// The stage of a [`Microscope`].
 ///
 /// ```
-/// # use flamingo_runtime_std::{Axis, Options, microscope::Microscope};
+/// # use flamingo_runtime_std::Options;
 /// # use flamingo_simulator::{Simulator, SimulatorOptions};
-/// use flamingo_microscope::Error;
+/// use flamingo_microscope::{Axis, Error};
+/// # use flamingo_microscope::Microscope;
 /// use flamingo_microscope::units::{Degrees, Mm, Position};
 /// # smol::block_on(async {
 /// # let simulator = Simulator::start(SimulatorOptions::default()).await?;
@@ -64,7 +74,7 @@ impl From<DegreesPerSecond> for Velocity {
 }
 
 impl Stage {
-    pub(super) const fn new(microscope: Microscope) -> Self {
+    pub(crate) const fn new(microscope: Microscope) -> Self {
         Self { microscope }
     }
 
@@ -96,22 +106,22 @@ impl Stage {
 
     /// The positions that are pushed while something moves, 40 a second and axis.
     #[must_use]
-    pub fn progress(&self) -> Progress {
-        Progress::new(self.microscope.client())
+    pub fn position_updates(&self) -> PositionUpdates {
+        PositionUpdates::new(self.microscope.client())
     }
 
     /// Follows the pose of the stage from now on, for whoever needs it often.
     ///
     /// # Errors
     /// As [`Self::pose`].
-    pub async fn whereabouts(&self) -> Result<Whereabouts, Error> {
-        Whereabouts::new(self.clone(), self.microscope.client()).await
+    pub async fn pose_tracker(&self) -> Result<PoseTracker, Error> {
+        PoseTracker::new(self.clone(), self.microscope.client()).await
     }
 
     /// Where an axis may go, as the scope settings say; an end that they do not name is open.
     ///
     /// # Errors
-    /// What [`super::Settings::load`] fails with, if they were not loaded yet.
+    /// What [`crate::SettingsStore::load`] fails with, if they were not loaded yet.
     pub async fn limits(&self, axis: Axis) -> Result<StageLimits, Error> {
         Ok(self.microscope.settings().get().await?.limits(axis).clone())
     }
@@ -197,7 +207,7 @@ impl Stage {
         let what = format!("halt of axis {axis}, which may still be moving");
         let answer = self.microscope.client().halt(axis.selector()).await;
         let answer = answer.map_err(|error| Error::of(&what, error))?;
-        super::succeeded(&what, answer).map(|_| ())
+        succeeded(&what, answer).map(|_| ())
     }
 
     /// Stops all axes: one HALT each, together, since "all" (255) is unproven. One that fails does

@@ -6,13 +6,15 @@ use std::sync::Arc;
 
 use flamingo_protocol_core::{CommandCode, Frame};
 
-use super::{Error, Microscope, Reading, in_range};
-use crate::scope_settings::ScopeSettings;
+use crate::answers::in_range;
+use crate::files::scope_settings::ScopeSettings;
+use crate::{Error, Microscope, Reading};
 
 /// The settings of a [`Microscope`].
 ///
 /// ```
-/// # use flamingo_runtime_std::{Options, microscope::Microscope};
+/// # use flamingo_microscope::Microscope;
+/// # use flamingo_runtime_std::Options;
 /// # use flamingo_simulator::{Simulator, SimulatorOptions};
 /// use flamingo_microscope::Axis;
 /// # smol::block_on(async {
@@ -30,12 +32,12 @@ use crate::scope_settings::ScopeSettings;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone)]
-pub struct Settings {
+pub struct SettingsStore {
     microscope: Microscope,
 }
 
-impl Settings {
-    pub(super) const fn new(microscope: Microscope) -> Self {
+impl SettingsStore {
+    pub(crate) const fn new(microscope: Microscope) -> Self {
         Self { microscope }
     }
 
@@ -94,7 +96,8 @@ impl Settings {
         let code = CommandCode::COMMON_SCOPE_SETTINGS_SAVE;
         let answer = client.upload(Frame::command(code), text, client.timeout()).await;
         // A frame without both markers is none, and never gets here.
-        let answer = super::succeeded(what, answer.map_err(|error| Error::of(what, error))?)?;
+        let answer =
+            crate::answers::succeeded(what, answer.map_err(|error| Error::of(what, error))?)?;
         if answer.frame.code != code || answer.frame.status != 1 {
             return Err(Error::Implausible {
                 what: what.to_owned(),

@@ -8,22 +8,22 @@ use std::sync::Arc;
 use flamingo_protocol_core::{HEADER_LEN, ImageHeader};
 
 use super::LiveError;
-use super::shelf::Shelf;
+use super::buffer_pool::BufferPool;
 use flamingo_runtime_std::Clock;
 
 /// What is read in one go of an image that nobody has room for.
 const SKIP: usize = 256 * 1024;
 
-pub(super) struct Reader {
+pub(super) struct ImageReader {
     pub(super) socket: TcpStream,
     pub(super) address: String,
     pub(super) largest: u32,
-    pub(super) shelf: Arc<Shelf>,
+    pub(super) pool: Arc<BufferPool>,
     /// For images that nobody has room for; made when there is the first one.
     pub(super) skip: Vec<u8>,
 }
 
-impl Reader {
+impl ImageReader {
     pub(super) fn run(mut self) {
         let mut images = 0;
         let error = loop {
@@ -33,7 +33,7 @@ impl Reader {
                 Err(error) => break error,
             }
         };
-        self.shelf.end(error);
+        self.pool.end(error);
     }
 
     /// Reads one header and what follows it: an image, or nothing. The error is `None` when the
@@ -46,16 +46,16 @@ impl Reader {
         })?;
         let size = header.size as usize;
         if size == 0 {
-            self.shelf.count_bytes(HEADER_LEN);
-            self.shelf.put_options(header);
+            self.pool.count_bytes(HEADER_LEN);
+            self.pool.put_options(header);
             return Ok(false);
         }
         let whole = HEADER_LEN + size;
-        if let Some(mut pixels) = self.shelf.lend(size / 2) {
+        if let Some(mut pixels) = self.pool.lend(size / 2) {
             let filled =
                 self.fill(bytemuck::cast_slice_mut(&mut pixels), HEADER_LEN, whole, number);
             if let Err(error) = filled {
-                self.shelf.give_back(pixels);
+                self.pool.give_back(pixels);
                 return Err(error);
             }
             if cfg!(target_endian = "big") {
@@ -63,8 +63,8 @@ impl Reader {
                     *pixel = pixel.swap_bytes();
                 }
             }
-            self.shelf.count_bytes(whole);
-            self.shelf.put_image(header, Clock::wall(), pixels);
+            self.pool.count_bytes(whole);
+            self.pool.put_image(header, Clock::wall(), pixels);
         } else {
             let mut skip = std::mem::take(&mut self.skip);
             skip.resize(SKIP, 0);
@@ -75,8 +75,8 @@ impl Reader {
                 done += part;
             }
             self.skip = skip;
-            self.shelf.count_bytes(whole);
-            self.shelf.put_nothing();
+            self.pool.count_bytes(whole);
+            self.pool.put_nothing();
         }
         Ok(true)
     }

@@ -5,8 +5,8 @@ use std::time::SystemTime;
 
 use flamingo_protocol_core::CommandCode;
 
-use super::progress::{PositionUpdate, Progress};
-use super::{Error, Stage};
+use super::{PositionUpdate, PositionUpdates, Stage};
+use crate::Error;
 use crate::axis::Axis;
 use crate::units::{Degrees, Mm, Pose};
 use flamingo_runtime_std::Client;
@@ -19,24 +19,24 @@ const REMEMBERED: usize = 16 * 1024;
 /// The pose of the stage at any time: asked for once, then as the pushes tell it; an axis whose
 /// motion has ended is asked once more, since no push tells where it came to rest.
 #[derive(Debug)]
-pub struct Whereabouts {
+pub struct PoseTracker {
     stage: Stage,
     /// Before the oldest update that is remembered.
     pose: Pose,
     updates: VecDeque<PositionUpdate>,
-    progress: Progress,
+    position_updates: PositionUpdates,
     stops: Subscription,
     /// X, Y, Z and R: whose motion has ended since it was asked.
     stopped: [bool; 4],
 }
 
-impl Whereabouts {
+impl PoseTracker {
     pub(super) async fn new(stage: Stage, client: &Client) -> Result<Self, Error> {
         let stops = client.subscribe(&[CommandCode::STAGE_MOTION_STOPPED]);
-        let progress = stage.progress();
+        let position_updates = stage.position_updates();
         let pose = stage.pose().await?;
         let updates = VecDeque::new();
-        Ok(Self { stage, pose, updates, progress, stops, stopped: [false; 4] })
+        Ok(Self { stage, pose, updates, position_updates, stops, stopped: [false; 4] })
     }
 
     /// Where the stage is now, as far as it was told.
@@ -63,7 +63,7 @@ impl Whereabouts {
     }
 
     async fn listen(&mut self) -> Result<(), Error> {
-        while let Some(update) = self.progress.try_next() {
+        while let Some(update) = self.position_updates.try_next() {
             self.remember(update);
         }
         while let Some(event) = self.stops.try_next() {

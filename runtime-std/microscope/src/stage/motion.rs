@@ -7,11 +7,11 @@ use std::time::{Duration, SystemTime};
 use flamingo_protocol_core::{CommandCode, Frame, Instant};
 use smol::{Timer, future};
 
-use super::progress::Progress;
-use super::stage::Stage;
-use super::{Error, Microscope};
+use super::{PositionUpdates, Stage};
+use crate::answers::succeeded;
 use crate::axis::Axis;
 use crate::units::Position;
+use crate::{Error, Microscope};
 use flamingo_runtime_std::Answer;
 use flamingo_runtime_std::Error as ClientError;
 use flamingo_runtime_std::{CallId, Subscription};
@@ -147,7 +147,7 @@ impl Motion {
         match answer.map_err(|error| Error::of(&what, error)) {
             Ok(answer) if answer.frame.status == 0 => {
                 microscope.set_moving(axis, motion.doubt == Doubt::Earlier);
-                super::succeeded(&what, answer).map(|_| motion)
+                succeeded(&what, answer).map(|_| motion)
             }
             Ok(answer) => {
                 motion.acknowledgement = Some(answer);
@@ -194,10 +194,10 @@ impl Motion {
         self.acknowledgement.as_ref()
     }
 
-    /// Stops the axis; see [`super::Stage::halt`].
+    /// Stops the axis; see [`Stage::halt`].
     ///
     /// # Errors
-    /// As [`super::Stage::halt`].
+    /// As [`Stage::halt`].
     pub async fn halt(&self) -> Result<(), Error> {
         self.stage().halt(self.axis).await
     }
@@ -208,12 +208,12 @@ impl Motion {
 
     /// The positions that are pushed from now on, of this axis and others.
     #[must_use]
-    pub fn progress(&self) -> Progress {
-        self.stage().progress()
+    pub fn position_updates(&self) -> PositionUpdates {
+        self.stage().position_updates()
     }
 
     /// Until the motion has ended. Without limit of time, but not without end: when nothing is
-    /// heard for [`super::Patience::quiet`], the position is asked for, and an axis that stands
+    /// heard for [`crate::Patience::quiet`], the position is asked for, and an axis that stands
     /// still has ended its motion, told or not.
     ///
     /// Cancel-safe; called again, it says the same.

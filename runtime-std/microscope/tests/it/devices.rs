@@ -148,7 +148,7 @@ fn positions_are_those_of_their_own_axes() {
 fn axes_that_move_together_and_those_that_go_home_arrive() {
     for_each_fault(async |fault, microscope| {
         let stage = microscope.stage();
-        let mut whereabouts = sure(fault, "whereabouts", || stage.whereabouts()).await;
+        let mut pose_tracker = sure(fault, "pose tracker", || stage.pose_tracker()).await;
         for axis in [Axis::X, Axis::Y] {
             sure(fault, "velocity", || stage.set_velocity(axis, MmPerSecond(40.0))).await;
         }
@@ -164,7 +164,7 @@ fn axes_that_move_together_and_those_that_go_home_arrive() {
             assert!((at - home).abs() < 1e-9, "{fault}: {axis} at {at}");
         }
         // What was not answered leaves the last push standing: one step of it at most.
-        let pose = whereabouts.now().await.unwrap();
+        let pose = pose_tracker.now().await.unwrap();
         assert!((pose.x.0 - 7.5).abs() < 1.1 && (pose.y.0 - 15.0).abs() < 1.1, "{fault}: {pose:?}");
     });
 }

@@ -25,13 +25,13 @@ pub struct PositionUpdate {
 /// A stream of [`PositionUpdate`]: pushes under STAGE_POSITION_GET (0x6008), and what stands in the
 /// buffer of those that are flagged STAGE_POSITIONS_IN_BUFFER. Who is slow loses the oldest.
 #[derive(Debug)]
-pub struct Progress {
+pub struct PositionUpdates {
     pushes: Subscription,
     waiting: VecDeque<PositionUpdate>,
     missed: u64,
 }
 
-impl Progress {
+impl PositionUpdates {
     pub(super) fn new(client: &Client) -> Self {
         let pushes = client.subscribe(&[CommandCode::STAGE_POSITION_GET]);
         Self { pushes, waiting: VecDeque::new(), missed: 0 }

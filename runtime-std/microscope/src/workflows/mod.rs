@@ -1,16 +1,21 @@
 //! Workflows at the instrument: checked there, started, joined, aborted. Following one to its end
 //! is `run.rs`; what stands in the file is `workflow/`.
 
+mod run;
+
 use flamingo_protocol_core::{CommandCode, Frame};
 
-use super::run::Run;
-use super::{Error, Microscope, SystemState, text_of};
-use crate::workflow::{Severity, Workflow};
+pub use run::{Run, RunEvent, RunSummary, StackComplete};
+
+use crate::answers::{succeeded, text_of};
+use crate::files::workflow::{Severity, Workflow};
+use crate::{Error, Microscope, SystemState};
 
 /// The workflows of a [`Microscope`].
 ///
 /// ```
-/// # use flamingo_runtime_std::{Options, microscope::Microscope};
+/// # use flamingo_microscope::Microscope;
+/// # use flamingo_runtime_std::Options;
 /// # use flamingo_simulator::{Simulator, SimulatorOptions};
 /// use flamingo_microscope::workflow::Workflow;
 /// # smol::block_on(async {
@@ -42,7 +47,7 @@ pub struct StackReport {
 }
 
 impl Workflows {
-    pub(super) const fn new(microscope: Microscope) -> Self {
+    pub(crate) const fn new(microscope: Microscope) -> Self {
         Self { microscope }
     }
 
@@ -56,7 +61,7 @@ impl Workflows {
         let client = self.microscope.client();
         let frame = Frame::command(CommandCode::CAMERA_CHECK_STACK);
         let answer = client.upload(frame, workflow.bytes(), client.timeout()).await;
-        let answer = super::succeeded(what, answer.map_err(|error| Error::of(what, error))?)?;
+        let answer = succeeded(what, answer.map_err(|error| Error::of(what, error))?)?;
         let payload = String::from_utf8_lossy(&answer.payload).into_owned();
         let text = if payload.is_empty() { text_of(&answer) } else { payload };
         let accepted = !text.to_ascii_lowercase().contains("hard limit");

@@ -1,0 +1,20 @@
+//! The devices that do not move the sample: each in a file of its own, with its commands and its
+//! units. The stage is `stage/`; workflows are `workflows/`.
+
+mod camera;
+mod filter_wheel;
+mod illumination;
+mod lasers;
+mod led;
+mod settings_store;
+mod storage;
+mod system_state;
+
+pub use camera::{Camera, ImageSize, LiveUpdates};
+pub use filter_wheel::FilterWheel;
+pub use illumination::Illumination;
+pub use lasers::{Laser, Lasers};
+pub use led::{Led, LedColour};
+pub use settings_store::SettingsStore;
+pub use storage::Storage;
+pub use system_state::SystemState;
