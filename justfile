@@ -1,5 +1,7 @@
 # Commands for everyday work; `just` lists them. What must pass before a change goes in is `.ci/run`.
 
+set positional-arguments
+
 unpublished := "--exclude flamingo-testkit --exclude flamingo-runtime-testkit"
 
 # list the recipes
@@ -16,7 +18,7 @@ check:
 
 # run all tests, or those of one crate: just test -p flamingo-bridge
 test *arguments='--workspace':
-    cargo test {{ arguments }}
+    cargo test "$@"
 
 # build the documentation of the public API
 doc:
@@ -32,17 +34,19 @@ bench:
     cargo bench -p flamingo-microscope --bench live
     cargo bench -p flamingo-recording --bench recording
 
-# fuzz one target (frame, assembler, connection, responder, image, router)
+# fuzz one target; new inputs go to target/fuzz, apart from the committed ones
 fuzz target seconds='60':
-    cd fuzz && cargo +nightly fuzz run --sanitizer none {{ target }} -- -max_total_time={{ seconds }} -max_len=400
+    mkdir -p target/fuzz/{{ target }}
+    cd fuzz && cargo +nightly fuzz run --sanitizer none {{ target }} ../target/fuzz/{{ target }} corpus/{{ target }} \
+        -- -max_total_time={{ seconds }} -max_len=400
 
 # show which branches of the core no test runs
 coverage *arguments:
-    scripts/coverage {{ arguments }}
+    scripts/coverage "$@"
 
 # change the rules of the core at random: the tests must notice
 mutants *arguments:
-    cargo mutants {{ arguments }}
+    cargo mutants "$@"
 
 # check licences, banned crates and sources
 deny:
@@ -58,4 +62,4 @@ semver baseline='v0.1.0':
 
 # run everything that must pass before a change goes in
 ci *steps:
-    .ci/run {{ steps }}
+    .ci/run "$@"
