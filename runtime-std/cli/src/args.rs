@@ -8,9 +8,9 @@ use clap::{Args, Parser, Subcommand};
 use flamingo_microscope::Axis;
 use flamingo_protocol_core::CommandCode;
 
-use crate::{
-    bridge_args, completions, decode, demo, doctor, get, halt, live, man, move_axis, record,
-    replay, send, settings, sim, watch, workflow,
+use crate::commands::{
+    bridge, completions, decode, demo, doctor, get, halt, live, man, move_axis, record, replay,
+    send, settings, sim, watch, workflow,
 };
 
 /// Talks to a Flamingo light-sheet microscope, and stands in for one.
@@ -41,7 +41,7 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     Demo(demo::DemoArgs),
     Sim(sim::SimArgs),
-    Bridge(Box<bridge_args::BridgeArgs>),
+    Bridge(Box<bridge::BridgeArgs>),
     Race(flamingo_race::RaceArgs),
     Get(get::GetArgs),
     Move(move_axis::MoveArgs),

@@ -2,31 +2,12 @@
 //! code. Nothing else is decided here; each command is in a file of its own.
 
 mod args;
-mod bridge;
-mod bridge_args;
-mod completions;
-mod decode;
-mod demo;
-mod doctor;
+mod commands;
+mod connect;
 mod failure;
-mod get;
-mod halt;
-mod hex;
 mod interrupt;
-mod link;
-mod live;
 mod logging;
-mod man;
-mod move_axis;
 mod output;
-mod race;
-mod record;
-mod replay;
-mod send;
-mod settings;
-mod sim;
-mod watch;
-mod workflow;
 
 use std::process::ExitCode;
 
@@ -34,6 +15,10 @@ use clap::Parser;
 use flamingo_bridge::settings::LogFormat;
 
 use args::{Cli, Command};
+use commands::{
+    bridge, completions, decode, demo, doctor, get, halt, live, man, move_axis, race, record,
+    replay, send, settings, sim, watch, workflow,
+};
 use failure::Done;
 use interrupt::Interrupt;
 use output::Out;

@@ -10,8 +10,8 @@ use flamingo_runtime_std::{Client, Error, Event};
 
 use super::Finding;
 use super::listen::Heard;
+use crate::connect::within;
 use crate::failure::{LOST, PROTOCOL};
-use crate::link::within;
 
 /// A number that nobody has by chance.
 const TOKEN: i32 = 0x5A17;

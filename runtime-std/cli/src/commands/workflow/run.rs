@@ -14,9 +14,9 @@ use smol::future::or;
 
 use super::{print_finding, read_workflow};
 use crate::args::ClientArgs;
+use crate::connect::{self, within};
 use crate::failure::{Done, Failure, INTERRUPTED, NO_ANSWER, REFUSED, note};
 use crate::interrupt::Interrupt;
-use crate::link::{self, within};
 use crate::output::{Out, milliseconds};
 
 /// How long a workflow may take to end after it was stopped.
@@ -83,7 +83,7 @@ enum Told {
 
 pub(crate) async fn run(args: RunArgs, out: &mut Out, interrupt: &Interrupt) -> Done {
     let workflow = interrupt.or(read_workflow(&args.file)).await?;
-    let connect = link::connect(&args.client.server.connect, args.client.timeout);
+    let connect = connect::connect(&args.client.server.connect, args.client.timeout);
     let client = interrupt.or(connect).await?;
     let microscope = Microscope::over(client, Patience::default());
     interrupt.or(check(&microscope, &workflow, &args, out)).await?;

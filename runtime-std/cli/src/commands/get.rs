@@ -9,8 +9,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::args::{ClientArgs, axis_parser};
+use crate::connect::{self, failure, succeeded};
 use crate::failure::{Done, Failure, PROTOCOL, exit_code_of, note};
-use crate::link::{self, failure, succeeded};
 use crate::output::{FrameRecord, Out};
 
 /// Ask the instrument one thing
@@ -86,7 +86,7 @@ impl Read {
 }
 
 pub(crate) async fn run(args: GetArgs, out: &mut Out) -> Done {
-    let client = link::connect(&args.client.server.connect, args.client.timeout).await?;
+    let client = connect::connect(&args.client.server.connect, args.client.timeout).await?;
     let microscope = Microscope::over(client, Patience::default());
     let (answer, said) = match args.query {
         Query::State => {

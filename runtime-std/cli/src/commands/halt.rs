@@ -6,9 +6,9 @@ use flamingo_runtime_std::{Answer, Client};
 use serde::Serialize;
 
 use crate::args::ClientArgs;
+use crate::connect::{self, failure, succeeded};
 use crate::failure::{Done, Failure, exit_code_of};
 use crate::interrupt::Interrupt;
-use crate::link::{self, failure, succeeded};
 use crate::output::{FrameRecord, Out, milliseconds};
 
 /// Stop all axes at once
@@ -39,7 +39,7 @@ impl Halted {
 }
 
 pub(crate) async fn run(args: HaltArgs, out: &mut Out, interrupt: &Interrupt) -> Done {
-    let connect = link::connect(&args.client.server.connect, args.client.timeout);
+    let connect = connect::connect(&args.client.server.connect, args.client.timeout);
     let client = interrupt.or(connect).await?;
     // From here on Ctrl-C is not heard: it must not keep an axis from being stopped.
     let halts = Axis::ALL.map(|axis| {

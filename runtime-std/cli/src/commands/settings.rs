@@ -11,11 +11,11 @@ use flamingo_microscope::{Microscope, Patience};
 use serde::Serialize;
 
 use crate::args::ClientArgs;
+use crate::commands::workflow::read_file;
+use crate::connect;
 use crate::failure::{Done, Failure};
 use crate::interrupt::Interrupt;
-use crate::link;
 use crate::output::{Out, rfc3339};
-use crate::workflow::read_file;
 
 /// Overwrite the settings of the microscope
 #[derive(Debug, Args)]
@@ -69,7 +69,7 @@ pub(crate) async fn run(args: SettingsArgs, out: &mut Out, interrupt: &Interrupt
         let message = format!("{file}: expected both limits of axis {axis} in <Stage limits>");
         return Err(Failure::usage(format!("{message}; nothing was saved")));
     }
-    let connect = link::connect(&args.client.server.connect, args.client.timeout);
+    let connect = connect::connect(&args.client.server.connect, args.client.timeout);
     let client = interrupt.or(connect).await?;
     let microscope = Microscope::over(client, Patience::default());
     let before = interrupt.or(before(&microscope)).await?;
@@ -102,7 +102,7 @@ async fn before(microscope: &Microscope) -> Done<Vec<u8>> {
     // Read as they are: settings that cannot be understood are to be replaced all the more.
     let frame = Frame::command(CommandCode::COMMON_SCOPE_SETTINGS_LOAD);
     let answer = microscope.client().request(frame).await?;
-    let answer = link::succeeded(answer, "settings")?;
+    let answer = connect::succeeded(answer, "settings")?;
     Ok(answer.payload.to_vec())
 }
 

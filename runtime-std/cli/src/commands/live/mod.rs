@@ -16,9 +16,9 @@ use flamingo_microscope::{Error, LiveUpdates, Microscope, Patience, PoseTracker,
 use smol::future::or;
 
 use crate::args::{ClientArgs, duration};
+use crate::connect::{self, within};
 use crate::failure::{Done, Failure, INTERRUPTED, LOST, NO_ANSWER, PROTOCOL, USAGE, note};
 use crate::interrupt::Interrupt;
-use crate::link::{self, within};
 use crate::output::Out;
 use report::Report;
 use sink::Sink;
@@ -112,7 +112,7 @@ impl LiveArgs {
 
     fn address(&self) -> Done<String> {
         let control = &self.client.server.connect;
-        let address = link::live_address(control, self.live_port);
+        let address = connect::live_address(control, self.live_port);
         address.ok_or_else(|| Failure::usage(format!("no live port behind {control}; --live-port")))
     }
 
@@ -131,7 +131,7 @@ struct Setup {
 pub(crate) async fn run(args: LiveArgs, out: &mut Out, interrupt: &Interrupt) -> Done {
     report::check_preview(args.preview.as_deref())?;
     let sink = args.out.as_deref().map(|folder| Sink::create(folder, args.format)).transpose()?;
-    let connect = link::connect(&args.client.server.connect, args.client.timeout);
+    let connect = connect::connect(&args.client.server.connect, args.client.timeout);
     let client = interrupt.or(connect).await?;
     let microscope = Microscope::over(client, Patience::default());
     let (ours, setup, mut stream) = Box::pin(interrupt.or(begin(&microscope, &args))).await?;

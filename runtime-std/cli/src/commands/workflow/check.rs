@@ -11,8 +11,8 @@ use serde::Serialize;
 
 use super::{checked, errors, print_finding, read_file, read_workflow};
 use crate::args::{address, duration};
+use crate::connect;
 use crate::failure::{Done, Failure, REFUSED};
-use crate::link;
 use crate::output::{Out, milliseconds};
 
 /// Say what is wrong with a workflow file, and what it would do
@@ -63,7 +63,7 @@ pub(crate) async fn run(args: CheckArgs, out: &mut Out) -> Done {
             (Some(settings.map_err(wrong)?), None)
         }
         (None, Some(address)) => {
-            let client = link::connect(address, args.timeout).await?;
+            let client = connect::connect(address, args.timeout).await?;
             let microscope = Microscope::over(client, Patience::default());
             let settings = microscope.settings().load().await?.value;
             let report = microscope.workflows().check(&workflow).await?;

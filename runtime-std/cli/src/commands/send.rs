@@ -10,8 +10,8 @@ use flamingo_runtime_std::Clock;
 use serde::Serialize;
 
 use crate::args::{ClientArgs, code, finite, integer};
+use crate::connect::{self, failure, succeeded, within};
 use crate::failure::{Done, Failure, NO_ANSWER, note};
-use crate::link::{self, failure, succeeded, within};
 use crate::output::{FrameRecord, Out, frame_line, milliseconds, printable};
 
 /// Send any command, and show its answer
@@ -76,7 +76,7 @@ struct Sent {
 pub(crate) async fn run(args: SendArgs, out: &mut Out) -> Done {
     // All that can be wrong with the input is found before anything is connected to.
     let (frame, payload) = command(&args).await?;
-    let client = link::connect(&args.client.server.connect, args.client.timeout).await?;
+    let client = connect::connect(&args.client.server.connect, args.client.timeout).await?;
     let forgotten = is_forgotten(frame.code);
     if forgotten && !args.no_answer {
         note(&format!("{} is never acknowledged: sent without waiting", frame.code));

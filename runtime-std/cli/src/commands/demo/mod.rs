@@ -1,10 +1,10 @@
 //! `flamingo demo`: client and simulated instrument in one program, over real sockets. Shows that
 //! every query is answered by its own answer and no event is lost, by the simulator's own account.
 //!
-//! What is asked is in `script.rs`, how it is counted in `tally.rs`; here it is printed.
+//! What is asked is in `script.rs`, how it is counted in `compare.rs`; here it is printed.
 
+mod compare;
 mod script;
-mod tally;
 
 use std::time::{Duration, SystemTime};
 
@@ -14,11 +14,11 @@ use flamingo_runtime_std::{Client, Event, Options};
 use flamingo_simulator::{Background, Code, Scenario, Simulator, SimulatorOptions};
 use serde_json::json;
 
+use crate::connect::within;
 use crate::failure::{Done, Failure, NO_ANSWER};
-use crate::link::within;
 use crate::output::{FrameRecord, Out, class_name, frame_line, milliseconds, rfc3339};
+use compare::{Outcome, Tally};
 use script::{Happened, Script};
-use tally::{Outcome, Tally};
 
 /// Longer than the demo takes on the slowest machine that is worth it.
 const LIMIT: Duration = Duration::from_secs(13);

@@ -1,6 +1,8 @@
 //! `flamingo bridge`: the bridge as a program and a service: its signals, its first line, its end.
 //! What it does is the library's.
 
+mod args;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -8,10 +10,11 @@ use async_signal::{Signal, Signals};
 use flamingo_bridge::{self as library, Bridge, Notice, notify, settings::Settings, table};
 use smol::stream::StreamExt;
 
-use crate::bridge_args::{BridgeArgs, StatusArgs};
 use crate::failure::{Done, Failure, note};
 use crate::logging;
 use crate::output::Out;
+pub(crate) use args::BridgeArgs;
+use args::StatusArgs;
 
 /// How long the figures of a bridge may take.
 const PATIENCE: Duration = Duration::from_secs(3);

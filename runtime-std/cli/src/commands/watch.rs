@@ -9,8 +9,8 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::args::{ClientArgs, code, duration};
+use crate::connect::{self, within};
 use crate::failure::{Done, Failure, LOST, note};
-use crate::link::{self, within};
 use crate::output::{FrameRecord, Out, class_name, frame_line, rfc3339};
 
 /// Show unsolicited messages as they come
@@ -52,7 +52,7 @@ const fn is_zero(number: &u32) -> bool {
 }
 
 pub(crate) async fn run(args: WatchArgs, out: &mut Out) -> Done {
-    let client = link::connect(&args.client.server.connect, args.client.timeout).await?;
+    let client = connect::connect(&args.client.server.connect, args.client.timeout).await?;
     let events = client.subscribe(&args.code);
     tracing::info!("watching");
     let shown = show(events, args.count.unwrap_or(u64::MAX), out);

@@ -13,10 +13,10 @@ use serde::Serialize;
 use smol::future::or;
 
 use crate::args::{ConnectArgs, axis_parser, duration, finite};
+use crate::commands::halt::halt;
+use crate::connect::{self, within};
 use crate::failure::{Done, Failure, INTERRUPTED, NO_ANSWER, note};
-use crate::halt::halt;
 use crate::interrupt::Interrupt;
-use crate::link::{self, within};
 use crate::output::{FrameRecord, Out, milliseconds};
 
 /// How long an answer may take, where `--timeout` does not say.
@@ -94,7 +94,7 @@ struct Moved {
 }
 
 pub(crate) async fn run(args: MoveArgs, out: &mut Out, interrupt: &Interrupt) -> Done {
-    let connect = link::connect(&args.server.connect, args.answer_timeout());
+    let connect = connect::connect(&args.server.connect, args.answer_timeout());
     let client = interrupt.or(connect).await?;
     let microscope = Microscope::over(client.clone(), Patience::default());
     interrupt.or(check_limits(&microscope, &args)).await?;

@@ -1,10 +1,10 @@
 //! `flamingo doctor`: what is wrong between here and the instrument, one finding a line.
 //!
-//! Here are the order of the questions and the verdict; the questions are `questions.rs`, listening
+//! Here are the order of the questions and the verdict; the questions are `queries.rs`, listening
 //! without a word `listen.rs`.
 
 mod listen;
-mod questions;
+mod queries;
 
 use std::time::Duration;
 
@@ -150,18 +150,18 @@ async fn examine(args: &DoctorArgs, chart: &mut Chart<'_>) -> Done {
     options.timeout = args.client.timeout;
     let client = match Client::connect(options).await {
         Ok(client) => client,
-        Err(error) => return chart.add(questions::not_connected(&error, &heard)).map(drop),
+        Err(error) => return chart.add(queries::not_connected(&error, &heard)).map(drop),
     };
-    if !chart.add(questions::speaks(&client))? {
+    if !chart.add(queries::speaks(&client))? {
         return Ok(());
     }
-    for finding in questions::echoes(&client).await {
+    for finding in queries::echoes(&client).await {
         chart.add(finding)?;
     }
-    for finding in questions::settings(&client).await {
+    for finding in queries::settings(&client).await {
         chart.add(finding)?;
     }
-    for finding in questions::traffic(&client, args.listen).await {
+    for finding in queries::traffic(&client, args.listen).await {
         chart.add(finding)?;
     }
     chart.add(listen::live(address, args.live_port, args.listen).await)?;

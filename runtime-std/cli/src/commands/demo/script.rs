@@ -9,7 +9,7 @@ use flamingo_runtime_std::{Answer, Client, Clock, Event, MotionStopped, Stats, S
 use smol::future::zip;
 use smol::{Task, Timer};
 
-use crate::link::within;
+use crate::connect::within;
 
 /// Between two rounds of queries.
 const PAUSE: Duration = Duration::from_millis(100);

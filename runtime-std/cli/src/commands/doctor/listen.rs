@@ -8,7 +8,7 @@ use smol::Async;
 use smol::io::AsyncReadExt;
 
 use super::Finding;
-use crate::link::{live_address, within};
+use crate::connect::{live_address, within};
 
 /// How long an address may take to accept.
 const CONNECT: Duration = Duration::from_secs(2);

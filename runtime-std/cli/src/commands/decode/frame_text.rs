@@ -1,9 +1,9 @@
 //! `flamingo decode` of hex text or raw bytes: each frame with its byte ranges named.
 //!
-//! Taking bytes apart is the library's (`dissect`, `hex`, `meaning`); here is how it looks.
+//! Taking bytes apart is the library's (`frames`, `hex`, `meaning`); here is how it looks.
 
-use super::dissect::{Flaw, Part, dissect};
-use crate::hex;
+use super::frames::{Flaw, Part, dissect};
+use super::hex;
 use flamingo_microscope::meaning::field_meaning;
 use flamingo_protocol_core::{BUFFER_LEN, FIELDS, FRAME_LEN, Frame};
 use serde::Serialize;

@@ -1,4 +1,4 @@
-//! A capture as text or JSON: a conversation, line by line. What a line holds is `rows.rs`.
+//! A capture as text or JSON: a conversation, line by line. What a line holds is `conversation.rs`.
 
 use std::time::{Duration, SystemTime};
 
@@ -9,7 +9,7 @@ use flamingo_recording::conversation::Verdict;
 use serde::Serialize;
 
 use super::Input;
-use super::rows::{Line, Outcome, Row, Rows, Spoken};
+use super::conversation::{Line, Outcome, Row, Rows, Spoken};
 use super::summary::Summary;
 use crate::failure::{Done, Failure, PROTOCOL, note};
 use crate::output::{FrameRecord, Out, frame_line, milliseconds, rfc3339};

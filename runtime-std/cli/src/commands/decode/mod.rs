@@ -1,10 +1,11 @@
 //! `flamingo decode`: what was on the wire, for people. Here is what kind of input it is: bytes are
-//! shown by `bytes.rs`, captures by `capture.rs`, what captures add up to by `summary.rs`.
+//! shown by `frame_text.rs`, captures by `capture.rs`, what captures add up to by `summary.rs`.
 
-mod bytes;
 mod capture;
-mod dissect;
-mod rows;
+mod conversation;
+mod frame_text;
+mod frames;
+mod hex;
 mod summary;
 
 use std::fs::File;
@@ -60,7 +61,7 @@ pub(crate) async fn run(args: DecodeArgs, out: &mut Out) -> Done {
         return Err(Failure::usage(format!("decode: {name}: {why}")));
     }
     let bytes = smol::unblock(move || read(whole)).await.map_err(failed)?;
-    bytes::print(bytes, out)
+    frame_text::print(bytes, out)
 }
 
 fn begin(file: Option<PathBuf>) -> std::io::Result<(Vec<u8>, Input)> {

@@ -7,7 +7,7 @@ use flamingo_protocol_core::{CommandCode, Frame};
 use flamingo_recording::conversation::Verdict;
 use serde::Serialize;
 
-use super::rows::{Line, Outcome, Row};
+use super::conversation::{Line, Outcome, Row};
 use crate::failure::Done;
 use crate::output::{Out, milliseconds};
 use flamingo_race::statistics::percentile;

@@ -1,0 +1,20 @@
+//! The commands of the program: one file or folder each, with its arguments, its JSON and its text.
+
+pub(crate) mod bridge;
+pub(crate) mod completions;
+pub(crate) mod decode;
+pub(crate) mod demo;
+pub(crate) mod doctor;
+pub(crate) mod get;
+pub(crate) mod halt;
+pub(crate) mod live;
+pub(crate) mod man;
+pub(crate) mod move_axis;
+pub(crate) mod race;
+pub(crate) mod record;
+pub(crate) mod replay;
+pub(crate) mod send;
+pub(crate) mod settings;
+pub(crate) mod sim;
+pub(crate) mod watch;
+pub(crate) mod workflow;
