@@ -1,7 +1,7 @@
-"""Sums up a coverage report (llvm-cov's JSON) over protocol-core/src, without tests.
+"""Sums up a coverage report (the JSON of llvm-cov) over protocol-core/src, without tests.
 
-A generic function is compiled several times: a branch or a line counts as run if it ran in any of
-them. Branches: each condition has two ways. Lines: those where code begins.
+A generic function is compiled several times: a branch or a line counts as run if it ran in one of
+its copies. Each condition has two branches. Only lines at which a region of code begins are counted.
 """
 
 import collections
@@ -18,7 +18,7 @@ def wanted(name):
 
 
 def tests_begin(source):
-    """The line where the tests in a file begin."""
+    """The number of the line at which the tests of a file begin."""
     marks = [n for n, line in enumerate(source, 1) if re.match(r"mod tests\b", line)]
     return marks[0] if marks else len(source) + 1
 
@@ -26,7 +26,7 @@ def tests_begin(source):
 def main():
     data = json.load(open(sys.argv[1]))["data"][0]
     sources = {}
-    ways = collections.defaultdict(lambda: [0, 0])
+    branches = collections.defaultdict(lambda: [0, 0])
     lines = collections.defaultdict(int)
 
     def source(name):
@@ -40,9 +40,9 @@ def main():
         for row, column, end, _, taken, not_taken, file, *_ in function["branches"]:
             name = files[file]
             if wanted(name) and row < source(name)[1]:
-                way = ways[name, row, column]
-                way[0] += taken
-                way[1] += not_taken
+                counts = branches[name, row, column]
+                counts[0] += taken
+                counts[1] += not_taken
         for row, column, _, _, count, file, _, kind in function["regions"]:
             name = files[file]
             if kind == 0 and wanted(name) and row < source(name)[1]:
@@ -50,10 +50,10 @@ def main():
 
     table = collections.defaultdict(lambda: [0, 0, 0, 0])
     missed = []
-    for (name, row, column), way in sorted(ways.items()):
-        table[name][0] += sum(count > 0 for count in way)
+    for (name, row, column), counts in sorted(branches.items()):
+        table[name][0] += sum(count > 0 for count in counts)
         table[name][1] += 2
-        for count, which in zip(way, ("true", "false")):
+        for count, which in zip(counts, ("true", "false")):
             if count == 0:
                 missed.append((name, row, f"never {which}"))
     for (name, row), count in sorted(lines.items()):
