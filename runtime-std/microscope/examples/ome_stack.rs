@@ -18,14 +18,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let pixels: Vec<u16> = (0..1536).map(|at| plane * 4096 + at).collect();
         let picture = Picture::new(SIDES.0, SIDES.1, &pixels).ok_or("another size")?;
         let z = Mm(19.0 + 0.0025 * f64::from(plane));
+        let taken_at = SystemTime::UNIX_EPOCH + Duration::from_millis(25 * u64::from(plane));
         stack.add(
             &picture,
-            &ImageFacts {
-                taken_at: SystemTime::UNIX_EPOCH + Duration::from_millis(25 * u64::from(plane)),
-                pixel_size: Some(MmPerPixel(0.000_253)),
-                exposure: Some(Micros(9_002)),
-                pose: Some(Pose { x: Mm(7.5), y: Mm(15.0), z, r: Degrees(-45.0) }),
-            },
+            &ImageFacts::at(taken_at)
+                .pixel_size(MmPerPixel(0.000_253))
+                .exposure(Micros(9_002))
+                .pose(Pose { x: Mm(7.5), y: Mm(15.0), z, r: Degrees(-45.0) }),
         )?;
     }
     stack.finish()?;

@@ -68,6 +68,7 @@ impl fmt::Display for Axis {
 /// A name that is no axis.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("axis: expected x, y, z or r, found {found:?}")]
+#[non_exhaustive]
 pub struct UnknownAxis {
     /// What was given.
     pub found: String,

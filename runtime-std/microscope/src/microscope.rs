@@ -34,7 +34,7 @@ use crate::{Error, Patience, Reading};
 ///     let mut motion = microscope.stage().move_to(Axis::X, Mm(6.5)).await?;
 ///     motion.wait().await?;
 ///     let x = microscope.stage().position(Axis::X).await?;
-///     println!("{} at {:?}", x.value, x.at);
+///     println!("{} at {:?}", x.value, x.answer.at);
 ///     # assert!((x.value.value() - 6.5).abs() < 1e-6);
 ///     Ok::<(), Box<dyn std::error::Error>>(())
 /// })?;

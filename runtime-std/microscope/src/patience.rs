@@ -1,42 +1,96 @@
-//! How long the typed layer waits where the protocol gives no time, and how near counts as arrived.
+//! How long the typed layer waits where the protocol promises no message, and how close to its
+//! target an axis has arrived. Timeouts of single answers are the client's options.
 
 use std::time::Duration;
 
 use crate::units::{Degrees, Mm};
 
-/// How patient the typed layer is where the protocol is silent.
+/// The waits and tolerances of motions and workflows. The defaults fit the instrument; tests make
+/// them shorter.
 ///
 /// ```
+/// use std::time::Duration;
 /// use flamingo_microscope::Patience;
 /// use flamingo_microscope::units::Mm;
-/// let patience = Patience { arrived_mm: Mm(0.0005), ..Patience::default() };
+/// let patience = Patience::default()
+///     .arrival_mm(Mm(0.0005))
+///     .motion_silence(Duration::from_secs(5));
+/// assert_eq!(patience.workflow_start, Duration::from_secs(10));
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
 pub struct Patience {
-    /// How long, after a STAGE_MOTION_STOPPED with another status than 1, a better one may still
-    /// come: 250 ms.
-    pub grace: Duration,
-    /// How long nothing may be heard of a motion before the position is asked for: 2 s.
-    pub quiet: Duration,
-    /// How near to its target X, Y or Z has arrived: 0.002 mm.
-    pub arrived_mm: Mm,
-    /// The same for R: 0.01 degrees.
-    pub arrived_deg: Degrees,
-    /// How long a workflow may take to begin: 10 s.
-    pub start: Duration,
-    /// How long nothing may be heard of a workflow before the state is asked for: 10 s.
-    pub silence: Duration,
+    /// After a STAGE_MOTION_STOPPED with a status other than 1, a better one may follow within this
+    /// time. Then the position decides. Default: 250 ms.
+    pub stop_grace: Duration,
+    /// After this time without a message about a motion, the position is asked for. Default: 2 s.
+    pub motion_silence: Duration,
+    /// X, Y and Z have arrived when they are at most this far from their target, in mm. Default:
+    /// 0.002 mm.
+    pub arrival_mm: Mm,
+    /// R has arrived when it is at most this far from its target, in degrees. Default: 0.01
+    /// degrees.
+    pub arrival_degrees: Degrees,
+    /// A workflow that was uploaded must begin within this time. Default: 10 s.
+    pub workflow_start: Duration,
+    /// After this time without a message about a workflow, the system state is asked for. Default:
+    /// 10 s.
+    pub workflow_silence: Duration,
 }
 
 impl Default for Patience {
     fn default() -> Self {
         Self {
-            grace: Duration::from_millis(250),
-            quiet: Duration::from_secs(2),
-            arrived_mm: Mm(0.002),
-            arrived_deg: Degrees(0.01),
-            start: Duration::from_secs(10),
-            silence: Duration::from_secs(10),
+            stop_grace: Duration::from_millis(250),
+            motion_silence: Duration::from_secs(2),
+            arrival_mm: Mm(0.002),
+            arrival_degrees: Degrees(0.01),
+            workflow_start: Duration::from_secs(10),
+            workflow_silence: Duration::from_secs(10),
         }
+    }
+}
+
+impl Patience {
+    /// Sets [`Self::stop_grace`].
+    #[must_use]
+    pub const fn stop_grace(mut self, time: Duration) -> Self {
+        self.stop_grace = time;
+        self
+    }
+
+    /// Sets [`Self::motion_silence`].
+    #[must_use]
+    pub const fn motion_silence(mut self, time: Duration) -> Self {
+        self.motion_silence = time;
+        self
+    }
+
+    /// Sets [`Self::arrival_mm`].
+    #[must_use]
+    pub const fn arrival_mm(mut self, distance: Mm) -> Self {
+        self.arrival_mm = distance;
+        self
+    }
+
+    /// Sets [`Self::arrival_degrees`].
+    #[must_use]
+    pub const fn arrival_degrees(mut self, distance: Degrees) -> Self {
+        self.arrival_degrees = distance;
+        self
+    }
+
+    /// Sets [`Self::workflow_start`].
+    #[must_use]
+    pub const fn workflow_start(mut self, time: Duration) -> Self {
+        self.workflow_start = time;
+        self
+    }
+
+    /// Sets [`Self::workflow_silence`].
+    #[must_use]
+    pub const fn workflow_silence(mut self, time: Duration) -> Self {
+        self.workflow_silence = time;
+        self
     }
 }

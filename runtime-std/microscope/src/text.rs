@@ -7,6 +7,7 @@ use crate::axis::Axis;
 
 /// Why a text is no laser level.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum LevelError {
     /// The device says `getLevel error`.
     #[error("the laser declines: {said:?}")]

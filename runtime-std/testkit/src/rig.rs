@@ -21,13 +21,11 @@ pub const SETTINGS: &str = "<Stage limits>\n  Soft limit max x-axis = 12.000\n  
 
 /// Short enough for a test, long enough for a slow machine.
 pub fn patience() -> Patience {
-    Patience {
-        grace: Duration::from_millis(100),
-        quiet: Duration::from_millis(200),
-        start: Duration::from_millis(500),
-        silence: Duration::from_millis(300),
-        ..Patience::default()
-    }
+    Patience::default()
+        .stop_grace(Duration::from_millis(100))
+        .motion_silence(Duration::from_millis(200))
+        .workflow_start(Duration::from_millis(500))
+        .workflow_silence(Duration::from_millis(300))
 }
 
 pub async fn simulator(scenario: &str) -> Simulator {

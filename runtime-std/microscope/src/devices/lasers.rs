@@ -26,7 +26,7 @@ use crate::{Error, Microscope, Reading};
 /// // Never acknowledged: asking is the only way to know.
 /// let level = lasers.level(blue).await?;
 /// assert_eq!(level.value, Percent(11.49));
-/// assert!(!level.proven, "levels are also pushed, and nothing tells one from the other");
+/// assert!(!level.answer.proven, "levels are also pushed, and nothing tells one from the other");
 /// lasers.disable_all().await?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// # })?;

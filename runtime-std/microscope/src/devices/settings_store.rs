@@ -26,7 +26,7 @@ use crate::{Error, Microscope, Reading};
 /// let broken = b"<Stage limits>\nSoft limit max x-axis = far\n</Stage limits>\n";
 /// let refused = microscope.settings().save(broken).await.unwrap_err();
 /// assert!(refused.to_string().contains("line 2"));
-/// microscope.settings().save(&before.payload).await?;
+/// microscope.settings().save(&before.answer.payload).await?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// # })?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())

@@ -63,6 +63,7 @@ impl<'a> Picture<'a> {
 
 /// What is known of an image besides its pixels, at its capture.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
 pub struct ImageFacts {
     /// When.
     pub taken_at: SystemTime,
@@ -80,11 +81,33 @@ impl ImageFacts {
     pub const fn at(taken_at: SystemTime) -> Self {
         Self { taken_at, pixel_size: None, exposure: None, pose: None }
     }
+
+    /// Sets [`Self::pixel_size`]; `None` if it is not known.
+    #[must_use]
+    pub fn pixel_size(mut self, size: impl Into<Option<MmPerPixel>>) -> Self {
+        self.pixel_size = size.into();
+        self
+    }
+
+    /// Sets [`Self::exposure`]; `None` if it is not known.
+    #[must_use]
+    pub fn exposure(mut self, time: impl Into<Option<Micros>>) -> Self {
+        self.exposure = time.into();
+        self
+    }
+
+    /// Sets [`Self::pose`]; `None` if it is not known.
+    #[must_use]
+    pub fn pose(mut self, pose: impl Into<Option<Pose>>) -> Self {
+        self.pose = pose.into();
+        self
+    }
 }
 
 /// Why an image is not in a file.
 #[derive(Debug, Error)]
 #[error("cannot write {}: {reason}", path.display())]
+#[non_exhaustive]
 pub struct ImageFileError {
     /// The file.
     pub path: PathBuf,

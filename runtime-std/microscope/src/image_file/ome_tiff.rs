@@ -38,8 +38,7 @@ const UNFINISHED: &str = "not finished: the recording was cut off";
 /// use flamingo_microscope::image_file::{ImageFacts, OmeTiff, Picture, Sequence};
 /// use flamingo_microscope::units::MmPerPixel;
 /// # let path = std::env::temp_dir().join(format!("flamingo-doc-{}.ome.tif", std::process::id()));
-/// let mut facts = ImageFacts::at(SystemTime::UNIX_EPOCH);
-/// facts.pixel_size = Some(MmPerPixel(0.000_253));
+/// let facts = ImageFacts::at(SystemTime::UNIX_EPOCH).pixel_size(MmPerPixel(0.000_253));
 /// let mut movie = OmeTiff::create(&path, Sequence::Time)?;
 /// for level in 0..3 {
 ///     movie.add(&Picture::new(4, 2, &[level; 8]).unwrap(), &facts)?;

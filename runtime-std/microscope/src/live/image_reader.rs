@@ -17,7 +17,7 @@ const SKIP: usize = 256 * 1024;
 pub(super) struct ImageReader {
     pub(super) socket: TcpStream,
     pub(super) address: String,
-    pub(super) largest: u32,
+    pub(super) max_image_bytes: u32,
     pub(super) pool: Arc<BufferPool>,
     /// For images that nobody has room for; made when there is the first one.
     pub(super) skip: Vec<u8>,
@@ -41,7 +41,7 @@ impl ImageReader {
     fn next(&mut self, number: u64) -> Result<bool, Option<LiveError>> {
         let mut bytes = [0; HEADER_LEN];
         self.fill(&mut bytes, 0, HEADER_LEN, number)?;
-        let header = ImageHeader::decode(&bytes, self.largest).map_err(|source| {
+        let header = ImageHeader::decode(&bytes, self.max_image_bytes).map_err(|source| {
             Some(LiveError::Header { address: self.address.clone(), number, source })
         })?;
         let size = header.size as usize;

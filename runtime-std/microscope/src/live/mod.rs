@@ -24,6 +24,7 @@ use thiserror::Error;
 use buffer_pool::{BufferPool, PooledBuffer, Queued};
 use flamingo_runtime_std::Error as ClientError;
 use flamingo_runtime_std::socket;
+pub use flamingo_runtime_std::socket::instrument_ports::image_port;
 
 /// Which images a program gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,15 +44,16 @@ pub enum Mode {
 ///
 /// ```
 /// use flamingo_microscope::live::{LiveOptions, Mode};
-/// let every = LiveOptions { mode: Mode::Every { memory_bytes: 1 << 30 }, ..LiveOptions::default() };
+/// let every = LiveOptions::default().mode(Mode::Every { memory_bytes: 1 << 30 });
 /// assert_eq!(LiveOptions::default().mode, Mode::Latest);
 /// ```
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct LiveOptions {
     /// Which images: the newest one.
     pub mode: Mode,
     /// The largest image that is believed, in bytes: 128 MiB.
-    pub largest: u32,
+    pub max_image_bytes: u32,
     /// How long an address may take to accept: 2 s.
     pub connect_timeout: Duration,
 }
@@ -59,7 +61,7 @@ pub struct LiveOptions {
 impl Default for LiveOptions {
     fn default() -> Self {
         let connect_timeout = Duration::from_secs(2);
-        Self { mode: Mode::Latest, largest: MAX_IMAGE, connect_timeout }
+        Self { mode: Mode::Latest, max_image_bytes: MAX_IMAGE, connect_timeout }
     }
 }
 
@@ -67,7 +69,28 @@ impl LiveOptions {
     /// Every image, in at most 256 MiB: 32 of 2048 × 2048 pixels.
     #[must_use]
     pub fn every() -> Self {
-        Self { mode: Mode::Every { memory_bytes: 256 << 20 }, ..Self::default() }
+        Self::default().mode(Mode::Every { memory_bytes: 256 << 20 })
+    }
+
+    /// Sets [`Self::mode`].
+    #[must_use]
+    pub const fn mode(mut self, mode: Mode) -> Self {
+        self.mode = mode;
+        self
+    }
+
+    /// Sets [`Self::max_image_bytes`].
+    #[must_use]
+    pub const fn max_image_bytes(mut self, bytes: u32) -> Self {
+        self.max_image_bytes = bytes;
+        self
+    }
+
+    /// Sets [`Self::connect_timeout`].
+    #[must_use]
+    pub const fn connect_timeout(mut self, time: Duration) -> Self {
+        self.connect_timeout = time;
+        self
     }
 }
 
@@ -112,6 +135,7 @@ pub enum LiveError {
 
 /// What comes on an image port.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum LiveEvent {
     /// An image.
     Image(LiveImage),
@@ -121,6 +145,7 @@ pub enum LiveEvent {
 
 /// What a stream has counted. At any time `received` = `delivered` + `dropped` + `waiting`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct LiveStats {
     /// Images that came, whole.
     pub received: u64,
@@ -231,7 +256,7 @@ impl LiveStream {
         let reader = image_reader::ImageReader {
             socket,
             address: address.to_owned(),
-            largest: options.largest,
+            max_image_bytes: options.max_image_bytes,
             pool: Arc::clone(&pool),
             skip: Vec::new(),
         };

@@ -39,6 +39,7 @@ pub struct StageLimits {
 
 /// A target outside of the limits.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct OutOfLimits {
     /// The axis.
     pub axis: Axis,

@@ -213,7 +213,7 @@ impl Motion {
     }
 
     /// Until the motion has ended. Without limit of time, but not without end: when nothing is
-    /// heard for [`crate::Patience::quiet`], the position is asked for, and an axis that stands
+    /// heard for [`crate::Patience::motion_silence`], the position is asked for, and an axis that stands
     /// still has ended its motion, told or not.
     ///
     /// Cancel-safe; called again, it says the same.

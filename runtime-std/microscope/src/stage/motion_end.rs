@@ -21,7 +21,7 @@ impl Motion {
                 return ending.clone();
             }
             let now = self.microscope.client().clock().now();
-            let quiet = self.microscope.patience().quiet;
+            let quiet = self.microscope.patience().motion_silence;
             // However often this is called: what is due is due.
             let due = *self.look_at.get_or_insert(now + quiet.into());
             let span = due.since(now).into();
@@ -136,14 +136,15 @@ impl Motion {
     /// The instrument says something else: failed, halted, or not yet. A better message may
     /// follow; otherwise the position tells.
     fn look_soon(&mut self) {
-        let soon = self.microscope.client().clock().now() + self.microscope.patience().grace.into();
+        let soon =
+            self.microscope.client().clock().now() + self.microscope.patience().stop_grace.into();
         self.look_at = Some(self.look_at.map_or(soon, |due| due.min(soon)));
     }
 
     /// Asks where the axis is, and again a moment later: if it stands still, the motion is over.
     async fn stands(&mut self) -> Option<Ending> {
         let first = self.position().await;
-        Timer::after(self.microscope.patience().grace).await;
+        Timer::after(self.microscope.patience().stop_grace).await;
         let position = self.position().await;
         match (first, position) {
             (Some(first), Some(now)) if !self.is_same(first, now) => return None,
@@ -177,8 +178,8 @@ impl Motion {
     fn is_same(&self, a: Position, b: Position) -> bool {
         let patience = self.microscope.patience();
         let near = match self.axis {
-            Axis::R => patience.arrived_deg.0,
-            Axis::X | Axis::Y | Axis::Z => patience.arrived_mm.0,
+            Axis::R => patience.arrival_degrees.0,
+            Axis::X | Axis::Y | Axis::Z => patience.arrival_mm.0,
         };
         (a.value() - b.value()).abs() <= near
     }

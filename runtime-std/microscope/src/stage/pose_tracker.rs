@@ -83,7 +83,7 @@ impl PoseTracker {
             }
             match self.stage.position(axis).await {
                 Ok(position) => {
-                    let at = position.at;
+                    let at = position.answer.at;
                     self.remember(PositionUpdate { axis, position: position.value, at });
                 }
                 Err(error @ Error::ConnectionLost { .. }) => return Err(error),

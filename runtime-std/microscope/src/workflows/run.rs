@@ -56,6 +56,7 @@ pub enum RunEvent {
 
 /// A stack that was taken.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
 pub struct StackComplete {
     /// Images that were acquired.
     pub acquired: i32,
@@ -69,6 +70,7 @@ pub struct StackComplete {
 
 /// A workflow that is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct RunSummary {
     /// Stacks that were told complete.
     pub stacks: u32,
@@ -144,7 +146,7 @@ impl Run {
     }
 
     /// What happens next; `None` when the workflow is over: the instrument said IDLE after it had
-    /// said that it runs. When nothing is heard for [`crate::Patience::silence`], the state is asked.
+    /// said that it runs. When nothing is heard for [`crate::Patience::workflow_silence`], the state is asked.
     ///
     /// Cancel-safe: what was not returned is returned by the next call.
     ///
@@ -254,8 +256,8 @@ impl Run {
     fn span(&self) -> Duration {
         let patience = self.microscope.patience();
         match self.phase {
-            Phase::Uploaded(_) => patience.start.min(patience.silence),
-            _ => patience.silence,
+            Phase::Uploaded(_) => patience.workflow_start.min(patience.workflow_silence),
+            _ => patience.workflow_silence,
         }
     }
 
@@ -350,7 +352,7 @@ impl Run {
             Phase::Uploaded(_) if self.stopped => self.over(),
             Phase::Uploaded(at) => {
                 let waited = self.microscope.client().clock().now().since(at);
-                let after = self.microscope.patience().start;
+                let after = self.microscope.patience().workflow_start;
                 if Duration::from(waited) >= after {
                     self.over();
                     return Err(Error::NotStarted { state, after });

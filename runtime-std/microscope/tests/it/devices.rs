@@ -201,7 +201,7 @@ fn light_is_what_was_set() {
         // The background pushes levels, too: only what is asked for tells.
         for (laser, level) in Laser::ALL.into_iter().zip([1.5, 20.25, 0.0, 100.0]) {
             let found = sure(fault, "level", || lasers.level(laser)).await;
-            if found.proven || fault != "background" {
+            if found.answer.proven || fault != "background" {
                 assert!((found.value.0 - level).abs() < 1e-9, "{fault}: {laser:?} {found:?}");
             }
         }
@@ -236,7 +236,7 @@ fn settings_and_drives_come_whole() {
         let storage = microscope.storage();
         let drives = sure(fault, "drives", || storage.drives()).await.value;
         assert_eq!(drives, ["/media/data/ssd1", "/media/data/ssd2"], "{fault}");
-        let text = String::from_utf8(before.payload.to_vec()).unwrap();
+        let text = String::from_utf8(before.answer.payload.to_vec()).unwrap();
         let changed = text.replace("Soft limit max x-axis = 12.310", "Soft limit max x-axis = 9.5");
         assert_ne!(text, changed);
         sure(fault, "save", || settings.save(changed.as_bytes())).await;
@@ -244,7 +244,7 @@ fn settings_and_drives_come_whole() {
         let limit = kept.limits(Axis::X).check(Axis::X, Mm(9.6).into());
         assert!(limit.is_err(), "{fault}: the limits are those that were saved");
         let after = sure(fault, "load", || settings.load()).await;
-        assert_eq!(&after.payload[..], changed.as_bytes(), "{fault}");
+        assert_eq!(&after.answer.payload[..], changed.as_bytes(), "{fault}");
     });
 }
 
@@ -391,7 +391,7 @@ fn what_another_client_does_is_never_taken_for_an_answer() {
         let asks = async {
             for _ in 0..200 {
                 let size = microscope.camera().image_size().await.unwrap();
-                assert_eq!(size.frame.code, CommandCode::CAMERA_IMAGE_SIZE_GET);
+                assert_eq!(size.answer.frame.code, CommandCode::CAMERA_IMAGE_SIZE_GET);
                 assert_eq!(size.value, None);
             }
         };

@@ -110,7 +110,7 @@ fn a_header_that_cannot_be_true_ends_the_stream_naming_the_field() {
 #[test]
 fn an_image_above_the_limit_is_not_believed() {
     smol::block_on(async {
-        let options = LiveOptions { largest: 1000, ..LiveOptions::every() };
+        let options = LiveOptions::every().max_image_bytes(1000);
         let (mut stream, mut server) = by_hand(options).await;
         server.write_all(&image(1, 30, 30)).unwrap();
         let error = soon("its end", stream.next()).await.unwrap_err();
@@ -183,7 +183,7 @@ fn every_mode_has_bounded_memory_and_says_how_many_it_dropped() {
     smol::block_on(async {
         let size = 2 * 256 * 256;
         let mode = Mode::Every { memory_bytes: 10 * size };
-        let (mut stream, server) = by_hand(LiveOptions { mode, ..LiveOptions::default() }).await;
+        let (mut stream, server) = by_hand(LiveOptions::default().mode(mode)).await;
         send_all(server, 50, 256);
         while stream.stats().received < 50 {
             assert!(stream.stats().held_bytes <= 10 * size);
@@ -280,6 +280,7 @@ fn live_images_and_options_of_the_simulator_come_in_order() {
                     options += 1;
                     assert_eq!((header.size, header.width), (0, 0));
                 }
+                other => panic!("{other:?}"),
             }
         }
         assert_eq!(options, 10);

@@ -46,7 +46,7 @@ fn a_motion_that_ends_before_its_acknowledgement_is_read_is_not_missed() {
             let arrival = soon("the arrival", motion.wait()).await.unwrap();
             assert!(arrival.told_by.is_some());
             let at = microscope.stage().position(Axis::X).await.unwrap();
-            assert!(at.proven);
+            assert!(at.answer.proven);
             assert_near(at.value.value(), target);
         }
     });

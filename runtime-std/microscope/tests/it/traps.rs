@@ -20,7 +20,7 @@ fn a_position_pushed_for_one_axis_is_never_the_position_of_another() {
         let stage = microscope(&simulator).await.stage();
         for _ in 0..300 {
             let x = stage.position(Axis::X).await.unwrap();
-            assert!(x.proven);
+            assert!(x.answer.proven);
             assert!((x.value.value() - 7.5).abs() < 1e-9, "{:?}", x.value);
         }
     });
@@ -151,7 +151,7 @@ fn a_push_behind_a_set_is_not_taken_for_certain_as_the_answer_of_the_next_get() 
         })
         .await;
         let got = got.unwrap();
-        assert!(!got.proven, "it says so: {got:?}");
+        assert!(!got.answer.proven, "it says so: {got:?}");
     });
 }
 
@@ -172,7 +172,7 @@ fn a_level_that_may_have_been_pushed_says_so_and_that_of_another_laser_is_no_ans
         .await;
         let level = level.unwrap();
         assert_eq!(level.value, Percent(11.49));
-        assert!(!level.proven);
+        assert!(!level.answer.proven);
     });
 }
 

@@ -107,7 +107,7 @@ impl LiveArgs {
         };
         let memory_bytes = self.memory as usize * 1_000_000;
         let mode = if every { Mode::Every { memory_bytes } } else { Mode::Latest };
-        LiveOptions { mode, ..LiveOptions::default() }
+        LiveOptions::default().mode(mode)
     }
 
     fn address(&self) -> Done<String> {
@@ -287,12 +287,10 @@ async fn deal_with(
     report: &mut Report<'_>,
     interrupt: &Interrupt,
 ) -> Done<u64> {
-    let facts = ImageFacts {
-        taken_at: image.received_at,
-        pixel_size: setup.pixel_size,
-        exposure: setup.exposure,
-        pose: Some(setup.pose_tracker.at(image.received_at).await?),
-    };
+    let facts = ImageFacts::at(image.received_at)
+        .pixel_size(setup.pixel_size)
+        .exposure(setup.exposure)
+        .pose(setup.pose_tracker.at(image.received_at).await?);
     let Some(mut writing) = sink.take() else { return report.image(image, &facts, None) };
     let write = smol::unblock(move || {
         let written = writing.write(&image, &facts);

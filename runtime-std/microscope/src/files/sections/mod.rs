@@ -57,6 +57,7 @@ pub struct Entry<'a> {
 /// A text that is not of this form.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: expected {expected}, found {found}")]
+#[non_exhaustive]
 pub struct SectionError {
     /// The number of the line, from 1.
     pub line: usize,
@@ -69,6 +70,7 @@ pub struct SectionError {
 /// A value that cannot be what its name says.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {name}: expected {expected}, found {found:?}")]
+#[non_exhaustive]
 pub struct ValueError {
     /// The number of the line, from 1.
     pub line: usize,

@@ -71,6 +71,7 @@ pub enum WorkflowError {
 
 /// How the stacks of a workflow are laid out.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum StackOption {
     /// One stack.
     ZStack,
