@@ -145,7 +145,6 @@ pub enum LiveEvent {
 
 /// What a stream has counted. At any time `received` = `delivered` + `dropped` + `waiting`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
 pub struct LiveStats {
     /// Images that came, whole.
     pub received: u64,

@@ -39,7 +39,6 @@ pub struct Workflows {
 
 /// What the instrument says about a workflow before it runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct StackReport {
     /// Its text.
     pub text: String,

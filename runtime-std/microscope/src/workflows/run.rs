@@ -56,7 +56,6 @@ pub enum RunEvent {
 
 /// A stack that was taken.
 #[derive(Debug, Clone, Copy, PartialEq)]
-#[non_exhaustive]
 pub struct StackComplete {
     /// Images that were acquired.
     pub acquired: i32,
@@ -70,7 +69,6 @@ pub struct StackComplete {
 
 /// A workflow that is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
 pub struct RunSummary {
     /// Stacks that were told complete.
     pub stacks: u32,

@@ -28,7 +28,6 @@ impl fmt::Display for Severity {
 
 /// Something that is wrong, or looks wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct Finding {
     /// The number of the line in the file, from 1; `None` where a line is missing.
     pub line: Option<usize>,
