@@ -11,6 +11,7 @@ pub mod clock;
 mod driver;
 mod error;
 mod fanout;
+mod message;
 mod options;
 pub mod socket;
 
@@ -20,4 +21,5 @@ pub use driver::{Answer, CoreConnection, Stats};
 pub use error::Error;
 pub use fanout::{CallId, Event, EventFrame, Subscription};
 pub use flamingo_protocol_core as protocol;
+pub use message::{Message, MessageCollector};
 pub use options::{Options, Reconnect};

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use async_channel::{Receiver, Sender};
 use flamingo_protocol_core::{Frame, Incoming, Responder};
+use flamingo_runtime_std::{Message, MessageCollector};
 use smol::io::{AsyncReadExt, AsyncWriteExt};
 use smol::{Async, Timer, future};
 
@@ -55,7 +56,7 @@ impl Connection {
         let mut stall = Trigger::new(&self.scenario.faults.stalled_reader);
         let mut rng = stream(self.scenario.seed, 5, self.id);
         let mut buffer = vec![0; CHUNK];
-        let mut upload: Option<(Frame, Vec<u8>)> = None;
+        let mut messages = MessageCollector::default();
         let mut request = 0;
         loop {
             let Ok(length @ 1..) = (&self.stream).read(&mut buffer).await else { return };
@@ -64,22 +65,13 @@ impl Connection {
                 let (consumed, incoming) = responder.handle_input(rest);
                 rest = &rest[consumed..];
                 let whole = match incoming {
-                    None => continue,
-                    Some(Incoming::Command { frame, .. }) if frame.payload_len == 0 => {
-                        Some((frame, Vec::new()))
-                    }
-                    Some(Incoming::Command { frame, .. }) => {
-                        upload = Some((frame, Vec::new()));
-                        None
-                    }
+                    None => None,
+                    Some(Incoming::Command { frame, .. }) => messages.frame(frame, ()),
                     Some(Incoming::Payload { bytes, remaining }) => {
-                        if let Some((_, payload)) = &mut upload {
-                            payload.extend_from_slice(bytes);
-                        }
-                        if remaining == 0 { upload.take() } else { None }
+                        messages.payload(bytes, remaining)
                     }
                 };
-                let Some((frame, payload)) = whole else { continue };
+                let Some((Message { frame, payload }, ())) = whole else { continue };
                 request += 1;
                 let command = Input::Command { id: self.id, frame, payload };
                 if self.world.send(command).await.is_err() {

@@ -22,6 +22,7 @@ use crate::driver::inbox::{Inbox, Wake, next};
 use crate::driver::pending_calls::{Meanwhile, PendingCalls};
 use crate::error::Error;
 use crate::fanout::{Event, EventFrame, Fanout};
+use crate::message::{Message, MessageCollector};
 use crate::options::Options;
 
 pub use pending_calls::{Answer, Stats};
@@ -46,10 +47,10 @@ pub(crate) enum Lost {
     Closed,
 }
 
-/// A frame whose payload is still coming in.
-struct Partial {
-    received: Received,
-    payload: Vec<u8>,
+/// What is known about a frame while its payload arrives.
+pub(crate) struct About {
+    class: Class,
+    skipped: u32,
     at: SystemTime,
 }
 
@@ -74,7 +75,7 @@ pub(crate) struct Driver {
     /// driver, so what was asked before them must not be sent after them.
     pub(crate) stops: VecDeque<(Instant, Frame)>,
     buffer: Box<[u8]>,
-    partial: Option<Partial>,
+    messages: MessageCollector<About>,
     wants_write: bool,
 }
 
@@ -101,7 +102,7 @@ impl Driver {
             answered_without_token: false,
             stops: VecDeque::new(),
             buffer: vec![0; READ_CHUNK].into_boxed_slice(),
-            partial: None,
+            messages: MessageCollector::default(),
             wants_write: false,
         }
     }
@@ -113,7 +114,7 @@ impl Driver {
         self.open = false;
         self.first_bytes.clear();
         self.answered_without_token = false;
-        self.partial = None;
+        self.messages.clear();
         self.wants_write = false;
     }
 
@@ -255,35 +256,28 @@ impl Driver {
         loop {
             let (consumed, output) = self.core.handle_input(now, input);
             input = &input[consumed..];
-            match output {
-                Some(Output::Frame(received)) if received.frame.payload_len == 0 => {
-                    self.deliver(now, Partial { received, payload: Vec::new(), at })?;
-                }
-                Some(Output::Frame(received)) => {
-                    let expected = (received.frame.payload_len as usize).min(READ_CHUNK);
-                    let payload = Vec::with_capacity(expected);
-                    self.partial = Some(Partial { received, payload, at });
+            let message = match output {
+                Some(Output::Frame(Received { frame, class, skipped })) => {
+                    self.messages.frame(frame, About { class, skipped, at })
                 }
                 Some(Output::Payload { bytes, remaining }) => {
-                    if let Some(partial) = &mut self.partial {
-                        partial.payload.extend_from_slice(bytes);
-                    }
-                    if let Some(partial) = self.partial.take_if(|_| remaining == 0) {
-                        self.deliver(now, partial)?;
-                    }
+                    self.messages.payload(bytes, remaining)
                 }
                 None if input.is_empty() => return Ok(()),
-                None => {}
+                None => None,
+            };
+            if let Some((message, about)) = message {
+                self.deliver(now, message, about)?;
             }
         }
     }
 
     /// To the request that waits for it, or to the subscribers; a presumed answer to both, since
     /// it may be an event.
-    fn deliver(&mut self, now: Instant, partial: Partial) -> Result<(), Lost> {
-        let Partial { received, payload, at } = partial;
-        let Received { frame, class, skipped } = received;
-        let payload: Arc<[u8]> = payload.into();
+    fn deliver(&mut self, now: Instant, message: Message, about: About) -> Result<(), Lost> {
+        let About { class, skipped, at } = about;
+        let frame = message.frame;
+        let payload: Arc<[u8]> = message.payload.into();
         if let Class::Solicited { ticket, proven } = class {
             let answer = Answer {
                 frame,

@@ -7,6 +7,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use flamingo_protocol_core::{Assembler, CommandCode, Frame, HEADER_LEN, ImageHeader, Piece};
+use flamingo_runtime_std::{Message, MessageCollector};
 use flamingo_simulator::{Scenario, Simulator, SimulatorOptions};
 
 /// Longer than anything that a test waits for.
@@ -55,7 +56,7 @@ pub struct Raw {
     pub socket: TcpStream,
     assembler: Assembler,
     waiting: VecDeque<Got>,
-    open: Option<Got>,
+    messages: MessageCollector<u32>,
 }
 
 impl Raw {
@@ -70,7 +71,12 @@ impl Raw {
     /// Over a socket that is connected.
     pub fn over(socket: TcpStream) -> Self {
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
-        Self { socket, assembler: Assembler::default(), waiting: VecDeque::new(), open: None }
+        Self {
+            socket,
+            assembler: Assembler::default(),
+            waiting: VecDeque::new(),
+            messages: MessageCollector::default(),
+        }
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -107,23 +113,18 @@ impl Raw {
         while !bytes.is_empty() {
             let (consumed, piece) = self.assembler.push(bytes);
             bytes = &bytes[consumed..];
-            match piece {
-                Some(Piece::Frame { frame, skipped }) => {
-                    let got = Got { frame, payload: Vec::new(), skipped };
-                    if frame.payload_len == 0 {
-                        self.waiting.push_back(got);
-                    } else {
-                        self.open = Some(got);
-                    }
-                }
+            let message = match piece {
+                Some(Piece::Frame { frame, skipped }) => self.messages.frame(frame, skipped),
                 Some(Piece::Payload { bytes, remaining }) => {
-                    self.open.as_mut().unwrap().payload.extend_from_slice(bytes);
-                    if remaining == 0 {
-                        self.waiting.extend(self.open.take());
-                    }
+                    self.messages.payload(bytes, remaining)
                 }
-                None => {}
-            }
+                None => None,
+            };
+            self.waiting.extend(message.map(|(Message { frame, payload }, skipped)| Got {
+                frame,
+                payload,
+                skipped,
+            }));
         }
     }
 
