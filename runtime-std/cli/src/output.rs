@@ -10,7 +10,7 @@ use flamingo_microscope::meaning;
 use flamingo_microscope::text::pushed_positions;
 use flamingo_protocol_core::{Class, Flags, Frame};
 pub(crate) use flamingo_race::statistics::milliseconds;
-use flamingo_recording::conversation::Verdict;
+use flamingo_recording::conversation::FrameClass;
 use serde::Serialize;
 
 use crate::failure::{Done, Failure};
@@ -172,8 +172,8 @@ impl FrameRecord {
     }
 
     /// With whose it is, as seen from beside the wire.
-    pub(crate) fn verdict(mut self, verdict: &Verdict) -> Self {
-        self.class = Some(verdict.class());
+    pub(crate) fn verdict(mut self, verdict: &FrameClass) -> Self {
+        self.class = Some(verdict.name());
         self.proven = verdict.proven();
         self.elapsed_ms = verdict.answers().map(|(_, after)| milliseconds(after));
         self

@@ -9,7 +9,7 @@ use std::time::Duration;
 use flamingo_protocol_core::{Assembler, Frame, ImageHeader, MAX_PAYLOAD, Piece};
 
 use super::Side;
-use super::conversation::{Conversation, Verdict};
+use super::conversation::{Conversation, FrameClass};
 use flamingo_microscope::meaning::selector_name;
 
 /// Begins the comment of an image whose pixels were left out; behind it the CRC-32 in hex.
@@ -84,20 +84,20 @@ impl ControlNotes {
         }
         text.push_str(": ");
         match from {
-            Side::Client => match self.conversation.sent(at, frame) {
+            Side::Client => match self.conversation.client_sent(at, frame) {
                 Some(number) => push(&mut text, format_args!("request {number}")),
                 None => text.push_str("command, never answered"),
             },
             Side::Instrument => {
-                let verdict = self.conversation.came(at, frame);
-                say(&mut text, &verdict);
+                let class = self.conversation.instrument_sent(at, frame);
+                say(&mut text, &class);
             }
         }
         if skipped > 0 {
             push(&mut text, format_args!("; behind {skipped} bytes that are no frame"));
         }
         // The comments carry what came; the silences are for whoever reads it as a whole.
-        while self.conversation.silence(at).is_some() {}
+        while self.conversation.next_unanswered(at).is_some() {}
         text
     }
 }
@@ -107,20 +107,20 @@ pub(super) fn assemblers() -> [Assembler; 2] {
     [Assembler::new(MAX_PAYLOAD), Assembler::for_answers(MAX_PAYLOAD)]
 }
 
-fn say(text: &mut String, verdict: &Verdict) {
-    text.push_str(verdict.class());
-    match verdict.proven() {
+fn say(text: &mut String, class: &FrameClass) {
+    text.push_str(class.name());
+    match class.proven() {
         Some(true) => text.push_str(", proven"),
         Some(false) => text.push_str(", presumed"),
         None => {}
     }
-    if let Verdict::Ambiguous { among, .. } = verdict {
+    if let FrameClass::Ambiguous { among, .. } = class {
         push(text, format_args!(" among {among}"));
     }
-    if let Verdict::Unsolicited { ours: true } = verdict {
+    if let FrameClass::Unsolicited { ours: true } = class {
         text.push_str(", perhaps the echo of a command");
     }
-    if let Some((to, after)) = verdict.answers() {
+    if let Some((to, after)) = class.answers() {
         let after = after.as_secs_f64() * 1e3;
         push(text, format_args!("; {after:.3} ms after request {to}"));
     }

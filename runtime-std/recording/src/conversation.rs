@@ -1,64 +1,68 @@
-//! Which answer belongs to which command, seen from beside the wire: the rules of the core's
-//! `classify.rs` for somebody who only watches. Nothing is sent here, no time is asked for.
+//! Which answer belongs to which command, as seen from beside the wire. The rules are the core's:
+//! [`classify`] decides. This file keeps the books for it, in the way in which a connection does.
+//! Nothing is sent here, and no clock is read.
 //!
-//! A watcher knows neither a client's patience nor what it has given up, so a command that got no
-//! answer for [`PATIENCE`] counts as silent, and one that is answered after that as late.
+//! A watcher knows less than the client. It does not know when the client gives a command up: after
+//! [`PATIENCE`] the command counts as unanswered, and its answer as late. It does not know what the
+//! client waits for: a command that is answered by the protocol counts as waiting.
+
+mod outstanding;
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use flamingo_protocol_core::{
-    CommandCode, Config, Flags, Frame, Kind, Selector, Timing, TokenField, is_answered,
+    Config, Frame, Key, Kind, Order, Timing, Verdict, classify, is_answered,
 };
 
-/// How long a command waits for its answer before it counts as silent. PROTOCOL: the response
-/// timeout of the clients that are known.
+use outstanding::{Outstanding, REMEMBERED, Sent, State};
+
+/// How long a command waits for its answer before it counts as unanswered: the response timeout of
+/// the known clients.
 pub const PATIENCE: Duration = Duration::from_secs(3);
 /// The same for a command that may be answered only at the end of a motion.
 pub const PATIENCE_OF_MOTIONS: Duration = Duration::from_secs(120);
-/// How long after its command a frame of a code that is never acknowledged counts as its echo.
-const ECHO: Duration = Duration::from_secs(1);
-/// Commands that are remembered without an answer, and echoes that may come.
-const REMEMBERED: usize = 1024;
 
-/// Whose a frame from the instrument is.
+/// How a frame of the instrument is classified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
-    /// The answer to a command that waits.
+pub enum FrameClass {
+    /// The answer to a command that waits for it.
     Solicited {
-        /// The command's number.
+        /// The number of the command.
         to: u64,
-        /// How long after it.
+        /// The time between the command and this frame.
         after: Duration,
-        /// Whether nobody else could have sent this frame.
+        /// Whether nobody else can have sent this frame.
         proven: bool,
     },
-    /// The answer to a command that counts as silent.
+    /// The answer to a command that counts as unanswered.
     Late {
-        /// The command's number.
+        /// The number of the command.
         to: u64,
-        /// How long after it.
+        /// The time between the command and this frame.
         after: Duration,
+        /// Whether nobody else can have sent this frame.
+        proven: bool,
     },
-    /// The answer to one of several commands of the same kind; which one cannot be told.
+    /// The answer to one of several commands; nobody can tell which one.
     Ambiguous {
-        /// The oldest of them; it is used up.
+        /// The number of the oldest of them. The frame uses it up.
         to: u64,
-        /// How long after the oldest.
+        /// The time between the oldest command and this frame.
         after: Duration,
-        /// How many they are.
+        /// How many commands the frame may answer.
         among: usize,
     },
     /// Nobody asked for it.
     Unsolicited {
-        /// Perhaps the echo of a command that is never acknowledged.
+        /// It may be the echo of a command that is not acknowledged.
         ours: bool,
     },
 }
 
-impl Verdict {
-    /// The word for it: `solicited`, `late`, `ambiguous` or `unsolicited`.
-    pub const fn class(&self) -> &'static str {
+impl FrameClass {
+    /// The name of the class: `solicited`, `late`, `ambiguous` or `unsolicited`.
+    pub const fn name(&self) -> &'static str {
         match self {
             Self::Solicited { .. } => "solicited",
             Self::Late { .. } => "late",
@@ -67,7 +71,7 @@ impl Verdict {
         }
     }
 
-    /// Whether it is proven, for an answer that came in time.
+    /// For an answer that came in time: whether it is proven.
     pub const fn proven(&self) -> Option<bool> {
         match self {
             Self::Solicited { proven, .. } => Some(*proven),
@@ -75,83 +79,24 @@ impl Verdict {
         }
     }
 
-    /// The command that it answers, and how long after it.
+    /// The number of the command that the frame answers, and the time between the two.
     pub const fn answers(&self) -> Option<(u64, Duration)> {
         match *self {
             Self::Solicited { to, after, .. }
-            | Self::Late { to, after }
+            | Self::Late { to, after, .. }
             | Self::Ambiguous { to, after, .. } => Some((to, after)),
             Self::Unsolicited { .. } => None,
         }
     }
 }
 
-/// A command that got no answer.
+/// A command that got no answer in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Silence {
-    /// The command's number.
+pub struct Unanswered {
+    /// The number of the command.
     pub to: u64,
     /// How long it has waited.
     pub after: Duration,
-}
-
-/// A command that may still be answered.
-#[derive(Debug, Clone, Copy)]
-struct Asked {
-    number: u64,
-    key: Key,
-    timing: Timing,
-    /// What it had in the fields that a token may stand in.
-    tokens: [i32; 2],
-    at: Duration,
-    /// It was told to be silent.
-    silent: bool,
-}
-
-impl Asked {
-    fn due(&self) -> Duration {
-        let patience = if self.timing == Timing::AtEnd { PATIENCE_OF_MOTIONS } else { PATIENCE };
-        self.at + patience
-    }
-
-    fn waited(&self, now: Duration) -> Duration {
-        now.saturating_sub(self.at)
-    }
-}
-
-/// What answers are matched by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Key {
-    code: CommandCode,
-    /// 0 where the code selects nothing.
-    selector: i32,
-}
-
-impl Key {
-    pub(super) fn of(frame: &Frame) -> Self {
-        let row = frame.code.row();
-        let selects = row.is_some_and(|row| row.selector != Selector::None);
-        Self {
-            code: row.map_or(frame.code, |row| row.answers),
-            selector: if selects { frame.selector() } else { 0 },
-        }
-    }
-}
-
-fn tokens(frame: &Frame) -> [i32; 2] {
-    [TokenField::ClientId, TokenField::Int32Data2].map(|field| field.get(frame))
-}
-
-/// Rule 4: the one of several owners whose number the frame gives back: of a client that numbers its
-/// commands. That the instrument does give it back is only presumed.
-fn named(owners: &[(usize, Asked)], frame: &Frame) -> Option<(usize, Asked)> {
-    if owners.len() < 2 {
-        return None;
-    }
-    tokens(frame).into_iter().enumerate().find_map(|(field, token)| {
-        let mut same = owners.iter().filter(|(_, owner)| owner.tokens[field] == token);
-        same.next().filter(|_| same.next().is_none()).copied()
-    })
 }
 
 /// One control connection, watched.
@@ -159,133 +104,186 @@ fn named(owners: &[(usize, Asked)], frame: &Frame) -> Option<(usize, Asked)> {
 /// ```
 /// use std::time::Duration;
 /// use flamingo_protocol_core::{CommandCode, Frame};
-/// use flamingo_recording::conversation::{Conversation, Verdict};
+/// use flamingo_recording::conversation::{Conversation, FrameClass};
 /// let mut conversation = Conversation::default();
 /// let query = Frame::command(CommandCode::CAMERA_IMAGE_SIZE_GET);
 /// let ms = Duration::from_millis;
-/// assert_eq!(conversation.sent(ms(0), &query), Some(1));
+/// assert_eq!(conversation.client_sent(ms(0), &query), Some(1));
 /// let push = Frame::new(CommandCode::SYSTEM_STATE_IDLE);
-/// assert_eq!(conversation.came(ms(1), &push), Verdict::Unsolicited { ours: false });
-/// let answer = conversation.came(ms(4), &query);
-/// assert_eq!(answer, Verdict::Solicited { to: 1, after: ms(4), proven: true });
+/// let class = conversation.instrument_sent(ms(1), &push);
+/// assert_eq!(class, FrameClass::Unsolicited { ours: false });
+/// let class = conversation.instrument_sent(ms(4), &query);
+/// assert_eq!(class, FrameClass::Solicited { to: 1, after: ms(4), proven: true });
 /// ```
 #[derive(Debug, Clone, Default)]
 pub struct Conversation {
     config: Config,
-    asked: VecDeque<Asked>,
-    /// Commands that are never acknowledged, as they were sent.
+    outstanding: Outstanding,
+    /// Commands whose echo may come, with the last time at which it counts as one.
     echoes: VecDeque<(Key, Duration)>,
-    silences: VecDeque<Silence>,
+    unanswered: VecDeque<Unanswered>,
+    /// How many commands were sent.
+    sent: u32,
+    /// The number of the last command that is answered.
     last: u64,
 }
 
 impl Conversation {
-    /// The client has sent a command. Gives its number if it is one that is answered.
-    pub fn sent(&mut self, at: Duration, frame: &Frame) -> Option<u64> {
+    /// Watches a connection to an instrument of which more is known than the defaults say: that it
+    /// tags its answers, for example, or which pushes it does not mark.
+    pub fn new(config: Config) -> Self {
+        Self { config, ..Self::default() }
+    }
+
+    /// The client has sent a command. Returns the number of the command if it is one that is
+    /// answered. Numbers count from 1.
+    pub fn client_sent(&mut self, at: Duration, frame: &Frame) -> Option<u64> {
         self.expire(at);
-        let key = Key::of(frame);
-        if !is_answered(frame) {
-            if self.echoes.len() == REMEMBERED {
-                self.echoes.pop_front();
-            }
-            self.echoes.push_back((key, at));
-            return None;
+        self.sent = self.sent.wrapping_add(1);
+        if is_answered(frame) {
+            let patience = match frame.code.row().map(|row| row.timing) {
+                Some(Timing::AtEnd) => PATIENCE_OF_MOTIONS,
+                _ => PATIENCE,
+            };
+            Some(self.wait_for(at, frame, at + patience))
+        } else {
+            self.expect_echo(at, frame);
+            None
         }
-        // The client asks again: what was silent for so long will not be answered any more.
-        self.asked.retain(|asked| !(asked.silent && asked.key == key && asked.due() + ECHO < at));
-        if self.asked.len() == REMEMBERED {
-            self.give_up(0, at);
-        }
+    }
+
+    /// The client waits for the answer to that command.
+    fn wait_for(&mut self, at: Duration, frame: &Frame, until: Duration) -> u64 {
         self.last += 1;
-        let timing = frame.code.row().map_or(Timing::AtOnce, |row| row.timing);
-        let (number, tokens) = (self.last, tokens(frame));
-        self.asked.push_back(Asked { number, key, timing, tokens, at, silent: false });
-        Some(self.last)
+        let state = State::Waiting { until };
+        let sent = Sent::new(Some(self.last), frame, self.order(), at, state);
+        let forgotten = self.outstanding.push(sent);
+        self.report(at, forgotten.filter(Sent::is_waiting));
+        self.last
     }
 
-    /// The instrument has sent a frame: whose is it? The numbers of the rules are the core's.
-    pub fn came(&mut self, at: Duration, frame: &Frame) -> Verdict {
+    /// The client does not wait for an answer. If one came, it could be mistaken for the answer to
+    /// another command of its key, which is in doubt therefore.
+    fn expect_echo(&mut self, at: Duration, frame: &Frame) {
+        if self.echoes.len() == REMEMBERED {
+            self.echoes.pop_front();
+        }
+        self.echoes.push_back((Key::of(frame), at + self.grace()));
+        let is_never_asked = frame.code.row().is_some_and(|row| row.kind == Kind::FireAndForget);
+        if !is_never_asked && !self.config.pushable(frame.code) {
+            self.outstanding.doubt(Sent::new(None, frame, self.order(), at, State::Doubt));
+        }
+    }
+
+    /// Classifies a frame that the instrument has sent.
+    pub fn instrument_sent(&mut self, at: Duration, frame: &Frame) -> FrameClass {
         self.expire(at);
         let key = Key::of(frame);
-        let tagged = frame.flags.contains(Flags::ANSWER_TAG);
-        let row = frame.code.row();
-        // 2. The server's own mark on a push.
-        if self.config.marked_as_push(frame) {
-            return Verdict::Unsolicited { ours: false };
+        let echo = self.echoes.iter().position(|(echo, until)| *echo == key && at <= *until);
+        let facts = self.outstanding.facts(frame, echo.is_some(), &self.config);
+        let among = facts.candidates.count();
+        let oldest = facts.candidates.oldest().map(|oldest| oldest.id);
+        match classify(&facts) {
+            Verdict::Solicited { owner, proven } => {
+                let (to, after) = self.command(owner, at);
+                if proven {
+                    self.settle(owner, at);
+                } else {
+                    let until = at + self.config.presumed_grace.into();
+                    self.presume(owner, Some(State::Tombstone { until }));
+                    if let Some(oldest) = oldest.filter(|oldest| *oldest != owner) {
+                        self.outstanding.use_up(oldest, facts.certain(), false);
+                    }
+                }
+                FrameClass::Solicited { to, after, proven }
+            }
+            Verdict::Late { owner, proven } => {
+                let (to, after) = self.command(owner, at);
+                if proven {
+                    self.settle(owner, at);
+                } else {
+                    self.presume(owner, None);
+                }
+                FrameClass::Late { to, after, proven }
+            }
+            Verdict::Ambiguous { oldest } => {
+                let (to, after) = self.command(oldest, at);
+                self.outstanding.use_up(oldest, facts.certain(), true);
+                FrameClass::Ambiguous { to, after, among }
+            }
+            Verdict::Unsolicited { ours } => {
+                if let Some(echo) = echo.filter(|_| ours) {
+                    self.echoes.remove(echo);
+                }
+                FrameClass::Unsolicited { ours }
+            }
         }
-        let owners = self.asked.iter().enumerate().filter(|(_, asked)| asked.key == key);
-        let owners: Vec<_> = owners.map(|(index, owner)| (index, *owner)).collect();
-        let named = named(&owners, frame);
-        let Some((index, owner)) = named.or(owners.first().copied()) else {
-            return Verdict::Unsolicited { ours: self.is_echo(key, at) };
-        };
-        let among = if named.is_some() { 1 } else { owners.len() };
-        // 1. A code that only the server sends, with no request for it that waits.
-        if row.is_some_and(|row| row.kind == Kind::Event && row.answers == row.code) && owner.silent
-        {
-            return Verdict::Unsolicited { ours: false };
-        }
-        self.asked.remove(index);
-        let (to, after) = (owner.number, owner.waited(at));
-        if among > 1 {
-            return Verdict::Ambiguous { to, after, among };
-        }
-        // 3., 5. One owner, and a key that nobody pushes, or the peer's own tag.
-        let proven = tagged || (named.is_none() && !self.config.pushable(frame.code));
-        if proven && owner.timing == Timing::AtOnce {
-            self.settle(&owner, at);
-        }
-        if owner.silent {
-            return Verdict::Late { to, after };
-        }
-        Verdict::Solicited { to, after, proven }
     }
 
-    /// The next command that has turned out to be silent up to `now`.
-    pub fn silence(&mut self, now: Duration) -> Option<Silence> {
+    /// The next command that has turned out to be unanswered up to `now`.
+    pub fn next_unanswered(&mut self, now: Duration) -> Option<Unanswered> {
         self.expire(now);
-        self.silences.pop_front()
+        self.unanswered.pop_front()
     }
 
-    /// The connection is over: what still waits gets no answer.
+    /// The connection is over: the commands that still wait get no answer.
     pub fn end(&mut self, at: Duration) {
-        while !self.asked.is_empty() {
-            self.give_up(0, at);
+        let outstanding = std::mem::take(&mut self.outstanding);
+        self.report(at, outstanding.iter().filter(|sent| sent.is_waiting()).copied());
+    }
+
+    /// The command in that place: its number, and for how long it has been sent.
+    fn command(&self, place: usize, now: Duration) -> (u64, Duration) {
+        let sent = self.outstanding.get(place);
+        let number = sent.and_then(|sent| sent.number).unwrap_or_default();
+        (number, sent.map_or(Duration::ZERO, |sent| now.saturating_sub(sent.at)))
+    }
+
+    /// The proven answer to a command has come. It settles older commands as well.
+    fn settle(&mut self, place: usize, at: Duration) {
+        if let Some(answered) = self.outstanding.remove(place) {
+            let unanswered = self.outstanding.settle(&answered, &self.config);
+            self.report(at, unanswered);
         }
     }
 
-    /// Answers of a subsystem keep their order: what was asked before `owner` gets none.
-    fn settle(&mut self, owner: &Asked, at: Duration) {
-        let subsystem = owner.key.code.subsystem();
-        while let Some(index) = self.asked.iter().position(|asked| {
-            asked.number < owner.number
-                && asked.timing == Timing::AtOnce
-                && asked.key.code.subsystem() == subsystem
-        }) {
-            self.give_up(index, at);
-        }
-    }
-
-    fn give_up(&mut self, index: usize, at: Duration) {
-        if let Some(asked) = self.asked.remove(index).filter(|asked| !asked.silent) {
-            self.silences.push_back(Silence { to: asked.number, after: asked.waited(at) });
+    /// A frame came that is presumed to be the answer to a command: the true one may still come.
+    fn presume(&mut self, place: usize, becomes: Option<State>) {
+        if let Some(sent) = self.outstanding.get_mut(place) {
+            sent.answered = true;
+            sent.state = becomes.unwrap_or(sent.state);
         }
     }
 
     fn expire(&mut self, now: Duration) {
-        for asked in self.asked.iter_mut().filter(|asked| !asked.silent && asked.due() <= now) {
-            asked.silent = true;
-            let after = asked.due().saturating_sub(asked.at);
-            self.silences.push_back(Silence { to: asked.number, after });
+        let given_up = self.outstanding.expire(now, self.grace());
+        for sent in given_up {
+            let State::Waiting { until } = sent.state else { continue };
+            self.report(until, [sent]);
         }
     }
 
-    fn is_echo(&mut self, key: Key, at: Duration) -> bool {
-        self.echoes.retain(|(_, sent)| *sent + ECHO >= at);
-        let found = self.echoes.iter().position(|(sent, _)| *sent == key);
-        found.and_then(|index| self.echoes.remove(index)).is_some()
+    /// These commands have waited in vain until then.
+    fn report(&mut self, at: Duration, unanswered: impl IntoIterator<Item = Sent>) {
+        let unanswered = unanswered.into_iter().filter_map(|sent| {
+            Some(Unanswered { to: sent.number?, after: at.saturating_sub(sent.at) })
+        });
+        self.unanswered.extend(unanswered);
+    }
+
+    /// The position of the last command among all commands.
+    const fn order(&self) -> Order {
+        Order::new(self.sent)
+    }
+
+    fn grace(&self) -> Duration {
+        self.config.grace.into()
     }
 }
 
+#[cfg(test)]
+mod pair;
+#[cfg(test)]
+mod side_by_side;
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,7 @@
 //! Conversations on a virtual time.
 
+use flamingo_protocol_core::{CommandCode, Flags, TokenField};
+
 use super::*;
 
 fn position(axis: i32) -> Frame {
@@ -10,130 +12,144 @@ const fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
-fn solicited(to: u64, after: Duration) -> Verdict {
-    Verdict::Solicited { to, after, proven: true }
+fn solicited(to: u64, after: Duration) -> FrameClass {
+    FrameClass::Solicited { to, after, proven: true }
+}
+
+fn presumed(to: u64, after: Duration) -> FrameClass {
+    FrameClass::Solicited { to, after, proven: false }
 }
 
 #[test]
 fn an_answer_goes_to_the_command_of_its_code_and_axis() {
     let mut conversation = Conversation::default();
-    assert_eq!(conversation.sent(ms(0), &position(1)), Some(1));
-    assert_eq!(conversation.sent(ms(1), &position(2)), Some(2));
-    assert_eq!(conversation.came(ms(4), &position(1)), solicited(1, ms(4)));
-    assert_eq!(conversation.came(ms(5), &position(2)), solicited(2, ms(4)));
-    assert_eq!(conversation.came(ms(6), &position(2)), Verdict::Unsolicited { ours: false });
-    assert_eq!(conversation.silence(ms(99_999)), None);
+    assert_eq!(conversation.client_sent(ms(0), &position(1)), Some(1));
+    assert_eq!(conversation.client_sent(ms(1), &position(2)), Some(2));
+    assert_eq!(conversation.instrument_sent(ms(4), &position(1)), solicited(1, ms(4)));
+    assert_eq!(conversation.instrument_sent(ms(5), &position(2)), solicited(2, ms(4)));
+    assert_eq!(
+        conversation.instrument_sent(ms(6), &position(2)),
+        FrameClass::Unsolicited { ours: false }
+    );
+    assert_eq!(conversation.next_unanswered(ms(99_999)), None);
 }
 
 #[test]
 fn a_marked_push_answers_nothing_whatever_waits() {
     let mut conversation = Conversation::default();
-    conversation.sent(ms(0), &position(1));
+    conversation.client_sent(ms(0), &position(1));
     let push = Frame { flags: Flags::STAGE_POSITIONS_IN_BUFFER, ..position(1) };
-    assert_eq!(conversation.came(ms(1), &push), Verdict::Unsolicited { ours: false });
-    assert_eq!(conversation.came(ms(2), &position(1)), solicited(1, ms(2)));
+    assert_eq!(conversation.instrument_sent(ms(1), &push), FrameClass::Unsolicited { ours: false });
+    assert_eq!(conversation.instrument_sent(ms(2), &position(1)), solicited(1, ms(2)));
 }
 
 #[test]
 fn an_answer_that_may_be_a_push_is_presumed() {
     let mut conversation = Conversation::default();
     let level = Frame::command(CommandCode::LASER_LEVEL_GET).with_selector(3);
-    conversation.sent(ms(0), &level);
-    let presumed = Verdict::Solicited { to: 1, after: ms(1), proven: false };
-    assert_eq!(conversation.came(ms(1), &level), presumed);
+    conversation.client_sent(ms(0), &level);
+    assert_eq!(conversation.instrument_sent(ms(1), &level), presumed(1, ms(1)));
 }
 
 #[test]
 fn silence_is_told_once_and_the_answer_behind_it_is_late() {
     let mut conversation = Conversation::default();
-    conversation.sent(ms(0), &position(1));
-    assert_eq!(conversation.silence(ms(2_999)), None);
-    assert_eq!(conversation.silence(ms(5_000)), Some(Silence { to: 1, after: PATIENCE }));
-    assert_eq!(conversation.silence(ms(5_000)), None);
+    conversation.client_sent(ms(0), &position(1));
+    assert_eq!(conversation.next_unanswered(ms(2_999)), None);
     assert_eq!(
-        conversation.came(ms(9_000), &position(1)),
-        Verdict::Late { to: 1, after: ms(9_000) }
+        conversation.next_unanswered(ms(5_000)),
+        Some(Unanswered { to: 1, after: PATIENCE })
     );
-    assert_eq!(conversation.silence(ms(99_999)), None);
+    assert_eq!(conversation.next_unanswered(ms(5_000)), None);
+    assert_eq!(
+        conversation.instrument_sent(ms(9_000), &position(1)),
+        FrameClass::Late { to: 1, after: ms(9_000), proven: false }
+    );
+    assert_eq!(conversation.next_unanswered(ms(99_999)), None);
 }
 
 #[test]
 fn two_commands_of_one_key_are_ambiguous_and_the_oldest_is_used_up() {
     let mut conversation = Conversation::default();
-    conversation.sent(ms(0), &position(1));
-    conversation.sent(ms(10), &position(1));
-    let ambiguous = Verdict::Ambiguous { to: 1, after: ms(20), among: 2 };
-    assert_eq!(conversation.came(ms(20), &position(1)), ambiguous);
-    assert_eq!(conversation.came(ms(21), &position(1)), solicited(2, ms(11)));
+    conversation.client_sent(ms(0), &position(1));
+    conversation.client_sent(ms(10), &position(1));
+    let ambiguous = FrameClass::Ambiguous { to: 1, after: ms(20), among: 2 };
+    assert_eq!(conversation.instrument_sent(ms(20), &position(1)), ambiguous);
+    assert_eq!(conversation.instrument_sent(ms(21), &position(1)), solicited(2, ms(11)));
 }
 
 #[test]
 fn a_number_of_the_clients_own_that_comes_back_names_one_of_several() {
     let mut conversation = Conversation::default();
     let numbered = |client_id| Frame { client_id, ..position(1) };
-    conversation.sent(ms(0), &numbered(1));
-    conversation.sent(ms(1), &numbered(2));
-    let named = Verdict::Solicited { to: 2, after: ms(4), proven: false };
-    assert_eq!(conversation.came(ms(5), &numbered(2)), named);
-    assert_eq!(conversation.came(ms(6), &numbered(1)), solicited(1, ms(6)));
+    conversation.client_sent(ms(0), &numbered(1));
+    conversation.client_sent(ms(1), &numbered(2));
+    assert_eq!(conversation.instrument_sent(ms(5), &numbered(2)), presumed(2, ms(4)));
+    // The true answer to 2 may still come: this one is presumed, too.
+    assert_eq!(conversation.instrument_sent(ms(6), &numbered(1)), presumed(1, ms(6)));
     // One that comes back with neither number, or with that of both, names nobody.
     for (first, second, back) in [(1, 2, 3), (7, 7, 7)] {
-        conversation.sent(ms(10), &numbered(first));
-        conversation.sent(ms(10), &numbered(second));
-        assert_eq!(conversation.came(ms(11), &numbered(back)).class(), "ambiguous");
-        conversation.came(ms(12), &numbered(back));
+        conversation.client_sent(ms(10), &numbered(first));
+        conversation.client_sent(ms(10), &numbered(second));
+        assert_eq!(conversation.instrument_sent(ms(11), &numbered(back)).name(), "ambiguous");
+        conversation.instrument_sent(ms(12), &numbered(back));
     }
 }
 
 #[test]
-fn a_command_that_is_never_answered_does_not_shift_the_later_ones() {
+fn a_command_that_gets_no_answer_does_not_shift_later_ones() {
     let mut conversation = Conversation::default();
-    conversation.sent(ms(0), &position(1));
-    // Within the time for a late answer nobody can tell; behind it, the old one is forgotten.
-    conversation.sent(ms(4_500), &position(1));
-    assert_eq!(conversation.came(ms(4_510), &position(1)), solicited(2, ms(10)));
+    conversation.client_sent(ms(0), &position(1));
+    // The grace of the first command is over: it is in doubt, and the answer is presumed.
+    conversation.client_sent(ms(4_500), &position(1));
+    assert_eq!(conversation.instrument_sent(ms(4_510), &position(1)), presumed(2, ms(10)));
+    // The proven answer of another key settles that.
+    conversation.client_sent(ms(4_520), &position(2));
+    assert_eq!(conversation.instrument_sent(ms(4_530), &position(2)), solicited(3, ms(10)));
+    conversation.client_sent(ms(4_540), &position(1));
+    assert_eq!(conversation.instrument_sent(ms(4_550), &position(1)), solicited(4, ms(10)));
 }
 
 #[test]
 fn a_proven_answer_shows_that_older_commands_of_its_subsystem_get_none() {
     let mut conversation = Conversation::default();
-    conversation.sent(ms(0), &position(1));
-    conversation.sent(ms(1), &Frame::command(CommandCode::SYSTEM_STATE_GET));
-    conversation.sent(ms(2), &position(2));
-    conversation.came(ms(8), &position(2));
-    assert_eq!(conversation.silence(ms(8)), Some(Silence { to: 1, after: ms(8) }));
-    assert_eq!(conversation.silence(ms(8)), None, "another subsystem keeps waiting");
+    conversation.client_sent(ms(0), &position(1));
+    conversation.client_sent(ms(1), &Frame::command(CommandCode::SYSTEM_STATE_GET));
+    conversation.client_sent(ms(2), &position(2));
+    conversation.instrument_sent(ms(8), &position(2));
+    assert_eq!(conversation.next_unanswered(ms(8)), Some(Unanswered { to: 1, after: ms(8) }));
+    assert_eq!(conversation.next_unanswered(ms(8)), None, "another subsystem keeps waiting");
     conversation.end(ms(10));
-    assert_eq!(conversation.silence(ms(10)), Some(Silence { to: 2, after: ms(9) }));
+    assert_eq!(conversation.next_unanswered(ms(10)), Some(Unanswered { to: 2, after: ms(9) }));
 }
 
 #[test]
 fn a_command_that_is_never_acknowledged_waits_for_nothing_and_its_echo_is_known() {
     let mut conversation = Conversation::default();
     let off = Frame::command(CommandCode::LASER_DISABLE).with_selector(2);
-    assert_eq!(conversation.sent(ms(0), &off), None);
-    assert_eq!(conversation.came(ms(5), &off), Verdict::Unsolicited { ours: true });
-    assert_eq!(conversation.came(ms(6), &off), Verdict::Unsolicited { ours: false });
+    assert_eq!(conversation.client_sent(ms(0), &off), None);
+    assert_eq!(conversation.instrument_sent(ms(5), &off), FrameClass::Unsolicited { ours: true });
+    assert_eq!(conversation.instrument_sent(ms(6), &off), FrameClass::Unsolicited { ours: false });
     let unasked = Frame::new(CommandCode::CAMERA_IMAGE_SIZE_GET);
-    assert_eq!(conversation.sent(ms(7), &unasked), None, "without the flag");
+    assert_eq!(conversation.client_sent(ms(7), &unasked), None, "without the flag");
 }
 
 #[test]
 fn what_ends_with_a_motion_may_take_its_time_and_proves_nothing() {
     let mut conversation = Conversation::default();
     let home = Frame::command(CommandCode::STAGE_HOME).with_selector(1);
-    conversation.sent(ms(0), &home);
-    conversation.sent(ms(1), &position(2));
-    assert_eq!(conversation.came(ms(5), &position(2)), solicited(2, ms(4)));
-    assert_eq!(conversation.came(ms(60_000), &home), solicited(1, ms(60_000)));
+    conversation.client_sent(ms(0), &home);
+    conversation.client_sent(ms(1), &position(2));
+    assert_eq!(conversation.instrument_sent(ms(5), &position(2)), solicited(2, ms(4)));
+    assert_eq!(conversation.instrument_sent(ms(60_000), &home), solicited(1, ms(60_000)));
 }
 
 #[test]
 fn the_settings_may_come_under_the_older_code() {
     let mut conversation = Conversation::default();
-    conversation.sent(ms(0), &Frame::command(CommandCode::COMMON_SCOPE_SETTINGS_LOAD));
+    conversation.client_sent(ms(0), &Frame::command(CommandCode::COMMON_SCOPE_SETTINGS_LOAD));
     let answer = Frame::new(CommandCode::COMMON_SCOPE_SETTINGS);
-    assert_eq!(conversation.came(ms(3), &answer).answers(), Some((1, ms(3))));
+    assert_eq!(conversation.instrument_sent(ms(3), &answer).answers(), Some((1, ms(3))));
 }
 
 #[test]
@@ -141,10 +157,74 @@ fn nothing_that_is_remembered_grows_without_a_bound() {
     let mut conversation = Conversation::default();
     let off = Frame::command(CommandCode::LASER_DISABLE);
     for n in 0..10 * REMEMBERED as u64 {
-        conversation.sent(Duration::from_micros(n), &position(1));
-        conversation.sent(Duration::from_micros(n), &off);
-        while conversation.silence(Duration::from_micros(n)).is_some() {}
+        conversation.client_sent(Duration::from_micros(n), &position(1));
+        conversation.client_sent(Duration::from_micros(n), &off);
+        while conversation.next_unanswered(Duration::from_micros(n)).is_some() {}
     }
-    assert_eq!(conversation.asked.len(), REMEMBERED);
+    assert_eq!(conversation.outstanding.iter().count(), REMEMBERED);
     assert!(conversation.echoes.len() <= REMEMBERED);
+}
+
+#[test]
+fn a_second_query_while_the_first_may_be_answered_is_ambiguous() {
+    let mut conversation = Conversation::default();
+    let load = Frame::command(CommandCode::COMMON_SCOPE_SETTINGS_LOAD);
+    conversation.client_sent(ms(0), &load);
+    conversation.client_sent(ms(3_500), &load);
+    let ambiguous = FrameClass::Ambiguous { to: 1, after: ms(3_600), among: 2 };
+    let answer = Frame::new(CommandCode::COMMON_SCOPE_SETTINGS);
+    assert_eq!(conversation.instrument_sent(ms(3_600), &answer), ambiguous);
+}
+
+#[test]
+fn a_query_soon_after_a_presumed_answer_is_ambiguous() {
+    let mut conversation = Conversation::default();
+    let level = Frame::command(CommandCode::LASER_LEVEL_GET).with_selector(3);
+    for (number, at) in [(1, 0), (2, 200)] {
+        conversation.client_sent(ms(at), &level);
+        assert_eq!(conversation.instrument_sent(ms(at + 5), &level), presumed(number, ms(5)));
+    }
+    // The true answer to the second one may still come.
+    conversation.client_sent(ms(210), &level);
+    let ambiguous = FrameClass::Ambiguous { to: 2, after: ms(20), among: 2 };
+    assert_eq!(conversation.instrument_sent(ms(220), &level), ambiguous);
+}
+
+#[test]
+fn an_answer_tag_rules_out_a_push_but_no_older_answer() {
+    let tagged = |frame: Frame| Frame { flags: frame.flags.with(Flags::ANSWER_TAG), ..frame };
+    let level = Frame::command(CommandCode::LASER_LEVEL_GET).with_selector(3);
+    let mut conversation = Conversation::default();
+    conversation.client_sent(ms(0), &level);
+    assert_eq!(conversation.instrument_sent(ms(1), &tagged(level)), solicited(1, ms(1)));
+    // A number that comes back does not prove that the instrument sends numbers back.
+    let numbered = |client_id| Frame { client_id, ..position(1) };
+    conversation.client_sent(ms(10), &numbered(1));
+    conversation.client_sent(ms(10), &numbered(2));
+    let answer = tagged(numbered(2));
+    assert_eq!(conversation.instrument_sent(ms(11), &answer), presumed(3, ms(1)));
+}
+
+#[test]
+fn with_known_tokens_the_token_decides_exactly() {
+    let tokens = Some(TokenField::ClientId);
+    let mut conversation = Conversation::new(Config { tokens, ..Config::default() });
+    let numbered = |client_id| Frame { client_id, ..position(1) };
+    conversation.client_sent(ms(0), &numbered(1));
+    conversation.client_sent(ms(1), &numbered(2));
+    let unsolicited = FrameClass::Unsolicited { ours: false };
+    assert_eq!(conversation.instrument_sent(ms(2), &numbered(3)), unsolicited);
+    assert_eq!(conversation.instrument_sent(ms(3), &numbered(1)), solicited(1, ms(3)));
+    assert_eq!(conversation.instrument_sent(ms(4), &numbered(2)), solicited(2, ms(3)));
+}
+
+#[test]
+fn too_many_keys_in_doubt_leave_every_answer_presumed() {
+    let mut conversation = Conversation::default();
+    for selector in 0..=i32::try_from(REMEMBERED).unwrap() {
+        conversation.client_sent(ms(0), &Frame { flags: Flags(0), ..position(selector) });
+    }
+    let size = Frame::command(CommandCode::CAMERA_IMAGE_SIZE_GET);
+    conversation.client_sent(ms(1), &size);
+    assert_eq!(conversation.instrument_sent(ms(2), &size), presumed(1, ms(1)));
 }

@@ -8,9 +8,8 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
-use flamingo_protocol_core::{FIELDS, Frame, Instant, Kind, TokenField};
+use flamingo_protocol_core::{FIELDS, Frame, Instant, Key, Kind, TokenField};
 
-use super::super::conversation::Key;
 use super::Speed;
 use super::script::Step;
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use flamingo_protocol_core::Frame;
 
 use super::super::capture::{Capture, CaptureError, Said};
-use super::super::conversation::{Conversation, Verdict};
+use super::super::conversation::{Conversation, FrameClass};
 use super::super::{Port, Side};
 
 /// One thing after the other, on a control connection.
@@ -107,15 +107,15 @@ impl Writer {
     fn take(&mut self, at: Duration, from: Side, said: Said) {
         match (said, from) {
             (Said::Frame { frame, .. }, Side::Client) => {
-                if let Some(number) = self.conversation.sent(at, &frame) {
+                if let Some(number) = self.conversation.client_sent(at, &frame) {
                     self.commands.insert(number, self.steps.len());
                 }
                 self.steps.push(Step::Expect { at, command: frame, answer: None });
             }
             (Said::Frame { frame, payload, noise, declared }, Side::Instrument) => {
-                let verdict = self.conversation.came(at, &frame);
-                let answers = match verdict {
-                    Verdict::Unsolicited { .. } => None,
+                let class = self.conversation.instrument_sent(at, &frame);
+                let answers = match class {
+                    FrameClass::Unsolicited { .. } => None,
                     answer => answer.answers().and_then(|(to, _)| self.commands.remove(&to)),
                 };
                 let step = self.steps.len();
@@ -129,7 +129,7 @@ impl Writer {
                 bytes.extend(frame.with_payload_len(declared).encode());
                 bytes.extend(payload);
                 self.steps.push(Step::Send { at, bytes, frame_at, frame, answers });
-                while self.conversation.silence(at).is_some() {}
+                while self.conversation.next_unanswered(at).is_some() {}
             }
             (Said::Rest { bytes } | Said::Noise { bytes }, Side::Instrument) => {
                 self.steps.push(Step::Raw { at, bytes });

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use flamingo_microscope::meaning::selector_name;
 use flamingo_protocol_core::{Frame, ImageHeader, Kind, Payload};
 use flamingo_recording::capture::{Capture, CaptureError, Happening, Said, Who};
-use flamingo_recording::conversation::Verdict;
+use flamingo_recording::conversation::FrameClass;
 use serde::Serialize;
 
 use super::Input;
@@ -183,7 +183,7 @@ fn line(row: &Row, began: Duration) -> String {
             format!("{left:<LEFT$}  -> {right}")
         }
         Line::Other { frame, verdict } => {
-            let mark = if matches!(verdict, Verdict::Unsolicited { .. }) { "*" } else { "!!" };
+            let mark = if matches!(verdict, FrameClass::Unsolicited { .. }) { "*" } else { "!!" };
             format!("{:<LEFT$}  {mark:>2} {}  {}", "", said(frame), judged(verdict))
         }
         Line::Image { header, checksum, pixels } => {
@@ -237,17 +237,17 @@ fn span(span: Duration) -> String {
     if ms >= 1000.0 { format!("{:.3} s", ms / 1000.0) } else { format!("{ms:.3} ms") }
 }
 
-fn judged(verdict: &Verdict) -> String {
+fn judged(verdict: &FrameClass) -> String {
     match verdict {
-        Verdict::Solicited { after, proven, .. } => {
+        FrameClass::Solicited { after, proven, .. } => {
             format!("[{}{}]", span(*after), if *proven { "" } else { ", presumed" })
         }
-        Verdict::Late { after, .. } => format!("[LATE: {} after its command]", span(*after)),
-        Verdict::Ambiguous { after, among, .. } => {
+        FrameClass::Late { after, .. } => format!("[LATE: {} after its command]", span(*after)),
+        FrameClass::Ambiguous { after, among, .. } => {
             format!("[{}, ambiguous: {among} commands may own it]", span(*after))
         }
-        Verdict::Unsolicited { ours: true } => "[unsolicited, perhaps an echo]".to_owned(),
-        Verdict::Unsolicited { ours: false } => "[unsolicited]".to_owned(),
+        FrameClass::Unsolicited { ours: true } => "[unsolicited, perhaps an echo]".to_owned(),
+        FrameClass::Unsolicited { ours: false } => "[unsolicited]".to_owned(),
     }
 }
 
@@ -290,7 +290,7 @@ fn record(row: &Row) -> RowRecord {
             };
         }
         Line::Other { frame: other, verdict } => {
-            record.kind = verdict.class();
+            record.kind = verdict.name();
             record.frame = Some(frame(other).verdict(verdict));
         }
         Line::Image { header, checksum, pixels } => {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use flamingo_protocol_core::{Frame, ImageError, ImageHeader};
 use flamingo_recording::Side;
 use flamingo_recording::capture::{Happening, Said, Who};
-use flamingo_recording::conversation::{Conversation, Silence, Verdict};
+use flamingo_recording::conversation::{Conversation, Unanswered, FrameClass};
 
 /// Rows that may wait for the answer to one before them.
 const MOST_WAITING: usize = 10_000;
@@ -31,7 +31,7 @@ pub(super) enum Outcome {
     NotAwaited,
     Answered {
         answer: Spoken,
-        verdict: Verdict,
+        verdict: FrameClass,
     },
     /// No answer for so long; it may still come late.
     Silent {
@@ -58,7 +58,7 @@ pub(super) enum Line {
     /// What nobody asked for, and answers that came late.
     Other {
         frame: Spoken,
-        verdict: Verdict,
+        verdict: FrameClass,
     },
     Image {
         header: ImageHeader,
@@ -167,7 +167,7 @@ impl Rows {
         let at = spoken.at;
         let conversation = self.conversations.entry(who.number).or_default();
         if from == Side::Client {
-            let number = conversation.sent(at, &spoken.frame);
+            let number = conversation.client_sent(at, &spoken.frame);
             let outcome = if number.is_some() { Outcome::Open } else { Outcome::NotAwaited };
             if let Some(number) = number {
                 self.open.insert((who.number, number), self.given + self.waiting.len() as u64);
@@ -175,7 +175,7 @@ impl Rows {
             self.push(who, at, Line::Command { command: spoken, outcome });
             return;
         }
-        let verdict = conversation.came(at, &spoken.frame);
+        let verdict = conversation.instrument_sent(at, &spoken.frame);
         let row = verdict.answers().and_then(|(to, _)| self.open.remove(&(who.number, to)));
         let row = row.filter(|row| *row >= self.given);
         match row {
@@ -195,10 +195,10 @@ impl Rows {
     fn silences(&mut self, now: Duration) {
         let mut silences = Vec::new();
         for (connection, conversation) in &mut self.conversations {
-            let silent = std::iter::from_fn(|| conversation.silence(now));
+            let silent = std::iter::from_fn(|| conversation.next_unanswered(now));
             silences.extend(silent.map(|silence| (*connection, silence)));
         }
-        for (connection, Silence { to, after }) in silences {
+        for (connection, Unanswered { to, after }) in silences {
             if let Some(row) = self.open.remove(&(connection, to)) {
                 self.resolve(row, Outcome::Silent { after });
             }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use flamingo_protocol_core::{CommandCode, Frame};
-use flamingo_recording::conversation::Verdict;
+use flamingo_recording::conversation::FrameClass;
 use serde::Serialize;
 
 use super::conversation::{Line, Outcome, Row};
@@ -72,13 +72,13 @@ impl Summary {
                             tally.delays.push(after);
                         }
                         tally.presumed += u64::from(verdict.proven() == Some(false));
-                        let ambiguous = matches!(verdict, Verdict::Ambiguous { .. });
+                        let ambiguous = matches!(verdict, FrameClass::Ambiguous { .. });
                         tally.ambiguous += u64::from(ambiguous);
                     }
                 }
             }
             Line::Other { frame, verdict } => {
-                let late = matches!(verdict, Verdict::Late { .. });
+                let late = matches!(verdict, FrameClass::Late { .. });
                 let tally = self.of(&frame.frame);
                 tally.late += u64::from(late);
                 tally.unsolicited += u64::from(!late);
