@@ -1,27 +1,23 @@
-//! What a program holds: requests, uploads, subscriptions and motions over one connection.
-//! The socket is not here: every call is a call to the driver.
+//! What a program holds: requests, uploads, subscriptions and motions over one connection, on any
+//! runtime. The socket is not here: every call goes to the driver through its inbox.
 
-use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
-use async_channel::{Receiver, Sender};
-use flamingo_protocol_core::{CommandCode, CommandError, Frame};
+use async_channel::Receiver;
+use flamingo_protocol_core::{CommandCode, CommandError, Frame, Full};
 
 use crate::clock::Clock;
-use crate::driver::Driver;
-use crate::driver::inbox::Inbox;
+use crate::driver::inbox::Caller;
 use crate::driver::pending_calls::{Answer, Call, Reply, Stats};
 use crate::error::Error;
 use crate::fanout::{CallId, Event, Fanout, Subscription};
 use crate::options::Options;
-use crate::socket;
 
-/// Ends of motions that may wait for a [`MotionWaiter`] that is not polled; then it says so.
+/// Ends of motions that may wait for a [`MotionWaiter`] that is not polled; after that it reports
+/// that it may have missed one.
 const MOTION_ENDS: usize = 64;
-/// Calls that may wait for the driver; a further one waits in its caller.
-const CALLS: usize = 64;
 
 /// A connection to the instrument, shared by any number of tasks. Clones are the same connection;
 /// it ends when the last one is dropped.
@@ -34,90 +30,64 @@ pub struct Client(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    stops: Sender<Call>,
-    calls: Sender<Call>,
-    stats: Sender<Sender<Stats>>,
-    dropped: Sender<()>,
+    link: Link,
+    state_at_connect: Answer,
+    next_call: AtomicU64,
+}
+
+/// What a client needs of its driver and options.
+#[derive(Debug)]
+struct Link {
+    caller: Caller,
     fanout: Arc<Fanout>,
     clock: Clock,
     address: String,
     timeout: Duration,
-    state_at_connect: Answer,
-    next_call: AtomicU64,
     /// Closed when the driver has ended.
     running: Receiver<()>,
 }
 
-impl std::fmt::Debug for Call {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Call").field("frame", &self.frame).finish_non_exhaustive()
+/// What becomes a [`Client`] when the first handshake has succeeded. Dropping it ends the engine.
+#[derive(Debug)]
+pub struct Opening {
+    link: Link,
+    opened: Receiver<Result<Answer, Error>>,
+}
+
+impl Opening {
+    pub(crate) fn new(
+        options: &Options,
+        caller: Caller,
+        fanout: Arc<Fanout>,
+        clock: Clock,
+        running: Receiver<()>,
+        opened: Receiver<Result<Answer, Error>>,
+    ) -> Self {
+        let (address, timeout) = (options.address.clone(), options.timeout);
+        Self { link: Link { caller, fanout, clock, address, timeout, running }, opened }
+    }
+
+    /// Waits for the end of the handshake, for which the engine must be driven meanwhile.
+    ///
+    /// Cancel-safe: dropping the future ends the engine.
+    ///
+    /// # Errors
+    /// Why there is no connection, or [`Error::ConnectionLost`] if the engine was dropped.
+    pub async fn client(self) -> Result<Client, Error> {
+        let Self { link, opened } = self;
+        let state = opened.recv().await.unwrap_or_else(|_| Err(link.lost()))?;
+        let next_call = AtomicU64::new(1);
+        Ok(Client(Arc::new(Shared { link, state_at_connect: state, next_call })))
     }
 }
 
-impl std::fmt::Debug for Fanout {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Fanout").field("lost", &self.lost()).finish_non_exhaustive()
+impl Link {
+    fn lost(&self) -> Error {
+        Error::lost(&self.address, "it was closed")
     }
 }
 
 impl Client {
-    /// Connects, and proves with SYSTEM_STATE_GET that the peer speaks the protocol before
-    /// anything else is sent. The driver runs on smol's global executor.
-    ///
-    /// Cancel-safe: dropping the future closes the socket.
-    ///
-    /// # Errors
-    /// [`Error::Resolve`], [`Error::Connect`], [`Error::NotFlamingo`], [`Error::TimedOut`],
-    /// [`Error::TokensNotEchoed`], [`Error::ConnectionLost`].
-    pub async fn connect(options: Options) -> Result<Self, Error> {
-        let (client, driver) = Self::open(options).await?;
-        smol::spawn(driver).detach();
-        Ok(client)
-    }
-
-    /// The same for a program with an executor of its own: the connection lives while the second
-    /// part is polled. When that is dropped, everything that waits ends as [`Error::ConnectionLost`].
-    ///
-    /// Cancel-safe, as [`Self::connect`] is.
-    ///
-    /// # Errors
-    /// As [`Self::connect`].
-    pub async fn open(
-        options: Options,
-    ) -> Result<(Self, impl Future<Output = ()> + Send + 'static), Error> {
-        let clock = Clock::start();
-        let fanout = Arc::new(Fanout::new(options.event_capacity));
-        let stream = socket::connect(&options.address, options.connect_timeout).await?;
-        let (stops, stops_in) = async_channel::bounded(CALLS);
-        let (calls, calls_in) = async_channel::bounded(CALLS);
-        let (stats, stats_in) = async_channel::bounded(1);
-        let (dropped, dropped_in) = async_channel::bounded(1);
-        let (end, running) = async_channel::bounded::<()>(1);
-        let inbox =
-            Inbox { stops: stops_in, calls: calls_in, stats: stats_in, dropped: dropped_in };
-        let (address, timeout) = (options.address.clone(), options.timeout);
-        let mut driver = Driver::new(stream, options, inbox, Arc::clone(&fanout), clock);
-        let state_at_connect = driver.handshake().await?;
-        let shared = Shared {
-            stops,
-            calls,
-            stats,
-            dropped,
-            fanout,
-            clock,
-            address,
-            timeout,
-            state_at_connect,
-            next_call: AtomicU64::new(1),
-            running,
-        };
-        let run = async move {
-            driver.run().await;
-            end.close();
-        };
-        Ok((Self(Arc::new(shared)), run))
-    }
-
     /// What SYSTEM_STATE_GET was answered with when the connection was made.
     #[must_use]
     pub fn state_at_connect(&self) -> &Answer {
@@ -129,7 +99,7 @@ impl Client {
     /// # Errors
     /// One of [`Error`], exactly once. After [`Error::Refused`] nothing was sent.
     pub async fn request(&self, frame: Frame) -> Result<Answer, Error> {
-        self.request_within(frame, self.0.timeout).await
+        self.request_within(frame, self.0.link.timeout).await
     }
 
     /// Asks, and waits for the answer for at most `timeout`.
@@ -152,7 +122,7 @@ impl Client {
     /// # Errors
     /// As [`Self::request`].
     pub async fn request_as(&self, call: CallId, frame: Frame) -> Result<Answer, Error> {
-        self.ask(call, frame, None, self.0.timeout).await
+        self.ask(call, frame, None, self.0.link.timeout).await
     }
 
     /// [`Self::send`] under a number that was taken with [`Self::call_id`].
@@ -166,19 +136,19 @@ impl Client {
     /// How long an answer may take.
     #[must_use]
     pub fn timeout(&self) -> Duration {
-        self.0.timeout
+        self.0.link.timeout
     }
 
     /// The time by the clock of this client.
     #[must_use]
     pub fn clock(&self) -> Clock {
-        self.0.clock
+        self.0.link.clock
     }
 
     /// `HOST:PORT` of the control port.
     #[must_use]
     pub fn address(&self) -> &str {
-        &self.0.address
+        &self.0.link.address
     }
 
     /// Sends a command with a payload and waits for its answer. Frame and payload go out as one,
@@ -233,7 +203,7 @@ impl Client {
     /// have been pushes.
     #[must_use]
     pub fn subscribe(&self, codes: &[CommandCode]) -> Subscription {
-        self.0.fanout.subscribe(codes)
+        self.0.link.fanout.subscribe(codes)
     }
 
     /// Arms the wait for the end of a motion. Do it *before* the move is sent: a short motion
@@ -241,8 +211,8 @@ impl Client {
     #[must_use]
     pub fn arm(&self, axis: i32) -> MotionWaiter {
         let codes = [CommandCode::STAGE_MOTION_STOPPED];
-        let stops = self.0.fanout.subscribe_within(&codes, MOTION_ENDS);
-        MotionWaiter { axis, stops, address: self.0.address.clone() }
+        let stops = self.0.link.fanout.subscribe_within(&codes, MOTION_ENDS);
+        MotionWaiter { axis, stops, address: self.0.link.address.clone() }
     }
 
     /// What was counted so far.
@@ -250,16 +220,14 @@ impl Client {
     /// # Errors
     /// [`Error::ConnectionLost`] when the driver has ended.
     pub async fn stats(&self) -> Result<Stats, Error> {
-        let (reply, stats) = async_channel::bounded(1);
-        self.0.stats.send(reply).await.map_err(|_| self.lost())?;
-        stats.recv().await.map_err(|_| self.lost())
+        self.0.link.caller.stats().await.map_err(|_| self.0.link.lost())
     }
 
     /// Ends the connection, for all clones, and waits until the socket is closed.
     pub async fn close(self) {
-        self.0.calls.close();
+        self.0.link.caller.close();
         // Nothing is ever sent on it: this ends when the driver has.
-        let _ = self.0.running.recv().await;
+        let _ = self.0.link.running.recv().await;
     }
 
     async fn ask(
@@ -280,7 +248,8 @@ impl Client {
         payload: Option<Arc<[u8]>>,
     ) -> Result<(), Error> {
         let (reply, outcome) = async_channel::bounded(1);
-        self.run_call(call, frame, payload, self.0.timeout, Reply::Written(reply), outcome).await
+        self.run_call(call, frame, payload, self.0.link.timeout, Reply::Written(reply), outcome)
+            .await
     }
 
     async fn run_call<T>(
@@ -300,39 +269,32 @@ impl Client {
             id,
             frame,
             payload,
-            asked_at: self.0.clock.now(),
+            called_at: self.0.link.clock.now(),
             timeout,
             reply,
             written: false,
             noise_before: 0,
         };
-        let mut guard = CallGuard { outcome, dropped: &self.0.dropped, done: false };
-        if call.stops() {
-            // A stop never waits for a place behind other calls.
-            self.0.stops.try_send(call).map_err(|error| {
-                if error.is_closed() {
-                    return self.lost();
-                }
-                let what = flamingo_protocol_core::Full::StopLane;
-                Error::Refused { code, source: CommandError::Full { what } }
-            })?;
+        let link = &self.0.link;
+        let mut guard = CallGuard { outcome, caller: &link.caller, done: false };
+        let handed_over = if call.stops() {
+            let full =
+                || Error::Refused { code, source: CommandError::Full { what: Full::StopLane } };
+            link.caller.stop(call).ok_or_else(full)?
         } else {
-            self.0.calls.send(call).await.map_err(|_| self.lost())?;
-        }
+            link.caller.call(call).await
+        };
+        handed_over.map_err(|_| link.lost())?;
         let outcome = guard.outcome.recv().await;
         guard.done = true;
-        outcome.unwrap_or_else(|_| Err(self.lost()))
-    }
-
-    fn lost(&self) -> Error {
-        Error::lost(&self.0.address, "it was closed")
+        outcome.unwrap_or_else(|_| Err(link.lost()))
     }
 }
 
 /// A call in flight. Dropped before its outcome came, it wakes the driver, which takes it back.
 struct CallGuard<'a, T> {
     outcome: Receiver<Result<T, Error>>,
-    dropped: &'a Sender<()>,
+    caller: &'a Caller,
     done: bool,
 }
 
@@ -340,8 +302,7 @@ impl<T> Drop for CallGuard<'_, T> {
     fn drop(&mut self) {
         if !self.done {
             self.outcome.close();
-            // Full: the driver will look anyway.
-            let _ = self.dropped.try_send(());
+            self.caller.abandon();
         }
     }
 }

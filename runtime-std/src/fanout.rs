@@ -143,6 +143,12 @@ pub(crate) struct Fanout {
     lost: AtomicU64,
 }
 
+impl fmt::Debug for Fanout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fanout").field("lost", &self.lost()).finish_non_exhaustive()
+    }
+}
+
 impl Fanout {
     pub(crate) fn new(capacity: usize) -> Self {
         Self {

@@ -8,7 +8,7 @@
 
 mod client;
 pub mod clock;
-mod driver;
+pub mod driver;
 mod error;
 mod fanout;
 mod message;

@@ -1,137 +1,128 @@
-//! What the clients ask of the driver: calls, stops, questions about the counters; how they come
-//! in, and how a call enters the core. When the inbox is dropped, however that comes, whoever
-//! still waits in it is let go.
+//! The channels between the clients and the engine: calls, stops, questions about the counters.
+//! They serve any runtime. How a call enters the core is `calls.rs`.
 
-use async_channel::{Receiver, Sender, TryRecvError};
-use flamingo_protocol_core::{Cancelled, CommandError, Effect, Frame, Instant, is_cancelled_by};
+use async_channel::{Receiver, Sender, TryRecvError, TrySendError};
 
-use crate::driver::pending_calls::{Call, Reply, Stats};
-use crate::driver::{Driver, Lost};
-use crate::error::Error;
-use crate::fanout::Event;
+use super::pending_calls::{Call, Stats};
 
-pub(crate) struct Inbox {
-    pub(crate) stops: Receiver<Call>,
-    pub(crate) calls: Receiver<Call>,
-    pub(crate) stats: Receiver<Sender<Stats>>,
-    /// Somebody dropped a future: look who is abandoned.
-    pub(crate) dropped: Receiver<()>,
+/// Calls that may wait for the engine; a further one waits in its caller.
+const CALLS: usize = 64;
+
+/// The clients' end.
+#[derive(Debug)]
+pub(crate) struct Caller {
+    stops: Sender<Call>,
+    calls: Sender<Call>,
+    stats: Sender<Sender<Stats>>,
+    dropped: Sender<()>,
+    wake: Sender<()>,
 }
 
-/// What came in.
-pub(crate) enum Wake {
+/// The engine's end. When it is dropped, every call that is still in it ends.
+pub(super) struct Inbox {
+    stops: Receiver<Call>,
+    calls: Receiver<Call>,
+    pub(super) stats: Receiver<Sender<Stats>>,
+    /// A future was dropped: look for abandoned calls.
+    pub(super) dropped: Receiver<()>,
+    /// Something of the above has arrived; one message is enough.
+    pub(super) wake: Receiver<()>,
+}
+
+/// What an inbox gives.
+pub(super) enum Next {
     Call(Box<Call>),
-    Stats(Sender<Stats>),
-    Dropped,
+    Nothing,
+    /// The last client is gone, or one has closed the connection.
+    Closed,
 }
 
-/// Calls taken before writing: fewer than the core has slots for stops.
-const CALLS_PER_TURN: usize = 8;
-/// More than there are axes and lasers: of a repeated stop the last one counts.
-const STOPS_REMEMBERED: usize = 32;
+/// The engine has ended, or the last client has closed the connection.
+pub(crate) struct Closed;
 
-/// The next call.
-pub(crate) async fn next(calls: &Receiver<Call>) -> Result<Option<Wake>, Lost> {
-    let call = calls.recv().await.map_err(|_| Lost::Closed)?;
-    Ok(Some(Wake::Call(Box::new(call))))
+/// Makes both ends.
+pub(super) fn inbox() -> (Caller, Inbox) {
+    let (stops, stops_in) = async_channel::bounded(CALLS);
+    let (calls, calls_in) = async_channel::bounded(CALLS);
+    let (stats, stats_in) = async_channel::bounded(1);
+    let (dropped, dropped_in) = async_channel::bounded(1);
+    let (wake, wake_in) = async_channel::bounded(1);
+    let caller = Caller { stops, calls, stats, dropped, wake };
+    let inbox = Inbox {
+        stops: stops_in,
+        calls: calls_in,
+        stats: stats_in,
+        dropped: dropped_in,
+        wake: wake_in,
+    };
+    (caller, inbox)
 }
 
-impl Driver {
-    /// Stops first. What the core refuses is told at once.
-    pub(crate) fn take_calls(&mut self) -> Result<(), Lost> {
-        for _ in 0..CALLS_PER_TURN {
-            let call = match self.inbox.stops.try_recv() {
-                Err(TryRecvError::Empty) => self.inbox.calls.try_recv(),
-                call => call,
-            };
-            match call {
-                Ok(call) => self.accept(call),
-                Err(TryRecvError::Empty) => break,
-                Err(TryRecvError::Closed) => return Err(Lost::Closed),
-            }
-        }
-        while let Ok(reply) = self.inbox.stats.try_recv() {
-            self.tell_stats(&reply);
-        }
-        if self.inbox.dropped.try_recv().is_ok() {
-            self.cancel_abandoned();
-        }
+impl Caller {
+    /// Hands over a call; waits while too many wait. Dropping the future takes it back.
+    pub(crate) async fn call(&self, call: Call) -> Result<(), Closed> {
+        self.calls.send(call).await.map_err(|_| Closed)?;
+        self.wake();
         Ok(())
     }
 
-    /// Gives a call to the core, if somebody still waits for it.
-    pub(crate) fn accept(&mut self, mut call: Call) {
-        if call.is_abandoned() {
-            return;
-        }
-        if !self.open && !call.stops() {
-            return call.refuse(self.lost_error("it is being made again"));
-        }
-        let cancels = |(at, stop): &(Instant, Frame)| {
-            *at >= call.asked_at && is_cancelled_by(&call.frame, stop)
-        };
-        if self.stops.iter().any(cancels) {
-            return call.refuse(Error::Superseded { code: call.code() });
-        }
-        if call.stops() {
-            self.stops.truncate(STOPS_REMEMBERED - 1);
-            self.stops.push_front((call.asked_at, call.frame));
-        }
-        call.noise_before = self.core.counters().noise_bytes;
-        let now = self.clock.now();
-        let ticket = match &call.reply {
-            Reply::Answer(_) => self.core.request(now, &call.frame, call.deadline()),
-            Reply::Written(_) => self.core.send(now, &call.frame),
-        };
-        match ticket {
-            Ok(ticket) => {
-                self.tell_commanded(&call);
-                self.pending.take_in(ticket, call);
+    /// Hands over a stop, which never waits behind other calls. `None`: there is no place for it.
+    pub(crate) fn stop(&self, call: Call) -> Option<Result<(), Closed>> {
+        match self.stops.try_send(call) {
+            Ok(()) => {
+                self.wake();
+                Some(Ok(()))
             }
-            // No room to wait for its answer: a stop goes out all the same.
-            Err(CommandError::Full { .. })
-                if call.stops() && self.core.send(now, &call.frame).is_ok() =>
-            {
-                self.tell_commanded(&call);
-                call.refuse(Error::Unconfirmed { code: call.code() });
-            }
-            Err(source) => call.refuse(Error::Refused { code: call.code(), source }),
+            Err(TrySendError::Closed(_)) => Some(Err(Closed)),
+            Err(TrySendError::Full(_)) => None,
         }
     }
 
-    /// Whoever waits for the end of a motion hears of what else is done to that axis.
-    fn tell_commanded(&self, call: &Call) {
-        let Some(effect) = call.code().row().map(|row| row.effect) else { return };
-        if effect.moves() || effect == Effect::StopsMotion {
-            let commanded = Event::Commanded { frame: call.frame, call: call.id };
-            self.fanout.publish(&commanded);
-        }
+    /// What the engine has counted. Cancel-safe: nothing depends on the answer.
+    pub(crate) async fn stats(&self) -> Result<Stats, Closed> {
+        let (reply, stats) = async_channel::bounded(1);
+        self.stats.send(reply).await.map_err(|_| Closed)?;
+        self.wake();
+        stats.recv().await.map_err(|_| Closed)
     }
 
-    pub(crate) fn cancel_abandoned(&mut self) {
-        for ticket in self.pending.abandoned() {
-            let cancelled = self.core.cancel(self.clock.now(), ticket);
-            self.pending.forget(ticket, cancelled != Cancelled::NotSent);
-        }
+    /// Some caller does not wait any more.
+    pub(crate) fn abandon(&self) {
+        // Full: the engine will look anyway.
+        let _ = self.dropped.try_send(());
+        self.wake();
     }
 
-    pub(crate) fn tell_stats(&self, reply: &Sender<Stats>) {
-        let (in_flight, tombstones) = self.core.in_flight();
-        // Whoever asked may have gone.
-        let _ = reply.try_send(Stats {
-            counters: self.core.counters(),
-            in_flight,
-            tombstones,
-            events: self.events,
-            events_lost: self.fanout.lost(),
-            reconnects: self.reconnects,
-        });
+    /// No call is taken any more, of any client.
+    pub(crate) fn close(&self) {
+        self.calls.close();
+        self.wake();
+    }
+
+    fn wake(&self) {
+        // Full: the engine will take a turn anyway. Closed: there is none.
+        let _ = self.wake.try_send(());
+    }
+}
+
+impl Inbox {
+    /// The next call, a stop before any other.
+    pub(super) fn next(&self) -> Next {
+        let call = match self.stops.try_recv() {
+            Err(TryRecvError::Empty) => self.calls.try_recv(),
+            call => call,
+        };
+        match call {
+            Ok(call) => Next::Call(Box::new(call)),
+            Err(TryRecvError::Empty) => Next::Nothing,
+            Err(TryRecvError::Closed) => Next::Closed,
+        }
     }
 }
 
 impl Drop for Inbox {
-    /// A closed channel keeps what is in it while a sender lives, and with it the reply that
-    /// somebody waits for: nothing may stay in there.
+    /// A closed channel keeps what is in it while a sender lives, and with it the reply that a
+    /// caller waits for: nothing may stay in there.
     fn drop(&mut self) {
         self.stops.close();
         self.calls.close();

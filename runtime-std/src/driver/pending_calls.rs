@@ -63,7 +63,7 @@ pub(crate) struct Call {
     pub(crate) id: CallId,
     pub(crate) frame: Frame,
     pub(crate) payload: Option<Arc<[u8]>>,
-    pub(crate) asked_at: Instant,
+    pub(crate) called_at: Instant,
     pub(crate) timeout: Duration,
     pub(crate) reply: Reply,
     /// It is out, with its payload.
@@ -80,6 +80,12 @@ pub(crate) struct Meanwhile<'a> {
     pub(crate) rejected: Option<DecodeError>,
 }
 
+impl fmt::Debug for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Call").field("frame", &self.frame).finish_non_exhaustive()
+    }
+}
+
 impl Call {
     pub(crate) fn refuse(&self, error: Error) {
         self.reply.fail(error);
@@ -90,7 +96,7 @@ impl Call {
     }
 
     pub(crate) fn deadline(&self) -> Instant {
-        self.asked_at + self.timeout.into()
+        self.called_at + self.timeout.into()
     }
 
     /// Nobody waits for it any more, and it need not be carried out. A stop always is.
@@ -137,7 +143,7 @@ pub(crate) struct PendingCalls {
 }
 
 impl PendingCalls {
-    pub(crate) fn take_in(&mut self, ticket: Ticket, mut call: Call) {
+    pub(crate) fn insert(&mut self, ticket: Ticket, mut call: Call) {
         if let Some(payload) = call.payload.take() {
             self.payloads.insert(ticket, payload);
         }
@@ -167,7 +173,7 @@ impl PendingCalls {
     /// The answer is complete. Gives whether somebody took it.
     pub(crate) fn answer(&mut self, ticket: Ticket, now: Instant, mut answer: Answer) -> bool {
         let Some(call) = self.waiting.remove(&ticket) else { return false };
-        answer.elapsed = now.since(call.asked_at).into();
+        answer.elapsed = now.since(call.called_at).into();
         match call.reply {
             Reply::Answer(reply) => reply.try_send(Ok(answer)).is_ok(),
             Reply::Written(_) => false,

@@ -1,97 +1,275 @@
-//! How a connection begins and ends: handshake, loss, and the opt-in connecting again.
-//! The loop in between is `driver.rs`.
+//! How a connection begins and ends: handshake, loss, and the opt-in connecting again, as a state
+//! machine driven by time and bytes. What happens in between is `engine.rs`.
 
 use std::time::Duration;
 
 use async_channel::Receiver;
-use flamingo_protocol_core::{CommandCode, Frame, TokenField};
-use smol::{Timer, future};
-use socket2::SockRef;
+use flamingo_protocol_core::{CommandCode, Frame, Instant, TokenField};
 
-use crate::driver::pending_calls::{Answer, Call, Reply};
-use crate::driver::{Driver, Lost};
+use super::engine::{Action, Engine};
+use super::pending_calls::{Answer, Call, Reply};
 use crate::error::Error;
 use crate::fanout::{CallId, Event};
-use crate::options::Options;
-use crate::socket;
 
-/// How long a peer that did not answer may take to say what it is.
+/// How long a peer that did not answer has to show what it is.
 const LAST_WORDS: Duration = Duration::from_millis(300);
 
-impl Driver {
-    /// Listens for a moment, then asks for the system's state: only a peer that answers gets
-    /// any other command. Takes at most `settle` + `timeout`, whatever else comes in, and
-    /// `LAST_WORDS` more without an answer.
-    pub(crate) async fn handshake(&mut self) -> Result<Answer, Error> {
-        let settled = self.clock.now() + self.options.settle.into();
-        while self.clock.now() < settled {
-            let turn = self.turn(Some(settled)).await;
-            turn.map_err(|lost| self.handshake_failed(&lost))?;
+/// Where a connection is between its beginning and its end.
+#[derive(Debug)]
+pub(super) enum Phase {
+    /// Not connected; the next attempt is made when it is due.
+    Waiting { due: Instant },
+    /// [`Action::Connect`] was asked for.
+    Connecting,
+    /// Connected; stale bytes of an earlier conversation are read before anything is sent.
+    Settling { until: Instant },
+    /// The query of the handshake is out.
+    Asking { answer: Receiver<Result<Answer, Error>> },
+    /// The query was not answered, and the sending half is shut down. A peer that speaks lines
+    /// still waits for the end of one, and may now show what it is.
+    LastWords { until: Instant },
+    /// The peer has proven that it speaks the protocol: calls are taken.
+    Open,
+    /// [`Action::End`] was asked for.
+    Ended,
+}
+
+impl Phase {
+    /// When it ends by itself.
+    pub(super) fn due(&self) -> Option<Instant> {
+        match self {
+            Self::Waiting { due: at }
+            | Self::Settling { until: at }
+            | Self::LastWords { until: at } => Some(*at),
+            Self::Connecting | Self::Asking { .. } | Self::Open | Self::Ended => None,
         }
+    }
+}
+
+/// Why a connection is over.
+#[derive(Debug)]
+pub(super) enum Lost {
+    /// The peer, or the network on the way to it, is gone.
+    Peer(String),
+    /// A stop waits behind a half-sent frame: it must go out over a fresh connection.
+    StopBlocked,
+    /// The last client is gone, or one has closed the connection.
+    Closed,
+}
+
+impl Lost {
+    fn reason(&self) -> &str {
+        match self {
+            Self::Peer(reason) => reason,
+            Self::StopBlocked => "a stop could not be written in time",
+            Self::Closed => "it was closed",
+        }
+    }
+}
+
+impl Engine {
+    /// Whether there is a socket.
+    pub(super) fn is_connected(&self) -> bool {
+        match self.phase {
+            Phase::Settling { .. } | Phase::Asking { .. } | Phase::LastWords { .. } => true,
+            Phase::Open => true,
+            Phase::Waiting { .. } | Phase::Connecting | Phase::Ended => false,
+        }
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        matches!(self.phase, Phase::Open)
+    }
+
+    /// [`Action::Connect`] is done: there is a socket.
+    pub fn connected(&mut self, now: Instant) {
+        if !matches!(self.phase, Phase::Connecting) {
+            return;
+        }
+        self.reset();
+        self.phase = Phase::Settling { until: now + self.options.settle.into() };
+        // For this attempt only: a stop is never sent when nobody expects it any more.
+        for stop in std::mem::take(&mut self.blocked_stops) {
+            self.accept(now, stop);
+        }
+        self.advance(now);
+    }
+
+    /// [`Action::Connect`] has failed.
+    pub fn connect_failed(&mut self, now: Instant, error: Error) {
+        if !matches!(self.phase, Phase::Connecting) {
+            return;
+        }
+        if self.report_opening(Err(error)) {
+            return self.end();
+        }
+        self.refuse_blocked_stops();
+        self.connect_later(now);
+    }
+
+    /// The socket has failed or was closed by the peer. Read what has already arrived before you
+    /// call this: an answer that came before the end is delivered.
+    pub fn disconnected(&mut self, now: Instant, reason: &str) {
+        self.lose(now, &Lost::Peer(reason.into()));
+    }
+
+    /// Enters the next phase if the present one is over.
+    pub(super) fn advance(&mut self, now: Instant) {
+        match &self.phase {
+            Phase::Waiting { due } if *due <= now => {
+                self.phase = Phase::Connecting;
+                self.actions.push_back(Action::Connect);
+            }
+            Phase::Settling { until } if *until <= now => self.ask(now),
+            Phase::Asking { answer } => match answer.try_recv() {
+                Ok(Ok(answer)) => self.open(answer),
+                Ok(Err(_)) => {
+                    self.phase = Phase::LastWords { until: now + LAST_WORDS.into() };
+                    self.actions.push_back(Action::ShutdownWrite);
+                }
+                Err(_) => {}
+            },
+            Phase::LastWords { until } if *until <= now => {
+                let error = self.handshake_error(self.silent());
+                self.handshake_failed(now, error);
+            }
+            _ => {}
+        }
+    }
+
+    /// Asks for the system's state: only a peer that answers gets any other command.
+    fn ask(&mut self, now: Instant) {
         let (reply, answer) = async_channel::bounded(1);
         let call = Call {
             id: CallId::default(),
             frame: Frame::command(CommandCode::SYSTEM_STATE_GET),
             payload: None,
-            asked_at: self.clock.now(),
+            called_at: now,
             timeout: self.options.timeout,
             reply: Reply::Answer(reply),
             written: false,
             noise_before: 0,
         };
-        let asked = self.core.request(self.clock.now(), &call.frame, call.deadline());
-        let refused = |source| Error::Refused { code: CommandCode::SYSTEM_STATE_GET, source };
-        self.pending.take_in(asked.map_err(refused)?, call);
-        // From here on an answer that nobody is named in is one without its token.
-        self.answered_without_token = false;
-        loop {
-            match answer.try_recv() {
-                Ok(Ok(answer)) => {
-                    self.open = true;
-                    return Ok(answer);
-                }
-                Ok(Err(_)) => return Err(self.no_answer().await),
-                Err(_) => {}
+        match self.core.request(now, &call.frame, call.deadline()) {
+            Ok(ticket) => {
+                self.pending.insert(ticket, call);
+                // From here on, an answer without an owner is one without its token.
+                self.answered_without_token = false;
+                self.phase = Phase::Asking { answer };
             }
-            let turn = self.turn(None).await;
-            turn.map_err(|lost| self.handshake_failed(&lost))?;
+            Err(source) => {
+                self.handshake_failed(now, Error::Refused { code: call.code(), source });
+            }
         }
     }
 
-    /// The handshake was not answered. A peer that speaks lines still waits for the end of one:
-    /// when we have nothing more to say, it may tell what it is.
-    async fn no_answer(&mut self) -> Error {
-        if let Some(stream) = &self.stream {
-            // A socket that cannot be shut down any more is one that says nothing, either.
-            let _ = stream.get_ref().shutdown(std::net::Shutdown::Write);
+    fn open(&mut self, answer: Answer) {
+        self.phase = Phase::Open;
+        if !self.report_opening(Ok(answer)) {
+            self.reconnects += 1;
+            self.fanout.publish(&Event::Reconnected);
         }
-        let last_words = self.clock.now() + LAST_WORDS.into();
-        while self.clock.now() < last_words && self.turn(Some(last_words)).await.is_ok() {}
-        let Options { address, timeout, .. } = &self.options;
-        let silent = || Error::Silent { address: address.clone(), after: *timeout };
-        self.not_flamingo().or_else(|| self.tokens_not_echoed()).unwrap_or_else(silent)
     }
 
-    /// If the question was answered, but nobody was named. (Not at once: a stale answer of an
-    /// earlier conversation is no reason to give up.)
-    fn tokens_not_echoed(&self) -> Option<Error> {
-        let field = self.options.protocol.tokens.filter(|_| self.answered_without_token)?;
-        Some(Error::TokensNotEchoed {
-            address: self.options.address.clone(),
-            field: match field {
-                TokenField::ClientId => "clientID",
-                TokenField::Int32Data2 => "int32Data2",
-            },
-        })
+    /// Ends the connection, if there is one, and all that depends on it.
+    pub(super) fn lose(&mut self, now: Instant, lost: &Lost) {
+        if matches!(lost, Lost::Closed) {
+            return self.close();
+        }
+        match self.phase {
+            Phase::Open => self.lose_open(now, lost),
+            Phase::LastWords { .. } => {
+                let error = self.handshake_error(self.silent());
+                self.handshake_failed(now, error);
+            }
+            Phase::Settling { .. } | Phase::Asking { .. } => {
+                let cut_off = match self.core.held() {
+                    0 => String::new(),
+                    held => format!(", {held} bytes into a frame of 128"),
+                };
+                let lost = self.lost_error(&format!("{}{cut_off}", lost.reason()));
+                let error = self.handshake_error(lost);
+                self.handshake_failed(now, error);
+            }
+            Phase::Waiting { .. } | Phase::Connecting | Phase::Ended => {}
+        }
     }
 
-    fn handshake_failed(&self, lost: &Lost) -> Error {
-        let cut_off = match self.core.held() {
-            0 => String::new(),
-            held => format!(", {held} bytes into a frame of 128"),
-        };
-        let lost = || self.lost_error(&format!("{}{cut_off}", lost.reason()));
-        self.not_flamingo().or_else(|| self.tokens_not_echoed()).unwrap_or_else(lost)
+    fn lose_open(&mut self, now: Instant, lost: &Lost) {
+        let stop_blocked = matches!(lost, Lost::StopBlocked);
+        let (address, reason) = (&self.options.address, lost.reason());
+        tracing::warn!(address, reason, "connection lost");
+        let error = || Error::lost(address, reason);
+        self.blocked_stops = self.pending.lose_all(stop_blocked, &error);
+        self.lost_reason = reason.into();
+        self.fanout.publish(&Event::ConnectionLost);
+        // Closed before there is another one: a server takes only so many clients.
+        self.actions.push_back(Action::Disconnect { reset: stop_blocked });
+        if stop_blocked {
+            self.phase = Phase::Connecting;
+            self.actions.push_back(Action::Connect);
+        } else {
+            self.connect_later(now);
+        }
+    }
+
+    fn close(&mut self) {
+        if matches!(self.phase, Phase::Ended) {
+            return;
+        }
+        tracing::debug!(address = self.options.address, "connection closed");
+        let error = || Error::lost(&self.options.address, Lost::Closed.reason());
+        self.pending.lose_all(false, &error);
+        self.end();
+    }
+
+    fn handshake_failed(&mut self, now: Instant, error: Error) {
+        self.actions.push_back(Action::Disconnect { reset: false });
+        if self.report_opening(Err(error)) {
+            return self.end();
+        }
+        let lost = || Error::lost(&self.options.address, &self.lost_reason);
+        self.pending.lose_all(false, &lost);
+        self.connect_later(now);
+    }
+
+    fn connect_later(&mut self, now: Instant) {
+        match self.options.reconnect {
+            Some(reconnect) => {
+                let due = now + reconnect.wait().into();
+                self.phase = Phase::Waiting { due };
+            }
+            None => self.end(),
+        }
+    }
+
+    fn end(&mut self) {
+        self.refuse_blocked_stops();
+        self.phase = Phase::Ended;
+        self.actions.push_back(Action::End);
+    }
+
+    fn refuse_blocked_stops(&mut self) {
+        for stop in std::mem::take(&mut self.blocked_stops) {
+            stop.refuse(self.lost_error(&self.lost_reason));
+        }
+    }
+
+    /// Reports the end of the first handshake. Returns false if that is long over.
+    fn report_opening(&mut self, result: Result<Answer, Error>) -> bool {
+        let Some(opening) = self.opening.take() else { return false };
+        // Nobody may be waiting any more.
+        let _ = opening.try_send(result);
+        true
+    }
+
+    fn silent(&self) -> Error {
+        Error::Silent { address: self.options.address.clone(), after: self.options.timeout }
+    }
+
+    /// The most exact reason why a handshake failed.
+    fn handshake_error(&self, otherwise: Error) -> Error {
+        self.not_flamingo().or_else(|| self.tokens_not_echoed()).unwrap_or(otherwise)
     }
 
     /// If bytes came, and none of them was a frame.
@@ -113,127 +291,25 @@ impl Driver {
         Some(Error::NotFlamingo { address: self.options.address.clone(), what })
     }
 
-    /// Until the last client is gone, or the connection is lost for good.
-    pub(crate) async fn run(mut self) {
-        loop {
-            let lost = loop {
-                if let Err(lost) = self.turn(None).await {
-                    break lost;
-                }
-            };
-            if !self.recover(lost).await {
-                break;
-            }
-        }
-    }
-
-    /// Ends everything in flight, tells the subscribers and, if that is wanted, connects again.
-    async fn recover(&mut self, lost: Lost) -> bool {
-        let stop_blocked = matches!(lost, Lost::StopBlocked);
-        let reason = lost.reason();
-        if matches!(lost, Lost::Closed) {
-            tracing::debug!(address = self.options.address, "connection closed");
-        } else {
-            tracing::warn!(address = self.options.address, reason, "connection lost");
-        }
-        let address = self.options.address.clone();
-        let error = || Error::lost(&address, &reason);
-        let stops = self.pending.lose_all(stop_blocked, &error);
-        if matches!(lost, Lost::Closed) {
-            return false;
-        }
-        self.fanout.publish(&Event::ConnectionLost);
-        // Closed before there is another one: a server takes only so many clients.
-        if let Some(stream) = self.stream.take().filter(|_| stop_blocked) {
-            // What is half-sent must not arrive after the stop: reset, do not drain.
-            let _ = SockRef::from(stream.get_ref()).set_linger(Some(Duration::ZERO));
-        }
-        let mut stops = stops;
-        let mut at_once = stop_blocked;
-        loop {
-            let attempt = self.connect_again(at_once).await;
-            let Some(connected) = attempt else { break };
-            at_once = false;
-            // For this attempt only: a stop is never sent when nobody expects it any more.
-            let stops = std::mem::take(&mut stops);
-            if let Ok(stream) = connected {
-                self.restart(stream);
-                for stop in stops {
-                    self.accept(stop);
-                }
-                if self.handshake().await.is_ok() {
-                    self.reconnects += 1;
-                    self.fanout.publish(&Event::Reconnected);
-                    return true;
-                }
-                self.pending.lose_all(false, &error);
-                self.stream = None;
-            } else {
-                for stop in stops {
-                    stop.refuse(error());
-                }
-            }
-            if self.options.reconnect.is_none() {
-                break;
-            }
-        }
-        for stop in stops {
-            stop.refuse(error());
-        }
-        false
-    }
-
-    /// One attempt, after the back-off unless `at_once`. Calls that come in the meantime are
-    /// refused: nothing is kept to be sent later. `None`: there will be no connection.
-    async fn connect_again(
-        &self,
-        at_once: bool,
-    ) -> Option<Result<smol::Async<std::net::TcpStream>, Error>> {
-        let wait = match self.options.reconnect {
-            _ if at_once => Duration::ZERO,
-            Some(reconnect) => reconnect.wait(),
-            None => return None,
-        };
-        let attempt = async {
-            Timer::after(wait).await;
-            Some(socket::connect(&self.options.address, self.options.connect_timeout).await)
-        };
-        let refuse =
-            future::or(self.refuse_all(&self.inbox.stops), self.refuse_all(&self.inbox.calls));
-        let gone = future::or(refuse, self.tell_all_stats());
-        future::or(attempt, async {
-            gone.await;
-            None
+    /// If the query was answered without its token. (Not at once: a stale answer of an earlier
+    /// conversation is no reason to give up.)
+    fn tokens_not_echoed(&self) -> Option<Error> {
+        let field = self.options.protocol.tokens.filter(|_| self.answered_without_token)?;
+        Some(Error::TokensNotEchoed {
+            address: self.options.address.clone(),
+            field: match field {
+                TokenField::ClientId => "clientID",
+                TokenField::Int32Data2 => "int32Data2",
+            },
         })
-        .await
     }
 
-    /// Ends when all clients are gone.
-    async fn refuse_all(&self, calls: &Receiver<Call>) {
-        while let Ok(call) = calls.recv().await {
-            call.refuse(self.lost_error("not connected at present"));
-        }
-    }
-
-    /// Ends when all clients are gone.
-    async fn tell_all_stats(&self) {
-        while let Ok(reply) = self.inbox.stats.recv().await {
-            self.tell_stats(&reply);
-        }
+    pub(super) fn lost_error(&self, reason: &str) -> Error {
+        Error::lost(&self.options.address, reason)
     }
 }
 
 fn hex(bytes: &[u8]) -> String {
     let bytes: Vec<String> = bytes.iter().map(|byte| format!("{byte:02X}")).collect();
     bytes.join(" ")
-}
-
-impl Lost {
-    fn reason(&self) -> String {
-        match self {
-            Self::Peer(reason) => reason.clone(),
-            Self::StopBlocked => "a stop could not be written in time".into(),
-            Self::Closed => "it was closed".into(),
-        }
-    }
 }

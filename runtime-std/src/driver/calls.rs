@@ -1,0 +1,117 @@
+//! How a call of a client enters the core, and how it is taken back. How calls reach the engine is
+//! `inbox.rs`; where they wait for their outcome is `pending_calls.rs`.
+
+use async_channel::Sender;
+use flamingo_protocol_core::{Cancelled, CommandError, Effect, Frame, Instant, is_cancelled_by};
+
+use super::engine::Engine;
+use super::inbox::Next;
+use super::pending_calls::{Call, Reply, Stats};
+use super::session::Lost;
+use crate::error::Error;
+use crate::fanout::Event;
+
+/// Calls taken in one turn: fewer than the core has slots for stops.
+const CALLS_PER_TURN: usize = 8;
+/// More than there are axes and lasers: of a repeated stop the last one counts.
+const STOPS_REMEMBERED: usize = 32;
+
+impl Engine {
+    /// Takes what the clients have called, stops first. What the core refuses ends at once. Returns
+    /// whether there may be more to take.
+    pub fn take_calls(&mut self, now: Instant) -> bool {
+        let mut more = true;
+        for _ in 0..CALLS_PER_TURN {
+            match self.inbox.next() {
+                Next::Call(call) => self.accept(now, *call),
+                Next::Nothing => {
+                    more = false;
+                    break;
+                }
+                Next::Closed => {
+                    self.lose(now, &Lost::Closed);
+                    return false;
+                }
+            }
+        }
+        while let Ok(reply) = self.inbox.stats.try_recv() {
+            self.send_stats(&reply);
+        }
+        if self.inbox.dropped.try_recv().is_ok() {
+            self.cancel_abandoned(now);
+        }
+        // A stop ends the calls that it cancels.
+        self.take_events(now, None);
+        more
+    }
+
+    /// Gives a call to the core, if its caller still waits for it.
+    pub(super) fn accept(&mut self, now: Instant, mut call: Call) {
+        if call.is_abandoned() {
+            return;
+        }
+        if !self.is_connected() {
+            return call.refuse(self.lost_error("not connected at present"));
+        }
+        if !self.is_open() && !call.stops() {
+            return call.refuse(self.lost_error("it is being made again"));
+        }
+        let cancels = |(at, stop): &(Instant, Frame)| {
+            *at >= call.called_at && is_cancelled_by(&call.frame, stop)
+        };
+        if self.stops.iter().any(cancels) {
+            return call.refuse(Error::Superseded { code: call.code() });
+        }
+        if call.stops() {
+            self.stops.truncate(STOPS_REMEMBERED - 1);
+            self.stops.push_front((call.called_at, call.frame));
+        }
+        call.noise_before = self.core.counters().noise_bytes;
+        let ticket = match &call.reply {
+            Reply::Answer(_) => self.core.request(now, &call.frame, call.deadline()),
+            Reply::Written(_) => self.core.send(now, &call.frame),
+        };
+        match ticket {
+            Ok(ticket) => {
+                self.publish_commanded(&call);
+                self.pending.insert(ticket, call);
+            }
+            // No room to wait for its answer: a stop goes out all the same.
+            Err(CommandError::Full { .. })
+                if call.stops() && self.core.send(now, &call.frame).is_ok() =>
+            {
+                self.publish_commanded(&call);
+                call.refuse(Error::Unconfirmed { code: call.code() });
+            }
+            Err(source) => call.refuse(Error::Refused { code: call.code(), source }),
+        }
+    }
+
+    /// A subscriber that waits for the end of a motion learns what else is done to that axis.
+    fn publish_commanded(&self, call: &Call) {
+        let Some(effect) = call.code().row().map(|row| row.effect) else { return };
+        if effect.moves() || effect == Effect::StopsMotion {
+            self.fanout.publish(&Event::Commanded { frame: call.frame, call: call.id });
+        }
+    }
+
+    fn cancel_abandoned(&mut self, now: Instant) {
+        for ticket in self.pending.abandoned() {
+            let cancelled = self.core.cancel(now, ticket);
+            self.pending.forget(ticket, cancelled != Cancelled::NotSent);
+        }
+    }
+
+    fn send_stats(&self, reply: &Sender<Stats>) {
+        let (in_flight, tombstones) = self.core.in_flight();
+        // The caller may have gone.
+        let _ = reply.try_send(Stats {
+            counters: self.core.counters(),
+            in_flight,
+            tombstones,
+            events: self.events,
+            events_lost: self.fanout.lost(),
+            reconnects: self.reconnects,
+        });
+    }
+}
