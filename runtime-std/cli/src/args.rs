@@ -1,5 +1,5 @@
-//! The command line: every command, and the options that several of them share. What belongs to
-//! one command alone stands in its own file.
+//! The command line: every command, and the options that several commands share. The options of a
+//! single command are in its own file.
 
 use std::time::Duration;
 
@@ -13,10 +13,10 @@ use crate::commands::{
     send, settings, sim, watch, workflow,
 };
 
-/// Talks to a Flamingo light-sheet microscope, and stands in for one.
+/// Control a Flamingo light-sheet microscope, or simulate one
 ///
-/// Answers to commands and messages that nobody asked for share one connection; flamingo keeps
-/// them apart. Without a command it runs `demo`, which needs no instrument.
+/// Answers to commands and unsolicited messages (events) arrive on one connection; flamingo
+/// separates them. Without a command it runs `demo`, which needs no instrument.
 #[derive(Debug, Parser)]
 #[command(name = "flamingo", version, propagate_version = true)]
 #[command(
@@ -32,7 +32,7 @@ pub(crate) struct Cli {
     #[arg(long, global = true)]
     pub(crate) json: bool,
 
-    /// Log more to stderr; repeat it for still more (FLAMINGO_LOG overrides it)
+    /// Log more to stderr; repeat it to log even more. FLAMINGO_LOG overrides it
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
 }
@@ -65,16 +65,16 @@ impl Default for Command {
     }
 }
 
-/// Where the instrument is.
+/// The address of the instrument.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct ConnectArgs {
-    /// Address of the control port of the instrument, the simulator or the bridge
+    /// Control port of the instrument, the simulator or the bridge
     #[arg(long, value_name = "HOST:PORT", env = "FLAMINGO_CONNECT")]
     #[arg(default_value = "127.0.0.1:53717", value_parser = address, global = true)]
     pub(crate) connect: String,
 }
 
-/// How a client command talks to the instrument.
+/// The options of every command that sends requests.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct ClientArgs {
     #[command(flatten)]
@@ -85,15 +85,17 @@ pub(crate) struct ClientArgs {
     pub(crate) timeout: Duration,
 }
 
-/// `HOST:PORT`. Whether the host exists is found out when it is connected to.
+/// Parses `HOST:PORT`. The host is looked up later, when the program connects.
 pub(crate) fn address(text: &str) -> Result<String, String> {
-    let expected = "expected HOST:PORT, such as 10.0.0.5:53717 (FLAMINGO_CONNECT counts, too)";
+    let expected = "expected HOST:PORT, such as 10.0.0.5:53717 (FLAMINGO_CONNECT sets it, too)";
     let (host, port) = text.rsplit_once(':').ok_or(expected)?;
     if host.is_empty() {
         return Err(expected.to_owned());
     }
     if host.contains(':') && !(host.starts_with('[') && host.ends_with(']')) {
-        return Err("expected IPv6 in brackets and a port, such as [::1]:53717".to_owned());
+        return Err(
+            "expected an IPv6 address in brackets and a port, such as [::1]:53717".to_owned()
+        );
     }
     match port.parse::<u16>() {
         Ok(0) | Err(_) => Err(format!("port: expected 1 to 65535, found {port:?}")),
@@ -101,7 +103,7 @@ pub(crate) fn address(text: &str) -> Result<String, String> {
     }
 }
 
-/// A time that is not zero, with its unit.
+/// Parses a time above zero, with its unit.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let duration = humantime::parse_duration(text)
         .map_err(|error| format!("expected a time such as 500ms or 3s: {error}"))?;
@@ -111,13 +113,13 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     Ok(duration)
 }
 
-/// x, y, z or r.
+/// Parses x, y, z or r.
 pub(crate) fn axis_parser() -> impl TypedValueParser<Value = Axis> {
     let letters = Axis::ALL.map(Axis::letter);
     PossibleValuesParser::new(letters).try_map(|letter| letter.parse::<Axis>())
 }
 
-/// A command: its name, or its number in decimal or, with 0x, in hex.
+/// Parses a command code: a name, a decimal number, or a hex number with 0x.
 pub(crate) fn code(text: &str) -> Result<CommandCode, String> {
     if let Some(code) = CommandCode::from_name(text) {
         return Ok(code);
@@ -131,7 +133,7 @@ pub(crate) fn code(text: &str) -> Result<CommandCode, String> {
     })
 }
 
-/// 32 bits with a sign; in hex as they stand on the wire.
+/// Parses a signed 32-bit number. Hex gives its bits.
 pub(crate) fn integer(text: &str) -> Result<i32, String> {
     let number = match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
         Some(digits) => u32::from_str_radix(digits, 16).map(|bits| bits as i32),
@@ -142,7 +144,7 @@ pub(crate) fn integer(text: &str) -> Result<i32, String> {
     })
 }
 
-/// A number that is finite.
+/// Parses a finite number.
 pub(crate) fn finite(text: &str) -> Result<f64, String> {
     let number: f64 =
         text.parse().map_err(|_| format!("expected a number such as 7.5, found {text:?}"))?;

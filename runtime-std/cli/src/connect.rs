@@ -1,4 +1,4 @@
-//! What the client commands share: connecting, and judging an answer.
+//! Shared by the commands that send requests: connecting, and checking the status of an answer.
 
 use std::future::Future;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use flamingo_runtime_std::{Answer, Client, Error, Options};
 use smol::Timer;
 
-use crate::failure::{Done, Failure, REFUSED};
+use crate::failure::{CommandResult, Failure, REFUSED};
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
@@ -14,8 +14,8 @@ impl From<Error> for Failure {
     }
 }
 
-/// Connects; `timeout` is for each answer, the first one included.
-pub(crate) async fn connect(address: &str, timeout: Duration) -> Done<Client> {
+/// Connects. `timeout` limits each answer, including the first one.
+pub(crate) async fn connect(address: &str, timeout: Duration) -> CommandResult<Client> {
     let mut options = Options::new(address);
     options.timeout = timeout;
     tracing::info!(address, ?timeout, "connecting");
@@ -24,7 +24,8 @@ pub(crate) async fn connect(address: &str, timeout: Duration) -> Done<Client> {
     Ok(client)
 }
 
-/// The address of the live port: the one behind the control port, or another one of that host.
+/// The address of the live port: `port` on the host of `control`, or the port after the control
+/// port. `None` if the control port is the last one.
 pub(crate) fn live_address(control: &str, port: Option<u16>) -> Option<String> {
     match (port, control.rsplit_once(':')) {
         (Some(port), Some((host, _))) => Some(format!("{host}:{port}")),
@@ -32,29 +33,29 @@ pub(crate) fn live_address(control: &str, port: Option<u16>) -> Option<String> {
     }
 }
 
-/// Why `what` failed.
+/// The failure of `what`.
 pub(crate) fn failure(error: &Error, what: &str) -> Failure {
     Failure::new(error.exit_code(), format!("{what}: {error}"))
 }
 
-/// The answer, unless its status says failure. `what` names the command and its object. Other
-/// statuses than 0 and 1 are seen, and are no failure.
-pub(crate) fn succeeded(answer: Answer, what: &str) -> Done<Answer> {
+/// Returns the answer unless its status is 0 (failure). Instruments also send statuses other than 0
+/// and 1; they are no failure. `what` names the command and its object.
+pub(crate) fn succeeded(answer: Answer, what: &str) -> CommandResult<Answer> {
     if answer.frame.status != 0 {
         return Ok(answer);
     }
     let text = String::from_utf8_lossy(answer.frame.buffer_bytes()).into_owned();
-    let said = if text.is_empty() { String::new() } else { format!(", saying {text:?}") };
+    let reason = if text.is_empty() { String::new() } else { format!(": {text:?}") };
     Err(Failure::new(
         REFUSED,
         format!(
-            "{what}: the instrument answered {} with failure (status 0){said}",
+            "{what}: the instrument answered {} with failure (status 0){reason}",
             answer.frame.code
         ),
     ))
 }
 
-/// What `work` gives, or nothing when it takes longer than `limit`.
+/// The result of `work`, or `None` if it takes longer than `limit`.
 pub(crate) async fn within<T>(limit: Duration, work: impl Future<Output = T>) -> Option<T> {
     let expired = async {
         Timer::after(limit).await;

@@ -1,12 +1,12 @@
-//! How a command ends: the exit codes that scripts rely on, and the one line on stderr.
+//! How a command ends: the exit codes that scripts depend on, and one line on stderr.
 
 use std::io::Write;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 
-/// What a command gives.
-pub(crate) type Done<T = ()> = Result<T, Failure>;
+/// The result of a command.
+pub(crate) type CommandResult<T = ()> = Result<T, Failure>;
 
 /// Bad usage or refused input: nothing was sent.
 pub(crate) const USAGE: u8 = 2;
@@ -21,16 +21,16 @@ pub(crate) const LOST: u8 = 7;
 /// Ctrl-C, or a request to terminate.
 pub(crate) const INTERRUPTED: u8 = 130;
 
-/// Why a command did not do what it was asked to.
+/// Why a command failed.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// Whoever read stdout has gone: nobody is left to tell, and nothing went wrong.
+    /// The reader of stdout closed it. This is no error, and nothing is printed.
     ClosedPipe,
-    /// An exit code and the line that says why. An empty line: it was said already.
+    /// An exit code and the reason. An empty message was printed before.
     Exit {
         /// Never 0.
         code: u8,
-        /// What failed, on what, and what to try.
+        /// What failed, on which object, and what to try.
         message: String,
     },
 }
@@ -44,8 +44,8 @@ impl Failure {
         Self::new(USAGE, message)
     }
 
-    /// With the code alone: the reasons stand on stderr already.
-    pub(crate) fn said(code: u8) -> Self {
+    /// For a reason that is on stderr already.
+    pub(crate) fn reported(code: u8) -> Self {
         Self::new(code, "")
     }
 
@@ -54,9 +54,9 @@ impl Failure {
     }
 }
 
-/// Says on stderr why a command ended, and gives the exit code.
-pub(crate) fn exit_code(done: Done) -> ExitCode {
-    match done {
+/// Prints the reason of a failure on stderr; returns the exit code.
+pub(crate) fn exit_code(result: CommandResult) -> ExitCode {
+    match result {
         Ok(()) | Err(Failure::ClosedPipe) => ExitCode::SUCCESS,
         Err(Failure::Exit { code, message }) => {
             if !message.is_empty() {
@@ -67,10 +67,10 @@ pub(crate) fn exit_code(done: Done) -> ExitCode {
     }
 }
 
-/// For one of several things that are done: says on stderr why it failed and gives the exit code
-/// of that; the others go on. A closed stdout ends them all.
-pub(crate) fn exit_code_of(done: Done) -> Done<Option<u8>> {
-    match done {
+/// For one of several independent steps: prints the reason of a failure and returns its exit code,
+/// so that the other steps go on. A closed stdout ends all of them.
+pub(crate) fn exit_code_of(result: CommandResult) -> CommandResult<Option<u8>> {
+    match result {
         Ok(()) => Ok(None),
         Err(Failure::ClosedPipe) => Err(Failure::ClosedPipe),
         Err(Failure::Exit { code, message }) => {
@@ -80,29 +80,29 @@ pub(crate) fn exit_code_of(done: Done) -> Done<Option<u8>> {
     }
 }
 
-/// One line on stderr. A closed stderr is no reason to fail.
+/// Prints one line on stderr. A closed stderr is ignored.
 pub(crate) fn note(line: &str) {
     let line = line.replace(['\n', '\r'], " ");
     let _ = writeln!(std::io::stderr().lock(), "flamingo: {line}");
 }
 
-/// Help and version go to stdout; what is wrong with the arguments is one line on stderr.
+/// Prints help and version on stdout, or an error in the arguments as one line on stderr.
 pub(crate) fn usage(error: &clap::Error) -> ExitCode {
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
-        // The reader may have gone; nothing is lost by that.
+        // A closed stdout is no error here.
         let _ = error.print();
         return ExitCode::SUCCESS;
     }
     if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
-        // Its text is the whole help: no line for stderr.
+        // The text of this error is the whole help, which is not one line.
         note("error: the command requires a subcommand or an argument; try --help");
         return ExitCode::from(USAGE);
     }
     let text = error.render().to_string();
-    let told = |line: &&str| {
+    let useful = |line: &&str| {
         !line.is_empty() && !line.starts_with("Usage:") && !line.starts_with("For more information")
     };
-    let lines: Vec<&str> = text.lines().map(str::trim).filter(told).collect();
+    let lines: Vec<&str> = text.lines().map(str::trim).filter(useful).collect();
     let line = lines.join(" ").replace(" tip: ", "; tip: ");
     note(&format!("{line}; try --help"));
     ExitCode::from(USAGE)

@@ -1,5 +1,5 @@
-//! Ctrl-C (and a request to terminate): one channel that every command can await, and the way out
-//! when a command cannot, since whoever should read its output does not.
+//! Ctrl-C and SIGTERM: a channel that every command can await. If a write to stdout is blocked, no
+//! command can react; then the handler ends the program.
 
 use std::future::Future;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -7,19 +7,19 @@ use std::time::Duration;
 
 use async_channel::Receiver;
 
-use crate::failure::{Done, Failure, INTERRUPTED, note};
+use crate::failure::{CommandResult, Failure, INTERRUPTED, note};
 
-/// Ctrl-C as something to wait for. Clones hear the same one.
+/// Ctrl-C as a future. All clones see the same one.
 #[derive(Clone, Debug)]
 pub(crate) struct Interrupt(Receiver<()>);
 
 impl Interrupt {
-    /// From now on Ctrl-C no longer kills the program.
-    pub(crate) fn install() -> Done<Self> {
+    /// Installs the handler. From now on Ctrl-C does not end the program by itself.
+    pub(crate) fn install() -> CommandResult<Self> {
         let (sender, receiver) = async_channel::bounded(1);
         ctrlc::set_handler(move || {
             sender.close();
-            Writing::stuck();
+            Writing::wait_until_blocked();
             note("error: interrupted");
             std::process::exit(INTERRUPTED.into());
         })
@@ -27,14 +27,17 @@ impl Interrupt {
         Ok(Self(receiver))
     }
 
-    /// Ends when Ctrl-C was pressed, also if that was before the call.
+    /// Completes when Ctrl-C is pressed, or at once if it was pressed before.
     pub(crate) async fn pressed(&self) {
-        // Nothing is ever sent: the channel is closed instead, which all clones see.
+        // The handler sends nothing; it closes the channel, which all clones see.
         let _ = self.0.recv().await;
     }
 
-    /// `work`, unless Ctrl-C comes first.
-    pub(crate) async fn or<T>(&self, work: impl Future<Output = Done<T>>) -> Done<T> {
+    /// The result of `work`, or the failure "interrupted" if Ctrl-C comes first.
+    pub(crate) async fn or<T>(
+        &self,
+        work: impl Future<Output = CommandResult<T>>,
+    ) -> CommandResult<T> {
         let pressed = async {
             self.pressed().await;
             Err(Failure::interrupted())
@@ -43,14 +46,14 @@ impl Interrupt {
     }
 }
 
-/// How long, after Ctrl-C, a write to stdout may take before the program ends without it.
-const STUCK: Duration = Duration::from_millis(500);
+/// After Ctrl-C, a write to stdout that takes longer than this is blocked.
+const BLOCKED: Duration = Duration::from_millis(500);
 
-/// A write to stdout that is under way. It blocks for as long as the reader pleases, and meanwhile
-/// no command hears Ctrl-C.
+/// Marks a write to stdout until it is dropped. A write blocks until the reader reads, and no command
+/// reacts to Ctrl-C meanwhile.
 pub(crate) struct Writing(());
 
-/// Whether one is, and how many there were.
+/// Whether a write is running, and how many have begun.
 static WRITES: Mutex<(bool, u64)> = Mutex::new((false, 0));
 static CHANGED: Condvar = Condvar::new();
 
@@ -62,13 +65,13 @@ impl Writing {
         Self(())
     }
 
-    /// Returns when one write has taken too long.
-    fn stuck() {
+    /// Returns when a write has taken longer than [`BLOCKED`].
+    fn wait_until_blocked() {
         let mut state = writes();
         loop {
             state = CHANGED.wait_while(state, |now| !now.0).unwrap_or_else(PoisonError::into_inner);
             let began = *state;
-            let waited = CHANGED.wait_timeout_while(state, STUCK, |now| *now == began);
+            let waited = CHANGED.wait_timeout_while(state, BLOCKED, |now| *now == began);
             let (now, waited) = waited.unwrap_or_else(PoisonError::into_inner);
             if waited.timed_out() {
                 return;

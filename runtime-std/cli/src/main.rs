@@ -1,10 +1,12 @@
-//! The `flamingo` program: reads the command line, runs one command, turns its end into an exit
-//! code. Nothing else is decided here; each command is in a file of its own.
+//! The `flamingo` program: reads the command line, runs one command, and turns its result into an
+//! exit code. Each command is in a file or folder of its own, in `commands`.
 
 mod args;
 mod commands;
 mod connect;
 mod failure;
+mod frame_json;
+mod frame_text;
 mod interrupt;
 mod logging;
 mod output;
@@ -19,7 +21,7 @@ use commands::{
     bridge, completions, decode, demo, doctor, get, halt, live, man, move_axis, race, record,
     replay, send, settings, sim, watch, workflow,
 };
-use failure::Done;
+use failure::CommandResult;
 use interrupt::Interrupt;
 use output::Out;
 
@@ -33,17 +35,17 @@ fn main() -> ExitCode {
     if let Command::Bridge(args) = &command {
         return failure::exit_code(bridge::run(args, cli.verbose, &mut out));
     }
-    let done = logging::start(cli.verbose, LogFormat::Text)
+    let result = logging::start(cli.verbose, LogFormat::Text)
         .and_then(|()| Interrupt::install())
         .and_then(|interrupt| smol::block_on(run(command, &mut out, &interrupt)));
-    failure::exit_code(done)
+    failure::exit_code(result)
 }
 
-async fn run(command: Command, out: &mut Out, interrupt: &Interrupt) -> Done {
+async fn run(command: Command, out: &mut Out, interrupt: &Interrupt) -> CommandResult {
     match command {
         Command::Demo(_) => interrupt.or(Box::pin(demo::run(out))).await,
         Command::Sim(args) => sim::run(args, out, interrupt).await,
-        // It has ways of its own to end, and was run already.
+        // `main` has run it already: it handles signals itself.
         Command::Bridge(_) => Ok(()),
         Command::Race(args) => interrupt.or(race::run(args, out.json())).await,
         Command::Get(args) => interrupt.or(get::run(args, out)).await,

@@ -4,7 +4,7 @@ use clap::{Args, CommandFactory};
 use clap_complete::Shell;
 
 use crate::args::Cli;
-use crate::failure::Done;
+use crate::failure::CommandResult;
 use crate::output::Out;
 
 /// Print the completions for a shell
@@ -17,7 +17,7 @@ pub(crate) struct CompletionsArgs {
     shell: Shell,
 }
 
-pub(crate) fn run(args: &CompletionsArgs, out: &mut Out) -> Done {
+pub(crate) fn run(args: &CompletionsArgs, out: &mut Out) -> CommandResult {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "flamingo", &mut script);
     out.bytes(&script)

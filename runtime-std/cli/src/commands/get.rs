@@ -10,8 +10,9 @@ use serde_json::{Value, json};
 
 use crate::args::{ClientArgs, axis_parser};
 use crate::connect::{self, failure, succeeded};
-use crate::failure::{Done, Failure, PROTOCOL, exit_code_of, note};
-use crate::output::{FrameRecord, Out};
+use crate::failure::{CommandResult, Failure, PROTOCOL, exit_code_of, note};
+use crate::frame_json::FrameJson;
+use crate::output::Out;
 
 /// Ask the instrument one thing
 ///
@@ -75,17 +76,17 @@ struct Read {
     #[serde(flatten)]
     reading: Value,
     #[serde(flatten)]
-    frame: FrameRecord,
+    frame: FrameJson,
 }
 
 impl Read {
     fn new(reading: Value, answer: &Answer) -> Self {
-        let frame = FrameRecord::new(&answer.frame);
+        let frame = FrameJson::new(&answer.frame);
         Self { reading, frame: frame.answer(answer.proven, answer.elapsed).at(answer.at) }
     }
 }
 
-pub(crate) async fn run(args: GetArgs, out: &mut Out) -> Done {
+pub(crate) async fn run(args: GetArgs, out: &mut Out) -> CommandResult {
     let client = connect::connect(&args.client.server.connect, args.client.timeout).await?;
     let microscope = Microscope::over(client, Patience::default());
     let (answer, said) = match args.query {
@@ -123,7 +124,7 @@ pub(crate) async fn run(args: GetArgs, out: &mut Out) -> Done {
     print(out, &answer, said)
 }
 
-async fn position(microscope: &Microscope, axis: Axis) -> Done<(Answer, Said)> {
+async fn position(microscope: &Microscope, axis: Axis) -> CommandResult<(Answer, Said)> {
     let Reading { value, answer } = microscope.stage().position(axis).await?;
     let (at, unit) = (value.value(), axis.unit());
     let json = json!({ "axis": axis.letter(), format!("position_{unit}"): at });
@@ -131,7 +132,7 @@ async fn position(microscope: &Microscope, axis: Axis) -> Done<(Answer, Said)> {
 }
 
 /// All axes at once; one that fails does not hide the others.
-async fn positions(microscope: &Microscope, out: &mut Out) -> Done {
+async fn positions(microscope: &Microscope, out: &mut Out) -> CommandResult {
     let asked = Axis::ALL.map(|axis| {
         let microscope = microscope.clone();
         smol::spawn(async move { position(&microscope, axis).await })
@@ -143,11 +144,11 @@ async fn positions(microscope: &Microscope, out: &mut Out) -> Done {
             failed = failed.or(Some(code));
         }
     }
-    failed.map_or(Ok(()), |code| Err(Failure::said(code)))
+    failed.map_or(Ok(()), |code| Err(Failure::reported(code)))
 }
 
 /// The text as it is, also where it cannot be understood.
-async fn settings(microscope: &Microscope, out: &mut Out) -> Done {
+async fn settings(microscope: &Microscope, out: &mut Out) -> CommandResult {
     let frame = Frame::command(CommandCode::COMMON_SCOPE_SETTINGS_LOAD);
     let answer = microscope.client().request(frame).await;
     let answer = succeeded(answer.map_err(|error| failure(&error, "settings"))?, "settings")?;
@@ -162,7 +163,7 @@ async fn settings(microscope: &Microscope, out: &mut Out) -> Done {
     if text.ends_with('\n') { Ok(()) } else { out.line("") }
 }
 
-fn print(out: &mut Out, answer: &Answer, said: Said) -> Done {
+fn print(out: &mut Out, answer: &Answer, said: Said) -> CommandResult {
     let Said { json, label, text } = said;
     out.either(&Read::new(json, answer), || {
         let status = match answer.frame.status {
@@ -181,7 +182,7 @@ fn state(answer: &Answer) -> Said {
     Said::new("state", text, json!({ "state": name, "state_code": code }))
 }
 
-async fn image_size(camera: &Camera) -> Done<(Answer, Said)> {
+async fn image_size(camera: &Camera) -> CommandResult<(Answer, Said)> {
     let Reading { value, answer } = camera.image_size().await?;
     let (width, height) = value.map_or((0, 0), |size| (size.width, size.height));
     let none = if value.is_none() { "  (no live images)" } else { "" };
@@ -189,7 +190,7 @@ async fn image_size(camera: &Camera) -> Done<(Answer, Said)> {
     Ok((answer, Said::new("image size", format!("{width} x {height} px{none}"), json)))
 }
 
-async fn level(microscope: &Microscope, number: i32) -> Done<(Answer, Said)> {
+async fn level(microscope: &Microscope, number: i32) -> CommandResult<(Answer, Said)> {
     let laser = Laser::new(number)
         .ok_or_else(|| Failure::usage(format!("laser: expected 1 to 4, found {number}")))?;
     let Reading { value, answer } = microscope.lasers().level(laser).await?;

@@ -7,9 +7,10 @@ use serde::Serialize;
 
 use crate::args::ClientArgs;
 use crate::connect::{self, failure, succeeded};
-use crate::failure::{Done, Failure, exit_code_of};
+use crate::failure::{CommandResult, Failure, exit_code_of};
+use crate::frame_json::FrameJson;
 use crate::interrupt::Interrupt;
-use crate::output::{FrameRecord, Out, milliseconds};
+use crate::output::{Out, milliseconds};
 
 /// Stop all axes at once
 ///
@@ -27,18 +28,18 @@ pub(crate) struct Halted {
     axis: &'static str,
     stopped: bool,
     #[serde(flatten)]
-    frame: FrameRecord,
+    frame: FrameJson,
 }
 
 impl Halted {
     pub(crate) fn new(axis: Axis, answer: &Answer) -> Self {
-        let frame = FrameRecord::new(&answer.frame);
+        let frame = FrameJson::new(&answer.frame);
         let frame = frame.answer(answer.proven, answer.elapsed).at(answer.at);
         Self { axis: axis.letter(), stopped: true, frame }
     }
 }
 
-pub(crate) async fn run(args: HaltArgs, out: &mut Out, interrupt: &Interrupt) -> Done {
+pub(crate) async fn run(args: HaltArgs, out: &mut Out, interrupt: &Interrupt) -> CommandResult {
     let connect = connect::connect(&args.client.server.connect, args.client.timeout);
     let client = interrupt.or(connect).await?;
     // From here on Ctrl-C is not heard: it must not keep an axis from being stopped.
@@ -58,17 +59,17 @@ pub(crate) async fn run(args: HaltArgs, out: &mut Out, interrupt: &Interrupt) ->
             failed = failed.or(Some(code));
         }
     }
-    failed.map_or(Ok(()), |code| Err(Failure::said(code)))
+    failed.map_or(Ok(()), |code| Err(Failure::reported(code)))
 }
 
 /// Stops one axis.
-pub(crate) async fn halt(client: &Client, axis: Axis) -> Done<Answer> {
+pub(crate) async fn halt(client: &Client, axis: Axis) -> CommandResult<Answer> {
     let what = format!("halt of axis {axis}");
     let moving = |error| failure(&error, &format!("{what}, which may still be moving"));
     succeeded(client.halt(axis.selector()).await.map_err(moving)?, &what)
 }
 
-fn print(out: &mut Out, axis: Axis, answer: &Answer) -> Done {
+fn print(out: &mut Out, axis: Axis, answer: &Answer) -> CommandResult {
     out.either(&Halted::new(axis, answer), || {
         format!("axis {axis}      halted, acknowledged in {} ms", milliseconds(answer.elapsed))
     })

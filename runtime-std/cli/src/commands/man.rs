@@ -6,7 +6,7 @@ use clap::{Args, CommandFactory};
 use clap_mangen::Man;
 
 use crate::args::Cli;
-use crate::failure::{Done, Failure};
+use crate::failure::{CommandResult, Failure};
 use crate::output::Out;
 
 /// Print the man page, all commands included
@@ -19,7 +19,7 @@ pub(crate) struct ManArgs {
     dir: Option<PathBuf>,
 }
 
-pub(crate) fn run(args: &ManArgs, out: &mut Out) -> Done {
+pub(crate) fn run(args: &ManArgs, out: &mut Out) -> CommandResult {
     let page = |error: std::io::Error| Failure::new(1, format!("man page: {error}"));
     if let Some(dir) = &args.dir {
         return clap_mangen::generate_to(Cli::command(), dir)

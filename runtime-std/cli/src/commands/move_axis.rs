@@ -15,9 +15,10 @@ use smol::future::or;
 use crate::args::{ConnectArgs, axis_parser, duration, finite};
 use crate::commands::halt::halt;
 use crate::connect::{self, within};
-use crate::failure::{Done, Failure, INTERRUPTED, NO_ANSWER, note};
+use crate::failure::{CommandResult, Failure, INTERRUPTED, NO_ANSWER, note};
+use crate::frame_json::FrameJson;
 use crate::interrupt::Interrupt;
-use crate::output::{FrameRecord, Out, milliseconds};
+use crate::output::{Out, milliseconds};
 
 /// How long an answer may take, where `--timeout` does not say.
 const ANSWER: Duration = Duration::from_secs(3);
@@ -90,10 +91,10 @@ struct Moved {
     motion_ms: Option<f64>,
     /// What says so; none where the axis was found at its target.
     #[serde(flatten)]
-    frame: Option<FrameRecord>,
+    frame: Option<FrameJson>,
 }
 
-pub(crate) async fn run(args: MoveArgs, out: &mut Out, interrupt: &Interrupt) -> Done {
+pub(crate) async fn run(args: MoveArgs, out: &mut Out, interrupt: &Interrupt) -> CommandResult {
     let connect = connect::connect(&args.server.connect, args.answer_timeout());
     let client = interrupt.or(connect).await?;
     let microscope = Microscope::over(client.clone(), Patience::default());
@@ -118,7 +119,7 @@ pub(crate) async fn run(args: MoveArgs, out: &mut Out, interrupt: &Interrupt) ->
 
 /// Refuses a target that the settings of the microscope exclude. If they cannot be had, that is
 /// said and the instrument has to judge.
-async fn check_limits(microscope: &Microscope, args: &MoveArgs) -> Done {
+async fn check_limits(microscope: &Microscope, args: &MoveArgs) -> CommandResult {
     let axis = args.axis;
     let unknown = |why: &str| note(&format!("warning: limits of axis {axis} not known: {why}"));
     let settings = match microscope.settings().load().await {
@@ -140,25 +141,24 @@ async fn check_limits(microscope: &Microscope, args: &MoveArgs) -> Done {
         .map_err(|error| Failure::usage(format!("{error}; nothing was moved")))
 }
 
-async fn begin(microscope: &Microscope, args: &MoveArgs) -> Done<Motion> {
+async fn begin(microscope: &Microscope, args: &MoveArgs) -> CommandResult<Motion> {
     let begun = microscope.stage().move_unchecked(args.axis, args.target()).await;
     begun.map_err(|error| args.failure(&error))
 }
 
-async fn acknowledge(microscope: &Microscope, args: &MoveArgs, out: &mut Out) -> Done {
+async fn acknowledge(microscope: &Microscope, args: &MoveArgs, out: &mut Out) -> CommandResult {
     let motion = begin(microscope, args).await?;
     let Some(answer) = motion.acknowledgement() else {
         // It has ended already.
         return out.either(&moved(args, false, None, None), || format!("{}  done", args.goal()));
     };
-    let record =
-        FrameRecord::new(&answer.frame).answer(answer.proven, answer.elapsed).at(answer.at);
+    let record = FrameJson::new(&answer.frame).answer(answer.proven, answer.elapsed).at(answer.at);
     out.either(&moved(args, true, None, Some(record)), || {
         format!("{}  under way, acknowledged in {} ms", args.goal(), milliseconds(answer.elapsed))
     })
 }
 
-async fn wait(microscope: &Microscope, args: &MoveArgs, out: &mut Out) -> Done {
+async fn wait(microscope: &Microscope, args: &MoveArgs, out: &mut Out) -> CommandResult {
     let clock = Clock::start();
     let limit = args.timeout.unwrap_or(MOTION);
     let progress = show_progress(microscope.stage().position_updates(), args);
@@ -181,7 +181,7 @@ async fn wait(microscope: &Microscope, args: &MoveArgs, out: &mut Out) -> Done {
         ))
     })?;
     let took = Duration::from(clock.now().since(flamingo_protocol_core::Instant::default()));
-    let record = arrival.told_by.map(|frame| FrameRecord::new(&frame).unsolicited().at(arrival.at));
+    let record = arrival.told_by.map(|frame| FrameJson::new(&frame).unsolicited().at(arrival.at));
     out.either(&moved(args, acknowledged, Some(took), record), || {
         format!("{}  done in {} ms", args.goal(), milliseconds(took))
     })
@@ -227,7 +227,7 @@ fn moved(
     args: &MoveArgs,
     acknowledged: bool,
     took: Option<Duration>,
-    frame: Option<FrameRecord>,
+    frame: Option<FrameJson>,
 ) -> Moved {
     let degrees = args.axis == Axis::R;
     Moved {

@@ -2,11 +2,11 @@
 
 use flamingo_race::{RaceArgs, RaceError};
 
-use crate::failure::{Done, Failure, note};
+use crate::failure::{CommandResult, Failure, note};
 use crate::output::{Out, stdout_failed};
 
 /// Runs it on a thread of its own, since it blocks.
-pub(crate) async fn run(args: RaceArgs, json: bool) -> Done {
+pub(crate) async fn run(args: RaceArgs, json: bool) -> CommandResult {
     smol::unblock(move || {
         let mut out = Out::new(json);
         let mut print = |line: &str| out.write(format!("{line}\n").as_bytes());

@@ -13,9 +13,9 @@ use serde::Serialize;
 use smol::{Timer, future};
 
 use crate::args::{ConnectArgs, duration};
-use crate::failure::{Done, Failure, note};
+use crate::failure::{CommandResult, Failure, note};
 use crate::interrupt::Interrupt;
-use crate::output::{Out, Ports};
+use crate::output::{Out, PortsJson};
 
 /// How long the instrument may take to accept.
 const CONNECT: Duration = Duration::from_secs(2);
@@ -73,7 +73,7 @@ struct Summary {
     status: Status,
 }
 
-pub(crate) async fn run(args: RecordArgs, out: &mut Out, interrupt: &Interrupt) -> Done {
+pub(crate) async fn run(args: RecordArgs, out: &mut Out, interrupt: &Interrupt) -> CommandResult {
     check(&args)?;
     let RecordArgs { out: file, listen, pixels, during, server, .. } = args;
     let name = file.display().to_string();
@@ -89,7 +89,7 @@ pub(crate) async fn run(args: RecordArgs, out: &mut Out, interrupt: &Interrupt) 
         })
     })?;
     let [control, live, stack] = relay.addresses().map(|address| address.port());
-    out.object(&Ports { ready: true, control, live, stack })?;
+    out.object(&PortsJson { ready: true, control, live, stack })?;
     if !out.json() {
         note(&format!(
             "{} is recorded to {name}; clients connect to port {control}",
@@ -110,7 +110,7 @@ pub(crate) async fn run(args: RecordArgs, out: &mut Out, interrupt: &Interrupt) 
     if interrupted { Err(Failure::interrupted()) } else { Ok(()) }
 }
 
-fn check(args: &RecordArgs) -> Done {
+fn check(args: &RecordArgs) -> CommandResult {
     // A device or a pipe may be written again.
     let there = args.out.metadata().is_ok_and(|there| there.is_file());
     if there && !args.overwrite {

@@ -9,9 +9,9 @@ use flamingo_recording::Port;
 use flamingo_recording::replay::{Replay, ReplayError, ReplayOptions, Speed};
 
 use crate::args::duration;
-use crate::failure::{Done, Failure, note};
+use crate::failure::{CommandResult, Failure, note};
 use crate::interrupt::Interrupt;
-use crate::output::{Out, Ports};
+use crate::output::{Out, PortsJson};
 
 /// Play a recording as an instrument for clients, until Ctrl-C
 ///
@@ -54,7 +54,7 @@ fn speed(text: &str) -> Result<Speed, String> {
     }
 }
 
-pub(crate) async fn run(args: ReplayArgs, out: &mut Out, interrupt: &Interrupt) -> Done {
+pub(crate) async fn run(args: ReplayArgs, out: &mut Out, interrupt: &Interrupt) -> CommandResult {
     let name = args.file.display().to_string();
     let options = ReplayOptions {
         listen: SocketAddr::new(args.bind, args.port),
@@ -72,7 +72,7 @@ pub(crate) async fn run(args: ReplayArgs, out: &mut Out, interrupt: &Interrupt) 
     };
     let replay = interrupt.or(started).await?;
     let [control, live, stack] = replay.addresses().map(|address| address.port());
-    out.object(&Ports { ready: true, control, live, stack })?;
+    out.object(&PortsJson { ready: true, control, live, stack })?;
     if replay.holes() > 0 {
         note(&format!("warning: {name} has holes: {} bytes were not recorded", replay.holes()));
     }

@@ -11,8 +11,10 @@ use serde::Serialize;
 
 use crate::args::{ClientArgs, code, finite, integer};
 use crate::connect::{self, failure, succeeded, within};
-use crate::failure::{Done, Failure, NO_ANSWER, note};
-use crate::output::{FrameRecord, Out, frame_line, milliseconds, printable};
+use crate::failure::{CommandResult, Failure, NO_ANSWER, note};
+use crate::frame_json::FrameJson;
+use crate::frame_text::{frame_line, printable};
+use crate::output::{Out, milliseconds};
 
 /// Send any command, and show its answer
 ///
@@ -70,10 +72,10 @@ pub(crate) struct SendArgs {
 struct Sent {
     sent: bool,
     #[serde(flatten)]
-    frame: FrameRecord,
+    frame: FrameJson,
 }
 
-pub(crate) async fn run(args: SendArgs, out: &mut Out) -> Done {
+pub(crate) async fn run(args: SendArgs, out: &mut Out) -> CommandResult {
     // All that can be wrong with the input is found before anything is connected to.
     let (frame, payload) = command(&args).await?;
     let client = connect::connect(&args.client.server.connect, args.client.timeout).await?;
@@ -89,7 +91,7 @@ pub(crate) async fn run(args: SendArgs, out: &mut Out) -> Done {
             }
         };
         within(args.client.timeout, write).await.ok_or_else(|| not_taken(&args))??;
-        let sent = Sent { sent: true, frame: FrameRecord::new(&frame).at(Clock::wall()) };
+        let sent = Sent { sent: true, frame: FrameJson::new(&frame).at(Clock::wall()) };
         return out.either(&sent, || format!("sent  {frame}"));
     }
     let answer = match payload {
@@ -97,7 +99,7 @@ pub(crate) async fn run(args: SendArgs, out: &mut Out) -> Done {
         None => client.request(frame).await,
     };
     let answer = answer.map_err(|error| failure(&error, "send"))?;
-    let record = FrameRecord::new(&answer.frame).payload(&answer.payload);
+    let record = FrameJson::new(&answer.frame).payload(&answer.payload);
     let record = record.answer(answer.proven, answer.elapsed).at(answer.at);
     out.either(&record, || {
         let presumed = if answer.proven { "" } else { "  (presumed)" };
@@ -111,7 +113,7 @@ pub(crate) async fn run(args: SendArgs, out: &mut Out) -> Done {
 }
 
 /// The frame and its payload.
-async fn command(args: &SendArgs) -> Done<(Frame, Option<Vec<u8>>)> {
+async fn command(args: &SendArgs) -> CommandResult<(Frame, Option<Vec<u8>>)> {
     let mut frame = Frame::command(args.code).with_value(args.value);
     frame.int32_data = [args.data0, args.data1, args.data2];
     if args.no_callback {
@@ -137,7 +139,7 @@ async fn command(args: &SendArgs) -> Done<(Frame, Option<Vec<u8>>)> {
 }
 
 /// The bytes of a file; of one that is too long, only so many that it is seen to be.
-fn read(file: &Path) -> Done<Vec<u8>> {
+fn read(file: &Path) -> CommandResult<Vec<u8>> {
     let mut bytes = Vec::new();
     File::open(file)
         .and_then(|file| file.take(u64::from(MAX_PAYLOAD) + 1).read_to_end(&mut bytes))

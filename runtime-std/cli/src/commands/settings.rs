@@ -13,7 +13,7 @@ use serde::Serialize;
 use crate::args::ClientArgs;
 use crate::commands::workflow::read_file;
 use crate::connect;
-use crate::failure::{Done, Failure};
+use crate::failure::{CommandResult, Failure};
 use crate::interrupt::Interrupt;
 use crate::output::{Out, rfc3339};
 
@@ -59,7 +59,7 @@ struct Report {
     backup: String,
 }
 
-pub(crate) async fn run(args: SettingsArgs, out: &mut Out, interrupt: &Interrupt) -> Done {
+pub(crate) async fn run(args: SettingsArgs, out: &mut Out, interrupt: &Interrupt) -> CommandResult {
     let SettingsCommand::Save(args) = args.command;
     let text = interrupt.or(read_file(&args.file)).await?;
     let file = args.file.display();
@@ -97,7 +97,7 @@ pub(crate) async fn run(args: SettingsArgs, out: &mut Out, interrupt: &Interrupt
 }
 
 /// The text of the settings that are there.
-async fn before(microscope: &Microscope) -> Done<Vec<u8>> {
+async fn before(microscope: &Microscope) -> CommandResult<Vec<u8>> {
     use flamingo_protocol_core::{CommandCode, Frame};
     // Read as they are: settings that cannot be understood are to be replaced all the more.
     let frame = Frame::command(CommandCode::COMMON_SCOPE_SETTINGS_LOAD);
@@ -107,7 +107,7 @@ async fn before(microscope: &Microscope) -> Done<Vec<u8>> {
 }
 
 /// Asks on the terminal; without one it takes `--yes`.
-async fn confirm(question: String) -> Done {
+async fn confirm(question: String) -> CommandResult {
     if !std::io::stdin().is_terminal() {
         let message = "settings save overwrites what is there; on no terminal it needs --yes";
         return Err(Failure::usage(message));
@@ -128,7 +128,7 @@ async fn confirm(question: String) -> Done {
 }
 
 /// Keeps the old settings in a file that was not there before, on the disk for certain.
-fn keep(path: &Path, settings: &[u8]) -> Done {
+fn keep(path: &Path, settings: &[u8]) -> CommandResult {
     let failed = |error| {
         let path = path.display();
         Failure::usage(format!(

@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use clap::Args;
 use flamingo_simulator::{Scenario, Simulator, SimulatorOptions};
 
-use crate::failure::{Done, Failure, note};
+use crate::failure::{CommandResult, Failure, note};
 use crate::interrupt::Interrupt;
-use crate::output::{Out, Ports};
+use crate::output::{Out, PortsJson};
 
 /// Stand in for an instrument, until Ctrl-C
 ///
@@ -41,7 +41,7 @@ pub(crate) struct SimArgs {
     seed: Option<u64>,
 }
 
-pub(crate) async fn run(args: SimArgs, out: &mut Out, interrupt: &Interrupt) -> Done {
+pub(crate) async fn run(args: SimArgs, out: &mut Out, interrupt: &Interrupt) -> CommandResult {
     let options = SimulatorOptions {
         bind: args.bind,
         port: args.port,
@@ -53,7 +53,7 @@ pub(crate) async fn run(args: SimArgs, out: &mut Out, interrupt: &Interrupt) -> 
     let simulator =
         Simulator::start(options).await.map_err(|error| Failure::usage(format!("sim: {error}")))?;
     let control = simulator.control();
-    out.object(&Ports {
+    out.object(&PortsJson {
         ready: true,
         control: control.port(),
         live: simulator.live().port(),
@@ -67,7 +67,7 @@ pub(crate) async fn run(args: SimArgs, out: &mut Out, interrupt: &Interrupt) -> 
     Err(Failure::interrupted())
 }
 
-fn scenario(file: Option<PathBuf>) -> Done<Scenario> {
+fn scenario(file: Option<PathBuf>) -> CommandResult<Scenario> {
     let Some(file) = file else {
         return Ok(Scenario::default());
     };

@@ -10,8 +10,10 @@ use serde_json::json;
 
 use crate::args::{ClientArgs, code, duration};
 use crate::connect::{self, within};
-use crate::failure::{Done, Failure, LOST, note};
-use crate::output::{FrameRecord, Out, class_name, frame_line, rfc3339};
+use crate::failure::{CommandResult, Failure, LOST, note};
+use crate::frame_json::FrameJson;
+use crate::frame_text::{class_name, frame_line};
+use crate::output::{Out, rfc3339};
 
 /// Show unsolicited messages as they come
 ///
@@ -40,7 +42,7 @@ pub(crate) struct WatchArgs {
 #[derive(Serialize)]
 struct Seen {
     #[serde(flatten)]
-    frame: FrameRecord,
+    frame: FrameJson,
     /// Stray bytes before it.
     #[serde(skip_serializing_if = "is_zero")]
     skipped_bytes: u32,
@@ -51,7 +53,7 @@ const fn is_zero(number: &u32) -> bool {
     *number == 0
 }
 
-pub(crate) async fn run(args: WatchArgs, out: &mut Out) -> Done {
+pub(crate) async fn run(args: WatchArgs, out: &mut Out) -> CommandResult {
     let client = connect::connect(&args.client.server.connect, args.client.timeout).await?;
     let events = client.subscribe(&args.code);
     tracing::info!("watching");
@@ -62,7 +64,7 @@ pub(crate) async fn run(args: WatchArgs, out: &mut Out) -> Done {
     }
 }
 
-async fn show(mut events: Subscription, count: u64, out: &mut Out) -> Done {
+async fn show(mut events: Subscription, count: u64, out: &mut Out) -> CommandResult {
     let mut seen = 0;
     while seen < count {
         match events.next().await {
@@ -86,8 +88,8 @@ async fn show(mut events: Subscription, count: u64, out: &mut Out) -> Done {
     Ok(())
 }
 
-fn print(out: &mut Out, event: &EventFrame) -> Done {
-    let frame = FrameRecord::new(&event.frame).payload(&event.payload).class(&event.class);
+fn print(out: &mut Out, event: &EventFrame) -> CommandResult {
+    let frame = FrameJson::new(&event.frame).payload(&event.payload).class(&event.class);
     let seen = Seen { frame: frame.at(event.at), skipped_bytes: event.skipped };
     out.either(&seen, || {
         let time = rfc3339(event.at);
@@ -101,7 +103,7 @@ fn print(out: &mut Out, event: &EventFrame) -> Done {
     })
 }
 
-fn lagged(out: &mut Out, missed: u64) -> Done {
+fn lagged(out: &mut Out, missed: u64) -> CommandResult {
     note(&format!("warning: {missed} messages missed, they came faster than they were taken"));
     if out.json() {
         return out.object(&json!({ "lagged": missed, "time": rfc3339(Clock::wall()) }));

@@ -8,7 +8,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{ArgAction, Args, Subcommand};
 use flamingo_bridge::settings::{LogFormat, Port, Settings, Tokens, status_address};
 
-use crate::failure::{Done, Failure};
+use crate::failure::{CommandResult, Failure};
 
 /// Serve many programs over one connection to an instrument, until Ctrl-C
 ///
@@ -114,7 +114,7 @@ fn log_format() -> impl TypedValueParser<Value = LogFormat> {
 
 impl BridgeArgs {
     /// Whether a running bridge is asked instead of a new one started.
-    pub(crate) fn status(&self) -> Done<Option<&StatusArgs>> {
+    pub(crate) fn status(&self) -> CommandResult<Option<&StatusArgs>> {
         match (&self.command, &self.said) {
             (None, _) => Ok(None),
             (Some(BridgeCommand::Status(status)), None) => Ok(Some(status)),
@@ -127,7 +127,7 @@ impl BridgeArgs {
 
     /// The file with the command line laid over it, checked. Reads the file each time: on SIGHUP
     /// it is what counts then.
-    pub(crate) fn settings(&self) -> Done<Settings> {
+    pub(crate) fn settings(&self) -> CommandResult<Settings> {
         let mut settings = match self.said.as_ref().and_then(|said| said.config.as_deref()) {
             Some(file) => read(file)?,
             None => Settings::default(),
@@ -164,7 +164,7 @@ fn lay<T>(setting: &mut T, said: Option<T>) {
     }
 }
 
-fn read(file: &Path) -> Done<Settings> {
+fn read(file: &Path) -> CommandResult<Settings> {
     let said = |error: &dyn std::fmt::Display| {
         Failure::usage(format!("--config {}: {error}", file.display()))
     };

@@ -10,7 +10,7 @@ use async_signal::{Signal, Signals};
 use flamingo_bridge::{self as library, Bridge, Notice, notify, settings::Settings, table};
 use smol::stream::StreamExt;
 
-use crate::failure::{Done, Failure, note};
+use crate::failure::{CommandResult, Failure, note};
 use crate::logging;
 use crate::output::Out;
 pub(crate) use args::BridgeArgs;
@@ -19,7 +19,7 @@ use args::StatusArgs;
 /// How long the figures of a bridge may take.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-pub(crate) fn run(args: &BridgeArgs, verbose: u8, out: &mut Out) -> Done {
+pub(crate) fn run(args: &BridgeArgs, verbose: u8, out: &mut Out) -> CommandResult {
     if let Some(status) = args.status()? {
         logging::start(verbose, library::settings::LogFormat::Text)?;
         return smol::block_on(show_status(status, out));
@@ -30,7 +30,7 @@ pub(crate) fn run(args: &BridgeArgs, verbose: u8, out: &mut Out) -> Done {
     smol::block_on(serve(args, &settings, out))
 }
 
-async fn serve(args: &BridgeArgs, settings: &Settings, out: &mut Out) -> Done {
+async fn serve(args: &BridgeArgs, settings: &Settings, out: &mut Out) -> CommandResult {
     let mut signals = signals()?;
     let bridge = Bridge::start(settings)
         .await
@@ -67,13 +67,13 @@ async fn serve(args: &BridgeArgs, settings: &Settings, out: &mut Out) -> Done {
 }
 
 #[cfg(unix)]
-fn signals() -> Done<Signals> {
+fn signals() -> CommandResult<Signals> {
     let caught = Signals::new([Signal::Int, Signal::Term, Signal::Hup]);
     caught.map_err(|error| Failure::new(1, format!("cannot catch signals: {error}")))
 }
 
 #[cfg(not(unix))]
-fn signals() -> Done<Signals> {
+fn signals() -> CommandResult<Signals> {
     let caught = Signals::new([Signal::Int]);
     caught.map_err(|error| Failure::new(1, format!("cannot catch Ctrl-C: {error}")))
 }
@@ -95,7 +95,7 @@ async fn reload(args: &BridgeArgs, bridge: &Bridge) {
     notify(Notice::Ready);
 }
 
-async fn show_status(args: &StatusArgs, out: &mut Out) -> Done {
+async fn show_status(args: &StatusArgs, out: &mut Out) -> CommandResult {
     let status = library::fetch(&args.status.to_string(), PATIENCE)
         .await
         .map_err(|error| Failure::new(error.exit_code(), error.to_string()))?;

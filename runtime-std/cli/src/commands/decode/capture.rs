@@ -11,8 +11,10 @@ use serde::Serialize;
 use super::Input;
 use super::conversation::{Line, Outcome, Row, Rows, Spoken};
 use super::summary::Summary;
-use crate::failure::{Done, Failure, PROTOCOL, note};
-use crate::output::{FrameRecord, Out, frame_line, milliseconds, rfc3339};
+use crate::failure::{CommandResult, Failure, PROTOCOL, note};
+use crate::frame_json::FrameJson;
+use crate::frame_text::frame_line;
+use crate::output::{Out, milliseconds, rfc3339};
 
 /// How many happenings are read before what they gave is printed.
 const TOGETHER: usize = 64;
@@ -20,7 +22,7 @@ const TOGETHER: usize = 64;
 const LEFT: usize = 52;
 
 /// Prints the conversation that a capture holds, or what it adds up to.
-pub(super) async fn print(input: Input, name: &str, summary: bool, out: &mut Out) -> Done {
+pub(super) async fn print(input: Input, name: &str, summary: bool, out: &mut Out) -> CommandResult {
     let failed = |error: &CaptureError| Failure::usage(format!("decode: {name}: {error}"));
     let mut capture = Capture::from_reader(input).map_err(|error| failed(&error))?;
     let mut printer = Printer { rows: Rows::default(), began: None, flaws: 0 };
@@ -76,7 +78,12 @@ fn without_pixels(read: Result<Happening, CaptureError>) -> Result<Happening, Ca
 }
 
 /// Says what could not be read.
-fn finish(capture: &Capture, cut: Option<CaptureError>, name: &str, printer: &Printer) -> Done {
+fn finish(
+    capture: &Capture,
+    cut: Option<CaptureError>,
+    name: &str,
+    printer: &Printer,
+) -> CommandResult {
     if capture.others() > 0 {
         note(&format!(
             "{} TCP connections that are no instrument's were left out",
@@ -86,13 +93,13 @@ fn finish(capture: &Capture, cut: Option<CaptureError>, name: &str, printer: &Pr
     match cut {
         Some(CaptureError::Cut) => {
             note(&format!("error: {name}: {}; what stands before it is shown", CaptureError::Cut));
-            Err(Failure::said(PROTOCOL))
+            Err(Failure::reported(PROTOCOL))
         }
         Some(error) => Err(Failure::usage(format!("decode: {name}: {error}"))),
         None if printer.began.is_none() && printer.rows.is_untouched() => Err(Failure::usage(
             format!("decode: {name}: expected connections to an instrument, found none"),
         )),
-        None if printer.flaws > 0 => Err(Failure::said(PROTOCOL)),
+        None if printer.flaws > 0 => Err(Failure::reported(PROTOCOL)),
         None => Ok(()),
     }
 }
@@ -106,7 +113,7 @@ struct Printer {
 
 /// The JSON of a row.
 #[derive(Serialize)]
-struct RowRecord {
+struct RowJson {
     connection: u64,
     port: &'static str,
     kind: &'static str,
@@ -116,11 +123,11 @@ struct RowRecord {
     #[serde(skip_serializing_if = "Option::is_none")]
     instrument: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    request: Option<FrameRecord>,
+    request: Option<FrameJson>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    answer: Option<FrameRecord>,
+    answer: Option<FrameJson>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    frame: Option<FrameRecord>,
+    frame: Option<FrameJson>,
     #[serde(skip_serializing_if = "Option::is_none")]
     silent_ms: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -128,14 +135,14 @@ struct RowRecord {
     #[serde(skip_serializing_if = "Option::is_none")]
     bytes: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    image: Option<ImageRecord>,
+    image: Option<ImageJson>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
 }
 
 /// The JSON of an image.
 #[derive(Serialize)]
-struct ImageRecord {
+struct ImageJson {
     size: u32,
     width: u32,
     height: u32,
@@ -150,7 +157,7 @@ struct ImageRecord {
 }
 
 impl Printer {
-    fn print(&mut self, row: &Row, out: &mut Out) -> Done {
+    fn print(&mut self, row: &Row, out: &mut Out) -> CommandResult {
         let began = *self.began.get_or_insert(row.at);
         if out.json() { out.object(&record(row)) } else { out.line(&line(row, began)) }
     }
@@ -251,9 +258,9 @@ fn judged(verdict: &FrameClass) -> String {
     }
 }
 
-fn record(row: &Row) -> RowRecord {
+fn record(row: &Row) -> RowJson {
     let Row { who, at, what } = row;
-    let mut record = RowRecord {
+    let mut record = RowJson {
         connection: who.number,
         port: who.port.name(),
         kind: "",
@@ -319,13 +326,13 @@ fn record(row: &Row) -> RowRecord {
     record
 }
 
-fn frame(spoken: &Spoken) -> FrameRecord {
+fn frame(spoken: &Spoken) -> FrameJson {
     let Spoken { at, frame, payload } = spoken;
-    FrameRecord::new(frame).payload(payload).at(SystemTime::UNIX_EPOCH + *at)
+    FrameJson::new(frame).payload(payload).at(SystemTime::UNIX_EPOCH + *at)
 }
 
-fn image(header: &ImageHeader, checksum: Option<u32>, pixels: bool) -> ImageRecord {
-    ImageRecord {
+fn image(header: &ImageHeader, checksum: Option<u32>, pixels: bool) -> ImageJson {
+    ImageJson {
         size: header.size,
         width: header.width,
         height: header.height,

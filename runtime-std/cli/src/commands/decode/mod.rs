@@ -1,9 +1,9 @@
 //! `flamingo decode`: what was on the wire, for people. Here is what kind of input it is: bytes are
-//! shown by `frame_text.rs`, captures by `capture.rs`, what captures add up to by `summary.rs`.
+//! shown by `byte_ranges.rs`, captures by `capture.rs`, what captures add up to by `summary.rs`.
 
+mod byte_ranges;
 mod capture;
 mod conversation;
-mod frame_text;
 mod frames;
 mod hex;
 mod summary;
@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use clap::Args;
 use flamingo_recording::capture::is_capture;
 
-use crate::failure::{Done, Failure};
+use crate::failure::{CommandResult, Failure};
 use crate::output::Out;
 
 /// How many bytes tell a capture.
@@ -43,7 +43,7 @@ pub(crate) struct DecodeArgs {
 /// Where the bytes come from.
 type Input = Box<dyn Read + Send>;
 
-pub(crate) async fn run(args: DecodeArgs, out: &mut Out) -> Done {
+pub(crate) async fn run(args: DecodeArgs, out: &mut Out) -> CommandResult {
     let DecodeArgs { file, summary } = args;
     let file = file.filter(|file| file.as_os_str() != "-");
     let name = file.as_ref().map_or("stdin".to_owned(), |file| file.display().to_string());
@@ -61,7 +61,7 @@ pub(crate) async fn run(args: DecodeArgs, out: &mut Out) -> Done {
         return Err(Failure::usage(format!("decode: {name}: {why}")));
     }
     let bytes = smol::unblock(move || read(whole)).await.map_err(failed)?;
-    frame_text::print(bytes, out)
+    byte_ranges::print(bytes, out)
 }
 
 fn begin(file: Option<PathBuf>) -> std::io::Result<(Vec<u8>, Input)> {

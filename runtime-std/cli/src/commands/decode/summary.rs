@@ -8,7 +8,7 @@ use flamingo_recording::conversation::FrameClass;
 use serde::Serialize;
 
 use super::conversation::{Line, Outcome, Row};
-use crate::failure::Done;
+use crate::failure::CommandResult;
 use crate::output::{Out, milliseconds};
 use flamingo_race::statistics::percentile;
 
@@ -43,7 +43,7 @@ struct Rest {
 
 /// The JSON of a code.
 #[derive(Debug, Serialize)]
-struct CodeRecord {
+struct CodeJson {
     code: u32,
     name: Option<&'static str>,
     commands: u64,
@@ -96,7 +96,7 @@ impl Summary {
         self.codes.entry(frame.code).or_default()
     }
 
-    pub(super) fn print(mut self, out: &mut Out) -> Done {
+    pub(super) fn print(mut self, out: &mut Out) -> CommandResult {
         self.rest.summary = true;
         let mut records = self.codes.iter().map(|(code, tally)| record(*code, tally));
         if out.json() {
@@ -118,9 +118,9 @@ impl Summary {
     }
 }
 
-fn record(code: CommandCode, tally: &Tally) -> CodeRecord {
+fn record(code: CommandCode, tally: &Tally) -> CodeJson {
     let at = |percent| percentile(&tally.delays, percent).map(milliseconds);
-    CodeRecord {
+    CodeJson {
         code: code.0,
         name: code.name(),
         commands: tally.commands,
@@ -135,7 +135,7 @@ fn record(code: CommandCode, tally: &Tally) -> CodeRecord {
     }
 }
 
-fn text(record: &CodeRecord) -> String {
+fn text(record: &CodeJson) -> String {
     let delay = |ms: Option<f64>| ms.map_or("-".to_owned(), |ms| format!("{ms:.3} ms"));
     format!(
         "{:<40} {:>8} {:>8} {:>10} {:>10} {:>10} {:>6} {:>11}",

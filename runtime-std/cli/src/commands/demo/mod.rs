@@ -15,8 +15,10 @@ use flamingo_simulator::{Background, Code, Scenario, Simulator, SimulatorOptions
 use serde_json::json;
 
 use crate::connect::within;
-use crate::failure::{Done, Failure, NO_ANSWER};
-use crate::output::{FrameRecord, Out, class_name, frame_line, milliseconds, rfc3339};
+use crate::failure::{CommandResult, Failure, NO_ANSWER};
+use crate::frame_json::FrameJson;
+use crate::frame_text::{class_name, frame_line};
+use crate::output::{Out, milliseconds, rfc3339};
 use compare::{Outcome, Tally};
 use script::{Happened, Script};
 
@@ -35,13 +37,13 @@ const MOVE_ACKNOWLEDGED_MS: f64 = 40.0;
 #[derive(Debug, Default, Args)]
 pub(crate) struct DemoArgs {}
 
-pub(crate) async fn run(out: &mut Out) -> Done {
+pub(crate) async fn run(out: &mut Out) -> CommandResult {
     within(LIMIT, demo(out)).await.unwrap_or_else(|| {
         Err(Failure::new(NO_ANSWER, format!("demo: not done within {LIMIT:?}; is it busy here?")))
     })
 }
 
-async fn demo(out: &mut Out) -> Done {
+async fn demo(out: &mut Out) -> CommandResult {
     let options = SimulatorOptions { scenario: scenario(), ..SimulatorOptions::default() };
     let simulator = Simulator::start(options)
         .await
@@ -81,10 +83,10 @@ fn scenario() -> Scenario {
     scenario
 }
 
-fn print(out: &mut Out, happened: &Happened) -> Done {
+fn print(out: &mut Out, happened: &Happened) -> CommandResult {
     match happened {
         Happened::Answered { answer, .. } => {
-            let record = FrameRecord::new(&answer.frame);
+            let record = FrameJson::new(&answer.frame);
             let record = record.answer(answer.proven, answer.elapsed).at(answer.at);
             out.either(&record, || {
                 let proof = if answer.proven { "proven" } else { "presumed" };
@@ -113,7 +115,7 @@ fn print(out: &mut Out, happened: &Happened) -> Done {
                 // Only presumed to be an answer; it was printed as that.
                 return Ok(());
             }
-            let record = FrameRecord::new(&event.frame).payload(&event.payload);
+            let record = FrameJson::new(&event.frame).payload(&event.payload);
             out.either(&record.class(&event.class).at(event.at), || {
                 let kind = if class == "unsolicited" { "event" } else { class };
                 row(event.at, kind, &frame_line(&event.frame, &event.payload))
@@ -128,7 +130,7 @@ fn row(at: SystemTime, kind: &str, text: &str) -> String {
     format!("{}  {kind:<9}  {text}", time.get(11..23).unwrap_or(&time))
 }
 
-fn conclude(out: &mut Out, summary: &Outcome) -> Done {
+fn conclude(out: &mut Out, summary: &Outcome) -> CommandResult {
     out.either(summary, || {
         format!(
             "\n\

@@ -13,7 +13,7 @@ use flamingo_runtime_std::{Client, Options};
 use serde::Serialize;
 
 use crate::args::{ClientArgs, duration};
-use crate::failure::{Done, Failure};
+use crate::failure::{CommandResult, Failure};
 use crate::output::Out;
 
 /// Find out what is wrong between here and the instrument
@@ -109,7 +109,7 @@ struct Chart<'a> {
 
 impl Chart<'_> {
     /// Says a finding; gives whether the examination can go on.
-    fn add(&mut self, finding: Finding) -> Done<bool> {
+    fn add(&mut self, finding: Finding) -> CommandResult<bool> {
         self.out.either(&finding, || finding.text())?;
         let goes_on = finding.outcome != Outcome::Failed;
         self.findings.push(finding);
@@ -117,7 +117,7 @@ impl Chart<'_> {
     }
 
     /// The last line names the cause.
-    fn verdict(&mut self) -> Done {
+    fn verdict(&mut self) -> CommandResult {
         let failed = self.findings.iter().find(|finding| finding.outcome == Outcome::Failed);
         let warned = |finding: &&Finding| finding.outcome == Outcome::Warning;
         let warnings: Vec<_> = self.findings.iter().filter(warned).collect();
@@ -129,18 +129,18 @@ impl Chart<'_> {
         let verdict =
             Verdict { healthy: failed.is_none(), warnings: warnings.len(), cause: cause.clone() };
         self.out.either(&verdict, || format!("=> {cause}"))?;
-        failed.map_or(Ok(()), |finding| Err(Failure::said(finding.code)))
+        failed.map_or(Ok(()), |finding| Err(Failure::reported(finding.code)))
     }
 }
 
-pub(crate) async fn run(args: DoctorArgs, out: &mut Out) -> Done {
+pub(crate) async fn run(args: DoctorArgs, out: &mut Out) -> CommandResult {
     let mut chart = Chart { out, findings: Vec::new() };
     examine(&args, &mut chart).await?;
     chart.verdict()
 }
 
 /// Asks one thing after the other, as long as the one before allows for it.
-async fn examine(args: &DoctorArgs, chart: &mut Chart<'_>) -> Done {
+async fn examine(args: &DoctorArgs, chart: &mut Chart<'_>) -> CommandResult {
     let address = &args.client.server.connect;
     let (heard, finding) = listen::unasked(address, args.listen).await;
     if !chart.add(finding)? {

@@ -17,7 +17,7 @@ use smol::future::or;
 
 use crate::args::{ClientArgs, duration};
 use crate::connect::{self, within};
-use crate::failure::{Done, Failure, INTERRUPTED, LOST, NO_ANSWER, PROTOCOL, USAGE, note};
+use crate::failure::{CommandResult, Failure, INTERRUPTED, LOST, NO_ANSWER, PROTOCOL, USAGE, note};
 use crate::interrupt::Interrupt;
 use crate::output::Out;
 use report::Report;
@@ -110,7 +110,7 @@ impl LiveArgs {
         LiveOptions::default().mode(mode)
     }
 
-    fn address(&self) -> Done<String> {
+    fn address(&self) -> CommandResult<String> {
         let control = &self.client.server.connect;
         let address = connect::live_address(control, self.live_port);
         address.ok_or_else(|| Failure::usage(format!("no live port behind {control}; --live-port")))
@@ -128,7 +128,7 @@ struct Setup {
     pose_tracker: PoseTracker,
 }
 
-pub(crate) async fn run(args: LiveArgs, out: &mut Out, interrupt: &Interrupt) -> Done {
+pub(crate) async fn run(args: LiveArgs, out: &mut Out, interrupt: &Interrupt) -> CommandResult {
     report::check_preview(args.preview.as_deref())?;
     let sink = args.out.as_deref().map(|folder| Sink::create(folder, args.format)).transpose()?;
     let connect = connect::connect(&args.client.server.connect, args.client.timeout);
@@ -156,7 +156,10 @@ pub(crate) async fn run(args: LiveArgs, out: &mut Out, interrupt: &Interrupt) ->
 }
 
 /// Connects to the live port; gives whether the live view is to be started, as it is not on.
-async fn begin(microscope: &Microscope, args: &LiveArgs) -> Done<(bool, Setup, LiveStream)> {
+async fn begin(
+    microscope: &Microscope,
+    args: &LiveArgs,
+) -> CommandResult<(bool, Setup, LiveStream)> {
     let state = microscope.state().await?.value;
     if state == SystemState::WorkflowRunning {
         let message = "live view: a workflow runs, and starting the live view between workflows \
@@ -180,7 +183,7 @@ async fn begin(microscope: &Microscope, args: &LiveArgs) -> Done<(bool, Setup, L
 fn known<T>(
     what: &str,
     reading: Result<flamingo_microscope::Reading<T>, Error>,
-) -> Done<Option<T>> {
+) -> CommandResult<Option<T>> {
     match reading {
         Ok(reading) => Ok(Some(reading.value)),
         Err(error @ Error::ConnectionLost { .. }) => Err(error.into()),
@@ -208,7 +211,7 @@ async fn look(
     args: &LiveArgs,
     report: &mut Report<'_>,
     interrupt: &Interrupt,
-) -> Done {
+) -> CommandResult {
     if args.snapshot {
         interrupt.or(async { Ok(microscope.camera().snapshot().await?) }).await?;
     }
@@ -286,7 +289,7 @@ async fn deal_with(
     sink: &mut Option<Sink>,
     report: &mut Report<'_>,
     interrupt: &Interrupt,
-) -> Done<u64> {
+) -> CommandResult<u64> {
     let facts = ImageFacts::at(image.received_at)
         .pixel_size(setup.pixel_size)
         .exposure(setup.exposure)

@@ -13,7 +13,7 @@ use indicatif::ProgressBar;
 use serde::Serialize;
 
 use super::{LiveArgs, TERMINAL};
-use crate::failure::{Done, Failure};
+use crate::failure::{CommandResult, Failure};
 use crate::output::{Out, milliseconds, rfc3339};
 
 /// Where nobody reads JSON, one line in this time is enough.
@@ -21,7 +21,7 @@ const BETWEEN_LINES: Duration = Duration::from_secs(1);
 
 /// The JSON of an image.
 #[derive(Serialize)]
-struct ImageRecord {
+struct ImageJson {
     number: u64,
     width: u32,
     height: u32,
@@ -102,7 +102,7 @@ impl<'a> Report<'a> {
         image: LiveImage,
         facts: &ImageFacts,
         file: Option<PathBuf>,
-    ) -> Done<u64> {
+    ) -> CommandResult<u64> {
         let now = self.clock.now();
         self.taken += 1;
         self.written += u64::from(file.is_some());
@@ -112,7 +112,7 @@ impl<'a> Report<'a> {
         let range = self.range.map_or((min, max), |(low, high)| (low.min(min), high.max(max)));
         self.range = Some(range);
         if self.out.json() {
-            let record = ImageRecord {
+            let record = ImageJson {
                 number: image.number,
                 width: image.header.width,
                 height: image.header.height,
@@ -163,7 +163,7 @@ impl<'a> Report<'a> {
     }
 
     /// The closing line, and the picture.
-    pub(super) fn end(&mut self, stats: &LiveStats, preview: Option<&Path>) -> Done {
+    pub(super) fn end(&mut self, stats: &LiveStats, preview: Option<&Path>) -> CommandResult {
         self.bar.finish_and_clear();
         let rate = self.rate();
         #[allow(clippy::cast_precision_loss)] // fewer than 2^52
@@ -212,7 +212,7 @@ fn min_max(pixels: &[u16]) -> (u16, u16) {
 }
 
 /// A picture needs a terminal or a file, and neither is found out at the end only.
-pub(super) fn check_preview(preview: Option<&Path>) -> Done {
+pub(super) fn check_preview(preview: Option<&Path>) -> CommandResult {
     let Some(file) = preview else { return Ok(()) };
     if file != Path::new(TERMINAL) && file.exists() {
         return Err(Failure::usage(format!("--preview: {} exists already", file.display())));
@@ -224,7 +224,7 @@ pub(super) fn check_preview(preview: Option<&Path>) -> Done {
     Ok(())
 }
 
-fn show(image: &LiveImage, file: &Path) -> Done {
+fn show(image: &LiveImage, file: &Path) -> CommandResult {
     let grey = stretched(image.pixels());
     let (width, height) = (image.header.width, image.header.height);
     if file != Path::new(TERMINAL) {

@@ -9,7 +9,7 @@ use flamingo_microscope::live::LiveImage;
 use flamingo_runtime_std::Clock;
 
 use super::Format;
-use crate::failure::{Done, Failure, PROTOCOL};
+use crate::failure::{CommandResult, Failure, PROTOCOL};
 use crate::output::rfc3339;
 
 pub(super) struct Sink {
@@ -22,7 +22,7 @@ pub(super) struct Sink {
 
 impl Sink {
     /// Makes the folder, if it is not there.
-    pub(super) fn create(folder: &Path, format: Format) -> Done<Self> {
+    pub(super) fn create(folder: &Path, format: Format) -> CommandResult<Self> {
         std::fs::create_dir_all(folder).map_err(|error| {
             Failure::usage(format!("cannot make the folder {}: {error}", folder.display()))
         })?;
@@ -32,7 +32,11 @@ impl Sink {
     }
 
     /// Writes an image; gives the file that it is in.
-    pub(super) fn write(&mut self, image: &LiveImage, facts: &ImageFacts) -> Done<PathBuf> {
+    pub(super) fn write(
+        &mut self,
+        image: &LiveImage,
+        facts: &ImageFacts,
+    ) -> CommandResult<PathBuf> {
         let header = &image.header;
         let picture = Picture::new(header.width, header.height, image.pixels());
         let picture = picture.ok_or_else(|| {
@@ -67,7 +71,7 @@ impl Sink {
     }
 
     /// Completes the file for all.
-    pub(super) fn finish(mut self) -> Done {
+    pub(super) fn finish(mut self) -> CommandResult {
         self.movie.take().map_or(Ok(()), |movie| movie.finish().map_err(|error| failed(&error)))
     }
 }

@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::{checked, errors, print_finding, read_file, read_workflow};
 use crate::args::{address, duration};
 use crate::connect;
-use crate::failure::{Done, Failure, REFUSED};
+use crate::failure::{CommandResult, Failure, REFUSED};
 use crate::output::{Out, milliseconds};
 
 /// Say what is wrong with a workflow file, and what it would do
@@ -54,7 +54,7 @@ struct Summary {
     instrument: Option<String>,
 }
 
-pub(crate) async fn run(args: CheckArgs, out: &mut Out) -> Done {
+pub(crate) async fn run(args: CheckArgs, out: &mut Out) -> CommandResult {
     let workflow = read_workflow(&args.file).await?;
     let (settings, report) = match (&args.settings, &args.connect) {
         (Some(path), _) => {

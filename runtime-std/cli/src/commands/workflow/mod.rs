@@ -12,7 +12,7 @@ use flamingo_microscope::Error;
 use flamingo_microscope::workflow::{Finding, Severity, Workflow};
 use serde::Serialize;
 
-use crate::failure::{Done, Failure, PROTOCOL};
+use crate::failure::{CommandResult, Failure, PROTOCOL};
 use crate::interrupt::Interrupt;
 use crate::output::Out;
 
@@ -32,7 +32,7 @@ enum WorkflowCommand {
     Run(run::RunArgs),
 }
 
-pub(crate) async fn run(args: WorkflowArgs, out: &mut Out, interrupt: &Interrupt) -> Done {
+pub(crate) async fn run(args: WorkflowArgs, out: &mut Out, interrupt: &Interrupt) -> CommandResult {
     match args.command {
         WorkflowCommand::Check(args) => interrupt.or(check::run(args, out)).await,
         WorkflowCommand::Run(args) => run::run(args, out, interrupt).await,
@@ -46,12 +46,12 @@ impl From<Error> for Failure {
 }
 
 /// The bytes of a file that the user names; `-` is stdin, which may keep one waiting.
-pub(crate) async fn read_file(path: &Path) -> Done<Vec<u8>> {
+pub(crate) async fn read_file(path: &Path) -> CommandResult<Vec<u8>> {
     let path = path.to_owned();
     smol::unblock(move || read_at_once(&path)).await
 }
 
-fn read_at_once(path: &Path) -> Done<Vec<u8>> {
+fn read_at_once(path: &Path) -> CommandResult<Vec<u8>> {
     let failed = |error| Failure::usage(format!("cannot read {}: {error}", path.display()));
     let mut bytes = Vec::new();
     if path == Path::new("-") {
@@ -68,14 +68,14 @@ fn read_at_once(path: &Path) -> Done<Vec<u8>> {
 }
 
 /// The workflow in a file.
-async fn read_workflow(path: &Path) -> Done<Workflow> {
+async fn read_workflow(path: &Path) -> CommandResult<Workflow> {
     let bytes = read_file(path).await?;
     Workflow::parse(&bytes).map_err(|error| Failure::usage(format!("{}: {error}", path.display())))
 }
 
 /// The JSON of a finding.
 #[derive(Serialize)]
-struct FindingRecord<'a> {
+struct FindingJson<'a> {
     severity: String,
     file: String,
     line: Option<usize>,
@@ -83,12 +83,12 @@ struct FindingRecord<'a> {
 }
 
 /// `FILE:LINE: error: what`, or JSON.
-fn print_finding(out: &mut Out, path: &Path, finding: &Finding) -> Done {
+fn print_finding(out: &mut Out, path: &Path, finding: &Finding) -> CommandResult {
     let Finding { line, severity, message } = finding;
     let (file, severity) = (path.display().to_string(), severity.to_string());
     let at = line.map_or(file.clone(), |line| format!("{file}:{line}"));
     let text = format!("{at}: {severity}: {message}");
-    out.either(&FindingRecord { severity, file, line: *line, message }, || text)
+    out.either(&FindingJson { severity, file, line: *line, message }, || text)
 }
 
 fn errors(findings: &[Finding]) -> usize {
@@ -96,6 +96,6 @@ fn errors(findings: &[Finding]) -> usize {
 }
 
 /// A value of a workflow that was checked before.
-fn checked<T>(value: Result<T, flamingo_microscope::workflow::WorkflowError>) -> Done<T> {
+fn checked<T>(value: Result<T, flamingo_microscope::workflow::WorkflowError>) -> CommandResult<T> {
     value.map_err(|error| Failure::new(PROTOCOL, error.to_string()))
 }

@@ -15,7 +15,7 @@ use smol::future::or;
 use super::{print_finding, read_workflow};
 use crate::args::ClientArgs;
 use crate::connect::{self, within};
-use crate::failure::{Done, Failure, INTERRUPTED, NO_ANSWER, REFUSED, note};
+use crate::failure::{CommandResult, Failure, INTERRUPTED, NO_ANSWER, REFUSED, note};
 use crate::interrupt::Interrupt;
 use crate::output::{Out, milliseconds};
 
@@ -81,7 +81,7 @@ enum Told {
     },
 }
 
-pub(crate) async fn run(args: RunArgs, out: &mut Out, interrupt: &Interrupt) -> Done {
+pub(crate) async fn run(args: RunArgs, out: &mut Out, interrupt: &Interrupt) -> CommandResult {
     let workflow = interrupt.or(read_workflow(&args.file)).await?;
     let connect = connect::connect(&args.client.server.connect, args.client.timeout);
     let client = interrupt.or(connect).await?;
@@ -117,7 +117,7 @@ async fn check(
     workflow: &Workflow,
     args: &RunArgs,
     out: &mut Out,
-) -> Done {
+) -> CommandResult {
     let settings = microscope.settings().load().await?.value;
     for finding in workflow.check(Some(&settings)) {
         if finding.severity == Severity::Warning {
@@ -150,13 +150,13 @@ impl<'a> Follower<'a> {
         Self { run, out, bar, clock: Clock::start(), first: None, stacks: stacks(workflow) }
     }
 
-    fn tell(&mut self, told: &Told, text: impl FnOnce() -> String) -> Done {
+    fn tell(&mut self, told: &Told, text: impl FnOnce() -> String) -> CommandResult {
         // The line must not be drawn over.
         let (bar, out) = (self.bar.clone(), &mut *self.out);
         bar.suspend(|| out.either(told, text))
     }
 
-    async fn follow(&mut self) -> Done<RunSummary> {
+    async fn follow(&mut self) -> CommandResult<RunSummary> {
         while let Some(event) = self.run.next().await? {
             self.show(&event)?;
         }
@@ -166,7 +166,7 @@ impl<'a> Follower<'a> {
         Ok(summary)
     }
 
-    fn show(&mut self, event: &RunEvent) -> Done {
+    fn show(&mut self, event: &RunEvent) -> CommandResult {
         match *event {
             RunEvent::Started => self.tell(&Told::Started, || "running".to_owned()),
             RunEvent::State(state) => {
@@ -200,7 +200,7 @@ impl<'a> Follower<'a> {
         }
     }
 
-    fn progress(&mut self, done: u32, total: u32) -> Done {
+    fn progress(&mut self, done: u32, total: u32) -> CommandResult {
         let now = self.clock.now();
         let (began, before) = *self.first.get_or_insert((now, done));
         let took = Duration::from(now.since(began)).as_secs_f64();
@@ -225,7 +225,7 @@ impl<'a> Follower<'a> {
         self.out.object(&Told::Progress { images_done: done, images_total: total, remaining_ms })
     }
 
-    fn ended(&mut self, summary: &RunSummary) -> Done {
+    fn ended(&mut self, summary: &RunSummary) -> CommandResult {
         let elapsed = Duration::from(self.clock.now().since(Instant::default()));
         let RunSummary { stacks, images, images_missing, errors, saved, aborted, missed } =
             *summary;
@@ -267,7 +267,7 @@ impl<'a> Follower<'a> {
 }
 
 /// Whether it did what the file asks for.
-fn judge(workflow: &Workflow, summary: &RunSummary) -> Done {
+fn judge(workflow: &Workflow, summary: &RunSummary) -> CommandResult {
     if summary.errors > 0 || summary.images_missing > 0 {
         let RunSummary { errors, images_missing, .. } = summary;
         let message =

@@ -8,8 +8,10 @@ use flamingo_microscope::meaning::field_meaning;
 use flamingo_protocol_core::{BUFFER_LEN, FIELDS, FRAME_LEN, Frame};
 use serde::Serialize;
 
-use crate::failure::{Done, Failure, PROTOCOL, note};
-use crate::output::{FrameRecord, Out, printable};
+use crate::failure::{CommandResult, Failure, PROTOCOL, note};
+use crate::frame_json::FrameJson;
+use crate::frame_text::printable;
+use crate::output::Out;
 
 /// How many bytes decide whether the input is text.
 const LOOKED_AT: usize = 4096;
@@ -23,11 +25,11 @@ struct Decoded {
     /// Bytes before it that are no frame.
     skipped_bytes: usize,
     #[serde(flatten)]
-    frame: FrameRecord,
+    frame: FrameJson,
 }
 
 /// Prints all that the bytes hold.
-pub(super) fn print(bytes: Vec<u8>, out: &mut Out) -> Done {
+pub(super) fn print(bytes: Vec<u8>, out: &mut Out) -> CommandResult {
     let bytes = from_hex(bytes)?;
     if bytes.is_empty() {
         return Err(Failure::usage("decode: expected frames, found no bytes"));
@@ -50,11 +52,11 @@ pub(super) fn print(bytes: Vec<u8>, out: &mut Out) -> Done {
             }
         }
     }
-    if flaws == 0 { Ok(()) } else { Err(Failure::said(PROTOCOL)) }
+    if flaws == 0 { Ok(()) } else { Err(Failure::reported(PROTOCOL)) }
 }
 
 /// Raw bytes stay as they are.
-fn from_hex(bytes: Vec<u8>) -> Done<Vec<u8>> {
+fn from_hex(bytes: Vec<u8>) -> CommandResult<Vec<u8>> {
     let text = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&bytes);
     if !hex::is_text(text.get(..LOOKED_AT).unwrap_or(text)) {
         return Ok(bytes);
@@ -69,9 +71,9 @@ fn print_frame(
     skipped_bytes: usize,
     frame: &Frame,
     payload: &[u8],
-) -> Done {
+) -> CommandResult {
     if out.json() {
-        let frame = FrameRecord::new(frame).payload(payload);
+        let frame = FrameJson::new(frame).payload(payload);
         return out.object(&Decoded { offset, skipped_bytes, frame });
     }
     out.line(&format!("frame at offset {offset}: {}", frame.code))?;
@@ -90,7 +92,7 @@ fn print_frame(
 }
 
 /// Each field that is whole: offsets, the server's name, hex, value, meaning.
-fn fields(out: &mut Out, offset: usize, bytes: &[u8], frame: Option<&Frame>) -> Done {
+fn fields(out: &mut Out, offset: usize, bytes: &[u8], frame: Option<&Frame>) -> CommandResult {
     for field in &FIELDS {
         let Some(raw) = bytes.get(field.offset..field.offset + field.len) else {
             continue;
@@ -133,7 +135,7 @@ fn value(name: &str, raw: &[u8]) -> String {
     }
 }
 
-fn print_noise(out: &mut Out, offset: usize, bytes: &[u8]) -> Done {
+fn print_noise(out: &mut Out, offset: usize, bytes: &[u8]) -> CommandResult {
     let skipped = format!("noise at offset {offset}: {} bytes skipped", bytes.len());
     if out.json() {
         // Objects on stdout are frames.
@@ -145,7 +147,7 @@ fn print_noise(out: &mut Out, offset: usize, bytes: &[u8]) -> Done {
     out.line("")
 }
 
-fn print_broken(out: &mut Out, offset: usize, bytes: &[u8], flaw: &Flaw) -> Done {
+fn print_broken(out: &mut Out, offset: usize, bytes: &[u8], flaw: &Flaw) -> CommandResult {
     note(&format!("error: at offset {offset}: {flaw}"));
     if out.json() || matches!(flaw, Flaw::CutPayload { .. }) {
         return Ok(());
@@ -156,7 +158,7 @@ fn print_broken(out: &mut Out, offset: usize, bytes: &[u8], flaw: &Flaw) -> Done
 }
 
 /// Rows of 16 bytes with their offset and their characters, up to [`SHOWN`] bytes.
-fn dump(out: &mut Out, offset: usize, bytes: &[u8]) -> Done {
+fn dump(out: &mut Out, offset: usize, bytes: &[u8]) -> CommandResult {
     let shown = bytes.get(..SHOWN).unwrap_or(bytes);
     for (row, bytes) in shown.chunks(16).enumerate() {
         let visible = |byte: &u8| if byte.is_ascii_graphic() { char::from(*byte) } else { '.' };
