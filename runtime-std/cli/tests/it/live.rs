@@ -243,7 +243,7 @@ fn what_goes_wrong_has_an_exit_code_of_its_own() {
     let name = file.0.join("name");
     std::fs::write(&name, "").unwrap();
     let out = name.to_str().unwrap();
-    live(&address, &["--out", out]).expect_error(2, &["cannot make the folder"]);
+    live(&address, &["--out", out]).expect_error(2, &["cannot create the folder"]);
 }
 
 #[test]

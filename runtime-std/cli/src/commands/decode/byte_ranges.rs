@@ -1,64 +1,53 @@
-//! `flamingo decode` of hex text or raw bytes: each frame with its byte ranges named.
-//!
-//! Taking bytes apart is the library's (`frames`, `hex`, `meaning`); here is how it looks.
+//! The text of `flamingo decode` for bytes: each frame, with the name and the meaning of each of its
+//! byte ranges. `frames.rs` finds the frames.
 
-use super::frames::{Flaw, Part, dissect};
+use super::frames::{FrameError, Piece, pieces};
 use super::hex;
+use super::json::FoundFrameJson;
 use flamingo_microscope::meaning::field_meaning;
 use flamingo_protocol_core::{BUFFER_LEN, FIELDS, FRAME_LEN, Frame};
-use serde::Serialize;
 
 use crate::failure::{CommandResult, Failure, PROTOCOL, note};
 use crate::frame_json::FrameJson;
 use crate::frame_text::printable;
 use crate::output::Out;
 
-/// How many bytes decide whether the input is text.
-const LOOKED_AT: usize = 4096;
-/// How many bytes of a payload or of noise are shown; `--json` gives more of them.
-const SHOWN: usize = 256;
+/// This many bytes decide whether the input is text.
+const EXAMINED: usize = 4096;
+/// At most this many bytes of a payload or of noise are printed; `--json` prints more.
+const PRINTED: usize = 256;
 
-/// The JSON of a frame that was found in a file.
-#[derive(Serialize)]
-struct Decoded {
-    offset: usize,
-    /// Bytes before it that are no frame.
-    skipped_bytes: usize,
-    #[serde(flatten)]
-    frame: FrameJson,
-}
-
-/// Prints all that the bytes hold.
+/// Prints everything that the bytes contain.
 pub(super) fn print(bytes: Vec<u8>, out: &mut Out) -> CommandResult {
     let bytes = from_hex(bytes)?;
     if bytes.is_empty() {
         return Err(Failure::usage("decode: expected frames, found no bytes"));
     }
-    let mut flaws = 0;
+    let mut error_count = 0;
     let mut skipped = 0;
-    for part in dissect(&bytes) {
-        match part {
-            Part::Frame { offset, frame, payload } => {
+    for piece in pieces(&bytes) {
+        match piece {
+            Piece::Frame { offset, frame, payload } => {
                 let skipped_bytes = std::mem::take(&mut skipped);
                 print_frame(out, offset, skipped_bytes, &frame, payload)?;
             }
-            Part::Noise { offset, bytes } => {
+            Piece::Noise { offset, bytes } => {
                 skipped += bytes.len();
                 print_noise(out, offset, bytes)?;
             }
-            Part::Broken { offset, bytes, flaw } => {
-                flaws += 1;
-                print_broken(out, offset, bytes, &flaw)?;
+            Piece::Broken { offset, bytes, error } => {
+                error_count += 1;
+                print_broken(out, offset, bytes, &error)?;
             }
         }
     }
-    if flaws == 0 { Ok(()) } else { Err(Failure::reported(PROTOCOL)) }
+    if error_count == 0 { Ok(()) } else { Err(Failure::reported(PROTOCOL)) }
 }
 
-/// Raw bytes stay as they are.
+/// Converts hex text to bytes; raw bytes stay unchanged.
 fn from_hex(bytes: Vec<u8>) -> CommandResult<Vec<u8>> {
     let text = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&bytes);
-    if !hex::is_text(text.get(..LOOKED_AT).unwrap_or(text)) {
+    if !hex::is_text(text.get(..EXAMINED).unwrap_or(text)) {
         return Ok(bytes);
     }
     hex::parse(&String::from_utf8_lossy(text))
@@ -74,7 +63,7 @@ fn print_frame(
 ) -> CommandResult {
     if out.json() {
         let frame = FrameJson::new(frame).payload(payload);
-        return out.object(&Decoded { offset, skipped_bytes, frame });
+        return out.object(&FoundFrameJson { offset, skipped_bytes, frame });
     }
     out.line(&format!("frame at offset {offset}: {}", frame.code))?;
     fields(out, offset, &frame.encode(), Some(frame))?;
@@ -91,7 +80,7 @@ fn print_frame(
     out.line("")
 }
 
-/// Each field that is whole: offsets, the server's name, hex, value, meaning.
+/// Prints each complete field: its byte range, the instrument's name for it, hex, value, meaning.
 fn fields(out: &mut Out, offset: usize, bytes: &[u8], frame: Option<&Frame>) -> CommandResult {
     for field in &FIELDS {
         let Some(raw) = bytes.get(field.offset..field.offset + field.len) else {
@@ -119,7 +108,7 @@ fn fields(out: &mut Out, offset: usize, bytes: &[u8], frame: Option<&Frame>) -> 
     Ok(())
 }
 
-/// The number in a field.
+/// The number in a field, as text.
 fn value(name: &str, raw: &[u8]) -> String {
     if let Ok(raw) = <[u8; 8]>::try_from(raw) {
         return f64::from_le_bytes(raw).to_string();
@@ -138,7 +127,7 @@ fn value(name: &str, raw: &[u8]) -> String {
 fn print_noise(out: &mut Out, offset: usize, bytes: &[u8]) -> CommandResult {
     let skipped = format!("noise at offset {offset}: {} bytes skipped", bytes.len());
     if out.json() {
-        // Objects on stdout are frames.
+        // With `--json`, stdout has one object per frame and nothing else.
         note(&skipped);
         return Ok(());
     }
@@ -147,25 +136,25 @@ fn print_noise(out: &mut Out, offset: usize, bytes: &[u8]) -> CommandResult {
     out.line("")
 }
 
-fn print_broken(out: &mut Out, offset: usize, bytes: &[u8], flaw: &Flaw) -> CommandResult {
-    note(&format!("error: at offset {offset}: {flaw}"));
-    if out.json() || matches!(flaw, Flaw::CutPayload { .. }) {
+fn print_broken(out: &mut Out, offset: usize, bytes: &[u8], error: &FrameError) -> CommandResult {
+    note(&format!("error: at offset {offset}: {error}"));
+    if out.json() || matches!(error, FrameError::CutPayload { .. }) {
         return Ok(());
     }
-    out.line(&format!("broken frame at offset {offset}: {flaw}"))?;
+    out.line(&format!("broken frame at offset {offset}: {error}"))?;
     fields(out, offset, bytes, None)?;
     out.line("")
 }
 
-/// Rows of 16 bytes with their offset and their characters, up to [`SHOWN`] bytes.
+/// Prints rows of 16 bytes with their offset and their characters, up to [`PRINTED`] bytes.
 fn dump(out: &mut Out, offset: usize, bytes: &[u8]) -> CommandResult {
-    let shown = bytes.get(..SHOWN).unwrap_or(bytes);
-    for (row, bytes) in shown.chunks(16).enumerate() {
+    let printed = bytes.get(..PRINTED).unwrap_or(bytes);
+    for (row, bytes) in printed.chunks(16).enumerate() {
         let visible = |byte: &u8| if byte.is_ascii_graphic() { char::from(*byte) } else { '.' };
         let text: String = bytes.iter().map(visible).collect();
         out.line(&format!("    {:>8}  {:<47}  |{text}|", offset + row * 16, spaced(bytes)))?;
     }
-    let hidden = bytes.len() - shown.len();
+    let hidden = bytes.len() - printed.len();
     if hidden > 0 { out.line(&format!("    … {hidden} more bytes")) } else { Ok(()) }
 }
 

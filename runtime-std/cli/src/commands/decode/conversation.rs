@@ -1,6 +1,7 @@
-//! What happened in a capture → rows of a conversation: a command and its answer are one, and a
-//! row is complete when its answer has come or is not awaited any more. How rows look is
-//! `capture.rs`; which answer belongs to which command is the library's.
+//! Turns the contents of a capture into rows of a conversation. A command and its answer are one row,
+//! which is complete when the answer has come or is no longer expected.
+//!
+//! The text of a row is in `text.rs`, its JSON in `json.rs`. The library assigns answers to commands.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -10,54 +11,54 @@ use flamingo_recording::Side;
 use flamingo_recording::capture::{Happening, Said, Who};
 use flamingo_recording::conversation::{Conversation, Unanswered, FrameClass};
 
-/// Rows that may wait for the answer to one before them.
-const MOST_WAITING: usize = 10_000;
+/// At most this many rows wait until an earlier row is complete.
+const MAX_WAITING: usize = 10_000;
 
-/// A frame with its payload.
+/// A frame, its payload and its time.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Spoken {
+pub(super) struct TimedFrame {
     pub(super) at: Duration,
     pub(super) frame: Frame,
     pub(super) payload: Vec<u8>,
 }
 
-/// What became of a command.
+/// The outcome of a command.
 #[derive(Debug, Clone, PartialEq)]
 #[allow(clippy::large_enum_variant)] // nearly every one is an answer
-pub(super) enum Outcome {
-    /// Nothing yet.
+pub(super) enum CommandOutcome {
+    /// No answer yet.
     Open,
-    /// It is never acknowledged.
-    NotAwaited,
+    /// The instrument never acknowledges it.
+    NoneExpected,
     Answered {
-        answer: Spoken,
+        answer: TimedFrame,
         verdict: FrameClass,
     },
-    /// No answer for so long; it may still come late.
-    Silent {
+    /// No answer within `after`; it may still come late.
+    Unanswered {
         after: Duration,
     },
 }
 
-/// A line of the conversation.
+/// A row of the conversation.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Row {
     pub(super) who: Who,
     pub(super) at: Duration,
-    pub(super) what: Line,
+    pub(super) content: RowContent,
 }
 
 #[derive(Debug, Clone, PartialEq)]
 #[allow(clippy::large_enum_variant)] // nearly every one holds a frame
-pub(super) enum Line {
+pub(super) enum RowContent {
     Opened,
     Command {
-        command: Spoken,
-        outcome: Outcome,
+        command: TimedFrame,
+        outcome: CommandOutcome,
     },
-    /// What nobody asked for, and answers that came late.
+    /// An event or a late answer.
     Other {
-        frame: Spoken,
+        frame: TimedFrame,
         verdict: FrameClass,
     },
     Image {
@@ -71,13 +72,13 @@ pub(super) enum Line {
         from: Side,
         bytes: usize,
     },
-    /// Bytes that are not in the capture.
-    Hole {
+    /// Bytes that the capture lacks.
+    Missing {
         from: Side,
         bytes: u64,
     },
-    /// The connection ended in the middle of something.
-    Rest {
+    /// The connection ended within a frame, a payload or an image.
+    Incomplete {
         from: Side,
         bytes: usize,
     },
@@ -89,110 +90,114 @@ pub(super) enum Line {
     },
 }
 
-/// Takes what happened, gives rows in the order in which they began.
+/// Builds rows, and returns them in the order in which they began.
 #[derive(Default)]
-pub(super) struct Rows {
+pub(super) struct RowBuilder {
     waiting: VecDeque<Row>,
-    /// How many rows were given.
-    given: u64,
+    /// The number of rows that were returned.
+    returned: u64,
     conversations: HashMap<u64, Conversation>,
-    /// The row of each command that is open: by connection and number.
+    /// The row of each open command, by connection and by number of the command.
     open: HashMap<(u64, u64), u64>,
 }
 
-impl Rows {
-    /// The next row that is complete.
+impl RowBuilder {
+    /// The next row, if it is complete.
     pub(super) fn next(&mut self) -> Option<Row> {
         let first = self.waiting.front()?;
-        // In a capture without times nothing ever turns out to be silent.
-        let is_open = matches!(first.what, Line::Command { outcome: Outcome::Open, .. });
-        if is_open && self.waiting.len() < MOST_WAITING {
+        // Without the limit, a capture without times would keep every row.
+        let is_open =
+            matches!(first.content, RowContent::Command { outcome: CommandOutcome::Open, .. });
+        if is_open && self.waiting.len() < MAX_WAITING {
             return None;
         }
-        self.given += 1;
+        self.returned += 1;
         self.waiting.pop_front()
     }
 
     pub(super) fn take(&mut self, happening: Happening) {
         let Happening { who, at, from, said } = happening;
-        self.silences(at);
-        let what = match said {
-            Said::Opened => Line::Opened,
+        self.mark_unanswered(at);
+        let content = match said {
+            Said::Opened => RowContent::Opened,
             Said::Frame { frame, payload, noise, .. } => {
                 if !noise.is_empty() {
-                    self.push(who, at, Line::Noise { from, bytes: noise.len() });
+                    self.push(who, at, RowContent::Noise { from, bytes: noise.len() });
                 }
-                self.frame(who, from, Spoken { at, frame, payload });
+                self.frame(who, from, TimedFrame { at, frame, payload });
                 return;
             }
             Said::Image { header, pixels, checksum } => {
-                Line::Image { header, checksum, pixels: pixels.is_some() }
+                RowContent::Image { header, checksum, pixels: pixels.is_some() }
             }
-            Said::NoImage(error) => Line::NoImage(error),
-            Said::Noise { bytes } => Line::Noise { from, bytes: bytes.len() },
-            Said::Hole { bytes } => Line::Hole { from, bytes },
-            Said::Rest { bytes } => Line::Rest { from, bytes: bytes.len() },
-            Said::Finished => Line::Finished { from },
-            Said::Reset => Line::Reset { from },
+            Said::NoImage(error) => RowContent::NoImage(error),
+            Said::Noise { bytes } => RowContent::Noise { from, bytes: bytes.len() },
+            Said::Hole { bytes } => RowContent::Missing { from, bytes },
+            Said::Rest { bytes } => RowContent::Incomplete { from, bytes: bytes.len() },
+            Said::Finished => RowContent::Finished { from },
+            Said::Reset => RowContent::Reset { from },
         };
-        let ends = match what {
-            Line::Finished { from } => from == Side::Instrument,
-            Line::Reset { .. } => true,
+        let ends = match content {
+            RowContent::Finished { from } => from == Side::Instrument,
+            RowContent::Reset { .. } => true,
             _ => false,
         };
         if ends {
-            self.end_one(who.number, at);
+            self.end_connection(who.number, at);
         }
-        self.push(who, at, what);
+        self.push(who, at, content);
     }
 
-    /// Whether nothing ever happened.
-    pub(super) fn is_untouched(&self) -> bool {
-        self.given == 0 && self.waiting.is_empty()
+    /// Whether the capture contained nothing.
+    pub(super) fn is_empty(&self) -> bool {
+        self.returned == 0 && self.waiting.is_empty()
     }
 
-    /// The capture is over.
+    /// Ends every connection at the end of the capture.
     pub(super) fn end(&mut self, at: Duration) {
         let all: Vec<u64> = self.conversations.keys().copied().collect();
         for connection in all {
-            self.end_one(connection, at);
+            self.end_connection(connection, at);
         }
     }
 
-    fn push(&mut self, who: Who, at: Duration, what: Line) {
-        self.waiting.push_back(Row { who, at, what });
+    fn push(&mut self, who: Who, at: Duration, content: RowContent) {
+        self.waiting.push_back(Row { who, at, content });
     }
 
-    fn frame(&mut self, who: Who, from: Side, spoken: Spoken) {
-        let at = spoken.at;
+    fn frame(&mut self, who: Who, from: Side, timed: TimedFrame) {
+        let at = timed.at;
         let conversation = self.conversations.entry(who.number).or_default();
         if from == Side::Client {
-            let number = conversation.client_sent(at, &spoken.frame);
-            let outcome = if number.is_some() { Outcome::Open } else { Outcome::NotAwaited };
+            let number = conversation.client_sent(at, &timed.frame);
+            let outcome =
+                if number.is_some() { CommandOutcome::Open } else { CommandOutcome::NoneExpected };
             if let Some(number) = number {
-                self.open.insert((who.number, number), self.given + self.waiting.len() as u64);
+                self.open.insert((who.number, number), self.returned + self.waiting.len() as u64);
             }
-            self.push(who, at, Line::Command { command: spoken, outcome });
+            self.push(who, at, RowContent::Command { command: timed, outcome });
             return;
         }
-        let verdict = conversation.instrument_sent(at, &spoken.frame);
+        let verdict = conversation.instrument_sent(at, &timed.frame);
         let row = verdict.answers().and_then(|(to, _)| self.open.remove(&(who.number, to)));
-        let row = row.filter(|row| *row >= self.given);
+        let row = row.filter(|row| *row >= self.returned);
         match row {
-            Some(row) => self.resolve(row, Outcome::Answered { answer: spoken, verdict }),
-            None => self.push(who, at, Line::Other { frame: spoken, verdict }),
+            Some(row) => self.resolve(row, CommandOutcome::Answered { answer: timed, verdict }),
+            None => self.push(who, at, RowContent::Other { frame: timed, verdict }),
         }
     }
 
-    fn resolve(&mut self, row: u64, becomes: Outcome) {
-        let Some(index) = row.checked_sub(self.given) else { return };
+    fn resolve(&mut self, row: u64, new: CommandOutcome) {
+        let Some(index) = row.checked_sub(self.returned) else { return };
         let index = usize::try_from(index).unwrap_or(usize::MAX);
-        if let Some(Row { what: Line::Command { outcome, .. }, .. }) = self.waiting.get_mut(index) {
-            *outcome = becomes;
+        if let Some(Row { content: RowContent::Command { outcome, .. }, .. }) =
+            self.waiting.get_mut(index)
+        {
+            *outcome = new;
         }
     }
 
-    fn silences(&mut self, now: Duration) {
+    fn mark_unanswered(&mut self, now: Duration) {
         let mut silences = Vec::new();
         for (connection, conversation) in &mut self.conversations {
             let silent = std::iter::from_fn(|| conversation.next_unanswered(now));
@@ -200,23 +205,23 @@ impl Rows {
         }
         for (connection, Unanswered { to, after }) in silences {
             if let Some(row) = self.open.remove(&(connection, to)) {
-                self.resolve(row, Outcome::Silent { after });
+                self.resolve(row, CommandOutcome::Unanswered { after });
             }
         }
     }
 
-    fn end_one(&mut self, connection: u64, at: Duration) {
+    fn end_connection(&mut self, connection: u64, at: Duration) {
         if let Some(conversation) = self.conversations.get_mut(&connection) {
             conversation.end(at);
         }
-        self.silences(at);
+        self.mark_unanswered(at);
         self.conversations.remove(&connection);
     }
 }
 
-impl Line {
-    /// Whether it is something that a healthy peer does not send.
-    pub(super) fn is_flaw(&self) -> bool {
-        matches!(self, Self::NoImage(_) | Self::Rest { .. })
+impl RowContent {
+    /// Whether a healthy peer does not send this.
+    pub(super) fn is_error(&self) -> bool {
+        matches!(self, Self::NoImage(_) | Self::Incomplete { .. })
     }
 }

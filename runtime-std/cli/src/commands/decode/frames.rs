@@ -1,27 +1,26 @@
-//! Recorded bytes → frames, noise and what is broken, each with its offset.
-//!
-//! For bytes that lie there whole: a file, a capture of one direction of a stream. Live streams
-//! are the core's; telling hex from raw bytes is `hex.rs`.
+//! Divides complete input, such as a file or one direction of a stream, into frames, noise and broken
+//! frames, each with its offset. Live streams are read by the core, and hex text by `hex.rs`.
 
 use std::collections::VecDeque;
 use std::fmt;
 
 use flamingo_protocol_core::{
-    Assembler, DecodeError, END_MARKER, FRAME_LEN, Frame, MAX_PAYLOAD, Piece, START_MARKER,
+    Assembler, DecodeError, END_MARKER, FRAME_LEN, Frame, MAX_PAYLOAD, Piece as Assembled,
+    START_MARKER,
 };
 
-/// A part of the bytes. In the order of their offsets, but for [`Part::Broken`], which comes
-/// behind the noise that it explains.
+/// A piece of the input. Pieces come in the order of their offsets, except [`Piece::Broken`], which
+/// follows the noise that it explains.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[allow(clippy::large_enum_variant)] // nearly every part is a frame
-pub(crate) enum Part<'a> {
-    /// A frame and its payload. If that is shorter than declared, a [`Part::Broken`] follows.
+#[allow(clippy::large_enum_variant)] // nearly every piece is a frame
+pub(crate) enum Piece<'a> {
+    /// A frame and its payload. If the payload is shorter than declared, a [`Piece::Broken`] follows.
     Frame {
         /// Offset of its first byte.
         offset: usize,
         /// The frame.
         frame: Frame,
-        /// The payload behind it.
+        /// The payload after it.
         payload: &'a [u8],
     },
     /// Bytes that belong to no frame; never empty.
@@ -31,37 +30,37 @@ pub(crate) enum Part<'a> {
         /// The bytes.
         bytes: &'a [u8],
     },
-    /// Something that looks like a frame and is none, or ends too early.
+    /// Bytes that look like a frame but are none, or a frame that is incomplete.
     Broken {
         /// Offset of its first byte.
         offset: usize,
-        /// Its bytes: 128 or, at the end, fewer.
+        /// Its bytes: 128, or fewer at the end of the input.
         bytes: &'a [u8],
-        /// What is wrong with it.
-        flaw: Flaw,
+        /// Why it is no frame.
+        error: FrameError,
     },
 }
 
-/// What is wrong with something that looks like a frame.
+/// Why bytes that look like a frame are none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Flaw {
+pub(crate) enum FrameError {
     /// A marker is wrong, or the declared payload is too long.
     Frame(DecodeError),
-    /// The bytes end inside of the frame.
+    /// The input ends within the frame.
     CutFrame {
-        /// How many of its 128 bytes are there.
+        /// The number of its bytes that are present.
         found: usize,
     },
-    /// The bytes end inside of the payload.
+    /// The input ends within the payload.
     CutPayload {
-        /// Bytes that the frame declares.
+        /// The number of bytes that the frame declares.
         expected: u32,
-        /// How many of them are there.
+        /// The number of them that are present.
         found: usize,
     },
 }
 
-impl fmt::Display for Flaw {
+impl fmt::Display for FrameError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Frame(error) => error.fmt(f),
@@ -75,11 +74,11 @@ impl fmt::Display for Flaw {
     }
 }
 
-impl std::error::Error for Flaw {}
+impl std::error::Error for FrameError {}
 
-/// Takes recorded bytes apart. Every byte is in exactly one [`Part::Frame`] or [`Part::Noise`].
-pub(crate) fn dissect(bytes: &[u8]) -> Parts<'_> {
-    Parts {
+/// Divides bytes into pieces. Every byte is in exactly one [`Piece::Frame`] or [`Piece::Noise`].
+pub(crate) fn pieces(bytes: &[u8]) -> Pieces<'_> {
+    Pieces {
         bytes,
         at: 0,
         assembler: Assembler::new(MAX_PAYLOAD),
@@ -88,22 +87,22 @@ pub(crate) fn dissect(bytes: &[u8]) -> Parts<'_> {
     }
 }
 
-/// The parts of recorded bytes: see [`dissect`].
+/// The pieces of the input: see [`pieces`].
 #[derive(Debug, Clone)]
-pub(crate) struct Parts<'a> {
+pub(crate) struct Pieces<'a> {
     bytes: &'a [u8],
-    /// Where the part begins that comes next.
+    /// The offset of the next piece.
     at: usize,
     assembler: Assembler,
-    ready: VecDeque<Part<'a>>,
-    /// Whether anything was a frame, or looked like one.
+    ready: VecDeque<Piece<'a>>,
+    /// Whether any bytes were a frame or looked like one.
     recognised: bool,
 }
 
-impl<'a> Iterator for Parts<'a> {
-    type Item = Part<'a>;
+impl<'a> Iterator for Pieces<'a> {
+    type Item = Piece<'a>;
 
-    fn next(&mut self) -> Option<Part<'a>> {
+    fn next(&mut self) -> Option<Piece<'a>> {
         while self.ready.is_empty() && self.at < self.bytes.len() {
             self.step();
         }
@@ -111,12 +110,12 @@ impl<'a> Iterator for Parts<'a> {
     }
 }
 
-impl Parts<'_> {
+impl Pieces<'_> {
     fn step(&mut self) {
         let rest = self.bytes.get(self.at..).unwrap_or(&[]);
-        let (consumed, piece) = self.assembler.push(rest);
+        let (consumed, assembled) = self.assembler.push(rest);
         let end = self.at + consumed;
-        if let Some(Piece::Frame { frame, .. }) = piece {
+        if let Some(Assembled::Frame { frame, .. }) = assembled {
             self.gap(end - FRAME_LEN);
             self.frame(end, frame);
         } else {
@@ -131,26 +130,27 @@ impl Parts<'_> {
         let declared = usize::try_from(frame.payload_len).unwrap_or(usize::MAX);
         let payload = rest.get(..declared).unwrap_or(rest);
         self.assembler.push(payload);
-        self.ready.push_back(Part::Frame { offset: end - FRAME_LEN, frame, payload });
+        self.ready.push_back(Piece::Frame { offset: end - FRAME_LEN, frame, payload });
         if payload.len() < declared {
-            let flaw = Flaw::CutPayload { expected: frame.payload_len, found: payload.len() };
-            self.ready.push_back(Part::Broken { offset: end, bytes: payload, flaw });
+            let error =
+                FrameError::CutPayload { expected: frame.payload_len, found: payload.len() };
+            self.ready.push_back(Piece::Broken { offset: end, bytes: payload, error });
         }
         self.recognised = true;
         self.at = end + payload.len();
     }
 
-    /// What lies between the last part and `end` is noise; some of it may look like a frame.
+    /// The bytes from the last piece to `end` are noise, and some of them may look like a frame.
     fn gap(&mut self, end: usize) {
         let start = self.at;
         let noise = self.bytes.get(start..end).unwrap_or(&[]);
         if noise.is_empty() {
             return;
         }
-        self.ready.push_back(Part::Noise { offset: start, bytes: noise });
-        // A part of a start marker counts as a cut frame only where a frame would begin.
+        self.ready.push_back(Piece::Noise { offset: start, bytes: noise });
+        // The beginning of a start marker is an incomplete frame only where a frame could begin.
         if end == self.bytes.len() && self.assembler.held() == noise.len() {
-            self.broken(start, Flaw::CutFrame { found: noise.len() });
+            self.broken(start, FrameError::CutFrame { found: noise.len() });
             return;
         }
         for at in 0..noise.len() {
@@ -160,40 +160,40 @@ impl Parts<'_> {
         }
     }
 
-    /// Something at `offset` has one of the two markers, and is no frame.
+    /// The bytes at `offset` have one of the two markers, but are no frame.
     fn candidate(&mut self, offset: usize) {
         let rest = self.bytes.get(offset..).unwrap_or(&[]);
-        let flaw = match rest.get(..FRAME_LEN).map(Frame::decode) {
-            None => Flaw::CutFrame { found: rest.len() },
-            Some(Err(error)) => Flaw::Frame(error),
+        let error = match rest.get(..FRAME_LEN).map(Frame::decode) {
+            None => FrameError::CutFrame { found: rest.len() },
+            Some(Err(error)) => FrameError::Frame(error),
             Some(Ok(frame)) => match frame.check_payload(MAX_PAYLOAD) {
                 Ok(()) => return,
-                Err(error) => Flaw::Frame(error),
+                Err(error) => FrameError::Frame(error),
             },
         };
-        self.broken(offset, flaw);
+        self.broken(offset, error);
     }
 
-    /// At the end: bytes without a single marker are named as what their first 128 are not.
+    /// At the end: if there was no marker at all, reports why the first 128 bytes are no frame.
     fn nothing_recognised(&mut self) {
         if !self.recognised {
-            let flaw = match self.bytes.get(..FRAME_LEN).map(Frame::decode) {
-                Some(Err(error)) => Flaw::Frame(error),
-                _ => Flaw::CutFrame { found: self.bytes.len() },
+            let error = match self.bytes.get(..FRAME_LEN).map(Frame::decode) {
+                Some(Err(error)) => FrameError::Frame(error),
+                _ => FrameError::CutFrame { found: self.bytes.len() },
             };
-            self.broken(0, flaw);
+            self.broken(0, error);
         }
     }
 
-    fn broken(&mut self, offset: usize, flaw: Flaw) {
+    fn broken(&mut self, offset: usize, error: FrameError) {
         let rest = self.bytes.get(offset..).unwrap_or(&[]);
         let bytes = rest.get(..FRAME_LEN).unwrap_or(rest);
         self.recognised = true;
-        self.ready.push_back(Part::Broken { offset, bytes, flaw });
+        self.ready.push_back(Piece::Broken { offset, bytes, error });
     }
 }
 
-/// Where a frame would begin whose start marker, or else whose end marker, is at `at`.
+/// The start of a frame whose start marker, or otherwise whose end marker, is at `at`.
 fn candidate_at(noise: &[u8], at: usize) -> Option<usize> {
     let marker = |at: usize, marker: u32| {
         noise.get(at..).is_some_and(|bytes| bytes.starts_with(&marker.to_le_bytes()))
@@ -212,12 +212,12 @@ mod tests {
 
     const FRAME: Frame = Frame::new(CommandCode::SYSTEM_STATE_IDLE);
 
-    fn flaws(bytes: &[u8]) -> Vec<(usize, Flaw)> {
-        let flaw = |part| match part {
-            Part::Broken { offset, flaw, .. } => Some((offset, flaw)),
+    fn errors(bytes: &[u8]) -> Vec<(usize, FrameError)> {
+        let error = |piece| match piece {
+            Piece::Broken { offset, error, .. } => Some((offset, error)),
             _ => None,
         };
-        dissect(bytes).filter_map(flaw).collect()
+        pieces(bytes).filter_map(error).collect()
     }
 
     #[test]
@@ -229,17 +229,17 @@ mod tests {
         bytes.extend(FRAME.encode());
         bytes.extend([9; 200]);
         let mut covered = 0;
-        for part in dissect(&bytes) {
-            match part {
-                Part::Frame { offset, payload, .. } => {
+        for piece in pieces(&bytes) {
+            match piece {
+                Piece::Frame { offset, payload, .. } => {
                     assert_eq!(offset, covered);
                     covered += FRAME_LEN + payload.len();
                 }
-                Part::Noise { offset, bytes } => {
+                Piece::Noise { offset, bytes } => {
                     assert_eq!(offset, covered);
                     covered += bytes.len();
                 }
-                Part::Broken { .. } => {}
+                Piece::Broken { .. } => {}
             }
         }
         assert_eq!(covered, bytes.len());
@@ -251,48 +251,48 @@ mod tests {
             let mut bytes = FRAME.encode();
             bytes[field.offset] ^= 0xFF;
             let found = expected ^ 0xFF;
-            let flaw = Flaw::Frame(DecodeError::Marker { field, expected, found });
-            assert_eq!(flaws(&bytes), [(0, flaw)]);
-            let behind_a_good_one = [FRAME.encode(), bytes].concat();
-            assert_eq!(flaws(&behind_a_good_one), [(FRAME_LEN, flaw)]);
+            let error = FrameError::Frame(DecodeError::Marker { field, expected, found });
+            assert_eq!(errors(&bytes), [(0, error)]);
+            let after_a_good_one = [FRAME.encode(), bytes].concat();
+            assert_eq!(errors(&after_a_good_one), [(FRAME_LEN, error)]);
         }
     }
 
     #[test]
-    fn bytes_without_a_marker_are_told_what_a_frame_begins_with() {
-        let error = flaws(&[0x41; 200]);
+    fn bytes_without_a_marker_are_an_error_of_the_start_marker() {
+        let error = errors(&[0x41; 200]);
         let expected =
             DecodeError::Marker { field: CMD_START, expected: START_MARKER, found: 0x4141_4141 };
-        assert_eq!(error, [(0, Flaw::Frame(expected))]);
-        assert_eq!(flaws(&[0x41; 100]), [(0, Flaw::CutFrame { found: 100 })]);
+        assert_eq!(error, [(0, FrameError::Frame(expected))]);
+        assert_eq!(errors(&[0x41; 100]), [(0, FrameError::CutFrame { found: 100 })]);
     }
 
     #[test]
-    fn what_is_cut_off_at_the_end_is_said() {
+    fn an_incomplete_frame_at_the_end_is_an_error() {
         let frame = FRAME.encode();
         for found in 1..FRAME_LEN {
             let bytes = [&frame[..], &frame[..found]].concat();
-            assert_eq!(flaws(&bytes), [(FRAME_LEN, Flaw::CutFrame { found })]);
+            assert_eq!(errors(&bytes), [(FRAME_LEN, FrameError::CutFrame { found })]);
         }
         let mut bytes = FRAME.with_payload_len(9).encode().to_vec();
         bytes.extend([7; 4]);
-        let flaw = Flaw::CutPayload { expected: 9, found: 4 };
-        assert_eq!(flaws(&bytes), [(FRAME_LEN, flaw)]);
+        let error = FrameError::CutPayload { expected: 9, found: 4 };
+        assert_eq!(errors(&bytes), [(FRAME_LEN, error)]);
     }
 
     #[test]
-    fn a_payload_of_4_gib_is_no_frame_and_the_one_behind_it_is_found() {
+    fn a_frame_after_a_declared_payload_of_4_gib_is_found() {
         let bytes = [FRAME.with_payload_len(u32::MAX).encode(), FRAME.encode()].concat();
         let error = DecodeError::PayloadTooLong { limit: MAX_PAYLOAD, found: u32::MAX };
-        assert_eq!(flaws(&bytes), [(0, Flaw::Frame(error))]);
-        let last = dissect(&bytes).last();
-        assert!(matches!(last, Some(Part::Frame { offset: FRAME_LEN, .. })), "{last:?}");
+        assert_eq!(errors(&bytes), [(0, FrameError::Frame(error))]);
+        let last = pieces(&bytes).last();
+        assert!(matches!(last, Some(Piece::Frame { offset: FRAME_LEN, .. })), "{last:?}");
     }
 
     #[test]
-    fn plain_noise_between_frames_is_no_flaw() {
+    fn plain_noise_between_frames_is_no_error() {
         let bytes = [&FRAME.encode()[..], &[0xAA; 300], &FRAME.encode()].concat();
-        assert_eq!(flaws(&bytes), []);
-        assert_eq!(dissect(&bytes).count(), 3);
+        assert_eq!(errors(&bytes), []);
+        assert_eq!(pieces(&bytes).count(), 3);
     }
 }

@@ -1,12 +1,14 @@
-//! `flamingo decode`: what was on the wire, for people. Here is what kind of input it is: bytes are
-//! shown by `byte_ranges.rs`, captures by `capture.rs`, what captures add up to by `summary.rs`.
+//! `flamingo decode`: its arguments, and the kind of its input. `capture.rs` prints captures,
+//! `byte_ranges.rs` prints other bytes as text, and `json.rs` has the JSON of both.
 
 mod byte_ranges;
 mod capture;
 mod conversation;
 mod frames;
 mod hex;
+mod json;
 mod summary;
+mod text;
 
 use std::fs::File;
 use std::io::{Cursor, Read};
@@ -18,29 +20,29 @@ use flamingo_recording::capture::is_capture;
 use crate::failure::{CommandResult, Failure};
 use crate::output::Out;
 
-/// How many bytes tell a capture.
+/// A capture is recognised by this many bytes.
 const BEGINNING: u64 = 4;
 
-/// Show what was on the wire: a recording as a conversation, bytes with each range named
+/// Print a recording as a conversation, or bytes as frames
 ///
-/// A capture (pcapng or pcap: by flamingo record, flamingo bridge --record, tcpdump, Wireshark) is
-/// shown as the conversation that it holds: each command with its answer and the delay, messages
-/// that nobody asked for, late answers, silence. Other input is hex text (plain, with separators,
-/// or a dump with offsets), raw bytes, or one direction of the stream: each frame with its byte
-/// ranges named. Bytes that are no frame are skipped and counted. A frame that is cut off or has a
-/// wrong marker is said, and the exit code is 6.
+/// A capture (pcapng or pcap, from flamingo record, flamingo bridge --record, tcpdump or Wireshark)
+/// is printed as a conversation: each command with its answer and the delay, events, late answers,
+/// and commands without an answer. All other input is bytes of one direction, as hex text (plain,
+/// with separators, or a dump with offsets) or raw: each frame is printed with its fields named.
+/// Bytes that belong to no frame are skipped and counted. An incomplete frame or a wrong marker is
+/// reported, and the exit code is then 6.
 #[derive(Debug, Args)]
 pub(crate) struct DecodeArgs {
-    /// File to read; - or nothing reads stdin
+    /// The file; without it, or with -, stdin
     #[arg(value_name = "FILE")]
     file: Option<PathBuf>,
 
-    /// Of a capture: how many commands of each code, how long their answers took, how many got none
+    /// Print totals of a capture: for each code, the commands, their delays and missing answers
     #[arg(long)]
     summary: bool,
 }
 
-/// Where the bytes come from.
+/// The source of the bytes.
 type Input = Box<dyn Read + Send>;
 
 pub(crate) async fn run(args: DecodeArgs, out: &mut Out) -> CommandResult {
@@ -48,7 +50,7 @@ pub(crate) async fn run(args: DecodeArgs, out: &mut Out) -> CommandResult {
     let file = file.filter(|file| file.as_os_str() != "-");
     let name = file.as_ref().map_or("stdin".to_owned(), |file| file.display().to_string());
     tracing::debug!("reading {name}");
-    // Reading may block for as long as a terminal pleases; Ctrl-C must not.
+    // Reading from a terminal may block; Ctrl-C must still work.
     let begun = smol::unblock(move || begin(file)).await;
     let failed = |error| Failure::usage(format!("decode: cannot read {name}: {error}"));
     let (beginning, rest) = begun.map_err(failed)?;

@@ -1,22 +1,22 @@
-//! What a capture adds up to: a row for each code, and what else there was.
+//! `flamingo decode --summary`: the totals of a capture, one row for each command code.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use flamingo_protocol_core::{CommandCode, Frame};
 use flamingo_recording::conversation::FrameClass;
-use serde::Serialize;
 
-use super::conversation::{Line, Outcome, Row};
+use super::conversation::{CommandOutcome, Row, RowContent};
+use super::json::{CodeJson, TotalsJson};
 use crate::failure::CommandResult;
 use crate::output::{Out, milliseconds};
 use flamingo_race::statistics::percentile;
 
-/// Of one code.
+/// The counts of one command code.
 #[derive(Debug, Default)]
-struct Tally {
+struct Counts {
     commands: u64,
-    /// Of each answer in time, how long it took.
+    /// The delay of each answer that came in time.
     delays: Vec<Duration>,
     presumed: u64,
     ambiguous: u64,
@@ -27,81 +27,55 @@ struct Tally {
 
 #[derive(Debug, Default)]
 pub(super) struct Summary {
-    codes: BTreeMap<CommandCode, Tally>,
-    rest: Rest,
-}
-
-/// What belongs to no code.
-#[derive(Debug, Default, Serialize)]
-struct Rest {
-    summary: bool,
-    connections: u64,
-    images: u64,
-    noise_bytes: u64,
-    missing_bytes: u64,
-}
-
-/// The JSON of a code.
-#[derive(Debug, Serialize)]
-struct CodeJson {
-    code: u32,
-    name: Option<&'static str>,
-    commands: u64,
-    answered: usize,
-    presumed: u64,
-    ambiguous: u64,
-    unanswered: u64,
-    late: u64,
-    unsolicited: u64,
-    p50_ms: Option<f64>,
-    p99_ms: Option<f64>,
+    codes: BTreeMap<CommandCode, Counts>,
+    totals: TotalsJson,
 }
 
 impl Summary {
     pub(super) fn take(&mut self, row: &Row) {
-        match &row.what {
-            Line::Opened => self.rest.connections += 1,
-            Line::Command { command, outcome } => {
-                let tally = self.of(&command.frame);
-                tally.commands += 1;
+        match &row.content {
+            RowContent::Opened => self.totals.connections += 1,
+            RowContent::Command { command, outcome } => {
+                let counts = self.of(&command.frame);
+                counts.commands += 1;
                 match outcome {
-                    Outcome::Open | Outcome::NotAwaited => {}
-                    Outcome::Silent { .. } => tally.unanswered += 1,
-                    Outcome::Answered { verdict, .. } => {
+                    CommandOutcome::Open | CommandOutcome::NoneExpected => {}
+                    CommandOutcome::Unanswered { .. } => counts.unanswered += 1,
+                    CommandOutcome::Answered { verdict, .. } => {
                         if let Some((_, after)) = verdict.answers() {
-                            tally.delays.push(after);
+                            counts.delays.push(after);
                         }
-                        tally.presumed += u64::from(verdict.proven() == Some(false));
+                        counts.presumed += u64::from(verdict.proven() == Some(false));
                         let ambiguous = matches!(verdict, FrameClass::Ambiguous { .. });
-                        tally.ambiguous += u64::from(ambiguous);
+                        counts.ambiguous += u64::from(ambiguous);
                     }
                 }
             }
-            Line::Other { frame, verdict } => {
+            RowContent::Other { frame, verdict } => {
                 let late = matches!(verdict, FrameClass::Late { .. });
-                let tally = self.of(&frame.frame);
-                tally.late += u64::from(late);
-                tally.unsolicited += u64::from(!late);
+                let counts = self.of(&frame.frame);
+                counts.late += u64::from(late);
+                counts.unsolicited += u64::from(!late);
             }
-            Line::Image { .. } => self.rest.images += 1,
-            Line::Noise { bytes, .. } | Line::Rest { bytes, .. } => {
-                self.rest.noise_bytes += *bytes as u64;
+            RowContent::Image { .. } => self.totals.images += 1,
+            RowContent::Noise { bytes, .. } | RowContent::Incomplete { bytes, .. } => {
+                self.totals.noise_bytes += *bytes as u64;
             }
-            Line::Hole { bytes, .. } => self.rest.missing_bytes += bytes,
-            Line::NoImage(_) | Line::Finished { .. } | Line::Reset { .. } => {}
+            RowContent::Missing { bytes, .. } => self.totals.missing_bytes += bytes,
+            RowContent::NoImage(_) | RowContent::Finished { .. } | RowContent::Reset { .. } => {}
         }
     }
 
-    fn of(&mut self, frame: &Frame) -> &mut Tally {
+    fn of(&mut self, frame: &Frame) -> &mut Counts {
         self.codes.entry(frame.code).or_default()
     }
 
     pub(super) fn print(mut self, out: &mut Out) -> CommandResult {
-        self.rest.summary = true;
-        let mut records = self.codes.iter().map(|(code, tally)| record(*code, tally));
+        self.totals.summary = true;
+        let mut records = self.codes.iter().map(|(code, counts)| record(*code, counts));
         if out.json() {
             records.try_for_each(|record| out.object(&record))?;
-            return out.object(&self.rest);
+            return out.object(&self.totals);
         }
         out.line(&format!(
             "{:<40} {:>8} {:>8} {:>10} {:>10} {:>10} {:>6} {:>11}",
@@ -110,26 +84,26 @@ impl Summary {
         for record in records {
             out.line(&text(&record))?;
         }
-        let Rest { connections, images, noise_bytes, missing_bytes, .. } = self.rest;
+        let TotalsJson { connections, images, noise_bytes, missing_bytes, .. } = self.totals;
         out.line(&format!(
-            "{connections} connections, {images} images, {noise_bytes} bytes that are no frame, \
+            "{connections} connections, {images} images, {noise_bytes} bytes in no frame, \
              {missing_bytes} bytes not in the recording"
         ))
     }
 }
 
-fn record(code: CommandCode, tally: &Tally) -> CodeJson {
-    let at = |percent| percentile(&tally.delays, percent).map(milliseconds);
+fn record(code: CommandCode, counts: &Counts) -> CodeJson {
+    let at = |percent| percentile(&counts.delays, percent).map(milliseconds);
     CodeJson {
         code: code.0,
         name: code.name(),
-        commands: tally.commands,
-        answered: tally.delays.len(),
-        presumed: tally.presumed,
-        ambiguous: tally.ambiguous,
-        unanswered: tally.unanswered,
-        late: tally.late,
-        unsolicited: tally.unsolicited,
+        commands: counts.commands,
+        answered: counts.delays.len(),
+        presumed: counts.presumed,
+        ambiguous: counts.ambiguous,
+        unanswered: counts.unanswered,
+        late: counts.late,
+        unsolicited: counts.unsolicited,
         p50_ms: at(50),
         p99_ms: at(99),
     }

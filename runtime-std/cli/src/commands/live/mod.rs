@@ -1,6 +1,8 @@
-//! `flamingo live`: the live images, counted, saved, shown. Here is who starts and stops the live
-//! view; where the images go is `sink.rs`, what is said of them `report.rs`.
+//! `flamingo live`: receives live images; starts and stops the live view.
+//!
+//! Image files are written in `sink.rs`, text and JSON in `report.rs`, the preview in `preview.rs`.
 
+mod preview;
 mod report;
 mod sink;
 
@@ -20,22 +22,21 @@ use crate::connect::{self, within};
 use crate::failure::{CommandResult, Failure, INTERRUPTED, LOST, NO_ANSWER, PROTOCOL, USAGE, note};
 use crate::interrupt::Interrupt;
 use crate::output::Out;
+use preview::TERMINAL;
 use report::Report;
 use sink::Sink;
 
-/// What `--preview` without a file is.
-const TERMINAL: &str = "-";
-/// How long, after Ctrl-C, the image that is being written may still take.
+/// After Ctrl-C, the time limit for the image that is being written.
 const LAST_WRITE: Duration = Duration::from_secs(5);
 
-/// Look at the live images: how many, how fast, how bright; and save them
+/// Receive live images, report their rate and brightness, and save them
 ///
-/// The live view is started, and stopped again at the end, also by Ctrl-C; one that was on before
-/// is left as it is. While a workflow runs it is not started. With --out every image is written, as
-/// long as the disk keeps up; what it does not is dropped and counted, and reading never waits.
+/// The command starts the live view and stops it at the end, also after Ctrl-C. A live view that was
+/// on before stays on. While a workflow runs, the command refuses to start. With --out every image is
+/// written. If the disk is too slow, images are dropped and counted; receiving never stalls.
 #[derive(Debug, Args)]
 pub(crate) struct LiveArgs {
-    /// End after so many images
+    /// End after this many images
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
 
@@ -47,7 +48,7 @@ pub(crate) struct LiveArgs {
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 
-    /// The form of the files; ome-tiff is one file for all of them
+    /// Format of the files; ome-tiff writes all images into one file
     #[arg(long, value_name = "FORMAT", default_value = "ome-tiff", requires = "out")]
     format: Format,
 
@@ -55,23 +56,22 @@ pub(crate) struct LiveArgs {
     #[arg(long, conflicts_with_all = ["count", "during"])]
     snapshot: bool,
 
-    /// Show the last image on the terminal, or write it to FILE as an 8-bit PNG, with its contrast
+    /// Show the last image on the terminal, or write it to FILE as an 8-bit PNG; its contrast is
     /// stretched
     #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
     #[arg(default_missing_value = TERMINAL)]
     preview: Option<PathBuf>,
 
-    /// Every image, or only the newest one while the last one is dealt with
-    /// [default: every with --out, latest without]
+    /// Process every image, or skip to the newest one [default: every with --out, latest without]
     #[arg(long, value_name = "MODE")]
     mode: Option<ModeName>,
 
-    /// Megabytes that images which wait may take with --mode every
+    /// Memory for waiting images with --mode every
     #[arg(long, value_name = "MB", default_value_t = 256)]
     #[arg(value_parser = clap::value_parser!(u32).range(1..))]
     memory: u32,
 
-    /// The live port, where it is not the one behind the control port
+    /// Live port, if it is not the one after the control port
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     live_port: Option<u16>,
 
@@ -79,23 +79,23 @@ pub(crate) struct LiveArgs {
     client: ClientArgs,
 }
 
-/// The form of the files.
+/// The format of the files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
-    /// 16-bit PNG, a file for each image
+    /// 16-bit PNG, one file per image
     Png,
-    /// 16-bit TIFF, a file for each image
+    /// 16-bit TIFF, one file per image
     Tiff,
-    /// OME-TIFF (BigTIFF), one file
+    /// OME-TIFF (BigTIFF), one file for all images
     OmeTiff,
 }
 
-/// Which images are taken.
+/// Which images are processed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum ModeName {
-    /// Every one, as far as memory goes
+    /// Every image, within the memory
     Every,
-    /// The newest one
+    /// The newest image
     Latest,
 }
 
@@ -113,7 +113,9 @@ impl LiveArgs {
     fn address(&self) -> CommandResult<String> {
         let control = &self.client.server.connect;
         let address = connect::live_address(control, self.live_port);
-        address.ok_or_else(|| Failure::usage(format!("no live port behind {control}; --live-port")))
+        address.ok_or_else(|| {
+            Failure::usage(format!("there is no live port after {control}; use --live-port"))
+        })
     }
 
     fn last(&self) -> Option<u64> {
@@ -121,7 +123,7 @@ impl LiveArgs {
     }
 }
 
-/// What every image has in common.
+/// What all images have in common.
 struct Setup {
     pixel_size: Option<MmPerPixel>,
     exposure: Option<Micros>,
@@ -129,33 +131,36 @@ struct Setup {
 }
 
 pub(crate) async fn run(args: LiveArgs, out: &mut Out, interrupt: &Interrupt) -> CommandResult {
-    report::check_preview(args.preview.as_deref())?;
+    preview::check(args.preview.as_deref())?;
     let sink = args.out.as_deref().map(|folder| Sink::create(folder, args.format)).transpose()?;
     let connect = connect::connect(&args.client.server.connect, args.client.timeout);
     let client = interrupt.or(connect).await?;
     let microscope = Microscope::over(client, Patience::default());
-    let (ours, setup, mut stream) = Box::pin(interrupt.or(begin(&microscope, &args))).await?;
+    let (start_view, setup, mut stream) = Box::pin(interrupt.or(begin(&microscope, &args))).await?;
     let mut report = Report::new(&args, out);
-    // From here on Ctrl-C is heard between two steps only: what was started is stopped.
+    // From here on Ctrl-C only ends the wait for images, so that a live view that was started is stopped.
     let camera = microscope.camera();
-    let started = if ours { camera.start_live_view(LiveUpdates::Always).await } else { Ok(()) };
+    let started =
+        if start_view { camera.start_live_view(LiveUpdates::Always).await } else { Ok(()) };
     let refused = matches!(started, Err(Error::Busy { .. } | Error::Refused { .. }));
     let ended = match started {
-        Ok(()) => look(&microscope, &mut stream, setup, sink, &args, &mut report, interrupt).await,
+        Ok(()) => {
+            receive(&microscope, &mut stream, setup, sink, &args, &mut report, interrupt).await
+        }
         Err(error) => Err(error.into()),
     };
-    // Nothing more is read from here on: the port is closed before the view is stopped.
+    // Nothing reads the port any more, so it is closed before the view is stopped.
     let stats = stream.stats();
     drop(stream);
-    let stopped = if ours && !refused { camera.stop_live_view().await } else { Ok(()) };
-    let told = report.end(&stats, args.preview.as_deref());
+    let stopped = if start_view && !refused { camera.stop_live_view().await } else { Ok(()) };
+    let reported = report.end(&stats, args.preview.as_deref());
     ended?;
     stopped
         .map_err(|error| Failure::new(error.exit_code(), format!("stop of live view: {error}")))?;
-    told
+    reported
 }
 
-/// Connects to the live port; gives whether the live view is to be started, as it is not on.
+/// Connects to the live port. The first value says whether the live view must be started.
 async fn begin(
     microscope: &Microscope,
     args: &LiveArgs,
@@ -175,11 +180,11 @@ async fn begin(
     let stream = LiveStream::connect(&args.address()?, args.options())
         .await
         .map_err(|error| failure(&error))?;
-    let ours = !args.snapshot && state != SystemState::LiveView;
-    Ok((ours, setup, stream))
+    let start_view = !args.snapshot && state != SystemState::LiveView;
+    Ok((start_view, setup, stream))
 }
 
-/// What images can do without is no reason to have none.
+/// Images are useful without this value, so a failure is only a warning, unless the connection is lost.
 fn known<T>(
     what: &str,
     reading: Result<flamingo_microscope::Reading<T>, Error>,
@@ -194,16 +199,16 @@ fn known<T>(
     }
 }
 
-/// What ends the looking, and what goes on with it.
+/// What happens next while images are received.
 enum Next {
     Image(Box<LiveImage>),
-    /// The time of `--for` is over.
+    /// The time of `--for` has passed.
     Over,
     Failed(Failure),
 }
 
-/// Takes images until there were enough. What was begun to be written is written to its end.
-async fn look(
+/// Receives images until `--count` or `--for` is reached. A file that was begun is completed.
+async fn receive(
     microscope: &Microscope,
     stream: &mut LiveStream,
     mut setup: Setup,
@@ -235,24 +240,24 @@ async fn look(
             Next::Failed(failure) => break Err(failure),
         };
         first = false;
-        match deal_with(*image, &mut setup, &mut sink, report, interrupt).await {
+        match process(*image, &mut setup, &mut sink, report, interrupt).await {
             Ok(taken) if args.last().is_some_and(|count| taken >= count) => break Ok(()),
             Ok(_) => {}
             Err(failure) => break Err(failure),
         }
     };
-    // Also what was written before it failed is a file.
+    // After a failure the images before it are still a complete file.
     let finished = match sink {
         Some(sink) => {
             let finish = async { Some(smol::unblock(move || sink.finish()).await) };
-            or(finish, stuck(interrupt)).await.unwrap_or_else(|| Err(disk_takes_nothing()))
+            or(finish, write_time_is_over(interrupt)).await.unwrap_or_else(|| Err(disk_blocked()))
         }
         None => Ok(()),
     };
     ended.and(finished)
 }
 
-/// The next image. The first one may take `patience`; a later one as long as the live view is on.
+/// The next image. The first one must come within `patience`, a later one while the live view is on.
 async fn next(
     stream: &mut LiveStream,
     microscope: &Microscope,
@@ -282,8 +287,8 @@ async fn next(
     }
 }
 
-/// Writes an image, and says so; gives how many were dealt with.
-async fn deal_with(
+/// Writes and reports an image; returns the number of images so far.
+async fn process(
     image: LiveImage,
     setup: &mut Setup,
     sink: &mut Option<Sink>,
@@ -299,24 +304,24 @@ async fn deal_with(
         let written = writing.write(&image, &facts);
         (written, image, writing)
     });
-    let written = or(async { Some(write.await) }, stuck(interrupt)).await;
-    let Some((written, image, writing)) = written else { return Err(disk_takes_nothing()) };
+    let written = or(async { Some(write.await) }, write_time_is_over(interrupt)).await;
+    let Some((written, image, writing)) = written else { return Err(disk_blocked()) };
     *sink = Some(writing);
     report.image(image, &facts, Some(written?))
 }
 
-/// Ctrl-C was pressed, and the disk had its time.
-async fn stuck<T>(interrupt: &Interrupt) -> Option<T> {
+/// Completes when Ctrl-C was pressed and the time for the last write has passed.
+async fn write_time_is_over<T>(interrupt: &Interrupt) -> Option<T> {
     interrupt.pressed().await;
     smol::Timer::after(LAST_WRITE).await;
     None
 }
 
-fn disk_takes_nothing() -> Failure {
-    Failure::new(INTERRUPTED, "interrupted, but the disk takes nothing")
+fn disk_blocked() -> Failure {
+    Failure::new(INTERRUPTED, "interrupted, but the disk is blocked")
 }
 
-/// How a stream of images fails, as an exit code.
+/// The exit code of an error in the stream of images.
 fn failure(error: &LiveError) -> Failure {
     let code = match error {
         LiveError::Connect(error) => error.exit_code(),

@@ -1,23 +1,21 @@
-//! What is said of live images: a line or an object for each, a closing one, a picture.
+//! The output of `flamingo live`: a line or a JSON object for each image, and one for the totals.
 
-use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use flamingo_microscope::image_file::{ImageFacts, write_png_8};
+use flamingo_microscope::image_file::ImageFacts;
 use flamingo_microscope::live::{LiveImage, LiveStats};
-use flamingo_microscope::preview::stretched;
 use flamingo_runtime_std::Clock;
 use flamingo_runtime_std::protocol::Instant;
 use indicatif::ProgressBar;
 use serde::Serialize;
 
-use super::{LiveArgs, TERMINAL};
-use crate::failure::{CommandResult, Failure};
+use super::{LiveArgs, preview};
+use crate::failure::CommandResult;
 use crate::output::{Out, milliseconds, rfc3339};
 
-/// Where nobody reads JSON, one line in this time is enough.
-const BETWEEN_LINES: Duration = Duration::from_secs(1);
+/// The interval between two lines of text.
+const LINE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The JSON of an image.
 #[derive(Serialize)]
@@ -47,9 +45,9 @@ struct ImageJson {
     time: String,
 }
 
-/// The JSON of all of them.
+/// The JSON of the totals.
 #[derive(Serialize)]
-struct Closing {
+struct TotalsJson {
     received: u64,
     taken: u64,
     written: u64,
@@ -65,15 +63,15 @@ struct Closing {
 pub(super) struct Report<'a> {
     out: &'a mut Out,
     clock: Clock,
-    /// Hidden where stderr is no terminal.
+    /// Hidden if stderr is no terminal.
     bar: ProgressBar,
     taken: u64,
     written: u64,
     range: Option<(u16, u16)>,
-    /// When the first one came, and which it was; the same of the last one.
+    /// The time and the number of the first image, and of the last one.
     first: Option<(Instant, u64)>,
     last: Option<(Instant, u64)>,
-    told: Option<Instant>,
+    last_line: Option<Instant>,
     newest: Option<LiveImage>,
     keep_newest: bool,
 }
@@ -90,13 +88,13 @@ impl<'a> Report<'a> {
             range: None,
             first: None,
             last: None,
-            told: None,
+            last_line: None,
             newest: None,
             keep_newest: args.preview.is_some(),
         }
     }
 
-    /// Gives how many there were by now.
+    /// Reports an image; returns the number of images so far.
     pub(super) fn image(
         &mut self,
         image: LiveImage,
@@ -134,9 +132,10 @@ impl<'a> Report<'a> {
             };
             self.out.object(&record)?;
         } else {
-            let due = self.told.is_none_or(|told| Duration::from(now.since(told)) >= BETWEEN_LINES);
+            let due =
+                self.last_line.is_none_or(|last| Duration::from(now.since(last)) >= LINE_INTERVAL);
             if due {
-                self.told = Some(now);
+                self.last_line = Some(now);
                 let rate =
                     self.rate().map_or(String::new(), |rate| format!("  {rate:.1} images/s"));
                 let (width, height) = (image.header.width, image.header.height);
@@ -154,7 +153,7 @@ impl<'a> Report<'a> {
         Ok(self.taken)
     }
 
-    /// Images that came in a second, dropped ones included.
+    /// Received images per second, including dropped ones.
     fn rate(&self) -> Option<f64> {
         let ((begin, first), (end, last)) = (self.first?, self.last?);
         let seconds = Duration::from(end.since(begin)).as_secs_f64();
@@ -162,14 +161,14 @@ impl<'a> Report<'a> {
         (last > first && seconds > 0.0).then(|| (last - first) as f64 / seconds)
     }
 
-    /// The closing line, and the picture.
+    /// Prints the totals, and shows the preview.
     pub(super) fn end(&mut self, stats: &LiveStats, preview: Option<&Path>) -> CommandResult {
         self.bar.finish_and_clear();
         let rate = self.rate();
         #[allow(clippy::cast_precision_loss)] // fewer than 2^52
         let each = (stats.received > 0).then(|| stats.bytes as f64 / stats.received as f64 / 1e6);
         let rounded = |value: f64| (value * 1000.0).round() / 1000.0;
-        let closing = Closing {
+        let totals = TotalsJson {
             received: stats.received,
             taken: self.taken,
             written: self.written,
@@ -181,15 +180,15 @@ impl<'a> Report<'a> {
             max: self.range.map(|(_, max)| max),
             elapsed_ms: milliseconds(self.clock.now().since(Instant::default()).into()),
         };
-        self.out.either(&closing, || closing.text())?;
+        self.out.either(&totals, || totals.text())?;
         match (preview, self.newest.take()) {
-            (Some(file), Some(image)) => show(&image, file),
+            (Some(file), Some(image)) => preview::show(&image, file, self.out),
             _ => Ok(()),
         }
     }
 }
 
-impl Closing {
+impl TotalsJson {
     fn text(&self) -> String {
         let Self { received, taken, written, dropped, .. } = self;
         let rate = match (self.frames_per_s, self.mb_per_s) {
@@ -209,39 +208,4 @@ impl Closing {
 fn min_max(pixels: &[u16]) -> (u16, u16) {
     let fold = |(low, high): (u16, u16), pixel: &u16| (low.min(*pixel), high.max(*pixel));
     pixels.iter().fold((u16::MAX, u16::MIN), fold)
-}
-
-/// A picture needs a terminal or a file, and neither is found out at the end only.
-pub(super) fn check_preview(preview: Option<&Path>) -> CommandResult {
-    let Some(file) = preview else { return Ok(()) };
-    if file != Path::new(TERMINAL) && file.exists() {
-        return Err(Failure::usage(format!("--preview: {} exists already", file.display())));
-    }
-    if file == Path::new(TERMINAL) && !std::io::stdout().is_terminal() {
-        let message = "--preview: stdout is no terminal; name a file: --preview=FILE.png";
-        return Err(Failure::usage(message));
-    }
-    Ok(())
-}
-
-fn show(image: &LiveImage, file: &Path) -> CommandResult {
-    let grey = stretched(image.pixels());
-    let (width, height) = (image.header.width, image.header.height);
-    if file != Path::new(TERMINAL) {
-        let written = write_png_8(file, width, height, &grey);
-        return written.map_err(|error| Failure::new(1, error.to_string()));
-    }
-    let picture = image::GrayImage::from_raw(width, height, grey)
-        .ok_or_else(|| Failure::new(1, "the preview has another size than the image"))?;
-    // A terminal that does not know its size is taken for one of the usual width.
-    let width = matches!(viuer::terminal_size(), (0, _) | (_, 0)).then_some(80);
-    let config = viuer::Config {
-        absolute_offset: false,
-        width,
-        use_kitty: false,
-        use_iterm: false,
-        ..viuer::Config::default()
-    };
-    let shown = viuer::print(&image::DynamicImage::ImageLuma8(picture), &config);
-    shown.map(|_| ()).map_err(|error| Failure::new(1, format!("cannot show the image: {error}")))
 }

@@ -1,4 +1,4 @@
-//! Where live images are written: a folder, a file for each or one for all.
+//! Writes live images into a folder: one file per image, or one file for all of them.
 
 use std::path::{Path, PathBuf};
 
@@ -15,23 +15,23 @@ use crate::output::rfc3339;
 pub(super) struct Sink {
     folder: PathBuf,
     format: Format,
-    /// Of the file for all.
+    /// The beginning of each file name.
     name: String,
     movie: Option<OmeTiff>,
 }
 
 impl Sink {
-    /// Makes the folder, if it is not there.
+    /// Creates the folder, if it does not exist.
     pub(super) fn create(folder: &Path, format: Format) -> CommandResult<Self> {
         std::fs::create_dir_all(folder).map_err(|error| {
-            Failure::usage(format!("cannot make the folder {}: {error}", folder.display()))
+            Failure::usage(format!("cannot create the folder {}: {error}", folder.display()))
         })?;
-        // No colons: not every file system takes them.
+        // Not every file system accepts colons.
         let name = format!("live-{}", rfc3339(Clock::wall()).replace([':', '.'], "-"));
         Ok(Self { folder: folder.to_owned(), format, name, movie: None })
     }
 
-    /// Writes an image; gives the file that it is in.
+    /// Writes an image; returns its file.
     pub(super) fn write(
         &mut self,
         image: &LiveImage,
@@ -43,16 +43,16 @@ impl Sink {
             let size = format!("{} x {}", header.width, header.height);
             Failure::new(PROTOCOL, format!("image of {size} with {} pixels", image.pixels().len()))
         })?;
-        let of_its_own =
+        let single_file =
             |extension| self.folder.join(format!("{}-{:06}.{extension}", self.name, image.number));
         match self.format {
             Format::Png => {
-                let path = of_its_own("png");
+                let path = single_file("png");
                 write_png(&path, &picture, facts).map_err(|error| failed(&error))?;
                 Ok(path)
             }
             Format::Tiff => {
-                let path = of_its_own("tif");
+                let path = single_file("tif");
                 write_tiff(&path, &picture, facts).map_err(|error| failed(&error))?;
                 Ok(path)
             }
@@ -70,14 +70,14 @@ impl Sink {
         }
     }
 
-    /// Completes the file for all.
+    /// Completes the file for all images.
     pub(super) fn finish(mut self) -> CommandResult {
         self.movie.take().map_or(Ok(()), |movie| movie.finish().map_err(|error| failed(&error)))
     }
 }
 
 impl Drop for Sink {
-    /// Ctrl-C: what is there is still to be read.
+    /// After Ctrl-C the file is completed too, so that it can be read.
     fn drop(&mut self) {
         if let Some(movie) = self.movie.take()
             && let Err(error) = movie.finish()
