@@ -1,4 +1,4 @@
-//! `flamingo completions`: what a shell needs to complete the command line.
+//! `flamingo completions`: prints the completions of the command line for a shell.
 
 use clap::{Args, CommandFactory};
 use clap_complete::Shell;
@@ -12,7 +12,7 @@ use crate::output::Out;
 /// For bash, for example: flamingo completions bash > ~/.local/share/bash-completion/completions/flamingo
 #[derive(Debug, Args)]
 pub(crate) struct CompletionsArgs {
-    /// The shell
+    /// Your shell
     #[arg(value_enum)]
     shell: Shell,
 }

@@ -14,8 +14,7 @@ use crate::output::{Out, milliseconds};
 
 /// Stop all axes at once
 ///
-/// Each axis is stopped by a command of its own; one that fails does not keep the others from
-/// being stopped.
+/// Each axis gets a command of its own. If one of them fails, the others are still stopped.
 #[derive(Debug, Args)]
 pub(crate) struct HaltArgs {
     #[command(flatten)]
@@ -24,14 +23,14 @@ pub(crate) struct HaltArgs {
 
 /// The JSON of an axis that was stopped.
 #[derive(Serialize)]
-pub(crate) struct Halted {
+pub(crate) struct HaltJson {
     axis: &'static str,
     stopped: bool,
     #[serde(flatten)]
     frame: FrameJson,
 }
 
-impl Halted {
+impl HaltJson {
     pub(crate) fn new(axis: Axis, answer: &Answer) -> Self {
         let frame = FrameJson::new(&answer.frame);
         let frame = frame.answer(answer.proven, answer.elapsed).at(answer.at);
@@ -42,12 +41,12 @@ impl Halted {
 pub(crate) async fn run(args: HaltArgs, out: &mut Out, interrupt: &Interrupt) -> CommandResult {
     let connect = connect::connect(&args.client.server.connect, args.client.timeout);
     let client = interrupt.or(connect).await?;
-    // From here on Ctrl-C is not heard: it must not keep an axis from being stopped.
+    // From here on Ctrl-C is ignored, so that every axis is stopped.
     let halts = Axis::ALL.map(|axis| {
         let client = client.clone();
         (axis, smol::spawn(async move { halt(&client, axis).await }))
     });
-    // All of them are waited for before anything is printed: stdout may be closed.
+    // Every axis is stopped before anything is printed, since stdout may be closed.
     let mut ended = Vec::new();
     for (axis, halt) in halts {
         ended.push((axis, halt.await));
@@ -70,7 +69,7 @@ pub(crate) async fn halt(client: &Client, axis: Axis) -> CommandResult<Answer> {
 }
 
 fn print(out: &mut Out, axis: Axis, answer: &Answer) -> CommandResult {
-    out.either(&Halted::new(axis, answer), || {
+    out.either(&HaltJson::new(axis, answer), || {
         format!("axis {axis}      halted, acknowledged in {} ms", milliseconds(answer.elapsed))
     })
 }

@@ -1,4 +1,4 @@
-//! `flamingo man`: the manual, as one page or as files.
+//! `flamingo man`: prints the man page, or writes one page per command.
 
 use std::path::PathBuf;
 
@@ -9,12 +9,12 @@ use crate::args::Cli;
 use crate::failure::{CommandResult, Failure};
 use crate::output::Out;
 
-/// Print the man page, all commands included
+/// Print the man page of all commands
 ///
-/// To read it: flamingo man > flamingo.1 && man ./flamingo.1
+/// Read it with: flamingo man > flamingo.1 && man ./flamingo.1
 #[derive(Debug, Args)]
 pub(crate) struct ManArgs {
-    /// Write a page per command into this directory instead
+    /// Write one page per command into this directory instead
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
 }
@@ -35,7 +35,7 @@ pub(crate) fn run(args: &ManArgs, out: &mut Out) -> CommandResult {
     out.bytes(&text)
 }
 
-/// A command, and those below it, as pages behind the first.
+/// Renders a command and its subcommands, one page after the other.
 fn render(command: &clap::Command, text: &mut Vec<u8>) -> std::io::Result<()> {
     Man::new(command.clone()).render(text)?;
     command.get_subcommands().try_for_each(|subcommand| render(subcommand, text))

@@ -1,5 +1,5 @@
-//! `flamingo move`: one axis to one target, within the limits of the stage, and with `--wait` to
-//! the end of the motion.
+//! `flamingo move`: moves one axis to a target within the limits of the stage. With `--wait` it waits
+//! for the end of the motion.
 
 use std::time::Duration;
 
@@ -20,24 +20,24 @@ use crate::frame_json::FrameJson;
 use crate::interrupt::Interrupt;
 use crate::output::{Out, milliseconds};
 
-/// How long an answer may take, where `--timeout` does not say.
+/// The default time limit for an answer.
 const ANSWER: Duration = Duration::from_secs(3);
-/// How long a motion may take, where `--timeout` does not say.
+/// The default time limit for a motion.
 const MOTION: Duration = Duration::from_secs(30);
 
 /// Move one axis of the stage to a position
 ///
-/// The limits of the stage are asked first: a target outside of them is refused and nothing
-/// moves. Without --wait the command ends when the move is acknowledged, with it when the motion
-/// has ended. Ctrl-C halts the axis.
+/// The limits of the stage are loaded first. A target outside of them is refused, and nothing moves.
+/// The command ends when the instrument acknowledges the move or, with --wait, when the motion has
+/// ended. Ctrl-C halts the axis.
 #[derive(Debug, Args)]
 pub(crate) struct MoveArgs {
-    /// The axis
+    /// Axis to move
     #[arg(value_parser = axis_parser(), ignore_case = true)]
     axis: Axis,
 
-    /// Where to, in mm, or in degrees on r
-    // Any hyphen, so that -inf is judged as a number.
+    /// Target in mm; for r in degrees
+    // Any value with a hyphen is accepted, so that -inf is refused as a number.
     #[arg(allow_hyphen_values = true, value_parser = finite)]
     target: f64,
 
@@ -48,14 +48,14 @@ pub(crate) struct MoveArgs {
     #[command(flatten)]
     server: ConnectArgs,
 
-    /// How long the motion may take with --wait, the acknowledgement without it
+    /// Time limit for the motion with --wait, for the acknowledgement without it
     /// [default: 30s with --wait, 3s without]
     #[arg(long, value_name = "TIME", value_parser = duration)]
     timeout: Option<Duration>,
 }
 
 impl MoveArgs {
-    /// How long an answer may take.
+    /// The time limit for an answer.
     fn answer_timeout(&self) -> Duration {
         match self.timeout {
             Some(timeout) if self.wait => timeout.min(ANSWER),
@@ -78,7 +78,7 @@ impl MoveArgs {
 
 /// The JSON of a move: the acknowledgement or, with `--wait`, the end of the motion.
 #[derive(Serialize)]
-struct Moved {
+struct MoveJson {
     axis: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     target_mm: Option<f64>,
@@ -89,7 +89,7 @@ struct Moved {
     ended: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     motion_ms: Option<f64>,
-    /// What says so; none where the axis was found at its target.
+    /// The frame that reports it. None if the position of the axis shows that it has arrived.
     #[serde(flatten)]
     frame: Option<FrameJson>,
 }
@@ -117,8 +117,8 @@ pub(crate) async fn run(args: MoveArgs, out: &mut Out, interrupt: &Interrupt) ->
     }
 }
 
-/// Refuses a target that the settings of the microscope exclude. If they cannot be had, that is
-/// said and the instrument has to judge.
+/// Refuses a target outside of the limits in the settings. Without settings it prints a warning, and
+/// the instrument decides.
 async fn check_limits(microscope: &Microscope, args: &MoveArgs) -> CommandResult {
     let axis = args.axis;
     let unknown = |why: &str| note(&format!("warning: limits of axis {axis} not known: {why}"));
@@ -134,7 +134,7 @@ async fn check_limits(microscope: &Microscope, args: &MoveArgs) -> CommandResult
     };
     let limits = settings.limits(axis);
     if !limits.is_complete() {
-        unknown("the settings do not name both");
+        unknown("the settings do not contain both");
     }
     limits
         .check(axis, args.target())
@@ -149,12 +149,12 @@ async fn begin(microscope: &Microscope, args: &MoveArgs) -> CommandResult<Motion
 async fn acknowledge(microscope: &Microscope, args: &MoveArgs, out: &mut Out) -> CommandResult {
     let motion = begin(microscope, args).await?;
     let Some(answer) = motion.acknowledgement() else {
-        // It has ended already.
+        // The motion has ended already.
         return out.either(&moved(args, false, None, None), || format!("{}  done", args.goal()));
     };
     let record = FrameJson::new(&answer.frame).answer(answer.proven, answer.elapsed).at(answer.at);
     out.either(&moved(args, true, None, Some(record)), || {
-        format!("{}  under way, acknowledged in {} ms", args.goal(), milliseconds(answer.elapsed))
+        format!("{}  moving, acknowledged in {} ms", args.goal(), milliseconds(answer.elapsed))
     })
 }
 
@@ -165,7 +165,7 @@ async fn wait(microscope: &Microscope, args: &MoveArgs, out: &mut Out) -> Comman
     let followed = async {
         let mut motion = begin(microscope, args).await?;
         if motion.acknowledgement().is_some() {
-            tracing::info!("{} under way", args.goal());
+            tracing::info!("{} moving", args.goal());
         }
         let arrival = motion.wait().await.map_err(|error| args.failure(&error))?;
         Ok((motion.acknowledgement().is_some(), arrival))
@@ -187,10 +187,10 @@ async fn wait(microscope: &Microscope, args: &MoveArgs, out: &mut Out) -> Comman
     })
 }
 
-/// A line on the terminal that shows where the axis is; it ends with the task.
+/// Shows the position of the axis on the terminal until the task is dropped.
 fn show_progress(mut progress: PositionUpdates, args: &MoveArgs) -> smol::Task<()> {
     let (axis, goal) = (args.axis, args.goal());
-    // Hidden where stderr is no terminal.
+    // Hidden if stderr is no terminal.
     let bar = ProgressBar::new_spinner().with_message(goal.clone());
     smol::spawn(async move {
         let bar = Cleared(bar);
@@ -203,7 +203,7 @@ fn show_progress(mut progress: PositionUpdates, args: &MoveArgs) -> smol::Task<(
     })
 }
 
-/// Takes the line away when the motion has ended, however it did.
+/// Removes the line when it is dropped.
 struct Cleared(ProgressBar);
 
 impl Drop for Cleared {
@@ -212,7 +212,7 @@ impl Drop for Cleared {
     }
 }
 
-/// Ctrl-C came after the move was, or may have been, sent.
+/// Halts the axis after Ctrl-C. The move was sent, or may have been.
 async fn stop(client: &flamingo_runtime_std::Client, axis: Axis) -> Failure {
     match halt(client, axis).await {
         Ok(_) => Failure::new(INTERRUPTED, format!("interrupted, axis {axis} halted")),
@@ -228,9 +228,9 @@ fn moved(
     acknowledged: bool,
     took: Option<Duration>,
     frame: Option<FrameJson>,
-) -> Moved {
+) -> MoveJson {
     let degrees = args.axis == Axis::R;
-    Moved {
+    MoveJson {
         axis: args.axis.letter(),
         target_mm: (!degrees).then_some(args.target),
         target_deg: degrees.then_some(args.target),

@@ -1,18 +1,18 @@
-//! `flamingo race`: the experiment is the crate `flamingo-race`; here is where its table goes.
+//! `flamingo race`: prints the table of the experiment in the crate `flamingo-race`.
 
 use flamingo_race::{RaceArgs, RaceError};
 
 use crate::failure::{CommandResult, Failure, note};
 use crate::output::{Out, stdout_failed};
 
-/// Runs it on a thread of its own, since it blocks.
+/// Runs the experiment on a thread of its own, since it blocks.
 pub(crate) async fn run(args: RaceArgs, json: bool) -> CommandResult {
     smol::unblock(move || {
         let mut out = Out::new(json);
         let mut print = |line: &str| out.write(format!("{line}\n").as_bytes());
         match flamingo_race::run(&args, json, &mut print) {
             Ok(Some(plot)) => {
-                note(&format!("drawn: {}", plot.display()));
+                note(&format!("plot written to {}", plot.display()));
                 Ok(())
             }
             Ok(None) => Ok(()),

@@ -1,5 +1,5 @@
-//! `flamingo record`: a relay in front of the instrument that records what goes through it. Both
-//! are the library's; here is the command line, and what is said.
+//! `flamingo record`: the command line and the messages of the recorder. The library has the relay
+//! and the recorder.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -17,34 +17,34 @@ use crate::failure::{CommandResult, Failure, note};
 use crate::interrupt::Interrupt;
 use crate::output::{Out, PortsJson};
 
-/// How long the instrument may take to accept.
+/// The time limit for a connection to the instrument.
 const CONNECT: Duration = Duration::from_secs(2);
-/// How often the line on a terminal is renewed.
-const RENEWED: Duration = Duration::from_millis(500);
+/// The interval at which the line on a terminal is updated.
+const UPDATE_INTERVAL: Duration = Duration::from_millis(500);
 
-/// Record what goes between clients and the instrument, until Ctrl-C
+/// Record the traffic between clients and the instrument, until Ctrl-C
 ///
-/// It listens on three ports as the instrument does; clients connect to them instead, and every
-/// connection is relayed as it is. The recording is a pcapng file: Wireshark opens it, flamingo
-/// decode prints it, flamingo replay plays it. Of images it has the header and a checksum. A disk
-/// that takes no more ends the recording, and nothing else. The first line on stdout says, once it
-/// listens, where: {"ready":true,"control":53727,"live":53728,"stack":53729}
+/// The command listens on three ports, as the instrument does. Clients connect to these ports, and
+/// every connection is relayed unchanged. The recording is a pcapng file: Wireshark opens it, flamingo
+/// decode prints it, flamingo replay plays it. It contains the header and a checksum of each image.
+/// A full disk ends the recording, but not the relay. The first line on stdout names the ports:
+/// {"ready":true,"control":53727,"live":53728,"stack":53729}
 #[derive(Debug, Args)]
 pub(crate) struct RecordArgs {
-    /// The recording
+    /// File for the recording
     #[arg(long, value_name = "FILE.pcapng")]
     out: PathBuf,
 
-    /// Control port to listen on, with the address if it is not to be 127.0.0.1; the image ports
-    /// are the next two. 0: three free ports in a row
+    /// Control port to listen on, on 127.0.0.1 unless an address is given. The image ports are the
+    /// next two. 0 takes three free ports in a row
     #[arg(long, value_name = "[ADDR:]PORT", value_parser = listen)]
     listen: SocketAddr,
 
-    /// Images with all their pixels: up to 8 MB each
+    /// Record the pixels of images, too: up to 8 MB each
     #[arg(long)]
     pixels: bool,
 
-    /// Replace a recording that is there
+    /// Replace an existing file
     #[arg(long)]
     overwrite: bool,
 
@@ -65,9 +65,9 @@ fn listen(text: &str) -> Result<SocketAddr, String> {
     })
 }
 
-/// The last one, with --json.
+/// The JSON of the totals.
 #[derive(Serialize)]
-struct Summary {
+struct TotalsJson {
     summary: bool,
     #[serde(flatten)]
     status: Status,
@@ -91,19 +91,16 @@ pub(crate) async fn run(args: RecordArgs, out: &mut Out, interrupt: &Interrupt) 
     let [control, live, stack] = relay.addresses().map(|address| address.port());
     out.object(&PortsJson { ready: true, control, live, stack })?;
     if !out.json() {
-        note(&format!(
-            "{} is recorded to {name}; clients connect to port {control}",
-            server.connect
-        ));
+        note(&format!("recording {} to {name}; clients connect to port {control}", server.connect));
     }
-    let interrupted = future::or(until_over(during, &relay), async {
+    let interrupted = future::or(until_time_is_over(during, &relay), async {
         interrupt.pressed().await;
         true
     });
     let interrupted = interrupted.await;
     let status = relay.finish();
     let stopped = status.stopped.clone();
-    out.either(&Summary { summary: true, status: status.clone() }, || text(&status))?;
+    out.either(&TotalsJson { summary: true, status: status.clone() }, || text(&status))?;
     if let Some(why) = stopped {
         return Err(Failure::new(1, format!("record: {name} is not complete: {why}")));
     }
@@ -111,35 +108,36 @@ pub(crate) async fn run(args: RecordArgs, out: &mut Out, interrupt: &Interrupt) 
 }
 
 fn check(args: &RecordArgs) -> CommandResult {
-    // A device or a pipe may be written again.
-    let there = args.out.metadata().is_ok_and(|there| there.is_file());
-    if there && !args.overwrite {
+    // A device or a pipe may be opened again.
+    let exists = args.out.metadata().is_ok_and(|found| found.is_file());
+    if exists && !args.overwrite {
         let file = args.out.display();
-        let why = "is there already; --overwrite replaces it";
+        let why = "exists already; --overwrite replaces it";
         return Err(Failure::usage(format!("record: {file} {why}")));
     }
     if args.server.connect.parse() == Ok(args.listen) {
         return Err(Failure::usage(format!(
-            "record: {} is the instrument itself; --listen needs a port of its own",
+            "record: {} is the address of the instrument; choose another port for --listen",
             args.listen
         )));
     }
     Ok(())
 }
 
-/// Until the time is over, with a line on a terminal. Gives `false`: nobody has interrupted it.
-async fn until_over(during: Option<Duration>, relay: &Relay) -> bool {
+/// Waits until the time of `--for` has passed, and shows the counts on a terminal. Returns `false`,
+/// for "not interrupted".
+async fn until_time_is_over(during: Option<Duration>, relay: &Relay) -> bool {
     let bar = ProgressBar::new_spinner();
     let show = async {
-        let mut told = false;
+        let mut warned = false;
         loop {
             let status = relay.status();
-            if status.lost_bytes > 0 && !std::mem::replace(&mut told, true) {
-                note("warning: the disk does not keep up: bytes are left out, and counted");
+            if status.lost_bytes > 0 && !std::mem::replace(&mut warned, true) {
+                note("warning: the disk is too slow; bytes are left out and counted");
             }
             bar.set_message(text(&status));
             bar.tick();
-            Timer::after(RENEWED).await;
+            Timer::after(UPDATE_INTERVAL).await;
         }
     };
     let over = async {

@@ -1,4 +1,4 @@
-//! `flamingo replay`: a recording as an instrument. What is said when is the library's.
+//! `flamingo replay`: the command line and the messages of the replay. The library plays it.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -15,23 +15,23 @@ use crate::output::{Out, PortsJson};
 
 /// Play a recording as an instrument for clients, until Ctrl-C
 ///
-/// The first client gets the first recorded connection, the next one the next, and behind the last
-/// the first again; the same holds for viewers of images. An answer comes when the client has sent
-/// the command that was answered, and as long after it as it was; what nobody asked for comes
-/// between them as it did. A query that was not recorded at this place gets the last recorded
-/// answer, any other command none. Images that were recorded without their pixels are black. The
-/// first line on stdout says, once it listens, where: {"ready":true,"control":53717,"live":53718,"stack":53719}
+/// Each client gets the next recorded connection, and after the last one the first again. The same
+/// holds for viewers of images. An answer is sent after its command, with the recorded delay; events
+/// are sent between them as recorded. A query that is not in the recording at this point gets the
+/// last recorded answer; other such commands get none. Images that were recorded without pixels are
+/// black. The first line on stdout names the ports:
+/// {"ready":true,"control":53717,"live":53718,"stack":53719}
 #[derive(Debug, Args)]
 pub(crate) struct ReplayArgs {
-    /// The recording, pcapng or pcap
+    /// File with the recording, pcapng or pcap
     #[arg(value_name = "FILE.pcapng")]
     file: PathBuf,
 
-    /// How many times as fast as it was recorded; max: without a pause
+    /// Speed relative to the recording; max: without pauses
     #[arg(long, value_name = "X|max", default_value = "1", value_parser = speed)]
     speed: Speed,
 
-    /// How long the recording waits for a command that the client has not sent
+    /// Time to wait for a recorded command that the client does not send
     #[arg(long, value_name = "TIME", default_value = "3s", value_parser = duration)]
     patience: Duration,
 
@@ -39,7 +39,7 @@ pub(crate) struct ReplayArgs {
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
     bind: IpAddr,
 
-    /// Control port; the others follow it. 0: three free ports in a row
+    /// Control port; the image ports are the next two. 0 takes three free ports in a row
     #[arg(long, value_name = "PORT", default_value_t = 53717)]
     port: u16,
 }
@@ -74,7 +74,7 @@ pub(crate) async fn run(args: ReplayArgs, out: &mut Out, interrupt: &Interrupt) 
     let [control, live, stack] = replay.addresses().map(|address| address.port());
     out.object(&PortsJson { ready: true, control, live, stack })?;
     if replay.holes() > 0 {
-        note(&format!("warning: {name} has holes: {} bytes were not recorded", replay.holes()));
+        note(&format!("warning: {name} has gaps: {} bytes were not recorded", replay.holes()));
     }
     if !out.json() {
         let [controls, lives, stacks] = Port::ALL.map(|port| replay.connections(port));

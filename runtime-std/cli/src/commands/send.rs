@@ -1,4 +1,4 @@
-//! `flamingo send`: any frame, for the curious.
+//! `flamingo send`: sends any command.
 
 use std::fs::File;
 use std::io::Read;
@@ -16,11 +16,11 @@ use crate::frame_json::FrameJson;
 use crate::frame_text::{frame_line, printable};
 use crate::output::{Out, milliseconds};
 
-/// Send any command, and show its answer
+/// Send any command and print its answer
 ///
-/// Commands that are never acknowledged (lasers, LED, illumination, the start of a workflow) are
-/// sent without waiting. Those that upload need --payload. Nothing is checked against the limits of the stage: to move it safely,
-/// use flamingo move.
+/// The command does not wait if the instrument never acknowledges the code (lasers, LED, illumination,
+/// the start of a workflow). A code that uploads data needs --payload. The limits of the stage are
+/// not checked; to move an axis safely, use flamingo move.
 #[derive(Debug, Args)]
 pub(crate) struct SendArgs {
     #[command(flatten)]
@@ -50,15 +50,15 @@ pub(crate) struct SendArgs {
     #[arg(allow_hyphen_values = true)]
     value: f64,
 
-    /// Text for the 72 bytes of the buffer
+    /// Text for the buffer, at most 72 bytes
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     buffer: Option<String>,
 
-    /// File whose bytes go out behind the frame, untouched
+    /// File to send unchanged after the frame
     #[arg(long, value_name = "FILE")]
     payload: Option<PathBuf>,
 
-    /// Clear TRIGGER_CALL_BACK: most commands are then not answered
+    /// Clear the flag TRIGGER_CALL_BACK; most commands then get no answer
     #[arg(long)]
     no_callback: bool,
 
@@ -69,29 +69,29 @@ pub(crate) struct SendArgs {
 
 /// The JSON of a command that was sent without waiting.
 #[derive(Serialize)]
-struct Sent {
+struct SentJson {
     sent: bool,
     #[serde(flatten)]
     frame: FrameJson,
 }
 
 pub(crate) async fn run(args: SendArgs, out: &mut Out) -> CommandResult {
-    // All that can be wrong with the input is found before anything is connected to.
+    // The input is checked completely before connecting.
     let (frame, payload) = command(&args).await?;
     let client = connect::connect(&args.client.server.connect, args.client.timeout).await?;
-    let forgotten = is_forgotten(frame.code);
-    if forgotten && !args.no_answer {
-        note(&format!("{} is never acknowledged: sent without waiting", frame.code));
+    let unacknowledged = is_unacknowledged(frame.code);
+    if unacknowledged && !args.no_answer {
+        note(&format!("{} is never acknowledged, so there is no wait for an answer", frame.code));
     }
-    if forgotten || args.no_answer {
+    if unacknowledged || args.no_answer {
         let write = async {
             match payload {
                 Some(payload) => client.send_with_payload(frame, payload).await,
                 None => client.send(frame).await,
             }
         };
-        within(args.client.timeout, write).await.ok_or_else(|| not_taken(&args))??;
-        let sent = Sent { sent: true, frame: FrameJson::new(&frame).at(Clock::wall()) };
+        within(args.client.timeout, write).await.ok_or_else(|| not_accepted(&args))??;
+        let sent = SentJson { sent: true, frame: FrameJson::new(&frame).at(Clock::wall()) };
         return out.either(&sent, || format!("sent  {frame}"));
     }
     let answer = match payload {
@@ -138,7 +138,7 @@ async fn command(args: &SendArgs) -> CommandResult<(Frame, Option<Vec<u8>>)> {
     Ok((frame, payload))
 }
 
-/// The bytes of a file; of one that is too long, only so many that it is seen to be.
+/// Reads a file, at most one byte more than a payload may have.
 fn read(file: &Path) -> CommandResult<Vec<u8>> {
     let mut bytes = Vec::new();
     File::open(file)
@@ -153,18 +153,20 @@ fn read(file: &Path) -> CommandResult<Vec<u8>> {
     Ok(bytes)
 }
 
-fn not_taken(args: &SendArgs) -> Failure {
+fn not_accepted(args: &SendArgs) -> Failure {
     let timeout = humantime::format_duration(args.client.timeout);
-    let message =
-        format!("{}: not taken within {timeout}, perhaps half of it; try --timeout", args.code);
+    let message = format!(
+        "{}: not accepted within {timeout}, perhaps only a part of it; try --timeout",
+        args.code
+    );
     Failure::new(NO_ANSWER, message)
 }
 
-/// Whether it makes no sense without a payload; saving empty settings would wipe them.
+/// Whether the command needs a payload. Saving empty settings would delete them.
 fn uploads(code: CommandCode) -> bool {
     code.row().is_some_and(|row| matches!(row.payload, Payload::Up | Payload::Both))
 }
 
-fn is_forgotten(code: CommandCode) -> bool {
+fn is_unacknowledged(code: CommandCode) -> bool {
     code.row().is_some_and(|row| row.kind == Kind::FireAndForget)
 }

@@ -1,5 +1,5 @@
-//! `flamingo settings save`: overwrites the scope settings of the instrument with a file, and keeps
-//! what was there. Printing them is `flamingo get settings`.
+//! `flamingo settings save`: replaces the scope settings of the instrument and keeps the old ones in
+//! a file. `flamingo get settings` prints them.
 
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ use crate::failure::{CommandResult, Failure};
 use crate::interrupt::Interrupt;
 use crate::output::{Out, rfc3339};
 
-/// Overwrite the settings of the microscope
+/// Replace the settings of the microscope
 #[derive(Debug, Args)]
 pub(crate) struct SettingsArgs {
     #[command(subcommand)]
@@ -29,21 +29,21 @@ enum SettingsCommand {
     Save(SaveArgs),
 }
 
-/// Save a file as the scope settings of the instrument
+/// Replace the scope settings of the instrument with a file
 ///
-/// It overwrites the settings that are there: they are loaded first and kept in a file. "saved" is
-/// said only when the instrument has acknowledged it with success.
+/// The command first loads the old settings and keeps them in a file. It reports "saved" only after
+/// the instrument has acknowledged the upload with success.
 #[derive(Debug, Args)]
 struct SaveArgs {
-    /// The file with the settings, as `flamingo get settings` prints them; - is stdin
+    /// File with the settings, as `flamingo get settings` prints them; - is stdin
     #[arg(value_name = "FILE")]
     file: PathBuf,
 
-    /// Where to keep the settings that are overwritten [default: scope-settings-TIME.txt]
+    /// File for the old settings [default: scope-settings-TIME.txt]
     #[arg(long, value_name = "FILE")]
     backup: Option<PathBuf>,
 
-    /// Overwrite without asking
+    /// Do not ask before the settings are replaced
     #[arg(short, long)]
     yes: bool,
 
@@ -53,7 +53,7 @@ struct SaveArgs {
 
 /// The JSON of settings that were saved.
 #[derive(Serialize)]
-struct Report {
+struct SavedJson {
     saved: bool,
     bytes: usize,
     backup: String,
@@ -72,9 +72,10 @@ pub(crate) async fn run(args: SettingsArgs, out: &mut Out, interrupt: &Interrupt
     let connect = connect::connect(&args.client.server.connect, args.client.timeout);
     let client = interrupt.or(connect).await?;
     let microscope = Microscope::over(client, Patience::default());
-    let before = interrupt.or(before(&microscope)).await?;
+    let before = interrupt.or(old_settings(&microscope)).await?;
     if before == text {
-        let message = format!("{file}: the instrument has these very settings; nothing was saved");
+        let message =
+            format!("{file}: the instrument already has these settings; nothing was saved");
         crate::failure::note(&message);
         return Ok(());
     }
@@ -87,29 +88,29 @@ pub(crate) async fn run(args: SettingsArgs, out: &mut Out, interrupt: &Interrupt
         PathBuf::from(format!("scope-settings-{time}.txt"))
     });
     keep(&backup, &before)?;
-    // From here on Ctrl-C is not heard: half of an upload must not be all that is sent.
+    // From here on Ctrl-C is ignored, so that the upload is complete.
     let saved = microscope.settings().save(&text).await;
-    let kept = format!("what was there is kept in {}", backup.display());
+    let kept = format!("the old settings are kept in {}", backup.display());
     saved
         .map_err(|error| Failure::new(error.exit_code(), format!("not saved: {error}; {kept}")))?;
-    let record = Report { saved: true, bytes: text.len(), backup: backup.display().to_string() };
+    let record = SavedJson { saved: true, bytes: text.len(), backup: backup.display().to_string() };
     out.either(&record, || format!("saved       {} bytes; {kept}", text.len()))
 }
 
-/// The text of the settings that are there.
-async fn before(microscope: &Microscope) -> CommandResult<Vec<u8>> {
+/// The text of the old settings.
+async fn old_settings(microscope: &Microscope) -> CommandResult<Vec<u8>> {
     use flamingo_protocol_core::{CommandCode, Frame};
-    // Read as they are: settings that cannot be understood are to be replaced all the more.
+    // They are not parsed: settings with errors can be replaced, too.
     let frame = Frame::command(CommandCode::COMMON_SCOPE_SETTINGS_LOAD);
     let answer = microscope.client().request(frame).await?;
     let answer = connect::succeeded(answer, "settings")?;
     Ok(answer.payload.to_vec())
 }
 
-/// Asks on the terminal; without one it takes `--yes`.
+/// Asks on the terminal. Without a terminal, `--yes` is needed.
 async fn confirm(question: String) -> CommandResult {
     if !std::io::stdin().is_terminal() {
-        let message = "settings save overwrites what is there; on no terminal it needs --yes";
+        let message = "settings save replaces the settings; without a terminal it needs --yes";
         return Err(Failure::usage(message));
     }
     let answer = smol::unblock(move || {
@@ -127,7 +128,7 @@ async fn confirm(question: String) -> CommandResult {
     Err(Failure::usage("not confirmed; nothing was saved"))
 }
 
-/// Keeps the old settings in a file that was not there before, on the disk for certain.
+/// Writes the old settings into a new file and waits until they are on the disk.
 fn keep(path: &Path, settings: &[u8]) -> CommandResult {
     let failed = |error| {
         let path = path.display();

@@ -1,4 +1,4 @@
-//! `flamingo sim`: the simulated instrument as a program. What it simulates is the library's.
+//! `flamingo sim`: the command line of the simulated instrument. The library simulates it.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -10,17 +10,17 @@ use crate::failure::{CommandResult, Failure, note};
 use crate::interrupt::Interrupt;
 use crate::output::{Out, PortsJson};
 
-/// Stand in for an instrument, until Ctrl-C
+/// Simulate an instrument, until Ctrl-C
 ///
-/// It listens on three ports: control, live images, stack images. The first line on stdout says,
-/// once it listens, which: {"ready":true,"control":53717,"live":53718,"stack":53719}
+/// The simulator listens on three ports: control, live images, stack images. The first line on stdout
+/// names them: {"ready":true,"control":53717,"live":53718,"stack":53719}
 #[derive(Debug, Args)]
 pub(crate) struct SimArgs {
-    /// Address to listen on; every client that reaches it is served
+    /// Address to listen on; every client that can reach it is served
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
     bind: IpAddr,
 
-    /// Control port; the others follow it. 0: three free ports in a row
+    /// Control port; the image ports are the next two. 0 takes three free ports in a row
     #[arg(long, value_name = "PORT", default_value_t = 53717)]
     port: u16,
 
@@ -32,11 +32,11 @@ pub(crate) struct SimArgs {
     #[arg(long, value_name = "PORT")]
     stack_port: Option<u16>,
 
-    /// What the instrument is like and what goes wrong with it; default: a healthy one
+    /// Properties and faults of the instrument [default: an instrument without faults]
     #[arg(long, value_name = "FILE.toml")]
     scenario: Option<PathBuf>,
 
-    /// Seed of all chance, instead of the scenario's: the same seed gives the same run
+    /// Seed of the random numbers, instead of the scenario's; the same seed gives the same run
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
 }
@@ -71,10 +71,10 @@ fn scenario(file: Option<PathBuf>) -> CommandResult<Scenario> {
     let Some(file) = file else {
         return Ok(Scenario::default());
     };
-    let said = |error: &dyn std::fmt::Display| {
+    let failed = |error: &dyn std::fmt::Display| {
         Failure::usage(format!("--scenario {}: {error}", file.display()))
     };
     let text = std::fs::read_to_string(&file)
-        .map_err(|error| said(&format_args!("cannot read it: {error}")))?;
-    Scenario::from_toml(&text).map_err(|error| said(&error))
+        .map_err(|error| failed(&format_args!("cannot read it: {error}")))?;
+    Scenario::from_toml(&text).map_err(|error| failed(&error))
 }

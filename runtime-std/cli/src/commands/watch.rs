@@ -1,4 +1,4 @@
-//! `flamingo watch`: what comes unasked, as it comes.
+//! `flamingo watch`: prints events as they arrive.
 
 use std::time::Duration;
 
@@ -15,10 +15,10 @@ use crate::frame_json::FrameJson;
 use crate::frame_text::{class_name, frame_line};
 use crate::output::{Out, rfc3339};
 
-/// Show unsolicited messages as they come
+/// Print unsolicited messages (events) as they arrive
 ///
-/// Late answers and answers that may belong to somebody else are shown too, as what they are.
-/// Messages that were missed because this program was too slow are counted and said.
+/// Late and ambiguous answers are printed too, with their class. If this program is too slow, messages
+/// are missed; it reports how many.
 #[derive(Debug, Args)]
 pub(crate) struct WatchArgs {
     #[command(flatten)]
@@ -40,10 +40,10 @@ pub(crate) struct WatchArgs {
 
 /// The JSON of a message.
 #[derive(Serialize)]
-struct Seen {
+struct EventJson {
     #[serde(flatten)]
     frame: FrameJson,
-    /// Stray bytes before it.
+    /// The number of bytes before it that belong to no frame.
     #[serde(skip_serializing_if = "is_zero")]
     skipped_bytes: u32,
 }
@@ -73,7 +73,7 @@ async fn show(mut events: Subscription, count: u64, out: &mut Out) -> CommandRes
                 print(out, &event)?;
             }
             Some(Event::Lagged(missed)) => lagged(out, missed)?,
-            Some(Event::Unresponsive) => note("warning: the instrument does not answer any more"),
+            Some(Event::Unresponsive) => note("warning: the instrument no longer answers"),
             Some(Event::Responsive) => note("the instrument answers again"),
             Some(Event::Reconnected) => note("connected again"),
             Some(Event::ConnectionLost) | None => {
@@ -90,8 +90,8 @@ async fn show(mut events: Subscription, count: u64, out: &mut Out) -> CommandRes
 
 fn print(out: &mut Out, event: &EventFrame) -> CommandResult {
     let frame = FrameJson::new(&event.frame).payload(&event.payload).class(&event.class);
-    let seen = Seen { frame: frame.at(event.at), skipped_bytes: event.skipped };
-    out.either(&seen, || {
+    let event_json = EventJson { frame: frame.at(event.at), skipped_bytes: event.skipped };
+    out.either(&event_json, || {
         let time = rfc3339(event.at);
         let (class, _) = class_name(&event.class);
         let line = frame_line(&event.frame, &event.payload);
@@ -104,7 +104,7 @@ fn print(out: &mut Out, event: &EventFrame) -> CommandResult {
 }
 
 fn lagged(out: &mut Out, missed: u64) -> CommandResult {
-    note(&format!("warning: {missed} messages missed, they came faster than they were taken"));
+    note(&format!("warning: {missed} messages missed: they came faster than they were printed"));
     if out.json() {
         return out.object(&json!({ "lagged": missed, "time": rfc3339(Clock::wall()) }));
     }

@@ -113,11 +113,11 @@ fn sighup_takes_over_who_may_connect_and_a_broken_file_changes_nothing() {
     assert_eq!(ask(&mut client).status, 1);
     std::fs::write(&file, "[access]\nallow = [").expect("a file");
     bridge.signal("-HUP");
-    bridge.expect_log("stay as they were");
+    bridge.expect_log("settings are unchanged");
     assert_eq!(ask(&mut client).status, 1);
     std::fs::write(&file, "[access]\nallow = [\"::1\"]\n").expect("a file");
     bridge.signal("-HUP");
-    bridge.expect_log("was read again");
+    bridge.expect_log("were read again");
     assert!(client.until_end().is_empty(), "it may no longer be connected");
     bridge.signal("-TERM");
     assert_eq!(bridge.ended().code, Some(0));

@@ -71,7 +71,7 @@ fn what_an_instrument_does_not_echo_is_a_warning_and_no_failure() {
     let tokens = "[tokens]\necho_client_id = false\necho_int32_data2 = false\n";
     let (_simulator, address) = simulator(tokens);
     let ended = doctor(&address, &[]);
-    expect_cause(&ended, 0, &["healthy, but", "comes back", "no tokens"]);
+    expect_cause(&ended, 0, &["healthy, but", "comes back", "cannot carry tokens"]);
     let warned: Vec<_> = ended.stdout.lines().filter(|line| line.starts_with('!')).collect();
     assert!(warned.len() == 2 && warned[0].contains("clientID"), "{warned:?}");
 }
@@ -146,13 +146,13 @@ fn a_server_that_says_nothing_is_named() {
         let mut bytes = [0; 512];
         while stream.read(&mut bytes).is_ok_and(|count| count > 0) {}
     });
-    expect_cause(&doctor(&address, &[]), 4, &["accepts, and says nothing", "hangs"]);
+    expect_cause(&doctor(&address, &[]), 4, &["accepts, but sends nothing", "hangs"]);
 }
 
 #[test]
 fn a_server_that_closes_at_once_is_named() {
     let address = server(drop);
-    expect_cause(&doctor(&address, &[]), 7, &["closes at once", "all the clients"]);
+    expect_cause(&doctor(&address, &[]), 7, &["closes at once", "maximum of 3 clients"]);
 }
 
 #[test]
@@ -162,7 +162,7 @@ fn a_server_that_floods_and_answers_nothing_is_named() {
         frame.status = 1;
         while stream.write_all(&frame.encode().repeat(64)).is_ok() {}
     });
-    expect_cause(&doctor(&address, &[]), 4, &["frames/s unasked", "floods"]);
+    expect_cause(&doctor(&address, &[]), 4, &["frames/s unrequested", "floods"]);
 }
 
 #[test]

@@ -131,7 +131,7 @@ fn what_the_peer_does_not_take_is_given_up_in_time() {
     let ended = smol::block_on(against(&arguments, |peer| async { peer }));
     std::fs::remove_file(&file).unwrap();
     assert_eq!((ended.code, ended.stdout.as_str()), (Some(4), ""), "{ended:?}");
-    assert!(ended.stderr.contains("not taken within 500ms"), "{ended:?}");
+    assert!(ended.stderr.contains("not accepted within 500ms"), "{ended:?}");
 }
 
 #[test]

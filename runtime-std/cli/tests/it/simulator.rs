@@ -190,7 +190,7 @@ fn ctrl_c_stops_the_axis_that_moves() {
     let (simulator, address) = simulator("[stage]\nspeed_factor = 0.01\n");
     let arguments = ["-v", "move", "x", "9", "--wait", "--connect", &address];
     let running = start(&arguments);
-    running.expect_log("under way");
+    running.expect_log("moving");
     running.interrupt();
     let ended = running.ended();
     assert_eq!(ended.code, Some(130), "{ended:?}");

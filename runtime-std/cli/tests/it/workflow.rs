@@ -43,7 +43,7 @@ fn what_is_wrong_with_a_workflow_is_said_with_its_line() {
     let wrong = rig::WORKFLOW.replace("X (mm) = 7.5", "X (mm) = seven").replace("4.50 1", "4.50 0");
     let file = folder.file("wrong.txt", wrong);
     let checked = flamingo(&["workflow", "check", &file, "--json"]);
-    checked.expect_error(2, &["wrong.txt", "must not run"]);
+    checked.expect_error(2, &["wrong.txt", "cannot run"]);
     let said = checked.objects();
     let line = said.iter().find(|finding| finding["severity"] == "error").unwrap();
     assert_eq!(line["line"], 23, "{said:?}");
@@ -62,14 +62,14 @@ fn a_workflow_is_checked_against_limits_from_a_file_or_from_the_instrument() {
     let file = folder.file("workflow.txt", rig::WORKFLOW.replace("= 7.5", "= 12.2"));
     let settings = folder.file("settings.txt", rig::SETTINGS);
     let checked = flamingo(&["workflow", "check", &file, "--settings", &settings]);
-    checked.expect_error(2, &["must not run"]);
+    checked.expect_error(2, &["cannot run"]);
     assert!(checked.stdout.contains("Soft limit max x-axis, line 2"), "{checked:?}");
     let (simulator, address) = simulator("");
     let checked = flamingo(&["workflow", "check", &file, "--connect", &address, "--json"]);
     assert_eq!(checked.expect_done().object()["instrument"], "Stack settings are valid");
     let beyond = folder.file("beyond.txt", rig::WORKFLOW.replace("= 7.5", "= 12.4"));
     let checked = flamingo(&["workflow", "check", &beyond, "--connect", &address]);
-    checked.expect_error(2, &["must not run"]);
+    checked.expect_error(2, &["cannot run"]);
     assert!(checked.stdout.contains("hard limit"), "{checked:?}");
     assert_eq!(sent(&simulator, CommandCode::CAMERA_WORK_FLOW_START), 0);
 }
@@ -93,8 +93,8 @@ fn what_only_the_instrument_objects_to_is_its_refusal() {
         };
         let (checked, _peer) =
             future::zip(crate::program::flamingo_meanwhile(&arguments), server).await;
-        checked.expect_error(5, &["must not run"]);
-        assert!(checked.stdout.contains("the instrument says: Z 19.045"), "{checked:?}");
+        checked.expect_error(5, &["cannot run"]);
+        assert!(checked.stdout.contains("the instrument reports: Z 19.045"), "{checked:?}");
     });
 }
 

@@ -1,5 +1,5 @@
-//! The command line of `flamingo bridge`, and how it is laid over the settings file. What the
-//! bridge does is the library's; what each setting means is in `docs/bridge.example.toml`.
+//! The command line of `flamingo bridge`, which overrides the settings file. The meaning of each
+//! setting is in `docs/bridge.example.toml`.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -10,10 +10,10 @@ use flamingo_bridge::settings::{LogFormat, Port, Settings, Tokens, status_addres
 
 use crate::failure::{CommandResult, Failure};
 
-/// Serve many programs over one connection to an instrument, until Ctrl-C
+/// Share one connection to an instrument among many programs, until Ctrl-C
 ///
-/// Each program on the control port gets the answers to its own commands; unsolicited messages
-/// have a port of their own. The first line on stdout says, once it listens, where:
+/// Each program on the control port gets the answers to its own commands. Unsolicited messages have
+/// a port of their own. The first line on stdout names the ports:
 /// {"ready":true,"control":53717,"live":53718,"callback":53720,"stack":53719}
 #[derive(Debug, Args)]
 pub(crate) struct BridgeArgs {
@@ -21,78 +21,77 @@ pub(crate) struct BridgeArgs {
     command: Option<BridgeCommand>,
 
     #[command(flatten)]
-    said: Option<SaidArgs>,
+    overrides: Option<OverrideArgs>,
 }
 
-/// What the command line says about the settings, if anything.
+/// The settings that the command line overrides.
 #[derive(Debug, Args)]
-struct SaidArgs {
-    /// Control port of the instrument; needed, here or in the file
+struct OverrideArgs {
+    /// Control port of the instrument; required here or in the file
     #[arg(long, value_name = "HOST:PORT")]
     upstream: Option<String>,
 
-    /// Where to listen: the control port, which the others follow; default: 127.0.0.1:53717.
-    /// Port 0: free ports
+    /// Control port to listen on; the other ports follow it. Port 0 takes free ports
+    /// [default: 127.0.0.1:53717]
     #[arg(long, value_name = "ADDR:PORT")]
     listen: Option<SocketAddr>,
 
-    /// Port of unsolicited messages, instead of the third after the control port
+    /// Port of unsolicited messages [default: the third after the control port]
     #[arg(long, value_name = "PORT|off")]
     callback_port: Option<Port>,
 
-    /// Port of the live images, instead of the one after the control port
+    /// Port of the live images [default: the one after the control port]
     #[arg(long, value_name = "PORT|off")]
     live_port: Option<Port>,
 
-    /// Port of the stack images, instead of the second after the control port
+    /// Port of the stack images [default: the second after the control port]
     #[arg(long, value_name = "PORT|off")]
     stack_port: Option<Port>,
 
-    /// Settings; what is said on the command line overrides them
+    /// File with settings; options on the command line override it
     #[arg(long, value_name = "FILE.toml")]
     config: Option<PathBuf>,
 
-    /// Where to show the counters over HTTP; default: off
+    /// Address of the HTTP server with the counters [default: off]
     #[arg(long, value_name = "ADDR:PORT|off", value_parser = StatusAddress::read)]
     status: Option<StatusAddress>,
 
-    /// Mark answers with bit 0x40000000 of cmdDataBits0, which unsolicited messages then lack
+    /// Mark answers with bit 0x40000000 of cmdDataBits0; unsolicited messages never have it
     #[arg(long, value_name = "true|false", action = ArgAction::Set)]
     #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     tag: Option<bool>,
 
-    /// Field for numbers of our own, if the instrument gives it back: answers are proven by them
+    /// Field for a number per request, if the instrument returns it; it proves answers
     #[arg(long, value_name = "FIELD", value_parser = tokens())]
     tokens: Option<Tokens>,
 
-    /// Record what goes to and from the instrument, into files in this folder; see record.* in the
-    /// settings file
+    /// Record the traffic with the instrument in this folder; see record.* in the settings file
     #[arg(long, value_name = "DIR")]
     record: Option<String>,
 
-    /// Form of the log
+    /// Format of the log
     #[arg(long, value_name = "FORMAT", value_parser = log_format())]
     log: Option<LogFormat>,
 }
 
-/// What else can be done with a bridge.
+/// The subcommands of `flamingo bridge`.
 #[derive(Debug, Subcommand)]
 enum BridgeCommand {
     Status(StatusArgs),
 }
 
-/// Print what a running bridge has counted
+/// Print the counters of a running bridge
 ///
-/// The bridge must have been started with --status, or with listen.status in its file.
+/// The bridge must run with --status, or with listen.status in its file.
 #[derive(Debug, Args)]
 pub(crate) struct StatusArgs {
-    /// Where the bridge shows its counters
+    /// Address of the HTTP server with the counters
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:53721")]
     pub(crate) status: SocketAddr,
 }
 
-/// Where to show the counters. A type of its own, since clap takes an `Option` for an argument
-/// that may be left out.
+/// The address of the counters. It is a type of its own, since clap uses `Option` for arguments that
+/// can be left out.
 #[derive(Debug, Clone, Copy)]
 struct StatusAddress(Option<SocketAddr>);
 
@@ -113,64 +112,65 @@ fn log_format() -> impl TypedValueParser<Value = LogFormat> {
 }
 
 impl BridgeArgs {
-    /// Whether a running bridge is asked instead of a new one started.
+    /// The arguments of `flamingo bridge status`, if this is the command.
     pub(crate) fn status(&self) -> CommandResult<Option<&StatusArgs>> {
-        match (&self.command, &self.said) {
+        match (&self.command, &self.overrides) {
             (None, _) => Ok(None),
             (Some(BridgeCommand::Status(status)), None) => Ok(Some(status)),
             (Some(BridgeCommand::Status(_)), Some(_)) => Err(Failure::usage(
-                "bridge status: it starts no bridge, so options of one have no place before it; \
+                "bridge status: options of a bridge are not allowed before status; \
                  try: flamingo bridge status --status ADDR:PORT",
             )),
         }
     }
 
-    /// The file with the command line laid over it, checked. Reads the file each time: on SIGHUP
-    /// it is what counts then.
+    /// The checked settings: the file, overridden by the command line. The file is read each time,
+    /// since SIGHUP reads it again.
     pub(crate) fn settings(&self) -> CommandResult<Settings> {
-        let mut settings = match self.said.as_ref().and_then(|said| said.config.as_deref()) {
-            Some(file) => read(file)?,
-            None => Settings::default(),
-        };
-        if let Some(said) = &self.said {
-            said.lay_over(&mut settings);
+        let mut settings =
+            match self.overrides.as_ref().and_then(|overrides| overrides.config.as_deref()) {
+                Some(file) => read(file)?,
+                None => Settings::default(),
+            };
+        if let Some(overrides) = &self.overrides {
+            overrides.apply_to(&mut settings);
         }
         settings.check().map_err(|error| Failure::usage(format!("bridge: {error}")))?;
         Ok(settings)
     }
 }
 
-impl SaidArgs {
-    /// The command line wins.
-    fn lay_over(&self, settings: &mut Settings) {
+impl OverrideArgs {
+    /// Overrides the settings that the command line gives.
+    fn apply_to(&self, settings: &mut Settings) {
         let Settings { upstream, listen, events, record, log, .. } = settings;
-        lay(&mut upstream.address, self.upstream.clone());
-        lay(&mut upstream.tokens, self.tokens);
-        lay(&mut listen.control, self.listen);
-        lay(&mut listen.callback, self.callback_port);
-        lay(&mut listen.live, self.live_port);
-        lay(&mut listen.stack, self.stack_port);
-        lay(&mut listen.status, self.status.map(|StatusAddress(address)| address));
-        lay(&mut events.tag, self.tag);
-        lay(&mut record.folder, self.record.clone());
-        lay(&mut log.format, self.log);
+        override_with(&mut upstream.address, self.upstream.clone());
+        override_with(&mut upstream.tokens, self.tokens);
+        override_with(&mut listen.control, self.listen);
+        override_with(&mut listen.callback, self.callback_port);
+        override_with(&mut listen.live, self.live_port);
+        override_with(&mut listen.stack, self.stack_port);
+        override_with(&mut listen.status, self.status.map(|StatusAddress(address)| address));
+        override_with(&mut events.tag, self.tag);
+        override_with(&mut record.folder, self.record.clone());
+        override_with(&mut log.format, self.log);
     }
 }
 
-/// Replaces a setting by what the command line says, if it says anything.
-fn lay<T>(setting: &mut T, said: Option<T>) {
-    if let Some(said) = said {
-        *setting = said;
+/// Replaces a setting, if there is a value for it.
+fn override_with<T>(setting: &mut T, value: Option<T>) {
+    if let Some(value) = value {
+        *setting = value;
     }
 }
 
 fn read(file: &Path) -> CommandResult<Settings> {
-    let said = |error: &dyn std::fmt::Display| {
+    let failed = |error: &dyn std::fmt::Display| {
         Failure::usage(format!("--config {}: {error}", file.display()))
     };
     let text = std::fs::read_to_string(file)
-        .map_err(|error| said(&format_args!("cannot read it: {error}")))?;
-    Settings::from_toml(&text).map_err(|error| said(&error))
+        .map_err(|error| failed(&format_args!("cannot read it: {error}")))?;
+    Settings::from_toml(&text).map_err(|error| failed(&error))
 }
 
 #[cfg(test)]
@@ -196,11 +196,11 @@ mod tests {
         parsed(args).unwrap_or_else(|error| panic!("{args:?}: {error}"))
     }
 
-    /// The command line over a file with this text, without the check.
+    /// The settings in a file with this text, overridden by the command line and not checked.
     fn over(text: &str, args: &[&str]) -> Settings {
         let mut settings = Settings::from_toml(text).unwrap();
-        if let Some(said) = bridge(args).said {
-            said.lay_over(&mut settings);
+        if let Some(overrides) = bridge(args).overrides {
+            overrides.apply_to(&mut settings);
         }
         settings
     }
@@ -212,7 +212,7 @@ mod tests {
         }
     }
 
-    /// A file that is gone when this is dropped.
+    /// A file that is deleted when this is dropped.
     struct File(PathBuf);
 
     impl File {
@@ -235,10 +235,10 @@ mod tests {
         }
     }
 
-    /// What an option makes of the settings.
+    /// How an option changes the settings.
     type Change = fn(&mut Settings);
 
-    /// A file in which everything differs from the defaults.
+    /// A file in which every value differs from its default.
     const FILE: &str = r#"
         [upstream]
         address = "10.0.0.5:53717"
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn without_options_the_file_stands_and_without_a_file_the_defaults() {
+    fn without_options_the_file_or_the_defaults_apply() {
         assert_eq!(over(FILE, &[]), Settings::from_toml(FILE).unwrap());
         assert_eq!(over("", &[]), Settings::default());
     }
@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn tag_alone_means_yes_and_takes_no_word_behind_it() {
+    fn tag_alone_means_true_and_takes_no_separate_value() {
         assert!(over("", &["--tag"]).events.tag);
         assert!(over("", &["--tag=true"]).events.tag);
         assert!(!over("", &[]).events.tag);
@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn the_instrument_is_needed_unless_the_file_has_it() {
+    fn the_upstream_is_required_unless_the_file_has_it() {
         assert!(refused(&[]).contains("--upstream"));
         let settings = bridge(&["--upstream", "10.0.0.5:53717"]).settings().unwrap();
         assert_eq!(settings.upstream.address, "10.0.0.5:53717");
@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn the_settings_are_checked_after_the_command_line_is_laid_over_them() {
+    fn settings_are_checked_after_the_command_line_overrides_them() {
         let file = File::new("checked", FILE);
         assert!(bridge(&["--config", file.path()]).settings().is_ok());
         let error = refused(&["--config", file.path(), "--live-port", "7002"]);
@@ -325,14 +325,14 @@ mod tests {
         assert!(error.starts_with("bridge: listen.control: 127.0.0.1:6000"), "{error}");
         let error = refused(&["--config", file.path(), "--listen", "0.0.0.0:6000"]);
         assert!(error.starts_with("bridge: access.allow: "), "{error}");
-        // What is wrong in the file alone may be put right by the command line.
+        // The command line can correct an error in the file.
         let wrong = File::new("wrong", &FILE.replace("7001", "7002"));
         assert!(bridge(&["--config", wrong.path()]).settings().is_err());
         assert!(bridge(&["--config", wrong.path(), "--live-port", "off"]).settings().is_ok());
     }
 
     #[test]
-    fn a_file_that_cannot_be_used_is_named_with_its_line_and_key() {
+    fn an_error_in_the_file_names_file_line_and_key() {
         let file = File::new("unusable", "[lease]\nidle = 3\n");
         let error = refused(&["--config", file.path(), "--upstream", "10.0.0.5:53717"]);
         let expected = format!("--config {}: line 2: lease.idle: unknown field", file.path());
@@ -344,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_port_address_or_choice_is_refused() {
+    fn invalid_ports_addresses_and_choices_are_refused() {
         for bad in [
             ["--callback-port", "on"],
             ["--live-port", "65536"],
@@ -362,7 +362,7 @@ mod tests {
     }
 
     #[test]
-    fn status_asks_a_running_bridge_and_takes_no_settings() {
+    fn status_takes_no_settings() {
         let asks = |args: &[&str]| match bridge(args).status() {
             Ok(Some(status)) => status.status,
             other => panic!("{args:?}: {other:?}"),
@@ -378,7 +378,7 @@ mod tests {
     }
 
     #[test]
-    fn what_holds_for_every_command_may_stand_before_status() {
+    fn global_options_are_allowed_before_status() {
         let line = crate::args::Cli::command();
         let line = line.subcommand(BridgeArgs::augment_args(clap::Command::new("probe")));
         let matches = line.try_get_matches_from(["flamingo", "probe", "--json", "-v", "status"]);

@@ -1,5 +1,5 @@
-//! `flamingo bridge`: the bridge as a program and a service: its signals, its first line, its end.
-//! What it does is the library's.
+//! `flamingo bridge`: runs the bridge as a program or a service: signals, first line, exit code. The
+//! library has the bridge itself.
 
 mod args;
 
@@ -16,7 +16,7 @@ use crate::output::Out;
 pub(crate) use args::BridgeArgs;
 use args::StatusArgs;
 
-/// How long the figures of a bridge may take.
+/// The time limit for the status of a running bridge.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 pub(crate) fn run(args: &BridgeArgs, verbose: u8, out: &mut Out) -> CommandResult {
@@ -25,7 +25,7 @@ pub(crate) fn run(args: &BridgeArgs, verbose: u8, out: &mut Out) -> CommandResul
         return smol::block_on(show_status(status, out));
     }
     let settings = args.settings()?;
-    // A service is silent unless something is worth a look: who comes and goes is.
+    // By default a bridge logs the connections of its clients.
     logging::start(verbose.max(1), settings.log.format)?;
     smol::block_on(serve(args, &settings, out))
 }
@@ -36,7 +36,7 @@ async fn serve(args: &BridgeArgs, settings: &Settings, out: &mut Out) -> Command
         .await
         .map_err(|error| Failure::usage(format!("bridge: {error}")))?;
     let port = |address: Option<std::net::SocketAddr>| address.map(|address| address.port());
-    out.object(&Ports {
+    out.object(&PortsJson {
         ready: true,
         control: bridge.control().port(),
         live: port(bridge.live()),
@@ -78,17 +78,17 @@ fn signals() -> CommandResult<Signals> {
     caught.map_err(|error| Failure::new(1, format!("cannot catch Ctrl-C: {error}")))
 }
 
-/// Reads the settings again and takes over who may connect. What cannot be changed while it runs
-/// stays as it is.
+/// Reads the settings again, and applies those that can change while the bridge runs: who may connect,
+/// and with which role.
 async fn reload(args: &BridgeArgs, bridge: &Bridge) {
     notify(Notice::Reloading);
     match args.settings() {
         Ok(settings) => {
             bridge.reload(&settings).await;
-            tracing::info!("who may connect, and as what, was read again");
+            tracing::info!("access and roles were read again");
         }
         Err(Failure::Exit { message, .. }) => {
-            tracing::error!("the settings stay as they were: {message}");
+            tracing::error!("the settings are unchanged: {message}");
         }
         Err(Failure::ClosedPipe) => {}
     }
@@ -104,7 +104,7 @@ async fn show_status(args: &StatusArgs, out: &mut Out) -> CommandResult {
 
 /// The first line on stdout.
 #[derive(serde::Serialize)]
-struct Ports {
+struct PortsJson {
     ready: bool,
     control: u16,
     live: Option<u16>,

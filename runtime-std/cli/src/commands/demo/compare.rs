@@ -1,4 +1,4 @@
-//! What the demo counts, and how that compares with what the simulator really sent.
+//! Compares what the client of the demo observed with what the simulator sent.
 
 use std::time::Duration;
 
@@ -11,51 +11,51 @@ use super::script::Happened;
 use crate::output::milliseconds;
 use flamingo_race::statistics::percentile;
 
-/// What was seen, in order.
+/// What the client observed, in order.
 #[derive(Default)]
-pub(super) struct Tally {
+pub(super) struct Observed {
     answers: Vec<(Frame, Answer)>,
     events: Vec<EventFrame>,
     failures: Vec<String>,
     stats: Option<Stats>,
 }
 
-/// The table at the end.
+/// The JSON of the table at the end.
 #[derive(Debug, Serialize)]
-pub(super) struct Outcome {
+pub(super) struct SummaryJson {
     summary: bool,
     pub(super) requests: usize,
     pub(super) answers: usize,
     pub(super) late: u64,
     pub(super) timeouts: u64,
-    /// Events that this client heard.
+    /// Events that the client received.
     pub(super) events: usize,
-    /// Events that the simulator says it sent between the first and the last answer.
+    /// Events that the simulator sent between the first and the last answer.
     pub(super) events_sent: usize,
     pub(super) events_lost: usize,
-    /// Answers that belong to another command, and events that are answers.
+    /// Answers of another command, and answers that were classified as events.
     pub(super) misattributed: usize,
     pub(super) p50_ms: f64,
     pub(super) p99_ms: f64,
     #[serde(skip)]
-    failure: Option<String>,
+    first_failure: Option<String>,
 }
 
-impl Outcome {
+impl SummaryJson {
     /// What went wrong, if anything did.
-    pub(super) fn complaint(&self) -> Option<String> {
+    pub(super) fn failure(&self) -> Option<String> {
         let Self { events_lost, events_sent, misattributed, .. } = self;
         if *events_lost > 0 {
             return Some(format!("{events_lost} of {events_sent} events lost"));
         }
         if *misattributed > 0 {
-            return Some(format!("{misattributed} frames taken for what they are not"));
+            return Some(format!("{misattributed} frames were classified wrongly"));
         }
-        self.failure.clone()
+        self.first_failure.clone()
     }
 }
 
-impl Tally {
+impl Observed {
     pub(super) fn count(&mut self, happened: Happened) {
         match happened {
             Happened::Answered { request, answer } => self.answers.push((request, answer)),
@@ -66,14 +66,14 @@ impl Tally {
         }
     }
 
-    /// Compares with what was sent on the one connection that there is.
-    pub(super) fn compare(&self, truth: &[TruthRecord]) -> Outcome {
-        let (lost, sent, taken_for_events) = self.compare_events(truth);
+    /// Compares with the frames that the simulator sent on the only connection.
+    pub(super) fn compare(&self, truth: &[TruthRecord]) -> SummaryJson {
+        let (lost, sent, classified_as_events) = self.compare_events(truth);
         let core = self.stats.unwrap_or_default().counters;
         let latencies: Vec<Duration> =
             self.answers.iter().map(|(_, answer)| answer.elapsed).collect();
-        let unfinished = self.stats.is_none().then(|| "it ended early".to_owned());
-        Outcome {
+        let unfinished = self.stats.is_none().then(|| "the connection ended early".to_owned());
+        SummaryJson {
             summary: true,
             requests: self.answers.len() + self.failures.len(),
             answers: self.answers.len(),
@@ -82,14 +82,14 @@ impl Tally {
             events: self.events.iter().filter(|event| !is_solicited(event)).count(),
             events_sent: sent,
             events_lost: lost,
-            misattributed: taken_for_events + self.wrong_answers(truth),
+            misattributed: classified_as_events + self.wrong_answers(truth),
             p50_ms: percentile(&latencies, 50).map_or(0.0, milliseconds),
             p99_ms: percentile(&latencies, 99).map_or(0.0, milliseconds),
-            failure: self.failures.first().cloned().or(unfinished),
+            first_failure: self.failures.first().cloned().or(unfinished),
         }
     }
 
-    /// Events lost, events sent, answers taken for events.
+    /// Events lost, events sent, answers classified as events.
     fn compare_events(&self, truth: &[TruthRecord]) -> (usize, usize, usize) {
         let window = window(truth);
         let mut sent: Vec<&TruthRecord> =
@@ -99,7 +99,7 @@ impl Tally {
         let inside = |record: &&TruthRecord| window.contains(&record.sequence);
         let count = sent.iter().copied().filter(|record| inside(record)).count();
 
-        // They were heard in the order in which they were sent.
+        // Events arrive in the order in which they were sent.
         let mut missed = Vec::new();
         let mut strangers = 0;
         for event in unsolicited {
@@ -110,7 +110,7 @@ impl Tally {
         }
         missed.append(&mut sent);
         missed.retain(|record| inside(record));
-        // An event that may be an answer was heard, too.
+        // An ambiguous event has arrived, too.
         for event in others {
             if let Some(at) = missed.iter().position(|record| record.frame == event.frame) {
                 missed.remove(at);
@@ -119,31 +119,31 @@ impl Tally {
         (missed.len(), count, strangers)
     }
 
-    /// Answers that do not name what was asked, or were sent as something else.
+    /// Answers with another code or selector than their request, or that were not sent as answers.
     fn wrong_answers(&self, truth: &[TruthRecord]) -> usize {
         let is_answer = |record: &&TruthRecord| record.truth != TrueClass::Unsolicited;
         let mut sent: Vec<&TruthRecord> = truth.iter().filter(is_answer).collect();
         let right = |(request, answer): &&(Frame, Answer)| {
             let found = sent.iter().position(|record| record.frame == answer.frame);
-            found.map(|at| sent.remove(at)).is_some() && names(&answer.frame, request)
+            found.map(|at| sent.remove(at)).is_some() && matches_request(&answer.frame, request)
         };
         self.answers.len() - self.answers.iter().filter(right).count()
     }
 }
 
-/// Whether it is an answer, though only a presumed one.
+/// Whether the frame is a presumed answer, which subscribers receive, too.
 fn is_solicited(event: &EventFrame) -> bool {
     matches!(event.class, Class::Solicited { .. })
 }
 
-/// Whether the answer names the command and, where it has one, its axis or laser.
-fn names(answer: &Frame, request: &Frame) -> bool {
+/// Whether the code and, if the command has one, the selector (axis or laser) are those of the request.
+fn matches_request(answer: &Frame, request: &Frame) -> bool {
     let selects = request.code.row().is_some_and(|row| row.selector != Selector::None);
     answer.code == request.code && (!selects || answer.selector() == request.selector())
 }
 
-/// From the second answer on the connection (the first was before anybody listened for events)
-/// to the last state query's.
+/// From the second answer about the state to the last one. Before the second one there was no
+/// subscription.
 fn window(truth: &[TruthRecord]) -> std::ops::Range<u64> {
     let states: Vec<u64> = truth
         .iter()
@@ -171,7 +171,7 @@ mod tests {
         Frame::new(CommandCode::UI_SET_GAUGE_VALUE).with_selector(number)
     }
 
-    /// What was sent: state answers and gauges, in this order.
+    /// The record of a simulator that sent these state answers and gauges.
     fn truth(frames: &[Frame]) -> Vec<TruthRecord> {
         let record = |(at, frame): (usize, &Frame)| TruthRecord {
             connection: ([127, 0, 0, 1], 1).into(),
@@ -187,7 +187,7 @@ mod tests {
         frames.iter().enumerate().map(record).collect()
     }
 
-    fn heard(events: &[Frame], answers: usize) -> Tally {
+    fn observed(events: &[Frame], answers: usize) -> Observed {
         let event = |frame: &Frame| EventFrame {
             frame: *frame,
             payload: Arc::from([]),
@@ -202,7 +202,7 @@ mod tests {
             at: SystemTime::UNIX_EPOCH,
             elapsed: Duration::from_millis(2),
         };
-        Tally {
+        Observed {
             answers: vec![(STATE, answer); answers],
             events: events.iter().map(event).collect(),
             failures: Vec::new(),
@@ -211,33 +211,33 @@ mod tests {
     }
 
     #[test]
-    fn an_event_that_was_not_heard_is_lost() {
+    fn an_event_that_did_not_arrive_is_lost() {
         let sent = [STATE, gauge(1), STATE, gauge(2), gauge(3), gauge(3), STATE, gauge(4)];
-        let all = heard(&[gauge(2), gauge(3), gauge(3), gauge(4)], 2).compare(&truth(&sent));
-        assert_eq!((all.events_lost, all.events_sent, all.complaint()), (0, 3, None));
-        let one = heard(&[gauge(2), gauge(3), gauge(4)], 2).compare(&truth(&sent));
+        let all = observed(&[gauge(2), gauge(3), gauge(3), gauge(4)], 2).compare(&truth(&sent));
+        assert_eq!((all.events_lost, all.events_sent, all.failure()), (0, 3, None));
+        let one = observed(&[gauge(2), gauge(3), gauge(4)], 2).compare(&truth(&sent));
         assert_eq!(one.events_lost, 1);
-        assert_eq!(one.complaint().unwrap(), "1 of 3 events lost");
-        let none = heard(&[], 2).compare(&truth(&sent));
+        assert_eq!(one.failure().unwrap(), "1 of 3 events lost");
+        let none = observed(&[], 2).compare(&truth(&sent));
         assert_eq!(none.events_lost, 3);
     }
 
     #[test]
-    fn what_was_sent_before_and_after_is_not_asked_for() {
+    fn events_before_the_first_and_after_the_last_answer_are_ignored() {
         let sent = [STATE, gauge(1), STATE, gauge(2), STATE, gauge(3)];
-        let heard_less = heard(&[gauge(2)], 2).compare(&truth(&sent));
-        assert_eq!(heard_less.events_lost, 0);
-        let heard_more = heard(&[gauge(1), gauge(2), gauge(3)], 2).compare(&truth(&sent));
-        assert_eq!((heard_more.events_lost, heard_more.misattributed), (0, 0));
+        let fewer = observed(&[gauge(2)], 2).compare(&truth(&sent));
+        assert_eq!(fewer.events_lost, 0);
+        let more = observed(&[gauge(1), gauge(2), gauge(3)], 2).compare(&truth(&sent));
+        assert_eq!((more.events_lost, more.misattributed), (0, 0));
     }
 
     #[test]
-    fn an_answer_taken_for_an_event_and_the_other_way_round_is_misattributed() {
+    fn a_wrongly_classified_answer_or_event_is_misattributed() {
         let sent = [STATE, STATE, gauge(1), STATE];
-        let swapped = heard(&[gauge(1), STATE], 3).compare(&truth(&sent));
+        let swapped = observed(&[gauge(1), STATE], 3).compare(&truth(&sent));
         assert_eq!(swapped.misattributed, 1);
-        let invented = heard(&[gauge(1)], 4).compare(&truth(&sent));
+        let invented = observed(&[gauge(1)], 4).compare(&truth(&sent));
         assert_eq!(invented.misattributed, 1);
-        assert!(invented.complaint().is_some());
+        assert!(invented.failure().is_some());
     }
 }

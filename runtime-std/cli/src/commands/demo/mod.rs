@@ -1,7 +1,7 @@
-//! `flamingo demo`: client and simulated instrument in one program, over real sockets. Shows that
-//! every query is answered by its own answer and no event is lost, by the simulator's own account.
+//! `flamingo demo`: a client and a simulated instrument in one program, over real sockets. It checks
+//! against the simulator's record that every query got its own answer and that no event was lost.
 //!
-//! What is asked is in `script.rs`, how it is counted in `compare.rs`; here it is printed.
+//! The requests are in `script.rs`, the comparison in `compare.rs`; this file prints.
 
 mod compare;
 mod script;
@@ -19,27 +19,30 @@ use crate::failure::{CommandResult, Failure, NO_ANSWER};
 use crate::frame_json::FrameJson;
 use crate::frame_text::{class_name, frame_line};
 use crate::output::{Out, milliseconds, rfc3339};
-use compare::{Outcome, Tally};
+use compare::{Observed, SummaryJson};
 use script::{Happened, Script};
 
-/// Longer than the demo takes on the slowest machine that is worth it.
+/// The time limit for the demo.
 const LIMIT: Duration = Duration::from_secs(13);
-/// Unsolicited frames per second, besides those that motion causes.
+/// Events per second, in addition to those that motions cause.
 const BACKGROUND: f64 = 40.0;
-/// What acknowledging a move takes: longer than a short motion does.
+/// The delay of the acknowledgement of a move. It is longer than a short motion.
 const MOVE_ACKNOWLEDGED_MS: f64 = 40.0;
 
-/// Show it all without an instrument
+/// Run a client against a simulated instrument
 ///
-/// Starts a simulated instrument on free ports of this machine, connects to it, moves all axes
-/// and queries them while unsolicited messages flow, and prints each answer and each event. The
-/// table at the end compares with what the simulator really sent. Takes about 3 s.
+/// Starts a simulated instrument on free ports of this machine, connects to it, and moves and queries
+/// all axes while events arrive. Prints each answer and each event. The table at the end compares them
+/// with the frames that the simulator sent. Takes about 3 s.
 #[derive(Debug, Default, Args)]
 pub(crate) struct DemoArgs {}
 
 pub(crate) async fn run(out: &mut Out) -> CommandResult {
     within(LIMIT, demo(out)).await.unwrap_or_else(|| {
-        Err(Failure::new(NO_ANSWER, format!("demo: not done within {LIMIT:?}; is it busy here?")))
+        Err(Failure::new(
+            NO_ANSWER,
+            format!("demo: not finished within {LIMIT:?}; is this machine busy?"),
+        ))
     })
 }
 
@@ -54,23 +57,23 @@ async fn demo(out: &mut Out) -> CommandResult {
     let client = Client::connect(Options::new(address.to_string())).await?;
     let (to, happened) = async_channel::bounded(1024);
     let script = Script::new(client.clone(), to);
-    // They end when the script has closed the connection.
+    // Both tasks end when the script closes the connection.
     let tasks =
         [smol::spawn(script.clone().events(client.subscribe(&[]))), smol::spawn(script.play())];
-    let mut tally = Tally::default();
+    let mut observed = Observed::default();
     while let Ok(happened) = happened.recv().await {
         print(out, &happened)?;
-        tally.count(happened);
+        observed.count(happened);
     }
     for task in tasks {
         task.await;
     }
-    let summary = tally.compare(&simulator.truth().sent());
+    let summary = observed.compare(&simulator.truth().sent());
     simulator.stop().await;
     conclude(out, &summary)
 }
 
-/// A healthy instrument with traffic of kinds that are never the answer to a query.
+/// An instrument without faults, and events that are never the answer to a query.
 fn scenario() -> Scenario {
     let codes = [
         CommandCode::UI_SET_GAUGE_VALUE,
@@ -112,7 +115,7 @@ fn print(out: &mut Out, happened: &Happened) -> CommandResult {
         Happened::Event(Event::Frame(event)) => {
             let (class, _) = class_name(&event.class);
             if class == "solicited" {
-                // Only presumed to be an answer; it was printed as that.
+                // It was printed as a presumed answer.
                 return Ok(());
             }
             let record = FrameJson::new(&event.frame).payload(&event.payload);
@@ -130,7 +133,7 @@ fn row(at: SystemTime, kind: &str, text: &str) -> String {
     format!("{}  {kind:<9}  {text}", time.get(11..23).unwrap_or(&time))
 }
 
-fn conclude(out: &mut Out, summary: &Outcome) -> CommandResult {
+fn conclude(out: &mut Out, summary: &SummaryJson) -> CommandResult {
     out.either(summary, || {
         format!(
             "\n\
@@ -153,8 +156,8 @@ fn conclude(out: &mut Out, summary: &Outcome) -> CommandResult {
             summary.p99_ms,
         )
     })?;
-    match summary.complaint() {
+    match summary.failure() {
         None => Ok(()),
-        Some(complaint) => Err(Failure::new(1, format!("demo: {complaint}"))),
+        Some(failure) => Err(Failure::new(1, format!("demo: {failure}"))),
     }
 }

@@ -1,4 +1,4 @@
-//! What the demo asks and moves, and what it hears meanwhile. Nothing is judged here.
+//! The requests and motions of the demo, and the events that arrive. `compare.rs` checks them.
 
 use std::time::{Duration, SystemTime};
 
@@ -11,14 +11,14 @@ use smol::{Task, Timer};
 
 use crate::connect::within;
 
-/// Between two rounds of queries.
+/// The pause between two rounds of queries.
 const PAUSE: Duration = Duration::from_millis(100);
-/// No motion here takes nearly as long.
+/// The time limit for a motion.
 const MOTION: Duration = Duration::from_secs(5);
-/// Short steps, in mm or degrees, that end before they are acknowledged.
+/// Short motions, in mm or degrees, that end before their acknowledgement.
 const STEPS: [f64; 4] = [0.02, -0.02, 0.02, -0.02];
 
-/// What there is to print and to count.
+/// What the demo prints and counts.
 #[allow(clippy::large_enum_variant)] // a few hundred of them, each printed at once
 pub(super) enum Happened {
     Answered {
@@ -30,16 +30,16 @@ pub(super) enum Happened {
         axis: Axis,
         target: f64,
         end: MotionStopped,
-        /// When the acknowledgement came.
+        /// The time of the acknowledgement.
         acknowledged: SystemTime,
     },
-    /// A request or a motion did not end as it should.
+    /// A request or a motion failed.
     Failed {
         what: String,
         at: SystemTime,
     },
     Event(Event),
-    /// The last thing that is counted: every event before it was heard.
+    /// The last item: every event before it has arrived.
     Finished(Stats),
 }
 
@@ -55,9 +55,9 @@ impl Script {
         Self { client, to }
     }
 
-    /// Hands on what is heard, until the connection is closed.
+    /// Forwards events until the connection is closed.
     pub(super) async fn events(self, mut events: Subscription) {
-        // Holding a client here would keep the connection open for ever.
+        // A client that is kept here would keep the connection open.
         let Self { client, to } = self;
         drop(client);
         while let Some(event) = events.next().await {
@@ -65,16 +65,16 @@ impl Script {
         }
     }
 
-    /// All of it, between two state queries: what the simulator sent between their answers, this
-    /// client must have heard.
+    /// Runs everything between two queries of the state. The client must receive every event that the
+    /// simulator sends between the answers to them.
     pub(super) async fn play(self) {
         self.ask(state()).await;
         let moves = Axis::ALL.map(|axis| {
             let script = self.clone();
             smol::spawn(async move { script.travel(axis).await })
         });
-        // Once each: levels are also pushed, so a second query would wait until no answer to the
-        // first can come any more.
+        // Once each: the instrument also pushes levels, so a second query would wait until a late answer
+        // to the first is no longer possible.
         for laser in 1..=4 {
             self.ask(Frame::command(CommandCode::LASER_LEVEL_GET).with_selector(laser)).await;
         }
@@ -84,13 +84,13 @@ impl Script {
         }
         self.ask(state()).await;
         match self.client.stats().await {
-            Ok(stats) => self.tell(Happened::Finished(stats)).await,
+            Ok(stats) => self.report(Happened::Finished(stats)).await,
             Err(error) => self.failed(error.to_string()).await,
         }
         self.client.close().await;
     }
 
-    /// Every query at once, from tasks of their own.
+    /// Sends every query at once, each from a task of its own.
     async fn query_everything(&self) {
         let positions = Axis::ALL.map(position);
         let others = [Frame::command(CommandCode::CAMERA_IMAGE_SIZE_GET), state()];
@@ -103,7 +103,7 @@ impl Script {
         }
     }
 
-    /// There and back again, and a few short steps.
+    /// Moves there and back, and then a few short steps.
     async fn travel(&self, axis: Axis) {
         let Some(answer) = self.ask(position(axis)).await else { return };
         let start = answer.frame.value;
@@ -117,18 +117,18 @@ impl Script {
         }
     }
 
-    /// Arms, moves, waits: a short motion may end before its acknowledgement.
+    /// Arms, moves, and waits: a short motion can end before its acknowledgement.
     async fn move_to(&self, axis: Axis, target: f64) {
         let command = Frame::command(CommandCode::STAGE_POSITION_SET);
         let command = command.with_selector(axis.selector()).with_value(target);
         let mut motion = self.client.arm(axis.selector());
         let (answer, end) = zip(self.ask(command), within(MOTION, motion.wait())).await;
         let failure = match (answer, end) {
-            // It was told by whoever asked.
+            // `ask` has reported the failure.
             (None, _) => return,
             (Some(answer), Some(Ok(end))) if end.completed => {
                 let acknowledged = answer.at;
-                return self.tell(Happened::Moved { axis, target, end, acknowledged }).await;
+                return self.report(Happened::Moved { axis, target, end, acknowledged }).await;
             }
             (_, Some(Ok(end))) => format!("ended with status {}, expected 1", end.frame.status),
             (_, Some(Err(error))) => error.to_string(),
@@ -140,7 +140,7 @@ impl Script {
     async fn ask(&self, request: Frame) -> Option<Answer> {
         match self.client.request(request).await {
             Ok(answer) => {
-                self.tell(Happened::Answered { request, answer: answer.clone() }).await;
+                self.report(Happened::Answered { request, answer: answer.clone() }).await;
                 Some(answer)
             }
             Err(error) => {
@@ -151,11 +151,11 @@ impl Script {
     }
 
     async fn failed(&self, what: String) {
-        self.tell(Happened::Failed { what, at: Clock::wall() }).await;
+        self.report(Happened::Failed { what, at: Clock::wall() }).await;
     }
 
-    async fn tell(&self, happened: Happened) {
-        // The printer goes first only when stdout was closed: then nobody is left to tell.
+    async fn report(&self, happened: Happened) {
+        // The receiver ends early only if stdout is closed.
         let _ = self.to.send(happened).await;
     }
 }

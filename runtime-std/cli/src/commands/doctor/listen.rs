@@ -1,4 +1,4 @@
-//! What a port says by itself: connecting, and listening without a word.
+//! Checks that only connect and listen: the control port and the live port.
 
 use std::net::TcpStream;
 use std::time::Duration;
@@ -10,14 +10,14 @@ use smol::io::AsyncReadExt;
 use super::Finding;
 use crate::connect::{live_address, within};
 
-/// How long an address may take to accept.
+/// The time limit for a connection.
 const CONNECT: Duration = Duration::from_secs(2);
-/// How long to listen before anything is asked: enough for a rate.
+/// The time to listen before the first query. It is long enough to measure a rate.
 const BEFORE: Duration = Duration::from_millis(300);
-/// Frames a second above which nobody can work.
+/// Above this many frames per second, no client can work.
 const FLOOD: f64 = 20_000.0;
 
-/// What came before anything was asked.
+/// What arrived before the first query.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Heard {
     pub(super) frames: u64,
@@ -39,14 +39,14 @@ async fn connect(address: &str) -> Result<Async<TcpStream>, (u8, String)> {
     Err((3, last))
 }
 
-/// Connects to the control port and listens, without asking anything.
-pub(super) async fn unasked(address: &str, span: Duration) -> (Heard, Finding) {
+/// Connects to the control port and listens, without a query.
+pub(super) async fn control(address: &str, span: Duration) -> (Heard, Finding) {
     let check = "reachable";
     let mut stream = match connect(address).await {
         Ok(stream) => stream,
         Err((code, evidence)) => {
-            let meaning = "is the instrument on, its program running, the address and port right, \
-                and no firewall between?";
+            let meaning = "is the instrument on, is its program running, are address and port right, \
+                and is there no firewall between?";
             return (Heard::default(), Finding::failed(check, code, evidence, meaning));
         }
     };
@@ -75,39 +75,40 @@ pub(super) async fn unasked(address: &str, span: Duration) -> (Heard, Finding) {
     }
     let finding = if closed {
         let evidence = format!("{address} accepts and closes at once");
-        let meaning = "it has all the clients it takes (3), or is going down; end another program";
+        let meaning =
+            "it has its maximum of 3 clients, or it is shutting down; end another program";
         Finding::failed(check, 7, evidence, meaning)
     } else if heard.frames_per_s > FLOOD {
-        let evidence = format!("{address} sends {:.0} frames/s unasked", heard.frames_per_s);
-        Finding::warning(check, evidence, "a flood: answers may come late")
+        let evidence = format!("{address} sends {:.0} frames/s unrequested", heard.frames_per_s);
+        Finding::warning(check, evidence, "this many frames can delay answers")
     } else {
         Finding::ok(check, format!("{address} accepts"), "the address is right")
     };
     (heard, finding)
 }
 
-/// Whether the live port accepts and, if it sends images, whether they can be true. The live view
-/// is not started.
+/// Checks that the live port accepts and, if it sends images, that their header is plausible. It does
+/// not start the live view.
 pub(super) async fn live(control: &str, port: Option<u16>, span: Duration) -> Finding {
     let check = "live images";
     let Some(address) = live_address(control, port) else {
-        return Finding::warning(check, "there is no port behind 65535", "use --live-port");
+        return Finding::warning(check, "there is no port after 65535", "use --live-port");
     };
     let mut stream = match connect(&address).await {
         Ok(stream) => stream,
         Err((_, evidence)) => {
-            return Finding::warning(check, evidence, "no live images from here");
+            return Finding::warning(check, evidence, "live images cannot be received");
         }
     };
     let mut bytes = [0; HEADER_LEN];
     match within(span, stream.read_exact(&mut bytes)).await {
         None => {
-            let meaning = "nobody looks at the moment, which is fine";
+            let meaning = "the live view is off, which is fine";
             Finding::ok(check, format!("{address} accepts and sends nothing"), meaning)
         }
         Some(Err(error)) => {
             let evidence = format!("{address} closes: {error}");
-            Finding::warning(check, evidence, "it has all the viewers it takes (5)?")
+            Finding::warning(check, evidence, "does it have its maximum of 5 viewers?")
         }
         Some(Ok(())) => match ImageHeader::decode(&bytes, MAX_IMAGE) {
             Ok(header) => {
@@ -117,7 +118,7 @@ pub(super) async fn live(control: &str, port: Option<u16>, span: Duration) -> Fi
                 Finding::ok(check, evidence, "the header is plausible")
             }
             Err(error) => {
-                let meaning = "these are no images: is it the live port?";
+                let meaning = "these bytes are no image: is it the live port?";
                 Finding::warning(check, format!("{address}: {error}"), meaning)
             }
         },

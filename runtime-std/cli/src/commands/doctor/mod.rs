@@ -1,7 +1,7 @@
-//! `flamingo doctor`: what is wrong between here and the instrument, one finding a line.
+//! `flamingo doctor`: diagnoses the connection to the instrument, one finding per line.
 //!
-//! Here are the order of the questions and the verdict; the questions are `queries.rs`, listening
-//! without a word `listen.rs`.
+//! This file has the order of the checks and the conclusion. Checks that send queries are in
+//! `queries.rs`, checks that only listen in `listen.rs`.
 
 mod listen;
 mod queries;
@@ -16,46 +16,46 @@ use crate::args::{ClientArgs, duration};
 use crate::failure::{CommandResult, Failure};
 use crate::output::Out;
 
-/// Find out what is wrong between here and the instrument
+/// Diagnose the connection to the instrument
 ///
-/// Nothing moves and nothing lights up: it listens, asks harmless queries, and says what it sees,
-/// how it knows, and what that means. The last line names the cause.
+/// The command moves nothing and switches no light on. It listens, sends harmless queries, and prints
+/// each finding with its evidence and its meaning. The last line names the cause.
 #[derive(Debug, Args)]
 pub(crate) struct DoctorArgs {
     #[command(flatten)]
     client: ClientArgs,
 
-    /// How long to listen to what comes unasked
+    /// Time to listen for events
     #[arg(long = "listen", value_name = "TIME", default_value = "1s", value_parser = duration)]
     listen: Duration,
 
-    /// The live port, where it is not the one behind the control port
+    /// Live port, if it is not the one after the control port
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     live_port: Option<u16>,
 }
 
-/// How a check came out.
+/// The outcome of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum Outcome {
-    /// As it should be.
+    /// As expected.
     Ok,
-    /// It works, but it is worth knowing.
+    /// It works, but the user should know.
     Warning,
     /// It does not work.
     Failed,
 }
 
-/// A line.
+/// The result of a check: one line, or one JSON object.
 #[derive(Debug, Clone, Serialize)]
 struct Finding {
     check: &'static str,
     outcome: Outcome,
-    /// What was seen.
+    /// What was observed.
     evidence: String,
-    /// What that means, and what to do.
+    /// What this means, and what to do.
     meaning: String,
-    /// The exit code of the whole, if this ends it.
+    /// The exit code of the command, if this check failed.
     #[serde(skip)]
     code: u8,
 }
@@ -95,20 +95,20 @@ impl Finding {
 
 /// The JSON of the last line.
 #[derive(Serialize)]
-struct Verdict {
+struct ConclusionJson {
     healthy: bool,
     warnings: usize,
     cause: String,
 }
 
-/// What was found so far, as it is printed.
-struct Chart<'a> {
+/// The findings so far. Each is printed when it is added.
+struct Report<'a> {
     out: &'a mut Out,
     findings: Vec<Finding>,
 }
 
-impl Chart<'_> {
-    /// Says a finding; gives whether the examination can go on.
+impl Report<'_> {
+    /// Prints a finding; returns whether the next check can run.
     fn add(&mut self, finding: Finding) -> CommandResult<bool> {
         self.out.either(&finding, || finding.text())?;
         let goes_on = finding.outcome != Outcome::Failed;
@@ -116,8 +116,8 @@ impl Chart<'_> {
         Ok(goes_on)
     }
 
-    /// The last line names the cause.
-    fn verdict(&mut self) -> CommandResult {
+    /// Prints the last line, which names the cause.
+    fn conclude(&mut self) -> CommandResult {
         let failed = self.findings.iter().find(|finding| finding.outcome == Outcome::Failed);
         let warned = |finding: &&Finding| finding.outcome == Outcome::Warning;
         let warnings: Vec<_> = self.findings.iter().filter(warned).collect();
@@ -126,45 +126,48 @@ impl Chart<'_> {
             (None, Some(first)) => format!("healthy, but {}: {}", first.evidence, first.meaning),
             (None, None) => "healthy".to_owned(),
         };
-        let verdict =
-            Verdict { healthy: failed.is_none(), warnings: warnings.len(), cause: cause.clone() };
-        self.out.either(&verdict, || format!("=> {cause}"))?;
+        let conclusion = ConclusionJson {
+            healthy: failed.is_none(),
+            warnings: warnings.len(),
+            cause: cause.clone(),
+        };
+        self.out.either(&conclusion, || format!("=> {cause}"))?;
         failed.map_or(Ok(()), |finding| Err(Failure::reported(finding.code)))
     }
 }
 
 pub(crate) async fn run(args: DoctorArgs, out: &mut Out) -> CommandResult {
-    let mut chart = Chart { out, findings: Vec::new() };
-    examine(&args, &mut chart).await?;
-    chart.verdict()
+    let mut report = Report { out, findings: Vec::new() };
+    run_checks(&args, &mut report).await?;
+    report.conclude()
 }
 
-/// Asks one thing after the other, as long as the one before allows for it.
-async fn examine(args: &DoctorArgs, chart: &mut Chart<'_>) -> CommandResult {
+/// Runs one check after the other until one fails.
+async fn run_checks(args: &DoctorArgs, report: &mut Report<'_>) -> CommandResult {
     let address = &args.client.server.connect;
-    let (heard, finding) = listen::unasked(address, args.listen).await;
-    if !chart.add(finding)? {
+    let (heard, finding) = listen::control(address, args.listen).await;
+    if !report.add(finding)? {
         return Ok(());
     }
     let mut options = Options::new(address);
     options.timeout = args.client.timeout;
     let client = match Client::connect(options).await {
         Ok(client) => client,
-        Err(error) => return chart.add(queries::not_connected(&error, &heard)).map(drop),
+        Err(error) => return report.add(queries::not_connected(&error, &heard)).map(drop),
     };
-    if !chart.add(queries::speaks(&client))? {
+    if !report.add(queries::state(&client))? {
         return Ok(());
     }
     for finding in queries::echoes(&client).await {
-        chart.add(finding)?;
+        report.add(finding)?;
     }
     for finding in queries::settings(&client).await {
-        chart.add(finding)?;
+        report.add(finding)?;
     }
     for finding in queries::traffic(&client, args.listen).await {
-        chart.add(finding)?;
+        report.add(finding)?;
     }
-    chart.add(listen::live(address, args.live_port, args.listen).await)?;
+    report.add(listen::live(address, args.live_port, args.listen).await)?;
     client.close().await;
     Ok(())
 }

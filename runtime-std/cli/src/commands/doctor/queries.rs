@@ -1,4 +1,4 @@
-//! The questions that are asked, all of them harmless, and what their answers mean.
+//! Checks that send queries, all of them harmless, and the meaning of the answers.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,52 +13,52 @@ use super::listen::Heard;
 use crate::connect::within;
 use crate::failure::{LOST, PROTOCOL};
 
-/// A number that nobody has by chance.
+/// A number that is unlikely to come back by chance.
 const TOKEN: i32 = 0x5A17;
 
-/// Why there is no conversation.
+/// Why the connection failed.
 pub(super) fn not_connected(error: &Error, heard: &Heard) -> Finding {
-    let check = "speaks it";
+    let check = "protocol";
     let code = error.exit_code();
     match error {
         Error::Silent { .. } if heard.frames > 0 => {
             let evidence = format!(
-                "it sends {:.0} frames/s unasked, and does not answer SYSTEM_STATE_GET",
+                "it sends {:.0} frames/s unrequested, but does not answer SYSTEM_STATE_GET",
                 heard.frames_per_s
             );
-            let meaning = "it floods its clients and hears none of them; restart its program";
+            let meaning = "its program floods its clients and reads no commands; restart it";
             Finding::failed(check, code, evidence, meaning)
         }
         Error::Silent { after, .. } => {
-            let evidence = format!("it accepts, and says nothing within {after:?}");
-            let meaning = "its program hangs, or this is another port than the control port";
+            let evidence = format!("it accepts, but sends nothing within {after:?}");
+            let meaning = "its program hangs, or this is not the control port";
             Finding::failed(check, code, evidence, meaning)
         }
         Error::NotFlamingo { what, .. } => {
-            let meaning = "another program listens there: is it the control port?";
+            let meaning = "another program listens on this port: is it the control port?";
             Finding::failed(check, code, what.clone(), meaning)
         }
         Error::ConnectionLost { reason, .. } => {
-            let meaning = "it dropped us while it was asked; look at its own log";
+            let meaning = "it dropped this client during a query; look at its log";
             Finding::failed(check, LOST, reason.clone(), meaning)
         }
-        other => Finding::failed(check, code, other.to_string(), "see above"),
+        other => Finding::failed(check, code, other.to_string(), "no connection"),
     }
 }
 
-pub(super) fn speaks(client: &Client) -> Finding {
-    let check = "speaks it";
+pub(super) fn state(client: &Client) -> Finding {
+    let check = "protocol";
     let answer = client.state_at_connect();
     let code = answer.frame.selector();
     let Some(state) = meaning::state_name(code) else {
-        let evidence = format!("SYSTEM_STATE_GET says 0x{code:04X}");
+        let evidence = format!("the answer to SYSTEM_STATE_GET is 0x{code:04X}");
         return Finding::failed(check, PROTOCOL, evidence, "expected 0xA001 to 0xA005");
     };
     let took = answer.elapsed.as_secs_f64() * 1e3;
     Finding::ok(check, format!("state {state} within {took:.1} ms"), "it answers")
 }
 
-/// Which fields of a command come back in its answer.
+/// Checks which fields of a command come back in its answer.
 pub(super) async fn echoes(client: &Client) -> Vec<Finding> {
     let mut query = Frame::command(CommandCode::STAGE_POSITION_GET).with_selector(1);
     query.client_id = TOKEN;
@@ -72,10 +72,14 @@ pub(super) async fn echoes(client: &Client) -> Vec<Finding> {
     };
     let frame = &answer.frame;
     let selector = match frame.selector() {
-        1 => Finding::ok("int32Data0", "comes back as sent", "answers of axes can be told apart"),
+        1 => Finding::ok(
+            "int32Data0",
+            "comes back as sent",
+            "answers of different axes can be distinguished",
+        ),
         found => {
             let evidence = format!("1 was sent, {found} comes back");
-            let meaning = "answers of different axes cannot be told apart: ask one at a time";
+            let meaning = "answers of different axes cannot be distinguished: query one at a time";
             Finding::failed("int32Data0", PROTOCOL, evidence, meaning)
         }
     };
@@ -84,7 +88,7 @@ pub(super) async fn echoes(client: &Client) -> Vec<Finding> {
             return Finding::ok(check, "comes back as sent", "it can carry tokens");
         }
         let evidence = format!("{TOKEN} was sent, {found} comes back");
-        Finding::warning(check, evidence, "no tokens in it; nothing else depends on that")
+        Finding::warning(check, evidence, "it cannot carry tokens; nothing else depends on that")
     };
     vec![selector, token("clientID", frame.client_id), token("int32Data2", frame.int32_data[2])]
 }
@@ -95,7 +99,7 @@ pub(super) async fn settings(client: &Client) -> Vec<Finding> {
     let answer = match client.request(query).await {
         Ok(answer) => answer,
         Err(error) => {
-            let meaning = "the limits of the stage are not known: moves are not checked";
+            let meaning = "the limits of the stage are not known, so moves are not checked";
             return vec![Finding::warning(check, error.to_string(), meaning)];
         }
     };
@@ -105,7 +109,7 @@ pub(super) async fn settings(client: &Client) -> Vec<Finding> {
         Finding::ok(check, format!("{bytes} bytes under 0x{:04X}", code.0), "as documented")
     } else {
         let evidence = format!("{bytes} bytes under 0x{:04X}, not 0x1009", code.0);
-        Finding::warning(check, evidence, "that counts as the answer, too, but is only presumed")
+        Finding::warning(check, evidence, "this is accepted as the answer, but only presumed")
     };
     let limits = match ScopeSettings::parse(&answer.payload) {
         Ok(settings) => {
@@ -115,21 +119,21 @@ pub(super) async fn settings(client: &Client) -> Vec<Finding> {
                 .map(Axis::letter)
                 .collect();
             if open.is_empty() {
-                Finding::ok("limits", "both ends of every axis", "targets are checked")
+                Finding::ok("limits", "both limits of every axis", "targets are checked")
             } else {
                 let evidence = format!("no limits for {}", open.join(", "));
-                Finding::warning("limits", evidence, "these axes are not moved by the typed layer")
+                Finding::warning("limits", evidence, "the typed layer does not move these axes")
             }
         }
         Err(error) => {
-            let meaning = "the settings cannot be read: correct that line at the instrument";
+            let meaning = "the settings cannot be parsed: correct this line at the instrument";
             Finding::warning("limits", error.to_string(), meaning)
         }
     };
     vec![whole, limits]
 }
 
-/// What comes unasked: others at work, and the clock of the pushes.
+/// Listens to events: commands of other clients, and the interval of pushed positions.
 pub(super) async fn traffic(client: &Client, span: Duration) -> Vec<Finding> {
     let mut events = client.subscribe(&[]);
     let mut codes: BTreeMap<CommandCode, u64> = BTreeMap::new();
@@ -151,10 +155,10 @@ pub(super) async fn traffic(client: &Client, span: Duration) -> Vec<Finding> {
     });
     let _ = listened.await;
     if lost {
-        let meaning = "it drops its clients; look at its own log";
+        let meaning = "it drops its clients; look at its log";
         return vec![Finding::failed("traffic", LOST, "the connection was lost", meaning)];
     }
-    vec![others(&codes, span), clock(&pushes)]
+    vec![others(&codes, span), push_interval(&pushes)]
 }
 
 fn others(codes: &BTreeMap<CommandCode, u64>, span: Duration) -> Finding {
@@ -166,16 +170,16 @@ fn others(codes: &BTreeMap<CommandCode, u64>, span: Duration) -> Finding {
         .map(ToString::to_string)
         .collect();
     let all: u64 = codes.values().sum();
-    let heard = format!("{all} messages unasked in {span:?}");
+    let heard = format!("{all} events in {span:?}");
     if theirs.is_empty() {
-        return Finding::ok(check, heard, "nobody else gives commands");
+        return Finding::ok(check, heard, "no other client sends commands");
     }
     let evidence = format!("{heard}, among them {}", theirs.join(", "));
-    Finding::ok(check, evidence, "another program is at work; its commands are broadcast to us")
+    Finding::ok(check, evidence, "another program sends commands, which the instrument broadcasts")
 }
 
-/// The pushes of one axis are 25 ms apart.
-fn clock(pushes: &[(i32, std::time::SystemTime)]) -> Finding {
+/// Checks that the pushed positions of an axis come every 25 ms.
+fn push_interval(pushes: &[(i32, std::time::SystemTime)]) -> Finding {
     let check = "clock of pushes";
     let Some((axis, _)) = pushes.first() else {
         return Finding::ok(check, "nothing moves", "no positions are pushed, which is fine");
@@ -188,7 +192,7 @@ fn clock(pushes: &[(i32, std::time::SystemTime)]) -> Finding {
         .collect();
     gaps.sort_by(f64::total_cmp);
     let Some(median) = gaps.get(gaps.len() / 2) else {
-        return Finding::ok(check, "one position was pushed", "too few for a clock");
+        return Finding::ok(check, "one position was pushed", "too few to measure the interval");
     };
     let longest = gaps.last().copied().unwrap_or(*median);
     let evidence = format!("a position every {median:.1} ms, at most {longest:.1} ms apart");

@@ -1,4 +1,4 @@
-//! `flamingo workflow check`: what is wrong with a workflow file, without running it.
+//! `flamingo workflow check`: reports the errors of a workflow file, without running it.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -15,21 +15,21 @@ use crate::connect;
 use crate::failure::{CommandResult, Failure, REFUSED};
 use crate::output::{Out, milliseconds};
 
-/// Say what is wrong with a workflow file, and what it would do
+/// Report the errors of a workflow file, and what the workflow would do
 ///
-/// Positions are checked against the limits of the scope settings: those of --settings, or those of
-/// the instrument at --connect, which is also asked what it thinks of the file. Nothing moves.
+/// Positions are checked against the limits in the scope settings, either from --settings or from the
+/// instrument at --connect. The instrument also checks the file itself. Nothing moves.
 #[derive(Debug, Args)]
 pub(crate) struct CheckArgs {
-    /// The workflow file; - is stdin
+    /// Workflow file; - is stdin
     #[arg(value_name = "FILE")]
     file: PathBuf,
 
-    /// Take the limits from this file with scope settings
+    /// File with scope settings to take the limits from
     #[arg(long, value_name = "FILE", conflicts_with = "connect")]
     settings: Option<PathBuf>,
 
-    /// Ask the instrument at this address
+    /// Instrument that checks the file and has the limits
     #[arg(long, value_name = "HOST:PORT", value_parser = address)]
     connect: Option<String>,
 
@@ -40,7 +40,7 @@ pub(crate) struct CheckArgs {
 
 /// The JSON of what a workflow would do.
 #[derive(Serialize)]
-struct Summary {
+struct SummaryJson {
     ok: bool,
     errors: usize,
     warnings: usize,
@@ -74,7 +74,7 @@ pub(crate) async fn run(args: CheckArgs, out: &mut Out) -> CommandResult {
     let mut findings = workflow.check(settings.as_ref());
     let declined = report.as_ref().is_some_and(|report| !report.accepted);
     if let Some(report) = report.as_ref().filter(|_| declined) {
-        let message = format!("the instrument says: {}", report.text.trim());
+        let message = format!("the instrument reports: {}", report.text.trim());
         findings.push(Finding { line: None, severity: Severity::Error, message });
     }
     for finding in &findings {
@@ -84,22 +84,22 @@ pub(crate) async fn run(args: CheckArgs, out: &mut Out) -> CommandResult {
     let summary = summary(&workflow, &findings, instrument);
     out.either(&summary, || summary.text())?;
     let errors = errors(&findings);
-    let message = format!("{}: {errors} errors; it must not run", args.file.display());
+    let message = format!("{}: {errors} errors; it cannot run", args.file.display());
     match errors {
         0 => Ok(()),
-        // Its own check, not ours.
+        // Only the instrument's own check failed.
         1 if declined => Err(Failure::new(REFUSED, message)),
         _ => Err(Failure::usage(message)),
     }
 }
 
-fn summary(workflow: &Workflow, findings: &[Finding], instrument: Option<String>) -> Summary {
+fn summary(workflow: &Workflow, findings: &[Finding], instrument: Option<String>) -> SummaryJson {
     let errors = errors(findings);
-    Summary {
+    SummaryJson {
         ok: errors == 0,
         errors,
         warnings: findings.len() - errors,
-        // What cannot be read is among the findings.
+        // Values that cannot be parsed are among the findings.
         stacks: checked(workflow.stacks()).ok(),
         planes: checked(workflow.planes()).ok().flatten(),
         images: checked(workflow.images()).ok(),
@@ -110,7 +110,7 @@ fn summary(workflow: &Workflow, findings: &[Finding], instrument: Option<String>
     }
 }
 
-impl Summary {
+impl SummaryJson {
     fn text(&self) -> String {
         let known =
             |number: Option<u64>| number.map_or("?".to_owned(), |number| number.to_string());
@@ -124,10 +124,10 @@ impl Summary {
             Some(1) | None => String::new(),
             Some(repetitions) => format!(", {repetitions} times"),
         };
-        let verdict = if self.ok { "ok" } else { "not ok" };
+        let result = if self.ok { "ok" } else { "not ok" };
         let drive = self.save_drive.as_deref().unwrap_or("no drive");
         format!(
-            "{verdict}: {stacks} stacks of {planes} planes, {} images, {time}{repetitions}, to {drive}",
+            "{result}: {stacks} stacks of {planes} planes, {} images, {time}{repetitions}, to {drive}",
             known(self.images)
         )
     }

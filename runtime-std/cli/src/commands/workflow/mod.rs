@@ -1,5 +1,5 @@
-//! `flamingo workflow`: a workflow file, checked or run. What the two share is here: reading the
-//! file, and saying what is wrong with it.
+//! `flamingo workflow`: checks or runs a workflow file. This file has what both share: reading the
+//! file, and printing findings.
 
 mod check;
 mod run;
@@ -16,7 +16,7 @@ use crate::failure::{CommandResult, Failure, PROTOCOL};
 use crate::interrupt::Interrupt;
 use crate::output::Out;
 
-/// The largest file that is read, in bytes: no larger one can be uploaded.
+/// The largest file that is read, in bytes. A larger one cannot be uploaded.
 const LARGEST: u64 = flamingo_protocol_core::MAX_PAYLOAD as u64;
 
 /// Check or run a workflow file
@@ -45,7 +45,7 @@ impl From<Error> for Failure {
     }
 }
 
-/// The bytes of a file that the user names; `-` is stdin, which may keep one waiting.
+/// Reads a file that the user names; `-` is stdin. Reading may block, so it runs on a thread.
 pub(crate) async fn read_file(path: &Path) -> CommandResult<Vec<u8>> {
     let path = path.to_owned();
     smol::unblock(move || read_at_once(&path)).await
@@ -67,7 +67,7 @@ fn read_at_once(path: &Path) -> CommandResult<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The workflow in a file.
+/// Reads and parses a workflow file.
 async fn read_workflow(path: &Path) -> CommandResult<Workflow> {
     let bytes = read_file(path).await?;
     Workflow::parse(&bytes).map_err(|error| Failure::usage(format!("{}: {error}", path.display())))
@@ -82,7 +82,7 @@ struct FindingJson<'a> {
     message: &'a str,
 }
 
-/// `FILE:LINE: error: what`, or JSON.
+/// Prints `FILE:LINE: error: message`, or JSON.
 fn print_finding(out: &mut Out, path: &Path, finding: &Finding) -> CommandResult {
     let Finding { line, severity, message } = finding;
     let (file, severity) = (path.display().to_string(), severity.to_string());
@@ -95,7 +95,7 @@ fn errors(findings: &[Finding]) -> usize {
     findings.iter().filter(|finding| finding.severity == Severity::Error).count()
 }
 
-/// A value of a workflow that was checked before.
+/// The value, or a failure if the workflow cannot be parsed there.
 fn checked<T>(value: Result<T, flamingo_microscope::workflow::WorkflowError>) -> CommandResult<T> {
     value.map_err(|error| Failure::new(PROTOCOL, error.to_string()))
 }

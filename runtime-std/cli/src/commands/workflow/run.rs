@@ -19,20 +19,20 @@ use crate::failure::{CommandResult, Failure, INTERRUPTED, NO_ANSWER, REFUSED, no
 use crate::interrupt::Interrupt;
 use crate::output::{Out, milliseconds};
 
-/// How long a workflow may take to end after it was stopped.
+/// The time limit for the end of a workflow after it was stopped.
 const STOPPING: Duration = Duration::from_secs(10);
 
-/// How long the instrument may take to take the file.
+/// The time limit for the upload.
 const UPLOAD: Duration = Duration::from_secs(30);
 
 /// Run a workflow and follow it to its end
 ///
-/// The file is checked first, against the limits of the instrument, and uploaded as it is. The
-/// command ends when the instrument is idle again. Ctrl-C stops the workflow; it runs on when whoever
-/// reads the output goes away.
+/// The file is checked against the limits of the instrument and then uploaded unchanged. The command
+/// ends when the instrument is idle again. Ctrl-C stops the workflow. Closing the output pipe does not
+/// stop the workflow.
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs {
-    /// The workflow file; - is stdin
+    /// Workflow file; - is stdin
     #[arg(value_name = "FILE")]
     file: PathBuf,
 
@@ -40,10 +40,10 @@ pub(crate) struct RunArgs {
     client: ClientArgs,
 }
 
-/// The JSON of what happens.
+/// The JSON of an event of the run.
 #[derive(Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
-enum Told {
+enum RunEventJson {
     Uploaded {
         bytes: usize,
     },
@@ -87,16 +87,16 @@ pub(crate) async fn run(args: RunArgs, out: &mut Out, interrupt: &Interrupt) -> 
     let client = interrupt.or(connect).await?;
     let microscope = Microscope::over(client, Patience::default());
     interrupt.or(check(&microscope, &workflow, &args, out)).await?;
-    // Not given up halfway: after it, it is known whether there is something to stop. (A stop to
-    // be sure could be that of somebody else's workflow.)
+    // Ctrl-C does not interrupt the upload: only after it is it known whether there is a workflow to
+    // stop. A stop at an earlier time could stop the workflow of another client.
     let started = within(UPLOAD, microscope.workflows().start(&workflow)).await;
     let run = started.ok_or_else(|| {
         let limit = humantime::format_duration(UPLOAD);
-        Failure::new(NO_ANSWER, format!("the instrument did not take the file within {limit}"))
+        Failure::new(NO_ANSWER, format!("the instrument did not accept the file within {limit}"))
     })?;
     let mut follower = Follower::new(run?, &workflow, out);
     let bytes = workflow.bytes().len();
-    follower.tell(&Told::Uploaded { bytes }, || format!("uploaded    {bytes} bytes"))?;
+    follower.report(&RunEventJson::Uploaded { bytes }, || format!("uploaded    {bytes} bytes"))?;
     let followed = async { Some(follower.follow().await) };
     let pressed = async {
         interrupt.pressed().await;
@@ -108,10 +108,10 @@ pub(crate) async fn run(args: RunArgs, out: &mut Out, interrupt: &Interrupt) -> 
         Some(Err(failure)) => return Err(failure),
         None => return Err(follower.stop().await),
     };
-    judge(&workflow, &summary)
+    check_result(&workflow, &summary)
 }
 
-/// Says what is wrong with the workflow; the instrument's own limits count.
+/// Reports findings about the workflow, with the limits of the instrument.
 async fn check(
     microscope: &Microscope,
     workflow: &Workflow,
@@ -129,16 +129,16 @@ async fn check(
     Ok(())
 }
 
-/// A run, and what is shown of it.
+/// Follows a run and prints its events.
 struct Follower<'a> {
     run: Run,
     out: &'a mut Out,
-    /// Hidden where stderr is no terminal.
+    /// Hidden if stderr is no terminal.
     bar: ProgressBar,
     clock: Clock,
-    /// When the first image was done.
+    /// The time of the first progress message, and its number of images.
     first: Option<(Instant, u32)>,
-    /// How many stacks there are to be, where the file says so.
+    /// The number of stacks, if the file determines it.
     stacks: Option<u32>,
 }
 
@@ -150,10 +150,10 @@ impl<'a> Follower<'a> {
         Self { run, out, bar, clock: Clock::start(), first: None, stacks: stacks(workflow) }
     }
 
-    fn tell(&mut self, told: &Told, text: impl FnOnce() -> String) -> CommandResult {
-        // The line must not be drawn over.
+    fn report(&mut self, event: &RunEventJson, text: impl FnOnce() -> String) -> CommandResult {
+        // The progress bar must not overwrite the line.
         let (bar, out) = (self.bar.clone(), &mut *self.out);
-        bar.suspend(|| out.either(told, text))
+        bar.suspend(|| out.either(event, text))
     }
 
     async fn follow(&mut self) -> CommandResult<RunSummary> {
@@ -168,17 +168,18 @@ impl<'a> Follower<'a> {
 
     fn show(&mut self, event: &RunEvent) -> CommandResult {
         match *event {
-            RunEvent::Started => self.tell(&Told::Started, || "running".to_owned()),
+            RunEvent::Started => self.report(&RunEventJson::Started, || "running".to_owned()),
             RunEvent::State(state) => {
-                let told = Told::State { state: state.to_string() };
-                self.tell(&told, || format!("state       {state}"))
+                let event = RunEventJson::State { state: state.to_string() };
+                self.report(&event, || format!("state       {state}"))
             }
             RunEvent::Progress { done, total } => self.progress(done, total),
             RunEvent::Stack(StackComplete { acquired, expected, errors, acquisition_us }) => {
                 let stack = self.run.summary().stacks;
-                let told = Told::Stack { stack, acquired, expected, errors, acquisition_us };
+                let event =
+                    RunEventJson::Stack { stack, acquired, expected, errors, acquisition_us };
                 let seconds = acquisition_us / 1e6;
-                self.tell(&told, || {
+                self.report(&event, || {
                     let errors =
                         if errors == 0 { String::new() } else { format!(", {errors} errors") };
                     format!(
@@ -186,15 +187,19 @@ impl<'a> Follower<'a> {
                     )
                 })
             }
-            RunEvent::ImagesSaved => self.tell(&Told::ImagesSaved, || "saved".to_owned()),
+            RunEvent::ImagesSaved => self.report(&RunEventJson::ImagesSaved, || "saved".to_owned()),
             RunEvent::Disconnected => {
-                note("warning: connection lost; the workflow goes on");
-                self.tell(&Told::Disconnected, || "connection lost".to_owned())
+                note("warning: connection lost; the workflow continues");
+                self.report(&RunEventJson::Disconnected, || "connection lost".to_owned())
             }
-            RunEvent::Reconnected => self.tell(&Told::Reconnected, || "connected again".to_owned()),
+            RunEvent::Reconnected => {
+                self.report(&RunEventJson::Reconnected, || "connected again".to_owned())
+            }
             RunEvent::Missed(messages) => {
                 note(&format!("warning: {messages} messages were missed"));
-                self.tell(&Told::Missed { messages }, || format!("missed      {messages} messages"))
+                self.report(&RunEventJson::Missed { messages }, || {
+                    format!("missed      {messages} messages")
+                })
             }
             _ => Ok(()),
         }
@@ -222,7 +227,11 @@ impl<'a> Follower<'a> {
             return Ok(());
         }
         let remaining_ms = remaining.map(milliseconds);
-        self.out.object(&Told::Progress { images_done: done, images_total: total, remaining_ms })
+        self.out.object(&RunEventJson::Progress {
+            images_done: done,
+            images_total: total,
+            remaining_ms,
+        })
     }
 
     fn ended(&mut self, summary: &RunSummary) -> CommandResult {
@@ -230,7 +239,7 @@ impl<'a> Follower<'a> {
         let RunSummary { stacks, images, images_missing, errors, saved, aborted, missed } =
             *summary;
         let elapsed_ms = milliseconds(elapsed);
-        let told = Told::Ended {
+        let event = RunEventJson::Ended {
             stacks,
             images,
             images_missing,
@@ -241,12 +250,12 @@ impl<'a> Follower<'a> {
             elapsed_ms,
         };
         let how = if aborted { "stopped" } else { "done" };
-        self.tell(&told, || {
+        self.report(&event, || {
             format!("{how:<11} {stacks} stacks, {images} images in {:.1} s", elapsed.as_secs_f64())
         })
     }
 
-    /// Ctrl-C: the workflow is stopped, and its end waited for.
+    /// Stops the workflow after Ctrl-C and waits for its end.
     async fn stop(&mut self) -> Failure {
         self.bar.finish_and_clear();
         let stopped = async {
@@ -255,19 +264,19 @@ impl<'a> Follower<'a> {
         };
         let message = match within(STOPPING, stopped).await {
             Some(Ok(summary)) => {
-                // It is said on stderr as well: who reads stdout may have gone.
+                // Stderr has this, too, in case stdout is closed.
                 let _ = self.ended(&summary);
                 format!("interrupted, workflow stopped after {} images", summary.images)
             }
             Some(Err(error)) => format!("interrupted, but: {error}; the workflow may still run"),
-            None => "interrupted, but the instrument is not idle yet; look after it".to_owned(),
+            None => "interrupted, but the instrument is not idle yet; check it".to_owned(),
         };
         Failure::new(INTERRUPTED, message)
     }
 }
 
-/// Whether it did what the file asks for.
-fn judge(workflow: &Workflow, summary: &RunSummary) -> CommandResult {
+/// Fails if the workflow did not do what the file requests.
+fn check_result(workflow: &Workflow, summary: &RunSummary) -> CommandResult {
     if summary.errors > 0 || summary.images_missing > 0 {
         let RunSummary { errors, images_missing, .. } = summary;
         let message =
@@ -279,7 +288,7 @@ fn judge(workflow: &Workflow, summary: &RunSummary) -> CommandResult {
         && summary.stacks < expected
     {
         let message = format!(
-            "the workflow ended after {} of {expected} stacks; was it stopped by somebody else?",
+            "the workflow ended after {} of {expected} stacks; did another client stop it?",
             summary.stacks
         );
         return Err(Failure::new(REFUSED, message));
@@ -287,7 +296,7 @@ fn judge(workflow: &Workflow, summary: &RunSummary) -> CommandResult {
     Ok(())
 }
 
-/// The stacks of a workflow that is done once, if they can be counted.
+/// The number of stacks, if the workflow runs once and the file determines it.
 fn stacks(workflow: &Workflow) -> Option<u32> {
     let counted = !matches!(workflow.stack_option(), Ok(StackOption::Other(_)));
     let once = matches!(workflow.repetitions(), Ok(1));
