@@ -99,10 +99,10 @@ impl FrameJson {
     }
 
     /// Adds the class that a recording gives the frame.
-    pub(crate) fn verdict(mut self, verdict: &FrameClass) -> Self {
-        self.class = Some(verdict.name());
-        self.proven = verdict.proven();
-        self.elapsed_ms = verdict.answers().map(|(_, after)| milliseconds(after));
+    pub(crate) fn recorded_class(mut self, class: &FrameClass) -> Self {
+        self.class = Some(class.name());
+        self.proven = class.proven();
+        self.elapsed_ms = class.answers().map(|(_, after)| milliseconds(after));
         self
     }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use flamingo_protocol_core::{Frame, ImageError, ImageHeader};
 use flamingo_recording::Side;
 use flamingo_recording::capture::{Happening, Said, Who};
-use flamingo_recording::conversation::{Conversation, Unanswered, FrameClass};
+use flamingo_recording::conversation::{Conversation, FrameClass, Unanswered};
 
 /// At most this many rows wait until an earlier row is complete.
 const MAX_WAITING: usize = 10_000;
@@ -32,7 +32,7 @@ pub(super) enum CommandOutcome {
     NoneExpected,
     Answered {
         answer: TimedFrame,
-        verdict: FrameClass,
+        class: FrameClass,
     },
     /// No answer within `after`; it may still come late.
     Unanswered {
@@ -59,7 +59,7 @@ pub(super) enum RowContent {
     /// An event or a late answer.
     Other {
         frame: TimedFrame,
-        verdict: FrameClass,
+        class: FrameClass,
     },
     Image {
         header: ImageHeader,
@@ -178,12 +178,12 @@ impl RowBuilder {
             self.push(who, at, RowContent::Command { command: timed, outcome });
             return;
         }
-        let verdict = conversation.instrument_sent(at, &timed.frame);
-        let row = verdict.answers().and_then(|(to, _)| self.open.remove(&(who.number, to)));
+        let class = conversation.instrument_sent(at, &timed.frame);
+        let row = class.answers().and_then(|(to, _)| self.open.remove(&(who.number, to)));
         let row = row.filter(|row| *row >= self.returned);
         match row {
-            Some(row) => self.resolve(row, CommandOutcome::Answered { answer: timed, verdict }),
-            None => self.push(who, at, RowContent::Other { frame: timed, verdict }),
+            Some(row) => self.resolve(row, CommandOutcome::Answered { answer: timed, class }),
+            None => self.push(who, at, RowContent::Other { frame: timed, class }),
         }
     }
 
@@ -198,12 +198,12 @@ impl RowBuilder {
     }
 
     fn mark_unanswered(&mut self, now: Duration) {
-        let mut silences = Vec::new();
+        let mut unanswered = Vec::new();
         for (connection, conversation) in &mut self.conversations {
-            let silent = std::iter::from_fn(|| conversation.next_unanswered(now));
-            silences.extend(silent.map(|silence| (*connection, silence)));
+            let expired = std::iter::from_fn(|| conversation.next_unanswered(now));
+            unanswered.extend(expired.map(|request| (*connection, request)));
         }
-        for (connection, Unanswered { to, after }) in silences {
+        for (connection, Unanswered { to, after }) in unanswered {
             if let Some(row) = self.open.remove(&(connection, to)) {
                 self.resolve(row, CommandOutcome::Unanswered { after });
             }

@@ -115,8 +115,8 @@ pub(super) fn row(row: &Row) -> RowJson {
             json.request = Some(frame(command));
             json.kind = match outcome {
                 CommandOutcome::Open | CommandOutcome::NoneExpected => "command",
-                CommandOutcome::Answered { answer, verdict } => {
-                    json.answer = Some(frame(answer).verdict(verdict));
+                CommandOutcome::Answered { answer, class } => {
+                    json.answer = Some(frame(answer).recorded_class(class));
                     "answered"
                 }
                 CommandOutcome::Unanswered { after } => {
@@ -125,9 +125,9 @@ pub(super) fn row(row: &Row) -> RowJson {
                 }
             };
         }
-        RowContent::Other { frame: other, verdict } => {
-            json.kind = verdict.class();
-            json.frame = Some(frame(other).verdict(verdict));
+        RowContent::Other { frame: other, class } => {
+            json.kind = class.name();
+            json.frame = Some(frame(other).recorded_class(class));
         }
         RowContent::Image { header, checksum, pixels } => {
             json.kind = "image";

@@ -41,18 +41,18 @@ impl Summary {
                 match outcome {
                     CommandOutcome::Open | CommandOutcome::NoneExpected => {}
                     CommandOutcome::Unanswered { .. } => counts.unanswered += 1,
-                    CommandOutcome::Answered { verdict, .. } => {
-                        if let Some((_, after)) = verdict.answers() {
+                    CommandOutcome::Answered { class, .. } => {
+                        if let Some((_, after)) = class.answers() {
                             counts.delays.push(after);
                         }
-                        counts.presumed += u64::from(verdict.proven() == Some(false));
-                        let ambiguous = matches!(verdict, FrameClass::Ambiguous { .. });
+                        counts.presumed += u64::from(class.proven() == Some(false));
+                        let ambiguous = matches!(class, FrameClass::Ambiguous { .. });
                         counts.ambiguous += u64::from(ambiguous);
                     }
                 }
             }
-            RowContent::Other { frame, verdict } => {
-                let late = matches!(verdict, FrameClass::Late { .. });
+            RowContent::Other { frame, class } => {
+                let late = matches!(class, FrameClass::Late { .. });
                 let counts = self.of(&frame.frame);
                 counts.late += u64::from(late);
                 counts.unsolicited += u64::from(!late);

@@ -31,8 +31,8 @@ pub(super) fn line(row: &Row, began: Duration) -> String {
             let right = match outcome {
                 CommandOutcome::Open => "(no answer yet)".to_owned(),
                 CommandOutcome::NoneExpected => "(no answer expected)".to_owned(),
-                CommandOutcome::Answered { answer, verdict } => {
-                    format!("{}  {}", frame_text(answer), class_text(verdict))
+                CommandOutcome::Answered { answer, class } => {
+                    format!("{}  {}", frame_text(answer), class_text(class))
                 }
                 CommandOutcome::Unanswered { after } => {
                     format!("!! no answer in {}", time_text(*after))
@@ -40,9 +40,9 @@ pub(super) fn line(row: &Row, began: Duration) -> String {
             };
             format!("{left:<LEFT$}  -> {right}")
         }
-        RowContent::Other { frame, verdict } => {
-            let mark = if matches!(verdict, FrameClass::Unsolicited { .. }) { "*" } else { "!!" };
-            format!("{:<LEFT$}  {mark:>2} {}  {}", "", frame_text(frame), class_text(verdict))
+        RowContent::Other { frame, class } => {
+            let mark = if matches!(class, FrameClass::Unsolicited { .. }) { "*" } else { "!!" };
+            format!("{:<LEFT$}  {mark:>2} {}  {}", "", frame_text(frame), class_text(class))
         }
         RowContent::Image { header, checksum, pixels } => {
             let ImageHeader { width, height, device, index_start, size, .. } = header;
@@ -97,12 +97,14 @@ fn time_text(time: Duration) -> String {
     if ms >= 1000.0 { format!("{:.3} s", ms / 1000.0) } else { format!("{ms:.3} ms") }
 }
 
-fn class_text(verdict: &FrameClass) -> String {
-    match verdict {
+fn class_text(class: &FrameClass) -> String {
+    match class {
         FrameClass::Solicited { after, proven, .. } => {
             format!("[{}{}]", time_text(*after), if *proven { "" } else { ", presumed" })
         }
-        FrameClass::Late { after, .. } => format!("[LATE: {} after its command]", time_text(*after)),
+        FrameClass::Late { after, .. } => {
+            format!("[LATE: {} after its command]", time_text(*after))
+        }
         FrameClass::Ambiguous { after, among, .. } => {
             format!("[{}, ambiguous: {among} commands could own it]", time_text(*after))
         }
