@@ -50,7 +50,7 @@ fn rule_2_positions_in_buffer_are_unsolicited() {
 #[test]
 fn rule_3_without_the_tag_it_is_no_answer() {
     let (candidates, token) = (candidates([WAITS]), Token::Names(WAITS));
-    let facts = Facts { candidates, token, ..nothing_known() };
+    let facts = Facts { token, candidates, ..nothing_known() };
     assert_eq!(classify(&Facts { untagged: true, ..facts }), UNSOLICITED);
     assert_eq!(classify(&facts), ANSWER);
 }

@@ -4,21 +4,21 @@
 use std::collections::VecDeque;
 
 /// Reads and writes at most `piece` bytes at once.
-pub struct Port {
-    pub incoming: VecDeque<u8>,
-    pub written: Vec<u8>,
-    pub piece: usize,
-    pub flushes: usize,
-    pub takes_nothing: bool,
+pub(crate) struct Port {
+    pub(crate) incoming: VecDeque<u8>,
+    pub(crate) written: Vec<u8>,
+    pub(crate) piece: usize,
+    pub(crate) flushes: usize,
+    pub(crate) takes_nothing: bool,
     /// How many pieces it moves before it breaks.
-    pub pieces: usize,
+    pub(crate) pieces: usize,
     /// Then a port that can wait waits, instead.
-    pub waits: bool,
+    pub(crate) waits: bool,
 }
 
 /// Why it moves nothing any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Broken;
+pub(crate) struct Broken;
 
 impl std::fmt::Display for Broken {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -29,7 +29,7 @@ impl std::fmt::Display for Broken {
 impl std::error::Error for Broken {}
 
 impl Port {
-    pub fn new(piece: usize, incoming: &[u8]) -> Self {
+    pub(crate) fn new(piece: usize, incoming: &[u8]) -> Self {
         Self {
             incoming: incoming.iter().copied().collect(),
             written: Vec::new(),

@@ -1,10 +1,6 @@
 //! What goes out, and in which order: the window, overtaking, partial writes.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
-#![allow(clippy::cast_possible_truncation, clippy::float_cmp, clippy::wildcard_imports)]
 
-mod common;
-
-use common::*;
+use crate::common::*;
 use flamingo_protocol_core::{CommandCode, Config, Frame, Transmit};
 
 #[test]

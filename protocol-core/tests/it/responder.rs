@@ -1,10 +1,6 @@
 //! The device's side: commands in any chunking, answers and pushes out in order.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
-#![allow(clippy::cast_possible_truncation, clippy::float_cmp, clippy::wildcard_imports)]
 
-mod common;
-
-use common::{answer, ask, go, position, push};
+use crate::common::{answer, ask, go, position, push};
 use flamingo_protocol_core::{
     CallbackFlag, CommandCode, Flags, Frame, Full, Incoming, Kind, Responder, TABLE, Ticket,
     Transmit, is_answered,

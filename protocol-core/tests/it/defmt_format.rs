@@ -1,9 +1,6 @@
 //! Every public type can be written with defmt, and really is, through a logger that keeps the
 //! bytes.
-#![cfg(feature = "defmt")]
 #![allow(unsafe_code)] // a defmt logger is an unsafe trait
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
-#![allow(clippy::cast_possible_truncation, clippy::float_cmp, clippy::wildcard_imports)]
 
 use defmt::Format;
 use flamingo_protocol_core as core;

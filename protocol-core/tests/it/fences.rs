@@ -1,10 +1,6 @@
 //! Fences: what is owed for an older request ends by proof.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
-#![allow(clippy::cast_possible_truncation, clippy::float_cmp, clippy::wildcard_imports)]
 
-mod common;
-
-use common::*;
+use crate::common::*;
 use flamingo_protocol_core::{
     Class, CommandCode, Config, Ended, Event, Frame, OnAmbiguous, Ordering, Ticket, UnmarkedPushes,
 };

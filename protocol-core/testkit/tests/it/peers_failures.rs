@@ -1,6 +1,5 @@
 //! Where other clients of such instruments fail, as tests of ours, each named after the failure.
 //! Those that need sockets or subscribers are in `runtime-std/tests/peers_failures.rs`.
-#![allow(clippy::unwrap_used)]
 
 use flamingo_protocol_core::{Class, CommandCode, Duration, Ended, Event, Flags, Frame, Ticket};
 use flamingo_testkit::device::payload_of;

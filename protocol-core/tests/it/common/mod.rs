@@ -1,7 +1,7 @@
 //! Shared by the tests: virtual time, a client with its wire laid open, frames as a peer sends them.
-#![allow(dead_code, unreachable_pub)] // each test file uses a part
+#![allow(dead_code)] // some helpers serve tests of a feature only
 
-pub mod port;
+pub(crate) mod port;
 
 use flamingo_protocol_core::{
     Class, CommandCode, CommandError, Config, Connection, Counters, Duration, Ended, Event, Flags,
@@ -9,30 +9,30 @@ use flamingo_protocol_core::{
 };
 
 /// Stage query of an axis.
-pub fn position(axis: i32) -> Frame {
+pub(crate) fn position(axis: i32) -> Frame {
     Frame::command(CommandCode::STAGE_POSITION_GET).with_selector(axis)
 }
 
 /// A move of an axis.
-pub fn go(axis: i32, target: f64) -> Frame {
+pub(crate) fn go(axis: i32, target: f64) -> Frame {
     Frame::command(CommandCode::STAGE_POSITION_SET).with_selector(axis).with_value(target)
 }
 
-pub fn halt(axis: i32) -> Frame {
+pub(crate) fn halt(axis: i32) -> Frame {
     Frame::command(CommandCode::STAGE_HALT).with_selector(axis)
 }
 
-pub fn ask(code: CommandCode) -> Frame {
+pub(crate) fn ask(code: CommandCode) -> Frame {
     Frame::command(code)
 }
 
 /// A command with a payload of zeros.
-pub fn upload(len: u32) -> Frame {
+pub(crate) fn upload(len: u32) -> Frame {
     ask(CommandCode::COMMON_SCOPE_SETTINGS_SAVE).with_payload_len(len)
 }
 
 /// The answer to a command, as the server makes it: the command, with its result filled in.
-pub fn answer(command: &Frame, value: f64) -> Frame {
+pub(crate) fn answer(command: &Frame, value: f64) -> Frame {
     let mut frame = *command;
     frame.status = 1;
     frame.value = value;
@@ -40,82 +40,87 @@ pub fn answer(command: &Frame, value: f64) -> Frame {
 }
 
 /// A position update as the server pushes it during motion.
-pub fn push(axis: i32, value: f64) -> Frame {
+pub(crate) fn push(axis: i32, value: f64) -> Frame {
     let mut frame = answer(&position(axis), value);
     frame.flags = Flags::STAGE_POSITIONS_IN_BUFFER;
     frame
 }
 
-pub const SECOND: Duration = Duration::from_millis(1000);
+pub(crate) const SECOND: Duration = Duration::from_millis(1000);
 
-pub fn ms(millis: u64) -> Duration {
+pub(crate) fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
 /// A client in virtual time. What it writes is in `wire`, what it was told in `frames` and
 /// `events`.
-pub struct Client<const REQUESTS: usize = 16, const OWED: usize = 32, const STOPS: usize = 8> {
-    pub core: Connection<REQUESTS, OWED, 25, STOPS>,
-    pub now: Instant,
+pub(crate) struct Client<const REQUESTS: usize = 16, const OWED: usize = 32, const STOPS: usize = 8>
+{
+    pub(crate) core: Connection<REQUESTS, OWED, 25, STOPS>,
+    pub(crate) now: Instant,
     /// Whole frames that went out, without their payloads.
-    pub wire: Vec<Frame>,
-    pub frames: Vec<Received>,
-    pub events: Vec<Event>,
+    pub(crate) wire: Vec<Frame>,
+    pub(crate) frames: Vec<Received>,
+    pub(crate) events: Vec<Event>,
 }
 
 impl Client {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with(Config::default())
     }
 
-    pub fn with(config: Config) -> Self {
+    pub(crate) fn with(config: Config) -> Self {
         Self::sized(config)
     }
 }
 
 impl<const REQUESTS: usize, const OWED: usize, const STOPS: usize> Client<REQUESTS, OWED, STOPS> {
-    pub fn sized(config: Config) -> Self {
+    pub(crate) fn sized(config: Config) -> Self {
         let core = Connection::new(config);
         let now = Instant::from_micros(1_000_000);
         Self { core, now, wire: Vec::new(), frames: Vec::new(), events: Vec::new() }
     }
 
     /// Asks with a deadline of three seconds, and writes what may go.
-    pub fn ask(&mut self, frame: &Frame) -> Ticket {
+    pub(crate) fn ask(&mut self, frame: &Frame) -> Ticket {
         self.try_ask(frame).expect("there is room")
     }
 
-    pub fn try_ask(&mut self, frame: &Frame) -> Result<Ticket, CommandError> {
+    pub(crate) fn try_ask(&mut self, frame: &Frame) -> Result<Ticket, CommandError> {
         let ticket = self.queue(frame, ms(3000));
         self.write();
         ticket
     }
 
     /// Asks, and writes nothing.
-    pub fn queue(&mut self, frame: &Frame, patience: Duration) -> Result<Ticket, CommandError> {
+    pub(crate) fn queue(
+        &mut self,
+        frame: &Frame,
+        patience: Duration,
+    ) -> Result<Ticket, CommandError> {
         self.core.request(self.now, frame, self.now + patience)
     }
 
-    pub fn send(&mut self, frame: &Frame) -> Ticket {
+    pub(crate) fn send(&mut self, frame: &Frame) -> Ticket {
         let ticket = self.core.send(self.now, frame).expect("there is room");
         self.write();
         ticket
     }
 
-    pub fn cancel(&mut self, ticket: Ticket) -> flamingo_protocol_core::Cancelled {
+    pub(crate) fn cancel(&mut self, ticket: Ticket) -> flamingo_protocol_core::Cancelled {
         let cancelled = self.core.cancel(self.now, ticket);
         self.write();
         cancelled
     }
 
     /// Writes all that may go; payload bytes are zeros.
-    pub fn write(&mut self) {
+    pub(crate) fn write(&mut self) {
         while self.write_some(usize::MAX) {}
         self.take_events();
     }
 
     /// Writes at most `most` bytes of what is shown. Gives whether anything was.
-    pub fn write_some(&mut self, most: usize) -> bool {
+    pub(crate) fn write_some(&mut self, most: usize) -> bool {
         let written = match self.core.poll_transmit(self.now) {
             None => return false,
             Some(Transmit::Bytes(bytes)) => {
@@ -135,12 +140,12 @@ impl<const REQUESTS: usize, const OWED: usize, const STOPS: usize> Client<REQUES
     }
 
     /// The peer sends a frame without a payload: its class.
-    pub fn hear(&mut self, frame: &Frame) -> Class {
+    pub(crate) fn hear(&mut self, frame: &Frame) -> Class {
         self.hear_bytes(&frame.encode());
         self.frames.last().expect("a frame came out").class.clone()
     }
 
-    pub fn hear_bytes(&mut self, mut input: &[u8]) {
+    pub(crate) fn hear_bytes(&mut self, mut input: &[u8]) {
         loop {
             let (consumed, output) = self.core.handle_input(self.now, input);
             input = &input[consumed..];
@@ -154,7 +159,7 @@ impl<const REQUESTS: usize, const OWED: usize, const STOPS: usize> Client<REQUES
     }
 
     /// Lets time pass, timer by timer, and writes what may go after each.
-    pub fn pass(&mut self, span: Duration) {
+    pub(crate) fn pass(&mut self, span: Duration) {
         let end = self.now + span;
         while let Some((at, _)) = self.core.poll_timeout().filter(|(at, _)| *at <= end) {
             self.now = self.now.max(at);
@@ -167,7 +172,7 @@ impl<const REQUESTS: usize, const OWED: usize, const STOPS: usize> Client<REQUES
     }
 
     /// How a request ended without an answer: every time it was told.
-    pub fn ends(&self, ticket: Ticket) -> Vec<Ended> {
+    pub(crate) fn ends(&self, ticket: Ticket) -> Vec<Ended> {
         let of = |event: &Event| match event {
             Event::Ended { ticket: of, ended } if *of == ticket => Some(*ended),
             _ => None,
@@ -176,36 +181,36 @@ impl<const REQUESTS: usize, const OWED: usize, const STOPS: usize> Client<REQUES
     }
 
     /// Answers of a request: every time one was told.
-    pub fn answers(&self, ticket: Ticket) -> Vec<Frame> {
+    pub(crate) fn answers(&self, ticket: Ticket) -> Vec<Frame> {
         let solicited = |received: &&Received| matches!(received.class, Class::Solicited { ticket: of, .. } if of == ticket);
         self.frames.iter().filter(solicited).map(|received| received.frame).collect()
     }
 
     /// Outcomes of a request so far.
-    pub fn outcomes(&self, ticket: Ticket) -> usize {
+    pub(crate) fn outcomes(&self, ticket: Ticket) -> usize {
         self.ends(ticket).len() + self.answers(ticket).len()
     }
 
     /// The code and selector of the last frame on the wire.
-    pub fn last_sent(&self) -> Option<(CommandCode, i32)> {
+    pub(crate) fn last_sent(&self) -> Option<(CommandCode, i32)> {
         self.wire.last().map(|frame| (frame.code, frame.selector()))
     }
 
-    pub fn counters(&self) -> Counters {
+    pub(crate) fn counters(&self) -> Counters {
         self.core.counters()
     }
 }
 
-pub fn solicited(ticket: Ticket) -> Class {
+pub(crate) fn solicited(ticket: Ticket) -> Class {
     Class::Solicited { ticket, proven: true }
 }
 
-pub fn presumed(ticket: Ticket) -> Class {
+pub(crate) fn presumed(ticket: Ticket) -> Class {
     Class::Solicited { ticket, proven: false }
 }
 
-pub fn late(ticket: Ticket) -> Class {
+pub(crate) fn late(ticket: Ticket) -> Class {
     Class::Late { ticket, proven: true }
 }
 
-pub const UNSOLICITED: Class = Class::Unsolicited { ours: false };
+pub(crate) const UNSOLICITED: Class = Class::Unsolicited { ours: false };

@@ -1,10 +1,6 @@
 //! HALT and laser-off: before everything, from a lane of their own.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
-#![allow(clippy::cast_possible_truncation, clippy::float_cmp, clippy::wildcard_imports)]
 
-mod common;
-
-use common::*;
+use crate::common::*;
 use flamingo_protocol_core::{
     Cancelled, Class, CommandCode, CommandError, Config, Duration, Ended, Event, Frame, Full,
     Instant, OnAmbiguous, Transmit,

@@ -1,13 +1,9 @@
 //! What must hold for any input: chunking changes nothing, junk loses nothing, every request has
 //! one outcome, and a peer that answers in order never gets a wrong proven answer.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
-#![allow(clippy::cast_possible_truncation, clippy::float_cmp, clippy::wildcard_imports)]
-
-mod common;
 
 use std::collections::VecDeque;
 
-use common::*;
+use crate::common::*;
 use flamingo_protocol_core::{
     Assembler, Class, CommandCode, Config, Flags, Frame, OnAmbiguous, Ordering, Piece, Ticket,
     Timing, TokenField, UnmarkedPushes,

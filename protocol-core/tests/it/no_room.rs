@@ -1,10 +1,6 @@
 //! Where there is no room left: a stop still has its place, and nothing is lost.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
-#![allow(clippy::cast_possible_truncation, clippy::float_cmp, clippy::wildcard_imports)]
 
-mod common;
-
-use common::*;
+use crate::common::*;
 use flamingo_protocol_core::{
     CommandCode, CommandError, Config, Connection, Duration, Ended, Full, Instant, MAX_OWNERS,
     Output, Transmit,

@@ -1,13 +1,9 @@
 //! The blocking pump: the tests of both pumps, see `common/pump_suite.rs`.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
-#![allow(clippy::cast_possible_truncation, clippy::float_cmp, clippy::wildcard_imports)]
-#![cfg(feature = "embedded-io")]
 
-mod common;
 #[path = "common/pump_suite.rs"]
 mod suite;
 
-use common::port::{Broken, Port};
+use crate::common::port::{Broken, Port};
 use flamingo_protocol_core::pump::blocking::{receive, transmit};
 use flamingo_protocol_core::{Endpoint, Instant, PumpError};
 

@@ -1,10 +1,6 @@
 //! Frames that are sent without waiting for an answer, and their echoes.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
-#![allow(clippy::cast_possible_truncation, clippy::float_cmp, clippy::wildcard_imports)]
 
-mod common;
-
-use common::*;
+use crate::common::*;
 use flamingo_protocol_core::{Cancelled, Class, CommandCode, Config, Ended, Event, Frame};
 
 #[test]

@@ -1,5 +1,4 @@
 //! What errors say: what was expected, what came, what to do. When each comes is in the tests of its call.
-#![allow(clippy::unwrap_used, clippy::wildcard_imports)]
 
 use flamingo_protocol_core::{CommandError, Full, TextError};
 

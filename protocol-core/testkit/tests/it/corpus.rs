@@ -1,5 +1,4 @@
 //! Every file of every fuzz corpus, and some random strings, through the fuzz bodies on stable.
-#![allow(clippy::unwrap_used)]
 
 use std::path::Path;
 

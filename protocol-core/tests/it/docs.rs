@@ -1,12 +1,11 @@
 //! The documents say what the code says: the tables of fields, flags and commands in
 //! `docs/protocol.md`, and the list of files in `docs/architecture.md`. Prose is not checked here.
-#![cfg(feature = "names")]
 
 use flamingo_protocol_core::{FIELDS, Flags, Kind, Payload, Row, Selector, TABLE};
 
-const PROTOCOL: &str = include_str!("../../docs/protocol.md");
-const DISSECTOR: &str = include_str!("../../docs/wireshark/flamingo.lua");
-const ARCHITECTURE: &str = include_str!("../../docs/architecture.md");
+const PROTOCOL: &str = include_str!("../../../docs/protocol.md");
+const DISSECTOR: &str = include_str!("../../../docs/wireshark/flamingo.lua");
+const ARCHITECTURE: &str = include_str!("../../../docs/architecture.md");
 
 /// The rows of the tables under a heading, each one as its cells.
 fn rows(heading: &str) -> Vec<Vec<&'static str>> {

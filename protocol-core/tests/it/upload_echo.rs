@@ -1,5 +1,4 @@
 //! The acknowledgement of an upload may still declare the upload's length: nothing follows it.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use flamingo_protocol_core::{
     Class, CommandCode, Config, Connection, Duration, Frame, Instant, Output, Transmit,

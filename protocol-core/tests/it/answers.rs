@@ -1,10 +1,6 @@
 //! Whose frame is it, over a whole conversation: answers, late ones, pushes, tokens, tags.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
-#![allow(clippy::cast_possible_truncation, clippy::float_cmp, clippy::wildcard_imports)]
 
-mod common;
-
-use common::*;
+use crate::common::*;
 use flamingo_protocol_core::{
     Class, CommandCode, Config, Ended, Flags, Frame, Instant, Ordering, TABLE, Ticket, TokenField,
     UnmarkedPushes,

@@ -8,9 +8,9 @@ use flamingo_protocol_core::{
     Responder,
 };
 
-use super::common::port::{Broken, Port};
-use super::common::{answer, position};
 use super::{receive, transmit, transmit_cut_short};
+use crate::common::port::{Broken, Port};
+use crate::common::{answer, position};
 
 /// A clock that goes on by 1 µs whenever it is asked.
 fn clock() -> impl Fn() -> Instant {

@@ -1,6 +1,4 @@
 //! The 128 bytes: in and out, and what is refused.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
-#![allow(clippy::cast_possible_truncation, clippy::float_cmp, clippy::wildcard_imports)]
 
 use flamingo_protocol_core::{
     BUFFER_LEN, CMD_END, CMD_START, CommandCode, CommandError, DecodeError, FIELDS, FRAME_LEN,

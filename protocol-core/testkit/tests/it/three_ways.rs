@@ -1,8 +1,6 @@
 //! Every reader three ways: whole, byte by byte, and with trailing data; and every cut of a
 //! 512-byte stream into two and into three. What a reader says must not depend on it.
 
-#![allow(clippy::cast_possible_truncation)]
-
 use flamingo_protocol_core::{
     Assembler, CommandCode, Frame, ImageHeader, ImageReader, MAX_IMAGE, MAX_PAYLOAD, Responder,
 };

@@ -1,13 +1,9 @@
 //! What must hold for the bytes that go out, however they are written: frames and payloads are
 //! whole, a stop goes before all that has not begun, and nothing it cancels runs behind it.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
-#![allow(clippy::cast_possible_truncation, clippy::float_cmp, clippy::wildcard_imports)]
-
-mod common;
 
 use std::collections::HashMap;
 
-use common::*;
+use crate::common::*;
 use flamingo_protocol_core::{CommandCode, Frame, Incoming, Responder, Ticket, Transmit};
 use proptest::prelude::*;
 
