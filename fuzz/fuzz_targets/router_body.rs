@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use flamingo_bridge::router::{ClientId, Options, Report, Router};
-use flamingo_bridge::settings::{Delivery, Limits, Role};
+use flamingo_bridge::router::{ClientId, Router, RouterAction, RouterOptions};
+use flamingo_bridge::settings::{Delivery, LimitSettings, Role};
 use flamingo_runtime_std::protocol::{
     Assembler, CommandCode, Config, Duration, Flags, Frame, Incoming, Instant, Piece, Responder,
 };
@@ -38,16 +38,14 @@ pub(crate) fn run(data: &[u8]) {
     let mut bytes = data.iter().copied();
     let mut next = || bytes.next();
     let what = next().unwrap_or(0);
-    let limits = Limits {
-        clients: 4,
-        queue_frames: 6,
-        out_bytes: 4096,
-        noise_bytes: 300,
-        upload_bytes: 500,
-        upload_bytes_total: 900,
-        ..Limits::default()
-    };
-    let options = Options {
+    let mut limits = LimitSettings::default();
+    limits.clients = 4;
+    limits.queue_frames = 6;
+    limits.out_bytes = 4096;
+    limits.noise_bytes = 300;
+    limits.upload_bytes = 500;
+    limits.upload_bytes_total = 900;
+    let options = RouterOptions {
         core: Config::default(),
         request_timeout: Duration::from_millis(5000),
         limits,
@@ -101,7 +99,7 @@ impl World {
                 }
             }
             (2, Some(id)) => self.close(id),
-            (3, Some(id)) => self.router.client_finished(id),
+            (3, Some(id)) => self.router.client_half_closed(id),
             (4, Some(id)) => {
                 let noise = vec![argument & 0x1F; usize::from(argument)];
                 self.router.client_input(self.now, id, &noise);
@@ -186,19 +184,19 @@ impl World {
             self.router.upstream_wrote(self.now, shown.len());
             self.arrive(&shown);
         }
-        while let Some(report) = self.router.poll_report() {
-            if let Report::Publish(message) = report {
+        while let Some(report) = self.router.poll_action() {
+            if let RouterAction::Publish(message) = report {
                 assert!(Frame::decode(&message[..128]).is_ok());
             }
         }
         let ids: Vec<_> = self.clients.keys().copied().collect();
         for id in ids {
             self.read(id);
-            if self.router.is_over(id) {
+            if self.router.should_close(id) {
                 self.close(id);
             }
         }
-        assert!(self.router.remembered() < 1200, "nothing piles up");
+        assert!(self.router.remembered_commands() < 1200, "nothing piles up");
     }
 
     fn arrive(&mut self, mut bytes: &[u8]) {

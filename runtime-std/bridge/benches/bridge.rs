@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use std::thread::spawn;
 use std::time::Duration;
 
-use flamingo_bridge::{Bridge, settings::Settings};
+use flamingo_bridge::{Bridge, BridgeSettings};
 use flamingo_runtime_std::Clock;
 use flamingo_runtime_std::protocol::{CommandCode, Frame};
 use flamingo_simulator::{Scenario, Simulator, SimulatorOptions};
@@ -87,8 +87,7 @@ fn main() -> ExitCode {
     let scenario = Scenario::from_toml("[latency]\nmin_ms = 0\nmax_ms = 0\n").expect("a scenario");
     let options = SimulatorOptions { scenario, ..SimulatorOptions::default() };
     let instrument = smol::block_on(Simulator::start(options)).expect("free ports");
-    let mut settings = Settings::default();
-    settings.upstream.address = instrument.control().to_string();
+    let mut settings = BridgeSettings::new(instrument.control().to_string());
     settings.listen.control = SocketAddr::from(([127, 0, 0, 1], 0));
     settings.limits.commands_per_s = 1_000_000;
     let bridge = smol::block_on(async {

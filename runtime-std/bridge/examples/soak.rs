@@ -14,7 +14,7 @@ use std::sync::mpsc::channel;
 use std::thread::spawn;
 use std::time::Duration;
 
-use flamingo_bridge::{Bridge, settings::Settings};
+use flamingo_bridge::{Bridge, BridgeSettings};
 use flamingo_runtime_std::protocol::{CommandCode, Frame};
 use flamingo_simulator::{Scenario, Simulator, SimulatorOptions};
 
@@ -47,8 +47,7 @@ fn main() {
     let scenario = Scenario::from_toml(text).expect("a scenario");
     let options = SimulatorOptions { scenario, ..SimulatorOptions::default() };
     let instrument = smol::block_on(Simulator::start(options)).expect("free ports");
-    let mut settings = Settings::default();
-    settings.upstream.address = instrument.control().to_string();
+    let mut settings = BridgeSettings::new(instrument.control().to_string());
     settings.listen.control = SocketAddr::from(([127, 0, 0, 1], 0));
     let bridge = smol::block_on(Bridge::start(&settings)).expect("free ports");
     smol::block_on(bridge.until_connected());

@@ -1,9 +1,9 @@
-//! How long to wait before the next attempt to connect.
+//! How long to wait before the next attempt to connect to the instrument.
 
 use std::time::Duration;
 
-/// Waits that double up to a limit, each with a random part, so that several that lost the same
-/// peer do not all come back in the same moment.
+/// Waits that double up to a limit. Each has a random part, so that several programs that lost the
+/// same peer do not all connect again at the same moment.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Backoff {
     least: Duration,
@@ -16,14 +16,14 @@ impl Backoff {
         Self { least, most: most.max(least), next: least }
     }
 
-    /// The wait before the next attempt: from half of what it stands at to all of it.
+    /// The wait before the next attempt: a random time from half to all of the current limit.
     pub(crate) fn wait(&mut self) -> Duration {
         let whole = self.next;
         self.next = whole.saturating_mul(2).min(self.most);
         whole / 2 + (whole / 2).mul_f64(fastrand::f64())
     }
 
-    /// It went well: the next wait is a short one again.
+    /// An attempt succeeded: the next wait is the shortest again.
     pub(crate) fn reset(&mut self) {
         self.next = self.least;
     }
@@ -34,7 +34,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_waits_double_up_to_the_limit_and_begin_again_after_success() {
+    fn waits_double_up_to_the_limit_and_restart_after_success() {
         let ms = Duration::from_millis;
         let mut backoff = Backoff::new(ms(200), ms(1_000));
         for whole in [200, 400, 800, 1_000, 1_000] {
@@ -46,7 +46,7 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_below_the_least_wait_is_the_least_wait() {
+    fn a_limit_below_the_least_wait_is_raised_to_it() {
         let mut backoff = Backoff::new(Duration::from_secs(2), Duration::ZERO);
         for _ in 0..3 {
             assert!(backoff.wait() >= Duration::from_secs(1));

@@ -1,7 +1,8 @@
-//! Whole messages to any number of listeners on sockets, bounded. Whoever publishes never waits:
-//! a listener that does not read loses its own oldest messages. No message is ever cut in two.
+//! One-way distribution of whole messages to any number of receivers over sockets. Publishing never
+//! waits: each receiver has a bounded queue, and a receiver that does not read loses its own oldest
+//! messages. A message is never cut in two.
 //!
-//! Who may come in is `acceptor.rs`; what the messages are is `callback.rs` and `images.rs`.
+//! The callback port and the image ports use it; the adapter's `Acceptor` admits the connections.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, Read};
@@ -12,31 +13,31 @@ use async_channel::{Receiver, Sender};
 use smol::io::AsyncWriteExt;
 use smol::{Async, future};
 
-/// A message, whole; all listeners share its bytes.
-pub(crate) type Message = Arc<[u8]>;
+/// The bytes of a whole message; all receivers share them.
+pub(crate) type SharedBytes = Arc<[u8]>;
 
-/// Small messages that wait go out together, up to so many bytes.
-const TOGETHER: usize = 16 * 1024;
+/// Small messages that wait are written together, up to this many bytes.
+const BATCH_BYTES: usize = 16 * 1024;
 
-/// What may wait for one listener. A message larger than that is kept alone.
+/// The limits of one receiver's queue. A message that exceeds them waits alone.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Bounds {
+pub(crate) struct QueueBounds {
     pub(crate) messages: usize,
     pub(crate) bytes: usize,
 }
 
-/// What waits for a listener.
+/// The messages that wait for one receiver.
 struct Queue {
-    messages: VecDeque<Message>,
+    messages: VecDeque<SharedBytes>,
     bytes: usize,
     lost: u64,
-    /// Told that something waits; one word is enough.
+    /// Signals that a message waits. It has room for one signal, which is enough.
     wake: Sender<()>,
 }
 
 impl Queue {
-    /// Gives how many old ones had to go.
-    fn push(&mut self, message: Message, bounds: Bounds) -> u64 {
+    /// Returns how many old messages were dropped.
+    fn push(&mut self, message: SharedBytes, bounds: QueueBounds) -> u64 {
         self.bytes += message.len();
         self.messages.push_back(message);
         let mut lost = 0;
@@ -49,7 +50,7 @@ impl Queue {
         lost
     }
 
-    fn pop(&mut self) -> Option<Message> {
+    fn pop(&mut self) -> Option<SharedBytes> {
         let message = self.messages.pop_front()?;
         self.bytes -= message.len();
         Some(message)
@@ -57,165 +58,174 @@ impl Queue {
 }
 
 #[derive(Default)]
-struct Listeners {
+struct Receivers {
     queues: BTreeMap<u64, Queue>,
     last_id: u64,
     published: u64,
     lost: u64,
 }
 
-/// How it stands with a [`Broadcast`].
+/// The counters of a [`Broadcast`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Tally {
-    pub(crate) listeners: usize,
+pub(crate) struct BroadcastCounters {
+    pub(crate) receivers: usize,
     pub(crate) published: u64,
-    /// By all listeners together, also those that left.
+    /// Messages lost, summed over all receivers, also those that left.
     pub(crate) lost: u64,
 }
 
-/// All listeners of a port.
+/// All receivers of a port.
 pub(crate) struct Broadcast {
-    /// Held for a push or a pop in each queue, never across an await.
-    listeners: Mutex<Listeners>,
-    bounds: Bounds,
-    /// Told when somebody came or left; one word is enough.
+    /// Locked for a push or pop in each queue, and never across an await.
+    receivers: Mutex<Receivers>,
+    bounds: QueueBounds,
+    /// Signals that a receiver joined or left. It has room for one signal, which is enough.
     changed: (Sender<()>, Receiver<()>),
 }
 
 impl Broadcast {
-    pub(crate) fn new(bounds: Bounds) -> Arc<Self> {
+    pub(crate) fn new(bounds: QueueBounds) -> Arc<Self> {
         let changed = async_channel::bounded(1);
-        Arc::new(Self { listeners: Mutex::default(), bounds, changed })
+        Arc::new(Self { receivers: Mutex::default(), bounds, changed })
     }
 
-    /// Never waits. Messages reach each listener in the order of these calls.
-    pub(crate) fn publish(&self, message: &Message) {
-        let mut listeners = self.lock();
-        listeners.published += 1;
+    /// Queues a message for each receiver and never waits. Messages arrive in the order of these calls.
+    pub(crate) fn publish(&self, message: &SharedBytes) {
+        let mut receivers = self.lock();
+        receivers.published += 1;
         let mut lost = 0;
-        for queue in listeners.queues.values_mut() {
+        for queue in receivers.queues.values_mut() {
             lost += queue.push(Arc::clone(message), self.bounds);
-            // Full: it was told already.
+            // The channel is full: the signal is already there.
             let _ = queue.wake.try_send(());
         }
-        listeners.lost += lost;
+        receivers.lost += lost;
     }
 
-    /// From this call on, messages are kept for it.
-    pub(crate) fn join(self: &Arc<Self>) -> Listener {
+    /// Adds a receiver. It receives the messages published after this call.
+    pub(crate) fn subscribe(self: &Arc<Self>) -> BroadcastReceiver {
         let (wake, woken) = async_channel::bounded(1);
-        let mut listeners = self.lock();
-        listeners.last_id += 1;
-        let id = listeners.last_id;
+        let mut receivers = self.lock();
+        receivers.last_id += 1;
+        let id = receivers.last_id;
         let queue = Queue { messages: VecDeque::new(), bytes: 0, lost: 0, wake };
-        listeners.queues.insert(id, queue);
-        drop(listeners);
+        receivers.queues.insert(id, queue);
+        drop(receivers);
         let _ = self.changed.0.try_send(());
-        Listener { broadcast: Arc::clone(self), id, woken }
+        BroadcastReceiver { broadcast: Arc::clone(self), id, woken }
     }
 
-    pub(crate) fn tally(&self) -> Tally {
-        let listeners = self.lock();
-        let Listeners { queues, published, lost, .. } = &*listeners;
-        Tally { listeners: queues.len(), published: *published, lost: *lost }
+    pub(crate) fn counters(&self) -> BroadcastCounters {
+        let receivers = self.lock();
+        let Receivers { queues, published, lost, .. } = &*receivers;
+        BroadcastCounters { receivers: queues.len(), published: *published, lost: *lost }
     }
 
-    /// Waits until there is somebody, or (`false`) nobody. For one task at a time.
-    pub(crate) async fn until_anybody(&self, anybody: bool) {
-        while self.lock().queues.is_empty() == anybody {
+    /// Waits until there is a receiver (`present`) or none (`!present`). Only one task may wait.
+    ///
+    /// Cancel-safe: a later call sees the state of that time.
+    pub(crate) async fn until_receivers(&self, present: bool) {
+        while self.lock().queues.is_empty() == present {
             if self.changed.1.recv().await.is_err() {
                 future::pending::<()>().await;
             }
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Listeners> {
-        self.listeners.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Receivers> {
+        self.receivers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// One listener; dropping it takes it off the list at once.
-pub(crate) struct Listener {
+/// One receiver. Dropping it removes it from the broadcast at once.
+pub(crate) struct BroadcastReceiver {
     broadcast: Arc<Broadcast>,
     id: u64,
     woken: Receiver<()>,
 }
 
-impl Listener {
-    /// The next message, as soon as there is one.
+impl BroadcastReceiver {
+    /// Waits for the next message and returns it.
     ///
-    /// Cancel-safe: a message that was not returned is returned by the next call.
-    pub(crate) async fn next(&self) -> Message {
+    /// Cancel-safe: a message that this call did not return stays in the queue.
+    pub(crate) async fn next(&self) -> SharedBytes {
         loop {
             let message = self.broadcast.lock().queues.get_mut(&self.id).and_then(Queue::pop);
             match message {
                 Some(message) => return message,
-                // Its sender is on the list for as long as this listener is.
+                // The sender is in the queue, which exists as long as this receiver.
                 None => drop(self.woken.recv().await),
             }
         }
     }
 
-    /// Takes what waits, whole messages only, for as long as there is room.
-    fn add_small(&self, together: &mut Vec<u8>) {
-        let mut listeners = self.broadcast.lock();
-        let Some(queue) = listeners.queues.get_mut(&self.id) else { return };
+    /// Appends whole waiting messages while the batch has room.
+    fn fill_batch(&self, batch: &mut Vec<u8>) {
+        let mut receivers = self.broadcast.lock();
+        let Some(queue) = receivers.queues.get_mut(&self.id) else { return };
         while let Some(next) = queue.messages.front()
-            && together.len() + next.len() <= TOGETHER
+            && batch.len() + next.len() <= BATCH_BYTES
         {
-            together.extend_from_slice(next);
+            batch.extend_from_slice(next);
             queue.pop();
         }
     }
 
-    /// How many it lost so far.
+    /// How many messages this receiver has lost.
     pub(crate) fn lost(&self) -> u64 {
         self.broadcast.lock().queues.get(&self.id).map_or(0, |queue| queue.lost)
     }
 
-    /// Sends it everything, until the peer is gone. Gives why it ended.
+    /// Writes every message to the socket until the peer disconnects. Returns the reason.
+    ///
+    /// Not cancel-safe: a cancelled call may have written part of a message. Close the socket then.
     pub(crate) async fn serve(&self, socket: &Async<TcpStream>) -> io::Error {
         let send = async {
             let mut socket = socket;
-            let mut together = Vec::new();
+            let mut batch = Vec::new();
             loop {
                 let message = self.next().await;
-                let bytes = if message.len() < TOGETHER {
-                    together.clear();
-                    together.extend_from_slice(&message);
-                    self.add_small(&mut together);
-                    &together[..]
+                let bytes = if message.len() < BATCH_BYTES {
+                    batch.clear();
+                    batch.extend_from_slice(&message);
+                    self.fill_batch(&mut batch);
+                    &batch[..]
                 } else {
                     &message[..]
                 };
                 if let Err(error) = socket.write_all(bytes).await {
                     return error;
                 }
-                // A socket that takes everything must not keep the others from theirs.
+                // A socket that always accepts bytes must not starve the others.
                 future::yield_now().await;
             }
         };
-        future::or(until_gone(socket), send).await
+        future::or(until_disconnected(socket), send).await
     }
 }
 
-impl Drop for Listener {
+impl Drop for BroadcastReceiver {
     fn drop(&mut self) {
         self.broadcast.lock().queues.remove(&self.id);
         let _ = self.broadcast.changed.0.try_send(());
     }
 }
 
-/// A listener says nothing; whatever it sends is read and thrown away, so that its end is seen.
-async fn until_gone(socket: &Async<TcpStream>) -> io::Error {
+/// Reads and ignores what the peer sends, in order to notice its end.
+async fn until_disconnected(socket: &Async<TcpStream>) -> io::Error {
     let mut buffer = [0; 1024];
     loop {
-        // Waits first: this is polled with each message that goes out.
+        // Waits first, since this is polled with each message that is written.
         if let Err(error) = socket.readable().await {
             return error;
         }
         match socket.get_ref().read(&mut buffer) {
-            Ok(0) => return io::Error::new(io::ErrorKind::UnexpectedEof, "it closed"),
+            Ok(0) => {
+                return io::Error::new(
+                    io::ErrorKind::UnexpectedEof,
+                    "the peer closed the connection",
+                );
+            }
             Ok(_) => future::yield_now().await,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -228,77 +238,83 @@ async fn until_gone(socket: &Async<TcpStream>) -> io::Error {
 mod tests {
     use super::*;
 
-    const BOUNDS: Bounds = Bounds { messages: 4, bytes: 100 };
+    const BOUNDS: QueueBounds = QueueBounds { messages: 4, bytes: 100 };
 
-    fn message(number: u8, length: usize) -> Message {
+    fn message(number: u8, length: usize) -> SharedBytes {
         vec![number; length].into()
     }
 
-    async fn numbers(listener: &Listener) -> Vec<u8> {
+    async fn numbers(receiver: &BroadcastReceiver) -> Vec<u8> {
         let mut numbers = Vec::new();
-        while let Some(message) = future::poll_once(listener.next()).await {
+        while let Some(message) = future::poll_once(receiver.next()).await {
             numbers.push(message[0]);
         }
         numbers
     }
 
     #[test]
-    fn a_listener_that_does_not_read_loses_its_own_oldest_and_nobody_elses() {
+    fn a_slow_receiver_loses_only_its_own_oldest_messages() {
         smol::block_on(async {
             let broadcast = Broadcast::new(BOUNDS);
-            let (slow, quick) = (broadcast.join(), broadcast.join());
+            let (slow, fast) = (broadcast.subscribe(), broadcast.subscribe());
             for n in 0..10 {
                 broadcast.publish(&message(n, 1));
-                assert_eq!(numbers(&quick).await, [n]);
+                assert_eq!(numbers(&fast).await, [n]);
             }
-            assert_eq!((slow.lost(), quick.lost()), (6, 0));
+            assert_eq!((slow.lost(), fast.lost()), (6, 0));
             assert_eq!(numbers(&slow).await, [6, 7, 8, 9]);
-            assert_eq!(broadcast.tally(), Tally { listeners: 2, published: 10, lost: 6 });
+            assert_eq!(
+                broadcast.counters(),
+                BroadcastCounters { receivers: 2, published: 10, lost: 6 }
+            );
         });
     }
 
     #[test]
-    fn bytes_are_bounded_as_well_and_a_message_above_the_bound_is_kept_alone() {
+    fn bytes_are_bounded_and_an_oversized_message_waits_alone() {
         smol::block_on(async {
             let broadcast = Broadcast::new(BOUNDS);
-            let listener = broadcast.join();
+            let receiver = broadcast.subscribe();
             let publish = |n, length| broadcast.publish(&message(n, length));
             publish(1, 40);
             publish(2, 60);
             publish(3, 1);
-            assert_eq!(numbers(&listener).await, [2, 3]);
+            assert_eq!(numbers(&receiver).await, [2, 3]);
             publish(4, 1);
             publish(5, 101);
-            assert_eq!(numbers(&listener).await, [5]);
-            assert_eq!(listener.lost(), 2);
+            assert_eq!(numbers(&receiver).await, [5]);
+            assert_eq!(receiver.lost(), 2);
         });
     }
 
     #[test]
-    fn a_listener_gets_what_is_published_after_it_came_and_is_forgotten_at_once_when_it_leaves() {
+    fn a_receiver_gets_only_what_is_published_while_it_exists() {
         smol::block_on(async {
             let broadcast = Broadcast::new(BOUNDS);
             broadcast.publish(&message(1, 1));
-            let listener = broadcast.join();
+            let receiver = broadcast.subscribe();
             broadcast.publish(&message(2, 1));
-            assert_eq!(numbers(&listener).await, [2]);
-            drop(listener);
-            assert_eq!(broadcast.tally(), Tally { listeners: 0, published: 2, lost: 0 });
+            assert_eq!(numbers(&receiver).await, [2]);
+            drop(receiver);
+            assert_eq!(
+                broadcast.counters(),
+                BroadcastCounters { receivers: 0, published: 2, lost: 0 }
+            );
         });
     }
 
     #[test]
-    fn whoever_waits_for_somebody_or_nobody_is_told() {
+    fn waiting_for_receivers_or_their_absence_ends_in_time() {
         smol::block_on(async {
             let broadcast = Broadcast::new(BOUNDS);
-            broadcast.until_anybody(false).await;
-            let mut came = Box::pin(broadcast.until_anybody(true));
-            assert!(future::poll_once(&mut came).await.is_none());
-            let first = broadcast.join();
-            came.await;
-            let second = broadcast.join();
+            broadcast.until_receivers(false).await;
+            let mut joined = Box::pin(broadcast.until_receivers(true));
+            assert!(future::poll_once(&mut joined).await.is_none());
+            let first = broadcast.subscribe();
+            joined.await;
+            let second = broadcast.subscribe();
             drop(first);
-            let mut left = Box::pin(broadcast.until_anybody(false));
+            let mut left = Box::pin(broadcast.until_receivers(false));
             assert!(future::poll_once(&mut left).await.is_none());
             drop(second);
             left.await;

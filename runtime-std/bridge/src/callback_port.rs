@@ -1,53 +1,60 @@
-//! The callback port: unsolicited messages, each a 128-byte frame and its payload, to any number
-//! of subscribers. It is one-way: what a subscriber sends is thrown away.
+//! The callback port: sends unsolicited messages, each a 128-byte frame and its payload, to any number
+//! of subscribers. The port is one-way: it ignores what a subscriber sends.
 //!
-//! What is published, and in which order, is the router's business.
+//! The router decides what is published and in which order; `broadcast.rs` queues it.
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 
 use smol::Async;
 
-use crate::broadcast::{Bounds, Broadcast, Message};
-use crate::status::counters::FanoutStatus;
+use crate::broadcast::{Broadcast, BroadcastCounters, QueueBounds, SharedBytes};
+use crate::status::CallbackStatus;
 use flamingo_runtime_std::socket::acceptor::{Acceptor, Allow};
 
-/// What may wait for one subscriber: 10 s of the busiest instrument.
-pub(crate) const BOUNDS: Bounds = Bounds { messages: 4096, bytes: 64 * 1024 * 1024 };
+/// The queue of one subscriber: 4096 messages are 10 s of 400 pushes per second.
+pub(crate) const QUEUE_BOUNDS: QueueBounds =
+    QueueBounds { messages: 4096, bytes: 64 * 1024 * 1024 };
 
-/// All subscribers of the callback port.
+/// The callback port and its subscribers.
 #[derive(Clone)]
-pub(crate) struct Callback {
+pub(crate) struct CallbackPort {
     broadcast: Arc<Broadcast>,
 }
 
-impl Callback {
-    pub(crate) fn new(bounds: Bounds) -> Self {
+impl CallbackPort {
+    pub(crate) fn new(bounds: QueueBounds) -> Self {
         Self { broadcast: Broadcast::new(bounds) }
     }
 
-    /// A whole message, frame and payload, to everybody. Never waits.
-    pub(crate) fn publish(&self, message: &Message) {
+    /// Sends a whole message, frame and payload, to every subscriber. It never waits.
+    pub(crate) fn publish(&self, message: &SharedBytes) {
         self.broadcast.publish(message);
     }
 
-    pub(crate) fn status(&self) -> FanoutStatus {
-        let tally = self.broadcast.tally();
-        FanoutStatus { subscribers: tally.listeners, frames: tally.published, lost: tally.lost }
+    pub(crate) fn status(&self) -> CallbackStatus {
+        let BroadcastCounters { receivers, published, lost } = self.broadcast.counters();
+        CallbackStatus { subscribers: receivers, frames: published, lost }
     }
 
-    /// Lets subscribers in, up to `limit`, for ever. Dropping this future cuts them all off.
+    /// Accepts up to `limit` subscribers until the future is dropped, which disconnects them all.
     pub(crate) async fn run(&self, listener: Async<TcpListener>, allow: Allow, limit: usize) {
         let acceptor = Acceptor { listener, allow, limit, name: "callback" };
-        acceptor.run(|stream, address| serve(Arc::clone(&self.broadcast), stream, address)).await;
+        acceptor
+            .run(|stream, address| serve_subscriber(Arc::clone(&self.broadcast), stream, address))
+            .await;
     }
 }
 
-async fn serve(broadcast: Arc<Broadcast>, stream: Async<TcpStream>, address: SocketAddr) {
-    let listener = broadcast.join();
-    tracing::info!(%address, "subscriber came");
-    let why = listener.serve(&stream).await;
-    tracing::info!(%address, %why, lost = listener.lost(), "subscriber left");
+async fn serve_subscriber(
+    broadcast: Arc<Broadcast>,
+    stream: Async<TcpStream>,
+    address: SocketAddr,
+) {
+    let receiver = broadcast.subscribe();
+    tracing::info!(%address, "subscriber connected");
+    let reason = receiver.serve(&stream).await;
+    tracing::info!(%address, %reason, lost = receiver.lost(), "subscriber disconnected");
 }
 
 #[cfg(test)]
@@ -61,26 +68,26 @@ mod tests {
     use super::*;
     use flamingo_runtime_testkit::loopback::{connect, everybody, listen};
 
-    /// Runs the port beside `test`, which is given it and its address.
+    /// Runs `test` with a port and its address.
     fn with_port<T: Future<Output = ()>>(
-        bounds: Bounds,
+        bounds: QueueBounds,
         limit: usize,
-        test: impl FnOnce(Callback, SocketAddr) -> T,
+        test: impl FnOnce(CallbackPort, SocketAddr) -> T,
     ) {
-        let callback = Callback::new(bounds);
+        let callback = CallbackPort::new(bounds);
         let (listener, address) = listen();
         let port = callback.run(listener, everybody(), limit);
         smol::block_on(future::or(port, test(callback.clone(), address)));
     }
 
-    async fn until(callback: &Callback, holds: impl Fn(FanoutStatus) -> bool) {
+    async fn until(callback: &CallbackPort, holds: impl Fn(CallbackStatus) -> bool) {
         while !holds(callback.status()) {
             future::yield_now().await;
         }
     }
 
-    /// A message that says which it is, in each of its bytes that is not a number.
-    fn message(number: u32, length: usize) -> Message {
+    /// A message that holds its number, and repeats the low byte of it up to the end.
+    fn message(number: u32, length: usize) -> SharedBytes {
         let mut bytes = vec![number.to_le_bytes()[0]; length];
         bytes[..4].copy_from_slice(&number.to_le_bytes());
         bytes.into()
@@ -90,14 +97,14 @@ mod tests {
         let mut bytes = vec![0; length];
         socket.read_exact(&mut bytes)?;
         let number = u32::from_le_bytes(bytes[..4].try_into().unwrap());
-        assert_eq!(bytes[..], message(number, length)[..], "message {number} was cut");
+        assert_eq!(bytes[..], message(number, length)[..], "message {number} was damaged");
         Ok(number)
     }
 
     #[test]
-    fn every_subscriber_gets_every_message_exactly_once_and_in_order() {
+    fn each_subscriber_gets_every_message_once_and_in_order() {
         const MESSAGES: u32 = 2_000;
-        with_port(BOUNDS, 8, |callback, address| async move {
+        with_port(QUEUE_BOUNDS, 8, |callback, address| async move {
             let mut readers = Vec::new();
             for _ in 0..3 {
                 let mut socket = connect(address).await;
@@ -120,14 +127,14 @@ mod tests {
             }
             let all = u64::from(MESSAGES);
             until(&callback, |status| status.subscribers == 0).await;
-            assert_eq!(callback.status(), FanoutStatus { subscribers: 0, frames: all, lost: 0 });
+            assert_eq!(callback.status(), CallbackStatus { subscribers: 0, frames: all, lost: 0 });
         });
     }
 
     #[test]
-    fn messages_of_all_sizes_that_wait_together_keep_their_order_and_their_bytes() {
+    fn batched_messages_of_all_sizes_keep_order_and_content() {
         const LENGTHS: [usize; 7] = [128, 16_255, 16_256, 16_383, 16_384, 16_385, 70_000];
-        with_port(BOUNDS, 8, |callback, address| async move {
+        with_port(QUEUE_BOUNDS, 8, |callback, address| async move {
             let mut socket = connect(address).await;
             until(&callback, |status| status.subscribers == 1).await;
             let lengths = || (0..700).zip(LENGTHS.into_iter().chain([128; 5]).cycle());
@@ -142,17 +149,17 @@ mod tests {
     }
 
     #[test]
-    fn a_stalled_subscriber_loses_only_its_own_oldest_whole_messages_and_each_is_counted() {
+    fn a_stalled_subscriber_loses_its_oldest_whole_messages() {
         const LENGTH: usize = 256 * 1024;
         const MESSAGES: u32 = 200;
-        let bounds = Bounds { messages: 8, bytes: usize::MAX };
+        let bounds = QueueBounds { messages: 8, bytes: usize::MAX };
         with_port(bounds, 8, |callback, address| async move {
             let mut stalled = connect(address).await;
             let mut reader = connect(address).await;
             until(&callback, |status| status.subscribers == 2).await;
             for n in 0..MESSAGES {
                 callback.publish(&message(n, LENGTH));
-                // The one that reads is never behind: whatever is lost, the other one lost.
+                // The reader is never behind, so that only the stalled subscriber loses messages.
                 let read;
                 (reader, read) = smol::unblock(move || {
                     let read = read_message(&mut reader, LENGTH);
@@ -162,7 +169,7 @@ mod tests {
                 assert_eq!(read.unwrap(), n);
             }
             let lost = callback.status().lost;
-            assert_eq!(callback.status().subscribers, 2, "the stalled one is kept");
+            assert_eq!(callback.status().subscribers, 2, "the stalled subscriber stays connected");
             assert!(lost > 0, "{MESSAGES} messages of {LENGTH} bytes fit into the socket");
             let got = smol::unblock(move || {
                 let mut got: Vec<u32> = Vec::new();
@@ -174,20 +181,20 @@ mod tests {
             .await;
             assert_eq!(got.len() as u64 + lost, u64::from(MESSAGES));
             assert!(got.is_sorted_by(|a, b| a < b), "{got:?}");
-            // What was in the socket when it stalled, and the newest that could wait for it.
+            // The messages in the socket when it stalled, and the newest in its queue.
             assert_eq!(got[0], 0);
             assert!(got.ends_with(&(MESSAGES - 8..MESSAGES).collect::<Vec<_>>()), "{got:?}");
         });
     }
 
     #[test]
-    fn a_subscriber_that_dies_or_talks_harms_nobody() {
-        with_port(BOUNDS, 8, |callback, address| async move {
+    fn a_subscriber_that_dies_or_sends_harms_nobody() {
+        with_port(QUEUE_BOUNDS, 8, |callback, address| async move {
             let dead = connect(address).await;
             let mut socket = connect(address).await;
             socket.write_all(&[0xaa; 4096]).unwrap();
             until(&callback, |status| status.subscribers == 2).await;
-            // It goes with unread bytes, so the next write to it fails.
+            // It closes with unread bytes, so that the next write to it fails.
             callback.publish(&message(0, 128));
             drop(dead);
             until(&callback, |status| status.subscribers == 1).await;
@@ -200,8 +207,8 @@ mod tests {
     }
 
     #[test]
-    fn the_one_too_many_is_closed_at_once_until_a_place_is_free() {
-        with_port(BOUNDS, 1, |callback, address| async move {
+    fn a_subscriber_above_the_limit_is_closed_at_once() {
+        with_port(QUEUE_BOUNDS, 1, |callback, address| async move {
             let first = connect(address).await;
             until(&callback, |status| status.subscribers == 1).await;
             let mut second = connect(address).await;
@@ -209,7 +216,7 @@ mod tests {
             assert!(matches!(read, Ok(0)), "{read:?}");
             drop(first);
             until(&callback, |status| status.subscribers == 0).await;
-            // Its place is free when its task has ended, which is a moment later.
+            // The limit counts the first subscriber until its task has ended, a moment later.
             while callback.status().subscribers == 0 {
                 let stay = Async::<TcpStream>::connect(address).await.unwrap();
                 let refused = async {
@@ -226,7 +233,7 @@ mod tests {
 
     #[test]
     fn an_address_that_is_not_allowed_is_closed_at_once() {
-        let callback = Callback::new(BOUNDS);
+        let callback = CallbackPort::new(QUEUE_BOUNDS);
         let (listener, address) = listen();
         let port = callback.run(listener, Arc::new(|_| false), 8);
         let refused = async {
@@ -236,7 +243,7 @@ mod tests {
         };
         let too_late = async {
             Timer::after(Duration::from_secs(20)).await;
-            panic!("it was not closed");
+            panic!("the connection was not closed");
         };
         smol::block_on(future::or(port, future::or(refused, too_late)));
         assert_eq!(callback.status().subscribers, 0);

@@ -1,37 +1,45 @@
-//! What the service manager is told. Without one (or on a system that has none) nothing happens.
+//! Tells the service manager (systemd) the state of the bridge. Without a service manager, or on a
+//! system that has none, the calls do nothing.
 
-/// What the bridge is about to do.
+/// A state of the bridge that the service manager waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Notice {
-    /// All ports listen; also after a reload.
+#[non_exhaustive]
+pub enum ServiceState {
+    /// All ports listen, or a reload is complete.
     Ready,
-    /// The allow-list and the roles are being read again; `Ready` follows.
+    /// The access rules are being read again; [`Self::Ready`] follows.
     Reloading,
-    /// No client is let in any more.
+    /// The bridge accepts no more clients.
     Stopping,
 }
 
-/// Tells the service manager. That it could not be told is logged, and changes nothing.
-pub fn notify(notice: Notice) {
+/// Tells the service manager. A failure is logged and has no other effect.
+///
+/// ```
+/// use flamingo_bridge::service_manager::{ServiceState, notify};
+///
+/// notify(ServiceState::Ready);
+/// ```
+pub fn notify(state: ServiceState) {
     #[cfg(unix)]
-    if let Err(error) = sd_notify::notify(&states(notice)) {
-        tracing::warn!(?notice, %error, "the service manager could not be told");
+    if let Err(error) = sd_notify::notify(&messages(state)) {
+        tracing::warn!(?state, %error, "the service manager was not told");
     }
     #[cfg(not(unix))]
-    let _ = notice;
+    let _ = state;
 }
 
 #[cfg(unix)]
-fn states(notice: Notice) -> Vec<sd_notify::NotifyState<'static>> {
+fn messages(state: ServiceState) -> Vec<sd_notify::NotifyState<'static>> {
     use sd_notify::NotifyState;
-    match notice {
-        Notice::Ready => vec![NotifyState::Ready],
-        // Type=notify-reload wants to know when it began.
-        Notice::Reloading => {
+    match state {
+        ServiceState::Ready => vec![NotifyState::Ready],
+        // Type=notify-reload requires the time at which the reload began.
+        ServiceState::Reloading => {
             let since = NotifyState::monotonic_usec_now().ok();
             std::iter::once(NotifyState::Reloading).chain(since).collect()
         }
-        Notice::Stopping => vec![NotifyState::Stopping],
+        ServiceState::Stopping => vec![NotifyState::Stopping],
     }
 }
 
@@ -39,15 +47,15 @@ fn states(notice: Notice) -> Vec<sd_notify::NotifyState<'static>> {
 mod tests {
     use super::*;
 
-    fn words(notice: Notice) -> Vec<String> {
-        states(notice).iter().map(ToString::to_string).collect()
+    fn texts(state: ServiceState) -> Vec<String> {
+        messages(state).iter().map(ToString::to_string).collect()
     }
 
     #[test]
-    fn the_service_manager_is_told_in_its_own_words() {
-        assert_eq!(words(Notice::Ready), ["READY=1"]);
-        assert_eq!(words(Notice::Stopping), ["STOPPING=1"]);
-        let reloading = words(Notice::Reloading);
+    fn each_state_is_sent_in_the_words_of_systemd() {
+        assert_eq!(texts(ServiceState::Ready), ["READY=1"]);
+        assert_eq!(texts(ServiceState::Stopping), ["STOPPING=1"]);
+        let reloading = texts(ServiceState::Reloading);
         assert_eq!(reloading[0], "RELOADING=1");
         assert!(reloading[1].starts_with("MONOTONIC_USEC="), "{reloading:?}");
     }
@@ -55,6 +63,6 @@ mod tests {
     #[test]
     fn without_a_service_manager_nothing_happens() {
         // The environment of the tests names none.
-        notify(Notice::Ready);
+        notify(ServiceState::Ready);
     }
 }

@@ -1,5 +1,5 @@
-//! What the settings mean for the parts of the bridge: router, recording, relays of images. What a
-//! user may say is `settings.rs`.
+//! Wiring: turns the settings into the options of the router, the recorder, the image relays and the
+//! connection to the instrument. What the user may set is in `settings/`.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -9,21 +9,21 @@ use flamingo_protocol_core::{Config, TokenField};
 
 use crate::BridgeError;
 use crate::backoff::Backoff;
-use crate::image_relay::Source;
-use crate::router::Options;
-use crate::settings::{Record, Settings, Tokens};
+use crate::control::InstrumentLink;
+use crate::image_relay::ImageSource;
+use crate::router::RouterOptions;
+use crate::settings::{BridgeSettings, RecordSettings, Tokens};
 use flamingo_recording::{self as recording, Port, Recorder, Rotation};
 use flamingo_runtime_std::socket::instrument_ports::image_port;
 
-/// How the router talks to the instrument and to the clients.
-pub(super) fn options(settings: &Settings) -> Options {
-    let Settings { upstream, limits, events, lease, .. } = settings;
+pub(crate) fn router_options(settings: &BridgeSettings) -> RouterOptions {
+    let BridgeSettings { upstream, limits, events, lease, .. } = settings;
     let tokens = match upstream.tokens {
         Tokens::Off => None,
         Tokens::ClientId => Some(TokenField::ClientId),
         Tokens::Int32Data2 => Some(TokenField::Int32Data2),
     };
-    Options {
+    RouterOptions {
         core: Config { tokens, window: upstream.window, ..Config::default() },
         request_timeout: flamingo_protocol_core::Duration::from_millis(upstream.request_timeout_ms),
         limits: limits.clone(),
@@ -35,9 +35,9 @@ pub(super) fn options(settings: &Settings) -> Options {
     }
 }
 
-/// What is to be recorded, if anything.
-pub(super) fn recorder(settings: &Settings) -> Result<Option<Recorder>, BridgeError> {
-    let Record { folder, pixels, file_mb, file_minutes, keep_files } = &settings.record;
+/// Opens the recorder, if the settings name a folder.
+pub(crate) fn open_recorder(settings: &BridgeSettings) -> Result<Option<Recorder>, BridgeError> {
+    let RecordSettings { folder, pixels, file_mb, file_minutes, keep_files } = &settings.record;
     if folder.is_empty() {
         return Ok(None);
     }
@@ -52,26 +52,38 @@ pub(super) fn recorder(settings: &Settings) -> Result<Option<Recorder>, BridgeEr
     recorder.map(Some).map_err(|source| BridgeError::Record { folder: folder.clone(), source })
 }
 
-/// Where the instrument's images come from: so many ports above its control port.
-pub(super) fn source(
-    settings: &Settings,
-    at: Port,
+pub(crate) fn instrument_link(
+    settings: &BridgeSettings,
     recorder: Option<Arc<Recorder>>,
-) -> Result<Source, BridgeError> {
+) -> InstrumentLink {
     let upstream = &settings.upstream;
-    let Some(address) = image_port(&upstream.address, at.steps()) else {
+    InstrumentLink {
+        address: upstream.address.clone(),
+        connect_timeout: Duration::from_millis(upstream.connect_timeout_ms),
+        backoff: reconnect_backoff(settings),
+        recorder,
+    }
+}
+
+/// The source of the images: a fixed number of ports above the instrument's control port.
+pub(crate) fn image_source(
+    settings: &BridgeSettings,
+    port: Port,
+    recorder: Option<Arc<Recorder>>,
+) -> Result<ImageSource, BridgeError> {
+    let upstream = &settings.upstream;
+    let Some(address) = image_port(&upstream.address, port.steps()) else {
         return Err(BridgeError::Upstream { found: upstream.address.clone() });
     };
-    Ok(Source {
+    Ok(ImageSource {
         address,
         connect_timeout: Duration::from_millis(upstream.connect_timeout_ms),
-        backoff: backoff(settings),
+        backoff: reconnect_backoff(settings),
         recorder,
     })
 }
 
-/// The wait before the instrument is tried again.
-pub(super) fn backoff(settings: &Settings) -> Backoff {
+fn reconnect_backoff(settings: &BridgeSettings) -> Backoff {
     let [least, most] = [settings.upstream.reconnect_min_ms, settings.upstream.reconnect_max_ms];
     Backoff::new(Duration::from_millis(least), Duration::from_millis(most))
 }

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::sync::mpsc;
 use std::time::{Duration, SystemTime};
 
-use flamingo_bridge::{Bridge, settings::Settings};
+use flamingo_bridge::{Bridge, BridgeSettings};
 use flamingo_protocol_core::{Frame, Instant};
 use flamingo_runtime_std::Clock;
 use serde::{Deserialize, Serialize};
@@ -141,7 +141,7 @@ impl Between {
         if !kind.needs_bridge() {
             return Ok(Self(None));
         }
-        let mut settings = Settings::default();
+        let mut settings = BridgeSettings::default();
         settings.upstream.address = instrument.to_string();
         // It gives up before its clients do: what comes later is not passed on to them.
         settings.upstream.request_timeout_ms =

@@ -1,45 +1,46 @@
-//! Who may come in at which control port, as what, and where they get unsolicited messages: the
-//! settings put together, which may change while the bridge runs. Nothing is accepted here.
+//! The access rules in force: which address may use which port, with which role and which delivery
+//! of unsolicited messages. A reload replaces them while the bridge runs. The sockets are in
+//! `control/listener.rs`.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{Access, Role};
-use crate::settings::{ControlPort, Delivery, Events, Settings};
+use super::{AccessSettings, Role};
+use crate::settings::{BridgeSettings, Delivery, EventSettings, NamedPort};
 
-/// The rules in force; each copy sees a change at once.
+/// The rules in force. All copies share them, so that each sees a change at once.
 #[derive(Debug, Clone)]
-pub(crate) struct Policy(Arc<Mutex<Rules>>);
+pub(crate) struct Admission(Arc<Mutex<Rules>>);
 
 #[derive(Debug)]
 struct Rules {
-    access: Access,
-    events: Events,
-    more: BTreeMap<String, ControlPort>,
+    access: AccessSettings,
+    events: EventSettings,
+    named_ports: BTreeMap<String, NamedPort>,
 }
 
-impl Policy {
-    pub(crate) fn new(settings: &Settings) -> Self {
+impl Admission {
+    pub(crate) fn new(settings: &BridgeSettings) -> Self {
         Self(Arc::new(Mutex::new(Rules::new(settings))))
     }
 
-    pub(crate) fn replace(&self, settings: &Settings) {
+    pub(crate) fn replace(&self, settings: &BridgeSettings) {
         *self.rules() = Rules::new(settings);
     }
 
-    /// Whether `address` may connect to any port at all.
+    /// Whether `address` may connect to any port.
     pub(crate) fn allows(&self, address: IpAddr) -> bool {
         self.rules().access.allows(address)
     }
 
-    /// Whether `address` may see stack images: observers may not.
+    /// Whether `address` may see stack images. Observers may not.
     pub(crate) fn allows_stacks(&self, address: IpAddr) -> bool {
         self.rules().access.role(address).is_some_and(|role| role != Role::Observer)
     }
 
-    /// As what `address` may come in at the control port of that name; the first one has none.
-    /// `None`: not at all.
+    /// The role and the delivery of a client at `address`, on the control port named `port` (the main
+    /// control port has no name). `None` if it may not connect.
     pub(crate) fn admit(&self, port: Option<&str>, address: IpAddr) -> Option<(Role, Delivery)> {
         let rules = self.rules();
         let role = rules.access.role(address)?;
@@ -47,8 +48,8 @@ impl Policy {
         let Some(name) = port else {
             return Some((role, delivery));
         };
-        // One that the settings have no more: nobody is meant to come in there.
-        let port = rules.more.get(name)?;
+        // A reload may have removed the port from the settings: it admits nobody then.
+        let port = rules.named_ports.get(name)?;
         Some((port.role.map_or(role, |own| own.max(role)), port.delivery.unwrap_or(delivery)))
     }
 
@@ -58,11 +59,11 @@ impl Policy {
 }
 
 impl Rules {
-    fn new(settings: &Settings) -> Self {
+    fn new(settings: &BridgeSettings) -> Self {
         Self {
             access: settings.access.clone(),
             events: settings.events.clone(),
-            more: settings.listen.more.clone(),
+            named_ports: settings.listen.more.clone(),
         }
     }
 }
@@ -71,8 +72,8 @@ impl Rules {
 mod tests {
     use super::*;
 
-    fn policy(text: &str) -> Policy {
-        Policy::new(&Settings::from_toml(text).unwrap())
+    fn admission(text: &str) -> Admission {
+        Admission::new(&BridgeSettings::from_toml(text).unwrap())
     }
 
     const TEXT: &str = r#"
@@ -93,8 +94,8 @@ mod tests {
     "#;
 
     #[test]
-    fn a_port_takes_rights_away_and_never_gives_any() {
-        let policy = policy(TEXT);
+    fn a_named_port_reduces_the_role_and_never_extends_it() {
+        let admission = admission(TEXT);
         for (address, port, role) in [
             ("127.0.0.1", None, Some(Role::Control)),
             ("127.0.0.1", Some("gui"), Some(Role::Control)),
@@ -102,40 +103,40 @@ mod tests {
             ("10.0.0.1", Some("staff"), Some(Role::ReadOnly)),
             ("192.168.0.1", Some("staff"), None),
         ] {
-            let admitted = policy.admit(port, address.parse().unwrap());
+            let admitted = admission.admit(port, address.parse().unwrap());
             assert_eq!(admitted.map(|(role, _)| role), role, "{address} at {port:?}");
         }
     }
 
     #[test]
-    fn observers_see_live_images_and_no_stacks() {
-        let policy = policy("[access]\ndefault_role = \"observer\"");
+    fn observers_see_live_images_but_not_stacks() {
+        let admission = admission("[access]\ndefault_role = \"observer\"");
         let ip = "127.0.0.1".parse().unwrap();
-        assert!(policy.allows(ip) && !policy.allows_stacks(ip));
-        policy.replace(&Settings::default());
-        assert!(policy.allows_stacks(ip));
+        assert!(admission.allows(ip) && !admission.allows_stacks(ip));
+        admission.replace(&BridgeSettings::default());
+        assert!(admission.allows_stacks(ip));
         assert!(
-            !policy.allows_stacks("10.0.0.1".parse().unwrap()),
-            "nobody from there may connect"
+            !admission.allows_stacks("10.0.0.1".parse().unwrap()),
+            "that address may not connect"
         );
     }
 
     #[test]
-    fn a_port_says_where_its_clients_get_unsolicited_messages_whatever_their_address() {
-        let policy = policy(TEXT);
+    fn the_delivery_of_a_named_port_overrides_the_address() {
+        let admission = admission(TEXT);
         let ip = "127.0.0.1".parse().unwrap();
-        let delivery = |port| policy.admit(port, ip).map(|(_, delivery)| delivery);
+        let delivery = |port| admission.admit(port, ip).map(|(_, delivery)| delivery);
         assert_eq!(delivery(None), Some(Delivery::Callback));
         assert_eq!(delivery(Some("guests")), Some(Delivery::Callback));
         assert_eq!(delivery(Some("gui")), Some(Delivery::Inline));
     }
 
     #[test]
-    fn nobody_comes_in_at_a_port_that_the_settings_have_no_more() {
-        let policy = policy(TEXT);
+    fn a_port_removed_from_the_settings_admits_nobody() {
+        let admission = admission(TEXT);
         let ip = "127.0.0.1".parse().unwrap();
-        policy.replace(&Settings::default());
-        assert_eq!(policy.admit(Some("gui"), ip), None);
-        assert_eq!(policy.admit(None, ip), Some((Role::Control, Delivery::Callback)));
+        admission.replace(&BridgeSettings::default());
+        assert_eq!(admission.admit(Some("gui"), ip), None);
+        assert_eq!(admission.admit(None, ip), Some((Role::Control, Delivery::Callback)));
     }
 }

@@ -1,56 +1,71 @@
-//! Who may connect, and as what: the allow-list, the roles, and addresses in networks. What a role
-//! may do is the router's matter.
+//! Who may connect, and with which role: the section `[access]` of the settings.
+//!
+//! `admission.rs` applies the rules while the bridge runs; `networks.rs` compares addresses with
+//! networks. What each role may send is in `router/permissions.rs`.
 
 pub(crate) mod admission;
+pub(crate) mod networks;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
-use crate::settings::choice::named;
+use crate::settings::choice::choice;
+use networks::{any_contains, deserialize_networks, unmapped};
 
-/// Who may connect, and as what.
+/// Who may connect, and with which role.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Access {
-    /// The networks whose addresses may connect: loopback.
-    #[serde(deserialize_with = "networks")]
+#[non_exhaustive]
+pub struct AccessSettings {
+    /// The networks whose addresses may connect. Default: loopback.
+    #[serde(deserialize_with = "deserialize_networks")]
     pub allow: Vec<IpNet>,
-    /// The role of whoever no rule names: control.
+    /// The role of addresses that no rule names. Default: control.
     pub default_role: Role,
-    /// The first rule that contains the address gives the role. A rule lets nobody in that
-    /// `allow` keeps out.
+    /// The first rule whose networks contain the address gives the role. A rule does not admit
+    /// addresses that are not in `allow`. Default: none.
     pub roles: Vec<RoleRule>,
 }
 
-/// The role of some networks.
+/// The role of addresses in some networks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct RoleRule {
-    /// Whose role it is.
-    #[serde(deserialize_with = "networks")]
+    /// The networks of the addresses. The check of the settings refuses an empty list.
+    #[serde(deserialize_with = "deserialize_networks")]
     pub networks: Vec<IpNet>,
-    /// What they may do.
+    /// The role.
     pub role: Role,
 }
 
-/// What a client may do, the more first.
+impl RoleRule {
+    /// A rule for addresses in `networks`.
+    #[must_use]
+    pub const fn new(networks: Vec<IpNet>, role: Role) -> Self {
+        Self { networks, role }
+    }
+}
+
+/// What a client may do. A role that is greater in the order of this type allows less.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Role {
-    /// Everything.
+    /// The client may send every command.
     #[default]
     Control,
-    /// Ask, halt, and switch lasers off.
+    /// The client may send queries, halt axes, and switch lasers off.
     ReadOnly,
-    /// Listen on the callback port and look at the live images.
+    /// The client may use the callback port and the port of live images only.
     Observer,
 }
 
-named!(Role { Control => "control", ReadOnly => "read-only", Observer => "observer" });
+choice!(Role { Control => "control", ReadOnly => "read-only", Observer => "observer" });
 
-impl Default for Access {
+impl Default for AccessSettings {
     fn default() -> Self {
         let loopback = [
             IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(127, 0, 0, 0), 8)),
@@ -60,61 +75,30 @@ impl Default for Access {
     }
 }
 
-impl Access {
+impl AccessSettings {
     /// Whether `address` may connect.
+    #[must_use]
     pub fn allows(&self, address: IpAddr) -> bool {
-        contains(&self.allow, address)
+        any_contains(&self.allow, address)
     }
 
-    /// As what `address` may connect; `None`: not at all.
+    /// The role of `address`. `None` if it may not connect.
+    #[must_use]
     pub fn role(&self, address: IpAddr) -> Option<Role> {
         if !self.allows(address) {
             return None;
         }
-        let rule = self.roles.iter().find(|rule| contains(&rule.networks, address));
+        let rule = self.roles.iter().find(|rule| any_contains(&rule.networks, address));
         Some(rule.map_or(self.default_role, |rule| rule.role))
     }
 
-    /// Whether nobody but this machine may connect.
+    /// Whether only this machine may connect.
     pub(crate) fn loopback_only(&self) -> bool {
         let loopback = Self::default().allow;
-        self.allow.iter().all(|net| loopback.iter().any(|own| own.contains(&plain(*net))))
+        let is_loopback =
+            |network: &IpNet| loopback.iter().any(|own| own.contains(&unmapped(*network)));
+        self.allow.iter().all(is_loopback)
     }
-}
-
-/// Whether one of `networks` contains `address`. An IPv4 address that a socket for both kinds
-/// shows as IPv6 counts as IPv4.
-pub(crate) fn contains(networks: &[IpNet], address: IpAddr) -> bool {
-    let address = address.to_canonical();
-    networks.iter().any(|net| plain(*net).contains(&address))
-}
-
-/// A network of IPv4 addresses that is written as IPv6 is one of IPv4.
-fn plain(net: IpNet) -> IpNet {
-    let IpNet::V6(six) = net else {
-        return net;
-    };
-    let four = six.addr().to_ipv4_mapped().zip(six.prefix_len().checked_sub(96));
-    let four = four.and_then(|(address, prefix)| Ipv4Net::new(address, prefix).ok());
-    four.map_or(net, IpNet::V4)
-}
-
-/// Networks such as `10.0.0.0/8`; an address alone is the network of that address.
-pub(crate) fn networks<'de, D>(from: D) -> Result<Vec<IpNet>, D::Error>
-where
-    D: Deserializer<'de>,
-{
-    let texts = Vec::<String>::deserialize(from)?;
-    texts.iter().map(|text| network(text).map_err(serde::de::Error::custom)).collect()
-}
-
-fn network(text: &str) -> Result<IpNet, String> {
-    if let Ok(address) = text.parse::<IpAddr>() {
-        return Ok(IpNet::from(address));
-    }
-    text.parse().map_err(|_| {
-        format!("expected a network or an address, such as 10.0.0.0/8 or ::1, found {text:?}")
-    })
 }
 
 #[cfg(test)]
@@ -125,13 +109,13 @@ mod tests {
         text.parse().unwrap()
     }
 
-    fn access(text: &str) -> Access {
+    fn access(text: &str) -> AccessSettings {
         toml::from_str(text).unwrap()
     }
 
     #[test]
-    fn by_default_only_this_machine_may_connect_and_it_has_control() {
-        let access = Access::default();
+    fn by_default_only_this_machine_connects_and_has_control() {
+        let access = AccessSettings::default();
         for own in ["127.0.0.1", "127.255.255.255", "::1", "::ffff:127.0.0.1"] {
             assert_eq!(access.role(ip(own)), Some(Role::Control), "{own}");
         }
@@ -168,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn a_role_lets_nobody_in_whom_the_allow_list_keeps_out() {
+    fn a_role_rule_admits_nobody_outside_the_allow_list() {
         let access = access("[[roles]]\nnetworks = [\"0.0.0.0/0\", \"::/0\"]\nrole = \"control\"");
         assert_eq!(access.role(ip("10.0.0.5")), None);
         assert_eq!(access.role(ip("2001:db8::1")), None);
@@ -176,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn a_network_of_mapped_addresses_is_one_of_ipv4() {
+    fn a_mapped_network_counts_as_ipv4() {
         let access = access("allow = [\"::ffff:10.0.0.0/104\"]");
         assert!(access.allows(ip("10.255.0.1")));
         assert!(access.allows(ip("::ffff:10.255.0.1")));
@@ -184,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn all_of_ipv6_lets_in_no_ipv4() {
+    fn a_network_of_all_ipv6_admits_no_ipv4() {
         let access = access("allow = [\"::/0\"]");
         assert!(access.allows(ip("2001:db8::1")));
         assert!(!access.allows(ip("10.0.0.5")));
@@ -192,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn only_networks_within_loopback_are_loopback_only() {
+    fn only_networks_inside_loopback_are_loopback_only() {
         for (allow, only) in [
             ("[\"127.0.0.1\", \"::1\"]", true),
             ("[\"::ffff:127.0.0.0/104\"]", true),
@@ -201,14 +185,6 @@ mod tests {
             ("[\"::/0\"]", false),
         ] {
             assert_eq!(access(&format!("allow = {allow}")).loopback_only(), only, "{allow}");
-        }
-    }
-
-    #[test]
-    fn what_is_no_network_is_refused() {
-        for bad in ["10.0.0.0/33", "10.0.0", "scope.lab", "", "10.0.0.1-10.0.0.9", "::1/129"] {
-            let error = network(bad).unwrap_err();
-            assert!(error.contains("expected a network") && error.contains(bad), "{error}");
         }
     }
 }

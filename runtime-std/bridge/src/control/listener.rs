@@ -1,5 +1,5 @@
-//! The sockets that the bridge listens on: opening them, and accepting at the control ports. Who
-//! may come in is `policy.rs`; the ports that only send have `acceptor.rs`.
+//! The listening sockets of the bridge: opening them, and accepting clients at the control ports. Who
+//! may connect is in `access/`; the other ports accept with the adapter's `Acceptor`.
 
 use std::future::Future;
 use std::io::ErrorKind;
@@ -12,63 +12,66 @@ use std::time::Duration;
 use smol::{Async, Timer};
 
 use crate::BridgeError;
-use crate::settings::Listen;
+use crate::settings::ListenSettings;
 use flamingo_runtime_std::socket;
 
-/// Clients that are accepted in one go.
-const ACCEPTS: usize = 16;
-/// How long nobody is accepted after that has failed: it would fail again at once.
-const DEAF: Duration = Duration::from_millis(50);
+/// The most clients that one call accepts, so that other work is not delayed.
+const MAX_ACCEPTS: usize = 16;
+/// The pause after accepting has failed, since it would fail again at once.
+const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(50);
 
 /// A control port.
-pub(crate) struct ControlPort {
-    /// The first one has none.
+pub(crate) struct ControlListener {
+    /// The main control port has no name.
     pub(crate) name: Option<Arc<str>>,
     listener: Async<TcpListener>,
     /// How long a client may be unreachable.
     lost_after: Duration,
-    /// Until this is over nobody is accepted.
-    deaf: Option<Timer>,
+    /// While this runs, no client is accepted.
+    pause: Option<Timer>,
 }
 
-impl ControlPort {
-    /// All of them, the first one first.
-    pub(crate) fn all(listen: &Listen, lost_after: Duration) -> Result<Vec<Self>, BridgeError> {
-        let more =
+impl ControlListener {
+    /// Opens all control ports, the main one first.
+    pub(crate) fn open_all(
+        listen: &ListenSettings,
+        lost_after: Duration,
+    ) -> Result<Vec<Self>, BridgeError> {
+        let named =
             listen.more.iter().map(|(name, port)| (Some(name.as_str().into()), port.address));
-        let all = std::iter::once((None, listen.control)).chain(more);
+        let all = std::iter::once((None, listen.control)).chain(named);
         let open =
-            |(name, address)| Ok(Self { name, listener: bind(address)?, lost_after, deaf: None });
+            |(name, address)| Ok(Self { name, listener: bind(address)?, lost_after, pause: None });
         all.map(open).collect()
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
-        local(&self.listener)
+        local_address(&self.listener)
     }
 
-    /// Whether somebody waits to be accepted.
+    /// Whether a client waits to be accepted.
     pub(crate) fn poll(&mut self, context: &mut Context<'_>) -> bool {
-        self.deaf.take_if(|timer| Pin::new(timer).poll(context).is_ready());
-        if self.deaf.is_some() {
+        self.pause.take_if(|timer| Pin::new(timer).poll(context).is_ready());
+        if self.pause.is_some() {
             return false;
         }
         self.listener.poll_readable(context).is_ready()
     }
 
-    /// Those who wait, up to so many that the others have their turn.
+    /// Accepts the clients that wait, up to [`MAX_ACCEPTS`].
     pub(crate) fn accept(&mut self) -> Vec<(Async<TcpStream>, SocketAddr)> {
         let mut accepted = Vec::new();
-        for _ in 0..ACCEPTS {
+        for _ in 0..MAX_ACCEPTS {
             match self.listener.get_ref().accept() {
-                Ok((stream, address)) => match kept(stream, self.lost_after) {
+                Ok((stream, address)) => match configure(stream, self.lost_after) {
                     Ok(stream) => accepted.push((stream, address)),
                     Err(error) => tracing::warn!(%address, %error, "a client was not accepted"),
                 },
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                // One that is gone already, or too many open files: the others come later.
+                // The client has already left, or too many files are open. The others wait.
                 Err(error) => {
-                    tracing::warn!(%error, "a client could not be accepted");
-                    self.deaf = Some(Timer::after(DEAF));
+                    tracing::warn!(%error, "a client was not accepted");
+                    self.pause = Some(Timer::after(PAUSE_AFTER_ERROR));
                     break;
                 }
             }
@@ -77,7 +80,8 @@ impl ControlPort {
     }
 }
 
-fn kept(stream: TcpStream, lost_after: Duration) -> std::io::Result<Async<TcpStream>> {
+/// Makes the system report a client that is unreachable for `lost_after`.
+fn configure(stream: TcpStream, lost_after: Duration) -> std::io::Result<Async<TcpStream>> {
     let stream = Async::new(stream)?;
     socket::set_options(&stream, lost_after)?;
     socket::set_user_timeout(&stream, lost_after)?;
@@ -88,8 +92,8 @@ pub(crate) fn bind(address: SocketAddr) -> Result<Async<TcpListener>, BridgeErro
     Async::<TcpListener>::bind(address).map_err(|source| BridgeError::Bind { address, source })
 }
 
-pub(crate) fn local(listener: &Async<TcpListener>) -> SocketAddr {
-    // A socket that listens has an address.
+pub(crate) fn local_address(listener: &Async<TcpListener>) -> SocketAddr {
+    // A listening socket always has an address.
     let unknown = SocketAddr::from(([0, 0, 0, 0], 0));
     listener.get_ref().local_addr().unwrap_or(unknown)
 }
@@ -102,9 +106,10 @@ mod tests {
 
     #[test]
     #[cfg(target_os = "linux")]
-    fn a_client_is_probed_so_that_it_is_lost_after_the_time_that_the_settings_say() {
-        let listen = Listen { control: ([127, 0, 0, 1], 0).into(), ..Listen::default() };
-        let mut ports = ControlPort::all(&listen, Duration::from_secs(12)).unwrap();
+    fn an_unreachable_client_is_lost_after_the_configured_time() {
+        let mut listen = ListenSettings::default();
+        listen.control = ([127, 0, 0, 1], 0).into();
+        let mut ports = ControlListener::open_all(&listen, Duration::from_secs(12)).unwrap();
         let _client = TcpStream::connect(ports[0].address()).unwrap();
         smol::block_on(ports[0].listener.readable()).unwrap();
         let accepted = ports[0].accept();

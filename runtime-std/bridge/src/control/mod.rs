@@ -1,131 +1,123 @@
-//! The sockets of the control side: the one to the instrument and those of the clients. One task
-//! owns all of them and the router; bytes move here, and nothing is decided.
+//! The control side: one task owns the router, the socket to the instrument and the sockets of all
+//! clients. It moves bytes between the sockets and the router, which makes every decision.
+//!
+//! `instrument.rs` connects to the instrument, `wait.rs` waits for the next thing to do,
+//! `listener.rs` accepts clients, and `socket.rs` reads and writes one socket.
 
+mod instrument;
 pub(crate) mod listener;
 mod socket;
+mod wait;
 
 use std::collections::BTreeMap;
 use std::net::TcpStream;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use async_channel::{Receiver, Sender};
 use flamingo_protocol_core::Instant;
-use smol::stream::Stream;
-use smol::{Async, Task, Timer, future};
+use smol::{Async, Task, future};
 
-use self::socket::Peer;
-use crate::access::admission::Policy;
-use crate::backoff::Backoff;
-use crate::router::{ClientId, Report, Router};
-use crate::settings::{Delivery, Role};
-use flamingo_recording::Recorder;
+use crate::access::Role;
+use crate::access::admission::Admission;
+use crate::router::{ClientId, Router, RouterAction};
+use crate::settings::Delivery;
+use crate::status::{ClientCounters, ClientStatus, UpstreamStatus};
 use flamingo_runtime_std::Clock;
-use listener::ControlPort;
+pub(crate) use instrument::InstrumentLink;
+use listener::ControlListener;
+use socket::ControlSocket;
 
-/// Bytes read from one socket before the others have their turn.
+/// The most bytes read from one socket before the others are served.
 const READ_CHUNK: usize = 64 * 1024;
-/// How long what is in flight may take when the bridge is told to stop.
-pub(crate) const LAST: Duration = Duration::from_secs(5);
+/// The time limit for commands in flight when the bridge is told to stop.
+const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What the task is told from outside.
-pub(crate) enum Order {
-    /// Stop accepting, finish what is in flight, end.
+/// What [`Bridge`](crate::Bridge) asks of the task.
+pub(crate) enum ControlRequest {
+    /// Stop accepting, finish what is in flight, and end.
     Stop,
-    /// The policy has changed.
-    Policy,
-    /// Figures.
-    Status(Sender<Figures>),
-    /// Say when the instrument is connected.
-    WhenOpen(Sender<()>),
+    /// The access rules have changed: apply them to the connected clients.
+    ApplyAccess,
+    /// Send the counters.
+    Status(Sender<ControlStatus>),
+    /// Drop this sender as soon as the instrument is connected.
+    NotifyConnected(Sender<()>),
 }
 
-/// The figures of the control side.
-pub(crate) struct Figures {
-    pub(crate) upstream: crate::status::counters::UpstreamStatus,
-    pub(crate) clients: Vec<crate::status::counters::ClientStatus>,
-    pub(crate) gone: crate::status::counters::ClientCounters,
+/// The counters of the control side.
+pub(crate) struct ControlStatus {
+    pub(crate) upstream: UpstreamStatus,
+    pub(crate) clients: Vec<ClientStatus>,
+    pub(crate) gone: ClientCounters,
 }
 
-/// How the instrument is reached.
-#[derive(Debug, Clone)]
-pub(crate) struct Upstream {
-    pub(crate) address: String,
-    pub(crate) connect_timeout: Duration,
-    /// The wait before it is tried again.
-    pub(crate) backoff: Backoff,
-    /// Where what goes over the connection is recorded, if it is.
-    pub(crate) recorder: Option<Arc<Recorder>>,
-}
-
-/// The task.
-pub(crate) struct Control {
+/// The state of the task.
+pub(crate) struct ControlTask {
     router: Router,
     clock: Clock,
-    ports: Vec<ControlPort>,
-    policy: Policy,
-    upstream: Upstream,
-    link: Option<Peer>,
+    listeners: Vec<ControlListener>,
+    admission: Admission,
+    link: InstrumentLink,
+    instrument: Option<ControlSocket>,
     connecting: Option<Task<Async<TcpStream>>>,
-    clients: BTreeMap<ClientId, Peer>,
-    orders: Pin<Box<Receiver<Order>>>,
-    publish: Box<dyn Fn(Arc<[u8]>) + Send>,
+    clients: BTreeMap<ClientId, ControlSocket>,
+    requests: Pin<Box<Receiver<ControlRequest>>>,
+    publish: Box<dyn Fn(std::sync::Arc<[u8]>) + Send>,
     buffer: Box<[u8]>,
-    stopping: Option<Instant>,
-    /// Who wants to know when the instrument is connected.
-    when_open: Vec<Sender<()>>,
+    /// When the bridge ends at the latest, once it was told to stop.
+    stop_deadline: Option<Instant>,
+    /// Dropped when the instrument is connected.
+    notify_connected: Vec<Sender<()>>,
 }
 
-impl Control {
+impl ControlTask {
     pub(crate) fn new(
         router: Router,
-        ports: Vec<ControlPort>,
-        policy: Policy,
-        upstream: Upstream,
-        orders: Receiver<Order>,
-        publish: Box<dyn Fn(Arc<[u8]>) + Send>,
+        listeners: Vec<ControlListener>,
+        admission: Admission,
+        link: InstrumentLink,
+        requests: Receiver<ControlRequest>,
+        publish: Box<dyn Fn(std::sync::Arc<[u8]>) + Send>,
     ) -> Self {
         Self {
             router,
             clock: Clock::start(),
-            ports,
-            policy,
-            upstream,
-            link: None,
+            listeners,
+            admission,
+            link,
+            instrument: None,
             connecting: None,
             clients: BTreeMap::new(),
-            orders: Box::pin(orders),
+            requests: Box::pin(requests),
             publish,
             buffer: vec![0; READ_CHUNK].into_boxed_slice(),
-            stopping: None,
-            when_open: Vec::new(),
+            stop_deadline: None,
+            notify_connected: Vec::new(),
         }
     }
 
-    /// Serves until it is told to stop, or nobody is left who could.
+    /// Serves until it is told to stop, or until the [`Bridge`](crate::Bridge) is dropped.
     pub(crate) async fn run(mut self) {
         self.connect(false);
         loop {
-            self.read_link();
+            self.read_instrument();
             self.read_clients();
             let now = self.clock.now();
             if self.router.poll_timeout().is_some_and(|due| due <= now) {
                 self.router.handle_timeout(now);
             }
-            self.write_link();
-            self.carry_out();
+            self.write_instrument();
+            self.perform_actions();
             self.write_clients();
-            self.carry_out();
+            self.perform_actions();
             if self.router.is_open() {
-                // Dropping them says it.
-                self.when_open.clear();
+                self.notify_connected.clear();
             }
             if self.is_over() {
                 return;
             }
-            if self.has_more_to_do() {
+            if self.has_more_to_read() {
                 future::yield_now().await;
             } else {
                 self.wait().await;
@@ -134,79 +126,25 @@ impl Control {
     }
 
     fn is_over(&self) -> bool {
-        self.stopping.is_some_and(|until| !self.router.is_busy() || until <= self.clock.now())
+        self.stop_deadline
+            .is_some_and(|deadline| !self.router.is_busy() || deadline <= self.clock.now())
     }
 
-    fn has_more_to_do(&self) -> bool {
-        let readable = |peer: &Peer| peer.readable && !peer.finished;
-        self.link.as_ref().is_some_and(readable) || self.clients.values().any(readable)
-    }
-
-    fn read_link(&mut self) {
-        let Some(link) = self.link.as_mut().filter(|link| link.readable) else { return };
-        match link.read(&mut self.buffer) {
-            None => {}
-            Some(Ok(0)) => self.lose_link("it closed the connection"),
-            Some(Ok(count)) => {
-                self.router.upstream_input(self.clock.now(), &self.buffer[..count]);
-            }
-            Some(Err(error)) => self.lose_link(&error.to_string()),
-        }
-    }
-
-    fn write_link(&mut self) {
-        while let Some(link) = self.link.as_mut().filter(|link| !link.blocked) {
-            let now = self.clock.now();
-            let bytes = self.router.upstream_output(now);
-            if bytes.is_empty() {
-                return;
-            }
-            match link.write(bytes) {
-                Ok(0) => return,
-                Ok(count) => self.router.upstream_wrote(now, count),
-                Err(error) => self.lose_link(&error.to_string()),
-            }
-        }
-    }
-
-    fn lose_link(&mut self, why: &str) {
-        self.link = None;
-        tracing::warn!(
-            address = self.upstream.address,
-            why,
-            "the connection to the instrument is lost"
-        );
-        self.router.upstream_lost(self.clock.now());
-        self.connect(true);
-    }
-
-    /// Connects in the background, again and again; `waits` before the first time, too.
-    fn connect(&mut self, waits: bool) {
-        let Upstream { address, connect_timeout, mut backoff, .. } = self.upstream.clone();
-        self.connecting = Some(smol::spawn(async move {
-            if waits {
-                Timer::after(backoff.wait()).await;
-            }
-            loop {
-                match flamingo_runtime_std::socket::connect(&address, connect_timeout).await {
-                    Ok(stream) => return stream,
-                    Err(error) => tracing::warn!(%error, "the instrument cannot be reached"),
-                }
-                Timer::after(backoff.wait()).await;
-            }
-        }));
+    fn has_more_to_read(&self) -> bool {
+        let readable = |socket: &ControlSocket| socket.readable && !socket.read_closed;
+        self.instrument.as_ref().is_some_and(readable) || self.clients.values().any(readable)
     }
 
     fn read_clients(&mut self) {
         let now = self.clock.now();
         let mut lost = Vec::new();
-        for (id, peer) in self.clients.iter_mut().filter(|(_, peer)| peer.readable) {
-            match peer.read(&mut self.buffer) {
+        for (id, socket) in self.clients.iter_mut().filter(|(_, socket)| socket.readable) {
+            match socket.read(&mut self.buffer) {
                 None => {}
-                Some(Ok(0)) => self.router.client_finished(*id),
+                Some(Ok(0)) => self.router.client_half_closed(*id),
                 Some(Ok(count)) => self.router.client_input(now, *id, &self.buffer[..count]),
                 Some(Err(error)) => {
-                    tracing::info!(client = id, %error, "a client is lost");
+                    tracing::info!(client = id, %error, "the connection to a client is lost");
                     lost.push(*id);
                 }
             }
@@ -215,183 +153,123 @@ impl Control {
     }
 
     fn write_clients(&mut self) {
-        let mut over = Vec::new();
-        for (id, peer) in &mut self.clients {
-            while !peer.blocked {
+        let mut ended = Vec::new();
+        for (id, socket) in &mut self.clients {
+            while !socket.write_blocked {
                 let bytes = self.router.client_output(*id);
                 if bytes.is_empty() {
                     break;
                 }
-                match peer.write(bytes) {
+                match socket.write(bytes) {
                     Ok(0) => break,
                     Ok(count) => self.router.client_wrote(*id, count),
                     Err(error) => {
-                        tracing::info!(client = id, %error, "a client is lost");
-                        over.push(*id);
+                        tracing::info!(client = id, %error, "the connection to a client is lost");
+                        ended.push(*id);
                         break;
                     }
                 }
             }
-            if self.router.is_over(*id) {
-                over.push(*id);
+            if self.router.should_close(*id) {
+                ended.push(*id);
             }
         }
-        self.close(&over);
+        self.close(&ended);
     }
 
     fn close(&mut self, ids: &[ClientId]) {
         let now = self.clock.now();
         for id in ids {
-            if let Some(peer) = self.clients.remove(id) {
-                tracing::info!(client = id, address = %peer.address, "a client left");
+            if let Some(socket) = self.clients.remove(id) {
+                tracing::info!(client = id, address = %socket.address, "a client disconnected");
                 self.router.client_closed(now, *id);
             }
         }
     }
 
-    fn carry_out(&mut self) {
-        while let Some(report) = self.router.poll_report() {
-            match report {
-                Report::Publish(message) => (self.publish)(message),
-                Report::GiveUp(why) if self.link.is_some() => self.lose_link(why),
-                Report::GiveUp(_) => {}
-                Report::Note(what) => tracing::info!("{what}"),
+    fn perform_actions(&mut self) {
+        while let Some(action) = self.router.poll_action() {
+            match action {
+                RouterAction::Publish(message) => (self.publish)(message),
+                RouterAction::Reconnect(reason) if self.instrument.is_some() => {
+                    self.lose_instrument(reason);
+                }
+                RouterAction::Reconnect(_) => {}
+                RouterAction::Log(text) => tracing::info!("{text}"),
             }
         }
     }
 
     fn accept(&mut self) {
-        let accepted = self.ports.iter_mut().flat_map(|port| {
-            port.accept()
+        let accepted = self.listeners.iter_mut().flat_map(|listener| {
+            listener
+                .accept()
                 .into_iter()
-                .map(|(stream, address)| Peer::new(stream, address, port.name.clone()))
+                .map(|(stream, address)| ControlSocket::new(stream, address, listener.name.clone()))
         });
-        for peer in accepted.collect::<Vec<_>>() {
-            self.admit(peer);
+        for socket in accepted.collect::<Vec<_>>() {
+            self.admit(socket);
         }
     }
 
-    fn admit(&mut self, peer: Peer) {
-        let (address, port) = (peer.address, peer.port.as_deref().unwrap_or("control"));
-        let (role, delivery) = match self.may(&peer) {
-            None => {
-                tracing::warn!(%address, port, "a client is not allowed to connect");
-                return;
-            }
-            Some((Role::Observer, _)) => {
-                tracing::warn!(%address, "an observer may use the callback port and see live images only");
-                return;
-            }
-            Some(may) => may,
+    fn admit(&mut self, socket: ControlSocket) {
+        let (address, port) = (socket.address, socket.port.as_deref().unwrap_or("control"));
+        let Some((role, delivery)) = self.admission_of(&socket) else {
+            tracing::warn!(%address, port, "a client is not allowed to connect");
+            return;
         };
+        if role == Role::Observer {
+            tracing::warn!(
+                %address,
+                "an observer may only use the callback port and the port of live images"
+            );
+            return;
+        }
         let opened =
             self.router.client_opened(self.clock.now(), address.to_string(), role, delivery);
         let Some(id) = opened else {
-            tracing::warn!(%address, "as many clients as there may be are connected");
+            tracing::warn!(%address, "a client is refused: limits.clients are connected");
             return;
         };
         tracing::info!(client = id, %address, port, %role, %delivery, "a client connected");
-        self.clients.insert(id, peer);
+        self.clients.insert(id, socket);
     }
 
-    /// What a client may do now. `None`: not be here.
-    fn may(&self, peer: &Peer) -> Option<(Role, Delivery)> {
-        self.policy.admit(peer.port.as_deref(), peer.address.ip().to_canonical())
+    /// The present role and delivery of a client. `None` if it may not be connected.
+    fn admission_of(&self, socket: &ControlSocket) -> Option<(Role, Delivery)> {
+        self.admission.admit(socket.port.as_deref(), socket.address.ip().to_canonical())
     }
 
-    fn obey(&mut self, order: Order) {
-        match order {
-            Order::Stop => {
-                self.ports.clear();
+    fn handle_request(&mut self, request: ControlRequest) {
+        match request {
+            ControlRequest::Stop => {
+                self.listeners.clear();
                 self.router.stop();
-                self.stopping = Some(self.clock.now() + LAST.into());
+                self.stop_deadline = Some(self.clock.now() + STOP_TIMEOUT.into());
             }
-            Order::Policy => {
-                let mut lost = Vec::new();
-                for (id, peer) in &self.clients {
-                    match self.may(peer) {
-                        Some((role, delivery)) if role != Role::Observer => {
-                            self.router.set_role(*id, role, delivery);
-                        }
-                        _ => lost.push(*id),
-                    }
-                }
-                self.close(&lost);
-            }
-            Order::WhenOpen(reply) => self.when_open.push(reply),
-            Order::Status(reply) => {
+            ControlRequest::ApplyAccess => self.apply_access(),
+            ControlRequest::NotifyConnected(reply) => self.notify_connected.push(reply),
+            ControlRequest::Status(reply) => {
                 let (clients, gone) = self.router.client_status(self.clock.now());
                 let mut upstream = self.router.upstream_status();
-                upstream.address.clone_from(&self.upstream.address);
-                // Whoever asked may be gone.
-                let _ = reply.try_send(Figures { upstream, clients, gone });
+                upstream.address.clone_from(&self.link.address);
+                // An error means that nobody waits for the reply any more.
+                let _ = reply.try_send(ControlStatus { upstream, clients, gone });
             }
         }
     }
 
-    /// Until something can be done.
-    async fn wait(&mut self) {
-        let due = self.router.poll_timeout().into_iter().chain(self.stopping).min();
-        let mut timer = due.and_then(|due| self.clock.moment(due)).map(Timer::at);
-        let mut woken = Woken::default();
-        future::poll_fn(|context| self.poll(context, timer.as_mut(), &mut woken)).await;
-        if woken.accept {
-            self.accept();
-        }
-        if let Some(stream) = woken.connected {
-            self.connecting = None;
-            match stream.get_ref().peer_addr() {
-                Ok(address) => {
-                    let link = self.link.insert(Peer::new(stream, address, None));
-                    if let Some(recorder) = &self.upstream.recorder {
-                        link.record(recorder);
-                    }
-                    self.router.upstream_opened(self.clock.now());
+    /// Gives each client its new role and delivery, and closes those that may not stay.
+    fn apply_access(&mut self) {
+        let mut refused = Vec::new();
+        for (id, socket) in &self.clients {
+            match self.admission_of(socket) {
+                Some((role, delivery)) if role != Role::Observer => {
+                    self.router.set_role(*id, role, delivery);
                 }
-                Err(_) => self.connect(true),
+                _ => refused.push(*id),
             }
         }
-        if let Some(order) = woken.order {
-            self.obey(order);
-        }
+        self.close(&refused);
     }
-
-    fn poll(
-        &mut self,
-        context: &mut Context<'_>,
-        timer: Option<&mut Timer>,
-        woken: &mut Woken,
-    ) -> Poll<()> {
-        for port in &mut self.ports {
-            woken.accept |= port.poll(context);
-        }
-        let mut ready = woken.accept;
-        ready |= self.link.as_mut().is_some_and(|link| link.poll(context));
-        for peer in self.clients.values_mut() {
-            ready |= peer.poll(context);
-        }
-        if let Some(task) = &mut self.connecting
-            && let Poll::Ready(stream) = Pin::new(task).poll(context)
-        {
-            woken.connected = Some(stream);
-            ready = true;
-        }
-        if self.stopping.is_none()
-            && let Poll::Ready(order) = self.orders.as_mut().poll_next(context)
-        {
-            // Nobody is left who could tell it to stop: that is the order.
-            woken.order = Some(order.unwrap_or(Order::Stop));
-            ready = true;
-        }
-        ready |= timer.is_some_and(|timer| Pin::new(timer).poll(context).is_ready());
-        if ready { Poll::Ready(()) } else { Poll::Pending }
-    }
-}
-
-/// What there is to do besides reading and writing.
-#[derive(Default)]
-struct Woken {
-    accept: bool,
-    connected: Option<Async<TcpStream>>,
-    order: Option<Order>,
 }

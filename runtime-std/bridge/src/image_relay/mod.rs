@@ -1,8 +1,9 @@
-//! The relay of an image port: one connection to the instrument for all viewers, there only while
-//! somebody looks. Images are handed on whole, and never copied per viewer.
+//! The relay of images: one connection to an image port of the instrument serves all viewers, and
+//! exists only while there are viewers. Viewers receive whole images, which are not copied per viewer.
 //!
-//! What an image is, the core's `ImageReader` knows; what waits for whom is `broadcast.rs`.
+//! The core's `ImageReader` knows the format of an image; `broadcast.rs` queues images per viewer.
 
+use std::convert::Infallible;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -15,68 +16,68 @@ use smol::{Async, Timer, future};
 use thiserror::Error;
 
 use crate::backoff::Backoff;
-use crate::broadcast::{Bounds, Broadcast, Message};
-use crate::status::counters::RelayStatus;
+use crate::broadcast::{Broadcast, BroadcastCounters, QueueBounds, SharedBytes};
+use crate::status::ImagePortStatus;
 use flamingo_recording::{Port, Recorder, Tap};
 use flamingo_runtime_std::Error;
 use flamingo_runtime_std::socket;
 use flamingo_runtime_std::socket::acceptor::{Acceptor, Allow};
 
-/// What may wait for one viewer: as many images as the instrument keeps, within reason.
-pub(crate) const BOUNDS: Bounds = Bounds { messages: 64, bytes: 256 * 1024 * 1024 };
+/// The queue of one viewer.
+pub(crate) const QUEUE_BOUNDS: QueueBounds = QueueBounds { messages: 64, bytes: 256 * 1024 * 1024 };
 
-/// Where the images come from.
+/// The instrument's image port.
 #[derive(Debug, Clone)]
-pub(crate) struct Source {
-    /// `HOST:PORT` of the instrument's image port.
+pub(crate) struct ImageSource {
+    /// `HOST:PORT`.
     pub(crate) address: String,
     pub(crate) connect_timeout: Duration,
-    /// Between two attempts to connect.
+    /// The waits between two attempts to connect.
     pub(crate) backoff: Backoff,
-    /// Where they are recorded, if they are.
+    /// Records the images, if the settings want that.
     pub(crate) recorder: Option<Arc<Recorder>>,
 }
 
 /// Why a connection to the instrument's image port ended.
 #[derive(Debug, Error)]
-enum Lost {
+enum RelayError {
     #[error("{0}")]
     Connect(#[from] Error),
     #[error("the connection ended: {0}")]
     Socket(#[from] std::io::Error),
-    #[error("what it sends are no images: {0}")]
+    #[error("the data is not an image: {0}")]
     Header(#[from] ImageError),
 }
 
 /// An image port and its viewers.
-pub(crate) struct Images {
+pub(crate) struct ImageRelay {
     port: Port,
-    source: Source,
+    source: ImageSource,
     broadcast: Arc<Broadcast>,
     bytes: AtomicU64,
     connected: AtomicBool,
 }
 
-impl Images {
-    pub(crate) fn new(port: Port, source: Source, bounds: Bounds) -> Arc<Self> {
+impl ImageRelay {
+    pub(crate) fn new(port: Port, source: ImageSource, bounds: QueueBounds) -> Arc<Self> {
         let broadcast = Broadcast::new(bounds);
         let (bytes, connected) = (AtomicU64::new(0), AtomicBool::new(false));
         Arc::new(Self { port, source, broadcast, bytes, connected })
     }
 
-    pub(crate) fn status(&self) -> RelayStatus {
-        let tally = self.broadcast.tally();
-        RelayStatus {
-            viewers: tally.listeners,
-            images: tally.published,
+    pub(crate) fn status(&self) -> ImagePortStatus {
+        let BroadcastCounters { receivers, published, lost } = self.broadcast.counters();
+        ImagePortStatus {
+            viewers: receivers,
+            images: published,
             bytes: self.bytes.load(Ordering::Relaxed),
-            lost: tally.lost,
+            lost,
             upstream: self.connected.load(Ordering::Relaxed),
         }
     }
 
-    /// Lets viewers in, up to `limit`, and relays to them, for ever. Dropping this future cuts
-    /// them all off.
+    /// Accepts up to `limit` viewers and relays images to them until the future is dropped, which
+    /// disconnects them all.
     pub(crate) async fn run(
         self: &Arc<Self>,
         listener: Async<TcpListener>,
@@ -84,64 +85,65 @@ impl Images {
         limit: usize,
     ) {
         let acceptor = Acceptor { listener, allow, limit, name: self.port.name() };
-        let viewers = acceptor.run(|stream, address| Arc::clone(self).show(stream, address));
+        let viewers =
+            acceptor.run(|stream, address| Arc::clone(self).serve_viewer(stream, address));
         future::or(viewers, self.relay()).await;
     }
 
-    async fn show(self: Arc<Self>, stream: Async<TcpStream>, address: SocketAddr) {
-        let (port, viewer) = (self.port.name(), self.broadcast.join());
-        tracing::info!(port, %address, "viewer came");
-        let why = viewer.serve(&stream).await;
-        tracing::info!(port, %address, %why, lost = viewer.lost(), "viewer left");
+    async fn serve_viewer(self: Arc<Self>, stream: Async<TcpStream>, address: SocketAddr) {
+        let (port, viewer) = (self.port.name(), self.broadcast.subscribe());
+        tracing::info!(port, %address, "viewer connected");
+        let reason = viewer.serve(&stream).await;
+        tracing::info!(port, %address, %reason, lost = viewer.lost(), "viewer disconnected");
     }
 
-    /// Connects when the first viewer comes, leaves after the last.
+    /// Connects to the instrument when the first viewer comes and disconnects after the last one.
     async fn relay(&self) {
         loop {
-            self.broadcast.until_anybody(true).await;
-            let nobody = async {
-                self.broadcast.until_anybody(false).await;
-                tracing::info!(port = %self.port, "nobody looks any more");
+            self.broadcast.until_receivers(true).await;
+            let no_viewers = async {
+                self.broadcast.until_receivers(false).await;
+                tracing::info!(port = %self.port, "the last viewer disconnected");
             };
-            future::or(nobody, self.keep_connected()).await;
+            future::or(no_viewers, self.stay_connected()).await;
         }
     }
 
-    /// Tries again for as long as it is polled.
-    async fn keep_connected(&self) {
+    /// Connects again after each loss, for as long as it is polled.
+    async fn stay_connected(&self) {
         let mut backoff = self.source.backoff;
         loop {
-            let Err(why) = self.converse(&mut backoff).await;
+            let Err(error) = self.relay_connection(&mut backoff).await;
             let wait = backoff.wait();
-            let Source { address, .. } = &self.source;
-            tracing::warn!(port = %self.port, address, %why, ?wait, "no images from the instrument");
+            let ImageSource { address, .. } = &self.source;
+            tracing::warn!(port = %self.port, address, %error, ?wait, "no images from the instrument");
             Timer::after(wait).await;
         }
     }
 
-    /// One connection, from its beginning to its end.
-    async fn converse(&self, backoff: &mut Backoff) -> Result<std::convert::Infallible, Lost> {
-        let Source { address, connect_timeout, .. } = &self.source;
+    /// Relays the images of one connection until it ends.
+    async fn relay_connection(&self, backoff: &mut Backoff) -> Result<Infallible, RelayError> {
+        let ImageSource { address, connect_timeout, .. } = &self.source;
         let stream = socket::connect(address, *connect_timeout).await?;
         tracing::info!(port = %self.port, address, "connected to the instrument");
-        let _connected = Connected::new(&self.connected);
+        let _connected = ConnectedFlag::set(&self.connected);
         let mut taps = self.taps(&stream);
         let mut reader = ImageReader::default();
         loop {
             let image = read_image(&stream, &mut reader).await?;
-            // Not before: a peer that accepts and hangs up must not be asked all the time.
+            // Not earlier: a peer that accepts and closes at once must not cause constant attempts.
             backoff.reset();
             self.bytes.fetch_add(image.len() as u64, Ordering::Relaxed);
             self.broadcast.publish(&image);
-            if let Some([_, came]) = &mut taps {
-                came.bytes(Bytes::from_owner(image));
+            if let Some([_, received]) = &mut taps {
+                received.bytes(Bytes::from_owner(image));
             }
-            // A peer that is never slow must not keep the viewers from theirs.
+            // An instrument that always has data must not starve the viewers.
             future::yield_now().await;
         }
     }
 
-    /// What we send is recorded as well: nothing, until it ends.
+    /// Taps for both directions. The relay sends nothing, but the end of its direction is recorded.
     fn taps(&self, stream: &Async<TcpStream>) -> Option<[Tap; 2]> {
         let recorder = self.source.recorder.as_ref()?;
         let socket = stream.get_ref();
@@ -149,35 +151,35 @@ impl Images {
     }
 }
 
-/// Says that there is a connection for as long as it lives.
-struct Connected<'a>(&'a AtomicBool);
+/// Keeps the flag set for as long as it exists.
+struct ConnectedFlag<'a>(&'a AtomicBool);
 
-impl<'a> Connected<'a> {
-    fn new(flag: &'a AtomicBool) -> Self {
+impl<'a> ConnectedFlag<'a> {
+    fn set(flag: &'a AtomicBool) -> Self {
         flag.store(true, Ordering::Relaxed);
         Self(flag)
     }
 }
 
-impl Drop for Connected<'_> {
+impl Drop for ConnectedFlag<'_> {
     fn drop(&mut self) {
         self.0.store(false, Ordering::Relaxed);
     }
 }
 
-/// A header and its pixels, read to where they stay.
+/// Reads one image, header and pixels, into the memory that all viewers will share.
 async fn read_image(
     mut stream: &Async<TcpStream>,
     reader: &mut ImageReader,
-) -> Result<Message, Lost> {
+) -> Result<SharedBytes, RelayError> {
     let mut header = [0; HEADER_LEN];
     stream.read_exact(&mut header).await?;
     let size = match reader.push(&header).1? {
         Some(ImagePiece::Header(header)) => header.size as usize,
-        // Images are read whole, so what was given to the reader was a header, and all of it.
+        // Images are read whole, so that the reader was at a header and got all of it.
         _ => return Err(std::io::Error::from(std::io::ErrorKind::InvalidData).into()),
     };
-    let mut image: Message = std::iter::repeat_n(0, HEADER_LEN + size).collect();
+    let mut image: SharedBytes = std::iter::repeat_n(0, HEADER_LEN + size).collect();
     let bytes = Arc::get_mut(&mut image).unwrap_or_default();
     bytes[..HEADER_LEN].copy_from_slice(&header);
     let mut from = HEADER_LEN;

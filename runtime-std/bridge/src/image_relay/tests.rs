@@ -1,4 +1,4 @@
-//! What viewers get, from an instrument that the test plays.
+//! What viewers receive from an image port that the test itself serves.
 
 use std::future::Future;
 use std::io::{Read, Write};
@@ -8,30 +8,30 @@ use flamingo_protocol_core::ImageHeader;
 use super::*;
 use flamingo_runtime_testkit::loopback::{connect, everybody, listen};
 
-/// An instrument's image port, and the relay in front of it.
-struct Bench {
+/// An instrument's image port and a relay that connects to it.
+struct Harness {
     instrument: Async<TcpListener>,
-    images: Arc<Images>,
+    relay: Arc<ImageRelay>,
     address: SocketAddr,
 }
 
-fn with_relay<T: Future<Output = ()>>(bounds: Bounds, test: impl FnOnce(Bench) -> T) {
+fn with_relay<T: Future<Output = ()>>(bounds: QueueBounds, test: impl FnOnce(Harness) -> T) {
     let (instrument, behind) = listen();
     let short = Duration::from_millis(1);
-    let source = Source {
+    let source = ImageSource {
         address: behind.to_string(),
         connect_timeout: Duration::from_secs(20),
         backoff: Backoff::new(short, short),
         recorder: None,
     };
-    let images = Images::new(Port::Live, source, bounds);
+    let relay = ImageRelay::new(Port::Live, source, bounds);
     let (listener, address) = listen();
-    let relay = Arc::clone(&images);
-    let relay = relay.run(listener, everybody(), 8);
-    smol::block_on(future::or(relay, test(Bench { instrument, images, address })));
+    let server = Arc::clone(&relay);
+    let server = server.run(listener, everybody(), 8);
+    smol::block_on(future::or(server, test(Harness { instrument, relay, address })));
 }
 
-impl Bench {
+impl Harness {
     /// The relay's connection to the instrument.
     async fn accept(&self) -> TcpStream {
         let (stream, _) = self.instrument.accept().await.unwrap();
@@ -41,14 +41,14 @@ impl Bench {
         stream
     }
 
-    async fn until(&self, holds: impl Fn(RelayStatus) -> bool) {
-        while !holds(self.images.status()) {
+    async fn until(&self, holds: impl Fn(ImagePortStatus) -> bool) {
+        while !holds(self.relay.status()) {
             future::yield_now().await;
         }
     }
 
     async fn viewer(&self) -> TcpStream {
-        let before = self.images.status().viewers;
+        let before = self.relay.status().viewers;
         let viewer = connect(self.address).await;
         self.until(|status| status.viewers == before + 1).await;
         viewer
@@ -69,7 +69,7 @@ fn image(number: i32, side: u32) -> Vec<u8> {
     header.encode().into_iter().chain(std::iter::repeat_n(pixel, size as usize)).collect()
 }
 
-/// Writes an image from a thread of its own, since the relay may not be polled meanwhile.
+/// Writes bytes on another thread, so that the relay is polled meanwhile.
 async fn send(mut instrument: TcpStream, bytes: Vec<u8>) -> TcpStream {
     smol::unblock(move || {
         instrument.write_all(&bytes).unwrap();
@@ -78,7 +78,7 @@ async fn send(mut instrument: TcpStream, bytes: Vec<u8>) -> TcpStream {
     .await
 }
 
-/// Reads an image of that side, and gives its number.
+/// Reads an image with sides of `side` pixels and returns its number.
 async fn receive(mut viewer: TcpStream, side: u32) -> (TcpStream, i32) {
     smol::unblock(move || {
         let mut bytes = vec![0; HEADER_LEN + 2 * (side * side) as usize];
@@ -95,63 +95,63 @@ async fn is_closed(mut stream: TcpStream) -> bool {
 }
 
 #[test]
-fn the_instrument_is_connected_when_the_first_viewer_comes_and_left_after_the_last() {
-    with_relay(BOUNDS, |bench| async move {
-        assert!(future::poll_once(bench.accept()).await.is_none());
-        let first = bench.viewer().await;
-        let instrument = bench.accept().await;
-        let second = bench.viewer().await;
-        bench.until(|status| status.upstream).await;
+fn the_instrument_is_connected_only_while_there_are_viewers() {
+    with_relay(QUEUE_BOUNDS, |harness| async move {
+        assert!(future::poll_once(harness.accept()).await.is_none());
+        let first = harness.viewer().await;
+        let instrument = harness.accept().await;
+        let second = harness.viewer().await;
+        harness.until(|status| status.upstream).await;
         drop(first);
-        bench.until(|status| status.viewers == 1).await;
-        // One connection for both, and still there for the second.
-        assert!(future::poll_once(bench.accept()).await.is_none());
+        harness.until(|status| status.viewers == 1).await;
+        // Both viewers share one connection, which stays for the second.
+        assert!(future::poll_once(harness.accept()).await.is_none());
         let instrument = send(instrument, image(1, 8)).await;
         let (second, number) = receive(second, 8).await;
         assert_eq!(number, 1);
         drop(second);
         assert!(is_closed(instrument).await);
-        bench.until(|status| !status.upstream).await;
-        let _third = bench.viewer().await;
-        bench.accept().await;
+        harness.until(|status| !status.upstream).await;
+        let _third = harness.viewer().await;
+        harness.accept().await;
     });
 }
 
 #[test]
-fn a_viewer_that_comes_in_the_middle_of_an_image_begins_with_the_next_one_that_is_whole() {
-    with_relay(BOUNDS, |bench| async move {
-        let first = bench.viewer().await;
-        let instrument = bench.accept().await;
+fn a_viewer_that_joins_mid_image_begins_with_a_whole_one() {
+    with_relay(QUEUE_BOUNDS, |harness| async move {
+        let first = harness.viewer().await;
+        let instrument = harness.accept().await;
         let both = [image(1, 100), image(2, 100), image(3, 100)].concat();
         let one = HEADER_LEN + 20_000;
-        // The first image, and half of the second.
+        // The first image and part of the second.
         let instrument = send(instrument, both[..one + 10_000].to_vec()).await;
         let (first, number) = receive(first, 100).await;
         assert_eq!(number, 1);
-        let second = bench.viewer().await;
+        let second = harness.viewer().await;
         let _instrument = send(instrument, both[one + 10_000..].to_vec()).await;
         let (_, numbers) = (receive(first, 100).await, receive(second, 100).await.1);
         assert_eq!(numbers, 2);
-        let status = bench.images.status();
+        let status = harness.relay.status();
         assert_eq!((status.bytes, status.lost), (status.images * one as u64, 0));
     });
 }
 
 #[test]
-fn a_slow_viewer_loses_its_own_oldest_images_and_each_is_counted() {
+fn a_slow_viewer_loses_its_oldest_images_which_are_counted() {
     const SIDE: u32 = 512;
     const IMAGES: i32 = 100;
-    let bounds = Bounds { messages: 4, bytes: usize::MAX };
-    with_relay(bounds, |bench| async move {
-        let (mut slow, mut quick) = (bench.viewer().await, bench.viewer().await);
-        let mut instrument = bench.accept().await;
+    let bounds = QueueBounds { messages: 4, bytes: usize::MAX };
+    with_relay(bounds, |harness| async move {
+        let (mut slow, mut fast) = (harness.viewer().await, harness.viewer().await);
+        let mut instrument = harness.accept().await;
         for n in 0..IMAGES {
             instrument = send(instrument, image(n, SIDE)).await;
             let number;
-            (quick, number) = receive(quick, SIDE).await;
+            (fast, number) = receive(fast, SIDE).await;
             assert_eq!(number, n);
         }
-        let lost = bench.images.status().lost;
+        let lost = harness.relay.status().lost;
         assert!(lost > 0, "{IMAGES} images fit into the socket");
         let mut got = Vec::new();
         while got.last() != Some(&(IMAGES - 1)) {
@@ -166,42 +166,42 @@ fn a_slow_viewer_loses_its_own_oldest_images_and_each_is_counted() {
 }
 
 #[test]
-fn a_viewer_stays_when_the_instrument_goes_in_the_middle_of_an_image_and_sees_the_next_whole_one() {
-    with_relay(BOUNDS, |bench| async move {
-        let viewer = bench.viewer().await;
-        let instrument = bench.accept().await;
-        let torn = image(1, 64);
-        drop(send(instrument, torn[..torn.len() - 1].to_vec()).await);
-        let instrument = bench.accept().await;
+fn a_viewer_survives_an_instrument_that_dies_mid_image() {
+    with_relay(QUEUE_BOUNDS, |harness| async move {
+        let viewer = harness.viewer().await;
+        let instrument = harness.accept().await;
+        let cut_image = image(1, 64);
+        drop(send(instrument, cut_image[..cut_image.len() - 1].to_vec()).await);
+        let instrument = harness.accept().await;
         let _instrument = send(instrument, image(2, 64)).await;
         let (_viewer, number) = receive(viewer, 64).await;
         assert_eq!(number, 2);
-        assert_eq!(bench.images.status().images, 1);
+        assert_eq!(harness.relay.status().images, 1);
     });
 }
 
 #[test]
-fn a_header_that_cannot_be_true_ends_that_connection_and_a_new_one_is_made() {
-    with_relay(BOUNDS, |bench| async move {
-        let viewer = bench.viewer().await;
-        let instrument = bench.accept().await;
+fn an_impossible_header_causes_a_new_connection() {
+    with_relay(QUEUE_BOUNDS, |harness| async move {
+        let viewer = harness.viewer().await;
+        let instrument = harness.accept().await;
         let mut bytes = image(1, 16);
         bytes.extend([0xff; HEADER_LEN]);
         let instrument = send(instrument, bytes).await;
         let (viewer, number) = receive(viewer, 16).await;
         assert_eq!(number, 1);
         assert!(is_closed(instrument).await);
-        let instrument = bench.accept().await;
+        let instrument = harness.accept().await;
         let _instrument = send(instrument, image(2, 16)).await;
         assert_eq!(receive(viewer, 16).await.1, 2);
     });
 }
 
 #[test]
-fn a_header_without_pixels_is_handed_on() {
-    with_relay(BOUNDS, |bench| async move {
-        let viewer = bench.viewer().await;
-        let instrument = bench.accept().await;
+fn a_header_without_pixels_is_relayed() {
+    with_relay(QUEUE_BOUNDS, |harness| async move {
+        let viewer = harness.viewer().await;
+        let instrument = harness.accept().await;
         let _instrument = send(instrument, [image(1, 0), image(2, 4)].concat()).await;
         let (viewer, number) = receive(viewer, 0).await;
         assert_eq!(number, 1);
@@ -210,16 +210,16 @@ fn a_header_without_pixels_is_handed_on() {
 }
 
 #[test]
-fn it_is_tried_again_while_somebody_looks_and_no_longer() {
-    with_relay(BOUNDS, |bench| async move {
-        let viewer = bench.viewer().await;
+fn the_relay_reconnects_only_while_there_are_viewers() {
+    with_relay(QUEUE_BOUNDS, |harness| async move {
+        let viewer = harness.viewer().await;
         for _ in 0..3 {
-            drop(bench.accept().await);
+            drop(harness.accept().await);
         }
         drop(viewer);
-        bench.until(|status| status.viewers == 0 && !status.upstream).await;
-        // What was begun before it left.
-        while future::poll_once(bench.accept()).await.is_some() {}
-        assert_eq!(bench.images.status(), RelayStatus::default());
+        harness.until(|status| status.viewers == 0 && !status.upstream).await;
+        // Connections that were begun before the viewer left.
+        while future::poll_once(harness.accept()).await.is_some() {}
+        assert_eq!(harness.relay.status(), ImagePortStatus::default());
     });
 }

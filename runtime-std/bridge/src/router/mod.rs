@@ -1,15 +1,27 @@
-//! Who gets what: bytes of clients and of the instrument in, bytes for each of them out. Sans-IO:
-//! no socket, no clock; the sockets are `control.rs`.
+//! The router: decides which client receives which answer. It is sans-IO: bytes of the clients and
+//! of the instrument go in, and bytes for each of them come out. It has no socket and no clock;
+//! `control/` moves the bytes.
 //!
-//! Here is the router's state and its front acceptor. What a client may ask and when it goes up is
-//! `commands.rs`; what comes down and to whom is `answers.rs`; how the connection to the instrument
-//! begins and ends is `link.rs`; one client is `client.rs`.
+//! The module is public for the fuzzer only and is not part of the stable interface of the crate.
+//!
+//! - `permissions.rs`: what a client may send.
+//! - `client_quota.rs`: how much a client may send and keep waiting; `token_bucket.rs` is a rate.
+//! - `dispatch.rs`: when a command goes to the instrument. `stops.rs`: HALT and laser-off go first.
+//! - `deliver.rs`: who receives what the instrument sends. `replies.rs`: what the bridge itself sends.
+//! - `instrument.rs`: the connection to the instrument begins and ends.
+//! - `client.rs`: one client. `client_closed.rs`: what happens to its commands when it leaves.
+//! - `lease.rs` and `workflow.rs`: two facts that permissions depend on.
 
 mod client;
+mod client_closed;
+mod client_quota;
 mod deliver;
 mod dispatch;
 mod instrument;
 mod lease;
+mod permissions;
+mod replies;
+mod stops;
 #[cfg(test)]
 mod tests;
 mod token_bucket;
@@ -18,139 +30,140 @@ mod workflow;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use flamingo_protocol_core::{Config, Duration, Frame, Instant, Received, Ticket};
+use flamingo_protocol_core::{Config, Duration, FRAME_LEN, Frame, Instant, Received, Ticket};
 
-use crate::settings::{Delivery, Limits, Role};
-use crate::status::counters::{ClientCounters, ClientStatus, UpstreamStatus};
-use client::{Client, Command, Heard};
+use crate::settings::{Delivery, LimitSettings, Role};
+use crate::status::{ClientCounters, ClientStatus, UpstreamStatus};
+use client::{Client, ClientInput, Command};
 use flamingo_runtime_std::CoreConnection;
-use lease::Lease;
-use workflow::Workflow;
+use lease::MotionLease;
+use workflow::WorkflowState;
 
-/// Names a client, from its connecting to its end. Never used twice.
+/// The number of a client. It is never used again.
 pub type ClientId = u64;
 
-/// What the router is told about its surroundings.
+/// The options of a [`Router`].
 #[allow(clippy::struct_excessive_bools)] // independent facts
 #[derive(Debug, Clone)]
-pub struct Options {
-    /// What is known of the instrument.
+pub struct RouterOptions {
+    /// The configuration of the connection to the instrument.
     pub core: Config,
-    /// How long an answer of the instrument is waited for.
+    /// Time limit for an answer of the instrument.
     pub request_timeout: Duration,
-    /// What one client may use.
-    pub limits: Limits,
-    /// How long the one who moves or lights keeps that right when idle; `None`: no lease.
+    /// How much each client may use.
+    pub limits: LimitSettings,
+    /// The idle time after which the motion lease is free again. `None`: there is no lease.
     pub lease: Option<Duration>,
-    /// Stop everything when the client that holds the lease is lost.
+    /// Stop everything when the client that held the lease last is lost.
     pub dead_man: bool,
-    /// Show each client's actions to the others.
+    /// Report each client's actions to the other clients.
     pub echo_actions: bool,
     /// Mark answers with the answer tag.
     pub tag: bool,
-    /// One query may answer several clients that ask the same before it has gone up.
+    /// Equal queries that wait at the same time share one request.
     pub coalesce: bool,
 }
 
-/// What the sockets are to do.
+/// What the sockets must do for the router.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Report {
-    /// A whole message for every subscriber of the callback port.
+pub enum RouterAction {
+    /// Send this whole message to every subscriber of the callback port.
     Publish(Arc<[u8]>),
-    /// The connection to the instrument must be given up, and made again.
-    GiveUp(&'static str),
-    /// Something that an operator wants to know.
-    Note(String),
+    /// Close the connection to the instrument, for this reason, and connect again.
+    Reconnect(&'static str),
+    /// Log this line for the operator.
+    Log(String),
 }
 
-/// A command on its way up, or one whose answer may still come.
+/// A client that receives the answer to a command, and the clientID that it used.
+type Recipient = (ClientId, i32);
+
+/// A command that was given to the core and whose answer may still come.
 #[allow(clippy::struct_excessive_bools)] // independent facts
 #[derive(Debug)]
-struct Flight {
-    /// Who is told the answer, with the clientID of each; nobody if the bridge itself asked.
-    owners: Vec<(ClientId, i32)>,
+struct ForwardedCommand {
+    /// The clients that receive the answer. Empty for a command of the bridge itself.
+    recipients: Vec<Recipient>,
     command: Command,
-    /// An answer is expected.
-    asked: bool,
-    /// It is written, payload included.
-    out: bool,
-    /// It has had its outcome; its answer would be late.
+    expects_answer: bool,
+    /// Its last byte, payload included, was written.
+    written: bool,
+    /// Its outcome is known; a later answer would be late.
     ended: bool,
-    /// Whoever asked is gone: its answer is counted and told to nobody.
-    left: bool,
-    /// As long as it is on the wire without an answer, it takes a place of the window until then.
-    /// `None`: it takes none.
-    counts_until: Option<Instant>,
+    /// Its client has left: the answer is counted and sent to nobody.
+    abandoned: bool,
+    /// Until then it occupies a slot of the window, unless its answer comes. `None`: it occupies none.
+    occupies_slot_until: Option<Instant>,
 }
 
-/// Ended flights that are remembered, so that late answers can be counted where they belong.
-const MOST_FLIGHTS: usize = 1024;
+/// How many forwarded commands are remembered, so that a late answer is counted for its client.
+const MAX_FORWARDED: usize = 1024;
 
-/// A frame whose payload is still coming down.
+/// A frame from the instrument whose payload is still arriving.
 #[derive(Debug)]
-struct Partial {
+struct PartialMessage {
     received: Received,
     payload: Vec<u8>,
 }
 
-/// The one who knows all clients and the instrument.
+/// The router: it knows all clients and the instrument.
 #[derive(Debug)]
 pub struct Router {
-    options: Options,
-    /// None while there is no connection to the instrument.
+    options: RouterOptions,
+    /// `None` while the instrument is not connected.
     core: Option<Box<CoreConnection>>,
-    /// The instrument has answered: commands may go up.
+    /// The instrument has reported its state: commands may be forwarded.
     open: bool,
-    /// Nothing new goes up, but for stops.
+    /// The bridge is stopping: only stops are accepted.
     stopping: bool,
-    /// The bridge's own first question.
-    handshake: Option<Ticket>,
+    /// The bridge's own query for the state, at the start of a connection.
+    state_query: Option<Ticket>,
     clients: BTreeMap<ClientId, Client>,
-    flights: BTreeMap<Ticket, Flight>,
-    /// Who handed a command on last: the next one is the next's turn.
-    turn: ClientId,
+    forwarded: BTreeMap<Ticket, ForwardedCommand>,
+    /// The client whose command was forwarded last; the next client has its turn.
+    last_served: ClientId,
     next_client: ClientId,
-    partial: Option<Partial>,
-    reports: VecDeque<Report>,
-    lease: Lease,
-    workflow: Workflow,
-    /// Stops that did not get out before the connection was lost, and when that was.
-    stops: Vec<(Instant, Frame)>,
-    /// The sums of the clients that are gone.
+    partial: Option<PartialMessage>,
+    actions: VecDeque<RouterAction>,
+    lease: MotionLease,
+    workflow: WorkflowState,
+    /// Stops that were not written before the connection was lost, with the time of their arrival.
+    unsent_stops: Vec<(Instant, Frame)>,
+    /// The sum over the clients that left.
     gone: ClientCounters,
-    /// The sums of the connections to the instrument that are gone.
-    upstream_before: UpstreamStatus,
+    /// The sum over the earlier connections to the instrument.
+    earlier_connections: UpstreamStatus,
 }
 
 impl Router {
-    /// A router without clients, and without a connection to the instrument.
+    /// A router without clients and without a connection to the instrument.
     #[must_use]
-    pub fn new(mut options: Options) -> Self {
-        // A command may go up at the end of its time: its answer must be known as late as long as
-        // it can come, or it would be presumed the next one's.
+    pub fn new(mut options: RouterOptions) -> Self {
+        // A command may be written at the end of its time limit. Its answer must be recognised as late
+        // for as long as it can come, or it would be taken for the answer to the next command.
         options.core.grace = options.core.grace.max(options.request_timeout);
-        let lease = Lease::new(options.lease);
+        let lease = MotionLease::new(options.lease);
         Self {
             options,
             core: None,
             open: false,
             stopping: false,
-            handshake: None,
+            state_query: None,
             clients: BTreeMap::new(),
-            flights: BTreeMap::new(),
-            turn: 0,
+            forwarded: BTreeMap::new(),
+            last_served: 0,
             next_client: 1,
             partial: None,
-            reports: VecDeque::new(),
+            actions: VecDeque::new(),
             lease,
-            workflow: Workflow::default(),
-            stops: Vec::new(),
+            workflow: WorkflowState::default(),
+            unsent_stops: Vec::new(),
             gone: ClientCounters::default(),
-            upstream_before: UpstreamStatus::default(),
+            earlier_connections: UpstreamStatus::default(),
         }
     }
 
-    /// A client has connected. `None`: there are as many as there may be, close it.
+    /// A client has connected. `None`: the limit is reached; close the connection.
     pub fn client_opened(
         &mut self,
         now: Instant,
@@ -158,16 +171,8 @@ impl Router {
         role: Role,
         delivery: Delivery,
     ) -> Option<ClientId> {
-        let most = self.options.limits.clients;
-        if self.clients.values().filter(|client| client.is_present()).count() >= most {
+        if !self.has_room_for_client() {
             return None;
-        }
-        // Those that only wait for an answer take nobody's place, and are not kept without end.
-        let mut waiting = self.clients.values_mut().filter(|client| client.finished && !client.cut);
-        if let Some(oldest) = waiting.next()
-            && waiting.count() + 1 >= most
-        {
-            oldest.cut = true;
         }
         let id = self.next_client;
         self.next_client += 1;
@@ -176,48 +181,44 @@ impl Router {
         Some(id)
     }
 
-    /// Bytes of a client. All of them are taken.
+    /// Handles bytes of a client. It consumes all of them.
     pub fn client_input(&mut self, now: Instant, id: ClientId, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             let room = self.room_for_uploads(id);
-            let Some(client) = self.clients.get_mut(&id).filter(|client| !client.cut) else {
+            let Some(client) = self.clients.get_mut(&id).filter(|client| !client.closing) else {
                 return;
             };
-            let (consumed, heard) = client.hear(now, bytes, room);
+            let (consumed, input) = client.handle_input(now, bytes, room);
             bytes = bytes.get(consumed..).unwrap_or(&[]);
-            if client.noise_in_a_row() > self.options.limits.noise_bytes {
-                client.cut = true;
-                let address = &client.address;
-                let note =
-                    format!("client {id} at {address} is cut off: what it sends are no frames");
-                self.reports.push_back(Report::Note(note));
-                return;
+            if client.consecutive_noise() > self.options.limits.noise_bytes {
+                return self.disconnect(id, "it does not send frames");
             }
-            match heard {
-                Some(Heard::Command(command)) => self.admit(now, id, command),
-                Some(Heard::TooLong(frame)) => {
-                    // Refused or not, it counts.
-                    let _ = client.may_send(now, 128 + frame.payload_len as usize);
-                    self.refuse(now, id, &frame, "upload refused: larger than the bridge may hold");
+            match input {
+                Some(ClientInput::Command(command)) => self.handle_command(now, id, command),
+                Some(ClientInput::Oversized(frame)) => {
+                    // It counts against the rate, although it is refused.
+                    let _ = client.quota.take(now, FRAME_LEN + frame.payload_len as usize);
+                    let reason = "upload refused: larger than the bridge may hold";
+                    self.refuse(now, id, &frame, reason);
                 }
                 None => {}
             }
         }
     }
 
-    /// A client sends nothing more; it is still told the answers to what it asked.
-    pub fn client_finished(&mut self, id: ClientId) {
+    /// A client has closed its sending direction. It still receives the answers to its commands.
+    pub fn client_half_closed(&mut self, id: ClientId) {
         if let Some(client) = self.clients.get_mut(&id) {
-            client.finished = true;
+            client.half_closed = true;
         }
     }
 
-    /// From now on only what was asked already is finished, and stops pass.
+    /// From now on the router finishes the accepted commands and accepts only stops.
     pub fn stop(&mut self) {
         self.stopping = true;
     }
 
-    /// A client may do something else from now on.
+    /// Changes the role and the delivery of a client.
     pub fn set_role(&mut self, id: ClientId, role: Role, delivery: Delivery) {
         if let Some(client) = self.clients.get_mut(&id) {
             client.role = role;
@@ -225,34 +226,38 @@ impl Router {
         }
     }
 
-    /// What is to be written to a client next.
+    /// The bytes to write to a client next.
+    #[must_use]
     pub fn client_output(&self, id: ClientId) -> &[u8] {
         self.clients.get(&id).map_or(&[], Client::to_write)
     }
 
-    /// So much of it was written.
+    /// `count` bytes of [`Self::client_output`] were written.
     pub fn client_wrote(&mut self, id: ClientId, count: usize) {
         if let Some(client) = self.clients.get_mut(&id) {
             client.wrote(count);
         }
     }
 
-    /// Whether a client is to be closed now.
-    pub fn is_over(&self, id: ClientId) -> bool {
-        self.clients.get(&id).is_none_or(|client| client.cut || client.is_done())
+    /// Whether the connection to a client must be closed now.
+    #[must_use]
+    pub fn should_close(&self, id: ClientId) -> bool {
+        self.clients.get(&id).is_none_or(|client| client.closing || client.is_done())
     }
 
-    /// What is to be done, in order.
-    pub fn poll_report(&mut self) -> Option<Report> {
-        self.reports.pop_front()
+    /// The next action for the sockets, in order.
+    pub fn poll_action(&mut self) -> Option<RouterAction> {
+        self.actions.pop_front()
     }
 
     /// When [`Self::handle_timeout`] is due.
+    #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         let core = self.core.as_ref().and_then(|core| core.poll_timeout()).map(|(at, _)| at);
-        let waiting = self.clients.values().filter(|client| !client.cut).filter_map(|client| {
-            let first = client.waiting.front().map(|command| command.since);
-            let since = first.into_iter().chain(client.upload_went_on()).min()?;
+        let waiting = self.clients.values().filter(|client| !client.closing);
+        let waiting = waiting.filter_map(|client| {
+            let first = client.waiting.front().map(|command| command.arrived);
+            let since = first.into_iter().chain(client.last_upload_progress()).min()?;
             Some(since + self.options.request_timeout)
         });
         core.into_iter().chain(waiting).min()
@@ -265,7 +270,7 @@ impl Router {
         }
         self.end_stalled(now);
         self.take_events(now, None);
-        self.hand_on(now);
+        self.forward_waiting(now);
     }
 
     /// All clients.
@@ -273,14 +278,15 @@ impl Router {
         self.clients.keys().copied()
     }
 
-    /// Each client in figures, and those that are gone together.
+    /// The status of each client, and the sum over those that left.
+    #[must_use]
     pub fn client_status(&self, now: Instant) -> (Vec<ClientStatus>, ClientCounters) {
         let each = self.clients.iter().map(|(id, client)| ClientStatus {
             id: *id,
             address: client.address.clone(),
             role: client.role.to_string(),
             delivery: client.delivery.to_string(),
-            connected_s: std::time::Duration::from(now.since(client.since)).as_secs_f64(),
+            connected_s: std::time::Duration::from(now.since(client.connected)).as_secs_f64(),
             waiting: client.waiting.len(),
             in_flight: client.in_flight,
             counters: client.counters,
@@ -288,18 +294,9 @@ impl Router {
         (each.collect(), self.gone)
     }
 
-    /// Commands that are on their way, or whose late answer is still expected.
-    pub fn remembered(&self) -> usize {
-        self.flights.len()
-    }
-
-    /// How many bytes of uploads may still be held for a client.
-    fn room_for_uploads(&self, id: ClientId) -> usize {
-        let limits = &self.options.limits;
-        let up: usize = self.flights.values().map(|flight| flight.command.payload.len()).sum();
-        let all: usize = self.clients.values().map(Client::held).sum::<usize>() + up;
-        let own = self.clients.get(&id).map_or(0, Client::held);
-        let total = usize::try_from(limits.upload_bytes_total).unwrap_or(usize::MAX);
-        (limits.upload_bytes as usize).saturating_sub(own).min(total.saturating_sub(all))
+    /// The number of commands that are in flight or whose late answer may still come.
+    #[must_use]
+    pub fn remembered_commands(&self) -> usize {
+        self.forwarded.len()
     }
 }

@@ -1,32 +1,32 @@
-//! How fast a client may send: a bucket that fills with time.
+//! A rate limit: a token bucket that fills with time.
 
 use flamingo_protocol_core::Instant;
 
-/// Holds up to a second's worth.
+/// A bucket that holds the tokens of one second.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Bucket {
+pub(super) struct TokenBucket {
     per_second: u64,
-    /// In millionths, so that µs fill it exactly.
+    /// In millionths of a token, so that whole µs fill it exactly.
     level: u128,
-    filled: Instant,
+    last_filled: Instant,
 }
 
 const MILLION: u128 = 1_000_000;
 
-impl Bucket {
-    /// A full one.
+impl TokenBucket {
+    /// A full bucket.
     pub(super) fn new(now: Instant, per_second: u64) -> Self {
-        Self { per_second, level: u128::from(per_second) * MILLION, filled: now }
+        Self { per_second, level: u128::from(per_second) * MILLION, last_filled: now }
     }
 
-    /// Takes so much out if it is in there. A piece that is larger than the whole bucket passes
-    /// when it is full, and empties it.
+    /// Takes `amount` tokens and returns `true`, or takes nothing if the bucket holds less. An amount
+    /// above the capacity needs a full bucket and empties it.
     pub(super) fn take(&mut self, now: Instant, amount: u64) -> bool {
-        let whole = u128::from(self.per_second) * MILLION;
-        let micros = u128::from(now.since(self.filled).as_micros());
-        self.level = whole.min(self.level + micros * u128::from(self.per_second));
-        self.filled = self.filled.max(now);
-        let amount = (u128::from(amount) * MILLION).min(whole);
+        let capacity = u128::from(self.per_second) * MILLION;
+        let micros = u128::from(now.since(self.last_filled).as_micros());
+        self.level = capacity.min(self.level + micros * u128::from(self.per_second));
+        self.last_filled = self.last_filled.max(now);
+        let amount = (u128::from(amount) * MILLION).min(capacity);
         if amount > self.level {
             return false;
         }
@@ -44,30 +44,30 @@ mod tests {
     }
 
     #[test]
-    fn a_burst_of_a_seconds_worth_passes_and_then_only_what_time_fills() {
-        let mut bucket = Bucket::new(at(0), 10);
+    fn a_burst_of_one_second_passes_and_then_only_the_rate() {
+        let mut bucket = TokenBucket::new(at(0), 10);
         assert!((0..10).all(|_| bucket.take(at(0), 1)));
         assert!(!bucket.take(at(99), 1));
         assert!(bucket.take(at(100), 1));
         assert!(!bucket.take(at(100), 1));
         assert!(
             (0..10).all(|_| bucket.take(at(60_000), 1)),
-            "no more than a second's worth is kept"
+            "the bucket holds the tokens of one second"
         );
         assert!(!bucket.take(at(60_000), 1));
     }
 
     #[test]
-    fn one_that_is_larger_than_the_bucket_waits_for_a_full_one() {
-        let mut bucket = Bucket::new(at(0), 10);
+    fn an_amount_above_the_capacity_needs_a_full_bucket() {
+        let mut bucket = TokenBucket::new(at(0), 10);
         assert!(bucket.take(at(0), 500));
         assert!(!bucket.take(at(999), 500));
         assert!(bucket.take(at(1000), 500));
     }
 
     #[test]
-    fn time_that_runs_backwards_fills_nothing() {
-        let mut bucket = Bucket::new(at(1000), 10);
+    fn time_that_goes_backwards_fills_nothing() {
+        let mut bucket = TokenBucket::new(at(1000), 10);
         assert!(bucket.take(at(1000), 10));
         assert!(!bucket.take(at(0), 1));
         assert!(!bucket.take(at(1000), 1));

@@ -1,44 +1,49 @@
-//! Whether a workflow runs, as far as the bridge can tell: live view must not begin meanwhile.
+//! Whether a workflow runs, as far as the bridge can tell. A live view must not begin meanwhile.
 
 use flamingo_protocol_core::{CommandCode, Duration, Frame, Instant};
 
-/// A workflow that was sent and is not said to run after so long never began.
-const BEGINS_WITHIN: Duration = Duration::from_millis(30_000);
+/// If the instrument does not report a running workflow within this time, it did not begin.
+const START_TIMEOUT: Duration = Duration::from_millis(30_000);
 
+/// What is known about workflows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) enum Workflow {
+pub(super) enum WorkflowState {
+    /// No workflow runs.
     #[default]
-    None,
-    /// It was sent. An IDLE that comes before it runs is an old one.
+    Idle,
+    /// A workflow was sent at this time. An IDLE that comes before it runs is older than the workflow.
     Sent(Instant),
-    Runs,
+    /// A workflow runs.
+    Running,
 }
 
-impl Workflow {
-    pub(super) fn sent(&mut self, now: Instant) {
-        if *self != Self::Runs {
+impl WorkflowState {
+    /// A command that starts a workflow was written.
+    pub(super) fn start_sent(&mut self, now: Instant) {
+        if *self != Self::Running {
             *self = Self::Sent(now);
         }
     }
 
-    /// A frame of the instrument: a state that was pushed, or the answer to a question for it.
-    pub(super) fn heard(&mut self, frame: &Frame) {
+    /// Observes a frame of the instrument: it may push its state or answer a query for it.
+    pub(super) fn observe(&mut self, frame: &Frame) {
         let state = match frame.code {
             CommandCode::SYSTEM_STATE_GET => CommandCode(frame.int32_data[0] as u32),
             pushed => pushed,
         };
         *self = match (state, *self) {
-            (CommandCode::SYSTEM_STATE_WORK_FLOW_RUNNING, _) => Self::Runs,
-            (CommandCode::SYSTEM_STATE_IDLE, Self::Runs) => Self::None,
+            (CommandCode::SYSTEM_STATE_WORK_FLOW_RUNNING, _) => Self::Running,
+            (CommandCode::SYSTEM_STATE_IDLE, Self::Running) => Self::Idle,
             (_, before) => before,
         };
     }
 
-    pub(super) fn is_on(self, now: Instant) -> bool {
+    /// Whether a workflow runs or is about to begin.
+    pub(super) fn is_active(self, now: Instant) -> bool {
         match self {
-            Self::None => false,
-            Self::Sent(at) => now.since(at) < BEGINS_WITHIN,
-            Self::Runs => true,
+            Self::Idle => false,
+            Self::Sent(at) => now.since(at) < START_TIMEOUT,
+            Self::Running => true,
         }
     }
 }
@@ -52,30 +57,30 @@ mod tests {
     }
 
     #[test]
-    fn an_idle_from_before_a_workflow_runs_does_not_end_it() {
-        let mut workflow = Workflow::default();
-        assert!(!workflow.is_on(at(0)));
-        workflow.sent(at(0));
-        workflow.heard(&Frame::new(CommandCode::SYSTEM_STATE_IDLE));
-        assert!(workflow.is_on(at(10)));
-        workflow.heard(&Frame::new(CommandCode::SYSTEM_STATE_WORK_FLOW_RUNNING));
-        assert!(workflow.is_on(at(1_000_000)));
-        workflow.heard(&Frame::new(CommandCode::SYSTEM_STATE_IDLE));
-        assert!(!workflow.is_on(at(1_000_001)));
+    fn an_idle_before_the_workflow_runs_does_not_end_it() {
+        let mut workflow = WorkflowState::default();
+        assert!(!workflow.is_active(at(0)));
+        workflow.start_sent(at(0));
+        workflow.observe(&Frame::new(CommandCode::SYSTEM_STATE_IDLE));
+        assert!(workflow.is_active(at(10)));
+        workflow.observe(&Frame::new(CommandCode::SYSTEM_STATE_WORK_FLOW_RUNNING));
+        assert!(workflow.is_active(at(1_000_000)));
+        workflow.observe(&Frame::new(CommandCode::SYSTEM_STATE_IDLE));
+        assert!(!workflow.is_active(at(1_000_001)));
     }
 
     #[test]
-    fn one_that_never_begins_is_not_waited_for_for_ever() {
-        let mut workflow = Workflow::default();
-        workflow.sent(at(0));
-        assert!(workflow.is_on(at(29_999)) && !workflow.is_on(at(30_000)));
+    fn a_workflow_that_never_begins_is_forgotten() {
+        let mut workflow = WorkflowState::default();
+        workflow.start_sent(at(0));
+        assert!(workflow.is_active(at(29_999)) && !workflow.is_active(at(30_000)));
     }
 
     #[test]
-    fn the_answer_to_a_question_for_the_state_tells_too() {
-        let mut workflow = Workflow::default();
+    fn the_answer_to_a_query_for_the_state_counts_too() {
+        let mut workflow = WorkflowState::default();
         let state = CommandCode::SYSTEM_STATE_WORK_FLOW_RUNNING.0 as i32;
-        workflow.heard(&Frame::new(CommandCode::SYSTEM_STATE_GET).with_selector(state));
-        assert!(workflow.is_on(at(0)));
+        workflow.observe(&Frame::new(CommandCode::SYSTEM_STATE_GET).with_selector(state));
+        assert!(workflow.is_active(at(0)));
     }
 }

@@ -1,66 +1,70 @@
-//! Whether settings fit together and are safe. What each option may be on its own, reading has
-//! found out already, save for zeros.
+//! Checks whether the settings fit together and are safe. Reading the file has already checked each
+//! option alone, except for zeros.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use flamingo_protocol_core::{FRAME_LEN, MAX_PAYLOAD};
 
-use super::{Listen, Port, Role, Settings, SettingsError, Upstream};
+use super::{
+    BridgeSettings, BridgeSettingsError, ListenSettings, PortChoice, Role, UpstreamSettings,
+};
 
-type Checked = Result<(), SettingsError>;
+type CheckResult = Result<(), BridgeSettingsError>;
 
-impl Settings {
-    /// Whether the bridge can run with these settings, and safely.
+impl BridgeSettings {
+    /// Checks whether the bridge can run safely with these settings.
     ///
     /// # Errors
-    /// [`SettingsError`] names the first option that does not fit, why, and what would.
-    pub fn check(&self) -> Checked {
+    /// [`BridgeSettingsError`] names the first option that does not fit, the reason, and what was
+    /// expected.
+    pub fn check(&self) -> CheckResult {
         self.upstream.check()?;
         self.listen.check()?;
-        self.is_another_than_upstream()?;
-        self.lets_clients_in()?;
-        self.names_networks()?;
-        self.has_no_zero()?;
-        self.has_room()?;
+        self.check_not_own_upstream()?;
+        self.check_allow_list()?;
+        self.check_rules_name_networks()?;
+        self.check_no_zeros()?;
+        self.check_sizes()?;
         if self.lease.dead_man && !self.lease.enabled {
-            let problem = "it guards whoever holds the lease: also set lease.enabled = true";
+            let problem =
+                "it acts when the holder of the lease is lost: also set lease.enabled = true";
             return refused("lease.dead_man", problem);
         }
         Ok(())
     }
 
-    /// A bridge that is connected to itself would ask itself for ever.
-    fn is_another_than_upstream(&self) -> Checked {
+    /// A bridge whose instrument is the bridge itself would send its own commands to itself for ever.
+    fn check_not_own_upstream(&self) -> CheckResult {
         let (host, port) = self.upstream.host_and_port()?;
-        let Some(ip) = literal(host) else {
+        let Some(ip) = literal_address(host) else {
             return Ok(());
         };
-        for (upstream, key) in self.upstream_ports(port) {
-            for (own, address) in self.listen.ports() {
+        for (upstream, purpose) in self.upstream_ports(port) {
+            for (option, address) in self.listen.ports() {
                 if address.port() == upstream && same_host(address.ip(), ip) {
                     let problem = format!(
-                        "{address} is where the bridge would reach the instrument ({key} at \
-                         {ip}): choose another port to listen on, such as 0 for a free one"
+                        "{address} is also {purpose} of the instrument at {ip}: choose another port \
+                         to listen on, such as 0 for a free one"
                     );
-                    return refused(&own, problem);
+                    return refused(&option, problem);
                 }
             }
         }
         Ok(())
     }
 
-    /// The ports of the instrument that the bridge would connect to.
+    /// The ports of the instrument to which the bridge would connect, each with its purpose.
     fn upstream_ports(&self, control: u16) -> impl Iterator<Item = (u16, &'static str)> {
-        let image = |wanted: bool, steps, what| {
-            control.checked_add(steps).filter(|_| wanted).map(|port| (port, what))
+        let image = |wanted: bool, steps, purpose| {
+            control.checked_add(steps).filter(|_| wanted).map(|port| (port, purpose))
         };
-        let live = image(self.listen.live != Port::Off, 1, "its live images");
-        let stack = image(self.listen.stack != Port::Off, 2, "its stack images");
-        [Some((control, "its control port")), live, stack].into_iter().flatten()
+        let live = image(self.listen.live != PortChoice::Off, 1, "the port of live images");
+        let stack = image(self.listen.stack != PortChoice::Off, 2, "the port of stack images");
+        [Some((control, "the control port")), live, stack].into_iter().flatten()
     }
 
-    /// Whoever opens a port to others says to whom.
-    fn lets_clients_in(&self) -> Checked {
+    /// A port that other machines can reach needs an allow-list that names their networks.
+    fn check_allow_list(&self) -> CheckResult {
         if self.access.allow.is_empty() {
             let problem = "nobody could connect: name a network, such as \"127.0.0.0/8\"";
             return refused("access.allow", problem);
@@ -68,10 +72,10 @@ impl Settings {
         if !self.access.loopback_only() {
             return Ok(());
         }
-        for (key, address) in self.listen.ports() {
+        for (option, address) in self.listen.ports() {
             if !address.ip().to_canonical().is_loopback() {
                 let problem = format!(
-                    "{key} = \"{address}\" can be reached by others, but only this machine may \
+                    "other machines can reach {option} = \"{address}\", but only this machine may \
                      connect: add their network, such as \"{}\", or listen on 127.0.0.1",
                     example_network(address.ip())
                 );
@@ -81,25 +85,25 @@ impl Settings {
         Ok(())
     }
 
-    /// A rule for nobody is a mistake.
-    fn names_networks(&self) -> Checked {
+    /// A rule without a network applies to nobody, which is a mistake.
+    fn check_rules_name_networks(&self) -> CheckResult {
         let roles = self.access.roles.iter().map(|rule| rule.networks.is_empty());
         let events = self.events.rules.iter().map(|rule| rule.networks.is_empty());
         let roles = roles.enumerate().map(|(index, empty)| ("access.roles", index, empty));
         let events = events.enumerate().map(|(index, empty)| ("events.rules", index, empty));
         match roles.chain(events).find(|(_, _, empty)| *empty) {
             Some((key, index, _)) => {
-                let problem = "it names no network: add one, or leave the rule out";
+                let problem = "it names no network: add one, or remove the rule";
                 refused(&format!("{key}[{index}].networks"), problem)
             }
             None => Ok(()),
         }
     }
 
-    /// Of nothing that is counted may there be none.
-    fn has_no_zero(&self) -> Checked {
+    /// No number may be zero.
+    fn check_no_zeros(&self) -> CheckResult {
         let (upstream, limits) = (&self.upstream, &self.limits);
-        let counted = [
+        let numbers = [
             ("upstream.connect_timeout_ms", upstream.connect_timeout_ms == 0),
             ("upstream.request_timeout_ms", upstream.request_timeout_ms == 0),
             ("upstream.reconnect_min_ms", upstream.reconnect_min_ms == 0),
@@ -121,52 +125,51 @@ impl Settings {
             ("record.file_minutes", self.record.file_minutes == 0),
             ("record.keep_files", self.record.keep_files == 0),
         ];
-        match counted.iter().find(|(_, zero)| *zero) {
+        match numbers.iter().find(|(_, zero)| *zero) {
             Some((key, _)) => refused(key, "expected 1 or more, found 0"),
             None => Ok(()),
         }
     }
 
-    /// What must pass through the bridge must fit into it.
-    fn has_room(&self) -> Checked {
+    /// Limits that depend on each other must agree, and a frame must fit.
+    fn check_sizes(&self) -> CheckResult {
         let (upstream, limits) = (&self.upstream, &self.limits);
         if upstream.reconnect_max_ms < upstream.reconnect_min_ms {
-            let problem = format!(
-                "expected upstream.reconnect_min_ms or more: {}",
-                upstream.reconnect_min_ms
-            );
+            let least = upstream.reconnect_min_ms;
+            let problem = format!("expected at least upstream.reconnect_min_ms, which is {least}");
             return refused("upstream.reconnect_max_ms", problem);
         }
         if limits.upload_bytes > MAX_PAYLOAD {
-            let problem = format!("the instrument takes no more than {MAX_PAYLOAD}");
+            let problem = format!("the instrument accepts at most {MAX_PAYLOAD}");
             return refused("limits.upload_bytes", problem);
         }
         if limits.upload_bytes_total < u64::from(limits.upload_bytes) {
-            let problem = format!("expected limits.upload_bytes or more: {}", limits.upload_bytes);
+            let least = limits.upload_bytes;
+            let problem = format!("expected at least limits.upload_bytes, which is {least}");
             return refused("limits.upload_bytes_total", problem);
         }
-        let frame = FRAME_LEN as u64;
-        if limits.bytes_per_s < frame {
-            return refused("limits.bytes_per_s", format!("expected a frame or more: {frame}"));
+        let problem = format!("expected at least the length of a frame, {FRAME_LEN}");
+        if limits.bytes_per_s < FRAME_LEN as u64 {
+            return refused("limits.bytes_per_s", problem);
         }
         if limits.out_bytes < FRAME_LEN {
-            return refused("limits.out_bytes", format!("expected a frame or more: {frame}"));
+            return refused("limits.out_bytes", problem);
         }
         Ok(())
     }
 }
 
-impl Upstream {
-    /// Whether the address can be one.
-    fn check(&self) -> Checked {
+impl UpstreamSettings {
+    /// Checks the form of the address.
+    fn check(&self) -> CheckResult {
         self.host_and_port().map(|_| ())
     }
 
-    fn host_and_port(&self) -> Result<(&str, u16), SettingsError> {
+    fn host_and_port(&self) -> Result<(&str, u16), BridgeSettingsError> {
         let key = "upstream.address";
         if self.address.is_empty() {
-            let problem = "the instrument is needed: HOST:PORT here or with --upstream, such as \
-                           10.0.0.5:53717";
+            let problem = "the address of the instrument is missing: set HOST:PORT here or with \
+                           --upstream, such as 10.0.0.5:53717";
             return refused(key, problem);
         }
         let expected = |what: &str| {
@@ -179,7 +182,7 @@ impl Upstream {
         else {
             return expected("HOST:PORT");
         };
-        if host.contains(':') && literal(host).is_none_or(|_| !host.starts_with('[')) {
+        if host.contains(':') && literal_address(host).is_none_or(|_| !host.starts_with('[')) {
             return expected("IPv6 in brackets and a port");
         }
         match port.parse::<u16>() {
@@ -189,31 +192,32 @@ impl Upstream {
     }
 }
 
-impl Listen {
-    /// Each port on which the bridge would listen, by its option.
+impl ListenSettings {
+    /// Each port on which the bridge would listen, with its option.
     fn ports(&self) -> impl Iterator<Item = (String, SocketAddr)> {
-        let first = [
+        let fixed = [
             ("listen.control", Some(self.control)),
             ("listen.live", self.live_address()),
             ("listen.stack", self.stack_address()),
             ("listen.callback", self.callback_address()),
             ("listen.status", self.status),
         ];
-        let first = first.into_iter().filter_map(|(key, address)| Some((key.into(), address?)));
-        let more = self.more.iter();
-        first.chain(more.map(|(name, port)| (format!("listen.more.{name}.address"), port.address)))
+        let fixed = fixed.into_iter().filter_map(|(key, address)| Some((key.into(), address?)));
+        let named = self.more.iter();
+        fixed.chain(named.map(|(name, port)| (format!("listen.more.{name}.address"), port.address)))
     }
 
-    /// Whether each port can be had.
-    fn check(&self) -> Checked {
+    /// Checks that each port exists and that no two are equal.
+    fn check(&self) -> CheckResult {
         for (key, port, address) in [
             ("listen.live", self.live, self.live_address()),
             ("listen.stack", self.stack, self.stack_address()),
             ("listen.callback", self.callback, self.callback_address()),
         ] {
-            if port != Port::Off && address.is_none() {
+            if port != PortChoice::Off && address.is_none() {
                 let problem = format!(
-                    "there is no port so far behind the control port {}: give a number or \"off\"",
+                    "it would be above 65535, since it follows the control port {}: set a number or \
+                     \"off\"",
                     self.control.port()
                 );
                 return refused(key, problem);
@@ -222,7 +226,8 @@ impl Listen {
         if let Some((name, _)) =
             self.more.iter().find(|(_, port)| port.role == Some(Role::Observer))
         {
-            let problem = "an observer has no control port: expected \"control\" or \"read-only\"";
+            let problem =
+                "an observer may not use a control port: expected \"control\" or \"read-only\"";
             return refused(&format!("listen.more.{name}.role"), problem);
         }
         let ports: Vec<_> = self.ports().filter(|(_, address)| address.port() != 0).collect();
@@ -230,7 +235,7 @@ impl Listen {
             let before = ports.iter().take(at);
             let mut same = before.filter(|(_, other)| other.port() == address.port());
             if let Some((other, _)) = same.find(|(_, other)| overlap(address.ip(), other.ip())) {
-                let problem = format!("port {} is that of {other} already", address.port());
+                let problem = format!("port {} is already used by {other}", address.port());
                 return refused(key, problem);
             }
         }
@@ -238,33 +243,33 @@ impl Listen {
     }
 }
 
-/// The address that a host is, if no name has to be looked up.
-fn literal(host: &str) -> Option<IpAddr> {
+/// The address of `host`, if that needs no name lookup.
+fn literal_address(host: &str) -> Option<IpAddr> {
     if host.eq_ignore_ascii_case("localhost") {
         return Some(IpAddr::V4(Ipv4Addr::LOCALHOST));
     }
-    let six = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
-    six.unwrap_or(host).parse().ok()
+    let v6 = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    v6.unwrap_or(host).parse().ok()
 }
 
-/// Whether who listens on `own` may be who is found at `other`. Who listens everywhere is found at
-/// each address of this machine, of which we know loopback.
+/// Whether a socket that listens on `own` may answer at `other`. A socket on the unspecified address
+/// answers at every address of this machine, of which loopback is known.
 fn same_host(own: IpAddr, other: IpAddr) -> bool {
     let (own, other) = (own.to_canonical(), other.to_canonical());
     let local = |ip: IpAddr| ip.is_loopback() || ip.is_unspecified();
     own == other || (own.is_unspecified() && local(other)) || (other.is_unspecified() && local(own))
 }
 
-/// Whether one port cannot be listened on at both addresses of this machine.
+/// Whether two sockets with the same port number conflict on these addresses of this machine.
 fn overlap(one: IpAddr, other: IpAddr) -> bool {
     one.to_canonical() == other.to_canonical() || one.is_unspecified() || other.is_unspecified()
 }
 
-/// A network like that of the address, to put into a hint.
+/// An example network of the same address family, for a hint.
 fn example_network(ip: IpAddr) -> &'static str {
     if ip.to_canonical().is_ipv4() { "10.0.0.0/8" } else { "2001:db8::/32" }
 }
 
-fn refused<T>(key: &str, problem: impl Into<String>) -> Result<T, SettingsError> {
-    Err(SettingsError { line: None, key: key.to_owned(), problem: problem.into() })
+fn refused<T>(key: &str, problem: impl Into<String>) -> Result<T, BridgeSettingsError> {
+    Err(BridgeSettingsError { line: None, key: key.to_owned(), problem: problem.into() })
 }

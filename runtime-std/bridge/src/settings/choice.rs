@@ -1,15 +1,15 @@
-//! The choices in the settings that go by a name: what each is called in the file, on the command
-//! line and in what the bridge says.
+//! Settings that are a choice between names: one name for the file, the command line and the output.
 
-/// Gives a choice its names: `ALL`, `name`, `Display`, `FromStr`. Serde is told the same ones by
-/// `rename_all`; a test holds them together.
-macro_rules! named {
+/// Gives a choice its names: `ALL`, `name`, `Display` and `FromStr`. `rename_all` gives serde the
+/// same names; a test compares them.
+macro_rules! choice {
     ($type:ident { $($variant:ident => $name:literal),+ $(,)? }) => {
         impl $type {
             /// Every choice.
             pub const ALL: &'static [Self] = &[$(Self::$variant),+];
 
-            /// What it is called.
+            /// The name in the settings file and on the command line.
+            #[must_use]
             pub const fn name(self) -> &'static str {
                 match self {
                     $(Self::$variant => $name),+
@@ -36,13 +36,13 @@ macro_rules! named {
     };
 }
 
-pub(crate) use named;
+pub(crate) use choice;
 
 #[cfg(test)]
 mod tests {
     use crate::settings::{Delivery, LogFormat, Role, Tokens};
 
-    fn goes_by_one_name<T>(all: &[T])
+    fn has_one_name<T>(all: &[T])
     where
         T: Copy + PartialEq + std::fmt::Debug + std::fmt::Display + std::str::FromStr,
         T: serde::Serialize + serde::de::DeserializeOwned,
@@ -56,15 +56,15 @@ mod tests {
     }
 
     #[test]
-    fn a_choice_has_the_same_name_in_the_file_on_the_command_line_and_in_what_is_said() {
-        goes_by_one_name(Role::ALL);
-        goes_by_one_name(Delivery::ALL);
-        goes_by_one_name(Tokens::ALL);
-        goes_by_one_name(LogFormat::ALL);
+    fn a_choice_has_one_name_in_file_command_line_and_output() {
+        has_one_name(Role::ALL);
+        has_one_name(Delivery::ALL);
+        has_one_name(Tokens::ALL);
+        has_one_name(LogFormat::ALL);
     }
 
     #[test]
-    fn what_is_no_choice_is_refused_with_the_choices() {
+    fn an_unknown_name_is_refused_with_the_choices() {
         let error = "readonly".parse::<Role>().unwrap_err();
         assert_eq!(error, "expected one of control, read-only, observer, found \"readonly\"");
     }

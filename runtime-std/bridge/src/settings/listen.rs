@@ -1,5 +1,5 @@
-//! Where the bridge listens. The control port gives the address and the number that the others
-//! follow.
+//! The section `[listen]`: the ports of the bridge. The image ports and the callback port follow
+//! the control port unless the settings choose others.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,96 +11,110 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{Delivery, Role};
 
-/// Where the bridge listens.
+/// The ports of the bridge.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Listen {
-    /// The control port, and the address on which all but the status port listen:
-    /// 127.0.0.1:53717. Port 0: a free one.
+#[non_exhaustive]
+pub struct ListenSettings {
+    /// The address and number of the control port. The image ports and the callback port listen on
+    /// the same address. Port 0 takes free ports. Default: 127.0.0.1:53717.
     pub control: SocketAddr,
-    /// The port of the live images; it follows as the next one.
-    pub live: Port,
-    /// The port of the stack images; it follows as the second.
-    pub stack: Port,
-    /// The port of unsolicited messages; it follows as the third.
-    pub callback: Port,
-    /// Where the counters are shown over HTTP: nowhere.
-    #[serde(serialize_with = "write_status", deserialize_with = "read_status")]
+    /// The port of live images. Default: control port + 1.
+    pub live: PortChoice,
+    /// The port of stack images. Default: control port + 2.
+    pub stack: PortChoice,
+    /// The port of unsolicited messages. Default: control port + 3.
+    pub callback: PortChoice,
+    /// The address of the status page (HTTP). Default: off.
+    #[serde(serialize_with = "serialize_status", deserialize_with = "deserialize_status")]
     pub status: Option<SocketAddr>,
-    /// More control ports, by a name of their own: none.
-    pub more: BTreeMap<String, ControlPort>,
+    /// Additional control ports, by name. Default: none.
+    pub more: BTreeMap<String, NamedPort>,
 }
 
-/// A control port besides the first one, for programs that are to be treated differently though
-/// they run at the same address.
+/// An additional control port: it distinguishes programs that run at the same address.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct ControlPort {
-    /// Where it listens. Port 0: a free one.
+#[non_exhaustive]
+pub struct NamedPort {
+    /// The address and number. Port 0 takes a free one.
     pub address: SocketAddr,
-    /// What its clients may do, if their address lets them: all that their address does.
+    /// The most that clients of this port may do. It cannot extend the role that their address has.
+    /// Default: the role of their address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role: Option<Role>,
-    /// How unsolicited messages reach its clients: as their address says.
+    /// Where clients of this port receive unsolicited messages. Default: as for their address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delivery: Option<Delivery>,
 }
 
-/// A port beside the control port.
+/// The number of a port that may follow the control port.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Port {
-    /// In its place behind the control port; a free one if that is free to choose.
+#[non_exhaustive]
+pub enum PortChoice {
+    /// The control port plus a fixed step, or a free port if the control port is 0.
     #[default]
     Next,
-    /// None.
+    /// The bridge does not open this port.
     Off,
-    /// This one; 0: a free one.
+    /// This number; 0 takes a free port.
     Number(u16),
 }
 
-impl Default for Listen {
+impl NamedPort {
+    /// A control port at `address` without a role or delivery of its own.
+    #[must_use]
+    pub const fn new(address: SocketAddr) -> Self {
+        Self { address, role: None, delivery: None }
+    }
+}
+
+impl Default for ListenSettings {
     fn default() -> Self {
         Self {
             control: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 53717),
-            live: Port::Next,
-            stack: Port::Next,
-            callback: Port::Next,
+            live: PortChoice::Next,
+            stack: PortChoice::Next,
+            callback: PortChoice::Next,
             status: None,
             more: BTreeMap::new(),
         }
     }
 }
 
-impl Listen {
-    /// Where to listen for viewers of live images; `None`: nowhere.
+impl ListenSettings {
+    /// The address of the port of live images. `None` if it is off.
+    #[must_use]
     pub fn live_address(&self) -> Option<SocketAddr> {
-        self.beside(self.live, 1)
+        self.following(self.live, 1)
     }
 
-    /// Where to listen for viewers of stack images; `None`: nowhere.
+    /// The address of the port of stack images. `None` if it is off.
+    #[must_use]
     pub fn stack_address(&self) -> Option<SocketAddr> {
-        self.beside(self.stack, 2)
+        self.following(self.stack, 2)
     }
 
-    /// Where to listen for subscribers of unsolicited messages; `None`: nowhere.
+    /// The address of the callback port. `None` if it is off.
+    #[must_use]
     pub fn callback_address(&self) -> Option<SocketAddr> {
-        self.beside(self.callback, 3)
+        self.following(self.callback, 3)
     }
 
-    /// The port that is `steps` behind the control port, unless `port` says otherwise. `None` too
-    /// if there is none so high, which the check of the settings refuses.
-    fn beside(&self, port: Port, steps: u16) -> Option<SocketAddr> {
+    /// The address for `port`; [`PortChoice::Next`] is `steps` above the control port. `None` also if
+    /// that number is above 65535, which the check of the settings refuses.
+    fn following(&self, port: PortChoice, steps: u16) -> Option<SocketAddr> {
         let number = match (port, self.control.port()) {
-            (Port::Off, _) => return None,
-            (Port::Number(number), _) => number,
-            (Port::Next, 0) => 0,
-            (Port::Next, control) => control.checked_add(steps)?,
+            (PortChoice::Off, _) => return None,
+            (PortChoice::Number(number), _) => number,
+            (PortChoice::Next, 0) => 0,
+            (PortChoice::Next, control) => control.checked_add(steps)?,
         };
         Some(SocketAddr::new(self.control.ip(), number))
     }
 }
 
-impl fmt::Display for Port {
+impl fmt::Display for PortChoice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Next => f.pad("next"),
@@ -110,7 +124,7 @@ impl fmt::Display for Port {
     }
 }
 
-impl FromStr for Port {
+impl FromStr for PortChoice {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -124,7 +138,7 @@ impl FromStr for Port {
     }
 }
 
-impl Serialize for Port {
+impl Serialize for PortChoice {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::Number(number) => to.serialize_u16(*number),
@@ -133,39 +147,45 @@ impl Serialize for Port {
     }
 }
 
-impl<'de> Deserialize<'de> for Port {
+impl<'de> Deserialize<'de> for PortChoice {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         from.deserialize_any(PortVisitor)
     }
 }
 
-/// Takes a number or a word.
+/// Reads a number or a word.
 struct PortVisitor;
 
 impl Visitor<'_> for PortVisitor {
-    type Value = Port;
+    type Value = PortChoice;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a port from 0 to 65535, \"off\" or \"next\"")
     }
 
-    fn visit_i64<E: Error>(self, number: i64) -> Result<Port, E> {
+    fn visit_i64<E: Error>(self, number: i64) -> Result<PortChoice, E> {
         let port = u16::try_from(number);
-        port.map(Port::Number).map_err(|_| E::invalid_value(Unexpected::Signed(number), &self))
+        port.map(PortChoice::Number)
+            .map_err(|_| E::invalid_value(Unexpected::Signed(number), &self))
     }
 
-    fn visit_u64<E: Error>(self, number: u64) -> Result<Port, E> {
+    fn visit_u64<E: Error>(self, number: u64) -> Result<PortChoice, E> {
         let port = u16::try_from(number);
-        port.map(Port::Number).map_err(|_| E::invalid_value(Unexpected::Unsigned(number), &self))
+        port.map(PortChoice::Number)
+            .map_err(|_| E::invalid_value(Unexpected::Unsigned(number), &self))
     }
 
-    fn visit_str<E: Error>(self, text: &str) -> Result<Port, E> {
+    fn visit_str<E: Error>(self, text: &str) -> Result<PortChoice, E> {
         text.parse().map_err(E::custom)
     }
 }
 
-/// `ADDR:PORT`, or `off` for none. For the file and the command line alike.
-pub fn status_address(text: &str) -> Result<Option<SocketAddr>, String> {
+/// Reads the address of the status page: `ADDR:PORT`, or `off` for `None`. The settings file and the
+/// command line use the same form.
+///
+/// # Errors
+/// A message that says what was expected.
+pub fn parse_status_address(text: &str) -> Result<Option<SocketAddr>, String> {
     if text == "off" {
         return Ok(None);
     }
@@ -174,13 +194,13 @@ pub fn status_address(text: &str) -> Result<Option<SocketAddr>, String> {
     })
 }
 
-fn read_status<'de, D: Deserializer<'de>>(from: D) -> Result<Option<SocketAddr>, D::Error> {
-    status_address(&String::deserialize(from)?).map_err(Error::custom)
+fn deserialize_status<'de, D: Deserializer<'de>>(from: D) -> Result<Option<SocketAddr>, D::Error> {
+    parse_status_address(&String::deserialize(from)?).map_err(Error::custom)
 }
 
-// Serde gives a reference to the field.
+// Serde passes a reference to the field.
 #[allow(clippy::ref_option)]
-fn write_status<S: Serializer>(status: &Option<SocketAddr>, to: S) -> Result<S::Ok, S::Error> {
+fn serialize_status<S: Serializer>(status: &Option<SocketAddr>, to: S) -> Result<S::Ok, S::Error> {
     match status {
         Some(address) => to.collect_str(address),
         None => to.serialize_str("off"),
@@ -191,30 +211,30 @@ fn write_status<S: Serializer>(status: &Option<SocketAddr>, to: S) -> Result<S::
 mod tests {
     use super::*;
 
-    fn listen(text: &str) -> Listen {
+    fn listen(text: &str) -> ListenSettings {
         toml::from_str(text).unwrap()
     }
 
-    fn ports(listen: &Listen) -> [Option<u16>; 3] {
+    fn ports(listen: &ListenSettings) -> [Option<u16>; 3] {
         [listen.live_address(), listen.stack_address(), listen.callback_address()]
             .map(|address| address.map(|address| address.port()))
     }
 
     #[test]
-    fn the_ports_follow_the_control_port_unless_told_otherwise() {
-        assert_eq!(ports(&Listen::default()), [Some(53718), Some(53719), Some(53720)]);
+    fn the_ports_follow_the_control_port_by_default() {
+        assert_eq!(ports(&ListenSettings::default()), [Some(53718), Some(53719), Some(53720)]);
         let told = listen("control = \"127.0.0.1:6000\"\nlive = 7000\nstack = \"off\"");
         assert_eq!(ports(&told), [Some(7000), None, Some(6003)]);
     }
 
     #[test]
-    fn behind_a_free_control_port_all_are_free_and_a_number_stays() {
+    fn ports_after_control_port_0_are_free_but_a_number_stays() {
         let free = listen("control = \"127.0.0.1:0\"\ncallback = 7000\nlive = \"next\"");
         assert_eq!(ports(&free), [Some(0), Some(0), Some(7000)]);
     }
 
     #[test]
-    fn all_listen_on_the_address_of_the_control_port() {
+    fn all_ports_use_the_address_of_the_control_port() {
         let six = listen("control = \"[::1]:6000\"");
         assert_eq!(six.live_address(), "[::1]:6001".parse().ok());
         assert_eq!(six.stack_address(), "[::1]:6002".parse().ok());
@@ -222,19 +242,21 @@ mod tests {
     }
 
     #[test]
-    fn a_port_is_written_as_it_is_read() {
-        for port in [Port::Next, Port::Off, Port::Number(0), Port::Number(65535)] {
+    fn a_port_choice_is_written_as_it_is_read() {
+        for port in
+            [PortChoice::Next, PortChoice::Off, PortChoice::Number(0), PortChoice::Number(65535)]
+        {
             assert_eq!(port.to_string().parse(), Ok(port));
             let json = serde_json::to_string(&port).unwrap();
-            assert_eq!(serde_json::from_str::<Port>(&json).unwrap(), port, "{json}");
+            assert_eq!(serde_json::from_str::<PortChoice>(&json).unwrap(), port, "{json}");
         }
         for bad in ["", "on", "65536", "-1", "0x10"] {
-            assert!(bad.parse::<Port>().is_err(), "{bad}");
+            assert!(bad.parse::<PortChoice>().is_err(), "{bad}");
         }
     }
 
     #[test]
-    fn what_is_no_port_or_no_address_is_refused_with_what_was_expected() {
+    fn a_bad_port_is_refused_with_what_was_expected() {
         for (bad, expected) in [
             ("live = 65536", "a port from 0 to 65535"),
             ("live = -1", "a port from 0 to 65535"),
@@ -244,7 +266,7 @@ mod tests {
             ("status = 9000", "a string"),
             ("control = \"53717\"", "socket address"),
         ] {
-            let error = toml::from_str::<Listen>(bad).unwrap_err().to_string();
+            let error = toml::from_str::<ListenSettings>(bad).unwrap_err().to_string();
             assert!(error.contains(expected), "{bad}: {error}");
         }
     }

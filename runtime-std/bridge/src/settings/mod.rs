@@ -1,215 +1,88 @@
-//! What a user may say about the bridge: the settings file, its defaults, and reading it. Who may
-//! connect is in `access`; what fits together and what does not is in `settings/check`.
+//! The settings of a bridge: the whole file, how it is read, and what a reading error reports.
+//!
+//! Each section is a file: `upstream.rs` (the instrument), `listen.rs` (the ports), `limits.rs`
+//! (quotas per client), `events.rs` (where unsolicited messages go); who may connect is in
+//! `access/`. `check.rs` refuses settings that do not fit together.
 
 mod check;
 pub(crate) mod choice;
+mod events;
+mod limits;
 mod listen;
+#[cfg(test)]
+mod tests;
+mod upstream;
 
-use std::net::IpAddr;
-
-use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use crate::access::{contains, networks};
-use choice::named;
+use choice::choice;
 
-pub use crate::access::{Access, Role, RoleRule};
-pub use listen::{ControlPort, Listen, Port, status_address};
+pub use crate::access::{AccessSettings, Role, RoleRule};
+pub use events::{Delivery, DeliveryRule, EventSettings};
+pub use limits::LimitSettings;
+pub use listen::{ListenSettings, NamedPort, PortChoice, parse_status_address};
+pub use upstream::{Tokens, UpstreamSettings};
 
-/// Everything that a user may say about the bridge. `docs/bridge.example.toml` has all of it with
-/// the defaults.
+/// All settings of a bridge. `docs/bridge.example.toml` lists every option with its default.
+///
+/// Start from [`BridgeSettings::new`] or [`BridgeSettings::from_toml`] and change the fields:
+///
+/// ```
+/// use flamingo_bridge::settings::{BridgeSettings, Delivery};
+///
+/// let mut settings = BridgeSettings::new("10.0.0.5:53717");
+/// settings.limits.commands_per_s = 500;
+/// settings.events.default = Delivery::Both;
+/// settings.check()?;
+///
+/// let same = BridgeSettings::from_toml(
+///     "[upstream]\naddress = '10.0.0.5:53717'\n\
+///      [limits]\ncommands_per_s = 500\n\
+///      [events]\ndefault = 'both'\n",
+/// )?;
+/// assert_eq!(same, settings);
+/// # Ok::<(), flamingo_bridge::settings::BridgeSettingsError>(())
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Settings {
-    /// The instrument.
-    pub upstream: Upstream,
-    /// Where the bridge listens.
-    pub listen: Listen,
-    /// How much a client may have and do.
-    pub limits: Limits,
-    /// Who may connect, and as what.
-    pub access: Access,
+#[non_exhaustive]
+pub struct BridgeSettings {
+    /// The instrument and the connection to it.
+    pub upstream: UpstreamSettings,
+    /// The ports on which the bridge listens.
+    pub listen: ListenSettings,
+    /// How much each client may use.
+    pub limits: LimitSettings,
+    /// Who may connect, and with which role.
+    pub access: AccessSettings,
     /// How unsolicited messages reach the clients.
-    pub events: Events,
-    /// Who may move and light up.
-    pub lease: Lease,
-    /// What goes to and from the instrument, in files.
-    pub record: Record,
-    /// How the bridge logs.
-    pub log: Log,
+    pub events: EventSettings,
+    /// Which client may move axes and use lasers.
+    pub lease: LeaseSettings,
+    /// Recording of the traffic to and from the instrument.
+    pub record: RecordSettings,
+    /// The log of the bridge.
+    pub log: LogSettings,
 }
 
-/// The instrument, and how to talk to it.
+/// Recording of the traffic to and from the instrument, in files that Wireshark opens.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Upstream {
-    /// `HOST:PORT` of its control port. The image ports are the next two.
-    pub address: String,
-    /// How long an address may take to accept: 2 s.
-    pub connect_timeout_ms: u64,
-    /// How long an answer may take: 5 s.
-    pub request_timeout_ms: u64,
-    /// The wait before the first attempt to connect again: 250 ms. It doubles with each one.
-    pub reconnect_min_ms: u64,
-    /// The longest such wait: 5 s.
-    pub reconnect_max_ms: u64,
-    /// Where the bridge puts a number of its own into each command, to know the answer by.
-    pub tokens: Tokens,
-    /// How many commands may be on the wire without an answer: 4.
-    pub window: usize,
-    /// Whether equal questions that wait at the same time share one request: no.
-    pub coalesce_polls: bool,
-}
-
-impl Default for Upstream {
-    fn default() -> Self {
-        Self {
-            address: String::new(),
-            connect_timeout_ms: 2000,
-            request_timeout_ms: 5000,
-            reconnect_min_ms: 250,
-            reconnect_max_ms: 5000,
-            tokens: Tokens::default(),
-            window: 4,
-            coalesce_polls: false,
-        }
-    }
-}
-
-/// The field in which the instrument gives back what the command had there.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Tokens {
-    /// None that we know of: commands go up as they are.
-    #[default]
-    Off,
-    /// The client's number. The client gets its own one back.
-    ClientId,
-    /// The third integer. The client gets its own one back.
-    Int32Data2,
-}
-
-named!(Tokens { Off => "off", ClientId => "client-id", Int32Data2 => "int32-data2" });
-
-/// How much a client may have and do. What goes over is refused or cut off, and nobody else
-/// notices.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Limits {
-    /// Clients on the control port: 64.
-    pub clients: usize,
-    /// Viewers on each image port: 16.
-    pub viewers: usize,
-    /// Subscribers on the callback port: 64.
-    pub subscribers: usize,
-    /// Commands of one client in a second, and at once: 2000.
-    pub commands_per_s: u32,
-    /// Bytes from one client in a second: 64 MiB.
-    pub bytes_per_s: u64,
-    /// The longest payload from a client: 32 MiB.
-    pub upload_bytes: u32,
-    /// All payloads that wait in the bridge: 128 MiB.
-    pub upload_bytes_total: u64,
-    /// Frames of one client that wait to go up: 256.
-    pub queue_frames: usize,
-    /// Bytes that wait for a client that does not read; then it is cut off: 1 MiB.
-    pub out_bytes: usize,
-    /// Bytes in a row without a frame; then the client is cut off: 1024.
-    pub noise_bytes: u64,
-    /// How long a client may be unreachable before it is lost: 60 s.
-    pub lost_after_s: u64,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            clients: 64,
-            viewers: 16,
-            subscribers: 64,
-            commands_per_s: 2000,
-            bytes_per_s: 64 << 20,
-            upload_bytes: 32 << 20,
-            upload_bytes_total: 128 << 20,
-            queue_frames: 256,
-            out_bytes: 1 << 20,
-            noise_bytes: 1024,
-            lost_after_s: 60,
-        }
-    }
-}
-
-/// How unsolicited messages reach the clients.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Events {
-    /// For whoever no rule names: on the callback port alone.
-    pub default: Delivery,
-    /// The first rule that contains the address of a client counts.
-    pub rules: Vec<DeliveryRule>,
-    /// Whether bit 0x40000000 of cmdDataBits0 is set on answers and clear on unsolicited
-    /// messages: no.
-    pub tag: bool,
-    /// Whether what one client does is shown to the others, as the instrument would: yes.
-    pub echo_actions: bool,
-}
-
-impl Default for Events {
-    fn default() -> Self {
-        Self { default: Delivery::default(), rules: Vec::new(), tag: false, echo_actions: true }
-    }
-}
-
-impl Events {
-    /// How unsolicited messages reach a client at `address`.
-    pub fn delivery(&self, address: IpAddr) -> Delivery {
-        let rule = self.rules.iter().find(|rule| contains(&rule.networks, address));
-        rule.map_or(self.default, |rule| rule.delivery)
-    }
-}
-
-/// How unsolicited messages reach some networks.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct DeliveryRule {
-    /// Whose clients they are.
-    #[serde(deserialize_with = "networks")]
-    pub networks: Vec<IpNet>,
-    /// How they get them.
-    pub delivery: Delivery,
-}
-
-/// Where a client gets unsolicited messages.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Delivery {
-    /// Only on the callback port.
-    #[default]
-    Callback,
-    /// Only on the control port, between the answers, as the instrument does it.
-    Inline,
-    /// On both.
-    Both,
-}
-
-named!(Delivery { Callback => "callback", Inline => "inline", Both => "both" });
-
-/// What goes between the bridge and the instrument, in files that Wireshark opens.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Record {
-    /// Where the files go; empty: nothing is recorded.
+#[non_exhaustive]
+pub struct RecordSettings {
+    /// The folder of the files. Default: empty, which records nothing.
     pub folder: String,
-    /// Whether images are recorded with their pixels: no, with a checksum.
+    /// Whether images are recorded with their pixels. Default: no; a checksum replaces them.
     pub pixels: bool,
-    /// After so many megabytes the next file begins: 256.
+    /// Megabytes (10⁶ bytes) after which the next file begins. Default: 256.
     pub file_mb: u64,
-    /// After so many minutes the next file begins: 60.
+    /// Minutes after which the next file begins. Default: 60.
     pub file_minutes: u64,
-    /// So many files stay, 48, the one that is written included; the oldest go.
+    /// Number of files to keep, the current one included. The oldest are deleted. Default: 48.
     pub keep_files: usize,
 }
 
-impl Default for Record {
+impl Default for RecordSettings {
     fn default() -> Self {
         Self {
             folder: String::new(),
@@ -221,53 +94,66 @@ impl Default for Record {
     }
 }
 
-/// Who may move and light up: with a lease, whoever did so first, until idle.
+/// The motion lease: the first client that moves an axis or uses a laser keeps that right until it
+/// has been idle.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Lease {
-    /// Whether there is one: no.
+#[non_exhaustive]
+pub struct LeaseSettings {
+    /// Whether the lease is in use. Default: no.
     pub enabled: bool,
-    /// After how long without motion or laser command it is free again: 10 s.
+    /// Seconds without a motion or laser command after which the lease is free again. Default: 10.
     pub idle_s: u64,
-    /// Whether lasers go off and axes halt when its holder is lost: no.
+    /// Whether the bridge halts all axes and switches all lasers off when it loses the client that
+    /// held the lease last. Default: no.
     pub dead_man: bool,
 }
 
-impl Default for Lease {
+impl Default for LeaseSettings {
     fn default() -> Self {
         Self { enabled: false, idle_s: 10, dead_man: false }
     }
 }
 
-/// How the bridge logs.
+/// The log of the bridge.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Log {
-    /// Lines for people, or for programs.
+#[non_exhaustive]
+pub struct LogSettings {
+    /// The format of each line. Default: text.
     pub format: LogFormat,
 }
 
-/// What a line of the log is.
+/// The format of a log line.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum LogFormat {
-    /// Text.
+    /// Text for people.
     #[default]
     Text,
-    /// A JSON object.
+    /// One JSON object per line, for programs.
     Json,
 }
 
-named!(LogFormat { Text => "text", Json => "json" });
+choice!(LogFormat { Text => "text", Json => "json" });
 
-impl Settings {
-    /// Reads a settings file. Whether its parts fit together is found out by [`Self::check`], once
-    /// the command line has been laid over it.
+impl BridgeSettings {
+    /// The defaults, for the instrument whose control port is at `upstream` (`HOST:PORT`).
+    #[must_use]
+    pub fn new(upstream: impl Into<String>) -> Self {
+        let mut settings = Self::default();
+        settings.upstream.address = upstream.into();
+        settings
+    }
+
+    /// Reads a settings file. It does not check whether the options fit together: call
+    /// [`Self::check`] after the last change.
     ///
     /// # Errors
-    /// [`SettingsError`] names the line, the key and what was expected.
-    pub fn from_toml(text: &str) -> Result<Self, SettingsError> {
-        let refused = |error: &toml::de::Error, key: String| SettingsError {
+    /// [`BridgeSettingsError`] names the line, the option and the expected value.
+    pub fn from_toml(text: &str) -> Result<Self, BridgeSettingsError> {
+        let refused = |error: &toml::de::Error, key: String| BridgeSettingsError {
             line: error.span().map(|span| {
                 let before = text.get(..span.start).unwrap_or(text);
                 before.matches('\n').count() + 1
@@ -287,19 +173,18 @@ impl Settings {
     }
 }
 
-/// Settings that cannot be used.
+/// The settings cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}{}{problem}",
     .line.map(|line| format!("line {line}: ")).unwrap_or_default(),
     if .key.is_empty() { String::new() } else { format!("{key}: ") })]
-pub struct SettingsError {
-    /// The line of the file, from 1, where the file alone is to blame.
+#[non_exhaustive]
+pub struct BridgeSettingsError {
+    /// The line of the file, counted from 1. `None` if the options do not fit together, since the
+    /// command line may have set them.
     pub line: Option<usize>,
-    /// The option, such as `limits.clients`; empty if the file cannot be read that far.
+    /// The option, such as `limits.clients`. Empty if the file is not TOML.
     pub key: String,
-    /// What is wrong with it, and what was expected.
+    /// What is wrong, and what was expected.
     pub problem: String,
 }
-
-#[cfg(test)]
-mod tests;

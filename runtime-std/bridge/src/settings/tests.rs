@@ -2,20 +2,24 @@
 
 use std::collections::BTreeSet;
 
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
 use super::*;
 
 const EXAMPLE: &str = include_str!("../../../../docs/bridge.example.toml");
 
-fn read(text: &str) -> Settings {
-    Settings::from_toml(text).unwrap()
+fn read(text: &str) -> BridgeSettings {
+    BridgeSettings::from_toml(text).unwrap()
 }
 
-fn unread(text: &str) -> SettingsError {
-    Settings::from_toml(text).unwrap_err()
+fn read_error(text: &str) -> BridgeSettingsError {
+    BridgeSettings::from_toml(text).unwrap_err()
 }
 
-/// What the check says of a file that names an instrument.
-fn refused(text: &str) -> String {
+/// The error of the check; it adds an instrument if the file has none.
+fn check_error(text: &str) -> String {
     let mut settings = read(text);
     if settings.upstream.address.is_empty() {
         settings.upstream.address = "10.0.0.5:53717".to_owned();
@@ -23,8 +27,8 @@ fn refused(text: &str) -> String {
     settings.check().unwrap_err().to_string()
 }
 
-/// What the check says of a file that names an instrument: nothing.
-fn fits(text: &str) {
+/// The check accepts the file; it adds an instrument if the file has none.
+fn assert_accepted(text: &str) {
     let mut settings = read(text);
     if settings.upstream.address.is_empty() {
         settings.upstream.address = "10.0.0.5:53717".to_owned();
@@ -36,7 +40,7 @@ fn ip(text: &str) -> IpAddr {
     text.parse().unwrap()
 }
 
-/// The example with its commented-out options.
+/// The example file with its commented-out options.
 fn whole_example() -> String {
     let option = |line: &'static str| match line.strip_prefix('#') {
         Some(rest) if rest.starts_with(|c: char| !c.is_whitespace()) => rest,
@@ -65,23 +69,20 @@ fn paths(value: &serde_json::Value, path: &str, into: &mut BTreeSet<String>) {
 }
 
 #[test]
-fn the_example_file_is_the_defaults() {
-    assert_eq!(read(EXAMPLE), Settings::default());
-    assert_eq!(read(""), Settings::default());
+fn the_example_file_holds_the_defaults() {
+    assert_eq!(read(EXAMPLE), BridgeSettings::default());
+    assert_eq!(read(""), BridgeSettings::default());
 }
 
 #[test]
-fn the_example_file_has_every_option() {
+fn the_example_file_lists_every_option() {
     let networks = vec![IpNet::from(ip("10.0.0.5"))];
-    let mut settings = Settings::default();
-    settings.access.roles.push(RoleRule { networks: networks.clone(), role: Role::Control });
-    let port = ControlPort {
-        address: ([127, 0, 0, 1], 1).into(),
-        role: Some(Role::Control),
-        delivery: Some(Delivery::Both),
-    };
+    let mut settings = BridgeSettings::default();
+    settings.access.roles.push(RoleRule::new(networks.clone(), Role::Control));
+    let mut port = NamedPort::new(([127, 0, 0, 1], 1).into());
+    (port.role, port.delivery) = (Some(Role::Control), Some(Delivery::Both));
     settings.listen.more.insert("gui".to_owned(), port);
-    settings.events.rules.push(DeliveryRule { networks, delivery: Delivery::Both });
+    settings.events.rules.push(DeliveryRule::new(networks, Delivery::Both));
     let (mut options, mut written) = (BTreeSet::new(), BTreeSet::new());
     paths(&serde_json::to_value(&settings).unwrap(), "", &mut options);
     let example: serde_json::Value = toml::from_str(&whole_example()).unwrap();
@@ -91,7 +92,7 @@ fn the_example_file_has_every_option() {
 }
 
 #[test]
-fn what_is_commented_out_in_the_example_can_be_used() {
+fn the_commented_out_options_of_the_example_can_be_used() {
     let settings = read(&whole_example());
     let role = settings.access.roles.first().map(|rule| rule.role);
     assert_eq!(role, Some(Role::ReadOnly));
@@ -99,13 +100,13 @@ fn what_is_commented_out_in_the_example_can_be_used() {
 }
 
 #[test]
-fn every_option_of_the_example_is_explained_by_a_comment() {
+fn a_comment_explains_every_option_of_the_example() {
     let mut explained = false;
     for line in EXAMPLE.lines() {
         match line {
             "" => explained = false,
             _ if line.starts_with('#') => explained = true,
-            // What follows an option is explained together with it.
+            // One comment may explain several options in a row.
             _ => assert!(explained || line.starts_with('['), "{line}"),
         }
     }
@@ -115,24 +116,24 @@ fn every_option_of_the_example_is_explained_by_a_comment() {
 fn settings_are_written_as_they_are_read() {
     let mut settings = read(&whole_example());
     settings.listen.status = "[::1]:9000".parse().ok();
-    settings.listen.callback = Port::Number(7000);
+    settings.listen.callback = PortChoice::Number(7000);
     let text = toml::to_string(&settings).unwrap();
     assert_eq!(read(&text), settings, "{text}");
 }
 
 #[test]
 fn an_unknown_option_is_refused_with_its_line_and_key() {
-    let error = unread("[limits]\nclients = 3\n\n[lease]\nidle_ms = 5\n");
+    let error = read_error("[limits]\nclients = 3\n\n[lease]\nidle_ms = 5\n");
     assert_eq!((error.line, error.key.as_str()), (Some(5), "lease.idle_ms"));
     assert!(error.problem.contains("expected one of `enabled`, `idle_s`"), "{error}");
-    let error = unread("[limit]\nclients = 3");
+    let error = read_error("[limit]\nclients = 3");
     assert_eq!((error.line, error.key.as_str()), (Some(1), "limit"));
-    let error = unread("[[access.roles]]\nnetworks = []\nrole = \"control\"\nname = 1");
+    let error = read_error("[[access.roles]]\nnetworks = []\nrole = \"control\"\nname = 1");
     assert_eq!((error.line, error.key.as_str()), (Some(4), "access.roles[0].name"));
 }
 
 #[test]
-fn a_wrong_value_is_refused_with_its_line_its_key_and_what_was_expected() {
+fn a_wrong_value_is_refused_with_line_key_and_expectation() {
     for (text, line, key, expected) in [
         ("[limits]\nclients = -1", 2, "limits.clients", "expected usize"),
         ("[limits]\n\nclients = \"3\"", 3, "limits.clients", "expected usize"),
@@ -142,7 +143,7 @@ fn a_wrong_value_is_refused_with_its_line_its_key_and_what_was_expected() {
         ("[listen]\nlive = 70000", 2, "listen.live", "a port from 0 to 65535"),
         ("[listen]\nstatus = \"on\"", 2, "listen.status", "expected ADDR:PORT"),
     ] {
-        let error = unread(text);
+        let error = read_error(text);
         assert_eq!((error.line, error.key.as_str()), (Some(line), key), "{error}");
         assert!(error.problem.contains(expected), "{error}");
         assert!(error.to_string().starts_with(&format!("line {line}: {key}: ")), "{error}");
@@ -150,26 +151,26 @@ fn a_wrong_value_is_refused_with_its_line_its_key_and_what_was_expected() {
 }
 
 #[test]
-fn a_rule_without_a_role_or_without_networks_is_refused() {
-    let error = unread("[[access.roles]]\nnetworks = []");
+fn a_rule_that_lacks_a_field_is_refused() {
+    let error = read_error("[[access.roles]]\nnetworks = []");
     assert!(error.to_string().contains("missing field `role`"), "{error}");
-    let error = unread("[[events.rules]]\ndelivery = \"both\"");
+    let error = read_error("[[events.rules]]\ndelivery = \"both\"");
     assert!(error.to_string().contains("missing field `networks`"), "{error}");
 }
 
 #[test]
-fn what_is_no_toml_is_refused_with_its_line() {
-    let error = unread("[limits]\nclients = 3\nclients = 4");
+fn text_that_is_not_toml_is_refused_with_its_line() {
+    let error = read_error("[limits]\nclients = 3\nclients = 4");
     assert_eq!(error.line, Some(3), "{error}");
-    assert_eq!(unread("[limits]\nclients 3").line, Some(2));
+    assert_eq!(read_error("[limits]\nclients 3").line, Some(2));
     for text in ["[limits]\nclients = 3\nclients = 4", "x", "[[[", "[lease]\nidle_s = 'a"] {
-        let error = unread(text).to_string();
+        let error = read_error(text).to_string();
         assert!(!error.contains('\n') && error.starts_with("line "), "{error}");
     }
 }
 
 #[test]
-fn the_first_rule_that_contains_the_address_says_how_events_are_delivered() {
+fn the_first_rule_that_matches_decides_the_delivery() {
     let text = "[events]\ndefault = \"both\"\n\
         [[events.rules]]\nnetworks = [\"127.0.0.1\"]\ndelivery = \"inline\"\n\
         [[events.rules]]\nnetworks = [\"127.0.0.0/8\"]\ndelivery = \"callback\"";
@@ -178,59 +179,61 @@ fn the_first_rule_that_contains_the_address_says_how_events_are_delivered() {
     assert_eq!(events.delivery(ip("::ffff:127.0.0.1")), Delivery::Inline);
     assert_eq!(events.delivery(ip("127.0.0.2")), Delivery::Callback);
     assert_eq!(events.delivery(ip("10.0.0.1")), Delivery::Both);
-    assert_eq!(Events::default().delivery(ip("10.0.0.1")), Delivery::Callback);
+    assert_eq!(EventSettings::default().delivery(ip("10.0.0.1")), Delivery::Callback);
 }
 
 #[test]
-fn without_an_instrument_there_is_no_bridge() {
-    let error = Settings::default().check().unwrap_err();
+fn settings_without_an_instrument_are_refused() {
+    let error = BridgeSettings::default().check().unwrap_err();
     assert_eq!(error.key, "upstream.address");
     assert!(error.problem.contains("--upstream"), "{error}");
-    fits("");
+    assert_accepted("");
 }
 
 #[test]
-fn an_instrument_is_a_host_and_a_port() {
+fn the_instrument_is_given_as_host_and_port() {
     for good in ["10.0.0.5:53717", "scope.lab:1", "[2001:db8::1]:53717"] {
-        fits(&format!("[upstream]\naddress = {good:?}"));
+        assert_accepted(&format!("[upstream]\naddress = {good:?}"));
     }
     for bad in
         ["scope", "scope:", ":53717", "::1", "::1:53717", "scope:0", "scope:70000", "[x:y]:1"]
     {
-        let error = refused(&format!("[upstream]\naddress = {bad:?}"));
+        let error = check_error(&format!("[upstream]\naddress = {bad:?}"));
         assert!(error.starts_with("upstream.address: expected ") && error.contains(bad), "{error}");
     }
 }
 
 #[test]
-fn who_listens_for_others_must_say_for_whom() {
+fn a_port_for_other_machines_needs_an_allow_list() {
     for listen in ["0.0.0.0:6000", "10.0.0.9:6000", "[::]:6000", "[::ffff:10.0.0.9]:6000"] {
-        let error = refused(&format!("[listen]\ncontrol = {listen:?}"));
-        assert!(error.starts_with("access.allow: listen.control = "), "{error}");
+        let error = check_error(&format!("[listen]\ncontrol = {listen:?}"));
+        assert!(error.contains("can reach listen.control = "), "{error}");
         assert!(error.contains(listen) && error.contains("add their network"), "{error}");
-        fits(&format!("[listen]\ncontrol = {listen:?}\n[access]\nallow = [\"10.0.0.0/8\"]"));
+        assert_accepted(&format!(
+            "[listen]\ncontrol = {listen:?}\n[access]\nallow = [\"10.0.0.0/8\"]"
+        ));
     }
-    let error = refused("[listen]\nstatus = \"0.0.0.0:6000\"");
-    assert!(error.starts_with("access.allow: listen.status = "), "{error}");
-    fits("[listen]\ncontrol = \"127.0.0.2:6000\"\nstatus = \"[::1]:6001\"");
+    let error = check_error("[listen]\nstatus = \"0.0.0.0:6000\"");
+    assert!(error.contains("can reach listen.status = "), "{error}");
+    assert_accepted("[listen]\ncontrol = \"127.0.0.2:6000\"\nstatus = \"[::1]:6001\"");
 }
 
 #[test]
-fn an_allow_list_of_nobody_is_refused() {
-    assert!(refused("[access]\nallow = []").starts_with("access.allow: nobody could connect"));
+fn an_empty_allow_list_is_refused() {
+    assert!(check_error("[access]\nallow = []").starts_with("access.allow: nobody could connect"));
 }
 
 #[test]
-fn a_rule_for_nobody_is_refused() {
-    let error = refused("[[access.roles]]\nnetworks = []\nrole = \"control\"");
+fn a_rule_without_networks_is_refused() {
+    let error = check_error("[[access.roles]]\nnetworks = []\nrole = \"control\"");
     assert!(error.starts_with("access.roles[0].networks: it names no network"), "{error}");
     let one = "[[events.rules]]\nnetworks = [\"::1\"]\ndelivery = \"both\"\n";
-    let error = refused(&format!("{one}[[events.rules]]\nnetworks = []\ndelivery = \"both\""));
+    let error = check_error(&format!("{one}[[events.rules]]\nnetworks = []\ndelivery = \"both\""));
     assert!(error.starts_with("events.rules[1].networks: it names no network"), "{error}");
 }
 
 #[test]
-fn the_bridge_is_not_its_own_instrument() {
+fn a_bridge_that_would_connect_to_itself_is_refused() {
     for (upstream, listen, key) in [
         ("127.0.0.1:53717", "127.0.0.1:53717", "listen.control"),
         ("localhost:6000", "127.0.0.1:6000", "listen.control"),
@@ -238,7 +241,7 @@ fn the_bridge_is_not_its_own_instrument() {
         ("[::1]:6000", "[::1]:6000", "listen.control"),
         ("[::1]:6000", "[::]:6000", "listen.control"),
         ("[::ffff:127.0.0.1]:6000", "127.0.0.1:6000", "listen.control"),
-        // Its callback port, and the control port on the instrument's live images.
+        // The bridge's callback port, and the instrument's port of live images.
         ("127.0.0.1:6003", "127.0.0.1:6000", "listen.callback"),
         ("127.0.0.1:5999", "127.0.0.1:6000", "listen.control"),
     ] {
@@ -246,14 +249,14 @@ fn the_bridge_is_not_its_own_instrument() {
             "[upstream]\naddress = {upstream:?}\n[listen]\ncontrol = {listen:?}\n\
              [access]\nallow = [\"0.0.0.0/0\", \"::/0\"]"
         );
-        let error = refused(&text);
+        let error = check_error(&text);
         assert!(error.starts_with(key), "{upstream} {listen}: {error}");
         assert!(error.contains("choose another port"), "{error}");
     }
 }
 
 #[test]
-fn another_address_or_port_is_another_machine() {
+fn an_instrument_at_another_address_or_port_is_accepted() {
     for (upstream, listen) in [
         ("127.0.0.1:53717", "127.0.0.2:53717"),
         ("127.0.0.1:53717", "127.0.0.1:53720"),
@@ -261,17 +264,19 @@ fn another_address_or_port_is_another_machine() {
         ("scope.lab:6000", "127.0.0.1:6000"),
         ("10.0.0.5:53717", "127.0.0.1:53717"),
     ] {
-        fits(&format!("[upstream]\naddress = {upstream:?}\n[listen]\ncontrol = {listen:?}"));
+        assert_accepted(&format!(
+            "[upstream]\naddress = {upstream:?}\n[listen]\ncontrol = {listen:?}"
+        ));
     }
-    // Nothing is fetched from the instrument's image ports then.
-    fits(
+    // Without image ports the bridge does not connect to those of the instrument.
+    assert_accepted(
         "[upstream]\naddress = \"127.0.0.1:5999\"\n\
          [listen]\ncontrol = \"127.0.0.1:6000\"\nlive = \"off\"\nstack = \"off\"",
     );
 }
 
 #[test]
-fn two_ports_with_one_number_are_refused() {
+fn two_ports_with_the_same_number_are_refused() {
     for (listen, key) in [
         ("live = 53717", "listen.live"),
         ("stack = 53718", "listen.stack"),
@@ -279,7 +284,7 @@ fn two_ports_with_one_number_are_refused() {
         ("callback = 53719", "listen.callback"),
         ("status = \"127.0.0.1:53720\"", "listen.status"),
     ] {
-        let error = refused(&format!("[listen]\n{listen}"));
+        let error = check_error(&format!("[listen]\n{listen}"));
         assert!(error.starts_with(key) && error.contains("already"), "{listen}: {error}");
     }
     for (control, status) in [
@@ -288,58 +293,64 @@ fn two_ports_with_one_number_are_refused() {
         ("[::]:6000", "10.0.0.9:6001"),
         ("[::ffff:10.0.0.9]:6000", "10.0.0.9:6001"),
     ] {
-        let error = refused(&format!("[listen]\ncontrol = {control:?}\nstatus = {status:?}"));
-        assert_eq!(error, "listen.status: port 6001 is that of listen.live already");
+        let error = check_error(&format!("[listen]\ncontrol = {control:?}\nstatus = {status:?}"));
+        assert_eq!(error, "listen.status: port 6001 is already used by listen.live");
     }
-    fits("[listen]\nstatus = \"127.0.0.2:53717\"");
-    fits("[listen]\nlive = 0\nstack = 0\ncallback = 0");
-    fits("[listen]\nlive = \"off\"\nstack = 53718");
+    assert_accepted("[listen]\nstatus = \"127.0.0.2:53717\"");
+    assert_accepted("[listen]\nlive = 0\nstack = 0\ncallback = 0");
+    assert_accepted("[listen]\nlive = \"off\"\nstack = 53718");
 }
 
 #[test]
-fn a_port_that_would_follow_past_the_last_one_is_refused() {
-    let error = refused("[listen]\ncontrol = \"127.0.0.1:65533\"");
-    assert!(error.starts_with("listen.callback: there is no port so far behind"), "{error}");
-    fits("[listen]\ncontrol = \"127.0.0.1:65533\"\ncallback = \"off\"");
-    fits("[listen]\ncontrol = \"127.0.0.1:65532\"");
+fn a_port_that_would_be_above_65535_is_refused() {
+    let error = check_error("[listen]\ncontrol = \"127.0.0.1:65533\"");
+    assert!(error.starts_with("listen.callback: it would be above 65535"), "{error}");
+    assert_accepted("[listen]\ncontrol = \"127.0.0.1:65533\"\ncallback = \"off\"");
+    assert_accepted("[listen]\ncontrol = \"127.0.0.1:65532\"");
 }
 
 #[test]
-fn one_more_control_port_is_checked_like_the_first_one() {
+fn a_named_port_is_checked_like_the_main_control_port() {
     let more = |rest: &str| format!("[listen.more.gui]\naddress = {rest}");
-    fits(&more("\"127.0.0.1:53721\""));
-    let error = refused(&more("\"127.0.0.1:53720\""));
-    assert_eq!(error, "listen.more.gui.address: port 53720 is that of listen.callback already");
-    let error = refused(&more("\"0.0.0.0:6000\""));
-    assert!(error.starts_with("access.allow: listen.more.gui.address = "), "{error}");
+    assert_accepted(&more("\"127.0.0.1:53721\""));
+    let error = check_error(&more("\"127.0.0.1:53720\""));
+    assert_eq!(error, "listen.more.gui.address: port 53720 is already used by listen.callback");
+    let error = check_error(&more("\"0.0.0.0:6000\""));
+    assert!(error.contains("can reach listen.more.gui.address = "), "{error}");
     let own = "[upstream]\naddress = \"127.0.0.1:6000\"\n";
-    let error = refused(&(own.to_owned() + &more("\"127.0.0.1:6000\"")));
-    assert!(error.starts_with("listen.more.gui.address: 127.0.0.1:6000 is where"), "{error}");
-    let error = refused(&more("\"127.0.0.1:0\"\nrole = \"observer\""));
-    assert!(error.starts_with("listen.more.gui.role: an observer has no control port"), "{error}");
-    let error = unread("[listen.more.gui]\nrole = \"read-only\"");
+    let error = check_error(&(own.to_owned() + &more("\"127.0.0.1:6000\"")));
+    assert!(
+        error.starts_with("listen.more.gui.address: 127.0.0.1:6000 is also the control port"),
+        "{error}"
+    );
+    let error = check_error(&more("\"127.0.0.1:0\"\nrole = \"observer\""));
+    assert!(
+        error.starts_with("listen.more.gui.role: an observer may not use a control port"),
+        "{error}"
+    );
+    let error = read_error("[listen.more.gui]\nrole = \"read-only\"");
     assert_eq!(error.key, "listen.more.gui", "{error}");
     assert!(error.problem.contains("missing field `address`"), "{error}");
 }
 
 #[test]
-fn nothing_that_is_counted_may_be_zero() {
-    let default = serde_json::to_value(Settings::default()).unwrap();
-    let mut counted = 0;
-    for (part, options) in default.as_object().unwrap() {
+fn every_number_must_be_at_least_one() {
+    let default = serde_json::to_value(BridgeSettings::default()).unwrap();
+    let mut numbers = 0;
+    for (section, options) in default.as_object().unwrap() {
         for (option, value) in options.as_object().unwrap() {
             if value.is_number() {
-                let error = refused(&format!("[{part}]\n{option} = 0"));
-                assert_eq!(error, format!("{part}.{option}: expected 1 or more, found 0"));
-                counted += 1;
+                let error = check_error(&format!("[{section}]\n{option} = 0"));
+                assert_eq!(error, format!("{section}.{option}: expected 1 or more, found 0"));
+                numbers += 1;
             }
         }
     }
-    assert_eq!(counted, 20);
+    assert_eq!(numbers, 20);
 }
 
 #[test]
-fn a_limit_that_another_one_makes_senseless_is_refused() {
+fn limits_that_contradict_each_other_are_refused() {
     for (text, key) in [
         ("[upstream]\nreconnect_max_ms = 249", "upstream.reconnect_max_ms: "),
         ("[limits]\nupload_bytes = 33_554_433", "limits.upload_bytes: "),
@@ -347,16 +358,18 @@ fn a_limit_that_another_one_makes_senseless_is_refused() {
         ("[limits]\nbytes_per_s = 127", "limits.bytes_per_s: "),
         ("[limits]\nout_bytes = 127", "limits.out_bytes: "),
     ] {
-        let error = refused(text);
+        let error = check_error(text);
         assert!(error.starts_with(key), "{text}: {error}");
     }
-    fits("[upstream]\nreconnect_max_ms = 250\n[limits]\nupload_bytes_total = 33_554_432");
-    fits("[limits]\nbytes_per_s = 128\nout_bytes = 128");
+    assert_accepted(
+        "[upstream]\nreconnect_max_ms = 250\n[limits]\nupload_bytes_total = 33_554_432",
+    );
+    assert_accepted("[limits]\nbytes_per_s = 128\nout_bytes = 128");
 }
 
 #[test]
-fn a_dead_man_switch_needs_a_lease() {
-    let error = refused("[lease]\ndead_man = true");
+fn the_dead_man_switch_needs_a_lease() {
+    let error = check_error("[lease]\ndead_man = true");
     assert!(error.starts_with("lease.dead_man: ") && error.contains("lease.enabled"), "{error}");
-    fits("[lease]\ndead_man = true\nenabled = true");
+    assert_accepted("[lease]\ndead_man = true\nenabled = true");
 }

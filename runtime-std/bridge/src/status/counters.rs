@@ -1,6 +1,5 @@
-//! What the bridge counts, and what it says of itself: plain numbers that travel as JSON.
-//!
-//! Who counts is elsewhere; how they are printed is `metrics.rs` and `table.rs`.
+//! The numbers of the status: plain data that is sent as JSON. The router counts for the clients and
+//! the instrument; the ports count for themselves.
 
 use std::iter::Sum;
 use std::ops::AddAssign;
@@ -9,59 +8,65 @@ use serde::{Deserialize, Serialize};
 
 use flamingo_recording as recording;
 
-/// What one client did, and what became of it.
+/// Counters of one client, or the sum over several. They never decrease.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
+#[non_exhaustive]
 pub struct ClientCounters {
-    /// Frames that came from it.
+    /// Commands that the client sent.
     pub commands: u64,
-    /// Answers that went to it.
+    /// Answers that the bridge sent to the client.
     pub answers: u64,
-    /// Answers that came after their request had ended, or their client had left.
+    /// Answers that came after the request had ended or the client had left.
     pub late: u64,
-    /// Commands that the bridge refused, with an answer that says why.
+    /// Commands that the bridge refused. An answer with status 0 gave the reason.
     pub refused: u64,
     /// Commands that the instrument did not answer in time.
     pub unanswered: u64,
-    /// Commands that a stop took out of the queue.
+    /// Queued commands that a stop cancelled.
     pub superseded: u64,
-    /// Frames that were thrown away since there was no room.
+    /// Frames that the bridge dropped because a queue was full or the client had left.
     pub dropped: u64,
-    /// Other clients' actions that it was shown.
+    /// Actions of this client that the bridge reported to the others.
     pub echoes: u64,
-    /// Unsolicited frames that went to it on the control port.
+    /// Unsolicited frames that the client received on the control port.
     pub events: u64,
-    /// Bytes from it that are no frame.
+    /// Bytes from the client that were not part of a frame.
     pub noise_bytes: u64,
-    /// Bytes that came from it.
+    /// Bytes that the client sent.
     pub bytes_in: u64,
-    /// Bytes that went to it.
+    /// Bytes that the client received.
     pub bytes_out: u64,
 }
 
 impl ClientCounters {
-    /// Each counter with its name and what it means, in the order of the fields.
+    /// Each counter as name, value and meaning, in the order of the fields.
+    #[must_use]
     pub fn each(&self) -> [(&'static str, u64, &'static str); 12] {
         [
-            ("commands", self.commands, "Frames that came from clients"),
-            ("answers", self.answers, "Answers that went to clients"),
-            ("late", self.late, "Answers that came too late to be handed on"),
+            ("commands", self.commands, "Commands that clients sent"),
+            ("answers", self.answers, "Answers sent to clients"),
+            ("late", self.late, "Answers that came after the request had ended"),
             ("refused", self.refused, "Commands that the bridge refused"),
-            ("unanswered", self.unanswered, "Commands not answered in time"),
-            ("superseded", self.superseded, "Commands that a stop took out of the queue"),
-            ("dropped", self.dropped, "Frames thrown away for lack of room"),
-            ("echoes", self.echoes, "Actions of other clients that were shown"),
+            ("unanswered", self.unanswered, "Commands that the instrument did not answer in time"),
+            ("superseded", self.superseded, "Queued commands that a stop cancelled"),
+            (
+                "dropped",
+                self.dropped,
+                "Frames dropped because a queue was full or the client had left",
+            ),
+            ("echoes", self.echoes, "Actions reported to the other clients"),
             ("events", self.events, "Unsolicited frames sent on the control port"),
-            ("noise_bytes", self.noise_bytes, "Bytes from clients that are no frame"),
-            ("bytes_in", self.bytes_in, "Bytes that came from clients"),
-            ("bytes_out", self.bytes_out, "Bytes that went to clients"),
+            ("noise_bytes", self.noise_bytes, "Bytes from clients that were not part of a frame"),
+            ("bytes_in", self.bytes_in, "Bytes received from clients"),
+            ("bytes_out", self.bytes_out, "Bytes sent to clients"),
         ]
     }
 }
 
 impl AddAssign for ClientCounters {
     fn add_assign(&mut self, other: Self) {
-        // Every field by name: one that is added later cannot be forgotten here.
+        // Every field by name, so that the compiler reports a new field that is missing here.
         let Self {
             commands,
             answers,
@@ -104,19 +109,20 @@ impl Sum for ClientCounters {
     }
 }
 
-/// A client on the control port.
+/// One client on a control port.
 #[derive(Debug, Default, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
+#[non_exhaustive]
 pub struct ClientStatus {
-    /// Counts the clients of this bridge.
+    /// The number of the client; the bridge never uses it again.
     pub id: u64,
     /// `IP:PORT`.
     pub address: String,
-    /// What it may do.
+    /// The name of its role.
     pub role: String,
-    /// Where its unsolicited frames go.
+    /// The name of its delivery of unsolicited frames.
     pub delivery: String,
-    /// For how long it has been there, in seconds.
+    /// Seconds since it connected.
     pub connected_s: f64,
     /// Commands that wait to go up.
     pub waiting: usize,
@@ -129,90 +135,96 @@ pub struct ClientStatus {
 /// The one connection to the instrument.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
+#[non_exhaustive]
 pub struct UpstreamStatus {
     /// `HOST:PORT` of its control port.
     pub address: String,
-    /// Whether there is a connection.
+    /// Whether the instrument is connected and has reported its state.
     pub connected: bool,
-    /// How often it was connected again.
+    /// How often the bridge lost the connection.
     pub reconnects: u64,
-    /// Frames that came from it.
+    /// Frames from the instrument.
     pub frames_in: u64,
-    /// Frames that went to it.
+    /// Frames to the instrument.
     pub frames_out: u64,
-    /// Answers, proven and presumed.
+    /// Answers, both proven and presumed.
     pub solicited: u64,
-    /// Answers that may have been something else.
+    /// Answers that may have been unsolicited frames.
     pub presumed: u64,
-    /// Answers whose request had ended.
+    /// Answers to requests that had ended.
     pub late: u64,
-    /// Frames that may belong to several requests.
+    /// Frames that may answer any of several requests.
     pub ambiguous: u64,
-    /// Frames that nobody asked for.
+    /// Frames that answer no request.
     pub unsolicited: u64,
-    /// Bytes from it that are no frame.
+    /// Bytes from the instrument that were not part of a frame.
     pub noise_bytes: u64,
-    /// Harmless queries that were sent to settle whose an answer is.
+    /// Fences: harmless queries whose answers prove that older answers can no longer come.
     pub fences_sent: u64,
-    /// Requests that were not answered in time.
+    /// Requests that the instrument did not answer in time.
     pub timed_out: u64,
 }
 
 /// The callback port.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct FanoutStatus {
-    /// Who listens.
+#[non_exhaustive]
+pub struct CallbackStatus {
+    /// Connected subscribers.
     pub subscribers: usize,
-    /// Messages that were published.
+    /// Messages published on the port.
     pub frames: u64,
-    /// Messages that slow subscribers lost, all together.
+    /// Messages that slow subscribers lost, summed over all subscribers.
     pub lost: u64,
 }
 
 /// An image port.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct RelayStatus {
-    /// Who looks at it.
+#[non_exhaustive]
+pub struct ImagePortStatus {
+    /// Connected viewers.
     pub viewers: usize,
-    /// Whole images that came from the instrument.
+    /// Whole images received from the instrument.
     pub images: u64,
-    /// The bytes of them, with their headers.
+    /// Bytes of these images, with their headers.
     pub bytes: u64,
-    /// Images that slow viewers lost, all together.
+    /// Images that slow viewers lost, summed over all viewers.
     pub lost: u64,
-    /// Whether there is a connection to the instrument's port.
+    /// Whether the instrument's image port is connected.
     pub upstream: bool,
 }
 
-/// What the bridge says of itself.
+/// The status of a bridge, as the status page serves it in JSON. Fields that a newer or older bridge
+/// does not send keep their defaults.
 #[derive(Debug, Default, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Status {
-    /// Of the program.
+#[non_exhaustive]
+pub struct BridgeStatus {
+    /// The version of the program.
     pub version: String,
-    /// For how long it has been running, in seconds.
+    /// Seconds since the bridge started.
     pub uptime_s: f64,
     /// The connection to the instrument.
     pub upstream: UpstreamStatus,
-    /// The clients that are there.
+    /// The connected clients.
     pub clients: Vec<ClientStatus>,
-    /// The sum of those that left.
+    /// The sum over the clients that left.
     pub gone: ClientCounters,
     /// The callback port.
-    pub callback: FanoutStatus,
-    /// The live port.
-    pub live: RelayStatus,
-    /// The stack port.
-    pub stack: RelayStatus,
-    /// The recording, where there is one.
+    pub callback: CallbackStatus,
+    /// The port of live images.
+    pub live: ImagePortStatus,
+    /// The port of stack images.
+    pub stack: ImagePortStatus,
+    /// The recording, if the bridge records.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recording: Option<recording::Status>,
 }
 
-impl Status {
-    /// All that clients did, whether they are still there or not. It never falls.
+impl BridgeStatus {
+    /// The sum over all clients, both connected and gone. It never decreases.
+    #[must_use]
     pub fn total(&self) -> ClientCounters {
         let present: ClientCounters = self.clients.iter().map(|client| client.counters).sum();
         [present, self.gone].into_iter().sum()
@@ -241,12 +253,12 @@ mod tests {
     }
 
     #[test]
-    fn the_total_counts_those_that_left_and_those_that_are_there() {
+    fn the_total_counts_connected_and_gone_clients() {
         let client = |first| ClientStatus { counters: numbered(first), ..ClientStatus::default() };
-        let status = Status {
+        let status = BridgeStatus {
             clients: vec![client(100), client(1_000)],
             gone: numbered(10_000),
-            ..Status::default()
+            ..BridgeStatus::default()
         };
         let values: Vec<_> = status.total().each().map(|(_, value, _)| value).into();
         let expected: Vec<_> = (0..12).map(|n| 11_100 + 3 * n).collect();
@@ -254,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn every_counter_is_listed_under_the_name_that_it_has_in_json() {
+    fn every_counter_has_the_same_name_in_the_list_and_in_json() {
         let json = serde_json::to_value(numbered(7)).unwrap();
         let listed = numbered(7).each();
         assert_eq!(json.as_object().unwrap().len(), listed.len());
@@ -264,8 +276,8 @@ mod tests {
     }
 
     #[test]
-    fn the_status_of_another_version_is_read_as_far_as_it_is_known() {
-        let status: Status =
+    fn the_status_of_another_version_is_read_where_known() {
+        let status: BridgeStatus =
             serde_json::from_str(r#"{"version": "9", "novel": 1, "live": {"images": 3}}"#).unwrap();
         assert_eq!((status.version.as_str(), status.live.images, status.live.lost), ("9", 3, 0));
     }

@@ -1,4 +1,4 @@
-//! Asks a running bridge for its status over HTTP.
+//! Fetches the status of a running bridge from its status page (HTTP).
 
 use std::net::TcpStream;
 use std::time::Duration;
@@ -8,49 +8,48 @@ use smol::io::{AsyncReadExt, AsyncWriteExt};
 use smol::{Async, Timer, future};
 use thiserror::Error;
 
-use crate::status::counters::Status;
-use flamingo_runtime_std::Error;
-use flamingo_runtime_std::socket;
+use super::BridgeStatus;
+use flamingo_runtime_std::{Error, socket};
 
-/// The largest answer that is read: tens of thousands of clients.
-const MOST_BYTES: u64 = 16 * 1024 * 1024;
-const MOST_HEADERS: usize = 64;
+/// The longest response that is read; it has room for tens of thousands of clients.
+const MAX_BYTES: u64 = 16 * 1024 * 1024;
+const MAX_HEADERS: usize = 64;
 
-/// Why there is no status.
+/// The status of a bridge could not be fetched.
 #[derive(Debug, Error)]
 #[non_exhaustive]
-pub enum FetchError {
-    /// Nobody accepted the connection.
+pub enum StatusError {
+    /// The connection was not accepted.
     #[error(transparent)]
     Connect(#[from] Error),
-    /// The answer did not come in time.
-    #[error("{address} accepts, but gave no status within {after:?}; is it the status port?")]
+    /// The response did not arrive in time.
+    #[error("{address} accepts, but sent no status within {after:?}; is it the status port?")]
     TimedOut {
-        /// Who.
+        /// The address of the status page.
         address: String,
-        /// How long it was waited for.
+        /// The time limit.
         after: Duration,
     },
-    /// The connection ended before the answer was whole.
-    #[error("connection to {address} lost before the status was whole: {source}; try again")]
+    /// The connection ended before the response was complete.
+    #[error("connection to {address} lost before the status was complete: {source}; try again")]
     Lost {
-        /// To whom.
+        /// The address of the status page.
         address: String,
-        /// Why.
+        /// The cause.
         source: std::io::Error,
     },
-    /// It is no bridge.
-    #[error("{address} gives no status of a bridge: {what}; is it the status port?")]
+    /// The response is not the status of a bridge.
+    #[error("{address} does not send the status of a bridge: {problem}; is it the status port?")]
     NotBridge {
-        /// Who.
+        /// The address of the status page.
         address: String,
-        /// What was expected and what came.
-        what: String,
+        /// What was expected and what was received.
+        problem: String,
     },
 }
 
-impl FetchError {
-    /// The exit code that scripts may rely on.
+impl StatusError {
+    /// The exit code of the program for this error; it never changes.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
@@ -62,70 +61,94 @@ impl FetchError {
     }
 }
 
-/// The status of the bridge whose status port is at `address` (`HOST:PORT`).
+/// Fetches the status of the bridge whose status page is at `address` (`HOST:PORT`).
 ///
 /// # Errors
-/// [`FetchError`]; after `timeout` for connecting and again for the answer at the latest.
-pub async fn fetch(address: &str, timeout: Duration) -> Result<Status, FetchError> {
+/// [`StatusError`]. Connecting and receiving take at most `timeout` each.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use flamingo_bridge::{Bridge, BridgeSettings, status::fetch_status};
+/// use flamingo_simulator::{Simulator, SimulatorOptions};
+///
+/// # smol::block_on(async {
+/// let instrument = Simulator::start(SimulatorOptions::default()).await?;
+/// let mut settings = BridgeSettings::new(instrument.control().to_string());
+/// settings.listen.control = "127.0.0.1:0".parse()?;
+/// settings.listen.status = Some("127.0.0.1:0".parse()?);
+/// let bridge = Bridge::start(&settings).await?;
+/// bridge.until_connected().await;
+///
+/// let page = bridge.status_address().expect("the settings switch it on");
+/// let status = fetch_status(&page.to_string(), Duration::from_secs(3)).await?;
+/// assert!(status.upstream.connected);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
+pub async fn fetch_status(address: &str, timeout: Duration) -> Result<BridgeStatus, StatusError> {
     let stream = socket::connect(address, timeout).await?;
     let too_late = async {
         Timer::after(timeout).await;
-        Err(FetchError::TimedOut { address: address.into(), after: timeout })
+        Err(StatusError::TimedOut { address: address.into(), after: timeout })
     };
-    let answer = async {
-        let lost = |source| FetchError::Lost { address: address.into(), source };
+    let response = async {
+        let lost = |source| StatusError::Lost { address: address.into(), source };
         exchange(&stream, address).await.map_err(lost)
     };
-    let answer = future::or(answer, too_late).await?;
-    read(&answer).map_err(|why| match why {
-        Unread::Cut => FetchError::Lost {
+    let response = future::or(response, too_late).await?;
+    parse_response(&response).map_err(|error| match error {
+        ResponseError::Incomplete => StatusError::Lost {
             address: address.into(),
             source: std::io::ErrorKind::UnexpectedEof.into(),
         },
-        Unread::Other(what) => FetchError::NotBridge { address: address.into(), what },
+        ResponseError::Other(problem) => {
+            StatusError::NotBridge { address: address.into(), problem }
+        }
     })
 }
 
-/// The whole answer, up to the end of the connection.
+/// Sends the request and reads the whole response, up to the end of the connection.
 async fn exchange(mut stream: &Async<TcpStream>, address: &str) -> std::io::Result<Vec<u8>> {
     let request = format!(
         "GET /status HTTP/1.1\r\nHost: {address}\r\nAccept: application/json\r\n\
          Connection: close\r\n\r\n"
     );
     stream.write_all(request.as_bytes()).await?;
-    let mut answer = Vec::new();
-    stream.take(MOST_BYTES).read_to_end(&mut answer).await?;
-    Ok(answer)
+    let mut response = Vec::new();
+    stream.take(MAX_BYTES).read_to_end(&mut response).await?;
+    Ok(response)
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum Unread {
-    Cut,
-    /// What was expected and what came.
+enum ResponseError {
+    Incomplete,
+    /// What was expected and what was received.
     Other(String),
 }
 
-fn read(answer: &[u8]) -> Result<Status, Unread> {
-    let mut headers = [EMPTY_HEADER; MOST_HEADERS];
+fn parse_response(bytes: &[u8]) -> Result<BridgeStatus, ResponseError> {
+    let mut headers = [EMPTY_HEADER; MAX_HEADERS];
     let mut response = Response::new(&mut headers);
-    let start = match response.parse(answer) {
+    let start = match response.parse(bytes) {
         Ok(httparse::Status::Complete(start)) => start,
-        Ok(httparse::Status::Partial) => return Err(Unread::Cut),
-        Err(error) => return Err(Unread::Other(format!("expected HTTP/1.1, {error}"))),
+        Ok(httparse::Status::Partial) => return Err(ResponseError::Incomplete),
+        Err(error) => return Err(ResponseError::Other(format!("expected HTTP/1.1, {error}"))),
     };
     let code = response.code.unwrap_or_default();
     if code != 200 {
         let reason = response.reason.unwrap_or_default();
-        return Err(Unread::Other(format!("expected 200, found {code} {reason}")));
+        return Err(ResponseError::Other(format!("expected 200, found {code} {reason}")));
     }
-    let body = &answer[start..];
-    let declared =
+    let body = &bytes[start..];
+    let length =
         response.headers.iter().find(|header| header.name.eq_ignore_ascii_case("content-length"));
-    let declared = declared.and_then(|header| str::from_utf8(header.value).ok()?.parse().ok());
-    if declared.is_some_and(|declared: usize| declared > body.len()) {
-        return Err(Unread::Cut);
+    let length = length.and_then(|header| str::from_utf8(header.value).ok()?.parse().ok());
+    if length.is_some_and(|length: usize| length > body.len()) {
+        return Err(ResponseError::Incomplete);
     }
-    serde_json::from_slice(body).map_err(|error| Unread::Other(format!("no such JSON: {error}")))
+    serde_json::from_slice(body)
+        .map_err(|error| ResponseError::Other(format!("unexpected JSON: {error}")))
 }
 
 #[cfg(test)]
@@ -133,24 +156,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_that_is_cut_anywhere_is_said_to_be_cut() {
+    fn a_response_that_is_cut_anywhere_is_incomplete() {
         let body = r#"{"version": "1"}"#;
         let whole = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
-        assert_eq!(read(whole.as_bytes()).unwrap().version, "1");
+        assert_eq!(parse_response(whole.as_bytes()).unwrap().version, "1");
         for length in 0..whole.len() {
-            assert_eq!(read(&whole.as_bytes()[..length]), Err(Unread::Cut), "{length} bytes");
+            let cut = parse_response(&whole.as_bytes()[..length]);
+            assert_eq!(cut, Err(ResponseError::Incomplete), "{length} bytes");
         }
     }
 
     #[test]
-    fn what_is_no_status_is_named() {
-        for (answer, expected) in [
+    fn a_response_that_is_not_a_status_is_named() {
+        for (response, expected) in [
             ("\u{21}\u{e6}hello world, how do you do\r\n\r\n", "expected HTTP/1.1"),
             ("HTTP/1.1 404 Not Found\r\n\r\n", "expected 200, found 404 Not Found"),
-            ("HTTP/1.1 200 OK\r\n\r\n<html>", "no such JSON"),
+            ("HTTP/1.1 200 OK\r\n\r\n<html>", "unexpected JSON"),
         ] {
-            let Err(Unread::Other(what)) = read(answer.as_bytes()) else { panic!("{answer}") };
-            assert!(what.starts_with(expected), "{what}");
+            let Err(ResponseError::Other(problem)) = parse_response(response.as_bytes()) else {
+                panic!("{response}")
+            };
+            assert!(problem.starts_with(expected), "{problem}");
         }
     }
 }

@@ -1,7 +1,7 @@
-//! What the bridge says of itself over HTTP: `/status` as JSON, `/metrics` for Prometheus. One
-//! request per connection, small, and soon.
+//! The status page (HTTP): `/status` as JSON, `/metrics` for Prometheus. It answers one request per
+//! connection and limits its size and time.
 //!
-//! Where the numbers come from is the caller's business; `counters.rs` has their form.
+//! The caller provides the numbers; their types are in `counters.rs`.
 
 use std::future::Future;
 use std::io;
@@ -12,115 +12,125 @@ use httparse::{EMPTY_HEADER, Request};
 use smol::io::{AsyncReadExt, AsyncWriteExt};
 use smol::{Async, Timer, future};
 
+use super::BridgeStatus;
 use super::prometheus::metrics;
-use crate::status::counters::Status;
 use flamingo_runtime_std::socket::acceptor::{Acceptor, Allow};
 
-/// Who may ask at the same time.
-const CONNECTIONS: usize = 16;
-/// From the first byte of a request to the last of its answer.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// Bytes of a request and lines in it.
-const MOST_BYTES: usize = 8 * 1024;
-const MOST_HEADERS: usize = 64;
-/// Bytes behind a request that are thrown away, so that its answer is not lost with them.
-const MOST_REST: usize = 64 * 1024;
+/// Connections at the same time.
+const MAX_CONNECTIONS: usize = 16;
+/// The time limit from the first byte of a request to the last byte of the response.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+/// The longest request, in bytes, and the most headers in it.
+const MAX_BYTES: usize = 8 * 1024;
+const MAX_HEADERS: usize = 64;
+/// Bytes after a request that are read and ignored, so that they do not reset the connection and
+/// destroy the response.
+const MAX_IGNORED: usize = 64 * 1024;
 
-/// Answers for ever. `ask` gives the status, or `None` when the bridge is ending. Dropping this
-/// future ends all connections.
-pub(crate) async fn serve<S, F>(listener: Async<TcpListener>, allow: Allow, ask: S)
+/// Answers requests until the future is dropped, which ends all connections. `read_status` returns
+/// the status, or `None` while the bridge stops.
+pub(crate) async fn serve<S, F>(listener: Async<TcpListener>, allow: Allow, read_status: S)
 where
     S: Fn() -> F + Clone + Send + Sync + 'static,
-    F: Future<Output = Option<Status>> + Send + 'static,
+    F: Future<Output = Option<BridgeStatus>> + Send + 'static,
 {
-    let acceptor = Acceptor { listener, allow, limit: CONNECTIONS, name: "status" };
+    let acceptor = Acceptor { listener, allow, limit: MAX_CONNECTIONS, name: "status" };
     let serve = |stream: Async<TcpStream>, address| {
-        let ask = ask.clone();
+        let read_status = read_status.clone();
         async move {
-            if let Err(error) = within(PATIENCE, answer(&stream, ask)).await {
-                tracing::debug!(%address, %error, "no answer to a question for the status");
+            if let Err(error) = within(REQUEST_TIMEOUT, answer(&stream, read_status)).await {
+                tracing::debug!(%address, %error, "a request for the status was not answered");
             }
         }
     };
     acceptor.run(serve).await;
 }
 
-async fn within<T>(patience: Duration, work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+async fn within<T>(timeout: Duration, work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
     let too_late = async {
-        Timer::after(patience).await;
+        Timer::after(timeout).await;
         Err(io::ErrorKind::TimedOut.into())
     };
     future::or(work, too_late).await
 }
 
-async fn answer<S, F>(mut stream: &Async<TcpStream>, ask: S) -> io::Result<()>
+async fn answer<S, F>(mut stream: &Async<TcpStream>, read_status: S) -> io::Result<()>
 where
     S: Fn() -> F,
-    F: Future<Output = Option<Status>>,
+    F: Future<Output = Option<BridgeStatus>>,
 {
-    let wanted = match read_request(stream).await? {
-        Ok(wanted) => wanted,
-        Err(refusal) => Wanted { what: Err(refusal), head: false },
+    let request = match read_request(stream).await? {
+        Ok(request) => request,
+        Err(error) => StatusRequest { page: Err(error), is_head: false },
     };
-    let reply = match wanted.what {
-        Ok(what) => ask().await.map_or(Reply::refusal(Refusal::Ending), |status| what.of(&status)),
-        Err(refusal) => Reply::refusal(refusal),
+    let response = match request.page {
+        Ok(page) => match read_status().await {
+            Some(status) => page.render(&status),
+            None => HttpResponse::error(RequestError::Stopping),
+        },
+        Err(error) => HttpResponse::error(error),
     };
-    stream.write_all(&reply.bytes(wanted.head)).await?;
+    stream.write_all(&response.encode(request.is_head)).await?;
     stream.get_ref().shutdown(std::net::Shutdown::Write)?;
     // Closing with unread bytes would reset the connection, and the answer with it.
     let mut rest = [0; 1024];
-    let mut thrown_away = 0;
-    while thrown_away < MOST_REST {
+    let mut ignored = 0;
+    while ignored < MAX_IGNORED {
         match stream.read(&mut rest).await? {
             0 => break,
-            count => thrown_away += count,
+            count => ignored += count,
         }
     }
     Ok(())
 }
 
-/// What there is to ask for.
+/// The pages of the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum What {
+enum Page {
     Json,
     Metrics,
 }
 
-impl What {
-    fn of(self, status: &Status) -> Reply {
+impl Page {
+    fn render(self, status: &BridgeStatus) -> HttpResponse {
         match self {
             Self::Json => match serde_json::to_string(status) {
-                Ok(json) => Reply::new("200 OK", "application/json", json + "\n"),
-                Err(error) => Reply::new("500 Internal Server Error", TEXT, format!("{error}\n")),
+                Ok(json) => HttpResponse::new("200 OK", "application/json", json + "\n"),
+                Err(error) => {
+                    HttpResponse::new("500 Internal Server Error", TEXT, format!("{error}\n"))
+                }
             },
-            Self::Metrics => {
-                Reply::new("200 OK", "text/plain; version=0.0.4; charset=utf-8", metrics(status))
-            }
+            Self::Metrics => HttpResponse::new(
+                "200 OK",
+                "text/plain; version=0.0.4; charset=utf-8",
+                metrics(status),
+            ),
         }
     }
 }
 
-/// Why there is no status in the answer.
+/// Why a response holds no status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Refusal {
+enum RequestError {
     NotHttp,
     TooLarge,
-    Unknown,
+    UnknownPath,
     Method,
-    Ending,
+    Stopping,
 }
 
-/// A request, as far as it matters.
+/// What a request asks for.
 #[derive(Debug, PartialEq, Eq)]
-struct Wanted {
-    what: Result<What, Refusal>,
-    /// It was HEAD: the answer has no body.
-    head: bool,
+struct StatusRequest {
+    page: Result<Page, RequestError>,
+    /// The method is HEAD: the response has no body.
+    is_head: bool,
 }
 
 /// Reads up to the end of a request's headers.
-async fn read_request(mut stream: &Async<TcpStream>) -> io::Result<Result<Wanted, Refusal>> {
+async fn read_request(
+    mut stream: &Async<TcpStream>,
+) -> io::Result<Result<StatusRequest, RequestError>> {
     let mut bytes = Vec::new();
     let mut chunk = [0; 1024];
     loop {
@@ -129,67 +139,67 @@ async fn read_request(mut stream: &Async<TcpStream>) -> io::Result<Result<Wanted
             count => bytes.extend_from_slice(&chunk[..count]),
         }
         match parse(&bytes) {
-            Ok(None) if bytes.len() >= MOST_BYTES => return Ok(Err(Refusal::TooLarge)),
+            Ok(None) if bytes.len() >= MAX_BYTES => return Ok(Err(RequestError::TooLarge)),
             Ok(None) => {}
-            Ok(Some(wanted)) => return Ok(Ok(wanted)),
-            Err(refusal) => return Ok(Err(refusal)),
+            Ok(Some(request)) => return Ok(Ok(request)),
+            Err(error) => return Ok(Err(error)),
         }
     }
 }
 
-/// `None`: it is not whole yet.
-fn parse(bytes: &[u8]) -> Result<Option<Wanted>, Refusal> {
-    let mut headers = [EMPTY_HEADER; MOST_HEADERS];
+/// Returns `None` while the request is incomplete.
+fn parse(bytes: &[u8]) -> Result<Option<StatusRequest>, RequestError> {
+    let mut headers = [EMPTY_HEADER; MAX_HEADERS];
     let mut request = Request::new(&mut headers);
     match request.parse(bytes) {
         Ok(httparse::Status::Complete(_)) => {}
         Ok(httparse::Status::Partial) => return Ok(None),
-        Err(httparse::Error::TooManyHeaders) => return Err(Refusal::TooLarge),
-        Err(_) => return Err(Refusal::NotHttp),
+        Err(httparse::Error::TooManyHeaders) => return Err(RequestError::TooLarge),
+        Err(_) => return Err(RequestError::NotHttp),
     }
-    let head = request.method == Some("HEAD");
+    let is_head = request.method == Some("HEAD");
     let path = request.path.unwrap_or_default();
     let path = path.split_once('?').map_or(path, |(path, _)| path);
-    let what = match (path, request.method) {
-        ("/status", Some("GET" | "HEAD")) => Ok(What::Json),
-        ("/metrics", Some("GET" | "HEAD")) => Ok(What::Metrics),
-        ("/status" | "/metrics", _) => Err(Refusal::Method),
-        _ => Err(Refusal::Unknown),
+    let page = match (path, request.method) {
+        ("/status", Some("GET" | "HEAD")) => Ok(Page::Json),
+        ("/metrics", Some("GET" | "HEAD")) => Ok(Page::Metrics),
+        ("/status" | "/metrics", _) => Err(RequestError::Method),
+        _ => Err(RequestError::UnknownPath),
     };
-    Ok(Some(Wanted { what, head }))
+    Ok(Some(StatusRequest { page, is_head }))
 }
 
 const TEXT: &str = "text/plain; charset=utf-8";
 
-struct Reply {
+struct HttpResponse {
     status: &'static str,
     kind: &'static str,
     body: String,
 }
 
-impl Reply {
+impl HttpResponse {
     fn new(status: &'static str, kind: &'static str, body: impl Into<String>) -> Self {
         Self { status, kind, body: body.into() }
     }
 
-    fn refusal(refusal: Refusal) -> Self {
-        let (status, body) = match refusal {
-            Refusal::NotHttp => ("400 Bad Request", "expected an HTTP/1.1 request\n"),
-            Refusal::TooLarge => {
+    fn error(error: RequestError) -> Self {
+        let (status, body) = match error {
+            RequestError::NotHttp => ("400 Bad Request", "expected an HTTP/1.1 request\n"),
+            RequestError::TooLarge => {
                 ("431 Request Header Fields Too Large", "expected a request of at most 8 KiB\n")
             }
-            Refusal::Unknown => ("404 Not Found", "there are /status and /metrics\n"),
-            Refusal::Method => ("405 Method Not Allowed", "expected GET or HEAD\n"),
-            Refusal::Ending => ("503 Service Unavailable", "the bridge is ending\n"),
+            RequestError::UnknownPath => ("404 Not Found", "the pages are /status and /metrics\n"),
+            RequestError::Method => ("405 Method Not Allowed", "expected GET or HEAD\n"),
+            RequestError::Stopping => ("503 Service Unavailable", "the bridge is stopping\n"),
         };
         Self::new(status, TEXT, body)
     }
 
-    fn bytes(&self, head: bool) -> Vec<u8> {
+    fn encode(&self, is_head: bool) -> Vec<u8> {
         let Self { status, kind, body } = self;
         let length = body.len();
         let allow = if status.starts_with("405") { "Allow: GET, HEAD\r\n" } else { "" };
-        let body = if head { "" } else { body };
+        let body = if is_head { "" } else { body };
         format!(
             "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n\
              {allow}Cache-Control: no-store\r\nConnection: close\r\n\r\n{body}"
@@ -204,20 +214,20 @@ mod tests {
     use std::net::SocketAddr;
 
     use super::*;
-    use crate::status::http_client::{FetchError, fetch};
+    use crate::status::{StatusError, fetch_status};
     use flamingo_runtime_testkit::loopback::{connect, everybody, listen};
 
     fn with_server<T: Future<Output = ()>>(
-        status: Option<Status>,
+        status: Option<BridgeStatus>,
         test: impl FnOnce(SocketAddr) -> T,
     ) {
         let (listener, address) = listen();
-        let ask = move || future::ready(status.clone());
-        let server = serve(listener, everybody(), ask);
+        let read_status = move || future::ready(status.clone());
+        let server = serve(listener, everybody(), read_status);
         smol::block_on(future::or(server, test(address)));
     }
 
-    /// What comes back when these bytes are sent: the headers and the body.
+    /// Sends these bytes and returns the headers and the body of the response.
     async fn exchange(address: SocketAddr, request: impl AsRef<[u8]>) -> (String, String) {
         let request = request.as_ref().to_vec();
         let mut stream = connect(address).await;
@@ -234,17 +244,17 @@ mod tests {
         (head.into(), body.into())
     }
 
-    fn status() -> Status {
-        Status { version: "7.8".into(), uptime_s: 2.5, ..Status::default() }
+    fn status() -> BridgeStatus {
+        BridgeStatus { version: "7.8".into(), uptime_s: 2.5, ..BridgeStatus::default() }
     }
 
     #[test]
-    fn the_status_is_given_as_json_and_as_metrics() {
+    fn the_status_is_served_as_json_and_as_metrics() {
         with_server(Some(status()), |address| async move {
             let (head, body) = exchange(address, "GET /status HTTP/1.1\r\nHost: x\r\n\r\n").await;
             assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
             assert!(head.contains("Content-Type: application/json\r\n"), "{head}");
-            assert_eq!(serde_json::from_str::<Status>(&body).unwrap(), status());
+            assert_eq!(serde_json::from_str::<BridgeStatus>(&body).unwrap(), status());
             let (head, body) = exchange(address, "GET /metrics?x=1 HTTP/1.0\r\n\r\n").await;
             assert!(head.contains("text/plain; version=0.0.4"), "{head}");
             assert_eq!(body, metrics(&status()));
@@ -252,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn head_gives_the_headers_of_get_and_no_body() {
+    fn head_returns_the_headers_of_get_and_no_body() {
         with_server(Some(status()), |address| async move {
             let (get, _) = exchange(address, "GET /status HTTP/1.1\r\n\r\n").await;
             let (head, body) = exchange(address, "HEAD /status HTTP/1.1\r\n\r\n").await;
@@ -261,9 +271,9 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_there_or_not_http_is_refused_with_the_reason() {
-        let large = format!("GET /status HTTP/1.1\r\nX: {}", "x".repeat(MOST_BYTES));
-        let many = format!("GET / HTTP/1.1\r\n{}\r\n", "X: x\r\n".repeat(MOST_HEADERS + 1));
+    fn bad_requests_are_refused_with_the_reason() {
+        let large = format!("GET /status HTTP/1.1\r\nX: {}", "x".repeat(MAX_BYTES));
+        let many = format!("GET / HTTP/1.1\r\n{}\r\n", "X: x\r\n".repeat(MAX_HEADERS + 1));
         let cases = [
             ("GET / HTTP/1.1\r\n\r\n".to_owned(), "404"),
             ("GET /statuses HTTP/1.1\r\n\r\n".to_owned(), "404"),
@@ -285,40 +295,41 @@ mod tests {
     }
 
     #[test]
-    fn a_request_in_single_bytes_is_read_as_the_same_request() {
+    fn a_request_in_single_bytes_is_the_same_request() {
         let request = b"HEAD /metrics HTTP/1.1\r\nHost: x\r\n\r\n";
         for length in 0..request.len() {
             assert_eq!(parse(&request[..length]), Ok(None), "{length} bytes");
         }
-        let wanted = Wanted { what: Ok(What::Metrics), head: true };
-        assert_eq!(parse(request), Ok(Some(wanted)));
+        let expected = StatusRequest { page: Ok(Page::Metrics), is_head: true };
+        assert_eq!(parse(request), Ok(Some(expected)));
     }
 
     #[test]
-    fn a_bridge_that_is_ending_says_so() {
+    fn a_stopping_bridge_answers_with_503() {
         with_server(None, |address| async move {
             let (head, _) = exchange(address, "GET /status HTTP/1.1\r\n\r\n").await;
             assert!(head.starts_with("HTTP/1.1 503 "), "{head}");
-            let error = fetch(&address.to_string(), Duration::from_secs(20)).await.unwrap_err();
-            assert!(matches!(error, FetchError::NotBridge { .. }), "{error}");
+            let error =
+                fetch_status(&address.to_string(), Duration::from_secs(20)).await.unwrap_err();
+            assert!(matches!(error, StatusError::NotBridge { .. }), "{error}");
             assert_eq!(error.exit_code(), 6);
         });
     }
 
     #[test]
-    fn what_is_fetched_is_what_was_served() {
+    fn the_fetched_status_is_the_served_one() {
         with_server(Some(status()), |address| async move {
-            let fetched = fetch(&address.to_string(), Duration::from_secs(20)).await;
+            let fetched = fetch_status(&address.to_string(), Duration::from_secs(20)).await;
             assert_eq!(fetched.unwrap(), status());
         });
     }
 
     #[test]
-    fn whoever_sends_half_a_request_is_cut_off_in_time_and_harms_nobody() {
+    fn half_a_request_times_out_and_delays_nobody() {
         with_server(Some(status()), |address| async move {
             let mut slow = connect(address).await;
             slow.write_all(b"GET /sta").unwrap();
-            let fetched = fetch(&address.to_string(), Duration::from_secs(20)).await;
+            let fetched = fetch_status(&address.to_string(), Duration::from_secs(20)).await;
             assert!(fetched.is_ok());
         });
         let never = future::pending::<io::Result<()>>();
@@ -327,10 +338,10 @@ mod tests {
     }
 
     #[test]
-    fn more_connections_than_there_is_room_for_are_closed_at_once() {
+    fn a_connection_above_the_limit_is_closed_at_once() {
         with_server(Some(status()), |address| async move {
             let mut inside = Vec::new();
-            for _ in 0..CONNECTIONS {
+            for _ in 0..MAX_CONNECTIONS {
                 inside.push(connect(address).await);
             }
             let mut one_too_many = connect(address).await;

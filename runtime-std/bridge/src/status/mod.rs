@@ -1,9 +1,17 @@
-//! What the bridge reports about itself. `counters.rs` has the numbers, `http_server.rs` serves them
-//! over HTTP, `http_client.rs` asks a running bridge for them, `prometheus.rs` and `text_table.rs`
-//! print them.
+//! The status of a bridge: what the status page shows, and how a program reads it.
+//!
+//! `counters.rs` holds the numbers. `http_server.rs` serves them as JSON and, through
+//! `prometheus.rs`, as metrics. `http_client.rs` fetches them from a running bridge, and
+//! `text_table.rs` prints them.
 
-pub(crate) mod counters;
-pub(crate) mod http_client;
+mod counters;
+mod http_client;
 pub(crate) mod http_server;
 mod prometheus;
-pub(crate) mod text_table;
+mod text_table;
+
+pub use counters::{
+    BridgeStatus, CallbackStatus, ClientCounters, ClientStatus, ImagePortStatus, UpstreamStatus,
+};
+pub use http_client::{StatusError, fetch_status};
+pub use text_table::status_table;

@@ -1,14 +1,14 @@
-//! The status as Prometheus reads it: text format 0.0.4.
+//! The status in the text format of Prometheus, version 0.0.4.
 
 use std::fmt::{Display, Write};
 
-use crate::status::counters::{ClientStatus, Status};
+use super::{BridgeStatus, ClientCounters, ClientStatus};
 use flamingo_recording as recording;
 
-/// One family after the other, each with what it means and what it is.
-pub(crate) fn metrics(status: &Status) -> String {
+/// All metric families, each with its help and its type.
+pub(crate) fn metrics(status: &BridgeStatus) -> String {
     let mut text = Text::default();
-    text.gauge("uptime_seconds", "For how long the bridge has been running", status.uptime_s);
+    text.gauge("uptime_seconds", "Seconds since the bridge started", status.uptime_s);
     text.family("info", "gauge", "The version of the bridge");
     text.sample("info", &[("version", &status.version)], 1);
     upstream(&mut text, status);
@@ -20,58 +20,82 @@ pub(crate) fn metrics(status: &Status) -> String {
     text.0
 }
 
-fn upstream(text: &mut Text, status: &Status) {
+fn upstream(text: &mut Text, status: &BridgeStatus) {
     let upstream = &status.upstream;
     let connected = u8::from(upstream.connected);
     text.family("upstream_connected", "gauge", "Whether the instrument is connected");
     text.sample("upstream_connected", &[("address", &upstream.address)], connected);
     for (name, value, help) in [
-        ("reconnects", upstream.reconnects, "How often the instrument was connected again"),
-        ("frames_in", upstream.frames_in, "Frames that came from the instrument"),
-        ("frames_out", upstream.frames_out, "Frames that went to the instrument"),
-        ("solicited", upstream.solicited, "Answers, proven and presumed"),
-        ("presumed", upstream.presumed, "Answers that may have been something else"),
-        ("late", upstream.late, "Answers whose request had ended"),
-        ("ambiguous", upstream.ambiguous, "Frames that may belong to several requests"),
-        ("unsolicited", upstream.unsolicited, "Frames that nobody asked for"),
-        ("noise_bytes", upstream.noise_bytes, "Bytes from the instrument that are no frame"),
-        ("fences_sent", upstream.fences_sent, "Harmless queries to settle whose an answer is"),
-        ("timed_out", upstream.timed_out, "Requests that were not answered in time"),
+        ("reconnects", upstream.reconnects, "How often the connection to the instrument was lost"),
+        ("frames_in", upstream.frames_in, "Frames from the instrument"),
+        ("frames_out", upstream.frames_out, "Frames to the instrument"),
+        ("solicited", upstream.solicited, "Answers, both proven and presumed"),
+        ("presumed", upstream.presumed, "Answers that may have been unsolicited frames"),
+        ("late", upstream.late, "Answers to requests that had ended"),
+        ("ambiguous", upstream.ambiguous, "Frames that may answer any of several requests"),
+        ("unsolicited", upstream.unsolicited, "Frames that answer no request"),
+        (
+            "noise_bytes",
+            upstream.noise_bytes,
+            "Bytes from the instrument that were not part of a frame",
+        ),
+        (
+            "fences_sent",
+            upstream.fences_sent,
+            "Fences: harmless queries that prove the order of answers",
+        ),
+        ("timed_out", upstream.timed_out, "Requests that the instrument did not answer in time"),
     ] {
         text.counter(&format!("upstream_{name}_total"), help, value);
     }
 }
 
-fn clients(text: &mut Text, status: &Status) {
-    text.gauge("clients", "Clients on the control port", status.clients.len());
+fn clients(text: &mut Text, status: &BridgeStatus) {
+    text.gauge("clients", "Clients on the control ports", status.clients.len());
     for (name, value, help) in status.total().each() {
-        text.counter(&format!("{name}_total"), &format!("{help}, those that left as well"), value);
+        text.counter(
+            &format!("{name}_total"),
+            &format!("{help}, clients that left included"),
+            value,
+        );
     }
-    text.of_each(
+    text.for_each_client(
         status,
         "connected_seconds",
         "gauge",
-        "For how long it has been there",
+        "Seconds since the client connected",
         |client| client.connected_s,
     );
-    text.of_each(status, "waiting", "gauge", "Commands that wait to go up", |client| {
-        client.waiting
-    });
-    text.of_each(status, "in_flight", "gauge", "Commands that wait for their answer", |client| {
-        client.in_flight
-    });
-    let none = crate::status::counters::ClientCounters::default();
+    text.for_each_client(
+        status,
+        "waiting",
+        "gauge",
+        "Commands that wait for their turn",
+        |client| client.waiting,
+    );
+    text.for_each_client(
+        status,
+        "in_flight",
+        "gauge",
+        "Commands that wait for their answer",
+        |client| client.in_flight,
+    );
+    let none = ClientCounters::default();
     for (at, (name, _, help)) in none.each().into_iter().enumerate() {
-        text.of_each(status, &format!("{name}_total"), "counter", help, |client| {
+        text.for_each_client(status, &format!("{name}_total"), "counter", help, |client| {
             client.counters.each()[at].1
         });
     }
 }
 
-fn ports(text: &mut Text, status: &Status) {
+fn ports(text: &mut Text, status: &BridgeStatus) {
     let callback = &status.callback;
-    text.gauge("callback_subscribers", "Who listens on the callback port", callback.subscribers);
-    text.counter("callback_frames_total", "Messages published on it", callback.frames);
+    text.gauge("callback_subscribers", "Subscribers of the callback port", callback.subscribers);
+    text.counter(
+        "callback_frames_total",
+        "Messages published on the callback port",
+        callback.frames,
+    );
     text.counter("callback_lost_total", "Messages that slow subscribers lost", callback.lost);
     let ports = [("live", &status.live), ("stack", &status.stack)];
     let mut each = |name: &str, kind: &str, help: &str, values: [u64; 2]| {
@@ -81,9 +105,14 @@ fn ports(text: &mut Text, status: &Status) {
         }
     };
     let values = ports.map(|(_, port)| port.viewers as u64);
-    each("image_viewers", "gauge", "Who looks at an image port", values);
+    each("image_viewers", "gauge", "Viewers of an image port", values);
     let values = ports.map(|(_, port)| u64::from(port.upstream));
-    each("image_upstream_connected", "gauge", "Whether the instrument's port is open", values);
+    each(
+        "image_upstream_connected",
+        "gauge",
+        "Whether the instrument's image port is connected",
+        values,
+    );
     let values = ports.map(|(_, port)| port.images);
     each("images_total", "counter", "Whole images from the instrument", values);
     let values = ports.map(|(_, port)| port.bytes);
@@ -94,12 +123,12 @@ fn ports(text: &mut Text, status: &Status) {
 
 fn recorded(text: &mut Text, recording: &recording::Status) {
     let runs = u8::from(recording.stopped.is_none());
-    text.gauge("recording_running", "Whether what goes on is recorded", runs);
+    text.gauge("recording_running", "Whether the recording runs", runs);
     for (name, value, help) in [
-        ("files", recording.files, "Files that were begun"),
+        ("files", recording.files, "Files of the recording that were begun"),
         ("packets", recording.packets, "Packets in the recording"),
         ("bytes", recording.bytes, "Bytes in the recording"),
-        ("lost_bytes", recording.lost_bytes, "Bytes left out, since the disk did not keep up"),
+        ("lost_bytes", recording.lost_bytes, "Bytes left out because the disk was too slow"),
     ] {
         text.counter(&format!("recording_{name}_total"), help, value);
     }
@@ -119,10 +148,10 @@ impl Text {
         self.sample(name, &[], value);
     }
 
-    /// One sample per client. Nobody there: no family either.
-    fn of_each<T: Display>(
+    /// One sample per client. Without clients there is no family.
+    fn for_each_client<T: Display>(
         &mut self,
-        status: &Status,
+        status: &BridgeStatus,
         name: &str,
         kind: &str,
         help: &str,
@@ -168,9 +197,8 @@ mod tests {
     use std::collections::{BTreeMap, BTreeSet};
 
     use super::*;
-    use crate::status::counters::ClientCounters;
 
-    fn status() -> Status {
+    fn status() -> BridgeStatus {
         let client = |id, address: &str| ClientStatus {
             id,
             address: address.into(),
@@ -178,14 +206,15 @@ mod tests {
             counters: ClientCounters { answers: 10 * id, ..ClientCounters::default() },
             ..ClientStatus::default()
         };
-        let mut status = Status { version: "1.2".into(), uptime_s: 1.5, ..Status::default() };
+        let mut status =
+            BridgeStatus { version: "1.2".into(), uptime_s: 1.5, ..BridgeStatus::default() };
         status.clients = vec![client(1, "127.0.0.1:9"), client(2, "a\"b\\c\nd")];
         status.gone.answers = 5;
         status.stack.images = 7;
         status
     }
 
-    /// Name and labels to value. Fails on what Prometheus would not take.
+    /// Maps name and labels to the value. Panics on text that Prometheus would not accept.
     fn read(text: &str) -> BTreeMap<String, f64> {
         let (mut samples, mut families) = (BTreeMap::new(), BTreeSet::new());
         let mut helped = None;
@@ -214,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn the_text_is_well_formed_and_says_what_the_status_says() {
+    fn the_text_is_well_formed_and_holds_the_numbers() {
         let samples = read(&metrics(&status()));
         for (key, value) in [
             ("flamingo_bridge_uptime_seconds", 1.5),
@@ -237,8 +266,8 @@ mod tests {
     }
 
     #[test]
-    fn without_clients_there_is_no_family_of_theirs() {
-        let text = metrics(&Status::default());
+    fn without_clients_there_are_no_client_families() {
+        let text = metrics(&BridgeStatus::default());
         assert!(!text.contains("flamingo_bridge_client_"), "{text}");
         assert!(read(&text).contains_key("flamingo_bridge_commands_total"));
     }

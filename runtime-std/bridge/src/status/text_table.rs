@@ -1,31 +1,39 @@
-//! The status for people: one line on the instrument, one row per client, one row per port.
+//! The status for people: one line about the instrument, one row per client, one row per port.
 
 use std::time::Duration;
 
-use crate::status::counters::{ClientCounters, RelayStatus, Status};
+use super::{BridgeStatus, ClientCounters, ImagePortStatus};
 use flamingo_recording as recording;
 
-/// The status as aligned text; each line ends with a line feed.
-pub fn table(status: &Status) -> String {
-    let mut text = [head(status), clients(status), ports(status)].join("\n");
+/// The status as aligned text for people. Each line ends with a line feed.
+///
+/// ```
+/// use flamingo_bridge::status::{BridgeStatus, status_table};
+///
+/// let text = status_table(&BridgeStatus::default());
+/// assert!(text.contains("NOT connected"));
+/// ```
+#[must_use]
+pub fn status_table(status: &BridgeStatus) -> String {
+    let mut text = [instrument_lines(status), client_rows(status), port_rows(status)].join("\n");
     if let Some(recording) = &status.recording {
-        text = format!("{text}\n{}", recorded(recording));
+        text = format!("{text}\n{}", recording_lines(recording));
     }
     text
 }
 
-fn recorded(recording: &recording::Status) -> String {
+fn recording_lines(recording: &recording::Status) -> String {
     let recording::Status { file, files, packets, bytes, lost_bytes, stopped } = recording;
-    let file = file.as_deref().map_or("?".into(), |file| clean(&file.display().to_string()));
+    let file = file.as_deref().map_or("?".into(), |file| printable(&file.display().to_string()));
     let state = stopped
         .as_deref()
-        .map_or("recording".to_owned(), |why| format!("recording STOPPED: {}", clean(why)));
+        .map_or("recording".to_owned(), |why| format!("recording STOPPED: {}", printable(why)));
     format!(
         "{state}, {file}\nfiles {files}, packets {packets}, bytes {bytes}, left out {lost_bytes}\n"
     )
 }
 
-fn head(status: &Status) -> String {
+fn instrument_lines(status: &BridgeStatus) -> String {
     let upstream = &status.upstream;
     let numbers = [
         ("frames in", upstream.frames_in),
@@ -43,25 +51,25 @@ fn head(status: &Status) -> String {
     let numbers: Vec<_> = numbers.iter().map(|(name, value)| format!("{name} {value}")).collect();
     format!(
         "bridge {}, up {}\ninstrument {}: {}\n{}\n",
-        clean(&status.version),
+        printable(&status.version),
         span(status.uptime_s),
-        clean(&upstream.address),
+        printable(&upstream.address),
         if upstream.connected { "connected" } else { "NOT connected" },
         numbers.join(", "),
     )
 }
 
-fn clients(status: &Status) -> String {
+fn client_rows(status: &BridgeStatus) -> String {
     let names = ClientCounters::default().each().map(|(name, ..)| name.replace('_', " "));
-    let first = ["client", "address", "role", "events to", "here for", "waiting", "in flight"];
+    let first = ["client", "address", "role", "events to", "connected for", "waiting", "in flight"];
     let header = first.map(String::from).into_iter().chain(names).collect();
     let mut rows: Vec<Vec<String>> = vec![header];
     for client in &status.clients {
         let first = [
             client.id.to_string(),
-            clean(&client.address),
-            clean(&client.role),
-            clean(&client.delivery),
+            printable(&client.address),
+            printable(&client.role),
+            printable(&client.delivery),
             span(client.connected_s),
             client.waiting.to_string(),
             client.in_flight.to_string(),
@@ -72,7 +80,7 @@ fn clients(status: &Status) -> String {
         let first = [name, "", "", "", "", "", ""].map(String::from);
         rows.push(first.into_iter().chain(values(&counters)).collect());
     }
-    // What is text stands on the left.
+    // Columns of text are left-aligned.
     aligned(&rows, &[0, 1, 2, 3])
 }
 
@@ -80,10 +88,10 @@ fn values(counters: &ClientCounters) -> [String; 12] {
     counters.each().map(|(_, value, _)| value.to_string())
 }
 
-fn ports(status: &Status) -> String {
+fn port_rows(status: &BridgeStatus) -> String {
     let header = ["port", "listeners", "messages", "bytes", "lost", "instrument"].map(String::from);
     let callback = &status.callback;
-    let image_row = |name: &str, port: &RelayStatus| {
+    let image_row = |name: &str, port: &ImagePortStatus| {
         vec![
             name.to_owned(),
             port.viewers.to_string(),
@@ -108,7 +116,7 @@ fn ports(status: &Status) -> String {
     aligned(&rows, &[0, 5])
 }
 
-/// Columns as wide as their widest cell, two spaces apart; those in `left` begin at the left.
+/// Columns as wide as their widest cell, two spaces apart. Columns in `left` are left-aligned.
 fn aligned(rows: &[Vec<String>], left: &[usize]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| {
@@ -131,25 +139,25 @@ fn aligned(rows: &[Vec<String>], left: &[usize]) -> String {
     text
 }
 
-/// Whole seconds, as people say them.
+/// Whole seconds, such as `1h 2m 5s`.
 fn span(seconds: f64) -> String {
-    // A number that is no time is shown as none.
+    // NaN, negative and infinite numbers are shown as zero.
     let span = Duration::try_from_secs_f64(seconds.trunc()).unwrap_or_default();
     humantime::format_duration(span).to_string()
 }
 
-/// It came over the network: nothing in it may move the cursor.
-fn clean(text: &str) -> String {
+/// Replaces control characters: the text came over the network and must not move the cursor.
+fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::status::counters::ClientStatus;
+    use crate::status::ClientStatus;
 
     #[test]
-    fn every_column_is_aligned_and_no_text_moves_the_cursor() {
+    fn columns_are_aligned_and_no_text_moves_the_cursor() {
         let client = |id, address: &str| ClientStatus {
             id,
             address: address.into(),
@@ -160,8 +168,8 @@ mod tests {
             ..ClientStatus::default()
         };
         let clients = vec![client(7, "127.0.0.1:9\u{1b}[2J"), client(1234, "[::1]:50001")];
-        let status = Status { clients, uptime_s: 3_725.2, ..Status::default() };
-        let text = table(&status);
+        let status = BridgeStatus { clients, uptime_s: 3_725.2, ..BridgeStatus::default() };
+        let text = status_table(&status);
         assert!(text.starts_with("bridge , up 1h 2m 5s\ninstrument : NOT connected\n"), "{text}");
         assert!(!text.contains('\u{1b}'), "{text}");
         let lines: Vec<_> = text.lines().skip(4).take(5).collect();
@@ -178,10 +186,10 @@ mod tests {
 
     #[test]
     fn each_port_has_a_row() {
-        let mut status = Status::default();
+        let mut status = BridgeStatus::default();
         status.callback.frames = 11;
-        status.live = RelayStatus { viewers: 2, images: 3, bytes: 4, lost: 5, upstream: true };
-        let text = table(&status);
+        status.live = ImagePortStatus { viewers: 2, images: 3, bytes: 4, lost: 5, upstream: true };
+        let text = status_table(&status);
         let row = |name: &str| {
             let line = text.lines().find(|line| line.starts_with(name)).expect(name);
             line.split_whitespace().collect::<Vec<_>>()
@@ -192,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_that_is_none_does_not_panic() {
+    fn an_invalid_time_does_not_panic() {
         for seconds in [f64::NAN, -1.0, f64::INFINITY] {
             assert_eq!(span(seconds), "0s");
         }

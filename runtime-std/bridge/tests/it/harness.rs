@@ -3,17 +3,15 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use flamingo_bridge::settings::Settings;
-use flamingo_bridge::{Bridge, Status};
+use flamingo_bridge::{Bridge, BridgeSettings, BridgeStatus};
 use smol::{Timer, future};
 
 /// Longer than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A bridge that is connected to the instrument; `tune` changes its settings first.
-pub(crate) fn bridge(upstream: SocketAddr, tune: impl FnOnce(&mut Settings)) -> Bridge {
-    let mut settings = Settings::default();
-    settings.upstream.address = upstream.to_string();
+pub(crate) fn bridge(upstream: SocketAddr, tune: impl FnOnce(&mut BridgeSettings)) -> Bridge {
+    let mut settings = BridgeSettings::new(upstream.to_string());
     settings.listen.control = SocketAddr::from(([127, 0, 0, 1], 0));
     settings.limits.commands_per_s = 1_000_000;
     tune(&mut settings);
@@ -24,12 +22,12 @@ pub(crate) fn bridge(upstream: SocketAddr, tune: impl FnOnce(&mut Settings)) -> 
     })
 }
 
-pub(crate) fn status(bridge: &Bridge) -> Status {
+pub(crate) fn status(bridge: &Bridge) -> BridgeStatus {
     smol::block_on(bridge.status()).expect("it runs")
 }
 
 /// The figures once `holds` is true of them.
-pub(crate) fn until(bridge: &Bridge, holds: impl Fn(&Status) -> bool) -> Status {
+pub(crate) fn until(bridge: &Bridge, holds: impl Fn(&BridgeStatus) -> bool) -> BridgeStatus {
     let held = async {
         loop {
             let status = bridge.status().await.expect("it runs");

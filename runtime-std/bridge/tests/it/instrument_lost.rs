@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use crate::harness::{bridge, until};
 use async_channel::{Receiver, Sender};
-use flamingo_bridge::settings::{Delivery, Settings, Tokens};
+use flamingo_bridge::settings::{BridgeSettings, Delivery, Tokens};
 use flamingo_protocol_core::{CommandCode as Code, Frame, Kind};
 use flamingo_runtime_testkit::raw::{Got, PATIENCE, Raw, command, query};
 use smol::{Timer, future};
@@ -259,7 +259,7 @@ fn so_do_clients_with_events_between_their_answers_where_the_bridge_knows_answer
     });
 }
 
-fn live_on(tune: fn(&mut Settings)) {
+fn live_on(tune: fn(&mut BridgeSettings)) {
     let lives = [
         (Code::SYSTEM_STATE_IDLE, Death::MidFrame),
         (Code::SYSTEM_STATE_LIVE_VIEW, Death::MidPayload),

@@ -3,7 +3,7 @@
 
 use std::io::{ErrorKind, Read};
 
-use flamingo_bridge::{Bridge, settings::Settings};
+use flamingo_bridge::{Bridge, BridgeSettings};
 use flamingo_protocol_core::{CommandCode, Frame};
 use flamingo_runtime_testkit::raw::{Raw, simulator};
 use flamingo_simulator::Simulator;
@@ -20,8 +20,8 @@ const PORTS: &str = r#"
     role = "read-only"
 "#;
 
-fn settings(text: &str, instrument: &Simulator) -> Settings {
-    let mut settings = Settings::from_toml(text).expect("settings");
+fn settings(text: &str, instrument: &Simulator) -> BridgeSettings {
+    let mut settings = BridgeSettings::from_toml(text).expect("settings");
     settings.upstream.address = instrument.control().to_string();
     settings
 }
@@ -40,7 +40,7 @@ fn ask(client: &mut Raw, command: &Frame) -> Frame {
 fn two_programs_at_one_address_get_unsolicited_messages_each_as_its_port_says() {
     let instrument = simulator(BUSY);
     let bridge = bridge(&instrument);
-    let mut gui = Raw::to(bridge.more()["gui"]);
+    let mut gui = Raw::to(bridge.named_ports()["gui"]);
     let mut script = Raw::to(bridge.control());
     let size = Frame::command(CommandCode::CAMERA_IMAGE_SIZE_GET);
     // The first answer says that the script is inside; then the GUI gets 20 frames unasked.
@@ -60,7 +60,7 @@ fn two_programs_at_one_address_get_unsolicited_messages_each_as_its_port_says() 
 fn at_a_read_only_port_even_this_machine_may_only_ask() {
     let instrument = simulator(BUSY);
     let bridge = bridge(&instrument);
-    let mut guest = Raw::to(bridge.more()["guests"]);
+    let mut guest = Raw::to(bridge.named_ports()["guests"]);
     let mut to = Frame::command(CommandCode::STAGE_POSITION_SET).with_selector(1);
     to.value = 5.0;
     let refused = ask(&mut guest, &to);
@@ -76,14 +76,14 @@ fn a_port_that_the_settings_have_no_more_lets_its_clients_go_and_the_others_stay
     let instrument = simulator(BUSY);
     let bridge = bridge(&instrument);
     let size = Frame::command(CommandCode::CAMERA_IMAGE_SIZE_GET);
-    let mut guest = Raw::to(bridge.more()["guests"]);
+    let mut guest = Raw::to(bridge.named_ports()["guests"]);
     let mut script = Raw::to(bridge.control());
     assert_eq!(ask(&mut guest, &size).code, size.code);
     assert_eq!(ask(&mut script, &size).code, size.code);
     let without = PORTS.split("[listen.more.guests]").next().expect("the part before");
     smol::block_on(bridge.reload(&settings(without, &instrument)));
     assert!(guest.until_end().is_empty());
-    assert!(Raw::to(bridge.more()["guests"]).until_end().is_empty());
+    assert!(Raw::to(bridge.named_ports()["guests"]).until_end().is_empty());
     assert_eq!(ask(&mut script, &size).code, size.code);
     smol::block_on(bridge.stop());
     smol::block_on(instrument.stop());

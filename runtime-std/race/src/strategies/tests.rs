@@ -6,7 +6,7 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-use flamingo_bridge::{Bridge, settings::Settings};
+use flamingo_bridge::{Bridge, BridgeSettings};
 use flamingo_protocol_core::{CommandCode, FRAME_LEN, Flags, Frame, Instant};
 use flamingo_runtime_std::Clock;
 use flamingo_simulator::{Scenario, Simulator, SimulatorOptions};
@@ -130,7 +130,7 @@ fn simulator(kind: Kind) -> Simulator {
 }
 
 fn bridge(instrument: &Simulator) -> Bridge {
-    let mut settings = Settings::default();
+    let mut settings = BridgeSettings::default();
     settings.upstream.address = instrument.control().to_string();
     settings.listen.control = "127.0.0.1:0".parse().unwrap();
     smol::block_on(async {

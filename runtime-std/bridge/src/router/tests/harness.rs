@@ -1,4 +1,4 @@
-//! A router, an instrument whose commands are in the test's hands, and clients.
+//! A router with clients and an instrument whose answers the test decides.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,8 +7,8 @@ use flamingo_protocol_core::{
     Assembler, CommandCode, Config, Duration, Flags, Frame, Incoming, Instant, Piece, Responder,
 };
 
-use crate::router::{ClientId, Options, Report, Router};
-use crate::settings::{Delivery, Limits, Role};
+use crate::router::{ClientId, Router, RouterAction, RouterOptions};
+use crate::settings::{Delivery, LimitSettings, Role};
 
 pub(super) const IDLE: CommandCode = CommandCode::SYSTEM_STATE_IDLE;
 
@@ -36,11 +36,11 @@ pub(super) fn push(axis: i32, value: f64) -> Frame {
     Frame { flags: Flags::STAGE_POSITIONS_IN_BUFFER, ..answer(&position(axis), value) }
 }
 
-pub(super) fn options() -> Options {
-    Options {
+pub(super) fn options() -> RouterOptions {
+    RouterOptions {
         core: Config::default(),
         request_timeout: ms(5000),
-        limits: Limits::default(),
+        limits: LimitSettings::default(),
         lease: None,
         dead_man: false,
         echo_actions: true,
@@ -49,28 +49,29 @@ pub(super) fn options() -> Options {
     }
 }
 
-pub(super) struct Lab {
+pub(super) struct Harness {
     pub(super) router: Router,
     pub(super) now: Instant,
     instrument: Responder<4>,
-    /// What has reached the instrument, with the payloads.
+    /// The commands that have reached the instrument and were not answered, with their payloads.
     pub(super) commands: Vec<(Frame, Vec<u8>)>,
     readers: BTreeMap<ClientId, Assembler>,
     pub(super) published: Vec<Arc<[u8]>>,
-    pub(super) notes: Vec<String>,
-    pub(super) gave_up: Vec<&'static str>,
+    pub(super) log: Vec<String>,
+    /// The reasons for which the router wanted to connect again.
+    pub(super) reconnects: Vec<&'static str>,
 }
 
-impl Lab {
+impl Harness {
     /// The instrument is connected and idle.
-    pub(super) fn new(options: Options) -> Self {
-        let mut lab = Self::unconnected(options);
-        lab.connect(IDLE);
-        lab.published.clear();
-        lab
+    pub(super) fn new(options: RouterOptions) -> Self {
+        let mut harness = Self::unconnected(options);
+        harness.connect(IDLE);
+        harness.published.clear();
+        harness
     }
 
-    pub(super) fn unconnected(options: Options) -> Self {
+    pub(super) fn unconnected(options: RouterOptions) -> Self {
         Self {
             router: Router::new(options),
             now: Instant::from_micros(1_000_000),
@@ -78,8 +79,8 @@ impl Lab {
             commands: Vec::new(),
             readers: BTreeMap::new(),
             published: Vec::new(),
-            notes: Vec::new(),
-            gave_up: Vec::new(),
+            log: Vec::new(),
+            reconnects: Vec::new(),
         }
     }
 
@@ -89,8 +90,8 @@ impl Lab {
         self.write();
         let query = Frame::command(CommandCode::SYSTEM_STATE_GET);
         let at = self.commands.iter().position(|(frame, _)| frame.code == query.code);
-        let (asked, _) = self.commands.remove(at.expect("it asks for the state"));
-        self.say(&answer(&asked, 0.0).with_selector(state.0 as i32));
+        let (asked, _) = self.commands.remove(at.expect("the router asks for the state"));
+        self.instrument_sends(&answer(&asked, 0.0).with_selector(state.0 as i32));
     }
 
     pub(super) fn client(&mut self) -> ClientId {
@@ -104,7 +105,7 @@ impl Lab {
         id
     }
 
-    /// The client sends a command; what may go up goes.
+    /// The client sends a command, and the router forwards what it may.
     pub(super) fn ask(&mut self, id: ClientId, frame: &Frame) {
         self.ask_bytes(id, &frame.encode());
     }
@@ -120,18 +121,19 @@ impl Lab {
     }
 
     /// The instrument sends a frame.
-    pub(super) fn say(&mut self, frame: &Frame) {
+    pub(super) fn instrument_sends(&mut self, frame: &Frame) {
         self.router.upstream_input(self.now, &frame.encode());
         self.write();
     }
 
-    /// It answers the oldest command that it has.
+    /// The instrument answers its oldest command. Returns that command.
     pub(super) fn answer_next(&mut self, value: f64) -> Frame {
         let (command, _) = self.commands.remove(0);
-        self.say(&answer(&command, value));
+        self.instrument_sends(&answer(&command, value));
         command
     }
 
+    /// Lets time pass; every deadline is handled when it is due.
     pub(super) fn pass(&mut self, span: Duration) {
         let end = self.now + span;
         while let Some(due) = self.router.poll_timeout().filter(|due| *due <= end) {
@@ -143,7 +145,7 @@ impl Lab {
         self.write();
     }
 
-    /// Everything that may go up reaches the instrument.
+    /// Writes to the instrument what the router wants to write, and collects the actions.
     pub(super) fn write(&mut self) {
         loop {
             let bytes = self.router.upstream_output(self.now).to_vec();
@@ -153,11 +155,11 @@ impl Lab {
             self.router.upstream_wrote(self.now, bytes.len());
             self.arrive(&bytes);
         }
-        while let Some(report) = self.router.poll_report() {
+        while let Some(report) = self.router.poll_action() {
             match report {
-                Report::Publish(message) => self.published.push(message),
-                Report::Note(note) => self.notes.push(note),
-                Report::GiveUp(why) => self.gave_up.push(why),
+                RouterAction::Publish(message) => self.published.push(message),
+                RouterAction::Log(line) => self.log.push(line),
+                RouterAction::Reconnect(reason) => self.reconnects.push(reason),
             }
         }
     }
@@ -181,15 +183,15 @@ impl Lab {
         self.commands.iter().map(|(frame, _)| (frame.code, frame.selector())).collect()
     }
 
-    /// What a client was told since it was asked last.
-    pub(super) fn told(&mut self, id: ClientId) -> Vec<Frame> {
+    /// The frames that a client received since the last call.
+    pub(super) fn received(&mut self, id: ClientId) -> Vec<Frame> {
         let bytes = self.router.client_output(id).to_vec();
         self.router.client_wrote(id, bytes.len());
         frames(self.readers.get_mut(&id).expect("a client"), &bytes)
     }
 
-    /// The messages of the callback port since then, without payloads.
-    pub(super) fn messages(&mut self) -> Vec<Frame> {
+    /// The frames published on the callback port since the last call.
+    pub(super) fn published_frames(&mut self) -> Vec<Frame> {
         let messages = std::mem::take(&mut self.published);
         messages.iter().map(|message| Frame::decode(&message[..128]).expect("a frame")).collect()
     }
@@ -201,16 +203,17 @@ fn frames(reader: &mut Assembler, mut bytes: &[u8]) -> Vec<Frame> {
         let (consumed, piece) = reader.push(bytes);
         bytes = &bytes[consumed..];
         if let Some(Piece::Frame { frame, skipped }) = piece {
-            assert_eq!(skipped, 0, "frames and nothing else");
+            assert_eq!(skipped, 0, "nothing but frames");
             frames.push(frame);
         }
     }
     frames
 }
 
-/// Asserts that a frame is the bridge's own answer to a command, with that in its reason.
-pub(super) fn assert_refused(told: &[Frame], command: &Frame, reason: &str) {
-    let [refused] = told else { panic!("one answer, not {told:?}") };
+/// Asserts that the only frame is the bridge's own answer to `command`, and that its text contains
+/// `reason`.
+pub(super) fn assert_refused(received: &[Frame], command: &Frame, reason: &str) {
+    let [refused] = received else { panic!("one answer, not {received:?}") };
     assert_eq!((refused.code, refused.status), (command.code, 0));
     let text = refused.text().expect("text");
     assert!(text.contains(reason), "{text}");

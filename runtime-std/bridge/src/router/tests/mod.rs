@@ -1,4 +1,4 @@
-//! The router on a virtual clock, between clients and an instrument that do what a test says.
+//! The router on a virtual clock. The tests play the clients and the instrument.
 
 #![allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::float_cmp)]
 

@@ -1,168 +1,171 @@
-//! Who gets what: answers, unsolicited messages, echoes.
+//! Who receives answers, unsolicited messages and echoes.
 
 use flamingo_protocol_core::{CommandCode, Flags, Frame, TokenField};
 
 use super::harness::*;
+use crate::router::RouterOptions;
 use crate::settings::{Delivery, Role};
 
 #[test]
-fn two_clients_that_ask_the_same_at_the_same_time_each_get_an_answer_of_their_own() {
-    let mut lab = Lab::new(options());
-    let (first, second) = (lab.client(), lab.client());
-    lab.ask(first, &position(1));
-    lab.ask(second, &position(1));
-    assert_eq!(lab.commands.len(), 1, "of a key, one is on the wire");
-    lab.answer_next(1.0);
-    lab.answer_next(2.0);
-    assert_eq!(lab.told(first), [answer(&position(1), 1.0)]);
-    assert_eq!(lab.told(second), [answer(&position(1), 2.0)]);
-    assert!(lab.messages().is_empty(), "an answer is no event");
+fn equal_queries_of_two_clients_each_get_their_own_answer() {
+    let mut harness = Harness::new(options());
+    let (first, second) = (harness.client(), harness.client());
+    harness.ask(first, &position(1));
+    harness.ask(second, &position(1));
+    assert_eq!(harness.commands.len(), 1, "only one request of a key is on the wire");
+    harness.answer_next(1.0);
+    harness.answer_next(2.0);
+    assert_eq!(harness.received(first), [answer(&position(1), 1.0)]);
+    assert_eq!(harness.received(second), [answer(&position(1), 2.0)]);
+    assert!(harness.published_frames().is_empty(), "an answer is not published");
 }
 
 #[test]
-fn a_client_gets_nobody_elses_answer() {
-    let mut lab = Lab::new(options());
-    let clients: Vec<_> = (1..=4).map(|axis| (axis, lab.client())).collect();
+fn a_client_never_receives_another_clients_answer() {
+    let mut harness = Harness::new(options());
+    let clients: Vec<_> = (1..=4).map(|axis| (axis, harness.client())).collect();
     for (axis, id) in &clients {
-        lab.ask(*id, &position(*axis));
+        harness.ask(*id, &position(*axis));
     }
     for axis in [1, 2, 3, 4] {
-        lab.answer_next(f64::from(axis));
+        harness.answer_next(f64::from(axis));
     }
     for (axis, id) in &clients {
-        assert_eq!(lab.told(*id), [answer(&position(*axis), f64::from(*axis))]);
+        assert_eq!(harness.received(*id), [answer(&position(*axis), f64::from(*axis))]);
     }
 }
 
 #[test]
-fn one_answer_may_serve_all_that_asked_before_it_went_up_each_with_its_client_id() {
-    let mut lab = Lab::new(super::super::Options { coalesce: true, ..options() });
-    let clients: Vec<_> = (0..5).map(|_| lab.client()).collect();
+fn a_shared_answer_reaches_each_client_with_its_client_id() {
+    let mut harness = Harness::new(RouterOptions { coalesce: true, ..options() });
+    let clients: Vec<_> = (0..5).map(|_| harness.client()).collect();
     for (number, id) in clients.iter().enumerate() {
-        lab.ask(*id, &Frame { client_id: number as i32, ..position(1) });
+        harness.ask(*id, &Frame { client_id: number as i32, ..position(1) });
     }
-    lab.answer_next(1.0);
-    lab.answer_next(2.0);
-    assert!(lab.commands.is_empty(), "the first asked, the others together");
+    harness.answer_next(1.0);
+    harness.answer_next(2.0);
+    assert!(harness.commands.is_empty(), "one request for the first, one for all others");
     for (number, id) in clients.iter().enumerate() {
         let value = if number == 0 { 1.0 } else { 2.0 };
         let expected = Frame { client_id: number as i32, ..answer(&position(1), value) };
-        assert_eq!(lab.told(*id), [expected]);
+        assert_eq!(harness.received(*id), [expected]);
     }
 }
 
 #[test]
-fn the_client_id_goes_up_as_it_is_and_with_tokens_comes_back_as_it_was() {
+fn the_client_id_is_unchanged_with_and_without_tokens() {
     let asked = Frame { client_id: 77, ..position(2) };
-    let mut lab = Lab::new(options());
-    let id = lab.client();
-    lab.ask(id, &asked);
-    assert_eq!(lab.commands[0].0, asked);
+    let mut harness = Harness::new(options());
+    let id = harness.client();
+    harness.ask(id, &asked);
+    assert_eq!(harness.commands[0].0, asked);
 
     let mut with_tokens = options();
     with_tokens.core.tokens = Some(TokenField::ClientId);
-    let mut lab = Lab::new(with_tokens);
-    let id = lab.client();
-    lab.ask(id, &asked);
-    assert_ne!(lab.commands[0].0.client_id, 77);
-    lab.answer_next(3.0);
-    assert_eq!(lab.told(id), [answer(&asked, 3.0)]);
+    let mut harness = Harness::new(with_tokens);
+    let id = harness.client();
+    harness.ask(id, &asked);
+    assert_ne!(harness.commands[0].0.client_id, 77);
+    harness.answer_next(3.0);
+    assert_eq!(harness.received(id), [answer(&asked, 3.0)]);
 }
 
 #[test]
-fn the_commands_of_a_client_keep_their_order_even_if_the_first_is_held_back() {
-    let mut lab = Lab::new(options());
-    let (one, other) = (lab.client(), lab.client());
-    lab.ask(other, &position(1));
+fn commands_of_a_client_keep_order_if_the_first_must_wait() {
+    let mut harness = Harness::new(options());
+    let (one, other) = (harness.client(), harness.client());
+    harness.ask(other, &position(1));
     let query = Frame::command(CommandCode::CAMERA_IMAGE_SIZE_GET);
-    lab.ask(one, &position(1)); // waits for the other's
-    lab.ask(one, &query);
-    assert_eq!(lab.reached(), [(position(1).code, 1)]);
-    lab.answer_next(1.0);
-    assert_eq!(lab.reached(), [(position(1).code, 1), (query.code, 0)]);
+    harness.ask(one, &position(1)); // waits for the request of the other client
+    harness.ask(one, &query);
+    assert_eq!(harness.reached(), [(position(1).code, 1)]);
+    harness.answer_next(1.0);
+    assert_eq!(harness.reached(), [(position(1).code, 1), (query.code, 0)]);
 }
 
 #[test]
-fn a_client_with_a_long_queue_does_not_hold_up_the_others() {
-    let mut lab = Lab::new(options());
-    let (busy, other) = (lab.client(), lab.client());
+fn a_client_with_a_long_queue_does_not_delay_the_others() {
+    let mut harness = Harness::new(options());
+    let (busy, other) = (harness.client(), harness.client());
     for _ in 0..200 {
-        lab.ask(busy, &position(1));
+        harness.ask(busy, &position(1));
     }
-    lab.ask(other, &position(2));
-    assert_eq!(lab.reached(), [(position(1).code, 1), (position(2).code, 2)]);
+    harness.ask(other, &position(2));
+    assert_eq!(harness.reached(), [(position(1).code, 1), (position(2).code, 2)]);
 }
 
 #[test]
-fn what_nobody_asked_for_goes_to_the_callback_port_and_inline_to_those_that_want_it() {
-    let mut lab = Lab::new(options());
-    let plain = lab.client();
-    let inline = lab.client_as(Role::Control, Delivery::Inline);
-    let both = lab.client_as(Role::ReadOnly, Delivery::Both);
+fn unsolicited_frames_follow_the_delivery_of_each_client() {
+    let mut harness = Harness::new(options());
+    let plain = harness.client();
+    let inline = harness.client_as(Role::Control, Delivery::Inline);
+    let both = harness.client_as(Role::ReadOnly, Delivery::Both);
     let pushed = [push(1, 1.0), push(1, 2.0), Frame::new(CommandCode::SYSTEM_STATE_LIVE_VIEW)];
     for frame in &pushed {
-        lab.say(frame);
+        harness.instrument_sends(frame);
     }
-    assert_eq!(lab.messages(), pushed);
-    assert!(lab.told(plain).is_empty());
-    assert_eq!(lab.told(inline), pushed);
-    assert_eq!(lab.told(both), pushed);
+    assert_eq!(harness.published_frames(), pushed);
+    assert!(harness.received(plain).is_empty());
+    assert_eq!(harness.received(inline), pushed);
+    assert_eq!(harness.received(both), pushed);
 }
 
 #[test]
 fn a_push_with_a_payload_arrives_whole() {
-    let mut lab = Lab::new(options());
-    let inline = lab.client_as(Role::Control, Delivery::Inline);
+    let mut harness = Harness::new(options());
+    let inline = harness.client_as(Role::Control, Delivery::Inline);
     let frame = Frame::new(CommandCode::COMMON_SCOPE_SETTINGS).with_payload_len(6);
     let bytes = [&frame.encode()[..], b"abcdef"].concat();
     for piece in bytes.chunks(50) {
-        lab.router.upstream_input(lab.now, piece);
+        harness.router.upstream_input(harness.now, piece);
     }
-    lab.write();
-    assert_eq!(lab.router.client_output(inline), bytes);
-    assert_eq!(lab.published.len(), 1);
-    assert_eq!(lab.published[0][..], bytes);
+    harness.write();
+    assert_eq!(harness.router.client_output(inline), bytes);
+    assert_eq!(harness.published.len(), 1);
+    assert_eq!(harness.published[0][..], bytes);
 }
 
 #[test]
-fn what_a_client_does_is_shown_to_the_others_and_not_to_itself() {
-    let mut lab = Lab::new(options());
-    let actor = lab.client_as(Role::Control, Delivery::Inline);
-    let other = lab.client_as(Role::Control, Delivery::Inline);
-    lab.ask(actor, &go(1));
-    lab.answer_next(5.0);
+fn an_action_is_echoed_to_all_other_clients() {
+    let mut harness = Harness::new(options());
+    let actor = harness.client_as(Role::Control, Delivery::Inline);
+    let other = harness.client_as(Role::Control, Delivery::Inline);
+    harness.ask(actor, &go(1));
+    harness.answer_next(5.0);
     let laser = Frame::command(CommandCode::LASER_LEVEL_SET).with_selector(2);
-    lab.ask(actor, &laser);
-    assert_eq!(lab.told(actor), [answer(&go(1), 5.0)]);
-    assert_eq!(lab.told(other), [answer(&go(1), 5.0), laser]);
-    assert_eq!(lab.messages(), [answer(&go(1), 5.0), laser]);
-    lab.ask(actor, &position(1));
-    lab.commands.clear();
-    lab.say(&answer(&position(1), 1.0));
-    assert!(lab.told(other).is_empty(), "a question is nothing that was done");
+    harness.ask(actor, &laser);
+    assert_eq!(harness.received(actor), [answer(&go(1), 5.0)]);
+    assert_eq!(harness.received(other), [answer(&go(1), 5.0), laser]);
+    assert_eq!(harness.published_frames(), [answer(&go(1), 5.0), laser]);
+    harness.ask(actor, &position(1));
+    harness.commands.clear();
+    harness.instrument_sends(&answer(&position(1), 1.0));
+    assert!(harness.received(other).is_empty(), "a query is not an action");
 }
 
 #[test]
-fn with_the_tag_answers_carry_it_and_nothing_else_does() {
-    let mut lab = Lab::new(super::super::Options { tag: true, ..options() });
-    let id = lab.client_as(Role::Control, Delivery::Inline);
-    lab.ask(id, &position(1));
-    lab.say(&push(1, 9.0));
-    lab.answer_next(1.0);
-    lab.ask(id, &go(9));
+fn with_the_tag_only_answers_carry_it() {
+    let mut harness = Harness::new(RouterOptions { tag: true, ..options() });
+    let id = harness.client_as(Role::Control, Delivery::Inline);
+    harness.ask(id, &position(1));
+    harness.instrument_sends(&push(1, 9.0));
+    harness.answer_next(1.0);
+    harness.ask(id, &go(9));
     let tagged: Vec<_> =
-        lab.told(id).iter().map(|frame| frame.flags.contains(Flags::ANSWER_TAG)).collect();
+        harness.received(id).iter().map(|frame| frame.flags.contains(Flags::ANSWER_TAG)).collect();
     assert_eq!(tagged, [false, true, true]);
-    assert!(lab.messages().iter().all(|frame| !frame.flags.contains(Flags::ANSWER_TAG)));
+    assert!(
+        harness.published_frames().iter().all(|frame| !frame.flags.contains(Flags::ANSWER_TAG))
+    );
 }
 
 #[test]
-fn an_answer_that_may_have_been_a_push_is_told_to_those_that_listen_to_pushes_too() {
-    let mut lab = Lab::new(options());
-    let id = lab.client();
+fn a_presumed_answer_is_also_published() {
+    let mut harness = Harness::new(options());
+    let id = harness.client();
     let level = Frame::command(CommandCode::LASER_LEVEL_GET).with_selector(1);
-    lab.ask(id, &level);
-    lab.answer_next(4.0);
-    assert_eq!(lab.told(id), [answer(&level, 4.0)]);
-    assert_eq!(lab.messages(), [answer(&level, 4.0)]);
+    harness.ask(id, &level);
+    harness.answer_next(4.0);
+    assert_eq!(harness.received(id), [answer(&level, 4.0)]);
+    assert_eq!(harness.published_frames(), [answer(&level, 4.0)]);
 }

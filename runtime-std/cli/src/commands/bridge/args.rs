@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{ArgAction, Args, Subcommand};
-use flamingo_bridge::settings::{LogFormat, Port, Settings, Tokens, status_address};
+use flamingo_bridge::settings::{
+    BridgeSettings, LogFormat, PortChoice, Tokens, parse_status_address,
+};
 
 use crate::failure::{CommandResult, Failure};
 
@@ -38,15 +40,15 @@ struct OverrideArgs {
 
     /// Port of unsolicited messages [default: the third after the control port]
     #[arg(long, value_name = "PORT|off")]
-    callback_port: Option<Port>,
+    callback_port: Option<PortChoice>,
 
     /// Port of the live images [default: the one after the control port]
     #[arg(long, value_name = "PORT|off")]
-    live_port: Option<Port>,
+    live_port: Option<PortChoice>,
 
     /// Port of the stack images [default: the second after the control port]
     #[arg(long, value_name = "PORT|off")]
-    stack_port: Option<Port>,
+    stack_port: Option<PortChoice>,
 
     /// File with settings; options on the command line override it
     #[arg(long, value_name = "FILE.toml")]
@@ -97,7 +99,7 @@ struct StatusAddress(Option<SocketAddr>);
 
 impl StatusAddress {
     fn read(text: &str) -> Result<Self, String> {
-        status_address(text).map(Self)
+        parse_status_address(text).map(Self)
     }
 }
 
@@ -126,11 +128,11 @@ impl BridgeArgs {
 
     /// The checked settings: the file, overridden by the command line. The file is read each time,
     /// since SIGHUP reads it again.
-    pub(crate) fn settings(&self) -> CommandResult<Settings> {
+    pub(crate) fn settings(&self) -> CommandResult<BridgeSettings> {
         let mut settings =
             match self.overrides.as_ref().and_then(|overrides| overrides.config.as_deref()) {
                 Some(file) => read(file)?,
-                None => Settings::default(),
+                None => BridgeSettings::default(),
             };
         if let Some(overrides) = &self.overrides {
             overrides.apply_to(&mut settings);
@@ -142,8 +144,8 @@ impl BridgeArgs {
 
 impl OverrideArgs {
     /// Overrides the settings that the command line gives.
-    fn apply_to(&self, settings: &mut Settings) {
-        let Settings { upstream, listen, events, record, log, .. } = settings;
+    fn apply_to(&self, settings: &mut BridgeSettings) {
+        let BridgeSettings { upstream, listen, events, record, log, .. } = settings;
         override_with(&mut upstream.address, self.upstream.clone());
         override_with(&mut upstream.tokens, self.tokens);
         override_with(&mut listen.control, self.listen);
@@ -164,13 +166,13 @@ fn override_with<T>(setting: &mut T, value: Option<T>) {
     }
 }
 
-fn read(file: &Path) -> CommandResult<Settings> {
+fn read(file: &Path) -> CommandResult<BridgeSettings> {
     let failed = |error: &dyn std::fmt::Display| {
         Failure::usage(format!("--config {}: {error}", file.display()))
     };
     let text = std::fs::read_to_string(file)
         .map_err(|error| failed(&format_args!("cannot read it: {error}")))?;
-    Settings::from_toml(&text).map_err(|error| failed(&error))
+    BridgeSettings::from_toml(&text).map_err(|error| failed(&error))
 }
 
 #[cfg(test)]
@@ -197,8 +199,8 @@ mod tests {
     }
 
     /// The settings in a file with this text, overridden by the command line and not checked.
-    fn over(text: &str, args: &[&str]) -> Settings {
-        let mut settings = Settings::from_toml(text).unwrap();
+    fn over(text: &str, args: &[&str]) -> BridgeSettings {
+        let mut settings = BridgeSettings::from_toml(text).unwrap();
         if let Some(overrides) = bridge(args).overrides {
             overrides.apply_to(&mut settings);
         }
@@ -236,7 +238,7 @@ mod tests {
     }
 
     /// How an option changes the settings.
-    type Change = fn(&mut Settings);
+    type Change = fn(&mut BridgeSettings);
 
     /// A file in which every value differs from its default.
     const FILE: &str = r#"
@@ -265,20 +267,20 @@ mod tests {
 
     #[test]
     fn without_options_the_file_or_the_defaults_apply() {
-        assert_eq!(over(FILE, &[]), Settings::from_toml(FILE).unwrap());
-        assert_eq!(over("", &[]), Settings::default());
+        assert_eq!(over(FILE, &[]), BridgeSettings::from_toml(FILE).unwrap());
+        assert_eq!(over("", &[]), BridgeSettings::default());
     }
 
     #[test]
     fn each_option_overrides_the_file_and_nothing_else() {
-        let file = Settings::from_toml(FILE).unwrap();
+        let file = BridgeSettings::from_toml(FILE).unwrap();
         let cases: [(&[&str], Change); 12] = [
             (&["--upstream", "scope:1"], |s| s.upstream.address = "scope:1".to_owned()),
             (&["--listen", "[::1]:0"], |s| s.listen.control = "[::1]:0".parse().unwrap()),
-            (&["--callback-port", "off"], |s| s.listen.callback = Port::Off),
-            (&["--callback-port", "0"], |s| s.listen.callback = Port::Number(0)),
-            (&["--live-port", "next"], |s| s.listen.live = Port::Next),
-            (&["--stack-port", "9000"], |s| s.listen.stack = Port::Number(9000)),
+            (&["--callback-port", "off"], |s| s.listen.callback = PortChoice::Off),
+            (&["--callback-port", "0"], |s| s.listen.callback = PortChoice::Number(0)),
+            (&["--live-port", "next"], |s| s.listen.live = PortChoice::Next),
+            (&["--stack-port", "9000"], |s| s.listen.stack = PortChoice::Number(9000)),
             (&["--status", "off"], |s| s.listen.status = None),
             (&["--status", "[::1]:1"], |s| s.listen.status = "[::1]:1".parse().ok()),
             (&["--tag=false"], |s| s.events.tag = false),
@@ -312,7 +314,7 @@ mod tests {
             bridge(&["--config", file.path(), "--live-port", "8000"]).settings().unwrap();
         assert_eq!(settings.upstream.address, "10.0.0.5:53717");
         assert_eq!(settings.upstream.window, 2);
-        assert_eq!(settings.listen.live, Port::Number(8000));
+        assert_eq!(settings.listen.live, PortChoice::Number(8000));
     }
 
     #[test]

@@ -7,7 +7,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_signal::{Signal, Signals};
-use flamingo_bridge::{self as library, Bridge, Notice, notify, settings::Settings, table};
+use flamingo_bridge::service_manager::{ServiceState, notify};
+use flamingo_bridge::settings::LogFormat;
+use flamingo_bridge::status::{fetch_status, status_table};
+use flamingo_bridge::{Bridge, BridgeSettings};
 use smol::stream::StreamExt;
 
 use crate::failure::{CommandResult, Failure, note};
@@ -21,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 
 pub(crate) fn run(args: &BridgeArgs, verbose: u8, out: &mut Out) -> CommandResult {
     if let Some(status) = args.status()? {
-        logging::start(verbose, library::settings::LogFormat::Text)?;
+        logging::start(verbose, LogFormat::Text)?;
         return smol::block_on(show_status(status, out));
     }
     let settings = args.settings()?;
@@ -30,7 +33,7 @@ pub(crate) fn run(args: &BridgeArgs, verbose: u8, out: &mut Out) -> CommandResul
     smol::block_on(serve(args, &settings, out))
 }
 
-async fn serve(args: &BridgeArgs, settings: &Settings, out: &mut Out) -> CommandResult {
+async fn serve(args: &BridgeArgs, settings: &BridgeSettings, out: &mut Out) -> CommandResult {
     let mut signals = signals()?;
     let bridge = Bridge::start(settings)
         .await
@@ -43,25 +46,25 @@ async fn serve(args: &BridgeArgs, settings: &Settings, out: &mut Out) -> Command
         callback: port(bridge.callback()),
         stack: port(bridge.stack()),
         status: port(bridge.status_address()),
-        more: bridge.more().iter().map(|(name, at)| (name.clone(), at.port())).collect(),
+        more: bridge.named_ports().iter().map(|(name, at)| (name.clone(), at.port())).collect(),
     })?;
     if !out.json() {
         let to = &settings.upstream.address;
         note(&format!("bridge to {to}; try: flamingo get state --connect {}", bridge.control()));
     }
-    notify(Notice::Ready);
+    notify(ServiceState::Ready);
     while let Some(signal) = signals.next().await {
         match signal {
             Ok(Signal::Hup) => reload(args, &bridge).await,
             Ok(Signal::Int) => {
-                notify(Notice::Stopping);
+                notify(ServiceState::Stopping);
                 bridge.stop().await;
                 return Err(Failure::interrupted());
             }
             _ => break,
         }
     }
-    notify(Notice::Stopping);
+    notify(ServiceState::Stopping);
     bridge.stop().await;
     Ok(())
 }
@@ -81,7 +84,7 @@ fn signals() -> CommandResult<Signals> {
 /// Reads the settings again, and applies those that can change while the bridge runs: who may connect,
 /// and with which role.
 async fn reload(args: &BridgeArgs, bridge: &Bridge) {
-    notify(Notice::Reloading);
+    notify(ServiceState::Reloading);
     match args.settings() {
         Ok(settings) => {
             bridge.reload(&settings).await;
@@ -92,14 +95,14 @@ async fn reload(args: &BridgeArgs, bridge: &Bridge) {
         }
         Err(Failure::ClosedPipe) => {}
     }
-    notify(Notice::Ready);
+    notify(ServiceState::Ready);
 }
 
 async fn show_status(args: &StatusArgs, out: &mut Out) -> CommandResult {
-    let status = library::fetch(&args.status.to_string(), PATIENCE)
+    let status = fetch_status(&args.status.to_string(), PATIENCE)
         .await
         .map_err(|error| Failure::new(error.exit_code(), error.to_string()))?;
-    if out.json() { out.object(&status) } else { out.line(table(&status).trim_end()) }
+    if out.json() { out.object(&status) } else { out.line(status_table(&status).trim_end()) }
 }
 
 /// The first line on stdout.

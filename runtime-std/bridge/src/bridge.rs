@@ -1,0 +1,313 @@
+//! [`Bridge`]: starts the control side and the ports, reports their addresses and status, applies new
+//! access rules, and stops everything. `wiring.rs` turns the settings into options of these parts.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_channel::{Receiver, Sender};
+use flamingo_protocol_core::Instant;
+use smol::{Async, Task};
+
+use crate::access::admission::Admission;
+use crate::callback_port::{self, CallbackPort};
+use crate::control::listener::{ControlListener, bind, local_address};
+use crate::control::{ControlRequest, ControlStatus, ControlTask};
+use crate::image_relay::{self, ImageRelay};
+use crate::router::Router;
+use crate::settings::{BridgeSettings, BridgeSettingsError, ListenSettings};
+use crate::status::{BridgeStatus, http_server};
+use crate::threads::{ImagesThread, run_on_thread};
+use crate::wiring::{image_source, instrument_link, open_recorder, router_options};
+use flamingo_recording::{Port, Recorder};
+use flamingo_runtime_std::Clock;
+use flamingo_runtime_std::socket::acceptor::Allow;
+
+/// The bridge could not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BridgeError {
+    /// The bridge cannot listen on an address.
+    #[error("cannot listen on {address}: {source}")]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// The cause.
+        source: std::io::Error,
+    },
+    /// The bridge cannot record into a folder.
+    #[error("record.folder: cannot write into {folder:?}: {source}")]
+    Record {
+        /// The folder.
+        folder: String,
+        /// The cause.
+        source: std::io::Error,
+    },
+    /// The system gave no thread.
+    #[error("cannot start a thread: {source}")]
+    Thread {
+        /// The cause.
+        source: std::io::Error,
+    },
+    /// The settings do not fit together.
+    #[error("{0}")]
+    Settings(#[from] BridgeSettingsError),
+    /// The address of the instrument has no room for its image ports.
+    #[error("upstream.address: expected HOST:PORT with two ports above it, found {found:?}")]
+    Upstream {
+        /// The address.
+        found: String,
+    },
+}
+
+/// A running bridge. Dropping it stops it at once; [`Bridge::stop`] finishes the commands in flight.
+///
+/// The example in the [crate documentation](crate) starts one.
+pub struct Bridge {
+    addresses: Addresses,
+    requests: Sender<ControlRequest>,
+    admission: Admission,
+    status: StatusSource,
+    /// Closed when the control side has ended.
+    control_ended: Receiver<()>,
+    /// Dropping them closes the callback port and the status page.
+    #[allow(dead_code)] // only held
+    port_tasks: Vec<Task<()>>,
+    images: ImagesThread,
+}
+
+impl std::fmt::Debug for Bridge {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Bridge").field("control", &self.addresses.control).finish_non_exhaustive()
+    }
+}
+
+/// Where each port listens.
+struct Addresses {
+    control: SocketAddr,
+    named: BTreeMap<String, SocketAddr>,
+    live: Option<SocketAddr>,
+    stack: Option<SocketAddr>,
+    callback: Option<SocketAddr>,
+    status: Option<SocketAddr>,
+}
+
+/// The listening sockets besides the control ports. `None`: the port is off.
+struct Listeners {
+    callback: Option<Async<TcpListener>>,
+    live: Option<Async<TcpListener>>,
+    stack: Option<Async<TcpListener>>,
+    status: Option<Async<TcpListener>>,
+}
+
+impl Listeners {
+    fn open(listen: &ListenSettings) -> Result<Self, BridgeError> {
+        let open = |address: Option<SocketAddr>| address.map(bind).transpose();
+        Ok(Self {
+            callback: open(listen.callback_address())?,
+            live: open(listen.live_address())?,
+            stack: open(listen.stack_address())?,
+            status: open(listen.status)?,
+        })
+    }
+
+    fn addresses(&self, control: &[ControlListener], listen: &ListenSettings) -> Addresses {
+        let address = |listener: &Option<Async<TcpListener>>| listener.as_ref().map(local_address);
+        let named =
+            |port: &ControlListener| Some((port.name.as_deref()?.to_owned(), port.address()));
+        Addresses {
+            control: control.first().map_or(listen.control, ControlListener::address),
+            named: control.iter().filter_map(named).collect(),
+            live: address(&self.live),
+            stack: address(&self.stack),
+            callback: address(&self.callback),
+            status: address(&self.status),
+        }
+    }
+}
+
+impl Bridge {
+    /// Opens the ports, and connects to the instrument in the background, again and again.
+    ///
+    /// # Errors
+    /// [`BridgeError`]: the settings do not fit together, or a port cannot be opened.
+    #[allow(clippy::unused_async)] // the signature stays if a later version has to wait
+    pub async fn start(settings: &BridgeSettings) -> Result<Self, BridgeError> {
+        settings.check()?;
+        let limits = &settings.limits;
+        let admission = Admission::new(settings);
+        let [allow, allow_stacks] = allow_functions(&admission);
+        let control_listeners =
+            ControlListener::open_all(&settings.listen, Duration::from_secs(limits.lost_after_s))?;
+        let recorder = open_recorder(settings)?.map(Arc::new);
+        let relay = |port| {
+            let source = image_source(settings, port, recorder.clone())?;
+            Ok::<_, BridgeError>(ImageRelay::new(port, source, image_relay::QUEUE_BOUNDS))
+        };
+        let (live, stack) = (relay(Port::Live)?, relay(Port::Stack)?);
+        let listeners = Listeners::open(&settings.listen)?;
+        let addresses = listeners.addresses(&control_listeners, &settings.listen);
+
+        let mut port_tasks = Vec::new();
+        let callback = Arc::new(CallbackPort::new(callback_port::QUEUE_BOUNDS));
+        if let Some(listener) = listeners.callback {
+            let (callback, allow) = (Arc::clone(&callback), Arc::clone(&allow));
+            let limit = limits.subscribers;
+            port_tasks.push(smol::spawn(async move { callback.run(listener, allow, limit).await }));
+        }
+        let images = ImagesThread::start(
+            [(listeners.live, &live, &allow), (listeners.stack, &stack, &allow_stacks)],
+            limits.viewers,
+        )?;
+        let (requests, inbox) = async_channel::bounded(16);
+        let clock = Arc::new(Clock::start());
+        let status = StatusSource {
+            requests: requests.clone(),
+            callback: Arc::clone(&callback),
+            live,
+            stack,
+            started: clock.now(),
+            clock,
+            recorder: recorder.clone(),
+        };
+        if let Some(listener) = listeners.status {
+            let source = status.clone();
+            let read_status = move || {
+                let source = source.clone();
+                async move { source.read().await }
+            };
+            port_tasks.push(smol::spawn(http_server::serve(listener, allow, read_status)));
+        }
+        let control = ControlTask::new(
+            Router::new(router_options(settings)),
+            control_listeners,
+            admission.clone(),
+            instrument_link(settings, recorder),
+            inbox,
+            Box::new(move |message| callback.publish(&message)),
+        );
+        let control_ended = run_on_thread("flamingo-bridge", control.run())?;
+        Ok(Self { addresses, requests, admission, status, control_ended, port_tasks, images })
+    }
+
+    /// The address of the main control port.
+    #[must_use]
+    pub fn control(&self) -> SocketAddr {
+        self.addresses.control
+    }
+
+    /// The addresses of the additional control ports, by their names in the settings.
+    #[must_use]
+    pub fn named_ports(&self) -> &BTreeMap<String, SocketAddr> {
+        &self.addresses.named
+    }
+
+    /// The address of the port of live images. `None` if it is off.
+    #[must_use]
+    pub fn live(&self) -> Option<SocketAddr> {
+        self.addresses.live
+    }
+
+    /// The address of the port of stack images. `None` if it is off.
+    #[must_use]
+    pub fn stack(&self) -> Option<SocketAddr> {
+        self.addresses.stack
+    }
+
+    /// The address of the callback port, which sends unsolicited messages. `None` if it is off.
+    #[must_use]
+    pub fn callback(&self) -> Option<SocketAddr> {
+        self.addresses.callback
+    }
+
+    /// The address of the status page (HTTP). `None` if it is off.
+    #[must_use]
+    pub fn status_address(&self) -> Option<SocketAddr> {
+        self.addresses.status
+    }
+
+    /// The status: what the status page shows. `None` if the bridge has stopped.
+    ///
+    /// Cancel-safe: it only reads.
+    pub async fn status(&self) -> Option<BridgeStatus> {
+        self.status.read().await
+    }
+
+    /// Waits until the instrument has reported its state, or the bridge has stopped.
+    ///
+    /// Cancel-safe: call it again to wait further.
+    pub async fn until_connected(&self) {
+        let (notify, connected) = async_channel::bounded::<()>(1);
+        if self.requests.send(ControlRequest::NotifyConnected(notify)).await.is_ok() {
+            // Nothing is ever sent: the channel closes when the instrument is connected.
+            let _ = connected.recv().await;
+        }
+    }
+
+    /// Applies the access rules and the delivery of unsolicited messages, and no other setting.
+    /// Closes the clients that may not be connected any more.
+    ///
+    /// Cancel-safe: if it is cancelled, new clients follow the new rules, but the connected clients
+    /// may keep the old ones until the next call.
+    pub async fn reload(&self, settings: &BridgeSettings) {
+        self.admission.replace(settings);
+        // An error means that the bridge has stopped.
+        let _ = self.requests.send(ControlRequest::ApplyAccess).await;
+    }
+
+    /// Stops accepting, finishes the commands in flight (5 s at most), and stops.
+    ///
+    /// If the future is dropped, the bridge stops at once.
+    pub async fn stop(self) {
+        // An error means that the control side has already ended.
+        let _ = self.requests.send(ControlRequest::Stop).await;
+        // Nothing is ever sent: the channel closes when the control side ends.
+        let _ = self.control_ended.recv().await;
+        self.images.stop().await;
+        if let Some(recorder) = self.status.recorder.clone() {
+            smol::unblock(move || recorder.finish()).await;
+        }
+    }
+}
+
+/// The functions that the ports call for each address: one for all ports, and one for stack images.
+fn allow_functions(admission: &Admission) -> [Allow; 2] {
+    let (all, stacks) = (admission.clone(), admission.clone());
+    [
+        Arc::new(move |address: IpAddr| all.allows(address)),
+        Arc::new(move |address: IpAddr| stacks.allows_stacks(address)),
+    ]
+}
+
+/// Collects the status from the control side and the ports.
+#[derive(Clone)]
+struct StatusSource {
+    requests: Sender<ControlRequest>,
+    callback: Arc<CallbackPort>,
+    live: Arc<ImageRelay>,
+    stack: Arc<ImageRelay>,
+    clock: Arc<Clock>,
+    started: Instant,
+    recorder: Option<Arc<Recorder>>,
+}
+
+impl StatusSource {
+    /// `None` if the control side has ended.
+    async fn read(&self) -> Option<BridgeStatus> {
+        let (reply, received) = async_channel::bounded(1);
+        self.requests.send(ControlRequest::Status(reply)).await.ok()?;
+        let ControlStatus { upstream, clients, gone } = received.recv().await.ok()?;
+        Some(BridgeStatus {
+            version: env!("CARGO_PKG_VERSION").into(),
+            uptime_s: Duration::from(self.clock.now().since(self.started)).as_secs_f64(),
+            upstream,
+            clients,
+            gone,
+            callback: self.callback.status(),
+            live: self.live.status(),
+            stack: self.stack.status(),
+            recording: self.recorder.as_ref().map(|recorder| recorder.status()),
+        })
+    }
+}

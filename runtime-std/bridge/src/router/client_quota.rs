@@ -1,0 +1,127 @@
+//! The quotas of a client: the number of clients, rates, waiting uploads, unanswered commands, and
+//! time. The settings are in `settings/limits.rs`.
+
+use flamingo_protocol_core::Instant;
+
+use super::client::Client;
+use super::token_bucket::TokenBucket;
+use super::{ClientId, Router, RouterAction};
+use crate::settings::LimitSettings;
+
+/// Log lines per second about refused commands of one client.
+const LOG_LINES_PER_S: u64 = 5;
+
+/// Why the bridge does not accept one more command of a client.
+pub(super) const TOO_MANY_WAITING: &str = "too many commands wait: read the answers first";
+
+/// The rates of one client.
+#[derive(Debug)]
+pub(super) struct ClientQuota {
+    commands: TokenBucket,
+    bytes: TokenBucket,
+    log_lines: TokenBucket,
+}
+
+impl ClientQuota {
+    pub(super) fn new(now: Instant, limits: &LimitSettings) -> Self {
+        Self {
+            commands: TokenBucket::new(now, u64::from(limits.commands_per_s)),
+            bytes: TokenBucket::new(now, limits.bytes_per_s),
+            log_lines: TokenBucket::new(now, LOG_LINES_PER_S),
+        }
+    }
+
+    /// Counts a command of `bytes` bytes. Returns whether it is within the rates.
+    pub(super) fn take(&mut self, now: Instant, bytes: usize) -> bool {
+        // Both count, also if the command is refused.
+        let command = self.commands.take(now, 1);
+        let bytes = self.bytes.take(now, bytes as u64);
+        command && bytes
+    }
+
+    /// Whether the log may have one more line about refused commands of this client.
+    pub(super) fn take_log_line(&mut self, now: Instant) -> bool {
+        self.log_lines.take(now, 1)
+    }
+}
+
+impl Router {
+    /// Whether one more client may connect. Clients that only wait for answers do not count, but the
+    /// bridge disconnects the oldest of them when there are too many.
+    pub(super) fn has_room_for_client(&mut self) -> bool {
+        let limit = self.options.limits.clients;
+        if self.clients.values().filter(|client| client.is_active()).count() >= limit {
+            return false;
+        }
+        let mut half_closed =
+            self.clients.values_mut().filter(|client| client.half_closed && !client.closing);
+        if let Some(oldest) = half_closed.next()
+            && half_closed.count() + 1 >= limit
+        {
+            oldest.closing = true;
+        }
+        true
+    }
+
+    /// The bytes of uploads that may still be held for a client.
+    pub(super) fn room_for_uploads(&self, id: ClientId) -> usize {
+        let limits = &self.options.limits;
+        let forwarded: usize =
+            self.forwarded.values().map(|forwarded| forwarded.command.payload.len()).sum();
+        let waiting: usize = self.clients.values().map(Client::held_upload_bytes).sum();
+        let own = self.clients.get(&id).map_or(0, Client::held_upload_bytes);
+        let total = usize::try_from(limits.upload_bytes_total).unwrap_or(usize::MAX);
+        let own_room = (limits.upload_bytes as usize).saturating_sub(own);
+        own_room.min(total.saturating_sub(waiting + forwarded))
+    }
+
+    /// Whether one more command of this client may be without an answer: a client may have as many as
+    /// there are free slots in the window. Otherwise a client whose commands are never answered would
+    /// occupy all slots, and the others could not ask.
+    pub(super) fn has_free_slot(&self, now: Instant, id: ClientId) -> bool {
+        let occupying = self
+            .forwarded
+            .values()
+            .filter(|forwarded| forwarded.occupies_slot_until.is_some_and(|until| now < until));
+        let (mut all, mut own) = (0, 0);
+        for forwarded in occupying {
+            all += 1;
+            let first = forwarded.recipients.first();
+            own += usize::from(first.is_some_and(|(recipient, _)| *recipient == id));
+        }
+        own == 0 || own < self.options.core.window.saturating_sub(all)
+    }
+
+    /// Refuses commands that have waited too long, since nobody expects them any more, and
+    /// disconnects clients whose upload stalled, since it occupies the room of others.
+    pub(super) fn end_stalled(&mut self, now: Instant) {
+        let timeout = self.options.request_timeout;
+        let is_over = |since: Instant| since + timeout <= now;
+        let (mut expired, mut stalled) = (Vec::new(), Vec::new());
+        for (id, client) in self.clients.iter_mut().filter(|(_, client)| !client.closing) {
+            while let Some(command) =
+                client.waiting.front().filter(|command| is_over(command.arrived))
+            {
+                expired.push((*id, command.frame));
+                client.waiting.pop_front();
+            }
+            if client.last_upload_progress().is_some_and(is_over) {
+                stalled.push(*id);
+            }
+        }
+        for id in stalled {
+            self.disconnect(id, "its upload stalled");
+        }
+        for (id, frame) in expired {
+            self.refuse(now, id, &frame, "not sent: it waited too long for its turn");
+        }
+    }
+
+    /// Disconnects a client that breaks a rule, and logs the reason.
+    pub(super) fn disconnect(&mut self, id: ClientId, reason: &str) {
+        let Some(client) = self.clients.get_mut(&id) else { return };
+        client.closing = true;
+        let line = format!("client {id} at {} is disconnected: {reason}", client.address);
+        self.actions.push_back(RouterAction::Log(line));
+    }
+}

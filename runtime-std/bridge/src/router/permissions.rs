@@ -1,0 +1,94 @@
+//! What a client may send: the rules for one command, by role, state and lease. How much it may send
+//! is in `client_quota.rs`; who may connect is in `access/`.
+
+use flamingo_protocol_core::{CommandCode, Flags, Frame, Instant, Kind, Timing, is_answered};
+
+use super::client_quota::TOO_MANY_WAITING;
+use super::{ClientId, Router};
+use crate::settings::Role;
+
+/// Why a live view does not begin.
+pub(super) const WORKFLOW_RUNS: &str = "a workflow is running: live view cannot start";
+
+/// Whether the instrument is expected to answer this command.
+pub(super) fn expects_answer(frame: &Frame) -> bool {
+    match frame.code.row() {
+        Some(_) => is_answered(frame),
+        None => frame.flags.contains(Flags::TRIGGER_CALL_BACK),
+    }
+}
+
+/// Whether the instrument answers at the end of the motion.
+pub(super) fn is_answered_at_end(frame: &Frame) -> bool {
+    frame.code.row().is_some_and(|row| row.timing == Timing::AtEnd)
+}
+
+/// Whether this command is a HALT or a laser-off.
+pub(super) fn is_stop(frame: &Frame) -> bool {
+    frame.code.row().is_some_and(|row| row.effect.stops())
+}
+
+pub(super) fn is_query(frame: &Frame) -> bool {
+    frame.code.row().is_some_and(|row| row.kind == Kind::Query)
+}
+
+/// Whether this command changes nothing. The table lists STORAGE_PATH_SET as a query, but only the
+/// selector 0 asks; any other chooses a drive.
+fn is_read_only(frame: &Frame) -> bool {
+    let chooses_drive = frame.code == CommandCode::STORAGE_PATH_SET && frame.selector() != 0;
+    is_query(frame) && !chooses_drive
+}
+
+/// Whether this command needs the motion lease: motion and lasers.
+fn needs_lease(frame: &Frame) -> bool {
+    let acts = frame.code.row().is_some_and(|row| row.effect.moves() || row.effect.lights());
+    acts || [CommandCode::LASER_LEVEL_SET, CommandCode::STAGE_VELOCITY_SET].contains(&frame.code)
+}
+
+impl Router {
+    /// Checks whether this client may send this command now. The error is the reason why not.
+    pub(super) fn check_permission(
+        &mut self,
+        now: Instant,
+        id: ClientId,
+        frame: &Frame,
+    ) -> Result<(), String> {
+        let Some(client) = self.clients.get(&id) else { return Ok(()) };
+        if self.core.is_none() {
+            return Err("the instrument is not connected".into());
+        }
+        if self.stopping {
+            return Err("the bridge is stopping".into());
+        }
+        if client.role != Role::Control && !is_read_only(frame) {
+            return Err(format!("the role of this client is {}", client.role));
+        }
+        if client.waiting.len() >= self.options.limits.queue_frames {
+            return Err(TOO_MANY_WAITING.into());
+        }
+        frame.check_command(self.options.core.payload_limit).map_err(|error| error.to_string())?;
+        if self.is_blocked_by_workflow(now, frame) {
+            return Err(WORKFLOW_RUNS.into());
+        }
+        if needs_lease(frame) {
+            self.lease.take(now, id).map_err(|holder| {
+                let holder = self.clients.get(&holder);
+                let holder = holder.map_or("another client", |client| client.address.as_str());
+                format!("{holder} holds the lease for motion and lasers")
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Whether this command would begin a live view while a workflow runs or is about to be sent.
+    pub(super) fn is_blocked_by_workflow(&self, now: Instant, frame: &Frame) -> bool {
+        let start = CommandCode::CAMERA_WORK_FLOW_START;
+        let is_being_sent = || {
+            self.forwarded
+                .values()
+                .any(|forwarded| !forwarded.written && forwarded.command.frame.code == start)
+        };
+        frame.code == CommandCode::CAMERA_LIVE_VIEW_START
+            && (self.workflow.is_active(now) || is_being_sent())
+    }
+}

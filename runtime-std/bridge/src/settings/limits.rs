@@ -1,0 +1,54 @@
+//! The section `[limits]`: how much each client may use. The router enforces the quotas in
+//! `router/client_quota.rs`.
+
+use serde::{Deserialize, Serialize};
+
+/// How much each client may use. The bridge refuses or disconnects a client that exceeds a limit;
+/// other clients do not notice.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
+pub struct LimitSettings {
+    /// Clients on all control ports together. Default: 64.
+    pub clients: usize,
+    /// Viewers on each image port. Default: 16.
+    pub viewers: usize,
+    /// Subscribers on the callback port. Default: 64.
+    pub subscribers: usize,
+    /// Commands per second from one client, and the size of a burst. Default: 2000.
+    pub commands_per_s: u32,
+    /// Bytes per second from one client. Default: 64 MiB.
+    pub bytes_per_s: u64,
+    /// The longest payload from a client, in bytes. Default: 32 MiB.
+    pub upload_bytes: u32,
+    /// All payloads that wait in the bridge, in bytes. Default: 128 MiB.
+    pub upload_bytes_total: u64,
+    /// Commands of one client that wait for the instrument. Default: 256.
+    pub queue_frames: usize,
+    /// Bytes that may wait for a client that does not read; then the bridge disconnects it.
+    /// Default: 1 MiB.
+    pub out_bytes: usize,
+    /// Consecutive bytes without a frame after which the bridge disconnects a client. Default: 1024.
+    pub noise_bytes: u64,
+    /// Seconds for which a client's machine may be unreachable; then the client is lost.
+    /// Default: 60.
+    pub lost_after_s: u64,
+}
+
+impl Default for LimitSettings {
+    fn default() -> Self {
+        Self {
+            clients: 64,
+            viewers: 16,
+            subscribers: 64,
+            commands_per_s: 2000,
+            bytes_per_s: 64 << 20,
+            upload_bytes: 32 << 20,
+            upload_bytes_total: 128 << 20,
+            queue_frames: 256,
+            out_bytes: 1 << 20,
+            noise_bytes: 1024,
+            lost_after_s: 60,
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! The threads of the bridge: the control side runs on one, and the image ports share another, because
+//! writing an image takes longer than a command may wait.
+
+use std::future::Future;
+use std::net::TcpListener;
+use std::sync::Arc;
+
+use async_channel::{Receiver, Sender};
+use smol::{Async, future};
+
+use crate::BridgeError;
+use crate::image_relay::ImageRelay;
+use flamingo_runtime_std::socket::acceptor::Allow;
+
+/// The thread of the image ports.
+pub(crate) struct ImagesThread {
+    /// Dropping it ends the thread.
+    alive: Sender<()>,
+    /// Closed when the thread has ended.
+    ended: Receiver<()>,
+}
+
+/// The listening socket of an image port, if it is on; its relay; and who may view it.
+pub(crate) type ImagePort<'a> = (Option<Async<TcpListener>>, &'a Arc<ImageRelay>, &'a Allow);
+
+impl ImagesThread {
+    /// Serves both image ports, each for up to `max_viewers` viewers.
+    pub(crate) fn start(
+        ports: [ImagePort<'_>; 2],
+        max_viewers: usize,
+    ) -> Result<Self, BridgeError> {
+        let [live, stack] = ports.map(|(listener, relay, allow)| {
+            let (relay, allow) = (Arc::clone(relay), Arc::clone(allow));
+            async move {
+                if let Some(listener) = listener {
+                    relay.run(listener, allow, max_viewers).await;
+                }
+            }
+        });
+        let (alive, end) = async_channel::bounded::<()>(1);
+        let ended = run_on_thread("flamingo-images", async move {
+            let relays = async {
+                future::zip(live, stack).await;
+                future::pending().await
+            };
+            // Nothing is ever sent: the channel closes when the bridge ends.
+            let _ = future::or(relays, end.recv()).await;
+        })?;
+        Ok(Self { alive, ended })
+    }
+
+    /// Ends the thread and waits for its end.
+    pub(crate) async fn stop(self) {
+        drop(self.alive);
+        // Nothing is ever sent: the channel closes when the thread ends.
+        let _ = self.ended.recv().await;
+    }
+}
+
+/// Runs `work` on a thread of its own. The returned channel closes when it has ended.
+pub(crate) fn run_on_thread(
+    name: &str,
+    work: impl Future<Output = ()> + Send + 'static,
+) -> Result<Receiver<()>, BridgeError> {
+    let (alive, ended) = async_channel::bounded(1);
+    let run = move || {
+        smol::block_on(work);
+        drop(alive);
+    };
+    let thread = std::thread::Builder::new().name(name.into()).spawn(run);
+    thread.map_err(|source| BridgeError::Thread { source })?;
+    Ok(ended)
+}
