@@ -124,10 +124,9 @@ pub struct LogSettings {
     pub format: LogFormat,
 }
 
-/// The format of a log line.
+/// The format of a log line. It is exhaustive: a program that logs must support each format.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-#[non_exhaustive]
 pub enum LogFormat {
     /// Text for people.
     #[default]
