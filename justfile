@@ -2,7 +2,7 @@
 
 set positional-arguments
 
-unpublished := "--exclude flamingo-testkit --exclude flamingo-runtime-testkit"
+unpublished := "--exclude flamingo-testkit --exclude flamingo-runtime-testkit --exclude flamingo-firmware-tests"
 
 # list the recipes
 default:

@@ -1,5 +1,5 @@
-//! A cable between a UART of the emulator and the simulated instrument's control port. It can be
-//! pulled, cut in the middle of a frame, and it can pick up noise.
+//! A cable between a UART of the emulator and the simulated instrument's control port. A test can pull it
+//! out, cut it in the middle of a frame, and put noise on it.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -7,20 +7,20 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{JoinHandle, spawn};
 
-/// Bytes go both ways until it is pulled; dropping it pulls it.
-pub struct Cable {
+/// Carries bytes in both directions until it is cut. Dropping it pulls it out.
+pub(crate) struct Cable {
     uart: TcpStream,
     instrument: TcpStream,
-    /// Taken by whoever writes to the UART.
+    /// Held while bytes are written to the UART.
     writing: Arc<Mutex<()>>,
-    /// So many bytes of the instrument still pass.
+    /// How many more bytes of the instrument pass.
     left: Arc<AtomicUsize>,
     threads: Vec<JoinHandle<()>>,
 }
 
 impl Cable {
-    /// From `uart` to whoever listens at `instrument`.
-    pub fn new(uart: TcpStream, instrument: SocketAddr) -> Self {
+    /// Connects `uart` with the port at `instrument`.
+    pub(crate) fn new(uart: TcpStream, instrument: SocketAddr) -> Self {
         let instrument = TcpStream::connect(instrument).expect("it listens");
         instrument.set_nodelay(true).expect("a socket");
         let writing = Arc::new(Mutex::new(()));
@@ -38,19 +38,19 @@ impl Cable {
         Self { uart, instrument, writing, left, threads: vec![down, up] }
     }
 
-    /// The instrument's name for this end of the connection.
-    pub fn address(&self) -> SocketAddr {
+    /// The address by which the instrument knows this connection.
+    pub(crate) fn address(&self) -> SocketAddr {
         self.instrument.local_addr().expect("it is connected")
     }
 
     /// Bytes that the instrument never sent.
-    pub fn noise(&self, bytes: &[u8]) {
+    pub(crate) fn noise(&self, bytes: &[u8]) {
         let _alone = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         (&self.uart).write_all(bytes).expect("it is plugged in");
     }
 
-    /// After so many more bytes of the instrument it is cut; waits until it is.
-    pub fn cut_after(mut self, bytes: usize) {
+    /// Cuts the cable after this many more bytes of the instrument; returns when it is cut.
+    pub(crate) fn cut_after(mut self, bytes: usize) {
         self.left.store(bytes, SeqCst);
         self.join();
     }
@@ -64,14 +64,14 @@ impl Cable {
 
 impl Drop for Cable {
     fn drop(&mut self) {
-        // One that is cut already is shut down already.
+        // An error: the cable is cut, so its sockets are shut down already.
         let _ = self.uart.shutdown(Shutdown::Both);
         let _ = self.instrument.shutdown(Shutdown::Both);
         self.join();
     }
 }
 
-/// Until either end is gone, or nothing more may pass.
+/// Copies bytes until either side closes, or no more bytes may pass.
 fn carry(mut from: TcpStream, mut to: TcpStream, writing: &Mutex<()>, left: &AtomicUsize) {
     let mut bytes = [0; 4096];
     while let Ok(count @ 1..) = from.read(&mut bytes) {

@@ -1,12 +1,12 @@
-//! The stage controller in firmware (`protocol-core/examples/mcu-stage`), in QEMU: the smol client,
-//! or a raw socket, on its UART. What the stage does at which time is tested in its own package.
+//! The stage controller in firmware (`protocol-core/examples/mcu-stage`), in QEMU, with the smol client or a
+//! raw socket on its UART. The timing of the stage is tested in its own package.
 
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::net::TcpStream;
 use std::time::Duration;
 
-use crate::firmware::{Firmware, Running};
+use crate::emulator::{Emulator, program};
 use flamingo_protocol_core::{Class, CommandCode as Code, FRAME_LEN, Flags, Frame};
 use flamingo_runtime_std::{Client, EventFrame, Options, Subscription};
 use flamingo_runtime_testkit::peer::{Peer, move_to, next_frame, position_of, soon};
@@ -16,20 +16,20 @@ use smol::{Async, Timer, future};
 const X: i32 = 1;
 const HOME: f64 = 7.5;
 
-/// Runs the body with a board that has started; nothing if there is no emulator.
-fn on_the_board<F: Future<Output = ()>>(body: impl FnOnce(Running) -> F) {
-    if let Some(program) = Firmware::build("mcu-stage") {
+/// Runs the body with a board that has started. Without an emulator it does nothing.
+fn with_board<F: Future<Output = ()>>(body: impl FnOnce(Emulator) -> F) {
+    if let Some(program) = program("mcu-stage") {
         smol::block_on(async {
-            let board = Firmware::run(&program, "lm3s6965evb", 2);
-            started(&board).await;
+            let board = Emulator::start(&program, "lm3s6965evb", 2);
+            until_started(&board).await;
             body(board).await;
         });
     }
 }
 
-/// What comes before the board has set up its UART is lost: asks, with more and more patience, until
-/// what was asked last is answered.
-async fn started(board: &Running) {
+/// Waits until the board has started. Bytes that come before it has set up its UART are lost, so this asks,
+/// with a growing timeout, until the last query is answered.
+async fn until_started(board: &Emulator) {
     let stream = raw(board).stream;
     let asked = Cell::new(0);
     let asking = async {
@@ -51,15 +51,15 @@ async fn started(board: &Running) {
     soon("the board to start", future::or(answered, asking)).await;
 }
 
-/// What the board reports on its second UART, since it was plugged in.
+/// The reports of the board on its second UART, since the cable was plugged in.
 struct Report(BufReader<Async<TcpStream>>);
 
 impl Report {
-    fn of(board: &Running) -> Self {
+    fn of(board: &Emulator) -> Self {
         Self(BufReader::new(Async::new(board.plug(1)).expect("a socket")))
     }
 
-    /// The counters by name, when that one has changed to what is wanted.
+    /// Waits until the counter `name` has such a value; gives all counters by name.
     async fn until(&mut self, name: &str, wanted: impl Fn(u64) -> bool) -> HashMap<String, u64> {
         loop {
             let mut line = String::new();
@@ -74,19 +74,19 @@ impl Report {
     }
 }
 
-fn options(board: &Running) -> Options {
+fn options(board: &Emulator) -> Options {
     let mut options = Options::new(board.uart(0).to_string());
-    // Not what is tested: the machine may be busy.
+    // The host may be busy; the timeout is not what is tested.
     options.timeout = Duration::from_secs(20);
     options.event_capacity = 100_000;
     options
 }
 
-async fn plug_in(board: &Running) -> Client {
+async fn plug_in(board: &Emulator) -> Client {
     Client::connect(options(board)).await.expect("the board answers")
 }
 
-fn raw(board: &Running) -> Peer {
+fn raw(board: &Emulator) -> Peer {
     Peer { stream: Async::new(board.plug(0)).expect("a socket") }
 }
 
@@ -94,19 +94,19 @@ fn speed(mm_per_s: f64) -> Frame {
     Frame::command(Code::STAGE_VELOCITY_SET).with_selector(X).with_value(mm_per_s)
 }
 
-/// Sends it, and gives the answer, which must be nobody else's frame.
+/// Sends a command and gives its answer, which must be proven.
 async fn ask(client: &Client, frame: Frame) -> Frame {
     let answer = client.request(frame).await.expect("it is answered");
     assert!(answer.proven, "{}", answer.frame);
     answer.frame
 }
 
-/// It is the command that was sent, done, but for its value.
+/// Checks that the answer is an echo of the command with status 1, whatever its value.
 fn assert_done(answer: &Frame, command: &Frame) {
     assert_eq!(*answer, Frame { status: 1, value: answer.value, ..*command });
 }
 
-/// A position update; gives the position.
+/// Checks a position update and gives its position.
 fn pushed(event: &EventFrame) -> f64 {
     let frame = &event.frame;
     assert_eq!((frame.code, frame.selector(), frame.status), (Code::STAGE_POSITION_GET, X, 1));
@@ -116,7 +116,7 @@ fn pushed(event: &EventFrame) -> f64 {
     frame.value
 }
 
-/// Position updates up to the end of the motion, and that.
+/// The positions up to the end of a motion, and the frame that reports the end.
 async fn until_stopped(events: &mut Subscription) -> (Vec<f64>, Frame) {
     let mut positions = Vec::new();
     loop {
@@ -128,7 +128,7 @@ async fn until_stopped(events: &mut Subscription) -> (Vec<f64>, Frame) {
     }
 }
 
-/// All that was told up to now: what stands before the answer to this query on the wire.
+/// Checks that no event is left: everything before the answer to this query has arrived.
 async fn nothing_more(client: &Client, events: &mut Subscription) {
     ask(client, Frame::command(Code::SYSTEM_STATE_GET)).await;
     let more = future::poll_once(events.next()).await;
@@ -136,11 +136,11 @@ async fn nothing_more(client: &Client, events: &mut Subscription) {
 }
 
 #[test]
-fn a_thousand_queries_get_their_own_answers_between_pushes_of_which_none_is_lost() {
-    on_the_board(async |board| {
+fn a_thousand_queries_get_their_answers_and_no_push_is_lost() {
+    with_board(async |board| {
         let client = plug_in(&board).await;
         let mut events = client.subscribe(&[]);
-        // 1 µm between two pushes, and two minutes until it is there.
+        // 1 µm between two pushes; the whole way takes two minutes.
         assert_done(&ask(&client, speed(0.04)).await, &speed(0.04));
         let go = move_to(X, 12.0);
         assert_done(&ask(&client, go).await, &go);
@@ -155,7 +155,7 @@ fn a_thousand_queries_get_their_own_answers_between_pushes_of_which_none_is_lost
             query.int32_data[1] = number;
             let answer = ask(&client, query).await;
             match number % 10 {
-                3 => assert_eq!(answer, query, "refused: there is no such axis"),
+                3 => assert_eq!(answer, query, "refused: the board has no such axis"),
                 7 => {
                     query.int32_data[0] = 0xA002;
                     assert_done(&answer, &query);
@@ -189,8 +189,8 @@ fn halt() -> Frame {
 }
 
 #[test]
-fn a_halt_stops_the_stage_in_the_middle_of_a_move_and_the_next_move_ends_where_it_should() {
-    on_the_board(async |board| {
+fn a_halt_stops_a_move_and_the_next_move_reaches_its_target() {
+    with_board(async |board| {
         let client = plug_in(&board).await;
         let mut events = client.subscribe(&[]);
         let mut motion = client.arm(X);
@@ -199,7 +199,7 @@ fn a_halt_stops_the_stage_in_the_middle_of_a_move_and_the_next_move_ends_where_i
         let first = pushed(&next_frame(&mut events).await);
         assert_eq!(first.to_bits(), 7.5025_f64.to_bits());
         assert_done(&client.halt(X).await.expect("stopped").frame, &halt());
-        let end = soon("the end of the motion", motion.wait()).await.expect("told");
+        let end = soon("the end of the motion", motion.wait()).await.expect("reported");
         assert!(!end.completed);
         assert!((first..12.0).contains(&end.frame.value), "{}", end.frame);
         let (_, stopped) = until_stopped(&mut events).await;
@@ -210,7 +210,7 @@ fn a_halt_stops_the_stage_in_the_middle_of_a_move_and_the_next_move_ends_where_i
 
         ask(&client, speed(10.0)).await;
         ask(&client, move_to(X, 11.0)).await;
-        let end = soon("the end of the motion", motion.wait()).await.expect("told");
+        let end = soon("the end of the motion", motion.wait()).await.expect("reported");
         assert!(end.completed);
         assert_eq!(end.frame.value.to_bits(), 11.0_f64.to_bits());
         let (positions, _) = until_stopped(&mut events).await;
@@ -220,11 +220,11 @@ fn a_halt_stops_the_stage_in_the_middle_of_a_move_and_the_next_move_ends_where_i
 }
 
 #[test]
-fn garbage_on_the_uart_is_skipped_and_counted_and_the_next_command_is_answered() {
-    on_the_board(async |board| {
+fn garbage_is_counted_and_the_next_command_is_answered() {
+    with_board(async |board| {
         let mut report = Report::of(&board);
         let mut wire = raw(&board);
-        // What was skipped while it started.
+        // Reads the count of bytes that were skipped during the start.
         wire.write_bytes(b"!").await;
         wire.write(&position_of(X)).await;
         wire.read().await;
@@ -252,22 +252,22 @@ fn garbage_on_the_uart_is_skipped_and_counted_and_the_next_command_is_answered()
 }
 
 #[test]
-fn a_board_that_is_unplugged_goes_on_and_the_next_client_finds_it_in_motion() {
-    on_the_board(async |board| {
+fn an_unplugged_board_keeps_moving_for_the_next_client() {
+    with_board(async |board| {
         let mut first = raw(&board);
         for frame in [speed(0.1), move_to(X, 12.0)] {
             first.write(&frame).await;
             assert_done(&first.read().await, &frame);
         }
         let last = first.read().await.value;
-        // It goes in the middle of a command.
+        // The client leaves in the middle of a command.
         first.write_bytes(&move_to(X, 8.0).encode()[..77]).await;
         drop(first);
 
         let client = plug_in(&board).await;
         let mut events = client.subscribe(&[]);
         let position = pushed(&next_frame(&mut events).await);
-        assert!(position > last, "{position} was before {last}");
+        assert!(position > last, "{position} is not after {last}");
         let asked = ask(&client, position_of(X)).await.value;
         assert!(asked >= position && asked < 12.0, "{asked}");
         client.halt(X).await.expect("stopped");
@@ -276,7 +276,7 @@ fn a_board_that_is_unplugged_goes_on_and_the_next_client_finds_it_in_motion() {
         assert!(stopped.status == 0 && stopped.value >= asked, "{stopped}");
         client.close().await;
 
-        // Plugged in again, at rest.
+        // Plugged in once more, with the stage at rest.
         let client = plug_in(&board).await;
         let rest = ask(&client, position_of(X)).await.value;
         assert_eq!(rest.to_bits(), stopped.value.to_bits());
@@ -284,8 +284,8 @@ fn a_board_that_is_unplugged_goes_on_and_the_next_client_finds_it_in_motion() {
 }
 
 #[test]
-fn the_rest_of_an_upload_that_never_comes_does_not_swallow_the_next_clients_commands() {
-    on_the_board(async |board| {
+fn a_broken_upload_does_not_swallow_the_next_commands() {
+    with_board(async |board| {
         let mut report = Report::of(&board);
         let mut first = raw(&board);
         let upload = Frame::command(Code::COMMON_SCOPE_SETTINGS_SAVE).with_payload_len(1_000_000);
@@ -300,8 +300,8 @@ fn the_rest_of_an_upload_that_never_comes_does_not_swallow_the_next_clients_comm
 }
 
 #[test]
-fn what_the_stage_cannot_do_is_refused_and_what_it_does_not_know_is_not_answered() {
-    on_the_board(async |board| {
+fn impossible_commands_are_refused_unknown_ones_not_answered() {
+    with_board(async |board| {
         let client = plug_in(&board).await;
         let mut events = client.subscribe(&[]);
         for frame in [
@@ -312,10 +312,10 @@ fn what_the_stage_cannot_do_is_refused_and_what_it_does_not_know_is_not_answered
             Frame::command(Code::STAGE_HOME).with_selector(X),
             Frame::command(Code::CAMERA_IMAGE_SIZE_GET),
         ] {
-            assert_eq!(ask(&client, frame).await, frame, "status 0, and all else as it was sent");
+            assert_eq!(ask(&client, frame).await, frame, "an echo with status 0");
         }
         client.send(Frame::command(Code(0x6FFF))).await.expect("written");
-        // An upload is skipped, whatever is in it, and refused.
+        // An upload is skipped and refused, even if it contains commands.
         let commands = move_to(X, 8.0).encode().repeat(500);
         let settings = Frame::command(Code::COMMON_SCOPE_SETTINGS_SAVE);
         let answer = client.upload(settings, commands, Duration::from_secs(20)).await;
@@ -323,7 +323,7 @@ fn what_the_stage_cannot_do_is_refused_and_what_it_does_not_know_is_not_answered
         nothing_more(&client, &mut events).await;
         client.close().await;
 
-        // The client would not let this through.
+        // The client refuses to send this, so it goes over a raw socket.
         let mut wire = raw(&board);
         let nowhere = move_to(X, f64::NAN);
         wire.write(&nowhere).await;
