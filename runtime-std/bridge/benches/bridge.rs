@@ -85,7 +85,7 @@ fn stay_on_one_processor() {}
 fn main() -> ExitCode {
     stay_on_one_processor();
     let scenario = Scenario::from_toml("[latency]\nmin_ms = 0\nmax_ms = 0\n").expect("a scenario");
-    let options = SimulatorOptions { scenario, ..SimulatorOptions::default() };
+    let options = SimulatorOptions::new(scenario);
     let instrument = smol::block_on(Simulator::start(options)).expect("free ports");
     let mut settings = BridgeSettings::new(instrument.control().to_string());
     settings.listen.control = SocketAddr::from(([127, 0, 0, 1], 0));

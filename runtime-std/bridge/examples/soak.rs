@@ -45,7 +45,7 @@ fn main() {
     let text = "truth_capacity_frames = 1000\n[latency]\nmin_ms = 0.2\nmax_ms = 2\n\
         [background]\nframes_per_s = 400\n[stage]\ncontinuous_axes = [\"x\", \"y\", \"z\", \"r\"]\n";
     let scenario = Scenario::from_toml(text).expect("a scenario");
-    let options = SimulatorOptions { scenario, ..SimulatorOptions::default() };
+    let options = SimulatorOptions::new(scenario);
     let instrument = smol::block_on(Simulator::start(options)).expect("free ports");
     let mut settings = BridgeSettings::new(instrument.control().to_string());
     settings.listen.control = SocketAddr::from(([127, 0, 0, 1], 0));

@@ -111,7 +111,7 @@ fn main() -> ExitCode {
     let plain_sender = compare("plain sender", sender());
     let scenario = format!("[images]\nwidth = {SIDE}\nheight = {SIDE}\nframes_per_s = 2000\n");
     let scenario = Scenario::from_toml(&scenario).expect("a scenario");
-    let options = SimulatorOptions { scenario, ..SimulatorOptions::default() };
+    let options = SimulatorOptions::new(scenario);
     let simulator = smol::block_on(Simulator::start(options)).expect("free ports");
     let client = Options::new(simulator.control().to_string());
     let microscope = smol::block_on(async {

@@ -33,7 +33,7 @@ pub(super) struct Heat {
 pub(super) fn run(kind: Kind, load: Load, split: Option<&Split>) -> Result<Heat, String> {
     // Its thread is started by this one.
     processors::stay_on(split.map_or(&[], |split| &split.instrument));
-    let options = SimulatorOptions { scenario: load.scenario(kind), ..SimulatorOptions::default() };
+    let options = SimulatorOptions::new(load.scenario(kind));
     let simulator = block_on(Simulator::start(options)).map_err(|error| error.to_string())?;
     let part = Part {
         strategy: kind.name().to_owned(),

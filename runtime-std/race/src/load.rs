@@ -84,7 +84,8 @@ impl Load {
     /// the time, half is what instruments tell of themselves.
     pub(super) fn scenario(&self, kind: Kind) -> Scenario {
         let factor = f64::from(FACTOR);
-        let mut scenario = Scenario { seed: self.seed, ..Scenario::default() };
+        let mut scenario = Scenario::default();
+        scenario.seed = self.seed;
         scenario.truth_capacity_frames = 1 << 20;
         // Nobody but those who ask for a change of the instrument gets one.
         scenario.tokens.tag_answers = kind.tags();
@@ -100,7 +101,7 @@ impl Load {
         scenario.stage.continuous_axes = vec![AxisName::R];
         // The camera's answers wait behind it, the stage's do not.
         let every_n = u64::from(self.queries / 20).max(1);
-        let late = Fault { every_n, at_most: 2, ..Fault::default() };
+        let late = Fault::every(every_n).at_most(2);
         scenario.faults.late_answers = late.with_code(CommandCode::CAMERA_IMAGE_SIZE_GET);
         scenario.faults.late_by_ms = LATE.as_secs_f64() * 1e3;
         scenario

@@ -1,4 +1,5 @@
-//! One control client: its task owns the socket, reads commands, writes what the world sends.
+//! One control client: its task owns the socket, reads commands and writes the frames of the instrument.
+//! Faults in the bytes are planned in `byte_faults.rs`.
 
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
@@ -9,23 +10,23 @@ use flamingo_runtime_std::{Message, MessageCollector};
 use smol::io::{AsyncReadExt, AsyncWriteExt};
 use smol::{Async, Timer, future};
 
-use super::faults::{Mangler, Note, Plan, Step};
+use super::byte_faults::{FaultInjector, Step, TruthEntry, WritePlan};
+use super::instrument::{ConnectionId, Outgoing};
 use super::scenario::Scenario;
-use super::trigger::{Trigger, stream};
+use super::trigger::{Trigger, random_stream};
 use super::truth::{FaultKind, Truth};
-use super::world::{ConnectionId, Outgoing};
 
-/// What the world sends to one client at one time.
+/// The frames that the instrument sends to one client at one time.
 pub(super) type Batch = Vec<Outgoing>;
 
-/// Batches that wait for a client. At 1 ms each this is more than the write timeout allows for.
+/// How many batches wait for a client. At one batch per ms, the write timeout comes first.
 const BATCHES: usize = 4096;
 /// Batches are written together up to about this many bytes.
 const CHUNK: usize = 64 * 1024;
 
-/// What a client's task tells the world's task.
+/// What a client's task sends to the instrument's task.
 pub(super) enum Input {
-    Connected { id: ConnectionId, address: SocketAddr, outlet: Sender<Batch> },
+    Connected { id: ConnectionId, address: SocketAddr, output: Sender<Batch> },
     Command { id: ConnectionId, frame: Frame, payload: Vec<u8> },
     Disconnected { id: ConnectionId },
 }
@@ -35,7 +36,7 @@ pub(super) struct Connection {
     pub(super) id: ConnectionId,
     pub(super) address: SocketAddr,
     pub(super) stream: Async<TcpStream>,
-    pub(super) world: Sender<Input>,
+    pub(super) instrument: Sender<Input>,
     pub(super) scenario: Arc<Scenario>,
     pub(super) truth: Truth,
 }
@@ -43,18 +44,18 @@ pub(super) struct Connection {
 impl Connection {
     /// Serves the client until either side ends it.
     pub(super) async fn serve(self) {
-        let (outlet, outbox) = async_channel::bounded(BATCHES);
-        let connected = Input::Connected { id: self.id, address: self.address, outlet };
+        let (output, outbox) = async_channel::bounded(BATCHES);
+        let connected = Input::Connected { id: self.id, address: self.address, output };
         // An error means that the simulator is ending.
-        let _ = self.world.send(connected).await;
+        let _ = self.instrument.send(connected).await;
         future::or(self.read(), self.write(outbox)).await;
-        let _ = self.world.send(Input::Disconnected { id: self.id }).await;
+        let _ = self.instrument.send(Input::Disconnected { id: self.id }).await;
     }
 
     async fn read(&self) {
         let mut responder = Responder::<1>::default();
         let mut stall = Trigger::new(&self.scenario.faults.stalled_reader);
-        let mut rng = stream(self.scenario.seed, 5, self.id);
+        let mut rng = random_stream(self.scenario.seed, 5, self.id);
         let mut buffer = vec![0; CHUNK];
         let mut messages = MessageCollector::default();
         let mut request = 0;
@@ -74,10 +75,10 @@ impl Connection {
                 let Some((Message { frame, payload }, ())) = whole else { continue };
                 request += 1;
                 let command = Input::Command { id: self.id, frame, payload };
-                if self.world.send(command).await.is_err() {
+                if self.instrument.send(command).await.is_err() {
                     return;
                 }
-                if stall.strikes(frame.code, &mut rng) {
+                if stall.fires(frame.code, &mut rng) {
                     self.truth.record_fault(self.address, FaultKind::StalledReader, request, 0);
                     sleep_ms(self.scenario.faults.stalled_reader_ms).await;
                 }
@@ -86,19 +87,19 @@ impl Connection {
     }
 
     async fn write(&self, outbox: Receiver<Batch>) {
-        let mut mangler = Mangler::new(&self.scenario, self.id);
-        let mut plan = Plan::default();
-        mangler.stale_prefix(&mut plan);
+        let mut injector = FaultInjector::new(&self.scenario, self.id);
+        let mut plan = WritePlan::default();
+        injector.stale_prefix(&mut plan);
         if !self.carry_out(plan).await {
             return;
         }
         while let Ok(batch) = outbox.recv().await {
-            let mut plan = Plan::default();
+            let mut plan = WritePlan::default();
             let mut next = Some(batch);
             while let Some(batch) = next.take() {
                 for outgoing in batch {
                     if !plan.hangs_up() {
-                        mangler.add(outgoing, &mut plan);
+                        injector.add(outgoing, &mut plan);
                     }
                 }
                 if plan.bytes < CHUNK && !plan.hangs_up() {
@@ -111,12 +112,14 @@ impl Connection {
         }
     }
 
-    /// False if that was the end of the connection.
-    async fn carry_out(&self, plan: Plan) -> bool {
-        for note in plan.notes {
-            match note {
-                Note::Sent(frame, class) => self.truth.record_sent(self.address, frame, class),
-                Note::Fault { kind, noise_bytes } => {
+    /// Writes a plan. False: the connection has ended.
+    async fn carry_out(&self, plan: WritePlan) -> bool {
+        for entry in plan.entries {
+            match entry {
+                TruthEntry::Sent(frame, class) => {
+                    self.truth.record_sent(self.address, frame, class)
+                }
+                TruthEntry::Fault { kind, noise_bytes } => {
                     self.truth.record_fault(self.address, kind, 0, noise_bytes);
                 }
             }
@@ -137,7 +140,7 @@ impl Connection {
         true
     }
 
-    /// False if the client is gone, or takes nothing for too long.
+    /// False: the client has gone, or has not read anything for too long.
     async fn write_all(&self, mut bytes: &[u8]) -> bool {
         while !bytes.is_empty() {
             let write = async { (&self.stream).write(bytes).await.ok().filter(|taken| *taken > 0) };

@@ -1,6 +1,5 @@
-//! The image streams: beads that drift over a background, and who sees them.
-//!
-//! When an image is taken is the world's business.
+//! The image streams: renders images of drifting beads, and sends them to the viewers of the live and the stack
+//! port, with the faults of the scenario. When an image is taken is decided in `instrument/`.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -10,30 +9,30 @@ use fastrand::Rng;
 use flamingo_protocol_core::{CommandCode, HEADER_LEN, ImageHeader, OPTION_IMAGE_DATA};
 
 use super::scenario::Scenario;
-use super::trigger::{Trigger, stream};
+use super::trigger::{Trigger, random_stream};
 use super::truth::Truth;
 
-/// Images that wait for a viewer; then its oldest is dropped.
+/// How many images wait for a viewer. Then its oldest image is dropped.
 pub(super) const QUEUE: usize = 64;
 
-/// Which port an image goes to.
+/// The port that an image goes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum StreamName {
     Live,
     Stack,
 }
 
-/// An image to be made and sent.
+/// An image to render and send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ImageOrder {
     pub(crate) stream: StreamName,
-    /// Counts all images of the instrument.
+    /// The number of the image, over both streams.
     pub(crate) index: i32,
     pub(crate) width: u32,
     pub(crate) height: u32,
 }
 
-/// A header and its pixels, as they go out.
+/// The bytes of a header and its pixels.
 pub(super) type Image = Arc<Vec<u8>>;
 
 const BACKGROUND: u16 = 200;
@@ -41,7 +40,7 @@ const BACKGROUND: u16 = 200;
 const RADIUS: i32 = 7;
 const SIGMA: f64 = 2.4;
 
-/// A bead: where it circles, how far, how fast, how bright.
+/// A bead: its centre, the size and speed of its orbit, its brightness.
 struct Bead {
     centre: [f64; 2],
     orbit: [f64; 2],
@@ -50,14 +49,14 @@ struct Bead {
     brightness: f64,
 }
 
-/// Makes the images. The same seed and index always give the same image.
-pub(super) struct Painter {
+/// Renders the images. The same seed and index always give the same image.
+pub(super) struct Renderer {
     beads: Vec<Bead>,
 }
 
-impl Painter {
+impl Renderer {
     pub(super) fn new(seed: u64, beads: u16) -> Self {
-        let mut rng = stream(seed, 3, 0);
+        let mut rng = random_stream(seed, 3, 0);
         let mut between = |low: f64, high: f64| low + (high - low) * rng.f64();
         let beads = (0..beads)
             .map(|_| Bead {
@@ -72,7 +71,7 @@ impl Painter {
     }
 
     /// The header and the pixels of an image.
-    pub(super) fn paint(&self, order: &ImageOrder) -> Vec<u8> {
+    pub(super) fn render(&self, order: &ImageOrder) -> Vec<u8> {
         let ImageOrder { index, width, height, .. } = *order;
         let size = 2 * width * height;
         let header = ImageHeader {
@@ -96,15 +95,15 @@ impl Painter {
             row.copy_from_slice(&background);
         }
         for bead in &self.beads {
-            bead.paint(pixels, [width, height], f64::from(index));
+            bead.render(pixels, [width, height], f64::from(index));
         }
         bytes
     }
 }
 
 impl Bead {
-    #[allow(clippy::cast_possible_truncation)] // pixel places are small, brightness is clamped
-    fn paint(&self, pixels: &mut [u8], [width, height]: [u32; 2], time: f64) {
+    #[allow(clippy::cast_possible_truncation)] // pixel positions are small, brightness saturates
+    fn render(&self, pixels: &mut [u8], [width, height]: [u32; 2], time: f64) {
         let [across, down] = [0, 1]
             .map(|at| self.centre[at] + self.orbit[at] * (self.turn[at] * time + self.phase).sin());
         let (x, y) = (across * f64::from(width), down * f64::from(height));
@@ -125,8 +124,8 @@ impl Bead {
     }
 }
 
-/// What happens to the images on their way to one viewer.
-pub(super) struct Passage {
+/// The faults, and the updates of the options, in the images of one viewer.
+pub(super) struct ViewerFaults {
     headers: Trigger,
     cuts: Trigger,
     options_every: u64,
@@ -134,29 +133,29 @@ pub(super) struct Passage {
     rng: Rng,
 }
 
-/// What goes out for one image.
-pub(super) struct Passed<'a> {
-    /// One behind the other.
+/// What a viewer gets for one image.
+pub(super) struct ViewerWrite<'a> {
+    /// Written one after the other.
     pub(super) parts: Vec<Cow<'a, [u8]>>,
-    /// The connection ends then.
+    /// The connection is closed afterwards.
     pub(super) last: bool,
 }
 
-/// Bits that mean something to a screen only: crosshair and zoom.
+/// Option bits without pixels: crosshair and zoom.
 const SHOWN_OPTIONS: u32 = 0x04 | 0x08;
 
-impl Passage {
+impl ViewerFaults {
     pub(super) fn new(scenario: &Scenario, viewer: u64) -> Self {
         Self {
             headers: Trigger::new(&scenario.faults.image_headers),
             cuts: Trigger::new(&scenario.faults.image_cuts),
             options_every: scenario.images.options_every_n,
             images: 0,
-            rng: stream(scenario.seed, 4, viewer),
+            rng: random_stream(scenario.seed, 4, viewer),
         }
     }
 
-    pub(super) fn pass<'a>(&mut self, image: &'a [u8]) -> Passed<'a> {
+    pub(super) fn apply<'a>(&mut self, image: &'a [u8]) -> ViewerWrite<'a> {
         self.images += 1;
         let mut parts = Vec::new();
         if self.options_every > 0 && self.images.is_multiple_of(self.options_every) {
@@ -165,48 +164,49 @@ impl Passage {
         }
         let (header, pixels) = image.split_at(HEADER_LEN.min(image.len()));
         let any = CommandCode::default();
-        if self.headers.strikes(any, &mut self.rng) {
+        if self.headers.fires(any, &mut self.rng) {
             let mut header = header.to_vec();
             header[0] = header[0].wrapping_add(2);
             parts.push(Cow::Owned(header));
         } else {
             parts.push(Cow::Borrowed(header));
         }
-        let last = self.cuts.strikes(any, &mut self.rng);
+        let last = self.cuts.fires(any, &mut self.rng);
         let end = if last { self.rng.usize(..pixels.len()) } else { pixels.len() };
         parts.push(Cow::Borrowed(&pixels[..end]));
-        Passed { parts, last }
+        ViewerWrite { parts, last }
     }
 }
 
-/// Someone who looks at a stream.
+/// A client of an image port.
 pub(super) struct Viewer {
     pub(super) stream: StreamName,
     pub(super) images: Sender<Image>,
 }
 
-/// What the gallery is told.
-pub(super) enum Show {
+/// Input of the image task.
+pub(super) enum ImageInput {
     Order(ImageOrder),
     Viewer(Viewer),
 }
 
-/// Makes the images that someone looks at, and hands them out. Ends when nobody orders any more.
-pub(super) async fn gallery(painter: Painter, shows: Receiver<Show>, truth: Truth) {
+/// The image task: renders each ordered image that has a viewer, and sends it to the viewers of its stream. Ends when all
+/// senders of its input are gone.
+pub(super) async fn serve_images(renderer: Renderer, inputs: Receiver<ImageInput>, truth: Truth) {
     let mut viewers: Vec<Viewer> = Vec::new();
-    while let Ok(show) = shows.recv().await {
-        let order = match show {
-            Show::Viewer(viewer) => {
+    while let Ok(input) = inputs.recv().await {
+        let order = match input {
+            ImageInput::Viewer(viewer) => {
                 viewers.push(viewer);
                 continue;
             }
-            Show::Order(order) => order,
+            ImageInput::Order(order) => order,
         };
         viewers.retain(|viewer| !viewer.images.is_closed());
-        let looking = viewers.iter().filter(|viewer| viewer.stream == order.stream);
+        let watching = viewers.iter().filter(|viewer| viewer.stream == order.stream);
         let mut image = None;
-        for viewer in looking {
-            let image = image.get_or_insert_with(|| Arc::new(painter.paint(&order)));
+        for viewer in watching {
+            let image = image.get_or_insert_with(|| Arc::new(renderer.render(&order)));
             if let Ok(Some(_)) = viewer.images.force_send(Arc::clone(image)) {
                 truth.record_image_dropped();
             }
@@ -223,9 +223,9 @@ mod tests {
     }
 
     #[test]
-    fn an_image_is_beads_on_a_background_and_repeats_with_its_seed() {
-        let painter = Painter::new(5, 3);
-        let bytes = painter.paint(&order(1));
+    fn an_image_shows_beads_and_repeats_with_its_seed() {
+        let renderer = Renderer::new(5, 3);
+        let bytes = renderer.render(&order(1));
         let header = ImageHeader::decode(&bytes[..HEADER_LEN], 1 << 20).unwrap();
         assert_eq!((header.width, header.height, header.size), (64, 48, 64 * 48 * 2));
         let pixels: Vec<_> = bytes[HEADER_LEN..]
@@ -234,14 +234,14 @@ mod tests {
             .collect();
         let dark = pixels.iter().filter(|pixel| **pixel == BACKGROUND).count();
         assert!(dark > pixels.len() / 2, "{dark} of {} are background", pixels.len());
-        assert!(pixels.iter().any(|pixel| *pixel > 1_000), "no bead is seen");
-        assert_eq!(bytes, Painter::new(5, 3).paint(&order(1)));
+        assert!(pixels.iter().any(|pixel| *pixel > 1_000), "no bead is visible");
+        assert_eq!(bytes, Renderer::new(5, 3).render(&order(1)));
     }
 
     #[test]
     fn beads_move() {
-        let painter = Painter::new(5, 3);
-        let [first, later] = [1, 20].map(|index| painter.paint(&order(index)));
+        let renderer = Renderer::new(5, 3);
+        let [first, later] = [1, 20].map(|index| renderer.render(&order(index)));
         assert_ne!(first[HEADER_LEN..], later[HEADER_LEN..]);
     }
 }

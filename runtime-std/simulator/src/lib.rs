@@ -1,26 +1,27 @@
-//! The simulated instrument: a real TCP server that behaves as the protocol says, and as badly as
-//! a scenario asks for.
+#![doc = include_str!("../README.md")]
+//!
+//! # How it is built
 //!
 //! ```text
-//!  sockets          connection.rs        world/ (no I/O, on virtual time in tests)
-//!  N    control <-> one task a client <-> commands in, actions out: stage, light, camera,
-//!                   faults.rs mangles     storage, workflow, background; agenda.rs is its clock
-//!                   the bytes             |
-//!  N+1  live    <-  images.rs             | image orders
-//!  N+2  stack   <-  (gallery, viewers) <--'
+//!  port             connection.rs          instrument/ (no I/O, on virtual time in tests)
+//!  N    control <-> one task per client <-> commands in, actions out: stage, light, camera,
+//!                   byte_faults.rs damages  storage, workflow, background; schedule.rs: events by time
+//!                   the bytes               |
+//!  N+1  live    <-  images.rs               | image orders
+//!  N+2  stack   <-  (renders and sends)  <--'
 //!  side channel <-  truth.rs: what each frame really is
 //! ```
-//! `server.rs` holds the sockets and the task that owns the world, `scenario/` what it is like,
-//! `trigger.rs` decides when a fault strikes.
+//! `server.rs` holds the sockets and the task that owns the instrument. `scenario/` describes the
+//! instrument. `trigger.rs` decides when a fault happens.
 
+mod byte_faults;
 mod connection;
-mod faults;
 mod images;
+mod instrument;
 mod scenario;
 mod server;
 mod trigger;
 mod truth;
-mod world;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -32,26 +33,73 @@ use smol::{LocalExecutor, future};
 use flamingo_runtime_std::socket::instrument_ports::{InstrumentPorts, ListenError};
 
 pub use scenario::{
-    Axis, AxisName, Background, Camera, Code, Fault, Faults, Images, Latency, Light, Pushes,
-    Scenario, ScenarioError, Server, Settings, Stage, Tokens, WorkflowRuns,
+    AxisModel, AxisName, BackgroundTraffic, CameraModel, Fault, Faults, ImageModel, Latency,
+    LightModel, Pushes, Scenario, ScenarioCode, ScenarioError, ServerModel, SettingsModel,
+    StageModel, Tokens, WorkflowModel,
 };
 pub use truth::{CommandRecord, FaultKind, FaultRecord, TrueClass, Truth, TruthRecord};
 
-/// Where a simulated instrument listens, and what it is like.
+/// Where a simulated instrument listens, and how it behaves.
+///
+/// ```
+/// use flamingo_simulator::{Scenario, SimulatorOptions};
+/// let scenario = Scenario::from_toml("[latency]\nmin_ms = 5\nmax_ms = 20\n")?;
+/// let options = SimulatorOptions::new(scenario).port(53717).seed(7);
+/// assert_eq!((options.port, options.seed), (53717, Some(7)));
+/// # Ok::<(), flamingo_simulator::ScenarioError>(())
+/// ```
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct SimulatorOptions {
     /// The address to listen on; loopback by default.
     pub bind: IpAddr,
-    /// The control port; 0 = three free ports in a row.
+    /// The control port. 0, the default, takes three free ports in a row.
     pub port: u16,
     /// The live port; the control port + 1 by default.
     pub live_port: Option<u16>,
     /// The stack port; the control port + 2 by default.
     pub stack_port: Option<u16>,
-    /// What it is like and what goes wrong.
+    /// How the instrument behaves and what goes wrong.
     pub scenario: Scenario,
     /// Overrides the scenario's seed.
     pub seed: Option<u64>,
+}
+
+impl SimulatorOptions {
+    /// An instrument with this scenario, on free ports of the loopback address.
+    pub fn new(scenario: Scenario) -> Self {
+        Self { scenario, ..Self::default() }
+    }
+
+    /// Sets the address to listen on.
+    #[must_use]
+    pub fn bind(self, bind: IpAddr) -> Self {
+        Self { bind, ..self }
+    }
+
+    /// Sets the control port; 0 = three free ports in a row.
+    #[must_use]
+    pub fn port(self, port: u16) -> Self {
+        Self { port, ..self }
+    }
+
+    /// Sets the live port, which is otherwise the control port + 1.
+    #[must_use]
+    pub fn live_port(self, port: u16) -> Self {
+        Self { live_port: Some(port), ..self }
+    }
+
+    /// Sets the stack port, which is otherwise the control port + 2.
+    #[must_use]
+    pub fn stack_port(self, port: u16) -> Self {
+        Self { stack_port: Some(port), ..self }
+    }
+
+    /// Overrides the scenario's seed.
+    #[must_use]
+    pub fn seed(self, seed: u64) -> Self {
+        Self { seed: Some(seed), ..self }
+    }
 }
 
 impl Default for SimulatorOptions {
@@ -70,16 +118,17 @@ impl Default for SimulatorOptions {
 
 /// Why a simulator did not start.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum SimulatorError {
-    /// A port that cannot be listened on.
+    /// A port cannot be listened on.
     #[error(transparent)]
     Listen(#[from] ListenError),
-    /// The operating system gives no socket or no thread.
+    /// The operating system provides no socket or no thread.
     #[error("cannot start the simulator: {0}")]
     Socket(#[source] std::io::Error),
 }
 
-/// A simulated instrument that runs on a thread of its own. Dropping it ends it.
+/// A simulated instrument that runs on a thread of its own. Dropping it ends the thread.
 ///
 /// ```
 /// use std::io::{Read, Write};
@@ -100,19 +149,19 @@ pub enum SimulatorError {
 pub struct Simulator {
     addresses: [SocketAddr; 3],
     truth: Truth,
-    /// Closed by dropping it: then the thread ends.
+    /// Dropping it ends the thread.
     stop: Sender<()>,
     thread: JoinHandle<()>,
 }
 
 impl Simulator {
-    /// Starts a simulated instrument; it listens when this returns.
+    /// Starts a simulated instrument. It listens on its ports when this returns.
     ///
     /// # Errors
-    /// [`SimulatorError`] when a port cannot be listened on, or there is no thread to be had.
+    /// [`SimulatorError`]: a port cannot be listened on, or no thread can be started.
     ///
     /// Dropping the future ends the simulator.
-    #[allow(clippy::unused_async)] // a caller need not know that nothing waits here today
+    #[allow(clippy::unused_async)] // so that it may wait in a later version
     pub async fn start(options: SimulatorOptions) -> Result<Self, SimulatorError> {
         let SimulatorOptions { bind: ip, port, live_port: live, stack_port: stack, .. } = options;
         let (listeners, addresses) = InstrumentPorts { ip, port, live, stack }.listen()?;
@@ -134,37 +183,38 @@ impl Simulator {
             };
             executor.spawn(server::run(shared, listeners)).detach();
             smol::block_on(executor.run(future::or(spawn, until_stopped)));
-            // With the executor, all tasks and their sockets end here.
+            // Dropping the executor ends all tasks and closes their sockets.
         };
         let thread = std::thread::Builder::new().name("flamingo-simulator".into());
         let thread = thread.spawn(all).map_err(SimulatorError::Socket)?;
         Ok(Self { addresses, truth, stop, thread })
     }
 
-    /// Where it listens for control clients.
+    /// The address of the control port.
     pub fn control(&self) -> SocketAddr {
         self.addresses[0]
     }
 
-    /// Where it sends live images.
+    /// The address of the live port.
     pub fn live(&self) -> SocketAddr {
         self.addresses[1]
     }
 
-    /// Where it sends stack images.
+    /// The address of the stack port.
     pub fn stack(&self) -> SocketAddr {
         self.addresses[2]
     }
 
-    /// What was really sent, received and done wrong. No client can see it.
+    /// The ground truth: what was really sent and received, and which faults happened. No client can see it.
     pub fn truth(&self) -> Truth {
         self.truth.clone()
     }
 
-    /// Closes all sockets and ends all tasks. Dropping the future ends them too, unobserved.
+    /// Closes all sockets, ends all tasks and waits until they have ended. Dropping the future ends them without
+    /// waiting.
     pub async fn stop(self) {
         drop(self.stop);
-        // It returns nothing; a panic in it was reported by its own thread.
+        // An error: the thread panicked, and has reported it.
         let _ = smol::unblock(move || self.thread.join()).await;
     }
 }

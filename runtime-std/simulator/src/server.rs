@@ -1,4 +1,5 @@
-//! The sockets of the simulated instrument: three ports, so many clients each, one task per client.
+//! The sockets of the simulated instrument: three ports with a limit of clients each, one task per client, and the
+//! task that owns the instrument. Reading and writing a control socket is in `connection.rs`.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -14,17 +15,19 @@ use smol::{Async, Timer, future};
 use socket2::SockRef;
 
 use super::connection::{Batch, Connection, Input};
-use super::images::{Image, Painter, Passage, QUEUE, Show, StreamName, Viewer, gallery};
+use super::images::{
+    Image, ImageInput, QUEUE, Renderer, StreamName, Viewer, ViewerFaults, serve_images,
+};
+use super::instrument::{Action, ConnectionId, Instrument};
 use super::scenario::Scenario;
 use super::truth::{FaultKind, Truth};
-use super::world::{Action, ConnectionId, World};
 use flamingo_runtime_std::Clock;
 use flamingo_runtime_std::socket::wait_until_closed;
 
-/// A task of the simulator; all of them live and end on its thread.
+/// A task of the simulator. All tasks run on its thread.
 pub(super) type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Commands that wait for the world; then their readers wait.
+/// How many commands wait for the instrument before their readers wait.
 const INPUTS: usize = 256;
 
 /// What all tasks share.
@@ -32,7 +35,7 @@ const INPUTS: usize = 256;
 pub(super) struct Shared {
     pub(super) scenario: Arc<Scenario>,
     pub(super) truth: Truth,
-    /// Where new tasks go.
+    /// Takes new tasks.
     pub(super) tasks: Sender<Task>,
 }
 
@@ -43,80 +46,81 @@ impl Shared {
     }
 }
 
-/// Starts everything: the world, the gallery and a doorman for each port.
+/// Starts everything: the instrument, the image task and a listener for each port.
 pub(super) async fn run(shared: Shared, listeners: [Async<TcpListener>; 3]) {
     let (inputs, inbox) = async_channel::bounded(INPUTS);
-    let (shows, orders) = async_channel::bounded(QUEUE);
+    let (image_inputs, image_orders) = async_channel::bounded(QUEUE);
     let [control, live, stack] = listeners;
     let scenario = &shared.scenario;
-    let painter = Painter::new(scenario.seed, scenario.images.beads);
+    let renderer = Renderer::new(scenario.seed, scenario.images.beads);
     let (lives, stacks) = (scenario.server.live_clients, scenario.server.stack_clients);
-    shared.spawn(gallery(painter, orders, shared.truth.clone())).await;
-    shared
-        .spawn(accept_viewers(shared.clone(), live, StreamName::Live, lives, shows.clone()))
-        .await;
-    let stack_shows = shows.clone();
-    shared
-        .spawn(accept_viewers(shared.clone(), stack, StreamName::Stack, stacks, stack_shows))
-        .await;
+    shared.spawn(serve_images(renderer, image_orders, shared.truth.clone())).await;
+    for (listener, stream, limit) in
+        [(live, StreamName::Live, lives), (stack, StreamName::Stack, stacks)]
+    {
+        let viewers = accept_viewers(shared.clone(), listener, stream, limit, image_inputs.clone());
+        shared.spawn(viewers).await;
+    }
     shared.spawn(accept_control(shared.clone(), control, inputs)).await;
-    let world = WorldTask { shared, inbox, shows, outlets: BTreeMap::new() };
-    world.run().await;
+    let instrument = InstrumentTask { shared, inbox, image_inputs, outputs: BTreeMap::new() };
+    instrument.run().await;
 }
 
-/// Accepts clients up to a limit; the next one is closed at once, as the instrument does it.
-struct Doorman {
+/// Accepts clients up to a limit. Above the limit a client is accepted and closed at once, as the instrument does.
+///
+/// The acceptor of the adapter is not used here: the ground truth records each refused client.
+struct LimitedListener {
     listener: Async<TcpListener>,
     limit: usize,
-    /// One clone for each client that is inside.
-    places: Arc<()>,
+    /// One clone per connected client.
+    slots: Arc<()>,
 }
 
-impl Doorman {
+impl LimitedListener {
     fn new(listener: Async<TcpListener>, limit: usize) -> Self {
-        Self { listener, limit, places: Arc::new(()) }
+        Self { listener, limit, slots: Arc::new(()) }
     }
 
     async fn next(&self, shared: &Shared) -> (Async<TcpStream>, SocketAddr, Arc<()>) {
         loop {
             let Ok((stream, address)) = self.listener.accept().await else {
-                // Out of file descriptors, most likely: others must end first.
+                // Most likely no file descriptor is free; wait until a connection ends.
                 Timer::after(Duration::from_millis(20)).await;
                 continue;
             };
-            if Arc::strong_count(&self.places) > self.limit {
+            if Arc::strong_count(&self.slots) > self.limit {
                 shared.truth.record_fault(address, FaultKind::Refused, 0, 0);
                 continue;
             }
             let socket = SockRef::from(stream.get_ref());
             let buffer = shared.scenario.server.send_buffer_bytes;
-            // Without these options it works as well, only not as fast or as it was asked.
+            // Errors are ignored: without these options the connection still works.
             let _ = socket.set_tcp_nodelay(true);
             if buffer > 0 {
                 let _ = socket.set_send_buffer_size(buffer);
             }
-            return (stream, address, Arc::clone(&self.places));
+            return (stream, address, Arc::clone(&self.slots));
         }
     }
 }
 
-async fn accept_control(shared: Shared, listener: Async<TcpListener>, world: Sender<Input>) {
-    let doorman = Doorman::new(listener, shared.scenario.server.control_clients);
+async fn accept_control(shared: Shared, listener: Async<TcpListener>, instrument: Sender<Input>) {
+    let listener = LimitedListener::new(listener, shared.scenario.server.control_clients);
     let mut id: ConnectionId = 0;
     loop {
-        let (stream, address, place) = doorman.next(&shared).await;
+        let (stream, address, slot) = listener.next(&shared).await;
         id += 1;
         let connection = Connection {
             id,
             address,
             stream,
-            world: world.clone(),
+            instrument: instrument.clone(),
             scenario: Arc::clone(&shared.scenario),
             truth: shared.truth.clone(),
         };
         let serve = async move {
             connection.serve().await;
-            drop(place);
+            drop(slot);
         };
         shared.spawn(serve).await;
     }
@@ -127,67 +131,67 @@ async fn accept_viewers(
     listener: Async<TcpListener>,
     stream: StreamName,
     limit: usize,
-    shows: Sender<Show>,
+    image_inputs: Sender<ImageInput>,
 ) {
-    let doorman = Doorman::new(listener, limit);
+    let listener = LimitedListener::new(listener, limit);
     for viewer in 0_u64.. {
-        let (socket, _, place) = doorman.next(&shared).await;
-        let passage = Passage::new(&shared.scenario, viewer);
+        let (socket, _, slot) = listener.next(&shared).await;
+        let faults = ViewerFaults::new(&shared.scenario, viewer);
         let (images, queue) = async_channel::bounded(QUEUE);
-        let _ = shows.send(Show::Viewer(Viewer { stream, images })).await;
+        let _ = image_inputs.send(ImageInput::Viewer(Viewer { stream, images })).await;
         let serve = async move {
-            future::or(wait_until_closed(&socket), send_images(&socket, queue, passage)).await;
-            drop(place);
+            future::or(wait_until_closed(&socket), send_images(&socket, queue, faults)).await;
+            drop(slot);
         };
         shared.spawn(serve).await;
     }
 }
 
-async fn send_images(socket: &Async<TcpStream>, queue: Receiver<Image>, mut passage: Passage) {
+async fn send_images(socket: &Async<TcpStream>, queue: Receiver<Image>, mut faults: ViewerFaults) {
     let mut socket = socket;
     while let Ok(image) = queue.recv().await {
-        let passed = passage.pass(&image);
-        for part in &passed.parts {
+        let write = faults.apply(&image);
+        for part in &write.parts {
             if socket.write_all(part).await.is_err() {
                 return;
             }
         }
-        if passed.last {
+        if write.last {
             return;
         }
     }
 }
 
-/// The task that owns the world.
-struct WorldTask {
+/// The task that owns the instrument.
+struct InstrumentTask {
     shared: Shared,
     inbox: Receiver<Input>,
-    shows: Sender<Show>,
-    outlets: BTreeMap<ConnectionId, Outlet>,
+    image_inputs: Sender<ImageInput>,
+    outputs: BTreeMap<ConnectionId, ClientOutput>,
 }
 
-struct Outlet {
+struct ClientOutput {
     address: SocketAddr,
     batches: Sender<Batch>,
     commands: u64,
 }
 
-impl WorldTask {
+impl InstrumentTask {
     async fn run(mut self) {
         let clock = Clock::start();
-        let mut world = World::new(clock.now(), &self.shared.scenario);
+        let mut instrument = Instrument::new(clock.now(), &self.shared.scenario);
         loop {
-            let actions = world.poll(clock.now());
-            self.carry_out(&mut world, actions);
-            let first = match world.next_due() {
+            let actions = instrument.poll(clock.now());
+            self.carry_out(&mut instrument, actions);
+            let first = match instrument.next_due() {
                 Some(due) => future::or(self.next_input(), sleep_until(&clock, due)).await,
                 None => self.next_input().await,
             };
             let mut next = first;
             while let Some(input) = next {
-                self.take(&mut world, clock.now(), input);
-                let actions = world.poll(clock.now());
-                self.carry_out(&mut world, actions);
+                self.take(&mut instrument, clock.now(), input);
+                let actions = instrument.poll(clock.now());
+                self.carry_out(&mut instrument, actions);
                 next = self.inbox.try_recv().ok();
             }
         }
@@ -196,62 +200,62 @@ impl WorldTask {
     async fn next_input(&self) -> Option<Input> {
         match self.inbox.recv().await {
             Ok(input) => Some(input),
-            // Nobody can come in any more: the simulator is ending.
+            // No client can connect any more: the simulator is ending.
             Err(_) => future::pending().await,
         }
     }
 
-    fn take(&mut self, world: &mut World, now: Instant, input: Input) {
+    fn take(&mut self, instrument: &mut Instrument, now: Instant, input: Input) {
         match input {
-            Input::Connected { id, address, outlet } => {
-                self.outlets.insert(id, Outlet { address, batches: outlet, commands: 0 });
-                world.connect(now, id);
+            Input::Connected { id, address, output } => {
+                self.outputs.insert(id, ClientOutput { address, batches: output, commands: 0 });
+                instrument.connect(now, id);
             }
             Input::Command { id, frame, payload } => {
-                if let Some(outlet) = self.outlets.get_mut(&id) {
-                    outlet.commands += 1;
-                    self.shared.truth.record_command(outlet.address, outlet.commands, frame);
+                if let Some(output) = self.outputs.get_mut(&id) {
+                    output.commands += 1;
+                    self.shared.truth.record_command(output.address, output.commands, frame);
                 }
-                world.handle(now, id, frame, &payload);
+                instrument.handle(now, id, frame, &payload);
             }
             Input::Disconnected { id } => {
-                self.outlets.remove(&id);
-                world.disconnect(id);
+                self.outputs.remove(&id);
+                instrument.disconnect(id);
             }
         }
     }
 
-    fn carry_out(&mut self, world: &mut World, actions: Vec<Action>) {
+    fn carry_out(&mut self, instrument: &mut Instrument, actions: Vec<Action>) {
         let mut batches: BTreeMap<ConnectionId, Batch> = BTreeMap::new();
         let mut dropped = Vec::new();
         for action in actions {
             match action {
                 Action::Send { to, outgoing } => batches.entry(to).or_default().push(outgoing),
                 Action::Image(order) => {
-                    // A gallery that is behind misses images, as the instrument's viewers do.
-                    if self.shows.try_send(Show::Order(order)).is_err() {
+                    // Images are dropped when rendering is too slow, as on the real instrument.
+                    if self.image_inputs.try_send(ImageInput::Order(order)).is_err() {
                         self.shared.truth.record_image_dropped();
                     }
                 }
                 Action::Fault { connection, kind, request } => {
-                    if let Some(outlet) = self.outlets.get(&connection) {
-                        self.shared.truth.record_fault(outlet.address, kind, request, 0);
+                    if let Some(output) = self.outputs.get(&connection) {
+                        self.shared.truth.record_fault(output.address, kind, request, 0);
                     }
                 }
                 Action::Drop { connection } => dropped.push(connection),
             }
         }
         for (to, batch) in batches {
-            let Some(outlet) = self.outlets.get(&to) else { continue };
-            if outlet.batches.try_send(batch).is_err_and(|error| error.is_full()) {
-                self.shared.truth.record_fault(outlet.address, FaultKind::NotDraining, 0, 0);
+            let Some(output) = self.outputs.get(&to) else { continue };
+            if output.batches.try_send(batch).is_err_and(|error| error.is_full()) {
+                self.shared.truth.record_fault(output.address, FaultKind::NotDraining, 0, 0);
                 dropped.push(to);
             }
         }
         for id in dropped {
-            // Without an outlet the client's task ends, once it has written what it has.
-            self.outlets.remove(&id);
-            world.disconnect(id);
+            // Without its output the client's task writes what it has, and ends.
+            self.outputs.remove(&id);
+            instrument.disconnect(id);
         }
     }
 }

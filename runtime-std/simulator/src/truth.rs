@@ -1,5 +1,5 @@
-//! The ground truth: what was really sent to whom, and why. It leaves by this side channel only;
-//! no client can read it from a socket.
+//! The ground truth: which frame was really sent to which client, and why. It is available only through this
+//! side channel; no client can read it from a socket.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
@@ -11,101 +11,134 @@ use flamingo_runtime_std::Clock;
 
 /// What a frame really is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum TrueClass {
     /// The answer to a command.
     Answer {
-        /// The n-th command of that connection, from 1.
+        /// The number of that command on its connection, from 1.
         request: u64,
-        /// A fault held it back.
+        /// A fault delayed it.
         late: bool,
-        /// It was sent before: this is the second one.
+        /// The same answer was sent before.
         duplicate: bool,
     },
-    /// Nobody asked for it.
+    /// No client asked for it.
     Unsolicited,
 }
 
-/// A frame that was handed to a control socket.
+/// A frame that was written to a control socket.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct TruthRecord {
     /// The client's address.
     pub connection: SocketAddr,
-    /// The n-th frame of that connection, from 1, in the order on the wire.
+    /// The number of the frame on its connection, from 1, in the order on the wire.
     pub sequence: u64,
     /// The frame, as it was sent.
     pub frame: Frame,
     /// What it is.
     pub truth: TrueClass,
-    /// When it was handed to the socket, by [`Truth::clock`].
+    /// When it was written to the socket, by [`Truth::clock`].
     pub at: Instant,
 }
 
-/// A command that came in, with its payload.
+impl TruthRecord {
+    /// A record as the simulator makes it, for tests of what reads the ground truth.
+    pub fn new(
+        connection: SocketAddr,
+        sequence: u64,
+        frame: Frame,
+        truth: TrueClass,
+        at: Instant,
+    ) -> Self {
+        Self { connection, sequence, frame, truth, at }
+    }
+}
+
+/// A command that the instrument received completely.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct CommandRecord {
     /// The client's address.
     pub connection: SocketAddr,
-    /// The n-th command of all connections, from 1.
+    /// The number of the command over all connections, from 1.
     pub arrival: u64,
-    /// The n-th command of that connection, from 1.
+    /// The number of the command on its connection, from 1.
     pub request: u64,
     /// The command.
     pub frame: Frame,
 }
 
-/// What went wrong, as the scenario asked for it.
+/// A kind of fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum FaultKind {
-    /// The next frame left in several writes.
+    /// The next frame was sent in several writes.
     SplitWrite,
-    /// Stray bytes before the next frame.
+    /// Stray bytes were sent before the next frame.
     Junk,
-    /// A copy of the next frame with a broken marker before it.
+    /// A copy of the next frame with a broken marker was sent before it.
     BrokenMarker,
-    /// The next frame carries a marker where there is none.
+    /// The next frame contains a start marker in its buffer or payload.
     FalseMarker,
-    /// The answer to `request` was held back.
+    /// The answer to `request` was delayed.
     LateAnswer,
     /// The answer to `request` was never sent.
     LostAnswer,
     /// The answer to `request` was sent twice.
     DuplicateAnswer,
-    /// A part of a frame was sent, then the connection ended. That frame is not in the truth.
+    /// A part of a frame was sent, then the connection was closed. That frame is not in the ground truth.
     DisconnectMidFrame,
-    /// The server stopped reading after `request`.
+    /// The server stopped reading for a while after `request`.
     StalledReader,
-    /// The payload of the next frame stopped half-way.
+    /// The payload of the next frame paused in the middle.
     StalledPayload,
-    /// The client was dropped: too many commands on the wire that were not answered yet.
+    /// The connection was closed: the client had too many unanswered commands.
     PolledTooFast,
-    /// The client was dropped: it did not take what was sent. The last frames in the truth may
-    /// not have reached it.
+    /// The connection was closed: the client did not read. The last frames in the ground truth may not have
+    /// reached it.
     NotDraining,
-    /// Bytes of an earlier conversation right after connect.
+    /// Bytes of an earlier connection were sent right after connecting.
     StalePrefix,
-    /// One client too many: it was accepted and closed.
+    /// The limit of clients was reached: the client was accepted and closed.
     Refused,
 }
 
-/// Something that went wrong.
+/// A fault that happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct FaultRecord {
     /// The client's address.
     pub connection: SocketAddr,
-    /// What.
+    /// What happened.
     pub kind: FaultKind,
-    /// Frames that had been sent on that connection before.
+    /// How many frames had been sent on that connection before.
     pub after: u64,
-    /// The command it has to do with, from 1; 0 = none.
+    /// The number of the command that it affects, from 1; 0 = none.
     pub request: u64,
-    /// Bytes that went out and belong to no frame.
+    /// How many bytes were sent that belong to no frame.
     pub noise_bytes: usize,
 }
 
-/// A handle on the ground truth of one simulator. It outlives the simulator.
+/// The ground truth of one simulator: what was really sent and received. It outlives the simulator; clones share the
+/// same records.
 ///
-/// It keeps the newest `truth_capacity_frames` records of each kind and counts the others in
-/// [`Truth::dropped`].
+/// It keeps the newest [`truth_capacity_frames`](crate::Scenario::truth_capacity_frames) records of each kind, and
+/// counts the older ones in [`Truth::dropped`].
+///
+/// ```
+/// use flamingo_protocol_core::{CommandCode, Frame};
+/// use flamingo_simulator::{Simulator, SimulatorOptions, TrueClass};
+/// use std::io::{Read, Write};
+///
+/// let simulator = smol::block_on(Simulator::start(SimulatorOptions::default()))?;
+/// let mut socket = std::net::TcpStream::connect(simulator.control())?;
+/// socket.write_all(&Frame::command(CommandCode::SYSTEM_STATE_GET).encode())?;
+/// socket.read_exact(&mut [0; 128])?;
+/// let sent = simulator.truth().sent_to(socket.local_addr()?);
+/// assert!(matches!(sent[0].truth, TrueClass::Answer { request: 1, late: false, .. }));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct Truth {
     log: Arc<Mutex<Log>>,
@@ -139,12 +172,12 @@ impl Truth {
         self.clock
     }
 
-    /// Every frame sent, to all clients, in the order in which they were handed to the sockets.
+    /// Every frame sent to any client, in the order of writing.
     pub fn sent(&self) -> Vec<TruthRecord> {
         self.log().sent.iter().cloned().collect()
     }
 
-    /// The frames sent to one client, in the order on the wire.
+    /// The frames sent to one client, in the order on the wire. `client` is its local address.
     pub fn sent_to(&self, client: SocketAddr) -> Vec<TruthRecord> {
         let log = self.log();
         log.sent.iter().filter(|record| record.connection == client).cloned().collect()
@@ -155,23 +188,23 @@ impl Truth {
         self.log().received.iter().cloned().collect()
     }
 
-    /// The commands of one client, in order.
+    /// The commands of one client, in the order of arrival. `client` is its local address.
     pub fn received_from(&self, client: SocketAddr) -> Vec<CommandRecord> {
         let log = self.log();
         log.received.iter().filter(|record| record.connection == client).cloned().collect()
     }
 
-    /// What went wrong so far, in order.
+    /// The faults that happened so far, in order.
     pub fn faults(&self) -> Vec<FaultRecord> {
         self.log().faults.iter().cloned().collect()
     }
 
-    /// Records that were dropped since there were too many. While it is 0, the truth is complete.
+    /// How many records were dropped because there were too many. While it is 0, the ground truth is complete.
     pub fn dropped(&self) -> u64 {
         self.log().dropped
     }
 
-    /// Images that were dropped since a viewer was slower than they came.
+    /// How many images were dropped because a viewer, or rendering, was too slow.
     pub fn images_dropped(&self) -> u64 {
         self.log().images_dropped
     }
@@ -213,7 +246,7 @@ impl Truth {
     }
 }
 
-/// Appends `record`; says how many old ones had to go.
+/// Appends `record` and returns how many old ones were dropped.
 fn keep<T>(records: &mut VecDeque<T>, record: T, capacity: usize) -> u64 {
     records.push_back(record);
     let mut dropped = 0;

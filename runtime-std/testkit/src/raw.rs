@@ -15,7 +15,7 @@ pub const PATIENCE: Duration = Duration::from_secs(10);
 
 pub fn simulator(scenario: &str) -> Simulator {
     let scenario = Scenario::from_toml(scenario).unwrap();
-    let options = SimulatorOptions { scenario, ..SimulatorOptions::default() };
+    let options = SimulatorOptions::new(scenario);
     smol::block_on(Simulator::start(options)).unwrap()
 }
 

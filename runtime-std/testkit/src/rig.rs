@@ -30,7 +30,7 @@ pub fn patience() -> Patience {
 
 pub async fn simulator(scenario: &str) -> Simulator {
     let scenario = Scenario::from_toml(scenario).unwrap();
-    Simulator::start(SimulatorOptions { scenario, ..SimulatorOptions::default() }).await.unwrap()
+    Simulator::start(SimulatorOptions::new(scenario)).await.unwrap()
 }
 
 pub async fn microscope(simulator: &Simulator) -> Microscope {

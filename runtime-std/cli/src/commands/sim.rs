@@ -42,14 +42,11 @@ pub(crate) struct SimArgs {
 }
 
 pub(crate) async fn run(args: SimArgs, out: &mut Out, interrupt: &Interrupt) -> CommandResult {
-    let options = SimulatorOptions {
-        bind: args.bind,
-        port: args.port,
-        live_port: args.live_port,
-        stack_port: args.stack_port,
-        scenario: scenario(args.scenario)?,
-        seed: args.seed,
-    };
+    let scenario = scenario(args.scenario)?;
+    let mut options = SimulatorOptions::new(scenario).bind(args.bind).port(args.port);
+    options.live_port = args.live_port;
+    options.stack_port = args.stack_port;
+    options.seed = args.seed;
     let simulator =
         Simulator::start(options).await.map_err(|error| Failure::usage(format!("sim: {error}")))?;
     let control = simulator.control();

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 fn simulator(scenario: &str) -> (Simulator, String) {
     let scenario = Scenario::from_toml(scenario).unwrap();
-    let options = SimulatorOptions { scenario, ..SimulatorOptions::default() };
+    let options = SimulatorOptions::new(scenario);
     let simulator = smol::block_on(Simulator::start(options)).unwrap();
     let address = simulator.control().to_string();
     (simulator, address)

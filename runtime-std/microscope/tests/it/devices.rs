@@ -65,7 +65,7 @@ fn for_each_fault(test: impl AsyncFn(&str, Microscope) + Copy) {
         smol::block_on(async {
             let mut scenario = Scenario::from_toml(scenario).unwrap();
             scenario.stage.speed_factor = 20.0;
-            let options = SimulatorOptions { scenario, ..SimulatorOptions::default() };
+            let options = SimulatorOptions::new(scenario);
             let simulator = Simulator::start(options).await.unwrap();
             let address = simulator.control().to_string();
             let mut connected = None;

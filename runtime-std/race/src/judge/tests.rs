@@ -30,7 +30,7 @@ fn stopped(axis: i32) -> Frame {
 
 fn record(millis: u64, frame: Frame, truth: TrueClass) -> TruthRecord {
     let connection = ([127, 0, 0, 1], 1).into();
-    TruthRecord { connection, sequence: 0, frame, truth, at: at(millis) }
+    TruthRecord::new(connection, 0, frame, truth, at(millis))
 }
 
 /// A run: what the instrument sent, what was asked and what handlers saw, all in ms.

@@ -125,7 +125,7 @@ fn simulator(kind: Kind) -> Simulator {
     let mut scenario = Scenario::default();
     scenario.pushes.position_hz = 0.0;
     scenario.tokens.tag_answers = kind.tags();
-    let options = SimulatorOptions { scenario, ..SimulatorOptions::default() };
+    let options = SimulatorOptions::new(scenario);
     smol::block_on(Simulator::start(options)).unwrap()
 }
 

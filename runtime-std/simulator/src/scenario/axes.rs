@@ -1,42 +1,44 @@
-//! The four axes of a simulated instrument: limits, home, velocity, motion.
+//! The four axes of a simulated instrument: limits, home, velocity, motion. How they move is in
+//! `instrument/axis.rs`.
 
 use serde::Deserialize;
 use serde::de::{Deserializer, Error};
 
 use super::check;
 
-/// An axis, as a scenario file names it.
+/// The name of an axis in a scenario file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum AxisName {
-    /// 1
+    /// Axis 1.
     X,
-    /// 2
+    /// Axis 2.
     Y,
-    /// 3
+    /// Axis 3.
     Z,
-    /// 4
+    /// Axis 4, the rotation.
     R,
 }
 
-/// An axis. At the start it stands at its home. In a scenario file the keys are `min_mm`,
+/// An axis. At the start it stands at its home position. In a scenario file the keys are `min_mm`,
 /// `max_mm`, `home_mm` and `velocity_mm_per_s`, on R `min_deg` … `velocity_deg_per_s`.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Axis {
-    /// The lowest target that is not refused, in mm (R: degrees).
+#[non_exhaustive]
+pub struct AxisModel {
+    /// The lowest target that is accepted, in mm (R: degrees).
     pub min: f64,
-    /// The highest.
+    /// The highest target that is accepted, in mm (R: degrees).
     pub max: f64,
-    /// Where HOME goes.
+    /// The target of HOME, in mm (R: degrees).
     pub home: f64,
-    /// Per second, until STAGE_VELOCITY_SET says otherwise.
+    /// In mm (R: degrees) per second, until STAGE_VELOCITY_SET changes it.
     pub velocity: f64,
 }
 
-const X: Axis = Axis { min: 1.0, max: 12.31, home: 7.5, velocity: 1.0 };
-const Y: Axis = Axis { min: 5.0, max: 25.0, home: 15.0, velocity: 1.0 };
-const Z: Axis = Axis { min: 12.5, max: 26.0, home: 19.0, velocity: 1.0 };
-const R: Axis = Axis { min: -720.0, max: 720.0, home: 0.0, velocity: 50.0 };
+const X: AxisModel = AxisModel { min: 1.0, max: 12.31, home: 7.5, velocity: 1.0 };
+const Y: AxisModel = AxisModel { min: 5.0, max: 25.0, home: 15.0, velocity: 1.0 };
+const Z: AxisModel = AxisModel { min: 12.5, max: 26.0, home: 19.0, velocity: 1.0 };
+const R: AxisModel = AxisModel { min: -720.0, max: 720.0, home: 0.0, velocity: 50.0 };
 
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -56,7 +58,7 @@ struct RotationKeys {
     velocity_deg_per_s: Option<f64>,
 }
 
-impl Axis {
+impl AxisModel {
     fn checked<E: Error>(self, unit: &str) -> Result<Self, E> {
         let Self { min, max, home, velocity } = self;
         if !(min.is_finite() && max.is_finite() && min < max && (min..=max).contains(&home)) {
@@ -74,9 +76,12 @@ impl Axis {
     }
 }
 
-fn linear<'de, D: Deserializer<'de>>(deserializer: D, default: Axis) -> Result<Axis, D::Error> {
+fn linear<'de, D: Deserializer<'de>>(
+    deserializer: D,
+    default: AxisModel,
+) -> Result<AxisModel, D::Error> {
     let keys = LinearKeys::deserialize(deserializer)?;
-    let axis = Axis {
+    let axis = AxisModel {
         min: keys.min_mm.unwrap_or(default.min),
         max: keys.max_mm.unwrap_or(default.max),
         home: keys.home_mm.unwrap_or(default.home),
@@ -85,21 +90,21 @@ fn linear<'de, D: Deserializer<'de>>(deserializer: D, default: Axis) -> Result<A
     axis.checked("mm")
 }
 
-fn x<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Axis, D::Error> {
+fn x<'de, D: Deserializer<'de>>(deserializer: D) -> Result<AxisModel, D::Error> {
     linear(deserializer, X)
 }
 
-fn y<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Axis, D::Error> {
+fn y<'de, D: Deserializer<'de>>(deserializer: D) -> Result<AxisModel, D::Error> {
     linear(deserializer, Y)
 }
 
-fn z<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Axis, D::Error> {
+fn z<'de, D: Deserializer<'de>>(deserializer: D) -> Result<AxisModel, D::Error> {
     linear(deserializer, Z)
 }
 
-fn r<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Axis, D::Error> {
+fn r<'de, D: Deserializer<'de>>(deserializer: D) -> Result<AxisModel, D::Error> {
     let keys = RotationKeys::deserialize(deserializer)?;
-    let axis = Axis {
+    let axis = AxisModel {
         min: keys.min_deg.unwrap_or(R.min),
         max: keys.max_deg.unwrap_or(R.max),
         home: keys.home_deg.unwrap_or(R.home),
@@ -111,35 +116,36 @@ fn r<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Axis, D::Error> {
 /// The four axes.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Stage {
-    /// X
+#[non_exhaustive]
+pub struct StageModel {
+    /// Axis X.
     #[serde(deserialize_with = "x")]
-    pub x: Axis,
-    /// Y
+    pub x: AxisModel,
+    /// Axis Y.
     #[serde(deserialize_with = "y")]
-    pub y: Axis,
-    /// Z
+    pub y: AxisModel,
+    /// Axis Z.
     #[serde(deserialize_with = "z")]
-    pub z: Axis,
-    /// R
+    pub z: AxisModel,
+    /// The rotation.
     #[serde(deserialize_with = "r")]
-    pub r: Axis,
-    /// All motion is this much faster than its velocity says.
+    pub r: AxisModel,
+    /// All motions are faster than their velocity by this factor, above 0.
     #[serde(deserialize_with = "check::above_zero")]
     pub speed_factor: f64,
-    /// The least that a motion takes.
+    /// The minimum time of a motion, in ms.
     #[serde(deserialize_with = "check::not_negative")]
     pub settle_ms: f64,
-    /// What finding the reference takes at a speed factor of 1.
+    /// The time of FIND_REFERENCE in ms, at a speed factor of 1.
     #[serde(deserialize_with = "check::not_negative")]
     pub find_reference_ms: f64,
-    /// HOME and FIND_REFERENCE are answered when the motion has ended, instead of at once.
+    /// Whether HOME and FIND_REFERENCE are answered at the end of the motion instead of at once.
     pub home_answers_at_end: bool,
-    /// Axes that go back and forth without end, until they are told to do something else.
+    /// Axes that move back and forth until a command moves or stops them.
     pub continuous_axes: Vec<AxisName>,
 }
 
-impl Default for Stage {
+impl Default for StageModel {
     fn default() -> Self {
         Self {
             x: X,

@@ -1,30 +1,30 @@
-//! What a value in a scenario file may be. A refusal says what was expected and what was found.
+//! Checks of the values in a scenario file. An error says what was expected and what was found.
 
 use flamingo_protocol_core::CommandCode;
 use serde::de::{self, Deserialize, Deserializer, Visitor};
 
 use super::traffic::Latency;
 
-/// A command code in a scenario file: a number, or a name as the server has it.
+/// A command code in a scenario file: a number, or the name of the command in the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Code(pub CommandCode);
+pub struct ScenarioCode(pub CommandCode);
 
-impl<'de> Deserialize<'de> for Code {
+impl<'de> Deserialize<'de> for ScenarioCode {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct CodeVisitor;
         impl Visitor<'_> for CodeVisitor {
-            type Value = Code;
+            type Value = ScenarioCode;
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str("a command code: a name or a number from 0 to 0xFFFFFFFF")
             }
-            fn visit_i64<E: de::Error>(self, value: i64) -> Result<Code, E> {
+            fn visit_i64<E: de::Error>(self, value: i64) -> Result<ScenarioCode, E> {
                 let code = u32::try_from(value)
                     .map_err(|_| E::invalid_value(de::Unexpected::Signed(value), &self))?;
-                Ok(Code(CommandCode(code)))
+                Ok(ScenarioCode(CommandCode(code)))
             }
-            fn visit_str<E: de::Error>(self, value: &str) -> Result<Code, E> {
+            fn visit_str<E: de::Error>(self, value: &str) -> Result<ScenarioCode, E> {
                 CommandCode::from_name(value)
-                    .map(Code)
+                    .map(ScenarioCode)
                     .ok_or_else(|| E::invalid_value(de::Unexpected::Str(value), &self))
             }
         }
@@ -62,7 +62,7 @@ pub(super) fn maybe_not_negative<'de, D: Deserializer<'de>>(
     not_negative(deserializer).map(Some)
 }
 
-/// A side of an image in pixels: all that fits an image which readers believe.
+/// A side of an image in pixels, within the limit that readers accept.
 pub(super) fn side<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
     let value = u32::deserialize(deserializer)?;
     if (16..=8192).contains(&value) {

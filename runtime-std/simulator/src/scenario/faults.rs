@@ -1,95 +1,116 @@
-//! What goes wrong with a simulated instrument, and how often.
+//! The faults of a simulated instrument, and how often they happen. What they do is in `byte_faults.rs`, `images.rs`
+//! and `instrument/`.
 
 use serde::Deserialize;
 
-use super::check::{self, Code};
+use super::check::{self, ScenarioCode};
 
-/// How often something goes wrong. It never does by default; `probability` and `every_n` add up.
+/// How often a fault happens; never by default. `probability` and `every_n` add up.
+///
+/// ```
+/// use flamingo_protocol_core::CommandCode;
+/// use flamingo_simulator::{Fault, Scenario};
+/// let mut scenario = Scenario::default();
+/// scenario.faults.lost_answers = Fault::every(10).with_code(CommandCode::STAGE_POSITION_GET);
+/// scenario.faults.junk = Fault::with_probability(0.2);
+/// ```
 #[derive(Debug, Clone, PartialEq, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Fault {
-    /// On each occasion, from 0 to 1.
+    /// The probability on each occasion, from 0 to 1.
     #[serde(deserialize_with = "check::probability")]
     pub probability: f64,
-    /// On every n-th occasion of a connection; 0 = never.
+    /// The fault happens on every n-th occasion of a connection; 0 = never.
     pub every_n: u64,
-    /// At most this often on a connection; 0 = no limit.
+    /// The fault happens at most so many times on a connection; 0 = no limit.
     pub at_most: u64,
-    /// Only with frames of these codes; empty = all. Other frames are no occasion.
-    pub codes: Vec<Code>,
+    /// Only frames of these codes are occasions; empty = all frames.
+    pub codes: Vec<ScenarioCode>,
 }
 
 impl Fault {
-    /// On every n-th occasion of a connection.
+    /// A fault on every n-th occasion of a connection.
     pub fn every(n: u64) -> Self {
         Self { every_n: n, ..Self::default() }
     }
 
-    /// The first time only.
+    /// A fault on the first occasion of a connection.
     pub fn once() -> Self {
-        Self { every_n: 1, at_most: 1, ..Self::default() }
+        Self::every(1).at_most(1)
     }
 
-    /// With frames of this code only.
+    /// A fault with this probability on each occasion, from 0 to 1.
+    pub fn with_probability(probability: f64) -> Self {
+        Self { probability, ..Self::default() }
+    }
+
+    /// Limits how often the fault happens on a connection; 0 = no limit.
+    #[must_use]
+    pub fn at_most(self, at_most: u64) -> Self {
+        Self { at_most, ..self }
+    }
+
+    /// Makes frames of this code an occasion. Without any code, all frames are.
     #[must_use]
     pub fn with_code(mut self, code: flamingo_protocol_core::CommandCode) -> Self {
-        self.codes.push(Code(code));
+        self.codes.push(ScenarioCode(code));
         self
     }
 }
 
-/// Everything that can go wrong. An occasion is a frame that is sent, unless it says otherwise.
+/// All faults of a connection. An occasion is a frame that is sent, unless the field says otherwise.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Faults {
-    /// A frame leaves in several TCP writes.
+    /// A frame is sent in several TCP writes.
     pub split_writes: Fault,
-    /// Pause between two of these writes.
+    /// The pause between two of these writes, in ms.
     #[serde(deserialize_with = "check::not_negative")]
     pub split_pause_ms: f64,
-    /// Stray bytes before a frame.
+    /// Stray bytes are sent before a frame.
     pub junk: Fault,
-    /// At most this many of them.
+    /// The maximum number of these bytes.
     pub junk_max_bytes: u16,
-    /// Before a frame, a copy of it with a broken marker. The frame itself follows whole.
+    /// A copy of a frame with a broken marker is sent before the frame.
     pub broken_markers: Fault,
-    /// A start marker, or a whole frame, where there is none: in the unused buffer of a frame
-    /// (answers and pushes), or in the payload of a 0x4003 push.
+    /// A start marker stands in the unused buffer of a frame, or a start marker or the bytes of a whole frame stand in
+    /// the payload of a 0x4003 push.
     pub false_markers: Fault,
-    /// An answer comes late. An occasion is an answer.
+    /// An answer is delayed. An occasion is an answer.
     pub late_answers: Fault,
-    /// By this much. The answers of its subsystem behind it wait for it.
+    /// The delay in ms. Later answers of the same subsystem come after it.
     #[serde(deserialize_with = "check::not_negative")]
     pub late_by_ms: f64,
-    /// An answer never comes. An occasion is an answer.
+    /// An answer is never sent. An occasion is an answer.
     pub lost_answers: Fault,
-    /// An answer comes twice. An occasion is an answer.
+    /// An answer is sent twice. An occasion is an answer.
     pub duplicate_answers: Fault,
-    /// The connection ends in the middle of a frame.
+    /// The connection is closed in the middle of a frame.
     pub disconnect_mid_frame: Fault,
     /// The server stops reading after a command. An occasion is a command.
     pub stalled_reader: Fault,
-    /// For this long.
+    /// For so many ms.
     #[serde(deserialize_with = "check::not_negative")]
     pub stalled_reader_ms: f64,
-    /// A payload stops half-way. An occasion is a frame with a payload.
+    /// A payload pauses in the middle. An occasion is a frame with a payload.
     pub stalled_payload: Fault,
-    /// For this long.
+    /// For so many ms.
     #[serde(deserialize_with = "check::not_negative")]
     pub stalled_payload_ms: f64,
-    /// A client with more commands than this on the wire that are not answered yet is dropped;
-    /// 0 = never.
+    /// The connection of a client with more unanswered commands than this is closed; 0 = never.
     pub drop_above_unanswered: u32,
-    /// A client that does not take what is written for this long is dropped.
+    /// The connection of a client that does not read for so many ms is closed.
     #[serde(deserialize_with = "check::above_zero")]
     pub write_timeout_ms: f64,
-    /// Bytes of an earlier conversation that stand in the stream right after connect: the end of
-    /// a frame, then whole frames.
+    /// How many bytes of an earlier connection a client receives right after connecting: the end of a frame, then
+    /// whole frames.
     pub stale_prefix_bytes: u16,
-    /// The header of an image cannot be true: imageSize is not that of its width and height. An
-    /// occasion is an image that a viewer gets.
+    /// The header of an image is inconsistent: imageSize does not fit width and height. An occasion is an image for a
+    /// viewer.
     pub image_headers: Fault,
-    /// The connection of a viewer ends in the middle of an image.
+    /// The connection of a viewer is closed in the middle of an image.
     pub image_cuts: Fault,
 }
 

@@ -1,23 +1,24 @@
-//! What a simulated instrument is like: the scenario file (TOML), read and checked.
+//! The scenario file (TOML), read and checked: how a simulated instrument behaves, and what goes wrong.
 //!
-//! Every key is optional; the default is a healthy instrument. Units stand in the keys. What the
-//! simulator does with it is not here.
+//! Every key is optional; the default is a healthy instrument. The keys contain their units. How the simulator uses
+//! them is not here.
 
 mod axes;
 mod check;
 mod faults;
-mod instrument;
+mod subsystems;
 mod traffic;
 
-pub use axes::{Axis, AxisName, Stage};
+pub use axes::{AxisModel, AxisName, StageModel};
 pub use check::Code;
 pub use faults::{Fault, Faults};
-pub use instrument::{Camera, Images, Light, Settings, WorkflowRuns};
-pub use traffic::{Background, Latency, Pushes, Server, Tokens};
+pub use subsystems::{CameraModel, ImageModel, LightModel, SettingsModel, WorkflowModel};
+pub use traffic::{BackgroundTraffic, Latency, Pushes, ServerModel, Tokens};
 
 use serde::Deserialize;
 
-/// What the simulated instrument is like and what goes wrong with it.
+/// How the simulated instrument behaves, and what goes wrong. Read it from TOML, or take the default, a healthy
+/// instrument, and change its fields.
 ///
 /// ```
 /// use flamingo_simulator::Scenario;
@@ -25,42 +26,45 @@ use serde::Deserialize;
 /// assert!((scenario.background.frames_per_s - 400.0).abs() < 1e-9);
 /// let error = Scenario::from_toml("[background]\nframes_per_second = 400\n").unwrap_err();
 /// assert!(error.to_string().starts_with("line 2: unknown field `frames_per_second`"));
+///
+/// let mut healthy = Scenario::default();
+/// healthy.stage.speed_factor = 10.0;
 /// # Ok::<(), flamingo_simulator::ScenarioError>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Scenario {
-    /// What all chance comes from: the same seed gives the same run.
+    /// The seed of all random choices. The same seed and the same input give the same run.
     pub seed: u64,
-    /// Frames that the ground truth keeps, for each kind of record; older ones are dropped and
-    /// counted.
+    /// How many records of each kind the ground truth keeps. Older records are dropped and counted.
     pub truth_capacity_frames: usize,
-    /// Commands that are implemented by nobody: never answered, without any effect.
+    /// Commands that are never answered and have no effect.
     pub never_answered: Vec<Code>,
-    /// How long an answer takes.
+    /// The time that an answer takes.
     #[serde(deserialize_with = "check::latency")]
     pub latency: Latency,
-    /// What is pushed, and what the pushes look like.
+    /// Which messages are pushed, and their form.
     pub pushes: Pushes,
-    /// Unsolicited traffic that flows without any cause.
-    pub background: Background,
-    /// Which fields of a command come back.
+    /// Unsolicited traffic without a cause.
+    pub background: BackgroundTraffic,
+    /// Which fields of a command its answer echoes.
     pub tokens: Tokens,
-    /// The sockets.
-    pub server: Server,
+    /// The limits and options of the sockets.
+    pub server: ServerModel,
     /// The four axes.
-    pub stage: Stage,
+    pub stage: StageModel,
     /// Lasers.
-    pub light: Light,
+    pub light: LightModel,
     /// The camera.
-    pub camera: Camera,
+    pub camera: CameraModel,
     /// The image streams.
-    pub images: Images,
+    pub images: ImageModel,
     /// Scope settings and drives.
-    pub settings: Settings,
+    pub settings: SettingsModel,
     /// Workflows.
-    pub workflow: WorkflowRuns,
-    /// What goes wrong.
+    pub workflow: WorkflowModel,
+    /// The faults.
     pub faults: Faults,
 }
 
@@ -72,15 +76,15 @@ impl Default for Scenario {
             never_answered: Vec::new(),
             latency: Latency::default(),
             pushes: Pushes::default(),
-            background: Background::default(),
+            background: BackgroundTraffic::default(),
             tokens: Tokens::default(),
-            server: Server::default(),
-            stage: Stage::default(),
-            light: Light::default(),
-            camera: Camera::default(),
-            images: Images::default(),
-            settings: Settings::default(),
-            workflow: WorkflowRuns::default(),
+            server: ServerModel::default(),
+            stage: StageModel::default(),
+            light: LightModel::default(),
+            camera: CameraModel::default(),
+            images: ImageModel::default(),
+            settings: SettingsModel::default(),
+            workflow: WorkflowModel::default(),
             faults: Faults::default(),
         }
     }
@@ -90,7 +94,7 @@ impl Scenario {
     /// Reads a scenario file.
     ///
     /// # Errors
-    /// [`ScenarioError`] names the line, what was found and what was expected.
+    /// [`ScenarioError`] has the line, what was found and what was expected.
     pub fn from_toml(text: &str) -> Result<Self, ScenarioError> {
         toml::from_str(text).map_err(|error| {
             let line = error.span().map(|span| {
@@ -103,13 +107,14 @@ impl Scenario {
     }
 }
 
-/// A scenario file that cannot be used.
+/// An error in a scenario file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 #[error("{}{message}", .line.map(|line| format!("line {line}: ")).unwrap_or_default())]
 pub struct ScenarioError {
-    /// The line, from 1, where it is known.
+    /// The line, from 1, if it is known.
     pub line: Option<usize>,
-    /// What is wrong with it.
+    /// What is wrong.
     pub message: String,
 }
 
@@ -132,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn values_that_cannot_be_are_refused_with_their_line_and_what_was_expected() {
+    fn bad_values_are_refused_with_line_and_expectation() {
         let probability = refused("[faults]\n\nlost_answers = { probability = 1.5 }\n");
         assert_eq!(probability, "line 3: expected a number from 0 to 1, found 1.5");
         let negative = refused("[background]\nframes_per_s = -4\n");

@@ -1,24 +1,25 @@
-//! How a simulated instrument talks: latencies, pushes, background traffic, fields echoed, sockets.
+//! The traffic of a simulated instrument: latencies, pushes, background traffic, echoed fields, sockets.
 
 use serde::Deserialize;
 
-use super::check::{self, Code};
+use super::check::{self, ScenarioCode};
 
-/// How long an answer takes, from the command's arrival: evenly between `min_ms` and `max_ms`,
-/// and some jitter on top. Answers of one subsystem keep their order.
+/// The time from the arrival of a command to its answer: uniform between `min_ms` and `max_ms`, plus jitter. Answers
+/// of one subsystem keep their order.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Latency {
-    /// The shortest.
+    /// The shortest time in ms, at most `max_ms`.
     #[serde(deserialize_with = "check::not_negative")]
     pub min_ms: f64,
-    /// The longest without jitter.
+    /// The longest time without jitter, in ms.
     #[serde(deserialize_with = "check::not_negative")]
     pub max_ms: f64,
-    /// The most that is added; small amounts are far more frequent than large ones.
+    /// The maximum jitter in ms. Small amounts are much more frequent than large ones.
     #[serde(deserialize_with = "check::not_negative")]
     pub jitter_ms: f64,
-    /// What acknowledging a move takes instead, so that a short motion ends before it.
+    /// The time to acknowledge a move, in ms, instead of the times above. A short motion can end before it.
     #[serde(deserialize_with = "check::maybe_not_negative")]
     pub move_ack_ms: Option<f64>,
 }
@@ -29,24 +30,25 @@ impl Default for Latency {
     }
 }
 
-/// What is pushed, and what the pushes look like.
+/// Which messages are pushed, and their form.
 #[allow(clippy::struct_excessive_bools)] // keys of a file, each on its own
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Pushes {
-    /// Position updates of a moving axis per second; 0 = none.
+    /// The number of position updates of a moving axis per second; 0 = none.
     #[serde(deserialize_with = "check::not_negative")]
     pub position_hz: f64,
     /// Whether position updates carry STAGE_POSITIONS_IN_BUFFER.
     pub flagged: bool,
     /// Whether position updates carry `1=X\n2=Y\n3=Z\n` in the buffer.
     pub position_text: bool,
-    /// Whether position updates carry TRIGGER_CALL_BACK, as the echo of a query does: without
-    /// flag and text nothing at all tells such an update from an answer.
+    /// Whether position updates carry TRIGGER_CALL_BACK, as the echo of a query does. Without flag and text, nothing
+    /// distinguishes such an update from an answer.
     pub callback_flag: bool,
-    /// Whether a SET also pushes the matching GET to everybody.
+    /// Whether a SET also pushes the matching GET to all clients.
     pub get_after_set: bool,
-    /// Length of the payload of a 0x4003 push.
+    /// The length of the payload of a 0x4003 push, in bytes.
     pub led_payload_bytes: u16,
 }
 
@@ -63,30 +65,31 @@ impl Default for Pushes {
     }
 }
 
-/// Unsolicited frames that come without any cause, to every client. Each carries a running number
-/// in int32Data2.
+/// Unsolicited frames without a cause, to every client. Each has a consecutive number in int32Data2.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Background {
-    /// How many per second.
+#[non_exhaustive]
+pub struct BackgroundTraffic {
+    /// Frames per second; 0 = none.
     #[serde(deserialize_with = "check::not_negative")]
     pub frames_per_s: f64,
-    /// Of which codes, by turns at random; empty = gauges, laser and LED changes, system state.
-    pub codes: Vec<Code>,
+    /// Their codes, chosen at random; empty = gauges, laser and LED changes, system state.
+    pub codes: Vec<ScenarioCode>,
 }
 
-/// Which fields of a command come back in its answer.
+/// Which fields of a command its answer echoes.
 #[allow(clippy::struct_excessive_bools)] // keys of a file, each on its own
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Tokens {
-    /// clientID comes back as sent; otherwise it is 0.
+    /// Whether clientID is echoed; otherwise it is 0.
     pub echo_client_id: bool,
-    /// int32Data2 comes back as sent; otherwise it is 0.
+    /// Whether int32Data2 is echoed; otherwise it is 0.
     pub echo_int32_data2: bool,
-    /// The acknowledgement of an upload declares the upload's length, though nothing follows.
+    /// Whether the acknowledgement of an upload declares the length of the upload, although no payload follows.
     pub echo_upload_length: bool,
-    /// Answers carry flag 0x40000000, pushes do not.
+    /// Whether answers, and only answers, carry flag 0x40000000.
     pub tag_answers: bool,
 }
 
@@ -101,21 +104,22 @@ impl Default for Tokens {
     }
 }
 
-/// The sockets.
+/// The limits and options of the sockets.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Server {
-    /// Clients of the control port at the same time; the next one is accepted and closed at once.
+#[non_exhaustive]
+pub struct ServerModel {
+    /// The maximum number of clients of the control port. A client above it is accepted and closed at once.
     pub control_clients: usize,
-    /// Clients of the live port.
+    /// The maximum number of clients of the live port.
     pub live_clients: usize,
-    /// Clients of the stack port.
+    /// The maximum number of clients of the stack port.
     pub stack_clients: usize,
-    /// SO_SNDBUF of every socket; 0 = as the operating system has it.
+    /// SO_SNDBUF of every socket in bytes; 0 = the default of the operating system.
     pub send_buffer_bytes: usize,
 }
 
-impl Default for Server {
+impl Default for ServerModel {
     fn default() -> Self {
         Self { control_clients: 3, live_clients: 5, stack_clients: 5, send_buffer_bytes: 0 }
     }

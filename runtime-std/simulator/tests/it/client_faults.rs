@@ -1,6 +1,5 @@
-//! What the instrument does wrong or late never misplaces an answer: the client over TCP against
-//! the simulator with faults on. int32Data1 comes back as sent, so it tells which question an
-//! answer answers.
+//! Faults of the instrument never give a client a wrong answer: the client over TCP against the simulator with
+//! faults. The answer echoes int32Data1, which identifies the query.
 
 use std::time::Duration;
 
@@ -11,7 +10,7 @@ use flamingo_simulator::{Fault, Scenario, Simulator, SimulatorOptions, TrueClass
 const WITH_AND_WITHOUT_TOKENS: [Option<TokenField>; 2] = [None, Some(TokenField::Int32Data2)];
 
 async fn start(scenario: Scenario) -> Simulator {
-    Simulator::start(SimulatorOptions { scenario, ..SimulatorOptions::default() }).await.unwrap()
+    Simulator::start(SimulatorOptions::new(scenario)).await.unwrap()
 }
 
 async fn connect(simulator: &Simulator, tune: impl FnOnce(&mut Options)) -> Client {
@@ -20,24 +19,24 @@ async fn connect(simulator: &Simulator, tune: impl FnOnce(&mut Options)) -> Clie
     Client::connect(options).await.unwrap()
 }
 
-fn question(code: CommandCode, axis: i32, number: i32) -> Frame {
+fn numbered_query(code: CommandCode, axis: i32, number: i32) -> Frame {
     let mut frame = Frame::command(code).with_selector(axis);
     frame.int32_data[1] = number;
     frame
 }
 
 async fn ask(client: &Client, axis: i32, number: i32) -> Result<Answer, Error> {
-    client.request(question(CommandCode::STAGE_POSITION_GET, axis, number)).await
+    client.request(numbered_query(CommandCode::STAGE_POSITION_GET, axis, number)).await
 }
 
-/// The answer is the one to this very question, and it is proven.
+/// Checks that this is the proven answer to the query with this number.
 fn assert_right(answer: Result<Answer, Error>, number: i32) {
     let answer = answer.unwrap_or_else(|error| panic!("question {number}: {error}"));
     assert_eq!(answer.frame.int32_data[1], number);
     assert!(answer.proven);
 }
 
-/// What the subscriber got until the client was closed.
+/// All events of a subscription until the client was closed.
 async fn rest(mut events: Subscription) -> Vec<EventFrame> {
     let mut frames = Vec::new();
     while let Some(event) = events.next().await {
@@ -67,7 +66,7 @@ fn a_late_answer_never_becomes_the_next_requests_answer() {
             let events = client.subscribe(&[CommandCode::STAGE_POSITION_GET]);
             let mut timeouts = 0;
             for number in 1..=30 {
-                let query = question(CommandCode::STAGE_POSITION_GET, 1, number);
+                let query = numbered_query(CommandCode::STAGE_POSITION_GET, 1, number);
                 let quick = Duration::from_millis(100);
                 match client.request_within(query, quick).await {
                     // The very next one may not wait as long as the late answer takes.
@@ -126,8 +125,10 @@ fn a_command_that_is_never_answered_shifts_nothing() {
             })
             .await;
             for number in 1..=5 {
-                let size = client.request(question(CommandCode::CAMERA_IMAGE_SIZE_GET, 0, number));
-                let pixel = question(CommandCode::CAMERA_PIXEL_FIELD_OF_VIEW_GET, 0, 100 + number);
+                let size =
+                    client.request(numbered_query(CommandCode::CAMERA_IMAGE_SIZE_GET, 0, number));
+                let pixel =
+                    numbered_query(CommandCode::CAMERA_PIXEL_FIELD_OF_VIEW_GET, 0, 100 + number);
                 let (size, pixel) = smol::future::zip(size, client.request(pixel)).await;
                 let unanswered =
                     matches!(size, Err(Error::TimedOut { .. } | Error::Unanswered { .. }));
@@ -141,7 +142,7 @@ fn a_command_that_is_never_answered_shifts_nothing() {
 }
 
 #[test]
-fn a_query_sent_while_unsolicited_frames_arrive_is_answered_and_neither_is_taken_for_the_other() {
+fn answers_and_pushes_are_never_taken_for_each_other() {
     smol::block_on(async {
         let busy = "seed = 3\n[background]\nframes_per_s = 400\n\
                     [stage]\ncontinuous_axes = [\"x\", \"z\"]\n";
@@ -150,7 +151,7 @@ fn a_query_sent_while_unsolicited_frames_arrive_is_answered_and_neither_is_taken
         let events = client.subscribe(&[]);
         let mut answers = Vec::new();
         for number in 1..=50 {
-            let size = question(CommandCode::CAMERA_IMAGE_SIZE_GET, 0, 0);
+            let size = numbered_query(CommandCode::CAMERA_IMAGE_SIZE_GET, 0, 0);
             answers.push(client.request(size).await.unwrap());
             answers.push(ask(&client, 1, number).await.unwrap());
         }
@@ -175,14 +176,14 @@ fn a_query_sent_while_unsolicited_frames_arrive_is_answered_and_neither_is_taken
 }
 
 #[test]
-fn a_short_move_that_stops_before_its_acknowledgement_ends_at_once() {
+fn a_short_move_that_stops_before_its_acknowledgement_ends() {
     smol::block_on(async {
         let scenario = "[latency]\nmove_ack_ms = 300\n[stage]\nspeed_factor = 100\n";
         let simulator = start(Scenario::from_toml(scenario).unwrap()).await;
         let client = connect(&simulator, |_| {}).await;
         let here = ask(&client, 3, 1).await.unwrap().frame.value;
         let mut motion = client.arm(3);
-        let target = question(CommandCode::STAGE_POSITION_SET, 3, 2).with_value(here + 0.25);
+        let target = numbered_query(CommandCode::STAGE_POSITION_SET, 3, 2).with_value(here + 0.25);
         let acknowledged = client.request(target).await.unwrap();
         let end = motion.wait().await.unwrap();
         assert!(end.completed);

@@ -8,7 +8,7 @@ use flamingo_runtime_std::Clock;
 use flamingo_runtime_testkit::raw::{self, Got, PROMPT, Raw, codes, command, query, simulator};
 use flamingo_simulator::{FaultKind, FaultRecord, Simulator, TrueClass};
 
-/// A simulator that answers at once, but for these faults.
+/// A simulator that answers at once, with these faults.
 fn faulty(faults: &str) -> (Simulator, Raw) {
     let simulator = simulator(&format!("{PROMPT}[faults]\n{faults}"));
     let client = Raw::connect(&simulator);
@@ -37,7 +37,7 @@ fn a_frame_is_split_over_several_writes() {
 }
 
 #[test]
-fn junk_stands_between_frames_and_no_frame_is_lost() {
+fn junk_comes_between_frames_and_no_frame_is_lost() {
     let (simulator, mut client) = faulty("junk = { every_n = 2 }\njunk_max_bytes = 30");
     let skipped: Vec<_> = ten(&mut client).iter().map(|got| got.skipped as usize).collect();
     let faults = simulator.truth().faults();
@@ -69,7 +69,7 @@ fn a_false_marker_stands_in_the_unused_buffer() {
 }
 
 #[test]
-fn a_payload_holds_false_markers_and_whole_false_frames() {
+fn a_payload_contains_false_markers_and_false_frames() {
     let simulator = simulator(
         "[background]\nframes_per_s = 500\ncodes = [0x4003]\n\
          [faults]\nfalse_markers = { every_n = 1 }",
@@ -88,7 +88,7 @@ fn a_payload_holds_false_markers_and_whole_false_frames() {
 }
 
 #[test]
-fn a_late_answer_comes_behind_those_of_other_subsystems_and_is_known_as_late() {
+fn a_late_answer_is_overtaken_and_recorded_as_late() {
     let (simulator, mut client) =
         faulty("late_answers = { every_n = 1, codes = [\"STAGE_POSITION_GET\"] }\nlate_by_ms = 80");
     let clock = Clock::start();
@@ -119,7 +119,7 @@ fn a_lost_answer_never_comes() {
 }
 
 #[test]
-fn a_duplicate_answer_comes_twice_and_the_second_is_known_as_such() {
+fn a_duplicate_answer_is_sent_twice_and_recorded() {
     let (simulator, mut client) = faulty("duplicate_answers = { every_n = 1, at_most = 1 }");
     client.send(&query(3));
     assert_eq!(client.next().frame, client.next().frame);
@@ -130,7 +130,7 @@ fn a_duplicate_answer_comes_twice_and_the_second_is_known_as_such() {
 }
 
 #[test]
-fn the_connection_ends_in_the_middle_of_a_frame_and_the_next_one_works() {
+fn a_connection_cut_in_a_frame_does_not_affect_the_next_one() {
     let (simulator, mut client) = faulty("disconnect_mid_frame = { every_n = 3 }");
     client.ask(&query(1));
     client.ask(&query(2));
@@ -146,7 +146,7 @@ fn the_connection_ends_in_the_middle_of_a_frame_and_the_next_one_works() {
 }
 
 #[test]
-fn a_stalled_reader_takes_no_command_for_a_while_but_goes_on_pushing() {
+fn a_stalled_reader_takes_no_command_but_still_pushes() {
     let simulator = simulator(
         "[stage]\ncontinuous_axes = [\"x\"]\n[faults]\nstalled_reader = { every_n = 1, at_most = 1 }\n\
          stalled_reader_ms = 300",
@@ -160,7 +160,7 @@ fn a_stalled_reader_takes_no_command_for_a_while_but_goes_on_pushing() {
 }
 
 #[test]
-fn a_payload_stops_half_way_for_a_while() {
+fn a_payload_pauses_in_the_middle() {
     let (simulator, mut client) =
         faulty("stalled_payload = { every_n = 1 }\nstalled_payload_ms = 500");
     client.send(&command(Code::COMMON_SCOPE_SETTINGS_LOAD));
@@ -180,7 +180,7 @@ fn a_payload_stops_half_way_for_a_while() {
 }
 
 #[test]
-fn a_client_that_polls_faster_than_it_is_answered_is_dropped() {
+fn a_client_with_too_many_unanswered_commands_is_dropped() {
     let simulator =
         simulator("[latency]\nmin_ms = 50\nmax_ms = 50\n[faults]\ndrop_above_unanswered = 4");
     let mut patient = Raw::connect(&simulator);
@@ -200,7 +200,7 @@ fn a_client_that_polls_faster_than_it_is_answered_is_dropped() {
 }
 
 #[test]
-fn a_client_that_does_not_drain_is_dropped_when_its_write_times_out() {
+fn a_client_that_does_not_read_is_dropped() {
     let simulator = simulator(
         "[background]\nframes_per_s = 50000\n[server]\nsend_buffer_bytes = 8192\n\
          [faults]\nwrite_timeout_ms = 100",
@@ -224,7 +224,7 @@ fn a_client_that_does_not_drain_is_dropped_when_its_write_times_out() {
 }
 
 #[test]
-fn stale_bytes_stand_in_the_stream_right_after_connect() {
+fn stale_bytes_come_right_after_connecting() {
     let (simulator, mut client) = faulty("stale_prefix_bytes = 300");
     let stale = [client.next(), client.next()];
     assert_eq!(stale[0].skipped, 300 - 256);
@@ -235,7 +235,7 @@ fn stale_bytes_stand_in_the_stream_right_after_connect() {
 }
 
 #[test]
-fn faults_strike_only_the_codes_they_are_meant_for() {
+fn faults_happen_only_to_the_codes_of_the_scenario() {
     let (_simulator, mut client) =
         faulty("duplicate_answers = { every_n = 1, codes = [\"CAMERA_EXPOSURE_GET\"] }");
     client.send(&query(1));

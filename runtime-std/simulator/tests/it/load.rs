@@ -1,5 +1,5 @@
-//! The claim of the project under load: four tasks query four moving axes at once while
-//! unsolicited frames flow. The simulator's ground truth judges, not the client's own count.
+//! The client under load: four tasks query four moving axes at the same time, while the instrument sends
+//! unsolicited frames. The result is checked against the simulator's ground truth, not the client's own counters.
 
 use std::collections::HashMap;
 
@@ -7,16 +7,16 @@ use flamingo_protocol_core::{Class, CommandCode, Duration, Frame, TokenField};
 use flamingo_runtime_std::{Client, Event, EventFrame, Options, Subscription};
 use flamingo_simulator::{Scenario, Simulator, SimulatorOptions, TrueClass, TruthRecord};
 
-/// Of each of the four tasks.
+/// Queries of each of the four tasks.
 const QUERIES: i32 = 2500;
 
 #[derive(Clone, Copy, PartialEq)]
 enum Peer {
-    /// Pushes are flagged, as the server does it.
+    /// Pushes are flagged, as on the real server.
     Flagged,
-    /// Nothing at all tells a push from an answer.
+    /// Nothing distinguishes a push from an answer.
     Unflagged,
-    /// The same, but it echoes tokens, and they are on.
+    /// Pushes are not flagged, but the instrument echoes tokens, and the client uses them.
     UnflaggedWithTokens,
 }
 
@@ -31,9 +31,9 @@ struct Report {
     presumed: u64,
     failed: Vec<String>,
     for_another_axis: u64,
-    /// Proven answers that answer something else than what was asked.
+    /// Proven answers to another query.
     proven_wrong: u64,
-    /// The same for presumed ones: a push or a stale answer that nothing told apart.
+    /// Presumed answers that were a push or the answer to another query.
     presumed_wrong: u64,
     events: usize,
     events_lost: usize,
@@ -53,10 +53,10 @@ fn scenario(load: &Load) -> Scenario {
     Scenario::from_toml(&text).unwrap()
 }
 
-/// With what the user of such an instrument has to say about it.
+/// Connects with the settings that a user of such an instrument needs.
 async fn connect(simulator: &Simulator, peer: Peer) -> Client {
     let mut options = Options::new(simulator.control().to_string());
-    // A busy machine may be slow: what is judged is whether anything is wrong or lost.
+    // The host may be busy; the timeout is not what is tested.
     options.timeout = std::time::Duration::from_secs(30);
     options.protocol.unmarked.positions = peer != Peer::Flagged;
     match peer {
@@ -68,7 +68,7 @@ async fn connect(simulator: &Simulator, peer: Peer) -> Client {
     Client::connect(options).await.unwrap()
 }
 
-/// One axis, asked again and again. int32Data1 comes back as sent: it tells the question.
+/// Queries one axis again and again. The answer echoes int32Data1, which identifies the query.
 async fn query_axis(client: Client, axis: i32) -> Report {
     let mut report = Report::default();
     for n in 0..QUERIES {
@@ -89,7 +89,7 @@ async fn query_axis(client: Client, axis: i32) -> Report {
     report
 }
 
-/// Everything the subscriber gets until the client is closed.
+/// All events of a subscription until the client is closed.
 async fn collect(mut events: Subscription) -> Vec<EventFrame> {
     let mut frames = Vec::new();
     while let Some(event) = events.next().await {
@@ -101,7 +101,7 @@ async fn collect(mut events: Subscription) -> Vec<EventFrame> {
     frames
 }
 
-/// How often each frame is in there, byte by byte.
+/// How often each frame occurs, compared byte by byte.
 fn counted<'a>(frames: impl Iterator<Item = &'a Frame>) -> HashMap<[u8; 128], usize> {
     let mut counts = HashMap::new();
     for frame in frames {
@@ -110,7 +110,7 @@ fn counted<'a>(frames: impl Iterator<Item = &'a Frame>) -> HashMap<[u8; 128], us
     counts
 }
 
-/// Frames of `expected` that `found` lacks.
+/// How many frames of `expected` are missing in `found`.
 fn missing(expected: &HashMap<[u8; 128], usize>, found: &HashMap<[u8; 128], usize>) -> usize {
     let lacks = |(frame, count): (&[u8; 128], &usize)| {
         count.saturating_sub(found.get(frame).copied().unwrap_or_default())
@@ -119,11 +119,11 @@ fn missing(expected: &HashMap<[u8; 128], usize>, found: &HashMap<[u8; 128], usiz
 }
 
 async fn run(load: Load) -> Report {
-    let options = SimulatorOptions { scenario: scenario(&load), ..SimulatorOptions::default() };
+    let options = SimulatorOptions::new(scenario(&load));
     let simulator = Simulator::start(options).await.unwrap();
     let client = connect(&simulator, load.peer).await;
     let events = smol::spawn(collect(client.subscribe(&[])));
-    // What the truth holds from here on, the subscriber must get.
+    // The subscriber must get every push after this mark.
     let mut mark = Frame::command(CommandCode::SYSTEM_STATE_GET);
     mark.int32_data[1] = -1;
     client.request(mark).await.unwrap();
@@ -144,7 +144,7 @@ async fn run(load: Load) -> Report {
     assert_eq!(simulator.truth().dropped(), 0, "the truth must be complete");
     let (truth, frames) = (simulator.truth().sent(), events.await);
     simulator.stop().await;
-    // Not here: on the thread of all the drivers it would keep the other runs from reading.
+    // Not on the thread of the drivers, where it would stop the other runs from reading.
     let judged = smol::unblock(move || {
         judge(&truth, &frames, &mut report);
         report
@@ -152,7 +152,7 @@ async fn run(load: Load) -> Report {
     judged.await
 }
 
-/// Between the two marks, in the order of the wire.
+/// Compares what was sent between the two marks with what the subscriber got.
 fn judge(truth: &[TruthRecord], frames: &[EventFrame], report: &mut Report) {
     let at = |mark: i32| {
         let is_mark = |record: &TruthRecord| record.frame.int32_data[1] == mark;
@@ -180,14 +180,14 @@ fn check(name: &str, report: &Report, peer: Peer) {
     assert_eq!(report.for_another_axis, 0, "{name}");
     assert_eq!(report.proven_wrong, 0, "{name}");
     assert_eq!(report.events_lost, 0, "{name}");
-    assert!(report.events > 0, "{name}: there must have been something to lose");
+    assert!(report.events > 0, "{name}: there must be events");
     if peer != Peer::Unflagged {
         assert_eq!(report.presumed, 0, "{name}: nothing is uncertain here");
         assert_eq!(report.answers_as_unsolicited, 0, "{name}");
     }
 }
 
-/// All at once: most of the time is the instrument's latency.
+/// Runs all rates at the same time: most of the time is the latency of the instrument.
 fn all_rates(name: &str, peer: Peer) {
     let rates = [40, 400, 4000];
     let runs = rates.map(|unsolicited_per_s| smol::spawn(run(Load { unsolicited_per_s, peer })));
@@ -197,16 +197,16 @@ fn all_rates(name: &str, peer: Peer) {
 }
 
 #[test]
-fn every_query_is_answered_right_and_no_event_is_lost_when_pushes_are_flagged() {
+fn with_flagged_pushes_all_answers_are_right_and_proven() {
     all_rates("pushes flagged", Peer::Flagged);
 }
 
 #[test]
-fn every_query_is_answered_and_no_event_is_lost_when_pushes_are_not_flagged() {
+fn with_unflagged_pushes_no_proven_answer_is_wrong() {
     all_rates("pushes unflagged", Peer::Unflagged);
 }
 
 #[test]
-fn every_answer_is_proven_with_tokens_even_when_pushes_are_not_flagged() {
+fn with_tokens_all_answers_are_proven() {
     all_rates("pushes unflagged, tokens", Peer::UnflaggedWithTokens);
 }

@@ -1,4 +1,4 @@
-//! The simulated instrument as clients see it.
+//! The simulated instrument, seen by clients.
 
 mod client_faults;
 mod faults;

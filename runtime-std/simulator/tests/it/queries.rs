@@ -1,4 +1,4 @@
-//! What the simulated instrument answers, and what it does not, seen through a raw socket.
+//! Which commands the simulated instrument answers, and how, seen through a raw socket.
 
 use flamingo_protocol_core::{CommandCode as Code, Flags, Frame};
 use flamingo_runtime_testkit::raw::{PROMPT, Raw, codes, command, query, simulator, two_clients};
@@ -30,7 +30,7 @@ fn a_laser_level_is_text_with_two_decimals() {
 }
 
 #[test]
-fn a_laser_that_declines_says_so() {
+fn a_declining_laser_answers_with_status_0() {
     let simulator = simulator("[light]\ndeclining_lasers = [4]");
     let mut client = Raw::connect(&simulator);
     assert_eq!(text(&mut client, 4), (0, "getLevel error".to_owned()));
@@ -39,7 +39,7 @@ fn a_laser_that_declines_says_so() {
 }
 
 #[test]
-fn exposure_region_and_filter_are_set_and_read_back_and_nonsense_is_refused() {
+fn camera_and_filter_settings_are_kept_and_bad_ones_refused() {
     let simulator = simulator("");
     let mut client = Raw::connect(&simulator);
     for (set, get, good, bad) in [
@@ -90,7 +90,7 @@ fn scope_settings_come_as_a_payload_with_the_stage_limits() {
 }
 
 #[test]
-fn saved_scope_settings_are_what_is_loaded_later() {
+fn saved_scope_settings_are_loaded_later() {
     let simulator = simulator("[settings]\nanswer_under_1007 = true");
     let mut client = Raw::connect(&simulator);
     let save = command(Code::COMMON_SCOPE_SETTINGS_SAVE);
@@ -105,7 +105,7 @@ fn saved_scope_settings_are_what_is_loaded_later() {
 }
 
 #[test]
-fn an_acknowledgement_may_declare_the_length_of_its_upload() {
+fn an_acknowledgement_can_declare_the_length_of_its_upload() {
     let simulator = simulator("[tokens]\necho_upload_length = true");
     let mut client = Raw::connect(&simulator);
     client.upload(&command(Code::COMMON_CONTROL_SETTINGS_SAVE), &[b'a'; 128]);
@@ -151,7 +151,7 @@ fn a_workflow_stop_is_acknowledged_without_the_flag() {
 }
 
 #[test]
-fn what_one_client_does_all_others_see() {
+fn actions_of_one_client_are_pushed_to_all_others() {
     let simulator = simulator(PROMPT);
     let [mut actor, mut witness] = two_clients(&simulator);
     actor.send(&command(Code::LED_PREVIEW_DISABLE));
@@ -170,7 +170,7 @@ fn what_one_client_does_all_others_see() {
 }
 
 #[test]
-fn a_set_may_push_its_get_as_well() {
+fn a_set_can_push_its_get() {
     let simulator = simulator(&format!("[pushes]\nget_after_set = true\n{PROMPT}"));
     let mut client = Raw::connect(&simulator);
     client.send(&command(Code::CAMERA_EXPOSURE_SET).with_selector(7_000));
@@ -189,7 +189,7 @@ fn a_set_may_push_its_get_as_well() {
 }
 
 #[test]
-fn tokens_come_back_only_where_the_scenario_says_so_and_answers_are_tagged_if_asked_for() {
+fn tokens_and_tags_follow_the_scenario() {
     let simulator =
         simulator("[tokens]\necho_client_id = false\necho_int32_data2 = false\ntag_answers = true");
     let mut client = Raw::connect(&simulator);

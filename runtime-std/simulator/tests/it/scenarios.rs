@@ -26,7 +26,7 @@ fn every_example_loads_and_starts_and_answers() {
         let scenario = Scenario::from_toml(&text).unwrap_or_else(|error| {
             panic!("{}: {error}", path.display());
         });
-        let options = SimulatorOptions { scenario, ..SimulatorOptions::default() };
+        let options = SimulatorOptions::new(scenario);
         let simulator = smol::block_on(Simulator::start(options)).unwrap();
         let mut client = Raw::connect(&simulator);
         let state = client.ask(&command(Code::SYSTEM_STATE_GET)).frame;

@@ -19,12 +19,12 @@ fn three_free_ports_in_a_row_are_found() {
 }
 
 #[test]
-fn a_port_that_is_taken_is_named_and_the_live_and_stack_ports_can_be_chosen() {
+fn a_taken_port_is_named_and_other_ports_can_be_chosen() {
     let first = simulator("");
-    let options = SimulatorOptions { port: first.control().port(), ..Default::default() };
+    let options = SimulatorOptions::default().port(first.control().port());
     let error = smol::block_on(Simulator::start(options)).unwrap_err();
     assert!(error.to_string().contains(&first.control().to_string()), "{error}");
-    let highest = SimulatorOptions { port: 65_535, ..Default::default() };
+    let highest = SimulatorOptions::default().port(65_535);
     let error = smol::block_on(Simulator::start(highest)).unwrap_err();
     assert!(matches!(error, SimulatorError::Listen(_)));
     let free = || {
@@ -34,17 +34,13 @@ fn a_port_that_is_taken_is_named_and_the_live_and_stack_ports_can_be_chosen() {
     let [live, stack] = [free(), free()];
     let ports = [live.0, stack.0];
     drop([live.1, stack.1]);
-    let options = SimulatorOptions {
-        live_port: Some(ports[0]),
-        stack_port: Some(ports[1]),
-        ..SimulatorOptions::default()
-    };
+    let options = SimulatorOptions::default().live_port(ports[0]).stack_port(ports[1]);
     let chosen = smol::block_on(Simulator::start(options)).unwrap();
     assert_eq!([chosen.live().port(), chosen.stack().port()], ports);
 }
 
 #[test]
-fn the_fourth_client_is_accepted_and_closed_and_a_place_becomes_free_again() {
+fn the_fourth_client_is_closed_until_another_one_leaves() {
     let simulator = simulator("");
     let mut clients: Vec<_> = (0..3).map(|_| Raw::connect(&simulator)).collect();
     for client in &mut clients {
@@ -58,7 +54,7 @@ fn the_fourth_client_is_accepted_and_closed_and_a_place_becomes_free_again() {
         client.settle();
     }
     drop(clients.pop());
-    // A place is free as soon as the server has seen that one has gone.
+    // There is room as soon as the server has seen that a client has gone.
     loop {
         let mut next = Raw::connect(&simulator);
         let sent = next.socket.write_all(&query(1).encode());
@@ -79,7 +75,7 @@ fn stopping_ends_every_connection() {
     assert_eq!(truth.sent().len(), 1, "the truth outlives it");
 }
 
-/// Frames of the background that come within some time, and how long that really was.
+/// Receives background frames and checks their rate.
 fn background(rate: u32, frames: usize) {
     let simulator = simulator(&format!("[background]\nframes_per_s = {rate}"));
     let mut client = Raw::connect(&simulator);
@@ -89,7 +85,7 @@ fn background(rate: u32, frames: usize) {
     let mut seen = std::collections::BTreeSet::new();
     for (number, _) in (first + 1..).zip(0..frames) {
         let got = client.next();
-        assert_eq!(got.frame.int32_data[2], number, "each has a number of its own");
+        assert_eq!(got.frame.int32_data[2], number, "consecutive numbers");
         assert_eq!(
             got.payload.len(),
             if got.frame.code == Code::LED_PREVIEW_DISABLE { 6 } else { 0 }
@@ -99,7 +95,7 @@ fn background(rate: u32, frames: usize) {
     let elapsed = Duration::from(clock.now().since(begin)).as_secs_f64();
     #[allow(clippy::cast_precision_loss)] // small
     let reached = frames as f64 / elapsed;
-    // That it is exact is shown on virtual time; here a busy host may hold it up.
+    // The exact rate is tested on virtual time; here a busy host may be slower.
     assert!(reached > 0.7 * f64::from(rate), "{reached} instead of {rate}");
     if frames > 100 {
         assert_eq!(seen.len(), 5, "a mix: {seen:?}");
@@ -133,7 +129,7 @@ fn background_codes_can_be_chosen() {
 }
 
 #[test]
-fn answers_keep_their_order_within_a_subsystem_and_may_overtake_others() {
+fn answers_keep_their_order_only_within_a_subsystem() {
     let late = "[faults]\nlate_answers = { every_n = 1, codes = [\"STAGE_POSITION_GET\"] }\n\
                 late_by_ms = 60";
     let simulator = simulator(&format!("{PROMPT}{late}"));
@@ -162,7 +158,7 @@ fn latency_is_kept() {
 }
 
 #[test]
-fn the_truth_knows_every_frame_in_the_order_on_the_wire_and_what_it_is() {
+fn the_truth_has_every_frame_in_the_order_of_the_wire() {
     let simulator =
         simulator("[background]\nframes_per_s = 500\n[stage]\ncontinuous_axes = [\"x\"]");
     let [mut client, other] = two_clients(&simulator);
@@ -210,7 +206,7 @@ fn the_truth_is_bounded_and_counts_what_it_drops() {
     assert_eq!(truth.dropped(), 4, "two frames and two commands");
 }
 
-/// Everything that a run with chance in every fault sent, without the addresses.
+/// All frames and faults of a run with random faults, without the addresses.
 fn run(seed: u64) -> (Vec<(Frame, TrueClass)>, Vec<FaultKind>) {
     let scenario = Scenario::from_toml(
         "[latency]\nmax_ms = 2\njitter_ms = 2\n[faults]\nlate_by_ms = 3\n\
@@ -218,11 +214,7 @@ fn run(seed: u64) -> (Vec<(Frame, TrueClass)>, Vec<FaultKind>) {
          junk = { probability = 0.3 }\nbroken_markers = { probability = 0.3 }\n\
          false_markers = { probability = 0.5 }\nsplit_writes = { probability = 0.2 }",
     );
-    let options = SimulatorOptions {
-        scenario: scenario.unwrap(),
-        seed: Some(seed),
-        ..SimulatorOptions::default()
-    };
+    let options = SimulatorOptions::new(scenario.unwrap()).seed(seed);
     let simulator = smol::block_on(Simulator::start(options)).unwrap();
     let mut client = Raw::connect(&simulator);
     for number in 0..60 {
@@ -231,7 +223,7 @@ fn run(seed: u64) -> (Vec<(Frame, TrueClass)>, Vec<FaultKind>) {
         client.send(&frame);
         client.until(|answer| answer.int32_data[2] == number);
     }
-    // One by one, so that the last duplicate is in the truth too.
+    // Waits until the last duplicate is in the ground truth too.
     client.settle();
     let truth = simulator.truth();
     let faults = truth.faults().iter().map(|fault| fault.kind).collect();
@@ -239,7 +231,7 @@ fn run(seed: u64) -> (Vec<(Frame, TrueClass)>, Vec<FaultKind>) {
 }
 
 #[test]
-fn the_same_seed_gives_the_same_run_and_another_one_does_not() {
+fn the_same_seed_gives_the_same_run() {
     let first = run(11);
     assert!(first.1.len() > 50, "{} faults", first.1.len());
     assert_eq!(first, run(11));
@@ -247,13 +239,13 @@ fn the_same_seed_gives_the_same_run_and_another_one_does_not() {
 }
 
 #[test]
-fn the_ports_are_free_again_when_it_has_stopped_however_early_that_is() {
+fn the_ports_are_free_after_every_stop_even_an_early_one() {
     for _ in 0..100 {
         let simulator = simulator("");
         let ports = [simulator.control(), simulator.live(), simulator.stack()];
         smol::block_on(simulator.stop());
         for port in ports {
-            TcpListener::bind(port).expect("nobody listens there any more");
+            TcpListener::bind(port).expect("the port is free");
         }
     }
 }

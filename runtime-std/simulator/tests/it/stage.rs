@@ -6,7 +6,7 @@ use flamingo_runtime_testkit::raw::{
 };
 
 #[test]
-fn every_axis_answers_for_itself_with_the_command_as_it_was_sent() {
+fn every_axis_answers_with_an_echo_of_its_command() {
     let simulator = simulator("");
     let mut client = Raw::connect(&simulator);
     for (axis, home) in [(1, 7.5), (2, 15.0), (3, 19.0), (4, 0.0)] {
@@ -22,7 +22,7 @@ fn every_axis_answers_for_itself_with_the_command_as_it_was_sent() {
 }
 
 #[test]
-fn a_move_is_acknowledged_then_pushes_positions_and_ends_with_motion_stopped() {
+fn a_move_is_acknowledged_pushes_positions_and_ends() {
     let simulator = simulator("[stage]\nspeed_factor = 4.0");
     let mut client = Raw::connect(&simulator);
     let mut other = Raw::connect(&simulator);
@@ -67,7 +67,7 @@ fn halt_stops_an_axis_where_it_is() {
 }
 
 #[test]
-fn targets_outside_the_limits_and_unknown_axes_are_refused_and_nothing_moves() {
+fn impossible_targets_and_unknown_axes_are_refused() {
     let simulator = simulator(PROMPT);
     let mut client = Raw::connect(&simulator);
     for (axis, target) in [(1, 12.4), (2, 4.9), (3, f64::NAN), (4, 720.5), (5, 1.0), (0, 1.0)] {
@@ -80,7 +80,7 @@ fn targets_outside_the_limits_and_unknown_axes_are_refused_and_nothing_moves() {
 }
 
 #[test]
-fn the_velocity_that_is_set_is_the_velocity_of_the_next_move() {
+fn the_next_move_has_the_velocity_that_was_set() {
     let simulator = simulator("");
     let mut client = Raw::connect(&simulator);
     let velocity = command(Code::STAGE_VELOCITY_SET).with_selector(2).with_value(100.0);
@@ -93,7 +93,7 @@ fn the_velocity_that_is_set_is_the_velocity_of_the_next_move() {
 }
 
 #[test]
-fn a_short_move_may_end_before_it_is_acknowledged() {
+fn a_short_move_can_end_before_it_is_acknowledged() {
     let simulator = simulator("[latency]\nmove_ack_ms = 120\n[stage]\nspeed_factor = 20");
     let mut client = Raw::connect(&simulator);
     client.send(&move_to(3, 19.25));
@@ -103,7 +103,7 @@ fn a_short_move_may_end_before_it_is_acknowledged() {
 }
 
 #[test]
-fn waiting_for_the_end_of_a_motion_is_answered_at_its_end_and_holds_up_nobody() {
+fn a_wait_for_a_motion_is_answered_at_its_end() {
     let simulator = simulator("[stage]\nspeed_factor = 5");
     let mut client = Raw::connect(&simulator);
     let wait = command(Code::STAGE_WAIT_FOR_MOTION_TO_STOP).with_selector(1);
@@ -136,7 +136,7 @@ fn home_and_find_reference_are_motions_that_end_at_home() {
 }
 
 #[test]
-fn a_client_that_asks_for_no_position_updates_gets_none_while_others_do() {
+fn a_client_can_decline_position_updates() {
     let simulator = simulator("[stage]\nspeed_factor = 5");
     let [mut quiet, mut other] = two_clients(&simulator);
     let mut frame = move_to(1, 8.5);

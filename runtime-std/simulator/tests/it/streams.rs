@@ -44,7 +44,7 @@ fn live_images_show_moving_beads_while_the_live_view_runs() {
 }
 
 #[test]
-fn a_snapshot_sends_one_image_to_the_live_port_and_passes_through_its_state() {
+fn a_snapshot_sends_one_live_image_and_announces_its_state() {
     let simulator = simulator("[images]\nwidth = 64\nheight = 32");
     let mut client = Raw::connect(&simulator);
     let mut viewer = socket(simulator.live());
@@ -75,7 +75,7 @@ fn a_snapshot_is_announced_before_it_is_acknowledged() {
 }
 
 #[test]
-fn a_viewer_that_is_slow_loses_the_oldest_images_and_no_bytes() {
+fn a_slow_viewer_loses_the_oldest_images_and_no_bytes() {
     let simulator = simulator(
         "[images]\nframes_per_s = 1000\nwidth = 256\nheight = 256\n\
          [server]\nsend_buffer_bytes = 65536",

@@ -15,7 +15,7 @@ fn start() -> Frame {
 }
 
 #[test]
-fn a_workflow_runs_from_the_upload_to_idle_and_sends_its_stacks() {
+fn a_workflow_runs_from_upload_to_idle_and_sends_its_stacks() {
     let simulator = simulator(FAST);
     let [mut client, mut other] = two_clients(&simulator);
     let mut stack = TcpStream::connect(simulator.stack()).unwrap();
@@ -61,7 +61,7 @@ fn an_upload_without_flag_or_length_is_an_empty_workflow() {
 }
 
 #[test]
-fn a_workflow_beyond_the_limits_is_declined_and_its_check_says_why() {
+fn a_workflow_beyond_the_limits_is_declined_with_a_reason() {
     let simulator = simulator(FAST);
     let mut client = Raw::connect(&simulator);
     let beyond = workflow(3, "None", 30.0);
@@ -76,7 +76,7 @@ fn a_workflow_beyond_the_limits_is_declined_and_its_check_says_why() {
 }
 
 #[test]
-fn a_stale_idle_may_come_before_the_workflow_runs() {
+fn a_stale_idle_can_come_before_the_workflow_runs() {
     let simulator = simulator(&format!("{FAST}[workflow]\nstale_idle = true"));
     let mut client = Raw::connect(&simulator);
     client.upload(&start(), workflow(2, "None", 20.0).as_bytes());
@@ -86,7 +86,7 @@ fn a_stale_idle_may_come_before_the_workflow_runs() {
 }
 
 #[test]
-fn a_running_workflow_refuses_the_live_view_and_stops_on_demand() {
+fn a_running_workflow_refuses_live_view_and_can_be_stopped() {
     let simulator = simulator(FAST);
     let mut client = Raw::connect(&simulator);
     client.upload(&start(), workflow(4000, "None", 20.0).as_bytes());

@@ -173,16 +173,14 @@ mod tests {
 
     /// The record of a simulator that sent these state answers and gauges.
     fn truth(frames: &[Frame]) -> Vec<TruthRecord> {
-        let record = |(at, frame): (usize, &Frame)| TruthRecord {
-            connection: ([127, 0, 0, 1], 1).into(),
-            sequence: at as u64 + 1,
-            frame: *frame,
-            truth: if *frame == STATE {
+        let record = |(index, frame): (usize, &Frame)| {
+            let truth = if *frame == STATE {
                 TrueClass::Answer { request: 1, late: false, duplicate: false }
             } else {
                 TrueClass::Unsolicited
-            },
-            at: Instant::from_micros(0),
+            };
+            let connection = ([127, 0, 0, 1], 1).into();
+            TruthRecord::new(connection, index as u64 + 1, *frame, truth, Instant::from_micros(0))
         };
         frames.iter().enumerate().map(record).collect()
     }

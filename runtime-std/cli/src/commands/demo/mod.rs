@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 use clap::Args;
 use flamingo_protocol_core::CommandCode;
 use flamingo_runtime_std::{Client, Event, Options};
-use flamingo_simulator::{Background, Code, Scenario, Simulator, SimulatorOptions};
+use flamingo_simulator::{Scenario, ScenarioCode, Simulator, SimulatorOptions};
 use serde_json::json;
 
 use crate::connect::within;
@@ -47,7 +47,7 @@ pub(crate) async fn run(out: &mut Out) -> CommandResult {
 }
 
 async fn demo(out: &mut Out) -> CommandResult {
-    let options = SimulatorOptions { scenario: scenario(), ..SimulatorOptions::default() };
+    let options = SimulatorOptions::new(scenario());
     let simulator = Simulator::start(options)
         .await
         .map_err(|error| Failure::new(1, format!("demo: {error}")))?;
@@ -80,8 +80,9 @@ fn scenario() -> Scenario {
         CommandCode::LED_PREVIEW_DISABLE,
         CommandCode::CAMERA_STACK_COMPLETE,
     ];
-    let background = Background { frames_per_s: BACKGROUND, codes: codes.map(Code).to_vec() };
-    let mut scenario = Scenario { background, ..Scenario::default() };
+    let mut scenario = Scenario::default();
+    scenario.background.frames_per_s = BACKGROUND;
+    scenario.background.codes = codes.map(ScenarioCode).to_vec();
     scenario.latency.move_ack_ms = Some(MOVE_ACKNOWLEDGED_MS);
     scenario
 }

@@ -1,22 +1,21 @@
-//! One axis: where it is at which time. It knows neither commands nor clients.
+//! One axis: its position at any time. Commands and clients are in `stage.rs`.
 
 use flamingo_protocol_core::{Duration, Instant};
 
-use super::{Ask, ConnectionId};
+use super::{Command, ConnectionId};
 use crate::scenario;
 
-/// An axis, at rest or in motion.
+/// An axis, at rest or in motion. Positions are in mm (R: degrees), velocities per second.
 #[derive(Debug)]
 pub(super) struct Axis {
-    spec: scenario::Axis,
-    /// Per second.
+    spec: scenario::AxisModel,
     pub(super) velocity: f64,
     rest: f64,
     pub(super) motion: Option<Motion>,
     motions: u64,
 }
 
-/// A motion under way.
+/// A motion in progress.
 #[derive(Debug)]
 pub(super) struct Motion {
     pub(super) id: u64,
@@ -24,7 +23,7 @@ pub(super) struct Motion {
     start: Instant,
     /// The client that asked for no position updates.
     pub(super) quiet: Option<ConnectionId>,
-    pub(super) waiters: Vec<Ask>,
+    pub(super) waiters: Vec<Command>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -34,8 +33,8 @@ enum Path {
         to: f64,
         end: Instant,
     },
-    /// Up to `high`, down to `low`, and again.
-    ToAndFro {
+    /// Up to `high`, down to `low`, and so on.
+    Oscillation {
         from: f64,
         low: f64,
         high: f64,
@@ -44,7 +43,7 @@ enum Path {
 }
 
 impl Axis {
-    pub(super) fn new(spec: scenario::Axis) -> Self {
+    pub(super) fn new(spec: scenario::AxisModel) -> Self {
         Self { spec, velocity: spec.velocity, rest: spec.home, motion: None, motions: 0 }
     }
 
@@ -52,7 +51,7 @@ impl Axis {
         self.spec.home
     }
 
-    pub(super) fn spec(&self) -> &scenario::Axis {
+    pub(super) fn spec(&self) -> &scenario::AxisModel {
         &self.spec
     }
 
@@ -72,16 +71,16 @@ impl Axis {
             Path::Line { from, to, end } => {
                 from + (to - from) * elapsed / as_seconds(end.since(motion.start))
             }
-            Path::ToAndFro { from, low, high, speed } => {
+            Path::Oscillation { from, low, high, speed } => {
                 let span = high - low;
-                let way = (from - low + speed * elapsed).rem_euclid(2.0 * span);
-                low + if way <= span { way } else { 2.0 * span - way }
+                let travelled = (from - low + speed * elapsed).rem_euclid(2.0 * span);
+                low + if travelled <= span { travelled } else { 2.0 * span - travelled }
             }
         }
     }
 
-    /// Sets out for `target`, to be there at `end`. Whoever waits for a motion under way waits on.
-    pub(super) fn go(
+    /// Starts a motion that reaches `target` at `end`. Commands that wait for the end of the current motion keep waiting.
+    pub(super) fn start_move(
         &mut self,
         now: Instant,
         target: f64,
@@ -92,13 +91,13 @@ impl Axis {
         self.start(now, path, quiet)
     }
 
-    /// Goes back and forth through the middle half of its range, without end.
-    pub(super) fn go_to_and_fro(&mut self, now: Instant, factor: f64) -> u64 {
+    /// Starts a motion back and forth through the middle half of the range, without end.
+    pub(super) fn start_oscillation(&mut self, now: Instant, factor: f64) -> u64 {
         let quarter = (self.spec.max - self.spec.min) / 4.0;
         let (low, high) = (self.spec.min + quarter, self.spec.max - quarter);
         let from = self.position(now).clamp(low, high);
         let speed = self.velocity * factor;
-        self.start(now, Path::ToAndFro { from, low, high, speed }, None)
+        self.start(now, Path::Oscillation { from, low, high, speed }, None)
     }
 
     fn start(&mut self, now: Instant, path: Path, quiet: Option<ConnectionId>) -> u64 {
@@ -108,13 +107,13 @@ impl Axis {
         self.motions
     }
 
-    /// Stops where it is; gives the motion that it stopped.
+    /// Stops at the current position and returns the motion that it stopped.
     pub(super) fn halt(&mut self, now: Instant) -> Option<Motion> {
         self.rest = self.position(now);
         self.motion.take()
     }
 
-    /// Ends the motion `id` if it is still the one under way.
+    /// Ends the motion `id` if it is the current one.
     pub(super) fn finish(&mut self, now: Instant, id: u64) -> Option<Motion> {
         if self.motion.as_ref()?.id == id { self.halt(now) } else { None }
     }

@@ -1,9 +1,10 @@
-//! The camera: exposure, region, live view, snapshots, and the checks of a stack.
+//! The camera: exposure, region, live view, snapshots, and the check of a workflow. Images are rendered in
+//! `images.rs`.
 
 use flamingo_protocol_core::{CommandCode as Code, Frame, Instant};
 
-use super::workflow_file::Plan;
-use super::{Ask, Event, Reply, World, seconds, with_text};
+use super::workflow_plan::WorkflowPlan;
+use super::{Command, Event, Instrument, Reply, seconds, with_text};
 use crate::images::{ImageOrder, StreamName};
 use crate::scenario::Scenario;
 
@@ -13,7 +14,7 @@ pub(super) struct Camera {
     left: i32,
     top: i32,
     sensor: [u32; 2],
-    /// The number of the live view, from 1, while it runs.
+    /// The number of the running live view, from 1.
     live: Option<u64>,
     views: u64,
     images: i32,
@@ -49,13 +50,13 @@ impl Camera {
         self.live = None;
     }
 
-    /// Width and height of the next image: the sensor without its two equal borders.
+    /// Width and height of the next image in pixels: the sensor without its two equal borders.
     pub(super) fn size(&self) -> [u32; 2] {
         let [width, height] = self.sensor;
         [cropped(width, self.left), cropped(height, self.top)]
     }
 
-    /// The next image of this stream.
+    /// Orders the next image of a stream.
     pub(super) fn order(&mut self, stream: StreamName) -> ImageOrder {
         let index = self.images;
         self.images = index.wrapping_add(1).max(0);
@@ -68,40 +69,40 @@ fn cropped(side: u32, edge: i32) -> u32 {
     side.saturating_sub(2 * u32::try_from(edge - 1).unwrap_or(0))
 }
 
-/// Whether a region that begins at `edge` leaves at least 16 pixels.
+/// Whether a symmetric region that begins at `edge` has at least 16 pixels.
 fn is_edge(side: u32, edge: i32) -> bool {
     edge >= 1 && cropped(side, edge) >= 16
 }
 
-impl World {
+impl Instrument {
     pub(super) fn camera_command(
         &mut self,
         now: Instant,
-        ask: &Ask,
+        command: &Command,
         payload: &[u8],
     ) -> Option<Reply> {
-        let [data0, ..] = ask.frame.int32_data;
+        let [data0, ..] = command.frame.int32_data;
         let camera = &mut self.camera;
-        let mut reply = Reply::done(ask);
-        match ask.frame.code {
+        let mut reply = Reply::done(command);
+        match command.frame.code {
             Code::CAMERA_EXPOSURE_GET => reply.frame.int32_data[0] = camera.exposure_us,
             Code::CAMERA_ROI_LEFT_GET => reply.frame.int32_data[0] = camera.left,
             Code::CAMERA_ROI_TOP_GET => reply.frame.int32_data[0] = camera.top,
             Code::CAMERA_EXPOSURE_SET => {
                 let valid = (1..=10_000_000).contains(&data0);
-                return Some(self.set(ask, valid, Code::CAMERA_EXPOSURE_GET, |camera| {
+                return Some(self.set(command, valid, Code::CAMERA_EXPOSURE_GET, |camera| {
                     camera.exposure_us = data0;
                 }));
             }
             Code::CAMERA_ROI_LEFT_SET => {
                 let valid = is_edge(camera.sensor[0], data0);
-                return Some(self.set(ask, valid, Code::CAMERA_ROI_LEFT_GET, |camera| {
+                return Some(self.set(command, valid, Code::CAMERA_ROI_LEFT_GET, |camera| {
                     camera.left = data0;
                 }));
             }
             Code::CAMERA_ROI_TOP_SET => {
                 let valid = is_edge(camera.sensor[1], data0);
-                return Some(self.set(ask, valid, Code::CAMERA_ROI_TOP_GET, |camera| {
+                return Some(self.set(command, valid, Code::CAMERA_ROI_TOP_GET, |camera| {
                     camera.top = data0;
                 }));
             }
@@ -117,10 +118,10 @@ impl World {
             Code::CAMERA_PIXEL_FIELD_OF_VIEW_GET => {
                 reply.frame.value = self.scenario.camera.pixel_size_mm;
             }
-            Code::CAMERA_SNAPSHOT_GET => return Some(self.snapshot(now, ask)),
-            Code::CAMERA_LIVE_VIEW_START => return Some(self.start_live(now, ask)),
+            Code::CAMERA_SNAPSHOT_GET => return Some(self.snapshot(now, command)),
+            Code::CAMERA_LIVE_VIEW_START => return Some(self.start_live(now, command)),
             Code::CAMERA_LIVE_VIEW_STOP => camera.stop_live(),
-            Code::CAMERA_WORK_FLOW_START => return self.start_workflow(now, ask, payload),
+            Code::CAMERA_WORK_FLOW_START => return self.start_workflow(now, command, payload),
             Code::CAMERA_WORK_FLOW_STOP => self.stop_workflow(now),
             Code::CAMERA_CHECK_STACK | Code::CAMERA_CHECK_STACK_UPDATES => {
                 return Some(reply.with_payload(self.check_stack(payload).into_bytes()));
@@ -130,28 +131,34 @@ impl World {
         Some(reply)
     }
 
-    fn set(&mut self, ask: &Ask, valid: bool, get: Code, apply: impl FnOnce(&mut Camera)) -> Reply {
+    fn set(
+        &mut self,
+        command: &Command,
+        valid: bool,
+        get: Code,
+        apply: impl FnOnce(&mut Camera),
+    ) -> Reply {
         if !valid {
-            return Reply::refused(ask);
+            return Reply::refused(command);
         }
         apply(&mut self.camera);
-        let get = Frame { status: 1, ..Frame::new(get) }.with_selector(ask.frame.selector());
+        let get = Frame { status: 1, ..Frame::new(get) }.with_selector(command.frame.selector());
         self.push_get_after_set(get);
-        Reply::done(ask)
+        Reply::done(command)
     }
 
     /// Refused while a workflow runs: on the instrument it would crash the server.
-    fn start_live(&mut self, now: Instant, ask: &Ask) -> Reply {
+    fn start_live(&mut self, now: Instant, command: &Command) -> Reply {
         if self.workflow.is_busy() {
-            return Reply::refused(ask);
+            return Reply::refused(command);
         }
         if self.camera.live.is_none() {
             self.camera.views += 1;
             let view = self.camera.views;
             self.camera.live = Some(view);
-            self.agenda.add(now + self.live_period(), Event::LiveImage { view });
+            self.schedule.add(now + self.live_period(), Event::LiveImage { view });
         }
-        Reply::done(ask)
+        Reply::done(command)
     }
 
     fn live_period(&self) -> flamingo_protocol_core::Duration {
@@ -162,18 +169,18 @@ impl World {
         if self.camera.live == Some(view) {
             let order = self.camera.order(StreamName::Live);
             self.actions.push(super::Action::Image(order));
-            self.agenda.add(at + self.live_period(), Event::LiveImage { view });
+            self.schedule.add(at + self.live_period(), Event::LiveImage { view });
         }
     }
 
-    fn snapshot(&mut self, now: Instant, ask: &Ask) -> Reply {
+    fn snapshot(&mut self, now: Instant, command: &Command) -> Reply {
         if self.workflow.is_busy() {
-            return Reply::refused(ask);
+            return Reply::refused(command);
         }
         self.camera.snapshots += 1;
         let exposure = seconds(f64::from(self.camera.exposure_us) / 1e6);
-        self.agenda.add(now + exposure, Event::SnapshotTaken);
-        Reply::done(ask)
+        self.schedule.add(now + exposure, Event::SnapshotTaken);
+        Reply::done(command)
     }
 
     pub(super) fn snapshot_taken(&mut self) {
@@ -182,17 +189,17 @@ impl World {
         self.actions.push(super::Action::Image(order));
     }
 
-    /// What the instrument reports about a workflow before it runs.
+    /// The report of the instrument about a workflow before it runs.
     fn check_stack(&self, workflow: &[u8]) -> String {
-        match Plan::parse(workflow).and_then(|plan| self.check_plan(&plan)) {
+        match WorkflowPlan::parse(workflow).and_then(|plan| self.check_plan(&plan)) {
             Ok(()) => "Stack settings are valid\n".to_owned(),
             Err(reason) => format!("{reason}\n"),
         }
     }
 
-    /// A frame that tells a client why its workflow does not run.
-    pub(super) fn decline_workflow(&mut self, ask: &Ask, reason: &str) {
-        let frame = Frame { status: 0, ..ask.frame };
-        self.push_to(ask.from, with_text(frame, reason), &[]);
+    /// Pushes to a client why its workflow does not run.
+    pub(super) fn decline_workflow(&mut self, command: &Command, reason: &str) {
+        let frame = Frame { status: 0, ..command.frame };
+        self.push_to(command.from, with_text(frame, reason), &[]);
     }
 }

@@ -1,4 +1,4 @@
-//! A command and its reply, and the small things that every subsystem makes frames with.
+//! A command, its reply, and helpers that make frames and durations for every subsystem.
 
 use std::sync::Arc;
 
@@ -6,15 +6,15 @@ use flamingo_protocol_core::{BUFFER_LEN, CommandCode, Duration, Frame};
 
 use super::ConnectionId;
 
-/// A command, and who sent it.
+/// A command and its sender.
 #[derive(Debug, Clone)]
-pub(crate) struct Ask {
+pub(crate) struct Command {
     pub(super) from: ConnectionId,
     pub(super) request: u64,
     pub(super) frame: Frame,
 }
 
-/// The command changed into its answer.
+/// The answer to a command, before its latency and its faults.
 pub(super) struct Reply {
     pub(super) frame: Frame,
     pub(super) payload: Arc<[u8]>,
@@ -22,22 +22,22 @@ pub(super) struct Reply {
 }
 
 impl Reply {
-    /// An echo with a status. Only answers with data of their own have a payload.
-    pub(super) fn status(ask: &Ask, status: i32) -> Self {
-        let frame = Frame { status, payload_len: 0, ..ask.frame };
+    /// An echo of the command with a status and without payload.
+    pub(super) fn status(command: &Command, status: i32) -> Self {
+        let frame = Frame { status, payload_len: 0, ..command.frame };
         Self { frame, payload: Arc::default(), latency: None }
     }
 
-    pub(super) fn done(ask: &Ask) -> Self {
-        Self::status(ask, 1)
+    pub(super) fn done(command: &Command) -> Self {
+        Self::status(command, 1)
     }
 
-    pub(super) fn refused(ask: &Ask) -> Self {
-        Self::status(ask, 0)
+    pub(super) fn refused(command: &Command) -> Self {
+        Self::status(command, 0)
     }
 
-    pub(super) fn done_if(ask: &Ask, done: bool) -> Self {
-        Self::status(ask, i32::from(done))
+    pub(super) fn done_if(command: &Command, done: bool) -> Self {
+        Self::status(command, i32::from(done))
     }
 
     pub(super) fn with_payload(mut self, payload: impl Into<Arc<[u8]>>) -> Self {
@@ -55,7 +55,7 @@ pub(super) fn state_frame(state: CommandCode) -> Frame {
 pub(super) fn with_text(mut frame: Frame, text: &str) -> Frame {
     let end = (0..=text.len().min(BUFFER_LEN)).rev().find(|end| text.is_char_boundary(*end));
     let fits = end.and_then(|end| text.get(..end)).unwrap_or("");
-    // It fits, and a NUL would leave the buffer as it was, which is as good.
+    // An error: the text contains a NUL. Then the buffer stays as it was.
     let _ = frame.set_text(fits);
     frame
 }

@@ -1,4 +1,4 @@
-//! What the instrument stores: scope settings, control settings, drives.
+//! Stored data of the instrument: scope settings, control settings, drives.
 
 use std::fmt::Write;
 
@@ -6,11 +6,11 @@ use flamingo_protocol_core::CommandCode as Code;
 
 use super::light::Led;
 use super::stage::Stage;
-use super::{Ask, Reply, World, with_text};
-use crate::scenario::{Axis, Scenario};
+use super::{Command, Instrument, Reply, with_text};
+use crate::scenario::{AxisModel, Scenario};
 
 pub(super) struct Storage {
-    /// What a client saved; until then the text is made from what the instrument is.
+    /// The scope settings that a client saved. Until then the text is made from the scenario.
     saved: Option<Vec<u8>>,
     drives: String,
 }
@@ -21,15 +21,15 @@ impl Storage {
     }
 }
 
-impl World {
-    pub(super) fn storage_command(&mut self, ask: &Ask, payload: &[u8]) -> Option<Reply> {
-        match ask.frame.code {
+impl Instrument {
+    pub(super) fn storage_command(&mut self, command: &Command, payload: &[u8]) -> Option<Reply> {
+        match command.frame.code {
             Code::COMMON_SCOPE_SETTINGS_LOAD => {
                 let text =
                     self.storage.saved.clone().unwrap_or_else(|| {
                         scope_settings(&self.stage, &self.light.led).into_bytes()
                     });
-                let mut reply = Reply::done(ask).with_payload(text);
+                let mut reply = Reply::done(command).with_payload(text);
                 if self.scenario.settings.answer_under_1007 {
                     reply.frame.code = Code::COMMON_SCOPE_SETTINGS;
                 }
@@ -37,14 +37,16 @@ impl World {
             }
             Code::COMMON_SCOPE_SETTINGS_SAVE => {
                 if payload.is_empty() {
-                    return Some(Reply::refused(ask));
+                    return Some(Reply::refused(command));
                 }
                 self.storage.saved = Some(payload.to_vec());
-                Some(Reply::done(ask))
+                Some(Reply::done(command))
             }
-            Code::COMMON_CONTROL_SETTINGS_SAVE => Some(Reply::done_if(ask, !payload.is_empty())),
-            Code::STORAGE_PATH_SET if ask.frame.selector() == 0 => {
-                let mut reply = Reply::done(ask);
+            Code::COMMON_CONTROL_SETTINGS_SAVE => {
+                Some(Reply::done_if(command, !payload.is_empty()))
+            }
+            Code::STORAGE_PATH_SET if command.frame.selector() == 0 => {
+                let mut reply = Reply::done(command);
                 if self.scenario.settings.drives_in_buffer {
                     reply.frame = with_text(reply.frame, &self.storage.drives);
                     return Some(reply);
@@ -54,7 +56,7 @@ impl World {
             Code::STORAGE_PATH_SET
             | Code::STORAGE_PATH_UNMOUNT
             | Code::STORAGE_PATH_TEST
-            | Code::COMMON_SYSTEM_UPDATE_LIVE_VIEW => Some(Reply::done(ask)),
+            | Code::COMMON_SYSTEM_UPDATE_LIVE_VIEW => Some(Reply::done(command)),
             _ => None,
         }
     }
@@ -128,14 +130,14 @@ fn illumination_lines() -> Vec<String> {
 }
 
 fn stage_lines(stage: &Stage) -> Vec<String> {
-    type Value = fn(&Axis) -> f64;
+    type Value = fn(&AxisModel) -> f64;
     let rows: [(&str, Value); 8] = [
         ("Hard limit max", |axis| axis.max),
         ("Hard limit min", |axis| axis.min),
         ("Soft limit max", |axis| axis.max),
         ("Soft limit min", |axis| axis.min),
         ("Home", |axis| axis.home),
-        // Where samples are changed: the low end, but for R, which has none.
+        // Where samples are changed: the low end of the range; 0 for R.
         ("Unload", |axis| if axis.min < 0.0 { 0.0 } else { axis.min }),
         ("Unload velocity", |axis| axis.velocity / 2.0),
         ("Default velocity", |axis| axis.velocity),

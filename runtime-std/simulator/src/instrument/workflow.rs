@@ -1,15 +1,15 @@
-//! A workflow that runs: from the upload to SYSTEM_STATE_IDLE. Its file is `workflow_file.rs`.
+//! A running workflow, from the upload to SYSTEM_STATE_IDLE. Its file is read in `workflow_plan.rs`.
 
 use flamingo_protocol_core::{CommandCode as Code, Duration, Flags, Frame, Instant};
 
-use super::workflow_file::Plan;
+use super::workflow_plan::WorkflowPlan;
 use super::{
-    Action, Ask, Event, Reply, World, as_seconds, millis, seconds, state_frame, with_text,
+    Action, Command, Event, Instrument, Reply, as_seconds, millis, seconds, state_frame, with_text,
 };
 use crate::images::StreamName;
 
-/// How often a run looks whether the stage has arrived.
-const LOOK: Duration = Duration::from_millis(2);
+/// How often a run checks whether the stage has arrived.
+const ARRIVAL_POLL: Duration = Duration::from_millis(2);
 const Z: i32 = 3;
 
 #[derive(Default)]
@@ -20,8 +20,8 @@ pub(super) struct Workflow {
 
 struct Run {
     number: u64,
-    plan: Plan,
-    /// Between two planes.
+    plan: WorkflowPlan,
+    /// The time between two planes.
     period: Duration,
     phase: Phase,
 }
@@ -30,9 +30,9 @@ struct Run {
 enum Phase {
     /// Uploaded, not running yet.
     Uploaded,
-    /// The stage goes to where this stack begins.
+    /// The stage moves to the start of this stack.
     Approach { stack: i32 },
-    /// This many planes of the stack were taken.
+    /// So many planes of this stack were taken.
     Sweep { stack: i32, planes: i32, began: Instant },
 }
 
@@ -42,41 +42,41 @@ impl Workflow {
         self.run.is_some()
     }
 
-    /// It runs, as the system's state says it.
+    /// The workflow runs, as the state of the system shows.
     pub(super) fn is_running(&self) -> bool {
         self.run.as_ref().is_some_and(|run| !matches!(run.phase, Phase::Uploaded))
     }
 }
 
-impl World {
-    /// Takes an upload, which nobody acknowledges. What cannot run is declined with a reason.
+impl Instrument {
+    /// Starts an uploaded workflow. A workflow that cannot run is declined with a reason.
     pub(super) fn start_workflow(
         &mut self,
         now: Instant,
-        ask: &Ask,
+        command: &Command,
         payload: &[u8],
     ) -> Option<Reply> {
-        let flagged = ask.frame.flags.contains(Flags::TRIGGER_CALL_BACK);
+        let flagged = command.frame.flags.contains(Flags::TRIGGER_CALL_BACK);
         let bytes = if flagged { payload } else { &[] };
         let checked = if self.workflow.is_busy() {
             Err("a work flow is running".to_owned())
         } else {
-            Plan::parse(bytes).and_then(|plan| self.check_plan(&plan).map(|()| plan))
+            WorkflowPlan::parse(bytes).and_then(|plan| self.check_plan(&plan).map(|()| plan))
         };
         match checked {
             Ok(plan) => {
                 self.begin_run(now, plan);
-                Some(Reply::done(ask))
+                Some(Reply::done(command))
             }
             Err(reason) => {
-                self.decline_workflow(ask, &reason);
+                self.decline_workflow(command, &reason);
                 None
             }
         }
     }
 
     /// Whether every position of a plan is within the limits.
-    pub(super) fn check_plan(&self, plan: &Plan) -> Result<(), String> {
+    pub(super) fn check_plan(&self, plan: &WorkflowPlan) -> Result<(), String> {
         let starts = (1..).zip(plan.start);
         for (number, position) in starts.chain([(Z, plan.end_z)]) {
             if !self.stage.axis(number).is_some_and(|axis| axis.allows(position)) {
@@ -87,7 +87,7 @@ impl World {
         Ok(())
     }
 
-    fn begin_run(&mut self, now: Instant, plan: Plan) {
+    fn begin_run(&mut self, now: Instant, plan: WorkflowPlan) {
         let rate = plan.frame_rate.unwrap_or(40.0) * self.scenario.workflow.speed_factor;
         let period = seconds(1.0 / rate).max(Duration::from_micros(50));
         self.workflow.runs += 1;
@@ -97,12 +97,12 @@ impl World {
             self.push(state_frame(Code::SYSTEM_STATE_IDLE), &[]);
         }
         let delay = millis(self.scenario.workflow.start_delay_ms);
-        self.agenda.add(now + delay, Event::Workflow { run: number });
+        self.schedule.add(now + delay, Event::Workflow { run: number });
     }
 
-    /// Ends a run before its time; the stage stops where it is.
+    /// Ends a run early. The stage stops at its current position.
     pub(super) fn stop_workflow(&mut self, now: Instant) {
-        let told = self.workflow.is_running();
+        let announced = self.workflow.is_running();
         if self.workflow.run.take().is_none() {
             return;
         }
@@ -110,8 +110,8 @@ impl World {
             self.halt(now, axis);
         }
         self.light_off();
-        if !told {
-            // Nobody heard of it yet, but whoever uploaded it waits for its end.
+        if !announced {
+            // No client has seen it run, but the client that uploaded it waits for its end.
             self.push(state_frame(Code::SYSTEM_STATE_IDLE), &[]);
         }
     }
@@ -123,7 +123,9 @@ impl World {
         let (plan, period) = (run.plan.clone(), run.period);
         let next = match run.phase {
             Phase::Uploaded => Some(self.begin_running(at, &plan)),
-            Phase::Approach { .. } if self.stage.is_moving() => Some((at + LOOK, run.phase)),
+            Phase::Approach { .. } if self.stage.is_moving() => {
+                Some((at + ARRIVAL_POLL, run.phase))
+            }
             Phase::Approach { stack } => {
                 let sweep = seconds(as_seconds(period) * f64::from(plan.planes));
                 self.move_axis(at, Z, plan.end_z, Some(sweep), None);
@@ -137,7 +139,7 @@ impl World {
             if let Some(run) = &mut self.workflow.run {
                 run.phase = phase;
             }
-            self.agenda.add(due, Event::Workflow { run: number });
+            self.schedule.add(due, Event::Workflow { run: number });
         } else {
             self.light_off();
             self.push(Frame { status: 1, ..Frame::new(Code::UI_IMAGES_SAVED_TO_STORAGE) }, &[]);
@@ -145,13 +147,13 @@ impl World {
         }
     }
 
-    fn begin_running(&mut self, at: Instant, plan: &Plan) -> (Instant, Phase) {
+    fn begin_running(&mut self, at: Instant, plan: &WorkflowPlan) -> (Instant, Phase) {
         self.camera.stop_live();
         let phase = Phase::Approach { stack: 0 };
         if let Some(run) = &mut self.workflow.run {
             run.phase = phase;
         }
-        self.tell_state();
+        self.announce_state();
         self.push_gauge(Code::UI_SET_GAUGE_SIZE, 0, plan.total_planes());
         self.push_light(Code::LED_PREVIEW_DISABLE, 0);
         for (laser, percent, on) in &plan.lasers {
@@ -161,14 +163,14 @@ impl World {
         for (axis, target) in (1..).zip(plan.start) {
             self.move_axis(at, axis, target, None, None);
         }
-        (at + LOOK, phase)
+        (at + ARRIVAL_POLL, phase)
     }
 
-    /// Takes one plane; what comes next, if anything.
+    /// Takes one plane. Gives the next phase; `None` after the last plane.
     fn take_plane(
         &mut self,
         at: Instant,
-        plan: &Plan,
+        plan: &WorkflowPlan,
         period: Duration,
         (stack, planes, began): (i32, i32, Instant),
     ) -> Option<(Instant, Phase)> {
@@ -187,7 +189,7 @@ impl World {
             return None;
         }
         self.move_axis(at, Z, plan.start[2], None, None);
-        Some((at + LOOK, Phase::Approach { stack: stack + 1 }))
+        Some((at + ARRIVAL_POLL, Phase::Approach { stack: stack + 1 }))
     }
 
     fn push_gauge(&mut self, code: Code, done: i32, total: i32) {

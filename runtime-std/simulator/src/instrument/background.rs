@@ -1,46 +1,46 @@
-//! Unsolicited traffic that flows without any cause, at a rate that is really reached.
+//! Unsolicited traffic without a cause, at an exact rate.
 
 use fastrand::Rng;
 use flamingo_protocol_core::{CommandCode, Duration, Frame, Instant};
 
-use super::{Event, World, as_seconds, seconds, with_text};
+use super::{Event, Instrument, as_seconds, seconds, with_text};
 use crate::scenario::Scenario;
-use crate::trigger::stream;
+use crate::trigger::random_stream;
 
-/// Frames are sent in ticks of at least this, so that a high rate does not cost a wake-up each.
+/// Frames are sent in ticks of at least this length, so that a high rate does not need a wake-up per frame.
 const TICK: Duration = Duration::from_millis(1);
-/// After a standstill of the host, at most this much is made up for.
+/// After a pause of the host, frames of at most this time are sent late.
 const CATCH_UP: Duration = Duration::from_millis(1000);
 
 pub(super) struct Background {
     rng: Rng,
-    /// The running number of the last frame.
+    /// The number of the last frame.
     number: i32,
-    /// Since when the rate is kept, and how many frames were sent since.
+    /// The start of the rate, and how many frames were sent since.
     since: Instant,
     sent: u64,
 }
 
 impl Background {
     pub(super) fn new(scenario: &Scenario) -> Self {
-        let rng = stream(scenario.seed, 2, 0);
+        let rng = random_stream(scenario.seed, 2, 0);
         Self { rng, number: 0, since: Instant::default(), sent: 0 }
     }
 }
 
-impl World {
+impl Instrument {
     pub(super) fn start_background(&mut self, now: Instant) {
         let rate = self.scenario.background.frames_per_s;
         if rate > 0.0 {
             self.background.since = now;
             self.background.sent = 0;
-            self.agenda.add(now + seconds(1.0 / rate).max(TICK), Event::Background);
+            self.schedule.add(now + seconds(1.0 / rate).max(TICK), Event::Background);
         }
     }
 
-    /// Sends what is due by now. Without clients it ends; the next client starts it anew.
+    /// Sends the frames that are due by now. Without clients the traffic ends; the next client starts it again.
     pub(super) fn background_tick(&mut self, now: Instant) {
-        if self.links.is_empty() {
+        if self.clients.is_empty() {
             return;
         }
         let rate = self.scenario.background.frames_per_s;
@@ -56,7 +56,7 @@ impl World {
         self.background.sent = due;
         #[allow(clippy::cast_precision_loss)] // exact below 2^53
         let next = self.background.since + seconds((due + 1) as f64 / rate);
-        self.agenda.add(next.max(now + TICK), Event::Background);
+        self.schedule.add(next.max(now + TICK), Event::Background);
     }
 
     fn background_frame(&mut self) -> (Frame, Vec<u8>) {

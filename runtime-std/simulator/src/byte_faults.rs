@@ -1,15 +1,15 @@
-//! Byte faults: what becomes of a frame on its way into the socket. Faults in time (late, lost and
-//! duplicate answers) are the world's; when a fault strikes is decided in `trigger.rs`.
+//! Faults in the bytes of a connection: stray bytes, broken markers, split writes, a cut connection. Faults of whole
+//! answers (late, lost, duplicate) are in `instrument/`. When a fault happens is decided in `trigger.rs`.
 
 use fastrand::Rng;
 use flamingo_protocol_core::{BUFFER_LEN, CommandCode, Duration, FRAME_LEN, Frame, START_MARKER};
 
+use super::instrument::{ConnectionId, Outgoing};
 use super::scenario::{Faults, Scenario};
-use super::trigger::{Trigger, stream};
+use super::trigger::{Trigger, random_stream};
 use super::truth::{FaultKind, TrueClass};
-use super::world::{ConnectionId, Outgoing};
 
-/// What to do with the socket next.
+/// One operation on the socket.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Step {
     Write(Vec<u8>),
@@ -17,22 +17,22 @@ pub(super) enum Step {
     HangUp,
 }
 
-/// What the truth has to know.
+/// What the ground truth records.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Note {
+pub(super) enum TruthEntry {
     Sent(Frame, TrueClass),
     Fault { kind: FaultKind, noise_bytes: usize },
 }
 
-/// Frames on their way: steps for the socket, notes for the truth.
+/// How a batch of frames is sent: steps for the socket, entries for the ground truth.
 #[derive(Debug, Default)]
-pub(super) struct Plan {
+pub(super) struct WritePlan {
     pub(super) steps: Vec<Step>,
-    pub(super) notes: Vec<Note>,
+    pub(super) entries: Vec<TruthEntry>,
     pub(super) bytes: usize,
 }
 
-impl Plan {
+impl WritePlan {
     fn write(&mut self, bytes: &[u8]) {
         self.bytes += bytes.len();
         match self.steps.last_mut() {
@@ -42,17 +42,17 @@ impl Plan {
     }
 
     fn fault(&mut self, kind: FaultKind, noise_bytes: usize) {
-        self.notes.push(Note::Fault { kind, noise_bytes });
+        self.entries.push(TruthEntry::Fault { kind, noise_bytes });
     }
 
-    /// Whether the connection ends with this plan.
+    /// Whether this plan ends the connection.
     pub(super) fn hangs_up(&self) -> bool {
         self.steps.last() == Some(&Step::HangUp)
     }
 }
 
 /// The byte faults of one connection.
-pub(super) struct Mangler {
+pub(super) struct FaultInjector {
     rng: Rng,
     faults: Faults,
     split: Trigger,
@@ -63,11 +63,11 @@ pub(super) struct Mangler {
     stalled_payload: Trigger,
 }
 
-impl Mangler {
+impl FaultInjector {
     pub(super) fn new(scenario: &Scenario, id: ConnectionId) -> Self {
         let faults = scenario.faults.clone();
         Self {
-            rng: stream(scenario.seed, 4, id),
+            rng: random_stream(scenario.seed, 4, id),
             split: Trigger::new(&faults.split_writes),
             junk: Trigger::new(&faults.junk),
             broken: Trigger::new(&faults.broken_markers),
@@ -78,8 +78,8 @@ impl Mangler {
         }
     }
 
-    /// What stands in the stream right after connect: the end of a frame, then whole frames.
-    pub(super) fn stale_prefix(&mut self, plan: &mut Plan) {
+    /// Adds the bytes that a client finds right after connecting: the end of a frame, then whole frames.
+    pub(super) fn stale_prefix(&mut self, plan: &mut WritePlan) {
         let length = usize::from(self.faults.stale_prefix_bytes);
         if length == 0 {
             return;
@@ -93,50 +93,50 @@ impl Mangler {
         plan.fault(FaultKind::StalePrefix, tail);
         plan.write(&bytes[FRAME_LEN - tail..]);
         for _ in 0..length / FRAME_LEN {
-            plan.notes.push(Note::Sent(frame, TrueClass::Unsolicited));
+            plan.entries.push(TruthEntry::Sent(frame, TrueClass::Unsolicited));
             plan.write(&bytes);
         }
     }
 
-    /// Adds a frame to the plan, with whatever happens to it.
-    pub(super) fn add(&mut self, mut outgoing: Outgoing, plan: &mut Plan) {
+    /// Adds a frame to the plan, with its faults.
+    pub(super) fn add(&mut self, mut outgoing: Outgoing, plan: &mut WritePlan) {
         let code = outgoing.frame.code;
-        if self.disconnect.strikes(code, &mut self.rng) {
+        if self.disconnect.fires(code, &mut self.rng) {
             let sent = self.rng.usize(1..FRAME_LEN);
             plan.write(&outgoing.frame.encode()[..sent]);
             plan.fault(FaultKind::DisconnectMidFrame, sent);
             plan.steps.push(Step::HangUp);
             return;
         }
-        if self.junk.strikes(code, &mut self.rng) {
+        if self.junk.fires(code, &mut self.rng) {
             let length = self.rng.usize(1..=usize::from(self.faults.junk_max_bytes.max(1)));
             plan.write(&self.junk_bytes(length));
             plan.fault(FaultKind::Junk, length);
         }
-        if self.broken.strikes(code, &mut self.rng) {
+        if self.broken.fires(code, &mut self.rng) {
             let mut copy = outgoing.frame.encode();
             let at = if self.rng.bool() { 0 } else { FRAME_LEN - 4 } + self.rng.usize(0..4);
             copy[at] ^= 1 << self.rng.u8(0..8);
             plan.write(&copy);
             plan.fault(FaultKind::BrokenMarker, FRAME_LEN);
         }
-        if takes_false_marker(&outgoing) && self.false_markers.strikes(code, &mut self.rng) {
+        if can_carry_false_marker(&outgoing) && self.false_markers.fires(code, &mut self.rng) {
             self.put_false_marker(&mut outgoing);
             plan.fault(FaultKind::FalseMarker, 0);
         }
-        let splits = self.split.strikes(code, &mut self.rng);
-        let stalls =
-            outgoing.payload.len() > 1 && self.stalled_payload.strikes(code, &mut self.rng);
-        plan.notes
-            .extend(splits.then_some(Note::Fault { kind: FaultKind::SplitWrite, noise_bytes: 0 }));
-        plan.notes.extend(
-            stalls.then_some(Note::Fault { kind: FaultKind::StalledPayload, noise_bytes: 0 }),
+        let splits = self.split.fires(code, &mut self.rng);
+        let stalls = outgoing.payload.len() > 1 && self.stalled_payload.fires(code, &mut self.rng);
+        plan.entries.extend(
+            splits.then_some(TruthEntry::Fault { kind: FaultKind::SplitWrite, noise_bytes: 0 }),
         );
-        plan.notes.push(Note::Sent(outgoing.frame, outgoing.truth));
+        plan.entries.extend(
+            stalls.then_some(TruthEntry::Fault { kind: FaultKind::StalledPayload, noise_bytes: 0 }),
+        );
+        plan.entries.push(TruthEntry::Sent(outgoing.frame, outgoing.truth));
         self.write(&outgoing, splits, stalls, plan);
     }
 
-    /// Noise; now and then a start marker stands in it.
+    /// Random bytes, sometimes with a start marker in them.
     fn junk_bytes(&mut self, length: usize) -> Vec<u8> {
         let mut junk: Vec<u8> = (0..length).map(|_| self.rng.u8(..)).collect();
         if length >= 4 && self.rng.u8(0..4) == 0 {
@@ -146,7 +146,7 @@ impl Mangler {
         junk
     }
 
-    fn write(&mut self, outgoing: &Outgoing, splits: bool, stalls: bool, plan: &mut Plan) {
+    fn write(&mut self, outgoing: &Outgoing, splits: bool, stalls: bool, plan: &mut WritePlan) {
         let bytes = [&outgoing.frame.encode(), &*outgoing.payload].concat();
         let mut pauses = Vec::new();
         if splits {
@@ -179,19 +179,20 @@ impl Mangler {
         if self.rng.bool() {
             payload.extend(marker);
         } else {
-            // A whole frame that never was one: an answer to a query for X.
-            let mut never = Frame::command(CommandCode::STAGE_POSITION_GET).with_selector(1);
-            never.status = 1;
-            never.value = -1.0;
-            payload.extend(never.encode());
+            // The bytes of a whole frame that was never sent: an answer to a query for X.
+            let mut false_frame = Frame::command(CommandCode::STAGE_POSITION_GET).with_selector(1);
+            false_frame.status = 1;
+            false_frame.value = -1.0;
+            payload.extend(false_frame.encode());
         }
         outgoing.frame.payload_len = u32::try_from(payload.len()).unwrap_or(u32::MAX);
         outgoing.payload = payload.into();
     }
 }
 
-/// Text stays as it is: a false marker goes where nothing is, or where nobody knows what is.
-fn takes_false_marker(outgoing: &Outgoing) -> bool {
+/// Whether a frame can carry a false marker. Texts stay unchanged: the marker goes into an unused buffer, or into a payload
+/// of unknown meaning.
+fn can_carry_false_marker(outgoing: &Outgoing) -> bool {
     if outgoing.payload.is_empty() {
         return outgoing.frame.buffer == [0; BUFFER_LEN];
     }
@@ -212,26 +213,26 @@ mod tests {
         Outgoing { frame: Frame::new(code), payload: [].into(), truth: TrueClass::Unsolicited }
     }
 
-    fn plan(faults: Faults, frames: u32) -> Plan {
-        let mut mangler = Mangler::new(&Scenario { faults, ..Scenario::default() }, 1);
-        let mut plan = Plan::default();
+    fn plan(faults: Faults, frames: u32) -> WritePlan {
+        let mut injector = FaultInjector::new(&Scenario { faults, ..Scenario::default() }, 1);
+        let mut plan = WritePlan::default();
         for code in 0..frames {
-            mangler.add(pushed(CommandCode(code)), &mut plan);
+            injector.add(pushed(CommandCode(code)), &mut plan);
         }
         plan
     }
 
     #[test]
-    fn without_faults_frames_go_out_as_they_are_in_one_write() {
+    fn without_faults_frames_leave_unchanged_in_one_write() {
         let plan = plan(Faults::default(), 3);
         let bytes: Vec<u8> =
             (0..3).flat_map(|code| Frame::new(CommandCode(code)).encode()).collect();
         assert_eq!(plan.steps, [Step::Write(bytes)]);
-        assert_eq!(plan.notes.len(), 3);
+        assert_eq!(plan.entries.len(), 3);
     }
 
     #[test]
-    fn junk_holds_a_start_marker_now_and_then() {
+    fn junk_sometimes_contains_a_start_marker() {
         let plan = plan(Faults { junk: Fault::every(1), ..Faults::default() }, 64);
         let [Step::Write(bytes)] = &plan.steps[..] else { panic!("one write") };
         let marker = START_MARKER.to_le_bytes();
@@ -240,10 +241,10 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_planned_behind_the_end_of_the_connection() {
+    fn nothing_is_planned_after_the_end_of_the_connection() {
         let plan = plan(Faults { disconnect_mid_frame: Fault::once(), ..Faults::default() }, 1);
         assert!(plan.hangs_up());
-        assert!(!plan.notes.iter().any(|note| matches!(note, Note::Sent(..))));
+        assert!(!plan.entries.iter().any(|note| matches!(note, TruthEntry::Sent(..))));
         assert!(plan.bytes < FRAME_LEN);
     }
 }

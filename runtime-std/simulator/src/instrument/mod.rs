@@ -1,20 +1,20 @@
 //! The simulated instrument itself, without any I/O: time and commands go in, actions come out.
 //!
-//! Here are its clients, how answers and pushes reach them, and the state of the system. What a
-//! subsystem does is in its own room. Bytes, sockets and byte faults are outside (`connection.rs`).
+//! This file has the clients, how answers and pushes reach them, and the state of the system. Each subsystem has a
+//! file of its own. Bytes, sockets and faults in bytes are outside (`connection.rs`, `byte_faults.rs`).
 
-mod agenda;
 mod axis;
 mod background;
 mod camera;
 mod light;
 mod reply;
+mod schedule;
 mod stage;
 mod storage;
 #[cfg(test)]
 mod tests;
 mod workflow;
-mod workflow_file;
+mod workflow_plan;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -26,16 +26,16 @@ use flamingo_protocol_core::{
 
 use super::images::ImageOrder;
 use super::scenario::Scenario;
-use super::trigger::{Trigger, stream};
+use super::trigger::{Trigger, random_stream};
 use super::truth::{FaultKind, TrueClass};
-use agenda::Agenda;
-pub(crate) use reply::Ask;
+pub(crate) use reply::Command;
 use reply::{Reply, as_seconds, millis, seconds, state_frame, with_text};
+use schedule::Schedule;
 
-/// The n-th connection of the control port, from 1.
+/// The number of a connection of the control port, from 1.
 pub(crate) type ConnectionId = u64;
 
-/// A frame on its way to one client.
+/// A frame to send to one client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Outgoing {
     pub(crate) frame: Frame,
@@ -43,7 +43,7 @@ pub(crate) struct Outgoing {
     pub(crate) truth: TrueClass,
 }
 
-/// What the world wants done now.
+/// What the caller must do now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Action {
     Send { to: ConnectionId, outgoing: Outgoing },
@@ -71,12 +71,12 @@ enum Event {
     },
 }
 
-/// What the world knows of one client.
-struct Link {
+/// The state of one client.
+struct Client {
     rng: Rng,
     commands: u64,
     unanswered: u32,
-    /// When the last answer of each subsystem is due: later ones wait for it.
+    /// When the last answer of each subsystem is due. Later answers of that subsystem come after it.
     last_due: BTreeMap<u32, Instant>,
     late: Trigger,
     lost: Trigger,
@@ -84,12 +84,12 @@ struct Link {
 }
 
 /// The simulated instrument.
-pub(crate) struct World {
+pub(crate) struct Instrument {
     scenario: Arc<Scenario>,
-    links: BTreeMap<ConnectionId, Link>,
-    agenda: Agenda<Event>,
+    clients: BTreeMap<ConnectionId, Client>,
+    schedule: Schedule<Event>,
     actions: Vec<Action>,
-    told_state: CommandCode,
+    announced_state: CommandCode,
     background: background::Background,
     stage: stage::Stage,
     light: light::Light,
@@ -98,13 +98,13 @@ pub(crate) struct World {
     workflow: workflow::Workflow,
 }
 
-impl World {
+impl Instrument {
     pub(crate) fn new(now: Instant, scenario: &Arc<Scenario>) -> Self {
-        let mut world = Self {
-            links: BTreeMap::new(),
-            agenda: Agenda::default(),
+        let mut instrument = Self {
+            clients: BTreeMap::new(),
+            schedule: Schedule::default(),
             actions: Vec::new(),
-            told_state: CommandCode::SYSTEM_STATE_IDLE,
+            announced_state: CommandCode::SYSTEM_STATE_IDLE,
             background: background::Background::new(scenario),
             stage: stage::Stage::new(&scenario.stage),
             light: light::Light::default(),
@@ -113,15 +113,15 @@ impl World {
             workflow: workflow::Workflow::default(),
             scenario: Arc::clone(scenario),
         };
-        world.start_continuous_axes(now);
-        world
+        instrument.start_continuous_axes(now);
+        instrument
     }
 
-    /// A client came. Its id must be new.
+    /// A client has connected. Its id must be new.
     pub(crate) fn connect(&mut self, now: Instant, id: ConnectionId) {
         let faults = &self.scenario.faults;
-        let link = Link {
-            rng: stream(self.scenario.seed, 1, id),
+        let client = Client {
+            rng: random_stream(self.scenario.seed, 1, id),
             commands: 0,
             unanswered: 0,
             last_due: BTreeMap::new(),
@@ -129,18 +129,18 @@ impl World {
             lost: Trigger::new(&faults.lost_answers),
             duplicate: Trigger::new(&faults.duplicate_answers),
         };
-        self.links.insert(id, link);
-        if self.links.len() == 1 {
+        self.clients.insert(id, client);
+        if self.clients.len() == 1 {
             self.start_background(now);
         }
     }
 
-    /// A client went. What it started goes on.
+    /// A client has disconnected. What it started continues.
     pub(crate) fn disconnect(&mut self, id: ConnectionId) {
-        self.links.remove(&id);
+        self.clients.remove(&id);
     }
 
-    /// A command came in, whole. Call [`Self::poll`] afterwards.
+    /// A command has arrived with its payload. Call [`Self::poll`] afterwards.
     pub(crate) fn handle(
         &mut self,
         now: Instant,
@@ -148,43 +148,43 @@ impl World {
         frame: Frame,
         payload: &[u8],
     ) {
-        let Some(link) = self.links.get_mut(&from) else { return };
-        link.commands += 1;
-        let ask = Ask { from, request: link.commands, frame };
+        let Some(client) = self.clients.get_mut(&from) else { return };
+        client.commands += 1;
+        let command = Command { from, request: client.commands, frame };
         let limit = self.scenario.faults.drop_above_unanswered;
-        if limit > 0 && is_answered(&frame) && link.unanswered >= limit {
+        if limit > 0 && is_answered(&frame) && client.unanswered >= limit {
             self.actions.push(Action::Fault {
                 connection: from,
                 kind: FaultKind::PolledTooFast,
-                request: ask.request,
+                request: command.number,
             });
             self.actions.push(Action::Drop { connection: from });
-            self.links.remove(&from);
+            self.clients.remove(&from);
             return;
         }
         if self.scenario.never_answered.iter().any(|listed| listed.0 == frame.code) {
             return;
         }
         let reply = match frame.code.subsystem() {
-            0x1 => self.storage_command(&ask, payload),
-            0x2 | 0x4 | 0x5 | 0x7 => self.light_command(&ask),
-            0x3 => self.camera_command(now, &ask, payload),
-            0x6 => self.stage_command(now, &ask),
-            0xA => self.system_command(&ask),
+            0x1 => self.storage_command(&command, payload),
+            0x2 | 0x4 | 0x5 | 0x7 => self.light_command(&command),
+            0x3 => self.camera_command(now, &command, payload),
+            0x6 => self.stage_command(now, &command),
+            0xA => self.system_command(&command),
             _ => None,
         };
         if let Some(reply) = reply {
-            self.tell_others(&ask, &reply);
+            self.push_to_others(&command, &reply);
             if is_answered(&frame) {
-                self.answer(now, &ask, reply);
+                self.answer(now, &command, reply);
             }
         }
-        self.tell_state();
+        self.announce_state();
     }
 
-    /// Lets everything happen that is due by `now`, and takes the actions.
+    /// Processes all events that are due by `now`, and returns the actions.
     pub(crate) fn poll(&mut self, now: Instant) -> Vec<Action> {
-        while let Some((at, event)) = self.agenda.pop_due(now) {
+        while let Some((at, event)) = self.schedule.pop_due(now) {
             match event {
                 Event::Answer { to, outgoing, settles } => self.send_answer(to, outgoing, settles),
                 Event::Stage(event) => self.stage_event(at, event),
@@ -193,21 +193,21 @@ impl World {
                 Event::SnapshotTaken => self.snapshot_taken(),
                 Event::Workflow { run } => self.workflow_step(at, run),
             }
-            self.tell_state();
+            self.announce_state();
         }
         std::mem::take(&mut self.actions)
     }
 
-    /// When to poll again, if no command comes.
+    /// When to poll again if no command arrives before.
     pub(crate) fn next_due(&self) -> Option<Instant> {
-        self.agenda.next_due()
+        self.schedule.next_due()
     }
 
-    fn system_command(&mut self, ask: &Ask) -> Option<Reply> {
-        if ask.frame.code != CommandCode::SYSTEM_STATE_GET {
+    fn system_command(&mut self, command: &Command) -> Option<Reply> {
+        if command.frame.code != CommandCode::SYSTEM_STATE_GET {
             return None;
         }
-        let mut reply = Reply::done(ask);
+        let mut reply = Reply::done(command);
         reply.frame.int32_data[0] = self.state().0 as i32;
         Some(reply)
     }
@@ -220,30 +220,31 @@ impl World {
         }
     }
 
-    /// Broadcasts the state if it is not what was told last.
-    fn tell_state(&mut self) {
+    /// Pushes the state to all clients if it has changed since the last push.
+    fn announce_state(&mut self) {
         let state = self.state();
-        if state != self.told_state {
-            self.told_state = state;
+        if state != self.announced_state {
+            self.announced_state = state;
             self.push(state_frame(state), &[]);
         }
     }
 
-    /// What one client does, all others see: actions and fire-and-forget commands that worked.
-    fn tell_others(&mut self, ask: &Ask, reply: &Reply) {
-        let kind = ask.frame.code.row().map(|row| row.kind);
-        let seen = matches!(kind, Some(Kind::Action | Kind::FireAndForget));
-        if !seen || reply.frame.status != 1 {
+    /// Pushes actions and fire-and-forget commands that succeeded to all other clients.
+    fn push_to_others(&mut self, command: &Command, reply: &Reply) {
+        let kind = command.frame.code.row().map(|row| row.kind);
+        let is_visible = matches!(kind, Some(Kind::Action | Kind::FireAndForget));
+        if !is_visible || reply.frame.status != 1 {
             return;
         }
-        let payload = self.push_payload(ask.frame.code);
-        let others: Vec<_> = self.links.keys().copied().filter(|id| *id != ask.from).collect();
+        let payload = self.push_payload(command.frame.code);
+        let others: Vec<_> =
+            self.clients.keys().copied().filter(|id| *id != command.from).collect();
         for to in others {
             self.push_to(to, reply.frame, &payload);
         }
     }
 
-    /// A 0x4003 push carries some bytes that nobody asked for.
+    /// The payload of a push: some bytes for 0x4003, none for other codes.
     fn push_payload(&self, code: CommandCode) -> Vec<u8> {
         if code != CommandCode::LED_PREVIEW_DISABLE {
             return Vec::new();
@@ -253,7 +254,7 @@ impl World {
 
     /// Pushes a frame to every client.
     fn push(&mut self, frame: Frame, payload: &[u8]) {
-        let all: Vec<_> = self.links.keys().copied().collect();
+        let all: Vec<_> = self.clients.keys().copied().collect();
         for to in all {
             self.push_to(to, frame, payload);
         }
@@ -266,7 +267,7 @@ impl World {
         self.actions.push(Action::Send { to, outgoing });
     }
 
-    /// A SET may push its GET as well.
+    /// Pushes the GET that belongs to a SET, if the scenario says so.
     fn push_get_after_set(&mut self, get: Frame) {
         if self.scenario.pushes.get_after_set {
             self.push(get, &[]);
@@ -274,13 +275,13 @@ impl World {
     }
 
     /// Schedules an answer, with its latency and its faults.
-    fn answer(&mut self, now: Instant, ask: &Ask, reply: Reply) {
+    fn answer(&mut self, now: Instant, command: &Command, reply: Reply) {
         let scenario = Arc::clone(&self.scenario);
-        let Some(link) = self.links.get_mut(&ask.from) else { return };
+        let Some(client) = self.clients.get_mut(&command.from) else { return };
         let Reply { mut frame, payload, latency } = reply;
         frame.payload_len = u32::try_from(payload.len()).unwrap_or(u32::MAX);
         if scenario.tokens.echo_upload_length && payload.is_empty() {
-            frame.payload_len = ask.frame.payload_len;
+            frame.payload_len = command.frame.payload_len;
         }
         if !scenario.tokens.echo_client_id {
             frame.client_id = 0;
@@ -291,42 +292,43 @@ impl World {
         if scenario.tokens.tag_answers {
             frame.flags = frame.flags.with(Flags::ANSWER_TAG);
         }
-        let code = ask.frame.code;
-        let fault = |kind| Action::Fault { connection: ask.from, kind, request: ask.request };
-        let mut due = now + latency.unwrap_or_else(|| ordinary_latency(&scenario, &mut link.rng));
-        if link.lost.strikes(code, &mut link.rng) {
+        let code = command.frame.code;
+        let fault =
+            |kind| Action::Fault { connection: command.from, kind, request: command.number };
+        let mut due = now + latency.unwrap_or_else(|| ordinary_latency(&scenario, &mut client.rng));
+        if client.lost.fires(code, &mut client.rng) {
             self.actions.push(fault(FaultKind::LostAnswer));
             return;
         }
-        let late = link.late.strikes(code, &mut link.rng);
+        let late = client.late.fires(code, &mut client.rng);
         if late {
             self.actions.push(fault(FaultKind::LateAnswer));
             due = due + millis(scenario.faults.late_by_ms);
         }
         if code.row().is_none_or(|row| row.timing == Timing::AtOnce) {
-            let last = link.last_due.entry(code.subsystem()).or_default();
+            let last = client.last_due.entry(code.subsystem()).or_default();
             due = due.max(*last);
             *last = due;
         }
-        let duplicates = link.duplicate.strikes(code, &mut link.rng);
-        link.unanswered += 1;
+        let duplicates = client.duplicate.fires(code, &mut client.rng);
+        client.unanswered += 1;
         let mut outgoing = Outgoing {
             frame,
             payload,
-            truth: TrueClass::Answer { request: ask.request, late, duplicate: false },
+            truth: TrueClass::Answer { request: command.number, late, duplicate: false },
         };
-        let event = Event::Answer { to: ask.from, outgoing: outgoing.clone(), settles: true };
-        self.agenda.add(due, event);
+        let event = Event::Answer { to: command.from, outgoing: outgoing.clone(), settles: true };
+        self.schedule.add(due, event);
         if duplicates {
             self.actions.push(fault(FaultKind::DuplicateAnswer));
-            outgoing.truth = TrueClass::Answer { request: ask.request, late, duplicate: true };
-            self.agenda.add(due, Event::Answer { to: ask.from, outgoing, settles: false });
+            outgoing.truth = TrueClass::Answer { request: command.number, late, duplicate: true };
+            self.schedule.add(due, Event::Answer { to: command.from, outgoing, settles: false });
         }
     }
 
     fn send_answer(&mut self, to: ConnectionId, outgoing: Outgoing, settles: bool) {
-        let Some(link) = self.links.get_mut(&to) else { return };
-        link.unanswered = link.unanswered.saturating_sub(u32::from(settles));
+        let Some(client) = self.clients.get_mut(&to) else { return };
+        client.unanswered = client.unanswered.saturating_sub(u32::from(settles));
         self.actions.push(Action::Send { to, outgoing });
     }
 }

@@ -1,17 +1,17 @@
-//! The stage in its world: motion commands, position pushes, the end of a motion. Where an axis is
-//! at which time is in `axis.rs`.
+//! The stage: motion commands, position pushes, the end of a motion. The position of an axis at any time is in
+//! `axis.rs`.
 
 use flamingo_protocol_core::{CommandCode as Code, Duration, Flags, Frame, Instant};
 
 use super::axis::{Axis, Motion};
-use super::{Ask, ConnectionId, Event, Reply, World, millis, seconds, with_text};
+use super::{Command, ConnectionId, Event, Instrument, Reply, millis, seconds, with_text};
 use crate::scenario;
 
 pub(super) struct Stage {
     axes: [Axis; 4],
 }
 
-/// Something about a motion is due. An event of a motion that has ended since is void.
+/// An event of a motion. It has no effect if that motion has ended before.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum StageEvent {
     Push { axis: i32, motion: u64 },
@@ -21,7 +21,7 @@ pub(super) enum StageEvent {
 const ALL_AXES: i32 = 255;
 
 impl Stage {
-    pub(super) fn new(scenario: &scenario::Stage) -> Self {
+    pub(super) fn new(scenario: &scenario::StageModel) -> Self {
         Self { axes: [scenario.x, scenario.y, scenario.z, scenario.r].map(Axis::new) }
     }
 
@@ -41,7 +41,7 @@ impl Stage {
         self.axes.iter().any(Axis::is_moving)
     }
 
-    /// The axes that a command is for: one, or all.
+    /// The axes that a command selects: one, or all.
     fn selected(&self, selector: i32) -> Vec<i32> {
         if selector == ALL_AXES {
             return (1..=4).collect();
@@ -50,99 +50,101 @@ impl Stage {
     }
 }
 
-impl World {
+impl Instrument {
     pub(super) fn start_continuous_axes(&mut self, now: Instant) {
         let axes = self.scenario.stage.continuous_axes.clone();
         let factor = self.scenario.stage.speed_factor;
         for axis in axes.into_iter().map(|name| name as i32 + 1) {
-            let started = self.stage.axis_mut(axis).map(|state| state.go_to_and_fro(now, factor));
+            let started =
+                self.stage.axis_mut(axis).map(|state| state.start_oscillation(now, factor));
             if let Some(motion) = started {
                 self.plan_push(now, axis, motion);
             }
         }
     }
 
-    pub(super) fn stage_command(&mut self, now: Instant, ask: &Ask) -> Option<Reply> {
-        let axis = ask.frame.selector();
-        match ask.frame.code {
+    pub(super) fn stage_command(&mut self, now: Instant, command: &Command) -> Option<Reply> {
+        let axis = command.frame.selector();
+        match command.frame.code {
             Code::STAGE_POSITION_GET => {
                 let position = self.stage.axis(axis)?.position(now);
-                let mut reply = Reply::done(ask);
+                let mut reply = Reply::done(command);
                 reply.frame.value = position;
                 Some(reply)
             }
             Code::STAGE_POSITION_SET
             | Code::STAGE_POSITION_SET_SLIDER
-            | Code::STAGE_POSITION_SET_TEXT => Some(self.move_command(now, ask)),
-            Code::STAGE_HOME | Code::STAGE_FIND_REFERENCE => self.home_command(now, ask),
+            | Code::STAGE_POSITION_SET_TEXT => Some(self.move_command(now, command)),
+            Code::STAGE_HOME | Code::STAGE_FIND_REFERENCE => self.home_command(now, command),
             Code::STAGE_HALT => {
                 let axes = self.stage.selected(axis);
                 for axis in &axes {
                     self.halt(now, *axis);
                 }
-                Some(Reply::done_if(ask, !axes.is_empty()))
+                Some(Reply::done_if(command, !axes.is_empty()))
             }
             Code::STAGE_VELOCITY_SET => {
-                let velocity = ask.frame.value;
+                let velocity = command.frame.value;
                 let valid = velocity.is_finite() && velocity > 0.0;
                 let state = self.stage.axis_mut(axis).filter(|_| valid);
                 let set = state.map(|state| state.velocity = velocity).is_some();
-                Some(Reply::done_if(ask, set))
+                Some(Reply::done_if(command, set))
             }
-            Code::STAGE_WAIT_FOR_MOTION_TO_STOP => self.wait_command(ask),
+            Code::STAGE_WAIT_FOR_MOTION_TO_STOP => self.wait_command(command),
             Code::STAGE_MOTION_STOPPED => {
                 let axes = self.stage.selected(axis);
                 let moving = |axis: &i32| self.stage.axis(*axis).is_some_and(Axis::is_moving);
                 let stopped = !axes.is_empty() && !axes.iter().any(moving);
-                Some(Reply::done_if(ask, stopped))
+                Some(Reply::done_if(command, stopped))
             }
             _ => None,
         }
     }
 
-    fn move_command(&mut self, now: Instant, ask: &Ask) -> Reply {
-        let (axis, target) = (ask.frame.selector(), ask.frame.value);
-        let quiet = ask.frame.flags.contains(Flags::STAGE_NOT_UPDATE_CLIENT).then_some(ask.from);
+    fn move_command(&mut self, now: Instant, command: &Command) -> Reply {
+        let (axis, target) = (command.frame.selector(), command.frame.value);
+        let quiet =
+            command.frame.flags.contains(Flags::STAGE_NOT_UPDATE_CLIENT).then_some(command.from);
         let moved = self.move_axis(now, axis, target, None, quiet);
-        let mut reply = Reply::done_if(ask, moved);
+        let mut reply = Reply::done_if(command, moved);
         reply.latency = self.scenario.latency.move_ack_ms.map(millis);
         reply
     }
 
-    fn home_command(&mut self, now: Instant, ask: &Ask) -> Option<Reply> {
-        let axis = ask.frame.selector();
-        let Some(state) = self.stage.axis(axis) else { return Some(Reply::refused(ask)) };
+    fn home_command(&mut self, now: Instant, command: &Command) -> Option<Reply> {
+        let axis = command.frame.selector();
+        let Some(state) = self.stage.axis(axis) else { return Some(Reply::refused(command)) };
         let stage = &self.scenario.stage;
         let at_end = stage.home_answers_at_end;
-        // Finding the reference ends where home is, too, but takes its time wherever it begins.
-        let search = ask.frame.code == Code::STAGE_FIND_REFERENCE;
+        // Finding the reference ends at home too, but takes the same time from every position.
+        let search = command.frame.code == Code::STAGE_FIND_REFERENCE;
         let time = search.then(|| millis(stage.find_reference_ms / stage.speed_factor));
         let home = state.home();
         self.move_axis(now, axis, home, time, None);
         if at_end {
-            return self.wait_command(ask);
+            return self.wait_command(command);
         }
-        Some(Reply::done(ask))
+        Some(Reply::done(command))
     }
 
-    /// Answered at once if nothing moves, otherwise when the motion ends.
-    fn wait_command(&mut self, ask: &Ask) -> Option<Reply> {
-        let axes = self.stage.selected(ask.frame.selector());
-        let Some(last) = axes.last().copied() else { return Some(Reply::refused(ask)) };
+    /// Answers at once if the axes are at rest, otherwise when the motion ends.
+    fn wait_command(&mut self, command: &Command) -> Option<Reply> {
+        let axes = self.stage.selected(command.frame.selector());
+        let Some(last) = axes.last().copied() else { return Some(Reply::refused(command)) };
         let moving =
             axes.into_iter().find(|axis| self.stage.axis(*axis).is_some_and(Axis::is_moving));
         let motion =
             self.stage.axis_mut(moving.unwrap_or(last)).and_then(|axis| axis.motion.as_mut());
         match motion {
             Some(motion) => {
-                motion.waiters.push(ask.clone());
+                motion.waiters.push(command.clone());
                 None
             }
-            None => Some(Reply::done(ask)),
+            None => Some(Reply::done(command)),
         }
     }
 
-    /// Starts a motion; false if the target is refused. A motion under way turns towards it.
+    /// Starts a motion, which replaces the current one. False: the target is refused.
     pub(super) fn move_axis(
         &mut self,
         now: Instant,
@@ -160,8 +162,8 @@ impl World {
         let distance = (target - state.position(now)).abs();
         let time = time.unwrap_or_else(|| seconds(distance / (state.velocity * factor)));
         let end = now + time.max(settle);
-        let motion = state.go(now, target, end, quiet);
-        self.agenda.add(end, Event::Stage(StageEvent::End { axis, motion }));
+        let motion = state.start_move(now, target, end, quiet);
+        self.schedule.add(end, Event::Stage(StageEvent::End { axis, motion }));
         self.plan_push(now, axis, motion);
         true
     }
@@ -170,15 +172,15 @@ impl World {
         let rate = self.scenario.pushes.position_hz;
         if rate > 0.0 {
             let due = now + seconds(1.0 / rate);
-            self.agenda.add(due, Event::Stage(StageEvent::Push { axis, motion }));
+            self.schedule.add(due, Event::Stage(StageEvent::Push { axis, motion }));
         }
     }
 
-    /// Stops an axis where it is.
+    /// Stops an axis at its current position.
     pub(super) fn halt(&mut self, now: Instant, axis: i32) {
         let halted = self.stage.axis_mut(axis).and_then(|state| state.halt(now));
         if let Some(motion) = halted {
-            self.tell_stopped(now, axis, motion, false);
+            self.push_stopped(now, axis, motion, false);
         }
     }
 
@@ -195,7 +197,7 @@ impl World {
             StageEvent::End { axis, motion } => {
                 let ended = self.stage.axis_mut(axis).and_then(|state| state.finish(at, motion));
                 if let Some(motion) = ended {
-                    self.tell_stopped(at, axis, motion, true);
+                    self.push_stopped(at, axis, motion, true);
                 }
             }
         }
@@ -216,22 +218,22 @@ impl World {
             let [x, y, z] = [1, 2, 3].map(|axis| self.stage.position(at, axis));
             frame = with_text(frame, &format!("1={x:.6}\n2={y:.6}\n3={z:.6}\n"));
         }
-        let all: Vec<_> = self.links.keys().copied().filter(|id| Some(*id) != quiet).collect();
+        let all: Vec<_> = self.clients.keys().copied().filter(|id| Some(*id) != quiet).collect();
         for to in all {
             self.push_to(to, frame, &[]);
         }
     }
 
-    fn tell_stopped(&mut self, at: Instant, axis: i32, motion: Motion, completed: bool) {
+    fn push_stopped(&mut self, at: Instant, axis: i32, motion: Motion, completed: bool) {
         let mut frame = Frame::new(Code::STAGE_MOTION_STOPPED);
         frame.status = i32::from(completed);
         frame.int32_data[0] = axis;
         frame.value = self.stage.position(at, axis);
         self.push(frame, &[]);
-        for ask in motion.waiters {
-            // A command for all axes goes on waiting for the next one that moves.
-            if let Some(reply) = self.wait_command(&ask) {
-                self.answer(at, &ask, reply);
+        for command in motion.waiters {
+            // A command for all axes continues to wait while another axis moves.
+            if let Some(reply) = self.wait_command(&command) {
+                self.answer(at, &command, reply);
             }
         }
     }

@@ -1,13 +1,13 @@
-//! What will happen when, in the order of time. What it means is in the rooms around.
+//! Future events in the order of time. What an event does is in the files of the subsystems.
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
 use flamingo_protocol_core::Instant;
 
-/// Things to come. Of two at the same time, the one that was added first comes first.
+/// A queue of events by time. Of two events at the same time, the one that was added first comes first.
 #[derive(Debug)]
-pub(crate) struct Agenda<T> {
+pub(crate) struct Schedule<T> {
     heap: BinaryHeap<Entry<T>>,
     added: u64,
 }
@@ -20,7 +20,7 @@ struct Entry<T> {
 }
 
 impl<T> Ord for Entry<T> {
-    /// The earliest is the greatest, since the heap gives the greatest.
+    /// The earliest entry is the greatest, because the heap returns the greatest.
     fn cmp(&self, other: &Self) -> Ordering {
         (other.due, other.number).cmp(&(self.due, self.number))
     }
@@ -40,24 +40,24 @@ impl<T> PartialEq for Entry<T> {
 
 impl<T> Eq for Entry<T> {}
 
-impl<T> Default for Agenda<T> {
+impl<T> Default for Schedule<T> {
     fn default() -> Self {
         Self { heap: BinaryHeap::new(), added: 0 }
     }
 }
 
-impl<T> Agenda<T> {
+impl<T> Schedule<T> {
     pub(crate) fn add(&mut self, due: Instant, event: T) {
         self.heap.push(Entry { due, number: self.added, event });
         self.added += 1;
     }
 
-    /// When the next thing happens.
+    /// When the next event is due.
     pub(crate) fn next_due(&self) -> Option<Instant> {
         self.heap.peek().map(|entry| entry.due)
     }
 
-    /// The next thing that is due by `now`, and when it was due.
+    /// Takes the next event that is due by `now`, and when it was due.
     pub(crate) fn pop_due(&mut self, now: Instant) -> Option<(Instant, T)> {
         if self.next_due()? > now {
             return None;

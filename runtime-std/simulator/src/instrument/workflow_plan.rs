@@ -1,26 +1,26 @@
-//! What a workflow file asks for, read from its text. Running it is `workflow.rs`.
+//! The parts of a workflow file that the simulator uses. Running a workflow is in `workflow.rs`.
 
 use flamingo_microscope::axis::Axis;
 use flamingo_microscope::units::{Pose, Position};
 use flamingo_microscope::workflow::{Workflow, WorkflowError};
 
-/// What the simulator takes from a workflow file.
+/// The settings of a workflow that the simulator uses.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Plan {
+pub(super) struct WorkflowPlan {
     /// X, Y, Z in mm and R in degrees.
     pub(super) start: [f64; 4],
     pub(super) end_z: f64,
     pub(super) planes: i32,
-    /// Planes per second; `None` if the file leaves it open.
+    /// Planes per second; `None` if the file does not say.
     pub(super) frame_rate: Option<f64>,
-    /// Tiles are taken one after the other, all at the start position.
+    /// The number of stacks. Tiles are taken one after the other, all at the start position.
     pub(super) stacks: i32,
     /// Number, percent, on.
     pub(super) lasers: Vec<(i32, f64, bool)>,
 }
 
-impl Plan {
-    /// Reads a workflow file; the error is what the instrument would say.
+impl WorkflowPlan {
+    /// Reads a workflow file. The error is the text that the instrument would send.
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, String> {
         if bytes.is_empty() {
             return Err("work flow empty".to_owned());
@@ -69,11 +69,11 @@ mod tests {
         </Illumination Source>\r\n</Workflow Settings>\r\n";
 
     #[test]
-    fn a_workflow_file_says_where_how_many_and_with_which_light() {
-        let plan = Plan::parse(FILE.as_bytes()).unwrap();
+    fn a_plan_has_positions_planes_and_lasers_of_its_file() {
+        let plan = WorkflowPlan::parse(FILE.as_bytes()).unwrap();
         assert_eq!(
             plan,
-            Plan {
+            WorkflowPlan {
                 start: [2.5, 13.0, 20.0, -30.0],
                 end_z: 20.5,
                 planes: 7,
@@ -86,12 +86,12 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_run_is_told() {
-        assert_eq!(Plan::parse(b""), Err("work flow empty".to_owned()));
-        assert_eq!(Plan::parse(&[0xFF, 0xFE]), Err("work flow is none".to_owned()));
+    fn a_file_that_cannot_run_gives_a_reason() {
+        assert_eq!(WorkflowPlan::parse(b""), Err("work flow empty".to_owned()));
+        assert_eq!(WorkflowPlan::parse(&[0xFF, 0xFE]), Err("work flow is none".to_owned()));
         let no_planes = FILE.replace("Number of planes = 7", "Number of planes = 0");
         assert_eq!(
-            Plan::parse(no_planes.as_bytes()),
+            WorkflowPlan::parse(no_planes.as_bytes()),
             Err("work flow has no number of planes".to_owned())
         );
     }

@@ -1,5 +1,4 @@
-//! The parts of a simulated instrument: light, camera, images, settings, workflows. Not the
-//! stage (`axes.rs`).
+//! The subsystems of a simulated instrument: light, camera, images, settings, workflows. The stage is in `axes.rs`.
 
 use serde::Deserialize;
 
@@ -8,23 +7,25 @@ use super::check;
 /// Lasers.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Light {
-    /// Lasers (1 to 4) whose level query is declined: status 0 and `getLevel error`.
+#[non_exhaustive]
+pub struct LightModel {
+    /// Lasers (1 to 4) whose level query is refused: status 0 and `getLevel error`.
     pub declining_lasers: Vec<i32>,
 }
 
 /// The camera.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Camera {
-    /// Until CAMERA_EXPOSURE_SET says otherwise.
+#[non_exhaustive]
+pub struct CameraModel {
+    /// The exposure in µs, until CAMERA_EXPOSURE_SET changes it.
     pub exposure_us: u32,
-    /// What CAMERA_PIXEL_FIELD_OF_VIEW_GET answers.
+    /// The answer to CAMERA_PIXEL_FIELD_OF_VIEW_GET, in mm per pixel.
     #[serde(deserialize_with = "check::above_zero")]
     pub pixel_size_mm: f64,
 }
 
-impl Default for Camera {
+impl Default for CameraModel {
     fn default() -> Self {
         Self { exposure_us: 9_002, pixel_size_mm: 0.000_253 }
     }
@@ -33,23 +34,24 @@ impl Default for Camera {
 /// The image streams.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Images {
-    /// Pixels in a row of the sensor. The instrument's has 2048.
+#[non_exhaustive]
+pub struct ImageModel {
+    /// The width of the sensor in pixels, 16 to 8192. The real instrument has 2048.
     #[serde(deserialize_with = "check::side")]
     pub width: u32,
-    /// Rows of the sensor.
+    /// The height of the sensor in pixels, 16 to 8192.
     #[serde(deserialize_with = "check::side")]
     pub height: u32,
-    /// Images per second of the live view.
+    /// ImageModel per second of the live view.
     #[serde(deserialize_with = "check::above_zero")]
     pub frames_per_s: f64,
-    /// How many beads are seen.
+    /// The number of beads in an image.
     pub beads: u16,
-    /// Before every n-th image a viewer gets an update of the options, without pixels; 0 = never.
+    /// Before every n-th image a viewer gets a header without pixels that updates the options; 0 = never.
     pub options_every_n: u64,
 }
 
-impl Default for Images {
+impl Default for ImageModel {
     fn default() -> Self {
         Self { width: 512, height: 512, frames_per_s: 20.0, beads: 24, options_every_n: 0 }
     }
@@ -58,16 +60,17 @@ impl Default for Images {
 /// Scope settings and drives.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Settings {
-    /// The answer to COMMON_SCOPE_SETTINGS_LOAD comes under COMMON_SCOPE_SETTINGS.
+#[non_exhaustive]
+pub struct SettingsModel {
+    /// Whether the answer to COMMON_SCOPE_SETTINGS_LOAD has the code COMMON_SCOPE_SETTINGS (0x1007).
     pub answer_under_1007: bool,
-    /// What STORAGE_PATH_SET lists.
+    /// The drives that STORAGE_PATH_SET lists.
     pub drives: Vec<String>,
-    /// The list comes in the buffer, as far as it fits, instead of in a payload.
+    /// Whether the list comes in the buffer, as far as it fits, instead of a payload.
     pub drives_in_buffer: bool,
 }
 
-impl Default for Settings {
+impl Default for SettingsModel {
     fn default() -> Self {
         let drives = vec!["/media/data/ssd1".to_owned(), "/media/data/ssd2".to_owned()];
         Self { answer_under_1007: false, drives, drives_in_buffer: false }
@@ -77,18 +80,19 @@ impl Default for Settings {
 /// Workflows.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct WorkflowRuns {
-    /// Stacks are taken this much faster than the workflow's frame rate says.
+#[non_exhaustive]
+pub struct WorkflowModel {
+    /// Stacks are taken faster than the frame rate of the workflow by this factor, above 0.
     #[serde(deserialize_with = "check::above_zero")]
     pub speed_factor: f64,
-    /// Time between the upload and SYSTEM_STATE_WORK_FLOW_RUNNING.
+    /// The time between the upload and SYSTEM_STATE_WORK_FLOW_RUNNING, in ms.
     #[serde(deserialize_with = "check::not_negative")]
     pub start_delay_ms: f64,
-    /// A stale SYSTEM_STATE_IDLE comes after the upload, before the workflow runs.
+    /// Whether a stale SYSTEM_STATE_IDLE comes after the upload, before the workflow runs.
     pub stale_idle: bool,
 }
 
-impl Default for WorkflowRuns {
+impl Default for WorkflowModel {
     fn default() -> Self {
         Self { speed_factor: 1.0, start_delay_ms: 20.0, stale_idle: false }
     }

@@ -2,7 +2,7 @@
 
 use flamingo_protocol_core::{CommandCode as Code, Frame};
 
-use super::{Ask, Reply, World, with_text};
+use super::{Command, Instrument, Reply, with_text};
 
 pub(super) struct Light {
     /// Percent, of lasers 1 to 4.
@@ -31,7 +31,7 @@ impl Default for Light {
     }
 }
 
-/// The place of laser 1 to 4.
+/// The index of laser 1 to 4.
 fn laser(number: i32) -> Option<usize> {
     usize::try_from(number - 1).ok().filter(|at| *at < 4)
 }
@@ -43,7 +43,7 @@ impl Light {
         format!("{level:.2}")
     }
 
-    /// All lasers off; says which were on.
+    /// Switches all lasers off and returns the numbers of those that were on.
     pub(super) fn lasers_off(&mut self) -> Vec<i32> {
         let on = (1..=4).zip(self.enabled).filter(|(_, on)| *on).map(|(number, _)| number);
         let on = on.collect();
@@ -83,14 +83,14 @@ impl Light {
     }
 }
 
-impl World {
-    pub(super) fn light_command(&mut self, ask: &Ask) -> Option<Reply> {
-        let [data0, data1, _] = ask.frame.int32_data;
+impl Instrument {
+    pub(super) fn light_command(&mut self, command: &Command) -> Option<Reply> {
+        let [data0, data1, _] = command.frame.int32_data;
         let light = &mut self.light;
-        let done = match ask.frame.code {
-            Code::LASER_LEVEL_GET => return Some(self.laser_level(ask)),
+        let done = match command.frame.code {
+            Code::LASER_LEVEL_GET => return Some(self.laser_level(command)),
             Code::LASER_LEVEL_SET => {
-                let set = light.set_level(data0, ask.frame.text().unwrap_or(""));
+                let set = light.set_level(data0, command.frame.text().unwrap_or(""));
                 let mut get = Frame { status: 1, ..Frame::new(Code::LASER_LEVEL_GET) };
                 get.int32_data[0] = data0;
                 let get = with_text(get, &light.level_text(data0));
@@ -108,7 +108,7 @@ impl World {
             }
             Code::LED_SET => light.set_led(data0, data1),
             Code::LED_PREVIEW_ENABLE | Code::LED_PREVIEW_DISABLE => {
-                light.led.preview = ask.frame.code == Code::LED_PREVIEW_ENABLE;
+                light.led.preview = command.frame.code == Code::LED_PREVIEW_ENABLE;
                 true
             }
             Code::LED_SELECTION_CHANGE => {
@@ -116,31 +116,31 @@ impl World {
                 light.led.colour = if valid { data0 } else { light.led.colour };
                 valid
             }
-            // Nothing else depends on the paths, so nothing is kept.
+            // Nothing else depends on the illumination paths, so their state is not stored.
             Code::ILLUMINATION_LEFT_ENABLE
             | Code::ILLUMINATION_LEFT_DISABLE
             | Code::ILLUMINATION_RIGHT_ENABLE
             | Code::ILLUMINATION_RIGHT_DISABLE => true,
             Code::FILTER_WHEEL_POSITION_SET => self.turn_filter_wheel(data0),
             Code::FILTER_WHEEL_POSITION_GET => {
-                let mut reply = Reply::done(ask);
+                let mut reply = Reply::done(command);
                 reply.frame.int32_data[0] = light.filter;
                 return Some(reply);
             }
             _ => return None,
         };
-        Some(Reply::done_if(ask, done))
+        Some(Reply::done_if(command, done))
     }
 
-    fn laser_level(&self, ask: &Ask) -> Reply {
-        let number = ask.frame.selector();
+    fn laser_level(&self, command: &Command) -> Reply {
+        let number = command.frame.selector();
         let declined = self.scenario.light.declining_lasers.contains(&number);
         if declined || laser(number).is_none() {
-            let mut reply = Reply::refused(ask);
+            let mut reply = Reply::refused(command);
             reply.frame = with_text(reply.frame, "getLevel error");
             return reply;
         }
-        let mut reply = Reply::done(ask);
+        let mut reply = Reply::done(command);
         reply.frame = with_text(reply.frame, &self.light.level_text(number));
         reply
     }
