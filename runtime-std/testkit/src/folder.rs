@@ -1,18 +1,18 @@
-//! A folder that goes with the test.
+//! A temporary folder that is removed at the end of its test.
 
 use std::path::PathBuf;
 
 pub struct Folder(pub PathBuf);
 
 impl Folder {
-    /// `name` is that of the test: each has its own.
+    /// Creates the folder of the test `name`.
     pub fn new(name: &str) -> Self {
         let folder = std::env::temp_dir().join(format!("flamingo-{name}-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         Self(folder)
     }
 
-    /// Writes a file in it, and gives its path.
+    /// Writes a file into the folder and gives its path.
     pub fn file(&self, name: &str, bytes: impl AsRef<[u8]>) -> String {
         let path = self.path(name);
         std::fs::write(&path, bytes).unwrap();
@@ -23,7 +23,7 @@ impl Folder {
         self.0.join(name).to_str().unwrap().to_owned()
     }
 
-    /// Everything in it, by name.
+    /// The paths of all files in the folder, sorted.
     pub fn files(&self) -> Vec<PathBuf> {
         let mut files: Vec<_> =
             std::fs::read_dir(&self.0).unwrap().map(|entry| entry.unwrap().path()).collect();
@@ -34,7 +34,7 @@ impl Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        // A test that failed has more to say than this.
+        // An error here must not hide the failure of the test.
         let _ = std::fs::remove_dir_all(&self.0);
     }
 }

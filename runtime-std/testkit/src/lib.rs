@@ -1,7 +1,7 @@
-//! What the tests of the crates above the core share: a scripted peer, a raw client of a simulated
-//! instrument, a typed microscope in front of either, a temporary folder.
+//! Helpers for the tests of the crates above the core: a scripted peer, a raw client of a simulated instrument, a
+//! typed microscope connected to either, a temporary folder.
 //!
-//! The tests here run the firmware of `protocol-core/examples` in QEMU. The virtual clock and the
+//! `firmware/` has the tests that run the firmware of `protocol-core/examples` in QEMU. The virtual clock and the
 //! two-ended harness of the core are in `protocol-core/testkit`.
 #![allow(missing_docs)] // helpers of tests, named after what they do
 #![allow(clippy::missing_panics_doc)] // a helper that panics fails its test
@@ -12,12 +12,12 @@ pub mod peer;
 pub mod raw;
 pub mod rig;
 
-/// The examples of README.md, so that each of them is compiled and run.
+/// The examples of README.md, so that they are compiled and run.
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
 pub mod readme {}
 
-/// The recipes of docs/cookbook.md, in the same way.
+/// The recipes of docs/cookbook.md, so that they are compiled and run.
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/cookbook.md")]
 pub mod cookbook {}

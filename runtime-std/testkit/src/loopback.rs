@@ -1,4 +1,4 @@
-//! Sockets on this host for tests of what accepts connections.
+//! Sockets on this host, for tests of code that accepts connections.
 
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
@@ -6,18 +6,19 @@ use std::time::Duration;
 
 use smol::Async;
 
-/// A free port on this host.
+/// Listens on a free port of this host.
 pub fn listen() -> (Async<TcpListener>, SocketAddr) {
     let listener = Async::<TcpListener>::bind(([127, 0, 0, 1], 0)).unwrap();
     let address = listener.get_ref().local_addr().unwrap();
     (listener, address)
 }
 
+/// Allows connections from every address.
 pub fn everybody() -> Arc<dyn Fn(IpAddr) -> bool + Send + Sync> {
     Arc::new(|_| true)
 }
 
-/// A connection that is read and written with blocking calls.
+/// Connects a socket that is read and written with blocking calls.
 pub async fn connect(address: SocketAddr) -> TcpStream {
     let stream = Async::<TcpStream>::connect(address).await.unwrap();
     let stream = stream.into_inner().unwrap();

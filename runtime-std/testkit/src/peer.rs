@@ -1,5 +1,5 @@
-//! A scripted peer: the other end of a client's socket, played by hand, frame by frame.
-//! What an instrument would do is not here (that is the simulator).
+//! A scripted peer: the other end of a client's socket, controlled by the test frame by frame. It has no behaviour of its
+//! own; the simulator has that of an instrument.
 
 use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
@@ -9,14 +9,14 @@ use flamingo_runtime_std::{Client, Error, Event, EventFrame, Options, Subscripti
 use smol::io::{AsyncReadExt, AsyncWriteExt};
 use smol::{Async, Timer, future};
 
-/// Longer than anything here takes; a test that gets there has failed.
+/// Longer than anything here takes. A test that waits longer has failed.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 pub struct Peer {
     pub stream: Async<TcpStream>,
 }
 
-/// Fails the test when `what` does not come.
+/// Waits for a future. Fails the test, naming `what`, when that takes too long.
 pub async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
     let late = async {
         Timer::after(PATIENCE).await;
@@ -39,9 +39,9 @@ impl Peer {
         Self { stream }
     }
 
-    /// The next frame; any payload is left in the stream.
+    /// Reads the next frame. Its payload stays in the stream.
     pub async fn read(&mut self) -> Frame {
-        Frame::decode(&self.read_bytes(128).await).expect("whole frames, nothing between them")
+        Frame::decode(&self.read_bytes(128).await).expect("a whole frame")
     }
 
     pub async fn read_bytes(&mut self, count: usize) -> Vec<u8> {
@@ -69,7 +69,7 @@ impl Peer {
         self.write(&answer_to(command, value)).await;
     }
 
-    /// The instrument's half of the handshake.
+    /// Plays the instrument's half of the handshake.
     pub async fn shake_hands(&mut self) {
         let query = self.expect(CommandCode::SYSTEM_STATE_GET).await;
         self.answer(&query, 0.0).await;
@@ -84,7 +84,7 @@ pub fn answer_to(command: &Frame, value: f64) -> Frame {
     answer
 }
 
-/// A client and its peer, with the handshake done.
+/// A client and its peer, after the handshake.
 pub async fn connected(tune: impl FnOnce(&mut Options)) -> (Client, Peer) {
     let (listener, mut options) = listen();
     tune(&mut options);
@@ -105,7 +105,7 @@ pub fn move_to(axis: i32, target: f64) -> Frame {
     Frame::command(CommandCode::STAGE_POSITION_SET).with_selector(axis).with_value(target)
 }
 
-/// A push during motion, flagged as the server flags it.
+/// A push during a motion, flagged as by the server.
 pub fn position_push(axis: i32, value: f64) -> Frame {
     let mut push =
         Frame::new(CommandCode::STAGE_POSITION_GET).with_selector(axis).with_value(value);
@@ -119,7 +119,7 @@ pub fn motion_stopped(axis: i32, status: i32) -> Frame {
     stopped
 }
 
-/// Codes that only the server sends.
+/// The codes that only the server sends.
 pub fn event_codes() -> impl Iterator<Item = CommandCode> + Clone {
     TABLE.iter().filter(|row| row.kind == Kind::Event).map(|row| row.code)
 }

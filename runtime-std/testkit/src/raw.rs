@@ -1,5 +1,4 @@
-//! A client on plain std sockets for the tests of the simulator and the bridge: none of our own
-//! client code.
+//! A client on plain std sockets, without our own client code, for tests of the simulator and the bridge.
 
 use std::collections::VecDeque;
 use std::io::{Read, Write};
@@ -10,7 +9,7 @@ use flamingo_protocol_core::{Assembler, CommandCode, Frame, HEADER_LEN, ImageHea
 use flamingo_runtime_std::{Message, MessageCollector};
 use flamingo_simulator::{Scenario, Simulator, SimulatorOptions};
 
-/// Longer than anything that a test waits for.
+/// Longer than any wait of a test.
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
 pub fn simulator(scenario: &str) -> Simulator {
@@ -26,7 +25,7 @@ pub fn socket(address: SocketAddr) -> TcpStream {
     socket
 }
 
-/// An image as it came.
+/// A received image.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Image {
     pub header: ImageHeader,
@@ -34,7 +33,7 @@ pub struct Image {
     pub bytes: Vec<u8>,
 }
 
-/// The next image of an image port.
+/// Reads the next image of an image port.
 pub fn image(viewer: &mut TcpStream) -> Image {
     let mut bytes = vec![0; HEADER_LEN];
     viewer.read_exact(&mut bytes).unwrap();
@@ -44,7 +43,7 @@ pub fn image(viewer: &mut TcpStream) -> Image {
     Image { header, bytes }
 }
 
-/// A frame with its payload and the noise before it.
+/// A received frame with its payload, and the number of noise bytes before it.
 #[derive(Debug, Clone)]
 pub struct Got {
     pub frame: Frame,
@@ -68,7 +67,7 @@ impl Raw {
         Self::over(socket(address))
     }
 
-    /// Over a socket that is connected.
+    /// Uses a connected socket.
     pub fn over(socket: TcpStream) -> Self {
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
         Self {
@@ -92,7 +91,7 @@ impl Raw {
         self.socket.write_all(&[&frame.encode(), payload].concat()).unwrap();
     }
 
-    /// The next frame, whatever it is; `None` when the connection has ended.
+    /// Waits for the next frame; `None`: the connection has ended.
     pub fn try_next(&mut self) -> Option<Got> {
         let mut buffer = [0; 16 * 1024];
         loop {
@@ -103,7 +102,7 @@ impl Raw {
                 Ok(0) => return None,
                 Ok(length) => length,
                 Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => return None,
-                Err(error) => panic!("nothing came: {error}"),
+                Err(error) => panic!("no frame arrived: {error}"),
             };
             self.take(&buffer[..length]);
         }
@@ -132,7 +131,7 @@ impl Raw {
         self.try_next().expect("the connection ended")
     }
 
-    /// What has come already, without waiting for more.
+    /// The frames that have arrived already.
     pub fn waiting(&mut self) -> Vec<Got> {
         let mut buffer = [0; 16 * 1024];
         self.socket.set_nonblocking(true).unwrap();
@@ -143,7 +142,7 @@ impl Raw {
         self.waiting.drain(..).collect()
     }
 
-    /// The next frame for which `wanted` holds; what comes before it is given too.
+    /// Waits for the next frame for which `wanted` holds. Gives the frames before it too.
     pub fn until(&mut self, wanted: impl Fn(&Frame) -> bool) -> (Vec<Got>, Got) {
         let mut before = Vec::new();
         loop {
@@ -165,7 +164,7 @@ impl Raw {
         self.until_code(frame.code).1
     }
 
-    /// A query that is answered last of all: what came before it, and nothing else will come.
+    /// Sends a query and waits for its answer. Gives the frames before it.
     pub fn settle(&mut self) -> Vec<Got> {
         self.send(&command(CommandCode::SYSTEM_STATE_GET));
         self.until_code(CommandCode::SYSTEM_STATE_GET).0
@@ -203,10 +202,10 @@ pub fn workflow(planes: u32, option: &str, z: f64) -> String {
     )
 }
 
-/// Answers come at once, so in the order of the commands, whatever their subsystem.
+/// A scenario whose answers come at once, so in the order of the commands, even of different subsystems.
 pub const PROMPT: &str = "[latency]\nmin_ms = 0\nmax_ms = 0\n";
 
-/// Two clients that are both inside.
+/// Two clients that the simulator has accepted.
 pub fn two_clients(simulator: &Simulator) -> [Raw; 2] {
     [0, 1].map(|_| {
         let mut client = Raw::connect(simulator);

@@ -1,5 +1,4 @@
-//! A microscope for the tests of the typed layer: over the simulator, or over a peer that is
-//! played by hand.
+//! A typed microscope for tests: connected to the simulator, or to a scripted peer.
 
 use std::time::Duration;
 
@@ -12,7 +11,7 @@ use smol::future;
 
 use crate::peer::{Peer, answer_to, connected};
 
-/// Limits as a real instrument has them, with other numbers.
+/// Limits in the form of a real instrument, with other numbers.
 pub const SETTINGS: &str = "<Stage limits>\n  Soft limit max x-axis = 12.000\n  \
     Soft limit max y-axis = 25.000\n  Soft limit max z-axis = 26.000\n  \
     Soft limit max r-axis = 720.000\n  Soft limit min x-axis = 1.000\n  \
@@ -37,12 +36,12 @@ pub async fn microscope(simulator: &Simulator) -> Microscope {
     Microscope::connect(Options::new(simulator.control().to_string())).await.unwrap()
 }
 
-/// Another program at the same instrument.
+/// A second client of the same instrument.
 pub async fn client(simulator: &Simulator) -> Client {
     Client::connect(Options::new(simulator.control().to_string())).await.unwrap()
 }
 
-/// A microscope whose instrument is played by hand, with the settings loaded.
+/// A microscope whose instrument is a scripted peer, with the settings loaded.
 pub async fn by_hand(tune: impl FnOnce(&mut Options)) -> (Microscope, Peer) {
     by_hand_with(SETTINGS, patience(), tune).await
 }
