@@ -1,19 +1,24 @@
-//! `flamingo race`: every way of talking to the instrument that the threading analysis discusses,
-//! on one load, judged by the simulator's ground truth. Here is the command line, and the order in
-//! which things are run and printed.
+#![doc = include_str!("../README.md")]
+//!
+//! # Where things are
+//!
+//! This file has the command line, and the order in which runs are made and printed. `load.rs` describes the load,
+//! `strategies/` has one file per strategy, `run.rs` starts a run, `worker.rs` is the process that plays it,
+//! `evaluate.rs` compares it with the ground truth, `report.rs` and `plot.rs` show the results. `replay.rs` is the
+//! timeline on a virtual clock.
 
-mod heat;
-mod judge;
+mod evaluate;
 mod load;
-mod player;
 mod plot;
 mod processors;
 mod replay;
 mod report;
+mod run;
 pub mod statistics;
 mod strategies;
 mod strategy;
 mod wire;
+mod worker;
 
 use std::fs::File;
 use std::io::Write;
@@ -24,18 +29,17 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde::Serialize;
 use serde_json::json;
 
-use heat::Heat;
 use load::{FACTOR, Load, MOTION, TIMEOUT};
-use processors::Split;
+use processors::ProcessorSplit;
+use run::Run;
 use statistics::milliseconds;
 use strategies::Kind;
 
 /// Compare ways of sharing one socket between answers and events
 ///
-/// Plays one load on a simulated instrument with each strategy in turn: queries of four axes and of
-/// the image size, two motions, unsolicited frames at several rates. The table says, by what the
-/// simulator really sent, which answers were right and which events arrived. Takes about a minute
-/// and a half.
+/// Plays the same load against a simulated instrument with each strategy: queries of four axes and of the image
+/// size, two motions, unsolicited frames at several rates. The table shows which answers were right and which
+/// events arrived, compared with what the simulator really sent. Takes about a minute and a half.
 #[derive(Debug, Args)]
 pub struct RaceArgs {
     /// Queries of each run
@@ -48,15 +52,15 @@ pub struct RaceArgs {
     #[arg(value_parser = rate)]
     rates: Vec<f64>,
 
-    /// What all chance comes from
+    /// Seed of all random choices
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
 
-    /// Only these strategies; all, if there are none
+    /// Run only this strategy; can be repeated [default: all]
     #[arg(long = "strategy", value_name = "NAME", value_parser = strategy())]
     strategies: Vec<Kind>,
 
-    /// Draw what came of it
+    /// Draw the results
     #[arg(long, value_name = "FILE.svg")]
     plot: Option<PathBuf>,
 
@@ -64,12 +68,12 @@ pub struct RaceArgs {
     #[arg(long, conflicts_with_all = ["queries", "rates", "seed", "strategies", "plot"])]
     replay_example: bool,
 
-    /// Play a part of the race: how the program starts itself for each run
+    /// Play one run: the program starts itself with this option for each run
     #[arg(long, value_name = "JSON", hide = true)]
     player: Option<String>,
 }
 
-/// Frames per second.
+/// Parses a rate in frames per second.
 fn rate(text: &str) -> Result<f64, String> {
     let rate: f64 = text.parse().unwrap_or(f64::NAN);
     if (0.0..=1000.0).contains(&rate) {
@@ -83,22 +87,22 @@ fn strategy() -> impl TypedValueParser<Value = Kind> {
         .try_map(|name| Kind::named(&name).ok_or("unknown strategy"))
 }
 
-/// How a race fails.
+/// Why a race failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RaceError {
-    /// The table cannot be printed.
+    /// The table cannot be written.
     #[error("cannot write: {0}")]
     Output(#[from] std::io::Error),
-    /// A run, or the plot, failed: what failed and why.
+    /// A run or the plot failed: what failed, and why.
     #[error("race: {0}")]
     Failed(String),
 }
 
-/// Where the table goes, line by line.
+/// Takes the output line by line.
 pub type Print<'a> = &'a mut dyn FnMut(&str) -> std::io::Result<()>;
 
-/// The table, as text or as one JSON object a line.
+/// The output: a table as text, or one JSON object per line.
 struct Table<'a> {
     print: Print<'a>,
     json: bool,
@@ -114,7 +118,7 @@ impl Table<'_> {
         self.line(&object)
     }
 
-    /// The object if JSON was asked for, the text otherwise.
+    /// Prints the object if JSON was requested, the text otherwise.
     fn either(
         &mut self,
         object: &impl Serialize,
@@ -129,17 +133,17 @@ fn failed(error: impl ToString) -> RaceError {
     RaceError::Failed(error.to_string())
 }
 
-/// Runs the race and prints the table with `print`, one line a call. It blocks for as long as the
-/// race takes, and starts this executable again for each run. Gives the file of the plot, if one
-/// was drawn.
+/// Runs the race and prints the table with `print`, one line per call. With `json`, each line is a JSON object. It
+/// blocks until the race has ended, and starts the current executable again for each run, as `flamingo race --player`.
+/// Returns the file of the plot, if one was drawn.
 ///
 /// # Errors
-/// [`RaceError`]: `print` failed, or a run did, or the plot cannot be drawn.
+/// [`RaceError`]: `print` failed, a run failed, or the plot cannot be drawn.
 pub fn run(args: &RaceArgs, json: bool, print: Print<'_>) -> Result<Option<PathBuf>, RaceError> {
     let out = &mut Table { print, json };
-    if let Some(part) = &args.player {
-        let part = serde_json::from_str(part).map_err(failed)?;
-        player::play(&part).map_err(RaceError::Failed)?;
+    if let Some(job) = &args.player {
+        let job = serde_json::from_str(job).map_err(failed)?;
+        worker::work(&job).map_err(RaceError::Failed)?;
         return Ok(None);
     }
     if args.replay_example {
@@ -155,33 +159,33 @@ pub fn run(args: &RaceArgs, json: bool, print: Print<'_>) -> Result<Option<PathB
         format!(
             "All times are {FACTOR} times shorter than on a real instrument: a timeout of 3 s is \
              {timeout} ms, a motion of 10 s is {motion} ms,\n40 frames/s are {}. \
-             Delays are as measured, in ms. A run is {} queries and 2 motions, each an answer.\n\
-             Position updates carry the instrument's mark; 2 answers about the image size come 3.5 s \
-             after their question, when it was given up.",
+             Delays are in ms, as measured. A run is {} queries and 2 motions, each with one answer.\n\
+             Position updates carry the flag of the instrument. 2 answers about the image size come 3.5 s \
+             after their query, when the program has given up.",
             40 * FACTOR,
             args.queries
         )
     })?;
-    // Before the long run, not after it.
+    // Before the race, so that a bad path fails at once.
     let plot = args.plot.as_deref().map(create).transpose()?;
-    let split = Split::of(&processors::allowed());
-    let mut heats = Vec::new();
+    let split = ProcessorSplit::of(&processors::allowed());
+    let mut runs = Vec::new();
     for rate in &args.rates {
         if !out.json {
             let [above, header] = report::HEADER;
             out.line(&format!("\n{rate} unsolicited frames/s\n{above}\n{header}"))?;
         }
         let load = Load { queries: args.queries, rate: *rate, seed: args.seed };
-        let run = |kind| heat::run(kind, load, split.as_ref()).map_err(RaceError::Failed);
+        let run = |kind| run::run(kind, load, split.as_ref()).map_err(RaceError::Failed);
         let raw = run(Kind::Raw)?;
         out.either(&report::row(&raw, &raw), || report::line(&raw, &raw))?;
         for kind in args.kinds() {
-            let heat = run(*kind)?;
-            out.either(&report::row(&heat, &raw), || report::line(&heat, &raw))?;
-            heats.push(heat);
+            let run = run(*kind)?;
+            out.either(&report::row(&run, &raw), || report::line(&run, &raw))?;
+            runs.push(run);
         }
     }
-    conclude(args, &heats, plot, out)
+    conclude(args, &runs, plot, out)
 }
 
 fn create(file: &Path) -> Result<(&Path, File), RaceError> {
@@ -194,7 +198,7 @@ fn not_drawn(file: &Path, error: &dyn std::fmt::Display) -> RaceError {
 }
 
 impl RaceArgs {
-    /// Those that run, besides the yardstick.
+    /// The strategies to run, besides `raw`.
     fn kinds(&self) -> &[Kind] {
         if self.strategies.is_empty() { &Kind::ALL } else { &self.strategies }
     }
@@ -202,20 +206,20 @@ impl RaceArgs {
 
 fn conclude(
     args: &RaceArgs,
-    heats: &[Heat],
+    runs: &[Run],
     plot: Option<(&Path, File)>,
     out: &mut Table<'_>,
 ) -> Result<Option<PathBuf>, RaceError> {
-    let of = |kind: Kind| heats.iter().filter(|heat| heat.kind == kind).collect::<Vec<_>>();
+    let of = |kind: Kind| runs.iter().filter(|run| run.kind == kind).collect::<Vec<_>>();
     if !out.json {
         out.line("")?;
     }
     let mut series = Vec::new();
     for kind in args.kinds() {
-        let heats = of(*kind);
-        let verdict = report::verdict(*kind, &heats);
-        out.either(&verdict, || report::verdict_text(&verdict))?;
-        series.push(report::series(*kind, &heats));
+        let runs = of(*kind);
+        let summary = report::summary(*kind, &runs);
+        out.either(&summary, || report::summary_text(&summary))?;
+        series.push(report::series(*kind, &runs));
     }
     let Some((file, mut created)) = plot else { return Ok(None) };
     let svg = plot::svg(&series).map_err(|error| not_drawn(file, &error))?;
@@ -223,7 +227,7 @@ fn conclude(
     Ok(Some(file.to_owned()))
 }
 
-/// The analysis's T0 to T6, played by two readers and by this project.
+/// The timeline T0 to T6 of the analysis, with two readers and with this project.
 fn replay_example(out: &mut Table<'_>) -> Result<(), RaceError> {
     for replay in replay::replays() {
         if out.json {

@@ -1,5 +1,5 @@
-//! The load that every strategy gets: the simulated instrument, what is asked of it and when. All
-//! times are those of a real instrument, scaled by one factor. What came of it is `judge.rs`.
+//! The load of every strategy: the simulated instrument, the queries and motions, and their times. All times are those of
+//! a real instrument, divided by one factor. The results are evaluated in `evaluate.rs`.
 
 #[cfg(test)]
 mod tests;
@@ -15,34 +15,33 @@ use smol::{Timer, block_on};
 use super::strategies::Kind;
 use super::strategy::{Motion, Strategy};
 
-/// All times are so much shorter than on a real instrument.
+/// All times are shorter than on a real instrument by this factor.
 pub(super) const FACTOR: u32 = 25;
-/// How long an answer may take, scaled: 3 s.
+/// The timeout of a query, scaled: 3 s.
 pub(super) const TIMEOUT: Duration = scaled(3_000);
 /// A motion, scaled: 10 s.
 pub(super) const MOTION: Duration = scaled(10_000);
-/// How often a program polls, scaled: every 100 ms.
+/// The period of a program that polls, scaled: 100 ms.
 pub(super) const POLL: Duration = scaled(100);
-/// How often a program that asks and does nothing else asks, scaled: 20 times a second.
+/// The period of queries outside of motions, scaled: 50 ms.
 const PACE: Duration = scaled(50);
-/// An answer that is late comes 3.5 s after its question, scaled: after the timeout, when the next
-/// one may have been asked.
+/// A late answer comes 3.5 s after its query, scaled: after the timeout, when the next query may have been sent.
 const LATE: Duration = scaled(3_500);
-/// The number of the first question. Nothing that comes unasked has one so high.
+/// The number of the first query. Unsolicited frames have lower numbers.
 pub(super) const FIRST: i32 = 1_000_000;
-/// The axis that is moved.
+/// The axis of the motions.
 pub(super) const MOVED: i32 = 1;
-/// Where it stands at the beginning, and where it goes to and comes back from, in mm.
+/// Its positions at the start and at the other end of the motions, in mm.
 const HOME: f64 = 7.5;
 const AWAY: f64 = 2.5;
-/// The velocity that makes that a motion of 10 s, in mm/s.
+/// The velocity at which a motion takes 10 s, in mm/s.
 const VELOCITY: f64 = 0.5;
 
 const fn scaled(millis: u64) -> Duration {
     Duration::from_micros(millis * 1000 / FACTOR as u64)
 }
 
-/// How much of it, and how much comes unasked.
+/// The size of a load.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(super) struct Load {
     pub(super) queries: u32,
@@ -51,28 +50,28 @@ pub(super) struct Load {
     pub(super) seed: u64,
 }
 
-/// A query, and what the strategy made of it.
+/// A query and its result.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Asked {
     pub(super) command: Frame,
     pub(super) at: Instant,
     pub(super) answer: Option<Frame>,
-    /// When it had that.
+    /// When the strategy returned.
     pub(super) returned: Instant,
 }
 
-/// A motion, and when the strategy believed that it had ended.
+/// A motion, and when the strategy noticed its end.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Moved {
     pub(super) begun: Instant,
-    /// Whether the caller did nothing but wait for its end.
+    /// Whether the caller only waited for its end.
     pub(super) waited: bool,
-    /// When it was asked whether it has ended.
+    /// When the caller began to wait for its end.
     pub(super) asked: Instant,
     pub(super) noticed: Option<Instant>,
 }
 
-/// Everything that was done.
+/// Everything that a caller did in a run.
 #[derive(Debug, Default)]
 pub(super) struct Played {
     pub(super) asked: Vec<Asked>,
@@ -80,14 +79,14 @@ pub(super) struct Played {
 }
 
 impl Load {
-    /// The instrument. Half of what comes unasked are position updates of an axis that moves all
-    /// the time, half is what instruments tell of themselves.
+    /// The instrument. Half of the unsolicited frames are position updates of an axis that moves all the time, half are
+    /// gauges, laser and LED changes and system states.
     pub(super) fn scenario(&self, kind: Kind) -> Scenario {
         let factor = f64::from(FACTOR);
         let mut scenario = Scenario::default();
         scenario.seed = self.seed;
         scenario.truth_capacity_frames = 1 << 20;
-        // Nobody but those who ask for a change of the instrument gets one.
+        // Only the strategies that need a change of the instrument get it.
         scenario.tokens.tag_answers = kind.tags();
         scenario.tokens.echo_client_id = kind.numbers();
         scenario.tokens.echo_int32_data2 = false;
@@ -99,7 +98,7 @@ impl Load {
         scenario.stage.settle_ms /= factor;
         scenario.stage.x.velocity = VELOCITY;
         scenario.stage.continuous_axes = vec![AxisName::R];
-        // The camera's answers wait behind it, the stage's do not.
+        // A late answer delays the answers of the camera, not those of the stage.
         let every_n = u64::from(self.queries / 20).max(1);
         let late = Fault::every(every_n).at_most(2);
         scenario.faults.late_answers = late.with_code(CommandCode::CAMERA_IMAGE_SIZE_GET);
@@ -107,8 +106,7 @@ impl Load {
         scenario
     }
 
-    /// Plays it: queries, then a motion with queries meanwhile, then one that is only waited for,
-    /// then queries again.
+    /// Plays the load: queries, a motion with queries meanwhile, a motion that is only waited for, and queries again.
     pub(super) fn play(&self, strategy: &mut dyn Strategy, clock: Clock) -> Played {
         let mut caller = Caller {
             strategy,
@@ -149,7 +147,7 @@ impl Caller<'_> {
         }
     }
 
-    /// The position of an axis, or the image size.
+    /// Queries the position of an axis, or the image size.
     fn ask(&mut self) {
         let axis = self.random.i32(0..=4);
         let query = if axis == 0 {
@@ -177,7 +175,7 @@ impl Caller<'_> {
         self.played.moved.push(Moved { begun, waited, asked, noticed });
     }
 
-    /// hardwareID comes back as it was sent: by it the judge, and nobody else, knows the question.
+    /// Sends a command. Its answer echoes hardwareID: only the evaluation uses it, to find the query of an answer.
     fn send(&mut self, mut command: Frame) {
         let number = i32::try_from(self.played.asked.len()).unwrap_or(i32::MAX);
         command.hardware_id = number.saturating_add(FIRST);
@@ -187,8 +185,7 @@ impl Caller<'_> {
         self.played.asked.push(Asked { command, at, answer, returned });
     }
 
-    /// Some time in the n-th period. In step with what comes unasked, each query would be hit by it,
-    /// or none.
+    /// Waits until a random time in the n-th period. Otherwise the queries could keep step with the unsolicited frames.
     fn wait_about_until(&mut self, begun: Instant, period: Duration, nth: u32) {
         let after = period * nth + period.mul_f64(self.random.f64());
         let gone = Duration::from(self.clock.now().since(begun));

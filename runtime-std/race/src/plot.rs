@@ -1,11 +1,11 @@
-//! The picture of the race as SVG: how many answers go wrong or get lost, and how late an event
-//! may come, over the rate of unsolicited frames. How a strategy looks in it is `plot/look.rs`.
-//! Nothing here measures or judges; the same figures always give the same bytes.
+//! The plot of the race as SVG: the share of wrong or lost answers, and the delay of events, over the rate of unsolicited
+//! frames. Colours and markers are in `plot/style.rs`. Nothing is measured here; the same figures always give the same
+//! bytes.
 //!
-//! Text is laid out without font files: the viewer chooses the font, the places leave room for it.
+//! Text is laid out without font files: the viewer chooses the font, and the layout leaves room for it.
 
 mod axis;
-mod look;
+mod style;
 #[cfg(test)]
 mod tests;
 
@@ -18,35 +18,35 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use axis::Axis;
-use look::Look;
+use style::Style;
 
 const SIZE: (u32, u32) = (1000, 920);
-/// Right of the panels.
+/// The width right of the panels.
 const LEGEND_WIDTH: u32 = 200;
-/// How far apart two strategies are drawn at the same rate; 1 is from one rate to the next.
+/// The distance between two strategies at the same rate; 1 is the distance between two rates.
 const SHIFT: f64 = 0.07;
 const CAPTION: (&str, i32) = ("sans-serif", 22);
 const LABEL: (&str, i32) = ("sans-serif", 18);
 const GRID: RGBColor = RGBColor(221, 221, 221);
-/// In ms; what is less has no logarithm, or none of interest.
+/// The shortest delay that is drawn, in ms. Shorter ones are drawn as this one.
 const SHORTEST: f64 = 0.001;
-/// The axis of delays has at most so many powers of ten.
+/// The maximum number of powers of ten on the axis of delays.
 const LONGEST_AXIS: f64 = 9.0;
 
-/// A strategy, over all rates.
+/// A strategy at all rates.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Series {
     pub(super) name: &'static str,
     pub(super) points: Vec<Point>,
 }
 
-/// What was measured of a strategy at a rate. A figure that is no number is not drawn.
+/// The figures of a strategy at one rate. A figure that is not a finite number is not drawn.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Point {
-    /// Unsolicited frames a second.
+    /// Unsolicited frames per second.
     pub(super) rate: f64,
     pub(super) wrong_or_lost_percent: f64,
-    /// The 95 % interval of it.
+    /// The 95 % interval of that percentage.
     pub(super) low: f64,
     pub(super) high: f64,
     pub(super) event_delay_p50_ms: Option<f64>,
@@ -58,10 +58,10 @@ type Area<'a> = DrawingArea<Backend<'a>, Shift>;
 type Chart<'a> = ChartContext<'a, Backend<'a>, Cartesian2d<Axis, Axis>>;
 type Drawn = Result<(), DrawingAreaErrorKind<std::io::Error>>;
 
-/// The whole picture.
+/// Draws the plot.
 ///
 /// # Errors
-/// What the drawing library says.
+/// The message of the drawing library.
 pub(super) fn svg(series: &[Series]) -> Result<String, String> {
     let mut text = String::new();
     let root = SVGBackend::with_string(&mut text, SIZE).into_drawing_area();
@@ -80,7 +80,7 @@ fn draw(root: &Area, series: &[Series]) -> Drawn {
     draw_legend(&right, series)
 }
 
-/// The rates in their order. They are drawn as far apart as each other: 0 has no logarithm, and
+/// The rates in order. They are drawn at equal distances: 0 has no logarithm, and
 /// the low ones matter as much as the high ones.
 struct Rates(Vec<f64>);
 
@@ -94,7 +94,7 @@ impl Rates {
         Self(rates)
     }
 
-    /// Where a strategy's point is drawn, of so many strategies.
+    /// The x position of a point of strategy `index` of `of`.
     fn place(&self, rate: f64, index: usize, of: usize) -> Option<f64> {
         let at = self.0.iter().position(|known| known.total_cmp(&rate).is_eq())?;
         Some(number(at) + (number(index) - number(of.saturating_sub(1)) / 2.0) * SHIFT)
@@ -116,7 +116,7 @@ fn number(count: usize) -> f64 {
     count as f64
 }
 
-/// What is drawn of a point: a marker and a whisker.
+/// A point in a panel: a marker and a whisker.
 struct Mark {
     value: Option<f64>,
     whisker: Option<(f64, f64)>,
@@ -141,7 +141,7 @@ fn draw_losses(area: &Area, series: &[Series], rates: &Rates) -> Drawn {
     draw_series(&mut chart, series, rates, marks, &(0.0..top))
 }
 
-/// The delays are drawn as their logarithms: some are a thousand times as long as others.
+/// Delays have a logarithmic axis, because some are a thousand times as long as others.
 fn draw_delays(area: &Area, series: &[Series], rates: &Rates) -> Drawn {
     let log = |ms: Option<f64>| ms.filter(|ms| ms.is_finite()).map(|ms| ms.max(SHORTEST).log10());
     let marks = |point: &Point| {
@@ -156,20 +156,20 @@ fn draw_delays(area: &Area, series: &[Series], rates: &Rates) -> Drawn {
     let ticks = (0..=9).map(|tick| range.start + number(tick)).filter(|at| *at <= range.end);
     let mut builder = builder(area);
     let mut chart = builder
-        .caption("How late an event comes", CAPTION)
+        .caption("Delay of an event", CAPTION)
         .build_cartesian_2d(rates.axis(), roomy(range.clone(), ticks.collect()))?;
     let unit = "ms (marker: longest, bar: from the median)";
     draw_mesh(&mut chart, rates, unit, &|power| 10_f64.powf(*power).to_string())?;
     draw_series(&mut chart, series, rates, marks, &range)
 }
 
-/// An axis with a little room at its ends: a marker must not lie on the frame.
+/// An axis with some room at both ends, so that no marker lies on the border.
 fn roomy(range: Range<f64>, ticks: Vec<f64>) -> Axis {
     let room = 0.04 * (range.end - range.start);
     Axis::new(range.start - room..range.end + room, ticks)
 }
 
-/// All numbers that are to be drawn.
+/// All figures of a panel.
 fn figures(series: &[Series], marks: impl Fn(&Point) -> Mark) -> impl Iterator<Item = f64> {
     let points = series.iter().flat_map(|series| &series.points);
     let marks = points.map(marks);
@@ -201,13 +201,13 @@ fn draw_mesh(
         .y_label_formatter(&label)
         .label_style(LABEL)
         .axis_desc_style(LABEL)
-        .x_desc("Unsolicited frames a second")
+        .x_desc("Unsolicited frames per second")
         .y_desc(unit)
         .draw()
 }
 
-/// All lines below all whiskers below all markers, each strategy a little beside the others. What
-/// is out of `within` is drawn at its edge.
+/// Draws all lines below all whiskers below all markers, each strategy a little beside the others. A figure outside
+/// `within` is drawn at its edge.
 fn draw_series(
     chart: &mut Chart,
     series: &[Series],
@@ -218,27 +218,27 @@ fn draw_series(
     let inside = |figure: f64| figure.is_finite().then(|| figure.clamp(within.start, within.end));
     let (mut lines, mut whiskers) = (Vec::new(), Vec::new());
     for (index, one) in series.iter().enumerate() {
-        let look = Look::of(index);
+        let style = Style::of(index);
         let mut line = Vec::new();
         for point in &one.points {
             let Some(x) = rates.place(point.rate, index, series.len()) else { continue };
             let Mark { value, whisker } = marks(point);
             line.extend(value.and_then(inside).map(|y| (x, y)));
             let ends = whisker.and_then(|(from, to)| inside(from).zip(inside(to)));
-            whiskers.extend(ends.map(|(from, to)| (look, [(x, from), (x, to)])));
+            whiskers.extend(ends.map(|(from, to)| (style, [(x, from), (x, to)])));
         }
         line.sort_by(|(left, _), (right, _)| left.total_cmp(right));
-        lines.push((look, line));
+        lines.push((style, line));
     }
-    for (look, line) in &lines {
-        chart.draw_series(LineSeries::new(line.iter().copied(), look.line()))?;
+    for (style, line) in &lines {
+        chart.draw_series(LineSeries::new(line.iter().copied(), style.line()))?;
     }
-    for (look, ends) in whiskers {
-        chart.draw_series([PathElement::new(ends, look.whisker())])?;
-        chart.draw_series(ends.map(|end| look.cap(end)))?;
+    for (style, ends) in whiskers {
+        chart.draw_series([PathElement::new(ends, style.whisker())])?;
+        chart.draw_series(ends.map(|end| style.cap(end)))?;
     }
-    for (look, line) in lines {
-        chart.draw_series(line.into_iter().map(|at| look.marker(at)))?;
+    for (style, line) in lines {
+        chart.draw_series(line.into_iter().map(|at| style.marker(at)))?;
     }
     Ok(())
 }
@@ -247,9 +247,9 @@ fn draw_legend(area: &Area, series: &[Series]) -> Drawn {
     let (left, mut y) = (10, 60);
     let text = LABEL.into_text_style(area).pos(Pos::new(HPos::Left, VPos::Center));
     for (index, one) in series.iter().enumerate() {
-        let look = Look::of(index);
-        area.draw(&PathElement::new(vec![(left, y), (left + 36, y)], look.line()))?;
-        area.draw(&look.marker((left + 18, y)))?;
+        let style = Style::of(index);
+        area.draw(&PathElement::new(vec![(left, y), (left + 36, y)], style.line()))?;
+        area.draw(&style.marker((left + 18, y)))?;
         area.draw(&Text::new(one.name, (left + 46, y), text.clone()))?;
         y += 30;
     }

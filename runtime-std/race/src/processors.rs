@@ -1,20 +1,19 @@
-//! The processors: how much time this program has spent on them, all of its threads together, and
-//! staying on some of them. Where the operating system is not asked, there is no figure, and
-//! threads run where it puts them.
+//! The processor time of this program, and the processors that its threads run on. On operating systems that are not
+//! supported there is no figure, and threads run on any processor.
 
 use std::time::Duration;
 
-/// What the instrument and the player run on. The real instrument is another machine: what it
-/// sends never comes from a thread that just ran on the processor of its reader.
+/// The processors of the instrument and of the worker process. The real instrument is another machine, so the two
+/// must not share a processor.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Split {
+pub(super) struct ProcessorSplit {
     pub(super) instrument: Vec<usize>,
     pub(super) player: Vec<usize>,
 }
 
-impl Split {
-    /// One for the instrument, the others for the player. `None`: there is only one, or nothing is
-    /// known.
+impl ProcessorSplit {
+    /// One processor for the instrument, the others for the worker process. `None`: there is only one, or they are
+    /// unknown.
     pub(super) fn of(processors: &[usize]) -> Option<Self> {
         let (first, others) = processors.split_first()?;
         let split = Self { instrument: vec![*first], player: others.to_vec() };
@@ -35,8 +34,8 @@ pub(super) fn allowed() -> Vec<usize> {
     Vec::new()
 }
 
-/// This thread, and those that it starts from now on, stay on these; if there are none, they run
-/// where they did.
+/// Restricts this thread, and the threads that it starts from now on, to these processors. An empty list changes
+/// nothing.
 #[cfg(target_os = "linux")]
 pub(super) fn stay_on(processors: &[usize]) {
     use rustix::thread::{CpuSet, sched_setaffinity};
@@ -47,14 +46,14 @@ pub(super) fn stay_on(processors: &[usize]) {
     for cpu in processors {
         set.set(*cpu);
     }
-    // One that may not be used any more: then it runs where the operating system wants it to.
+    // An error: a processor may not be used any more. Then the thread is not restricted.
     let _ = sched_setaffinity(None, &set);
 }
 
 #[cfg(not(target_os = "linux"))]
 pub(super) fn stay_on(_processors: &[usize]) {}
 
-/// Processor time so far.
+/// The processor time of this process so far.
 #[cfg(unix)]
 pub(super) fn spent() -> Option<Duration> {
     let spent = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
@@ -72,16 +71,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_instrument_has_a_processor_of_its_own_if_there_are_two() {
-        let split = Split::of(&[2, 5, 6]).unwrap();
+    fn the_instrument_gets_its_own_processor_if_there_are_two() {
+        let split = ProcessorSplit::of(&[2, 5, 6]).unwrap();
         assert_eq!((split.instrument, split.player), (vec![2], vec![5, 6]));
-        assert_eq!(Split::of(&[2]), None);
-        assert_eq!(Split::of(&[]), None);
+        assert_eq!(ProcessorSplit::of(&[2]), None);
+        assert_eq!(ProcessorSplit::of(&[]), None);
     }
 
     #[test]
     #[cfg(target_os = "linux")]
-    fn a_thread_stays_on_the_processors_that_it_is_told_and_its_children_too() {
+    fn a_thread_and_its_children_stay_on_their_processors() {
         let all = allowed();
         let last = *all.last().unwrap();
         let seen = std::thread::spawn(move || {
@@ -90,6 +89,6 @@ mod tests {
         });
         assert_eq!(seen.join().unwrap(), [last]);
         stay_on(&[]);
-        assert_eq!(allowed(), all, "the others run where they did");
+        assert_eq!(allowed(), all, "other threads are not affected");
     }
 }

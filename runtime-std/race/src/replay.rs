@@ -1,9 +1,9 @@
 //! `flamingo race --replay-example`: the analysis's timeline T0–T6, for two readers on one socket
 //! and for this project's core, played on a virtual clock and printed as the analysis prints it.
 //!
-//! Here are the world they play in (an instrument, the way to it, a socket buffer of real bytes),
-//! the rule by which rows come about, and their form as text and JSON. The programs are in
-//! `replay/two_readers.rs` and `replay/core.rs`. Nothing here touches a socket or a real clock.
+//! This file has the simulation around the programs (an instrument, the network, a socket buffer), the rule that makes rows,
+//! and their form as text and JSON. The programs are in `replay/two_readers.rs` and `replay/core.rs`. Nothing here uses a
+//! socket or a real clock.
 
 mod core;
 #[cfg(test)]
@@ -18,41 +18,41 @@ use flamingo_protocol_core::{
 };
 use serde::Serialize;
 
-/// How long each thing takes that happens: no two happen at once.
+/// The time that each step takes, so that no two happen at the same time.
 const STEP: Duration = Duration::from_millis(1);
 /// When the user clicks "Get Image Size".
 const CLICK: Instant = Instant::from_micros(2_000);
-/// How long an answer may take.
+/// The timeout of a query.
 const TIMEOUT: Duration = Duration::from_millis(3_000);
-/// What a thread does of which nothing new is to be said.
+/// The text of a thread that is still blocked.
 const STILL_BLOCKED: &str = "[Still blocked...]";
 
-/// What the instrument sends after a query has come in.
+/// What the instrument sends after it has received a query.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Sent {
     /// The answer to it.
     Answer,
-    /// STAGE_MOTION_STOPPED, which nobody has asked for.
+    /// An unsolicited STAGE_MOTION_STOPPED.
     Push,
 }
 
-/// A row of the timeline: what each side has done since the row above, at the end of it.
+/// A row of the timeline: what each side has done since the previous row.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct Row {
     strategy: &'static str,
     /// `T0`, `T1` …
     time: String,
-    /// The virtual clock.
+    /// The virtual clock at the end of the row.
     at_ms: u64,
     main: String,
-    /// The one task that owns the socket, where there is one.
+    /// The task that owns the socket, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     owner: Option<String>,
     listener: String,
     buffer: String,
 }
 
-/// A timeline and what became of it. Its JSON is the end of it: each row is an object of its own.
+/// A timeline and its result. The JSON of this type has the result only: each row is an object of its own.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct Replay {
     strategy: &'static str,
@@ -63,8 +63,8 @@ pub(super) struct Replay {
     result: Vec<String>,
 }
 
-/// The two timelines: the analysis's own, and the same query through the core, with a push of the
-/// instrument between the query and its answer on top.
+/// The two timelines: that of the analysis, and the same query through the core, with an additional push between the
+/// query and its answer.
 pub(super) fn replays() -> [Replay; 2] {
     let millis = Duration::from_millis;
     [
@@ -78,20 +78,20 @@ pub(super) fn replays() -> [Replay; 2] {
 struct Column {
     /// What was done since the last row.
     fresh: Vec<String>,
-    /// What is shown if that is nothing.
+    /// The text to show if nothing was done.
     rest: &'static str,
 }
 
 impl Column {
-    fn say(&mut self, text: impl Into<String>) {
+    fn add(&mut self, text: impl Into<String>) {
         self.fresh.push(text.into());
     }
 
-    /// Says that it waits, which needs no saying again.
+    /// Adds that the side is blocked. Later rows show that it is still blocked.
     fn block(&mut self, text: &str) {
-        // What it did just before is more worth telling.
+        // What it did just before is more important.
         if self.fresh.is_empty() {
-            self.say(text);
+            self.add(text);
         }
         self.rest = STILL_BLOCKED;
     }
@@ -104,50 +104,50 @@ impl Column {
     }
 }
 
-/// What one happening means for the timeline.
+/// What one step means for the timeline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Step {
-    /// A row.
+    /// It makes a row.
     Row,
-    /// It stands in the next row: what a thread logs changes nothing for anybody else.
+    /// It is shown in the next row, because it changes nothing for the other sides.
     Quiet,
-    /// Nobody can do anything now.
+    /// No side can do anything now.
     Nothing,
 }
 
-/// One side's program: its threads, or tasks, as state machines.
+/// A program whose threads or tasks are state machines.
 trait Program {
     /// Its name in the race.
     fn strategy(&self) -> &'static str;
 
-    /// Does the next thing that can be done now, if there is one.
-    fn step(&mut self, world: &mut World) -> Step;
+    /// Makes the next step that is possible now, if any.
+    fn step(&mut self, simulation: &mut Simulation) -> Step;
 
-    /// When it wants to do something although nothing comes in.
+    /// When it makes a step without new input.
     fn due(&self) -> Option<Instant>;
 
-    /// What the main thread, the owner of the socket and the listener have done.
+    /// What the main thread, the owner of the socket and the listener have done since the last row.
     fn columns(&mut self) -> (String, Option<String>, String);
 }
 
-/// Everything outside of the program.
+/// Everything outside the program.
 #[derive(Debug)]
-struct World {
+struct Simulation {
     now: Instant,
-    /// What the instrument does after each query.
+    /// What the instrument sends after each query, and when.
     script: Vec<(Duration, Sent)>,
     instrument: Assembler,
-    /// On its way to the program, in the order of its arrival.
+    /// Frames on their way to the program, in the order of arrival.
     in_flight: VecDeque<(Instant, Frame)>,
-    /// What has come and was not read.
+    /// Bytes that have arrived and are not read yet.
     buffer: VecDeque<u8>,
     buffer_column: Column,
 }
 
-impl World {
+impl Simulation {
     fn new(script: &[(Duration, Sent)]) -> Self {
         let mut buffer_column = Column::default();
-        buffer_column.say("[Empty]");
+        buffer_column.add("[Empty]");
         Self {
             now: Instant::default(),
             script: script.to_vec(),
@@ -158,7 +158,7 @@ impl World {
         }
     }
 
-    /// `sendall`: the instrument has it at once, and does what its script says.
+    /// `sendall`: the instrument receives the bytes at once, and follows its script.
     fn send(&mut self, mut bytes: &[u8]) {
         while let (consumed @ 1.., piece) = self.instrument.push(bytes) {
             bytes = bytes.get(consumed..).unwrap_or_default();
@@ -172,7 +172,7 @@ impl World {
         }
     }
 
-    /// The next frame comes into the buffer, if it is time.
+    /// Puts the next frame into the buffer, if it is due.
     fn arrive(&mut self) -> bool {
         if self.in_flight.front().is_none_or(|(at, _)| self.now < *at) {
             return false;
@@ -182,23 +182,22 @@ impl World {
         };
         let bytes = frame.encode();
         self.buffer.extend(bytes);
-        self.buffer_column.say(format!("{} bytes arrive", bytes.len()));
+        self.buffer_column.add(format!("{} bytes arrive", bytes.len()));
         true
     }
 
-    /// `recv(most)` of a reader whose turn it is.
+    /// `recv(most)` of one reader.
     fn receive(&mut self, most: usize) -> Vec<u8> {
         let bytes = self.buffer.drain(..most.min(self.buffer.len())).collect();
-        self.buffer_column.say(match self.buffer.len() {
+        self.buffer_column.add(match self.buffer.len() {
             0 => "[Empty]".into(),
             left => format!("{left} bytes left"),
         });
         bytes
     }
 
-    /// Lets things happen one after the other until nothing can happen any more: what has arrived
-    /// comes first, then the program; the clock jumps to the next moment at which there is
-    /// something to do.
+    /// Makes steps until none is possible any more: arrivals first, then the program. When there is nothing to do, the
+    /// clock jumps to the next step.
     fn play(&mut self, program: &mut impl Program) -> Vec<Row> {
         let mut rows = Vec::new();
         loop {
@@ -243,17 +242,17 @@ fn push() -> Frame {
     Frame { status: 1, ..Frame::new(CommandCode::STAGE_MOTION_STOPPED).with_selector(1) }
 }
 
-/// A code as programs write it.
+/// The name of a code.
 fn name(frame: &Frame) -> String {
     frame.code.name().map_or_else(|| frame.code.0.to_string(), Into::into)
 }
 
-/// The answers that the listener has handlers for: none. It handles the end of a motion.
+/// Whether the listener has a handler for this frame: only for the end of a motion.
 fn has_handler(frame: &Frame) -> bool {
     frame.code == CommandCode::STAGE_MOTION_STOPPED
 }
 
-/// The timeline as the analysis prints it.
+/// The timeline as text, in the form of the analysis.
 pub(super) fn text(replay: &Replay) -> String {
     let owned = replay.rows.iter().any(|row| row.owner.is_some());
     let listener = if owned { "Listener" } else { "CallbackListener Thread" };
@@ -280,7 +279,7 @@ pub(super) fn text(replay: &Replay) -> String {
     text
 }
 
-/// Each column as wide as its widest cell.
+/// Pads each column to its widest cell.
 fn aligned(lines: &[Vec<String>]) -> Vec<String> {
     let columns = lines.iter().map(Vec::len).max().unwrap_or(0);
     let widths: Vec<usize> = (0..columns)

@@ -1,5 +1,5 @@
-//! What is said about the runs: a row of the table each, the verdict on each strategy, and the
-//! points of the plot. Nothing is measured or decided here.
+//! The results as text, JSON and points of the plot: one row per run, one summary per strategy. Nothing is measured or
+//! evaluated here.
 
 #[cfg(test)]
 mod tests;
@@ -8,15 +8,15 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::heat::Heat;
-use super::judge::{Answers, Events};
+use super::evaluate::{Answers, Events};
 use super::load::MOTION;
 use super::plot::{Point, Series};
+use super::run::Run;
 use super::strategies::Kind;
 use crate::statistics::interval;
 use crate::statistics::milliseconds;
 
-/// Above every block of rows. Times are measured ones, in ms.
+/// The header of each block of rows. Times are in ms, as measured.
 pub(super) const HEADER: [&str; 2] = [
     "                  answers                   events                              \
      event delay             in motion      motion  extra   CPU  instrument",
@@ -24,10 +24,10 @@ pub(super) const HEADER: [&str; 2] = [
      p50  x raw     max      p50     max     end  asked     %  must change",
 ];
 
-/// From so many events on, a median says something.
+/// With fewer events, a ratio of medians is not shown.
 const ENOUGH: u64 = 100;
 
-/// A row as JSON.
+/// The JSON of a run.
 #[derive(Debug, Serialize)]
 pub(super) struct Row {
     strategy: &'static str,
@@ -35,13 +35,13 @@ pub(super) struct Row {
     queries: u64,
     #[serde(flatten)]
     answers: Answers,
-    /// Answers that their caller did not get: wrong, stale and lost ones.
+    /// The percentage of answers that the caller did not get: wrong, stale and lost.
     missed_percent: f64,
-    /// Of that proportion, at 95 %.
+    /// The 95 % interval of that percentage.
     missed_interval_percent: (f64, f64),
     events: Events,
     event_delay_p50_ms: Option<f64>,
-    /// In multiples of what a thread that only receives measured at the same rate.
+    /// As a multiple of the delay of a thread that only receives, at the same rate.
     event_delay_p50_over_raw: Option<f64>,
     event_delay_max_ms: Option<f64>,
     event_delay_p50_in_motion_ms: Option<f64>,
@@ -56,13 +56,13 @@ pub(super) struct Row {
     seconds: f64,
 }
 
-/// How many were asked.
+/// The number of queries.
 fn asked(answers: &Answers) -> u64 {
     let Answers { right, wrong, late_misattributed, lost, instrument_late } = answers;
     right + wrong + late_misattributed + lost + instrument_late
 }
 
-/// Answers that their caller did not get, though the instrument gave them in time.
+/// The number of answers that the caller did not get, although the instrument sent them in time.
 fn missed(answers: &Answers) -> u64 {
     answers.wrong + answers.late_misattributed + answers.lost
 }
@@ -77,60 +77,60 @@ fn in_percent((low, high): (f64, f64)) -> (f64, f64) {
 }
 
 /// The JSON of a run.
-pub(super) fn row(heat: &Heat, raw: &Heat) -> Row {
-    let judgement = &heat.judgement;
-    let queries = asked(&judgement.answers);
+pub(super) fn row(run: &Run, raw: &Run) -> Row {
+    let evaluation = &run.evaluation;
+    let queries = asked(&evaluation.answers);
     let ms = |time: Option<Duration>| time.map(milliseconds);
     Row {
-        strategy: heat.kind.name(),
-        rate: heat.load.rate,
+        strategy: run.kind.name(),
+        rate: run.load.rate,
         queries,
-        answers: judgement.answers,
-        missed_percent: percent(missed(&judgement.answers), queries),
-        missed_interval_percent: in_percent(interval(missed(&judgement.answers), queries)),
-        events: judgement.events,
-        event_delay_p50_ms: ms(judgement.delays.median),
-        event_delay_p50_over_raw: over(heat, raw),
-        event_delay_max_ms: ms(judgement.delays.max),
-        event_delay_p50_in_motion_ms: ms(judgement.delays.median_in_motion),
-        event_delay_max_in_motion_ms: ms(judgement.delays.max_in_motion),
-        motion_end_noticed_after_ms: ms(judgement.ends.worst),
-        motion_ends_too_early: judgement.ends.too_early,
-        motion_ends_missed: judgement.ends.missed,
-        extra_commands: heat.extra_commands,
-        cpu_percent: heat.cpu_percent,
-        instrument_must_change: heat.kind.must_change(),
-        dropped_by_instrument: heat.dropped,
-        seconds: heat.time.as_secs_f64(),
+        answers: evaluation.answers,
+        missed_percent: percent(missed(&evaluation.answers), queries),
+        missed_interval_percent: in_percent(interval(missed(&evaluation.answers), queries)),
+        events: evaluation.events,
+        event_delay_p50_ms: ms(evaluation.delays.median),
+        event_delay_p50_over_raw: over(run, raw),
+        event_delay_max_ms: ms(evaluation.delays.max),
+        event_delay_p50_in_motion_ms: ms(evaluation.delays.median_in_motion),
+        event_delay_max_in_motion_ms: ms(evaluation.delays.max_in_motion),
+        motion_end_noticed_after_ms: ms(evaluation.ends.worst),
+        motion_ends_too_early: evaluation.ends.too_early,
+        motion_ends_missed: evaluation.ends.missed,
+        extra_commands: run.extra_commands,
+        cpu_percent: run.cpu_percent,
+        instrument_must_change: run.kind.must_change(),
+        dropped_by_instrument: run.dropped,
+        seconds: run.time.as_secs_f64(),
     }
 }
 
-/// How many times as long as with a thread that only receives, if there is enough to tell.
-fn over(heat: &Heat, raw: &Heat) -> Option<f64> {
-    if heat.judgement.events.delivered < ENOUGH {
+/// The median delay as a multiple of that of a thread that only receives, if there are enough events.
+fn over(run: &Run, raw: &Run) -> Option<f64> {
+    if run.evaluation.events.delivered < ENOUGH {
         return None;
     }
-    let own = heat.judgement.delays.median?.as_secs_f64();
-    Some(own / raw.judgement.delays.median?.as_secs_f64().max(1e-6))
+    let own = run.evaluation.delays.median?.as_secs_f64();
+    Some(own / raw.evaluation.delays.median?.as_secs_f64().max(1e-6))
 }
 
-/// The same for people.
-pub(super) fn line(heat: &Heat, raw: &Heat) -> String {
-    let judgement = &heat.judgement;
+/// The text of a run.
+pub(super) fn line(run: &Run, raw: &Run) -> String {
+    let evaluation = &run.evaluation;
     let ms = |time: Option<Duration>| {
         time.map_or_else(|| "-".to_owned(), |time| format!("{:.3}", milliseconds(time)))
     };
     let number = |number: Option<f64>, places: usize| {
         number.map_or_else(|| "-".to_owned(), |number| format!("{number:.places$}"))
     };
-    let end = match (judgement.ends.too_early, judgement.ends.missed) {
-        (0, 0) => ms(judgement.ends.worst),
+    let end = match (evaluation.ends.too_early, evaluation.ends.missed) {
+        (0, 0) => ms(evaluation.ends.worst),
         (0, _) => "missed".to_owned(),
         _ => "early".to_owned(),
     };
-    let Answers { right, wrong, late_misattributed, lost, .. } = judgement.answers;
+    let Answers { right, wrong, late_misattributed, lost, .. } = evaluation.answers;
     let Events { sent, delivered, lost: unseen, stolen_as_answers, answers_handled } =
-        judgement.events;
+        evaluation.events;
     let counted = [right, wrong, late_misattributed, lost];
     let heard = [sent, delivered, unseen, stolen_as_answers, answers_handled];
     let text = |numbers: &[u64], widths: &[usize]| {
@@ -138,73 +138,73 @@ pub(super) fn line(heat: &Heat, raw: &Heat) -> String {
         cells.collect::<String>()
     };
     let [answers, events] = [text(&counted, &[5, 5, 5, 5]), text(&heard, &[6, 6, 5, 6, 6])];
-    // The yardstick is no contestant: only its delays count.
-    let (answers, events) = if heat.kind == Kind::Raw {
+    // `raw` is for comparison only: of its figures, only the delays count.
+    let (answers, events) = if run.kind == Kind::Raw {
         (format!("{:24}", ""), format!("{}{:20}", text(&heard[..2], &[6, 6]), ""))
     } else {
         (answers, events)
     };
-    let dropped = if heat.dropped { "; dropped: it did not read" } else { "" };
+    let dropped = if run.dropped { "; dropped: it did not read" } else { "" };
     format!(
         "{:<16} {answers} {events} {:>8} {:>6} {:>7} {:>8} {:>7} {:>7} {:>6} {:>5}  {}{dropped}",
-        heat.kind.name(),
-        ms(judgement.delays.median),
-        number(over(heat, raw), 1),
-        ms(judgement.delays.max),
-        ms(judgement.delays.median_in_motion),
-        ms(judgement.delays.max_in_motion),
+        run.kind.name(),
+        ms(evaluation.delays.median),
+        number(over(run, raw), 1),
+        ms(evaluation.delays.max),
+        ms(evaluation.delays.median_in_motion),
+        ms(evaluation.delays.max_in_motion),
         end,
-        heat.extra_commands,
-        number(heat.cpu_percent, 0),
-        heat.kind.must_change(),
+        run.extra_commands,
+        number(run.cpu_percent, 0),
+        run.kind.must_change(),
     )
 }
 
-/// What is to be said of a strategy, over all rates.
+/// The summary of a strategy over all rates.
 #[derive(Debug, Serialize)]
-pub(super) struct Verdict {
+pub(super) struct StrategySummary {
     strategy: &'static str,
     option: &'static str,
     says: String,
-    /// Where the caller did not get its answers, at each rate.
+    /// The rates at which the caller missed answers.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     answers_missed: Vec<Missed>,
-    /// Where nothing was seen to go wrong: how often it may, by the 95 % interval.
+    /// If no answer was missed: the upper end of the 95 % interval, in percent.
     #[serde(skip_serializing_if = "Option::is_none")]
     answers_missed_at_most_percent: Option<f64>,
 }
 
-/// Answers that their caller did not get at a rate, though the instrument gave them in time.
+/// The answers that the caller missed at one rate, although the instrument sent them in time.
 #[derive(Debug, Clone, Copy, Serialize)]
 struct Missed {
     rate: f64,
     percent: f64,
-    /// At 95 %.
+    /// The 95 % interval.
     interval_percent: (f64, f64),
     timed_out: u64,
     given_to_handlers: u64,
 }
 
-/// Judges a strategy by all of its runs.
-pub(super) fn verdict(kind: Kind, heats: &[&Heat]) -> Verdict {
-    let mut faults: Vec<String> = faults(heats);
-    let of = heats.iter().map(|heat| asked(&heat.judgement.answers)).sum();
+/// Summarises all runs of a strategy.
+pub(super) fn summary(kind: Kind, runs: &[&Run]) -> StrategySummary {
+    let mut faults: Vec<String> = faults(runs);
+    let of = runs.iter().map(|run| asked(&run.evaluation.answers)).sum();
     let answers_missed_at_most_percent = faults.is_empty().then(|| 100.0 * interval(0, of).1);
     if faults.is_empty() {
         faults.push("nothing wrong, nothing lost".to_owned());
     }
-    let missed = heats.iter().filter_map(|heat| {
-        let answers = &heat.judgement.answers;
+    let missed = runs.iter().filter_map(|run| {
+        let answers = &run.evaluation.answers;
         let (missed, of) = (missed(answers), asked(answers));
         (missed > 0).then(|| Missed {
-            rate: heat.load.rate,
+            rate: run.load.rate,
             percent: percent(missed, of),
             interval_percent: in_percent(interval(missed, of)),
             timed_out: answers.lost,
-            given_to_handlers: heat.judgement.events.answers_handled,
+            given_to_handlers: run.evaluation.events.answers_handled,
         })
     });
-    Verdict {
+    StrategySummary {
         strategy: kind.name(),
         option: kind.option(),
         says: faults.join("; "),
@@ -213,14 +213,14 @@ pub(super) fn verdict(kind: Kind, heats: &[&Heat]) -> Verdict {
     }
 }
 
-fn faults(heats: &[&Heat]) -> Vec<String> {
+fn faults(runs: &[&Run]) -> Vec<String> {
     let worst =
-        |figure: &dyn Fn(&Heat) -> f64| heats.iter().map(|heat| figure(heat)).fold(0.0, f64::max);
+        |figure: &dyn Fn(&Run) -> f64| runs.iter().map(|run| figure(run)).fold(0.0, f64::max);
     let of_answers = |part: fn(&Answers) -> u64| {
-        worst(&|heat| percent(part(&heat.judgement.answers), asked(&heat.judgement.answers)))
+        worst(&|run| percent(part(&run.evaluation.answers), asked(&run.evaluation.answers)))
     };
     let of_events = |part: fn(&Events) -> u64| {
-        worst(&|heat| percent(part(&heat.judgement.events), heat.judgement.events.sent))
+        worst(&|run| percent(part(&run.evaluation.events), run.evaluation.events.sent))
     };
     let figures = [
         ("loses", of_answers(|answers| answers.lost), "of the answers"),
@@ -237,26 +237,26 @@ fn faults(heats: &[&Heat]) -> Vec<String> {
         .filter(|(_, percent, _)| *percent > 0.0)
         .map(|(does, percent, what)| format!("{does} up to {} % {what}", share(*percent)))
         .collect();
-    let as_events = worst(&|heat| {
-        let events = &heat.judgement.events;
-        percent(events.answers_handled, asked(&heat.judgement.answers))
+    let as_events = worst(&|run| {
+        let events = &run.evaluation.events;
+        percent(events.answers_handled, asked(&run.evaluation.answers))
     });
     if as_events > 0.0 {
         let share = share(as_events);
         faults.push(format!("handles up to {share} % of the answers as events"));
     }
-    let in_motion = heats.iter().filter_map(|heat| heat.judgement.delays.max_in_motion).max();
+    let in_motion = runs.iter().filter_map(|run| run.evaluation.delays.max_in_motion).max();
     if let Some(delay) = in_motion.filter(|delay| *delay > MOTION / 2) {
         let (delay, motion) = (milliseconds(delay), milliseconds(MOTION));
         faults.push(format!(
-            "keeps events from their handlers for up to {delay:.0} ms while a motion of \
-             {motion:.0} ms is waited for"
+            "delays events by up to {delay:.0} ms while the caller waits for a motion of \
+             {motion:.0} ms"
         ));
     }
-    let missed: u64 = heats.iter().map(|heat| heat.judgement.ends.missed).sum();
-    let early: u64 = heats.iter().map(|heat| heat.judgement.ends.too_early).sum();
-    let motions = 2 * heats.len();
-    for (number, what) in [(missed, "misses"), (early, "announces too early")] {
+    let missed: u64 = runs.iter().map(|run| run.evaluation.ends.missed).sum();
+    let early: u64 = runs.iter().map(|run| run.evaluation.ends.too_early).sum();
+    let motions = 2 * runs.len();
+    for (number, what) in [(missed, "misses"), (early, "reports too early")] {
         if number > 0 {
             faults.push(format!("{what} the end of {number} of {motions} motions"));
         }
@@ -264,46 +264,46 @@ fn faults(heats: &[&Heat]) -> Vec<String> {
     faults
 }
 
-/// A percentage above 0, never written as 0.
+/// The text of a percentage above 0, which is never 0.
 fn share(percent: f64) -> String {
     let places = if percent < 0.1 { 3 } else { 1 };
     format!("{percent:.places$}")
 }
 
-/// A verdict for people.
-pub(super) fn verdict_text(verdict: &Verdict) -> String {
-    let Verdict { strategy, option, says, answers_missed, answers_missed_at_most_percent } =
-        verdict;
+/// The text of a summary.
+pub(super) fn summary_text(summary: &StrategySummary) -> String {
+    let StrategySummary { strategy, option, says, answers_missed, answers_missed_at_most_percent } =
+        summary;
     let mut lines = vec![format!("{strategy:<16}  {says} ({option})")];
     lines.extend(answers_missed.iter().map(|missed| {
         let Missed { rate, percent, interval_percent: (low, high), timed_out, given_to_handlers } =
             missed;
         format!(
-            "{:<16}  at {rate}/s the caller did not get {percent:.1} % of its answers, 95 % interval \
+            "{:<16}  at {rate}/s the caller missed {percent:.1} % of its answers, 95 % interval \
              {low:.1} to {high:.1} %; {timed_out} timed out, {given_to_handlers} went to handlers",
             ""
         )
     }));
     lines.extend(answers_missed_at_most_percent.map(|most| {
         let empty = "";
-        format!("{empty:<16}  so many queries show that it is at most {most:.2} % of the answers")
+        format!("{empty:<16}  with this number of queries, at most {most:.2} % of the answers are missed (95 % interval)")
     }));
     lines.join("\n")
 }
 
-/// What is drawn of a strategy.
-pub(super) fn series(kind: Kind, heats: &[&Heat]) -> Series {
-    let points = heats.iter().map(|heat| {
-        let judgement = &heat.judgement;
-        let (bad, of) = (missed(&judgement.answers), asked(&judgement.answers));
+/// The points of a strategy in the plot.
+pub(super) fn series(kind: Kind, runs: &[&Run]) -> Series {
+    let points = runs.iter().map(|run| {
+        let evaluation = &run.evaluation;
+        let (bad, of) = (missed(&evaluation.answers), asked(&evaluation.answers));
         let (low, high) = in_percent(interval(bad, of));
         Point {
-            rate: heat.load.rate,
+            rate: run.load.rate,
             wrong_or_lost_percent: percent(bad, of),
             low,
             high,
-            event_delay_p50_ms: judgement.delays.median.map(milliseconds),
-            event_delay_max_ms: judgement.delays.max.map(milliseconds),
+            event_delay_p50_ms: evaluation.delays.median.map(milliseconds),
+            event_delay_max_ms: evaluation.delays.max.map(milliseconds),
         }
     });
     Series { name: kind.name(), points: points.collect() }

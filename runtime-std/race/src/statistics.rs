@@ -1,14 +1,18 @@
-//! The few figures that are stated about what was measured: a proportion with its confidence
-//! interval, percentiles of delays. What is measured is not decided here.
+//! Statistics of measured values: a proportion with its confidence interval, percentiles of delays.
 
 use std::time::Duration;
 
 /// The normal deviate of a two-sided 95 % interval.
 const Z: f64 = 1.959_963_984_540_054;
 
-/// The Wilson score interval, at 95 %, of the proportion that `hits` of `of` trials show. It
-/// holds for few trials and for proportions near 0 and 1, where the textbook's ± does not.
-/// Without a trial nothing is known: 0 to 1.
+/// The Wilson score interval at 95 % of the proportion `hits` / `of`. It is valid for few trials and for proportions near
+/// 0 and 1, where the normal approximation is not. Without a trial it is 0 to 1.
+///
+/// ```
+/// let (low, high) = flamingo_race::statistics::interval(0, 10);
+/// assert_eq!(low, 0.0);
+/// assert!((high - 0.2775).abs() < 1e-4);
+/// ```
 #[allow(clippy::cast_precision_loss)] // a run has far fewer than 2^52 trials
 pub fn interval(hits: u64, of: u64) -> (f64, f64) {
     if of == 0 {
@@ -19,14 +23,14 @@ pub fn interval(hits: u64, of: u64) -> (f64, f64) {
     let centre = (proportion + Z * Z / (2.0 * trials)) / scale;
     let spread = proportion * (1.0 - proportion) / trials + Z * Z / (4.0 * trials * trials);
     let half = Z * spread.sqrt() / scale;
-    // At 0 and 1 the formula gives the bound itself, but for rounding.
+    // At 0 and 1 the formula gives exactly the bound, except for rounding.
     let low = if hits == 0 { 0.0 } else { (centre - half).max(0.0) };
     let high = if hits >= of { 1.0 } else { (centre + half).min(1.0) };
     (low, high)
 }
 
-/// The smallest of the values that at least `percent` of them do not exceed (nearest rank).
-/// `None`: there are no values.
+/// The smallest value that at least `percent` % of the values do not exceed (nearest rank). `None`: there are no
+/// values.
 pub fn percentile(values: &[Duration], percent: usize) -> Option<Duration> {
     let mut sorted = values.to_vec();
     sorted.sort_unstable();
@@ -39,7 +43,7 @@ pub fn median(values: &[Duration]) -> Option<Duration> {
     percentile(values, 50)
 }
 
-/// The longest.
+/// The longest duration. `None`: there are no values.
 pub fn max(values: &[Duration]) -> Option<Duration> {
     values.iter().max().copied()
 }
@@ -74,13 +78,13 @@ mod tests {
     }
 
     #[test]
-    fn without_a_trial_nothing_is_known() {
+    fn without_a_trial_the_interval_is_0_to_1() {
         assert_eq!(interval(0, 0), (0.0, 1.0));
     }
 
     #[test]
     #[allow(clippy::float_cmp)] // the bounds are exact
-    fn no_hit_at_all_reaches_down_to_nothing_and_all_hits_up_to_all() {
+    fn no_hit_gives_a_bound_of_0_and_all_hits_give_1() {
         for of in 1..500 {
             let (none, all) = (interval(0, of), interval(of, of));
             assert_eq!((none.0, all.1), (0.0, 1.0), "{of}");
@@ -89,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn the_interval_holds_the_proportion_and_narrows_with_more_trials() {
+    fn more_trials_narrow_the_interval_around_the_proportion() {
         let mut width = 1.0;
         for trials in [4, 40, 400, 4000] {
             let (low, high) = interval(trials / 4, trials);
@@ -109,13 +113,13 @@ mod tests {
     }
 
     #[test]
-    fn the_median_of_an_even_number_is_the_lower_of_the_two_in_the_middle() {
+    fn the_median_of_an_even_number_is_the_lower_middle_value() {
         assert_eq!(median(&millis(&[4, 1, 3, 2])), Some(Duration::from_millis(2)));
         assert_eq!(max(&millis(&[4, 1, 3, 2])), Some(Duration::from_millis(4)));
     }
 
     #[test]
-    fn nothing_has_no_percentile() {
+    fn an_empty_list_has_no_percentile() {
         assert_eq!((percentile(&[], 50), median(&[]), max(&[])), (None, None, None));
     }
 }

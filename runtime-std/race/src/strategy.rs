@@ -1,5 +1,5 @@
-//! What a way of talking to the instrument has to be able to do, what it is told about where it
-//! plays, and what it reports. The ways themselves are in `strategies/`.
+//! The interface of a strategy: what it can do, what it is given, and where it reports events. The strategies themselves
+//! are in `strategies/`.
 
 use std::net::SocketAddr;
 use std::sync::mpsc::Sender;
@@ -8,49 +8,47 @@ use std::time::Duration;
 use flamingo_protocol_core::{Frame, Instant};
 use flamingo_runtime_std::Clock;
 
-/// A way of talking to the instrument, with one caller: the program that asks, moves and waits.
-/// Whatever threads it needs are its own.
+/// A way of sharing the socket, with one caller: the program that queries, moves and waits. A strategy starts the threads
+/// that it needs.
 pub(super) trait Strategy: Send {
-    /// Sends a command and gives what it takes for the answer. `None`: none came in time, or the
-    /// connection is lost.
+    /// Sends a command and returns the frame that it takes for the answer. `None`: none arrived in time, or the connection
+    /// is lost.
     fn query(&mut self, command: &Frame) -> Option<Frame>;
 
-    /// Waits until it believes that the motion has ended, which was begun by a query before.
-    /// `false`: it gave up.
+    /// Waits until it believes that a motion, which a query has started, has ended. `false`: it gave up.
     fn wait_for_motion_end(&mut self, motion: &Motion) -> bool;
 
     /// Ends all of its threads and connections.
     fn close(self: Box<Self>);
 }
 
-/// A motion that was asked for.
+/// A requested motion.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Motion {
     /// 1 to 4.
     pub(super) axis: i32,
-    /// Where it ends, in mm.
+    /// Its target in mm.
     pub(super) target: f64,
-    /// How long one may wait for its end.
+    /// How long to wait for its end.
     pub(super) patience: Duration,
 }
 
-/// Where a strategy plays, and by which rules. All times are scaled already.
+/// The addresses and times of a run. All times are scaled.
 #[derive(Debug, Clone)]
-pub(super) struct Scene {
+pub(super) struct Environment {
     /// The control port of the instrument, or of the bridge.
     pub(super) control: SocketAddr,
-    /// The callback port of the bridge, where there is one.
+    /// The callback port of the bridge, if there is one.
     pub(super) callback: Option<SocketAddr>,
-    /// How long an answer may take: 3 s, scaled.
+    /// The timeout of a query: 3 s, scaled.
     pub(super) timeout: Duration,
-    /// How often a program asks that has to ask again and again: every 100 ms, scaled.
+    /// The period of a program that polls: 100 ms, scaled.
     pub(super) poll: Duration,
-    /// Where events are reported.
+    /// Takes the events.
     pub(super) events: Events,
 }
 
-/// Where a strategy hands over each frame that it takes for an event, as soon as a handler of the
-/// program could see it.
+/// Takes each frame that a strategy gives to an event handler, at the time when the handler gets it.
 #[derive(Debug, Clone)]
 pub(super) struct Events {
     clock: Clock,
@@ -58,14 +56,14 @@ pub(super) struct Events {
 }
 
 impl Events {
-    /// `clock` is that of the ground truth.
+    /// `clock` gives the times of the events.
     pub(super) fn new(clock: Clock, to: Sender<(Instant, Frame)>) -> Self {
         Self { clock, to }
     }
 
-    /// The program's handler is called with this frame, now.
+    /// The event handler of the program gets this frame now.
     pub(super) fn deliver(&self, frame: &Frame) {
-        // Nobody counts any more when the run has ended.
+        // An error: the run has ended, and events do not count any more.
         let _ = self.to.send((self.clock.now(), *frame));
     }
 }

@@ -1,5 +1,5 @@
-//! A socket as the analysis's programs use one: blocking calls, a frame and its payload at a time.
-//! Nothing here knows what a frame is for.
+//! A socket with blocking calls, as the programs of the analysis use it: one frame with its payload at a time. The meaning
+//! of a frame is not known here.
 
 use std::io::{Error, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -9,10 +9,10 @@ use std::time::Duration;
 use flamingo_protocol_core::{FRAME_LEN, Frame, Instant, START_MARKER};
 use flamingo_runtime_std::Clock;
 
-/// The longest payload that is read: nothing that is pushed here is longer.
+/// The longest payload that is read, in bytes. No push of the race is longer.
 const PAYLOAD: usize = 64 * 1024;
 
-/// Connects; each blocking read then takes at most `timeout`.
+/// Connects. Each blocking read takes at most `timeout`.
 pub(super) fn connect(address: SocketAddr, timeout: Duration) -> std::io::Result<TcpStream> {
     let socket = TcpStream::connect(address)?;
     socket.set_nodelay(true)?;
@@ -20,28 +20,28 @@ pub(super) fn connect(address: SocketAddr, timeout: Duration) -> std::io::Result
     Ok(socket)
 }
 
-/// `sendall`.
+/// Sends a command (`sendall`).
 pub(super) fn send(mut socket: &TcpStream, command: &Frame) -> std::io::Result<()> {
     socket.write_all(&command.encode())
 }
 
-/// Whether this error only says that nothing came in time.
+/// Whether this error means that nothing arrived in time.
 pub(super) fn is_timeout(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
 }
 
-/// One reader of a socket: `recv(128)` until a frame is whole, and then its payload. It takes no
-/// byte more than that, and keeps what it has of a frame when the time is up.
-pub(super) struct Reader {
+/// One reader of a socket: `recv(128)` until a frame is complete, then its payload. It reads no byte more, and keeps an
+/// incomplete frame when the time is over.
+pub(super) struct FrameReader {
     socket: TcpStream,
     clock: Clock,
-    /// The beginning of a frame.
+    /// The bytes of an incomplete frame.
     held: Vec<u8>,
-    /// A frame, and how many bytes of its payload are still to come.
+    /// A frame, and how many bytes of its payload are missing.
     frame: Option<(Frame, usize)>,
 }
 
-impl Reader {
+impl FrameReader {
     pub(super) fn new(socket: TcpStream) -> Self {
         Self { socket, clock: Clock::start(), held: Vec::with_capacity(FRAME_LEN), frame: None }
     }
@@ -50,7 +50,7 @@ impl Reader {
         &self.socket
     }
 
-    /// The next frame, however long it takes. An error: the connection is lost, or was closed.
+    /// Waits for the next frame without a limit. An error: the connection is lost or was closed.
     pub(super) fn receive(&mut self) -> std::io::Result<Frame> {
         loop {
             match self.read(None) {
@@ -60,17 +60,17 @@ impl Reader {
         }
     }
 
-    /// When `patience` from now is over.
+    /// The time `patience` from now.
     pub(super) fn deadline(&self, patience: Duration) -> Instant {
         self.clock.now() + patience.into()
     }
 
-    /// The next frame, until `deadline` at the latest.
+    /// Waits for the next frame until `deadline`.
     pub(super) fn receive_by(&mut self, deadline: Instant) -> std::io::Result<Frame> {
         self.read(Some(deadline))
     }
 
-    /// Throws away what has come so far, though not for longer than until `deadline`.
+    /// Discards the frames that have arrived, until `deadline` at the latest.
     pub(super) fn discard_by(&mut self, deadline: Instant) -> std::io::Result<()> {
         self.socket.set_nonblocking(true)?;
         let ended = loop {
@@ -109,7 +109,7 @@ impl Reader {
         }
     }
 
-    /// Lets the next read take no longer than that.
+    /// Limits the next read to `deadline`.
     fn limit(&self, deadline: Option<Instant>) -> std::io::Result<()> {
         let Some(deadline) = deadline else { return Ok(()) };
         let left = Duration::from(deadline.since(self.clock.now()));
@@ -135,7 +135,7 @@ impl Reader {
         }
     }
 
-    /// What is held is no frame: the next one may begin at the next start marker in it.
+    /// The held bytes are no frame. The next frame may begin at the next start marker in them.
     fn resynchronise(&mut self) {
         let marker = START_MARKER.to_le_bytes();
         let begins = |at: &usize| {
@@ -147,13 +147,13 @@ impl Reader {
     }
 }
 
-/// A thread that reads a socket until that is shut down, which dropping this does.
-pub(super) struct ReadingThread {
+/// A thread that reads a socket. Dropping this shuts the socket down and ends the thread.
+pub(super) struct ReaderThread {
     socket: TcpStream,
     thread: Option<JoinHandle<()>>,
 }
 
-impl ReadingThread {
+impl ReaderThread {
     pub(super) fn start(
         socket: &TcpStream,
         work: impl FnOnce() + Send + 'static,
@@ -164,12 +164,12 @@ impl ReadingThread {
     }
 }
 
-impl Drop for ReadingThread {
+impl Drop for ReaderThread {
     fn drop(&mut self) {
-        // An error: the peer has closed it, and the thread has heard of that.
+        // An error: the peer has closed the connection, so the thread ends by itself.
         let _ = self.socket.shutdown(Shutdown::Both);
         if let Some(thread) = self.thread.take() {
-            // A panic in it was reported by its own thread.
+            // An error: the thread panicked, and has reported it.
             let _ = thread.join();
         }
     }

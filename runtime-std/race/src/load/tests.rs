@@ -49,7 +49,7 @@ fn the_times_of_the_instrument_are_scaled_by_one_factor() {
 }
 
 #[test]
-fn a_motion_takes_the_ten_seconds_that_are_said() {
+fn a_motion_takes_ten_seconds() {
     let scenario = load(100, 1).scenario(Kind::Flamingo);
     assert_close(scenario.stage.x.home, HOME);
     let stage = scenario.stage;
@@ -87,7 +87,7 @@ fn late_answers_come_after_the_timeout_and_with_few_queries_too() {
 }
 
 #[test]
-fn the_strategy_gets_as_many_queries_as_are_said_and_two_moves() {
+fn a_run_has_the_given_number_of_queries_and_two_moves() {
     // A number that has no quarter and no half.
     let (recorder, played) = play(11, 1);
     let commands = &recorder.commands;
@@ -118,7 +118,7 @@ fn hardware_ids_are_consecutive_from_the_first() {
 }
 
 #[test]
-fn the_same_seed_gives_the_same_queries_and_another_one_others() {
+fn the_seed_determines_the_queries() {
     let [first, again, other] = [1, 1, 2].map(|seed| play(40, seed).0.commands);
     assert_eq!(first, again);
     assert_ne!(first, other);

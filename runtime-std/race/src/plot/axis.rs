@@ -1,5 +1,4 @@
-//! An axis with chosen ticks. The drawing library's own axes choose theirs themselves, or cannot
-//! be labelled when they do not.
+//! A linear axis with given ticks, which the drawing library does not have.
 
 use std::ops::Range;
 

@@ -59,7 +59,7 @@ fn texts(svg: &str) -> Vec<String> {
 }
 
 #[test]
-fn the_picture_is_well_formed_and_names_strategies_rates_and_units() {
+fn the_plot_is_valid_and_names_strategies_rates_and_units() {
     let svg = svg(&example()).expect("a picture");
     let texts = texts(&svg);
     for name in NAMES {
@@ -84,13 +84,13 @@ fn the_same_figures_give_the_same_bytes_and_others_do_not() {
 }
 
 #[test]
-fn every_point_has_a_marker_in_both_panels_and_the_legend_one_for_each_strategy() {
+fn every_point_and_every_legend_entry_has_a_marker() {
     let svg = svg(&example()).expect("a picture");
     assert_eq!(svg.matches("<polygon").count(), 10 * (4 + 4 + 1));
 }
 
 #[test]
-fn rates_stand_in_their_order_and_as_far_apart_as_each_other() {
+fn rates_are_in_order_at_equal_distances() {
     let points = [40.0, 0.0, 400.0, 10.0].map(|rate| point(rate, 1.0, None)).to_vec();
     let rates = Rates::of(&[Series { name: "one", points: points.clone() }]);
     let places = points.iter().map(|point| rates.place(point.rate, 0, 1));

@@ -1,6 +1,6 @@
-//! The same query in this project: one task owns the socket and the core's connection; the main
-//! thread asks it, and the listener is told by it what nobody asked for. Only the virtual clock
-//! and the socket buffer are not real: the frames are classified by the core itself.
+//! The same query in this project: one task owns the socket and the core's connection. It takes requests from the main
+//! thread and gives unsolicited frames to the listener. Only the clock and the socket buffer are simulated: the core itself
+//! classifies the frames.
 
 use std::collections::VecDeque;
 
@@ -9,15 +9,17 @@ use flamingo_protocol_core::{
     Class, Connection, Duration, Ended, Event, FRAME_LEN, Frame, Instant, Output, Ticket, Transmit,
 };
 
-use super::{CLICK, Column, Program, Replay, Sent, Step, TIMEOUT, World, has_handler, name, query};
+use super::{
+    CLICK, Column, Program, Replay, Sent, Simulation, Step, TIMEOUT, has_handler, name, query,
+};
 
 /// The main thread.
 #[derive(Debug)]
 enum Main {
     Idle,
-    /// Until the answer to this, or its end, is told.
+    /// Waits for the answer to this request, or for its end.
     Waits(Ticket),
-    Told(Result<(Frame, bool), Ended>),
+    Notified(Result<(Frame, bool), Ended>),
     Done(Result<(Frame, bool), Ended>),
 }
 
@@ -25,7 +27,7 @@ enum Main {
 struct Core {
     connection: Connection,
     main: Main,
-    /// What the listener was given and has not handled.
+    /// Events that the listener has not handled yet.
     events: VecDeque<Frame>,
     main_column: Column,
     owner_column: Column,
@@ -43,11 +45,11 @@ pub(super) fn play(script: &[(Duration, Sent)]) -> Replay {
         listener_column: Column::default(),
         handled: Vec::new(),
     };
-    program.main_column.say("[Idle]");
-    let rows = World::new(script).play(&mut program);
+    program.main_column.add("[Idle]");
+    let rows = Simulation::new(script).play(&mut program);
     Replay {
         strategy: program.strategy(),
-        title: "One task owns the socket, the core says whose each frame is",
+        title: "One task owns the socket, the core classifies each frame",
         rows,
         result: program.result(),
     }
@@ -58,18 +60,18 @@ impl Program for Core {
         "flamingo"
     }
 
-    fn step(&mut self, world: &mut World) -> Step {
+    fn step(&mut self, simulation: &mut Simulation) -> Step {
         let begins = self.owner_column.rest.is_empty();
         if begins {
-            self.owner_column.block("Waits for bytes and orders");
+            self.owner_column.block("Waits for bytes and requests");
             self.listener_column.block("Waits for events [BLOCKING]");
         }
         let done = begins
-            || self.write(world)
-            || self.read(world)
-            || self.step_main(world.now)
+            || self.write(simulation)
+            || self.read(simulation)
+            || self.step_main(simulation.now)
             || self.step_listener();
-        if done { Step::Row } else { self.expire(world.now) }
+        if done { Step::Row } else { self.expire(simulation.now) }
     }
 
     fn due(&self) -> Option<Instant> {
@@ -84,27 +86,27 @@ impl Program for Core {
 }
 
 impl Core {
-    /// The owner sends what may go.
-    fn write(&mut self, world: &mut World) -> bool {
-        let Some(Transmit::Bytes(bytes)) = self.connection.poll_transmit(world.now) else {
+    /// The owner sends the bytes that the core has ready.
+    fn write(&mut self, simulation: &mut Simulation) -> bool {
+        let Some(Transmit::Bytes(bytes)) = self.connection.poll_transmit(simulation.now) else {
             return false;
         };
         let written = bytes.len();
-        world.send(bytes);
-        self.connection.transmitted(world.now, written);
-        self.owner_column.say(format!("Sends {written} bytes"));
+        simulation.send(bytes);
+        self.connection.transmitted(simulation.now, written);
+        self.owner_column.add(format!("Sends {written} bytes"));
         true
     }
 
-    /// The owner reads, and hands over what the core has classified.
-    fn read(&mut self, world: &mut World) -> bool {
-        if world.buffer.is_empty() {
+    /// The owner reads, and passes on the frames that the core has classified.
+    fn read(&mut self, simulation: &mut Simulation) -> bool {
+        if simulation.buffer.is_empty() {
             return false;
         }
-        let bytes = world.receive(FRAME_LEN);
+        let bytes = simulation.receive(FRAME_LEN);
         let mut input = bytes.as_slice();
         loop {
-            let (consumed, output) = self.connection.handle_input(world.now, input);
+            let (consumed, output) = self.connection.handle_input(simulation.now, input);
             input = input.get(consumed..).unwrap_or_default();
             match output {
                 Some(Output::Frame(received)) => self.dispatch(received.frame, received.class),
@@ -120,20 +122,20 @@ impl Core {
             (Class::Solicited { ticket, proven }, Main::Waits(asked)) if ticket == *asked => {
                 let how = if proven { "proven" } else { "presumed" };
                 let mark = if code == query().code.0 { '✓' } else { '✗' };
-                self.owner_column.say(format!("{code}: solicited, {how}, to its query {mark}"));
-                self.main = Main::Told(Ok((frame, proven)));
+                self.owner_column.add(format!("{code}: solicited, {how}, to its query {mark}"));
+                self.main = Main::Notified(Ok((frame, proven)));
             }
             (class, _) => {
                 let unsolicited = matches!(class, Class::Unsolicited { .. });
                 let class = if unsolicited { "unsolicited" } else { "late or ambiguous" };
                 let mark = if code == query().code.0 { '✗' } else { '✓' };
-                self.owner_column.say(format!("{code}: {class}, to the listener {mark}"));
+                self.owner_column.add(format!("{code}: {class}, to the listener {mark}"));
                 self.events.push_back(frame);
             }
         }
     }
 
-    /// The owner tells who has waited too long.
+    /// The owner reports a timeout.
     fn expire(&mut self, now: Instant) -> Step {
         if self.connection.poll_timeout().is_none_or(|(due, _)| now < due) {
             return Step::Nothing;
@@ -142,14 +144,14 @@ impl Core {
         while let Some(event) = self.connection.poll_event() {
             match (event, &self.main) {
                 (Event::Ended { ticket, ended }, Main::Waits(query)) if ticket == *query => {
-                    self.owner_column.say("Tells the query that its time is over");
-                    self.main = Main::Told(Err(ended));
+                    self.owner_column.add("Reports the timeout of the query");
+                    self.main = Main::Notified(Err(ended));
                 }
                 _ => {}
             }
         }
-        // The end of a grace is nothing that anybody sees.
-        if matches!(self.main, Main::Told(_)) { Step::Row } else { Step::Quiet }
+        // The end of a grace time is not visible.
+        if matches!(self.main, Main::Notified(_)) { Step::Row } else { Step::Quiet }
     }
 
     fn step_main(&mut self, now: Instant) -> bool {
@@ -157,12 +159,12 @@ impl Core {
             Main::Idle if CLICK <= now => {
                 let asked = self.connection.request(now, &query(), now + TIMEOUT);
                 let Ok(ticket) = asked else { return false };
-                self.main_column.say("Asks for IMAGE_SIZE_GET");
+                self.main_column.add("Asks for IMAGE_SIZE_GET");
                 self.main_column.rest = super::STILL_BLOCKED;
                 self.main = Main::Waits(ticket);
             }
-            Main::Told(outcome) => {
-                self.main_column.say(match outcome {
+            Main::Notified(outcome) => {
+                self.main_column.add(match outcome {
                     Ok((frame, _)) => format!("Gets its answer: {} ✓", data_meaning(frame)),
                     Err(ended) => format!("[{ended:?}] ✗"),
                 });
@@ -179,10 +181,10 @@ impl Core {
             return false;
         };
         if has_handler(&frame) {
-            self.listener_column.say(format!("Handles {} ✓", name(&frame)));
+            self.listener_column.add(format!("Handles {} ✓", name(&frame)));
             self.handled.push(frame);
         } else {
-            self.listener_column.say(format!("Leaves {} alone", name(&frame)));
+            self.listener_column.add(format!("Ignores {}", name(&frame)));
         }
         true
     }

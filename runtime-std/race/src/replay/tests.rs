@@ -97,7 +97,7 @@ fn with_two_readers_it_is_luck_who_gets_what() {
 }
 
 #[test]
-fn ours_has_answer_and_events_whatever_comes_in_between() {
+fn this_project_gets_its_answer_and_all_events() {
     for pushes in 0..40 {
         for before in 0..=pushes {
             let sent = |n: u64| if n == before { Sent::Answer } else { Sent::Push };
@@ -113,7 +113,7 @@ fn ours_has_answer_and_events_whatever_comes_in_between() {
 }
 
 #[test]
-fn without_an_answer_everybody_times_out_after_three_seconds() {
+fn without_an_answer_both_programs_time_out_after_3_s() {
     let nothing: &Script = &[];
     for replay in [two_readers::play(nothing), core::play(nothing)] {
         assert!(says(&replay, TIMED_OUT));
@@ -122,7 +122,7 @@ fn without_an_answer_everybody_times_out_after_three_seconds() {
 }
 
 #[test]
-fn when_ours_has_told_the_end_of_a_query_no_empty_row_follows() {
+fn no_empty_row_follows_the_end_of_a_query() {
     let replay = core::play(&[]);
     let end = replay.rows.last().expect("rows");
     assert_eq!(end.main, "[TimedOut { sent: true }] ✗", "{}", text(&replay));
@@ -159,7 +159,7 @@ fn a_row_in_json_names_its_strategy_time_and_columns() {
 }
 
 #[test]
-fn the_columns_of_the_text_stand_below_their_titles() {
+fn the_columns_of_the_text_are_below_their_titles() {
     let place = |line: &str, cell: &str| line.find(cell).map(|at| line[..at].chars().count());
     for replay in replays() {
         let text = text(&replay);

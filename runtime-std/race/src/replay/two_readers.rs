@@ -1,18 +1,20 @@
-//! The analysis's example: a main thread that asks and a CallbackListener, both in `recv(128)` on
-//! the same socket. Which of them gets the bytes is the scheduler's choice in life. Here it is the
-//! one who has waited longest: that makes it deterministic, and is the analysis's case.
+//! The example of the analysis: a main thread that queries and a CallbackListener, both in `recv(128)` on the same socket.
+//! On a real system the scheduler chooses which of them gets the bytes. Here it is the one that has waited longest, as in the
+//! analysis; so the timeline is always the same.
 
 use std::collections::VecDeque;
 
 use flamingo_microscope::meaning::data_meaning;
 use flamingo_protocol_core::{Duration, FRAME_LEN, Frame, Instant};
 
-use super::{CLICK, Column, Program, Replay, Sent, Step, TIMEOUT, World, has_handler, name, query};
+use super::{
+    CLICK, Column, Program, Replay, Sent, Simulation, Step, TIMEOUT, has_handler, name, query,
+};
 
 const RECV: &str = "recv(128) [BLOCKING]";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Reader {
+enum ReaderName {
     Main,
     Listener,
 }
@@ -41,8 +43,8 @@ enum Listener {
 struct TwoReaders {
     main: Main,
     listener: Listener,
-    /// Who is blocked in `recv`, the longest first.
-    waiting: VecDeque<Reader>,
+    /// The readers that are blocked in `recv`, the longest waiting first.
+    waiting: VecDeque<ReaderName>,
     main_column: Column,
     listener_column: Column,
     handled: Vec<Frame>,
@@ -59,8 +61,8 @@ pub(super) fn play(script: &[(Duration, Sent)]) -> Replay {
         handled: Vec::new(),
         log: Vec::new(),
     };
-    program.main_column.say("[Idle]");
-    let rows = World::new(script).play(&mut program);
+    program.main_column.add("[Idle]");
+    let rows = Simulation::new(script).play(&mut program);
     Replay {
         strategy: program.strategy(),
         title: "Two readers on one socket (the longest waiting reader gets the bytes)",
@@ -74,8 +76,8 @@ impl Program for TwoReaders {
         "two-readers"
     }
 
-    fn step(&mut self, world: &mut World) -> Step {
-        if self.hand_over(world) || self.step_main(world) {
+    fn step(&mut self, simulation: &mut Simulation) -> Step {
+        if self.hand_over(simulation) || self.step_main(simulation) {
             return Step::Row;
         }
         self.step_listener()
@@ -96,55 +98,55 @@ impl Program for TwoReaders {
 
 impl TwoReaders {
     /// The kernel wakes the reader that has waited longest.
-    fn hand_over(&mut self, world: &mut World) -> bool {
-        if world.buffer.is_empty() {
+    fn hand_over(&mut self, simulation: &mut Simulation) -> bool {
+        if simulation.buffer.is_empty() {
             return false;
         }
         let Some(reader) = self.waiting.pop_front() else {
             return false;
         };
-        let bytes = world.receive(FRAME_LEN);
-        // Only the onlooker knows whose it is.
+        let bytes = simulation.receive(FRAME_LEN);
+        // The readers do not know this: it is only for the mark.
         let for_main = Frame::decode(&bytes).is_ok_and(|frame| frame.code == query().code);
-        let mark = if for_main == (reader == Reader::Main) { '✓' } else { '✗' };
+        let mark = if for_main == (reader == ReaderName::Main) { '✓' } else { '✗' };
         let text = format!("← GETS DATA! {mark}");
         match reader {
-            Reader::Main => {
-                self.main_column.say(text);
+            ReaderName::Main => {
+                self.main_column.add(text);
                 self.main = Main::Received(bytes);
             }
-            Reader::Listener => {
-                self.listener_column.say(text);
+            ReaderName::Listener => {
+                self.listener_column.add(text);
                 self.listener = Listener::Received(bytes);
             }
         }
         true
     }
 
-    /// Gives whether it did something.
-    fn step_main(&mut self, world: &mut World) -> bool {
+    /// Makes the next step of the main thread. False: there is none.
+    fn step_main(&mut self, simulation: &mut Simulation) -> bool {
         match &self.main {
-            Main::Idle if CLICK <= world.now => {
-                world.send(&query().encode());
-                self.main_column.say("Send IMAGE_SIZE_GET");
+            Main::Idle if CLICK <= simulation.now => {
+                simulation.send(&query().encode());
+                self.main_column.add("Send IMAGE_SIZE_GET");
                 self.main = Main::Sent;
             }
             Main::Sent => {
                 self.main_column.block(RECV);
-                self.waiting.push_back(Reader::Main);
-                self.main = Main::Receiving { deadline: world.now + TIMEOUT };
+                self.waiting.push_back(ReaderName::Main);
+                self.main = Main::Receiving { deadline: simulation.now + TIMEOUT };
             }
             Main::Received(bytes) => {
-                // The next 128 bytes are the answer, whatever they say.
+                // It takes the next 128 bytes for the answer, without a check.
                 let Ok(frame) = Frame::decode(bytes) else { return false };
-                self.main_column.say(format!("Takes {} for the answer", name(&frame)));
+                self.main_column.add(format!("Takes {} for the answer", name(&frame)));
                 self.main_column.rest = "";
                 self.main = Main::Answered(frame);
             }
-            Main::Receiving { deadline } if *deadline <= world.now => {
+            Main::Receiving { deadline } if *deadline <= simulation.now => {
                 self.main_column
-                    .say(format!("[Timeout after {}s] ✗", TIMEOUT.as_micros() / 1_000_000));
-                self.waiting.retain(|reader| *reader != Reader::Main);
+                    .add(format!("[Timeout after {}s] ✗", TIMEOUT.as_micros() / 1_000_000));
+                self.waiting.retain(|reader| *reader != ReaderName::Main);
                 self.main = Main::TimedOut;
             }
             _ => return false,
@@ -155,7 +157,7 @@ impl TwoReaders {
     fn step_listener(&mut self) -> Step {
         match &self.listener {
             Listener::Listens => {
-                self.waiting.push_back(Reader::Listener);
+                self.waiting.push_back(ReaderName::Listener);
                 let first = self.listener_column.rest.is_empty();
                 self.listener_column.block(RECV);
                 self.listener = Listener::Receiving;
@@ -163,17 +165,17 @@ impl TwoReaders {
             }
             Listener::Received(bytes) => {
                 let Ok(frame) = Frame::decode(bytes) else { return Step::Nothing };
-                self.listener_column.say("Dispatches as \"unsolicited\"");
+                self.listener_column.add("Dispatches as \"unsolicited\"");
                 self.listener = Listener::Dispatching(frame);
                 Step::Row
             }
             Listener::Dispatching(frame) => {
                 if has_handler(frame) {
-                    self.listener_column.say(format!("Handles {}", name(frame)));
+                    self.listener_column.add(format!("Handles {}", name(frame)));
                     self.handled.push(*frame);
                 } else {
                     let line = format!("no handler for {}", frame.code.0);
-                    self.listener_column.say(format!("Logs \"{line}\""));
+                    self.listener_column.add(format!("Logs \"{line}\""));
                     self.log.push(line);
                 }
                 self.listener = Listener::Listens;

@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::super::judge::{Delays, Ends, Judgement};
+use super::super::evaluate::{Delays, Ends, Evaluation};
 use super::super::load::Load;
 use super::*;
 
@@ -11,8 +11,8 @@ fn millis(number: u64) -> Duration {
 }
 
 /// A run in which all went well.
-fn heat(kind: Kind, rate: f64) -> Heat {
-    let judgement = Judgement {
+fn run(kind: Kind, rate: f64) -> Run {
+    let evaluation = Evaluation {
         answers: Answers { right: 200, ..Answers::default() },
         events: Events { sent: 4000, delivered: 4000, ..Events::default() },
         ends: Ends { worst: Some(millis(1)), ..Ends::default() },
@@ -23,10 +23,10 @@ fn heat(kind: Kind, rate: f64) -> Heat {
             max_in_motion: Some(millis(2)),
         },
     };
-    Heat {
+    Run {
         kind,
         load: Load { queries: 198, rate, seed: 1 },
-        judgement,
+        evaluation,
         extra_commands: 5,
         cpu_percent: Some(7.4),
         time: Duration::from_millis(1500),
@@ -34,10 +34,10 @@ fn heat(kind: Kind, rate: f64) -> Heat {
     }
 }
 
-fn changed(change: impl FnOnce(&mut Heat)) -> Heat {
-    let mut heat = heat(Kind::Mutex, 40.0);
-    change(&mut heat);
-    heat
+fn changed(change: impl FnOnce(&mut Run)) -> Run {
+    let mut run = run(Kind::Mutex, 40.0);
+    change(&mut run);
+    run
 }
 
 /// Where the columns of numbers end in the header, and where the last column, of text, begins.
@@ -72,9 +72,9 @@ fn cells(line: &str, text: usize) -> Vec<usize> {
 #[test]
 fn every_cell_of_a_row_ends_where_its_column_does() {
     let (ends, text) = columns();
-    let raw = heat(Kind::Raw, 40.0);
-    let wide = |heat: &mut Heat| {
-        let Judgement { answers, events, delays, .. } = &mut heat.judgement;
+    let raw = run(Kind::Raw, 40.0);
+    let wide = |run: &mut Run| {
+        let Evaluation { answers, events, delays, .. } = &mut run.evaluation;
         *answers = Answers {
             right: 99_999,
             wrong: 9_999,
@@ -97,7 +97,7 @@ fn every_cell_of_a_row_ends_where_its_column_does() {
         };
     };
     for kind in Kind::ALL {
-        let mut own = heat(kind, 40.0);
+        let mut own = run(kind, 40.0);
         let line = line(&own, &raw);
         assert_eq!(cells(&line, text), ends, "\n{}\n{line}", HEADER[1]);
         assert_eq!(&line[text..], kind.must_change());
@@ -112,9 +112,9 @@ fn every_cell_of_a_row_ends_where_its_column_does() {
 }
 
 #[test]
-fn the_yardstick_has_its_figures_in_the_same_columns_and_no_others() {
+fn the_reference_has_its_figures_in_the_same_columns() {
     let (ends, text) = columns();
-    let raw = heat(Kind::Raw, 40.0);
+    let raw = run(Kind::Raw, 40.0);
     let line = line(&raw, &raw);
     let found = cells(&line, text);
     assert!(found.iter().all(|end| ends.contains(end)), "\n{}\n{line}", HEADER[1]);
@@ -124,36 +124,36 @@ fn the_yardstick_has_its_figures_in_the_same_columns_and_no_others() {
 }
 
 #[test]
-fn what_was_not_measured_is_a_dash_in_its_column() {
+fn a_figure_that_was_not_measured_is_a_dash() {
     let (ends, text) = columns();
-    let nothing = changed(|heat| {
-        heat.judgement.delays = Delays::default();
-        heat.judgement.ends = Ends::default();
-        heat.cpu_percent = None;
+    let nothing = changed(|run| {
+        run.evaluation.delays = Delays::default();
+        run.evaluation.ends = Ends::default();
+        run.cpu_percent = None;
     });
-    let line = line(&nothing, &heat(Kind::Raw, 0.0));
+    let line = line(&nothing, &run(Kind::Raw, 0.0));
     assert_eq!(cells(&line, text), ends, "\n{}\n{line}", HEADER[1]);
     assert_eq!(line[..text].split_whitespace().filter(|cell| *cell == "-").count(), 7, "{line}");
 }
 
 #[test]
-fn a_motion_that_went_wrong_and_a_dropped_client_are_said_in_the_row() {
+fn a_row_shows_a_missed_motion_and_a_dropped_client() {
     let (_, text) = columns();
-    let raw = heat(Kind::Raw, 40.0);
-    let missed = changed(|heat| heat.judgement.ends.missed = 1);
+    let raw = run(Kind::Raw, 40.0);
+    let missed = changed(|run| run.evaluation.ends.missed = 1);
     assert!(line(&missed, &raw).contains(" missed "));
-    let early = changed(|heat| heat.judgement.ends = Ends { missed: 1, too_early: 1, worst: None });
+    let early = changed(|run| run.evaluation.ends = Ends { missed: 1, too_early: 1, worst: None });
     assert!(line(&early, &raw).contains(" early "));
-    let dropped = changed(|heat| heat.dropped = true);
+    let dropped = changed(|run| run.dropped = true);
     assert_eq!(&line(&dropped, &raw)[text..], "no; dropped: it did not read");
 }
 
 #[test]
 fn a_row_in_json_has_every_figure_under_its_own_key() {
-    let lossy = changed(|heat| {
-        heat.judgement.answers = Answers { right: 150, lost: 50, ..Answers::default() };
+    let lossy = changed(|run| {
+        run.evaluation.answers = Answers { right: 150, lost: 50, ..Answers::default() };
     });
-    let raw = changed(|heat| heat.judgement.delays.median = Some(millis(1)));
+    let raw = changed(|run| run.evaluation.delays.median = Some(millis(1)));
     let row = serde_json::to_value(row(&lossy, &raw)).unwrap();
     let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>();
     let expected = [
@@ -194,29 +194,29 @@ fn a_row_in_json_has_every_figure_under_its_own_key() {
 }
 
 #[test]
-fn without_a_fault_the_verdict_says_so_and_has_no_list_of_misses() {
-    let heats = [heat(Kind::Flamingo, 0.0), heat(Kind::Flamingo, 400.0)];
-    let verdict = verdict(Kind::Flamingo, &heats.each_ref());
-    assert_eq!(verdict.says, "nothing wrong, nothing lost");
-    let text = verdict_text(&verdict);
+fn a_summary_without_faults_has_no_list_of_misses() {
+    let runs = [run(Kind::Flamingo, 0.0), run(Kind::Flamingo, 400.0)];
+    let summary = summary(Kind::Flamingo, &runs.each_ref());
+    assert_eq!(summary.says, "nothing wrong, nothing lost");
+    let text = summary_text(&summary);
     let (low, high) = interval(0, 400);
     assert!(
         low.abs() < 1e-9
             && text.ends_with(&format!("at most {:.2} % of the answers", 100.0 * high))
     );
-    let json = serde_json::to_value(&verdict).unwrap();
+    let json = serde_json::to_value(&summary).unwrap();
     assert_eq!(json.get("answers_missed"), None, "{json}");
     assert_eq!(json["answers_missed_at_most_percent"], 100.0 * high);
     assert_eq!(json["strategy"], "flamingo");
 }
 
 #[test]
-fn an_answer_that_the_instrument_gave_too_late_is_nobodys_fault() {
-    let late = changed(|heat| heat.judgement.answers.instrument_late = 2);
-    assert_eq!(verdict(Kind::Mutex, &[&late]).says, "nothing wrong, nothing lost");
+fn an_answer_that_the_instrument_sent_too_late_is_not_lost() {
+    let late = changed(|run| run.evaluation.answers.instrument_late = 2);
+    assert_eq!(summary(Kind::Mutex, &[&late]).says, "nothing wrong, nothing lost");
 }
 
-type Change = fn(&mut Judgement);
+type Change = fn(&mut Evaluation);
 
 #[test]
 fn the_verdict_names_each_fault_alone() {
@@ -238,13 +238,13 @@ fn the_verdict_names_each_fault_alone() {
             &["loses", "25.0 % of the events"],
         ),
         (|it| it.events.answers_handled = 30, &["handles", "15.0 % of the answers as events"]),
-        (|it| it.delays.max_in_motion = Some(MOTION), &["keeps events", "400 ms"]),
+        (|it| it.delays.max_in_motion = Some(MOTION), &["delays events", "400 ms"]),
         (|it| it.ends.missed = 1, &["misses", "1 of 2 motions"]),
         (|it| it.ends.too_early = 2, &["too early", "2 of 2 motions"]),
     ];
     for (change, words) in faults {
-        let heat = changed(|heat| change(&mut heat.judgement));
-        let says = verdict(Kind::Mutex, &[&heat]).says;
+        let run = changed(|run| change(&mut run.evaluation));
+        let says = summary(Kind::Mutex, &[&run]).says;
         assert!(words.iter().all(|word| says.contains(word)), "{words:?} in {says:?}");
         assert!(!says.contains(';') && !says.contains("nothing"), "one fault alone: {says:?}");
     }
@@ -252,64 +252,64 @@ fn the_verdict_names_each_fault_alone() {
 
 #[test]
 fn all_faults_stand_in_one_verdict() {
-    let bad = changed(|heat| {
-        heat.judgement.answers = Answers { right: 100, lost: 60, wrong: 40, ..Answers::default() };
-        heat.judgement.ends.missed = 1;
+    let bad = changed(|run| {
+        run.evaluation.answers = Answers { right: 100, lost: 60, wrong: 40, ..Answers::default() };
+        run.evaluation.ends.missed = 1;
     });
-    assert_eq!(verdict(Kind::Mutex, &[&bad]).says.matches("; ").count(), 2);
+    assert_eq!(summary(Kind::Mutex, &[&bad]).says.matches("; ").count(), 2);
 }
 
 #[test]
 fn the_verdict_goes_by_the_worst_rate() {
-    let [mut better, mut worse] = [heat(Kind::Mutex, 0.0), heat(Kind::Mutex, 40.0)];
-    better.judgement.answers = Answers { right: 180, lost: 20, ..Answers::default() };
-    worse.judgement.answers = Answers { right: 120, lost: 80, ..Answers::default() };
-    for heats in [[&better, &worse], [&worse, &better]] {
-        let says = verdict(Kind::Mutex, &heats).says;
+    let [mut better, mut worse] = [run(Kind::Mutex, 0.0), run(Kind::Mutex, 40.0)];
+    better.evaluation.answers = Answers { right: 180, lost: 20, ..Answers::default() };
+    worse.evaluation.answers = Answers { right: 120, lost: 80, ..Answers::default() };
+    for runs in [[&better, &worse], [&worse, &better]] {
+        let says = summary(Kind::Mutex, &runs).says;
         assert!(says.contains("40.0 %") && !says.contains("10.0 %"), "{says}");
     }
 }
 
 #[test]
-fn a_share_too_small_for_one_digit_is_not_called_nothing() {
-    let heat = changed(|heat| {
-        heat.judgement.events = Events { delivered: 3999, lost: 1, ..heat.judgement.events }
+fn a_tiny_share_is_not_shown_as_0() {
+    let run = changed(|run| {
+        run.evaluation.events = Events { delivered: 3999, lost: 1, ..run.evaluation.events }
     });
-    let says = verdict(Kind::Mutex, &[&heat]).says;
+    let says = summary(Kind::Mutex, &[&run]).says;
     assert!(says.contains("0.025 % of the events"), "{says}");
 }
 
 #[test]
-fn a_delay_of_half_a_motion_is_not_yet_held_against_a_strategy() {
-    let half = changed(|heat| heat.judgement.delays.max_in_motion = Some(MOTION / 2));
-    assert_eq!(verdict(Kind::Mutex, &[&half]).says, "nothing wrong, nothing lost");
+fn a_delay_of_half_a_motion_is_not_reported() {
+    let half = changed(|run| run.evaluation.delays.max_in_motion = Some(MOTION / 2));
+    assert_eq!(summary(Kind::Mutex, &[&half]).says, "nothing wrong, nothing lost");
 }
 
 #[test]
-fn what_callers_missed_is_told_with_its_interval_at_each_rate_where_they_did() {
-    let good = heat(Kind::TwoReaders, 0.0);
-    let mut bad = heat(Kind::TwoReaders, 40.0);
-    bad.judgement.answers =
+fn missed_answers_are_reported_with_their_interval() {
+    let good = run(Kind::TwoReaders, 0.0);
+    let mut bad = run(Kind::TwoReaders, 40.0);
+    bad.evaluation.answers =
         Answers { right: 100, wrong: 60, late_misattributed: 10, lost: 30, instrument_late: 0 };
-    bad.judgement.events.answers_handled = 29;
-    let verdict = verdict(Kind::TwoReaders, &[&good, &bad]);
+    bad.evaluation.events.answers_handled = 29;
+    let summary = summary(Kind::TwoReaders, &[&good, &bad]);
     let (low, high) = interval(100, 200);
-    let text = verdict_text(&verdict);
+    let text = summary_text(&summary);
     let interval = format!("{:.1} to {:.1} %", 100.0 * low, 100.0 * high);
     assert_eq!(text.lines().count(), 2, "{text}");
     for words in ["40/s", "50.0 %", &interval, "95 %", "30 timed out", "29 went to handlers"] {
         assert!(text.contains(words), "{words:?} in {text}");
     }
-    let missed = &serde_json::to_value(&verdict).unwrap()["answers_missed"];
+    let missed = &serde_json::to_value(&summary).unwrap()["answers_missed"];
     assert_eq!(missed.as_array().unwrap().len(), 1);
     assert_eq!((&missed[0]["rate"], &missed[0]["percent"]), (&40.0.into(), &50.0.into()));
     assert_eq!(missed[0]["interval_percent"], serde_json::json!([100.0 * low, 100.0 * high]));
 }
 
 #[test]
-fn what_is_drawn_is_what_callers_missed_over_the_rate() {
-    let mut bad = heat(Kind::TwoReaders, 40.0);
-    bad.judgement.answers =
+fn the_plot_shows_missed_answers_over_the_rate() {
+    let mut bad = run(Kind::TwoReaders, 40.0);
+    bad.evaluation.answers =
         Answers { right: 100, wrong: 60, late_misattributed: 10, lost: 30, instrument_late: 0 };
     let series = series(Kind::TwoReaders, &[&bad]);
     let (low, high) = in_percent(interval(100, 200));

@@ -1,6 +1,6 @@
-//! Option 3 of the analysis, its best: unsolicited messages come on a socket of their own. Here
-//! the bridge provides it, with the instrument as it is. The caller sends and receives on the
-//! command socket, the listener receives on the callback socket; nothing has to be coordinated.
+//! Option 3 of the analysis, called the best there: unsolicited messages come on a separate socket. Here the bridge provides
+//! it, with an unchanged instrument. The caller sends and receives on the command socket, and the listener receives on the
+//! callback socket. Nothing must be coordinated.
 
 use std::io::{Error, ErrorKind};
 use std::time::Duration;
@@ -8,30 +8,37 @@ use std::time::Duration;
 use flamingo_protocol_core::Frame;
 
 use super::handler::{Stops, handler};
-use crate::strategy::{Motion, Scene, Strategy};
-use crate::wire::{self, Reader, ReadingThread};
+use crate::strategy::{Environment, Motion, Strategy};
+use crate::wire::{self, FrameReader, ReaderThread};
 
 pub(super) struct CallbackSocket {
-    command_socket: Reader,
+    command_socket: FrameReader,
     timeout: Duration,
     stops: Stops,
-    _callback_listener: ReadingThread,
+    _callback_listener: ReaderThread,
 }
 
 impl CallbackSocket {
-    pub(super) fn start(scene: &Scene) -> std::io::Result<Self> {
-        let missing = || Error::new(ErrorKind::NotFound, "there is no callback port here");
-        let callback_socket = wire::connect(scene.callback.ok_or_else(missing)?, scene.timeout)?;
-        let command_socket = Reader::new(wire::connect(scene.control, scene.timeout)?);
-        let (handler, stops) = handler(&scene.events);
-        let mut listener = Reader::new(callback_socket.try_clone()?);
+    pub(super) fn start(environment: &Environment) -> std::io::Result<Self> {
+        let missing = || Error::new(ErrorKind::NotFound, "the bridge has no callback port");
+        let callback_socket =
+            wire::connect(environment.callback.ok_or_else(missing)?, environment.timeout)?;
+        let command_socket =
+            FrameReader::new(wire::connect(environment.control, environment.timeout)?);
+        let (handler, stops) = handler(&environment.events);
+        let mut listener = FrameReader::new(callback_socket.try_clone()?);
         let listen_loop = move || {
             while let Ok(frame) = listener.receive() {
                 handler.call(&frame);
             }
         };
-        let listener = ReadingThread::start(&callback_socket, listen_loop)?;
-        Ok(Self { command_socket, timeout: scene.timeout, stops, _callback_listener: listener })
+        let listener = ReaderThread::start(&callback_socket, listen_loop)?;
+        Ok(Self {
+            command_socket,
+            timeout: environment.timeout,
+            stops,
+            _callback_listener: listener,
+        })
     }
 }
 
@@ -42,7 +49,7 @@ impl Strategy for CallbackSocket {
         let deadline = self.command_socket.deadline(self.timeout);
         loop {
             let frame = self.command_socket.receive_by(deadline).ok()?;
-            // Only answers come here; one of another code is that of a query that was given up.
+            // Only answers come here. An answer of another code belongs to a query that was given up.
             if frame.code == command.code {
                 return Some(frame);
             }

@@ -1,6 +1,6 @@
-//! This project's client, on the instrument as it is. One thread runs the driver, which alone
-//! reads and writes the socket, and beside it the program's handler of events: so an event is
-//! handled by the thread that read it. The caller waits on its own thread.
+//! The client of this project, with an unchanged instrument. One thread runs the driver, which alone reads and writes the
+//! socket, and the program's event handler: so the thread that reads an event also handles it. The caller waits on its own
+//! thread.
 
 use std::collections::HashMap;
 use std::thread::JoinHandle;
@@ -12,23 +12,23 @@ use smol::Timer;
 use smol::future::{self, block_on};
 
 use super::handler::begins_motion;
-use crate::strategy::{Events, Motion, Scene, Strategy};
+use crate::strategy::{Environment, Events, Motion, Strategy};
 
-/// More than can come while this host is busy elsewhere.
+/// More events than can arrive while this host is busy.
 const EVENTS: usize = 1 << 16;
 
 pub(super) struct Flamingo {
     client: Client,
-    /// The motions that were begun, by axis.
+    /// The motions in progress, by axis.
     armed: HashMap<i32, MotionWaiter>,
     driver: JoinHandle<()>,
 }
 
 impl Flamingo {
-    pub(super) fn start(scene: &Scene) -> std::io::Result<Self> {
-        let opened = smol::block_on(Client::open(options(scene)));
+    pub(super) fn start(environment: &Environment) -> std::io::Result<Self> {
+        let opened = smol::block_on(Client::open(options(environment)));
         let (client, driver) = opened.map_err(std::io::Error::other)?;
-        let (heard, events) = (client.subscribe(&[]), scene.events.clone());
+        let (heard, events) = (client.subscribe(&[]), environment.events.clone());
         let work = move || {
             smol::block_on(future::zip(driver, handle(heard, events)));
         };
@@ -38,9 +38,9 @@ impl Flamingo {
 }
 
 /// The defaults, with their times scaled as the timeout is.
-fn options(scene: &Scene) -> Options {
-    let mut options = Options::new(scene.control.to_string());
-    let scale = scene.timeout.as_secs_f64() / options.timeout.as_secs_f64();
+fn options(environment: &Environment) -> Options {
+    let mut options = Options::new(environment.control.to_string());
+    let scale = environment.timeout.as_secs_f64() / options.timeout.as_secs_f64();
     let scaled =
         |time: flamingo_protocol_core::Duration| Duration::from(time).mul_f64(scale).into();
     let core = options.protocol;
@@ -51,12 +51,12 @@ fn options(scene: &Scene) -> Options {
         ..core
     };
     options.settle = options.settle.mul_f64(scale);
-    options.timeout = scene.timeout;
+    options.timeout = environment.timeout;
     options.event_capacity = EVENTS;
     options
 }
 
-/// The program's handler, for what is no answer.
+/// The program's event handler: it gets every frame that is not an answer.
 async fn handle(mut heard: flamingo_runtime_std::Subscription, events: Events) {
     while let Some(event) = heard.next().await {
         if let Event::Frame(event) = event
@@ -96,7 +96,7 @@ impl Strategy for Flamingo {
 
     fn close(self: Box<Self>) {
         block_on(self.client.close());
-        // A panic in it was reported by its own thread.
+        // An error: the thread panicked, and has reported it.
         let _ = self.driver.join();
     }
 }

@@ -1,5 +1,5 @@
-//! What the program does with an event: it is reported, and the end of a motion is told to the
-//! caller, who may wait for it. Which frames are events is for each strategy to say.
+//! The event handler of the program: it reports each event, and notifies the caller of the end of a motion. Each strategy
+//! decides which frames are events.
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 
@@ -8,16 +8,16 @@ use flamingo_runtime_std::Clock;
 
 use crate::strategy::{Events, Motion};
 
-/// The program's handler of events. It belongs to the thread that listens.
+/// The event handler. It belongs to the listener thread.
 pub(super) struct Handler {
     events: Events,
     stops: Sender<Frame>,
 }
 
-/// The ends of motions that the handler saw. They belong to the caller.
+/// The ends of motions that the handler received. They belong to the caller.
 pub(super) struct Stops {
     heard: Receiver<Frame>,
-    /// Heard, and not waited for so far.
+    /// Received ends that the caller has not waited for yet.
     unclaimed: Vec<Frame>,
     clock: Clock,
 }
@@ -32,15 +32,15 @@ impl Handler {
     pub(super) fn call(&self, frame: &Frame) {
         self.events.deliver(frame);
         if frame.code == CommandCode::STAGE_MOTION_STOPPED {
-            // Nobody waits any more when the caller has closed.
+            // An error: the caller has closed.
             let _ = self.stops.send(*frame);
         }
     }
 }
 
 impl Stops {
-    /// Before a move is sent: what was heard of its axis until now is of an earlier motion. What
-    /// is heard from now on counts, even if it comes before the acknowledgement.
+    /// Called before a move is sent. Ends of its axis up to now belong to an earlier motion. Later ends count, even if they
+    /// arrive before the acknowledgement.
     pub(super) fn arm(&mut self, command: &Frame) {
         if begins_motion(command) {
             self.unclaimed.extend(self.heard.try_iter());
@@ -48,7 +48,7 @@ impl Stops {
         }
     }
 
-    /// Waits for the end of a motion. `false`: its patience is over, or nobody listens any more.
+    /// Waits for the end of a motion. `false`: the time is over, or the listener has ended.
     pub(super) fn wait(&mut self, motion: &Motion) -> bool {
         let deadline = self.clock.now() + motion.patience.into();
         loop {
@@ -65,7 +65,7 @@ impl Stops {
     }
 }
 
-/// Whether a motion is to begin with this command.
+/// Whether this command starts a motion.
 pub(super) fn begins_motion(command: &Frame) -> bool {
     matches!(
         command.code,
@@ -77,7 +77,7 @@ pub(super) fn begins_motion(command: &Frame) -> bool {
     )
 }
 
-/// Whether it says that a motion of this axis was completed.
+/// Whether this frame reports the completed motion of an axis.
 fn ends(stop: &Frame, axis: i32) -> bool {
     stop.status == 1 && [axis, 255].contains(&stop.selector())
 }

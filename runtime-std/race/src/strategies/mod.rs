@@ -1,6 +1,5 @@
-//! Every way of talking to the instrument that the race compares, one file each. What they have
-//! in common is in `race/strategy.rs` and `race/wire.rs`, and for some of them in `handler.rs` and
-//! `receiver.rs`.
+//! The strategies that the race compares, one file each. What they have in common is in `strategy.rs` and `wire.rs`, and for
+//! some of them in `handler.rs` and `receiver.rs`.
 
 mod callback_socket;
 mod code_match;
@@ -26,38 +25,38 @@ use flamingo_protocol_core::{CommandCode, Frame};
 
 use receiver::Receiver;
 
-use super::strategy::{Scene, Strategy};
+use super::strategy::{Environment, Strategy};
 use super::wire;
 
-/// Which one.
+/// A strategy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// Send, then the next 128 bytes are the answer; no listener.
+    /// Send a command, then take the next 128 bytes for the answer. No listener.
     Synchronous,
-    /// The same; the end of a motion is polled for.
+    /// The same, but poll for the end of a motion.
     Polling,
-    /// The listener activated on the same socket.
+    /// A listener on the same socket, without coordination.
     TwoReaders,
     /// A lock for the socket.
     Mutex,
-    /// The listener paused during commands.
+    /// A listener that is paused during commands.
     Pause,
-    /// A socket of its own for events, by the bridge.
+    /// A separate socket for events, provided by the bridge.
     CallbackSocket,
-    /// Answers marked by the instrument.
+    /// The instrument tags its answers.
     Tagged,
-    /// A number in each command, given back by the instrument.
+    /// The instrument echoes a number of each command.
     Sequence,
-    /// One reader, pending by code.
+    /// One reader; pending queries by code.
     CodeMatch,
-    /// This project.
+    /// The client of this project.
     Flamingo,
-    /// A bare reading thread, to compare the delay of events with.
+    /// A thread that only receives, as a reference for the delay of events.
     Raw,
 }
 
 impl Kind {
-    /// In the order of the table; without the yardstick.
+    /// All but `Raw`, in the order of the table.
     pub(super) const ALL: [Self; 10] = [
         Self::Synchronous,
         Self::Polling,
@@ -87,29 +86,29 @@ impl Kind {
         }
     }
 
-    /// The one of that name.
+    /// The strategy with this name.
     pub(super) fn named(name: &str) -> Option<Self> {
         [&Self::ALL[..], &[Self::Raw]].concat().into_iter().find(|kind| kind.name() == name)
     }
 
-    /// What it is in the analysis.
+    /// Its place in the analysis.
     pub(super) fn option(self) -> &'static str {
         match self {
             Self::Synchronous => "option 5: no listener, the next frame is the answer",
-            Self::Polling => "option 5: no listener, the end of a motion is polled for",
-            Self::TwoReaders => "the race: the listener activated on the same socket",
+            Self::Polling => "option 5: no listener, polls for the end of a motion",
+            Self::TwoReaders => "the race: a listener on the same socket",
             Self::Mutex => "option 1: a lock for the socket",
-            Self::Pause => "option 2: the listener paused during commands",
-            Self::CallbackSocket => "option 3: a socket of its own for unsolicited messages",
+            Self::Pause => "option 2: the listener is paused during commands",
+            Self::CallbackSocket => "option 3: a separate socket for unsolicited messages",
             Self::Tagged => "option 4: answers carry a flag, single receiver",
             Self::Sequence => "recommendation B: sequence numbers, single receiver",
             Self::CodeMatch => "the public client today: single receiver, pending by code",
-            Self::Flamingo => "this project: single receiver, whose frame it is decided by rules",
-            Self::Raw => "yardstick: a thread that only receives",
+            Self::Flamingo => "this project: single receiver, rules classify each frame",
+            Self::Raw => "reference: a thread that only receives",
         }
     }
 
-    /// Whether the instrument must change for it.
+    /// Whether the instrument must be changed for it.
     pub(super) fn must_change(self) -> &'static str {
         match self {
             Self::CallbackSocket => "no (a bridge)",
@@ -119,7 +118,7 @@ impl Kind {
         }
     }
 
-    /// Whether it needs the bridge between itself and the instrument.
+    /// Whether it connects through the bridge.
     pub(super) fn needs_bridge(self) -> bool {
         self == Self::CallbackSocket
     }
@@ -129,51 +128,51 @@ impl Kind {
         self == Self::Tagged
     }
 
-    /// Whether the instrument must give back the number that a command carries in clientID.
+    /// Whether the instrument must echo clientID.
     pub(super) fn numbers(self) -> bool {
         self == Self::Sequence
     }
 
-    /// Connects and starts whatever it needs.
-    pub(super) fn start(self, scene: &Scene) -> std::io::Result<Box<dyn Strategy>> {
+    /// Connects, and starts the threads that the strategy needs.
+    pub(super) fn start(self, environment: &Environment) -> std::io::Result<Box<dyn Strategy>> {
         Ok(match self {
-            Self::Synchronous => Box::new(synchronous::Synchronous::start(scene)?),
-            Self::Polling => Box::new(polling::Polling::start(scene)?),
-            Self::TwoReaders => Box::new(two_readers::TwoReaders::start(scene)?),
-            Self::Mutex => Box::new(mutex::SocketLock::start(scene)?),
-            Self::Pause => Box::new(pause::PausedListener::start(scene)?),
-            Self::CallbackSocket => Box::new(callback_socket::CallbackSocket::start(scene)?),
-            Self::Tagged => Box::new(Receiver::start(scene, tagged::whose)?),
-            Self::Sequence => Box::new(sequence::Sequence::start(scene)?),
-            Self::CodeMatch => Box::new(Receiver::start(scene, code_match::whose)?),
-            Self::Flamingo => Box::new(flamingo::Flamingo::start(scene)?),
-            Self::Raw => Box::new(Receiver::start(scene, raw::whose)?),
+            Self::Synchronous => Box::new(synchronous::Synchronous::start(environment)?),
+            Self::Polling => Box::new(polling::Polling::start(environment)?),
+            Self::TwoReaders => Box::new(two_readers::TwoReaders::start(environment)?),
+            Self::Mutex => Box::new(mutex::SocketLock::start(environment)?),
+            Self::Pause => Box::new(pause::PausedListener::start(environment)?),
+            Self::CallbackSocket => Box::new(callback_socket::CallbackSocket::start(environment)?),
+            Self::Tagged => Box::new(Receiver::start(environment, tagged::owner)?),
+            Self::Sequence => Box::new(sequence::Sequence::start(environment)?),
+            Self::CodeMatch => Box::new(Receiver::start(environment, code_match::owner)?),
+            Self::Flamingo => Box::new(flamingo::Flamingo::start(environment)?),
+            Self::Raw => Box::new(Receiver::start(environment, raw::owner)?),
         })
     }
 }
 
-/// Whether a frame can be the answer by what it says of itself: the code, and the axis.
+/// Whether a frame has the code, and for positions the axis, of a command.
 fn fits(frame: &Frame, command: &Frame) -> bool {
     let axis = command.code == CommandCode::STAGE_POSITION_GET;
     frame.code == command.code && (!axis || frame.selector() == command.selector())
 }
 
-/// What a thread locks here is whole whenever another one may see it.
+/// Locks a mutex, even after a panic: all data here is consistent whenever a lock is released.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What a listener that takes no bytes can see.
+/// The result of waiting for bytes without reading them.
 enum Waiting {
-    /// There are some.
+    /// There are bytes to read.
     Bytes,
-    /// None for the read timeout of the socket.
+    /// No byte arrived within the read timeout of the socket.
     Nothing,
-    /// There will be none any more.
+    /// The connection has ended.
     Over,
 }
 
-/// Waits for bytes and leaves them where they are.
+/// Waits for bytes without reading them.
 fn wait_for_bytes(socket: &TcpStream) -> Waiting {
     match socket.peek(&mut [0]) {
         Ok(0) => Waiting::Over,

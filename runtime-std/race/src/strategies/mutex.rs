@@ -1,10 +1,9 @@
-//! Option 1 of the analysis: one lock for the socket. Whoever holds it sends and receives; the
-//! listener can have it only when no command is in progress. A command that takes long, as waiting
-//! for the end of a motion does, keeps all events from their handlers for so long.
+//! Option 1 of the analysis: one lock for the socket. The thread that holds it sends and receives; the listener gets it only
+//! when no command is in progress. A long command, such as waiting for the end of a motion, delays all events.
 //!
-//! Better than the analysis has it in three points: the listener waits for bytes without the lock,
-//! the caller never starves behind it, and frames of other codes that the caller meets are kept
-//! for the handlers. They are called after the unlock: one that sends a command needs the lock.
+//! It is better than the proposal in three points: the listener waits for bytes without the lock, the caller never starves
+//! behind the listener, and frames of other codes that the caller receives are kept for the handlers. Handlers are called
+//! after the unlock, because a handler that sends a command needs the lock.
 
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,44 +13,43 @@ use std::time::Duration;
 use flamingo_protocol_core::{CommandCode, Frame};
 
 use super::{Waiting, fits, lock, wait_for_bytes};
-use crate::strategy::{Events, Motion, Scene, Strategy};
-use crate::wire::{self, Reader, ReadingThread};
+use crate::strategy::{Environment, Events, Motion, Strategy};
+use crate::wire::{self, FrameReader, ReaderThread};
 
 pub(super) struct SocketLock {
     shared: Arc<Shared>,
     timeout: Duration,
-    _callback_listener: ReadingThread,
+    _callback_listener: ReaderThread,
 }
 
 struct Shared {
-    socket_lock: Mutex<Reader>,
-    /// Taken before the unlock and held while handlers are called: events keep their order.
+    socket_lock: Mutex<FrameReader>,
+    /// Locked before the socket is unlocked, and held while handlers are called, so that events keep their order.
     handlers: Mutex<Events>,
-    /// A mutex is not fair, and the listener may want it without a pause: a caller that waits
-    /// goes first.
+    /// A mutex is not fair, and the listener may request it all the time: a waiting caller goes first.
     caller_waits: Mutex<bool>,
     caller_has_it: Condvar,
-    /// Commands that are over. If there was one since bytes were seen, they may be gone.
+    /// The number of commands so far. After a command, bytes that the listener saw before may be gone.
     commands: AtomicU64,
 }
 
 impl SocketLock {
-    pub(super) fn start(scene: &Scene) -> std::io::Result<Self> {
-        let reader = Reader::new(wire::connect(scene.control, scene.timeout)?);
+    pub(super) fn start(environment: &Environment) -> std::io::Result<Self> {
+        let reader = FrameReader::new(wire::connect(environment.control, environment.timeout)?);
         let socket = reader.socket().try_clone()?;
         let shared = Arc::new(Shared {
             socket_lock: Mutex::new(reader),
-            handlers: Mutex::new(scene.events.clone()),
+            handlers: Mutex::new(environment.events.clone()),
             caller_waits: Mutex::new(false),
             caller_has_it: Condvar::new(),
             commands: AtomicU64::new(0),
         });
         let listener = {
-            let (shared, timeout) = (Arc::clone(&shared), scene.timeout);
+            let (shared, timeout) = (Arc::clone(&shared), environment.timeout);
             let watched = socket.try_clone()?;
-            ReadingThread::start(&socket, move || shared.listen_loop(&watched, timeout))?
+            ReaderThread::start(&socket, move || shared.listen_loop(&watched, timeout))?
         };
-        Ok(Self { shared, timeout: scene.timeout, _callback_listener: listener })
+        Ok(Self { shared, timeout: environment.timeout, _callback_listener: listener })
     }
 }
 
@@ -62,12 +60,12 @@ impl Shared {
         *lock(&self.caller_waits) = false;
         self.caller_has_it.notify_one();
 
-        let mut met = Vec::new();
-        let response = receive_full_response(&mut reader, command, timeout, &mut met);
+        let mut others = Vec::new();
+        let response = receive_full_response(&mut reader, command, timeout, &mut others);
         self.commands.fetch_add(1, Ordering::Release);
         let handlers = lock(&self.handlers);
         drop(reader);
-        for frame in &met {
+        for frame in &others {
             handlers.deliver(frame);
         }
         response
@@ -101,17 +99,17 @@ impl Shared {
 
     fn let_the_caller_go_first(&self) {
         let waits = lock(&self.caller_waits);
-        // An error: a thread panicked, which it has reported.
+        // An error: a thread panicked, and has reported it.
         drop(self.caller_has_it.wait_while(waits, |waits| *waits));
     }
 }
 
-/// Sends, and receives until there is a frame of the command's code, and of its axis.
+/// Sends a command, and receives until a frame has its code and axis.
 fn receive_full_response(
-    reader: &mut Reader,
+    reader: &mut FrameReader,
     command: &Frame,
     timeout: Duration,
-    met: &mut Vec<Frame>,
+    others: &mut Vec<Frame>,
 ) -> Option<Frame> {
     wire::send(reader.socket(), command).ok()?;
     let deadline = reader.deadline(timeout);
@@ -120,7 +118,7 @@ fn receive_full_response(
         if fits(&frame, command) {
             return Some(frame);
         }
-        met.push(frame);
+        others.push(frame);
     }
 }
 

@@ -1,8 +1,8 @@
-//! Option 2 of the analysis: the listener is paused while a command is in progress. The caller
-//! waits until it is, sends, receives until its answer comes, and lets it go on. What else comes
-//! meanwhile is missed, as the analysis says: nobody is there to handle it.
+//! Option 2 of the analysis: the listener is paused while a command is in progress. The caller pauses the listener, sends,
+//! receives until its answer arrives, and resumes the listener. Other frames that arrive meanwhile are lost, as the analysis
+//! says.
 //!
-//! Pausing costs no time: a listener that waits for bytes takes none, so it counts as paused.
+//! Pausing takes no time: a listener that waits for bytes reads none, so it counts as paused.
 
 use std::net::TcpStream;
 use std::sync::{Arc, Condvar, Mutex};
@@ -12,30 +12,31 @@ use flamingo_protocol_core::Frame;
 
 use super::handler::{Handler, Stops, handler};
 use super::{Waiting, fits, lock, wait_for_bytes};
-use crate::strategy::{Motion, Scene, Strategy};
-use crate::wire::{self, Reader, ReadingThread};
+use crate::strategy::{Environment, Motion, Strategy};
+use crate::wire::{self, FrameReader, ReaderThread};
 
 pub(super) struct PausedListener {
-    command_socket: Reader,
+    command_socket: FrameReader,
     timeout: Duration,
     stops: Stops,
     pause: Arc<Pause>,
-    _callback_listener: ReadingThread,
+    _callback_listener: ReaderThread,
 }
 
 impl PausedListener {
-    pub(super) fn start(scene: &Scene) -> std::io::Result<Self> {
-        let command_socket = Reader::new(wire::connect(scene.control, scene.timeout)?);
-        let (handler, stops) = handler(&scene.events);
+    pub(super) fn start(environment: &Environment) -> std::io::Result<Self> {
+        let command_socket =
+            FrameReader::new(wire::connect(environment.control, environment.timeout)?);
+        let (handler, stops) = handler(&environment.events);
         let pause = Arc::new(Pause::default());
         let listener = {
-            let (pause, timeout) = (Arc::clone(&pause), scene.timeout);
-            let reader = Reader::new(command_socket.socket().try_clone()?);
+            let (pause, timeout) = (Arc::clone(&pause), environment.timeout);
+            let reader = FrameReader::new(command_socket.socket().try_clone()?);
             let watched = command_socket.socket().try_clone()?;
             let listen_loop = move || listen_loop(&watched, reader, &pause, &handler, timeout);
-            ReadingThread::start(command_socket.socket(), listen_loop)?
+            ReaderThread::start(command_socket.socket(), listen_loop)?
         };
-        let timeout = scene.timeout;
+        let timeout = environment.timeout;
         Ok(Self { command_socket, timeout, stops, pause, _callback_listener: listener })
     }
 
@@ -69,7 +70,7 @@ impl Strategy for PausedListener {
 
 fn listen_loop(
     socket: &TcpStream,
-    mut reader: Reader,
+    mut reader: FrameReader,
     pause: &Pause,
     handler: &Handler,
     timeout: Duration,
@@ -95,7 +96,7 @@ fn listen_loop(
     }
 }
 
-/// Who may read: the caller between `pause` and `resume`, otherwise the listener.
+/// Decides which thread may read: the caller between `pause` and `resume`, otherwise the listener.
 #[derive(Default)]
 struct Pause {
     state: Mutex<State>,
@@ -107,7 +108,7 @@ struct State {
     paused: bool,
     /// The listener reads a frame.
     reading: bool,
-    /// Pauses that are over. If there was one since bytes were seen, they may be gone.
+    /// The number of pauses so far. After a pause, bytes that the listener saw before may be gone.
     count: u64,
 }
 
@@ -116,7 +117,7 @@ impl Pause {
     fn pause(&self) {
         let mut state = lock(&self.state);
         state.paused = true;
-        // An error: a thread panicked, which it has reported.
+        // An error: a thread panicked, and has reported it.
         drop(self.changed.wait_while(state, |state| state.reading));
     }
 
@@ -131,8 +132,8 @@ impl Pause {
         lock(&self.state).count
     }
 
-    /// For the listener: waits for the end of a pause. Whether the bytes that it saw, when so
-    /// many pauses were over, are still there.
+    /// For the listener: waits for the end of a pause. Gives whether the bytes that it saw after `count` pauses are still
+    /// there.
     fn begin_reading(&self, count: u64) -> bool {
         let state = lock(&self.state);
         let state = self.changed.wait_while(state, |state| state.paused);

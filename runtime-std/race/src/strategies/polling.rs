@@ -1,5 +1,5 @@
 //! Option 5 of the analysis, with its advice for the end of a motion: "poll with periodic
-//! GET_STAGE_POSITION commands". It asks as `synchronous.rs` does, and has no listener.
+//! GET_STAGE_POSITION commands". It queries like `synchronous.rs`, and has no listener.
 
 use std::time::Duration;
 
@@ -8,10 +8,10 @@ use flamingo_runtime_std::Clock;
 
 use super::fits;
 use super::synchronous::Synchronous;
-use crate::strategy::{Motion, Scene, Strategy};
+use crate::strategy::{Environment, Motion, Strategy};
 use crate::wire;
 
-/// An axis this near to its target has arrived, in mm.
+/// An axis that is closer to its target than this has arrived, in mm.
 const NEAR: f64 = 0.001;
 
 pub(super) struct Polling {
@@ -21,8 +21,12 @@ pub(super) struct Polling {
 }
 
 impl Polling {
-    pub(super) fn start(scene: &Scene) -> std::io::Result<Self> {
-        Ok(Self { asks: Synchronous::start(scene)?, poll: scene.poll, clock: Clock::start() })
+    pub(super) fn start(environment: &Environment) -> std::io::Result<Self> {
+        Ok(Self {
+            asks: Synchronous::start(environment)?,
+            poll: environment.poll,
+            clock: Clock::start(),
+        })
     }
 }
 
@@ -49,7 +53,7 @@ impl Strategy for Polling {
             }
             next = self.clock.now().max(next + self.poll.into());
             while self.clock.now() < next {
-                // It may wake early.
+                // The thread may wake up early.
                 std::thread::park_timeout(next.since(self.clock.now()).into());
             }
         }

@@ -1,13 +1,13 @@
-//! No contestant, but the yardstick for the delay of events: a thread that does nothing but
-//! `recv(128)` and calls the handler with every frame. A query is given the first of its code, too.
+//! The reference for the delay of events: a thread that only calls `recv(128)` and the handler, for every frame. A query also
+//! gets the first frame of its code.
 
 use flamingo_protocol_core::Frame;
 
-use super::receiver::Whose;
+use super::receiver::Owner;
 
-pub(super) fn whose(frame: &Frame, pending: Option<&Frame>) -> Whose {
+pub(super) fn owner(frame: &Frame, pending: Option<&Frame>) -> Owner {
     if pending.is_some_and(|command| command.code == frame.code) {
-        return Whose::Both;
+        return Owner::Both;
     }
-    Whose::Event
+    Owner::Event
 }

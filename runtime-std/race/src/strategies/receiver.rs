@@ -1,5 +1,5 @@
-//! A single receiver thread that dispatches each frame, as `tagged.rs`, `sequence.rs`,
-//! `code_match.rs` and `raw.rs` have it. They differ in how they see whose a frame is.
+//! A single receiver thread that dispatches each frame. `tagged.rs`, `sequence.rs`, `code_match.rs` and `raw.rs` use it; they
+//! differ in how they find the owner of a frame.
 
 use std::net::TcpStream;
 use std::sync::mpsc::{Sender, channel};
@@ -10,51 +10,51 @@ use flamingo_protocol_core::Frame;
 
 use super::handler::{Handler, Stops, handler};
 use super::lock;
-use crate::strategy::{Motion, Scene, Strategy};
-use crate::wire::{self, Reader, ReadingThread};
+use crate::strategy::{Environment, Motion, Strategy};
+use crate::wire::{self, FrameReader, ReaderThread};
 
-/// Whose a frame is.
-pub(super) enum Whose {
-    /// The answer of the query that is pending.
+/// Owner a frame is.
+pub(super) enum Owner {
+    /// It is the answer to the pending query.
     Pending,
-    /// The answer of a query that was given up: it is dropped.
+    /// It is the answer to a query that was given up. It is dropped.
     Late,
-    /// Nobody asked for it.
+    /// It is unsolicited.
     Event,
-    /// It may be either: the handler gets it, and the query that is pending, too.
+    /// It may be either: both the handler and the pending query get it.
     Both,
 }
 
-/// Says whose a frame is, given the command of the query that is pending.
-pub(super) type Decide = fn(&Frame, Option<&Frame>) -> Whose;
+/// Finds the owner of a frame, given the command of the pending query.
+pub(super) type Decide = fn(&Frame, Option<&Frame>) -> Owner;
 
 pub(super) struct Receiver {
     socket: TcpStream,
     timeout: Duration,
-    desk: Arc<Mutex<Desk>>,
+    state: Arc<Mutex<QueryState>>,
     stops: Stops,
-    _thread: ReadingThread,
+    _thread: ReaderThread,
 }
 
-/// Where the caller leaves word that it waits.
+/// What the caller and the receiver thread share.
 #[derive(Default)]
-struct Desk {
+struct QueryState {
     pending: Option<(Frame, Sender<Frame>)>,
-    /// Nobody receives any more.
+    /// The receiver thread has ended.
     over: bool,
 }
 
 impl Receiver {
-    pub(super) fn start(scene: &Scene, decide: Decide) -> std::io::Result<Self> {
-        let socket = wire::connect(scene.control, scene.timeout)?;
+    pub(super) fn start(environment: &Environment, decide: Decide) -> std::io::Result<Self> {
+        let socket = wire::connect(environment.control, environment.timeout)?;
         socket.set_read_timeout(None)?;
-        let (handler, stops) = handler(&scene.events);
-        let desk = Arc::new(Mutex::new(Desk::default()));
+        let (handler, stops) = handler(&environment.events);
+        let state = Arc::new(Mutex::new(QueryState::default()));
         let thread = {
-            let (reader, desk) = (Reader::new(socket.try_clone()?), Arc::clone(&desk));
-            ReadingThread::start(&socket, move || receive_loop(reader, &desk, &handler, decide))?
+            let (reader, state) = (FrameReader::new(socket.try_clone()?), Arc::clone(&state));
+            ReaderThread::start(&socket, move || receive_loop(reader, &state, &handler, decide))?
         };
-        Ok(Self { socket, timeout: scene.timeout, desk, stops, _thread: thread })
+        Ok(Self { socket, timeout: environment.timeout, state, stops, _thread: thread })
     }
 }
 
@@ -63,19 +63,19 @@ impl Strategy for Receiver {
         self.stops.arm(command);
         let (to, answer) = channel();
         {
-            let mut desk = lock(&self.desk);
-            if desk.over {
+            let mut state = lock(&self.state);
+            if state.over {
                 return None;
             }
-            desk.pending = Some((*command, to));
+            state.pending = Some((*command, to));
         }
         if wire::send(&self.socket, command).is_ok()
             && let Ok(frame) = answer.recv_timeout(self.timeout)
         {
             return Some(frame);
         }
-        // Given up. It may have come just now.
-        lock(&self.desk).pending = None;
+        // The query is given up. Its answer may have arrived just now.
+        lock(&self.state).pending = None;
         answer.try_recv().ok()
     }
 
@@ -86,21 +86,26 @@ impl Strategy for Receiver {
     fn close(self: Box<Self>) {}
 }
 
-fn receive_loop(mut reader: Reader, desk: &Mutex<Desk>, handler: &Handler, decide: Decide) {
+fn receive_loop(
+    mut reader: FrameReader,
+    state: &Mutex<QueryState>,
+    handler: &Handler,
+    decide: Decide,
+) {
     while let Ok(frame) = reader.receive() {
-        let mut waiting = lock(desk);
-        let command = waiting.pending.as_ref().map(|(command, _)| command);
-        let whose = decide(&frame, command);
-        let answers = matches!(whose, Whose::Pending | Whose::Both);
-        let to = waiting.pending.take_if(|_| answers);
-        drop(waiting);
-        if matches!(whose, Whose::Event | Whose::Both) {
+        let mut locked = lock(state);
+        let command = locked.pending.as_ref().map(|(command, _)| command);
+        let owner = decide(&frame, command);
+        let answers = matches!(owner, Owner::Pending | Owner::Both);
+        let to = locked.pending.take_if(|_| answers);
+        drop(locked);
+        if matches!(owner, Owner::Event | Owner::Both) {
             handler.call(&frame);
         }
         if let Some((_, to)) = to {
-            // Nobody hears it when the query was given up just now.
+            // An error: the query was given up just now.
             let _ = to.send(frame);
         }
     }
-    *lock(desk) = Desk { pending: None, over: true };
+    *lock(state) = QueryState { pending: None, over: true };
 }

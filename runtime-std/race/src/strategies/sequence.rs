@@ -1,32 +1,31 @@
-//! Recommendation B of the analysis: message sequence numbers match responses to requests. Each
-//! command carries a number of its own in clientID, which the instrument must give back and never
-//! sets in a message that nobody asked for. (The other field that comes back, int32Data2, is not
-//! free: messages of the instrument use it.) A number that nobody waits for is a late answer's.
+//! Recommendation B of the analysis: sequence numbers match answers to queries. Each command has a number in clientID, which
+//! the instrument must echo, and must leave 0 in unsolicited messages. (The other echoed field, int32Data2, is used by
+//! messages of the instrument.) A number without a pending query belongs to a late answer.
 
 use flamingo_protocol_core::Frame;
 
-use super::receiver::{Receiver, Whose};
-use crate::strategy::{Motion, Scene, Strategy};
+use super::receiver::{Owner, Receiver};
+use crate::strategy::{Environment, Motion, Strategy};
 
 pub(super) struct Sequence {
     receiver: Receiver,
-    /// Of the last command. Never 0: that is no number.
+    /// The number of the last command; never 0.
     number: i32,
 }
 
 impl Sequence {
-    pub(super) fn start(scene: &Scene) -> std::io::Result<Self> {
-        Ok(Self { receiver: Receiver::start(scene, whose)?, number: 0 })
+    pub(super) fn start(environment: &Environment) -> std::io::Result<Self> {
+        Ok(Self { receiver: Receiver::start(environment, owner)?, number: 0 })
     }
 }
 
-fn whose(frame: &Frame, pending: Option<&Frame>) -> Whose {
+fn owner(frame: &Frame, pending: Option<&Frame>) -> Owner {
     if frame.client_id == 0 {
-        return Whose::Event;
+        return Owner::Event;
     }
     let answers =
         |command: &Frame| (command.client_id, command.code) == (frame.client_id, frame.code);
-    if pending.is_some_and(answers) { Whose::Pending } else { Whose::Late }
+    if pending.is_some_and(answers) { Owner::Pending } else { Owner::Late }
 }
 
 impl Strategy for Sequence {

@@ -1,29 +1,30 @@
-//! Option 5 of the analysis, and how the public client works: one thread sends a command and takes
-//! the next frame for its answer. Nobody listens in between; the end of a motion is asked for with
-//! STAGE_WAIT_FOR_MOTION_TO_STOP, whose answer comes when the axis stands still.
+//! Option 5 of the analysis, and how the public client works: one thread sends a command and takes the next frame for its
+//! answer. There is no listener. To wait for the end of a motion it sends STAGE_WAIT_FOR_MOTION_TO_STOP, which is answered
+//! when the axis stands still.
 //!
-//! Better than the analysis has it in one point: what came before the command was sent is thrown
-//! away, for it cannot be the answer. Otherwise the first push would shift all later answers.
+//! It is better than the proposal in one point: frames that arrived before the command was sent are discarded, because they
+//! cannot be the answer. Otherwise the first push would shift all later answers.
 
 use std::time::Duration;
 
 use flamingo_protocol_core::{CommandCode, Frame};
 
-use crate::strategy::{Motion, Scene, Strategy};
-use crate::wire::{self, Reader};
+use crate::strategy::{Environment, Motion, Strategy};
+use crate::wire::{self, FrameReader};
 
 pub(super) struct Synchronous {
-    command_socket: Reader,
+    command_socket: FrameReader,
     timeout: Duration,
 }
 
 impl Synchronous {
-    pub(super) fn start(scene: &Scene) -> std::io::Result<Self> {
-        let command_socket = Reader::new(wire::connect(scene.control, scene.timeout)?);
-        Ok(Self { command_socket, timeout: scene.timeout })
+    pub(super) fn start(environment: &Environment) -> std::io::Result<Self> {
+        let command_socket =
+            FrameReader::new(wire::connect(environment.control, environment.timeout)?);
+        Ok(Self { command_socket, timeout: environment.timeout })
     }
 
-    /// `_query_command`: sends, and takes the next frame that comes within the timeout.
+    /// `_query_command`: sends a command and takes the next frame within the timeout.
     pub(super) fn ask(&mut self, command: &Frame) -> std::io::Result<Frame> {
         self.ask_within(command, self.timeout)
     }

@@ -12,7 +12,7 @@ use flamingo_runtime_std::Clock;
 use flamingo_simulator::{Scenario, Simulator, SimulatorOptions};
 
 use super::Kind;
-use crate::strategy::{Events, Motion, Scene, Strategy};
+use crate::strategy::{Environment, Events, Motion, Strategy};
 
 /// Longer than anything takes here.
 const LONG: Duration = Duration::from_secs(20);
@@ -36,11 +36,11 @@ const SCRIPTED: [Kind; 9] = [
 
 type Heard = Receiver<(Instant, Frame)>;
 
-fn scene(control: std::net::SocketAddr, timeout: Duration) -> (Scene, Heard) {
+fn environment(control: std::net::SocketAddr, timeout: Duration) -> (Environment, Heard) {
     let (to, heard) = channel();
     let events = Events::new(Clock::start(), to);
     let poll = Duration::from_millis(5);
-    (Scene { control, callback: None, timeout, poll, events }, heard)
+    (Environment { control, callback: None, timeout, poll, events }, heard)
 }
 
 fn next(heard: &Heard) -> Frame {
@@ -57,8 +57,8 @@ struct Stage {
 impl Stage {
     fn new(kind: Kind, timeout: Duration) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let (scene, heard) = scene(listener.local_addr().unwrap(), timeout);
-        let strategy = kind.start(&scene).unwrap();
+        let (environment, heard) = environment(listener.local_addr().unwrap(), timeout);
+        let strategy = kind.start(&environment).unwrap();
         let (instrument, _) = listener.accept().unwrap();
         instrument.set_read_timeout(Some(LONG)).unwrap();
         Self { strategy, instrument, heard }
@@ -73,7 +73,7 @@ impl Stage {
         let instrument = &self.instrument;
         let strategy = &mut self.strategy;
         std::thread::scope(|scope| {
-            scope.spawn(move || say(instrument, &says(hear(instrument))));
+            scope.spawn(move || add(instrument, &says(hear(instrument))));
             strategy.query(command)
         })
     }
@@ -85,7 +85,7 @@ fn hear(mut instrument: &TcpStream) -> Frame {
     Frame::decode(&bytes).unwrap()
 }
 
-fn say(mut instrument: &TcpStream, frames: &[Frame]) {
+fn add(mut instrument: &TcpStream, frames: &[Frame]) {
     let bytes: Vec<u8> = frames.iter().flat_map(Frame::encode).collect();
     instrument.write_all(&bytes).unwrap();
 }
@@ -146,9 +146,9 @@ fn plays(kind: Kind) {
     let simulator = simulator(kind);
     let bridge = kind.needs_bridge().then(|| bridge(&simulator));
     let control = bridge.as_ref().map_or(simulator.control(), Bridge::control);
-    let (mut scene, _heard) = scene(control, LONG);
-    scene.callback = bridge.as_ref().and_then(Bridge::callback);
-    let mut strategy = kind.start(&scene).unwrap();
+    let (mut environment, _heard) = environment(control, LONG);
+    environment.callback = bridge.as_ref().and_then(Bridge::callback);
+    let mut strategy = kind.start(&environment).unwrap();
     for (axis, home) in (1..).zip(HOMES.iter().cycle()).take(20) {
         let axis = (axis - 1) % 4 + 1;
         let answer = strategy.query(&ask(axis)).expect("an answer");
@@ -159,7 +159,7 @@ fn plays(kind: Kind) {
     assert!(strategy.query(&go.with_selector(1).with_value(target)).is_some());
     assert!(strategy.wait_for_motion_end(&motion(1, target)), "{}", kind.name());
     // Asked by somebody else: some take what the motion left behind for their next answer.
-    let mut observer = Kind::Raw.start(&self::scene(simulator.control(), LONG).0).unwrap();
+    let mut observer = Kind::Raw.start(&self::environment(simulator.control(), LONG).0).unwrap();
     let position = observer.query(&ask(1)).expect("an answer").value;
     assert!((position - target).abs() <= 0.001, "{}: {position}", kind.name());
     observer.close();
@@ -171,14 +171,13 @@ fn plays(kind: Kind) {
 }
 
 #[test]
-fn with_a_silent_instrument_every_strategy_but_two_readers_is_right_and_notices_the_end_of_a_motion()
- {
+fn without_pushes_all_but_two_readers_are_right() {
     let all = Kind::ALL.into_iter().chain([Kind::Raw]);
     all.filter(|kind| *kind != Kind::TwoReaders).for_each(plays);
 }
 
 #[test]
-fn synchronous_takes_a_push_for_an_answer_but_never_what_came_before_the_command() {
+fn synchronous_takes_a_push_but_no_earlier_frame_for_an_answer() {
     for kind in [Kind::Synchronous, Kind::Polling] {
         let mut stage = Stage::new(kind, LONG);
         let taken = stage.query(&ask(1), |command| vec![gauge(5), answer(command)]);
@@ -189,14 +188,14 @@ fn synchronous_takes_a_push_for_an_answer_but_never_what_came_before_the_command
 }
 
 #[test]
-fn polling_asks_until_the_axis_is_where_it_should_be() {
+fn polling_queries_until_the_axis_has_arrived() {
     let mut stage = Stage::new(Kind::Polling, LONG);
     let Stage { strategy, instrument, .. } = &mut stage;
     std::thread::scope(|scope| {
         scope.spawn(|| {
             for position in [1.0, 1.5, 1.9985, 1.9995] {
                 let asked = hear(instrument);
-                say(instrument, &[answer(asked).with_value(position)]);
+                add(instrument, &[answer(asked).with_value(position)]);
             }
         });
         assert!(strategy.wait_for_motion_end(&motion(3, 2.0)));
@@ -215,13 +214,13 @@ fn with_two_readers_each_frame_goes_to_one_of_them() {
     }
     let stolen: Vec<Frame> = stage.heard.try_iter().map(|(_, frame)| frame).collect();
     assert_eq!(stolen, lost);
-    say(&stage.instrument, &[gauge(1), stopped(2)]);
+    add(&stage.instrument, &[gauge(1), stopped(2)]);
     assert!(stage.strategy.wait_for_motion_end(&motion(2, 0.0)));
     assert_eq!([next(&stage.heard), next(&stage.heard)], [gauge(1), stopped(2)]);
 }
 
 #[test]
-fn mutex_hands_over_what_it_meets_only_after_the_unlock_and_loses_none() {
+fn mutex_delivers_events_of_a_query_after_the_unlock() {
     let mut stage = Stage::new(Kind::Mutex, LONG);
     let Stage { strategy, instrument, heard } = &mut stage;
     let heard = std::sync::Mutex::new(heard);
@@ -229,9 +228,9 @@ fn mutex_hands_over_what_it_meets_only_after_the_unlock_and_loses_none() {
         scope.spawn(|| {
             let command = hear(instrument);
             assert_eq!(command.code, CommandCode::STAGE_WAIT_FOR_MOTION_TO_STOP);
-            say(instrument, &[gauge(1), gauge(2)]);
+            add(instrument, &[gauge(1), gauge(2)]);
             assert!(heard.lock().unwrap().recv_timeout(MOMENT).is_err());
-            say(instrument, &[stopped(1), answer(command), gauge(3)]);
+            add(instrument, &[stopped(1), answer(command), gauge(3)]);
         });
         assert!(strategy.wait_for_motion_end(&motion(1, 0.0)));
     });
@@ -242,10 +241,10 @@ fn mutex_hands_over_what_it_meets_only_after_the_unlock_and_loses_none() {
 }
 
 #[test]
-fn mutex_hears_what_comes_between_two_commands_at_once() {
+fn mutex_delivers_events_between_commands_at_once() {
     let mut stage = Stage::new(Kind::Mutex, LONG);
     for number in 0..50 {
-        say(&stage.instrument, &[gauge(number)]);
+        add(&stage.instrument, &[gauge(number)]);
         assert_eq!(next(&stage.heard), gauge(number));
         let taken = stage.query(&ask(1), |command| vec![push(3), push(1), answer(command)]);
         assert_eq!(taken, Some(push(1)), "it is of the same code and axis");
@@ -255,7 +254,7 @@ fn mutex_hears_what_comes_between_two_commands_at_once() {
 }
 
 #[test]
-fn the_caller_gets_its_turn_though_pushes_never_pause() {
+fn the_caller_gets_the_lock_under_continuous_pushes() {
     for kind in [Kind::Mutex, Kind::Pause] {
         let mut stage = Stage::new(kind, LONG);
         let Stage { strategy, instrument, .. } = &mut stage;
@@ -266,9 +265,9 @@ fn the_caller_gets_its_turn_though_pushes_never_pause() {
             scope.spawn(move || {
                 let mut answered = 0;
                 for number in 0.. {
-                    say(instrument, &[gauge(number)]);
+                    add(instrument, &[gauge(number)]);
                     if let Ok(command) = command.try_recv() {
-                        say(instrument, &[answer(command)]);
+                        add(instrument, &[answer(command)]);
                         answered += 1;
                     }
                     if answered == 20 {
@@ -284,17 +283,17 @@ fn the_caller_gets_its_turn_though_pushes_never_pause() {
 }
 
 #[test]
-fn pause_misses_what_comes_during_a_query_and_hears_what_comes_after_it() {
+fn pause_misses_events_during_a_query_only() {
     let mut stage = Stage::new(Kind::Pause, LONG);
     let taken = stage.query(&ask(1), |command| vec![gauge(1), answer(command), gauge(2)]);
     assert_eq!(taken, Some(answer(ask(1))));
     assert_eq!(next(&stage.heard), gauge(2));
-    say(&stage.instrument, &[gauge(3)]);
+    add(&stage.instrument, &[gauge(3)]);
     assert_eq!(next(&stage.heard), gauge(3));
 }
 
 #[test]
-fn pause_waits_in_vain_for_a_motion_that_ended_before_its_acknowledgement() {
+fn pause_misses_an_end_before_the_acknowledgement() {
     let mut stage = Stage::new(Kind::Pause, LONG);
     let go = Frame::command(CommandCode::STAGE_POSITION_SET).with_selector(1);
     assert!(stage.query(&go, |command| vec![stopped(1), answer(command)]).is_some());
@@ -302,11 +301,11 @@ fn pause_waits_in_vain_for_a_motion_that_ended_before_its_acknowledgement() {
 }
 
 #[test]
-fn a_motion_that_ended_before_its_acknowledgement_is_noticed_and_one_before_is_forgotten() {
+fn an_end_before_the_acknowledgement_counts_an_older_one_not() {
     for kind in [Kind::Tagged, Kind::Sequence, Kind::CodeMatch, Kind::Raw] {
         let mut stage = Stage::new(kind, LONG);
         let go = Frame::command(CommandCode::STAGE_POSITION_SET).with_selector(1);
-        say(&stage.instrument, &[stopped(1)]);
+        add(&stage.instrument, &[stopped(1)]);
         assert_eq!(next(&stage.heard), stopped(1));
         // So that the caller, too, has been told of it.
         let asked = stage.query(&ask(1), |command| vec![tagged(command)]);
@@ -328,7 +327,7 @@ fn code_match_takes_a_push_of_another_axis_for_the_answer() {
 }
 
 #[test]
-fn sequence_knows_its_answer_among_pushes_of_the_same_code_and_drops_a_late_one() {
+fn sequence_finds_its_answer_and_drops_a_late_one() {
     let mut stage = Stage::new(Kind::Sequence, SHORT);
     assert_eq!(stage.query(&ask(1), |_| vec![push(3)]), None);
     assert_eq!(next(&stage.heard), push(3));
@@ -341,7 +340,7 @@ fn sequence_knows_its_answer_among_pushes_of_the_same_code_and_drops_a_late_one(
 }
 
 #[test]
-fn tagged_knows_a_push_but_takes_a_late_answer_of_the_same_code_and_drops_one_of_another() {
+fn tagged_takes_a_late_answer_of_the_same_code() {
     let mut stage = Stage::new(Kind::Tagged, SHORT);
     let other = Frame::command(CommandCode::SYSTEM_STATE_GET);
     assert_eq!(stage.query(&ask(1), |_| vec![push(1)]), None);
@@ -353,7 +352,7 @@ fn tagged_knows_a_push_but_takes_a_late_answer_of_the_same_code_and_drops_one_of
 }
 
 #[test]
-fn payloads_and_noise_are_skipped_and_the_frames_behind_them_are_found() {
+fn frames_behind_payloads_and_noise_are_found() {
     for kind in [Kind::Raw, Kind::TwoReaders, Kind::Mutex, Kind::Pause] {
         let stage = Stage::new(kind, LONG);
         let with_payload = gauge(1).with_payload_len(6);
@@ -382,7 +381,7 @@ fn closing_never_hangs_and_ends_every_thread() {
 }
 
 #[test]
-fn when_the_instrument_hangs_up_there_is_no_answer_at_once_and_no_end_of_a_motion() {
+fn a_closed_connection_ends_queries_and_waits_at_once() {
     for kind in SCRIPTED {
         let Stage { mut strategy, instrument, heard } = Stage::new(kind, LONG);
         let clock = Clock::start();
@@ -398,14 +397,14 @@ fn when_the_instrument_hangs_up_there_is_no_answer_at_once_and_no_end_of_a_motio
 }
 
 #[test]
-fn when_the_instrument_goes_flamingo_and_the_callback_socket_say_so_at_once() {
+fn flamingo_and_callback_socket_notice_a_lost_instrument() {
     for kind in [Kind::Flamingo, Kind::CallbackSocket] {
         let simulator = simulator(kind);
         let bridge = kind.needs_bridge().then(|| bridge(&simulator));
         let control = bridge.as_ref().map_or(simulator.control(), Bridge::control);
-        let (mut scene, _heard) = scene(control, LONG);
-        scene.callback = bridge.as_ref().and_then(Bridge::callback);
-        let mut strategy = kind.start(&scene).unwrap();
+        let (mut environment, _heard) = environment(control, LONG);
+        environment.callback = bridge.as_ref().and_then(Bridge::callback);
+        let mut strategy = kind.start(&environment).unwrap();
         assert!(strategy.query(&ask(1)).is_some());
         smol::block_on(async {
             if let Some(bridge) = bridge {

@@ -1,34 +1,40 @@
 //! What happens when the CallbackListener is activated on the command socket: two threads call
-//! `recv(128)` on it, without any lock. Whoever the operating system lets have the bytes takes
-//! them: the caller for the answer to its query, the listener for an event.
+//! `recv(128)` on it, without a lock. The operating system decides which thread gets the bytes. The caller takes
+//! them for the answer to its query, the listener for an event.
 
 use std::time::Duration;
 
 use flamingo_protocol_core::Frame;
 
 use super::handler::{Stops, handler};
-use crate::strategy::{Motion, Scene, Strategy};
-use crate::wire::{self, Reader, ReadingThread};
+use crate::strategy::{Environment, Motion, Strategy};
+use crate::wire::{self, FrameReader, ReaderThread};
 
 pub(super) struct TwoReaders {
-    command_socket: Reader,
+    command_socket: FrameReader,
     timeout: Duration,
     stops: Stops,
-    _callback_listener: ReadingThread,
+    _callback_listener: ReaderThread,
 }
 
 impl TwoReaders {
-    pub(super) fn start(scene: &Scene) -> std::io::Result<Self> {
-        let command_socket = Reader::new(wire::connect(scene.control, scene.timeout)?);
-        let (handler, stops) = handler(&scene.events);
-        let mut listener = Reader::new(command_socket.socket().try_clone()?);
+    pub(super) fn start(environment: &Environment) -> std::io::Result<Self> {
+        let command_socket =
+            FrameReader::new(wire::connect(environment.control, environment.timeout)?);
+        let (handler, stops) = handler(&environment.events);
+        let mut listener = FrameReader::new(command_socket.socket().try_clone()?);
         let listen_loop = move || {
             while let Ok(frame) = listener.receive() {
                 handler.call(&frame);
             }
         };
-        let listener = ReadingThread::start(command_socket.socket(), listen_loop)?;
-        Ok(Self { command_socket, timeout: scene.timeout, stops, _callback_listener: listener })
+        let listener = ReaderThread::start(command_socket.socket(), listen_loop)?;
+        Ok(Self {
+            command_socket,
+            timeout: environment.timeout,
+            stops,
+            _callback_listener: listener,
+        })
     }
 }
 

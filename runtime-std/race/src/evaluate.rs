@@ -1,5 +1,5 @@
-//! What a strategy really did, by the simulator's ground truth: which answers were right, which
-//! events reached a handler and when. Nothing is run here and nothing printed.
+//! Compares a run with the ground truth of the simulator: which answers were right, which events reached a handler, and
+//! when. Nothing is run or printed here.
 
 #[cfg(test)]
 mod tests;
@@ -14,101 +14,101 @@ use serde::Serialize;
 use super::load::{Asked, FIRST, MOTION, MOVED, Moved, Played, TIMEOUT};
 use crate::statistics::{max, median};
 
-/// What became of the queries.
+/// The results of the queries.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub(super) struct Answers {
-    /// The answer to the question.
+    /// The caller got the answer to its query.
     pub(super) right: u64,
-    /// A message that nobody asked for was taken for it.
+    /// The caller took an unsolicited message for the answer.
     pub(super) wrong: u64,
-    /// The answer to an older question was taken for it.
+    /// The caller took the answer to an older query for the answer.
     pub(super) late_misattributed: u64,
-    /// None, though the instrument answered in time, or was never asked.
+    /// The caller got no answer, although the instrument answered in time, or never received the query.
     pub(super) lost: u64,
-    /// None, and the instrument was too late indeed: no fault of the strategy.
+    /// The caller got no answer because the instrument was too late.
     pub(super) instrument_late: u64,
 }
 
-/// What became of the messages that nobody asked for.
+/// The results of the unsolicited messages.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub(super) struct Events {
     pub(super) sent: u64,
-    /// A handler saw them.
+    /// A handler received them.
     pub(super) delivered: u64,
-    /// Nobody did.
+    /// No part of the program received them.
     pub(super) lost: u64,
-    /// They were taken for answers.
+    /// The caller took them for answers.
     pub(super) stolen_as_answers: u64,
-    /// Answers that handlers saw as events.
+    /// Answers that a handler received as events.
     pub(super) answers_handled: u64,
 }
 
-/// What became of the motions.
+/// How the ends of the motions were noticed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Ends {
-    /// How long after the end it was noticed, at worst. `None`: it never was in time.
+    /// The longest time from the end of a motion until it was noticed. `None`: no end was noticed.
     pub(super) worst: Option<Duration>,
-    /// Noticed before it was there.
+    /// Ends noticed before they happened.
     pub(super) too_early: u64,
-    /// Never noticed.
+    /// Ends never noticed.
     pub(super) missed: u64,
 }
 
-/// How long events took from the instrument to a handler.
+/// The delay of events from the instrument to a handler.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Delays {
     pub(super) median: Option<Duration>,
     pub(super) max: Option<Duration>,
-    /// The median of those that were sent while the caller waited for the end of a motion.
+    /// The median of the events that were sent while the caller waited for the end of a motion.
     pub(super) median_in_motion: Option<Duration>,
-    /// The longest of those that were sent while the caller waited for the end of a motion.
+    /// The maximum of the events that were sent while the caller waited for the end of a motion.
     pub(super) max_in_motion: Option<Duration>,
 }
 
-/// The judgement on one run.
+/// The evaluation of one run.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Judgement {
+pub(super) struct Evaluation {
     pub(super) answers: Answers,
     pub(super) events: Events,
     pub(super) ends: Ends,
     pub(super) delays: Delays,
 }
 
-/// What the judge has to go by.
-pub(super) struct Evidence<'a> {
+/// What was observed in one run.
+pub(super) struct Observations<'a> {
     pub(super) played: &'a Played,
-    /// What handlers saw, in order.
+    /// The frames that handlers received, in order.
     pub(super) handled: &'a [(Instant, Frame)],
     pub(super) sent: &'a [TruthRecord],
-    /// From when to when what was sent counts as an event that must arrive.
+    /// Events sent between these times must arrive.
     pub(super) span: (Instant, Instant),
 }
 
-/// Judges a run.
-pub(super) fn judge(evidence: &Evidence<'_>) -> Judgement {
-    let answers = answers(evidence);
-    let (events, delays) = events(evidence);
-    Judgement { answers, events, ends: ends(evidence), delays }
+/// Evaluates a run.
+pub(super) fn evaluate(observed: &Observations<'_>) -> Evaluation {
+    let answers = answers(observed);
+    let (events, delays) = events(observed);
+    Evaluation { answers, events, ends: ends(observed), delays }
 }
 
-fn answers(evidence: &Evidence<'_>) -> Answers {
-    let numbered = evidence.sent.iter().filter(|record| is_answer(record));
+fn answers(observed: &Observations<'_>) -> Answers {
+    let numbered = observed.sent.iter().filter(|record| is_answer(record));
     let when: HashMap<i32, Instant> =
         numbered.map(|record| (record.frame.hardware_id, record.at)).collect();
     let mut answers = Answers::default();
-    for asked in &evidence.played.asked {
-        *match fate(asked, &when) {
-            Fate::Right => &mut answers.right,
-            Fate::Wrong => &mut answers.wrong,
-            Fate::Stale => &mut answers.late_misattributed,
-            Fate::Lost => &mut answers.lost,
-            Fate::InstrumentLate => &mut answers.instrument_late,
+    for asked in &observed.played.asked {
+        *match outcome(asked, &when) {
+            Outcome::Right => &mut answers.right,
+            Outcome::Wrong => &mut answers.wrong,
+            Outcome::Stale => &mut answers.late_misattributed,
+            Outcome::Lost => &mut answers.lost,
+            Outcome::InstrumentLate => &mut answers.instrument_late,
         } += 1;
     }
     answers
 }
 
-enum Fate {
+enum Outcome {
     Right,
     Wrong,
     Stale,
@@ -116,17 +116,17 @@ enum Fate {
     InstrumentLate,
 }
 
-fn fate(asked: &Asked, when: &HashMap<i32, Instant>) -> Fate {
+fn outcome(asked: &Asked, when: &HashMap<i32, Instant>) -> Outcome {
     let number = asked.command.hardware_id;
     match asked.answer {
         Some(answer) if answer.hardware_id == number && answer.code == asked.command.code => {
-            Fate::Right
+            Outcome::Right
         }
-        Some(answer) if answer.hardware_id < FIRST => Fate::Wrong,
-        Some(_) => Fate::Stale,
+        Some(answer) if answer.hardware_id < FIRST => Outcome::Wrong,
+        Some(_) => Outcome::Stale,
         None => match when.get(&number) {
-            Some(at) if Duration::from(at.since(asked.at)) > TIMEOUT => Fate::InstrumentLate,
-            _ => Fate::Lost,
+            Some(at) if Duration::from(at.since(asked.at)) > TIMEOUT => Outcome::InstrumentLate,
+            _ => Outcome::Lost,
         },
     }
 }
@@ -135,32 +135,32 @@ fn is_answer(record: &TruthRecord) -> bool {
     matches!(record.truth, TrueClass::Answer { .. })
 }
 
-/// A frame is seen by a handler, or by a caller who takes it for the answer. Of several that are
-/// equal byte by byte it is the last one that had been sent: others may have been lost.
-fn events(evidence: &Evidence<'_>) -> (Events, Delays) {
+/// A frame is seen by a handler, or by the caller, which takes it for the answer. Of several frames with equal bytes it is
+/// the last one sent before: earlier ones may have been lost.
+fn events(observed: &Observations<'_>) -> (Events, Delays) {
     let mut unseen: HashMap<[u8; FRAME_LEN], Vec<&TruthRecord>> = HashMap::new();
-    for record in evidence.sent {
+    for record in observed.sent {
         unseen.entry(record.frame.encode()).or_default().push(record);
     }
-    let (begin, end) = evidence.span;
+    let (begin, end) = observed.span;
     let counts = |record: &TruthRecord| {
         record.truth == TrueClass::Unsolicited && record.at >= begin && record.at <= end
     };
-    let waits: Vec<_> = evidence.played.moved.iter().filter(|moved| moved.waited).collect();
+    let waits: Vec<_> = observed.played.moved.iter().filter(|moved| moved.waited).collect();
     let in_motion = |at: Instant| {
-        // Who never notices the end gives up then.
+        // A strategy that never notices the end gives up then.
         let end = |moved: &Moved| moved.noticed.unwrap_or(moved.asked + (MOTION + TIMEOUT).into());
         waits.iter().any(|moved| at >= moved.asked && at <= end(moved))
     };
-    let sent = evidence.sent.iter().filter(|record| counts(record)).count();
+    let sent = observed.sent.iter().filter(|record| counts(record)).count();
     let mut events = Events { sent: sent as u64, ..Events::default() };
     let (mut all, mut moving) = (Vec::new(), Vec::new());
-    for Seen { at, frame, by_handler } in seen(evidence) {
+    for Seen { at, frame, by_handler } in seen(observed) {
         let Some(equal) = unseen.get_mut(&frame.encode()) else { continue };
         let Some(last) = equal.iter().rposition(|record| record.at <= at) else { continue };
         let record = equal.remove(last);
         match (is_answer(record), by_handler) {
-            // One to a command of the strategy's own is nobody's loss.
+            // Answers to the strategy's own extra commands do not count.
             (true, true) => events.answers_handled += u64::from(frame.hardware_id >= FIRST),
             (false, false) => events.stolen_as_answers += u64::from(counts(record)),
             (false, true) if counts(record) => {
@@ -184,18 +184,18 @@ fn events(evidence: &Evidence<'_>) -> (Events, Delays) {
     (events, delays)
 }
 
-/// A frame that somebody saw.
+/// A frame that a handler or the caller received.
 struct Seen {
     at: Instant,
     frame: Frame,
-    /// Otherwise by the caller, as the answer.
+    /// Received by a handler; otherwise by the caller, as the answer.
     by_handler: bool,
 }
 
-/// What was seen, in order.
-fn seen(evidence: &Evidence<'_>) -> Vec<Seen> {
-    let handled = evidence.handled.iter().map(|(at, frame)| (*at, *frame, true));
-    let answers = evidence
+/// All received frames, by time.
+fn seen(observed: &Observations<'_>) -> Vec<Seen> {
+    let handled = observed.handled.iter().map(|(at, frame)| (*at, *frame, true));
+    let answers = observed
         .played
         .asked
         .iter()
@@ -206,17 +206,17 @@ fn seen(evidence: &Evidence<'_>) -> Vec<Seen> {
     all
 }
 
-fn ends(evidence: &Evidence<'_>) -> Ends {
+fn ends(observed: &Observations<'_>) -> Ends {
     let mut ends = Ends::default();
-    for moved in &evidence.played.moved {
-        let stop = evidence.sent.iter().find(|record| {
+    for moved in &observed.played.moved {
+        let stop = observed.sent.iter().find(|record| {
             let frame = &record.frame;
             let stopped = frame.code == CommandCode::STAGE_MOTION_STOPPED;
             stopped && frame.selector() == MOVED && frame.status == 1 && record.at > moved.begun
         });
         match (moved.noticed, stop) {
             (Some(noticed), Some(stop)) if noticed >= stop.at => {
-                // Nobody can notice it before it is asked for.
+                // The end cannot be noticed before the caller waits for it.
                 let from = stop.at.max(moved.asked);
                 let after = Duration::from(noticed.since(from));
                 ends.worst = ends.worst.max(Some(after));

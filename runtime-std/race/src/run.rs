@@ -1,5 +1,5 @@
-//! One strategy on one load: starts the instrument, lets a program of its own play against it, and
-//! has it judged. What is played is `load.rs`, who plays is `player.rs`.
+//! One run of a strategy: starts the instrument, starts a process that plays the load, and evaluates the result. The load
+//! is in `load.rs`, the process in `worker.rs`, the evaluation in `evaluate.rs`.
 
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -8,85 +8,86 @@ use flamingo_protocol_core::{Frame, Instant};
 use flamingo_simulator::{FaultKind, Simulator, SimulatorOptions};
 use smol::block_on;
 
-use super::judge::{Evidence, Judgement, judge};
+use super::evaluate::{Evaluation, Observations, evaluate};
 use super::load::{Asked, FIRST, Load, Moved, Played};
-use super::player::{Diary, FrameBytes, Part, origin};
-use super::processors::{self, Split};
+use super::processors::{self, ProcessorSplit};
 use super::strategies::Kind;
+use super::worker::{FrameBytes, Job, JobReport, origin};
 
-/// What one run came to.
+/// The result of one run.
 #[derive(Debug, Clone)]
-pub(super) struct Heat {
+pub(super) struct Run {
     pub(super) kind: Kind,
     pub(super) load: Load,
-    pub(super) judgement: Judgement,
-    /// Commands that the instrument got besides those of the load.
+    pub(super) evaluation: Evaluation,
+    /// Commands that the instrument received in addition to the load.
     pub(super) extra_commands: usize,
-    /// Of one processor, in per cent.
+    /// Processor time in percent of one processor.
     pub(super) cpu_percent: Option<f64>,
     pub(super) time: Duration,
-    /// The instrument dropped the client, which did not read.
+    /// The instrument closed the connection, because the client did not read.
     pub(super) dropped: bool,
 }
 
-/// Runs it.
-pub(super) fn run(kind: Kind, load: Load, split: Option<&Split>) -> Result<Heat, String> {
-    // Its thread is started by this one.
+/// Makes one run.
+pub(super) fn run(kind: Kind, load: Load, split: Option<&ProcessorSplit>) -> Result<Run, String> {
+    // The thread of the simulator inherits this.
     processors::stay_on(split.map_or(&[], |split| &split.instrument));
     let options = SimulatorOptions::new(load.scenario(kind));
     let simulator = block_on(Simulator::start(options)).map_err(|error| error.to_string())?;
-    let part = Part {
+    let job = Job {
         strategy: kind.name().to_owned(),
         load,
         instrument: simulator.control(),
         processors: split.map(|split| split.player.clone()).unwrap_or_default(),
     };
-    let diary = player(&part).map_err(|error| format!("{}: {error}", kind.name()))?;
+    let report = worker(&job).map_err(|error| format!("{}: {error}", kind.name()))?;
     let truth = simulator.truth();
     let clock = truth.clock();
     let (sent, received, faults) = (truth.sent(), truth.received(), truth.faults());
     block_on(simulator.stop());
 
-    let translated = Translated { from: diary.origin, to: origin(clock) };
-    let played = translated.played(&diary).ok_or("what the player says makes no sense")?;
-    let handled: Option<Vec<_>> = diary.handled.iter().map(|it| translated.handled(it)).collect();
-    let span = (translated.at(diary.begin), translated.at(diary.end));
+    let translated = Translated { from: report.origin, to: origin(clock) };
+    let played =
+        translated.played(&report).ok_or("the report of the worker process is not valid")?;
+    let handled: Option<Vec<_>> = report.handled.iter().map(|it| translated.handled(it)).collect();
+    let span = (translated.at(report.begin), translated.at(report.end));
     let time = Duration::from(span.1.since(span.0));
-    let evidence = Evidence {
+    let observed = Observations {
         played: &played,
-        handled: &handled.ok_or("what the player says makes no sense")?,
+        handled: &handled.ok_or("the report of the worker process is not valid")?,
         sent: &sent,
         span,
     };
-    Ok(Heat {
+    Ok(Run {
         kind,
         load,
-        judgement: judge(&evidence),
+        evaluation: evaluate(&observed),
         extra_commands: received.iter().filter(|record| record.frame.hardware_id < FIRST).count(),
-        cpu_percent: diary.cpu.map(|cpu| 100.0 * cpu.as_secs_f64() / time.as_secs_f64()),
+        cpu_percent: report.cpu.map(|cpu| 100.0 * cpu.as_secs_f64() / time.as_secs_f64()),
         time,
         dropped: faults.iter().any(|fault| fault.kind == FaultKind::NotDraining),
     })
 }
 
-/// This program once more, to play a part.
-fn player(part: &Part) -> Result<Diary, String> {
-    let part = serde_json::to_string(part).map_err(|error| error.to_string())?;
+/// Starts this program again, to play the load.
+fn worker(job: &Job) -> Result<JobReport, String> {
+    let job = serde_json::to_string(job).map_err(|error| error.to_string())?;
     let program = std::env::current_exe().map_err(|error| error.to_string())?;
     let output = Command::new(program)
-        .args(["race", "--player", &part])
+        .args(["race", "--player", &job])
         .stdin(Stdio::null())
         .stderr(Stdio::inherit())
         .output()
         .map_err(|error| error.to_string())?;
     if !output.status.success() {
-        return Err(format!("its program ended with {}", output.status));
+        return Err(format!("the worker process ended with {}", output.status));
     }
     serde_json::from_slice(&output.stdout).map_err(|error| error.to_string())
 }
 
-/// The player's times by the clock of the ground truth: both know what the calendar said when their
-/// clock was at 0.
+/// Converts times of the worker process to the clock of the ground truth. Both know the wall-clock time at 0 of their
+/// clock.
 struct Translated {
     from: u64,
     to: u64,
@@ -101,8 +102,8 @@ impl Translated {
         Some((self.at(*at), frame.frame()?))
     }
 
-    fn played(&self, diary: &Diary) -> Option<Played> {
-        let asked = diary.asked.iter().map(|(at, returned, command, answer)| {
+    fn played(&self, report: &JobReport) -> Option<Played> {
+        let asked = report.asked.iter().map(|(at, returned, command, answer)| {
             let answer = match answer {
                 Some(answer) => Some(answer.frame()?),
                 None => None,
@@ -110,7 +111,7 @@ impl Translated {
             let (at, returned) = (self.at(*at), self.at(*returned));
             Some(Asked { command: command.frame()?, at, returned, answer })
         });
-        let moved = diary.moved.iter().map(|(begun, waited, asked, noticed)| Moved {
+        let moved = report.moved.iter().map(|(begun, waited, asked, noticed)| Moved {
             begun: self.at(*begun),
             waited: *waited,
             asked: self.at(*asked),

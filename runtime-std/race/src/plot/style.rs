@@ -1,6 +1,6 @@
-//! How the strategies are told apart in the picture: each has a colour, a shape, and whether the
-//! shape is full. The colours are Paul Tol's "muted" scheme, made for colour-blind readers, and
-//! black; no two share both colour and shape, so that it can be read in grey too.
+//! The styles of the strategies in the plot: a colour, and a shape that is full or empty. The colours are Paul Tol's
+//! "muted" scheme for colour-blind readers, and black. No two strategies have the same shape and filling, so the plot can be
+//! read without colours.
 
 use plotters::element::{ComposedElement, EmptyElement, PathElement, Polygon};
 use plotters::prelude::{DrawingBackend, RGBColor, WHITE};
@@ -10,7 +10,7 @@ type Pixel = (i32, i32);
 
 const COLOURS: [RGBColor; 10] = [
     RGBColor(0x33, 0x22, 0x88), // indigo
-    RGBColor(0x66, 0xAA, 0xDD), // cyan, a little darker: it stands on white
+    RGBColor(0x66, 0xAA, 0xDD), // cyan, darker because of the white background
     RGBColor(0xCC, 0x66, 0x77), // rose
     RGBColor(0x11, 0x77, 0x33), // green
     RGBColor(0xB8, 0xA0, 0x3A), // sand, darker for the same reason
@@ -21,7 +21,7 @@ const COLOURS: [RGBColor; 10] = [
     RGBColor(0x00, 0x00, 0x00), // black
 ];
 
-/// In pixels around the point.
+/// Outlines in pixels around the point.
 const SHAPES: [&[Pixel]; 5] = [
     &[(-2, -5), (2, -5), (5, -2), (5, 2), (2, 5), (-2, 5), (-5, 2), (-5, -2)], // a disc
     &[(-4, -4), (4, -4), (4, 4), (-4, 4)],                                     // a square
@@ -30,16 +30,16 @@ const SHAPES: [&[Pixel]; 5] = [
     &[(0, 6), (6, -5), (-6, -5)], // a triangle on its tip
 ];
 
-/// How one strategy looks.
+/// The style of one strategy.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Look {
+pub(super) struct Style {
     colour: RGBColor,
     shape: &'static [Pixel],
     full: bool,
 }
 
-impl Look {
-    /// Of the strategy at this place in the table. The eleventh looks like the first.
+impl Style {
+    /// The style of the strategy at this place in the table. The eleventh is equal to the first.
     pub(super) fn of(index: usize) -> Self {
         Self {
             colour: COLOURS[index % COLOURS.len()],
@@ -84,14 +84,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_two_of_ten_strategies_look_alike_even_in_grey() {
+    fn ten_strategies_differ_even_without_colours() {
         for left in 0..10 {
             for right in 0..left {
-                let (left, right) = (Look::of(left), Look::of(right));
+                let (left, right) = (Style::of(left), Style::of(right));
                 assert_ne!(left.colour, right.colour);
                 assert_ne!((left.shape, left.full), (right.shape, right.full));
             }
         }
-        assert_eq!(Look::of(10), Look::of(0));
+        assert_eq!(Style::of(10), Style::of(0));
     }
 }

@@ -1,6 +1,5 @@
-//! A strategy at play, in a program of its own, so that it shares neither threads nor an event loop
-//! with the instrument, and its processor time is its own. `heat.rs` starts it and reads what it
-//! prints; nothing is judged here.
+//! The process that plays one run. It shares neither threads nor an event loop with the instrument, and its processor time
+//! can be measured. `run.rs` starts it and reads its output; nothing is evaluated here.
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -16,31 +15,31 @@ use smol::{Timer, block_on};
 use super::load::{Asked, Load, Moved, POLL, Played, TIMEOUT};
 use super::processors;
 use super::strategies::Kind;
-use super::strategy::{Events, Scene};
+use super::strategy::{Environment, Events};
 
-/// How long what was sent last may take to its handler.
+/// The time for the last events to reach their handler.
 const DRAIN: Duration = Duration::from_millis(200);
 
-/// What a player is told.
+/// The input of the process.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct Part {
+pub(super) struct Job {
     /// The strategy's name.
     pub(super) strategy: String,
     pub(super) load: Load,
     pub(super) instrument: SocketAddr,
-    /// The processors to stay on; empty: wherever it is put.
+    /// The processors to run on; empty = any.
     pub(super) processors: Vec<usize>,
 }
 
-/// What it tells, in µs of its own clock.
+/// The output of the process. Times are in µs of its own clock.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub(super) struct Diary {
-    /// What the calendar said when that clock was at 0: µs since 1970.
+pub(super) struct JobReport {
+    /// The wall-clock time at 0 of that clock, in µs since 1970.
     pub(super) origin: u64,
     pub(super) begin: u64,
     pub(super) end: u64,
     pub(super) cpu: Option<Duration>,
-    /// When each was asked and answered.
+    /// Each query: when it was sent, when it returned, command and answer.
     pub(super) asked: Vec<(u64, u64, FrameBytes, Option<FrameBytes>)>,
     pub(super) moved: Vec<(u64, bool, u64, Option<u64>)>,
     pub(super) handled: Vec<(u64, FrameBytes)>,
@@ -62,7 +61,7 @@ impl FrameBytes {
     }
 }
 
-/// What the calendar said when this clock was at 0, in µs.
+/// The wall-clock time at 0 of a clock, in µs since 1970.
 pub(super) fn origin(clock: Clock) -> u64 {
     let read = || {
         let before = clock.now().as_micros();
@@ -71,49 +70,49 @@ pub(super) fn origin(clock: Clock) -> u64 {
         let wall = u64::try_from(wall.as_micros()).unwrap_or(u64::MAX);
         (after - before, wall.saturating_sub(before.midpoint(after)))
     };
-    // Of several, the one in which least came in between.
+    // Of several readings, the one with the least delay between the two clocks.
     (0..20).map(|_| read()).min().map_or(0, |(_, origin)| origin)
 }
 
-/// Plays, and prints the diary.
-pub(super) fn play(part: &Part) -> Result<(), String> {
-    let diary = serde_json::to_string(&perform(part)?).map_err(|error| error.to_string())?;
-    std::io::stdout().lock().write_all(diary.as_bytes()).map_err(|error| error.to_string())
+/// Plays the job and prints its report.
+pub(super) fn work(job: &Job) -> Result<(), String> {
+    let report = serde_json::to_string(&perform(job)?).map_err(|error| error.to_string())?;
+    std::io::stdout().lock().write_all(report.as_bytes()).map_err(|error| error.to_string())
 }
 
-fn perform(part: &Part) -> Result<Diary, String> {
-    processors::stay_on(&part.processors);
-    let kind = Kind::named(&part.strategy)
-        .ok_or_else(|| format!("unknown strategy {:?}", part.strategy))?;
-    let between = Between::start(kind, part.instrument)?;
+fn perform(job: &Job) -> Result<JobReport, String> {
+    processors::stay_on(&job.processors);
+    let kind =
+        Kind::named(&job.strategy).ok_or_else(|| format!("unknown strategy {:?}", job.strategy))?;
+    let own_bridge = OwnBridge::start(kind, job.instrument)?;
     let clock = Clock::start();
     let (to, handled) = mpsc::channel();
-    let bridge = between.0.as_ref();
-    let scene = Scene {
-        control: bridge.map_or(part.instrument, Bridge::control),
+    let bridge = own_bridge.0.as_ref();
+    let environment = Environment {
+        control: bridge.map_or(job.instrument, Bridge::control),
         callback: bridge.and_then(Bridge::callback),
         timeout: TIMEOUT,
         poll: POLL,
         events: Events::new(clock, to),
     };
-    let mut strategy = kind.start(&scene).map_err(|error| error.to_string())?;
-    between.until_subscribed();
+    let mut strategy = kind.start(&environment).map_err(|error| error.to_string())?;
+    own_bridge.until_subscribed();
 
     let (begin, before) = (clock.now(), processors::spent());
-    let played = part.load.play(&mut *strategy, clock);
+    let played = job.load.play(&mut *strategy, clock);
     let (end, after) = (clock.now(), processors::spent());
     block_on(Timer::after(DRAIN));
     strategy.close();
     let handled: Vec<_> = handled.try_iter().collect();
-    between.stop();
-    let mut diary = diary(&played, &handled);
-    diary.origin = origin(clock);
-    (diary.begin, diary.end) = (begin.as_micros(), end.as_micros());
-    diary.cpu = before.zip(after).and_then(|(before, after)| after.checked_sub(before));
-    Ok(diary)
+    own_bridge.stop();
+    let mut report = report(&played, &handled);
+    report.origin = origin(clock);
+    (report.begin, report.end) = (begin.as_micros(), end.as_micros());
+    report.cpu = before.zip(after).and_then(|(before, after)| after.checked_sub(before));
+    Ok(report)
 }
 
-fn diary(played: &Played, handled: &[(Instant, Frame)]) -> Diary {
+fn report(played: &Played, handled: &[(Instant, Frame)]) -> JobReport {
     let asked = |asked: &Asked| {
         let answer = asked.answer.as_ref().map(FrameBytes::from);
         (asked.at.as_micros(), asked.returned.as_micros(), FrameBytes::from(&asked.command), answer)
@@ -122,40 +121,40 @@ fn diary(played: &Played, handled: &[(Instant, Frame)]) -> Diary {
         let noticed = moved.noticed.map(Instant::as_micros);
         (moved.begun.as_micros(), moved.waited, moved.asked.as_micros(), noticed)
     };
-    Diary {
+    JobReport {
         asked: played.asked.iter().map(asked).collect(),
         moved: played.moved.iter().map(moved).collect(),
         handled: handled
             .iter()
             .map(|(at, frame)| (at.as_micros(), FrameBytes::from(frame)))
             .collect(),
-        ..Diary::default()
+        ..JobReport::default()
     }
 }
 
-/// The bridge, where a strategy needs one.
-struct Between(Option<Bridge>);
+/// The bridge, if a strategy needs one.
+struct OwnBridge(Option<Bridge>);
 
-impl Between {
+impl OwnBridge {
     fn start(kind: Kind, instrument: SocketAddr) -> Result<Self, String> {
         if !kind.needs_bridge() {
             return Ok(Self(None));
         }
         let mut settings = BridgeSettings::default();
         settings.upstream.address = instrument.to_string();
-        // It gives up before its clients do: what comes later is not passed on to them.
+        // It gives up before its client does, so that it passes no late answer on.
         settings.upstream.request_timeout_ms =
             u64::try_from(TIMEOUT.as_millis() * 4 / 5).map_err(|error| error.to_string())?;
         settings.listen.control = SocketAddr::from(([127, 0, 0, 1], 0));
         settings.limits.commands_per_s = u32::MAX;
-        // There is one client: nobody is to be shown what it does.
+        // There is only one client, so its actions are not shown to others.
         settings.events.echo_actions = false;
         let bridge = block_on(Bridge::start(&settings)).map_err(|error| error.to_string())?;
         block_on(bridge.until_connected());
         Ok(Self(Some(bridge)))
     }
 
-    /// Until who listens on the callback port has been accepted.
+    /// Waits until the bridge has accepted the subscriber of the callback port.
     fn until_subscribed(&self) {
         let Some(bridge) = &self.0 else { return };
         let subscribers = || block_on(bridge.status()).map(|status| status.callback.subscribers);
@@ -183,12 +182,12 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_comes_back_from_its_bytes() {
+    fn a_frame_survives_the_way_through_its_bytes() {
         assert_eq!(FrameBytes::from(&frame()).frame(), Some(frame()));
     }
 
     #[test]
-    fn bytes_that_are_no_frame_give_none() {
+    fn bytes_without_a_frame_give_none() {
         let good = FrameBytes::from(&frame()).0;
         let short = good[..good.len() - 1].to_owned();
         let (mut long, mut broken) = (good.clone(), good.clone());
@@ -200,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn a_diary_comes_back_from_its_json() {
+    fn a_report_survives_the_way_through_json() {
         let at = Instant::from_micros;
         let asked = |answer| Asked { command: frame(), at: at(1), answer, returned: at(2) };
         let moved = |noticed| Moved { begun: at(3), waited: true, asked: at(4), noticed };
@@ -208,13 +207,13 @@ mod tests {
             asked: vec![asked(None), asked(Some(frame()))],
             moved: vec![moved(None), moved(Some(at(5)))],
         };
-        let mut diary = diary(&played, &[(at(6), frame())]);
-        (diary.origin, diary.begin, diary.end) = (u64::MAX, 7, 8);
-        diary.cpu = Some(Duration::from_micros(9));
-        let json = serde_json::to_string(&diary).unwrap();
-        let back: Diary = serde_json::from_str(&json).unwrap();
+        let mut report = report(&played, &[(at(6), frame())]);
+        (report.origin, report.begin, report.end) = (u64::MAX, 7, 8);
+        report.cpu = Some(Duration::from_micros(9));
+        let json = serde_json::to_string(&report).unwrap();
+        let back: JobReport = serde_json::from_str(&json).unwrap();
         assert_eq!(serde_json::to_string(&back).unwrap(), json);
-        assert_eq!((back.origin, back.begin, back.end, back.cpu), (u64::MAX, 7, 8, diary.cpu));
+        assert_eq!((back.origin, back.begin, back.end, back.cpu), (u64::MAX, 7, 8, report.cpu));
         let (begun, returned, command, answer) = &back.asked[1];
         assert_eq!((*begun, *returned, command.frame()), (1, 2, Some(frame())));
         assert_eq!(answer.as_ref().and_then(FrameBytes::frame), Some(frame()));
@@ -223,18 +222,18 @@ mod tests {
     }
 
     #[test]
-    fn a_part_of_an_unknown_strategy_or_without_an_instrument_is_an_error() {
+    fn a_job_without_strategy_or_instrument_fails() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let nobody = listener.local_addr().unwrap();
         drop(listener);
         let load = Load { queries: 4, rate: 0.0, seed: 1 };
-        let part = |strategy: &str| Part {
+        let job = |strategy: &str| Job {
             strategy: strategy.into(),
             load,
             instrument: nobody,
             processors: Vec::new(),
         };
-        assert_eq!(perform(&part("magic")).unwrap_err(), "unknown strategy \"magic\"");
-        assert!(perform(&part("two-readers")).is_err());
+        assert_eq!(perform(&job("magic")).unwrap_err(), "unknown strategy \"magic\"");
+        assert!(perform(&job("two-readers")).is_err());
     }
 }
