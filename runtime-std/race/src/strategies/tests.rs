@@ -1,5 +1,5 @@
-//! What each strategy does, with the simulated instrument and, where the order of frames matters,
-//! with one that says exactly what the test has it say.
+//! The behaviour of each strategy, against the simulated instrument and, where the order of frames matters, against a
+//! scripted instrument.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -14,14 +14,14 @@ use flamingo_simulator::{Scenario, Simulator, SimulatorOptions};
 use super::Kind;
 use crate::strategy::{Environment, Events, Motion, Strategy};
 
-/// Longer than anything takes here.
+/// Longer than anything here takes.
 const LONG: Duration = Duration::from_secs(20);
-/// An answer that the test never sends is waited for for so long.
+/// The timeout of a query whose answer the test never sends.
 const SHORT: Duration = Duration::from_millis(200);
-/// What must not come is waited for for so long.
+/// How long to wait for a frame that must not arrive.
 const MOMENT: Duration = Duration::from_millis(30);
 
-/// All that may be started at a peer that says nothing by itself.
+/// The strategies that can start with a peer that sends nothing by itself.
 const SCRIPTED: [Kind; 9] = [
     Kind::Synchronous,
     Kind::Polling,
@@ -47,7 +47,7 @@ fn next(heard: &Heard) -> Frame {
     heard.recv_timeout(LONG).expect("an event").1
 }
 
-/// A strategy and an instrument that the test plays itself.
+/// A strategy and a scripted instrument.
 struct Stage {
     strategy: Box<dyn Strategy>,
     instrument: TcpStream,
@@ -64,7 +64,7 @@ impl Stage {
         Self { strategy, instrument, heard }
     }
 
-    /// The instrument gets the command, and then says what `says` makes of it.
+    /// Sends a query. The instrument receives it and sends the frames that `says` makes of it.
     fn query(
         &mut self,
         command: &Frame,
@@ -102,7 +102,7 @@ fn push(axis: i32) -> Frame {
     Frame::new(CommandCode::STAGE_POSITION_GET).with_selector(axis).with_value(-1.0)
 }
 
-/// The command, changed into its answer.
+/// The answer to a command.
 fn answer(command: Frame) -> Frame {
     Frame { status: 1, ..command }.with_value(f64::from(command.selector()))
 }
@@ -120,7 +120,7 @@ fn motion(axis: i32, target: f64) -> Motion {
     Motion { axis, target, patience: LONG }
 }
 
-/// The simulated instrument, silent but for what motion makes it say.
+/// The simulated instrument without background traffic.
 fn simulator(kind: Kind) -> Simulator {
     let mut scenario = Scenario::default();
     scenario.pushes.position_hz = 0.0;
@@ -140,7 +140,7 @@ fn bridge(instrument: &Simulator) -> Bridge {
     })
 }
 
-/// Twenty queries and a move, which all have to come out right.
+/// Twenty queries and a move that must all be answered correctly.
 fn plays(kind: Kind) {
     const HOMES: [f64; 4] = [7.5, 15.0, 19.0, 0.0];
     let simulator = simulator(kind);
@@ -158,7 +158,7 @@ fn plays(kind: Kind) {
     let (go, target) = (Frame::command(CommandCode::STAGE_POSITION_SET), 7.53);
     assert!(strategy.query(&go.with_selector(1).with_value(target)).is_some());
     assert!(strategy.wait_for_motion_end(&motion(1, target)), "{}", kind.name());
-    // Asked by somebody else: some take what the motion left behind for their next answer.
+    // Over another connection: some strategies take the last frame of the motion for their next answer.
     let mut observer = Kind::Raw.start(&self::environment(simulator.control(), LONG).0).unwrap();
     let position = observer.query(&ask(1)).expect("an answer").value;
     assert!((position - target).abs() <= 0.001, "{}: {position}", kind.name());
@@ -307,7 +307,7 @@ fn an_end_before_the_acknowledgement_counts_an_older_one_not() {
         let go = Frame::command(CommandCode::STAGE_POSITION_SET).with_selector(1);
         add(&stage.instrument, &[stopped(1)]);
         assert_eq!(next(&stage.heard), stopped(1));
-        // So that the caller, too, has been told of it.
+        // So that the caller has been notified too.
         let asked = stage.query(&ask(1), |command| vec![tagged(command)]);
         assert!(asked.is_some(), "{}", kind.name());
         assert!(stage.query(&go, |command| vec![tagged(command)]).is_some());
@@ -374,7 +374,7 @@ fn closing_never_hangs_and_ends_every_thread() {
     for kind in SCRIPTED {
         let Stage { strategy, instrument, heard } = Stage::new(kind, LONG);
         strategy.close();
-        // Nobody is left who could report an event, and nobody who holds the socket.
+        // No thread is left that could report an event or hold the socket.
         assert!(heard.recv_timeout(LONG).is_err_and(|error| error.to_string().contains("closed")));
         assert_eq!((&instrument).read(&mut [0]).unwrap(), 0, "{}", kind.name());
     }

@@ -162,7 +162,7 @@ fn unflagged_pushes_look_like_the_answers_of_a_query() {
 }
 
 #[test]
-fn continuous_axes_push_40_times_a_second_each_until_they_are_halted() {
+fn continuous_axes_push_40_times_a_second_until_halted() {
     let simulator = simulator("[stage]\ncontinuous_axes = [\"x\", \"y\", \"z\", \"r\"]");
     let mut client = Raw::connect(&simulator);
     client.settle();
