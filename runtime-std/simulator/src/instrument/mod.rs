@@ -150,7 +150,7 @@ impl Instrument {
     ) {
         let Some(client) = self.clients.get_mut(&from) else { return };
         client.commands += 1;
-        let command = Command { from, request: client.commands, frame };
+        let command = Command { from, number: client.commands, frame };
         let limit = self.scenario.faults.drop_above_unanswered;
         if limit > 0 && is_answered(&frame) && client.unanswered >= limit {
             self.actions.push(Action::Fault {

@@ -10,7 +10,7 @@ use super::ConnectionId;
 #[derive(Debug, Clone)]
 pub(crate) struct Command {
     pub(super) from: ConnectionId,
-    pub(super) request: u64,
+    pub(super) number: u64,
     pub(super) frame: Frame,
 }
 

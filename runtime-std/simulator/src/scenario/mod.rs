@@ -10,7 +10,7 @@ mod subsystems;
 mod traffic;
 
 pub use axes::{AxisModel, AxisName, StageModel};
-pub use check::Code;
+pub use check::ScenarioCode;
 pub use faults::{Fault, Faults};
 pub use subsystems::{CameraModel, ImageModel, LightModel, SettingsModel, WorkflowModel};
 pub use traffic::{BackgroundTraffic, Latency, Pushes, ServerModel, Tokens};
@@ -40,7 +40,7 @@ pub struct Scenario {
     /// How many records of each kind the ground truth keeps. Older records are dropped and counted.
     pub truth_capacity_frames: usize,
     /// Commands that are never answered and have no effect.
-    pub never_answered: Vec<Code>,
+    pub never_answered: Vec<ScenarioCode>,
     /// The time that an answer takes.
     #[serde(deserialize_with = "check::latency")]
     pub latency: Latency,

@@ -184,8 +184,8 @@ fn the_truth_has_every_frame_in_the_order_of_the_wire() {
                 let asked = commands[usize::try_from(request).unwrap() - 1].frame;
                 assert_eq!((asked.code, record.frame.code), (record.frame.code, asked.code));
             }
-            TrueClass::Answer { .. } => panic!("nothing is late or sent twice"),
             TrueClass::Unsolicited => assert_eq!(record.frame.flags.0 & 0x8000_0000, 0),
+            other => panic!("{other:?}: nothing is late or sent twice"),
         }
     }
     assert_eq!(answered, 7);
