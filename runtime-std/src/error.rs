@@ -1,140 +1,196 @@
-//! How a call of the client fails, in one line: what failed, on what, and what to try.
+//! Why a call of the client fails. Each text is one line: what failed, with whom, and what to try.
+//! The texts are written by hand: a derive macro would add eight crates to the adapter.
 
+use std::fmt;
 use std::time::Duration;
 
 use flamingo_protocol_core::{CommandCode, CommandError, DecodeError, Frame};
-use thiserror::Error;
 
 /// Why a call of the client failed.
-#[derive(Debug, Error)]
+#[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
     /// The host's name has no address, or the port is no number.
-    #[error("cannot resolve {address}: {source}; expected HOST:PORT, check the name")]
     Resolve {
-        /// What was to be resolved.
+        /// The `HOST:PORT` that was to be resolved.
         address: String,
-        /// Why it was not.
+        /// What the operating system says.
         source: std::io::Error,
     },
-    /// Nobody accepted the connection.
-    #[error("cannot connect to {address}: {source}; is the instrument on, and the port right?")]
+    /// No address of the host accepted the connection.
     Connect {
-        /// Where.
+        /// The `HOST:PORT` of the control port.
         address: String,
-        /// Why.
+        /// What the operating system says.
         source: std::io::Error,
     },
     /// The command must not go to the instrument; nothing was sent.
-    #[error("{code} refused, nothing was sent: {source}")]
     Refused {
-        /// Which command.
+        /// The code of the command.
         code: CommandCode,
-        /// Why.
+        /// Why the core refused it.
         source: CommandError,
     },
-    /// The peer accepted the connection, and did not answer the first query.
-    #[error(
-        "{address} accepts, but did not answer SYSTEM_STATE_GET within {after:?}; \
-         is it the control port, and is the instrument idle?"
-    )]
+    /// The peer accepted the connection, but did not answer the first query.
     Silent {
-        /// Who.
+        /// The `HOST:PORT` of the control port.
         address: String,
-        /// How long it was waited for.
+        /// How long the client waited.
         after: Duration,
     },
-    /// No answer in time, and what came instead was no frame.
-    #[error(
-        "no answer to {code} within {after:?}, but {noise} bytes that are no frame{}; \
-         the peer broke the protocol",
-        rejected.map_or(String::new(), |why| format!(" ({why})"))
-    )]
+    /// No answer arrived in time, and the bytes that arrived instead are no frame.
     Broken {
-        /// Which command.
+        /// The code of the command.
         code: CommandCode,
-        /// How long it was waited for.
+        /// How long the client waited.
         after: Duration,
-        /// Bytes that were skipped as noise since it was asked.
+        /// Bytes that were skipped as noise since the call.
         noise: u64,
-        /// Why the last candidate for a frame was none.
+        /// Why the last bytes that looked like a frame are none.
         rejected: Option<DecodeError>,
     },
-    /// The deadline passed.
-    #[error(
-        "no answer to {code} within {after:?}{}; the instrument may be busy, or not know it",
-        if *.sent { "" } else { " (it was never sent: older commands were still unanswered)" }
-    )]
+    /// No answer arrived in time.
     TimedOut {
-        /// Which command.
+        /// The code of the command.
         code: CommandCode,
-        /// How long it was waited for.
+        /// How long the client waited.
         after: Duration,
         /// Whether the command had gone out.
         sent: bool,
     },
-    /// A later command was answered: this one never will be.
-    #[error("{code} was not answered, but a later command was; the instrument may not know it")]
+    /// A later command of the same subsystem was answered, so this one never will be.
     Unanswered {
-        /// Which command.
+        /// The code of the command.
         code: CommandCode,
     },
-    /// The answer came, but not all of its payload.
-    #[error("the answer to {code} stalled after {received} of {expected} payload bytes; try again")]
+    /// The answer arrived, but not all of its payload.
     PayloadStalled {
-        /// Which command.
+        /// The code of the command.
         code: CommandCode,
-        /// Payload bytes that came.
+        /// Payload bytes that arrived.
         received: u32,
         /// Payload bytes that were declared.
         expected: u32,
     },
-    /// A frame came that may answer this request or another one.
-    #[error("an answer to {code} came that may belong to another request of it; ask again")]
+    /// A frame arrived that may answer this request or another one.
     Ambiguous {
-        /// Which command.
+        /// The code of the command.
         code: CommandCode,
-        /// The frame, if it is at hand.
+        /// The frame, if it is known.
         frame: Option<Box<Frame>>,
     },
     /// A HALT or laser-off cancelled the command before it was sent.
-    #[error(
-        "{code} was cancelled by a stop before it was sent; send it again if it is still wanted"
-    )]
     Superseded {
-        /// Which command.
+        /// The code of the command.
         code: CommandCode,
     },
     /// A HALT was sent, but so many are unanswered that there is no room to wait for this one.
-    #[error("{code} was sent, but too many of it are unanswered to wait for its answer")]
     Unconfirmed {
-        /// Which command.
+        /// The code of the command.
         code: CommandCode,
     },
-    /// What the peer sends are no frames.
-    #[error("{address} does not speak the Flamingo protocol: {what}; is it the control port?")]
+    /// The peer sends bytes that are no frames.
     NotFlamingo {
-        /// Who.
+        /// The `HOST:PORT` of the control port.
         address: String,
-        /// What was expected and what came.
+        /// What was expected and what arrived.
         what: String,
     },
-    /// Tokens are on, but the peer does not echo them.
-    #[error("{address} does not echo the token in {field}; switch tokens off")]
+    /// Tokens are switched on, but the peer does not echo them.
     TokensNotEchoed {
-        /// Who.
+        /// The `HOST:PORT` of the control port.
         address: String,
-        /// The field that carried it.
+        /// The field that carried the token.
         field: &'static str,
     },
     /// The connection ended.
-    #[error("connection to {address} lost: {reason}; connect again")]
     ConnectionLost {
-        /// To whom.
+        /// The `HOST:PORT` of the control port.
         address: String,
-        /// Why.
+        /// How it ended.
         reason: String,
     },
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Resolve { address, source } => {
+                write!(f, "cannot resolve {address}: {source}; expected HOST:PORT, check the name")
+            }
+            Self::Connect { address, source } => write!(
+                f,
+                "cannot connect to {address}: {source}; is the instrument on, and the port right?"
+            ),
+            Self::Refused { code, source } => {
+                write!(f, "{code} refused, nothing was sent: {source}")
+            }
+            Self::Silent { address, after } => write!(
+                f,
+                "{address} accepts, but did not answer SYSTEM_STATE_GET within {after:?}; \
+                 is it the control port, and is the instrument idle?"
+            ),
+            Self::Broken { code, after, noise, rejected } => {
+                write!(
+                    f,
+                    "no answer to {code} within {after:?}, but {noise} bytes that are no frame"
+                )?;
+                if let Some(why) = rejected {
+                    write!(f, " ({why})")?;
+                }
+                f.write_str("; the peer broke the protocol")
+            }
+            Self::TimedOut { code, after, sent } => {
+                write!(f, "no answer to {code} within {after:?}")?;
+                if !sent {
+                    f.write_str(" (it was never sent: older commands were still unanswered)")?;
+                }
+                f.write_str("; the instrument may be busy, or not know it")
+            }
+            Self::Unanswered { code } => write!(
+                f,
+                "{code} was not answered, but a later command was; the instrument may not know it"
+            ),
+            Self::PayloadStalled { code, received, expected } => write!(
+                f,
+                "the answer to {code} stalled after {received} of {expected} payload bytes; \
+                 try again"
+            ),
+            Self::Ambiguous { code, .. } => write!(
+                f,
+                "an answer to {code} came that may belong to another request of it; ask again"
+            ),
+            Self::Superseded { code } => write!(
+                f,
+                "{code} was cancelled by a stop before it was sent; \
+                 send it again if it is still wanted"
+            ),
+            Self::Unconfirmed { code } => write!(
+                f,
+                "{code} was sent, but too many of it are unanswered to wait for its answer"
+            ),
+            Self::NotFlamingo { address, what } => write!(
+                f,
+                "{address} does not speak the Flamingo protocol: {what}; is it the control port?"
+            ),
+            Self::TokensNotEchoed { address, field } => {
+                write!(f, "{address} does not echo the token in {field}; switch tokens off")
+            }
+            Self::ConnectionLost { address, reason } => {
+                write!(f, "connection to {address} lost: {reason}; connect again")
+            }
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Resolve { source, .. } | Self::Connect { source, .. } => Some(source),
+            Self::Refused { source, .. } => Some(source),
+            _ => None,
+        }
+    }
 }
 
 impl Error {
@@ -144,7 +200,8 @@ impl Error {
         Self::ConnectionLost { address: address.into(), reason: reason.into() }
     }
 
-    /// The exit code that scripts may rely on.
+    /// The exit code that scripts may rely on: 2 refused or cancelled, 3 no connection, 4 no clear
+    /// answer, 6 not the protocol, 7 connection lost.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
@@ -159,5 +216,48 @@ impl Error {
             Self::NotFlamingo { .. } | Self::TokensNotEchoed { .. } | Self::Broken { .. } => 6,
             Self::ConnectionLost { .. } => 7,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timeout_says_whether_the_command_was_sent() {
+        let timed_out = |sent| Error::TimedOut {
+            code: CommandCode::STAGE_POSITION_GET,
+            after: Duration::from_secs(3),
+            sent,
+        };
+        assert_eq!(
+            timed_out(true).to_string(),
+            "no answer to STAGE_POSITION_GET (0x6008) within 3s; \
+             the instrument may be busy, or not know it"
+        );
+        assert!(timed_out(false).to_string().contains("3s (it was never sent"));
+    }
+
+    #[test]
+    fn broken_bytes_are_counted_and_explained() {
+        let broken = |rejected| Error::Broken {
+            code: CommandCode::STAGE_POSITION_GET,
+            after: Duration::from_secs(3),
+            noise: 7,
+            rejected,
+        };
+        assert!(broken(None).to_string().contains("7 bytes that are no frame; the peer"));
+        let why = Frame::decode(&[0]).expect_err("too short");
+        let text = broken(Some(why)).to_string();
+        assert!(text.contains(&format!("no frame ({why}); the peer")), "{text}");
+    }
+
+    #[test]
+    fn the_error_of_the_operating_system_is_the_source() {
+        use std::error::Error as _;
+        let source = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
+        let error = Error::Connect { address: "scope:53717".into(), source };
+        assert!(error.source().is_some());
+        assert!(Error::lost("scope:53717", "gone").source().is_none());
     }
 }

@@ -1,22 +1,26 @@
-//! What a user may say about a connection. What each part of it means to the protocol is the
-//! core's `Config`.
+//! How to connect, and how long to wait. What is known about the peer is the core's `Config`.
 
 use std::time::Duration;
 
 use flamingo_protocol_core::Config;
 
-/// How to connect, and how patient to be.
+/// How to connect, and how long to wait.
 ///
 /// ```
-/// use flamingo_runtime_std::Options;
-/// let mut options = Options::new("127.0.0.1:53717");
-/// options.timeout = std::time::Duration::from_secs(10);
+/// use std::time::Duration;
+/// use flamingo_runtime_std::{Options, Reconnect};
+///
+/// let options = Options::new("127.0.0.1:53717")
+///     .timeout(Duration::from_secs(10))
+///     .reconnect(Reconnect::default());
+/// assert_eq!(options.settle, Duration::from_millis(50));
 /// ```
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Options {
     /// `HOST:PORT` of the control port.
     pub address: String,
-    /// How long an address may take to accept: 2 s.
+    /// How long each address of the host may take to accept the connection: 2 s.
     pub connect_timeout: Duration,
     /// How long an answer may take, up to the last byte of its payload: 3 s.
     pub timeout: Duration,
@@ -25,10 +29,11 @@ pub struct Options {
     pub settle: Duration,
     /// What is known about the peer.
     pub protocol: Config,
-    /// Connect again when the connection is lost. Off: every call fails from then on.
+    /// Connect again when the connection is lost. `None`, the default: every call fails from then
+    /// on.
     pub reconnect: Option<Reconnect>,
-    /// How many events a subscriber may be behind before it loses its oldest: 4096. (It loses
-    /// them as well when their payloads together have more than 64 MiB.)
+    /// How many events may wait for a subscriber before it loses its oldest: 4096, at least 1. (It
+    /// loses them as well when their payloads together have more than 64 MiB.)
     pub event_capacity: usize,
 }
 
@@ -45,14 +50,57 @@ impl Options {
             event_capacity: 4096,
         }
     }
+
+    /// Sets [`Self::connect_timeout`].
+    #[must_use]
+    pub fn connect_timeout(mut self, time: Duration) -> Self {
+        self.connect_timeout = time;
+        self
+    }
+
+    /// Sets [`Self::timeout`].
+    #[must_use]
+    pub fn timeout(mut self, time: Duration) -> Self {
+        self.timeout = time;
+        self
+    }
+
+    /// Sets [`Self::settle`].
+    #[must_use]
+    pub fn settle(mut self, time: Duration) -> Self {
+        self.settle = time;
+        self
+    }
+
+    /// Sets [`Self::protocol`].
+    #[must_use]
+    pub fn protocol(mut self, config: Config) -> Self {
+        self.protocol = config;
+        self
+    }
+
+    /// Sets [`Self::reconnect`]; `None` switches it off.
+    #[must_use]
+    pub fn reconnect(mut self, reconnect: impl Into<Option<Reconnect>>) -> Self {
+        self.reconnect = reconnect.into();
+        self
+    }
+
+    /// Sets [`Self::event_capacity`].
+    #[must_use]
+    pub fn event_capacity(mut self, events: usize) -> Self {
+        self.event_capacity = events;
+        self
+    }
 }
 
 /// How to connect again. Subscriptions are kept; no command is ever sent again.
 #[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
 pub struct Reconnect {
     /// The wait before each attempt: 2.5 s.
     pub delay: Duration,
-    /// A random part of that, from 0 to 1, comes on top of it: 0.5.
+    /// A random part of the delay, from 0 to 1, is added to it: 0.5.
     pub jitter: f64,
 }
 
@@ -63,10 +111,24 @@ impl Default for Reconnect {
 }
 
 impl Reconnect {
+    /// Sets [`Self::delay`].
+    #[must_use]
+    pub fn delay(mut self, delay: Duration) -> Self {
+        self.delay = delay;
+        self
+    }
+
+    /// Sets [`Self::jitter`].
+    #[must_use]
+    pub fn jitter(mut self, jitter: f64) -> Self {
+        self.jitter = jitter;
+        self
+    }
+
     /// The wait before the next attempt.
     pub(crate) fn wait(&self) -> Duration {
         let longer = 1.0 + self.jitter.clamp(0.0, 1.0) * fastrand::f64();
-        // What is no number, or too long for the clock, is no jitter.
+        // A jitter that is not a number, or a wait that is too long for the clock, counts as none.
         Duration::try_from_secs_f64(self.delay.as_secs_f64() * longer).unwrap_or(self.delay)
     }
 }
@@ -85,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_jitter_or_a_delay_that_cannot_be_reckoned_with_gives_the_delay() {
+    fn an_unusable_jitter_or_delay_gives_the_delay() {
         for (delay, jitter) in [(Duration::from_secs(1), f64::NAN), (Duration::MAX, 1.0)] {
             assert_eq!(Reconnect { delay, jitter }.wait(), delay);
         }

@@ -1,23 +1,19 @@
-//! The ports of something that stands in for an instrument: control, live images, stack images, in
-//! a row unless they are told otherwise. Who comes in is `acceptor.rs`.
+//! The three ports of a program that takes the place of an instrument: control, live images, stack
+//! images. They are consecutive unless chosen otherwise. Accepting connections is `acceptor.rs`.
 
-use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::{fmt, io};
 
 use smol::Async;
 
-/// How often three free ports in a row are looked for.
+/// How often three consecutive free ports are looked for.
 const ATTEMPTS: u32 = 200;
 
-/// Why it does not listen.
-#[derive(Debug, thiserror::Error)]
+/// Why [`InstrumentPorts::listen`] failed.
+#[derive(Debug)]
+#[non_exhaustive]
 pub enum ListenError {
-    /// An address that cannot be listened on.
-    #[error(
-        "cannot listen on {address}: {source}; choose {}",
-        if source.kind() == io::ErrorKind::AddrNotAvailable { "an address of this machine" }
-        else { "another port, or 0 for free ones" }
-    )]
+    /// The operating system refuses to listen on an address.
     Bind {
         /// The address.
         address: SocketAddr,
@@ -25,8 +21,33 @@ pub enum ListenError {
         source: io::Error,
     },
     /// The live or the stack port would be above 65535.
-    #[error("the live and stack ports follow the control port: it must be at most 65533")]
     PortRange,
+}
+
+impl fmt::Display for ListenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bind { address, source } => {
+                let choose = match source.kind() {
+                    io::ErrorKind::AddrNotAvailable => "an address of this machine",
+                    _ => "another port, or 0 for free ones",
+                };
+                write!(f, "cannot listen on {address}: {source}; choose {choose}")
+            }
+            Self::PortRange => f.write_str(
+                "the live and stack ports follow the control port: it must be at most 65533",
+            ),
+        }
+    }
+}
+
+impl std::error::Error for ListenError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Bind { source, .. } => Some(source),
+            Self::PortRange => None,
+        }
+    }
 }
 
 /// Where to listen.
@@ -34,21 +55,24 @@ pub enum ListenError {
 pub struct InstrumentPorts {
     /// The address to listen on.
     pub ip: IpAddr,
-    /// The control port; 0: three free ones in a row.
+    /// The control port; 0 chooses three consecutive free ports.
     pub port: u16,
-    /// Instead of the next one.
+    /// The port of live images; `None`: the control port + 1.
     pub live: Option<u16>,
-    /// Instead of the one after that.
+    /// The port of stack images; `None`: the control port + 2.
     pub stack: Option<u16>,
 }
 
 impl InstrumentPorts {
-    /// The image ports follow the control port.
+    /// Consecutive ports from the control port `at` on.
     pub const fn consecutive(at: SocketAddr) -> Self {
         Self { ip: at.ip(), port: at.port(), live: None, stack: None }
     }
 
-    /// Listens on control, live and stack port, and gives where.
+    /// Listens on the control, live and stack port. Returns the listeners and their addresses.
+    ///
+    /// # Errors
+    /// [`ListenError`], after 200 attempts if the ports may be chosen.
     pub fn listen(&self) -> Result<([Async<TcpListener>; 3], [SocketAddr; 3]), ListenError> {
         let mut attempts = if self.port == 0 { ATTEMPTS } else { 1 };
         loop {
@@ -69,7 +93,7 @@ impl InstrumentPorts {
     }
 }
 
-/// `None`: the number is above what a port can be.
+/// `None`: the port would be above 65535.
 fn listen(ip: IpAddr, port: Option<u16>) -> Result<(Async<TcpListener>, SocketAddr), ListenError> {
     let address = SocketAddr::new(ip, port.ok_or(ListenError::PortRange)?);
     let bound = Async::<TcpListener>::bind(address)
@@ -78,7 +102,7 @@ fn listen(ip: IpAddr, port: Option<u16>) -> Result<(Async<TcpListener>, SocketAd
 }
 
 /// The address of the image port `offset` above a control port: 1 for live images, 2 for stacks.
-/// `None`: no `HOST:PORT`, or the port would be above 65535.
+/// `None`: `control` is no `HOST:PORT`, or the port would be above 65535.
 ///
 /// ```
 /// use flamingo_runtime_std::socket::instrument_ports::image_port;

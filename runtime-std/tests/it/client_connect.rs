@@ -229,7 +229,7 @@ fn a_lost_connection_ends_every_request_at_once_and_tells_the_subscribers() {
 fn connecting_again_keeps_subscriptions_and_never_sends_a_command_twice() {
     smol::block_on(async {
         let (listener, mut options) = listen();
-        options.reconnect = Some(Reconnect { delay: Duration::from_millis(20), jitter: 0.5 });
+        options.reconnect = Some(Reconnect::default().delay(Duration::from_millis(20)));
         let first = async {
             let mut peer = Peer::accept(&listener).await;
             peer.shake_hands().await;

@@ -254,5 +254,5 @@ fn a_client_that_will_connect_again_does_not_spin_at_the_end_of_the_stream() {
 }
 
 fn never_again() -> Reconnect {
-    Reconnect { delay: Duration::from_secs(3600), jitter: 0.0 }
+    Reconnect::default().delay(Duration::from_secs(3600)).jitter(0.0)
 }

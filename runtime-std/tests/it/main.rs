@@ -5,4 +5,5 @@ mod client_ends;
 mod client_pressure;
 mod client_requests;
 mod client_stops;
+mod engine;
 mod peers_failures;

@@ -364,7 +364,7 @@ fn a_run_outlives_a_lost_connection_where_the_client_connects_again() {
         let simulator = simulator(scenario).await;
         let mut options = flamingo_runtime_std::Options::new(simulator.control().to_string());
         let delay = Duration::from_millis(30);
-        options.reconnect = Some(Reconnect { delay, jitter: 0.0 });
+        options.reconnect = Some(Reconnect::default().delay(delay).jitter(0.0));
         let microscope = Microscope::connect(options).await.unwrap();
         let mut run = microscope.workflows().start(&workflow(1, 60)).await.unwrap();
         assert_eq!(soon("its start", run.next()).await.unwrap(), Some(RunEvent::Started));
