@@ -1,12 +1,12 @@
-//! Checks that every device shares: statuses and texts of answers, numbers in them, and numbers
-//! that go to the wire.
+//! Checks that all devices share: the status and the text of an answer, numbers in an answer, and
+//! numbers that are about to be sent. What an answer means is in the file of its device.
 
 use flamingo_runtime_std::Answer;
 
 use crate::Error;
 
-/// The answer, unless its status says failure (0). Other statuses than 0 and 1 are seen, and are
-/// no failure.
+/// Returns the answer unless its status is 0, failure. The instrument also sends statuses other
+/// than 0 and 1; they are no failure.
 pub(crate) fn succeeded(what: &str, answer: Answer) -> Result<Answer, Error> {
     if answer.frame.status != 0 {
         return Ok(answer);
@@ -15,21 +15,21 @@ pub(crate) fn succeeded(what: &str, answer: Answer) -> Result<Answer, Error> {
     Err(Error::Refused { what: what.to_owned(), code, status: 0, reason: reason(&answer) })
 }
 
-/// The text of an answer: its buffer, or else its payload.
+/// Returns the text of an answer: its buffer, or its payload if the buffer is empty.
 pub(crate) fn text_of(answer: &Answer) -> String {
     let buffer = answer.frame.buffer_bytes();
     let text = if buffer.is_empty() { &answer.payload } else { buffer };
     String::from_utf8_lossy(text).into_owned()
 }
 
-/// The longest reason that is told, in characters: an answer may have megabytes behind it.
+/// The longest reason that an error shows, in characters: a payload may have megabytes.
 const REASON: usize = 200;
 
 fn reason(answer: &Answer) -> String {
     text_of(answer).trim().chars().take(REASON).collect()
 }
 
-/// A number of an answer that must be finite and above 0.
+/// Checks a number from an answer: it must be finite and above 0.
 pub(crate) fn above_zero(what: &str, unit: &str, found: f64) -> Result<f64, Error> {
     if found.is_finite() && found > 0.0 {
         return Ok(found);
@@ -38,7 +38,7 @@ pub(crate) fn above_zero(what: &str, unit: &str, found: f64) -> Result<f64, Erro
     Err(Error::Implausible { what: what.to_owned(), expected, found: found.to_string() })
 }
 
-/// A whole number for the wire that must be within a range; nothing is sent otherwise.
+/// Checks a whole number before it is sent: it must be within the range.
 pub(crate) fn in_range(
     what: &str,
     value: i64,

@@ -1,6 +1,6 @@
 //! The four axes of the stage: their numbers on the wire, their letters and their units.
 //!
-//! Where an axis may go is not here: limits are the instrument's, see `text.rs`.
+//! The limits of an axis belong to the instrument: see `stage/limits.rs`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -27,15 +27,15 @@ pub enum Axis {
 }
 
 impl Axis {
-    /// All of them, in the order of their numbers.
+    /// All four axes, in the order of their numbers.
     pub const ALL: [Self; 4] = [Self::X, Self::Y, Self::Z, Self::R];
 
-    /// The number that stands in int32Data0, 1 to 4.
+    /// The number of the axis in int32Data0: 1 to 4.
     pub const fn selector(self) -> i32 {
         self as i32 + 1
     }
 
-    /// The axis of a number; 255 ("all axes") and others are none.
+    /// The axis with this number; `None` for 255 ("all axes") and every other number.
     pub fn from_selector(selector: i32) -> Option<Self> {
         Self::ALL.into_iter().find(|axis| axis.selector() == selector)
     }
@@ -65,19 +65,19 @@ impl fmt::Display for Axis {
     }
 }
 
-/// A name that is no axis.
+/// A text that names no axis.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("axis: expected x, y, z or r, found {found:?}")]
 #[non_exhaustive]
 pub struct UnknownAxis {
-    /// What was given.
+    /// The text.
     pub found: String,
 }
 
 impl FromStr for Axis {
     type Err = UnknownAxis;
 
-    /// Upper or lower case.
+    /// Reads a letter, in upper or lower case.
     fn from_str(name: &str) -> Result<Self, UnknownAxis> {
         let matches = |axis: &Self| axis.letter().eq_ignore_ascii_case(name);
         let found = Self::ALL.into_iter().find(matches);
@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_axis_is_found_by_its_letter_and_by_its_number() {
+    fn an_axis_is_found_by_its_letter_and_by_its_number() {
         for axis in Axis::ALL {
             assert_eq!(axis.letter().to_uppercase().parse(), Ok(axis));
             assert_eq!(Axis::from_selector(axis.selector()), Some(axis));

@@ -1,6 +1,6 @@
-//! How a method of the typed layer fails: what failed, on what, what came, what to try.
+//! The errors of the typed layer: what failed, what was expected and found, and what to try.
 //!
-//! What goes wrong below it, with frames and connections, is the client's error.
+//! Errors of frames and connections are the client's.
 
 use std::time::Duration;
 
@@ -14,57 +14,58 @@ use crate::stage::limits::OutOfLimits;
 use crate::units::Position;
 use flamingo_runtime_std::Error as ClientError;
 
-/// Why the microscope did not do, or did not say, what it was asked to.
+/// Why a method of the typed layer failed. Each message names what was asked for, what was expected
+/// and found, and what to try.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// No answer in time.
+    /// No answer arrived in time.
     #[error("{what}: {source}")]
     Timeout {
         /// What was asked for.
         what: String,
-        /// How.
+        /// The error of the client.
         source: ClientError,
     },
     /// The instrument answered with failure.
     #[error(
-        "{what}: the instrument answered {code} with failure (status {status}){}", said(.reason)
+        "{what}: the instrument answered {code} with failure (status {status}){}", with_reason(.reason)
     )]
     Refused {
         /// What was asked for.
         what: String,
-        /// By which command.
+        /// The command.
         code: CommandCode,
         /// The status of the answer: 0.
         status: i32,
-        /// What the instrument says to it; often nothing.
+        /// The text of the answer; often empty.
         reason: String,
     },
-    /// A value that the instrument must not get, such as a target beyond the limits of the scope
-    /// settings, which are then named with their line; nothing was sent.
+    /// A value that must not be sent, such as a target outside the limits; the limit is then named
+    /// with its line of the scope settings. Nothing was sent.
     #[error("{what}: expected {expected}, found {found}; nothing was sent")]
     OutOfRange {
-        /// What was to be set.
+        /// What the caller wanted to set.
         what: String,
-        /// What it may be.
+        /// The values that are allowed.
         expected: String,
-        /// What it was to be.
+        /// The value of the caller.
         found: String,
     },
-    /// The instrument is doing something that this would disturb; nothing was sent.
-    #[error("{what}: the instrument is in state {state}; wait for its end, or stop that first")]
+    /// The instrument is doing something that the command would disturb. Nothing was sent.
+    #[error("{what}: the instrument is in state {state}; wait until it ends, or stop it first")]
     Busy {
         /// What was asked for.
         what: String,
-        /// What it is doing.
+        /// What the instrument is doing.
         state: SystemState,
     },
-    /// The connection ended. Whether what was asked for happened is not known.
+    /// The connection ended. It is not known whether the instrument carried out the command.
     #[error("{what}: {source}")]
     ConnectionLost {
         /// What was asked for.
         what: String,
-        /// How.
+        /// The error of the client.
         source: ClientError,
     },
     /// The instrument does not know the command, or does not have the device.
@@ -72,25 +73,25 @@ pub enum Error {
     Unsupported {
         /// What was asked for.
         what: String,
-        /// How that is known.
+        /// Why that is known.
         why: String,
     },
-    /// A HALT ended the motion, whoever sent it.
-    #[error("axis {axis} was halted before it arrived; ask where it is")]
+    /// A HALT of this or another client ended the motion.
+    #[error("axis {axis} was halted before it arrived; ask for its position")]
     Halted {
         /// The axis.
         axis: Axis,
     },
-    /// A later command gave the axis another target. The motion to that one goes on.
-    #[error("axis {axis} was sent elsewhere before it arrived")]
+    /// A later command gave the axis another target. The motion to that target continues.
+    #[error("axis {axis} was given another target before it arrived")]
     Retargeted {
         /// The axis.
         axis: Axis,
     },
-    /// The motion ended, but not where it was to.
+    /// The motion ended, but not at its target.
     #[error(
         "axis {axis} did not arrive: {}, it stands at {}{}; home it, or move it again",
-        status.map_or("the instrument is silent".to_owned(),
+        status.map_or("the instrument sent no message".to_owned(),
             |status| format!("STAGE_MOTION_STOPPED has status {status}, expected 1")),
         position.map_or("an unknown position".to_owned(), |at| at.to_string()),
         target.map_or(String::new(), |target| format!(", expected {target}"))
@@ -98,55 +99,55 @@ pub enum Error {
     NotCompleted {
         /// The axis.
         axis: Axis,
-        /// The status of STAGE_MOTION_STOPPED; `None` if no such message came.
+        /// The status of STAGE_MOTION_STOPPED; `None` if no such message arrived.
         status: Option<i32>,
-        /// Where it stands, asked after that; `None` if that could not be had.
+        /// The position after the motion; `None` if it was not answered.
         position: Option<Position>,
-        /// Where it was to go, where that is known.
+        /// The target, if it is known.
         target: Option<Position>,
     },
-    /// A command was not sent, since a HALT or a laser-off came before it.
-    #[error("{what}: cancelled by a stop before it was sent; repeat it if it is still wanted")]
+    /// The command was not sent, because a HALT or a laser-off cancelled it.
+    #[error("{what}: cancelled by a stop before it was sent; repeat it if you still want it")]
     Superseded {
         /// What was asked for.
         what: String,
     },
-    /// A workflow that must not run: its findings. Nothing was sent.
+    /// The workflow has errors. Nothing was sent.
     #[error("workflow refused, nothing was sent: {}", .findings.join("; "))]
     Workflow {
-        /// One line each, with the number of the line in the file.
+        /// One text for each error, with the line in the file.
         findings: Vec<String>,
     },
-    /// The workflow does not begin.
+    /// The workflow was uploaded, but did not begin in time.
     #[error(
         "the workflow was uploaded, but the instrument says {state} after {after:?}, not \
          WORK_FLOW_RUNNING; check its settings, or abort it"
     )]
     NotStarted {
-        /// What the instrument says it is doing.
+        /// The state of the instrument.
         state: SystemState,
-        /// How long it was waited for.
+        /// The time since the upload.
         after: Duration,
     },
     /// The scope settings cannot be read.
     #[error("scope settings: {0}")]
     Settings(#[from] ScopeSettingsError),
-    /// An answer that cannot be true.
+    /// The answer has a value that is impossible.
     #[error("{what}: expected {expected}, found {found}; the peer broke the protocol")]
     Implausible {
         /// What was asked for.
         what: String,
-        /// What the answer should say.
+        /// What the answer may contain.
         expected: String,
-        /// What it says.
+        /// What it contains.
         found: String,
     },
-    /// The client could not do it, for a reason that has nothing to do with the instrument's parts.
+    /// Another error of the client.
     #[error("{what}: {source}")]
     Client {
         /// What was asked for.
         what: String,
-        /// Why.
+        /// The error.
         source: ClientError,
     },
 }
@@ -161,12 +162,12 @@ impl From<OutOfLimits> for Error {
     }
 }
 
-fn said(reason: &str) -> String {
+fn with_reason(reason: &str) -> String {
     if reason.is_empty() { String::new() } else { format!(", saying {reason:?}") }
 }
 
 impl Error {
-    /// What a failed call of the client means for `what`.
+    /// Turns an error of the client into one that names what was asked for.
     pub(crate) fn of(what: &str, source: ClientError) -> Self {
         let what = what.to_owned();
         match source {
@@ -177,13 +178,13 @@ impl Error {
             | ClientError::Unconfirmed { .. } => Self::Timeout { what, source },
             ClientError::ConnectionLost { .. } => Self::ConnectionLost { what, source },
             ClientError::Superseded { .. } => Self::Superseded { what },
-            // A later command of the same subsystem was answered: it skipped this one.
+            // The instrument answered a later command of the same subsystem.
             ClientError::Unanswered { code } => Self::Unsupported { what, why: unanswered(code) },
             source => Self::Client { what, source },
         }
     }
 
-    /// The exit code that scripts may rely on.
+    /// The exit code that the program `flamingo` ends with; scripts can rely on it.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
@@ -213,7 +214,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_error_names_what_failed_what_came_and_what_to_try() {
+    fn an_error_names_what_failed_what_was_found_and_what_to_try() {
         let stopped = Error::NotCompleted {
             axis: Axis::Z,
             status: Some(0),
@@ -239,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn a_command_that_the_firmware_does_not_know_is_unsupported_once_a_later_one_was_answered() {
+    fn a_command_is_unsupported_once_a_later_one_was_answered() {
         let code = CommandCode::CAMERA_ALL_SETTINGS_GET;
         let error = Error::of("settings of the camera", ClientError::Unanswered { code });
         assert!(matches!(error, Error::Unsupported { .. }), "{error}");

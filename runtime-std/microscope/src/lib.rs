@@ -1,4 +1,6 @@
-//! The instrument, typed: its devices, with units, limits and the traps of the protocol known.
+#![doc = include_str!("../README.md")]
+//!
+//! # How it works
 //!
 //! ```text
 //!  microscope.stage().move_to(Axis::X, Mm(7.5))      workflows().start(&workflow)
@@ -8,7 +10,11 @@
 //!  stage/motion_end.rs: what ends it
 //!        └──────────────── Client: requests, events ───────┘
 //! ```
-//! Here are only the modules and what they export. Frames and sockets are the client's.
+//! A [`Microscope`] gives one handle for each device. Each method asks one thing and returns when
+//! the instrument has answered; a [`Reading`] is the value together with that answer. Frames and
+//! sockets are the work of the client, [`flamingo_runtime_std::Client`].
+//!
+//! This file has only the modules and what they export.
 
 mod answers;
 pub mod axis;

@@ -1,7 +1,7 @@
-//! What the fields of a frame mean, in words: names of codes, flags, axes and states.
+//! The meaning of the fields of a frame, in words: names of codes, flags, statuses, axes and states.
 //!
-//! One line a field, for people. How frames are laid out is the core's; how they are printed is
-//! the program's.
+//! One line per field, for people. The layout of frames is in the core; printing them is the
+//! program's.
 
 use flamingo_protocol_core::{
     CMD_END, CMD_START, CommandCode, END_MARKER, Field, Flags, Frame, Kind, MAX_PAYLOAD,
@@ -10,7 +10,7 @@ use flamingo_protocol_core::{
 
 use crate::axis::Axis;
 
-/// The flags by name, those without one as a number; `none` for 0.
+/// The names of the flags; flags without a name as one number; `none` for 0.
 ///
 /// ```
 /// use flamingo_protocol_core::Flags;
@@ -27,7 +27,7 @@ pub fn flag_names(flags: Flags) -> String {
     if names.is_empty() { "none".to_owned() } else { names.join(" | ") }
 }
 
-/// The short name of a system state (`IDLE`, `LIVE_VIEW` …), if `code` is one.
+/// The short name of a system state (`IDLE`, `LIVE_VIEW` …); `None` if `code` is no state.
 pub fn state_name(code: i32) -> Option<&'static str> {
     let code = CommandCode(u32::try_from(code).ok()?);
     let states =
@@ -38,7 +38,7 @@ pub fn state_name(code: i32) -> Option<&'static str> {
     code.name()?.strip_prefix("SYSTEM_STATE_")
 }
 
-/// What a status says: 1 and 0 are known, others are seen and mean nothing that is known.
+/// The meaning of a status: 1 and 0 are known. Others occur, but their meaning is not known.
 pub const fn status_name(status: i32) -> &'static str {
     match status {
         1 => "success",
@@ -47,7 +47,7 @@ pub const fn status_name(status: i32) -> &'static str {
     }
 }
 
-/// What the selector of this frame selects, in words; empty where nothing is known of it.
+/// What the selector of a frame selects, in words; empty if that is not known.
 pub fn selector_name(frame: &Frame) -> String {
     let found = frame.selector();
     if frame.code == CommandCode::SYSTEM_STATE_GET {
@@ -67,8 +67,8 @@ pub fn selector_name(frame: &Frame) -> String {
     }
 }
 
-/// What the three int32Data fields of this frame say, in words, or else as numbers; empty where
-/// all are 0 and nothing is known of them.
+/// The meaning of the three int32Data fields of a frame in words, or the numbers if it is not known;
+/// empty if it is not known and all are 0.
 ///
 /// ```
 /// use flamingo_protocol_core::{CommandCode, Frame};
@@ -97,7 +97,7 @@ pub fn data_meaning(frame: &Frame) -> String {
     }
 }
 
-/// The unit of doubleData in a frame of this code, where one is known; empty otherwise.
+/// The unit of doubleData in a frame; empty if it is not known.
 pub fn value_unit(frame: &Frame) -> &'static str {
     let axis = Axis::from_selector(frame.selector());
     match frame.code {
@@ -116,7 +116,7 @@ pub fn value_unit(frame: &Frame) -> &'static str {
     }
 }
 
-/// What one field of a frame means, in words. Empty where there is nothing to say.
+/// The meaning of one field of a frame in words; empty if there is none.
 ///
 /// ```
 /// use flamingo_protocol_core::{CommandCode, FIELDS, Frame};
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn flags_are_named_and_unnamed_bits_are_not_hidden() {
+    fn flags_have_names_and_other_bits_stay_visible() {
         assert_eq!(flag_names(Flags(0)), "none");
         let all = flag_names(Flags(u32::MAX));
         for (_, name) in Flags::NAMED {
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn data_without_a_known_meaning_is_given_as_numbers() {
+    fn data_without_a_known_meaning_is_shown_as_numbers() {
         let mut frame = Frame::new(CommandCode(0x6FFF));
         assert_eq!(data_meaning(&frame), "");
         frame.int32_data = [0, -1, 2];
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn a_buffer_with_bytes_behind_its_text_is_called_binary() {
+    fn a_buffer_with_bytes_after_its_text_is_called_binary() {
         let mut frame = Frame::new(CommandCode(0x6FFF));
         assert_eq!(meaning(&frame, "cmd"), "unknown command");
         assert_eq!(meaning(&frame, "buffer"), "empty");

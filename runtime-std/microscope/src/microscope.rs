@@ -1,5 +1,5 @@
-//! The microscope that programs hold: the connection, what is remembered of the instrument, and how
-//! a device asks. The devices themselves are in `devices/`, `stage/` and `workflows/`.
+//! The microscope that a program holds: the connection, the state that all handles share, and the
+//! requests of the devices. The devices are in `devices/`, `stage/` and `workflows/`.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,10 +17,10 @@ use crate::stage::Stage;
 use crate::workflows::Workflows;
 use crate::{Error, Patience, Reading};
 
-/// A microscope, shared by any number of tasks: clones are the same one.
+/// A microscope. Clones share one connection, so any number of tasks can use it.
 ///
-/// Every future is cancel-safe as those of [`Client`] are: dropping it harms no other call. What
-/// was sent by then is carried out.
+/// Every future is cancel-safe, like those of [`Client`]: dropping it harms no other call. A
+/// command that was sent before is still carried out.
 ///
 /// ```
 /// use flamingo_microscope::{Axis, Microscope};
@@ -47,19 +47,20 @@ pub struct Microscope(Arc<Inner>);
 struct Inner {
     client: Client,
     patience: Patience,
-    /// As they were loaded or saved last. Held for a look, never across an await.
+    /// The settings that were loaded or saved last. Never locked across an await.
     settings: Mutex<Option<Arc<ScopeSettings>>>,
-    /// Whether the end of the last motion of X, Y, Z and R is not known. Held for a look.
+    /// Whether X, Y, Z and R may still be moving. Never locked across an await.
     moving: Mutex<[bool; 4]>,
-    /// Workflows that were uploaded here, and have not ended as far as is known.
+    /// The number of workflows that this program uploaded and that are not known to have ended.
     runs: AtomicUsize,
 }
 
 impl Microscope {
-    /// Connects as [`Client::connect`] does, and loads the scope settings.
+    /// Connects to the control port with [`Client::connect`] and loads the scope settings.
     ///
     /// # Errors
-    /// [`Error::Client`] and what [`SettingsStore::load`] fails with.
+    /// [`Error::Client`], [`Error::Timeout`] or [`Error::ConnectionLost`] if the connection cannot
+    /// be made, and the errors of [`SettingsStore::load`].
     pub async fn connect(options: Options) -> Result<Self, Error> {
         let what = format!("connecting to {}", options.address);
         let client = Client::connect(options).await.map_err(|error| Error::of(&what, error))?;
@@ -68,7 +69,8 @@ impl Microscope {
         Ok(microscope)
     }
 
-    /// Over a connection that exists. The settings are loaded when they are needed first.
+    /// Makes a microscope of an existing connection. The scope settings are loaded when they are
+    /// first needed.
     #[must_use]
     pub fn over(client: Client, patience: Patience) -> Self {
         let (settings, moving) = (Mutex::new(None), Mutex::new([false; 4]));
@@ -76,7 +78,7 @@ impl Microscope {
         Self(Arc::new(Inner { client, patience, settings, moving, runs }))
     }
 
-    /// The connection, for whatever has no method here.
+    /// The connection, for commands that have no method here.
     #[must_use]
     pub fn client(&self) -> &Client {
         &self.0.client
@@ -100,7 +102,7 @@ impl Microscope {
         Lasers::new(self.clone())
     }
 
-    /// The LED in its four colours.
+    /// The LED with its four colours.
     #[must_use]
     pub fn led(&self) -> Led {
         Led::new(self.clone())
@@ -130,13 +132,13 @@ impl Microscope {
         SettingsStore::new(self.clone())
     }
 
-    /// Where images can be saved.
+    /// The drives that images can be saved to.
     #[must_use]
     pub fn storage(&self) -> Storage {
         Storage::new(self.clone())
     }
 
-    /// What the instrument is doing: SYSTEM_STATE_GET (0xA007), which answers always.
+    /// What the instrument is doing now: SYSTEM_STATE_GET (0xA007), which is always answered.
     ///
     /// # Errors
     /// [`Error::Timeout`], [`Error::Refused`], [`Error::ConnectionLost`].
@@ -148,7 +150,7 @@ impl Microscope {
         .await
     }
 
-    /// Ends the connection, for all clones.
+    /// Closes the connection, also for all clones.
     pub async fn close(self) {
         self.0.client.clone().close().await;
     }
@@ -161,23 +163,23 @@ impl Microscope {
         self.0.settings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes whether an axis may be moving, and gives what was noted before.
+    /// Notes whether an axis may be moving, and returns what was noted before.
     pub(crate) fn set_moving(&self, axis: Axis, moving: bool) -> bool {
         let mut axes = self.0.moving.lock().unwrap_or_else(PoisonError::into_inner);
         axes.get_mut(axis as usize).is_some_and(|noted| std::mem::replace(noted, moving))
     }
 
-    /// Counts a workflow that is uploaded here.
+    /// Counts a workflow that this program uploads.
     pub(crate) fn run_began(&self) {
         self.0.runs.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// The end of a workflow that was counted.
+    /// Ends the count of one workflow.
     pub(crate) fn run_ended(&self) {
         self.0.runs.fetch_sub(1, Ordering::AcqRel);
     }
 
-    /// Refuses what must not be done while a workflow runs, or is about to.
+    /// Refuses a command that must not be sent while a workflow runs or is about to begin.
     pub(crate) async fn not_while_running(&self, what: &str) -> Result<(), Error> {
         let state = if self.0.runs.load(Ordering::Acquire) > 0 {
             SystemState::WorkflowRunning
@@ -190,13 +192,13 @@ impl Microscope {
         }
     }
 
-    /// The answer to a request, unless its status says failure.
+    /// Sends a request and returns its answer, unless the status is failure.
     pub(crate) async fn ask(&self, what: &str, frame: Frame) -> Result<Answer, Error> {
         let answer = self.client().request(frame).await.map_err(|e| Error::of(what, e))?;
         succeeded(what, answer)
     }
 
-    /// What the answer to a request says.
+    /// Sends a request and reads a value from its answer.
     pub(crate) async fn read<T>(
         &self,
         what: &str,
@@ -207,8 +209,8 @@ impl Microscope {
         Ok(Reading { value: value(&answer)?, answer })
     }
 
-    /// Sends what is never answered.
-    pub(crate) async fn tell(&self, what: &str, frame: Frame) -> Result<(), Error> {
+    /// Sends a command that is never answered.
+    pub(crate) async fn send(&self, what: &str, frame: Frame) -> Result<(), Error> {
         self.client().send(frame).await.map_err(|error| Error::of(what, error))
     }
 }

@@ -1,11 +1,12 @@
-//! A 16-bit image for the eye: its contrast stretched to 8 bits.
+//! Makes an 8-bit preview of a 16-bit image by stretching its contrast.
 
-/// Parts of a million of the pixels that may be all black, and all white.
+/// The darkest pixels that become black, in parts per million.
 const BLACK: u64 = 10_000;
+/// The brightest pixels that become white, in parts per million.
 const WHITE: u64 = 1_000;
 
-/// 8-bit grey values: the darkest 1 % of the pixels are black, the brightest 0.1 % white, and what
-/// is between them is spread evenly. An image of one value is black.
+/// Makes one 8-bit grey value for each pixel: the darkest 1 % become black, the brightest 0.1 %
+/// become white, and the values between are spread evenly. An image with a single value is black.
 ///
 /// ```
 /// let pixels: Vec<u16> = (0..1000).collect();
@@ -31,7 +32,7 @@ pub fn stretched(pixels: &[u16]) -> Vec<u8> {
     pixels.iter().map(|pixel| table[usize::from(*pixel)]).collect()
 }
 
-/// The first value behind which more than `beyond` pixels were passed.
+/// The first value at which more than `beyond` pixels have been counted.
 fn level<'a>(counts: impl Iterator<Item = (usize, &'a u64)>, beyond: u64) -> usize {
     let mut passed = 0;
     for (value, count) in counts {
@@ -48,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn single_bright_and_dark_pixels_do_not_take_the_contrast() {
+    fn single_outliers_do_not_reduce_the_contrast() {
         let mut pixels: Vec<u16> = (0..50_000).map(|at| 1000 + (at % 200)).collect();
         pixels[7] = u16::MAX;
         pixels[8] = 0;
@@ -59,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn an_image_of_one_value_and_an_empty_one_are_no_trouble() {
+    fn an_image_of_one_value_and_an_empty_image_work() {
         assert_eq!(stretched(&[500; 9]), [0; 9]);
         assert_eq!(stretched(&[]), [0; 0]);
     }

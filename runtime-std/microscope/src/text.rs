@@ -1,7 +1,6 @@
-//! What the instrument says in a few words: a laser's level, the list of drives, the positions in a
-//! push. Texts of sections are `sections/`.
+//! Reads the short texts in answers and pushes: a laser level, the list of drives, positions.
 //!
-//! Only the reading of text. Asking for it is the client's work.
+//! Texts with sections are in `files/sections/`.
 
 use crate::axis::Axis;
 
@@ -9,13 +8,13 @@ use crate::axis::Axis;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LevelError {
-    /// The device says `getLevel error`.
+    /// The laser answered `getLevel error`.
     #[error("the laser declines: {said:?}")]
     Declined {
         /// The text.
         said: String,
     },
-    /// No number.
+    /// The text is no number.
     #[error("laser level: expected a percentage as text, found {found:?}")]
     NotANumber {
         /// The text.
@@ -23,10 +22,10 @@ pub enum LevelError {
     },
 }
 
-/// The level in percent out of the text that answers LASER_LEVEL_GET.
+/// Reads the level in percent from the text of an answer to LASER_LEVEL_GET.
 ///
 /// # Errors
-/// [`LevelError`]: the device declined, or the text is no number.
+/// [`LevelError`]: the laser declined, or the text is no number.
 ///
 /// ```
 /// use flamingo_microscope::text::laser_level;
@@ -43,13 +42,13 @@ pub fn laser_level(text: &str) -> Result<f64, LevelError> {
     finite.ok_or_else(|| LevelError::NotANumber { found: text.to_owned() })
 }
 
-/// The drives in the text that answers STORAGE_PATH_SET: one a line, empty lines left out.
+/// Reads the drives from the text of an answer to STORAGE_PATH_SET: one per line, without empty lines.
 pub fn drives(text: &str) -> Vec<&str> {
     text.split(['\n', '\0']).map(str::trim).filter(|line| !line.is_empty()).collect()
 }
 
-/// The positions in the buffer of a push that is flagged STAGE_POSITIONS_IN_BUFFER
-/// (`1=X\n2=Y\n3=Z\n`): each axis that is named there, in mm (R: degrees).
+/// Reads the positions in the buffer of a push with the flag STAGE_POSITIONS_IN_BUFFER
+/// (`1=X\n2=Y\n3=Z\n`): each axis with its position in mm, R in degrees.
 ///
 /// ```
 /// use flamingo_microscope::{Axis, text::pushed_positions};

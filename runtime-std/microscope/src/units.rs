@@ -1,6 +1,6 @@
-//! The units that the instrument measures in, as types: a number never loses its unit on the way.
+//! The units of the instrument as types, so that a number never loses its unit.
 //!
-//! Only the numbers. Which of them the instrument takes is known by its settings.
+//! Which numbers an axis accepts is in `stage/limits.rs`.
 
 use std::fmt;
 
@@ -13,7 +13,7 @@ macro_rules! unit {
         pub struct $name(pub $number);
 
         impl fmt::Display for $name {
-            /// The number, with as many digits as were asked for, and the unit.
+            /// Writes the number, with the precision of the format, and the unit.
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 self.0.fmt(f)?;
                 f.write_str(concat!(" ", $symbol))
@@ -31,41 +31,41 @@ unit! {
     Mm(f64), "mm"
 }
 unit! {
-    /// Degrees: positions of R. They do not wrap: 720 is two turns from 0.
+    /// Degrees: positions of R. They do not wrap around: 720 is two turns away from 0.
     Degrees(f64), "deg"
 }
 unit! {
-    /// Millimetres a second: velocities of X, Y and Z.
+    /// Millimetres per second: velocities of X, Y and Z.
     MmPerSecond(f64), "mm/s"
 }
 unit! {
-    /// Degrees a second: velocities of R.
+    /// Degrees per second: velocities of R.
     DegreesPerSecond(f64), "deg/s"
 }
 unit! {
-    /// Millimetres of the sample that one pixel shows.
+    /// Millimetres of the sample per pixel.
     MmPerPixel(f64), "mm/pixel"
 }
 unit! {
-    /// Microseconds: exposure and acquisition times.
+    /// Microseconds: exposure times.
     Micros(u32), "µs"
 }
 unit! {
-    /// Percent of what a device can give, 0 to 100: laser levels.
+    /// Percent of the full power of a device, 0 to 100: laser levels.
     Percent(f64), "%"
 }
 
 /// A position of an axis, in the unit of that axis.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Position {
-    /// Of X, Y or Z.
+    /// A position of X, Y or Z, in mm.
     Mm(f64),
-    /// Of R.
+    /// A position of R, in degrees.
     Degrees(f64),
 }
 
 impl Position {
-    /// `value` as a position of `axis`, in the unit that this axis has.
+    /// Makes `value` a position of `axis`, in the unit of that axis.
     pub const fn of(axis: Axis, value: f64) -> Self {
         match axis {
             Axis::R => Self::Degrees(value),
@@ -73,14 +73,14 @@ impl Position {
         }
     }
 
-    /// The number alone.
+    /// The number without its unit.
     pub const fn value(self) -> f64 {
         match self {
             Self::Mm(value) | Self::Degrees(value) => value,
         }
     }
 
-    /// Whether it is in the unit of `axis`.
+    /// Whether the position is in the unit of `axis`.
     pub const fn fits(self, axis: Axis) -> bool {
         matches!(
             (self, axis),
@@ -110,21 +110,21 @@ impl From<Degrees> for Position {
     }
 }
 
-/// Where all four axes are.
+/// The positions of all four axes.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Pose {
-    /// X.
+    /// The position of X.
     pub x: Mm,
-    /// Y.
+    /// The position of Y.
     pub y: Mm,
-    /// Z.
+    /// The position of Z.
     pub z: Mm,
     /// The rotation.
     pub r: Degrees,
 }
 
 impl Pose {
-    /// Each axis with its position, in the order of the axes.
+    /// Each axis with its position, in the order X, Y, Z, R.
     #[must_use]
     pub const fn each(&self) -> [(Axis, Position); 4] {
         [
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_is_shown_with_its_unit_and_the_digits_that_were_asked_for() {
+    fn a_number_is_shown_with_its_unit_and_precision() {
         assert_eq!(Position::Degrees(-12.5).to_string(), "-12.5 deg");
         assert_eq!(format!("{:.2}", Percent(11.494)), "11.49 %");
         assert_eq!(Micros(9_002).to_string(), "9002 µs");

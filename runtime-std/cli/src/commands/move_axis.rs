@@ -181,7 +181,7 @@ async fn wait(microscope: &Microscope, args: &MoveArgs, out: &mut Out) -> Comman
         ))
     })?;
     let took = Duration::from(clock.now().since(flamingo_protocol_core::Instant::default()));
-    let record = arrival.told_by.map(|frame| FrameJson::new(&frame).unsolicited().at(arrival.at));
+    let record = arrival.message.map(|frame| FrameJson::new(&frame).unsolicited().at(arrival.at));
     out.either(&moved(args, acknowledged, Some(took), record), || {
         format!("{}  done in {} ms", args.goal(), milliseconds(took))
     })

@@ -1,6 +1,6 @@
-//! The camera: exposure, region, size of its images, live view, snapshots.
+//! The camera: exposure, region, image size, pixel size, live view and snapshots.
 //!
-//! The images themselves come over another port: `live/`.
+//! The images themselves arrive on another port: see `live/`.
 
 use flamingo_protocol_core::{CommandCode, Frame};
 
@@ -32,22 +32,22 @@ pub struct Camera {
     microscope: Microscope,
 }
 
-/// Pixels of an image.
+/// The size of an image, in pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ImageSize {
-    /// Pixels in a row.
+    /// Pixels per row.
     pub width: u32,
-    /// Rows.
+    /// The number of rows.
     pub height: u32,
 }
 
 /// When the instrument sends images in live view.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum LiveUpdates {
-    /// All the time.
+    /// Continuously: int32Data0 = 0.
     #[default]
     Always,
-    /// When something has changed: int32Data0 = 1.
+    /// Only when something has changed: int32Data0 = 1.
     OnChange,
 }
 
@@ -56,7 +56,7 @@ impl Camera {
         Self { microscope }
     }
 
-    /// The exposure time: CAMERA_EXPOSURE_GET (0x300A).
+    /// The exposure time in µs, at least 1: CAMERA_EXPOSURE_GET (0x300A).
     ///
     /// # Errors
     /// [`Error::Timeout`], [`Error::Refused`], [`Error::ConnectionLost`], [`Error::Implausible`].
@@ -64,20 +64,22 @@ impl Camera {
         let what = "exposure time";
         let frame = Frame::command(CommandCode::CAMERA_EXPOSURE_GET);
         self.microscope
-            .read(what, frame, |answer| counted(what, "µs above 0", answer, 1).map(Micros))
+            .read(what, frame, |answer| int32_data0(what, "µs above 0", answer, 1).map(Micros))
             .await
     }
 
-    /// Sets the exposure time: CAMERA_EXPOSURE_SET (0x3009).
+    /// Sets the exposure time in µs, 1 to 2 147 483 647: CAMERA_EXPOSURE_SET (0x3009).
     ///
     /// # Errors
-    /// [`Error::OutOfRange`]: 0, or more than fits into 31 bits; [`Error::Refused`].
+    /// [`Error::OutOfRange`]: the time is out of that range, nothing was sent.
+    /// [`Error::Refused`], [`Error::Timeout`], [`Error::ConnectionLost`].
     pub async fn set_exposure(&self, exposure: Micros) -> Result<(), Error> {
         self.set("exposure time in µs", CommandCode::CAMERA_EXPOSURE_SET, exposure.0).await
     }
 
-    /// The left edge of the region, a column counted from 1: CAMERA_ROI_LEFT_GET (0x3010). The
-    /// region is symmetric: the right edge is as far from the other side.
+    /// The left edge of the region of interest: the number of its first column, from 1.
+    /// CAMERA_ROI_LEFT_GET (0x3010). The region is symmetric: its right edge has the same distance
+    /// from the other side of the sensor.
     ///
     /// # Errors
     /// As [`Self::exposure`].
@@ -85,16 +87,17 @@ impl Camera {
         self.edge("left edge", CommandCode::CAMERA_ROI_LEFT_GET).await
     }
 
-    /// Sets the left edge: CAMERA_ROI_LEFT_SET (0x300F).
+    /// Sets the left edge, a column from 1: CAMERA_ROI_LEFT_SET (0x300F).
     ///
     /// # Errors
-    /// [`Error::OutOfRange`]: 0; [`Error::Refused`]: the region would be too small.
+    /// [`Error::OutOfRange`]: the column is 0, nothing was sent. [`Error::Refused`]: the region
+    /// would be too small. [`Error::Timeout`], [`Error::ConnectionLost`].
     pub async fn set_left_edge(&self, column: u32) -> Result<(), Error> {
         self.set("left edge", CommandCode::CAMERA_ROI_LEFT_SET, column).await
     }
 
-    /// The top edge of the region, a row counted from 1: CAMERA_ROI_TOP_GET (0x3012). Symmetric,
-    /// as [`Self::left_edge`].
+    /// The top edge of the region of interest: the number of its first row, from 1.
+    /// CAMERA_ROI_TOP_GET (0x3012). Symmetric, like [`Self::left_edge`].
     ///
     /// # Errors
     /// As [`Self::exposure`].
@@ -102,7 +105,7 @@ impl Camera {
         self.edge("top edge", CommandCode::CAMERA_ROI_TOP_GET).await
     }
 
-    /// Sets the top edge: CAMERA_ROI_TOP_SET (0x3011).
+    /// Sets the top edge, a row from 1: CAMERA_ROI_TOP_SET (0x3011).
     ///
     /// # Errors
     /// As [`Self::set_left_edge`].
@@ -110,8 +113,8 @@ impl Camera {
         self.set("top edge", CommandCode::CAMERA_ROI_TOP_SET, row).await
     }
 
-    /// The size of the live images: CAMERA_IMAGE_SIZE_GET (0x3027). `None` while there are none:
-    /// the instrument says 0 × 0 then.
+    /// The size of the live images: CAMERA_IMAGE_SIZE_GET (0x3027). `None` while there is no live
+    /// view: the instrument then answers 0 × 0.
     ///
     /// # Errors
     /// As [`Self::exposure`].
@@ -120,7 +123,7 @@ impl Camera {
         self.microscope.read("image size", frame, image_size).await
     }
 
-    /// How much of the sample a pixel shows: CAMERA_PIXEL_FIELD_OF_VIEW_GET (0x3037).
+    /// The width of the sample that one pixel shows: CAMERA_PIXEL_FIELD_OF_VIEW_GET (0x3037).
     ///
     /// # Errors
     /// As [`Self::exposure`].
@@ -134,11 +137,12 @@ impl Camera {
             .await
     }
 
-    /// Takes one image: CAMERA_SNAPSHOT_GET (0x3006). It comes over the live port, so be connected
-    /// there before.
+    /// Takes one image: CAMERA_SNAPSHOT_GET (0x3006). The image arrives on the live port, so
+    /// connect to that port first ([`crate::live::LiveStream`]).
     ///
     /// # Errors
-    /// [`Error::Busy`] while a workflow runs: nothing was sent; [`Error::Refused`].
+    /// [`Error::Busy`]: a workflow runs, nothing was sent. [`Error::Refused`], [`Error::Timeout`],
+    /// [`Error::ConnectionLost`].
     pub async fn snapshot(&self) -> Result<(), Error> {
         let what = "snapshot";
         self.microscope.not_while_running(what).await?;
@@ -146,11 +150,12 @@ impl Camera {
         self.microscope.ask(what, frame).await.map(|_| ())
     }
 
-    /// Starts the live view: CAMERA_LIVE_VIEW_START (0x3007). The images come over the live port.
-    /// Between workflows this command crashes the server, so the state is asked first.
+    /// Starts the live view: CAMERA_LIVE_VIEW_START (0x3007). The images arrive on the live port.
+    /// This command crashes the server while a workflow runs, so the system state is asked first.
     ///
     /// # Errors
-    /// [`Error::Busy`] while a workflow runs or was uploaded: nothing was sent; [`Error::Refused`].
+    /// [`Error::Busy`]: a workflow runs or was uploaded, nothing was sent. [`Error::Refused`],
+    /// [`Error::Timeout`], [`Error::ConnectionLost`].
     pub async fn start_live_view(&self, updates: LiveUpdates) -> Result<(), Error> {
         let what = "live view";
         self.microscope.not_while_running(what).await?;
@@ -170,7 +175,7 @@ impl Camera {
 
     async fn edge(&self, what: &str, code: CommandCode) -> Result<Reading<u32>, Error> {
         let frame = Frame::command(code);
-        self.microscope.read(what, frame, |answer| counted(what, "1 or more", answer, 1)).await
+        self.microscope.read(what, frame, |answer| int32_data0(what, "1 or more", answer, 1)).await
     }
 
     async fn set(&self, what: &str, code: CommandCode, value: u32) -> Result<(), Error> {
@@ -180,8 +185,8 @@ impl Camera {
     }
 }
 
-/// int32Data0 of an answer, at least `least`.
-fn counted(what: &str, expected: &str, answer: &Answer, least: u32) -> Result<u32, Error> {
+/// Reads int32Data0 of an answer, which must be at least `least`.
+fn int32_data0(what: &str, expected: &str, answer: &Answer, least: u32) -> Result<u32, Error> {
     let found = answer.frame.int32_data[0];
     let number = u32::try_from(found).ok().filter(|number| *number >= least);
     number.ok_or_else(|| Error::Implausible {

@@ -1,11 +1,11 @@
-//! The filter wheel: which filter, and turning it.
+//! The filter wheel: its position.
 
 use flamingo_protocol_core::{CommandCode, Frame};
 
 use crate::answers::in_range;
 use crate::{Error, Microscope, Reading};
 
-/// Positions of the wheel, where the scope settings name none.
+/// The number of positions if the scope settings describe no filter.
 const POSITIONS: i32 = 8;
 
 /// The filter wheel of a [`Microscope`].
@@ -33,7 +33,7 @@ impl FilterWheel {
         Self { microscope }
     }
 
-    /// The position, counted as the instrument does: FILTER_WHEEL_POSITION_GET (0x5002).
+    /// The position, in the instrument's count: FILTER_WHEEL_POSITION_GET (0x5002).
     ///
     /// # Errors
     /// [`Error::Timeout`], [`Error::Refused`], [`Error::ConnectionLost`].
@@ -43,12 +43,14 @@ impl FilterWheel {
         self.microscope.read("position of the filter wheel", frame, read).await
     }
 
-    /// Turns the wheel: FILTER_WHEEL_POSITION_SET (0x5001). 0 up to the number of positions that
-    /// the scope settings describe (8 if none): whether the first one is 0 or 1 is not known, so
-    /// the instrument judges at the ends.
+    /// Turns the wheel to a position: FILTER_WHEEL_POSITION_SET (0x5001). Accepted are 0 up to the
+    /// number of filters that the scope settings describe, or up to 8 if they describe none. It is
+    /// not known whether the first position is 0 or 1, so the instrument decides about both ends.
     ///
     /// # Errors
-    /// [`Error::OutOfRange`]: nothing was sent; [`Error::Refused`].
+    /// [`Error::OutOfRange`]: the position is out of that range, nothing was sent.
+    /// [`Error::Refused`], [`Error::Timeout`], [`Error::ConnectionLost`], and the errors of
+    /// [`crate::SettingsStore::load`] if the settings were not loaded before.
     pub async fn set_position(&self, position: i32) -> Result<(), Error> {
         let what = "position of the filter wheel";
         let settings = self.microscope.settings().get().await?;

@@ -1,4 +1,4 @@
-//! The two paths of the light sheet, left and right. Their commands are never acknowledged.
+//! The left and the right illumination path. The instrument never acknowledges their commands.
 
 use flamingo_protocol_core::{CommandCode, Frame};
 
@@ -29,7 +29,8 @@ impl Illumination {
         Self { microscope }
     }
 
-    /// Opens or closes the left path: ILLUMINATION_LEFT_ENABLE, _DISABLE (0x7004, 0x7005).
+    /// Opens (`true`) or closes the left path: ILLUMINATION_LEFT_ENABLE (0x7004) or
+    /// ILLUMINATION_LEFT_DISABLE (0x7005). Never acknowledged: the future ends when it is sent.
     ///
     /// # Errors
     /// [`Error::ConnectionLost`].
@@ -39,7 +40,8 @@ impl Illumination {
         self.set("left illumination path", if on { enable } else { disable }).await
     }
 
-    /// Opens or closes the right path: ILLUMINATION_RIGHT_ENABLE, _DISABLE (0x7006, 0x7007).
+    /// Opens (`true`) or closes the right path: ILLUMINATION_RIGHT_ENABLE (0x7006) or
+    /// ILLUMINATION_RIGHT_DISABLE (0x7007). Never acknowledged, like [`Self::set_left`].
     ///
     /// # Errors
     /// [`Error::ConnectionLost`].
@@ -50,6 +52,6 @@ impl Illumination {
     }
 
     async fn set(&self, what: &str, code: CommandCode) -> Result<(), Error> {
-        self.microscope.tell(what, Frame::command(code)).await
+        self.microscope.send(what, Frame::command(code)).await
     }
 }

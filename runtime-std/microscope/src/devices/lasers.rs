@@ -1,6 +1,7 @@
-//! The lasers: level, preview, on, off.
+//! The lasers: their levels, preview, on and off.
 //!
-//! Commands that switch a laser are never acknowledged; off goes ahead of everything queued.
+//! The instrument never acknowledges the commands that switch a laser. Laser-off is sent before
+//! everything that is queued.
 
 use flamingo_protocol_core::{CommandCode, Frame};
 
@@ -23,10 +24,10 @@ use crate::{Error, Microscope, Reading};
 /// let lasers = microscope.lasers();
 /// let [_, blue, ..] = Laser::ALL;
 /// lasers.set_level(blue, Percent(11.49)).await?;
-/// // Never acknowledged: asking is the only way to know.
+/// // Setting is never acknowledged, so ask for the level.
 /// let level = lasers.level(blue).await?;
 /// assert_eq!(level.value, Percent(11.49));
-/// assert!(!level.answer.proven, "levels are also pushed, and nothing tells one from the other");
+/// assert!(!level.answer.proven, "the instrument also pushes levels, and a push looks the same");
 /// lasers.disable_all().await?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// # })?;
@@ -37,7 +38,7 @@ pub struct Lasers {
     microscope: Microscope,
 }
 
-/// The number of a laser line, 1 to 4.
+/// A laser, by its number from 1 to 4.
 ///
 /// ```
 /// use flamingo_microscope::Laser;
@@ -48,10 +49,10 @@ pub struct Lasers {
 pub struct Laser(i32);
 
 impl Laser {
-    /// All of them, in the order of their numbers.
+    /// All four lasers, in the order of their numbers.
     pub const ALL: [Self; 4] = [Self(1), Self(2), Self(3), Self(4)];
 
-    /// The laser of this number, if it is 1 to 4.
+    /// The laser with this number; `None` unless it is 1 to 4.
     #[must_use]
     pub const fn new(number: i32) -> Option<Self> {
         match number {
@@ -60,7 +61,7 @@ impl Laser {
         }
     }
 
-    /// 1 to 4, as it stands in int32Data0.
+    /// The number in int32Data0: 1 to 4.
     #[must_use]
     pub const fn number(self) -> i32 {
         self.0
@@ -72,19 +73,22 @@ impl Lasers {
         Self { microscope }
     }
 
-    /// The level of a laser: LASER_LEVEL_GET (0x2002). The same is pushed unasked during
-    /// workflows, so the answer may be only presumed: see `proven` in it.
+    /// The level of a laser in percent: LASER_LEVEL_GET (0x2002). During workflows the instrument
+    /// also pushes levels, so the answer may be only presumed: see [`Answer::proven`].
     ///
     /// # Errors
-    /// [`Error::Refused`]: the device declines (`getLevel error`). [`Error::Implausible`]: no number.
-    /// [`Error::Timeout`], [`Error::ConnectionLost`].
+    /// [`Error::Refused`]: the laser declined with the text `getLevel error`.
+    /// [`Error::Implausible`]: the text is no number. [`Error::Timeout`],
+    /// [`Error::ConnectionLost`].
+    ///
+    /// [`Answer::proven`]: flamingo_runtime_std::Answer::proven
     pub async fn level(&self, laser: Laser) -> Result<Reading<Percent>, Error> {
         let what = format!("level of laser {}", laser.0);
         let frame = Frame::command(CommandCode::LASER_LEVEL_GET).with_selector(laser.0);
         let answer = self.microscope.client().request(frame).await;
         let answer = answer.map_err(|error| Error::of(&what, error))?;
         let text = text_of(&answer);
-        // Whatever the status says.
+        // Declining counts whatever the status is.
         let status = answer.frame.status;
         if let Err(LevelError::Declined { said: reason }) = laser_level(&text) {
             let code = answer.frame.code;
@@ -99,11 +103,13 @@ impl Lasers {
         Ok(Reading { value: Percent(level), answer })
     }
 
-    /// Sets the level of a laser: LASER_LEVEL_SET (0x2001), two decimals as text. It is never
-    /// acknowledged: this ends when it is sent; [`Self::level`] tells what came of it.
+    /// Sets the level of a laser, 0 to 100 %: LASER_LEVEL_SET (0x2001), sent as text with two
+    /// decimals. Never acknowledged: the future ends when the command is sent. Ask with
+    /// [`Self::level`] for the result.
     ///
     /// # Errors
-    /// [`Error::OutOfRange`]: not within 0 to 100 %, nothing was sent; [`Error::ConnectionLost`].
+    /// [`Error::OutOfRange`]: the level is not within 0 to 100 %, nothing was sent.
+    /// [`Error::ConnectionLost`].
     pub async fn set_level(&self, laser: Laser, level: Percent) -> Result<(), Error> {
         let what = format!("level of laser {}", laser.0);
         if !(0.0..=100.0).contains(&level.0) {
@@ -113,18 +119,20 @@ impl Lasers {
         let mut frame = Frame::command(CommandCode::LASER_LEVEL_SET).with_selector(laser.0);
         // At most six digits.
         let _ = frame.set_text(&format!("{:.2}", level.0));
-        self.microscope.tell(&what, frame).await
+        self.microscope.send(&what, frame).await
     }
 
     /// Switches a laser on for the live view, and all others off: LASER_ENABLE_PREVIEW (0x2004).
+    /// Never acknowledged.
     ///
     /// # Errors
-    /// [`Error::Superseded`]: a laser-off came before it was sent; [`Error::ConnectionLost`].
+    /// [`Error::Superseded`]: a laser-off cancelled the command before it was sent.
+    /// [`Error::ConnectionLost`].
     pub async fn enable_preview(&self, laser: Laser) -> Result<(), Error> {
         self.switch("preview", CommandCode::LASER_ENABLE_PREVIEW, laser).await
     }
 
-    /// Switches a laser on: LASER_ENABLE (0x2003).
+    /// Switches a laser on: LASER_ENABLE (0x2003). Never acknowledged.
     ///
     /// # Errors
     /// As [`Self::enable_preview`].
@@ -132,7 +140,7 @@ impl Lasers {
         self.switch("enabling", CommandCode::LASER_ENABLE, laser).await
     }
 
-    /// Switches the line of a laser on: LASER_ENABLE_LINE (0x2005).
+    /// Switches the line of a laser on: LASER_ENABLE_LINE (0x2005). Never acknowledged.
     ///
     /// # Errors
     /// As [`Self::enable_preview`].
@@ -140,19 +148,21 @@ impl Lasers {
         self.switch("enabling the line", CommandCode::LASER_ENABLE_LINE, laser).await
     }
 
-    /// Switches a laser off, ahead of everything that is queued: LASER_DISABLE (0x2006).
+    /// Switches a laser off: LASER_DISABLE (0x2006). It is sent before everything that is queued.
+    /// Never acknowledged.
     ///
     /// # Errors
-    /// [`Error::ConnectionLost`]: it may still be on.
+    /// [`Error::ConnectionLost`]: the laser may still be on.
     pub async fn disable(&self, laser: Laser) -> Result<(), Error> {
         self.switch("switching off", CommandCode::LASER_DISABLE, laser).await
     }
 
-    /// Switches all lasers off, ahead of everything that is queued: LASER_DISABLE_ALL (0x2007),
-    /// once for each laser, as the instrument's own program does. All are sent, whichever fails.
+    /// Switches all lasers off: LASER_DISABLE_ALL (0x2007), once for each laser, as the
+    /// instrument's own program does. They are sent before everything that is queued. All four are
+    /// sent, even if one fails.
     ///
     /// # Errors
-    /// As [`Self::disable`], of the first one that fails.
+    /// As [`Self::disable`], for the first one that fails.
     pub async fn disable_all(&self) -> Result<(), Error> {
         let mut failed = Ok(());
         for laser in Laser::ALL {
@@ -164,6 +174,6 @@ impl Lasers {
 
     async fn switch(&self, what: &str, code: CommandCode, laser: Laser) -> Result<(), Error> {
         let frame = Frame::command(code).with_selector(laser.0);
-        self.microscope.tell(&format!("{what}: laser {}", laser.0), frame).await
+        self.microscope.send(&format!("{what}: laser {}", laser.0), frame).await
     }
 }

@@ -1,4 +1,4 @@
-//! The LED in its four colours: brightness, selection, preview.
+//! The LED and its four colours: brightness, selection, preview.
 
 use flamingo_protocol_core::{CommandCode, Frame};
 
@@ -25,21 +25,21 @@ pub struct Led {
     microscope: Microscope,
 }
 
-/// A colour of the LED, 0 to 3 on the wire.
+/// A colour of the LED. On the wire it is a number from 0 to 3.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum LedColour {
-    /// 0.
+    /// Number 0.
     Red,
-    /// 1.
+    /// Number 1.
     Green,
-    /// 2.
+    /// Number 2.
     Blue,
-    /// 3.
+    /// Number 3.
     White,
 }
 
 impl LedColour {
-    /// All of them, in the order of their numbers.
+    /// All four colours, in the order of their numbers.
     pub const ALL: [Self; 4] = [Self::Red, Self::Green, Self::Blue, Self::White];
 
     const fn number(self) -> i32 {
@@ -52,25 +52,25 @@ impl Led {
         Self { microscope }
     }
 
-    /// Sets the brightness of a colour, 0 to 65535: LED_SET (0x4001). On one instrument it is
-    /// useful from 32 000. Never acknowledged: this ends when it is sent.
+    /// Sets the brightness of a colour, 0 to 65 535: LED_SET (0x4001). On one instrument, values
+    /// below 32 000 gave no useful light. Never acknowledged: the future ends when it is sent.
     ///
     /// # Errors
     /// [`Error::ConnectionLost`].
     pub async fn set(&self, colour: LedColour, brightness: u16) -> Result<(), Error> {
         let mut frame = Frame::command(CommandCode::LED_SET).with_selector(colour.number());
         frame.int32_data[1] = brightness.into();
-        self.microscope.tell(&format!("brightness of the {colour:?} LED"), frame).await
+        self.microscope.send(&format!("brightness of the {colour:?} LED"), frame).await
     }
 
-    /// Chooses the colour: LED_SELECTION_CHANGE (0x4006).
+    /// Selects the colour: LED_SELECTION_CHANGE (0x4006).
     ///
     /// # Errors
     /// [`Error::Timeout`], [`Error::Refused`], [`Error::ConnectionLost`].
     pub async fn select(&self, colour: LedColour) -> Result<(), Error> {
         let frame = Frame::command(CommandCode::LED_SELECTION_CHANGE);
         let frame = frame.with_selector(colour.number());
-        self.microscope.ask(&format!("choice of the {colour:?} LED"), frame).await.map(|_| ())
+        self.microscope.ask(&format!("selection of the {colour:?} LED"), frame).await.map(|_| ())
     }
 
     /// Switches the LED on for the live view: LED_PREVIEW_ENABLE (0x4002). Never acknowledged.
@@ -79,16 +79,16 @@ impl Led {
     /// [`Error::ConnectionLost`].
     pub async fn enable_preview(&self) -> Result<(), Error> {
         let frame = Frame::command(CommandCode::LED_PREVIEW_ENABLE);
-        self.microscope.tell("preview with the LED", frame).await
+        self.microscope.send("preview with the LED", frame).await
     }
 
-    /// Switches it off: LED_PREVIEW_DISABLE (0x4003). Never acknowledged; the same code is pushed
-    /// unasked when something else switches it off.
+    /// Switches the LED off: LED_PREVIEW_DISABLE (0x4003). Never acknowledged. The instrument pushes
+    /// the same code when something else switches the LED off.
     ///
     /// # Errors
     /// [`Error::ConnectionLost`].
     pub async fn disable_preview(&self) -> Result<(), Error> {
         let frame = Frame::command(CommandCode::LED_PREVIEW_DISABLE);
-        self.microscope.tell("end of the preview with the LED", frame).await
+        self.microscope.send("end of the preview with the LED", frame).await
     }
 }

@@ -1,5 +1,5 @@
-//! The devices that do not move the sample: each in a file of its own, with its commands and its
-//! units. The stage is `stage/`; workflows are `workflows/`.
+//! All devices but the stage, each in a file of its own with its commands and units, and the system
+//! state. The stage is in `stage/`; workflows are in `workflows/`.
 
 mod camera;
 mod filter_wheel;

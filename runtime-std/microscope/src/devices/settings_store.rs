@@ -1,6 +1,6 @@
-//! The scope settings at the instrument: loading them, and overwriting them.
+//! The scope settings stored at the instrument: loading and overwriting them.
 //!
-//! What stands in them is `scope_settings.rs`.
+//! What the settings contain is in `files/scope_settings.rs`.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::answers::in_range;
 use crate::files::scope_settings::ScopeSettings;
 use crate::{Error, Microscope, Reading};
 
-/// The settings of a [`Microscope`].
+/// The scope settings that the instrument of a [`Microscope`] stores.
 ///
 /// ```
 /// # use flamingo_microscope::Microscope;
@@ -22,7 +22,7 @@ use crate::{Error, Microscope, Reading};
 /// # let microscope = Microscope::connect(Options::new(simulator.control().to_string())).await?;
 /// let before = microscope.settings().load().await?;
 /// assert!(before.value.limits(Axis::Z).is_complete());
-/// // What is saved can be read, or it is refused with the line before anything is sent.
+/// // A text that cannot be read is refused with its line before anything is sent.
 /// let broken = b"<Stage limits>\nSoft limit max x-axis = far\n</Stage limits>\n";
 /// let refused = microscope.settings().save(broken).await.unwrap_err();
 /// assert!(refused.to_string().contains("line 2"));
@@ -41,7 +41,7 @@ impl SettingsStore {
         Self { microscope }
     }
 
-    /// The settings as they were loaded or saved last; loaded now if they never were.
+    /// The settings that were loaded or saved last. If there are none yet, they are loaded now.
     ///
     /// # Errors
     /// As [`Self::load`].
@@ -53,12 +53,13 @@ impl SettingsStore {
         }
     }
 
-    /// Loads them: COMMON_SCOPE_SETTINGS_LOAD (0x1009), whose answer may come under 0x1007. The
-    /// bytes are the payload of the answer.
+    /// Loads the settings: COMMON_SCOPE_SETTINGS_LOAD (0x1009). The answer may have the code 0x1007.
+    /// Its payload is the text of the settings.
     ///
     /// # Errors
-    /// [`Error::Settings`] with the line, [`Error::Implausible`]: no text came;
-    /// [`Error::Timeout`], [`Error::Refused`], [`Error::ConnectionLost`].
+    /// [`Error::Settings`]: the text cannot be read; the error has the line.
+    /// [`Error::Implausible`]: the payload is empty. [`Error::Timeout`], [`Error::Refused`],
+    /// [`Error::ConnectionLost`].
     pub async fn load(&self) -> Result<Reading<Arc<ScopeSettings>>, Error> {
         let what = "scope settings";
         let frame = Frame::command(CommandCode::COMMON_SCOPE_SETTINGS_LOAD);
@@ -79,13 +80,15 @@ impl SettingsStore {
         Ok(reading)
     }
 
-    /// Overwrites the settings of the instrument: COMMON_SCOPE_SETTINGS_SAVE (0x1008). They are
-    /// saved only if this says so: the acknowledgement has both markers, this very code, and
-    /// status 1. Keep what was there before: [`Self::load`].
+    /// Overwrites the settings of the instrument: COMMON_SCOPE_SETTINGS_SAVE (0x1008). `Ok` means
+    /// that the acknowledgement had both markers, this code, and status 1. Load the old settings
+    /// with [`Self::load`] first, and keep them.
     ///
     /// # Errors
-    /// [`Error::Settings`] with the line, [`Error::OutOfRange`] above 32 MiB: nothing was sent.
-    /// [`Error::Refused`], [`Error::Implausible`], [`Error::Timeout`]: they may or may not be saved.
+    /// [`Error::Settings`]: the text cannot be read, with the line. [`Error::OutOfRange`]: the text
+    /// is empty or longer than 32 MiB. In both cases nothing was sent.
+    /// [`Error::Refused`], [`Error::Implausible`], [`Error::Timeout`], [`Error::ConnectionLost`]:
+    /// the instrument may have saved them nevertheless.
     pub async fn save(&self, text: &[u8]) -> Result<(), Error> {
         let what = "saving the scope settings";
         let settings = ScopeSettings::parse(text)?;
@@ -95,7 +98,7 @@ impl SettingsStore {
         let client = self.microscope.client();
         let code = CommandCode::COMMON_SCOPE_SETTINGS_SAVE;
         let answer = client.upload(Frame::command(code), text, client.timeout()).await;
-        // A frame without both markers is none, and never gets here.
+        // The client accepts only frames with both markers.
         let answer =
             crate::answers::succeeded(what, answer.map_err(|error| Error::of(what, error))?)?;
         if answer.frame.code != code || answer.frame.status != 1 {

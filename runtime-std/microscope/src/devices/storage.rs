@@ -1,4 +1,4 @@
-//! Where the instrument can save images.
+//! The drives that the instrument can save images to.
 
 use flamingo_protocol_core::{CommandCode, Frame};
 
@@ -31,8 +31,8 @@ impl Storage {
         Self { microscope }
     }
 
-    /// The drives that images can be saved to: STORAGE_PATH_SET (0x1013) with int32Data0 = 0, which
-    /// sets nothing. The list comes in the payload or in the buffer.
+    /// The paths of the drives that images can be saved to: STORAGE_PATH_SET (0x1013) with
+    /// int32Data0 = 0, which sets nothing. The list is in the payload or in the buffer.
     ///
     /// # Errors
     /// [`Error::Timeout`], [`Error::Refused`], [`Error::ConnectionLost`].

@@ -1,10 +1,10 @@
-//! What the instrument says it is doing: SYSTEM_STATE_GET and the broadcasts of its changes.
+//! The system state: the answer to SYSTEM_STATE_GET, and the broadcasts of its changes.
 
 use std::fmt;
 
 use flamingo_protocol_core::CommandCode;
 
-/// The state of the system, 0xA001 to 0xA005.
+/// The state of the system, the codes 0xA001 to 0xA005.
 ///
 /// ```
 /// use flamingo_microscope::SystemState;
@@ -24,12 +24,12 @@ pub enum SystemState {
     LiveView,
     /// SYSTEM_STATE_WORK_FLOW_RUNNING.
     WorkflowRunning,
-    /// A number that is none of these.
+    /// Another number.
     Unknown(i32),
 }
 
 impl SystemState {
-    /// Of the number that answers SYSTEM_STATE_GET in int32Data0.
+    /// The state for the number in int32Data0 of the answer to SYSTEM_STATE_GET.
     pub const fn from_code(code: i32) -> Self {
         match code {
             0xA001 => Self::Disconnected,
@@ -41,7 +41,7 @@ impl SystemState {
         }
     }
 
-    /// The codes under which changes of the state are broadcast.
+    /// The codes with which the instrument broadcasts changes of the state.
     pub const CODES: [CommandCode; 5] = [
         CommandCode::SYSTEM_STATE_DISCONNECTED,
         CommandCode::SYSTEM_STATE_IDLE,
@@ -52,7 +52,7 @@ impl SystemState {
 }
 
 impl fmt::Display for SystemState {
-    /// The server's name without `SYSTEM_STATE_`.
+    /// Writes the server's name of the state without `SYSTEM_STATE_`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Disconnected => "DISCONNECTED",

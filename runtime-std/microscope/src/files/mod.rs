@@ -1,5 +1,7 @@
-//! The texts that the instrument stores and runs: their form (`sections/`), the scope settings, and
-//! workflow files. Sending and loading them is `devices/settings_store.rs` and `workflows/`.
+//! The texts that the instrument stores and runs: scope settings and workflow files, and the form
+//! that both have (`sections/`).
+//!
+//! Loading and sending them is in `devices/settings_store.rs` and `workflows/`.
 
 pub mod scope_settings;
 pub mod sections;

@@ -1,7 +1,8 @@
-//! The scope settings: what COMMON_SCOPE_SETTINGS_LOAD (0x1009) answers with, as numbers with
-//! their units.
+//! The scope settings as values with units: the text that COMMON_SCOPE_SETTINGS_LOAD (0x1009)
+//! returns.
 //!
-//! The form of the text is `sections/`; asking for it, and overwriting it, `microscope/settings.rs`.
+//! The form of the text is in `sections/`; loading and saving it is in
+//! `devices/settings_store.rs`.
 
 use std::str::FromStr;
 
@@ -16,7 +17,8 @@ const ASSIGNED: &str = "Filter wheel position assignments";
 const KIND: &str = "Type";
 const LED: &str = "LED settings";
 
-/// The scope settings. What they do not name is `None`; what they name wrongly is an error.
+/// The scope settings. A value that they do not contain is `None`; a value that cannot be read is an
+/// error.
 ///
 /// ```
 /// use flamingo_microscope::Axis;
@@ -27,7 +29,7 @@ const LED: &str = "LED settings";
 /// let settings = ScopeSettings::parse(text)?;
 /// assert_eq!(settings.home(Axis::X), Some(Position::Mm(7.5)));
 /// assert!(settings.limits(Axis::X).check(Axis::X, Position::Mm(12.32)).is_err());
-/// assert!(!settings.limits(Axis::X).is_complete(), "the lower end is not named");
+/// assert!(!settings.limits(Axis::X).is_complete(), "the lower limit is missing");
 /// # Ok::<(), flamingo_microscope::scope_settings::ScopeSettingsError>(())
 /// ```
 #[derive(Debug, Clone, PartialEq)]
@@ -48,31 +50,31 @@ struct AxisSettings {
 /// A position of the filter wheel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Filter {
-    /// The number that the settings count it by, from 1.
+    /// The number of the position in the settings, from 1.
     pub number: u32,
-    /// What is in it.
+    /// The description of the filter.
     pub description: String,
 }
 
-/// Settings that cannot be read.
+/// Why scope settings cannot be read.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ScopeSettingsError {
-    /// Not a text of sections.
+    /// The text does not have the form of sections.
     #[error(transparent)]
     Form(#[from] SectionError),
-    /// A value that is none.
+    /// A value cannot be read.
     #[error(transparent)]
     Value(#[from] ValueError),
-    /// A lower limit that is not below the upper one.
+    /// A lower limit is not below the upper limit.
     #[error(
-        "lines {} and {}: {} is {}, and {} is {}: expected the first one below the second",
+        "lines {} and {}: {} is {}, and {} is {}: expected the first below the second",
         min.line, max.line, min.name, min.at, max.name, max.at
     )]
     Crossed {
-        /// The lower one.
+        /// The lower limit.
         min: Limit,
-        /// The upper one.
+        /// The upper limit.
         max: Limit,
     },
 }
@@ -90,37 +92,37 @@ impl ScopeSettings {
         Ok(Self { text, axes, filters })
     }
 
-    /// The text as it was read.
+    /// The text that was read.
     #[must_use]
     pub fn text(&self) -> &SectionText {
         &self.text
     }
 
-    /// Where an axis may go: of hard and soft limits the narrower.
+    /// The limits of an axis: at each end the narrower one of the hard and the soft limit.
     #[must_use]
     pub fn limits(&self, axis: Axis) -> &StageLimits {
         &self.axis(axis).limits
     }
 
-    /// Where STAGE_HOME goes.
+    /// The home position of an axis: the target of STAGE_HOME.
     #[must_use]
     pub fn home(&self, axis: Axis) -> Option<Position> {
         self.axis(axis).home
     }
 
-    /// Where samples are changed.
+    /// The position for changing the sample.
     #[must_use]
     pub fn unload(&self, axis: Axis) -> Option<Position> {
         self.axis(axis).unload
     }
 
-    /// How fast an axis goes unless told otherwise, in mm/s, on R in degrees/s.
+    /// The default velocity of an axis, in mm/s, R in degrees/s.
     #[must_use]
     pub fn default_velocity(&self, axis: Axis) -> Option<f64> {
         self.axis(axis).velocity
     }
 
-    /// The filters that are described, by their numbers.
+    /// The filters that the settings describe, in the order of their numbers.
     #[must_use]
     pub fn filters(&self) -> &[Filter] {
         &self.filters
@@ -129,7 +131,7 @@ impl ScopeSettings {
     /// The position of the filter wheel for a laser.
     ///
     /// # Errors
-    /// [`ScopeSettingsError::Value`]: it is no whole number.
+    /// [`ScopeSettingsError::Value`]: the value is no whole number.
     pub fn filter_for_laser(&self, laser: i32) -> Result<Option<i32>, ScopeSettingsError> {
         self.number(ASSIGNED, &format!("Laser {laser}"))
     }
@@ -137,35 +139,35 @@ impl ScopeSettings {
     /// The position of the filter wheel for the LED.
     ///
     /// # Errors
-    /// [`ScopeSettingsError::Value`]: it is no whole number.
+    /// [`ScopeSettingsError::Value`]: the value is no whole number.
     pub fn filter_for_led(&self) -> Result<Option<i32>, ScopeSettingsError> {
         self.number(ASSIGNED, "LED")
     }
 
-    /// The brightness of an LED, 0 to 65535; `colour` is `red`, `green`, `blue` or `white`.
+    /// The brightness of an LED, 0 to 65 535; `colour` is `red`, `green`, `blue` or `white`.
     ///
     /// # Errors
-    /// [`ScopeSettingsError::Value`]: it is no number in that range.
+    /// [`ScopeSettingsError::Value`]: the value is no number in that range.
     pub fn led_brightness(&self, colour: &str) -> Result<Option<u16>, ScopeSettingsError> {
         self.number(LED, &format!("Intensity {colour}"))
     }
 
-    /// What the microscope is called.
+    /// The name of the microscope.
     #[must_use]
     pub fn microscope_name(&self) -> Option<String> {
         self.words("Microscope name")
     }
 
-    /// What kind of microscope it is.
+    /// The type of the microscope.
     #[must_use]
     pub fn microscope_type(&self) -> Option<String> {
         self.words("Microscope type")
     }
 
-    /// How much the objective magnifies.
+    /// The magnification of the objective.
     ///
     /// # Errors
-    /// [`ScopeSettingsError::Value`]: it is no finite number.
+    /// [`ScopeSettingsError::Value`]: the value is no finite number.
     pub fn magnification(&self) -> Result<Option<f64>, ScopeSettingsError> {
         let entry = self.text.get(KIND, "Objective lens magnification");
         Ok(entry.map(|entry| finite(&entry)).transpose()?)
@@ -226,7 +228,7 @@ impl AxisSettings {
     }
 }
 
-/// `Filter wheel description 2 = 525/50`, in the order of the numbers.
+/// Reads the lines `Filter wheel description 2 = 525/50`; sorted by their numbers.
 fn filters(text: &SectionText) -> Result<Vec<Filter>, ScopeSettingsError> {
     const NAME: &str = "Filter wheel description ";
     let mut filters = Vec::new();
@@ -263,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn of_hard_and_soft_limits_the_narrower_counts() {
+    fn the_narrower_of_hard_and_soft_limits_counts() {
         let settings = settings(SETTINGS).unwrap();
         let limits = settings.limits(Axis::X);
         assert!(limits.is_complete());
@@ -281,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_that_is_not_in_the_settings_refuses_nothing_and_is_not_known() {
+    fn a_limit_that_is_not_in_the_settings_refuses_nothing() {
         let settings = settings(SETTINGS).unwrap();
         let limits = settings.limits(Axis::R);
         assert!(!limits.is_complete());
@@ -303,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_is_no_number_is_named_with_its_line() {
+    fn an_error_names_the_line_of_a_value_that_is_no_number() {
         for value in ["abc", "NaN", "inf", ""] {
             let text = SETTINGS.replace("12.31", value);
             let error = settings(&text).unwrap_err().to_string();
@@ -312,13 +314,13 @@ mod tests {
     }
 
     #[test]
-    fn limits_that_cross_are_an_error_that_names_both_lines() {
+    fn an_error_names_both_lines_of_limits_that_cross() {
         let error = settings(&SETTINGS.replace("12.31", "2.5")).unwrap_err().to_string();
         assert!(error.contains("lines 8 and 6"), "{error}");
     }
 
     #[test]
-    fn a_text_cut_off_in_the_middle_is_an_error_and_no_limits() {
+    fn a_text_that_is_cut_off_is_an_error() {
         let error = settings(&SETTINGS[..100]).unwrap_err();
         assert!(matches!(error, ScopeSettingsError::Form(_)), "{error}");
     }

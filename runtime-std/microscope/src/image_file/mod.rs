@@ -1,7 +1,7 @@
-//! Images in files: 16-bit PNG and TIFF, one image each, and OME-TIFF, a whole movie or stack.
+//! Writes image files: 16-bit PNG and TIFF with one image each, and OME-TIFF with a movie or a stack.
 //!
-//! Here are what is told of an image beside its pixels, and the files of one image; `ome_tiff.rs`
-//! is the file of many, `ome_xml.rs` its words. Where images come from is `live/`.
+//! This file has the facts about an image and the files with one image. `ome_tiff.rs` writes files
+//! with many images, `ome_xml.rs` their description. Receiving images is in `live/`.
 
 mod ome_tiff;
 mod ome_xml;
@@ -25,7 +25,7 @@ use crate::units::{Micros, MmPerPixel, Pose};
 /// use flamingo_microscope::image_file::Picture;
 /// let pixels = [7; 6];
 /// assert!(Picture::new(3, 2, &pixels).is_some());
-/// assert!(Picture::new(3, 3, &pixels).is_none(), "there must be exactly as many");
+/// assert!(Picture::new(3, 3, &pixels).is_none(), "the number of pixels must match");
 /// ```
 #[derive(Debug, Clone, Copy)]
 pub struct Picture<'a> {
@@ -35,48 +35,58 @@ pub struct Picture<'a> {
 }
 
 impl<'a> Picture<'a> {
-    /// `None`: a side is 0, or there are not `width` · `height` pixels.
+    /// `None` if a side is 0 or if there are not exactly `width` · `height` pixels.
     #[must_use]
     pub fn new(width: u32, height: u32, pixels: &'a [u16]) -> Option<Self> {
         let expected = u64::from(width) * u64::from(height);
         (expected > 0 && pixels.len() as u64 == expected).then_some(Self { width, height, pixels })
     }
 
-    /// Pixels in a row.
+    /// Pixels per row.
     #[must_use]
     pub const fn width(&self) -> u32 {
         self.width
     }
 
-    /// Rows.
+    /// The number of rows.
     #[must_use]
     pub const fn height(&self) -> u32 {
         self.height
     }
 
-    /// All of them.
+    /// All pixels, row by row.
     #[must_use]
     pub const fn pixels(&self) -> &'a [u16] {
         self.pixels
     }
 }
 
-/// What is known of an image besides its pixels, at its capture.
+/// What is known about an image besides its pixels.
+///
+/// ```
+/// use std::time::SystemTime;
+/// use flamingo_microscope::image_file::ImageFacts;
+/// use flamingo_microscope::units::{Micros, MmPerPixel};
+/// let facts = ImageFacts::at(SystemTime::now())
+///     .pixel_size(MmPerPixel(0.000_253))
+///     .exposure(Micros(9_002));
+/// assert_eq!(facts.pose, None);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub struct ImageFacts {
-    /// When.
+    /// When the image was taken.
     pub taken_at: SystemTime,
-    /// How much of the sample a pixel shows.
+    /// The width of the sample that one pixel shows.
     pub pixel_size: Option<MmPerPixel>,
     /// The exposure time.
     pub exposure: Option<Micros>,
-    /// Where the stage was.
+    /// The pose of the stage.
     pub pose: Option<Pose>,
 }
 
 impl ImageFacts {
-    /// Only the time.
+    /// Facts with only the time; add the others with the setters.
     #[must_use]
     pub const fn at(taken_at: SystemTime) -> Self {
         Self { taken_at, pixel_size: None, exposure: None, pose: None }
@@ -104,14 +114,14 @@ impl ImageFacts {
     }
 }
 
-/// Why an image is not in a file.
+/// Why an image file was not written.
 #[derive(Debug, Error)]
 #[error("cannot write {}: {reason}", path.display())]
 #[non_exhaustive]
 pub struct ImageFileError {
     /// The file.
     pub path: PathBuf,
-    /// What the operating system or the encoder says.
+    /// The reason from the operating system or the encoder.
     pub reason: String,
 }
 
@@ -121,31 +131,30 @@ impl ImageFileError {
     }
 }
 
-/// Writes a 16-bit grey PNG. The facts stand in text chunks, the pixel size in pHYs.
+/// Writes a 16-bit grey PNG. The facts are in text chunks, the pixel size is in pHYs.
 ///
-/// The file is complete or not there, but for a power failure; one that is there already is not
-/// overwritten.
+/// The file gets its name only when it is complete. An existing file is never overwritten.
 ///
 /// # Errors
-/// [`ImageFileError`].
+/// [`ImageFileError`]: the file exists, the folder does not exist, or the disk is full.
 pub fn write_png(path: &Path, picture: &Picture, facts: &ImageFacts) -> Result<(), ImageFileError> {
-    whole(path, |file| png::write_16(file, picture, facts))
+    write_complete(path, |file| png::write_16(file, picture, facts))
 }
 
-/// Writes an 8-bit grey PNG of so many grey values, row by row, such as [`crate::preview`] makes.
+/// Writes an 8-bit grey PNG from grey values, row by row, such as those of [`crate::preview`].
 ///
 /// # Errors
-/// As [`write_png`]; the number of values must fit.
+/// As [`write_png`]; also if there are not exactly `width` · `height` values.
 pub fn write_png_8(
     path: &Path,
     width: u32,
     height: u32,
     grey: &[u8],
 ) -> Result<(), ImageFileError> {
-    whole(path, |file| png::write_8(file, width, height, grey))
+    write_complete(path, |file| png::write_8(file, width, height, grey))
 }
 
-/// Writes a 16-bit grey TIFF of one image, with its resolution and its time.
+/// Writes a 16-bit grey TIFF with one image, its resolution and its time.
 ///
 /// # Errors
 /// As [`write_png`].
@@ -154,17 +163,17 @@ pub fn write_tiff(
     picture: &Picture,
     facts: &ImageFacts,
 ) -> Result<(), ImageFileError> {
-    whole(path, |file| tiff::write(file, picture, facts))
+    write_complete(path, |file| tiff::write(file, picture, facts))
 }
 
-/// Writes to a file beside `path`, which gets its name when it is whole.
-fn whole<E: ToString>(
+/// Writes to a file beside `path` and gives it its name when it is complete.
+fn write_complete<E: ToString>(
     path: &Path,
     write: impl FnOnce(&mut BufWriter<File>) -> Result<(), E>,
 ) -> Result<(), ImageFileError> {
-    let there = "it exists already; choose another name";
+    let exists = "it exists already; choose another name";
     if path.exists() {
-        return Err(ImageFileError::new(path, &there));
+        return Err(ImageFileError::new(path, &exists));
     }
     let mut part = path.as_os_str().to_owned();
     part.push(".part");
@@ -175,24 +184,24 @@ fn whole<E: ToString>(
     let flushed = file.flush().map_err(|error| ImageFileError::new(path, &error));
     drop(file);
     let named = written.and(flushed).and_then(|()| {
-        // A link never replaces what came to be there meanwhile; a file system without links
-        // renames.
+        // A hard link never replaces a file that was made meanwhile. File systems without links
+        // rename instead.
         match std::fs::hard_link(&part, path) {
             Ok(()) => Ok(()),
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-                Err(ImageFileError::new(path, &there))
+                Err(ImageFileError::new(path, &exists))
             }
             Err(_) => {
                 std::fs::rename(&part, path).map_err(|error| ImageFileError::new(path, &error))
             }
         }
     });
-    // Half an image helps nobody, and a whole one has its name; renamed, it is not there.
+    // After a failure this removes the incomplete file; after a link, its second name.
     let _ = std::fs::remove_file(&part);
     named
 }
 
-/// Pixels a metre, where that is known and can be told.
+/// Pixels per metre, if the pixel size is known and the number fits.
 fn pixels_per_metre(facts: &ImageFacts) -> Option<u32> {
     let per_metre = 1000.0 / facts.pixel_size?.0;
     #[allow(clippy::cast_possible_truncation)] // in range

@@ -1,8 +1,8 @@
-//! OME-TIFF: many images of one size in a BigTIFF, added as they come and never held in memory.
+//! OME-TIFF: many images of one size in a BigTIFF, written one by one and never held in memory.
 //!
-//! How many there are is known only at the end. So the first page begins with a short description,
-//! and the real one, in OME-XML, is written behind the last page, where the first one's entry is
-//! then made to point. A file that was not finished is a plain BigTIFF of the pages it has.
+//! The number of images is known only at the end. So the first page gets a short description at
+//! first. At the end the OME-XML is written after the last page, and the first page's entry is
+//! changed to point to it. A file that was not finished is a plain BigTIFF with the pages it has.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -16,19 +16,20 @@ use super::tiff::page;
 use super::{ImageFacts, ImageFileError, Picture};
 use crate::units::Mm;
 
-/// What follows from one image to the next.
+/// What changes from one image to the next.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Sequence {
     /// Time: a movie, axes TYX.
     Time,
-    /// Depth, by this step: a stack, axes ZYX.
+    /// Depth: a stack, axes ZYX.
     Depth {
-        /// From one plane to the next.
+        /// The distance from one plane to the next.
         step: Mm,
     },
 }
 
-/// Until the file is finished. Longer than eight bytes, so that the entry holds a place in the file.
+/// The description until the file is finished. It is longer than eight bytes, so that its entry holds
+/// a place in the file and not the text itself.
 const UNFINISHED: &str = "not finished: the recording was cut off";
 
 /// An OME-TIFF that is being written.
@@ -52,7 +53,7 @@ pub struct OmeTiff {
     file: File,
     encoder: TiffEncoder<File, TiffKindBig>,
     sequence: Sequence,
-    /// Width and height of the first page, and what is told of all.
+    /// Width and height of the first page.
     size: Option<(u32, u32)>,
     planes: Vec<Plane>,
 }
@@ -67,22 +68,22 @@ impl std::fmt::Debug for OmeTiff {
 }
 
 impl OmeTiff {
-    /// Begins a file; one that is there already is not overwritten.
+    /// Creates a file. An existing file is never overwritten.
     ///
     /// # Errors
-    /// [`ImageFileError`].
+    /// [`ImageFileError`]: the file exists, or cannot be created.
     pub fn create(path: &Path, sequence: Sequence) -> Result<Self, ImageFileError> {
         let failed = |error: std::io::Error| ImageFileError::new(path, &error);
         let file = OpenOptions::new().read(true).write(true).create_new(true).open(path);
         let file = file.map_err(failed)?;
-        // Both are the same open file, with one place in it.
+        // Both handles are the same open file with one position.
         let own = file.try_clone().map_err(failed)?;
         let encoder = TiffEncoder::new_big(own).map_err(|e| ImageFileError::new(path, &e))?;
         let (path, planes) = (path.to_owned(), Vec::new());
         Ok(Self { path, file, encoder, sequence, size: None, planes })
     }
 
-    /// Adds an image. All of a file have the size of the first one.
+    /// Adds an image. All images of a file must have the size of the first one.
     ///
     /// # Errors
     /// [`ImageFileError`]: another size, a full disk.
@@ -105,16 +106,16 @@ impl OmeTiff {
         Ok(())
     }
 
-    /// Images that were added.
+    /// The number of images that were added.
     #[must_use]
     pub fn pages(&self) -> usize {
         self.planes.len()
     }
 
-    /// Writes what the images are. Without any image there is no file.
+    /// Writes the description of the images. A file without images is removed.
     ///
     /// # Errors
-    /// [`ImageFileError`]; the pages are there all the same.
+    /// [`ImageFileError`]: the description was not written; the pages remain in the file.
     pub fn finish(self) -> Result<(), ImageFileError> {
         let Self { path, mut file, encoder, sequence, size, planes } = self;
         drop(encoder);
@@ -129,20 +130,20 @@ impl OmeTiff {
     }
 }
 
-/// Makes `text` the description of the first page of a BigTIFF in this machine's order of bytes.
+/// Makes `text` the description of the first page of a BigTIFF in the byte order of this machine.
 fn describe(file: &mut File, text: &str) -> std::io::Result<()> {
     let end = file.seek(SeekFrom::End(0))?;
     file.write_all(text.as_bytes())?;
     file.write_all(&[0])?;
     let entry = find_entry(file, Tag::ImageDescription.to_u16())?;
-    // An entry: tag (2), type (2), how many (8), where (8).
+    // The bytes of an entry: tag (2), type (2), count (8), offset (8).
     file.seek(SeekFrom::Start(entry + 4))?;
     file.write_all(&(text.len() as u64 + 1).to_ne_bytes())?;
     file.write_all(&end.to_ne_bytes())?;
     file.flush()
 }
 
-/// Where the entry of a tag stands in the first directory.
+/// The offset of the entry of a tag in the first directory.
 fn find_entry(file: &mut File, tag: u16) -> std::io::Result<u64> {
     file.seek(SeekFrom::Start(8))?;
     let directory = u64::from_ne_bytes(read(file)?);

@@ -1,4 +1,4 @@
-//! The words of an OME-TIFF: OME-XML of the schema 2016-06.
+//! The description in an OME-TIFF: OME-XML of the schema 2016-06. The pages are in `ome_tiff.rs`.
 
 use std::io;
 use std::time::{Duration, SystemTime};
@@ -9,10 +9,10 @@ use quick_xml::events::{BytesDecl, BytesText, Event};
 use super::{ImageFacts, Sequence};
 
 const SCHEMA: &str = "http://www.openmicroscopy.org/Schemas/OME/2016-06";
-/// What the annotation of a plane is: the rotation, which the schema has no attribute for.
+/// The namespace of the annotation with the rotation, for which the schema has no attribute.
 const ROTATION: &str = "flamingo/stage/rotation-degrees";
 
-/// What is told of a page.
+/// The facts about one page.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Plane {
     facts: ImageFacts,
@@ -24,7 +24,7 @@ impl Plane {
     }
 }
 
-/// What is told of a file.
+/// The facts about the file.
 pub(super) struct Movie<'a> {
     pub(super) name: String,
     pub(super) width: u32,
@@ -136,7 +136,7 @@ impl Movie<'_> {
         })
     }
 
-    /// The rotations that occur, each once.
+    /// Each rotation that occurs, once.
     fn rotations(&self) -> impl Iterator<Item = f64> {
         let mut seen: Vec<f64> = Vec::new();
         for pose in self.planes.iter().filter_map(|plane| plane.facts.pose) {
@@ -164,7 +164,7 @@ impl Movie<'_> {
         self.planes.first().map_or(SystemTime::UNIX_EPOCH, |plane| plane.facts.taken_at)
     }
 
-    /// The mean time from one image to the next, in s.
+    /// The mean time from one image to the next, in seconds.
     fn time_increment(&self) -> Option<f64> {
         let last = self.planes.last()?.facts.taken_at;
         let steps = u32::try_from(self.planes.len() - 1).ok().filter(|steps| *steps > 0)?;
@@ -177,7 +177,7 @@ fn annotation(at: usize) -> String {
     format!("Annotation:{at}")
 }
 
-/// Without the digits that only binary fractions have.
+/// Formats a number without the digits that come only from binary fractions.
 fn number(value: f64) -> String {
     let rounded = (value * 1e9).round() / 1e9;
     if rounded == 0.0 && value != 0.0 { value.to_string() } else { rounded.to_string() }

@@ -1,4 +1,4 @@
-//! PNG: 16 bits a pixel, the high byte first, the facts in text chunks; and 8 bits for previews.
+//! PNG: 16 bits per pixel with the facts in text chunks, and 8 bits per pixel for previews.
 
 use std::io::Write;
 
@@ -14,7 +14,7 @@ pub(super) fn write_16(
     let mut encoder = Encoder::new(file, picture.width, picture.height);
     encoder.set_color(ColorType::Grayscale);
     encoder.set_depth(BitDepth::Sixteen);
-    // An image a few ms: noise does not get much smaller, however long one tries.
+    // A few ms per image. Slower compression hardly makes noise smaller.
     encoder.set_compression(Compression::Fastest);
     if let Some(per_metre) = pixels_per_metre(facts) {
         let (xppu, yppu) = (per_metre, per_metre);
@@ -49,7 +49,7 @@ pub(super) fn write_8(
     writer.finish()
 }
 
-/// The facts in words, with their units.
+/// The facts as texts, with their units.
 fn texts(facts: &ImageFacts) -> Vec<(&'static str, String)> {
     let mut texts =
         vec![("Creation Time", humantime::format_rfc3339_micros(facts.taken_at).to_string())];

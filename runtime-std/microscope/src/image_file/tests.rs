@@ -1,4 +1,4 @@
-//! What is written is read again by somebody else's decoder: pixels, sizes, facts.
+//! Files are read again with other decoders: pixels, sizes, facts.
 
 use std::io::BufReader;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::*;
 use crate::units::{Degrees, Mm};
 
-/// A folder that goes with the test.
+/// A folder that is removed after the test.
 struct Folder(PathBuf);
 
 impl Folder {
@@ -42,7 +42,7 @@ fn facts(seconds: u64) -> ImageFacts {
 }
 
 #[test]
-fn a_png_has_every_bit_of_every_pixel_and_says_what_is_known() {
+fn a_png_has_every_bit_of_every_pixel_and_the_facts() {
     let folder = Folder::new("png");
     let (path, pixels) = (folder.0.join("a.png"), pixels(5));
     write_png(&path, &picture(&pixels), &facts(0)).unwrap();
@@ -86,7 +86,7 @@ fn a_tiff_has_every_bit_of_every_pixel() {
 }
 
 #[test]
-fn an_ome_tiff_has_all_pages_and_says_what_they_are() {
+fn an_ome_tiff_has_all_pages_and_their_description() {
     let folder = Folder::new("ome");
     let path = folder.0.join("a.ome.tif");
     let mut movie = OmeTiff::create(&path, Sequence::Time).unwrap();
@@ -96,7 +96,7 @@ fn an_ome_tiff_has_all_pages_and_says_what_they_are() {
     movie.finish().unwrap();
     let (pages, xml) = read_tiff(&path);
     assert_eq!(pages, (0..5).map(pixels).collect::<Vec<_>>());
-    for said in [
+    for expected in [
         "SizeX=\"37\" SizeY=\"23\" SizeZ=\"1\" SizeC=\"1\" SizeT=\"5\"",
         "PhysicalSizeX=\"0.253\" PhysicalSizeXUnit=\"µm\"",
         "TimeIncrement=\"2\" TimeIncrementUnit=\"s\"",
@@ -106,12 +106,12 @@ fn an_ome_tiff_has_all_pages_and_says_what_they_are() {
         "<Value>-45.5</Value>",
         "</OME>",
     ] {
-        assert!(xml.contains(said), "{said} in {xml}");
+        assert!(xml.contains(expected), "{expected} in {xml}");
     }
 }
 
 #[test]
-fn a_stack_goes_in_z() {
+fn a_stack_has_the_axis_z() {
     let folder = Folder::new("stack");
     let path = folder.0.join("a<&>.ome.tif");
     let mut stack = OmeTiff::create(&path, Sequence::Depth { step: Mm(0.0025) }).unwrap();
@@ -126,7 +126,7 @@ fn a_stack_goes_in_z() {
 }
 
 #[test]
-fn a_recording_that_was_cut_off_still_has_its_pages() {
+fn a_file_that_was_not_finished_has_its_pages() {
     let folder = Folder::new("cut");
     let path = folder.0.join("a.ome.tif");
     let mut movie = OmeTiff::create(&path, Sequence::Time).unwrap();
@@ -141,7 +141,7 @@ fn a_recording_that_was_cut_off_still_has_its_pages() {
 }
 
 #[test]
-fn an_image_of_another_size_is_refused_and_the_file_stays_whole() {
+fn an_image_of_another_size_is_refused() {
     let folder = Folder::new("size");
     let path = folder.0.join("a.ome.tif");
     let mut movie = OmeTiff::create(&path, Sequence::Time).unwrap();
@@ -153,7 +153,7 @@ fn an_image_of_another_size_is_refused_and_the_file_stays_whole() {
 }
 
 #[test]
-fn a_file_that_is_there_is_never_overwritten() {
+fn an_existing_file_is_never_overwritten() {
     let folder = Folder::new("there");
     let path = folder.0.join("a");
     std::fs::write(&path, "precious").unwrap();
@@ -167,14 +167,14 @@ fn a_file_that_is_there_is_never_overwritten() {
 }
 
 #[test]
-fn a_folder_that_is_not_there_is_named() {
+fn an_error_names_a_folder_that_does_not_exist() {
     let path = Path::new("/nonexistent/a.png");
     let error = write_png(path, &picture(&pixels(1)), &facts(0)).unwrap_err().to_string();
     assert!(error.starts_with("cannot write /nonexistent/a.png"), "{error}");
 }
 
 #[test]
-fn a_movie_without_images_is_no_file() {
+fn a_movie_without_images_leaves_no_file() {
     let folder = Folder::new("none");
     let path = folder.0.join("a.ome.tif");
     OmeTiff::create(&path, Sequence::Time).unwrap().finish().unwrap();

@@ -1,4 +1,4 @@
-//! TIFF: one image, or a page of many, uncompressed, with its resolution.
+//! TIFF: one page, uncompressed, with its resolution and time.
 
 use std::io::{Seek, Write};
 
@@ -18,7 +18,7 @@ pub(super) fn write(
     page(&mut encoder, picture, facts, |_| Ok(()))
 }
 
-/// Adds a page, with tags of the caller's own.
+/// Adds a page; the caller may add more tags.
 pub(super) fn page<W: Write + Seek, K: TiffKind>(
     encoder: &mut TiffEncoder<W, K>,
     picture: &Picture,
@@ -27,7 +27,7 @@ pub(super) fn page<W: Write + Seek, K: TiffKind>(
 ) -> TiffResult<()> {
     let mut image = encoder.new_image::<Gray16>(picture.width, picture.height)?;
     let directory = image.encoder();
-    // Tag by tag: the encoder's own ways to set a resolution panic on a full disk.
+    // Written tag by tag, because the encoder's methods for the resolution panic on a full disk.
     if let Some(per_metre) = pixels_per_metre(facts) {
         let per_cm = || Rational { n: per_metre, d: 100 };
         directory.write_tag(Tag::ResolutionUnit, ResolutionUnit::Centimeter.to_u16())?;

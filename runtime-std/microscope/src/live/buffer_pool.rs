@@ -1,5 +1,7 @@
-//! Between the thread that reads and the program: what waits, the buffers that are free, and the
-//! counts. Its lock is held to move a buffer, never while pixels come in.
+//! The images that wait for the program, the free buffers, and the counters. The lock is held while
+//! a buffer is moved, never while pixels arrive.
+//!
+//! Reading the socket is in `socket_thread.rs`.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -11,12 +13,12 @@ use flamingo_protocol_core::ImageHeader;
 
 use super::{LiveError, LiveEvent, LiveStats, Mode};
 
-/// Buffers that may exist in any case: one that is read into, one that waits, one that is held.
-const LEAST: usize = 3;
-/// Updates of options that may wait.
-const OPTIONS: u64 = 1024;
+/// The number of buffers that are always allowed: one being filled, one waiting, one held.
+const MIN_BUFFERS: usize = 3;
+/// How many updates of the options may wait.
+const MAX_OPTIONS: u64 = 1024;
 
-/// What waits.
+/// What waits for the program.
 pub(super) enum Queued {
     Image { header: ImageHeader, received_at: SystemTime, number: u64, pixels: Vec<u16> },
     Options(ImageHeader),
@@ -25,9 +27,9 @@ pub(super) enum Queued {
 #[derive(Default)]
 struct State {
     waiting: VecDeque<Queued>,
-    /// Used last is at the end: it is still in the processor's cache.
+    /// The buffer that was used last is at the end: it may still be in the processor's cache.
     free: Vec<Vec<u16>>,
-    /// All buffers that exist: free, read into, waiting and held.
+    /// The number of all buffers: free, being filled, waiting and held.
     buffers: usize,
     stats: LiveStats,
     ended: Option<LiveError>,
@@ -36,17 +38,17 @@ struct State {
 pub(super) struct BufferPool {
     mode: Mode,
     state: Mutex<State>,
-    /// Told that something waits; one word is enough.
-    wake: Sender<()>,
+    /// Signals that something waits. Its capacity is one.
+    signal: Sender<()>,
 }
 
 impl BufferPool {
-    pub(super) fn new(mode: Mode, wake: Sender<()>) -> Self {
-        Self { mode, state: Mutex::default(), wake }
+    pub(super) fn new(mode: Mode, signal: Sender<()>) -> Self {
+        Self { mode, state: Mutex::default(), signal }
     }
 
-    /// A buffer of so many pixels to read into. `None`: the program holds all that may exist.
-    pub(super) fn lend(&self, pixels: usize) -> Option<Vec<u16>> {
+    /// A buffer for this number of pixels. `None`: the program holds all buffers that are allowed.
+    pub(super) fn take_buffer(&self, pixels: usize) -> Option<Vec<u16>> {
         let mut state = self.state();
         if let Some(buffer) = state.free.pop() {
             if buffer.len() == pixels {
@@ -61,7 +63,7 @@ impl BufferPool {
                 drop(state);
                 return Some(vec![0; pixels]);
             }
-            // Of other sizes, from before the region was changed, first.
+            // Free buffers of other sizes go first: they are from before a change of the region.
             let buffer = state.free.pop().or_else(|| state.drop_oldest())?;
             if buffer.len() == pixels {
                 return Some(buffer);
@@ -75,10 +77,10 @@ impl BufferPool {
             Mode::Latest => false,
             Mode::Every { memory_bytes } => state.stats.held_bytes + 2 * pixels <= memory_bytes,
         };
-        fits || state.buffers < LEAST
+        fits || state.buffers < MIN_BUFFERS
     }
 
-    /// An image that came whole.
+    /// Adds a complete image.
     pub(super) fn put_image(&self, header: ImageHeader, at: SystemTime, pixels: Vec<u16>) {
         let mut state = self.state();
         if self.mode == Mode::Latest
@@ -91,11 +93,11 @@ impl BufferPool {
         let number = state.stats.received;
         state.waiting.push_back(Queued::Image { header, received_at: at, number, pixels });
         drop(state);
-        self.wake();
+        self.signal();
     }
 
-    /// An image that there was no buffer for.
-    pub(super) fn put_nothing(&self) {
+    /// Counts an image that arrived without a buffer.
+    pub(super) fn count_dropped(&self) {
         let mut state = self.state();
         state.stats.received += 1;
         state.stats.dropped += 1;
@@ -104,24 +106,24 @@ impl BufferPool {
     pub(super) fn put_options(&self, header: ImageHeader) {
         let mut state = self.state();
         state.stats.options += 1;
-        if state.waiting.len() as u64 - state.stats.waiting == OPTIONS {
+        if state.waiting.len() as u64 - state.stats.waiting == MAX_OPTIONS {
             let oldest = state.waiting.iter().position(|item| matches!(item, Queued::Options(_)));
             oldest.map(|at| state.waiting.remove(at));
             state.stats.options_dropped += 1;
         }
         state.waiting.push_back(Queued::Options(header));
         drop(state);
-        self.wake();
+        self.signal();
     }
 
     pub(super) fn count_bytes(&self, bytes: usize) {
         self.state().stats.bytes += bytes as u64;
     }
 
-    /// Nothing will come any more. `None`: the peer is done.
+    /// Ends the stream. `None`: the peer closed the connection between two images.
     pub(super) fn end(&self, error: Option<LiveError>) {
         self.state().ended = error;
-        self.wake.close();
+        self.signal.close();
     }
 
     pub(super) fn take(&self) -> Option<Queued> {
@@ -138,8 +140,8 @@ impl BufferPool {
         self.state().waiting.is_empty()
     }
 
-    /// How it ended; an error is said once.
-    pub(super) fn ended(&self) -> Result<Option<LiveEvent>, LiveError> {
+    /// How the stream ended. An error is returned once.
+    pub(super) fn take_end(&self) -> Result<Option<LiveEvent>, LiveError> {
         self.state().ended.take().map_or(Ok(None), Err)
     }
 
@@ -151,9 +153,9 @@ impl BufferPool {
         self.state().free.push(pixels);
     }
 
-    fn wake(&self) {
-        // Full: it was told already. Closed: nobody looks any more.
-        let _ = self.wake.try_send(());
+    fn signal(&self) {
+        // Full: the signal is set already. Closed: the stream is gone.
+        let _ = self.signal.try_send(());
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -162,7 +164,7 @@ impl BufferPool {
 }
 
 impl State {
-    /// Drops the oldest image that waits, and gives its buffer.
+    /// Drops the oldest image that waits, and returns its buffer.
     fn drop_oldest(&mut self) -> Option<Vec<u16>> {
         let at = self.waiting.iter().position(|item| matches!(item, Queued::Image { .. }))?;
         let Some(Queued::Image { pixels, .. }) = self.waiting.remove(at) else { return None };
@@ -171,7 +173,7 @@ impl State {
         Some(pixels)
     }
 
-    /// A buffer that goes back to the system.
+    /// Removes a buffer from the counts before its memory is freed.
     fn forget(&mut self, buffer: &[u16]) {
         self.buffers -= 1;
         self.stats.held_bytes -= 2 * buffer.len();
@@ -184,7 +186,7 @@ impl fmt::Debug for BufferPool {
     }
 }
 
-/// The pixels of an image that somebody holds; they go back to the pool.
+/// The pixels of an image that the program holds. When dropped, they return to the pool.
 pub(super) struct PooledBuffer {
     pixels: Vec<u16>,
     pool: Arc<BufferPool>,
@@ -215,8 +217,8 @@ mod tests {
     }
 
     fn put(pool: &BufferPool, pixels: usize) -> bool {
-        let Some(buffer) = pool.lend(pixels) else {
-            pool.put_nothing();
+        let Some(buffer) = pool.take_buffer(pixels) else {
+            pool.count_dropped();
             return false;
         };
         pool.put_image(ImageHeader::default(), SystemTime::UNIX_EPOCH, buffer);
@@ -232,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn every_image_waits_until_the_memory_is_full_then_the_oldest_goes() {
+    fn the_oldest_image_is_dropped_when_the_memory_is_full() {
         let pool = pool(Mode::Every { memory_bytes: 1000 });
         for _ in 0..7 {
             assert!(put(&pool, 100));
@@ -244,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn of_the_newest_only_one_waits() {
+    fn only_the_newest_image_waits() {
         let pool = pool(Mode::Latest);
         for _ in 0..5 {
             assert!(put(&pool, 100));
@@ -256,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_that_holds_all_buffers_loses_the_new_images() {
+    fn a_program_that_holds_all_buffers_loses_new_images() {
         let pool = pool(Mode::Latest);
         let mut held = Vec::new();
         for _ in 0..3 {
@@ -272,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn another_size_replaces_the_buffers_and_never_adds_to_them() {
+    fn buffers_of_another_size_are_replaced() {
         let pool = pool(Mode::Every { memory_bytes: 1000 });
         for size in [100, 100, 300, 50, 100, 2000, 100] {
             put(&pool, size);
@@ -287,12 +289,12 @@ mod tests {
     }
 
     #[test]
-    fn options_that_nobody_takes_are_bounded_and_counted() {
+    fn options_that_wait_are_bounded_and_counted() {
         let pool = pool(Mode::Latest);
-        for _ in 0..OPTIONS + 3 {
+        for _ in 0..MAX_OPTIONS + 3 {
             pool.put_options(ImageHeader::default());
         }
         assert_eq!(pool.stats().options_dropped, 3);
-        assert_eq!(numbers(&pool).len() as u64, OPTIONS);
+        assert_eq!(numbers(&pool).len() as u64, MAX_OPTIONS);
     }
 }

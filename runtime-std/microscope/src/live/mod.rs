@@ -1,16 +1,16 @@
-//! Images as they come: from the live port (N+1), and from the stack port (N+2), which speaks the
-//! same.
+//! Receives images: from the live port (control port + 1), and from the stack port (+ 2), which has
+//! the same format.
 //!
 //! ```text
-//!  socket ──► image_reader.rs: one thread ──► buffer_pool.rs: what waits, free buffers, counts ──► LiveStream
-//!             reads pixels into a buffer of the pool       ▲                              │
-//!                                                           └───── buffer, when dropped ── LiveImage
+//!  socket ──► socket_thread.rs ──► buffer_pool.rs ──► LiveStream ──► LiveImage
+//!             reads pixels into     waiting images,                      │
+//!             a pooled buffer       free buffers, counts ◄── when dropped ┘
 //! ```
-//! Here is what a program holds. What a header is, the core knows; switching the live view on and
-//! off is `microscope/camera.rs`; files of images are `image_file/`.
+//! This file has what a program holds. The image header is in the core; starting the live view is
+//! in `devices/camera.rs`; writing image files is in `image_file/`.
 
 mod buffer_pool;
-mod image_reader;
+mod socket_thread;
 
 use std::fmt;
 use std::net::{Shutdown, TcpStream};
@@ -26,21 +26,21 @@ use flamingo_runtime_std::Error as ClientError;
 use flamingo_runtime_std::socket;
 pub use flamingo_runtime_std::socket::instrument_ports::image_port;
 
-/// Which images a program gets.
+/// Which images a program receives if they arrive faster than it takes them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// The newest one: an image that was not taken yet is dropped for the next. At most three
-    /// buffers exist.
+    /// The newest image: a new one replaces an image that still waits. At most three buffers exist.
     Latest,
-    /// Every one, as long as those that wait, and those that the program holds, fit into
-    /// `memory_bytes` (and be it only three). Then the oldest one that waits is dropped.
+    /// Every image, as long as the images that wait and those that the program holds fit into
+    /// `memory_bytes` together; three buffers are always allowed. When the memory is full, the
+    /// oldest image that waits is dropped.
     Every {
-        /// Bytes of pixels in memory, all together.
+        /// The limit for all pixels in memory, in bytes.
         memory_bytes: usize,
     },
 }
 
-/// How to look at an image port.
+/// How to receive images from a port.
 ///
 /// ```
 /// use flamingo_microscope::live::{LiveOptions, Mode};
@@ -50,11 +50,12 @@ pub enum Mode {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct LiveOptions {
-    /// Which images: the newest one.
+    /// Which images. Default: [`Mode::Latest`].
     pub mode: Mode,
-    /// The largest image that is believed, in bytes: 128 MiB.
+    /// The largest size of an image, in bytes. A header with a larger size ends the stream. Default:
+    /// 128 MiB.
     pub max_image_bytes: u32,
-    /// How long an address may take to accept: 2 s.
+    /// How long one address may take to accept the connection. Default: 2 s.
     pub connect_timeout: Duration,
 }
 
@@ -66,7 +67,7 @@ impl Default for LiveOptions {
 }
 
 impl LiveOptions {
-    /// Every image, in at most 256 MiB: 32 of 2048 × 2048 pixels.
+    /// Every image, in at most 256 MiB: 32 images of 2048 × 2048 pixels.
     #[must_use]
     pub fn every() -> Self {
         Self::default().mode(Mode::Every { memory_bytes: 256 << 20 })
@@ -98,81 +99,82 @@ impl LiveOptions {
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum LiveError {
-    /// Nobody accepted the connection.
+    /// The connection could not be made.
     #[error("image port: {0}")]
     Connect(#[from] ClientError),
-    /// A header that cannot be true: where the next one begins is not known any more.
+    /// An image header is impossible. The place of the next header is therefore unknown.
     #[error("image {number} of {address}: {source}; connect again")]
     Header {
-        /// Who.
+        /// The address of the port.
         address: String,
-        /// Which image, from 1; updates of options are not counted.
+        /// The number of the image, from 1; updates of the options do not count.
         number: u64,
-        /// The field, what was expected, what came.
+        /// The field, what was expected, and what was found.
         source: ImageError,
     },
-    /// The connection ended in the middle of an image.
+    /// The connection ended within an image.
     #[error(
         "connection to {address} ended after {received} of {expected} bytes of image {number}: \
          {reason}; connect again"
     )]
     CutOff {
-        /// To whom.
+        /// The address of the port.
         address: String,
-        /// Which image, from 1.
+        /// The number of the image, from 1.
         number: u64,
-        /// Bytes of it that came, the header included.
+        /// How many of its bytes arrived, including the header.
         received: usize,
-        /// Bytes of it, as far as that is known.
+        /// How many bytes it has; within the header only the header counts.
         expected: usize,
-        /// What the operating system says.
+        /// The reason from the operating system.
         reason: String,
     },
-    /// The operating system gives no thread.
+    /// The operating system could not start a thread.
     #[error("cannot start a thread for the image port: {0}")]
     Thread(#[source] std::io::Error),
 }
 
-/// What comes on an image port.
+/// What arrives on an image port.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum LiveEvent {
     /// An image.
     Image(LiveImage),
-    /// Only the options have changed: no pixels, width and size are 0.
+    /// New options without an image: size, width and height are 0.
     Options(ImageHeader),
 }
 
-/// What a stream has counted. At any time `received` = `delivered` + `dropped` + `waiting`.
+/// The counters of a stream. `received` is always `delivered` + `dropped` + `waiting`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct LiveStats {
-    /// Images that came, whole.
+    /// Complete images that arrived.
     pub received: u64,
-    /// Images that the program got.
+    /// Images that the program took.
     pub delivered: u64,
-    /// Images that it did not get, since it was too slow.
+    /// Images that were dropped because the program was too slow.
     pub dropped: u64,
-    /// Images that wait for it.
+    /// Images that wait for the program.
     pub waiting: u64,
-    /// Updates of the options.
+    /// Updates of the options that arrived.
     pub options: u64,
-    /// Updates of the options that were dropped: more than 1024 waited.
+    /// Updates of the options that were dropped because 1024 were waiting.
     pub options_dropped: u64,
-    /// Bytes that came, headers included.
+    /// Bytes that arrived, including headers.
     pub bytes: u64,
-    /// Bytes of pixels in memory now.
+    /// Bytes of pixels in memory now, including free buffers.
     pub held_bytes: usize,
 }
 
-/// An image. Its memory is used again when it is dropped, so do not keep more than you need.
+/// An image. When it is dropped, its memory is reused for the next images, so do not keep more images
+/// than you need.
 pub struct LiveImage {
     /// The header.
     pub header: ImageHeader,
-    /// When its last byte came, by this host's calendar.
+    /// When its last byte arrived, on this host's clock.
     pub received_at: SystemTime,
-    /// Which image of the stream it is, from 1; dropped ones are counted.
+    /// The number of the image in the stream, from 1; dropped images count.
     pub number: u64,
-    /// How many were dropped between the one that the program got before, and this one.
+    /// How many images were dropped since the image that the program took before this one.
     pub dropped_before: u64,
     buffer: PooledBuffer,
 }
@@ -185,7 +187,7 @@ impl LiveImage {
     }
 }
 
-/// Without the pixels: there are millions.
+/// Writes everything but the pixels.
 impl fmt::Debug for LiveImage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LiveImage")
@@ -197,9 +199,9 @@ impl fmt::Debug for LiveImage {
     }
 }
 
-/// The images of one port. A thread of its own reads the socket, and never stops reading, whatever
-/// the program does: the instrument drops a client that does not drain. Dropping it ends the
-/// connection.
+/// The images of one port. A thread reads the socket all the time, even if the program takes no
+/// image, because the instrument disconnects a client that does not read. Images that the program
+/// does not take in time are dropped and counted. Dropping the stream closes the connection.
 ///
 /// ```
 /// use flamingo_microscope::live::{LiveEvent, LiveOptions, LiveStream};
@@ -210,7 +212,7 @@ impl fmt::Debug for LiveImage {
 /// smol::block_on(async {
 ///     let simulator = Simulator::start(SimulatorOptions::default()).await?;
 ///     let microscope = Microscope::connect(Options::new(simulator.control().to_string())).await?;
-///     // First the port, then the images: the first one is not missed.
+///     // Connect to the port first, so that no image is missed.
 ///     let address = simulator.live().to_string();
 ///     let mut stream = LiveStream::connect(&address, LiveOptions::default()).await?;
 ///     microscope.camera().start_live_view(LiveUpdates::Always).await?;
@@ -227,17 +229,18 @@ impl fmt::Debug for LiveImage {
 #[derive(Debug)]
 pub struct LiveStream {
     pool: Arc<BufferPool>,
-    /// Closed when nothing will come any more.
-    woken: Receiver<()>,
-    /// To end the thread that reads.
+    /// Signals that something waits; closed when nothing more will arrive.
+    signal: Receiver<()>,
+    /// Shutting it down ends the thread that reads.
     socket: TcpStream,
-    /// The number of the image that was delivered last.
+    /// The number of the image that was taken last.
     last: u64,
 }
 
 impl LiveStream {
-    /// Connects to an image port (`HOST:PORT`). Connect freshly each time live view is started: a
-    /// port that was left alone may hold stale images.
+    /// Connects to an image port at `address` (`HOST:PORT`, see [`image_port`]). Make a new
+    /// connection each time the live view is started, because an old connection may still hold old
+    /// images.
     ///
     /// Cancel-safe: dropping the future closes the socket.
     ///
@@ -247,12 +250,12 @@ impl LiveStream {
         let stream = socket::connect_for_images(address, options.connect_timeout).await?;
         let refused = |source| ClientError::Connect { address: address.into(), source };
         let socket = stream.into_inner().map_err(refused)?;
-        // The thread has nothing else to do than to wait for it.
+        // The thread waits for this socket and does nothing else.
         socket.set_nonblocking(false).map_err(refused)?;
         let own = socket.try_clone().map_err(refused)?;
-        let (wake, woken) = async_channel::bounded(1);
+        let (wake, signal) = async_channel::bounded(1);
         let pool = Arc::new(BufferPool::new(options.mode, wake));
-        let reader = image_reader::ImageReader {
+        let reader = socket_thread::SocketThread {
             socket,
             address: address.to_owned(),
             max_image_bytes: options.max_image_bytes,
@@ -261,16 +264,17 @@ impl LiveStream {
         };
         let thread = std::thread::Builder::new().name("flamingo-images".into());
         thread.spawn(move || reader.run()).map_err(LiveError::Thread)?;
-        Ok(Self { pool, woken, socket: own, last: 0 })
+        Ok(Self { pool, signal, socket: own, last: 0 })
     }
 
-    /// What comes next, in the order in which it came; `None` when the peer has closed the
-    /// connection between two images.
+    /// Waits for the next image or update of the options, in the order of their arrival; `None` when
+    /// the peer has closed the connection between two images.
     ///
-    /// Cancel-safe: what was not returned is returned by the next call.
+    /// Cancel-safe: the next call returns what this one did not return.
     ///
     /// # Errors
-    /// [`LiveError`], once and behind all that came before.
+    /// [`LiveError::Header`], [`LiveError::CutOff`]: after everything that arrived before, and only
+    /// once; the next call returns `None`.
     pub async fn next(&mut self) -> Result<Option<LiveEvent>, LiveError> {
         loop {
             match self.pool.take() {
@@ -284,15 +288,15 @@ impl LiveStream {
                 }
                 None => {}
             }
-            if self.woken.recv().await.is_err() && self.pool.is_empty() {
-                return self.pool.ended();
+            if self.signal.recv().await.is_err() && self.pool.is_empty() {
+                return self.pool.take_end();
             }
         }
     }
 
-    /// The next image; updates of options are passed over.
+    /// Waits for the next image and skips updates of the options.
     ///
-    /// Cancel-safe, as [`Self::next`] is.
+    /// Cancel-safe, like [`Self::next`].
     ///
     /// # Errors
     /// As [`Self::next`].
@@ -306,7 +310,7 @@ impl LiveStream {
         }
     }
 
-    /// What was counted so far.
+    /// The counters now.
     #[must_use]
     pub fn stats(&self) -> LiveStats {
         self.pool.stats()
@@ -315,7 +319,7 @@ impl LiveStream {
 
 impl Drop for LiveStream {
     fn drop(&mut self) {
-        // It may be gone already; the thread ends either way.
+        // If the socket is closed already, the thread has ended.
         let _ = self.socket.shutdown(Shutdown::Both);
     }
 }

@@ -1,16 +1,16 @@
-//! Where an axis may go: its limits, and what is said of a target beyond them.
+//! The limits of an axis, and the check of a target against them.
 //!
-//! Reading them out of the settings is `scope_settings.rs`.
+//! Reading limits from the settings is in `files/scope_settings.rs`.
 
 use std::fmt;
 
 use crate::axis::Axis;
 use crate::units::Position;
 
-/// One end of where an axis may go, and which line of the settings says so.
+/// One limit of an axis, and the line of the scope settings that sets it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Limit {
-    /// The position, in mm, on R in degrees.
+    /// The position of the limit, in mm, R in degrees.
     pub at: Position,
     /// The name of the setting, such as `Soft limit max x-axis`.
     pub name: String,
@@ -18,7 +18,7 @@ pub struct Limit {
     pub line: usize,
 }
 
-/// The range in which one axis may be positioned. An end that is not known is open.
+/// The range of one axis. An end that the settings do not name is `None`, and allows everything.
 ///
 /// ```
 /// use flamingo_microscope::limits::{Limit, StageLimits};
@@ -31,13 +31,13 @@ pub struct Limit {
 /// ```
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct StageLimits {
-    /// The highest of the lower limits, hard and soft.
+    /// The lower limit: the higher one of the hard and the soft limit.
     pub min: Option<Limit>,
-    /// The lowest of the upper limits, hard and soft.
+    /// The upper limit: the lower one of the hard and the soft limit.
     pub max: Option<Limit>,
 }
 
-/// A target outside of the limits.
+/// A target outside the limits.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct OutOfLimits {
@@ -45,12 +45,12 @@ pub struct OutOfLimits {
     pub axis: Axis,
     /// The target.
     pub target: Position,
-    /// The limit that it passes.
+    /// The limit that it exceeds.
     pub limit: Limit,
 }
 
 impl OutOfLimits {
-    /// What the target may be at most, or at least, and which line says so.
+    /// The largest or smallest allowed target, and the line that sets it, as text.
     #[must_use]
     pub fn expected(&self) -> String {
         let Limit { at, name, line } = &self.limit;
@@ -69,17 +69,17 @@ impl fmt::Display for OutOfLimits {
 impl std::error::Error for OutOfLimits {}
 
 impl StageLimits {
-    /// Whether both ends are known.
+    /// Whether both limits are known.
     #[must_use]
     pub const fn is_complete(&self) -> bool {
         self.min.is_some() && self.max.is_some()
     }
 
-    /// Whether `target` is within the known limits, ends included. It must be in the unit of the
-    /// axis; NaN is within no limit.
+    /// Checks that `target` is within the known limits; the limits themselves are allowed. The
+    /// target must be in the unit of the axis. NaN is outside every limit.
     ///
     /// # Errors
-    /// [`OutOfLimits`] names the limit.
+    /// [`OutOfLimits`] names the limit that the target exceeds.
     pub fn check(&self, axis: Axis, target: Position) -> Result<(), OutOfLimits> {
         let value = target.value();
         let is_below = |limit: &&Limit| value.is_nan() || value < limit.at.value();

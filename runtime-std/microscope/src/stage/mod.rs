@@ -1,5 +1,6 @@
-//! The stage: where it is, where it may go, sending it there. What becomes of a motion is
-//! `motion.rs`.
+//! The stage: positions, limits, and the commands that start and stop motions.
+//!
+//! A motion that was started is in `motion.rs`; what ends it is in `motion_end.rs`.
 
 pub mod limits;
 mod motion;
@@ -37,11 +38,11 @@ use limits::StageLimits;
 /// let stage = microscope.stage();
 /// let targets = [(Axis::X, Position::Mm(7.6)), (Axis::R, Position::Degrees(5.0))];
 /// stage.move_together(&targets).await?.wait().await?;
-/// // On its way: a HALT ends whoever waits for it.
+/// // A HALT ends the motion, and the wait for it.
 /// let mut motion = stage.move_to(Axis::Y, Mm(25.0)).await?;
 /// stage.halt(Axis::Y).await?;
 /// assert!(matches!(motion.wait().await, Err(Error::Halted { axis: Axis::Y })));
-/// // The wrong unit and what is out of the limits are refused before anything is sent.
+/// // A target with the wrong unit or outside the limits is refused before anything is sent.
 /// assert!(stage.move_to(Axis::X, Degrees(5.0)).await.is_err());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// # })?;
@@ -52,12 +53,12 @@ pub struct Stage {
     microscope: Microscope,
 }
 
-/// How fast an axis goes, in the unit of that axis.
+/// The velocity of an axis, in the unit of that axis.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Velocity {
-    /// Of X, Y or Z.
+    /// A velocity of X, Y or Z, in mm/s.
     MmPerSecond(f64),
-    /// Of R.
+    /// A velocity of R, in degrees/s.
     DegreesPerSecond(f64),
 }
 
@@ -78,8 +79,8 @@ impl Stage {
         Self { microscope }
     }
 
-    /// Where an axis is, in mm, R in degrees: STAGE_POSITION_GET (0x6008). The updates that are
-    /// pushed during motion under the same code are never taken for the answer.
+    /// The position of an axis, in mm, R in degrees: STAGE_POSITION_GET (0x6008). The instrument
+    /// pushes positions with the same code during motions; a push is never taken for the answer.
     ///
     /// # Errors
     /// [`Error::Timeout`], [`Error::Refused`], [`Error::ConnectionLost`], [`Error::Implausible`].
@@ -90,10 +91,11 @@ impl Stage {
         self.microscope.read(&what, frame, |answer| position(axis, &what, answer)).await
     }
 
-    /// Where all four axes are; they are asked together, one frame each, since 255 does not answer.
+    /// The positions of all four axes. Each axis is asked with a frame of its own, all at the same
+    /// time, because the instrument does not answer for axis 255.
     ///
     /// # Errors
-    /// As [`Self::position`], of the first axis that fails.
+    /// As [`Self::position`], for the first axis that fails.
     pub async fn pose(&self) -> Result<Pose, Error> {
         let linear = zip(self.position(Axis::X), self.position(Axis::Y));
         let rest = zip(self.position(Axis::Z), self.position(Axis::R));
@@ -104,13 +106,15 @@ impl Stage {
         Ok(Pose { x: mm(x)?, y: mm(y)?, z: mm(z)?, r: Degrees(r?.value.value()) })
     }
 
-    /// The positions that are pushed while something moves, 40 a second and axis.
+    /// The positions that the instrument pushes during motions, from now on: about 40 per second for
+    /// each axis that moves.
     #[must_use]
     pub fn position_updates(&self) -> PositionUpdates {
         PositionUpdates::new(self.microscope.client())
     }
 
-    /// Follows the pose of the stage from now on, for whoever needs it often.
+    /// Asks for the pose once and follows it from now on. Use it to know the pose for each image
+    /// without asking each time.
     ///
     /// # Errors
     /// As [`Self::pose`].
@@ -118,35 +122,37 @@ impl Stage {
         PoseTracker::new(self.clone(), self.microscope.client()).await
     }
 
-    /// Where an axis may go, as the scope settings say; an end that they do not name is open.
+    /// The limits of an axis in the scope settings. An end that they do not name is `None`.
     ///
     /// # Errors
-    /// What [`crate::SettingsStore::load`] fails with, if they were not loaded yet.
+    /// As [`crate::SettingsStore::load`], if the settings were not loaded before.
     pub async fn limits(&self, axis: Axis) -> Result<StageLimits, Error> {
         Ok(self.microscope.settings().get().await?.limits(axis).clone())
     }
 
-    /// Sends an axis to a target (STAGE_POSITION_SET, 0x6004), and gives the motion when it was
-    /// acknowledged. The wait for its end is armed before the command is sent: a motion of a few
-    /// µm may have ended before its acknowledgement is read.
+    /// Moves an axis to a target: STAGE_POSITION_SET (0x6004). Returns the motion when the
+    /// instrument has acknowledged the command. The motion listens before the command is sent,
+    /// because a motion of a few µm may end before its acknowledgement is read.
     ///
     /// # Errors
-    /// [`Error::OutOfRange`] and, where the settings do not name both limits,
-    /// [`Error::Unsupported`]: nothing was sent. [`Error::Refused`]: it does not move.
-    /// [`Error::Timeout`]: it may be moving all the same; halt it, or ask where it is.
+    /// [`Error::OutOfRange`]: the target is outside the limits, not finite, or in the wrong unit.
+    /// [`Error::Unsupported`]: the settings do not name both limits of the axis. In both cases
+    /// nothing was sent. [`Error::Refused`]: the axis does not move. [`Error::Halted`]: a HALT
+    /// cancelled the command. [`Error::Timeout`]: the axis may be moving; halt it, or ask for its
+    /// position. [`Error::ConnectionLost`].
     pub async fn move_to(&self, axis: Axis, target: impl Into<Position>) -> Result<Motion, Error> {
         let target = target.into();
-        self.check(&[(axis, target)]).await?;
+        self.check_targets(&[(axis, target)]).await?;
         self.move_unchecked(axis, target).await
     }
 
-    /// Sends several axes to their targets, together. All targets are checked before anything is
-    /// sent; if one of them is refused by the instrument, the others are halted.
+    /// Moves several axes at the same time. All targets are checked before anything is sent. If the
+    /// instrument refuses one of them, all these axes are halted.
     ///
     /// # Errors
-    /// As [`Self::move_to`]; [`Error::OutOfRange`] when an axis is named twice.
+    /// As [`Self::move_to`]. [`Error::OutOfRange`] also if an axis is named twice.
     pub async fn move_together(&self, targets: &[(Axis, Position)]) -> Result<Motions, Error> {
-        self.check(targets).await?;
+        self.check_targets(targets).await?;
         for (at, (axis, _)) in targets.iter().enumerate() {
             if targets[..at].iter().any(|(other, _)| other == axis) {
                 return Err(Error::OutOfRange {
@@ -159,8 +165,8 @@ impl Stage {
         Motions::begin(self, targets).await
     }
 
-    /// [`Self::move_to`] without a look at the limits: for an instrument whose settings name none,
-    /// and which has to judge by itself. NaN, infinities and the wrong unit are refused.
+    /// Like [`Self::move_to`], but does not check the limits: for an instrument whose settings name
+    /// none. NaN, infinities and the wrong unit are still refused.
     ///
     /// # Errors
     /// As [`Self::move_to`].
@@ -170,24 +176,28 @@ impl Stage {
         target: impl Into<Position>,
     ) -> Result<Motion, Error> {
         let target = target.into();
-        takes(axis, target)?;
+        check_target(axis, target)?;
         let frame = Frame::command(CommandCode::STAGE_POSITION_SET);
         let frame = frame.with_selector(axis.selector()).with_value(target.value());
         Motion::acknowledged(&self.microscope, axis, target, frame).await
     }
 
-    /// Sends an axis home (STAGE_HOME, 0x6002): a long motion, and never a stop. It may be
-    /// acknowledged only at its end, so this gives the motion as soon as the command is out.
+    /// Moves an axis to its home position: STAGE_HOME (0x6002). This is a long motion and no stop.
+    /// The instrument may acknowledge it only at its end, so the method returns the motion as soon
+    /// as the command is sent.
     ///
     /// # Errors
-    /// [`Error::Superseded`], [`Error::ConnectionLost`]. A refusal ends the motion.
+    /// [`Error::Superseded`]: a HALT cancelled the command before it was sent.
+    /// [`Error::ConnectionLost`], and the errors of [`crate::SettingsStore::load`]. A refusal ends
+    /// the motion: [`Motion::wait`] returns it.
     pub async fn home(&self, axis: Axis) -> Result<Motion, Error> {
         let target = self.microscope.settings().get().await?.home(axis);
         let frame = Frame::command(CommandCode::STAGE_HOME).with_selector(axis.selector());
         Motion::sent(&self.microscope, axis, target, frame).await
     }
 
-    /// Has an axis look for its reference (STAGE_FIND_REFERENCE, 0x6001). As [`Self::home`].
+    /// Lets an axis search for its reference: STAGE_FIND_REFERENCE (0x6001). Returns like
+    /// [`Self::home`].
     ///
     /// # Errors
     /// As [`Self::home`].
@@ -197,12 +207,13 @@ impl Stage {
         Motion::sent(&self.microscope, axis, None, frame).await
     }
 
-    /// Stops an axis (STAGE_HALT, 0x6003), ahead of everything that is queued. Every motion of it
-    /// that somebody waits for ends as [`Error::Halted`]. Dropping the future does not take it
-    /// back.
+    /// Stops an axis: STAGE_HALT (0x6003). It is sent before everything that is queued. Every
+    /// [`Motion`] of the axis ends with [`Error::Halted`]. Dropping the future does not cancel the
+    /// HALT.
     ///
     /// # Errors
-    /// [`Error::Timeout`]: it was sent, and the axis may still be moving.
+    /// [`Error::Timeout`], [`Error::Refused`], [`Error::ConnectionLost`]: the axis may still be
+    /// moving.
     pub async fn halt(&self, axis: Axis) -> Result<(), Error> {
         let what = format!("halt of axis {axis}, which may still be moving");
         let answer = self.microscope.client().halt(axis.selector()).await;
@@ -210,16 +221,16 @@ impl Stage {
         succeeded(&what, answer).map(|_| ())
     }
 
-    /// Stops all axes: one HALT each, together, since "all" (255) is unproven. One that fails does
-    /// not keep the others from being stopped.
+    /// Stops all axes with one HALT for each of them, all at the same time, because it is not known
+    /// whether HALT works with axis 255. If one fails, the others are still sent.
     ///
     /// # Errors
-    /// As [`Self::halt`], of the first axis that fails.
+    /// As [`Self::halt`], for the first axis that fails.
     pub async fn halt_all(&self) -> Result<(), Error> {
         self.halt_each(&Axis::ALL).await
     }
 
-    /// Stops these axes; each is named once.
+    /// Stops these axes. Each axis must occur at most once.
     pub(super) async fn halt_each(&self, axes: &[Axis]) -> Result<(), Error> {
         let halt = |axis: Option<Axis>| async move {
             match axis {
@@ -232,11 +243,12 @@ impl Stage {
         a.and(b).and(c).and(d)
     }
 
-    /// Sets how fast an axis goes (STAGE_VELOCITY_SET, 0x6009), in mm/s, R in degrees/s. The
-    /// instrument judges what is too fast.
+    /// Sets the velocity of an axis, in mm/s, R in degrees/s: STAGE_VELOCITY_SET (0x6009). Only the
+    /// instrument knows the upper limit.
     ///
     /// # Errors
-    /// [`Error::OutOfRange`]: not above 0, or not in the unit of the axis; [`Error::Refused`].
+    /// [`Error::OutOfRange`]: the velocity is not above 0, not finite, or not in the unit of the
+    /// axis; nothing was sent. [`Error::Refused`], [`Error::Timeout`], [`Error::ConnectionLost`].
     pub async fn set_velocity(
         &self,
         axis: Axis,
@@ -258,10 +270,10 @@ impl Stage {
         self.microscope.ask(&what, frame).await.map(|_| ())
     }
 
-    /// Whether the targets are within limits that are known.
-    async fn check(&self, targets: &[(Axis, Position)]) -> Result<(), Error> {
+    /// Checks that each target is within both limits of its axis.
+    async fn check_targets(&self, targets: &[(Axis, Position)]) -> Result<(), Error> {
         for (axis, target) in targets {
-            takes(*axis, *target)?;
+            check_target(*axis, *target)?;
         }
         let settings = self.microscope.settings().get().await?;
         for (axis, target) in targets {
@@ -279,8 +291,8 @@ impl Stage {
     }
 }
 
-/// Whether a target is a number at all, and in the unit of the axis.
-fn takes(axis: Axis, target: Position) -> Result<(), Error> {
+/// Checks that a target is finite and in the unit of the axis.
+fn check_target(axis: Axis, target: Position) -> Result<(), Error> {
     if target.fits(axis) && target.value().is_finite() {
         return Ok(());
     }

@@ -1,6 +1,6 @@
-//! One axis on its way: armed before its command is sent, followed to its end.
+//! One motion of one axis: it listens before its command is sent, and is waited for until its end.
 //!
-//! What is heard of a motion is judged here. Commands are given by `stage.rs`.
+//! What the messages about a motion mean is in `motion_end.rs`. The commands are in `mod.rs`.
 
 use std::time::{Duration, SystemTime};
 
@@ -16,11 +16,11 @@ use flamingo_runtime_std::Answer;
 use flamingo_runtime_std::Error as ClientError;
 use flamingo_runtime_std::{CallId, Subscription};
 
-/// How long the acknowledgement is still waited for when the motion has ended before it.
-const OVERTAKEN: Duration = Duration::from_millis(200);
-/// Every axis, in the selector of a HALT or of STAGE_MOTION_STOPPED.
+/// If a motion ends before its acknowledgement arrives, the wait for that continues for this time.
+const LATE_ACKNOWLEDGEMENT: Duration = Duration::from_millis(200);
+/// The selector that means all axes in a HALT or a STAGE_MOTION_STOPPED.
 pub(super) const ALL_AXES: i32 = 255;
-/// What is heard of an axis besides its position.
+/// The messages that a motion listens to.
 const CODES: [CommandCode; 7] = [
     CommandCode::STAGE_MOTION_STOPPED,
     CommandCode::STAGE_HALT,
@@ -31,21 +31,22 @@ const CODES: [CommandCode; 7] = [
     CommandCode::STAGE_FIND_REFERENCE,
 ];
 
-/// A motion that arrived.
+/// The arrival of an axis at its target.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Arrival {
     /// The axis.
     pub axis: Axis,
-    /// When it was known, by this host's calendar.
+    /// When this host learned of it.
     pub at: SystemTime,
-    /// The STAGE_MOTION_STOPPED that says so. `None`: none came, but the axis stands at its target.
-    pub told_by: Option<Frame>,
+    /// The STAGE_MOTION_STOPPED that reported it. `None`: no such message came, but the axis stands
+    /// at its target.
+    pub message: Option<Frame>,
 }
 
 /// How a motion ended.
 #[derive(Debug, Clone)]
 pub(super) enum Ending {
-    Arrived { at: SystemTime, told_by: Option<Frame> },
+    Arrived { at: SystemTime, message: Option<Frame> },
     Halted,
     Retargeted,
     NotCompleted { status: Option<i32>, position: Option<Position> },
@@ -53,19 +54,19 @@ pub(super) enum Ending {
     Lost,
 }
 
-/// What was heard that may mean its end, but may also be older than the command.
+/// Why a STAGE_MOTION_STOPPED with status 1 may not be the end of this motion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Doubt {
     None,
-    /// An earlier motion of the axis may still have been under way.
+    /// An earlier motion of the axis may not have ended before this one began.
     Earlier,
     /// Another client sent a HALT.
     Halt,
-    /// Another client sent the axis somewhere.
+    /// Another client gave the axis another target.
     Elsewhere,
 }
 
-/// An axis on its way. Dropping it does not stop the axis.
+/// A motion of one axis. Dropping it does not stop the axis: use [`Motion::halt`].
 #[derive(Debug)]
 pub struct Motion {
     pub(super) microscope: Microscope,
@@ -74,21 +75,21 @@ pub struct Motion {
     pub(super) target: Option<Position>,
     pub(super) call: CallId,
     pub(super) events: Subscription,
-    /// What was heard before the command was given says nothing of it.
+    /// Whether the command has reached the wire. Messages before that belong to earlier motions.
     pub(super) commanded: bool,
     acknowledgement: Option<Answer>,
     pub(super) doubt: Doubt,
-    /// Of the last STAGE_MOTION_STOPPED that did not say 1.
+    /// The status of the last STAGE_MOTION_STOPPED with a status other than 1.
     pub(super) status: Option<i32>,
-    /// A STAGE_MOTION_STOPPED that says 1, while the axis stood elsewhere.
-    pub(super) told: Option<(SystemTime, Frame)>,
-    /// When to ask for the position, if nothing better comes before.
-    pub(super) look_at: Option<Instant>,
+    /// A STAGE_MOTION_STOPPED with status 1 that arrived while `doubt` was not `None`.
+    pub(super) doubtful: Option<(SystemTime, Frame)>,
+    /// When to ask for the position, unless the motion ends before.
+    pub(super) ask_at: Option<Instant>,
     pub(super) ending: Option<Ending>,
 }
 
 impl Motion {
-    /// From here on nothing that happens to the axis is missed.
+    /// Makes a motion that hears every message about the axis from now on.
     fn arm(
         microscope: &Microscope,
         axis: Axis,
@@ -108,8 +109,8 @@ impl Motion {
             acknowledgement: None,
             doubt: if earlier { Doubt::Earlier } else { Doubt::None },
             status: None,
-            told: None,
-            look_at: None,
+            doubtful: None,
+            ask_at: None,
             ending: None,
         }
     }
@@ -135,11 +136,11 @@ impl Motion {
         } else {
             let late = async { Some(answer.await) };
             let given_up = async {
-                Timer::after(OVERTAKEN).await;
+                Timer::after(LATE_ACKNOWLEDGEMENT).await;
                 None
             };
             match future::or(late, given_up).await {
-                // The end of a motion is a better answer than none.
+                // The motion has ended, so the missing acknowledgement does not matter.
                 None | Some(Err(ClientError::TimedOut { .. })) => return Ok(motion),
                 Some(answer) => answer,
             }
@@ -154,7 +155,7 @@ impl Motion {
                 Ok(motion)
             }
             Err(Error::Superseded { .. }) => {
-                // It never began.
+                // The motion never began.
                 microscope.set_moving(axis, motion.doubt == Doubt::Earlier);
                 Err(Error::Halted { axis })
             }
@@ -162,7 +163,7 @@ impl Motion {
         }
     }
 
-    /// Sends a command that may be acknowledged only at its end.
+    /// Sends a command that the instrument may acknowledge only at the end of the motion.
     pub(super) async fn sent(
         microscope: &Microscope,
         axis: Axis,
@@ -181,20 +182,21 @@ impl Motion {
         self.axis
     }
 
-    /// Where it goes, in mm, R in degrees; `None` where only the instrument knows.
+    /// The target, in mm, R in degrees; `None` if only the instrument knows it.
     #[must_use]
     pub fn target(&self) -> Option<Position> {
         self.target
     }
 
-    /// The acknowledgement of the command. `None` where it is not waited for, and where the motion
-    /// was over before it and it did not follow.
+    /// The acknowledgement of the command. `None` for [`Stage::home`] and
+    /// [`Stage::find_reference`], which do not wait for it, and if the motion ended before it
+    /// arrived.
     #[must_use]
     pub fn acknowledgement(&self) -> Option<&Answer> {
         self.acknowledgement.as_ref()
     }
 
-    /// Stops the axis; see [`Stage::halt`].
+    /// Stops the axis, like [`Stage::halt`].
     ///
     /// # Errors
     /// As [`Stage::halt`].
@@ -206,26 +208,27 @@ impl Motion {
         self.microscope.stage()
     }
 
-    /// The positions that are pushed from now on, of this axis and others.
+    /// The positions that the instrument pushes from now on, of this axis and others.
     #[must_use]
     pub fn position_updates(&self) -> PositionUpdates {
         self.stage().position_updates()
     }
 
-    /// Until the motion has ended. Without limit of time, but not without end: when nothing is
-    /// heard for [`crate::Patience::motion_silence`], the position is asked for, and an axis that stands
-    /// still has ended its motion, told or not.
+    /// Waits until the motion has ended. There is no time limit, but the wait always ends: after
+    /// [`crate::Patience::motion_silence`] without a message the position is asked for, and if the
+    /// axis stands still, the motion has ended.
     ///
-    /// Cancel-safe; called again, it says the same.
+    /// Cancel-safe. A second call returns the same result.
     ///
     /// # Errors
-    /// [`Error::Halted`], whoever sent the HALT. [`Error::NotCompleted`]: STAGE_MOTION_STOPPED has
-    /// another status than 1, and the axis does not stand at its target. [`Error::Retargeted`],
-    /// [`Error::Refused`], [`Error::ConnectionLost`].
+    /// [`Error::Halted`]: a HALT ended the motion, from this or another client.
+    /// [`Error::NotCompleted`]: the axis stands still, but not at its target.
+    /// [`Error::Retargeted`]: a later command gave the axis another target. [`Error::Refused`]: the
+    /// instrument refused the command. [`Error::ConnectionLost`].
     pub async fn wait(&mut self) -> Result<Arrival, Error> {
         let axis = self.axis;
         match self.end().await {
-            Ending::Arrived { at, told_by } => Ok(Arrival { axis, at, told_by }),
+            Ending::Arrived { at, message } => Ok(Arrival { axis, at, message }),
             Ending::Halted => Err(Error::Halted { axis }),
             Ending::Retargeted => Err(Error::Retargeted { axis }),
             Ending::NotCompleted { status, position } => {

@@ -1,4 +1,4 @@
-//! Several axes on their way at the same time.
+//! Motions of several axes that were started together. One motion is in `motion.rs`.
 
 use smol::future::zip;
 
@@ -7,14 +7,14 @@ use crate::Error;
 use crate::axis::Axis;
 use crate::units::Position;
 
-/// The motions of several axes that were begun together.
+/// The motions of several axes that were started together. Dropping it does not stop the axes.
 #[derive(Debug)]
 pub struct Motions(Vec<Motion>);
 
 impl Motions {
-    /// Sends all of them, one behind the other without waiting for any acknowledgement.
+    /// Sends all commands at once, without waiting for one acknowledgement before the next command.
     pub(super) async fn begin(stage: &Stage, targets: &[(Axis, Position)]) -> Result<Self, Error> {
-        // An axis each: there are at most four.
+        // Each axis occurs once, so there are at most four.
         let [a, b, c, d] = [0, 1, 2, 3].map(|at| Box::pin(begin(stage, targets.get(at).copied())));
         let ((a, b), (c, d)) = zip(zip(a, b), zip(c, d)).await;
         let (mut motions, mut failed) = (Vec::new(), None);
@@ -25,25 +25,25 @@ impl Motions {
             }
         }
         let Some(error) = failed else { return Ok(Self(motions)) };
-        // Those that failed, too: without an answer an axis may be moving. That a HALT failed as
-        // well is not what the caller must hear first.
+        // All axes, because an axis whose command was not answered may be moving. The first error
+        // matters more to the caller than a HALT that fails as well.
         let axes: Vec<Axis> = targets.iter().map(|(axis, _)| *axis).collect();
         let _ = stage.halt_each(&axes).await;
         Err(error)
     }
 
-    /// The motion of each axis, in the order in which they were named.
+    /// The motion of each axis, in the order of the targets.
     #[must_use]
     pub fn each(&self) -> &[Motion] {
         &self.0
     }
 
-    /// Until all of them have ended.
+    /// Waits until all motions have ended.
     ///
-    /// Cancel-safe: what ended meanwhile is known to the next call.
+    /// Cancel-safe: the next call knows the motions that have ended before.
     ///
     /// # Errors
-    /// As [`Motion::wait`], of the first one that fails; the others are waited for all the same.
+    /// As [`Motion::wait`], for the first motion that fails, after all of them have ended.
     pub async fn wait(&mut self) -> Result<Vec<Arrival>, Error> {
         let (mut arrivals, mut failed) = (Vec::new(), None);
         for motion in &mut self.0 {
@@ -55,10 +55,10 @@ impl Motions {
         failed.map_or(Ok(arrivals), Err)
     }
 
-    /// Stops all of them.
+    /// Stops all these axes.
     ///
     /// # Errors
-    /// As [`Stage::halt`], of the first axis that fails.
+    /// As [`Stage::halt`], for the first axis that fails.
     pub async fn halt(&self) -> Result<(), Error> {
         let axes: Vec<Axis> = self.0.iter().map(Motion::axis).collect();
         match self.0.first() {

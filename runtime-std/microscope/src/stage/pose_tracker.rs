@@ -1,4 +1,4 @@
-//! Where the stage is, kept up to date without asking for every image.
+//! Follows the pose of the stage, so that a program knows it for each image without asking.
 
 use std::collections::VecDeque;
 use std::time::SystemTime;
@@ -12,21 +12,39 @@ use crate::units::{Degrees, Mm, Pose};
 use flamingo_runtime_std::Client;
 use flamingo_runtime_std::{Event, Subscription};
 
-/// Updates that are remembered: a push tells of up to four axes, so this is what four moving axes
-/// push in more than 20 seconds.
-const REMEMBERED: usize = 16 * 1024;
+/// How many updates are kept. Four axes that move push fewer than that in 20 seconds: each push has
+/// the positions of up to four axes.
+const KEPT_UPDATES: usize = 16 * 1024;
 
-/// The pose of the stage at any time: asked for once, then as the pushes tell it; an axis whose
-/// motion has ended is asked once more, since no push tells where it came to rest.
+/// The pose of the stage now, and at times up to some seconds ago. The tracker asks for the pose
+/// once and then follows the pushes. When the motion of an axis has ended, it asks for that position
+/// once more, because no push has the position where the axis stopped.
+///
+/// ```
+/// # use flamingo_microscope::Microscope;
+/// # use flamingo_runtime_std::Options;
+/// # use flamingo_simulator::{Simulator, SimulatorOptions};
+/// use flamingo_microscope::Axis;
+/// use flamingo_microscope::units::Mm;
+/// # smol::block_on(async {
+/// # let simulator = Simulator::start(SimulatorOptions::default()).await?;
+/// # let microscope = Microscope::connect(Options::new(simulator.control().to_string())).await?;
+/// let mut tracker = microscope.stage().pose_tracker().await?;
+/// microscope.stage().move_to(Axis::X, Mm(7.6)).await?.wait().await?;
+/// assert!((tracker.now().await?.x.0 - 7.6).abs() < 0.001);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct PoseTracker {
     stage: Stage,
-    /// Before the oldest update that is remembered.
+    /// The pose before the oldest update that is kept.
     pose: Pose,
     updates: VecDeque<PositionUpdate>,
     position_updates: PositionUpdates,
     stops: Subscription,
-    /// X, Y, Z and R: whose motion has ended since it was asked.
+    /// Whether the motion of X, Y, Z and R has ended since its position was asked for.
     stopped: [bool; 4],
 }
 
@@ -39,37 +57,37 @@ impl PoseTracker {
         Ok(Self { stage, pose, updates, position_updates, stops, stopped: [false; 4] })
     }
 
-    /// Where the stage is now, as far as it was told.
+    /// The pose now, as of the last push or answer.
     ///
-    /// Cancel-safe: an axis that was to be asked is asked by the next call.
+    /// Cancel-safe: the next call asks for the positions that this one did not get.
     ///
     /// # Errors
-    /// [`Error::ConnectionLost`]. An answer that does not come leaves the last push standing.
+    /// [`Error::ConnectionLost`]. If an answer does not arrive, the last push counts.
     pub async fn now(&mut self) -> Result<Pose, Error> {
-        self.listen().await?;
+        self.update().await?;
         Ok(self.until(None))
     }
 
-    /// Where the stage was at this time of the host, such as that of an image; at most some seconds
-    /// ago.
+    /// The pose at a time on this host's clock, such as the arrival of an image. The time may be at
+    /// most some seconds ago.
     ///
-    /// Cancel-safe, as [`Self::now`] is.
+    /// Cancel-safe, like [`Self::now`].
     ///
     /// # Errors
     /// As [`Self::now`].
     pub async fn at(&mut self, time: SystemTime) -> Result<Pose, Error> {
-        self.listen().await?;
+        self.update().await?;
         Ok(self.until(Some(time)))
     }
 
-    async fn listen(&mut self) -> Result<(), Error> {
+    async fn update(&mut self) -> Result<(), Error> {
         while let Some(update) = self.position_updates.try_next() {
-            self.remember(update);
+            self.keep(update);
         }
         while let Some(event) = self.stops.try_next() {
             let selector = match event {
                 Event::Frame(event) => event.frame.selector(),
-                // Something was missed: ask all.
+                // Messages were lost: ask for all axes.
                 Event::Lagged(_) | Event::Reconnected => 255,
                 _ => continue,
             };
@@ -84,7 +102,7 @@ impl PoseTracker {
             match self.stage.position(axis).await {
                 Ok(position) => {
                     let at = position.answer.at;
-                    self.remember(PositionUpdate { axis, position: position.value, at });
+                    self.keep(PositionUpdate { axis, position: position.value, at });
                 }
                 Err(error @ Error::ConnectionLost { .. }) => return Err(error),
                 Err(_) => {}
@@ -94,8 +112,8 @@ impl PoseTracker {
         Ok(())
     }
 
-    fn remember(&mut self, update: PositionUpdate) {
-        if self.updates.len() == REMEMBERED
+    fn keep(&mut self, update: PositionUpdate) {
+        if self.updates.len() == KEPT_UPDATES
             && let Some(oldest) = self.updates.pop_front()
         {
             set(&mut self.pose, &oldest);
@@ -103,7 +121,7 @@ impl PoseTracker {
         self.updates.push_back(update);
     }
 
-    /// With the updates that came by then; all of them for `None`.
+    /// The pose with the updates up to `time`; with all updates for `None`.
     fn until(&self, time: Option<SystemTime>) -> Pose {
         let mut pose = self.pose;
         let came = |update: &&PositionUpdate| time.is_none_or(|time| update.at <= time);

@@ -1,4 +1,4 @@
-//! The positions that the instrument pushes while something moves.
+//! The positions that the instrument pushes during motions. Following them is `pose_tracker.rs`.
 
 use std::collections::VecDeque;
 use std::time::SystemTime;
@@ -11,19 +11,20 @@ use crate::units::Position;
 use flamingo_runtime_std::Client;
 use flamingo_runtime_std::{Event, EventFrame, Subscription};
 
-/// Where an axis was, and when that came.
+/// A position of an axis that the instrument pushed.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PositionUpdate {
     /// The axis.
     pub axis: Axis,
-    /// In mm, R in degrees.
+    /// The position, in mm, R in degrees.
     pub position: Position,
-    /// When it came, by this host's calendar.
+    /// When the message arrived, on this host's clock.
     pub at: SystemTime,
 }
 
-/// A stream of [`PositionUpdate`]: pushes under STAGE_POSITION_GET (0x6008), and what stands in the
-/// buffer of those that are flagged STAGE_POSITIONS_IN_BUFFER. Who is slow loses the oldest.
+/// A stream of [`PositionUpdate`]: the pushes with the code STAGE_POSITION_GET (0x6008). A push with
+/// the flag STAGE_POSITIONS_IN_BUFFER has positions of other axes in its buffer; these are updates as
+/// well. A program that reads too slowly loses the oldest pushes; [`Self::missed`] counts them.
 #[derive(Debug)]
 pub struct PositionUpdates {
     pushes: Subscription,
@@ -37,9 +38,9 @@ impl PositionUpdates {
         Self { pushes, waiting: VecDeque::new(), missed: 0 }
     }
 
-    /// The next one; `None` when the connection is closed or lost.
+    /// Waits for the next update; `None` if the connection is closed or lost.
     ///
-    /// Cancel-safe: an update that was not returned is returned by the next call.
+    /// Cancel-safe: the next call returns the update that this one did not return.
     pub async fn next(&mut self) -> Option<PositionUpdate> {
         loop {
             if let Some(update) = self.waiting.pop_front() {
@@ -54,7 +55,7 @@ impl PositionUpdates {
         }
     }
 
-    /// The next one that is already there.
+    /// The next update that has already arrived.
     pub fn try_next(&mut self) -> Option<PositionUpdate> {
         loop {
             if let Some(update) = self.waiting.pop_front() {
@@ -68,14 +69,14 @@ impl PositionUpdates {
         }
     }
 
-    /// Pushes that were lost because they were not taken in time.
+    /// The number of pushes that were lost because the program did not read them in time.
     #[must_use]
     pub fn missed(&self) -> u64 {
         self.missed
     }
 }
 
-/// What a push says: the axis that it is for, then the others that its buffer names.
+/// The positions in a push: first that of its own axis, then those of other axes in its buffer.
 fn updates(event: &EventFrame) -> Vec<PositionUpdate> {
     let (frame, at) = (&event.frame, event.at);
     let update = |axis, value| PositionUpdate { axis, position: Position::of(axis, value), at };
@@ -106,10 +107,10 @@ mod tests {
     }
 
     #[test]
-    fn a_push_tells_its_own_axis_and_those_in_its_buffer_each_once() {
+    fn a_push_gives_its_own_axis_and_those_in_its_buffer_once() {
         let event = push("1=7.5\n2=9.4\n3=nan\n", Flags::STAGE_POSITIONS_IN_BUFFER);
-        let told: Vec<_> = updates(&event).iter().map(|u| (u.axis, u.position)).collect();
-        assert_eq!(told, [(Axis::Y, Position::Mm(9.5)), (Axis::X, Position::Mm(7.5))]);
+        let found: Vec<_> = updates(&event).iter().map(|u| (u.axis, u.position)).collect();
+        assert_eq!(found, [(Axis::Y, Position::Mm(9.5)), (Axis::X, Position::Mm(7.5))]);
     }
 
     #[test]

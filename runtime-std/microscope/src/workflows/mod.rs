@@ -1,11 +1,15 @@
-//! Workflows at the instrument: checked there, started, joined, aborted. Following one to its end
-//! is `run.rs`; what stands in the file is `workflow/`.
+//! Workflows at the instrument: check, start, join, abort.
+//!
+//! Following a workflow to its end is in `run.rs`, its events are in `run_events.rs`. What a
+//! workflow file contains is in `files/workflow/`.
 
 mod run;
+mod run_events;
 
 use flamingo_protocol_core::{CommandCode, Frame};
 
-pub use run::{Run, RunEvent, RunSummary, StackComplete};
+pub use run::Run;
+pub use run_events::{RunEvent, RunSummary, StackComplete};
 
 use crate::answers::{succeeded, text_of};
 use crate::files::workflow::{Severity, Workflow};
@@ -37,12 +41,12 @@ pub struct Workflows {
     microscope: Microscope,
 }
 
-/// What the instrument says about a workflow before it runs.
+/// The report of the instrument about a workflow.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StackReport {
-    /// Its text.
+    /// The text of the report.
     pub text: String,
-    /// Whether it would run: the text does not speak of a hard limit.
+    /// Whether the instrument would run it: the text does not contain "hard limit".
     pub accepted: bool,
 }
 
@@ -51,8 +55,8 @@ impl Workflows {
         Self { microscope }
     }
 
-    /// Has the instrument look at a workflow: CAMERA_CHECK_STACK (0x302B), the file up, a report
-    /// down. Nothing moves.
+    /// Lets the instrument check a workflow: CAMERA_CHECK_STACK (0x302B). The file is sent and a
+    /// report comes back. Nothing moves.
     ///
     /// # Errors
     /// [`Error::Timeout`], [`Error::Refused`], [`Error::ConnectionLost`].
@@ -68,15 +72,17 @@ impl Workflows {
         Ok(StackReport { text, accepted })
     }
 
-    /// Uploads a workflow (CAMERA_WORK_FLOW_START, 0x3004) and gives the run to follow. Header and
-    /// file go out as one, the file's bytes untouched. The run is armed before anything is sent.
+    /// Uploads a workflow, CAMERA_WORK_FLOW_START (0x3004), and returns the run. The frame and the
+    /// file are sent as one, and the bytes of the file are not changed. The run listens before
+    /// anything is sent.
     ///
-    /// Checked before that: the file against the limits of the scope settings, and the state of
-    /// the system.
+    /// Before that, the file is checked against the limits of the scope settings, and the system
+    /// state is asked for.
     ///
     /// # Errors
-    /// [`Error::Workflow`] with the findings, [`Error::Busy`]: nothing was sent.
-    /// [`Error::ConnectionLost`]: it may run. What the instrument has against it ends the run.
+    /// [`Error::Workflow`]: the file has errors. [`Error::Busy`]: another workflow runs. In both
+    /// cases nothing was sent. [`Error::ConnectionLost`]: the workflow may run. If the instrument
+    /// refuses the workflow, [`Run::next`] and [`Run::wait`] return the refusal.
     pub async fn start(&self, workflow: &Workflow) -> Result<Run, Error> {
         let what = "start of the workflow";
         let settings = self.microscope.settings().get().await?;
@@ -87,34 +93,36 @@ impl Workflows {
             return Err(Error::Workflow { findings });
         }
         self.microscope.not_while_running(what).await?;
-        let run = Run::armed(&self.microscope);
+        let run = Run::before_upload(&self.microscope);
         let frame = Frame::command(CommandCode::CAMERA_WORK_FLOW_START);
         let sent = self.microscope.client().send_with_payload(frame, workflow.bytes()).await;
         sent.map_err(|error| Error::of(what, error))?;
         Ok(run)
     }
 
-    /// Joins a workflow that runs already, whoever started it.
+    /// Follows a workflow that is already running, started by any client.
     ///
     /// # Errors
-    /// [`Error::Unsupported`]: none runs.
+    /// [`Error::Unsupported`]: no workflow runs. [`Error::Timeout`], [`Error::Refused`],
+    /// [`Error::ConnectionLost`].
     pub async fn join(&self) -> Result<Run, Error> {
         let run = Run::joined(&self.microscope);
         match self.microscope.state().await?.value {
             SystemState::WorkflowRunning => Ok(run),
             state => Err(Error::Unsupported {
                 what: "following a workflow".to_owned(),
-                why: format!("none runs, the instrument is in state {state}"),
+                why: format!("no workflow runs, the instrument is in state {state}"),
             }),
         }
     }
 
-    /// Stops the workflow that runs: CAMERA_WORK_FLOW_STOP (0x3005), sent without
-    /// TRIGGER_CALL_BACK and acknowledged all the same. Its end is told to the run.
+    /// Stops the workflow that runs: CAMERA_WORK_FLOW_STOP (0x3005). It is sent without
+    /// TRIGGER_CALL_BACK, and the instrument acknowledges it nevertheless. The run then reports
+    /// the end.
     ///
     /// # Errors
-    /// [`Error::Timeout`]: it was sent, and the workflow may still run; [`Error::Refused`],
-    /// [`Error::ConnectionLost`].
+    /// [`Error::Timeout`], [`Error::Refused`], [`Error::ConnectionLost`]: the workflow may still
+    /// run.
     pub async fn abort(&self) -> Result<(), Error> {
         let frame = Frame::command(CommandCode::CAMERA_WORK_FLOW_STOP);
         self.microscope.ask("stop of the workflow", frame).await.map(|_| ())

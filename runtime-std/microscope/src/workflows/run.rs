@@ -1,126 +1,53 @@
-//! A workflow followed to its end: what the instrument tells of it, and when it is over.
+//! Follows a workflow to its end.
 //!
-//! SYSTEM_STATE_IDLE is the one completion, and only behind SYSTEM_STATE_WORK_FLOW_RUNNING.
+//! The end is SYSTEM_STATE_IDLE after SYSTEM_STATE_WORK_FLOW_RUNNING, and nothing else. What a run
+//! reports is in `run_events.rs`; starting and joining are in `mod.rs`.
 
 use std::time::Duration;
 
 use flamingo_protocol_core::{Class, CommandCode, Instant};
 use smol::{Timer, future};
 
+use super::run_events::{CODES, RunEvent, RunSummary, StackComplete};
 use crate::{Error, Microscope, SystemState};
 use flamingo_runtime_std::Error as ClientError;
 use flamingo_runtime_std::{Event, EventFrame, Subscription};
 
-/// Everything that tells of a workflow.
-const CODES: [CommandCode; 10] = [
-    CommandCode::CAMERA_WORK_FLOW_START,
-    CommandCode::CAMERA_STACK_COMPLETE,
-    CommandCode::UI_SET_GAUGE_SIZE,
-    CommandCode::UI_SET_GAUGE_VALUE,
-    CommandCode::UI_IMAGES_SAVED_TO_STORAGE,
-    CommandCode::SYSTEM_STATE_DISCONNECTED,
-    CommandCode::SYSTEM_STATE_IDLE,
-    CommandCode::SYSTEM_STATE_SNAP_SHOT,
-    CommandCode::SYSTEM_STATE_LIVE_VIEW,
-    CommandCode::SYSTEM_STATE_WORK_FLOW_RUNNING,
-];
-
-/// What happens in a workflow.
-#[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
-pub enum RunEvent {
-    /// SYSTEM_STATE_WORK_FLOW_RUNNING.
-    Started,
-    /// The state of the system that was broadcast and is neither its start nor its end, such as an
-    /// IDLE that is older than the workflow.
-    State(SystemState),
-    /// The gauge: images that are done, and all of them. It never goes back.
-    Progress {
-        /// Done.
-        done: u32,
-        /// All.
-        total: u32,
-    },
-    /// CAMERA_STACK_COMPLETE.
-    Stack(StackComplete),
-    /// UI_IMAGES_SAVED_TO_STORAGE.
-    ImagesSaved,
-    /// The connection was lost; the workflow goes on without us. Only where the client connects
-    /// again.
-    Disconnected,
-    /// There is a connection again, and the workflow still runs.
-    Reconnected,
-    /// This many messages were not taken in time, and are lost.
-    Missed(u64),
-}
-
-/// A stack that was taken.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct StackComplete {
-    /// Images that were acquired.
-    pub acquired: i32,
-    /// Images that should have been.
-    pub expected: i32,
-    /// Errors.
-    pub errors: i32,
-    /// How long it took, in µs.
-    pub acquisition_us: f64,
-}
-
-/// A workflow that is over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct RunSummary {
-    /// Stacks that were told complete.
-    pub stacks: u32,
-    /// Images acquired in them.
-    pub images: u64,
-    /// Images that they miss.
-    pub images_missing: u64,
-    /// Errors in them.
-    pub errors: u64,
-    /// Whether the images were told saved.
-    pub saved: bool,
-    /// Whether it was stopped by [`Run::abort`]: the stop was sent, and not refused.
-    pub aborted: bool,
-    /// Messages that were lost, because they were not taken in time or the connection was gone:
-    /// above 0 the counts here are too small.
-    pub missed: u64,
-}
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
-    /// Uploaded at this time; an IDLE is a stale one.
+    /// Uploaded at this time and not begun. An IDLE is older than the workflow.
     Uploaded(Instant),
     Running,
-    /// Without a connection; whether it had begun before.
-    Away {
+    /// The connection is lost. Whether the workflow had begun before.
+    Disconnected {
         began: bool,
     },
-    Over,
+    Ended,
 }
 
-/// A workflow that was started or joined. Dropping it does not stop the workflow.
+/// A workflow that was started or joined. Dropping it does not stop the workflow: use
+/// [`Run::abort`].
 #[derive(Debug)]
 pub struct Run {
     microscope: Microscope,
     events: Subscription,
     phase: Phase,
-    /// As the gauge says.
+    /// Images that are done, and all images, from the progress gauge.
     progress: (u32, u32),
     summary: RunSummary,
-    /// When to ask for the state, if nothing is heard before.
-    look_at: Option<Instant>,
-    /// What the instrument said when it was asked, and what came before that was not taken yet.
-    asked: Option<SystemState>,
-    /// A stop was acknowledged.
+    /// When to ask for the system state, unless a message arrives before.
+    ask_at: Option<Instant>,
+    /// The state that the instrument answered. Events that arrived before the answer come first.
+    answered_state: Option<SystemState>,
+    /// Whether the instrument has acknowledged a stop.
     stopped: bool,
-    /// It is counted among those of the microscope.
+    /// Whether the microscope counts this run as one of its own.
     counted: bool,
 }
 
 impl Run {
-    /// Of a workflow that is uploaded next.
-    pub(super) fn armed(microscope: &Microscope) -> Self {
+    /// Makes a run for a workflow that is about to be uploaded.
+    pub(super) fn before_upload(microscope: &Microscope) -> Self {
         microscope.run_began();
         let mut run = Self::joined(microscope);
         run.counted = true;
@@ -128,7 +55,7 @@ impl Run {
         run
     }
 
-    /// Of one that runs.
+    /// Makes a run for a workflow that is running.
     pub(super) fn joined(microscope: &Microscope) -> Self {
         Self {
             events: microscope.client().subscribe(&CODES),
@@ -136,67 +63,69 @@ impl Run {
             phase: Phase::Running,
             progress: (0, 0),
             summary: RunSummary::default(),
-            look_at: None,
-            asked: None,
+            ask_at: None,
+            answered_state: None,
             stopped: false,
             counted: false,
         }
     }
 
-    /// What happens next; `None` when the workflow is over: the instrument said IDLE after it had
-    /// said that it runs. When nothing is heard for [`crate::Patience::workflow_silence`], the state is asked.
+    /// Waits for the next event; `None` when the workflow has ended: the instrument was IDLE after
+    /// it had been running. After [`crate::Patience::workflow_silence`] without a message, the system
+    /// state is asked for.
     ///
-    /// Cancel-safe: what was not returned is returned by the next call.
+    /// Cancel-safe: the next call returns the event that this one did not return.
     ///
     /// # Errors
-    /// [`Error::Refused`]: the instrument declined it. [`Error::NotStarted`].
-    /// [`Error::ConnectionLost`]: whether it still runs is not known.
+    /// [`Error::Refused`]: the instrument refused the workflow. [`Error::NotStarted`]: it did not
+    /// begin within [`crate::Patience::workflow_start`]. [`Error::ConnectionLost`]: it is not known
+    /// whether it still runs.
     pub async fn next(&mut self) -> Result<Option<RunEvent>, Error> {
         loop {
-            if self.phase == Phase::Over {
+            if self.phase == Phase::Ended {
                 return Ok(None);
             }
-            // What came before the state was said counts before it.
-            let told = if let Some(event) = self.events.try_next() {
-                self.heard(event)?
-            } else if let Some(state) = self.asked.take() {
-                self.said(state)?
+            // Events that arrived before the answered state come first.
+            let next = if let Some(event) = self.events.try_next() {
+                self.event(event)?
+            } else if let Some(state) = self.answered_state.take() {
+                self.state(state)?
             } else {
                 self.wait_or_ask().await?
             };
-            if told.is_some() {
-                return Ok(told);
+            if next.is_some() {
+                return Ok(next);
             }
         }
     }
 
-    /// Waits for an event; when it is due, asks for the state.
+    /// Waits for an event; asks for the system state when that is due.
     async fn wait_or_ask(&mut self) -> Result<Option<RunEvent>, Error> {
         let now = self.microscope.client().clock().now();
-        let span = self.span();
-        // However often this is called: what is due is due.
-        let due = *self.look_at.get_or_insert(now + span.into());
+        let span = self.allowed_silence();
+        // Kept from call to call: a caller that cancels often does not defer the question.
+        let due = *self.ask_at.get_or_insert(now + span.into());
         let next = async { Some(self.events.next().await) };
         let quiet = async {
             Timer::after(due.since(now).into()).await;
             None
         };
         match future::or(next, quiet).await {
-            Some(Some(event)) => self.heard(event),
+            Some(Some(event)) => self.event(event),
             Some(None) => Err(self.lost()),
             None => {
                 self.ask().await;
-                self.look_at = None;
+                self.ask_at = None;
                 Ok(None)
             }
         }
     }
 
-    fn heard(&mut self, event: Event) -> Result<Option<RunEvent>, Error> {
+    fn event(&mut self, event: Event) -> Result<Option<RunEvent>, Error> {
         match event {
             Event::Frame(event) => {
                 if self.phase == Phase::Running {
-                    self.look_at = None;
+                    self.ask_at = None;
                 }
                 self.frame(&event)
             }
@@ -205,23 +134,24 @@ impl Run {
                 Ok(Some(RunEvent::Missed(missed)))
             }
             Event::ConnectionLost => {
-                let began = matches!(self.phase, Phase::Running | Phase::Away { began: true });
-                self.phase = Phase::Away { began };
-                self.asked = None;
+                let began =
+                    matches!(self.phase, Phase::Running | Phase::Disconnected { began: true });
+                self.phase = Phase::Disconnected { began };
+                self.answered_state = None;
                 self.summary.missed += 1;
                 Ok(Some(RunEvent::Disconnected))
             }
-            Event::Reconnected if self.is_away() => {
-                self.look_at = Some(self.microscope.client().clock().now());
+            Event::Reconnected if self.is_disconnected() => {
+                self.ask_at = Some(self.microscope.client().clock().now());
                 Ok(None)
             }
             _ => Ok(None),
         }
     }
 
-    /// Until the workflow is over.
+    /// Waits until the workflow has ended, and returns its totals.
     ///
-    /// Cancel-safe: what was heard is kept.
+    /// Cancel-safe: a later call continues with the same totals.
     ///
     /// # Errors
     /// As [`Self::next`].
@@ -230,28 +160,28 @@ impl Run {
         Ok(self.summary)
     }
 
-    /// What is known of it so far.
+    /// The totals so far.
     #[must_use]
     pub fn summary(&self) -> RunSummary {
         self.summary
     }
 
-    /// Stops it: [`crate::Workflows::abort`]. Its end is told by [`Self::wait`].
+    /// Stops the workflow with [`crate::Workflows::abort`]. Wait for its end with [`Self::wait`].
     ///
     /// # Errors
     /// As [`crate::Workflows::abort`].
     pub async fn abort(&mut self) -> Result<(), Error> {
         let stopped = self.microscope.workflows().abort().await;
-        // One that was not answered was sent all the same.
+        // A stop without an answer was sent nevertheless.
         self.summary.aborted |= matches!(stopped, Ok(()) | Err(Error::Timeout { .. }));
         self.stopped |= stopped.is_ok();
-        // An IDLE may be older than the stop, or never come: what never ran has no end.
-        self.look_at = Some(self.microscope.client().clock().now());
+        // The IDLE may be older than the stop, and a workflow that never ran has no IDLE: ask now.
+        self.ask_at = Some(self.microscope.client().clock().now());
         stopped
     }
 
-    /// How long it may be quiet.
-    fn span(&self) -> Duration {
+    /// The time without a message after which the system state is asked for.
+    fn allowed_silence(&self) -> Duration {
         let patience = self.microscope.patience();
         match self.phase {
             Phase::Uploaded(_) => patience.workflow_start.min(patience.workflow_silence),
@@ -263,18 +193,20 @@ impl Run {
         let frame = &event.frame;
         let [data0, data1, data2] = frame.int32_data;
         Ok(match frame.code {
-            CommandCode::CAMERA_WORK_FLOW_START => return self.answered(event),
+            CommandCode::CAMERA_WORK_FLOW_START => return self.upload_echo(event),
             CommandCode::SYSTEM_STATE_WORK_FLOW_RUNNING => {
                 let before = std::mem::replace(&mut self.phase, Phase::Running);
                 match before {
-                    Phase::Uploaded(_) | Phase::Away { began: false } => Some(RunEvent::Started),
-                    Phase::Away { began: true } => Some(RunEvent::Reconnected),
-                    Phase::Running | Phase::Over => None,
+                    Phase::Uploaded(_) | Phase::Disconnected { began: false } => {
+                        Some(RunEvent::Started)
+                    }
+                    Phase::Disconnected { began: true } => Some(RunEvent::Reconnected),
+                    Phase::Running | Phase::Ended => None,
                 }
             }
             CommandCode::SYSTEM_STATE_IDLE => {
                 if self.phase == Phase::Running {
-                    self.over();
+                    self.ended();
                     return Ok(None);
                 }
                 Some(RunEvent::State(SystemState::Idle))
@@ -305,77 +237,78 @@ impl Run {
         })
     }
 
-    /// An echo of the upload: nobody promises one, but what says failure is meant.
-    fn answered(&mut self, event: &EventFrame) -> Result<Option<RunEvent>, Error> {
+    /// An echo of the upload. The instrument need not send one, but a failure in it counts.
+    fn upload_echo(&mut self, event: &EventFrame) -> Result<Option<RunEvent>, Error> {
         let waits = matches!(self.phase, Phase::Uploaded(_));
         let from_us = !matches!(event.class, Class::Late { .. });
         if !waits || !from_us || event.frame.status != 0 {
             return Ok(None);
         }
-        self.over();
+        self.ended();
         let reason = String::from_utf8_lossy(event.frame.buffer_bytes()).into_owned();
         let code = event.frame.code;
         Err(Error::Refused { what: "the workflow".to_owned(), code, status: 0, reason })
     }
 
-    /// A gauge that goes back, or beyond its end, is not told.
+    /// Keeps the gauge from going back or beyond its end.
     fn gauge(&mut self, done: i32, total: i32) -> Option<RunEvent> {
         let (done, total) = (u32::try_from(done).ok()?, u32::try_from(total).ok()?);
         let (before, size) = self.progress;
         let size = size.max(total);
         let done = done.max(before).min(size);
-        let told = (done, size) != self.progress;
+        let changed = (done, size) != self.progress;
         self.progress = (done, size);
-        told.then_some(RunEvent::Progress { done, total: size })
+        changed.then_some(RunEvent::Progress { done, total: size })
     }
 
-    /// Asks the instrument what it is doing, since nothing tells.
+    /// Asks the instrument for its state.
     async fn ask(&mut self) {
-        // An answer that does not come is no end: it is asked again later. That the connection is
-        // lost is told by the events.
+        // Without an answer the question is repeated later. The events report a lost connection.
         if let Ok(state) = self.microscope.state().await {
-            self.asked = Some(state.value);
+            self.answered_state = Some(state.value);
         }
     }
 
-    /// What the instrument is doing, when it was asked.
-    fn said(&mut self, state: SystemState) -> Result<Option<RunEvent>, Error> {
+    /// The state that the instrument answered.
+    fn state(&mut self, state: SystemState) -> Result<Option<RunEvent>, Error> {
         let running = state == SystemState::WorkflowRunning;
         match self.phase {
             Phase::Uploaded(_) if running => {
                 self.phase = Phase::Running;
                 return Ok(Some(RunEvent::Started));
             }
-            // It was stopped before it began, and the stop was acknowledged.
-            Phase::Uploaded(_) if self.stopped => self.over(),
+            // The workflow was stopped before it began.
+            Phase::Uploaded(_) if self.stopped => self.ended(),
             Phase::Uploaded(at) => {
                 let waited = self.microscope.client().clock().now().since(at);
                 let after = self.microscope.patience().workflow_start;
                 if Duration::from(waited) >= after {
-                    self.over();
+                    self.ended();
                     return Err(Error::NotStarted { state, after });
                 }
             }
-            Phase::Away { .. } if running => {
+            Phase::Disconnected { .. } if running => {
                 self.phase = Phase::Running;
                 return Ok(Some(RunEvent::Reconnected));
             }
-            // It may have begun and ended meanwhile; if it begins, that will be told.
-            Phase::Away { began: false } => {
+            // It may have begun and ended meanwhile. If it begins later, an event reports it.
+            Phase::Disconnected { began: false } => {
                 self.phase = Phase::Uploaded(self.microscope.client().clock().now());
             }
-            Phase::Running | Phase::Away { .. } if state == SystemState::Idle => self.over(),
+            Phase::Running | Phase::Disconnected { .. } if state == SystemState::Idle => {
+                self.ended()
+            }
             _ => {}
         }
         Ok(None)
     }
 
-    fn is_away(&self) -> bool {
-        matches!(self.phase, Phase::Away { .. })
+    fn is_disconnected(&self) -> bool {
+        matches!(self.phase, Phase::Disconnected { .. })
     }
 
-    fn over(&mut self) {
-        self.phase = Phase::Over;
+    fn ended(&mut self) {
+        self.phase = Phase::Ended;
         self.uncount();
     }
 
@@ -393,7 +326,7 @@ impl Run {
 }
 
 impl Drop for Run {
-    /// Nobody looks for its end any more: the state of the system tells from now on.
+    /// The end is no longer known here; from now on the system state is asked for.
     fn drop(&mut self) {
         self.uncount();
     }

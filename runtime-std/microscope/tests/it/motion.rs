@@ -44,7 +44,7 @@ fn a_motion_that_ends_before_its_acknowledgement_is_read_is_not_missed() {
         for target in [7.51, 7.5, 7.51] {
             let mut motion = microscope.stage().move_to(Axis::X, Mm(target)).await.unwrap();
             let arrival = soon("the arrival", motion.wait()).await.unwrap();
-            assert!(arrival.told_by.is_some());
+            assert!(arrival.message.is_some());
             let at = microscope.stage().position(Axis::X).await.unwrap();
             assert!(at.answer.proven);
             assert_near(at.value.value(), target);
@@ -180,7 +180,7 @@ fn motion_stopped_that_means_not_yet_is_overruled_by_the_one_that_follows() {
         peer.write(&motion_stopped(1, 0)).await;
         peer.write(&motion_stopped(1, 1)).await;
         let arrival = soon("the arrival", motion.wait()).await.unwrap();
-        assert_eq!(arrival.told_by.map(|frame| frame.status), Some(1));
+        assert_eq!(arrival.message.map(|frame| frame.status), Some(1));
     });
 }
 
@@ -191,7 +191,7 @@ fn motion_stopped_with_another_status_at_the_target_is_an_arrival() {
         let mut motion = begun(&microscope, &mut peer).await;
         peer.write(&motion_stopped(1, 0)).await;
         let arrival = while_at(&mut peer, 8.0, motion.wait()).await.unwrap();
-        assert_eq!(arrival.told_by, None);
+        assert_eq!(arrival.message, None);
     });
 }
 
@@ -217,7 +217,7 @@ fn an_end_of_a_motion_that_never_comes_is_found_by_the_position() {
         let (microscope, mut peer) = by_hand(|_| ()).await;
         let mut motion = begun(&microscope, &mut peer).await;
         let arrival = while_at(&mut peer, 8.0, motion.wait()).await.unwrap();
-        assert_eq!(arrival.told_by, None);
+        assert_eq!(arrival.message, None);
         let mut stuck = begun(&microscope, &mut peer).await;
         let ended = while_at(&mut peer, 7.9, stuck.wait()).await;
         assert!(matches!(ended, Err(Error::NotCompleted { status: None, .. })), "{ended:?}");
@@ -260,7 +260,7 @@ fn the_end_of_an_earlier_motion_does_not_end_the_next_one() {
             future::pending().await
         };
         let arrival = soon("the arrival", future::or(second.wait(), arrived)).await.unwrap();
-        assert!(arrival.told_by.is_some());
+        assert!(arrival.message.is_some());
     });
 }
 
@@ -274,7 +274,7 @@ fn an_axis_that_comes_to_rest_beside_its_target_has_arrived_when_the_instrument_
         let mut second = begun(&microscope, &mut peer).await;
         peer.write(&motion_stopped(1, 1)).await;
         let arrival = while_at(&mut peer, 8.005, second.wait()).await.unwrap();
-        assert_eq!(arrival.told_by.map(|frame| frame.status), Some(1));
+        assert_eq!(arrival.message.map(|frame| frame.status), Some(1));
     });
 }
 

@@ -1,14 +1,14 @@
-//! The form of the instrument's texts: `<Section>` … `</Section>`, one in another, and lines of
-//! `name = value`. Scope settings and workflow files are both of this form.
+//! The form of the instrument's texts: nested sections `<Section>` … `</Section>` with lines of
+//! `name = value`. Scope settings and workflow files have this form.
 //!
-//! Only the form, and nothing of it is lost. What the values mean is `scope_settings.rs` and
+//! Reading and writing keeps every byte. What the values mean is in `scope_settings.rs` and
 //! `workflow/`.
 
 use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 
-/// A text of sections, kept byte for byte: indentation, line ends, bytes that are not UTF-8.
+/// A text of sections. It keeps every byte: indentation, line ends, and bytes that are not UTF-8.
 ///
 /// ```
 /// use flamingo_microscope::sections::SectionText;
@@ -24,18 +24,18 @@ use std::ops::Range;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SectionText {
     lines: Vec<Line>,
-    /// The names of the sections in the order in which they begin.
+    /// The names of the sections, in the order of their opening tags.
     sections: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Line {
-    /// With its line end.
+    /// The line with its line end.
     bytes: Vec<u8>,
     entry: Option<Span>,
 }
 
-/// Where `name = value` stands in a line, and in which section.
+/// The places of name and value in a line, and the section of the line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Span {
     section: Option<usize>,
@@ -43,31 +43,31 @@ struct Span {
     value: Range<usize>,
 }
 
-/// A `name = value`.
+/// A line `name = value`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry<'a> {
-    /// The name, without spaces around it.
+    /// The name, without the spaces around it.
     pub name: Cow<'a, str>,
-    /// The value, without spaces around it; empty where there is none.
+    /// The value, without the spaces around it; it may be empty.
     pub value: Cow<'a, str>,
     /// The number of its line, from 1.
     pub line: usize,
 }
 
-/// A text that is not of this form.
+/// Why a text does not have this form.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: expected {expected}, found {found}")]
 #[non_exhaustive]
 pub struct SectionError {
     /// The number of the line, from 1.
     pub line: usize,
-    /// What may stand there.
+    /// What the line may contain.
     pub expected: String,
-    /// What stands there.
+    /// What the line contains.
     pub found: String,
 }
 
-/// A value that cannot be what its name says.
+/// Why a value cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {name}: expected {expected}, found {found:?}")]
 #[non_exhaustive]
@@ -76,14 +76,14 @@ pub struct ValueError {
     pub line: usize,
     /// The name.
     pub name: String,
-    /// What it may be.
+    /// What the value may be.
     pub expected: &'static str,
-    /// What it is.
+    /// The value.
     pub found: String,
 }
 
 impl Entry<'_> {
-    /// Says what was expected instead.
+    /// Makes an error that says what was expected instead of this value.
     pub(crate) fn wrong(&self, expected: &'static str) -> ValueError {
         let (name, found) = (self.name.to_string(), self.value.to_string());
         ValueError { line: self.line, name, expected, found }
@@ -94,8 +94,8 @@ impl SectionText {
     /// Reads a text.
     ///
     /// # Errors
-    /// [`SectionError`]: a section that is not closed, or by another name; a line that is neither
-    /// empty, nor a tag, nor `name = value`.
+    /// [`SectionError`]: a section is not closed, or is closed with another name; or a line is
+    /// neither empty, nor a tag, nor `name = value`.
     pub fn parse(bytes: &[u8]) -> Result<Self, SectionError> {
         let mut text = Self { lines: Vec::new(), sections: Vec::new() };
         let mut open: Vec<(usize, usize)> = Vec::new();
@@ -134,25 +134,25 @@ impl SectionText {
         Ok(text)
     }
 
-    /// The text, byte for byte as it was read but for what was set.
+    /// The text: every byte as it was read, except for values that were set.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         self.lines.iter().flat_map(|line| &line.bytes).copied().collect()
     }
 
-    /// Whether a section of this name is there, in any case.
+    /// Whether there is a section with this name. Upper and lower case are the same.
     #[must_use]
     pub fn has_section(&self, section: &str) -> bool {
         self.sections.iter().any(|name| name.eq_ignore_ascii_case(section))
     }
 
-    /// The first `name` that stands directly in a section `section`; both in any case.
+    /// The first entry `name` directly in a section `section`. Upper and lower case are the same.
     #[must_use]
     pub fn get(&self, section: &str, name: &str) -> Option<Entry<'_>> {
         self.entries(section).find(|entry| entry.name.eq_ignore_ascii_case(name))
     }
 
-    /// Everything that stands directly in the sections of this name, in order.
+    /// All entries directly in the sections with this name, in order.
     pub fn entries<'a>(&'a self, section: &str) -> impl Iterator<Item = Entry<'a>> {
         (1..).zip(&self.lines).filter_map(move |(number, line)| {
             let span = line.entry.as_ref()?;
@@ -160,27 +160,27 @@ impl SectionText {
         })
     }
 
-    /// Changes the value of the first `name` in `section`, and no other byte. Gives whether there
-    /// is one; a value with a line end in it is not set.
+    /// Changes the value of the first entry `name` in `section`, and no other byte. Returns `false`
+    /// if there is no such entry, or if the value contains a line end.
     pub fn set(&mut self, section: &str, name: &str, value: &str) -> bool {
         if value.contains(['\n', '\r']) {
             return false;
         }
-        let Some(at) = self.place(section, name) else { return false };
+        let Some(at) = self.line_of(section, name) else { return false };
         let line = &mut self.lines[at];
         let Some(span) = &mut line.entry else { return false };
         let old = span.value.clone();
-        // `name =` without a value: there is no space yet to keep it apart.
-        let tight = old.is_empty() && line.bytes.get(old.start.wrapping_sub(1)) == Some(&b'=');
-        let new = if tight { format!(" {value}") } else { value.to_owned() };
+        // After `name =` without a space, one is added.
+        let no_space = old.is_empty() && line.bytes.get(old.start.wrapping_sub(1)) == Some(&b'=');
+        let new = if no_space { format!(" {value}") } else { value.to_owned() };
         line.bytes.splice(old.clone(), new.bytes());
-        let start = old.start + usize::from(tight);
+        let start = old.start + usize::from(no_space);
         span.value = start..start + value.len();
         true
     }
 
-    /// The line of the first `name` in `section`.
-    fn place(&self, section: &str, name: &str) -> Option<usize> {
+    /// The line of the first entry `name` in `section`.
+    fn line_of(&self, section: &str, name: &str) -> Option<usize> {
         self.lines.iter().position(|line| {
             line.entry.as_ref().is_some_and(|span| {
                 let found = String::from_utf8_lossy(&line.bytes[span.name.clone()]);
@@ -229,7 +229,7 @@ fn kind(line: &[u8]) -> Kind {
     if name.is_empty() {
         return Kind::Other;
     }
-    // An empty value stands where a value would: behind the space behind the sign.
+    // The place of an empty value is after the space that follows the sign.
     let rest = start + sign + 1..line.len();
     let mut value = trimmed(line, rest.clone());
     if value.is_empty() {
@@ -239,7 +239,7 @@ fn kind(line: &[u8]) -> Kind {
     Kind::Entry { name, value }
 }
 
-/// A range without the spaces, line ends and NULs at both ends of it. (A payload may be padded.)
+/// The range without the spaces, line ends and NULs at both ends. (A payload may end with NULs.)
 fn trimmed(line: &[u8], range: Range<usize>) -> Range<usize> {
     let is_space = |byte: &u8| byte.is_ascii_whitespace() || *byte == 0;
     let bytes = &line[range.clone()];
@@ -254,7 +254,7 @@ fn tag(name: &str) -> String {
     format!("</{name}>")
 }
 
-/// The most of a line that an error shows, in characters.
+/// How many characters of a line an error shows.
 const SHOWN: usize = 60;
 
 fn shown(bytes: &[u8]) -> String {
@@ -262,7 +262,7 @@ fn shown(bytes: &[u8]) -> String {
 }
 
 impl fmt::Display for SectionText {
-    /// The text; bytes that are not UTF-8 are replaced.
+    /// Writes the text; bytes that are not UTF-8 are replaced.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&String::from_utf8_lossy(&self.to_bytes()))
     }

@@ -1,4 +1,4 @@
-//! Whatever the text, no byte of it is lost, and setting a value changes that value alone.
+//! Reading keeps every byte of any text, and setting a value changes only that value.
 
 use super::*;
 
@@ -48,8 +48,8 @@ fn setting_a_value_changes_no_other_byte() {
 }
 
 #[test]
-fn what_is_malformed_is_named_with_its_line() {
-    for (text, line, said) in [
+fn an_error_names_the_line_that_is_malformed() {
+    for (text, line, expected) in [
         ("<A>\nb = 1\n", 1, "expected </A> before the end"),
         ("<A>\n</B>\n", 2, "expected </A>, found </B>"),
         ("a = 1\n</B>\n", 2, "no section is open"),
@@ -58,11 +58,11 @@ fn what_is_malformed_is_named_with_its_line() {
     ] {
         let error = SectionText::parse(text.as_bytes()).unwrap_err();
         assert_eq!(error.line, line, "{text:?}");
-        assert!(error.to_string().contains(said), "{text:?}: {error}");
+        assert!(error.to_string().contains(expected), "{text:?}: {error}");
     }
 }
 
-/// Texts from a few pieces, some of which are well-formed.
+/// A random text of well-formed and malformed pieces.
 fn any_text(rng: &mut fastrand::Rng) -> Vec<u8> {
     const PIECES: [&[u8]; 12] = [
         b"<A>",
@@ -87,7 +87,7 @@ fn any_text(rng: &mut fastrand::Rng) -> Vec<u8> {
 }
 
 #[test]
-fn reading_and_writing_is_the_identity_for_every_text_that_can_be_read() {
+fn every_text_that_can_be_read_is_written_unchanged() {
     let mut rng = fastrand::Rng::with_seed(7);
     let mut read = 0;
     for _ in 0..80_000 {

@@ -1,4 +1,4 @@
-//! What a program changes in a workflow: one value each, and no other byte.
+//! Setting values of a workflow. Each method changes its values and no other byte of the file.
 
 use super::{END, EXPERIMENT, SOURCE, STACK, START, Workflow, WorkflowError, axis_name, light};
 use crate::units::{Micros, Mm, Percent, Pose};
@@ -7,12 +7,12 @@ impl Workflow {
     /// Sets the exposure time.
     ///
     /// # Errors
-    /// [`WorkflowError::Missing`], as all of these: nothing was changed.
+    /// [`WorkflowError::Missing`]: the file has no line for the value. Nothing was changed.
     pub fn set_exposure(&mut self, exposure: Micros) -> Result<(), WorkflowError> {
         self.set(EXPERIMENT, "Exposure time (us)", &exposure.0.to_string())
     }
 
-    /// Sets the images a second.
+    /// Sets the frame rate, in images per second.
     ///
     /// # Errors
     /// As [`Self::set_exposure`].
@@ -20,17 +20,17 @@ impl Workflow {
         self.set(EXPERIMENT, "Frame rate (f/s)", &per_second.to_string())
     }
 
-    /// Sets the planes of a stack, and with them how far and how fast Z goes and where it ends: as
-    /// the plane spacing and the frame rate of the file say, where it has them.
+    /// Sets the number of planes of a stack. If the file has a plane spacing and a frame rate, the
+    /// distance, the velocity and the end position of Z are set to match.
     ///
     /// # Errors
     /// As [`Self::set_exposure`], [`WorkflowError::Value`].
     pub fn set_planes(&mut self, planes: u32) -> Result<(), WorkflowError> {
         let (spacing, rate) = (self.plane_spacing()?, self.frame_rate()?);
         let start = self.start()?;
-        // A stack that goes down keeps going down.
+        // A stack that moves down keeps its direction.
         let down = self.depth()?.map_or(1.0, |depth| depth.0);
-        // All of it or nothing.
+        // Change all values or none.
         let mut changed = self.clone();
         changed.set(STACK, "Number of planes", &planes.to_string())?;
         if let Some(Mm(spacing)) = spacing {
@@ -48,7 +48,7 @@ impl Workflow {
         Ok(())
     }
 
-    /// Sets where it begins.
+    /// Sets the start position.
     ///
     /// # Errors
     /// As [`Self::set_exposure`].
@@ -56,7 +56,7 @@ impl Workflow {
         self.set_pose(START, pose)
     }
 
-    /// Sets where it ends.
+    /// Sets the end position.
     ///
     /// # Errors
     /// As [`Self::set_exposure`].
@@ -64,7 +64,7 @@ impl Workflow {
         self.set_pose(END, pose)
     }
 
-    /// Sets a laser's level, and whether it is on.
+    /// Sets the level of a laser, in percent, and whether it is on.
     ///
     /// # Errors
     /// As [`Self::set_exposure`].
@@ -89,7 +89,7 @@ impl Workflow {
         self.set(EXPERIMENT, "Save image directory", directory)
     }
 
-    /// Sets what is noted about it.
+    /// Sets the comments.
     ///
     /// # Errors
     /// As [`Self::set_exposure`].
@@ -98,7 +98,7 @@ impl Workflow {
     }
 
     fn set_pose(&mut self, section: &'static str, pose: &Pose) -> Result<(), WorkflowError> {
-        // All of it or nothing.
+        // Change all values or none.
         let mut changed = self.clone();
         for (axis, position) in pose.each() {
             changed.set(section, axis_name(axis), &position.value().to_string())?;
@@ -116,7 +116,7 @@ impl Workflow {
     }
 }
 
-/// To the nearest nm.
+/// Rounds to nm.
 fn rounded(mm: f64) -> f64 {
     (mm * 1e6).round() / 1e6
 }

@@ -1,5 +1,4 @@
-//! What is wrong with a workflow, or looks wrong, before the instrument gets it. Each finding names
-//! its line.
+//! Checks a workflow before it is uploaded. Each finding names its line.
 
 use std::fmt;
 
@@ -11,12 +10,12 @@ use crate::files::scope_settings::ScopeSettings;
 use crate::files::sections::ValueError;
 use crate::units::{Mm, Position};
 
-/// How bad a finding is.
+/// The severity of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
-    /// It may be meant.
+    /// It may be intended.
     Warning,
-    /// It must not be uploaded.
+    /// The workflow must not be uploaded.
     Error,
 }
 
@@ -26,14 +25,14 @@ impl fmt::Display for Severity {
     }
 }
 
-/// Something that is wrong, or looks wrong.
+/// An error in a workflow, or something that looks like one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// The number of the line in the file, from 1; `None` where a line is missing.
+    /// The number of the line in the file, from 1; `None` if the line is missing.
     pub line: Option<usize>,
-    /// How bad it is.
+    /// The severity.
     pub severity: Severity,
-    /// What was expected, and what stands there.
+    /// What was expected and what was found.
     pub message: String,
 }
 
@@ -46,7 +45,7 @@ impl fmt::Display for Finding {
     }
 }
 
-/// Names of formats that are known.
+/// The known names of image formats.
 const FORMATS: [&str; 3] = ["Tiff", "Raw", "NotSaved"];
 
 struct Check<'a> {
@@ -55,9 +54,9 @@ struct Check<'a> {
 }
 
 impl Workflow {
-    /// Everything that is wrong or looks wrong, in the order of the lines: values that are none,
-    /// what is missing, what does not go together and, with the scope settings at hand, positions
-    /// beyond the limits.
+    /// Finds errors and warnings, in the order of the lines: values that cannot be read or are
+    /// missing, and values that contradict each other. With scope settings, also positions outside
+    /// the limits.
     #[must_use]
     pub fn check(&self, settings: Option<&ScopeSettings>) -> Vec<Finding> {
         let mut check = Check { workflow: self, findings: Vec::new() };
@@ -96,7 +95,7 @@ impl Check<'_> {
         self.workflow.text.get(section, name).map(|entry| entry.line)
     }
 
-    /// The value, or nothing and a finding.
+    /// Returns the value, or adds a finding.
     fn value<T>(&mut self, value: Result<T, WorkflowError>) -> Option<T> {
         match value {
             Ok(value) => Some(value),
@@ -163,7 +162,7 @@ impl Check<'_> {
         self.depth_and_ends(depth);
     }
 
-    /// Where Z gets to by the depth of the stack, whatever the end position says.
+    /// Checks where the depth of the stack moves Z, independent of the end position.
     fn depth_within(&mut self, settings: &ScopeSettings) {
         let (start, depth) = (self.workflow.start(), self.workflow.depth());
         let (Ok(Some(start)), Ok(Some(Mm(depth)))) = (start, depth) else { return };
@@ -177,10 +176,11 @@ impl Check<'_> {
     fn depth_and_ends(&mut self, depth: Option<Mm>) {
         let ends = (self.workflow.start(), self.workflow.end());
         if let (Ok(Some(start)), Ok(Some(end)), Some(Mm(depth))) = (ends.0, ends.1, depth) {
-            let way = end.z.0 - start.z.0;
-            if (way - depth).abs() > 0.001 {
-                let message =
-                    format!("from start to end Z goes {way:.4} mm, Change in Z axis says {depth}");
+            let distance = end.z.0 - start.z.0;
+            if (distance - depth).abs() > 0.001 {
+                let message = format!(
+                    "from start to end Z moves {distance:.4} mm, Change in Z axis is {depth}"
+                );
                 self.warn(END, "Z (mm)", &message);
             }
         }
@@ -254,7 +254,7 @@ impl Check<'_> {
             self.warn(EXPERIMENT, "Save image data", &message);
         }
         if self.workflow.save_drive().is_none() && !format.eq_ignore_ascii_case("NotSaved") {
-            self.warn(EXPERIMENT, "Save image drive", "images are to be saved, but on no drive");
+            self.warn(EXPERIMENT, "Save image drive", "images are saved, but no drive is named");
         }
     }
 

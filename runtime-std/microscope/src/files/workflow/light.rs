@@ -1,5 +1,12 @@
-//! The light of a workflow: `Laser 3 3: 561 nm MLE = 5.88 1`, `LED_RGB_Board = 29.82 0`,
+//! Reads the light of a workflow: `Laser 3 3: 561 nm MLE = 5.88 1`, `LED_RGB_Board = 29.82 0`,
 //! `Left path = ON 1`.
+
+use nom::branch::alt;
+use nom::bytes::complete::{tag, take_till1};
+use nom::character::complete::{multispace1, u32};
+use nom::combinator::{all_consuming, map_opt, rest, value, verify};
+use nom::sequence::{preceded, separated_pair};
+use nom::{IResult, Parser};
 
 use super::values::number;
 use super::{PATH, SOURCE, WorkflowError};
@@ -9,15 +16,15 @@ use crate::units::Percent;
 /// A laser in a workflow.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LaserLine {
-    /// Its number, from 1.
+    /// The number of the laser, from 1.
     pub number: u32,
-    /// What stands behind the number, such as `3: 561 nm MLE`; often empty.
+    /// The text after the number, such as `3: 561 nm MLE`; often empty.
     pub name: String,
-    /// Its wavelength in nm, if the name says it.
+    /// The wavelength in nm, if the name contains it.
     pub wavelength_nm: Option<u32>,
-    /// How bright.
+    /// The level.
     pub level: Percent,
-    /// Whether it is on.
+    /// Whether the laser is on.
     pub on: bool,
     /// The number of its line in the file, from 1.
     pub line: usize,
@@ -26,23 +33,21 @@ pub struct LaserLine {
 pub(super) fn lasers(text: &SectionText) -> Result<Vec<LaserLine>, WorkflowError> {
     let mut lasers = Vec::new();
     for entry in text.entries(SOURCE) {
-        let Some(number) = laser_number(&entry) else { continue };
+        let Ok((_, (number, name))) = laser(&entry.name) else { continue };
         if entry.value.is_empty() {
             continue;
         }
         let (level, on) = level(&entry)?;
-        let name = entry.name["Laser ".len()..].trim_start_matches(|c: char| c.is_ascii_digit());
-        let name = name.trim().to_owned();
-        let wavelength_nm = wavelength(&name);
+        let (name, wavelength_nm) = (name.trim().to_owned(), wavelength(name));
         lasers.push(LaserLine { number, name, wavelength_nm, level, on, line: entry.line });
     }
     Ok(lasers)
 }
 
-/// The name of the line for a laser.
+/// The name of the line of a laser.
 pub(super) fn laser_name(text: &SectionText, number: u32) -> Option<String> {
-    let entry = text.entries(SOURCE).find(|entry| laser_number(entry) == Some(number))?;
-    Some(entry.name.into_owned())
+    let is_this = |entry: &Entry| laser(&entry.name).is_ok_and(|(_, (found, _))| found == number);
+    Some(text.entries(SOURCE).find(is_this)?.name.into_owned())
 }
 
 pub(super) fn led(text: &SectionText) -> Result<Option<(Percent, bool)>, WorkflowError> {
@@ -60,26 +65,27 @@ pub(super) fn path(text: &SectionText, name: &str) -> Result<Option<bool>, Workf
     }
 }
 
-fn laser_number(entry: &Entry) -> Option<u32> {
-    let rest = entry.name.strip_prefix("Laser ")?;
-    rest.split(' ').next()?.parse().ok()
+/// Reads `Laser 3 3: 561 nm MLE`: the number, and the name after it.
+fn laser(text: &str) -> IResult<&str, (u32, &str)> {
+    let name = verify(rest, |name: &str| name.is_empty() || name.starts_with(' '));
+    preceded(tag("Laser "), (u32, name)).parse(text)
 }
 
-/// `561` of `3: 561 nm MLE`.
+/// Reads `5.88 1`: percent, and whether the light is on.
+fn level(entry: &Entry) -> Result<(Percent, bool), WorkflowError> {
+    let percent = map_opt(take_till1(char::is_whitespace), number);
+    let on = alt((value(false, tag("0")), value(true, tag("1"))));
+    let mut level = all_consuming(separated_pair(percent, multispace1, on));
+    let read: IResult<&str, (f64, bool)> = level.parse(&entry.value);
+    match read {
+        Ok((_, (percent, on))) => Ok((Percent(percent), on)),
+        Err(_) => Err(entry.wrong("percent and 0 or 1, such as 5.88 1").into()),
+    }
+}
+
+/// The number before the word `nm`: 561 in `3: 561 nm MLE`.
 fn wavelength(name: &str) -> Option<u32> {
     let words: Vec<&str> = name.split_whitespace().collect();
     let unit = words.iter().position(|word| *word == "nm")?;
     words.get(unit.checked_sub(1)?)?.parse().ok()
-}
-
-/// `5.88 1`: percent, and whether it is on.
-fn level(entry: &Entry) -> Result<(Percent, bool), WorkflowError> {
-    let expected = "percent and 0 or 1, such as 5.88 1";
-    let mut words = entry.value.split_whitespace();
-    let level = words.next().and_then(number).ok_or_else(|| entry.wrong(expected))?;
-    match (words.next(), words.next()) {
-        (Some("0"), None) => Ok((Percent(level), false)),
-        (Some("1"), None) => Ok((Percent(level), true)),
-        _ => Err(entry.wrong(expected).into()),
-    }
 }

@@ -1,8 +1,8 @@
-//! A workflow file: what CAMERA_WORK_FLOW_START (0x3004) uploads, read, checked and changed without
-//! touching any byte that is not meant.
+//! A workflow file: the text that CAMERA_WORK_FLOW_START (0x3004) uploads.
 //!
-//! The form of the text is `sections/`, what may be wrong with a workflow `check.rs`, the light in
-//! it `light.rs`, what a program changes in one `change.rs`. Running one is `microscope/workflows.rs`.
+//! Reading it is here; `light.rs` reads its lasers, LED and paths; `values.rs` reads its numbers and
+//! times; `check.rs` finds errors; `change.rs` sets values. The form of the text is in `sections/`.
+//! Running a workflow is in the folder `workflows/` of this crate.
 
 mod change;
 mod check;
@@ -26,7 +26,7 @@ const END: &str = "End Position";
 const SOURCE: &str = "Illumination Source";
 const PATH: &str = "Illumination Path";
 
-/// A workflow file. What it leaves open is `None`.
+/// A workflow file. A value that the file does not contain, or that is empty, is `None`.
 ///
 /// ```
 /// use flamingo_microscope::units::Micros;
@@ -46,20 +46,20 @@ pub struct Workflow {
     bytes: Vec<u8>,
 }
 
-/// A workflow file that cannot be read, or not changed like that.
+/// Why a workflow file cannot be read or changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum WorkflowError {
-    /// Not a text of sections.
+    /// The text does not have the form of sections.
     #[error(transparent)]
     Form(#[from] SectionError),
-    /// Something else than a workflow.
+    /// The text is no workflow.
     #[error("expected a section <{ROOT}>, found none; is it a workflow file?")]
     NoWorkflow,
-    /// A value that is none.
+    /// A value cannot be read.
     #[error(transparent)]
     Value(#[from] ValueError),
-    /// A value that the file has no line for.
+    /// The file has no line for the value.
     #[error("expected a line `{name} =` in <{section}>, found none; add it to the file")]
     Missing {
         /// The section.
@@ -69,7 +69,7 @@ pub enum WorkflowError {
     },
 }
 
-/// How the stacks of a workflow are laid out.
+/// The layout of the stacks of a workflow.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StackOption {
@@ -77,20 +77,21 @@ pub enum StackOption {
     ZStack,
     /// A grid of stacks between the start and the end position.
     Tile {
-        /// Stacks side by side: `Stack option settings 1`.
+        /// The number of stacks side by side: `Stack option settings 1`.
         across: u32,
-        /// Stacks one above the other: `Stack option settings 2`.
+        /// The number of stacks one above the other: `Stack option settings 2`.
         down: u32,
     },
-    /// Something else, in the instrument's words.
+    /// Another option, as the file names it.
     Other(String),
 }
 
 impl Workflow {
-    /// Reads a workflow file. Values are read when they are asked for: [`Self::check`] reads all.
+    /// Reads a workflow file. Only the form is checked here; each value is read by its method, and
+    /// all of them by [`Self::check`].
     ///
     /// # Errors
-    /// [`WorkflowError::Form`] with the line, [`WorkflowError::NoWorkflow`].
+    /// [`WorkflowError::Form`] with the line; [`WorkflowError::NoWorkflow`].
     pub fn parse(file: &[u8]) -> Result<Self, WorkflowError> {
         let text = SectionText::parse(file)?;
         if !text.has_section(ROOT) {
@@ -99,7 +100,7 @@ impl Workflow {
         Ok(Self { text, bytes: file.to_vec() })
     }
 
-    /// The file: what is uploaded, byte for byte.
+    /// The bytes of the file, as they are uploaded.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
@@ -108,12 +109,12 @@ impl Workflow {
     /// The exposure time.
     ///
     /// # Errors
-    /// [`WorkflowError::Value`] with the line, as all of these.
+    /// [`WorkflowError::Value`]: the value cannot be read; the error has the line.
     pub fn exposure(&self) -> Result<Option<Micros>, WorkflowError> {
         Ok(self.whole(EXPERIMENT, "Exposure time (us)")?.map(Micros))
     }
 
-    /// Images a second.
+    /// The frame rate, in images per second.
     ///
     /// # Errors
     /// As [`Self::exposure`].
@@ -121,7 +122,7 @@ impl Workflow {
         self.number(EXPERIMENT, "Frame rate (f/s)")
     }
 
-    /// From one plane to the next.
+    /// The distance from one plane to the next.
     ///
     /// # Errors
     /// As [`Self::exposure`].
@@ -129,7 +130,7 @@ impl Workflow {
         Ok(self.number(EXPERIMENT, "Plane spacing (um)")?.map(|um| Mm(um / 1000.0)))
     }
 
-    /// Planes of a stack.
+    /// The number of planes of a stack.
     ///
     /// # Errors
     /// As [`Self::exposure`].
@@ -137,7 +138,7 @@ impl Workflow {
         self.whole(STACK, "Number of planes")
     }
 
-    /// How far Z goes in a stack.
+    /// The distance that Z moves in a stack; negative if it moves down.
     ///
     /// # Errors
     /// As [`Self::exposure`].
@@ -145,7 +146,7 @@ impl Workflow {
         Ok(self.number(STACK, "Change in Z axis (mm)")?.map(Mm))
     }
 
-    /// How fast Z goes in a stack.
+    /// The velocity of Z in a stack.
     ///
     /// # Errors
     /// As [`Self::exposure`].
@@ -153,7 +154,7 @@ impl Workflow {
         Ok(self.number(STACK, "Z stage velocity (mm/s)")?.map(MmPerSecond))
     }
 
-    /// How its stacks are laid out; one stack, if the file does not say.
+    /// The layout of the stacks; [`StackOption::ZStack`] if the file does not name one.
     ///
     /// # Errors
     /// As [`Self::exposure`].
@@ -169,7 +170,7 @@ impl Workflow {
         })
     }
 
-    /// How long it is repeated; zero: once.
+    /// How long the workflow is repeated; zero means once.
     ///
     /// # Errors
     /// As [`Self::exposure`].
@@ -177,7 +178,7 @@ impl Workflow {
         self.time(EXPERIMENT, "Duration (dd:hh:mm:ss)")
     }
 
-    /// From the beginning of one repetition to that of the next.
+    /// The time from the start of one repetition to the start of the next.
     ///
     /// # Errors
     /// As [`Self::exposure`].
@@ -185,7 +186,7 @@ impl Workflow {
         self.time(EXPERIMENT, "Interval (dd:hh:mm:ss)")
     }
 
-    /// Where it begins; `None` if one of the four axes is left open.
+    /// The start position; `None` if one of the four axes is missing.
     ///
     /// # Errors
     /// As [`Self::exposure`].
@@ -193,7 +194,7 @@ impl Workflow {
         self.pose(START)
     }
 
-    /// Where it ends; `None` if one of the four axes is left open.
+    /// The end position; `None` if one of the four axes is missing.
     ///
     /// # Errors
     /// As [`Self::exposure`].
@@ -201,7 +202,7 @@ impl Workflow {
         self.pose(END)
     }
 
-    /// Where one axis ends.
+    /// The end position of one axis.
     ///
     /// # Errors
     /// As [`Self::exposure`].
@@ -217,7 +218,7 @@ impl Workflow {
         light::lasers(&self.text)
     }
 
-    /// The LED: how bright, and whether it is on.
+    /// The brightness of the LED, and whether it is on.
     ///
     /// # Errors
     /// As [`Self::exposure`].
@@ -245,19 +246,19 @@ impl Workflow {
         self.words(EXPERIMENT, "Save image directory")
     }
 
-    /// The form in which they are saved, such as `Tiff` or `Raw`.
+    /// The format of the saved images, such as `Tiff` or `Raw`.
     #[must_use]
     pub fn save_format(&self) -> Option<String> {
         self.words(EXPERIMENT, "Save image data")
     }
 
-    /// What was noted about it.
+    /// The comments.
     #[must_use]
     pub fn comments(&self) -> Option<String> {
         self.words(EXPERIMENT, "Comments")
     }
 
-    /// Stacks of one repetition.
+    /// The number of stacks of one repetition.
     ///
     /// # Errors
     /// As [`Self::exposure`].
@@ -268,7 +269,7 @@ impl Workflow {
         })
     }
 
-    /// Images of one repetition, of one camera.
+    /// The number of images of one repetition, for one camera.
     ///
     /// # Errors
     /// As [`Self::exposure`].
@@ -276,7 +277,7 @@ impl Workflow {
         Ok(u64::from(self.stacks()?) * u64::from(self.planes()?.unwrap_or(0)))
     }
 
-    /// How often it is done: once, and again after each interval while the duration lasts.
+    /// The number of repetitions: one, and one more for each interval within the duration.
     ///
     /// # Errors
     /// As [`Self::exposure`].
@@ -286,7 +287,7 @@ impl Workflow {
         Ok(1 + seconds(duration).checked_div(seconds(interval)).unwrap_or(0))
     }
 
-    /// How long the images of one repetition take at least, without the ways between the stacks.
+    /// The shortest time for the images of one repetition, without the motions between the stacks.
     ///
     /// # Errors
     /// As [`Self::exposure`].

@@ -1,9 +1,9 @@
-//! Workflow files as instruments have them: read, checked, changed.
+//! Reading, checking and changing a workflow file like those of the instruments.
 
 use super::*;
 use crate::files::scope_settings::ScopeSettings;
 
-/// With CRLF, a comma in a number, a sign that is not ASCII, and names of lasers.
+/// Has CRLF, a comma in a number, a sign that is not ASCII, and names of lasers.
 const FILE: &str = "<Workflow Settings>\r\n  <Experiment Settings>\r\n    \
     Plane spacing (um) = 4\r\n    Frame rate (f/s) = 50.000000\r\n    \
     Exposure time (us) = 12,500\r\n    Duration (dd:hh:mm:ss) = 00:12:00:00\r\n    \
@@ -41,7 +41,7 @@ fn a_file_is_uploaded_as_it_was_read() {
 }
 
 #[test]
-fn a_file_says_where_how_many_how_fast_and_with_which_light() {
+fn the_values_of_a_file_are_read() {
     let workflow = workflow();
     assert_eq!(workflow.exposure(), Ok(Some(Micros(12_500))));
     assert_eq!(workflow.planes(), Ok(Some(100)));
@@ -62,7 +62,7 @@ fn a_file_says_where_how_many_how_fast_and_with_which_light() {
 }
 
 #[test]
-fn what_is_set_is_all_that_changes() {
+fn setting_values_changes_nothing_else() {
     let mut changed = workflow();
     changed.set_exposure(Micros(9_000)).unwrap();
     changed.set_laser(2, Percent(3.456), false).unwrap();
@@ -94,8 +94,8 @@ fn a_pose_is_set_as_a_whole_or_not_at_all() {
 }
 
 #[test]
-fn what_must_not_run_is_an_error_that_names_its_line() {
-    for (old, new, said) in [
+fn an_error_names_the_line_that_must_not_run() {
+    for (old, new, expected) in [
         ("12,500", "abc", "error line 5: Exposure time (us): expected a whole number"),
         ("12,500", "0", "error line 5: Exposure time (us): expected above 0"),
         ("planes = 100", "planes = 0", "error line 18: Number of planes: expected 1 or more"),
@@ -113,15 +113,15 @@ fn what_must_not_run_is_an_error_that_names_its_line() {
         ("50.000000", "-1", "error line 4: Frame rate (f/s): expected above 0"),
     ] {
         let found = findings(old, new);
-        assert!(found.iter().any(|finding| finding.starts_with(said)), "{new}: {found:?}");
+        assert!(found.iter().any(|finding| finding.starts_with(expected)), "{new}: {found:?}");
     }
     let missing = findings("    Number of planes = 100\r\n", "");
     assert!(missing.iter().any(|f| f.starts_with("error Number of planes")), "{missing:?}");
 }
 
 #[test]
-fn what_does_not_go_together_is_a_warning() {
-    for (old, new, said) in [
+fn values_that_contradict_each_other_are_a_warning() {
+    for (old, new, expected) in [
         ("planes = 100", "planes = 80", "warning line 17: Change in Z axis (mm): 80 planes"),
         ("= 0.2\r", "= 0.3\r", "warning line 19: Z stage velocity"),
         ("12,500", "25,000", "warning line 4: Frame rate (f/s): an exposure of 25000 µs"),
@@ -135,13 +135,13 @@ fn what_does_not_go_together_is_a_warning() {
         ("option = Tile", "option = Spiral", "warning line 21: Stack option: \"Spiral\""),
     ] {
         let found = findings(old, new);
-        assert!(found.iter().any(|finding| finding.starts_with(said)), "{new}: {found:?}");
+        assert!(found.iter().any(|finding| finding.starts_with(expected)), "{new}: {found:?}");
         assert!(found.iter().all(|finding| finding.starts_with("warning")), "{new}: {found:?}");
     }
 }
 
 #[test]
-fn positions_beyond_the_limits_name_both_lines() {
+fn a_position_outside_the_limits_names_both_lines() {
     let settings =
         LIMITS.replace("z-axis = 26", "z-axis = 18.2").replace("x-axis = 1\n", "x-axis = 4\n");
     let settings = ScopeSettings::parse(settings.as_bytes()).unwrap();
@@ -158,7 +158,7 @@ fn positions_beyond_the_limits_name_both_lines() {
 }
 
 #[test]
-fn an_axis_whose_limits_are_not_known_does_not_move_by_a_workflow_either() {
+fn a_workflow_must_not_move_an_axis_without_known_limits() {
     let known = ScopeSettings::parse(LIMITS.as_bytes()).unwrap();
     assert_eq!(workflow().check(Some(&known)), []);
     let cut = LIMITS.replace("Soft limit max y-axis = 25\n", "");
@@ -170,7 +170,7 @@ fn an_axis_whose_limits_are_not_known_does_not_move_by_a_workflow_either() {
 }
 
 #[test]
-fn planes_are_set_as_a_whole_or_not_at_all_and_keep_their_direction() {
+fn planes_are_set_as_a_whole_and_keep_their_direction() {
     let text = FILE.replace("    Z stage velocity (mm/s) = 0.2\r\n", "");
     let mut without = Workflow::parse(text.as_bytes()).unwrap();
     assert!(without.set_planes(50).is_err());

@@ -1,4 +1,5 @@
-//! The values of a workflow file: numbers with commas, times, words. An empty value is none.
+//! Reading the values of a workflow file: numbers with commas, times, and words. An empty value
+//! counts as missing.
 
 use std::time::Duration;
 
@@ -6,13 +7,13 @@ use super::{Workflow, WorkflowError};
 use crate::files::sections::Entry;
 
 impl Workflow {
-    /// A finite number, with or without commas between its thousands.
+    /// Reads a finite number, with or without commas between the thousands.
     pub(super) fn number(&self, section: &str, name: &str) -> Result<Option<f64>, WorkflowError> {
         let Some(entry) = self.filled(section, name) else { return Ok(None) };
         Ok(Some(number(&entry.value).ok_or_else(|| entry.wrong("a finite number"))?))
     }
 
-    /// A whole number that is not negative, with or without commas between its thousands.
+    /// Reads a whole number that is not negative, with or without commas between the thousands.
     pub(super) fn whole(&self, section: &str, name: &str) -> Result<Option<u32>, WorkflowError> {
         let Some(entry) = self.filled(section, name) else { return Ok(None) };
         let whole = number(&entry.value)
@@ -21,7 +22,7 @@ impl Workflow {
         Ok(Some(whole.ok_or_else(|| entry.wrong("a whole number"))? as u32))
     }
 
-    /// `dd:hh:mm:ss`.
+    /// Reads a time `dd:hh:mm:ss`.
     pub(super) fn time(
         &self,
         section: &str,
@@ -32,7 +33,7 @@ impl Workflow {
         Ok(Some(time))
     }
 
-    /// Words.
+    /// Reads a text.
     pub(super) fn words(&self, section: &str, name: &str) -> Option<String> {
         Some(self.filled(section, name)?.value.into_owned())
     }
@@ -45,7 +46,7 @@ impl Workflow {
 
 pub(super) fn number(text: &str) -> Option<f64> {
     let plain = text.replace(',', "");
-    // `9,002`, not `9,0` or `,5`: what is behind a comma are three digits.
+    // Three digits follow each comma: `9,002`, but not `9,0` or `,5`.
     let whole = text.split_once('.').map_or(text, |(whole, _)| whole);
     let grouped = whole.split(',').skip(1).all(|group| group.len() == 3);
     plain.parse().ok().filter(|number: &f64| number.is_finite() && grouped)
@@ -64,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_number_may_have_commas_between_its_thousands_and_nowhere_else() {
+    fn a_number_may_have_commas_only_between_its_thousands() {
         assert_eq!(number("9,002"), Some(9002.0));
         assert_eq!(number("1,000,000.5"), Some(1_000_000.5));
         for wrong in ["9,02", "9,0021", "1,5", "NaN", "inf", "-", "12 1"] {

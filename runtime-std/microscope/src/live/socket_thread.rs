@@ -1,5 +1,5 @@
-//! The thread that owns an image socket: a header, its pixels straight into a buffer, the next
-//! header. It never waits for the program.
+//! The thread that reads an image socket: a header, then its pixels straight into a pooled buffer,
+//! then the next header. It never waits for the program.
 
 use std::io::{ErrorKind, Read};
 use std::net::TcpStream;
@@ -11,19 +11,19 @@ use super::LiveError;
 use super::buffer_pool::BufferPool;
 use flamingo_runtime_std::Clock;
 
-/// What is read in one go of an image that nobody has room for.
+/// How many bytes of an image without a buffer are read at a time.
 const SKIP: usize = 256 * 1024;
 
-pub(super) struct ImageReader {
+pub(super) struct SocketThread {
     pub(super) socket: TcpStream,
     pub(super) address: String,
     pub(super) max_image_bytes: u32,
     pub(super) pool: Arc<BufferPool>,
-    /// For images that nobody has room for; made when there is the first one.
+    /// Receives images that have no buffer. Empty until the first one.
     pub(super) skip: Vec<u8>,
 }
 
-impl ImageReader {
+impl SocketThread {
     pub(super) fn run(mut self) {
         let mut images = 0;
         let error = loop {
@@ -36,8 +36,8 @@ impl ImageReader {
         self.pool.end(error);
     }
 
-    /// Reads one header and what follows it: an image, or nothing. The error is `None` when the
-    /// peer closes the connection before it.
+    /// Reads one header and its pixels. Returns whether there was an image. The error is `None` if
+    /// the peer closed the connection before the header.
     fn next(&mut self, number: u64) -> Result<bool, Option<LiveError>> {
         let mut bytes = [0; HEADER_LEN];
         self.fill(&mut bytes, 0, HEADER_LEN, number)?;
@@ -51,7 +51,7 @@ impl ImageReader {
             return Ok(false);
         }
         let whole = HEADER_LEN + size;
-        if let Some(mut pixels) = self.pool.lend(size / 2) {
+        if let Some(mut pixels) = self.pool.take_buffer(size / 2) {
             let filled =
                 self.fill(bytemuck::cast_slice_mut(&mut pixels), HEADER_LEN, whole, number);
             if let Err(error) = filled {
@@ -76,12 +76,12 @@ impl ImageReader {
             }
             self.skip = skip;
             self.pool.count_bytes(whole);
-            self.pool.put_nothing();
+            self.pool.count_dropped();
         }
         Ok(true)
     }
 
-    /// Fills `bytes`, which begin at `offset` of an image of `whole` bytes.
+    /// Fills `bytes`, which begin at `offset` of an image of `whole` bytes with its header.
     fn fill(
         &mut self,
         mut bytes: &mut [u8],
