@@ -5,13 +5,13 @@
 //! `recorder/` writes, `capture/` reads; `conversation.rs` decides which answer belongs to which
 //! command. The sockets in front of it are the relay's (`relay.rs`) and the bridge's.
 
-mod annotate;
-mod buffers;
+mod comments;
+mod buffer_pool;
 
 pub mod capture;
 pub mod conversation;
-mod gather;
-mod packets;
+mod vectored_writer;
+mod tcp_flow;
 mod pcapng;
 pub mod recorder;
 pub mod relay;
@@ -60,9 +60,9 @@ impl fmt::Display for Port {
 /// One end of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Side {
-    /// Who connected.
+    /// ConnectionInfo connected.
     Client,
-    /// Who accepted.
+    /// ConnectionInfo accepted.
     Instrument,
 }
 

@@ -2,7 +2,7 @@
 //! instrument's ports, named after it.
 //!
 //! The names say what a TCP stream is, whatever its port number: readers and the Wireshark
-//! dissector go by them. What the packets are is `packets.rs`.
+//! dissector go by them. What the packets are is `tcp_flow.rs`.
 
 use std::io::{self, Write};
 use std::time::Duration;
@@ -17,7 +17,7 @@ use pcap_file::pcapng::blocks::section_header::{SectionHeaderBlock, SectionHeade
 use pcap_file::{DataLink, Endianness, PcapError};
 
 use super::Port;
-use super::gather::Gather;
+use super::vectored_writer::VectoredWriter;
 
 /// Before the port's name in an interface's name.
 const PREFIX: &str = "flamingo-";
@@ -66,7 +66,7 @@ const fn padded(length: usize) -> usize {
 
 /// Writes a pcapng file.
 pub(super) struct PcapNg<W: Write> {
-    writer: PcapNgWriter<Gather<W>>,
+    writer: PcapNgWriter<VectoredWriter<W>>,
 }
 
 impl<W: Write> PcapNg<W> {
@@ -82,7 +82,7 @@ impl<W: Write> PcapNg<W> {
             ..SectionHeaderBlock::default()
         };
         let mut writer =
-            PcapNgWriter::with_section_header(Gather::new(writer), section).map_err(failed)?;
+            PcapNgWriter::with_section_header(VectoredWriter::new(writer), section).map_err(failed)?;
         for port in Port::ALL {
             writer.write_pcapng_block(interface(port, pixels)).map_err(failed)?;
         }

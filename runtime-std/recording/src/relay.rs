@@ -12,7 +12,7 @@ use std::time::Duration;
 use smol::io::{AsyncReadExt, AsyncWriteExt};
 use smol::{Async, future};
 
-use super::buffers::Buffers;
+use super::buffer_pool::BufferPool;
 use super::{Port, Recorder, Side, Status, Tap};
 use flamingo_runtime_std::socket;
 use flamingo_runtime_std::socket::acceptor::AcceptorThread;
@@ -169,7 +169,7 @@ async fn pump(
     mut tap: Tap,
     side: Side,
 ) -> io::Result<()> {
-    let buffers = Buffers::new(CHUNK);
+    let buffers = BufferPool::new(CHUNK);
     let mut buffer = buffers.take();
     loop {
         let count = match from.read(buffer.space()).await {

@@ -1,13 +1,13 @@
 //! Reads what was recorded, here or with tcpdump: a capture file → what was said on the control
 //! ports, and the images.
 //!
-//! Packets out of files are `packets.rs`, byte streams out of packets `streams.rs` and `way.rs`, frames and
-//! images out of those `talk.rs`. Nothing is judged here: that is `conversation.rs`.
+//! PacketReader out of files are `packet_reader.rs`, byte streams out of packets `streams.rs` and `reassembly.rs`, frames and
+//! images out of those `messages.rs`. Nothing is judged here: that is `conversation.rs`.
 
-mod packets;
+mod packet_reader;
 mod streams;
-mod talk;
-mod way;
+mod messages;
+mod reassembly;
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -15,12 +15,12 @@ use std::path::Path;
 
 use pcap_file::PcapError;
 
-pub use streams::Who;
-pub use talk::{Happening, Said};
+pub use streams::ConnectionInfo;
+pub use messages::{CaptureEvent, EventKind};
 
-use packets::Packets;
+use packet_reader::PacketReader;
 use streams::Streams;
-use talk::Talk;
+use messages::Messages;
 
 /// Why a capture is not read to its end.
 #[derive(Debug, thiserror::Error)]
@@ -58,7 +58,7 @@ pub fn is_capture(bytes: &[u8]) -> bool {
 ///
 /// ```
 /// use flamingo_protocol_core::{CommandCode, Frame};
-/// use flamingo_recording::capture::{Capture, Said};
+/// use flamingo_recording::capture::{Capture, EventKind};
 /// use flamingo_recording::{Options, Port, Recorder};
 /// # let file = std::env::temp_dir().join(format!("flamingo-read-{}.pcapng", std::process::id()));
 /// # let recorder = Recorder::to_file(&file, Options::default())?;
@@ -67,19 +67,19 @@ pub fn is_capture(bytes: &[u8]) -> bool {
 /// # sent.bytes(Frame::command(CommandCode::SYSTEM_STATE_GET).encode().to_vec());
 /// # drop((sent, came));
 /// # recorder.finish();
-/// for happening in Capture::open(&file)? {
-///     let happening = happening?;
-///     if let Said::Frame { frame, .. } = &happening.said {
-///         println!("{} {}", happening.from, frame.code);
+/// for event in Capture::open(&file)? {
+///     let event = event?;
+///     if let EventKind::Message { message, .. } = &event.kind {
+///         println!("{} {}", event.from, message.frame.code);
 ///     }
 /// }
 /// # std::fs::remove_file(file)?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Capture {
-    packets: Packets,
+    packets: PacketReader,
     streams: Streams,
-    talk: Talk,
+    messages: Messages,
     over: bool,
     /// Told behind what was held back.
     error: Option<CaptureError>,
@@ -106,9 +106,9 @@ impl Capture {
     /// The same.
     pub fn from_reader(reader: Box<dyn Read + Send>) -> Result<Self, CaptureError> {
         Ok(Self {
-            packets: Packets::new(reader)?,
+            packets: PacketReader::new(reader)?,
             streams: Streams::default(),
-            talk: Talk::default(),
+            messages: Messages::default(),
             over: false,
             error: None,
         })
@@ -121,25 +121,25 @@ impl Capture {
 
     /// One packet more, or the end.
     fn step(&mut self) {
-        let Self { packets, streams, talk, over, error } = self;
+        let Self { packets, streams, messages, over, error } = self;
         match packets.next() {
-            Ok(Some(packet)) => streams.take(&packet, &mut |event| talk.take(event)),
+            Ok(Some(packet)) => streams.take(&packet, &mut |event| messages.take(event)),
             end => {
                 *over = true;
                 *error = end.err();
-                streams.end(&mut |event| talk.take(event));
+                streams.end(&mut |event| messages.take(event));
             }
         }
     }
 }
 
 impl Iterator for Capture {
-    type Item = Result<Happening, CaptureError>;
+    type Item = Result<CaptureEvent, CaptureError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            if let Some(happening) = self.talk.next() {
-                return Some(Ok(happening));
+            if let Some(event) = self.messages.next() {
+                return Some(Ok(event));
             }
             if self.over {
                 return self.error.take().map(Err);

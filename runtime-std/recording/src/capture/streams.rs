@@ -1,7 +1,7 @@
-//! TCP packets → the bytes of each connection, in order, both ways; and which of the instrument's
+//! TCP packets → the bytes of each connection, in order, both directions; and which of the instrument's
 //! ports a connection belongs to.
 //!
-//! Packets that come twice are taken once, those that come too early wait, those that never come
+//! PacketReader that come twice are taken once, those that come too early wait, those that never come
 //! leave a hole that is told.
 
 use std::collections::{HashMap, VecDeque};
@@ -11,8 +11,8 @@ use std::time::Duration;
 use flamingo_protocol_core::{HEADER_LEN, ImageHeader, MAX_IMAGE, START_MARKER};
 
 use super::super::{Port, Side};
-use super::packets::Packet;
-use super::way::Way;
+use super::packet_reader::Packet;
+use super::reassembly::Reassembly;
 
 /// The ports of an instrument. PROTOCOL: sockets.
 const CONTROL_PORT: u16 = 53_717;
@@ -22,30 +22,30 @@ const REMEMBERED: usize = 256;
 
 /// A connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Who {
+pub struct ConnectionInfo {
     /// Its number in the capture, from 1, in the order in which they began.
     pub number: u64,
     /// The port that it belongs to.
     pub port: Port,
     /// Whether images come with their pixels.
     pub pixels: bool,
-    /// Who connected.
+    /// ConnectionInfo connected.
     pub client: SocketAddr,
-    /// Who accepted.
+    /// ConnectionInfo accepted.
     pub instrument: SocketAddr,
 }
 
-/// What happened on it.
+/// StreamEventKind happened on it.
 #[derive(Debug)]
-pub(super) struct Event<'a> {
-    pub(super) who: Who,
+pub(super) struct StreamEvent<'a> {
+    pub(super) connection: ConnectionInfo,
     pub(super) at: Duration,
     pub(super) from: Side,
-    pub(super) what: What<'a>,
+    pub(super) what: StreamEventKind<'a>,
 }
 
 #[derive(Debug)]
-pub(super) enum What<'a> {
+pub(super) enum StreamEventKind<'a> {
     Opened,
     Bytes {
         bytes: &'a [u8],
@@ -63,7 +63,7 @@ pub(super) enum What<'a> {
 }
 
 /// Told what happened.
-pub(super) type Tell<'t> = dyn FnMut(Event<'_>) + 't;
+pub(super) type Tell<'t> = dyn FnMut(StreamEvent<'_>) + 't;
 
 /// All connections.
 #[derive(Debug, Default)]
@@ -80,11 +80,11 @@ struct Stream {
     client: SocketAddr,
     instrument: SocketAddr,
     /// `None`: nothing told it yet.
-    who: Option<Who>,
+    connection: Option<ConnectionInfo>,
     opened_at: Duration,
     /// It is none of an instrument's.
     other: bool,
-    ways: [Way; 2],
+    directions: [Reassembly; 2],
     last: Duration,
 }
 
@@ -107,22 +107,22 @@ impl Streams {
         } else if !self.open.contains_key(&known)
             && (packet.payload.is_empty() && !packet.syn || self.over.contains(ends))
         {
-            // What still comes when a connection is over.
+            // StreamEventKind still comes when a connection is over.
             return;
         }
         let stream = self.open.entry(known).or_insert_with(|| Stream::new(packet));
         stream.last = packet.at;
         let from = if packet.source == stream.client { Side::Client } else { Side::Instrument };
         // One that nobody has accepted is none.
-        if stream.who.is_none() && !stream.other && !begins && !packet.rst {
+        if stream.connection.is_none() && !stream.other && !begins && !packet.rst {
             match stream.kind(packet, from) {
                 Kind::Known(port, pixels) => {
                     self.numbers += 1;
                     let Stream { client, instrument, .. } = *stream;
-                    let who = Who { number: self.numbers, port, pixels, client, instrument };
-                    stream.who = Some(who);
-                    let (at, what) = (stream.opened_at, What::Opened);
-                    tell(Event { who, at, from: Side::Client, what });
+                    let connection = ConnectionInfo { number: self.numbers, port, pixels, client, instrument };
+                    stream.connection = Some(connection);
+                    let (at, what) = (stream.opened_at, StreamEventKind::Opened);
+                    tell(StreamEvent { connection, at, from: Side::Client, what });
                 }
                 Kind::Other => {
                     stream.other = true;
@@ -132,7 +132,7 @@ impl Streams {
             }
         }
         stream.take(packet, from, tell);
-        let finished = stream.ways.iter().all(|way| way.finished);
+        let finished = stream.directions.iter().all(|direction| direction.finished);
         if packet.rst || finished {
             self.close(known, tell);
         }
@@ -148,7 +148,7 @@ impl Streams {
     /// The capture is over: what waits for bytes that are not in it comes now.
     pub(super) fn end(&mut self, tell: &mut Tell<'_>) {
         let mut rest: Vec<_> = self.open.drain().map(|(_, stream)| stream).collect();
-        rest.sort_by_key(|stream| stream.who.map(|who| who.number));
+        rest.sort_by_key(|stream| stream.connection.map(|connection| connection.number));
         for mut stream in rest {
             stream.end(tell);
         }
@@ -201,10 +201,10 @@ impl Stream {
         Self {
             client,
             instrument,
-            who: None,
+            connection: None,
             opened_at: packet.at,
             other: false,
-            ways: Default::default(),
+            directions: Default::default(),
             last: packet.at,
         }
     }
@@ -237,59 +237,59 @@ impl Stream {
 
     /// Whether that packet is the one that began it, once more.
     fn is_begun_by(&self, packet: &Packet) -> bool {
-        let [client, _] = &self.ways;
+        let [client, _] = &self.directions;
         packet.source == self.client
             && client.position == 0
             && client.next == Some(packet.number.wrapping_add(1))
     }
 
     fn take(&mut self, packet: &Packet, from: Side, tell: &mut Tell<'_>) {
-        let way = &mut self.ways[from as usize];
+        let direction = &mut self.directions[from as usize];
         if packet.syn {
-            way.next.get_or_insert(packet.number.wrapping_add(1));
+            direction.next.get_or_insert(packet.number.wrapping_add(1));
             return;
         }
-        let Some(who) = self.who else {
-            way.finished |= packet.fin;
+        let Some(connection) = self.connection else {
+            direction.finished |= packet.fin;
             return;
         };
-        let tell = &mut |what: What<'_>| tell(Event { who, at: packet.at, from, what });
+        let tell = &mut |what: StreamEventKind<'_>| tell(StreamEvent { connection, at: packet.at, from, what });
         let comment = packet.comment.as_deref();
         let length = packet.payload.len() + packet.cut;
         if length > 0 {
-            way.bytes(packet.number, &packet.payload, packet.cut, comment, tell);
+            direction.bytes(packet.number, &packet.payload, packet.cut, comment, tell);
         } else if packet.fin || packet.rst {
-            way.next.get_or_insert(packet.number);
+            direction.next.get_or_insert(packet.number);
         }
         #[allow(clippy::cast_possible_truncation)] // sequence numbers wrap
         let end = packet.number.wrapping_add(length as u32);
         // Our own recordings are in order: what is missing there never comes.
         let is_ours = packet.port.is_some();
         if packet.fin || (packet.rst && is_ours) {
-            way.end = way.place(end);
+            direction.end = direction.place(end);
         }
-        if is_ours || way.is_full() {
-            way.give_up(tell);
+        if is_ours || direction.is_full() {
+            direction.give_up(tell);
         }
-        if packet.fin || way.end.is_some() {
-            way.finish(packet.rst, tell);
+        if packet.fin || direction.end.is_some() {
+            direction.finish(packet.rst, tell);
         }
         if packet.rst {
-            tell(What::Reset);
+            tell(StreamEventKind::Reset);
         }
     }
 
     fn end(&mut self, tell: &mut Tell<'_>) {
-        let Some(who) = self.who else { return };
+        let Some(connection) = self.connection else { return };
         let at = self.last;
         for from in [Side::Client, Side::Instrument] {
-            let tell = &mut |what: What<'_>| tell(Event { who, at, from, what });
-            let way = &mut self.ways[from as usize];
-            if !way.finished {
-                way.give_up(tell);
-                way.finish(false, tell);
+            let tell = &mut |what: StreamEventKind<'_>| tell(StreamEvent { connection, at, from, what });
+            let direction = &mut self.directions[from as usize];
+            if !direction.finished {
+                direction.give_up(tell);
+                direction.finish(false, tell);
             }
         }
-        tell(Event { who, at, from: Side::Client, what: What::Over });
+        tell(StreamEvent { connection, at, from: Side::Client, what: StreamEventKind::Over });
     }
 }

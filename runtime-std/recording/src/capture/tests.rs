@@ -38,7 +38,7 @@ fn file(link: DataLink, packets: &[Vec<u8>]) -> Vec<u8> {
     writer.into_writer()
 }
 
-fn read(bytes: Vec<u8>) -> Vec<Happening> {
+fn read(bytes: Vec<u8>) -> Vec<CaptureEvent> {
     Capture::from_reader(Box::new(Cursor::new(bytes))).unwrap().map(Result::unwrap).collect()
 }
 
@@ -50,12 +50,12 @@ fn bytes(numbers: std::ops::Range<i32>) -> Vec<u8> {
     numbers.flat_map(|number| numbered(number).encode()).collect()
 }
 
-fn numbers(happenings: &[Happening]) -> Vec<i32> {
-    let number = |happening: &Happening| match &happening.said {
-        Said::Frame { frame, .. } => Some(frame.selector()),
+fn numbers(events: &[CaptureEvent]) -> Vec<i32> {
+    let number = |event: &CaptureEvent| match &event.kind {
+        EventKind::Message { message, .. } => Some(message.frame.selector()),
         _ => None,
     };
-    happenings.iter().filter_map(number).collect()
+    events.iter().filter_map(number).collect()
 }
 
 #[test]
@@ -74,12 +74,12 @@ fn packets_are_taken_once_and_in_order_however_they_come() {
         at(300, 400), // too early
         at(50, 200),
         at(0, 200),   // again
-        at(150, 310), // overlaps both ways
+        at(150, 310), // overlaps both directions
         at(400, 768),
     ];
-    let happenings = read(file(DataLink::RAW, &packets));
-    assert_eq!(numbers(&happenings), [0, 1, 2, 3, 4, 5]);
-    assert!(happenings.iter().all(|happening| !matches!(happening.said, Said::Hole { .. })));
+    let events = read(file(DataLink::RAW, &packets));
+    assert_eq!(numbers(&events), [0, 1, 2, 3, 4, 5]);
+    assert!(events.iter().all(|event| !matches!(event.kind, EventKind::Hole { .. })));
 }
 
 #[test]
@@ -91,10 +91,10 @@ fn what_is_not_in_the_capture_is_a_hole_and_what_comes_behind_it_is_read() {
         packet(Side::Instrument, 53_717, 100, &all[..100]),
         packet(Side::Instrument, 53_717, 100 + 300, &all[300..]),
     ];
-    let happenings = read(file(DataLink::RAW, &packets));
-    assert_eq!(numbers(&happenings), [3]);
-    let holes = happenings.iter().filter(|happening| happening.said == Said::Hole { bytes: 200 });
-    assert_eq!(holes.count(), 1, "{happenings:?}");
+    let events = read(file(DataLink::RAW, &packets));
+    assert_eq!(numbers(&events), [3]);
+    let holes = events.iter().filter(|event| event.kind == EventKind::Hole { bytes: 200 });
+    assert_eq!(holes.count(), 1, "{events:?}");
 }
 
 #[test]
@@ -135,9 +135,9 @@ fn a_connection_is_known_by_its_port_or_by_what_comes_first() {
     ] {
         let packets = file(DataLink::RAW, &[packet(from, port, 1, &payload)]);
         let mut capture = Capture::from_reader(Box::new(Cursor::new(packets))).unwrap();
-        let first = capture.next().map(|first| first.unwrap().who);
-        assert_eq!(first.map(|who| who.port), expected);
-        assert_eq!(first.map(|who| who.instrument.port()), expected.map(|_| port));
+        let first = capture.next().map(|first| first.unwrap().connection);
+        assert_eq!(first.map(|connection| connection.port), expected);
+        assert_eq!(first.map(|connection| connection.instrument.port()), expected.map(|_| port));
         assert_eq!(capture.others(), u64::from(expected.is_none()));
     }
 }
@@ -150,13 +150,13 @@ fn a_connection_on_the_ports_of_an_old_one_is_another() {
         packet(Side::Client, 53_717, 9_000, &[]),
         packet(Side::Client, 53_717, 9_001, &bytes(1..2)),
     ];
-    let happenings = read(file(DataLink::RAW, &packets));
-    let connections: Vec<_> = happenings
+    let events = read(file(DataLink::RAW, &packets));
+    let connections: Vec<_> = events
         .iter()
-        .filter(|happening| happening.said == Said::Opened)
-        .map(|happening| happening.who.number)
+        .filter(|event| event.kind == EventKind::Opened)
+        .map(|event| event.connection.number)
         .collect();
-    assert_eq!((connections, numbers(&happenings)), (vec![1, 2], vec![0, 1]));
+    assert_eq!((connections, numbers(&events)), (vec![1, 2], vec![0, 1]));
 }
 
 /// A packet of the instrument with these flags.
@@ -182,28 +182,28 @@ fn cut(mut packet: Vec<u8>, bytes: usize) -> Vec<u8> {
     packet
 }
 
-fn holes(happenings: &[Happening]) -> Vec<u64> {
-    let hole = |happening: &Happening| match happening.said {
-        Said::Hole { bytes } => Some(bytes),
+fn holes(events: &[CaptureEvent]) -> Vec<u64> {
+    let hole = |event: &CaptureEvent| match event.kind {
+        EventKind::Hole { bytes } => Some(bytes),
         _ => None,
     };
-    happenings.iter().filter_map(hole).collect()
+    events.iter().filter_map(hole).collect()
 }
 
-fn opened(happenings: &[Happening]) -> usize {
-    happenings.iter().filter(|happening| happening.said == Said::Opened).count()
+fn opened(events: &[CaptureEvent]) -> usize {
+    events.iter().filter(|event| event.kind == EventKind::Opened).count()
 }
 
 #[test]
 fn an_end_waits_for_the_bytes_before_it_and_tells_those_that_do_not_come() {
     let all = bytes(0..2);
     let early_end = [flagged("sa", 99, &[]), flagged("fa", 356, &[]), flagged("a", 100, &all)];
-    let happenings = read(file(DataLink::RAW, &early_end));
-    assert_eq!((numbers(&happenings), holes(&happenings)), (vec![0, 1], vec![]));
-    assert_eq!(happenings.last().unwrap().said, Said::Finished);
+    let events = read(file(DataLink::RAW, &early_end));
+    assert_eq!((numbers(&events), holes(&events)), (vec![0, 1], vec![]));
+    assert_eq!(events.last().unwrap().kind, EventKind::Finished);
     let missing = [flagged("sa", 99, &[]), flagged("a", 100, &all[..128]), flagged("fa", 356, &[])];
-    let happenings = read(file(DataLink::RAW, &missing));
-    assert_eq!((numbers(&happenings), holes(&happenings)), (vec![0], vec![128]));
+    let events = read(file(DataLink::RAW, &missing));
+    assert_eq!((numbers(&events), holes(&events)), (vec![0], vec![128]));
 }
 
 #[test]
@@ -220,8 +220,8 @@ fn a_packet_that_is_cut_off_in_the_file_leaves_one_hole_however_often_it_comes()
         part(200..300),
         part(400..640),
     ];
-    let happenings = read(file(DataLink::RAW, &packets));
-    assert_eq!((numbers(&happenings), holes(&happenings)), (vec![4], vec![100, 50]));
+    let events = read(file(DataLink::RAW, &packets));
+    assert_eq!((numbers(&events), holes(&events)), (vec![4], vec![100, 50]));
 }
 
 #[test]
@@ -238,16 +238,16 @@ fn a_connection_that_is_begun_twice_or_refused_or_over_is_no_other_one() {
         flagged("a", 10, &bytes(0..1)),
         flagged("a", 138, &bytes(0..1)),
     ];
-    let happenings = read(file(DataLink::RAW, &over));
-    assert_eq!((opened(&happenings), numbers(&happenings)), (1, vec![]));
+    let events = read(file(DataLink::RAW, &over));
+    assert_eq!((opened(&events), numbers(&events)), (1, vec![]));
 }
 
 #[test]
 fn a_length_that_the_network_card_was_to_fill_in_is_what_is_there() {
     let mut packet = packet(Side::Client, 53_717, 1, &bytes(0..1));
     packet[2..4].fill(0);
-    let happenings = read(file(DataLink::RAW, &[packet]));
-    assert_eq!((numbers(&happenings), holes(&happenings)), (vec![0], vec![]));
+    let events = read(file(DataLink::RAW, &[packet]));
+    assert_eq!((numbers(&events), holes(&events)), (vec![0], vec![]));
 }
 
 #[test]
@@ -255,18 +255,18 @@ fn much_noise_is_told_before_a_frame_comes() {
     let mut packets = vec![flagged("sa", 99, &[])];
     packets.extend((0..100).map(|n| flagged("a", 100 + n * 10_000, &[7; 10_000])));
     packets.push(flagged("a", 1_000_100, &bytes(3..4)));
-    let happenings = read(file(DataLink::RAW, &packets));
-    let noise = happenings.iter().map(|happening| match &happening.said {
-        Said::Noise { bytes } | Said::Frame { noise: bytes, .. } => bytes.len(),
+    let events = read(file(DataLink::RAW, &packets));
+    let noise = events.iter().map(|event| match &event.kind {
+        EventKind::Noise { bytes } | EventKind::Message { noise: bytes, .. } => bytes.len(),
         _ => 0,
     });
     let noise: Vec<_> = noise.collect();
     assert_eq!(noise.iter().sum::<usize>(), 1_000_000);
     assert!(noise.iter().all(|bytes| *bytes < 100_000), "{noise:?}");
-    assert_eq!(numbers(&happenings), [3]);
+    assert_eq!(numbers(&events), [3]);
 }
 
-/// A recording of ours: a few frames both ways, an image, the end.
+/// A recording of ours: a few frames both directions, an image, the end.
 fn recording() -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut file = PcapNg::begin(&mut bytes, true, "a test").unwrap();

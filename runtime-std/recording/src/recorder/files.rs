@@ -95,7 +95,7 @@ fn name(now: Duration) -> String {
     format!("{PREFIX}{}{SUFFIX}", time.replace(':', "-"))
 }
 
-/// Only files that have the form of our names are ever removed. What cannot be removed stays.
+/// Only files that have the form of our names are ever removed. TapEvent cannot be removed stays.
 fn remove_oldest(folder: &Path, keep: usize, current: &Path) {
     let Ok(entries) = fs::read_dir(folder) else { return };
     let mut files: Vec<_> = entries.flatten().map(|entry| entry.path()).filter(is_ours).collect();

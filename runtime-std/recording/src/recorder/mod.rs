@@ -1,15 +1,15 @@
 //! Writes a recording from a thread of its own, so that nobody who hands bytes over ever waits.
 //!
-//! What may wait for the disk is bounded; what does not fit is left out, counted, and told in the
-//! recording itself. A disk that takes no more ends the recording and nothing else. Who hands the
-//! bytes over holds a [`Tap`] (`tap.rs`); `scribe.rs` knows the connections, `stream.rs` makes packets
-//! of one, `tape.rs` is the file that they go to, `files.rs` where that is.
+//! TapEvent may wait for the disk is bounded; what does not fit is left out, counted, and told in the
+//! recording itself. A disk that takes no more ends the recording and nothing else. ConnectionInfo hands the
+//! bytes over holds a [`Tap`] (`tap.rs`); `record_writer.rs` knows the connections, `recorded_connection.rs` makes packets
+//! of one, `pcap_sink.rs` is the file that they go to, `files.rs` where that is.
 
 mod files;
-mod scribe;
-mod stream;
+mod record_writer;
+mod recorded_connection;
 mod tap;
-mod tape;
+mod pcap_sink;
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -26,7 +26,7 @@ use smol::Timer;
 use super::Port;
 use files::Files;
 use flamingo_runtime_std::Clock;
-use scribe::Scribe;
+use record_writer::RecordWriter;
 
 pub use files::Rotation;
 pub use tap::Tap;
@@ -34,12 +34,12 @@ pub use tap::Tap;
 /// Bytes that may wait for the disk: so many images of the usual size as the instrument keeps
 /// would be 512 MiB.
 const WAITING: usize = 256 * 1024 * 1024;
-/// What the bookkeeping of an entry is counted as, so that small ones are bounded, too.
+/// TapEvent the bookkeeping of an entry is counted as, so that small ones are bounded, too.
 const OVERHEAD: usize = 128;
 /// Entries are written together: the thread wakes no more often than this.
 const TOGETHER: Duration = Duration::from_millis(10);
 
-/// What is recorded, and how much may wait.
+/// TapEvent is recorded, and how much may wait.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
     /// Images with their pixels; otherwise a header and the checksum of the pixels.
@@ -73,12 +73,12 @@ pub struct Status {
     pub stopped: Option<String>,
 }
 
-/// What is told to the thread.
+/// TapEvent is told to the thread.
 #[derive(Debug)]
 struct Entry {
     stream: u64,
     at: Duration,
-    what: tap::What,
+    what: tap::TapEvent,
 }
 
 impl Entry {
@@ -87,7 +87,7 @@ impl Entry {
     }
 }
 
-/// What those who hand over and the thread have in common.
+/// TapEvent those who hand over and the thread have in common.
 #[derive(Debug)]
 struct Shared {
     queue: Sender<Entry>,
@@ -100,7 +100,7 @@ struct Shared {
 }
 
 impl Shared {
-    /// Whether so much more may wait. What is larger than all that may wait goes alone.
+    /// Whether so much more may wait. TapEvent is larger than all that may wait goes alone.
     fn has_room(&self, weight: usize) -> bool {
         let waiting = self.waiting.load(Ordering::Relaxed);
         let fits = waiting == 0 || waiting + weight <= self.limit;
@@ -108,7 +108,7 @@ impl Shared {
     }
 
     /// Never waits. `false`: it was left out.
-    fn push(&self, stream: u64, what: tap::What) -> bool {
+    fn push(&self, stream: u64, what: tap::TapEvent) -> bool {
         let entry = Entry { stream, at: now(), what };
         let weight = entry.weight();
         // Without the beginning of a connection nothing of it could be written; there are few.
@@ -184,7 +184,7 @@ impl Recorder {
     }
 
     fn start(files: Files, options: Options) -> io::Result<Self> {
-        // What waits is bounded by `has_room`.
+        // TapEvent waits is bounded by `has_room`.
         let (queue, inbox) = async_channel::unbounded();
         let shared = Arc::new(Shared {
             queue,
@@ -195,12 +195,12 @@ impl Recorder {
             status: Mutex::default(),
         });
         let pixels = options.pixels;
-        let scribe = Scribe::begin(files, options, now())?;
-        shared.tell(|status| scribe.tell(status));
+        let writer = RecordWriter::begin(files, options, now())?;
+        shared.tell(|status| writer.tell(status));
         let thread = std::thread::Builder::new().name("flamingo-recorder".into());
         let thread = thread.spawn({
             let shared = Arc::clone(&shared);
-            move || write(&shared, &inbox, scribe)
+            move || write(&shared, &inbox, writer)
         })?;
         Ok(Self { shared, streams: AtomicU64::new(0), pixels, thread: Mutex::new(Some(thread)) })
     }
@@ -209,7 +209,7 @@ impl Recorder {
     /// sends; each ends on its own.
     pub fn open(&self, port: Port, client: SocketAddr, instrument: SocketAddr) -> [Tap; 2] {
         let stream = self.streams.fetch_add(1, Ordering::Relaxed);
-        self.shared.push(stream, tap::What::Opened { port, client, instrument });
+        self.shared.push(stream, tap::TapEvent::Opened { port, client, instrument });
         Tap::pair(&self.shared, stream, port, self.pixels)
     }
 
@@ -231,7 +231,7 @@ impl Recorder {
         self.shared.queue.closed().await;
     }
 
-    /// Writes what waits, and ends. What is handed over after that is left out.
+    /// Writes what waits, and ends. TapEvent is handed over after that is left out.
     pub fn finish(&self) -> Status {
         self.shared.queue.close();
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -250,19 +250,19 @@ impl Drop for Recorder {
 }
 
 /// The thread: until the queue is closed and empty, or the disk takes no more.
-fn write(shared: &Shared, inbox: &Receiver<Entry>, mut scribe: Scribe) {
+fn write(shared: &Shared, inbox: &Receiver<Entry>, mut writer: RecordWriter) {
     let mut work = || -> io::Result<()> {
         while let Ok(first) = inbox.recv_blocking() {
             let mut next = Some(first);
             while let Some(entry) = next {
                 let weight = entry.weight();
-                scribe.write(entry)?;
+                writer.write(entry)?;
                 shared.waiting.fetch_sub(weight, Ordering::Relaxed);
                 next = inbox.try_recv().ok();
             }
             // A reader of the file sees whole packets, and a crash costs little.
-            scribe.flush()?;
-            shared.tell(|status| scribe.tell(status));
+            writer.flush()?;
+            shared.tell(|status| writer.tell(status));
             if !inbox.is_closed() {
                 smol::block_on(Timer::after(TOGETHER));
             }
@@ -272,19 +272,19 @@ fn write(shared: &Shared, inbox: &Receiver<Entry>, mut scribe: Scribe) {
     let result = work();
     shared.stopped.store(true, Ordering::Relaxed);
     inbox.close();
-    // What waits is not written any more, and takes no memory.
+    // TapEvent waits is not written any more, and takes no memory.
     while let Ok(entry) = inbox.try_recv() {
         shared.waiting.fetch_sub(entry.weight(), Ordering::Relaxed);
         shared.lost.fetch_add(entry.what.bytes() as u64, Ordering::Relaxed);
     }
     shared.tell(|status| {
-        scribe.tell(status);
+        writer.tell(status);
         if let Err(error) = &result {
             status.stopped = Some(error.to_string());
         }
     });
     if let Err(error) = result {
-        let file = scribe.file().map(Path::display);
+        let file = writer.file().map(Path::display);
         tracing::error!(file = file.map(tracing::field::display), %error,
             "the recording has stopped; the connections go on without it");
     }

@@ -1,7 +1,7 @@
 //! Where the bytes of a connection are handed over: one tap for each direction. It never waits.
 //!
 //! Of images it keeps the headers and a checksum of the pixels, or all; an image is left out as a
-//! whole. Packets are made of it in `stream.rs`.
+//! whole. Packets are made of it in `recorded_connection.rs`.
 
 use std::net::SocketAddr;
 use std::ops::Range;
@@ -11,19 +11,19 @@ use std::sync::atomic::Ordering;
 use bytes::Bytes;
 use flamingo_protocol_core::{ImageHeader, ImagePiece, ImageReader};
 
-use super::super::{Port, Side, annotate};
+use super::super::{Port, Side, comments};
 use super::Shared;
 
-/// What happened on a connection.
+/// TapEvent happened on a connection.
 #[derive(Debug)]
-pub(super) enum What {
+pub(super) enum TapEvent {
     /// It began.
     Opened { port: Port, client: SocketAddr, instrument: SocketAddr },
     /// Bytes went over it. Before them, `missing` bytes were left out.
     Bytes { from: Side, bytes: Bytes, missing: u64 },
     /// An image began; its pixels follow as bytes, or this is their checksum.
     Image { header: ImageHeader, left_out: Option<u32>, missing: u64 },
-    /// What should be images is none.
+    /// TapEvent should be images is none.
     NoImage { bytes: Bytes, why: String, missing: u64 },
     /// Nothing more comes from that side; `missing` bytes before the end were left out.
     Finished { from: Side, missing: u64, note: String },
@@ -31,7 +31,7 @@ pub(super) enum What {
     Reset { by: Side, missing: u64, note: String },
 }
 
-impl What {
+impl TapEvent {
     /// Whether a connection, or one way of it, begins or ends.
     pub(super) const fn is_an_edge(&self) -> bool {
         matches!(self, Self::Opened { .. } | Self::Finished { .. } | Self::Reset { .. })
@@ -126,7 +126,7 @@ impl Tap {
         let note = self.last();
         let missing = std::mem::take(&mut self.missing);
         self.ended = true;
-        self.shared.push(self.stream, What::Finished { from: self.from, missing, note });
+        self.shared.push(self.stream, TapEvent::Finished { from: self.from, missing, note });
     }
 
     /// The connection was cut off, by this side or by the other.
@@ -139,10 +139,10 @@ impl Tap {
         // Only what was to come from the side that the packet is from can be counted in it.
         let missing = if by == self.from { std::mem::take(&mut self.missing) } else { 0 };
         self.ended = true;
-        self.shared.push(self.stream, What::Reset { by, missing, note });
+        self.shared.push(self.stream, TapEvent::Reset { by, missing, note });
     }
 
-    /// What has begun and does not end: it is recorded, or at least told.
+    /// TapEvent has begun and does not end: it is recorded, or at least told.
     fn last(&mut self) -> String {
         let Some(mut images) = self.images.take() else { return String::new() };
         if !images.partial.is_empty() {
@@ -150,7 +150,7 @@ impl Tap {
         }
         match images.current {
             Some(header) if !images.pixels || !images.reader.is_between() => {
-                format!("in the middle of {}", annotate::image(&header, None))
+                format!("in the middle of {}", comments::image(&header, None))
             }
             _ => String::new(),
         }
@@ -171,7 +171,7 @@ impl Tap {
     /// Bytes as they are, or what is missing when there is no room for them.
     fn keep(&mut self, bytes: Bytes) {
         let length = bytes.len();
-        let what = What::Bytes { from: self.from, bytes, missing: self.missing };
+        let what = TapEvent::Bytes { from: self.from, bytes, missing: self.missing };
         if self.shared.push(self.stream, what) { self.missing = 0 } else { self.lose(length) }
     }
 
@@ -215,7 +215,7 @@ impl Tap {
 
     fn no_image(&mut self, bytes: Vec<u8>, why: String) {
         let length = bytes.len();
-        let what = What::NoImage { bytes: bytes.into(), why, missing: self.missing };
+        let what = TapEvent::NoImage { bytes: bytes.into(), why, missing: self.missing };
         if self.shared.push(self.stream, what) { self.missing = 0 } else { self.lose(length) }
     }
 
@@ -225,7 +225,7 @@ impl Tap {
         if images.pixels {
             let missing = self.missing;
             let kept = self.shared.has_room(header.size as usize)
-                && self.shared.push(self.stream, What::Image { header, left_out: None, missing });
+                && self.shared.push(self.stream, TapEvent::Image { header, left_out: None, missing });
             images.current = kept.then_some(header);
             if kept { self.missing = 0 } else { self.lose(header.encode().len()) }
         } else {
@@ -241,7 +241,7 @@ impl Tap {
     fn summed(&mut self, images: &mut Images) {
         let Some(header) = images.current.take() else { return };
         let left_out = Some(images.checksum.clone().finalize());
-        let what = What::Image { header, left_out, missing: self.missing };
+        let what = TapEvent::Image { header, left_out, missing: self.missing };
         let length = header.encode().len();
         if self.shared.push(self.stream, what) { self.missing = 0 } else { self.lose(length) }
     }

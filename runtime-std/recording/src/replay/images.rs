@@ -10,7 +10,7 @@ use smol::io::AsyncWriteExt;
 use smol::{Async, Timer, future};
 
 use super::super::Side;
-use super::super::capture::{Capture, Said};
+use super::super::capture::{Capture, EventKind};
 use super::Speed;
 use flamingo_runtime_std::Clock;
 use flamingo_runtime_std::socket;
@@ -55,29 +55,29 @@ async fn play(
         // Other connections of the file are passed over where it is read.
         let read = smol::unblock(move || {
             let next = capture.find(|next| {
-                next.as_ref().is_ok_and(|happening| happening.who.number == connection)
+                next.as_ref().is_ok_and(|event| event.connection.number == connection)
             });
             (next, capture)
         });
         let next;
         (next, capture) = read.await;
-        let Some(Ok(happening)) = next else { return Ok(false) };
-        let first = *first.get_or_insert(happening.at);
-        let due = began + speed.span(happening.at.saturating_sub(first)).into();
+        let Some(Ok(event)) = next else { return Ok(false) };
+        let first = *first.get_or_insert(event.at);
+        let due = began + speed.span(event.at.saturating_sub(first)).into();
         if let Some(due) = clock.moment(due) {
             Timer::at(due).await;
         }
-        match (happening.said, happening.from) {
-            (Said::Image { header, pixels, .. }, _) => {
+        match (event.kind, event.from) {
+            (EventKind::Image { header, pixels, .. }, _) => {
                 stream.write_all(&header.encode()).await?;
                 match pixels {
                     Some(pixels) => stream.write_all(&pixels).await?,
                     None => black(stream, &header).await?,
                 }
             }
-            (Said::Rest { bytes }, Side::Instrument) => stream.write_all(&bytes).await?,
-            (Said::Finished | Said::Reset, Side::Client) => left = true,
-            (Said::Finished | Said::Reset, Side::Instrument) if !left => return Ok(true),
+            (EventKind::Rest { bytes }, Side::Instrument) => stream.write_all(&bytes).await?,
+            (EventKind::Finished | EventKind::Reset, Side::Client) => left = true,
+            (EventKind::Finished | EventKind::Reset, Side::Instrument) if !left => return Ok(true),
             _ => {}
         }
     }

@@ -123,7 +123,7 @@ pub struct Replay {
     addresses: [SocketAddr; 3],
     script: Arc<Script>,
     /// Open for as long as it lives.
-    _doors: Vec<AcceptorThread>,
+    _acceptors: Vec<AcceptorThread>,
 }
 
 impl Replay {
@@ -141,7 +141,7 @@ impl Replay {
         let (listeners, addresses) = InstrumentPorts::consecutive(options.listen).listen()?;
         let mut acceptors = Vec::new();
         for (listener, port) in listeners.into_iter().zip(Port::ALL) {
-            let stage = Arc::new(Stage {
+            let stage = Arc::new(ReplayPort {
                 port,
                 script: Arc::clone(&script),
                 file: file.to_owned(),
@@ -152,7 +152,7 @@ impl Replay {
             let acceptor = AcceptorThread::start(port.name(), listener, serve);
             acceptors.push(acceptor.map_err(ReplayError::Thread)?);
         }
-        Ok(Self { addresses, script, _doors: acceptors })
+        Ok(Self { addresses, script, _acceptors: acceptors })
     }
 
     /// Where clients connect: to the control, the live and the stack port.
@@ -172,7 +172,7 @@ impl Replay {
 }
 
 /// One of the three ports.
-struct Stage {
+struct ReplayPort {
     port: Port,
     script: Arc<Script>,
     file: PathBuf,
@@ -180,7 +180,7 @@ struct Stage {
     next: AtomicUsize,
 }
 
-impl Stage {
+impl ReplayPort {
     async fn serve(self: Arc<Self>, stream: Async<TcpStream>, address: SocketAddr) {
         let count = self.script.count(self.port);
         let turn = self.next.fetch_add(1, Ordering::Relaxed).checked_rem(count);

@@ -5,8 +5,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use flamingo_protocol_core::Frame;
+use flamingo_runtime_std::Message;
 
-use super::super::capture::{Capture, CaptureError, Said};
+use super::super::capture::{Capture, CaptureError, EventKind};
 use super::super::conversation::{Conversation, FrameClass};
 use super::super::{Port, Side};
 
@@ -56,26 +57,26 @@ pub(super) struct Script {
 impl Script {
     pub(super) fn read(file: &Path) -> Result<Self, CaptureError> {
         let mut script = Self::default();
-        let mut writers: BTreeMap<u64, Writer> = BTreeMap::new();
-        for happening in Capture::open(file)? {
-            let happening = match happening {
+        let mut builders: BTreeMap<u64, ScriptBuilder> = BTreeMap::new();
+        for event in Capture::open(file)? {
+            let event = match event {
                 // What stands before the end is played.
                 Err(CaptureError::Cut) => break,
-                happening => happening?,
+                event => event?,
             };
-            let who = happening.who;
-            match (&happening.said, who.port) {
-                (Said::Hole { bytes }, _) => script.holes += bytes,
-                (Said::Opened, Port::Live) => script.live.push(who.number),
-                (Said::Opened, Port::Stack) => script.stack.push(who.number),
+            let connection = event.connection;
+            match (&event.kind, connection.port) {
+                (EventKind::Hole { bytes }, _) => script.holes += bytes,
+                (EventKind::Opened, Port::Live) => script.live.push(connection.number),
+                (EventKind::Opened, Port::Stack) => script.stack.push(connection.number),
                 _ => {}
             }
-            if who.port == Port::Control {
-                let writer = writers.entry(who.number).or_default();
-                writer.take(happening.at, happening.from, happening.said);
+            if connection.port == Port::Control {
+                let builder = builders.entry(connection.number).or_default();
+                builder.take(event.at, event.from, event.kind);
             }
         }
-        script.control = writers.into_values().map(|writer| writer.steps).collect();
+        script.control = builders.into_values().map(|builder| builder.steps).collect();
         Ok(script)
     }
 
@@ -94,7 +95,7 @@ impl Script {
 
 /// Writes the steps of one connection.
 #[derive(Default)]
-struct Writer {
+struct ScriptBuilder {
     steps: Vec<Step>,
     conversation: Conversation,
     /// The step of each command, by its number in the conversation.
@@ -103,16 +104,18 @@ struct Writer {
     left: bool,
 }
 
-impl Writer {
-    fn take(&mut self, at: Duration, from: Side, said: Said) {
-        match (said, from) {
-            (Said::Frame { frame, .. }, Side::Client) => {
-                if let Some(number) = self.conversation.client_sent(at, &frame) {
+impl ScriptBuilder {
+    fn take(&mut self, at: Duration, from: Side, kind: EventKind) {
+        match (kind, from) {
+            (EventKind::Message { message, .. }, Side::Client) => {
+                let command = message.frame;
+                if let Some(number) = self.conversation.client_sent(at, &command) {
                     self.commands.insert(number, self.steps.len());
                 }
-                self.steps.push(Step::Expect { at, command: frame, answer: None });
+                self.steps.push(Step::Expect { at, command, answer: None });
             }
-            (Said::Frame { frame, payload, noise, declared }, Side::Instrument) => {
+            (EventKind::Message { message, noise, declared }, Side::Instrument) => {
+                let Message { frame, payload } = message;
                 let class = self.conversation.instrument_sent(at, &frame);
                 let answers = match class {
                     FrameClass::Unsolicited { .. } => None,
@@ -131,15 +134,15 @@ impl Writer {
                 self.steps.push(Step::Send { at, bytes, frame_at, frame, answers });
                 while self.conversation.next_unanswered(at).is_some() {}
             }
-            (Said::Rest { bytes } | Said::Noise { bytes }, Side::Instrument) => {
+            (EventKind::Rest { bytes } | EventKind::Noise { bytes }, Side::Instrument) => {
                 self.steps.push(Step::Raw { at, bytes });
             }
             // Half a frame before a hole would swallow what comes behind it.
-            (Said::Hole { .. }, Side::Instrument) => {
+            (EventKind::Hole { .. }, Side::Instrument) => {
                 self.steps.pop_if(|last| matches!(last, Step::Raw { .. }));
             }
-            (Said::Finished | Said::Reset, Side::Client) => self.left = true,
-            (Said::Finished | Said::Reset, Side::Instrument) if !self.left => {
+            (EventKind::Finished | EventKind::Reset, Side::Client) => self.left = true,
+            (EventKind::Finished | EventKind::Reset, Side::Instrument) if !self.left => {
                 self.steps.push(Step::End { at });
             }
             _ => {}

@@ -5,9 +5,9 @@ use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
-use crate::recorded::{frames, happenings, hole, image, numbered, open, recorder, said};
+use crate::recorded::{frames, events, hole, image, numbered, open, recorder, kinds};
 use flamingo_protocol_core::{CommandCode, FRAME_LEN, Frame, HEADER_LEN};
-use flamingo_recording::capture::{Capture, Said};
+use flamingo_recording::capture::{Capture, EventKind};
 use flamingo_recording::{Options, Port, Recorder, Rotation, Side};
 use flamingo_runtime_testkit::folder::Folder;
 
@@ -68,7 +68,7 @@ fn what_a_slow_disk_does_not_take_is_left_out_counted_and_told_in_the_recording(
     instrument.bytes(numbered(FRAMES).encode().to_vec());
     instrument.finish();
     assert_eq!(recorder.finish().lost_bytes, lost);
-    let came = said(&file, Port::Control, Side::Instrument);
+    let came = kinds(&file, Port::Control, Side::Instrument);
     assert_eq!(came.iter().map(hole).sum::<u64>(), lost);
     let found = frames(&came);
     assert_eq!((found.len() * FRAME_LEN) as u64 + lost, (FRAMES as u64 + 1) * FRAME_LEN as u64);
@@ -92,16 +92,16 @@ fn a_connection_that_begins_while_nothing_more_may_wait_is_recorded_all_the_same
     second.bytes(numbered(2).encode().to_vec());
     second.finish();
     let lost = recorder.finish().lost_bytes;
-    let happenings = happenings(&file);
-    let of_second = happenings.iter().filter(|happening| happening.who.client == ends[0]);
-    let of_second: Vec<_> = of_second.map(|happening| &happening.said).collect();
+    let events = events(&file);
+    let of_second = events.iter().filter(|event| event.connection.client == ends[0]);
+    let of_second: Vec<_> = of_second.map(|event| &event.kind).collect();
     assert!(matches!(
         of_second[..],
-        [Said::Opened, Said::Hole { bytes: 128 }, Said::Frame { .. }, ..]
+        [EventKind::Opened, EventKind::Hole { bytes: 128 }, EventKind::Message { .. }, ..]
     ));
     // The first one's holes at its end are told by nothing that comes behind them but its end.
     drop(first);
-    assert!(lost >= happenings.iter().map(|happening| hole(&happening.said)).sum());
+    assert!(lost >= events.iter().map(|event| hole(&event.kind)).sum());
 }
 
 #[test]
@@ -124,7 +124,7 @@ fn a_hole_at_the_end_is_told_and_one_of_gigabytes_as_well() {
         }
         instrument.finish();
         let lost = recorder.finish().lost_bytes;
-        let came = said(&file, Port::Control, Side::Instrument);
+        let came = kinds(&file, Port::Control, Side::Instrument);
         if times > 1 {
             assert_eq!(frames(&came).last().unwrap().0, numbered(9));
         } else {
@@ -144,8 +144,8 @@ fn an_image_that_a_slow_disk_does_not_take_is_left_out_as_a_whole() {
     drop(going);
     instrument.finish();
     let lost = recorder.finish().lost_bytes;
-    let came = said(&file, Port::Live, Side::Instrument);
-    let whole = came.iter().filter(|said| matches!(said, Said::Image { pixels: Some(_), .. }));
+    let came = kinds(&file, Port::Live, Side::Instrument);
+    let whole = came.iter().filter(|kind| matches!(kind, EventKind::Image { pixels: Some(_), .. }));
     let whole = whole.count() as u64;
     let one = HEADER_LEN as u64 + 20_000;
     assert!(lost > 0 && whole > 0, "{lost} {whole}");
@@ -178,7 +178,7 @@ fn each_file_of_a_folder_stands_for_itself_and_the_oldest_go() {
     let mut expected = FRAMES - 1;
     for file in files.into_iter().rev() {
         assert!(file.metadata().unwrap().len() < 25_000);
-        let found = frames(&said(file, Port::Control, Side::Instrument));
+        let found = frames(&kinds(file, Port::Control, Side::Instrument));
         for (frame, _) in found.into_iter().rev() {
             assert_eq!(frame, numbered(expected));
             expected -= 1;
@@ -208,10 +208,10 @@ fn a_connection_that_hangs_in_an_image_does_not_spoil_the_files_of_the_others() 
     assert!(status.files >= 3, "{status:?}");
     let mut images = Vec::new();
     for file in folder.files() {
-        let came = said(&file, Port::Live, Side::Instrument);
-        assert!(!came.iter().any(|said| matches!(said, Said::NoImage(_))), "{}", file.display());
+        let came = kinds(&file, Port::Live, Side::Instrument);
+        assert!(!came.iter().any(|kind| matches!(kind, EventKind::NoImage(_))), "{}", file.display());
         images.extend(
-            came.into_iter().filter(|said| matches!(said, Said::Image { pixels: Some(_), .. })),
+            came.into_iter().filter(|kind| matches!(kind, EventKind::Image { pixels: Some(_), .. })),
         );
     }
     // Each file may cost one image of each connection.
@@ -248,7 +248,7 @@ fn a_recording_that_was_cut_off_is_read_up_to_there() {
         let Ok(capture) = Capture::from_reader(Box::new(io::Cursor::new(cut))) else { continue };
         let read: Vec<_> = capture.collect();
         let whole =
-            read.iter().flatten().filter(|happening| matches!(happening.said, Said::Frame { .. }));
+            read.iter().flatten().filter(|event| matches!(event.kind, EventKind::Message { .. }));
         // About 220 bytes a packet, behind the beginning.
         assert!(whole.count() + 3 >= length.saturating_sub(600) / 260, "{length}");
     }

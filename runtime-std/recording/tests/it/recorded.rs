@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use flamingo_protocol_core::{CommandCode, Frame, ImageHeader};
-use flamingo_recording::capture::{Capture, Happening, Said};
+use flamingo_recording::capture::{Capture, CaptureEvent, EventKind};
 use flamingo_recording::relay::{Relay, RelayOptions};
 use flamingo_recording::{Options, Port, Recorder, Side, Tap};
 
@@ -23,23 +23,23 @@ pub(crate) fn recorder(file: &Path, pixels: bool) -> Recorder {
     Recorder::to_file(file, Options { pixels, ..Options::default() }).unwrap()
 }
 
-pub(crate) fn happenings(file: &Path) -> Vec<Happening> {
+pub(crate) fn events(file: &Path) -> Vec<CaptureEvent> {
     Capture::open(file).unwrap().map(Result::unwrap).collect()
 }
 
 /// What that side said on the connections of that port, one after the other; not when.
-pub(crate) fn said(file: &Path, port: Port, from: Side) -> Vec<Said> {
-    let happenings = happenings(file).into_iter();
-    let of_it = happenings.filter(|happening| happening.who.port == port && happening.from == from);
-    of_it.map(|happening| happening.said).collect()
+pub(crate) fn kinds(file: &Path, port: Port, from: Side) -> Vec<EventKind> {
+    let events = events(file).into_iter();
+    let of_it = events.filter(|event| event.connection.port == port && event.from == from);
+    of_it.map(|event| event.kind).collect()
 }
 
-pub(crate) fn frames(said: &[Said]) -> Vec<(Frame, Vec<u8>)> {
-    let frame = |said: &Said| match said {
-        Said::Frame { frame, payload, .. } => Some((*frame, payload.clone())),
+pub(crate) fn frames(kinds: &[EventKind]) -> Vec<(Frame, Vec<u8>)> {
+    let frame = |kind: &EventKind| match kind {
+        EventKind::Message { message, .. } => Some((message.frame, message.payload.clone())),
         _ => None,
     };
-    said.iter().filter_map(frame).collect()
+    kinds.iter().filter_map(frame).collect()
 }
 
 /// A connection, without sockets.
@@ -70,6 +70,6 @@ pub(crate) fn image(number: i32, side: u32) -> Vec<u8> {
 }
 
 /// How many bytes are missing there.
-pub(crate) fn hole(said: &Said) -> u64 {
-    if let Said::Hole { bytes } = said { *bytes } else { 0 }
+pub(crate) fn hole(kind: &EventKind) -> u64 {
+    if let EventKind::Hole { bytes } = kind { *bytes } else { 0 }
 }

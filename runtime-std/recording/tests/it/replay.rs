@@ -4,7 +4,7 @@ use std::io::Read;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use crate::recorded::{frames, image, open, recorder, relay, said};
+use crate::recorded::{frames, image, open, recorder, relay, kinds};
 use flamingo_protocol_core::{CommandCode, Flags, Frame, HEADER_LEN};
 use flamingo_recording::replay::{Replay, ReplayOptions, Speed};
 use flamingo_recording::{Port, Side};
@@ -104,11 +104,11 @@ fn recording_a_replay_gives_the_same_frames() {
     session(control, live);
     relay.finish();
     let [first, second] = [&file, &again].map(|file| {
-        let sent = frames(&said(file, Port::Control, Side::Client));
+        let sent = frames(&kinds(file, Port::Control, Side::Client));
         (
             sent,
-            said(file, Port::Control, Side::Instrument),
-            said(file, Port::Live, Side::Instrument),
+            kinds(file, Port::Control, Side::Instrument),
+            kinds(file, Port::Live, Side::Instrument),
         )
     });
     assert!(first.0 == second.0, "what the client sent");

@@ -5,9 +5,9 @@ use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
-use crate::recorded::{frames, happenings, image, numbered, open, recorder, relay, said};
+use crate::recorded::{frames, events, image, numbered, open, recorder, relay, kinds};
 use flamingo_protocol_core::{CommandCode, FRAME_LEN, Frame, HEADER_LEN, START_MARKER};
-use flamingo_recording::capture::Said;
+use flamingo_recording::capture::EventKind;
 use flamingo_recording::relay::Relay;
 use flamingo_recording::{Options, Port, Recorder, Side};
 use flamingo_runtime_testkit::folder::Folder;
@@ -58,16 +58,16 @@ fn bytes_go_through_the_relay_unchanged_and_all_of_them_are_recorded() {
     let status = relay.finish();
     assert_eq!((status.lost_bytes, status.stopped), (0, None));
 
-    let sent = said(&file, Port::Control, Side::Client);
+    let sent = kinds(&file, Port::Control, Side::Client);
     assert_eq!(frames(&sent), [(upload.with_payload_len(200_000), payload)]);
-    let came = said(&file, Port::Control, Side::Instrument);
-    let [Said::Frame { noise, frame, .. }, second, Said::Rest { bytes }, Said::Finished] =
+    let came = kinds(&file, Port::Control, Side::Instrument);
+    let [EventKind::Message { noise, message, .. }, second, EventKind::Rest { bytes }, EventKind::Finished] =
         &came[..]
     else {
         panic!("{came:?}")
     };
-    assert_eq!((noise.as_slice(), *frame), (&down[..11], numbered(1)));
-    assert!(matches!(second, Said::Frame { frame, .. } if *frame == numbered(2)));
+    assert_eq!((noise.as_slice(), message.frame), (&down[..11], numbered(1)));
+    assert!(matches!(second, EventKind::Message { message, .. } if message.frame == numbered(2)));
     assert_eq!(bytes, &down[down.len() - 50..]);
 }
 
@@ -83,10 +83,10 @@ fn images_have_a_header_and_a_checksum_or_all_their_pixels() {
         instrument.finish();
         client.finish();
         recorder.finish();
-        let came = said(&file, Port::Live, Side::Instrument);
+        let came = kinds(&file, Port::Live, Side::Instrument);
         assert_eq!(came.len(), 4, "{came:?}");
-        for (said, (number, side)) in came.iter().zip([(1, 300), (2, 0), (3, 40)]) {
-            let Said::Image { header, pixels: found, checksum } = said else { panic!("{said:?}") };
+        for (kind, (number, side)) in came.iter().zip([(1, 300), (2, 0), (3, 40)]) {
+            let EventKind::Image { header, pixels: found, checksum } = kind else { panic!("{kind:?}") };
             let bytes = image(number, side);
             assert_eq!(header.index_start, number);
             assert!(found.as_ref().is_none_or(|found| found[..] == bytes[HEADER_LEN..]));
@@ -109,8 +109,8 @@ fn what_should_be_an_image_is_recorded_in_whatever_pieces_it_comes() {
     instrument.bytes(vec![0xFF; 500]);
     instrument.finish();
     assert_eq!(recorder.finish().lost_bytes, 500, "behind it nothing can be read");
-    let came = said(&file, Port::Live, Side::Instrument);
-    assert!(matches!(came[..2], [Said::NoImage(_), Said::Hole { bytes: 500 }]), "{came:?}");
+    let came = kinds(&file, Port::Live, Side::Instrument);
+    assert!(matches!(came[..2], [EventKind::NoImage(_), EventKind::Hole { bytes: 500 }]), "{came:?}");
 }
 
 #[test]
@@ -129,11 +129,11 @@ fn who_ends_a_connection_is_told() {
         assert!(ended.is_ok(), "{ended:?}");
         drop(client);
         relay.finish();
-        let is_end = |said: &Said| matches!(said, Said::Finished | Said::Reset);
-        let mut ends = happenings(&file).into_iter().filter(|happening| is_end(&happening.said));
-        let (from, first) = ends.next().map(|end| (end.from, end.said)).unwrap();
+        let is_end = |kind: &EventKind| matches!(kind, EventKind::Finished | EventKind::Reset);
+        let mut ends = events(&file).into_iter().filter(|event| is_end(&event.kind));
+        let (from, first) = ends.next().map(|end| (end.from, end.kind)).unwrap();
         assert_eq!(from, Side::Instrument);
-        assert_eq!(first, if resets { Said::Reset } else { Said::Finished });
+        assert_eq!(first, if resets { EventKind::Reset } else { EventKind::Finished });
     }
 }
 
@@ -148,8 +148,8 @@ fn a_connection_that_the_instrument_does_not_take_is_recorded_as_cut_off() {
     // It is closed, or reset.
     assert!(!matches!(client.read(&mut [0]), Ok(1..)));
     relay.finish();
-    let came: Vec<_> = happenings(&file).into_iter().map(|it| (it.from, it.said)).collect();
-    assert_eq!(came, [(Side::Client, Said::Opened), (Side::Instrument, Said::Reset)]);
+    let came: Vec<_> = events(&file).into_iter().map(|it| (it.from, it.kind)).collect();
+    assert_eq!(came, [(Side::Client, EventKind::Opened), (Side::Instrument, EventKind::Reset)]);
 }
 
 #[test]
@@ -161,8 +161,8 @@ fn what_should_be_images_and_is_none_is_told() {
     instrument.bytes([image(1, 4), vec![0xFF; 100_000]].concat());
     instrument.finish();
     recorder.finish();
-    let came = said(&file, Port::Live, Side::Instrument);
-    assert!(matches!(came[..2], [Said::Image { .. }, Said::NoImage(_)]), "{came:?}");
+    let came = kinds(&file, Port::Live, Side::Instrument);
+    assert!(matches!(came[..2], [EventKind::Image { .. }, EventKind::NoImage(_)]), "{came:?}");
 }
 
 /// Writes only while it may.

@@ -1,7 +1,7 @@
 //! The TCP packets of one connection, made up: between the client and the instrument as if nothing
 //! stood between them, with sequence numbers and checksums that are right.
 //!
-//! What is said beside a packet is `annotate.rs`; how it gets into a file is `pcapng.rs`.
+//! What is said beside a packet is `comments.rs`; how it gets into a file is `pcapng.rs`.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -20,11 +20,11 @@ const HOPS: u8 = 64;
 
 /// What a packet does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Does {
+pub(super) enum PacketKind {
     /// Begins the connection, or accepts it.
     Open,
     /// Carries bytes, or only acknowledges some.
-    Carry,
+    Data,
     /// Ends one way of the connection.
     Finish,
     /// Ends the connection at once.
@@ -33,14 +33,14 @@ pub(super) enum Does {
 
 /// One connection, as far as its packets depend on those before.
 #[derive(Debug, Clone)]
-pub(super) struct Flow {
+pub(super) struct TcpFlow {
     client: SocketAddr,
     instrument: SocketAddr,
     /// The number of the next byte, of the client and of the instrument.
     next: [u32; 2],
 }
 
-impl Flow {
+impl TcpFlow {
     /// Addresses of two kinds come as IPv6 both: no packet has one of each.
     pub(super) fn new(client: SocketAddr, instrument: SocketAddr) -> Self {
         let canonical = |at: SocketAddr| SocketAddr::new(at.ip().to_canonical(), at.port());
@@ -66,7 +66,7 @@ impl Flow {
     pub(super) fn headers(
         &mut self,
         from: Side,
-        does: Does,
+        does: PacketKind,
         payload: &[u8],
         headers: &mut Vec<u8>,
     ) {
@@ -76,11 +76,11 @@ impl Flow {
         };
         let number = self.next[from as usize];
         let mut tcp = TcpHeader::new(source.port(), target.port(), number, WINDOW);
-        tcp.syn = does == Does::Open;
-        tcp.fin = does == Does::Finish;
-        tcp.rst = does == Does::Reset;
+        tcp.syn = does == PacketKind::Open;
+        tcp.fin = does == PacketKind::Finish;
+        tcp.rst = does == PacketKind::Reset;
         tcp.psh = !payload.is_empty();
-        tcp.ack = does != Does::Open || from == Side::Instrument;
+        tcp.ack = does != PacketKind::Open || from == Side::Instrument;
         if tcp.ack {
             tcp.acknowledgment_number = self.next[from.other() as usize];
         }
@@ -131,12 +131,12 @@ mod tests {
 
     use super::*;
 
-    fn flow(client: &str, instrument: &str) -> Flow {
-        Flow::new(client.parse().unwrap(), instrument.parse().unwrap())
+    fn flow(client: &str, instrument: &str) -> TcpFlow {
+        TcpFlow::new(client.parse().unwrap(), instrument.parse().unwrap())
     }
 
     /// The packet's sequence number, acknowledgement and payload; its checksum is right.
-    fn sent(flow: &mut Flow, from: Side, does: Does, payload: &[u8]) -> (u32, u32, Vec<u8>) {
+    fn sent(flow: &mut TcpFlow, from: Side, does: PacketKind, payload: &[u8]) -> (u32, u32, Vec<u8>) {
         let mut packet = Vec::new();
         flow.headers(from, does, payload, &mut packet);
         packet.extend_from_slice(payload);
@@ -164,14 +164,14 @@ mod tests {
             [("10.0.0.1:4000", "10.0.0.2:53717"), ("[::1]:4000", "[::2]:53717")]
         {
             let mut flow = flow(client, instrument);
-            assert_eq!(sent(&mut flow, Side::Client, Does::Open, b""), (0, 0, vec![]));
-            assert_eq!(sent(&mut flow, Side::Instrument, Does::Open, b""), (0, 1, vec![]));
-            assert_eq!(sent(&mut flow, Side::Client, Does::Carry, b"abc"), (1, 1, b"abc".into()));
-            assert_eq!(sent(&mut flow, Side::Instrument, Does::Carry, b"d"), (1, 4, b"d".into()));
+            assert_eq!(sent(&mut flow, Side::Client, PacketKind::Open, b""), (0, 0, vec![]));
+            assert_eq!(sent(&mut flow, Side::Instrument, PacketKind::Open, b""), (0, 1, vec![]));
+            assert_eq!(sent(&mut flow, Side::Client, PacketKind::Data, b"abc"), (1, 1, b"abc".into()));
+            assert_eq!(sent(&mut flow, Side::Instrument, PacketKind::Data, b"d"), (1, 4, b"d".into()));
             flow.skip(Side::Instrument, 10);
-            assert_eq!(sent(&mut flow, Side::Instrument, Does::Carry, b"e"), (12, 4, b"e".into()));
-            assert_eq!(sent(&mut flow, Side::Client, Does::Finish, b""), (4, 13, vec![]));
-            assert_eq!(sent(&mut flow, Side::Client, Does::Carry, b""), (5, 13, vec![]));
+            assert_eq!(sent(&mut flow, Side::Instrument, PacketKind::Data, b"e"), (12, 4, b"e".into()));
+            assert_eq!(sent(&mut flow, Side::Client, PacketKind::Finish, b""), (4, 13, vec![]));
+            assert_eq!(sent(&mut flow, Side::Client, PacketKind::Data, b""), (5, 13, vec![]));
         }
     }
 
@@ -179,10 +179,10 @@ mod tests {
     fn addresses_of_two_kinds_become_one() {
         let mut flow = flow("10.0.0.1:4000", "[::1]:53717");
         let mut packet = Vec::new();
-        flow.headers(Side::Client, Does::Open, b"", &mut packet);
+        flow.headers(Side::Client, PacketKind::Open, b"", &mut packet);
         assert_eq!(packet[0] >> 4, 6);
         let mut flow = self::flow("[::ffff:10.0.0.1]:4000", "10.0.0.2:53717");
-        flow.headers(Side::Client, Does::Open, b"", &mut packet);
+        flow.headers(Side::Client, PacketKind::Open, b"", &mut packet);
         assert_eq!(packet[0] >> 4, 4, "a mapped address is an IPv4 address");
     }
 
@@ -193,7 +193,7 @@ mod tests {
         {
             let payload = vec![7; MOST];
             let (_, _, found) =
-                sent(&mut flow(client, instrument), Side::Client, Does::Carry, &payload);
+                sent(&mut flow(client, instrument), Side::Client, PacketKind::Data, &payload);
             assert_eq!(found, payload);
         }
     }

@@ -13,7 +13,7 @@ use super::{Options, Status};
 
 type File = PcapNg<Box<dyn Write + Send>>;
 
-pub(super) struct Tape {
+pub(super) struct PcapSink {
     file: File,
     path: Option<PathBuf>,
     /// When the file was begun, and how long it is.
@@ -27,7 +27,7 @@ pub(super) struct Tape {
     headers: Vec<u8>,
 }
 
-impl Tape {
+impl PcapSink {
     pub(super) fn begin(files: &mut Files, options: &Options, now: Duration) -> io::Result<Self> {
         let (path, file) = begin(files, options, now)?;
         let (began, length) = (now, 0);

@@ -1,5 +1,5 @@
 //! Capture files → TCP packets: pcapng and pcap, the link types that tcpdump writes on the hosts
-//! of an instrument. What is no TCP over IP is passed over.
+//! of an instrument. StreamEventKind is no TCP over IP is passed over.
 
 use std::io::{Cursor, Read};
 use std::net::{IpAddr, SocketAddr};
@@ -36,7 +36,7 @@ pub(super) struct Packet {
     pub(super) payload: Vec<u8>,
     /// Bytes of the payload that were on the wire and are not in the file.
     pub(super) cut: usize,
-    /// What our own recordings say of it.
+    /// StreamEventKind our own recordings say of it.
     pub(super) port: Option<(Port, bool)>,
     pub(super) comment: Option<String>,
 }
@@ -46,7 +46,7 @@ enum Form {
     Pcap(Box<PcapReader<Box<dyn Read + Send>>>),
 }
 
-/// What an interface says of its packets.
+/// StreamEventKind an interface says of its packets.
 #[derive(Debug, Clone)]
 struct Interface {
     link: DataLink,
@@ -55,14 +55,14 @@ struct Interface {
     port: Option<(Port, bool)>,
 }
 
-pub(super) struct Packets {
+pub(super) struct PacketReader {
     form: Form,
     /// A link type that cannot be read, and whether there was one that can.
     unknown: Option<DataLink>,
     understood: bool,
 }
 
-impl Packets {
+impl PacketReader {
     pub(super) fn new(mut reader: Box<dyn Read + Send>) -> Result<Self, CaptureError> {
         let mut beginning = [0; 4];
         reader.read_exact(&mut beginning)?;
@@ -177,7 +177,7 @@ fn time(units: u128, resolution: u8) -> Duration {
     Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
 }
 
-/// What is behind the link layer.
+/// StreamEventKind is behind the link layer.
 #[allow(clippy::large_enum_variant)] // nearly every one is IP
 enum Net<'a> {
     Ip(LaxSlicedPacket<'a>),

@@ -1,4 +1,4 @@
-//! Buffers that come back: what was read into one is handed on without a copy, and when the last
+//! BufferPool that come back: what was read into one is handed on without a copy, and when the last
 //! who holds it lets it go, it is read into again. Fresh memory for every image would cost more
 //! than writing it.
 
@@ -6,18 +6,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 
-/// Buffers that are kept for later; more than that are given back to the system.
+/// BufferPool that are kept for later; more than that are given back to the system.
 const KEPT: usize = 64;
 
 /// All buffers of a kind. Clones share them.
 #[derive(Debug, Clone)]
-pub(super) struct Buffers {
+pub(super) struct BufferPool {
     size: usize,
     /// Held to push or to pop one.
     free: Arc<Mutex<Vec<Box<[u8]>>>>,
 }
 
-impl Buffers {
+impl BufferPool {
     pub(super) fn new(size: usize) -> Self {
         Self { size, free: Arc::default() }
     }
@@ -35,7 +35,7 @@ impl Buffers {
 pub(super) struct Buffer {
     bytes: Box<[u8]>,
     used: usize,
-    home: Buffers,
+    home: BufferPool,
 }
 
 impl Buffer {
@@ -72,7 +72,7 @@ mod tests {
 
     #[test]
     fn a_buffer_comes_back_when_the_last_who_holds_it_lets_it_go() {
-        let buffers = Buffers::new(8);
+        let buffers = BufferPool::new(8);
         let mut buffer = buffers.take();
         buffer.space()[..3].copy_from_slice(b"abc");
         let place = buffer.space().as_ptr();

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::streams::What;
+use super::streams::StreamEventKind;
 
 /// Bytes that may wait for those before them; so many are counted for a packet.
 const WAITING: usize = 4 * 1024 * 1024;
@@ -11,11 +11,11 @@ const EARLY: usize = 64;
 
 /// One direction.
 #[derive(Debug, Default)]
-pub(super) struct Way {
+pub(super) struct Reassembly {
     /// The number of the next byte, once one has been seen, and how many came before it.
     pub(super) next: Option<u32>,
     pub(super) position: u64,
-    /// What came too early, by its position.
+    /// StreamEventKind came too early, by its position.
     early: BTreeMap<u64, Early>,
     early_bytes: usize,
     /// The position at which it ends, once that is known.
@@ -30,7 +30,7 @@ struct Early {
     cut: usize,
 }
 
-impl Way {
+impl Reassembly {
     /// The position of a number; `None` if it is behind us.
     pub(super) fn place(&self, number: u32) -> Option<u64> {
         let ahead = number.wrapping_sub(self.next?).cast_signed();
@@ -43,7 +43,7 @@ impl Way {
         bytes: &[u8],
         cut: usize,
         comment: Option<&str>,
-        tell: &mut dyn FnMut(What<'_>),
+        tell: &mut dyn FnMut(StreamEventKind<'_>),
     ) {
         let next = *self.next.get_or_insert(number);
         match self.place(number) {
@@ -55,7 +55,7 @@ impl Way {
                 }
             }
             _ => {
-                // What was there before is not taken again.
+                // StreamEventKind was there before is not taken again.
                 let known = next.wrapping_sub(number) as usize;
                 self.take(known, bytes, cut, comment, tell);
                 self.catch_up(tell);
@@ -69,11 +69,11 @@ impl Way {
         bytes: &[u8],
         cut: usize,
         comment: Option<&str>,
-        tell: &mut dyn FnMut(What<'_>),
+        tell: &mut dyn FnMut(StreamEventKind<'_>),
     ) {
         if let Some(fresh) = bytes.get(known..).filter(|fresh| !fresh.is_empty()) {
             self.advance(fresh.len() as u64);
-            tell(What::Bytes { bytes: fresh, comment });
+            tell(StreamEventKind::Bytes { bytes: fresh, comment });
         }
         let cut = cut.min((bytes.len() + cut).saturating_sub(known));
         self.hole(cut as u64, tell);
@@ -86,15 +86,15 @@ impl Way {
         self.next = self.next.map(|next| next.wrapping_add(bytes));
     }
 
-    fn hole(&mut self, bytes: u64, tell: &mut dyn FnMut(What<'_>)) {
+    fn hole(&mut self, bytes: u64, tell: &mut dyn FnMut(StreamEventKind<'_>)) {
         if bytes > 0 {
             self.advance(bytes);
-            tell(What::Hole { bytes });
+            tell(StreamEventKind::Hole { bytes });
         }
     }
 
-    /// What came too early and is not too early any more.
-    fn catch_up(&mut self, tell: &mut dyn FnMut(What<'_>)) {
+    /// StreamEventKind came too early and is not too early any more.
+    fn catch_up(&mut self, tell: &mut dyn FnMut(StreamEventKind<'_>)) {
         while let Some(entry) = self.early.first_entry()
             && *entry.key() <= self.position
         {
@@ -110,8 +110,8 @@ impl Way {
         self.early_bytes > WAITING
     }
 
-    /// What it waits for does not come.
-    pub(super) fn give_up(&mut self, tell: &mut dyn FnMut(What<'_>)) {
+    /// StreamEventKind it waits for does not come.
+    pub(super) fn give_up(&mut self, tell: &mut dyn FnMut(StreamEventKind<'_>)) {
         while let Some(place) = self.early.keys().next().copied() {
             self.hole(place.saturating_sub(self.position), tell);
             self.catch_up(tell);
@@ -122,11 +122,11 @@ impl Way {
     }
 
     /// Told when all up to the end has come.
-    pub(super) fn finish(&mut self, is_reset: bool, tell: &mut dyn FnMut(What<'_>)) {
+    pub(super) fn finish(&mut self, is_reset: bool, tell: &mut dyn FnMut(StreamEventKind<'_>)) {
         if self.end.is_some_and(|end| end <= self.position) && !self.finished {
             self.finished = true;
             if !is_reset {
-                tell(What::Finished);
+                tell(StreamEventKind::Finished);
             }
         }
     }

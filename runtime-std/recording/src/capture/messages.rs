@@ -4,42 +4,41 @@ use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use flamingo_protocol_core::{
-    Assembler, FIELDS, FRAME_LEN, Frame, HEADER_LEN, ImageError, ImageHeader, ImagePiece,
+    Assembler, FIELDS, FRAME_LEN, HEADER_LEN, ImageError, ImageHeader, ImagePiece,
     ImageReader, MAX_IMAGE, Piece,
 };
+use flamingo_runtime_std::{Message, MessageCollector};
 
 use super::super::Side;
-use super::super::annotate::{LEFT_OUT, assemblers};
-use super::streams::{Event, What, Who};
+use super::super::comments::{LEFT_OUT, assemblers};
+use super::streams::{StreamEvent, StreamEventKind, ConnectionInfo};
 
 /// Bytes that are no frame and may be kept.
 const MOST_NOISE: usize = 64 * 1024;
 
 /// Something that happened on one of an instrument's connections.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Happening {
+pub struct CaptureEvent {
     /// On which.
-    pub who: Who,
+    pub connection: ConnectionInfo,
     /// When, since 1970 in UTC: of a frame when its last byte came, its payload included.
     pub at: Duration,
     /// Whose doing it is.
     pub from: Side,
-    /// What.
-    pub said: Said,
+    /// StreamEventKind.
+    pub kind: EventKind,
 }
 
-/// What happened.
+/// StreamEventKind happened.
 #[derive(Debug, Clone, PartialEq)]
 #[allow(clippy::large_enum_variant)] // nearly every one is a frame
-pub enum Said {
+pub enum EventKind {
     /// The connection began.
     Opened,
-    /// A frame came, on the control port.
-    Frame {
-        /// The frame.
-        frame: Frame,
-        /// Its payload, whole.
-        payload: Vec<u8>,
+    /// A frame with its whole payload arrived, on the control port.
+    Message {
+        /// The frame and its payload.
+        message: Message,
         /// Bytes before it that are no frame.
         noise: Vec<u8>,
         /// The length of a payload as the frame declares it on the wire: the echo of an upload may
@@ -55,7 +54,7 @@ pub enum Said {
         /// CRC-32 of its pixels, where the recording or the pixels say so.
         checksum: Option<u32>,
     },
-    /// What should be images is none, and nothing behind it can be read.
+    /// StreamEventKind should be images is none, and nothing behind it can be read.
     NoImage(ImageError),
     /// Bytes that are no frame, so many that the frame behind them is not waited for.
     Noise {
@@ -72,7 +71,7 @@ pub enum Said {
         /// The bytes.
         bytes: Vec<u8>,
     },
-    /// That side has closed its way.
+    /// That side has closed its direction.
     Finished,
     /// The connection was cut off.
     Reset,
@@ -80,54 +79,54 @@ pub enum Said {
 
 /// All connections.
 #[derive(Debug, Default)]
-pub(super) struct Talk {
-    readers: HashMap<u64, (Who, [Reader; 2])>,
-    ready: VecDeque<Happening>,
+pub(super) struct Messages {
+    readers: HashMap<u64, (ConnectionInfo, [DirectionReader; 2])>,
+    ready: VecDeque<CaptureEvent>,
 }
 
-impl Talk {
-    pub(super) fn next(&mut self) -> Option<Happening> {
+impl Messages {
+    pub(super) fn next(&mut self) -> Option<CaptureEvent> {
         self.ready.pop_front()
     }
 
-    pub(super) fn take(&mut self, event: Event<'_>) {
-        let Event { who, at, from, what } = event;
+    pub(super) fn take(&mut self, event: StreamEvent<'_>) {
+        let StreamEvent { connection, at, from, what } = event;
         let (_, readers) =
-            self.readers.entry(who.number).or_insert_with(|| (who, Reader::pair(who)));
+            self.readers.entry(connection.number).or_insert_with(|| (connection, DirectionReader::pair(connection)));
         let ready = &mut self.ready;
-        let mut say = |said| ready.push_back(Happening { who, at, from, said });
+        let mut say = |kind| ready.push_back(CaptureEvent { connection, at, from, kind });
         let reader = &mut readers[from as usize];
         match what {
-            What::Opened => say(Said::Opened),
-            What::Bytes { bytes, comment } => reader.take(bytes, comment, &mut say),
-            What::Hole { bytes } => {
+            StreamEventKind::Opened => say(EventKind::Opened),
+            StreamEventKind::Bytes { bytes, comment } => reader.take(bytes, comment, &mut say),
+            StreamEventKind::Hole { bytes } => {
                 reader.hole(bytes, &mut say);
-                say(Said::Hole { bytes });
+                say(EventKind::Hole { bytes });
             }
-            What::Finished => {
+            StreamEventKind::Finished => {
                 reader.rest(&mut say);
-                say(Said::Finished);
+                say(EventKind::Finished);
             }
-            What::Reset => {
+            StreamEventKind::Reset => {
                 reader.rest(&mut say);
-                say(Said::Reset);
+                say(EventKind::Reset);
             }
-            What::Over => self.forget(who, at),
+            StreamEventKind::Over => self.forget(connection, at),
         }
     }
 
     /// The connection is over: what has begun on it is not completed any more.
-    fn forget(&mut self, who: Who, at: Duration) {
-        let Some((_, readers)) = self.readers.remove(&who.number) else { return };
+    fn forget(&mut self, connection: ConnectionInfo, at: Duration) {
+        let Some((_, readers)) = self.readers.remove(&connection.number) else { return };
         for (mut reader, from) in readers.into_iter().zip([Side::Client, Side::Instrument]) {
-            reader.rest(&mut |said| self.ready.push_back(Happening { who, at, from, said }));
+            reader.rest(&mut |kind| self.ready.push_back(CaptureEvent { connection, at, from, kind }));
         }
     }
 }
 
 /// One direction of a connection.
 #[derive(Debug)]
-enum Reader {
+enum DirectionReader {
     Frames(Box<Frames>),
     Images(Box<Images>),
     /// Nothing can be read any more.
@@ -137,17 +136,12 @@ enum Reader {
 #[derive(Debug)]
 struct Frames {
     assembler: Assembler,
-    /// As it was at the beginning.
+    /// A copy of the assembler as it was at the beginning.
     fresh: Assembler,
-    /// What was taken since the last that is complete.
+    /// Bytes since the last message that belong to no frame, or not yet.
     raw: Vec<u8>,
-    partial: Option<Partial>,
-}
-
-#[derive(Debug)]
-struct Partial {
-    frame: Frame,
-    noise: Vec<u8>,
+    collector: MessageCollector,
+    /// The length of the payload as the last frame declares it on the wire.
     declared: u32,
 }
 
@@ -165,18 +159,15 @@ struct Images {
     checksum: Option<u32>,
 }
 
-impl Reader {
-    fn pair(who: Who) -> [Self; 2] {
-        let [client, instrument] = assemblers().map(|assembler| {
-            let fresh = assembler.clone();
-            Self::Frames(Box::new(Frames { assembler, fresh, raw: Vec::new(), partial: None }))
-        });
-        if who.port == super::super::Port::Control {
+impl DirectionReader {
+    fn pair(connection: ConnectionInfo) -> [Self; 2] {
+        let [client, instrument] = assemblers().map(|it| Self::Frames(Box::new(Frames::new(it))));
+        if connection.port == super::super::Port::Control {
             return [client, instrument];
         }
         let images = Images {
             reader: ImageReader::default(),
-            headers_only: !who.pixels,
+            headers_only: !connection.pixels,
             raw: Vec::new(),
             current: None,
             remaining: 0,
@@ -186,7 +177,7 @@ impl Reader {
         [client, Self::Images(Box::new(images))]
     }
 
-    fn take(&mut self, bytes: &[u8], comment: Option<&str>, say: &mut impl FnMut(Said)) {
+    fn take(&mut self, bytes: &[u8], comment: Option<&str>, say: &mut impl FnMut(EventKind)) {
         let lost = match self {
             Self::Lost => false,
             Self::Frames(frames) => {
@@ -200,19 +191,11 @@ impl Reader {
         }
     }
 
-    /// What has begun and will not be completed.
-    fn rest(&mut self, say: &mut impl FnMut(Said)) {
+    /// StreamEventKind has begun and will not be completed.
+    fn rest(&mut self, say: &mut impl FnMut(EventKind)) {
         let bytes = match self {
             Self::Lost => return,
-            Self::Frames(frames) => {
-                let mut bytes = Vec::new();
-                if let Some(partial) = frames.partial.take() {
-                    bytes.extend(partial.noise);
-                    bytes.extend(partial.frame.encode());
-                }
-                bytes.append(&mut frames.raw);
-                bytes
-            }
+            Self::Frames(frames) => frames.give_up(),
             Self::Images(images) => {
                 let mut bytes = Vec::new();
                 if let Some(header) = images.current.take() {
@@ -223,12 +206,12 @@ impl Reader {
             }
         };
         if !bytes.is_empty() {
-            say(Said::Rest { bytes });
+            say(EventKind::Rest { bytes });
         }
     }
 
     /// Bytes are missing: half a frame is given up, an image goes on without its pixels.
-    fn hole(&mut self, bytes: u64, say: &mut impl FnMut(Said)) {
+    fn hole(&mut self, bytes: u64, say: &mut impl FnMut(EventKind)) {
         match self {
             Self::Lost => {}
             Self::Frames(_) => {
@@ -243,47 +226,54 @@ impl Reader {
 }
 
 impl Frames {
-    fn take(&mut self, mut bytes: &[u8], say: &mut impl FnMut(Said)) {
+    fn new(assembler: Assembler) -> Self {
+        let fresh = assembler.clone();
+        let collector = MessageCollector::default();
+        Self { assembler, fresh, raw: Vec::new(), collector, declared: 0 }
+    }
+
+    fn take(&mut self, mut bytes: &[u8], say: &mut impl FnMut(EventKind)) {
         loop {
             let (consumed, piece) = self.assembler.push(bytes);
             let (taken, rest) = bytes.split_at(consumed);
-            self.raw.extend_from_slice(taken);
             bytes = rest;
-            match piece {
+            let complete = match piece {
                 None => {
+                    self.raw.extend_from_slice(taken);
                     self.noise(say);
                     return;
                 }
                 Some(Piece::Frame { frame, .. }) => {
-                    let mut noise = std::mem::take(&mut self.raw);
-                    let declared = declared(&noise).unwrap_or(frame.payload_len);
-                    noise.truncate(noise.len().saturating_sub(FRAME_LEN));
-                    let partial = Partial { frame, noise, declared };
-                    if frame.payload_len == 0 {
-                        say(partial.complete(Vec::new()));
-                    } else {
-                        self.partial = Some(partial);
-                    }
+                    self.raw.extend_from_slice(taken);
+                    self.declared = declared(&self.raw).unwrap_or(frame.payload_len);
+                    self.raw.truncate(self.raw.len().saturating_sub(FRAME_LEN));
+                    self.collector.frame(frame, ())
                 }
-                Some(Piece::Payload { remaining: 0, .. }) => {
-                    let payload = std::mem::take(&mut self.raw);
-                    if let Some(partial) = self.partial.take() {
-                        say(partial.complete(payload));
-                    }
+                Some(Piece::Payload { bytes, remaining }) => {
+                    self.collector.payload(bytes, remaining)
                 }
-                Some(Piece::Payload { .. }) => {}
+            };
+            if let Some((message, ())) = complete {
+                let noise = std::mem::take(&mut self.raw);
+                say(EventKind::Message { message, noise, declared: self.declared });
             }
         }
     }
-}
 
-impl Frames {
-    /// Much noise is told before the frame behind it comes.
-    fn noise(&mut self, say: &mut impl FnMut(Said)) {
-        if self.partial.is_none() && self.raw.len() > MOST_NOISE {
+    /// Much noise is reported before the frame after it arrives.
+    fn noise(&mut self, say: &mut impl FnMut(EventKind)) {
+        if self.collector.partial().is_none() && self.raw.len() > MOST_NOISE {
             let rest = self.raw.split_off(self.raw.len() - self.assembler.held());
-            say(Said::Noise { bytes: std::mem::replace(&mut self.raw, rest) });
+            say(EventKind::Noise { bytes: std::mem::replace(&mut self.raw, rest) });
         }
+    }
+
+    /// Gives up what has begun. Returns its bytes.
+    fn give_up(&mut self) -> Vec<u8> {
+        let mut bytes = std::mem::take(&mut self.raw);
+        bytes.extend(self.collector.partial().map(Message::to_bytes).unwrap_or_default());
+        self.collector.clear();
+        bytes
     }
 }
 
@@ -295,19 +285,12 @@ fn declared(bytes: &[u8]) -> Option<u32> {
     raw.try_into().ok().map(u32::from_le_bytes)
 }
 
-impl Partial {
-    fn complete(self, payload: Vec<u8>) -> Said {
-        let Self { frame, noise, declared } = self;
-        Said::Frame { frame, payload, noise, declared }
-    }
-}
-
 impl Images {
     fn take(
         &mut self,
         mut bytes: &[u8],
         comment: Option<&str>,
-        say: &mut impl FnMut(Said),
+        say: &mut impl FnMut(EventKind),
     ) -> Result<(), ()> {
         if let Some(checksum) = comment.and_then(checksum) {
             self.checksum = Some(checksum);
@@ -322,7 +305,7 @@ impl Images {
             bytes = rest;
             match piece {
                 Err(error) => {
-                    say(Said::NoImage(error));
+                    say(EventKind::NoImage(error));
                     return Err(());
                 }
                 Ok(Some(ImagePiece::Header(header))) => {
@@ -345,17 +328,17 @@ impl Images {
         Ok(())
     }
 
-    fn headers(&mut self, bytes: &[u8], say: &mut impl FnMut(Said)) -> Result<(), ()> {
+    fn headers(&mut self, bytes: &[u8], say: &mut impl FnMut(EventKind)) -> Result<(), ()> {
         self.raw.extend_from_slice(bytes);
         while let Some(header) = self.raw.get(..HEADER_LEN) {
             match ImageHeader::decode(header, MAX_IMAGE) {
                 Ok(header) => {
                     self.raw.drain(..HEADER_LEN);
                     let checksum = self.checksum.take();
-                    say(Said::Image { header, pixels: None, checksum });
+                    say(EventKind::Image { header, pixels: None, checksum });
                 }
                 Err(error) => {
-                    say(Said::NoImage(error));
+                    say(EventKind::NoImage(error));
                     return Err(());
                 }
             }
@@ -363,17 +346,17 @@ impl Images {
         Ok(())
     }
 
-    fn complete(&mut self, say: &mut impl FnMut(Said)) {
+    fn complete(&mut self, say: &mut impl FnMut(EventKind)) {
         let pixels = Some(std::mem::take(&mut self.raw)).filter(|_| !self.damaged);
         let checksum = pixels.as_deref().map(crc32fast::hash);
         if let Some(header) = self.current.take() {
-            say(Said::Image { header, pixels, checksum });
+            say(EventKind::Image { header, pixels, checksum });
         }
     }
 
     /// How much is missing is known, so the next header is found; an image without all of its
     /// pixels has none. Behind a hole that is longer, a header must come: it shows.
-    fn hole(&mut self, bytes: u64, say: &mut impl FnMut(Said)) {
+    fn hole(&mut self, bytes: u64, say: &mut impl FnMut(EventKind)) {
         const NOTHING: [u8; 4096] = [0; 4096];
         let mut missing = bytes.min(self.remaining);
         self.damaged |= missing > 0;
@@ -390,7 +373,7 @@ impl Images {
     }
 }
 
-/// What the comment of an image without pixels says.
+/// StreamEventKind the comment of an image without pixels says.
 fn checksum(comment: &str) -> Option<u32> {
     let text = comment.strip_prefix(LEFT_OUT)?;
     u32::from_str_radix(text.get(..8)?, 16).ok()

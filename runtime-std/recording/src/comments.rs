@@ -17,7 +17,7 @@ pub(super) const LEFT_OUT: &str = "pixels left out, crc32 ";
 
 /// Bytes of a control connection, as they are cut.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Part {
+pub(super) struct Segment {
     pub(super) length: usize,
     /// Empty: there is nothing to say.
     pub(super) comment: String,
@@ -25,19 +25,19 @@ pub(super) struct Part {
 
 /// A control connection, both ways.
 #[derive(Debug)]
-pub(super) struct ControlNotes {
+pub(super) struct ControlComments {
     /// Of the client's bytes and of the instrument's.
     assemblers: [Assembler; 2],
     conversation: Conversation,
 }
 
-impl ControlNotes {
+impl ControlComments {
     pub(super) fn new() -> Self {
         Self { assemblers: assemblers(), conversation: Conversation::default() }
     }
 
     /// Cuts what came from that side.
-    pub(super) fn cut(&mut self, from: Side, at: Duration, bytes: &[u8]) -> Vec<Part> {
+    pub(super) fn cut(&mut self, from: Side, at: Duration, bytes: &[u8]) -> Vec<Segment> {
         let mut parts = Vec::new();
         let (mut begun, mut position) = (0, 0);
         let mut comment = String::new();
@@ -55,12 +55,12 @@ impl ControlNotes {
             };
             if complete {
                 let length = position - begun;
-                parts.push(Part { length, comment: std::mem::take(&mut comment) });
+                parts.push(Segment { length, comment: std::mem::take(&mut comment) });
                 begun = position;
             }
         }
         if begun < bytes.len() {
-            parts.push(Part { length: bytes.len() - begun, comment });
+            parts.push(Segment { length: bytes.len() - begun, comment });
         }
         parts
     }
@@ -159,13 +159,13 @@ mod tests {
         Duration::from_millis(millis)
     }
 
-    fn comments(parts: &[Part]) -> Vec<&str> {
+    fn comments(parts: &[Segment]) -> Vec<&str> {
         parts.iter().map(|part| part.comment.as_str()).collect()
     }
 
     #[test]
     fn each_frame_is_a_part_with_its_class() {
-        let mut notes = ControlNotes::new();
+        let mut notes = ControlComments::new();
         let parts = notes.cut(Side::Client, ms(0), &query().encode());
         assert_eq!(comments(&parts), ["STAGE_POSITION_GET axis y: request 1"]);
         let idle = Frame::new(CommandCode::SYSTEM_STATE_IDLE).encode();
@@ -183,7 +183,7 @@ mod tests {
 
     #[test]
     fn a_payload_stays_with_its_frame_where_it_came_with_it() {
-        let mut notes = ControlNotes::new();
+        let mut notes = ControlComments::new();
         let start = Frame::new(CommandCode::CAMERA_WORK_FLOW_START).with_payload_len(5);
         let bytes = [&start.encode()[..], b"hello", &query().encode()[..50]].concat();
         let parts = notes.cut(Side::Client, ms(0), &bytes);
@@ -198,7 +198,7 @@ mod tests {
 
     #[test]
     fn noise_is_said_with_the_frame_behind_it_and_a_hole_is_not_bridged() {
-        let mut notes = ControlNotes::new();
+        let mut notes = ControlComments::new();
         let parts = notes.cut(Side::Instrument, ms(0), &[&[9; 7], &query().encode()[..]].concat());
         let expected = "STAGE_POSITION_GET axis y: unsolicited; behind 7 bytes that are no frame";
         assert_eq!(comments(&parts), [expected]);

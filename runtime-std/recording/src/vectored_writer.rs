@@ -17,14 +17,14 @@ enum Piece {
     Lent(Bytes),
 }
 
-pub(super) struct Gather<W: Write> {
+pub(super) struct VectoredWriter<W: Write> {
     writer: W,
     copied: Vec<u8>,
     pieces: Vec<Piece>,
     length: usize,
 }
 
-impl<W: Write> Gather<W> {
+impl<W: Write> VectoredWriter<W> {
     pub(super) const fn new(writer: W) -> Self {
         Self { writer, copied: Vec::new(), pieces: Vec::new(), length: 0 }
     }
@@ -77,7 +77,7 @@ impl<W: Write> Gather<W> {
     }
 }
 
-impl<W: Write> Write for Gather<W> {
+impl<W: Write> Write for VectoredWriter<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.copied.extend_from_slice(bytes);
         match self.pieces.last_mut() {
@@ -116,7 +116,7 @@ mod tests {
 
     #[test]
     fn everything_is_written_once_and_in_order_lent_or_copied() {
-        let mut gather = Gather::new(Narrow::default());
+        let mut gather = VectoredWriter::new(Narrow::default());
         let mut expected = Vec::new();
         for n in 0..2_000_usize {
             let piece = vec![n.to_le_bytes()[0]; [0, 1, 100, LENT - 1, LENT, 3 * LENT][n % 6]];

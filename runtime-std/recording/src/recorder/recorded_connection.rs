@@ -1,7 +1,7 @@
 //! One connection that is being recorded: what happens on it → its packets.
 //!
-//! What has to be said beside them is `annotate.rs`, what they look like `packets.rs`; where they
-//! are written is the tape's (`tape.rs`).
+//! TapEvent has to be said beside them is `comments.rs`, what they look like `tcp_flow.rs`; where they
+//! are written is the sink's (`pcap_sink.rs`).
 
 use std::io;
 use std::net::SocketAddr;
@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 
-use super::super::annotate::{self, ControlNotes, Part};
-use super::super::packets::{Does, Flow, MOST};
+use super::super::comments::{self, ControlComments, Segment};
+use super::super::tcp_flow::{PacketKind, TcpFlow, MOST};
 use super::super::{Port, Side};
-use super::tap::What;
-use super::tape::Tape;
+use super::tap::TapEvent;
+use super::pcap_sink::PcapSink;
 
 /// A hole that sequence numbers can say: less than half of them.
 const LONGEST_HOLE: u64 = 1 << 30;
@@ -21,12 +21,12 @@ const LONGEST_HOLE: u64 = 1 << 30;
 static NOTHING: Bytes = Bytes::new();
 
 /// A connection that is being recorded.
-pub(super) struct Stream {
+pub(super) struct RecordedConnection {
     port: Port,
     client: SocketAddr,
     instrument: SocketAddr,
-    flow: Flow,
-    control: Option<ControlNotes>,
+    flow: TcpFlow,
+    control: Option<ControlComments>,
     /// Pixels of the last image that are still to come.
     pixels: u64,
     /// Those that come first are not written any more: the file changed in the middle of them.
@@ -34,14 +34,14 @@ pub(super) struct Stream {
     finished: [bool; 2],
 }
 
-impl Stream {
+impl RecordedConnection {
     pub(super) fn new(port: Port, client: SocketAddr, instrument: SocketAddr) -> Self {
         Self {
             port,
             client,
             instrument,
-            flow: Flow::new(client, instrument),
-            control: (port == Port::Control).then(ControlNotes::new),
+            flow: TcpFlow::new(client, instrument),
+            control: (port == Port::Control).then(ControlComments::new),
             pixels: 0,
             dropped: 0,
             finished: [false; 2],
@@ -64,20 +64,20 @@ impl Stream {
 
     /// Whether a file may begin here.
     pub(super) fn is_between(&self) -> bool {
-        self.pixels == 0 && self.control.as_ref().is_none_or(ControlNotes::is_between)
+        self.pixels == 0 && self.control.as_ref().is_none_or(ControlComments::is_between)
     }
 
     /// Begins again, in the next file. Gives how many bytes are left out by that: without its header
     /// the rest of an image says nothing, and the next one is found behind it.
-    pub(super) fn continue_in(&mut self, tape: &mut Tape, at: Duration) -> io::Result<u64> {
-        self.flow = Flow::new(self.client, self.instrument);
-        self.open(tape, at, "continued from the file before")?;
+    pub(super) fn continue_in(&mut self, sink: &mut PcapSink, at: Duration) -> io::Result<u64> {
+        self.flow = TcpFlow::new(self.client, self.instrument);
+        self.open(sink, at, "continued from the file before")?;
         let rest = std::mem::take(&mut self.pixels);
         self.dropped += rest;
         self.flow.skip(Side::Instrument, self.dropped);
         for from in [Side::Client, Side::Instrument] {
             if self.finished[from as usize] {
-                self.packet(tape, at, from, Does::Finish, &NOTHING, "")?;
+                self.packet(sink, at, from, PacketKind::Finish, &NOTHING, "")?;
             }
         }
         Ok(rest)
@@ -86,51 +86,51 @@ impl Stream {
     /// Gives whether the connection is over.
     pub(super) fn happened(
         &mut self,
-        tape: &mut Tape,
+        sink: &mut PcapSink,
         at: Duration,
-        what: What,
+        what: TapEvent,
     ) -> io::Result<bool> {
         match what {
-            What::Opened { .. } => {}
-            What::Bytes { from, mut bytes, missing } => {
+            TapEvent::Opened { .. } => {}
+            TapEvent::Bytes { from, mut bytes, missing } => {
                 let missing = self.drop_rest(from, &mut bytes, missing);
-                self.skip(tape, at, from, missing)?;
+                self.skip(sink, at, from, missing)?;
                 let mut parts = match &mut self.control {
                     Some(notes) => notes.cut(from, at, &bytes),
-                    None => vec![Part { length: bytes.len(), comment: String::new() }],
+                    None => vec![Segment { length: bytes.len(), comment: String::new() }],
                 };
                 if let Some(first) = parts.first_mut() {
                     first.comment = with_hole(missing, &first.comment);
                 }
                 let mut rest = bytes;
-                for Part { length, comment } in parts {
+                for Segment { length, comment } in parts {
                     let part = rest.split_to(length.min(rest.len()));
-                    self.carry(tape, at, from, part, &comment)?;
+                    self.carry(sink, at, from, part, &comment)?;
                 }
             }
-            What::Image { header, left_out, missing } => {
-                self.skip(tape, at, Side::Instrument, missing)?;
-                let comment = with_hole(missing, &annotate::image(&header, left_out));
+            TapEvent::Image { header, left_out, missing } => {
+                self.skip(sink, at, Side::Instrument, missing)?;
+                let comment = with_hole(missing, &comments::image(&header, left_out));
                 self.pixels = if left_out.is_some() { 0 } else { u64::from(header.size) };
                 let header = Bytes::copy_from_slice(&header.encode());
-                self.carry(tape, at, Side::Instrument, header, &comment)?;
+                self.carry(sink, at, Side::Instrument, header, &comment)?;
             }
-            What::NoImage { bytes, why, missing } => {
-                self.skip(tape, at, Side::Instrument, missing)?;
+            TapEvent::NoImage { bytes, why, missing } => {
+                self.skip(sink, at, Side::Instrument, missing)?;
                 let comment = with_hole(missing, &format!("no image: {why}"));
-                self.carry(tape, at, Side::Instrument, bytes, &comment)?;
+                self.carry(sink, at, Side::Instrument, bytes, &comment)?;
             }
-            What::Finished { from, missing, note } => {
-                self.skip(tape, at, from, missing)?;
+            TapEvent::Finished { from, missing, note } => {
+                self.skip(sink, at, from, missing)?;
                 self.finished[from as usize] = true;
-                self.packet(tape, at, from, Does::Finish, &NOTHING, &with_hole(missing, &note))?;
+                self.packet(sink, at, from, PacketKind::Finish, &NOTHING, &with_hole(missing, &note))?;
                 if self.finished == [true; 2] {
-                    self.packet(tape, at, from.other(), Does::Carry, &NOTHING, "")?;
+                    self.packet(sink, at, from.other(), PacketKind::Data, &NOTHING, "")?;
                 }
             }
-            What::Reset { by, missing, note } => {
-                self.skip(tape, at, by, missing)?;
-                self.packet(tape, at, by, Does::Reset, &NOTHING, &with_hole(missing, &note))?;
+            TapEvent::Reset { by, missing, note } => {
+                self.skip(sink, at, by, missing)?;
+                self.packet(sink, at, by, PacketKind::Reset, &NOTHING, &with_hole(missing, &note))?;
                 return Ok(true);
             }
         }
@@ -138,7 +138,7 @@ impl Stream {
     }
 
     /// Bytes of that side that are missing leave a hole in the numbers.
-    fn skip(&mut self, tape: &mut Tape, at: Duration, from: Side, missing: u64) -> io::Result<()> {
+    fn skip(&mut self, sink: &mut PcapSink, at: Duration, from: Side, missing: u64) -> io::Result<()> {
         if missing == 0 {
             return Ok(());
         }
@@ -150,22 +150,22 @@ impl Stream {
             return Ok(());
         }
         // The numbers cannot say so much: it begins anew.
-        self.packet(tape, at, from, Does::Reset, &NOTHING, "")?;
-        self.flow = Flow::new(self.client, self.instrument);
-        self.open(tape, at, "continued behind a hole")
+        self.packet(sink, at, from, PacketKind::Reset, &NOTHING, "")?;
+        self.flow = TcpFlow::new(self.client, self.instrument);
+        self.open(sink, at, "continued behind a hole")
     }
 
     /// The three packets that begin a connection.
-    pub(super) fn open(&mut self, tape: &mut Tape, at: Duration, comment: &str) -> io::Result<()> {
-        self.packet(tape, at, Side::Client, Does::Open, &NOTHING, comment)?;
-        self.packet(tape, at, Side::Instrument, Does::Open, &NOTHING, "")?;
-        self.packet(tape, at, Side::Client, Does::Carry, &NOTHING, "")
+    pub(super) fn open(&mut self, sink: &mut PcapSink, at: Duration, comment: &str) -> io::Result<()> {
+        self.packet(sink, at, Side::Client, PacketKind::Open, &NOTHING, comment)?;
+        self.packet(sink, at, Side::Instrument, PacketKind::Open, &NOTHING, "")?;
+        self.packet(sink, at, Side::Client, PacketKind::Data, &NOTHING, "")
     }
 
     /// Bytes in as many packets as they need; the comment is the first one's.
     fn carry(
         &mut self,
-        tape: &mut Tape,
+        sink: &mut PcapSink,
         at: Duration,
         from: Side,
         mut bytes: Bytes,
@@ -174,7 +174,7 @@ impl Stream {
         let mut comment = comment;
         while !bytes.is_empty() {
             let part = bytes.split_to(MOST.min(bytes.len()));
-            self.packet(tape, at, from, Does::Carry, &part, comment)?;
+            self.packet(sink, at, from, PacketKind::Data, &part, comment)?;
             comment = "";
         }
         Ok(())
@@ -182,15 +182,15 @@ impl Stream {
 
     fn packet(
         &mut self,
-        tape: &mut Tape,
+        sink: &mut PcapSink,
         at: Duration,
         from: Side,
-        does: Does,
+        does: PacketKind,
         payload: &Bytes,
         comment: &str,
     ) -> io::Result<()> {
-        self.flow.headers(from, does, payload, tape.headers());
-        tape.packet(self.port, at, payload, comment)
+        self.flow.headers(from, does, payload, sink.headers());
+        sink.packet(self.port, at, payload, comment)
     }
 }
 
