@@ -5,17 +5,17 @@
 //! `recorder/` writes, `capture/` reads; `conversation.rs` decides which answer belongs to which
 //! command. The sockets in front of it are the relay's (`relay.rs`) and the bridge's.
 
-mod comments;
 mod buffer_pool;
+mod comments;
 
 pub mod capture;
 pub mod conversation;
-mod vectored_writer;
-mod tcp_flow;
 mod pcapng;
 pub mod recorder;
 pub mod relay;
 pub mod replay;
+mod tcp_flow;
+mod vectored_writer;
 
 use std::fmt;
 

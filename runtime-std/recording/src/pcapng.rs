@@ -81,8 +81,8 @@ impl<W: Write> PcapNg<W> {
             ],
             ..SectionHeaderBlock::default()
         };
-        let mut writer =
-            PcapNgWriter::with_section_header(VectoredWriter::new(writer), section).map_err(failed)?;
+        let mut writer = PcapNgWriter::with_section_header(VectoredWriter::new(writer), section)
+            .map_err(failed)?;
         for port in Port::ALL {
             writer.write_pcapng_block(interface(port, pixels)).map_err(failed)?;
         }

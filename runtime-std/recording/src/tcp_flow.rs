@@ -136,7 +136,12 @@ mod tests {
     }
 
     /// The packet's sequence number, acknowledgement and payload; its checksum is right.
-    fn sent(flow: &mut TcpFlow, from: Side, does: PacketKind, payload: &[u8]) -> (u32, u32, Vec<u8>) {
+    fn sent(
+        flow: &mut TcpFlow,
+        from: Side,
+        does: PacketKind,
+        payload: &[u8],
+    ) -> (u32, u32, Vec<u8>) {
         let mut packet = Vec::new();
         flow.headers(from, does, payload, &mut packet);
         packet.extend_from_slice(payload);
@@ -166,10 +171,19 @@ mod tests {
             let mut flow = flow(client, instrument);
             assert_eq!(sent(&mut flow, Side::Client, PacketKind::Open, b""), (0, 0, vec![]));
             assert_eq!(sent(&mut flow, Side::Instrument, PacketKind::Open, b""), (0, 1, vec![]));
-            assert_eq!(sent(&mut flow, Side::Client, PacketKind::Data, b"abc"), (1, 1, b"abc".into()));
-            assert_eq!(sent(&mut flow, Side::Instrument, PacketKind::Data, b"d"), (1, 4, b"d".into()));
+            assert_eq!(
+                sent(&mut flow, Side::Client, PacketKind::Data, b"abc"),
+                (1, 1, b"abc".into())
+            );
+            assert_eq!(
+                sent(&mut flow, Side::Instrument, PacketKind::Data, b"d"),
+                (1, 4, b"d".into())
+            );
             flow.skip(Side::Instrument, 10);
-            assert_eq!(sent(&mut flow, Side::Instrument, PacketKind::Data, b"e"), (12, 4, b"e".into()));
+            assert_eq!(
+                sent(&mut flow, Side::Instrument, PacketKind::Data, b"e"),
+                (12, 4, b"e".into())
+            );
             assert_eq!(sent(&mut flow, Side::Client, PacketKind::Finish, b""), (4, 13, vec![]));
             assert_eq!(sent(&mut flow, Side::Client, PacketKind::Data, b""), (5, 13, vec![]));
         }

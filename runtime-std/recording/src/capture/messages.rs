@@ -4,14 +4,14 @@ use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use flamingo_protocol_core::{
-    Assembler, FIELDS, FRAME_LEN, HEADER_LEN, ImageError, ImageHeader, ImagePiece,
-    ImageReader, MAX_IMAGE, Piece,
+    Assembler, FIELDS, FRAME_LEN, HEADER_LEN, ImageError, ImageHeader, ImagePiece, ImageReader,
+    MAX_IMAGE, Piece,
 };
 use flamingo_runtime_std::{Message, MessageCollector};
 
 use super::super::Side;
 use super::super::comments::{LEFT_OUT, assemblers};
-use super::streams::{StreamEvent, StreamEventKind, ConnectionInfo};
+use super::streams::{ConnectionInfo, StreamEvent, StreamEventKind};
 
 /// Bytes that are no frame and may be kept.
 const MOST_NOISE: usize = 64 * 1024;
@@ -91,8 +91,10 @@ impl Messages {
 
     pub(super) fn take(&mut self, event: StreamEvent<'_>) {
         let StreamEvent { connection, at, from, what } = event;
-        let (_, readers) =
-            self.readers.entry(connection.number).or_insert_with(|| (connection, DirectionReader::pair(connection)));
+        let (_, readers) = self
+            .readers
+            .entry(connection.number)
+            .or_insert_with(|| (connection, DirectionReader::pair(connection)));
         let ready = &mut self.ready;
         let mut say = |kind| ready.push_back(CaptureEvent { connection, at, from, kind });
         let reader = &mut readers[from as usize];
@@ -119,7 +121,9 @@ impl Messages {
     fn forget(&mut self, connection: ConnectionInfo, at: Duration) {
         let Some((_, readers)) = self.readers.remove(&connection.number) else { return };
         for (mut reader, from) in readers.into_iter().zip([Side::Client, Side::Instrument]) {
-            reader.rest(&mut |kind| self.ready.push_back(CaptureEvent { connection, at, from, kind }));
+            reader.rest(&mut |kind| {
+                self.ready.push_back(CaptureEvent { connection, at, from, kind })
+            });
         }
     }
 }

@@ -4,10 +4,10 @@
 //! PacketReader out of files are `packet_reader.rs`, byte streams out of packets `streams.rs` and `reassembly.rs`, frames and
 //! images out of those `messages.rs`. Nothing is judged here: that is `conversation.rs`.
 
-mod packet_reader;
-mod streams;
 mod messages;
+mod packet_reader;
 mod reassembly;
+mod streams;
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -15,12 +15,12 @@ use std::path::Path;
 
 use pcap_file::PcapError;
 
-pub use streams::ConnectionInfo;
 pub use messages::{CaptureEvent, EventKind};
+pub use streams::ConnectionInfo;
 
+use messages::Messages;
 use packet_reader::PacketReader;
 use streams::Streams;
-use messages::Messages;
 
 /// Why a capture is not read to its end.
 #[derive(Debug, thiserror::Error)]

@@ -119,7 +119,8 @@ impl Streams {
                 Kind::Known(port, pixels) => {
                     self.numbers += 1;
                     let Stream { client, instrument, .. } = *stream;
-                    let connection = ConnectionInfo { number: self.numbers, port, pixels, client, instrument };
+                    let connection =
+                        ConnectionInfo { number: self.numbers, port, pixels, client, instrument };
                     stream.connection = Some(connection);
                     let (at, what) = (stream.opened_at, StreamEventKind::Opened);
                     tell(StreamEvent { connection, at, from: Side::Client, what });
@@ -253,7 +254,9 @@ impl Stream {
             direction.finished |= packet.fin;
             return;
         };
-        let tell = &mut |what: StreamEventKind<'_>| tell(StreamEvent { connection, at: packet.at, from, what });
+        let tell = &mut |what: StreamEventKind<'_>| {
+            tell(StreamEvent { connection, at: packet.at, from, what })
+        };
         let comment = packet.comment.as_deref();
         let length = packet.payload.len() + packet.cut;
         if length > 0 {
@@ -283,7 +286,8 @@ impl Stream {
         let Some(connection) = self.connection else { return };
         let at = self.last;
         for from in [Side::Client, Side::Instrument] {
-            let tell = &mut |what: StreamEventKind<'_>| tell(StreamEvent { connection, at, from, what });
+            let tell =
+                &mut |what: StreamEventKind<'_>| tell(StreamEvent { connection, at, from, what });
             let direction = &mut self.directions[from as usize];
             if !direction.finished {
                 direction.give_up(tell);

@@ -6,10 +6,10 @@
 //! of one, `pcap_sink.rs` is the file that they go to, `files.rs` where that is.
 
 mod files;
+mod pcap_sink;
 mod record_writer;
 mod recorded_connection;
 mod tap;
-mod pcap_sink;
 
 use std::io::{self, Write};
 use std::net::SocketAddr;

@@ -7,9 +7,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::files::Files;
+use super::pcap_sink::PcapSink;
 use super::recorded_connection::RecordedConnection;
 use super::tap::TapEvent;
-use super::pcap_sink::PcapSink;
 use super::{Entry, Options, Status};
 
 pub(super) struct RecordWriter {

@@ -10,10 +10,10 @@ use std::time::Duration;
 use bytes::{Buf, Bytes};
 
 use super::super::comments::{self, ControlComments, Segment};
-use super::super::tcp_flow::{PacketKind, TcpFlow, MOST};
+use super::super::tcp_flow::{MOST, PacketKind, TcpFlow};
 use super::super::{Port, Side};
-use super::tap::TapEvent;
 use super::pcap_sink::PcapSink;
+use super::tap::TapEvent;
 
 /// A hole that sequence numbers can say: less than half of them.
 const LONGEST_HOLE: u64 = 1 << 30;
@@ -123,7 +123,14 @@ impl RecordedConnection {
             TapEvent::Finished { from, missing, note } => {
                 self.skip(sink, at, from, missing)?;
                 self.finished[from as usize] = true;
-                self.packet(sink, at, from, PacketKind::Finish, &NOTHING, &with_hole(missing, &note))?;
+                self.packet(
+                    sink,
+                    at,
+                    from,
+                    PacketKind::Finish,
+                    &NOTHING,
+                    &with_hole(missing, &note),
+                )?;
                 if self.finished == [true; 2] {
                     self.packet(sink, at, from.other(), PacketKind::Data, &NOTHING, "")?;
                 }
@@ -138,7 +145,13 @@ impl RecordedConnection {
     }
 
     /// Bytes of that side that are missing leave a hole in the numbers.
-    fn skip(&mut self, sink: &mut PcapSink, at: Duration, from: Side, missing: u64) -> io::Result<()> {
+    fn skip(
+        &mut self,
+        sink: &mut PcapSink,
+        at: Duration,
+        from: Side,
+        missing: u64,
+    ) -> io::Result<()> {
         if missing == 0 {
             return Ok(());
         }
@@ -156,7 +169,12 @@ impl RecordedConnection {
     }
 
     /// The three packets that begin a connection.
-    pub(super) fn open(&mut self, sink: &mut PcapSink, at: Duration, comment: &str) -> io::Result<()> {
+    pub(super) fn open(
+        &mut self,
+        sink: &mut PcapSink,
+        at: Duration,
+        comment: &str,
+    ) -> io::Result<()> {
         self.packet(sink, at, Side::Client, PacketKind::Open, &NOTHING, comment)?;
         self.packet(sink, at, Side::Instrument, PacketKind::Open, &NOTHING, "")?;
         self.packet(sink, at, Side::Client, PacketKind::Data, &NOTHING, "")

@@ -225,7 +225,9 @@ impl Tap {
         if images.pixels {
             let missing = self.missing;
             let kept = self.shared.has_room(header.size as usize)
-                && self.shared.push(self.stream, TapEvent::Image { header, left_out: None, missing });
+                && self
+                    .shared
+                    .push(self.stream, TapEvent::Image { header, left_out: None, missing });
             images.current = kept.then_some(header);
             if kept { self.missing = 0 } else { self.lose(header.encode().len()) }
         } else {

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
-use crate::recorded::{frames, events, hole, image, numbered, open, recorder, kinds};
+use crate::recorded::{events, frames, hole, image, kinds, numbered, open, recorder};
 use flamingo_protocol_core::{CommandCode, FRAME_LEN, Frame, HEADER_LEN};
 use flamingo_recording::capture::{Capture, EventKind};
 use flamingo_recording::{Options, Port, Recorder, Rotation, Side};
@@ -209,9 +209,14 @@ fn a_connection_that_hangs_in_an_image_does_not_spoil_the_files_of_the_others() 
     let mut images = Vec::new();
     for file in folder.files() {
         let came = kinds(&file, Port::Live, Side::Instrument);
-        assert!(!came.iter().any(|kind| matches!(kind, EventKind::NoImage(_))), "{}", file.display());
+        assert!(
+            !came.iter().any(|kind| matches!(kind, EventKind::NoImage(_))),
+            "{}",
+            file.display()
+        );
         images.extend(
-            came.into_iter().filter(|kind| matches!(kind, EventKind::Image { pixels: Some(_), .. })),
+            came.into_iter()
+                .filter(|kind| matches!(kind, EventKind::Image { pixels: Some(_), .. })),
         );
     }
     // Each file may cost one image of each connection.

@@ -4,7 +4,7 @@ use std::io::Read;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use crate::recorded::{frames, image, open, recorder, relay, kinds};
+use crate::recorded::{frames, image, kinds, open, recorder, relay};
 use flamingo_protocol_core::{CommandCode, Flags, Frame, HEADER_LEN};
 use flamingo_recording::replay::{Replay, ReplayOptions, Speed};
 use flamingo_recording::{Port, Side};

@@ -5,7 +5,7 @@ use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
-use crate::recorded::{frames, events, image, numbered, open, recorder, relay, kinds};
+use crate::recorded::{events, frames, image, kinds, numbered, open, recorder, relay};
 use flamingo_protocol_core::{CommandCode, FRAME_LEN, Frame, HEADER_LEN, START_MARKER};
 use flamingo_recording::capture::EventKind;
 use flamingo_recording::relay::Relay;
@@ -61,8 +61,12 @@ fn bytes_go_through_the_relay_unchanged_and_all_of_them_are_recorded() {
     let sent = kinds(&file, Port::Control, Side::Client);
     assert_eq!(frames(&sent), [(upload.with_payload_len(200_000), payload)]);
     let came = kinds(&file, Port::Control, Side::Instrument);
-    let [EventKind::Message { noise, message, .. }, second, EventKind::Rest { bytes }, EventKind::Finished] =
-        &came[..]
+    let [
+        EventKind::Message { noise, message, .. },
+        second,
+        EventKind::Rest { bytes },
+        EventKind::Finished,
+    ] = &came[..]
     else {
         panic!("{came:?}")
     };
@@ -86,7 +90,9 @@ fn images_have_a_header_and_a_checksum_or_all_their_pixels() {
         let came = kinds(&file, Port::Live, Side::Instrument);
         assert_eq!(came.len(), 4, "{came:?}");
         for (kind, (number, side)) in came.iter().zip([(1, 300), (2, 0), (3, 40)]) {
-            let EventKind::Image { header, pixels: found, checksum } = kind else { panic!("{kind:?}") };
+            let EventKind::Image { header, pixels: found, checksum } = kind else {
+                panic!("{kind:?}")
+            };
             let bytes = image(number, side);
             assert_eq!(header.index_start, number);
             assert!(found.as_ref().is_none_or(|found| found[..] == bytes[HEADER_LEN..]));
@@ -110,7 +116,10 @@ fn what_should_be_an_image_is_recorded_in_whatever_pieces_it_comes() {
     instrument.finish();
     assert_eq!(recorder.finish().lost_bytes, 500, "behind it nothing can be read");
     let came = kinds(&file, Port::Live, Side::Instrument);
-    assert!(matches!(came[..2], [EventKind::NoImage(_), EventKind::Hole { bytes: 500 }]), "{came:?}");
+    assert!(
+        matches!(came[..2], [EventKind::NoImage(_), EventKind::Hole { bytes: 500 }]),
+        "{came:?}"
+    );
 }
 
 #[test]
