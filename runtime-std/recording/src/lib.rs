@@ -19,7 +19,7 @@ mod vectored_writer;
 
 use std::fmt;
 
-pub use recorder::{Options, Recorder, Rotation, Status, Tap};
+pub use recorder::{Recorder, RecorderOptions, RecorderStatus, Rotation, Tap};
 
 /// Which of the instrument's three ports a connection belongs to. PROTOCOL: sockets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

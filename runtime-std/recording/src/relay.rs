@@ -1,8 +1,8 @@
-//! A relay in front of the instrument: each of its three ports has one here, and every connection
-//! to it becomes one to the instrument. Bytes go through unchanged, and are recorded.
+//! A relay in front of the instrument. It listens on three ports, and opens a connection to the
+//! instrument for each connection of a client. Bytes pass unchanged, and are recorded.
 //!
-//! It adds nothing and decides nothing: whoever stops reading is felt at the other end, as without
-//! it. Many clients on one connection are the bridge's.
+//! The relay adds nothing and decides nothing: if one end stops reading, the other end notices, as it
+//! would without the relay. Several clients on one connection are the task of the bridge.
 
 use std::io;
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -13,51 +13,76 @@ use smol::io::{AsyncReadExt, AsyncWriteExt};
 use smol::{Async, future};
 
 use super::buffer_pool::BufferPool;
-use super::{Port, Recorder, Side, Status, Tap};
+use super::{Port, Recorder, RecorderStatus, Side, Tap};
 use flamingo_runtime_std::socket;
 use flamingo_runtime_std::socket::acceptor::AcceptorThread;
 use flamingo_runtime_std::socket::instrument_ports::image_port;
 use flamingo_runtime_std::socket::instrument_ports::{InstrumentPorts, ListenError};
 
-/// Bytes read in one go.
+/// The most bytes that one read takes.
 const CHUNK: usize = 256 * 1024;
-/// So many are copied to be recorded; a read of more goes on in the buffer that it came in.
+/// A read of fewer bytes is copied for the recording. A longer one is recorded in its own buffer.
 const COPIED: usize = CHUNK / 8;
 
 /// Where to listen, and where the instrument is.
+///
+/// ```
+/// use std::time::Duration;
+/// use flamingo_recording::relay::RelayOptions;
+/// let listen = ([127, 0, 0, 1], 53_727).into();
+/// let options = RelayOptions::new(listen, "10.0.0.5:53717").connect_timeout(Duration::from_secs(5));
+/// # assert_eq!(options.instrument, "10.0.0.5:53717");
+/// ```
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct RelayOptions {
-    /// Address of the control port; those of the images are the next two. Port 0: free ones.
+    /// The address of the control port. The image ports are the next two. Port 0: three free ports.
     pub listen: SocketAddr,
     /// `HOST:PORT` of the instrument's control port.
     pub instrument: String,
-    /// How long it may take to accept.
+    /// How long the instrument may take to accept a connection: 2 s by default.
     pub connect_timeout: Duration,
+}
+
+impl RelayOptions {
+    /// Listens on `listen`, in front of the instrument at `instrument` (`HOST:PORT`).
+    pub fn new(listen: SocketAddr, instrument: impl Into<String>) -> Self {
+        let connect_timeout = Duration::from_secs(2);
+        Self { listen, instrument: instrument.into(), connect_timeout }
+    }
+
+    /// Sets how long the instrument may take to accept a connection.
+    #[must_use]
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_timeout = timeout;
+        self
+    }
 }
 
 /// Why a relay does not start.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum RelayError {
-    /// A port that cannot be listened on.
+    /// The relay cannot listen on a port.
     #[error(transparent)]
     Listen(#[from] ListenError),
-    /// There is no room for the instrument's image ports.
+    /// The address of the instrument has no room for two image ports above it.
     #[error(
         "the instrument's address: expected HOST:PORT with two ports above it, found {found:?}"
     )]
     Instrument {
-        /// What it is.
+        /// The address.
         found: String,
     },
-    /// The recording cannot be begun.
+    /// The recording cannot begin.
     #[error("cannot write the recording: {0}")]
     Record(io::Error),
-    /// There is no thread to be had.
+    /// A thread cannot be started.
     #[error("cannot start a thread: {0}")]
     Thread(io::Error),
 }
 
-/// A relay that runs. Dropping it cuts all connections.
+/// A running relay. Dropping it closes all connections.
 pub struct Relay {
     addresses: [SocketAddr; 3],
     recorder: Arc<Recorder>,
@@ -71,11 +96,11 @@ impl std::fmt::Debug for Relay {
 }
 
 impl Relay {
-    /// Listens on all three ports, begins the recording when that has succeeded, and relays from a thread of its own for each: an image takes
-    /// longer to write than a command may wait.
+    /// Listens on all three ports, then begins the recording, then relays. Each port has a thread of
+    /// its own, since writing an image takes longer than a command may wait.
     ///
     /// # Errors
-    /// [`RelayError`]: an address that cannot be listened on.
+    /// [`RelayError`].
     pub fn start(
         options: &RelayOptions,
         begin: impl FnOnce() -> io::Result<Recorder>,
@@ -91,51 +116,52 @@ impl Relay {
             listeners.into_iter().zip([control, live, stack]).zip(Port::ALL)
         {
             let timeout = options.connect_timeout;
-            let way = Arc::new(Way { port, instrument, timeout, recorder: Arc::clone(&recorder) });
-            let serve = move |stream, address| serve(Arc::clone(&way), stream, address);
+            let recorder = Arc::clone(&recorder);
+            let route = Arc::new(Route { port, instrument, timeout, recorder });
+            let serve = move |stream, address| serve(Arc::clone(&route), stream, address);
             let acceptor = AcceptorThread::start(port.name(), listener, serve);
             acceptors.push(acceptor.map_err(RelayError::Thread)?);
         }
         Ok(Self { addresses, recorder, acceptors })
     }
 
-    /// Where clients connect: to the control, the live and the stack port.
+    /// The addresses for clients: the control, the live and the stack port.
     pub fn addresses(&self) -> [SocketAddr; 3] {
         self.addresses
     }
 
-    /// How it stands with the recording.
-    pub fn status(&self) -> Status {
+    /// The state of the recording.
+    pub fn status(&self) -> RecorderStatus {
         self.recorder.status()
     }
 
-    /// Bytes that wait for the disk.
+    /// How many bytes wait for the disk, with 128 bytes more for each entry.
     pub fn waiting(&self) -> usize {
         self.recorder.waiting()
     }
 
-    /// Ends when nothing is recorded any more. The relay goes on.
+    /// Waits until nothing is recorded any more. The relay goes on. Cancel-safe.
     pub async fn until_stopped(&self) {
         self.recorder.until_stopped().await;
     }
 
-    /// Cuts all connections and completes the recording.
-    pub fn finish(self) -> Status {
+    /// Closes all connections and completes the recording. Returns its final state.
+    pub fn finish(self) -> RecorderStatus {
         self.acceptors.into_iter().for_each(AcceptorThread::close);
         self.recorder.finish()
     }
 }
 
-/// From one of the relay's ports to one of the instrument's.
-struct Way {
+/// Connects one port of the relay with the same port of the instrument.
+struct Route {
     port: Port,
     instrument: String,
     timeout: Duration,
     recorder: Arc<Recorder>,
 }
 
-async fn serve(way: Arc<Way>, client: Async<TcpStream>, address: SocketAddr) {
-    let Way { port, instrument, timeout, recorder } = &*way;
+async fn serve(route: Arc<Route>, client: Async<TcpStream>, address: SocketAddr) {
+    let Route { port, instrument, timeout, recorder } = &*route;
     let upstream = match port {
         Port::Control => socket::connect(instrument, *timeout).await,
         Port::Live | Port::Stack => socket::connect_for_images(instrument, *timeout).await,
@@ -143,16 +169,16 @@ async fn serve(way: Arc<Way>, client: Async<TcpStream>, address: SocketAddr) {
     let upstream = match upstream {
         Ok(upstream) => upstream,
         Err(error) => {
-            tracing::warn!(%port, client = %address, %error, "a client is closed: there is no way");
-            let [_sent, came] = recorder.open(*port, address, behind(instrument));
+            tracing::warn!(%port, client = %address, %error, "cannot reach the instrument; a client is disconnected");
+            let [_sent, came] = recorder.open(*port, address, known_address(instrument));
             came.cut(Side::Instrument);
             return;
         }
     };
-    // One that has gone at once has no address any more, and is worth recording all the same.
-    let behind = upstream.get_ref().peer_addr().unwrap_or_else(|_| behind(instrument));
+    // A peer that has closed at once has no address any more. Its connection is recorded, too.
+    let peer = upstream.get_ref().peer_addr().unwrap_or_else(|_| known_address(instrument));
     tracing::info!(%port, client = %address, "a client connected");
-    let [sent, came] = recorder.open(*port, address, behind);
+    let [sent, came] = recorder.open(*port, address, peer);
     let both = future::try_zip(
         pump(&client, &upstream, sent, Side::Client),
         pump(&upstream, &client, came, Side::Instrument),
@@ -162,7 +188,7 @@ async fn serve(way: Arc<Way>, client: Async<TcpStream>, address: SocketAddr) {
     tracing::info!(%port, client = %address, %why, "a connection is over");
 }
 
-/// Until that end has sent everything; then the other is told.
+/// Copies bytes until one end has sent everything, and then closes that direction to the other end.
 async fn pump(
     mut from: &Async<TcpStream>,
     mut to: &Async<TcpStream>,
@@ -180,12 +206,12 @@ async fn pump(
             }
         };
         if count == 0 {
-            // An error: that end is gone, and the other way will tell.
+            // An error means that the end is gone. The other direction notices that.
             let _ = to.get_ref().shutdown(Shutdown::Write);
             tap.finish();
             return Ok(());
         }
-        // Before it goes on: an answer must not be recorded before its command.
+        // Recorded before it is passed on: no answer must be recorded before its command.
         let written = if count < COPIED {
             let bytes = &buffer.space()[..count];
             tap.copy(bytes);
@@ -199,13 +225,13 @@ async fn pump(
             tap.cut(side.other());
             return Err(error);
         }
-        // A peer that is never slow must not keep the others from theirs.
+        // One fast peer must not stop the other connections.
         future::yield_now().await;
     }
 }
 
-/// What is known of an address without asking: of a name, the port.
-fn behind(instrument: &str) -> SocketAddr {
+/// The address as far as it is known without a lookup: of a host name, only the port.
+fn known_address(instrument: &str) -> SocketAddr {
     let port = instrument.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
     let nowhere = SocketAddr::from(([0; 4], port.unwrap_or_default()));
     instrument.parse().unwrap_or(nowhere)

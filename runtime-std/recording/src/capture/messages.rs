@@ -29,7 +29,7 @@ pub struct CaptureEvent {
     pub kind: EventKind,
 }
 
-/// StreamEventKind happened.
+/// What happened.
 #[derive(Debug, Clone, PartialEq)]
 #[allow(clippy::large_enum_variant)] // nearly every one is a frame
 pub enum EventKind {
@@ -54,7 +54,7 @@ pub enum EventKind {
         /// CRC-32 of its pixels, where the recording or the pixels say so.
         checksum: Option<u32>,
     },
-    /// StreamEventKind should be images is none, and nothing behind it can be read.
+    /// What should be images is none, and nothing behind it can be read.
     NoImage(ImageError),
     /// Bytes that are no frame, so many that the frame behind them is not waited for.
     Noise {
@@ -195,7 +195,7 @@ impl DirectionReader {
         }
     }
 
-    /// StreamEventKind has begun and will not be completed.
+    /// What has begun and will not be completed.
     fn rest(&mut self, say: &mut impl FnMut(EventKind)) {
         let bytes = match self {
             Self::Lost => return,

@@ -1,5 +1,5 @@
 //! Capture files → TCP packets: pcapng and pcap, the link types that tcpdump writes on the hosts
-//! of an instrument. StreamEventKind is no TCP over IP is passed over.
+//! of an instrument. What is no TCP over IP is passed over.
 
 use std::io::{Cursor, Read};
 use std::net::{IpAddr, SocketAddr};
@@ -177,7 +177,7 @@ fn time(units: u128, resolution: u8) -> Duration {
     Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
 }
 
-/// StreamEventKind is behind the link layer.
+/// What is behind the link layer.
 #[allow(clippy::large_enum_variant)] // nearly every one is IP
 enum Net<'a> {
     Ip(LaxSlicedPacket<'a>),

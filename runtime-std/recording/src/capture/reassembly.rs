@@ -15,7 +15,7 @@ pub(super) struct Reassembly {
     /// The number of the next byte, once one has been seen, and how many came before it.
     pub(super) next: Option<u32>,
     pub(super) position: u64,
-    /// StreamEventKind came too early, by its position.
+    /// What came too early, by its position.
     early: BTreeMap<u64, Early>,
     early_bytes: usize,
     /// The position at which it ends, once that is known.
@@ -55,7 +55,7 @@ impl Reassembly {
                 }
             }
             _ => {
-                // StreamEventKind was there before is not taken again.
+                // What was there before is not taken again.
                 let known = next.wrapping_sub(number) as usize;
                 self.take(known, bytes, cut, comment, tell);
                 self.catch_up(tell);
@@ -93,7 +93,7 @@ impl Reassembly {
         }
     }
 
-    /// StreamEventKind came too early and is not too early any more.
+    /// What came too early and is not too early any more.
     fn catch_up(&mut self, tell: &mut dyn FnMut(StreamEventKind<'_>)) {
         while let Some(entry) = self.early.first_entry()
             && *entry.key() <= self.position

@@ -35,7 +35,7 @@ pub struct ConnectionInfo {
     pub instrument: SocketAddr,
 }
 
-/// StreamEventKind happened on it.
+/// What happened on it.
 #[derive(Debug)]
 pub(super) struct StreamEvent<'a> {
     pub(super) connection: ConnectionInfo,
@@ -107,7 +107,7 @@ impl Streams {
         } else if !self.open.contains_key(&known)
             && (packet.payload.is_empty() && !packet.syn || self.over.contains(ends))
         {
-            // StreamEventKind still comes when a connection is over.
+            // What still comes when a connection is over.
             return;
         }
         let stream = self.open.entry(known).or_insert_with(|| Stream::new(packet));

@@ -1,5 +1,5 @@
-//! Where a recording goes: one file, or a folder in which new files begin by size and by age, and
-//! the oldest go.
+//! Chooses the file: one file, or a folder in which new files begin by size and age, and the oldest
+//! are removed. What is in the file is `pcapng.rs`.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -10,20 +10,57 @@ use std::time::{Duration, SystemTime};
 const PREFIX: &str = "flamingo-";
 const SUFFIX: &str = ".pcapng";
 
-/// When the next file begins, and how many stay.
+/// When the next file of a folder begins, and how many files are kept.
+///
+/// ```
+/// use flamingo_recording::Rotation;
+/// let rotation = Rotation::default().keep(10);
+/// assert_eq!((rotation.bytes, rotation.age.as_secs()), (256_000_000, 3_600));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Rotation {
-    /// A file of so many bytes is long enough.
+    /// A file of that many bytes is followed by the next one: 256 MB by default.
     pub bytes: u64,
-    /// A file that was begun so long ago is old enough.
+    /// A file that was begun that long ago is followed by the next one: 1 h by default.
     pub age: Duration,
-    /// So many of the files stay, the one that is written included, which always stays.
+    /// How many files are kept, the current one included: 48 by default. The current file is never
+    /// removed.
     pub keep: usize,
 }
 
-/// Where the bytes go.
+impl Default for Rotation {
+    fn default() -> Self {
+        Self { bytes: 256_000_000, age: Duration::from_secs(3_600), keep: 48 }
+    }
+}
+
+impl Rotation {
+    /// Sets the length in bytes after which the next file begins.
+    #[must_use]
+    pub const fn bytes(mut self, bytes: u64) -> Self {
+        self.bytes = bytes;
+        self
+    }
+
+    /// Sets the age after which the next file begins.
+    #[must_use]
+    pub const fn age(mut self, age: Duration) -> Self {
+        self.age = age;
+        self
+    }
+
+    /// Sets how many files are kept.
+    #[must_use]
+    pub const fn keep(mut self, files: usize) -> Self {
+        self.keep = files;
+        self
+    }
+}
+
+/// The destination of a recording.
 pub(super) enum Files {
-    /// Taken when it is begun: there is only one.
+    /// One file or writer. The writer is taken when the file begins.
     One {
         path: Option<PathBuf>,
         writer: Option<Box<dyn Write + Send>>,
@@ -49,7 +86,7 @@ impl Files {
         Ok(Self::Many { folder: folder.into(), rotation })
     }
 
-    /// Whether a file of this length and age is to be followed by another.
+    /// Whether a file of this length in bytes and of this age must be followed by the next one.
     pub(super) fn is_due(&self, length: u64, age: Duration) -> bool {
         match self {
             Self::One { .. } => false,
@@ -57,7 +94,7 @@ impl Files {
         }
     }
 
-    /// Begins the next file, named after the time.
+    /// Begins the next file. Its name is the time.
     pub(super) fn next(
         &mut self,
         now: Duration,
@@ -76,7 +113,7 @@ impl Files {
     }
 }
 
-/// Never one that is there: two bridges may record into one folder.
+/// Creates a file that does not exist yet: two bridges may record into one folder.
 fn create(folder: &Path, mut now: Duration) -> io::Result<(PathBuf, File)> {
     loop {
         let path = folder.join(name(now));
@@ -89,27 +126,28 @@ fn create(folder: &Path, mut now: Duration) -> io::Result<(PathBuf, File)> {
     }
 }
 
-/// In the order of the names, files are in the order of their times.
+/// Sorted by name, files are sorted by time.
 fn name(now: Duration) -> String {
     let time = humantime::format_rfc3339_micros(SystemTime::UNIX_EPOCH + now).to_string();
     format!("{PREFIX}{}{SUFFIX}", time.replace(':', "-"))
 }
 
-/// Only files that have the form of our names are ever removed. TapEvent cannot be removed stays.
+/// Removes the oldest files whose names have the form that [`name`] gives, and no others. A file that
+/// cannot be removed stays.
 fn remove_oldest(folder: &Path, keep: usize, current: &Path) {
     let Ok(entries) = fs::read_dir(folder) else { return };
     let mut files: Vec<_> = entries.flatten().map(|entry| entry.path()).filter(is_ours).collect();
     files.sort();
     let surplus = files.len().saturating_sub(keep.max(1));
-    // The clock may have been put back: then the newest is not the last.
+    // If the clock was set back, the newest file is not the last one.
     for path in files.into_iter().filter(|path| path != current).take(surplus) {
         if let Err(error) = fs::remove_file(&path) {
-            tracing::warn!(file = %path.display(), %error, "an old recording cannot be removed");
+            tracing::warn!(file = %path.display(), %error, "cannot remove an old recording");
         }
     }
 }
 
-#[allow(clippy::ptr_arg)] // what a filter gives
+#[allow(clippy::ptr_arg)] // `filter` passes it
 fn is_ours(path: &PathBuf) -> bool {
     let name = path.file_name().and_then(|name| name.to_str());
     let time = name.and_then(|name| name.strip_prefix(PREFIX)?.strip_suffix(SUFFIX));
@@ -122,7 +160,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_file_that_is_written_stays_even_if_the_clock_was_put_back() {
+    fn the_current_file_stays_even_if_the_clock_was_set_back() {
         let folder = std::env::temp_dir().join(format!("flamingo-clock-{}", std::process::id()));
         let rotation = Rotation { bytes: 1, age: Duration::MAX, keep: 2 };
         let mut files = Files::many(&folder, rotation).unwrap();
@@ -136,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn names_sort_by_time_and_only_they_are_ours() {
+    fn file_names_sort_by_time_and_other_files_are_not_ours() {
         let [early, late] = [1_700_000_000, 1_800_000_000].map(Duration::from_secs).map(name);
         assert_eq!(early, "flamingo-2023-11-14T22-13-20.000000Z.pcapng");
         assert!(early < late);

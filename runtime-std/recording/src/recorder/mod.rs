@@ -1,9 +1,10 @@
-//! Writes a recording from a thread of its own, so that nobody who hands bytes over ever waits.
+//! Writes a recording from a thread of its own, so that the callers never wait for the disk.
 //!
-//! TapEvent may wait for the disk is bounded; what does not fit is left out, counted, and told in the
-//! recording itself. A disk that takes no more ends the recording and nothing else. ConnectionInfo hands the
-//! bytes over holds a [`Tap`] (`tap.rs`); `record_writer.rs` knows the connections, `recorded_connection.rs` makes packets
-//! of one, `pcap_sink.rs` is the file that they go to, `files.rs` where that is.
+//! The bytes that wait for the disk are limited. Bytes beyond the limit are left out and counted, and
+//! the recording says so. If the disk is full, the recording ends and the connections go on. The
+//! callers hand bytes over with a [`Tap`] (`tap.rs`). `record_writer.rs` knows the connections,
+//! `recorded_connection.rs` turns one connection into packets, `pcap_sink.rs` writes packets to the
+//! current file, and `files.rs` chooses that file.
 
 mod files;
 mod pcap_sink;
@@ -31,63 +32,95 @@ use record_writer::RecordWriter;
 pub use files::Rotation;
 pub use tap::Tap;
 
-/// Bytes that may wait for the disk: so many images of the usual size as the instrument keeps
-/// would be 512 MiB.
+/// How many bytes may wait for the disk by default. (All images of the usual size that the
+/// instrument keeps would have 512 MiB.)
 const WAITING: usize = 256 * 1024 * 1024;
-/// TapEvent the bookkeeping of an entry is counted as, so that small ones are bounded, too.
+/// The bytes that each entry counts in addition, so that the number of small entries is limited too.
 const OVERHEAD: usize = 128;
-/// Entries are written together: the thread wakes no more often than this.
-const TOGETHER: Duration = Duration::from_millis(10);
+/// The thread wakes at most this often, and writes all entries that have arrived since.
+const WRITE_INTERVAL: Duration = Duration::from_millis(10);
 
-/// TapEvent is recorded, and how much may wait.
+/// What is recorded, and how much may wait for the disk.
+///
+/// ```
+/// use flamingo_recording::RecorderOptions;
+/// let options = RecorderOptions::default().pixels(true).about("the morning run");
+/// assert_eq!(options.waiting, 256 * 1024 * 1024);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Options {
-    /// Images with their pixels; otherwise a header and the checksum of the pixels.
+#[non_exhaustive]
+pub struct RecorderOptions {
+    /// Whether images are recorded with their pixels. Without, a header and the checksum of the
+    /// pixels are recorded. Off by default.
     pub pixels: bool,
-    /// Bytes that may wait for the disk: 256 MiB.
+    /// How many bytes may wait for the disk: 256 MiB by default.
     pub waiting: usize,
-    /// Stands at the beginning of the file: what was recorded.
+    /// A description of the recording, at the beginning of each file. Empty by default.
     pub about: String,
 }
 
-impl Default for Options {
+impl Default for RecorderOptions {
     fn default() -> Self {
         Self { pixels: false, waiting: WAITING, about: String::new() }
     }
 }
 
-/// How it stands with a recording.
+impl RecorderOptions {
+    /// Sets whether images are recorded with their pixels.
+    #[must_use]
+    pub fn pixels(mut self, pixels: bool) -> Self {
+        self.pixels = pixels;
+        self
+    }
+
+    /// Sets how many bytes may wait for the disk.
+    #[must_use]
+    pub fn waiting(mut self, bytes: usize) -> Self {
+        self.waiting = bytes;
+        self
+    }
+
+    /// Sets the description at the beginning of each file.
+    #[must_use]
+    pub fn about(mut self, about: impl Into<String>) -> Self {
+        self.about = about.into();
+        self
+    }
+}
+
+/// The state of a recording.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Status {
-    /// The file that is being written, where there is one.
+pub struct RecorderStatus {
+    /// The file that is being written, if there is one.
     pub file: Option<PathBuf>,
-    /// Files begun so far.
+    /// The number of files begun so far.
     pub files: u64,
-    /// Packets written so far.
+    /// The number of packets written so far.
     pub packets: u64,
-    /// Bytes written so far, to all files together.
+    /// The number of bytes written so far, to all files together.
     pub bytes: u64,
-    /// Bytes of the connections that were left out, since the disk did not keep up.
+    /// The bytes of the connections that were left out because the disk was too slow.
     pub lost_bytes: u64,
-    /// Why nothing is recorded any more.
+    /// Why the recording has ended, if it has.
     pub stopped: Option<String>,
 }
 
-/// TapEvent is told to the thread.
+/// Something that a caller hands over to the thread.
 #[derive(Debug)]
 struct Entry {
-    stream: u64,
+    /// The number of the connection.
+    connection: u64,
     at: Duration,
-    what: tap::TapEvent,
+    event: tap::TapEvent,
 }
 
 impl Entry {
     fn weight(&self) -> usize {
-        OVERHEAD + self.what.bytes()
+        OVERHEAD + self.event.bytes()
     }
 }
 
-/// TapEvent those who hand over and the thread have in common.
+/// State that the callers and the thread share.
 #[derive(Debug)]
 struct Shared {
     queue: Sender<Entry>,
@@ -95,24 +128,24 @@ struct Shared {
     limit: usize,
     lost: AtomicU64,
     stopped: AtomicBool,
-    /// Held to copy or to write a few words.
-    status: Mutex<Status>,
+    /// Locked only to copy or to write a few words.
+    status: Mutex<RecorderStatus>,
 }
 
 impl Shared {
-    /// Whether so much more may wait. TapEvent is larger than all that may wait goes alone.
+    /// Whether so many more bytes may wait. An entry that is larger than the limit may wait alone.
     fn has_room(&self, weight: usize) -> bool {
         let waiting = self.waiting.load(Ordering::Relaxed);
         let fits = waiting == 0 || waiting + weight <= self.limit;
         fits && !self.stopped.load(Ordering::Relaxed)
     }
 
-    /// Never waits. `false`: it was left out.
-    fn push(&self, stream: u64, what: tap::TapEvent) -> bool {
-        let entry = Entry { stream, at: now(), what };
+    /// Queues an entry; never waits. Returns `false` if the entry was left out.
+    fn push(&self, connection: u64, event: tap::TapEvent) -> bool {
+        let entry = Entry { connection, at: now(), event };
         let weight = entry.weight();
-        // Without the beginning of a connection nothing of it could be written; there are few.
-        let needed = entry.what.is_an_edge() && !self.stopped.load(Ordering::Relaxed);
+        // Without its beginning nothing of a connection could be written. Such entries are few.
+        let needed = entry.event.is_an_edge() && !self.stopped.load(Ordering::Relaxed);
         if !needed && !self.has_room(weight) {
             return false;
         }
@@ -120,24 +153,24 @@ impl Shared {
         self.queue.try_send(entry).is_ok()
     }
 
-    fn tell(&self, change: impl FnOnce(&mut Status)) {
+    fn change_status(&self, change: impl FnOnce(&mut RecorderStatus)) {
         change(&mut self.status.lock().unwrap_or_else(PoisonError::into_inner));
     }
 }
 
-/// The host's time as a recording has it.
+/// The host's time, since 1970 in UTC.
 fn now() -> Duration {
     Clock::wall().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
 }
 
-/// A recording that is being written. [`Recorder::finish`] ends it; if it is dropped instead, what
-/// waits is still written.
+/// A recording that is being written. [`Recorder::finish`] ends it, and so does dropping it; both
+/// first write the bytes that still wait.
 ///
 /// ```
 /// use flamingo_protocol_core::{CommandCode, Frame};
-/// use flamingo_recording::{Options, Port, Recorder};
+/// use flamingo_recording::{Port, Recorder, RecorderOptions};
 /// # let file = std::env::temp_dir().join(format!("flamingo-doc-{}.pcapng", std::process::id()));
-/// let recorder = Recorder::to_file(&file, Options::default())?;
+/// let recorder = Recorder::to_file(&file, RecorderOptions::default())?;
 /// let [client, instrument] = ["10.0.0.7:4000".parse()?, "10.0.0.5:53717".parse()?];
 /// let [mut sent, mut came] = recorder.open(Port::Control, client, instrument);
 /// let query = Frame::command(CommandCode::SYSTEM_STATE_GET).encode();
@@ -153,38 +186,39 @@ fn now() -> Duration {
 #[derive(Debug)]
 pub struct Recorder {
     shared: Arc<Shared>,
-    streams: AtomicU64,
+    /// How many connections were opened.
+    connections: AtomicU64,
     pixels: bool,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Recorder {
-    /// Records into one file, which is begun anew.
+    /// Records into one file. A file that exists is replaced.
     ///
     /// # Errors
-    /// The file cannot be written, or there is no thread to be had.
-    pub fn to_file(path: &Path, options: Options) -> io::Result<Self> {
+    /// The file cannot be written, or the thread cannot be started.
+    pub fn to_file(path: &Path, options: RecorderOptions) -> io::Result<Self> {
         Self::start(Files::one(path)?, options)
     }
 
-    /// Records into files of that folder, which is made if it is not there.
+    /// Records into files of that folder, which is created if it does not exist.
     ///
     /// # Errors
-    /// The same.
-    pub fn to_folder(folder: &Path, rotation: Rotation, options: Options) -> io::Result<Self> {
+    /// The folder or the first file cannot be written, or the thread cannot be started.
+    pub fn to_folder(folder: &Path, rotation: Rotation, options: RecorderOptions) -> io::Result<Self> {
         Self::start(Files::many(folder, rotation)?, options)
     }
 
-    /// Records into whatever takes bytes.
+    /// Records into a writer.
     ///
     /// # Errors
-    /// It does not take the beginning, or there is no thread to be had.
-    pub fn to_writer(writer: impl Write + Send + 'static, options: Options) -> io::Result<Self> {
+    /// The writer refuses the first bytes, or the thread cannot be started.
+    pub fn to_writer(writer: impl Write + Send + 'static, options: RecorderOptions) -> io::Result<Self> {
         Self::start(Files::writer(Box::new(writer)), options)
     }
 
-    fn start(files: Files, options: Options) -> io::Result<Self> {
-        // TapEvent waits is bounded by `has_room`.
+    fn start(files: Files, options: RecorderOptions) -> io::Result<Self> {
+        // `has_room` limits the bytes in the queue.
         let (queue, inbox) = async_channel::unbounded();
         let shared = Arc::new(Shared {
             queue,
@@ -196,47 +230,48 @@ impl Recorder {
         });
         let pixels = options.pixels;
         let writer = RecordWriter::begin(files, options, now())?;
-        shared.tell(|status| writer.tell(status));
+        shared.change_status(|status| writer.fill_in(status));
         let thread = std::thread::Builder::new().name("flamingo-recorder".into());
         let thread = thread.spawn({
             let shared = Arc::clone(&shared);
             move || write(&shared, &inbox, writer)
         })?;
-        Ok(Self { shared, streams: AtomicU64::new(0), pixels, thread: Mutex::new(Some(thread)) })
+        Ok(Self { shared, connections: AtomicU64::new(0), pixels, thread: Mutex::new(Some(thread)) })
     }
 
-    /// A connection begins. Gives where to hand over what the client and what the instrument
-    /// sends; each ends on its own.
+    /// Opens a connection. Returns a tap for the bytes of the client and one for the bytes of the
+    /// instrument; each is finished separately.
     pub fn open(&self, port: Port, client: SocketAddr, instrument: SocketAddr) -> [Tap; 2] {
-        let stream = self.streams.fetch_add(1, Ordering::Relaxed);
-        self.shared.push(stream, tap::TapEvent::Opened { port, client, instrument });
-        Tap::pair(&self.shared, stream, port, self.pixels)
+        let connection = self.connections.fetch_add(1, Ordering::Relaxed);
+        self.shared.push(connection, tap::TapEvent::Opened { port, client, instrument });
+        Tap::pair(&self.shared, connection, port, self.pixels)
     }
 
-    /// How it stands.
-    pub fn status(&self) -> Status {
+    /// The state of the recording.
+    pub fn status(&self) -> RecorderStatus {
         let status = self.shared.status.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let lost = self.shared.lost.load(Ordering::Relaxed);
-        Status { lost_bytes: status.lost_bytes + lost, ..status }
+        RecorderStatus { lost_bytes: status.lost_bytes + lost, ..status }
     }
 
-    /// Bytes that wait for the disk, bookkeeping included.
+    /// How many bytes wait for the disk, with 128 bytes more for each entry.
     pub fn waiting(&self) -> usize {
         self.shared.waiting.load(Ordering::Relaxed)
     }
 
-    /// Ends when nothing is recorded any more, since the disk takes no more or the recording was
-    /// ended.
+    /// Waits until nothing is recorded any more: the disk is full, or the recording was ended.
+    /// Cancel-safe.
     pub async fn until_stopped(&self) {
         self.shared.queue.closed().await;
     }
 
-    /// Writes what waits, and ends. TapEvent is handed over after that is left out.
-    pub fn finish(&self) -> Status {
+    /// Writes the bytes that wait, and ends the recording. Bytes that are handed over later are left
+    /// out. Returns the final state.
+    pub fn finish(&self) -> RecorderStatus {
         self.shared.queue.close();
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(thread) = thread {
-            // It does not panic; if it did, its status would say what was written.
+            // The thread does not panic. If it did, the status would still say what was written.
             let _ = thread.join();
         }
         self.status()
@@ -249,7 +284,7 @@ impl Drop for Recorder {
     }
 }
 
-/// The thread: until the queue is closed and empty, or the disk takes no more.
+/// Runs in the thread until the queue is closed and empty, or the disk is full.
 fn write(shared: &Shared, inbox: &Receiver<Entry>, mut writer: RecordWriter) {
     let mut work = || -> io::Result<()> {
         while let Ok(first) = inbox.recv_blocking() {
@@ -260,11 +295,11 @@ fn write(shared: &Shared, inbox: &Receiver<Entry>, mut writer: RecordWriter) {
                 shared.waiting.fetch_sub(weight, Ordering::Relaxed);
                 next = inbox.try_recv().ok();
             }
-            // A reader of the file sees whole packets, and a crash costs little.
+            // Readers of the file see whole packets, and a crash loses little.
             writer.flush()?;
-            shared.tell(|status| writer.tell(status));
+            shared.change_status(|status| writer.fill_in(status));
             if !inbox.is_closed() {
-                smol::block_on(Timer::after(TOGETHER));
+                smol::block_on(Timer::after(WRITE_INTERVAL));
             }
         }
         Ok(())
@@ -272,13 +307,13 @@ fn write(shared: &Shared, inbox: &Receiver<Entry>, mut writer: RecordWriter) {
     let result = work();
     shared.stopped.store(true, Ordering::Relaxed);
     inbox.close();
-    // TapEvent waits is not written any more, and takes no memory.
+    // After an error the entries that wait are dropped, so that they use no memory.
     while let Ok(entry) = inbox.try_recv() {
         shared.waiting.fetch_sub(entry.weight(), Ordering::Relaxed);
-        shared.lost.fetch_add(entry.what.bytes() as u64, Ordering::Relaxed);
+        shared.lost.fetch_add(entry.event.bytes() as u64, Ordering::Relaxed);
     }
-    shared.tell(|status| {
-        writer.tell(status);
+    shared.change_status(|status| {
+        writer.fill_in(status);
         if let Err(error) = &result {
             status.stopped = Some(error.to_string());
         }
@@ -286,6 +321,6 @@ fn write(shared: &Shared, inbox: &Receiver<Entry>, mut writer: RecordWriter) {
     if let Err(error) = result {
         let file = writer.file().map(Path::display);
         tracing::error!(file = file.map(tracing::field::display), %error,
-            "the recording has stopped; the connections go on without it");
+            "the recording has stopped; the connections go on");
     }
 }

@@ -1,4 +1,5 @@
-//! The file that packets are written to, and how many there were.
+//! Writes packets to the current file, and counts them. Which file that is, `files.rs` decides; the
+//! format is `pcapng.rs`.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -9,37 +10,37 @@ use bytes::Bytes;
 use super::super::Port;
 use super::super::pcapng::PcapNg;
 use super::files::Files;
-use super::{Options, Status};
+use super::{RecorderOptions, RecorderStatus};
 
 type File = PcapNg<Box<dyn Write + Send>>;
 
 pub(super) struct PcapSink {
     file: File,
     path: Option<PathBuf>,
-    /// When the file was begun, and how long it is.
+    /// When the file was begun, and its length in bytes.
     began: Duration,
     length: u64,
-    /// Of all files together.
+    /// Counted over all files.
     files: u64,
     packets: u64,
     bytes: u64,
-    /// Those of the next packet; its payload is not copied.
+    /// The headers of the next packet. Its payload is not copied.
     headers: Vec<u8>,
 }
 
 impl PcapSink {
-    pub(super) fn begin(files: &mut Files, options: &Options, now: Duration) -> io::Result<Self> {
+    pub(super) fn begin(files: &mut Files, options: &RecorderOptions, now: Duration) -> io::Result<Self> {
         let (path, file) = begin(files, options, now)?;
         let (began, length) = (now, 0);
         let (packets, bytes, headers) = (0, 0, Vec::new());
         Ok(Self { file, path, began, length, files: 1, packets, bytes, headers })
     }
 
-    /// The next file.
+    /// Begins the next file.
     pub(super) fn next(
         &mut self,
         files: &mut Files,
-        options: &Options,
+        options: &RecorderOptions,
         now: Duration,
     ) -> io::Result<()> {
         self.file.flush()?;
@@ -61,7 +62,7 @@ impl PcapSink {
         now.saturating_sub(self.began)
     }
 
-    pub(super) fn tell(&self, status: &mut Status) {
+    pub(super) fn fill_in(&self, status: &mut RecorderStatus) {
         status.file.clone_from(&self.path);
         (status.files, status.packets, status.bytes) = (self.files, self.packets, self.bytes);
     }
@@ -70,12 +71,12 @@ impl PcapSink {
         self.file.flush()
     }
 
-    /// Where the headers of the next packet are put.
+    /// The buffer for the headers of the next packet.
     pub(super) const fn headers(&mut self) -> &mut Vec<u8> {
         &mut self.headers
     }
 
-    /// Writes those headers and this payload.
+    /// Writes a packet: the headers from the buffer, and this payload.
     pub(super) fn packet(
         &mut self,
         port: Port,
@@ -93,12 +94,12 @@ impl PcapSink {
 
 fn begin(
     files: &mut Files,
-    options: &Options,
+    options: &RecorderOptions,
     now: Duration,
 ) -> io::Result<(Option<PathBuf>, File)> {
     let (path, writer) = files.next(now)?;
     let mut file = PcapNg::begin(writer, options.pixels, &options.about)?;
-    // Also a recording of nothing is one.
+    // A recording without packets is a valid file, too.
     file.flush()?;
     Ok((path, file))
 }

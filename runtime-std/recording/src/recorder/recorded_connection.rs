@@ -1,7 +1,7 @@
-//! One connection that is being recorded: what happens on it → its packets.
+//! One connection that is being recorded: its events become packets.
 //!
-//! TapEvent has to be said beside them is `comments.rs`, what they look like `tcp_flow.rs`; where they
-//! are written is the sink's (`pcap_sink.rs`).
+//! The comments of the packets are `comments.rs`, their headers `tcp_flow.rs`; `pcap_sink.rs` writes
+//! them.
 
 use std::io;
 use std::net::SocketAddr;
@@ -15,9 +15,9 @@ use super::super::{Port, Side};
 use super::pcap_sink::PcapSink;
 use super::tap::TapEvent;
 
-/// A hole that sequence numbers can say: less than half of them.
+/// The longest hole, in bytes, that TCP sequence numbers can express: less than half their range.
 const LONGEST_HOLE: u64 = 1 << 30;
-/// The payload of packets that carry none.
+/// The payload of packets without one.
 static NOTHING: Bytes = Bytes::new();
 
 /// A connection that is being recorded.
@@ -27,9 +27,9 @@ pub(super) struct RecordedConnection {
     instrument: SocketAddr,
     flow: TcpFlow,
     control: Option<ControlComments>,
-    /// Pixels of the last image that are still to come.
+    /// Bytes of pixels of the current image that are still missing.
     pixels: u64,
-    /// Those that come first are not written any more: the file changed in the middle of them.
+    /// So many of the next bytes are not written: the file changed in the middle of their image.
     dropped: u64,
     finished: [bool; 2],
 }
@@ -48,7 +48,8 @@ impl RecordedConnection {
         }
     }
 
-    /// The rest of an image that is not written any more comes off. Gives what is missing then.
+    /// Removes the rest of an image that is not written from the bytes. Returns how many bytes are
+    /// missing after that.
     fn drop_rest(&mut self, from: Side, bytes: &mut Bytes, missing: u64) -> u64 {
         if from == Side::Client {
             return missing;
@@ -67,8 +68,8 @@ impl RecordedConnection {
         self.pixels == 0 && self.control.as_ref().is_none_or(ControlComments::is_between)
     }
 
-    /// Begins again, in the next file. Gives how many bytes are left out by that: without its header
-    /// the rest of an image says nothing, and the next one is found behind it.
+    /// Begins again in the next file. Returns how many bytes that leaves out: the rest of an image is
+    /// of no use without its header, so the recording continues at the next image.
     pub(super) fn continue_in(&mut self, sink: &mut PcapSink, at: Duration) -> io::Result<u64> {
         self.flow = TcpFlow::new(self.client, self.instrument);
         self.open(sink, at, "continued from the file before")?;
@@ -83,29 +84,29 @@ impl RecordedConnection {
         Ok(rest)
     }
 
-    /// Gives whether the connection is over.
-    pub(super) fn happened(
+    /// Records an event. Returns whether the connection is over.
+    pub(super) fn take(
         &mut self,
         sink: &mut PcapSink,
         at: Duration,
-        what: TapEvent,
+        event: TapEvent,
     ) -> io::Result<bool> {
-        match what {
+        match event {
             TapEvent::Opened { .. } => {}
             TapEvent::Bytes { from, mut bytes, missing } => {
                 let missing = self.drop_rest(from, &mut bytes, missing);
                 self.skip(sink, at, from, missing)?;
-                let mut parts = match &mut self.control {
-                    Some(notes) => notes.cut(from, at, &bytes),
+                let mut segments = match &mut self.control {
+                    Some(comments) => comments.cut(from, at, &bytes),
                     None => vec![Segment { length: bytes.len(), comment: String::new() }],
                 };
-                if let Some(first) = parts.first_mut() {
+                if let Some(first) = segments.first_mut() {
                     first.comment = with_hole(missing, &first.comment);
                 }
                 let mut rest = bytes;
-                for Segment { length, comment } in parts {
-                    let part = rest.split_to(length.min(rest.len()));
-                    self.carry(sink, at, from, part, &comment)?;
+                for Segment { length, comment } in segments {
+                    let bytes = rest.split_to(length.min(rest.len()));
+                    self.data(sink, at, from, bytes, &comment)?;
                 }
             }
             TapEvent::Image { header, left_out, missing } => {
@@ -113,12 +114,12 @@ impl RecordedConnection {
                 let comment = with_hole(missing, &comments::image(&header, left_out));
                 self.pixels = if left_out.is_some() { 0 } else { u64::from(header.size) };
                 let header = Bytes::copy_from_slice(&header.encode());
-                self.carry(sink, at, Side::Instrument, header, &comment)?;
+                self.data(sink, at, Side::Instrument, header, &comment)?;
             }
             TapEvent::NoImage { bytes, why, missing } => {
                 self.skip(sink, at, Side::Instrument, missing)?;
                 let comment = with_hole(missing, &format!("no image: {why}"));
-                self.carry(sink, at, Side::Instrument, bytes, &comment)?;
+                self.data(sink, at, Side::Instrument, bytes, &comment)?;
             }
             TapEvent::Finished { from, missing, note } => {
                 self.skip(sink, at, from, missing)?;
@@ -144,7 +145,7 @@ impl RecordedConnection {
         Ok(self.finished == [true; 2])
     }
 
-    /// Bytes of that side that are missing leave a hole in the numbers.
+    /// Missing bytes of that side leave a hole in the sequence numbers.
     fn skip(
         &mut self,
         sink: &mut PcapSink,
@@ -155,17 +156,17 @@ impl RecordedConnection {
         if missing == 0 {
             return Ok(());
         }
-        if let Some(notes) = &mut self.control {
-            notes.skip(from);
+        if let Some(comments) = &mut self.control {
+            comments.skip(from);
         }
         if missing < LONGEST_HOLE {
             self.flow.skip(from, missing);
             return Ok(());
         }
-        // The numbers cannot say so much: it begins anew.
+        // Sequence numbers cannot express such a hole: the connection begins again.
         self.packet(sink, at, from, PacketKind::Reset, &NOTHING, "")?;
         self.flow = TcpFlow::new(self.client, self.instrument);
-        self.open(sink, at, "continued behind a hole")
+        self.open(sink, at, "continued after a hole")
     }
 
     /// The three packets that begin a connection.
@@ -180,8 +181,8 @@ impl RecordedConnection {
         self.packet(sink, at, Side::Client, PacketKind::Data, &NOTHING, "")
     }
 
-    /// Bytes in as many packets as they need; the comment is the first one's.
-    fn carry(
+    /// Writes bytes in as many packets as they need. The first one has the comment.
+    fn data(
         &mut self,
         sink: &mut PcapSink,
         at: Duration,
@@ -212,7 +213,7 @@ impl RecordedConnection {
     }
 }
 
-/// Says of what is missing how much it is.
+/// Adds to a comment how many bytes are missing before the packet.
 fn with_hole(missing: u64, comment: &str) -> String {
     match (missing, comment) {
         (0, _) => comment.to_owned(),

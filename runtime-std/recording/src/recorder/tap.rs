@@ -1,7 +1,7 @@
-//! Where the bytes of a connection are handed over: one tap for each direction. It never waits.
+//! A tap takes the bytes of one direction of a connection. It never waits.
 //!
-//! Of images it keeps the headers and a checksum of the pixels, or all; an image is left out as a
-//! whole. Packets are made of it in `recorded_connection.rs`.
+//! Of images it keeps the headers with a checksum of the pixels, or everything. An image is left out
+//! as a whole. `recorded_connection.rs` turns the events of a tap into packets.
 
 use std::net::SocketAddr;
 use std::ops::Range;
@@ -14,30 +14,30 @@ use flamingo_protocol_core::{ImageHeader, ImagePiece, ImageReader};
 use super::super::{Port, Side, comments};
 use super::Shared;
 
-/// TapEvent happened on a connection.
+/// Something that happened on a connection.
 #[derive(Debug)]
 pub(super) enum TapEvent {
-    /// It began.
+    /// The connection began.
     Opened { port: Port, client: SocketAddr, instrument: SocketAddr },
-    /// Bytes went over it. Before them, `missing` bytes were left out.
+    /// Bytes were sent. Before them, `missing` bytes were left out.
     Bytes { from: Side, bytes: Bytes, missing: u64 },
-    /// An image began; its pixels follow as bytes, or this is their checksum.
+    /// An image began. Its pixels follow as bytes, or `left_out` is their checksum.
     Image { header: ImageHeader, left_out: Option<u32>, missing: u64 },
-    /// TapEvent should be images is none.
+    /// Bytes on an image port that are no image.
     NoImage { bytes: Bytes, why: String, missing: u64 },
-    /// Nothing more comes from that side; `missing` bytes before the end were left out.
+    /// That side sends nothing more; `missing` bytes before the end were left out.
     Finished { from: Side, missing: u64, note: String },
-    /// That side has cut it off.
+    /// That side has reset the connection.
     Reset { by: Side, missing: u64, note: String },
 }
 
 impl TapEvent {
-    /// Whether a connection, or one way of it, begins or ends.
+    /// Whether a connection, or one direction of it, begins or ends.
     pub(super) const fn is_an_edge(&self) -> bool {
         matches!(self, Self::Opened { .. } | Self::Finished { .. } | Self::Reset { .. })
     }
 
-    /// How many bytes it holds.
+    /// The number of bytes in the event.
     pub(super) fn bytes(&self) -> usize {
         match self {
             Self::Bytes { bytes, .. } | Self::NoImage { bytes, .. } => bytes.len(),
@@ -46,26 +46,27 @@ impl TapEvent {
     }
 }
 
-/// Takes what one side of a connection sends. Dropping it unfinished says that the connection was
-/// cut off.
+/// Takes the bytes that one side of a connection sends. If it is dropped before [`Tap::finish`], the
+/// recording says that this side has reset the connection.
 #[derive(Debug)]
 pub struct Tap {
     shared: Arc<Shared>,
-    stream: u64,
+    /// The number of the connection.
+    connection: u64,
     from: Side,
     images: Option<Images>,
-    /// Left out since the last that was taken.
+    /// Bytes that were left out since the last event that was queued.
     missing: u64,
     ended: bool,
 }
 
-/// Bytes that were sent: ours to keep, or to be copied.
-enum Sent<'a> {
+/// Bytes that were sent: shared, or to be copied.
+enum SentBytes<'a> {
     Shared(Bytes),
     Borrowed(&'a [u8]),
 }
 
-impl Sent<'_> {
+impl SentBytes<'_> {
     fn all(&self) -> &[u8] {
         match self {
             Self::Shared(bytes) => bytes,
@@ -73,7 +74,7 @@ impl Sent<'_> {
         }
     }
 
-    /// Some of them, to be kept.
+    /// A part of the bytes, to be kept.
     fn part(&self, range: Range<usize>) -> Bytes {
         match self {
             Self::Shared(bytes) => bytes.slice(range),
@@ -87,17 +88,17 @@ impl Sent<'_> {
 struct Images {
     reader: ImageReader,
     pixels: bool,
-    /// Of a header that has begun.
+    /// The bytes of an incomplete header.
     partial: Vec<u8>,
-    /// The image that comes in; none if it is left out.
+    /// The current image; `None` if it is left out.
     current: Option<ImageHeader>,
     checksum: crc32fast::Hasher,
     broken: bool,
 }
 
 impl Tap {
-    /// One for the client, one for the instrument.
-    pub(super) fn pair(shared: &Arc<Shared>, stream: u64, port: Port, pixels: bool) -> [Self; 2] {
+    /// The tap of the client and the tap of the instrument.
+    pub(super) fn pair(shared: &Arc<Shared>, connection: u64, port: Port, pixels: bool) -> [Self; 2] {
         [Side::Client, Side::Instrument].map(|from| {
             let images = (from == Side::Instrument && port != Port::Control).then(|| Images {
                 reader: ImageReader::default(),
@@ -107,42 +108,42 @@ impl Tap {
                 checksum: crc32fast::Hasher::new(),
                 broken: false,
             });
-            Self { shared: Arc::clone(shared), stream, from, images, missing: 0, ended: false }
+            Self { shared: Arc::clone(shared), connection, from, images, missing: 0, ended: false }
         })
     }
 
-    /// This side has sent these bytes, in the order of the calls. Never waits.
+    /// Records bytes that this side has sent, in the order of the calls. Never waits.
     pub fn bytes(&mut self, bytes: impl Into<Bytes>) {
-        self.take(&Sent::Shared(bytes.into()));
+        self.take(&SentBytes::Shared(bytes.into()));
     }
 
-    /// The same for bytes that the caller needs again: what is recorded of them is copied.
+    /// Records bytes that the caller needs again: they are copied as far as they are recorded.
     pub fn copy(&mut self, bytes: &[u8]) {
-        self.take(&Sent::Borrowed(bytes));
+        self.take(&SentBytes::Borrowed(bytes));
     }
 
-    /// This side has closed its way, and sends nothing more.
+    /// This side has closed its direction of the connection, and sends nothing more.
     pub fn finish(mut self) {
         let note = self.last();
         let missing = std::mem::take(&mut self.missing);
         self.ended = true;
-        self.shared.push(self.stream, TapEvent::Finished { from: self.from, missing, note });
+        self.shared.push(self.connection, TapEvent::Finished { from: self.from, missing, note });
     }
 
-    /// The connection was cut off, by this side or by the other.
+    /// The connection was reset, by this side or by the other.
     pub fn cut(mut self, by: Side) {
         self.reset(by);
     }
 
     fn reset(&mut self, by: Side) {
         let note = self.last();
-        // Only what was to come from the side that the packet is from can be counted in it.
+        // The sequence number of the packet counts only the bytes of its own side.
         let missing = if by == self.from { std::mem::take(&mut self.missing) } else { 0 };
         self.ended = true;
-        self.shared.push(self.stream, TapEvent::Reset { by, missing, note });
+        self.shared.push(self.connection, TapEvent::Reset { by, missing, note });
     }
 
-    /// TapEvent has begun and does not end: it is recorded, or at least told.
+    /// Records an incomplete header. Returns a note about an incomplete image.
     fn last(&mut self) -> String {
         let Some(mut images) = self.images.take() else { return String::new() };
         if !images.partial.is_empty() {
@@ -156,7 +157,7 @@ impl Tap {
         }
     }
 
-    fn take(&mut self, bytes: &Sent<'_>) {
+    fn take(&mut self, bytes: &SentBytes<'_>) {
         if self.shared.stopped.load(Ordering::Relaxed) {
             return;
         }
@@ -168,11 +169,11 @@ impl Tap {
         self.images = Some(images);
     }
 
-    /// Bytes as they are, or what is missing when there is no room for them.
+    /// Records bytes, or counts them as missing if there is no room.
     fn keep(&mut self, bytes: Bytes) {
         let length = bytes.len();
-        let what = TapEvent::Bytes { from: self.from, bytes, missing: self.missing };
-        if self.shared.push(self.stream, what) { self.missing = 0 } else { self.lose(length) }
+        let event = TapEvent::Bytes { from: self.from, bytes, missing: self.missing };
+        if self.shared.push(self.connection, event) { self.missing = 0 } else { self.lose(length) }
     }
 
     fn lose(&mut self, bytes: usize) {
@@ -180,7 +181,7 @@ impl Tap {
         self.shared.lost.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
-    fn image_bytes(&mut self, images: &mut Images, sent: &Sent<'_>) {
+    fn image_bytes(&mut self, images: &mut Images, sent: &SentBytes<'_>) {
         let bytes = sent.all();
         let mut at = 0;
         while at < bytes.len() {
@@ -197,7 +198,7 @@ impl Tap {
                 Ok(Some(ImagePiece::Pixels { bytes: pixels, remaining })) if !images.pixels => {
                     images.checksum.update(pixels);
                     if remaining == 0 {
-                        self.summed(images);
+                        self.complete(images);
                     }
                 }
                 Ok(Some(ImagePiece::Pixels { .. })) if images.current.is_some() => {
@@ -215,11 +216,12 @@ impl Tap {
 
     fn no_image(&mut self, bytes: Vec<u8>, why: String) {
         let length = bytes.len();
-        let what = TapEvent::NoImage { bytes: bytes.into(), why, missing: self.missing };
-        if self.shared.push(self.stream, what) { self.missing = 0 } else { self.lose(length) }
+        let event = TapEvent::NoImage { bytes: bytes.into(), why, missing: self.missing };
+        if self.shared.push(self.connection, event) { self.missing = 0 } else { self.lose(length) }
     }
 
-    /// With pixels an image is kept if there is room for all of it; without, when it is complete.
+    /// With pixels, an image is recorded if there is room for all of it. Without, its header is
+    /// recorded when the image is complete.
     fn header(&mut self, images: &mut Images, header: ImageHeader) {
         images.partial.clear();
         if images.pixels {
@@ -227,25 +229,25 @@ impl Tap {
             let kept = self.shared.has_room(header.size as usize)
                 && self
                     .shared
-                    .push(self.stream, TapEvent::Image { header, left_out: None, missing });
+                    .push(self.connection, TapEvent::Image { header, left_out: None, missing });
             images.current = kept.then_some(header);
             if kept { self.missing = 0 } else { self.lose(header.encode().len()) }
         } else {
             images.current = Some(header);
             images.checksum.reset();
             if header.size == 0 {
-                self.summed(images);
+                self.complete(images);
             }
         }
     }
 
-    /// The image is complete: its header goes, with the checksum.
-    fn summed(&mut self, images: &mut Images) {
+    /// The image is complete: records its header with the checksum.
+    fn complete(&mut self, images: &mut Images) {
         let Some(header) = images.current.take() else { return };
         let left_out = Some(images.checksum.clone().finalize());
-        let what = TapEvent::Image { header, left_out, missing: self.missing };
+        let event = TapEvent::Image { header, left_out, missing: self.missing };
         let length = header.encode().len();
-        if self.shared.push(self.stream, what) { self.missing = 0 } else { self.lose(length) }
+        if self.shared.push(self.connection, event) { self.missing = 0 } else { self.lose(length) }
     }
 }
 

@@ -1,5 +1,5 @@
-//! Plays the images of one connection, read from the file as they are due. Pixels that were not
-//! recorded are black.
+//! Plays the images of one connection. They are read from the file when they are due. Pixels that were
+//! not recorded are black.
 
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
@@ -15,11 +15,12 @@ use super::Speed;
 use flamingo_runtime_std::Clock;
 use flamingo_runtime_std::socket;
 
-/// Written at a time of pixels that are black.
+/// The black pixels that one write takes.
 static BLACK: [u8; 64 * 1024] = [0; 64 * 1024];
 
-/// Until the viewer goes, or the recorded instrument did. `None`: there are no images.
-pub(super) async fn show(
+/// Plays until the viewer or the recorded instrument closes the connection. Without a connection
+/// there are no images.
+pub(super) async fn play_to_viewer(
     stream: &Async<TcpStream>,
     file: &Path,
     connection: Option<u64>,
@@ -30,7 +31,7 @@ pub(super) async fn show(
             Some(connection) => play(stream, file.to_owned(), connection, speed).await,
             None => Ok(false),
         };
-        // An error: the viewer is gone, or the file.
+        // After an error the viewer, or the file, is gone.
         if matches!(ended, Ok(false)) {
             future::pending::<()>().await;
         }
@@ -38,7 +39,7 @@ pub(super) async fn show(
     future::or(socket::wait_until_closed(stream), play).await;
 }
 
-/// Gives whether the instrument ended the connection.
+/// Plays all images. Returns whether the recorded instrument closed the connection.
 async fn play(
     mut stream: &Async<TcpStream>,
     file: PathBuf,
@@ -52,7 +53,7 @@ async fn play(
     let opened = smol::unblock(move || Capture::open(&file)).await;
     let mut capture = opened.map_err(std::io::Error::other)?;
     loop {
-        // Other connections of the file are passed over where it is read.
+        // Events of other connections are skipped in the thread that reads.
         let read = smol::unblock(move || {
             let next = capture.find(|next| {
                 next.as_ref().is_ok_and(|event| event.connection.number == connection)

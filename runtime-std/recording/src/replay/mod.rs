@@ -1,6 +1,7 @@
-//! A recording as an instrument: clients connect to three ports and are answered as it was
-//! recorded. What is said when is `script.rs` and `player.rs`, images are `images.rs`; here are the
-//! sockets.
+//! A recording plays the instrument: clients connect to three ports and get the recorded answers.
+//!
+//! This file has the sockets. `script.rs` reads the recording, `player.rs` decides what is sent when,
+//! and `images.rs` plays images.
 
 mod images;
 mod player;
@@ -26,22 +27,22 @@ use script::Script;
 
 pub use player::Tally;
 
-/// Bytes read from a client in one go.
+/// The most bytes that one read from a client takes.
 const CHUNK: usize = 64 * 1024;
-/// Bytes that may wait for a client that does not read; then the replay waits.
+/// How many bytes may wait for a client that does not read. Then the replay waits.
 const WAITING: usize = 1024 * 1024;
 
 /// How fast a recording is played.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Speed {
-    /// So many times as fast as it was; above 0.
+    /// So many times as fast as it was recorded. Above 0.
     Times(f64),
-    /// Without a pause.
+    /// Without pauses.
     Max,
 }
 
 impl Speed {
-    /// How long a recorded span takes.
+    /// How long a recorded time takes in the replay.
     pub(crate) fn span(self, recorded: Duration) -> Duration {
         match self {
             Self::Times(times) if times > 0.0 => {
@@ -52,14 +53,22 @@ impl Speed {
     }
 }
 
-/// What is played, where and how.
+/// Where and how a recording is played.
+///
+/// ```
+/// use flamingo_recording::replay::{ReplayOptions, Speed};
+/// let options = ReplayOptions::default().speed(Speed::Times(10.0));
+/// assert_eq!(options.patience.as_secs(), 3);
+/// ```
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct ReplayOptions {
-    /// The control port; the image ports are the next two. Port 0: free ones.
+    /// The address of the control port. The image ports are the next two. Port 0: three free ports.
+    /// By default three free ports of 127.0.0.1.
     pub listen: SocketAddr,
-    /// How fast.
+    /// How fast the recording is played: as it was recorded by default.
     pub speed: Speed,
-    /// How long the recording waits for a command that the client has not sent yet.
+    /// How long the replay waits for a command that the client has not sent yet: 3 s by default.
     pub patience: Duration,
 }
 
@@ -70,37 +79,61 @@ impl Default for ReplayOptions {
     }
 }
 
-/// Why a recording is not played.
+impl ReplayOptions {
+    /// Sets the address of the control port.
+    #[must_use]
+    pub const fn listen(mut self, address: SocketAddr) -> Self {
+        self.listen = address;
+        self
+    }
+
+    /// Sets how fast the recording is played.
+    #[must_use]
+    pub const fn speed(mut self, speed: Speed) -> Self {
+        self.speed = speed;
+        self
+    }
+
+    /// Sets how long the replay waits for a command that the client has not sent yet.
+    #[must_use]
+    pub const fn patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
+    }
+}
+
+/// Why a recording cannot be played.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ReplayError {
     /// The recording cannot be read.
     #[error(transparent)]
     Capture(#[from] CaptureError),
-    /// There is nothing to play in it.
+    /// The recording has no connection to an instrument.
     #[error("expected connections to an instrument, found none")]
     Empty,
-    /// A port that cannot be listened on.
+    /// The replay cannot listen on a port.
     #[error(transparent)]
     Listen(#[from] ListenError),
-    /// There is no thread to be had.
+    /// A thread cannot be started.
     #[error("cannot start a thread: {0}")]
     Thread(std::io::Error),
 }
 
-/// A recording that is being played. Dropping it ends it.
+/// A recording that is being played. Dropping it ends the replay.
 ///
-/// The first client gets the first control connection of the recording, the next one the next, and
-/// behind the last the first again; the same holds for viewers of images. Answers come when the
-/// client has sent the command that was answered; what nobody asked for comes in its place between
-/// them, in the time that was recorded.
+/// The first client gets the first control connection of the recording, the next client the next one,
+/// and after the last one the first again. Viewers of images get image connections in the same way.
+/// An answer is sent when the client has sent its command. Unsolicited frames are sent in their places
+/// between the answers, at the recorded times.
 ///
 /// ```
 /// use flamingo_recording::replay::{Replay, ReplayOptions};
-/// use flamingo_recording::{Options, Port, Recorder};
+/// use flamingo_recording::{Port, Recorder, RecorderOptions};
 /// # use flamingo_protocol_core::{CommandCode, Frame};
 /// # use flamingo_runtime_std::Client;
 /// # let file = std::env::temp_dir().join(format!("flamingo-play-{}.pcapng", std::process::id()));
-/// # let recorder = Recorder::to_file(&file, Options::default())?;
+/// # let recorder = Recorder::to_file(&file, RecorderOptions::default())?;
 /// # let ends = ["10.0.0.7:4000".parse()?, "10.0.0.5:53717".parse()?];
 /// # let [mut sent, mut came] = recorder.open(Port::Control, ends[0], ends[1]);
 /// # let query = Frame::command(CommandCode::SYSTEM_STATE_GET);
@@ -122,16 +155,16 @@ pub enum ReplayError {
 pub struct Replay {
     addresses: [SocketAddr; 3],
     script: Arc<Script>,
-    /// Open for as long as it lives.
+    /// The ports are open as long as these live.
     _acceptors: Vec<AcceptorThread>,
 }
 
 impl Replay {
-    /// Reads the recording and listens. Control connections are held in memory, images are read
-    /// while they are played.
+    /// Reads the recording and listens. Control connections are held in memory; images are read from
+    /// the file while they are played.
     ///
     /// # Errors
-    /// [`ReplayError`]: it cannot be read, or a port not be listened on.
+    /// [`ReplayError`].
     pub async fn start(file: &Path, options: ReplayOptions) -> Result<Self, ReplayError> {
         let path = file.to_owned();
         let script = Arc::new(smol::unblock(move || Script::read(&path)).await?);
@@ -141,31 +174,31 @@ impl Replay {
         let (listeners, addresses) = InstrumentPorts::consecutive(options.listen).listen()?;
         let mut acceptors = Vec::new();
         for (listener, port) in listeners.into_iter().zip(Port::ALL) {
-            let stage = Arc::new(ReplayPort {
+            let replay_port = Arc::new(ReplayPort {
                 port,
                 script: Arc::clone(&script),
                 file: file.to_owned(),
                 options: options.clone(),
                 next: AtomicUsize::new(0),
             });
-            let serve = move |stream, address| Arc::clone(&stage).serve(stream, address);
+            let serve = move |stream, address| Arc::clone(&replay_port).serve(stream, address);
             let acceptor = AcceptorThread::start(port.name(), listener, serve);
             acceptors.push(acceptor.map_err(ReplayError::Thread)?);
         }
         Ok(Self { addresses, script, _acceptors: acceptors })
     }
 
-    /// Where clients connect: to the control, the live and the stack port.
+    /// The addresses for clients: the control, the live and the stack port.
     pub fn addresses(&self) -> [SocketAddr; 3] {
         self.addresses
     }
 
-    /// How many connections of that port there are to be played.
+    /// How many connections of that port the recording has.
     pub fn connections(&self, port: Port) -> usize {
         self.script.count(port)
     }
 
-    /// Bytes that the recording has not, since the disk did not keep up, or tcpdump did not.
+    /// How many bytes are missing in the recording because the disk, or tcpdump, was too slow.
     pub fn holes(&self) -> u64 {
         self.script.holes
     }
@@ -184,24 +217,24 @@ impl ReplayPort {
     async fn serve(self: Arc<Self>, stream: Async<TcpStream>, address: SocketAddr) {
         let count = self.script.count(self.port);
         let turn = self.next.fetch_add(1, Ordering::Relaxed).checked_rem(count);
-        tracing::info!(port = %self.port, client = %address, connection = turn, "a client came");
+        tracing::info!(port = %self.port, client = %address, connection = turn, "a client connected");
         match self.port {
             Port::Control => {
                 let steps = turn.map_or(&[][..], |turn| &self.script.control[turn]);
-                let tally = converse(&stream, steps, &self.options).await;
+                let tally = play_to_client(&stream, steps, &self.options).await;
                 tracing::info!(client = %address, matched = tally.matched, missed = tally.missed,
-                    repeated = tally.repeated, unknown = tally.unknown, "a client left");
+                    repeated = tally.repeated, unknown = tally.unknown, "a client disconnected");
             }
             port => {
                 let number = turn.map(|turn| self.script.images(port)[turn]);
-                images::show(&stream, &self.file, number, self.options.speed).await;
+                images::play_to_viewer(&stream, &self.file, number, self.options.speed).await;
             }
         }
     }
 }
 
-/// One client, until it goes, or the recorded instrument did.
-async fn converse(
+/// Plays a control connection to a client, until the client or the recorded instrument closes it.
+async fn play_to_client(
     stream: &Async<TcpStream>,
     steps: &[script::Step],
     options: &ReplayOptions,
@@ -243,7 +276,7 @@ async fn converse(
     }
 }
 
-/// What there is to do.
+/// Why the loop was woken.
 enum Woken {
     Read(usize),
     Wrote(usize),
@@ -251,12 +284,12 @@ enum Woken {
     Gone,
 }
 
-/// Cancel-safe: what was read is given at once.
+/// Cancel-safe: bytes that were read are returned at once.
 async fn read(mut stream: &Async<TcpStream>, buffer: &mut [u8]) -> Woken {
     stream.read(buffer).await.map_or(Woken::Gone, Woken::Read)
 }
 
-/// Cancel-safe: what was written is given at once.
+/// Cancel-safe: the number of bytes that were written is returned at once.
 async fn write(mut stream: &Async<TcpStream>, bytes: &[u8]) -> Woken {
     if bytes.is_empty() {
         return future::pending().await;

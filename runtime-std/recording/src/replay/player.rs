@@ -1,9 +1,9 @@
 //! Plays one control connection: commands and time go in, bytes come out. No sockets, no clock.
 //!
-//! The client drives: a command takes the recording to its place, and what comes before that in the
-//! recording goes out first, so the order is the recorded one. Between commands the recorded time
-//! runs. A command that does not come holds the recording up for the patience, and no longer; if it
-//! comes after that, its answer does, too.
+//! The client drives. When it sends a command, everything before that command in the recording is
+//! sent first, so that the recorded order is kept. Between commands the recorded time runs. If a
+//! command does not come, the player waits for it as long as the patience. If the command comes later,
+//! its answer is still sent.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -13,16 +13,16 @@ use flamingo_protocol_core::{FIELDS, Frame, Instant, Key, Kind, TokenField};
 use super::Speed;
 use super::script::Step;
 
-/// What became of a client's commands.
+/// Counts the commands of a client by what became of them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// Commands that were recorded.
+    /// Commands that are in the recording.
     pub matched: u64,
     /// Recorded commands that did not come in time.
     pub missed: u64,
-    /// Queries that were not recorded at this place, and got the recorded answer to the last one.
+    /// Queries that are not in the recording at this place. They get the last recorded answer.
     pub repeated: u64,
-    /// Commands that were not recorded; they get no answer.
+    /// Commands that are not in the recording. They get no answer.
     pub unknown: u64,
 }
 
@@ -32,17 +32,17 @@ pub(super) struct Player<'a> {
     patience: Duration,
     /// The next step.
     cursor: usize,
-    /// Commands that have come, by their steps, with what was really sent.
+    /// For each step the command that the client really sent, if it has come.
     came: Vec<Option<Frame>>,
-    /// The steps of commands that have not come, in order.
+    /// The steps of commands that have not come yet, in order.
     open: HashMap<Key, VecDeque<usize>>,
-    /// The steps that answer a command of that key, in order.
+    /// The steps that answer commands of a key, in order.
     answers: HashMap<Key, Vec<usize>>,
-    /// A moment of the recording, and when it is played.
+    /// A time of the recording, and the time at which it is played.
     anchor: (Duration, Instant),
-    /// Up to this step nothing waits for its time.
+    /// Steps before this one do not wait for their time.
     hurry: usize,
-    /// Answers that are due out of their place.
+    /// Answers that are sent out of their place, with the time at which each is due.
     extra: VecDeque<(Instant, Vec<u8>)>,
     tally: Tally,
 }
@@ -82,7 +82,7 @@ impl<'a> Player<'a> {
         self.tally
     }
 
-    /// The recorded instrument has ended the connection here.
+    /// Whether the recorded instrument has closed the connection here.
     pub(super) fn is_over(&self) -> bool {
         matches!(self.steps[..self.cursor].last(), Some(Step::End { .. }))
     }
@@ -95,7 +95,7 @@ impl<'a> Player<'a> {
         };
         self.tally.matched += 1;
         self.came[step] = Some(*command);
-        // It was passed without having come.
+        // The player has already passed this command.
         if step < self.cursor {
             self.tally.missed -= 1;
             if matches!(self.steps[step], Step::Expect { answer: Some(answer), .. } if answer < self.cursor)
@@ -104,8 +104,8 @@ impl<'a> Player<'a> {
             }
             return;
         }
-        // What comes before it in the recording goes first, and at once; others that the client
-        // has left out are passed.
+        // The steps before it are played at once. Commands among them that the client left out are
+        // passed.
         self.hurry = self.hurry.max(step);
         let at = self.steps[step].at();
         if at >= self.anchor.0 {
@@ -129,7 +129,7 @@ impl<'a> Player<'a> {
                     self.tally.missed += 1;
                 }
                 Step::Send { answers: Some(command), .. } if self.came[*command].is_none() => {
-                    // Its command was passed: it comes if that does.
+                    // Its command was passed. It is sent if the command comes later.
                 }
                 _ if !hurries && now < self.due(step.at()) => return None,
                 Step::Send { answers, .. } => {
@@ -149,7 +149,7 @@ impl<'a> Player<'a> {
         None
     }
 
-    /// When [`Self::poll`] may have something, if no command comes.
+    /// When [`Self::poll`] may have bytes, if no command comes before.
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         let step = self.steps.get(self.cursor).map(|step| match step {
             Step::Expect { at, .. } => self.due(*at) + self.patience.into(),
@@ -164,15 +164,15 @@ impl<'a> Player<'a> {
         played + self.speed.span(at.saturating_sub(recorded)).into()
     }
 
-    /// The next recorded command like this one that has not come; one that was passed already
-    /// only if none is left.
+    /// The next recorded command like this one that has not come yet. Commands that were passed are
+    /// taken only if no other is left.
     fn find(&mut self, command: &Frame) -> Option<usize> {
         let open = self.open.get_mut(&Key::of(command))?;
         let next = open.partition_point(|step| *step < self.cursor);
         open.remove(if next < open.len() { next } else { open.len().checked_sub(1)? })
     }
 
-    /// The answer to a command that came after its place.
+    /// Sends the answer to a command that came after its place.
     fn answer_late(&mut self, now: Instant, command: usize) {
         let Step::Expect { at, answer: Some(answer), .. } = &self.steps[command] else { return };
         let answer = &self.steps[*answer];
@@ -182,7 +182,7 @@ impl<'a> Player<'a> {
         self.put(now + self.speed.span(after).into(), bytes);
     }
 
-    /// A query gets the answer that was recorded last for one like it; nothing else is answered.
+    /// Answers a query with the last recorded answer to a query like it. Other commands get no answer.
     fn not_recorded(&mut self, now: Instant, command: &Frame) {
         let is_query = command.code.row().is_some_and(|row| row.kind == Kind::Query);
         let recorded = self.answers.get(&Key::of(command)).filter(|_| is_query);
@@ -192,11 +192,11 @@ impl<'a> Player<'a> {
         });
         let Some(step) = answer.map(|step| &self.steps[*step]) else {
             self.tally.unknown += 1;
-            tracing::warn!(code = %command.code, "this is not in the recording; it gets no answer");
+            tracing::warn!(code = %command.code, "a command is not in the recording; it gets no answer");
             return;
         };
         self.tally.repeated += 1;
-        tracing::debug!(code = %command.code, "not recorded here: the recorded answer again");
+        tracing::debug!(code = %command.code, "a query is not recorded here; it gets the last recorded answer");
         let Step::Send { answers: Some(to), .. } = step else { return };
         let bytes = self.bytes(step, Some((*to, *command)));
         self.put(now, bytes);
@@ -207,7 +207,8 @@ impl<'a> Player<'a> {
         self.extra.insert(at, (due, bytes));
     }
 
-    /// As recorded; but what an instrument echoes is what the command had that really came.
+    /// The recorded bytes. Fields that the instrument echoed get the values of the command that the
+    /// client really sent.
     fn bytes(&self, step: &Step, asked: Option<(usize, Frame)>) -> Vec<u8> {
         let Step::Send { bytes, frame_at, frame, .. } = step else { return Vec::new() };
         let mut bytes = bytes.clone();

@@ -1,4 +1,5 @@
-//! A recording → what is expected of a client, and what is sent to it, in the order in which it was.
+//! Reads a recording: the commands that a client should send and the bytes that it gets, in order.
+//! When they are sent is `player.rs`.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -11,23 +12,23 @@ use super::super::capture::{Capture, CaptureError, EventKind};
 use super::super::conversation::{Conversation, FrameClass};
 use super::super::{Port, Side};
 
-/// One thing after the other, on a control connection.
+/// A step of a control connection. Steps are played in order.
 #[derive(Debug, Clone, PartialEq)]
-#[allow(clippy::large_enum_variant)] // nearly every one holds a frame
+#[allow(clippy::large_enum_variant)] // nearly every step has a frame
 pub(super) enum Step {
-    /// The client sends this; it is answered at that step.
+    /// The client sends this command. `answer` is the step that answers it.
     Expect { at: Duration, command: Frame, answer: Option<usize> },
-    /// The instrument sends this: a frame with its payload and the bytes before it that are none.
+    /// The instrument sends a frame with its payload, after bytes that are no frame.
     Send {
         at: Duration,
         bytes: Vec<u8>,
-        /// Where the frame begins in them.
+        /// The index in `bytes` at which the frame begins.
         frame_at: usize,
         frame: Frame,
-        /// The step of the command that it answers.
+        /// The step of the command that the frame answers.
         answers: Option<usize>,
     },
-    /// The instrument sends bytes that are no frame, at the end.
+    /// The instrument sends bytes that are no frame.
     Raw { at: Duration, bytes: Vec<u8> },
     /// The instrument ends the connection.
     End { at: Duration },
@@ -48,7 +49,7 @@ impl Step {
 #[derive(Debug, Default)]
 pub(super) struct Script {
     pub(super) control: Vec<Vec<Step>>,
-    /// The numbers that the connections have in the capture.
+    /// The numbers of the connections in the capture.
     live: Vec<u64>,
     stack: Vec<u64>,
     pub(super) holes: u64,
@@ -60,7 +61,7 @@ impl Script {
         let mut builders: BTreeMap<u64, ScriptBuilder> = BTreeMap::new();
         for event in Capture::open(file)? {
             let event = match event {
-                // What stands before the end is played.
+                // The events before the end are played.
                 Err(CaptureError::Cut) => break,
                 event => event?,
             };
@@ -93,14 +94,14 @@ impl Script {
     }
 }
 
-/// Writes the steps of one connection.
+/// Builds the steps of one connection.
 #[derive(Default)]
 struct ScriptBuilder {
     steps: Vec<Step>,
     conversation: Conversation,
-    /// The step of each command, by its number in the conversation.
+    /// The step of each command, by the number of the command.
     commands: HashMap<u64, usize>,
-    /// The client went first: then the connection lasts for as long as the next client pleases.
+    /// The recorded client closed the connection. Then the next client decides how long it lasts.
     left: bool,
 }
 
@@ -137,7 +138,7 @@ impl ScriptBuilder {
             (EventKind::Rest { bytes } | EventKind::Noise { bytes }, Side::Instrument) => {
                 self.steps.push(Step::Raw { at, bytes });
             }
-            // Half a frame before a hole would swallow what comes behind it.
+            // A part of a frame before a hole would swallow the bytes after the hole.
             (EventKind::Hole { .. }, Side::Instrument) => {
                 self.steps.pop_if(|last| matches!(last, Step::Raw { .. }));
             }

@@ -1,4 +1,4 @@
-//! A player on virtual time.
+//! Tests of the player on virtual time.
 
 use flamingo_protocol_core::{CommandCode, FRAME_LEN};
 
