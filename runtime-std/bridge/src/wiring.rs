@@ -13,7 +13,7 @@ use crate::control::InstrumentLink;
 use crate::image_relay::ImageSource;
 use crate::router::RouterOptions;
 use crate::settings::{BridgeSettings, RecordSettings, Tokens};
-use flamingo_recording::{self as recording, Port, Recorder, Rotation};
+use flamingo_recording::{Port, Recorder, RecorderOptions, Rotation};
 use flamingo_runtime_std::socket::instrument_ports::image_port;
 
 pub(crate) fn router_options(settings: &BridgeSettings) -> RouterOptions {
@@ -41,13 +41,12 @@ pub(crate) fn open_recorder(settings: &BridgeSettings) -> Result<Option<Recorder
     if folder.is_empty() {
         return Ok(None);
     }
-    let rotation = Rotation {
-        bytes: file_mb.saturating_mul(1_000_000),
-        age: Duration::from_secs(file_minutes.saturating_mul(60)),
-        keep: *keep_files,
-    };
+    let rotation = Rotation::default()
+        .bytes(file_mb.saturating_mul(1_000_000))
+        .age(Duration::from_secs(file_minutes.saturating_mul(60)))
+        .keep(*keep_files);
     let about = format!("between a bridge and the instrument at {}", settings.upstream.address);
-    let options = recording::Options { pixels: *pixels, about, ..recording::Options::default() };
+    let options = RecorderOptions::default().pixels(*pixels).about(about);
     let recorder = Recorder::to_folder(Path::new(folder), rotation, options);
     recorder.map(Some).map_err(|source| BridgeError::Record { folder: folder.clone(), source })
 }

@@ -14,7 +14,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use bytes::Bytes;
-use flamingo_recording::{Options, Port, Recorder, Tap};
+use flamingo_recording::{Port, Recorder, RecorderOptions, Tap};
 use flamingo_runtime_std::Clock;
 use flamingo_runtime_std::protocol::{CommandCode, Flags, Frame, HEADER_LEN, ImageHeader};
 
@@ -63,8 +63,8 @@ fn update() -> Bytes {
 }
 
 fn recorder(file: &Path, pixels: bool) -> Recorder {
-    let options = Options { pixels, ..Options::default() };
-    Recorder::to_file(file, options).expect("the file can be written")
+    Recorder::to_file(file, RecorderOptions::default().pixels(pixels))
+        .expect("the file can be written")
 }
 
 fn open(recorder: &Recorder, port: Port) -> [Tap; 2] {

@@ -219,7 +219,7 @@ pub struct BridgeStatus {
     pub stack: ImagePortStatus,
     /// The recording, if the bridge records.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub recording: Option<recording::Status>,
+    pub recording: Option<recording::RecorderStatus>,
 }
 
 impl BridgeStatus {

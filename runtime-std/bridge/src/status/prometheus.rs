@@ -121,7 +121,7 @@ fn ports(text: &mut Text, status: &BridgeStatus) {
     each("images_lost_total", "counter", "Images that slow viewers lost", values);
 }
 
-fn recorded(text: &mut Text, recording: &recording::Status) {
+fn recorded(text: &mut Text, recording: &recording::RecorderStatus) {
     let runs = u8::from(recording.stopped.is_none());
     text.gauge("recording_running", "Whether the recording runs", runs);
     for (name, value, help) in [

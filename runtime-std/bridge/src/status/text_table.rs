@@ -22,8 +22,8 @@ pub fn status_table(status: &BridgeStatus) -> String {
     text
 }
 
-fn recording_lines(recording: &recording::Status) -> String {
-    let recording::Status { file, files, packets, bytes, lost_bytes, stopped } = recording;
+fn recording_lines(recording: &recording::RecorderStatus) -> String {
+    let recording::RecorderStatus { file, files, packets, bytes, lost_bytes, stopped } = recording;
     let file = file.as_deref().map_or("?".into(), |file| printable(&file.display().to_string()));
     let state = stopped
         .as_deref()

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::Args;
 use flamingo_recording::relay::{Relay, RelayError, RelayOptions};
-use flamingo_recording::{Options, Recorder, Status};
+use flamingo_recording::{Recorder, RecorderOptions, RecorderStatus};
 use indicatif::ProgressBar;
 use serde::Serialize;
 use smol::{Timer, future};
@@ -70,7 +70,7 @@ fn listen(text: &str) -> Result<SocketAddr, String> {
 struct TotalsJson {
     summary: bool,
     #[serde(flatten)]
-    status: Status,
+    status: RecorderStatus,
 }
 
 pub(crate) async fn run(args: RecordArgs, out: &mut Out, interrupt: &Interrupt) -> CommandResult {
@@ -78,9 +78,8 @@ pub(crate) async fn run(args: RecordArgs, out: &mut Out, interrupt: &Interrupt) 
     let RecordArgs { out: file, listen, pixels, during, server, .. } = args;
     let name = file.display().to_string();
     let about = format!("between clients and the instrument at {}", server.connect);
-    let options = Options { pixels, about, ..Options::default() };
-    let relay =
-        RelayOptions { listen, instrument: server.connect.clone(), connect_timeout: CONNECT };
+    let options = RecorderOptions::default().pixels(pixels).about(about);
+    let relay = RelayOptions::new(listen, server.connect.clone()).connect_timeout(CONNECT);
     let begin = || Recorder::to_file(&file, options);
     let relay = Relay::start(&relay, begin).map_err(|error| {
         Failure::usage(match error {
@@ -151,8 +150,8 @@ async fn until_time_is_over(during: Option<Duration>, relay: &Relay) -> bool {
     false
 }
 
-fn text(status: &Status) -> String {
-    let Status { file, packets, bytes, lost_bytes, stopped, .. } = status;
+fn text(status: &RecorderStatus) -> String {
+    let RecorderStatus { file, packets, bytes, lost_bytes, stopped, .. } = status;
     let file = file.as_deref().unwrap_or(Path::new("?")).display();
     let lost = match lost_bytes {
         0 => "nothing left out".to_owned(),

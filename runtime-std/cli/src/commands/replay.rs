@@ -56,16 +56,15 @@ fn speed(text: &str) -> Result<Speed, String> {
 
 pub(crate) async fn run(args: ReplayArgs, out: &mut Out, interrupt: &Interrupt) -> CommandResult {
     let name = args.file.display().to_string();
-    let options = ReplayOptions {
-        listen: SocketAddr::new(args.bind, args.port),
-        speed: args.speed,
-        patience: args.patience,
-    };
+    let options = ReplayOptions::default()
+        .listen(SocketAddr::new(args.bind, args.port))
+        .speed(args.speed)
+        .patience(args.patience);
     let started = async {
         Replay::start(&args.file, options).await.map_err(|error| {
             let what = match error {
                 ReplayError::Capture(_) | ReplayError::Empty => format!("{name}: {error}"),
-                ReplayError::Listen(_) | ReplayError::Thread(_) => error.to_string(),
+                _ => error.to_string(),
             };
             Failure::usage(format!("replay: {what}"))
         })

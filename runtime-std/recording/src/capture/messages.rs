@@ -1,4 +1,7 @@
-//! Bytes of a connection → frames with their payloads, images, and what is neither.
+//! Turns the bytes of a connection into messages, images and the bytes that are neither.
+//!
+//! Messages are collected by the adapter's `MessageCollector`. Which message answers which is not
+//! decided here.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -13,25 +16,26 @@ use super::super::Side;
 use super::super::comments::{LEFT_OUT, assemblers};
 use super::streams::{ConnectionInfo, StreamEvent, StreamEventKind};
 
-/// Bytes that are no frame and may be kept.
+/// The most bytes that wait for the frame after them, if they belong to no frame.
 const MOST_NOISE: usize = 64 * 1024;
 
-/// Something that happened on one of an instrument's connections.
+/// Something that happened on a connection to an instrument.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CaptureEvent {
-    /// On which.
+    /// The connection.
     pub connection: ConnectionInfo,
-    /// When, since 1970 in UTC: of a frame when its last byte came, its payload included.
+    /// The time since 1970 in UTC. For a message, the time of the last byte of its payload.
     pub at: Duration,
-    /// Whose doing it is.
+    /// The side that caused it.
     pub from: Side,
     /// StreamEventKind.
     pub kind: EventKind,
 }
 
-/// What happened.
+/// What happened on a connection.
 #[derive(Debug, Clone, PartialEq)]
-#[allow(clippy::large_enum_variant)] // nearly every one is a frame
+#[non_exhaustive]
+#[allow(clippy::large_enum_variant)] // nearly every event is a message
 pub enum EventKind {
     /// The connection began.
     Opened,
@@ -41,39 +45,40 @@ pub enum EventKind {
         message: Message,
         /// Bytes before it that are no frame.
         noise: Vec<u8>,
-        /// The length of a payload as the frame declares it on the wire: the echo of an upload may
-        /// have the upload's, though nothing follows.
+        /// The length of the payload as the frame declares it on the wire, in bytes. The echo of an
+        /// upload may declare the length of the upload, though no payload follows.
         declared: u32,
     },
-    /// An image came, on one of the other two.
+    /// An image arrived, on one of the image ports.
     Image {
         /// Its header.
         header: ImageHeader,
-        /// Its pixels; `None` if the recording has none.
+        /// Its pixels, or `None` if they were not recorded.
         pixels: Option<Vec<u8>>,
-        /// CRC-32 of its pixels, where the recording or the pixels say so.
+        /// The CRC-32 of its pixels, if the pixels or their checksum were recorded.
         checksum: Option<u32>,
     },
-    /// What should be images is none, and nothing behind it can be read.
+    /// Bytes on an image port are no image. Nothing after them can be read.
     NoImage(ImageError),
-    /// Bytes that are no frame, so many that the frame behind them is not waited for.
+    /// More than 64 KiB of bytes that are no frame. They are reported before the next frame arrives.
     Noise {
         /// The bytes.
         bytes: Vec<u8>,
     },
-    /// Bytes that are not in the recording.
+    /// Bytes are missing in the recording.
     Hole {
         /// How many.
         bytes: u64,
     },
-    /// Bytes at the end that belong to no frame or image, or are a part of one.
+    /// The last bytes before the end or before missing bytes. They belong to no frame or image, or are a
+    /// part of one.
     Rest {
         /// The bytes.
         bytes: Vec<u8>,
     },
     /// That side has closed its direction.
     Finished,
-    /// The connection was cut off.
+    /// That side has reset the connection.
     Reset,
 }
 
@@ -96,28 +101,28 @@ impl Messages {
             .entry(connection.number)
             .or_insert_with(|| (connection, DirectionReader::pair(connection)));
         let ready = &mut self.ready;
-        let mut say = |kind| ready.push_back(CaptureEvent { connection, at, from, kind });
+        let mut report = |kind| ready.push_back(CaptureEvent { connection, at, from, kind });
         let reader = &mut readers[from as usize];
         match what {
-            StreamEventKind::Opened => say(EventKind::Opened),
-            StreamEventKind::Bytes { bytes, comment } => reader.take(bytes, comment, &mut say),
+            StreamEventKind::Opened => report(EventKind::Opened),
+            StreamEventKind::Bytes { bytes, comment } => reader.take(bytes, comment, &mut report),
             StreamEventKind::Hole { bytes } => {
-                reader.hole(bytes, &mut say);
-                say(EventKind::Hole { bytes });
+                reader.hole(bytes, &mut report);
+                report(EventKind::Hole { bytes });
             }
             StreamEventKind::Finished => {
-                reader.rest(&mut say);
-                say(EventKind::Finished);
+                reader.rest(&mut report);
+                report(EventKind::Finished);
             }
             StreamEventKind::Reset => {
-                reader.rest(&mut say);
-                say(EventKind::Reset);
+                reader.rest(&mut report);
+                report(EventKind::Reset);
             }
             StreamEventKind::Over => self.forget(connection, at),
         }
     }
 
-    /// The connection is over: what has begun on it is not completed any more.
+    /// The connection is over: a part of a message or an image will not be completed.
     fn forget(&mut self, connection: ConnectionInfo, at: Duration) {
         let Some((_, readers)) = self.readers.remove(&connection.number) else { return };
         for (mut reader, from) in readers.into_iter().zip([Side::Client, Side::Instrument]) {
@@ -133,7 +138,7 @@ impl Messages {
 enum DirectionReader {
     Frames(Box<Frames>),
     Images(Box<Images>),
-    /// Nothing can be read any more.
+    /// Nothing more can be read.
     Lost,
 }
 
@@ -152,13 +157,13 @@ struct Frames {
 #[derive(Debug)]
 struct Images {
     reader: ImageReader,
-    /// Headers stand one behind the other; the checksums are in comments.
+    /// The recording has only headers, one after the other. The checksums are in comments.
     headers_only: bool,
     raw: Vec<u8>,
     current: Option<ImageHeader>,
-    /// Pixels of it that are still to come, in bytes.
+    /// How many bytes of its pixels are still missing.
     remaining: u64,
-    /// Some of them are missing.
+    /// Some of its pixels are not in the recording.
     damaged: bool,
     checksum: Option<u32>,
 }
@@ -181,22 +186,22 @@ impl DirectionReader {
         [client, Self::Images(Box::new(images))]
     }
 
-    fn take(&mut self, bytes: &[u8], comment: Option<&str>, say: &mut impl FnMut(EventKind)) {
+    fn take(&mut self, bytes: &[u8], comment: Option<&str>, report: &mut impl FnMut(EventKind)) {
         let lost = match self {
             Self::Lost => false,
             Self::Frames(frames) => {
-                frames.take(bytes, say);
+                frames.take(bytes, report);
                 false
             }
-            Self::Images(images) => images.take(bytes, comment, say).is_err(),
+            Self::Images(images) => images.take(bytes, comment, report).is_err(),
         };
         if lost {
             *self = Self::Lost;
         }
     }
 
-    /// What has begun and will not be completed.
-    fn rest(&mut self, say: &mut impl FnMut(EventKind)) {
+    /// Reports a part of a message or an image that will not be completed.
+    fn rest(&mut self, report: &mut impl FnMut(EventKind)) {
         let bytes = match self {
             Self::Lost => return,
             Self::Frames(frames) => frames.give_up(),
@@ -210,21 +215,21 @@ impl DirectionReader {
             }
         };
         if !bytes.is_empty() {
-            say(EventKind::Rest { bytes });
+            report(EventKind::Rest { bytes });
         }
     }
 
-    /// Bytes are missing: half a frame is given up, an image goes on without its pixels.
-    fn hole(&mut self, bytes: u64, say: &mut impl FnMut(EventKind)) {
+    /// Bytes are missing. A part of a message is given up; an image continues without its pixels.
+    fn hole(&mut self, bytes: u64, report: &mut impl FnMut(EventKind)) {
         match self {
             Self::Lost => {}
             Self::Frames(_) => {
-                self.rest(say);
+                self.rest(report);
                 if let Self::Frames(frames) = self {
                     frames.assembler.clone_from(&frames.fresh);
                 }
             }
-            Self::Images(images) => images.hole(bytes, say),
+            Self::Images(images) => images.hole(bytes, report),
         }
     }
 }
@@ -236,7 +241,7 @@ impl Frames {
         Self { assembler, fresh, raw: Vec::new(), collector, declared: 0 }
     }
 
-    fn take(&mut self, mut bytes: &[u8], say: &mut impl FnMut(EventKind)) {
+    fn take(&mut self, mut bytes: &[u8], report: &mut impl FnMut(EventKind)) {
         loop {
             let (consumed, piece) = self.assembler.push(bytes);
             let (taken, rest) = bytes.split_at(consumed);
@@ -244,7 +249,7 @@ impl Frames {
             let complete = match piece {
                 None => {
                     self.raw.extend_from_slice(taken);
-                    self.noise(say);
+                    self.noise(report);
                     return;
                 }
                 Some(Piece::Frame { frame, .. }) => {
@@ -259,16 +264,16 @@ impl Frames {
             };
             if let Some((message, ())) = complete {
                 let noise = std::mem::take(&mut self.raw);
-                say(EventKind::Message { message, noise, declared: self.declared });
+                report(EventKind::Message { message, noise, declared: self.declared });
             }
         }
     }
 
     /// Much noise is reported before the frame after it arrives.
-    fn noise(&mut self, say: &mut impl FnMut(EventKind)) {
+    fn noise(&mut self, report: &mut impl FnMut(EventKind)) {
         if self.collector.partial().is_none() && self.raw.len() > MOST_NOISE {
             let rest = self.raw.split_off(self.raw.len() - self.assembler.held());
-            say(EventKind::Noise { bytes: std::mem::replace(&mut self.raw, rest) });
+            report(EventKind::Noise { bytes: std::mem::replace(&mut self.raw, rest) });
         }
     }
 
@@ -281,7 +286,7 @@ impl Frames {
     }
 }
 
-/// The length in the frame that these bytes end with.
+/// The payload length that is declared in the last 128 bytes, which are a frame.
 fn declared(bytes: &[u8]) -> Option<u32> {
     let length = FIELDS.iter().find(|field| field.name == "additionalDataBytes")?;
     let frame = bytes.get(bytes.len().checked_sub(FRAME_LEN)?..)?;
@@ -294,13 +299,13 @@ impl Images {
         &mut self,
         mut bytes: &[u8],
         comment: Option<&str>,
-        say: &mut impl FnMut(EventKind),
+        report: &mut impl FnMut(EventKind),
     ) -> Result<(), ()> {
         if let Some(checksum) = comment.and_then(checksum) {
             self.checksum = Some(checksum);
         }
         if self.headers_only {
-            return self.headers(bytes, say);
+            return self.headers(bytes, report);
         }
         while !bytes.is_empty() {
             let (consumed, piece) = self.reader.push(bytes);
@@ -309,7 +314,7 @@ impl Images {
             bytes = rest;
             match piece {
                 Err(error) => {
-                    say(EventKind::NoImage(error));
+                    report(EventKind::NoImage(error));
                     return Err(());
                 }
                 Ok(Some(ImagePiece::Header(header))) => {
@@ -317,13 +322,13 @@ impl Images {
                     self.current = Some(header);
                     (self.remaining, self.damaged) = (u64::from(header.size), false);
                     if header.size == 0 {
-                        self.complete(say);
+                        self.complete(report);
                     }
                 }
                 Ok(Some(ImagePiece::Pixels { remaining, .. })) => {
                     self.remaining = u64::from(remaining);
                     if remaining == 0 {
-                        self.complete(say);
+                        self.complete(report);
                     }
                 }
                 Ok(None) => {}
@@ -332,17 +337,17 @@ impl Images {
         Ok(())
     }
 
-    fn headers(&mut self, bytes: &[u8], say: &mut impl FnMut(EventKind)) -> Result<(), ()> {
+    fn headers(&mut self, bytes: &[u8], report: &mut impl FnMut(EventKind)) -> Result<(), ()> {
         self.raw.extend_from_slice(bytes);
         while let Some(header) = self.raw.get(..HEADER_LEN) {
             match ImageHeader::decode(header, MAX_IMAGE) {
                 Ok(header) => {
                     self.raw.drain(..HEADER_LEN);
                     let checksum = self.checksum.take();
-                    say(EventKind::Image { header, pixels: None, checksum });
+                    report(EventKind::Image { header, pixels: None, checksum });
                 }
                 Err(error) => {
-                    say(EventKind::NoImage(error));
+                    report(EventKind::NoImage(error));
                     return Err(());
                 }
             }
@@ -350,17 +355,18 @@ impl Images {
         Ok(())
     }
 
-    fn complete(&mut self, say: &mut impl FnMut(EventKind)) {
+    fn complete(&mut self, report: &mut impl FnMut(EventKind)) {
         let pixels = Some(std::mem::take(&mut self.raw)).filter(|_| !self.damaged);
         let checksum = pixels.as_deref().map(crc32fast::hash);
         if let Some(header) = self.current.take() {
-            say(EventKind::Image { header, pixels, checksum });
+            report(EventKind::Image { header, pixels, checksum });
         }
     }
 
-    /// How much is missing is known, so the next header is found; an image without all of its
-    /// pixels has none. Behind a hole that is longer, a header must come: it shows.
-    fn hole(&mut self, bytes: u64, say: &mut impl FnMut(EventKind)) {
+    /// The length of the hole is known, so the next header can be found. An image with missing pixels
+    /// is reported without pixels. If the hole is longer than the image, the next bytes must be a
+    /// header; if they are not, an error follows.
+    fn hole(&mut self, bytes: u64, report: &mut impl FnMut(EventKind)) {
         const NOTHING: [u8; 4096] = [0; 4096];
         let mut missing = bytes.min(self.remaining);
         self.damaged |= missing > 0;
@@ -371,7 +377,7 @@ impl Images {
             missing -= step;
             self.remaining -= step;
             if let Ok(Some(ImagePiece::Pixels { remaining: 0, .. })) = piece {
-                self.complete(say);
+                self.complete(report);
             }
         }
     }

@@ -22,27 +22,29 @@ use messages::Messages;
 use packet_reader::PacketReader;
 use streams::Streams;
 
-/// Why a capture is not read to its end.
+/// Why a capture cannot be read, or not to its end.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum CaptureError {
     /// The file cannot be read.
     #[error("cannot read it: {0}")]
     Read(#[from] io::Error),
-    /// It has not the form of a capture.
+    /// The file is no capture.
     #[error("expected a pcapng or pcap file: {0}")]
     Form(PcapError),
-    /// It ends in the middle of a packet, as when whoever wrote it was cut off.
+    /// The file ends in the middle of a packet, as it does when the writer was killed.
     #[error("it ends in the middle of a packet")]
     Cut,
-    /// There is nothing in it that can be read.
+    /// No packet of the file has a link type that can be read.
     #[error("expected TCP connections over IP, found packets of link type {found} only")]
     LinkType {
-        /// Its number in the list of link types.
+        /// The number of a link type in the file, as in the list of pcap link types.
         found: u32,
     },
 }
 
-/// Whether bytes begin as a capture file does: pcapng, or pcap of either byte order.
+/// Whether the bytes begin like a capture file: pcapng, or pcap in either byte order. Four bytes are
+/// enough.
 pub fn is_capture(bytes: &[u8]) -> bool {
     const BEGINNINGS: [[u8; 4]; 5] = [
         [0x0A, 0x0D, 0x0D, 0x0A],
@@ -54,14 +56,15 @@ pub fn is_capture(bytes: &[u8]) -> bool {
     BEGINNINGS.iter().any(|beginning| bytes.starts_with(beginning))
 }
 
-/// A capture, from its beginning to its end. Memory is bounded by what is open at one time.
+/// The events of a capture, from its beginning to its end. The memory that it uses depends on the
+/// connections that are open at one time, not on the length of the file.
 ///
 /// ```
 /// use flamingo_protocol_core::{CommandCode, Frame};
 /// use flamingo_recording::capture::{Capture, EventKind};
-/// use flamingo_recording::{Options, Port, Recorder};
+/// use flamingo_recording::{Port, Recorder, RecorderOptions};
 /// # let file = std::env::temp_dir().join(format!("flamingo-read-{}.pcapng", std::process::id()));
-/// # let recorder = Recorder::to_file(&file, Options::default())?;
+/// # let recorder = Recorder::to_file(&file, RecorderOptions::default())?;
 /// # let ends = ["10.0.0.7:4000".parse()?, "10.0.0.5:53717".parse()?];
 /// # let [mut sent, came] = recorder.open(Port::Control, ends[0], ends[1]);
 /// # sent.bytes(Frame::command(CommandCode::SYSTEM_STATE_GET).encode().to_vec());
@@ -81,7 +84,7 @@ pub struct Capture {
     streams: Streams,
     messages: Messages,
     over: bool,
-    /// Told behind what was held back.
+    /// Returned after the events that wait.
     error: Option<CaptureError>,
 }
 
@@ -92,18 +95,18 @@ impl std::fmt::Debug for Capture {
 }
 
 impl Capture {
-    /// Begins to read a file.
+    /// Opens a file.
     ///
     /// # Errors
-    /// [`CaptureError`]: it cannot be read, or is no capture.
+    /// [`CaptureError`]: the file cannot be read, or is no capture.
     pub fn open(path: &Path) -> Result<Self, CaptureError> {
         Self::from_reader(Box::new(File::open(path)?))
     }
 
-    /// Begins to read whatever gives bytes.
+    /// Reads from a reader.
     ///
     /// # Errors
-    /// The same.
+    /// [`CaptureError`]: the bytes cannot be read, or are no capture.
     pub fn from_reader(reader: Box<dyn Read + Send>) -> Result<Self, CaptureError> {
         Ok(Self {
             packets: PacketReader::new(reader)?,
@@ -114,12 +117,12 @@ impl Capture {
         })
     }
 
-    /// TCP connections that are none of an instrument's, as far as was read.
+    /// How many TCP connections that do not belong to an instrument were seen so far.
     pub fn others(&self) -> u64 {
         self.streams.others()
     }
 
-    /// One packet more, or the end.
+    /// Reads the next packet, or the end of the file.
     fn step(&mut self) {
         let Self { packets, streams, messages, over, error } = self;
         match packets.next() {

@@ -1,5 +1,5 @@
-//! Capture files → TCP packets: pcapng and pcap, the link types that tcpdump writes on the hosts
-//! of an instrument. What is no TCP over IP is passed over.
+//! Reads TCP packets from capture files: pcapng and pcap, with the link types that tcpdump writes.
+//! Packets that are not TCP over IP are skipped.
 
 use std::io::{Cursor, Read};
 use std::net::{IpAddr, SocketAddr};
@@ -16,7 +16,7 @@ use super::super::Port;
 use super::super::pcapng::meaning;
 use super::CaptureError;
 
-/// Where the protocol behind these link layers begins.
+/// The lengths of these link-layer headers, in bytes.
 const SLL: usize = 16;
 const SLL2: usize = 20;
 const NULL: usize = 4;
@@ -34,7 +34,7 @@ pub(super) struct Packet {
     pub(super) fin: bool,
     pub(super) rst: bool,
     pub(super) payload: Vec<u8>,
-    /// Bytes of the payload that were on the wire and are not in the file.
+    /// How many bytes of the payload were on the wire but are not in the file.
     pub(super) cut: usize,
     /// StreamEventKind our own recordings say of it.
     pub(super) port: Option<(Port, bool)>,
@@ -50,14 +50,14 @@ enum Form {
 #[derive(Debug, Clone)]
 struct Interface {
     link: DataLink,
-    /// The unit of time: 10 or 2 to the minus so many.
+    /// The unit of time: 10⁻ⁿ s, or 2⁻ⁿ s if the highest bit is set.
     resolution: u8,
     port: Option<(Port, bool)>,
 }
 
 pub(super) struct PacketReader {
     form: Form,
-    /// A link type that cannot be read, and whether there was one that can.
+    /// A link type that cannot be read, and whether another one could be read.
     unknown: Option<DataLink>,
     understood: bool,
 }
@@ -76,7 +76,7 @@ impl PacketReader {
         Ok(Self { form, unknown: None, understood: false })
     }
 
-    /// The next TCP packet. `None`: the file is over.
+    /// The next TCP packet, or `None` at the end of the file.
     pub(super) fn next(&mut self) -> Result<Option<Packet>, CaptureError> {
         loop {
             let found = match &mut self.form {
@@ -119,7 +119,7 @@ impl PacketReader {
 enum Found {
     Packet(Box<Packet>),
     Other,
-    /// A link type that is not known here.
+    /// The link type is unknown.
     Link(DataLink),
 }
 
@@ -152,7 +152,7 @@ fn from_block(block: Block<'_>, interfaces: &mut Vec<Interface>) -> Found {
         Block::EnhancedPacket(block) => {
             let at = usize::try_from(block.interface_id).unwrap_or(usize::MAX);
             let Some(interface) = interfaces.get(at) else { return Found::Other };
-            // The library takes every unit for a nanosecond.
+            // The library treats every unit as a nanosecond.
             let at = time(block.timestamp.as_nanos(), interface.resolution);
             let found = Found::packet(interface.link, &block.data, at);
             let Found::Packet(mut packet) = found else { return found };
@@ -168,7 +168,7 @@ fn from_block(block: Block<'_>, interfaces: &mut Vec<Interface>) -> Found {
     Found::Other
 }
 
-/// So many units of time. The highest bit of the resolution tells powers of 2 from those of 10.
+/// A time in units of the given resolution.
 fn time(units: u128, resolution: u8) -> Duration {
     let exponent = u32::from(resolution & 0x7F);
     let base: u128 = if resolution & 0x80 == 0 { 10 } else { 2 };
@@ -177,12 +177,12 @@ fn time(units: u128, resolution: u8) -> Duration {
     Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
 }
 
-/// What is behind the link layer.
-#[allow(clippy::large_enum_variant)] // nearly every one is IP
+/// The protocol after the link-layer header.
+#[allow(clippy::large_enum_variant)] // nearly every packet is IP
 enum Net<'a> {
     Ip(LaxSlicedPacket<'a>),
     Other,
-    /// The link type is not known here.
+    /// The link type is unknown.
     Unknown,
 }
 
@@ -225,7 +225,7 @@ fn packet(
     at: Duration,
 ) -> Packet {
     let payload = tcp.payload().to_vec();
-    // A length of 0: the network card was to cut it. Then it is what is there.
+    // A declared length of 0 means that the network card was to cut the packet: all bytes are there.
     let cut = declared.saturating_sub(tcp.header_slice().len() + payload.len());
     Packet {
         at,
@@ -259,7 +259,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_have_the_unit_that_the_interface_says() {
+    fn times_have_the_unit_of_their_interface() {
         assert_eq!(time(1_500_000, 6), Duration::from_millis(1_500));
         assert_eq!(time(1_500_000_000, 9), Duration::from_millis(1_500));
         assert_eq!(time(3, 0x80 | 1), Duration::from_millis(1_500));

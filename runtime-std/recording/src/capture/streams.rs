@@ -14,20 +14,20 @@ use super::super::{Port, Side};
 use super::packet_reader::Packet;
 use super::reassembly::Reassembly;
 
-/// The ports of an instrument. PROTOCOL: sockets.
+/// The port numbers of an instrument.
 const CONTROL_PORT: u16 = 53_717;
 const INSTRUMENT_PORTS: std::ops::RangeInclusive<u16> = 53_710..=53_810;
-/// Connections that are over and still known.
+/// How many connections are remembered after their end.
 const REMEMBERED: usize = 256;
 
 /// A connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ConnectionInfo {
-    /// Its number in the capture, from 1, in the order in which they began.
+    /// The number of the connection in the capture. Counted from 1, in the order of their beginnings.
     pub number: u64,
-    /// The port that it belongs to.
+    /// The port of the instrument.
     pub port: Port,
-    /// Whether images come with their pixels.
+    /// Whether images were recorded with their pixels.
     pub pixels: bool,
     /// ConnectionInfo connected.
     pub client: SocketAddr,
@@ -35,7 +35,7 @@ pub struct ConnectionInfo {
     pub instrument: SocketAddr,
 }
 
-/// What happened on it.
+/// Something that happened on a connection.
 #[derive(Debug)]
 pub(super) struct StreamEvent<'a> {
     pub(super) connection: ConnectionInfo,
@@ -58,18 +58,18 @@ pub(super) enum StreamEventKind<'a> {
     /// That side sends nothing more.
     Finished,
     Reset,
-    /// Nothing more happens on it.
+    /// Nothing more happens on this connection.
     Over,
 }
 
-/// Told what happened.
-pub(super) type Tell<'t> = dyn FnMut(StreamEvent<'_>) + 't;
+/// Is called with each event.
+pub(super) type Report<'t> = dyn FnMut(StreamEvent<'_>) + 't;
 
 /// All connections.
 #[derive(Debug, Default)]
 pub(super) struct Streams {
     open: HashMap<(SocketAddr, SocketAddr), Stream>,
-    over: Over,
+    closed: ClosedConnections,
     numbers: u64,
     others: u64,
 }
@@ -79,10 +79,10 @@ pub(super) struct Streams {
 struct Stream {
     client: SocketAddr,
     instrument: SocketAddr,
-    /// `None`: nothing told it yet.
+    /// `None` as long as the port is not known.
     connection: Option<ConnectionInfo>,
     opened_at: Duration,
-    /// It is none of an instrument's.
+    /// It does not belong to an instrument.
     other: bool,
     directions: [Reassembly; 2],
     last: Duration,
@@ -93,27 +93,27 @@ impl Streams {
         self.others
     }
 
-    pub(super) fn take(&mut self, packet: &Packet, tell: &mut Tell<'_>) {
+    pub(super) fn take(&mut self, packet: &Packet, report: &mut Report<'_>) {
         let begins = packet.syn && !packet.ack;
         let ends = (packet.source, packet.target);
         let back = (packet.target, packet.source);
         let known = if self.open.contains_key(&back) { back } else { ends };
         if begins {
-            self.over.forget(ends);
-            // The same ports again: a new connection. The same packet again: no other.
+            self.closed.forget(ends);
+            // The same addresses again are a new connection, unless it is the same packet again.
             if self.open.get(&known).is_some_and(|old| !old.is_begun_by(packet)) {
-                self.close(known, tell);
+                self.close(known, report);
             }
         } else if !self.open.contains_key(&known)
-            && (packet.payload.is_empty() && !packet.syn || self.over.contains(ends))
+            && (packet.payload.is_empty() && !packet.syn || self.closed.contains(ends))
         {
-            // What still comes when a connection is over.
+            // A packet of a connection that is over.
             return;
         }
         let stream = self.open.entry(known).or_insert_with(|| Stream::new(packet));
         stream.last = packet.at;
         let from = if packet.source == stream.client { Side::Client } else { Side::Instrument };
-        // One that nobody has accepted is none.
+        // A connection counts when it was accepted.
         if stream.connection.is_none() && !stream.other && !begins && !packet.rst {
             match stream.kind(packet, from) {
                 Kind::Known(port, pixels) => {
@@ -123,7 +123,7 @@ impl Streams {
                         ConnectionInfo { number: self.numbers, port, pixels, client, instrument };
                     stream.connection = Some(connection);
                     let (at, what) = (stream.opened_at, StreamEventKind::Opened);
-                    tell(StreamEvent { connection, at, from: Side::Client, what });
+                    report(StreamEvent { connection, at, from: Side::Client, what });
                 }
                 Kind::Other => {
                     stream.other = true;
@@ -132,35 +132,35 @@ impl Streams {
                 Kind::Open => {}
             }
         }
-        stream.take(packet, from, tell);
+        stream.take(packet, from, report);
         let finished = stream.directions.iter().all(|direction| direction.finished);
         if packet.rst || finished {
-            self.close(known, tell);
+            self.close(known, report);
         }
     }
 
-    fn close(&mut self, ends: (SocketAddr, SocketAddr), tell: &mut Tell<'_>) {
+    fn close(&mut self, ends: (SocketAddr, SocketAddr), report: &mut Report<'_>) {
         if let Some(mut stream) = self.open.remove(&ends) {
-            stream.end(tell);
-            self.over.remember(ends);
+            stream.end(report);
+            self.closed.remember(ends);
         }
     }
 
-    /// The capture is over: what waits for bytes that are not in it comes now.
-    pub(super) fn end(&mut self, tell: &mut Tell<'_>) {
+    /// The capture is over: the bytes that wait for missing bytes are reported now.
+    pub(super) fn end(&mut self, report: &mut Report<'_>) {
         let mut rest: Vec<_> = self.open.drain().map(|(_, stream)| stream).collect();
         rest.sort_by_key(|stream| stream.connection.map(|connection| connection.number));
         for mut stream in rest {
-            stream.end(tell);
+            stream.end(report);
         }
     }
 }
 
-/// Connections that are over, the last ones: packets of theirs may still come.
+/// The last connections that are over. Their packets may still come.
 #[derive(Debug, Default)]
-struct Over(VecDeque<(SocketAddr, SocketAddr)>);
+struct ClosedConnections(VecDeque<(SocketAddr, SocketAddr)>);
 
-impl Over {
+impl ClosedConnections {
     fn contains(&self, ends: (SocketAddr, SocketAddr)) -> bool {
         self.0.iter().any(|over| *over == ends || *over == (ends.1, ends.0))
     }
@@ -180,14 +180,14 @@ impl Over {
 enum Kind {
     Known(Port, bool),
     Other,
-    /// It will show.
+    /// Not known yet.
     Open,
 }
 
 impl Stream {
     fn new(packet: &Packet) -> Self {
         let ends = [packet.source, packet.target];
-        // Without its beginning: the instrument's ports are known, others are low.
+        // Without the beginning of the connection: the instrument has a known port, or the lower one.
         let is_instrument = |at: &SocketAddr| INSTRUMENT_PORTS.contains(&at.port());
         let backwards = match (packet.syn, packet.ack) {
             (true, false) => false,
@@ -210,7 +210,7 @@ impl Stream {
         }
     }
 
-    /// By the name of the interface, or the instrument's port, or what comes first.
+    /// Decides by the name of the interface, the port number, or the first bytes.
     fn kind(&self, packet: &Packet, from: Side) -> Kind {
         if let Some((port, pixels)) = packet.port {
             return Kind::Known(port, pixels);
@@ -236,7 +236,7 @@ impl Stream {
         }
     }
 
-    /// Whether that packet is the one that began it, once more.
+    /// Whether the packet is a copy of the one that began the connection.
     fn is_begun_by(&self, packet: &Packet) -> bool {
         let [client, _] = &self.directions;
         packet.source == self.client
@@ -244,7 +244,7 @@ impl Stream {
             && client.next == Some(packet.number.wrapping_add(1))
     }
 
-    fn take(&mut self, packet: &Packet, from: Side, tell: &mut Tell<'_>) {
+    fn take(&mut self, packet: &Packet, from: Side, report: &mut Report<'_>) {
         let direction = &mut self.directions[from as usize];
         if packet.syn {
             direction.next.get_or_insert(packet.number.wrapping_add(1));
@@ -254,46 +254,46 @@ impl Stream {
             direction.finished |= packet.fin;
             return;
         };
-        let tell = &mut |what: StreamEventKind<'_>| {
-            tell(StreamEvent { connection, at: packet.at, from, what })
+        let report = &mut |what: StreamEventKind<'_>| {
+            report(StreamEvent { connection, at: packet.at, from, what })
         };
         let comment = packet.comment.as_deref();
         let length = packet.payload.len() + packet.cut;
         if length > 0 {
-            direction.bytes(packet.number, &packet.payload, packet.cut, comment, tell);
+            direction.bytes(packet.number, &packet.payload, packet.cut, comment, report);
         } else if packet.fin || packet.rst {
             direction.next.get_or_insert(packet.number);
         }
         #[allow(clippy::cast_possible_truncation)] // sequence numbers wrap
         let end = packet.number.wrapping_add(length as u32);
-        // Our own recordings are in order: what is missing there never comes.
+        // Our own recordings are in order: missing bytes never come.
         let is_ours = packet.port.is_some();
         if packet.fin || (packet.rst && is_ours) {
             direction.end = direction.place(end);
         }
         if is_ours || direction.is_full() {
-            direction.give_up(tell);
+            direction.give_up(report);
         }
         if packet.fin || direction.end.is_some() {
-            direction.finish(packet.rst, tell);
+            direction.finish(packet.rst, report);
         }
         if packet.rst {
-            tell(StreamEventKind::Reset);
+            report(StreamEventKind::Reset);
         }
     }
 
-    fn end(&mut self, tell: &mut Tell<'_>) {
+    fn end(&mut self, report: &mut Report<'_>) {
         let Some(connection) = self.connection else { return };
         let at = self.last;
         for from in [Side::Client, Side::Instrument] {
-            let tell =
-                &mut |what: StreamEventKind<'_>| tell(StreamEvent { connection, at, from, what });
+            let report =
+                &mut |what: StreamEventKind<'_>| report(StreamEvent { connection, at, from, what });
             let direction = &mut self.directions[from as usize];
             if !direction.finished {
-                direction.give_up(tell);
-                direction.finish(false, tell);
+                direction.give_up(report);
+                direction.finish(false, report);
             }
         }
-        tell(StreamEvent { connection, at, from: Side::Client, what: StreamEventKind::Over });
+        report(StreamEvent { connection, at, from: Side::Client, what: StreamEventKind::Over });
     }
 }

@@ -205,7 +205,11 @@ impl Recorder {
     ///
     /// # Errors
     /// The folder or the first file cannot be written, or the thread cannot be started.
-    pub fn to_folder(folder: &Path, rotation: Rotation, options: RecorderOptions) -> io::Result<Self> {
+    pub fn to_folder(
+        folder: &Path,
+        rotation: Rotation,
+        options: RecorderOptions,
+    ) -> io::Result<Self> {
         Self::start(Files::many(folder, rotation)?, options)
     }
 
@@ -213,7 +217,10 @@ impl Recorder {
     ///
     /// # Errors
     /// The writer refuses the first bytes, or the thread cannot be started.
-    pub fn to_writer(writer: impl Write + Send + 'static, options: RecorderOptions) -> io::Result<Self> {
+    pub fn to_writer(
+        writer: impl Write + Send + 'static,
+        options: RecorderOptions,
+    ) -> io::Result<Self> {
         Self::start(Files::writer(Box::new(writer)), options)
     }
 
@@ -236,7 +243,12 @@ impl Recorder {
             let shared = Arc::clone(&shared);
             move || write(&shared, &inbox, writer)
         })?;
-        Ok(Self { shared, connections: AtomicU64::new(0), pixels, thread: Mutex::new(Some(thread)) })
+        Ok(Self {
+            shared,
+            connections: AtomicU64::new(0),
+            pixels,
+            thread: Mutex::new(Some(thread)),
+        })
     }
 
     /// Opens a connection. Returns a tap for the bytes of the client and one for the bytes of the

@@ -29,7 +29,11 @@ pub(super) struct PcapSink {
 }
 
 impl PcapSink {
-    pub(super) fn begin(files: &mut Files, options: &RecorderOptions, now: Duration) -> io::Result<Self> {
+    pub(super) fn begin(
+        files: &mut Files,
+        options: &RecorderOptions,
+        now: Duration,
+    ) -> io::Result<Self> {
         let (path, file) = begin(files, options, now)?;
         let (began, length) = (now, 0);
         let (packets, bytes, headers) = (0, 0, Vec::new());

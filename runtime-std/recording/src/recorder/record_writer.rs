@@ -24,7 +24,11 @@ pub(super) struct RecordWriter {
 }
 
 impl RecordWriter {
-    pub(super) fn begin(mut files: Files, options: RecorderOptions, now: Duration) -> io::Result<Self> {
+    pub(super) fn begin(
+        mut files: Files,
+        options: RecorderOptions,
+        now: Duration,
+    ) -> io::Result<Self> {
         let sink = PcapSink::begin(&mut files, &options, now)?;
         Ok(Self { files, options, sink, connections: BTreeMap::new(), lost: 0 })
     }

@@ -98,7 +98,12 @@ struct Images {
 
 impl Tap {
     /// The tap of the client and the tap of the instrument.
-    pub(super) fn pair(shared: &Arc<Shared>, connection: u64, port: Port, pixels: bool) -> [Self; 2] {
+    pub(super) fn pair(
+        shared: &Arc<Shared>,
+        connection: u64,
+        port: Port,
+        pixels: bool,
+    ) -> [Self; 2] {
         [Side::Client, Side::Instrument].map(|from| {
             let images = (from == Side::Instrument && port != Port::Control).then(|| Images {
                 reader: ImageReader::default(),

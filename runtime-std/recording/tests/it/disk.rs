@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::recorded::{events, frames, hole, image, kinds, numbered, open, recorder};
 use flamingo_protocol_core::{CommandCode, FRAME_LEN, Frame, HEADER_LEN};
 use flamingo_recording::capture::{Capture, EventKind};
-use flamingo_recording::{Options, Port, Recorder, Rotation, Side};
+use flamingo_recording::{Port, Recorder, RecorderOptions, Rotation, Side};
 use flamingo_runtime_testkit::folder::Folder;
 
 /// Takes so many bytes, then the disk is full.
@@ -39,7 +39,7 @@ fn on_a_slow_disk(file: &Path, pixels: bool) -> (Recorder, Sender<()>) {
     // The beginning of the file.
     going.send(()).unwrap();
     let slow = Slow { file: std::fs::File::create(file).unwrap(), asked, go };
-    let options = Options { pixels, waiting: 100_000, ..Options::default() };
+    let options = RecorderOptions::default().pixels(pixels).waiting(100_000);
     let recorder = Recorder::to_writer(slow, options).unwrap();
     is_asked.recv().unwrap();
     // Something that it has to write.
@@ -156,8 +156,8 @@ fn an_image_that_a_slow_disk_does_not_take_is_left_out_as_a_whole() {
 fn each_file_of_a_folder_stands_for_itself_and_the_oldest_go() {
     const FRAMES: i32 = 2_000;
     let folder = Folder::new("rotation");
-    let rotation = Rotation { bytes: 20_000, age: Duration::MAX, keep: 5 };
-    let recorder = Recorder::to_folder(&folder.0, rotation, Options::default()).unwrap();
+    let rotation = Rotation::default().bytes(20_000).age(Duration::MAX).keep(5);
+    let recorder = Recorder::to_folder(&folder.0, rotation, RecorderOptions::default()).unwrap();
     std::fs::write(folder.0.join("notes.txt"), "stays").unwrap();
     let [mut client, mut instrument] = open(&recorder, Port::Control);
     for n in 0..FRAMES {
@@ -189,8 +189,8 @@ fn each_file_of_a_folder_stands_for_itself_and_the_oldest_go() {
 #[test]
 fn a_connection_that_hangs_in_an_image_does_not_spoil_the_files_of_the_others() {
     let folder = Folder::new("rotation-hangs");
-    let rotation = Rotation { bytes: 30_000, age: Duration::MAX, keep: 100 };
-    let options = Options { pixels: true, ..Options::default() };
+    let rotation = Rotation::default().bytes(30_000).age(Duration::MAX).keep(100);
+    let options = RecorderOptions::default().pixels(true);
     let recorder = Recorder::to_folder(&folder.0, rotation, options).unwrap();
     let [_one, mut hangs] = open(&recorder, Port::Live);
     hangs.bytes(image(1, 60)[..4_000].to_vec());
@@ -226,8 +226,8 @@ fn a_connection_that_hangs_in_an_image_does_not_spoil_the_files_of_the_others() 
 #[test]
 fn a_file_that_is_old_enough_is_followed_by_another() {
     let folder = Folder::new("age");
-    let rotation = Rotation { bytes: u64::MAX, age: Duration::from_micros(1), keep: 100 };
-    let recorder = Recorder::to_folder(&folder.0, rotation, Options::default()).unwrap();
+    let rotation = Rotation::default().bytes(u64::MAX).age(Duration::from_micros(1)).keep(100);
+    let recorder = Recorder::to_folder(&folder.0, rotation, RecorderOptions::default()).unwrap();
     let [_client, mut instrument] = open(&recorder, Port::Control);
     for n in 0..10 {
         instrument.bytes(numbered(n).encode().to_vec());

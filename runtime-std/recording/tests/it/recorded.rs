@@ -1,4 +1,4 @@
-//! What the tests of recordings have in common: recorders, a relay, and what a file says.
+//! What the tests share: recorders, a relay, and the events in a file.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -7,27 +7,24 @@ use std::time::Duration;
 use flamingo_protocol_core::{CommandCode, Frame, ImageHeader};
 use flamingo_recording::capture::{Capture, CaptureEvent, EventKind};
 use flamingo_recording::relay::{Relay, RelayOptions};
-use flamingo_recording::{Options, Port, Recorder, Side, Tap};
+use flamingo_recording::{Port, Recorder, RecorderOptions, Side, Tap};
 
 /// A relay in front of an instrument.
 pub(crate) fn relay(instrument: SocketAddr, recorder: Recorder) -> Relay {
-    let options = RelayOptions {
-        listen: ([127, 0, 0, 1], 0).into(),
-        instrument: instrument.to_string(),
-        connect_timeout: Duration::from_secs(10),
-    };
+    let options = RelayOptions::new(([127, 0, 0, 1], 0).into(), instrument.to_string())
+        .connect_timeout(Duration::from_secs(10));
     Relay::start(&options, || Ok(recorder)).unwrap()
 }
 
 pub(crate) fn recorder(file: &Path, pixels: bool) -> Recorder {
-    Recorder::to_file(file, Options { pixels, ..Options::default() }).unwrap()
+    Recorder::to_file(file, RecorderOptions::default().pixels(pixels)).unwrap()
 }
 
 pub(crate) fn events(file: &Path) -> Vec<CaptureEvent> {
     Capture::open(file).unwrap().map(Result::unwrap).collect()
 }
 
-/// What that side said on the connections of that port, one after the other; not when.
+/// The events of that side on the connections of that port, without their times.
 pub(crate) fn kinds(file: &Path, port: Port, from: Side) -> Vec<EventKind> {
     let events = events(file).into_iter();
     let of_it = events.filter(|event| event.connection.port == port && event.from == from);
@@ -69,7 +66,7 @@ pub(crate) fn image(number: i32, side: u32) -> Vec<u8> {
     header.encode().into_iter().chain(std::iter::repeat_n(pixel, size as usize)).collect()
 }
 
-/// How many bytes are missing there.
+/// How many bytes are missing in the recording by this event.
 pub(crate) fn hole(kind: &EventKind) -> u64 {
     if let EventKind::Hole { bytes } = kind { *bytes } else { 0 }
 }

@@ -70,7 +70,7 @@ fn recorded(file: &Path) -> (Heard, Vec<Vec<u8>>) {
 }
 
 fn replay(file: &Path, speed: Speed) -> Replay {
-    let options = ReplayOptions { speed, ..ReplayOptions::default() };
+    let options = ReplayOptions::default().speed(speed);
     smol::block_on(Replay::start(file, options)).unwrap()
 }
 

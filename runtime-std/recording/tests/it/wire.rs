@@ -9,7 +9,7 @@ use crate::recorded::{events, frames, image, kinds, numbered, open, recorder, re
 use flamingo_protocol_core::{CommandCode, FRAME_LEN, Frame, HEADER_LEN, START_MARKER};
 use flamingo_recording::capture::EventKind;
 use flamingo_recording::relay::Relay;
-use flamingo_recording::{Options, Port, Recorder, Side};
+use flamingo_recording::{Port, Recorder, RecorderOptions, Side};
 use flamingo_runtime_testkit::folder::Folder;
 
 /// A peer that a test plays, with the relay in front of it: what the client and the peer have.
@@ -193,7 +193,7 @@ impl Write for Full {
 
 #[test]
 fn a_disk_that_is_full_ends_the_recording_and_nothing_else() {
-    let recorder = Recorder::to_writer(Full(4_000), Options::default()).unwrap();
+    let recorder = Recorder::to_writer(Full(4_000), RecorderOptions::default()).unwrap();
     let (relay, mut client, mut peer) = through_relay(recorder);
     let (mut written, stopped) = (0, async { relay.until_stopped().await });
     let mut stopped = Box::pin(stopped);

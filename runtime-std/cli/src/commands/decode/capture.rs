@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use flamingo_recording::capture::{Capture, CaptureError, Happening, Said};
+use flamingo_recording::capture::{Capture, CaptureError, CaptureEvent, EventKind};
 
 use super::conversation::{Row, RowBuilder};
 use super::summary::Summary;
@@ -32,11 +32,11 @@ pub(super) async fn print(input: Input, name: &str, summary: bool, out: &mut Out
         let some;
         (some, capture) = read.await;
         let over = some.is_empty();
-        for happening in some {
-            match happening {
-                Ok(happening) => {
-                    last = happening.at;
-                    printer.rows.take(happening);
+        for event in some {
+            match event {
+                Ok(event) => {
+                    last = event.at;
+                    printer.rows.take(event);
                 }
                 Err(error) => cut = Some(error),
             }
@@ -62,12 +62,12 @@ pub(super) async fn print(input: Input, name: &str, summary: bool, out: &mut Out
 }
 
 /// Drops the pixels: nothing here prints them, and many images together are large.
-fn without_pixels(read: Result<Happening, CaptureError>) -> Result<Happening, CaptureError> {
-    read.map(|mut happening| {
-        if let Said::Image { pixels: Some(pixels), .. } = &mut happening.said {
+fn without_pixels(read: Result<CaptureEvent, CaptureError>) -> Result<CaptureEvent, CaptureError> {
+    read.map(|mut event| {
+        if let EventKind::Image { pixels: Some(pixels), .. } = &mut event.kind {
             *pixels = Vec::new();
         }
-        happening
+        event
     })
 }
 

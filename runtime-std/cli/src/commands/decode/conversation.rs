@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use flamingo_protocol_core::{Frame, ImageError, ImageHeader};
 use flamingo_recording::Side;
-use flamingo_recording::capture::{Happening, Said, Who};
+use flamingo_recording::capture::{CaptureEvent, ConnectionInfo, EventKind};
 use flamingo_recording::conversation::{Conversation, FrameClass, Unanswered};
+use flamingo_runtime_std::Message;
 
 /// At most this many rows wait until an earlier row is complete.
 const MAX_WAITING: usize = 10_000;
@@ -43,7 +44,7 @@ pub(super) enum CommandOutcome {
 /// A row of the conversation.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Row {
-    pub(super) who: Who,
+    pub(super) who: ConnectionInfo,
     pub(super) at: Duration,
     pub(super) content: RowContent,
 }
@@ -115,27 +116,30 @@ impl RowBuilder {
         self.waiting.pop_front()
     }
 
-    pub(super) fn take(&mut self, happening: Happening) {
-        let Happening { who, at, from, said } = happening;
+    pub(super) fn take(&mut self, event: CaptureEvent) {
+        let CaptureEvent { connection: who, at, from, kind } = event;
         self.mark_unanswered(at);
-        let content = match said {
-            Said::Opened => RowContent::Opened,
-            Said::Frame { frame, payload, noise, .. } => {
+        let content = match kind {
+            EventKind::Opened => RowContent::Opened,
+            EventKind::Message { message, noise, .. } => {
+                let Message { frame, payload } = message;
                 if !noise.is_empty() {
                     self.push(who, at, RowContent::Noise { from, bytes: noise.len() });
                 }
                 self.frame(who, from, TimedFrame { at, frame, payload });
                 return;
             }
-            Said::Image { header, pixels, checksum } => {
+            EventKind::Image { header, pixels, checksum } => {
                 RowContent::Image { header, checksum, pixels: pixels.is_some() }
             }
-            Said::NoImage(error) => RowContent::NoImage(error),
-            Said::Noise { bytes } => RowContent::Noise { from, bytes: bytes.len() },
-            Said::Hole { bytes } => RowContent::Missing { from, bytes },
-            Said::Rest { bytes } => RowContent::Incomplete { from, bytes: bytes.len() },
-            Said::Finished => RowContent::Finished { from },
-            Said::Reset => RowContent::Reset { from },
+            EventKind::NoImage(error) => RowContent::NoImage(error),
+            EventKind::Noise { bytes } => RowContent::Noise { from, bytes: bytes.len() },
+            EventKind::Hole { bytes } => RowContent::Missing { from, bytes },
+            EventKind::Rest { bytes } => RowContent::Incomplete { from, bytes: bytes.len() },
+            EventKind::Finished => RowContent::Finished { from },
+            EventKind::Reset => RowContent::Reset { from },
+            // The kinds above are all that the library knows now.
+            _ => return,
         };
         let ends = match content {
             RowContent::Finished { from } => from == Side::Instrument,
@@ -161,11 +165,11 @@ impl RowBuilder {
         }
     }
 
-    fn push(&mut self, who: Who, at: Duration, content: RowContent) {
+    fn push(&mut self, who: ConnectionInfo, at: Duration, content: RowContent) {
         self.waiting.push_back(Row { who, at, content });
     }
 
-    fn frame(&mut self, who: Who, from: Side, timed: TimedFrame) {
+    fn frame(&mut self, who: ConnectionInfo, from: Side, timed: TimedFrame) {
         let at = timed.at;
         let conversation = self.conversations.entry(who.number).or_default();
         if from == Side::Client {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use flamingo_microscope::meaning::selector_name;
 use flamingo_protocol_core::{Frame, ImageHeader, Kind, Payload};
-use flamingo_recording::capture::Who;
+use flamingo_recording::capture::ConnectionInfo;
 use flamingo_recording::conversation::FrameClass;
 
 use super::conversation::{CommandOutcome, Row, RowContent, TimedFrame};
@@ -23,7 +23,7 @@ pub(super) fn line(row: &Row, began: Duration) -> String {
     let number = who.number;
     let text = match content {
         RowContent::Opened => {
-            let Who { port, client, instrument, .. } = who;
+            let ConnectionInfo { port, client, instrument, .. } = who;
             format!("== {port}: {client} connects to {instrument}, {}", calendar(*at))
         }
         RowContent::Command { command, outcome } => {
