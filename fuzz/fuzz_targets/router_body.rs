@@ -1,5 +1,6 @@
-//! What the fuzzer of the bridge's router runs: a byte string decoded into what clients, instrument and
-//! network do. It panics if a client is told what it did not ask, or anything that is no frame.
+//! The body of the router's fuzz target. It decodes bytes into actions of clients, the instrument and the
+//! network. It panics if a client receives an answer to a query that it did not send, or bytes that are
+//! not a frame.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +10,7 @@ use flamingo_runtime_std::protocol::{
     Assembler, CommandCode, Config, Duration, Flags, Frame, Incoming, Instant, Piece, Responder,
 };
 
-/// A client: what it asked, and what reads what it is told.
+/// A client: its open commands, and the assembler of the bytes that it receives.
 #[derive(Default)]
 struct Client {
     asked: BTreeSet<i32>,
@@ -22,7 +23,8 @@ struct World {
     now: Instant,
     clients: BTreeMap<ClientId, Client>,
     instrument: Responder<4>,
-    /// What it was asked, and when: it answers in time or never. (Later, the core can only presume.)
+    /// The unanswered commands with their times. The instrument answers in time or never, since the core
+    /// can only presume a later answer.
     commands: Vec<(Instant, Frame)>,
     connected: bool,
     number: i32,
@@ -33,11 +35,11 @@ const CODES: [u32; 14] = [
     0xA007, 0xBEEF,
 ];
 
-/// Any bytes.
+/// Runs any bytes.
 pub(crate) fn run(data: &[u8]) {
     let mut bytes = data.iter().copied();
     let mut next = || bytes.next();
-    let what = next().unwrap_or(0);
+    let switches = next().unwrap_or(0);
     let mut limits = LimitSettings::default();
     limits.clients = 4;
     limits.queue_frames = 6;
@@ -49,11 +51,11 @@ pub(crate) fn run(data: &[u8]) {
         core: Config::default(),
         request_timeout: Duration::from_millis(5000),
         limits,
-        lease: (what & 1 != 0).then_some(Duration::from_millis(10_000)),
-        dead_man: what & 2 != 0,
-        echo_actions: what & 4 != 0,
-        tag: what & 8 != 0,
-        coalesce: what & 16 != 0,
+        lease: (switches & 1 != 0).then_some(Duration::from_millis(10_000)),
+        dead_man: switches & 2 != 0,
+        echo_actions: switches & 4 != 0,
+        tag: switches & 8 != 0,
+        coalesce: switches & 16 != 0,
     };
     let mut world = World {
         router: Router::new(options),
@@ -141,13 +143,13 @@ impl World {
             frame =
                 Frame { code: CommandCode::COMMON_SCOPE_SETTINGS_SAVE, payload_len: len, ..frame };
         }
-        self.clients.get_mut(&id).expect("it is there").asked.insert(self.number);
+        self.clients.get_mut(&id).expect("the client exists").asked.insert(self.number);
         let mut bytes = frame.encode().to_vec();
         bytes.resize(128 + len as usize, 0xF3);
         self.router.client_input(self.now, id, &bytes);
     }
 
-    /// Answers keep their order within a subsystem.
+    /// The instrument answers a command; answers keep their order within a subsystem.
     fn answer(&mut self, which: usize) {
         let now = self.now;
         self.commands.retain(|(since, _)| now.since(*since) < Duration::from_millis(4900));
@@ -157,7 +159,7 @@ impl World {
         let subsystem = first.code.subsystem();
         let same = |(_, command): &(Instant, Frame)| command.code.subsystem() == subsystem;
         let oldest = self.commands.iter().position(same);
-        let (_, command) = self.commands.remove(oldest.expect("that one at least"));
+        let (_, command) = self.commands.remove(oldest.expect("at least that command"));
         if command.code.0 == 0xBEEF {
             return;
         }
@@ -173,16 +175,16 @@ impl World {
         self.clients.remove(&id);
     }
 
-    /// Everything moves that can, so many bytes at a time.
-    fn settle(&mut self, most: usize) {
+    /// Moves all bytes, at most `chunk` at a time.
+    fn settle(&mut self, chunk: usize) {
         loop {
             let bytes = self.router.upstream_output(self.now);
-            let shown = bytes[..bytes.len().min(most)].to_vec();
-            if shown.is_empty() || !self.connected {
+            let written = bytes[..bytes.len().min(chunk)].to_vec();
+            if written.is_empty() || !self.connected {
                 break;
             }
-            self.router.upstream_wrote(self.now, shown.len());
-            self.arrive(&shown);
+            self.router.upstream_wrote(self.now, written.len());
+            self.arrive(&written);
         }
         while let Some(report) = self.router.poll_action() {
             if let RouterAction::Publish(message) = report {
@@ -196,7 +198,7 @@ impl World {
                 self.close(id);
             }
         }
-        assert!(self.router.remembered_commands() < 1200, "nothing piles up");
+        assert!(self.router.remembered_commands() < 1200, "the memory is bounded");
     }
 
     fn arrive(&mut self, mut bytes: &[u8]) {
@@ -204,7 +206,7 @@ impl World {
             let (consumed, incoming) = self.instrument.handle_input(bytes);
             bytes = &bytes[consumed..];
             if let Some(Incoming::Command { frame, skipped }) = incoming {
-                assert_eq!(skipped, 0, "the instrument gets frames and nothing else");
+                assert_eq!(skipped, 0, "the instrument receives nothing but frames");
                 let row = frame.code.row();
                 let answered =
                     row.is_none_or(|_| flamingo_runtime_std::protocol::is_answered(&frame));
@@ -215,17 +217,17 @@ impl World {
         }
     }
 
-    /// What a client is told are frames, and answers to what it asked, each once.
+    /// A client receives only frames, and one answer to each of its own commands.
     fn read(&mut self, id: ClientId) {
-        let told = self.router.client_output(id).to_vec();
-        self.router.client_wrote(id, told.len());
-        let client = self.clients.get_mut(&id).expect("it is there");
-        let mut rest = &told[..];
+        let received = self.router.client_output(id).to_vec();
+        self.router.client_wrote(id, received.len());
+        let client = self.clients.get_mut(&id).expect("the client exists");
+        let mut rest = &received[..];
         while !rest.is_empty() {
             let (consumed, piece) = client.reader.push(rest);
             rest = &rest[consumed..];
             let Some(Piece::Frame { frame, skipped }) = piece else { continue };
-            assert_eq!(skipped, 0, "frames and nothing else");
+            assert_eq!(skipped, 0, "nothing but frames");
             let own = client.asked.remove(&frame.int32_data[1]);
             assert!(own || client.inline, "client {id} never asked {frame}");
         }

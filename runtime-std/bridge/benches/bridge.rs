@@ -1,10 +1,9 @@
-//! How much slower a round trip is through the bridge: beside a direct one, and beside one through
-//! an ideal blocking relay (two threads that copy bytes), all in turn in one run. It fails if the
-//! bridge costs more than 3 times the one or 1.4 times the other.
+//! The time of a round trip through the bridge, compared with a direct one and with one through an
+//! ideal blocking relay (two threads that copy bytes), all in one run. The benchmark fails if the bridge
+//! takes more than 3 times as long as the direct round trip or 1.4 times as long as the relay.
 //!
-//! Everything runs on one processor, where the operating system allows that to be said: on several,
-//! a round trip takes three times as long or not by where it happens to put the threads, and that
-//! is what would be measured.
+//! Everything runs on one processor, if the operating system supports that. On several processors the
+//! time of a round trip depends mainly on where the operating system places the threads.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -21,12 +20,12 @@ const ROUNDS: usize = 100;
 const QUERIES: usize = 100;
 
 fn open(address: SocketAddr) -> TcpStream {
-    let socket = TcpStream::connect(address).expect("it listens");
+    let socket = TcpStream::connect(address).expect("the port is open");
     socket.set_nodelay(true).expect("a socket");
     socket
 }
 
-/// Copies bytes until either end is gone.
+/// Copies bytes until one end disconnects.
 fn copy(mut from: TcpStream, mut to: TcpStream) {
     let mut buffer = [0; 4096];
     while let Ok(count @ 1..) = from.read(&mut buffer) {
@@ -36,7 +35,7 @@ fn copy(mut from: TcpStream, mut to: TcpStream) {
     }
 }
 
-/// The least that anything in between costs.
+/// A relay that costs as little as possible.
 fn ideal_relay(upstream: SocketAddr) -> SocketAddr {
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
     let address = listener.local_addr().expect("an address");
@@ -51,13 +50,13 @@ fn ideal_relay(upstream: SocketAddr) -> SocketAddr {
     address
 }
 
-/// Round trips.
+/// Measures round trips.
 fn measure(socket: &mut TcpStream, clock: &Clock, times: &mut Vec<Duration>) {
     let query = Frame::command(CommandCode::STAGE_POSITION_GET).with_selector(1).encode();
     let mut answer = [0; 128];
     for _ in 0..QUERIES {
         let begin = clock.now();
-        socket.write_all(&query).expect("it is open");
+        socket.write_all(&query).expect("the connection is open");
         socket.read_exact(&mut answer).expect("an answer");
         times.push(clock.now().since(begin).into());
     }
@@ -68,15 +67,15 @@ fn median(mut times: Vec<Duration>) -> Duration {
     times[times.len() / 2]
 }
 
-/// The threads that are started from now on run on one processor.
+/// Makes the threads that are started from now on run on one processor.
 #[cfg(target_os = "linux")]
 fn stay_on_one_processor() {
     use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
-    let allowed = sched_getaffinity(None).expect("the processors that may be used");
+    let allowed = sched_getaffinity(None).expect("the processors that this process may use");
     let first = (0..CpuSet::MAX_CPU).find(|cpu| allowed.is_set(*cpu)).expect("at least one");
     let mut one = CpuSet::new();
     one.set(first);
-    sched_setaffinity(None, &one).expect("one of those that may be used");
+    sched_setaffinity(None, &one).expect("a processor that this process may use");
 }
 
 #[cfg(not(target_os = "linux"))]
@@ -96,14 +95,14 @@ fn main() -> ExitCode {
         bridge
     });
     let clock = Clock::start();
-    let ways = [instrument.control(), ideal_relay(instrument.control()), bridge.control()];
-    let mut sockets = ways.map(open);
+    let routes = [instrument.control(), ideal_relay(instrument.control()), bridge.control()];
+    let mut sockets = routes.map(open);
     let mut times = [const { Vec::new() }; 3];
     for round in 0..=ROUNDS {
         for (socket, times) in sockets.iter_mut().zip(&mut times) {
             measure(socket, &clock, times);
             if round == 0 {
-                times.clear(); // to warm up
+                times.clear(); // the first round is a warm-up
             }
         }
     }

@@ -1,8 +1,7 @@
-//! A bridge under load for a while (`soak [MINUTES]`, 10 unless told), and how its memory
-//! grows: the slope of the resident set after the warm-up, with its error. Linux only.
+//! Measures how the memory of a bridge grows under load (`soak [MINUTES]`, default 10): the slope of the
+//! resident set after the warm-up, with its standard error. Linux only.
 //!
-//! Everything is in one process, the simulated instrument included: what does not grow together
-//! does not grow apart.
+//! The bridge and the simulator run in one process: if their sum does not grow, neither grows.
 
 #![allow(clippy::cast_precision_loss)] // seconds and KiB
 
@@ -18,19 +17,19 @@ use flamingo_bridge::{Bridge, BridgeSettings};
 use flamingo_runtime_std::protocol::{CommandCode, Frame};
 use flamingo_simulator::{Scenario, Simulator, SimulatorOptions};
 
-/// KiB of the resident set.
+/// The resident set, in KiB.
 fn resident() -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap_or_default();
     line.split_whitespace().nth(1).and_then(|text| text.parse().ok()).unwrap_or(f64::NAN)
 }
 
-/// How long everything may take to become as large as it will be.
+/// The time after which the memory should have its final size.
 const WARM_UP_MINUTES: u64 = 5;
 
-/// The mean growth from one point to the next and its standard error. A resident set stays where
-/// it was until something moves it, so that its points are not independent, but its steps are: a
-/// line fitted through the points would give an error that is far too small.
+/// The mean growth between two points and its standard error. The points are not independent, since a
+/// resident set changes rarely, but the steps between them are. A fitted line would therefore give an
+/// error that is far too small.
 fn growth(points: &[f64]) -> (f64, f64) {
     let steps: Vec<_> = points.windows(2).map(|pair| pair[1] - pair[0]).collect();
     let count = steps.len() as f64;
@@ -41,7 +40,7 @@ fn growth(points: &[f64]) -> (f64, f64) {
 
 fn main() {
     let minutes: u64 = std::env::args().nth(1).and_then(|text| text.parse().ok()).unwrap_or(10);
-    // The truth would grow; it is bounded, and full before the measuring begins.
+    // The simulator's record of the truth is bounded, and full before the measurement begins.
     let text = "truth_capacity_frames = 1000\n[latency]\nmin_ms = 0.2\nmax_ms = 2\n\
         [background]\nframes_per_s = 400\n[stage]\ncontinuous_axes = [\"x\", \"y\", \"z\", \"r\"]\n";
     let scenario = Scenario::from_toml(text).expect("a scenario");
@@ -58,9 +57,9 @@ fn main() {
         let (end, answers, address) = (Arc::clone(&end), Arc::clone(&answers), bridge.control());
         threads.push(spawn(move || client(address, number, &end, &answers)));
     }
-    let (callback, ended) = (bridge.callback().expect("it is on"), Arc::clone(&end));
+    let (callback, ended) = (bridge.callback().expect("the port is on"), Arc::clone(&end));
     threads.push(spawn(move || {
-        let mut socket = TcpStream::connect(callback).expect("it listens");
+        let mut socket = TcpStream::connect(callback).expect("the port is open");
         let mut buffer = vec![0; 65_536];
         while !ended.load(Ordering::Relaxed) && socket.read(&mut buffer).is_ok_and(|read| read > 0)
         {
@@ -70,7 +69,7 @@ fn main() {
     let (_open, never) = channel::<()>();
     let mut points = Vec::new();
     for minute in 1..=WARM_UP_MINUTES + minutes {
-        // Nothing is ever sent: this only waits.
+        // Nothing is ever sent, so that this waits for a minute.
         let _ = never.recv_timeout(Duration::from_secs(60));
         let (now, answered) = (resident(), answers.load(Ordering::Relaxed));
         println!("{minute} min: {now} KiB resident, {answered} answers");
@@ -84,16 +83,16 @@ fn main() {
     smol::block_on(bridge.stop());
     smol::block_on(instrument.stop());
     for thread in threads {
-        // One that lost its connection at the end has nothing more to tell.
+        // A thread that lost its connection at the end may have failed.
         let _ = thread.join();
     }
 }
 
-/// Asks, and now and then connects again.
+/// Sends queries, and connects again after every 500.
 fn client(address: SocketAddr, number: i32, end: &AtomicBool, answers: &AtomicU64) {
     let query = Frame::command(CommandCode::STAGE_POSITION_GET).with_selector(1 + number % 4);
     while !end.load(Ordering::Relaxed) {
-        let mut socket = TcpStream::connect(address).expect("it listens");
+        let mut socket = TcpStream::connect(address).expect("the port is open");
         let mut answer = [0; 128];
         for _ in 0..500 {
             if socket

@@ -107,8 +107,8 @@ mod tests {
     #[test]
     #[cfg(target_os = "linux")]
     fn an_unreachable_client_is_lost_after_the_configured_time() {
-        let mut listen = ListenSettings::default();
-        listen.control = ([127, 0, 0, 1], 0).into();
+        let control = ([127, 0, 0, 1], 0).into();
+        let listen = ListenSettings { control, ..ListenSettings::default() };
         let mut ports = ControlListener::open_all(&listen, Duration::from_secs(12)).unwrap();
         let _client = TcpStream::connect(ports[0].address()).unwrap();
         smol::block_on(ports[0].listener.readable()).unwrap();

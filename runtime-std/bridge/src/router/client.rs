@@ -9,6 +9,7 @@ use flamingo_protocol_core::{Frame, Incoming, Instant, Responder, Ticket};
 use super::client_quota::ClientQuota;
 use crate::settings::{Delivery, LimitSettings, Role};
 use crate::status::ClientCounters;
+use flamingo_runtime_std::{Message, MessageCollector};
 
 /// A command with its whole payload.
 #[derive(Debug, Clone)]
@@ -19,6 +20,12 @@ pub(super) struct Command {
     pub(super) arrived: Instant,
 }
 
+impl Command {
+    fn new(message: Message, arrived: Instant) -> Self {
+        Self { frame: message.frame, payload: message.payload.into(), arrived }
+    }
+}
+
 /// What the bytes of a client contain.
 #[derive(Debug)]
 pub(super) enum ClientInput {
@@ -27,12 +34,16 @@ pub(super) enum ClientInput {
     Oversized(Frame),
 }
 
-/// An upload that is arriving.
+impl From<Command> for ClientInput {
+    fn from(command: Command) -> Self {
+        Self::Command(command)
+    }
+}
+
+/// An upload that is arriving. Its payload is collected unless it is oversized.
 #[derive(Debug)]
 struct Upload {
     frame: Frame,
-    payload: Vec<u8>,
-    /// It is too large: its bytes are dropped.
     oversized: bool,
     last_progress: Instant,
 }
@@ -57,6 +68,7 @@ pub(super) struct Client {
     /// The connection is about to be closed; its input is ignored.
     pub(super) closing: bool,
     input: Responder<1>,
+    collector: MessageCollector,
     upload: Option<Upload>,
     consecutive_noise: u64,
     output: Vec<u8>,
@@ -85,6 +97,7 @@ impl Client {
             half_closed: false,
             closing: false,
             input: Responder::default(),
+            collector: MessageCollector::default(),
             upload: None,
             consecutive_noise: 0,
             output: Vec::new(),
@@ -120,13 +133,14 @@ impl Client {
     }
 
     fn begin_command(&mut self, now: Instant, frame: Frame, room: usize) -> Option<ClientInput> {
-        if frame.payload_len == 0 {
-            let command = Command { frame, payload: Arc::from([]), arrived: now };
-            return Some(ClientInput::Command(command));
-        }
         let oversized = frame.payload_len as usize > room;
-        self.upload = Some(Upload { frame, payload: Vec::new(), oversized, last_progress: now });
-        None
+        if frame.payload_len > 0 {
+            self.upload = Some(Upload { frame, oversized, last_progress: now });
+        }
+        if oversized {
+            return None;
+        }
+        self.collector.frame(frame, ()).map(|(message, ())| Command::new(message, now).into())
     }
 
     fn continue_upload(
@@ -137,18 +151,15 @@ impl Client {
     ) -> Option<ClientInput> {
         let upload = self.upload.as_mut()?;
         upload.last_progress = now;
-        if !upload.oversized {
-            upload.payload.extend_from_slice(bytes);
+        let (frame, oversized) = (upload.frame, upload.oversized);
+        if remaining == 0 {
+            self.upload = None;
         }
-        if remaining > 0 {
-            return None;
+        if oversized {
+            return (remaining == 0).then_some(ClientInput::Oversized(frame));
         }
-        let Upload { frame, payload, oversized, .. } = self.upload.take()?;
-        Some(if oversized {
-            ClientInput::Oversized(frame)
-        } else {
-            ClientInput::Command(Command { frame, payload: payload.into(), arrived: now })
-        })
+        let message = self.collector.payload(bytes, remaining);
+        message.map(|(message, ())| Command::new(message, now).into())
     }
 
     /// The bytes of uploads that are held for this client, or reserved for the one that is arriving.

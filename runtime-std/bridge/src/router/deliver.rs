@@ -1,12 +1,13 @@
 //! Who receives what the instrument sends: answers go to the clients that asked, unsolicited frames to
 //! the subscribers, and each outcome is counted.
 
-use flamingo_protocol_core::{Class, Ended, Event, Frame, Instant, Output, Received, Ticket};
+use flamingo_protocol_core::{Class, Ended, Event, Frame, Instant, Output, Ticket};
 
 use super::permissions::is_stop;
 use super::replies::encode_message;
-use super::{PartialMessage, Recipient, Router, RouterAction};
+use super::{Recipient, Router, RouterAction};
 use crate::settings::Delivery;
+use flamingo_runtime_std::Message;
 
 impl Router {
     /// Handles bytes of the instrument. It consumes all of them.
@@ -14,52 +15,47 @@ impl Router {
         while let Some(core) = self.core.as_mut() {
             let (consumed, output) = core.handle_input(now, bytes);
             bytes = bytes.get(consumed..).unwrap_or(&[]);
-            match output {
-                Some(Output::Frame(received)) if received.frame.payload_len == 0 => {
-                    self.deliver(now, received, &[]);
-                }
+            let whole = match output {
                 Some(Output::Frame(received)) => {
-                    self.partial = Some(PartialMessage { received, payload: Vec::new() });
+                    self.incoming.frame(received.frame, received.class)
                 }
                 Some(Output::Payload { bytes, remaining }) => {
-                    if let Some(partial) = &mut self.partial {
-                        partial.payload.extend_from_slice(bytes);
-                    }
-                    if let Some(whole) = self.partial.take_if(|_| remaining == 0) {
-                        self.deliver(now, whole.received, &whole.payload);
-                    }
+                    self.incoming.payload(bytes, remaining)
                 }
                 None => break,
+            };
+            if let Some((message, class)) = whole {
+                self.deliver(now, &message, class);
             }
         }
         self.take_events(now, None);
         self.forward_waiting(now);
     }
 
-    fn deliver(&mut self, now: Instant, received: Received, payload: &[u8]) {
-        let Received { frame, class, .. } = received;
+    fn deliver(&mut self, now: Instant, message: &Message, class: Class) {
+        let Message { frame, payload } = message;
         match class {
             Class::Solicited { ticket, .. } if ticket.is_fence() => {}
             Class::Solicited { ticket, .. } if self.state_query == Some(ticket) => {
-                self.state_reported(now, &frame);
+                self.state_reported(now, frame);
             }
             Class::Solicited { ticket, proven } => {
-                let echoed = self.deliver_answer(ticket, &frame, payload);
+                let echoed = self.deliver_answer(ticket, frame, payload);
                 if !proven && !echoed {
                     // It may have been a push, which the subscribers must not miss.
-                    self.publish(&frame, payload, Delivery::Callback, &[]);
+                    self.publish(frame, payload, Delivery::Callback, &[]);
                 }
             }
             Class::Late { ticket, proven } => {
                 let recipients = self.count_late(ticket);
-                if self.is_echoed(&frame) {
-                    self.echo_to_others(&recipients, &frame, payload);
+                if self.is_echoed(frame) {
+                    self.echo_to_others(&recipients, frame, payload);
                 } else if !proven {
-                    self.publish(&frame, payload, Delivery::Callback, &[]);
+                    self.publish(frame, payload, Delivery::Callback, &[]);
                 }
             }
             Class::Ambiguous { owners } => {
-                let answered = self.take_events(now, Some((&frame, payload)));
+                let answered = self.take_events(now, Some((frame, payload)));
                 if answered == 0
                     && let Some(ticket) = owners.tickets().first()
                 {
@@ -67,8 +63,8 @@ impl Router {
                 }
             }
             Class::Unsolicited { .. } => {
-                self.workflow.observe(&frame);
-                self.publish(&frame, payload, Delivery::Both, &[]);
+                self.workflow.observe(frame);
+                self.publish(frame, payload, Delivery::Both, &[]);
             }
         }
     }

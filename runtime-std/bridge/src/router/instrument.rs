@@ -55,7 +55,7 @@ impl Router {
         self.open = false;
         self.take_events(now, None);
         self.core = None;
-        self.partial = None;
+        self.incoming.clear();
         self.forwarded.clear();
         self.workflow = WorkflowState::default();
         self.fail_waiting_commands("instrument connection lost");

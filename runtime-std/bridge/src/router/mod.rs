@@ -30,12 +30,12 @@ mod workflow;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use flamingo_protocol_core::{Config, Duration, FRAME_LEN, Frame, Instant, Received, Ticket};
+use flamingo_protocol_core::{Class, Config, Duration, FRAME_LEN, Frame, Instant, Ticket};
 
 use crate::settings::{Delivery, LimitSettings, Role};
 use crate::status::{ClientCounters, ClientStatus, UpstreamStatus};
 use client::{Client, ClientInput, Command};
-use flamingo_runtime_std::CoreConnection;
+use flamingo_runtime_std::{CoreConnection, MessageCollector};
 use lease::MotionLease;
 use workflow::WorkflowState;
 
@@ -99,13 +99,6 @@ struct ForwardedCommand {
 /// How many forwarded commands are remembered, so that a late answer is counted for its client.
 const MAX_FORWARDED: usize = 1024;
 
-/// A frame from the instrument whose payload is still arriving.
-#[derive(Debug)]
-struct PartialMessage {
-    received: Received,
-    payload: Vec<u8>,
-}
-
 /// The router: it knows all clients and the instrument.
 #[derive(Debug)]
 pub struct Router {
@@ -123,7 +116,8 @@ pub struct Router {
     /// The client whose command was forwarded last; the next client has its turn.
     last_served: ClientId,
     next_client: ClientId,
-    partial: Option<PartialMessage>,
+    /// Collects the frames of the instrument and their payloads, with their classes.
+    incoming: MessageCollector<Class>,
     actions: VecDeque<RouterAction>,
     lease: MotionLease,
     workflow: WorkflowState,
@@ -153,7 +147,7 @@ impl Router {
             forwarded: BTreeMap::new(),
             last_served: 0,
             next_client: 1,
-            partial: None,
+            incoming: MessageCollector::default(),
             actions: VecDeque::new(),
             lease,
             workflow: WorkflowState::default(),

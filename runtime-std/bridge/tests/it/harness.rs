@@ -1,4 +1,5 @@
-//! A bridge on free ports, in front of an instrument that `raw` or the test itself provides.
+//! Starts a bridge on free ports and waits for its status. The instrument is the simulator or the test
+//! itself.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -6,10 +7,10 @@ use std::time::Duration;
 use flamingo_bridge::{Bridge, BridgeSettings, BridgeStatus};
 use smol::{Timer, future};
 
-/// Longer than anything here takes.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// A test that waits longer has failed.
+const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// A bridge that is connected to the instrument; `tune` changes its settings first.
+/// Starts a bridge and waits until it is connected to the instrument. `tune` changes its settings.
 pub(crate) fn bridge(upstream: SocketAddr, tune: impl FnOnce(&mut BridgeSettings)) -> Bridge {
     let mut settings = BridgeSettings::new(upstream.to_string());
     settings.listen.control = SocketAddr::from(([127, 0, 0, 1], 0));
@@ -23,14 +24,14 @@ pub(crate) fn bridge(upstream: SocketAddr, tune: impl FnOnce(&mut BridgeSettings
 }
 
 pub(crate) fn status(bridge: &Bridge) -> BridgeStatus {
-    smol::block_on(bridge.status()).expect("it runs")
+    smol::block_on(bridge.status()).expect("the bridge runs")
 }
 
-/// The figures once `holds` is true of them.
+/// Waits until the condition holds for the status, and returns the status.
 pub(crate) fn until(bridge: &Bridge, holds: impl Fn(&BridgeStatus) -> bool) -> BridgeStatus {
     let held = async {
         loop {
-            let status = bridge.status().await.expect("it runs");
+            let status = bridge.status().await.expect("the bridge runs");
             if holds(&status) {
                 return status;
             }
@@ -38,7 +39,7 @@ pub(crate) fn until(bridge: &Bridge, holds: impl Fn(&BridgeStatus) -> bool) -> B
         }
     };
     let late = async {
-        Timer::after(PATIENCE).await;
+        Timer::after(TIMEOUT).await;
         panic!("waited too long: {:#?}", bridge.status().await)
     };
     smol::block_on(future::or(held, late))

@@ -1,6 +1,5 @@
-//! An instrument that dies in the middle of a frame, again and again, and comes back on the same
-//! port. It is written here, on plain sockets, so that it dies exactly there. What a killed
-//! simulator does to the whole program is in `cli_bridge.rs`.
+//! An instrument that dies in the middle of a frame, again and again, and returns on the same port.
+//! The test implements it with plain sockets, so that it dies exactly there.
 
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
@@ -17,30 +16,30 @@ use flamingo_protocol_core::{CommandCode as Code, Frame, Kind};
 use flamingo_runtime_testkit::raw::{Got, PATIENCE, Raw, command, query};
 use smol::{Timer, future};
 
-/// How long clients may have to wait once the instrument is back.
+/// The time limit for answers after the instrument is back.
 const BACK_WITHIN: Duration = Duration::from_secs(5);
-const ASKING: i32 = 4;
-/// The number of a push that never comes through whole.
+const CLIENTS: i32 = 4;
+/// The number of a push that is never sent whole.
 const TORN: i32 = -1;
-/// The number of the very last push.
+/// The number of the last push.
 const LAST: i32 = i32::MAX;
 
-/// Where a life of the instrument ends.
+/// Where a connection of the instrument ends.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Death {
     /// After 60 bytes of an answer.
     MidFrame,
-    /// The same, without reading what was asked meanwhile: a reset, not an end.
+    /// The same with unread queries, which makes it a reset instead of an orderly end.
     Reset,
     /// After half of an answer's payload.
     MidPayload,
-    /// After half of the payload of a frame that nobody asked for.
+    /// After half of the payload of a push.
     MidPush,
-    /// It does not die.
+    /// It does not end.
     None,
 }
 
-/// What a faithful instrument answers: only this query's answer looks like this.
+/// The correct answer to a query. No other query has the same answer.
 fn answer(query: &Frame, state: Code) -> (Frame, Vec<u8>) {
     let id = query.hardware_id;
     let mut answer = Frame { status: 1, ..*query };
@@ -69,21 +68,21 @@ fn listen(address: SocketAddr) -> TcpListener {
     TcpListener::bind(address).expect("the port is free")
 }
 
-/// Queries that a life answers at least.
+/// The least number of pushes on one connection.
 const LEAST: i32 = 200;
 
-/// A life of the instrument, and what is known of those before it.
+/// One connection of the instrument, with the records of the earlier ones.
 #[derive(Default)]
 struct Life {
-    /// It may die now.
+    /// It may end now.
     may_end: Arc<AtomicBool>,
-    /// The pushes that came through.
+    /// The pushes that were sent whole.
     pushes: i32,
-    /// The queries of clients.
+    /// The received queries of clients.
     seen: Vec<i32>,
-    /// Those whose answers were cut.
+    /// The queries whose answers were cut.
     cut: Vec<i32>,
-    /// The push after a reset, which may have taken with it what the bridge had not read.
+    /// The first push after a reset. The reset may have discarded pushes that the bridge had not read.
     after_reset: i32,
 }
 
@@ -91,7 +90,7 @@ impl Life {
     /// Serves one connection.
     fn live(mut self, listener: TcpListener, state: Code, death: Death) -> Self {
         let (mut bridge, _) = listener.accept().expect("the bridge comes");
-        // From now on, until its next life, nobody can connect.
+        // From now on, until the next connection, nobody can connect.
         drop(listener);
         bridge.set_nodelay(true).expect("a socket");
         bridge.set_read_timeout(Some(PATIENCE)).expect("a socket");
@@ -101,10 +100,10 @@ impl Life {
             let query = Frame::decode(&query).expect("whole frames");
             let is_clients = query.hardware_id != 0;
             self.seen.extend(is_clients.then_some(query.hardware_id));
-            let told = answer(&query, state);
+            let sent = answer(&query, state);
             let ends = is_clients && self.pushes >= least && self.may_end.load(Ordering::Relaxed);
-            if let Some(words) = death.last_words(&told).filter(|_| ends) {
-                bridge.write_all(&words).expect("it is open");
+            if let Some(words) = death.last_words(&sent).filter(|_| ends) {
+                bridge.write_all(&words).expect("the connection is open");
                 self.cut.extend((death != Death::MidPush).then_some(query.hardware_id));
                 if death == Death::Reset {
                     self.after_reset = self.pushes;
@@ -112,11 +111,11 @@ impl Life {
                 death.end(bridge);
                 return self;
             }
-            bridge.write_all(&bytes(&told)).expect("it is open");
-            bridge.write_all(&bytes(&push(self.pushes))).expect("it is open");
+            bridge.write_all(&bytes(&sent)).expect("the connection is open");
+            bridge.write_all(&bytes(&push(self.pushes))).expect("the connection is open");
             self.pushes += 1;
             if ends && death == Death::None {
-                bridge.write_all(&bytes(&push(LAST))).expect("it is open");
+                bridge.write_all(&bytes(&push(LAST))).expect("the connection is open");
                 self.may_end.store(false, Ordering::Relaxed);
             }
         }
@@ -125,11 +124,11 @@ impl Life {
 }
 
 impl Death {
-    /// What is written when it dies at this query; `None`: it dies at another one.
-    fn last_words(self, told: &(Frame, Vec<u8>)) -> Option<Vec<u8>> {
+    /// The last bytes, if it ends at this query. `None`: it ends at another one.
+    fn last_words(self, sent: &(Frame, Vec<u8>)) -> Option<Vec<u8>> {
         match self {
-            Self::MidFrame | Self::Reset => Some(bytes(told)[..60].to_vec()),
-            Self::MidPayload if !told.1.is_empty() => Some(bytes(told)[..628].to_vec()),
+            Self::MidFrame | Self::Reset => Some(bytes(sent)[..60].to_vec()),
+            Self::MidPayload if !sent.1.is_empty() => Some(bytes(sent)[..628].to_vec()),
             Self::MidPush => Some(bytes(&push(TORN))[..628].to_vec()),
             _ => None,
         }
@@ -137,17 +136,17 @@ impl Death {
 
     fn end(self, mut bridge: TcpStream) {
         if self != Self::Reset {
-            // The bridge shall see all that was written.
-            bridge.shutdown(Shutdown::Write).expect("it is open");
-            // A reset ends it as well.
+            // The bridge receives everything that was written.
+            bridge.shutdown(Shutdown::Write).expect("the connection is open");
+            // A reset ends it, too.
             let _ = std::io::copy(&mut bridge, &mut std::io::sink());
         }
     }
 }
 
-/// Asks all the time over one connection, until told to end. Says when its answers begin to be
-/// right and when they cease to; gives the queries that were lost.
-fn asking(
+/// Sends queries over one connection until `end` is set. Reports when its answers begin to be right
+/// and when they stop being right. Returns the queries that were lost.
+fn querying_client(
     bridge: SocketAddr,
     number: i32,
     right: Sender<bool>,
@@ -160,7 +159,7 @@ fn asking(
             if end.load(Ordering::Relaxed) {
                 break;
             }
-            let asked = question(number, nth);
+            let asked = nth_query(number, nth);
             client.send(&asked);
             let (between, got) = client.until(|frame| !is_event(frame));
             between.iter().for_each(assert_whole);
@@ -177,8 +176,8 @@ fn asking(
     })
 }
 
-/// Positions, and now and then what has a payload.
-fn question(number: i32, nth: i32) -> Frame {
+/// A query of a position or, every fifth time, of settings, whose answer has a payload.
+fn nth_query(number: i32, nth: i32) -> Frame {
     let mut asked = match nth % 5 {
         0 => command(Code::COMMON_SCOPE_SETTINGS_LOAD),
         axis => query(axis),
@@ -188,7 +187,7 @@ fn question(number: i32, nth: i32) -> Frame {
     asked
 }
 
-/// Whether it is the instrument's answer; what else may come is a refusal that says why.
+/// Whether this is the instrument's answer. Otherwise it must be a refusal with a reason.
 fn is_right(asked: &Frame, got: &Got) -> bool {
     let Got { frame, payload, skipped } = got;
     assert_eq!(*skipped, 0);
@@ -198,7 +197,7 @@ fn is_right(asked: &Frame, got: &Got) -> bool {
     }
     let reasons = ["instrument connection lost", "the instrument is not connected"];
     assert!(reasons.contains(&frame.text().expect("a reason")), "{frame}");
-    assert_eq!(Frame { buffer: [0; 72], ..*frame }, *asked, "nothing else is changed");
+    assert_eq!(Frame { buffer: [0; 72], ..*frame }, *asked, "no other field is changed");
     assert!(payload.is_empty());
     false
 }
@@ -207,7 +206,7 @@ fn is_event(frame: &Frame) -> bool {
     frame.code.row().is_some_and(|row| row.kind == Kind::Event)
 }
 
-/// A state or a push as it was sent, nothing torn.
+/// Asserts that a state or a push is exactly as it was sent.
 fn assert_whole(event: &Got) {
     let Got { frame, payload, skipped } = event;
     assert_eq!(*skipped, 0, "{frame}");
@@ -219,7 +218,7 @@ fn assert_whole(event: &Got) {
     assert_ne!(frame.selector(), TORN);
 }
 
-/// All of the callback port up to the last push.
+/// Reads the callback port up to the last push.
 fn subscriber(bridge: SocketAddr) -> JoinHandle<Vec<Got>> {
     let mut subscriber = Raw::to(bridge);
     spawn(move || {
@@ -229,37 +228,37 @@ fn subscriber(bridge: SocketAddr) -> JoinHandle<Vec<Got>> {
     })
 }
 
-/// Waits until every client that asks says so, for so long.
-fn all_say(right: &Receiver<bool>, what: bool, within: Duration) {
+/// Waits until every client has reported `what`.
+fn all_report(right: &Receiver<bool>, what: bool, within: Duration) {
     let all = async {
-        for _ in 0..ASKING {
+        for _ in 0..CLIENTS {
             assert_eq!(right.recv().await, Ok(what));
         }
     };
     let late = async {
         Timer::after(within).await;
-        panic!("not all clients say {what} within {within:?}");
+        panic!("not all clients reported {what} within {within:?}");
     };
     smol::block_on(future::or(all, late));
 }
 
 #[test]
-fn clients_go_on_over_an_instrument_that_dies_mid_frame_and_nobody_gets_half_a_frame() {
-    live_on(|_| {});
+fn clients_survive_an_instrument_that_dies_mid_frame() {
+    run(|_| {});
 }
 
 #[test]
-fn so_do_clients_with_events_between_their_answers_where_the_bridge_knows_answers_by_tokens() {
-    live_on(|settings| {
+fn clients_with_inline_events_survive_it_with_tokens_too() {
+    run(|settings| {
         settings.events.default = Delivery::Both;
         settings.upstream.tokens = Tokens::ClientId;
         settings.upstream.coalesce_polls = true;
-        // The idle one reads at the end only.
+        // The idle client reads only at the end.
         settings.limits.out_bytes = 64 << 20;
     });
 }
 
-fn live_on(tune: fn(&mut BridgeSettings)) {
+fn run(tune: fn(&mut BridgeSettings)) {
     let lives = [
         (Code::SYSTEM_STATE_IDLE, Death::MidFrame),
         (Code::SYSTEM_STATE_LIVE_VIEW, Death::MidPayload),
@@ -276,51 +275,55 @@ fn live_on(tune: fn(&mut BridgeSettings)) {
     };
     let mut life = begin(listener, lives[0], Life::default());
     let bridge = bridge(address, tune);
-    let (callback, control) = (bridge.callback().expect("it is on"), bridge.control());
+    let (callback, control) = (bridge.callback().expect("the port is on"), bridge.control());
     let subscriber = subscriber(callback);
     let mut idle = Raw::to(control);
     until(&bridge, |status| status.callback.subscribers == 1 && status.clients.len() == 1);
     let (say, right) = async_channel::unbounded();
     let end = Arc::new(AtomicBool::new(false));
-    let clients: Vec<_> =
-        (1..=ASKING).map(|number| asking(control, number, say.clone(), Arc::clone(&end))).collect();
+    let clients: Vec<_> = (1..=CLIENTS)
+        .map(|number| querying_client(control, number, say.clone(), Arc::clone(&end)))
+        .collect();
     for next in &lives[1..] {
-        all_say(&right, true, BACK_WITHIN);
+        all_report(&right, true, BACK_WITHIN);
         life.0.store(true, Ordering::Relaxed);
         let dead = life.1.join().expect("it dies as it should");
-        all_say(&right, false, PATIENCE);
+        all_report(&right, false, PATIENCE);
         life = begin(listen(address), *next, dead);
     }
-    all_say(&right, true, BACK_WITHIN);
+    all_report(&right, true, BACK_WITHIN);
     let (may_end, last) = life;
     may_end.store(true, Ordering::Relaxed);
-    let heard = subscriber.join().expect("the last push comes");
+    let events = subscriber.join().expect("the last push comes");
     end.store(true, Ordering::Relaxed);
     let lost: Vec<_> =
         clients.into_iter().flat_map(|client| client.join().expect("it stays connected")).collect();
-    idle.send(&question(9, 1));
-    assert!(is_right(&question(9, 1), &idle.until(|frame| !is_event(frame)).1));
-    println!("{} messages on the callback port, {} answers lost", heard.len(), lost.len());
+    idle.send(&nth_query(9, 1));
+    assert!(is_right(&nth_query(9, 1), &idle.until(|frame| !is_event(frame)).1));
+    println!("{} messages on the callback port, {} answers lost", events.len(), lost.len());
     smol::block_on(bridge.stop());
     let Life { after_reset, mut seen, cut, .. } =
         last.join().expect("it lives until the bridge leaves");
 
     assert_eq!(cut.len(), 3, "{cut:?}");
-    assert!(cut.iter().all(|query| lost.contains(query)), "who waited was told: {cut:?}, {lost:?}");
+    assert!(
+        cut.iter().all(|query| lost.contains(query)),
+        "each client whose answer was cut was told: {cut:?}, {lost:?}"
+    );
     let all = seen.len();
     seen.sort_unstable();
     seen.dedup();
-    assert_eq!(seen.len(), all, "nothing was sent twice");
-    judge(&heard, &lives.map(|(state, _)| state), after_reset);
+    assert_eq!(seen.len(), all, "no query was sent twice");
+    check_events(&events, &lives.map(|(state, _)| state), after_reset);
 }
 
-/// Of the callback port: nothing torn, the states of each life, all pushes once and in order but
-/// for those that a reset took with it.
-fn judge(heard: &[Got], states: &[Code], after_reset: i32) {
-    let (mut told, mut numbers) = (Vec::new(), Vec::new());
-    for got in heard {
+/// Asserts that the callback port sent whole messages, the state of each connection, and every push
+/// once and in order, apart from those that a reset discarded.
+fn check_events(events: &[Got], states: &[Code], after_reset: i32) {
+    let (mut received, mut numbers) = (Vec::new(), Vec::new());
+    for got in events {
         let frame = got.frame;
-        // It may have been a push, as far as the bridge can know.
+        // A presumed answer, which may have been a push.
         if !is_event(&frame) {
             assert_eq!(
                 (&frame, frame.code),
@@ -331,14 +334,14 @@ fn judge(heard: &[Got], states: &[Code], after_reset: i32) {
         assert_whole(got);
         match frame.code {
             Code::UI_SET_GAUGE_VALUE => numbers.push(frame.selector()),
-            state => told.push(state),
+            state => received.push(state),
         }
     }
     let expected: Vec<_> =
         states[1..].iter().flat_map(|state| [Code::SYSTEM_STATE_DISCONNECTED, *state]).collect();
-    assert_eq!(told, expected);
+    assert_eq!(received, expected);
     let first = *numbers.first().expect("pushes came");
-    assert!(first <= 1, "it listened from the beginning: {first}");
+    assert!(first <= 1, "the subscriber was connected from the beginning: {first}");
     let in_order = |a: &i32, b: &i32| *b == a + 1 || (a < b && *b == after_reset);
     assert!(numbers.is_sorted_by(in_order), "{numbers:?}");
     assert!(numbers.len() > 900, "{}", numbers.len());

@@ -1,4 +1,4 @@
-//! The bridge between real sockets: clients on one side, a simulated or scripted instrument on the other.
+//! The bridge on real sockets: clients on one side, a simulated or scripted instrument on the other.
 
 mod harness;
 mod image_ports;

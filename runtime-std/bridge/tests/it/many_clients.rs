@@ -1,5 +1,5 @@
-//! Sixteen programs at once on one instrument through the bridge, next to three that misbehave.
-//! The simulator's ground truth judges what the subscribers of the callback port got.
+//! Sixteen clients at once, beside three clients that misbehave. The simulator's ground truth is
+//! compared with what the subscribers of the callback port received.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -13,20 +13,21 @@ use flamingo_runtime_testkit::raw::{simulator, socket};
 use flamingo_simulator::TrueClass;
 
 const CLIENTS: i32 = 16;
-const QUERIES: i32 = 2000;
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Queries of each client. The run of the router on virtual time covers far more commands.
+const QUERIES: i32 = 1000;
+const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// 400 unsolicited frames a second.
+/// 400 unsolicited frames per second.
 const BUSY: &str = "truth_capacity_frames = 1000000\n[latency]\nmin_ms = 0\nmax_ms = 0.5\n\
     [background]\nframes_per_s = 400\n";
 
 fn connect(address: SocketAddr) -> TcpStream {
     let socket = socket(address);
-    socket.set_read_timeout(Some(PATIENCE)).expect("a socket");
+    socket.set_read_timeout(Some(TIMEOUT)).expect("a socket");
     socket
 }
 
-/// Queries at random, one at a time; each answer must be that of its question.
+/// Sends random queries, one at a time, and asserts that each answer belongs to its query.
 fn client(address: SocketAddr, number: i32) -> JoinHandle<()> {
     spawn(move || {
         let mut socket = connect(address);
@@ -42,7 +43,7 @@ fn client(address: SocketAddr, number: i32) -> JoinHandle<()> {
             let mut query = Frame::command(code).with_selector(rng.i32(1..=4));
             query.hardware_id = number * QUERIES + nth;
             query.client_id = number;
-            socket.write_all(&query.encode()).expect("it is open");
+            socket.write_all(&query.encode()).expect("the connection is open");
             let mut bytes = [0; 128];
             socket.read_exact(&mut bytes).expect("an answer");
             let answer = Frame::decode(&bytes).expect("a frame");
@@ -53,7 +54,7 @@ fn client(address: SocketAddr, number: i32) -> JoinHandle<()> {
     })
 }
 
-/// All frames of the callback port until the connection ends.
+/// Collects all frames of the callback port until the connection ends.
 fn subscriber(address: SocketAddr) -> JoinHandle<Vec<Frame>> {
     let mut socket = connect(address);
     spawn(move || {
@@ -74,8 +75,8 @@ fn subscriber(address: SocketAddr) -> JoinHandle<Vec<Frame>> {
     })
 }
 
-/// Three that misbehave, until the senders are dropped: one sends garbage, one connects again and
-/// again with questions open, and one never reads.
+/// Starts three clients that misbehave until the senders are dropped: the first sends garbage, the
+/// second disconnects with open queries again and again, and the third never reads.
 fn nuisances(address: SocketAddr) -> (Vec<Sender<()>>, Vec<JoinHandle<()>>) {
     let each: [fn(SocketAddr, &Receiver<()>); 3] = [garbage, restless, stalled];
     let start = |nuisance: fn(SocketAddr, &Receiver<()>)| {
@@ -85,48 +86,48 @@ fn nuisances(address: SocketAddr) -> (Vec<Sender<()>>, Vec<JoinHandle<()>>) {
     each.map(start).into_iter().unzip()
 }
 
-/// Whether it goes on, after a moment.
-fn goes_on(ended: &Receiver<()>) -> bool {
-    ended.recv_timeout(Duration::from_millis(2)) == Err(RecvTimeoutError::Timeout)
+/// Waits, and returns whether the sender still exists.
+fn continues(ended: &Receiver<()>, wait_ms: u64) -> bool {
+    ended.recv_timeout(Duration::from_millis(wait_ms)) == Err(RecvTimeoutError::Timeout)
 }
 
-fn question() -> [u8; 128] {
+fn query() -> [u8; 128] {
     Frame::command(CommandCode::STAGE_POSITION_GET).with_selector(1).encode()
 }
 
 fn garbage(address: SocketAddr, ended: &Receiver<()>) {
-    while goes_on(ended) {
+    while continues(ended, 20) {
         let mut socket = connect(address);
         while socket.write_all(&[0xAA; 4096]).is_ok() {}
     }
 }
 
 fn restless(address: SocketAddr, ended: &Receiver<()>) {
-    while goes_on(ended) {
+    while continues(ended, 2) {
         let mut socket = connect(address);
-        // It may have been refused, if many of those before it are still there.
-        let _ = socket.write_all(&question()).and_then(|()| socket.write_all(&question()[..60]));
+        // The bridge refuses the connection if many of the earlier ones are still open.
+        let _ = socket.write_all(&query()).and_then(|()| socket.write_all(&query()[..60]));
     }
 }
 
 fn stalled(address: SocketAddr, ended: &Receiver<()>) {
     let mut socket = connect(address);
     socket.set_write_timeout(Some(Duration::from_millis(100))).expect("a socket");
-    while goes_on(ended) {
-        // What it does not read piles up; then it is cut off, and comes again.
-        if socket.write_all(&question()).is_err() {
+    while continues(ended, 2) {
+        // Unread answers accumulate until the bridge disconnects it; then it connects again.
+        if socket.write_all(&query()).is_err() {
             socket = connect(address);
         }
     }
 }
 
 #[test]
-fn sixteen_clients_get_their_own_answers_and_every_subscriber_every_event_next_to_bad_neighbours() {
+fn sixteen_clients_get_their_own_answers_beside_bad_ones() {
     let instrument = simulator(BUSY);
     let bridge = bridge(instrument.control(), |settings| {
         settings.upstream.request_timeout_ms = 30_000;
     });
-    let callback = bridge.callback().expect("it is on");
+    let callback = bridge.callback().expect("the port is on");
     let subscribers = [subscriber(callback), subscriber(callback)];
     let (ends, nuisances) = nuisances(bridge.control());
     let clients: Vec<_> = (1..=CLIENTS).map(|number| client(bridge.control(), number)).collect();
@@ -135,7 +136,7 @@ fn sixteen_clients_get_their_own_answers_and_every_subscriber_every_event_next_t
     }
     drop(ends);
     for nuisance in nuisances {
-        nuisance.join().expect("it ends");
+        nuisance.join().expect("the thread ends");
     }
     let status = status(&bridge);
     smol::block_on(bridge.stop());
@@ -149,8 +150,8 @@ fn sixteen_clients_get_their_own_answers_and_every_subscriber_every_event_next_t
         .collect();
     smol::block_on(instrument.stop());
     for subscriber in subscribers {
-        let got = subscriber.join().expect("it ends");
-        // The state, which the bridge itself tells when it is connected, may come before it joined.
+        let got = subscriber.join().expect("the thread ends");
+        // The bridge publishes the state when it connects, which may be before the subscriber joined.
         let got: Vec<_> =
             got.into_iter().filter(|frame| frame.code != CommandCode::SYSTEM_STATE_IDLE).collect();
         let sent: Vec<_> = sent
@@ -161,7 +162,7 @@ fn sixteen_clients_get_their_own_answers_and_every_subscriber_every_event_next_t
         let first = got.first().expect("events came");
         let from = sent.iter().position(|frame| frame == first).expect("the instrument sent it");
         let until = from + got.len();
-        assert!(until <= sent.len() && got == sent[from..until], "each once and in order");
+        assert!(until <= sent.len() && got == sent[from..until], "each event once and in order");
         assert!(got.len() > 100 && sent.len() - got.len() < 200, "{} of {}", got.len(), sent.len());
     }
     let total = status.total();

@@ -1,8 +1,7 @@
-//! The problem that the project comes from, and its answer: a program that sends a command and
-//! takes the next 128 bytes for its answer, with a second thread that takes 128 bytes for an event.
-//! On the instrument's own socket the two steal each other's frames. On the bridge, with the second
-//! thread on the callback port, neither ever sees a frame that is not its own. Plain threads and
-//! blocking sockets, as such programs are.
+//! The problem that this project solves. A naive program sends a command and takes the next 128 bytes
+//! for its answer, while a second thread takes 128 bytes for an event. On the instrument's socket the
+//! two threads steal each other's frames. Through the bridge, with the second thread on the callback
+//! port, each thread receives only its own frames. The program uses plain threads and blocking sockets.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -18,14 +17,14 @@ use flamingo_simulator::Simulator;
 
 const QUERIES: i32 = 10_000;
 
-/// All axes move, and 400 other messages a second come. None has a payload: a program that takes
-/// 128 bytes for a frame cannot read those anywhere.
+/// All axes move, and the instrument sends 400 other messages per second. No message has a payload,
+/// since the naive program cannot read payloads.
 const BUSY: &str = "[latency]\nmin_ms = 0\nmax_ms = 0.2\n[background]\nframes_per_s = 400\n\
     [pushes]\nled_payload_bytes = 0\n\
     [stage]\ncontinuous_axes = [\"x\", \"y\", \"z\", \"r\"]\n";
 const QUIET: &str = "[latency]\nmin_ms = 0\nmax_ms = 0.2\n";
 
-/// What such a program does with a socket.
+/// The naive program on one socket.
 struct Program {
     socket: TcpStream,
 }
@@ -44,14 +43,14 @@ impl Program {
         Self { socket }
     }
 
-    /// `recv(128)`: whatever comes is taken for one frame.
+    /// Like `recv(128)`: takes the next 128 bytes for a frame. Returns `None` if they are not one.
     fn receive(&mut self) -> std::io::Result<Option<Frame>> {
         let mut bytes = [0; 128];
         self.socket.read_exact(&mut bytes)?;
         Ok(Frame::decode(&bytes).ok())
     }
 
-    /// Asks for positions until `enough` says so.
+    /// Queries positions until `enough` returns true.
     fn ask(&mut self, enough: impl Fn(i32, &Outcome) -> bool) -> Outcome {
         let mut outcome = Outcome::default();
         for number in 0.. {
@@ -60,7 +59,7 @@ impl Program {
             }
             let mut query = Frame::command(CommandCode::STAGE_POSITION_GET);
             query.int32_data = [1 + number % 4, number, 0];
-            self.socket.write_all(&query.encode()).expect("it is open");
+            self.socket.write_all(&query.encode()).expect("the connection is open");
             match self.receive() {
                 Ok(Some(frame))
                     if frame.int32_data == query.int32_data && frame.code == query.code =>
@@ -80,7 +79,8 @@ impl Program {
     }
 }
 
-/// The second thread: frames until it is told to end; gives those, and how many were none.
+/// The second thread: receives until `end` is set. Returns the frames, and how many times 128 bytes
+/// were not a frame.
 fn listen(mut program: Program, end: Arc<AtomicBool>) -> JoinHandle<(Vec<Frame>, usize)> {
     spawn(move || {
         let (mut frames, mut none) = (Vec::new(), 0);
@@ -98,28 +98,28 @@ fn listen(mut program: Program, end: Arc<AtomicBool>) -> JoinHandle<(Vec<Frame>,
 }
 
 #[test]
-fn the_naive_program_never_times_out_and_never_sees_a_wrong_frame_through_the_bridge() {
+fn through_the_bridge_a_naive_program_gets_only_its_frames() {
     let instrument = simulator(BUSY);
     let bridge = bridge(instrument.control(), |_| {});
     let end = Arc::new(AtomicBool::new(false));
-    let callback = bridge.callback().expect("it is on");
+    let callback = bridge.callback().expect("the port is on");
     let events = listen(Program::connect(callback, Duration::from_millis(200)), Arc::clone(&end));
     let mut program = Program::connect(bridge.control(), Duration::from_secs(3));
     let outcome = program.ask(|number, _| number == QUERIES);
     end.store(true, Ordering::Relaxed);
-    let (events, none) = events.join().expect("it ends");
+    let (events, none) = events.join().expect("the thread ends");
     println!("through the bridge: {outcome:?}, {} events", events.len());
     assert_eq!((outcome.right, outcome.wrong, outcome.timed_out), (QUERIES, 0, 0));
-    assert_eq!(none, 0, "each 128 bytes of the callback port are a frame");
+    assert_eq!(none, 0, "every 128 bytes of the callback port are a frame");
     assert!(events.len() > 100, "{} events", events.len());
     let is_answer =
         |frame: &&Frame| frame.code == CommandCode::STAGE_POSITION_GET && frame.int32_data[1] != 0;
-    assert_eq!(events.iter().filter(is_answer).count(), 0, "no answer was given away");
+    assert_eq!(events.iter().filter(is_answer).count(), 0, "no answer went to the callback port");
     smol::block_on(bridge.stop());
     smol::block_on(instrument.stop());
 }
 
-/// Both threads on one socket until `enough`.
+/// Runs both threads on one socket until `enough` returns true.
 fn on_one_socket(instrument: &Simulator, enough: fn(&Outcome) -> bool) -> Outcome {
     let mut program = Program::connect(instrument.control(), Duration::from_millis(200));
     let second = Program { socket: program.socket.try_clone().expect("a socket") };
@@ -127,18 +127,18 @@ fn on_one_socket(instrument: &Simulator, enough: fn(&Outcome) -> bool) -> Outcom
     let events = listen(second, Arc::clone(&end));
     let outcome = program.ask(|number, outcome| number == QUERIES || enough(outcome));
     end.store(true, Ordering::Relaxed);
-    events.join().expect("it ends");
+    events.join().expect("the thread ends");
     outcome
 }
 
 #[test]
-fn the_same_program_with_both_threads_on_the_instruments_socket_sees_wrong_frames_and_times_out() {
+fn on_the_instruments_socket_a_naive_program_fails() {
     let busy = simulator(BUSY);
     let outcome = on_one_socket(&busy, |outcome| outcome.wrong > 0);
     println!("on a busy instrument's own socket: {outcome:?}");
     assert!(outcome.wrong > 0, "{outcome:?}");
     smol::block_on(busy.stop());
-    // Where little else comes, the one whose answer was taken waits in vain.
+    // On a quiet instrument, a thread whose answer was stolen waits until it times out.
     let quiet = simulator(QUIET);
     let outcome = on_one_socket(&quiet, |outcome| outcome.timed_out > 0);
     println!("on a quiet instrument's own socket: {outcome:?}");

@@ -1,5 +1,4 @@
-//! Control ports with names: programs at one address that are treated differently, each as the
-//! port says where it came in.
+//! Additional control ports: programs at one address are treated as the port says that they use.
 
 use std::io::{ErrorKind, Read};
 
@@ -30,20 +29,20 @@ fn bridge(instrument: &Simulator) -> Bridge {
     crate::harness::bridge(instrument.control(), |all| *all = settings(PORTS, instrument))
 }
 
-/// The very next frame.
+/// Sends a command and returns the next frame, whatever it is.
 fn ask(client: &mut Raw, command: &Frame) -> Frame {
     client.send(command);
     client.next().frame
 }
 
 #[test]
-fn two_programs_at_one_address_get_unsolicited_messages_each_as_its_port_says() {
+fn each_port_decides_where_its_clients_receive_events() {
     let instrument = simulator(BUSY);
     let bridge = bridge(&instrument);
     let mut gui = Raw::to(bridge.named_ports()["gui"]);
     let mut script = Raw::to(bridge.control());
     let size = Frame::command(CommandCode::CAMERA_IMAGE_SIZE_GET);
-    // The first answer says that the script is inside; then the GUI gets 20 frames unasked.
+    // The first answer proves that the script is connected. Then the GUI receives 20 unsolicited frames.
     assert_eq!(ask(&mut script, &size).code, size.code);
     for _ in 0..20 {
         assert_ne!(gui.next().frame.code, size.code);
@@ -51,13 +50,13 @@ fn two_programs_at_one_address_get_unsolicited_messages_each_as_its_port_says() 
     assert_eq!(ask(&mut script, &size).code, size.code);
     script.socket.set_nonblocking(true).expect("a socket");
     let more = script.socket.read(&mut [0; 1]).map_err(|error| error.kind());
-    assert_eq!(more, Err(ErrorKind::WouldBlock), "nothing but the answers");
+    assert_eq!(more, Err(ErrorKind::WouldBlock), "the script receives nothing but its answers");
     smol::block_on(bridge.stop());
     smol::block_on(instrument.stop());
 }
 
 #[test]
-fn at_a_read_only_port_even_this_machine_may_only_ask() {
+fn a_read_only_port_refuses_moves_also_from_this_machine() {
     let instrument = simulator(BUSY);
     let bridge = bridge(&instrument);
     let mut guest = Raw::to(bridge.named_ports()["guests"]);
@@ -72,7 +71,7 @@ fn at_a_read_only_port_even_this_machine_may_only_ask() {
 }
 
 #[test]
-fn a_port_that_the_settings_have_no_more_lets_its_clients_go_and_the_others_stay() {
+fn a_reload_without_a_port_closes_only_its_clients() {
     let instrument = simulator(BUSY);
     let bridge = bridge(&instrument);
     let size = Frame::command(CommandCode::CAMERA_IMAGE_SIZE_GET);

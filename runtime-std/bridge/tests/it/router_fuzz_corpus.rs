@@ -1,4 +1,5 @@
-//! Every file of the corpus of the router's fuzz target, and random strings, on stable.
+//! Runs the body of the router's fuzz target on stable: with every file of its corpus, and with random
+//! bytes.
 
 #[path = "../../../../fuzz/fuzz_targets/router_body.rs"]
 mod body;
@@ -6,7 +7,7 @@ mod body;
 use std::path::Path;
 
 #[test]
-fn no_client_is_told_what_it_did_not_ask_whatever_clients_and_instrument_do() {
+fn the_fuzz_body_accepts_its_corpus_and_random_bytes() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/router");
     let files = std::fs::read_dir(folder).into_iter().flatten();
     for file in files {

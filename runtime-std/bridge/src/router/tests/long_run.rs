@@ -79,6 +79,33 @@ impl LongRun {
         let id = self.harness.client_as(Role::Control, Delivery::Callback);
         self.asked.insert(id, VecDeque::new());
     }
+
+    /// Answers what is open, and checks the totals.
+    fn finish(mut self) {
+        while self.harness.router.is_busy() {
+            while !self.harness.commands.is_empty() {
+                self.harness.answer_next(0.5);
+            }
+            self.check();
+            self.harness.pass(ms(1000));
+        }
+        self.check();
+        let open: usize = self.asked.values().map(VecDeque::len).sum();
+        self.unanswered += open as u64;
+        let all = u64::try_from(self.number).unwrap();
+        assert_eq!(self.answers + self.refused + self.unanswered, all);
+        assert!(self.answers > all * 9 / 10, "{} of {all} answered", self.answers);
+        assert_eq!(self.pushes_received, self.pushes_sent, "no push is lost");
+        assert!(
+            self.harness.router.remembered_commands() < 1100,
+            "{}",
+            self.harness.router.remembered_commands()
+        );
+        println!(
+            "{all} commands: {} answered, {} refused, {} never answered; {} pushes",
+            self.answers, self.refused, self.unanswered, self.pushes_sent
+        );
+    }
 }
 
 #[test]
@@ -122,27 +149,5 @@ fn an_hour_of_traffic_mixes_up_no_answer_and_leaks_nothing() {
             run.change_clients();
         }
     }
-    while run.harness.router.is_busy() {
-        while !run.harness.commands.is_empty() {
-            run.harness.answer_next(0.5);
-        }
-        run.check();
-        run.harness.pass(ms(1000));
-    }
-    run.check();
-    let open: usize = run.asked.values().map(VecDeque::len).sum();
-    run.unanswered += open as u64;
-    let all = u64::try_from(run.number).unwrap();
-    assert_eq!(run.answers + run.refused + run.unanswered, all);
-    assert!(run.answers > all * 9 / 10, "{} of {all} answered", run.answers);
-    assert_eq!(run.pushes_received, run.pushes_sent, "no push is lost");
-    assert!(
-        run.harness.router.remembered_commands() < 1100,
-        "{}",
-        run.harness.router.remembered_commands()
-    );
-    println!(
-        "{all} commands: {} answered, {} refused, {} never answered; {} pushes",
-        run.answers, run.refused, run.unanswered, run.pushes_sent
-    );
+    run.finish();
 }
