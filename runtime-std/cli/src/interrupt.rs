@@ -1,4 +1,4 @@
-//! Ctrl-C and SIGTERM: a channel that every command can await. If a write to stdout is blocked, no
+//! Ctrl-C, SIGTERM and SIGHUP: a channel that every command can await. If a write to stdout is blocked, no
 //! command can react; then the handler ends the program.
 
 use std::future::Future;
@@ -6,6 +6,8 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_channel::Receiver;
+use async_signal::{Signal, Signals};
+use smol::stream::StreamExt;
 
 use crate::failure::{CommandResult, Failure, INTERRUPTED, note};
 
@@ -17,13 +19,16 @@ impl Interrupt {
     /// Installs the handler. From now on Ctrl-C does not end the program by itself.
     pub(crate) fn install() -> CommandResult<Self> {
         let (sender, receiver) = async_channel::bounded(1);
-        ctrlc::set_handler(move || {
+        let mut signals =
+            signals().map_err(|error| Failure::new(1, format!("cannot catch Ctrl-C: {error}")))?;
+        // On a thread of its own: a blocked write to stdout must not delay it.
+        std::thread::spawn(move || {
+            let _ = smol::block_on(signals.next());
             sender.close();
             Writing::wait_until_blocked();
             note("error: interrupted");
             std::process::exit(INTERRUPTED.into());
-        })
-        .map_err(|error| Failure::new(1, format!("cannot catch Ctrl-C: {error}")))?;
+        });
         Ok(Self(receiver))
     }
 
@@ -44,6 +49,16 @@ impl Interrupt {
         };
         smol::future::or(pressed, work).await
     }
+}
+
+#[cfg(unix)]
+fn signals() -> std::io::Result<Signals> {
+    Signals::new([Signal::Int, Signal::Term, Signal::Hup])
+}
+
+#[cfg(not(unix))]
+fn signals() -> std::io::Result<Signals> {
+    Signals::new([Signal::Int])
 }
 
 /// After Ctrl-C, a write to stdout that takes longer than this is blocked.
