@@ -1,5 +1,5 @@
-//! `flamingo bridge` as a program and a service: its first line, its signals, its status, and an
-//! instrument that is killed and comes back.
+//! `flamingo bridge` as a program and a service: its first line, signals and status, and an instrument
+//! that is killed and restarted.
 
 use std::sync::mpsc::channel;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use flamingo_protocol_core::Frame;
 use flamingo_runtime_testkit::raw::{Raw, query};
 use serde_json::Value;
 
-/// A simulated instrument, a bridge to it, and the bridge's ports.
+/// A simulated instrument, a bridge to it, and the ports of the bridge.
 fn bridged(more: &[&str]) -> (Running, Running, Value) {
     let instrument = start(&["sim", "--port", "0", "--json"]);
     let upstream = address(&instrument.ports()["control"]);
@@ -21,7 +21,7 @@ fn bridged(more: &[&str]) -> (Running, Running, Value) {
 }
 
 #[test]
-fn the_other_commands_work_through_it_and_sigterm_ends_it_with_0() {
+fn other_commands_work_through_the_bridge_and_sigterm_ends_it() {
     let (_instrument, bridge, ports) = bridged(&["--status", "127.0.0.1:0"]);
     for name in ["control", "live", "callback", "stack", "status"] {
         assert!(ports[name].as_u64().is_some_and(|port| port > 0), "{name} in {ports}");
@@ -41,7 +41,7 @@ fn the_other_commands_work_through_it_and_sigterm_ends_it_with_0() {
 }
 
 #[test]
-fn a_program_that_waits_for_events_on_its_own_connection_gets_them_there_by_a_rule() {
+fn a_rule_delivers_events_on_the_control_connection() {
     let file = std::env::temp_dir().join(format!("flamingo-inline-{}.toml", std::process::id()));
     std::fs::write(&file, "[events]\ndefault = \"inline\"\n").expect("a file");
     let (_instrument, _bridge, ports) = bridged(&["--config", file.to_str().expect("a path")]);
@@ -51,7 +51,7 @@ fn a_program_that_waits_for_events_on_its_own_connection_gets_them_there_by_a_ru
 }
 
 #[test]
-fn without_an_instrument_it_starts_and_says_so_to_whoever_asks() {
+fn without_an_instrument_clients_get_an_answer_that_says_so() {
     // A port that nobody listens on.
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     let upstream = listener.local_addr().expect("an address").to_string();
@@ -69,7 +69,7 @@ fn client(ports: &Value) -> Raw {
     Raw::to(address(&ports["control"]).parse().expect("an address"))
 }
 
-/// The very next frame must be the answer.
+/// Sends a query. The next frame must be its answer.
 fn ask(client: &mut Raw) -> Frame {
     client.send(&query(1));
     let answer = client.next().frame;
@@ -78,7 +78,7 @@ fn ask(client: &mut Raw) -> Frame {
 }
 
 #[test]
-fn clients_go_on_within_5_s_when_the_instrument_was_killed_and_started_again() {
+fn clients_continue_within_5_s_of_an_instrument_restart() {
     let busy = concat!(env!("CARGO_MANIFEST_DIR"), "/../simulator/scenarios/busy.toml");
     let instrument = start(&["sim", "--port", "0", "--scenario", busy, "--json"]);
     let port = instrument.ports()["control"].to_string();
@@ -103,7 +103,7 @@ fn clients_go_on_within_5_s_when_the_instrument_was_killed_and_started_again() {
 }
 
 #[test]
-fn sighup_takes_over_who_may_connect_and_a_broken_file_changes_nothing() {
+fn sighup_applies_the_access_list_unless_the_file_has_errors() {
     let name = format!("flamingo-bridge-{}.toml", std::process::id());
     let file = std::env::temp_dir().join(name);
     let path = file.to_str().expect("a path").to_owned();
@@ -125,7 +125,7 @@ fn sighup_takes_over_who_may_connect_and_a_broken_file_changes_nothing() {
 }
 
 #[test]
-fn what_cannot_be_meant_is_refused_before_anything_listens() {
+fn invalid_settings_are_refused_before_it_listens() {
     run(&["bridge"]).expect_error(2, &["upstream"]);
     run(&["bridge", "--upstream", "10.0.0.5:53717", "--callback-port", "x"])
         .expect_error(2, &["off"]);

@@ -1,10 +1,10 @@
-//! `flamingo decode`: every form of input, every byte range named, and what is broken said.
+//! `flamingo decode`: every form of input, the names of the byte ranges, and errors in the input.
 
 use crate::program::{flamingo, flamingo_fed};
 use flamingo_protocol_core::{CommandCode, FIELDS, Flags, Frame};
 use serde_json::json;
 
-/// A push of a position, with text in its buffer.
+/// A pushed position with text in its buffer.
 fn push() -> Frame {
     let mut frame = Frame::new(CommandCode::STAGE_POSITION_GET).with_selector(3).with_value(7.5);
     frame.status = 1;
@@ -60,7 +60,7 @@ fn all_forms_of_input_give_the_same_frames() {
 }
 
 #[test]
-fn the_json_of_a_frame_is_what_scripts_rely_on() {
+fn the_json_of_a_frame_has_the_documented_keys() {
     let object = flamingo_fed(&["--json", "decode"], push().encode()).object();
     let expected = json!({
         "offset": 0, "skipped_bytes": 0, "code": 0x6008, "name": "STAGE_POSITION_GET",
@@ -81,7 +81,7 @@ fn a_payload_is_shown() {
 }
 
 #[test]
-fn noise_is_said_with_its_place_and_length_and_is_no_error() {
+fn noise_is_reported_with_offset_and_length_and_is_no_error() {
     let raw = [&push().encode()[..], b"stray", &push().encode()].concat();
     let ended = flamingo_fed(&["decode"], raw.clone());
     let said = "noise at offset 128: 5 bytes skipped";
@@ -93,7 +93,7 @@ fn noise_is_said_with_its_place_and_length_and_is_no_error() {
 }
 
 #[test]
-fn a_file_is_read_and_a_missing_one_is_said() {
+fn a_file_is_read_and_a_missing_file_is_an_error() {
     let file = std::env::temp_dir().join(format!("flamingo-decode-{}", std::process::id()));
     std::fs::write(&file, push().encode()).unwrap();
     let ended = flamingo(&["decode", file.to_str().unwrap()]);
@@ -103,7 +103,7 @@ fn a_file_is_read_and_a_missing_one_is_said() {
 }
 
 #[test]
-fn a_truncated_frame_is_an_error_and_the_ones_before_it_are_shown() {
+fn a_truncated_frame_is_an_error_after_the_frames_before_it() {
     let raw = [push().encode(), push().encode()].concat();
     let ended = flamingo_fed(&["decode"], &raw[..188]);
     ended.expect_error(6, &["at offset 128", "expected 128 bytes, found 60"]);
@@ -129,7 +129,7 @@ fn a_wrong_marker_is_an_error_that_names_both_values() {
 }
 
 #[test]
-fn a_payload_length_of_4_gib_is_an_error_and_not_a_wait() {
+fn a_payload_length_of_4_gib_is_an_error_at_once() {
     let raw = push().with_payload_len(u32::MAX).encode();
     let ended = flamingo_fed(&["decode", "--json"], raw);
     assert_eq!((ended.code, ended.stdout.as_str()), (Some(6), ""));
@@ -138,7 +138,7 @@ fn a_payload_length_of_4_gib_is_an_error_and_not_a_wait() {
 }
 
 #[test]
-fn text_that_is_no_hex_and_empty_input_are_refused() {
+fn text_that_is_not_hex_and_empty_input_are_refused() {
     flamingo_fed(&["decode"], "GET / HTTP/1.1\n").expect_error(2, &["line 1", "'G'"]);
     flamingo_fed(&["decode"], "54e\n").expect_error(2, &["line 1", "3 digits"]);
     flamingo_fed(&["decode"], "").expect_error(2, &["no bytes"]);

@@ -1,4 +1,4 @@
-//! `flamingo doctor`: names the cause in its last line, and moves or lights nothing.
+//! `flamingo doctor`: names the cause in its last line, and moves nothing.
 
 use flamingo_runtime_testkit::raw;
 use std::io::{Read, Write};
@@ -23,7 +23,7 @@ fn simulator(scenario: &str) -> (Simulator, String) {
     (simulator, address)
 }
 
-/// The last line has these words; stderr is empty and the exit code is this.
+/// Checks the exit code, the words in the last line, and that stderr is empty.
 #[track_caller]
 fn expect_cause(ended: &Ended, code: i32, words: &[&str]) {
     assert_eq!((ended.code, ended.stderr.as_str()), (Some(code), ""), "{ended:?}");
@@ -34,7 +34,7 @@ fn expect_cause(ended: &Ended, code: i32, words: &[&str]) {
     }
 }
 
-/// Serves each connection with `serve`, on a port of its own.
+/// A server on a port of its own that runs `serve` for each connection.
 fn server(serve: fn(TcpStream)) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -48,7 +48,7 @@ fn server(serve: fn(TcpStream)) -> String {
 }
 
 #[test]
-fn a_healthy_instrument_has_a_tick_on_every_line_and_is_not_touched() {
+fn a_healthy_instrument_passes_and_gets_only_queries() {
     let (simulator, address) = simulator("");
     let ended = doctor(&address, &[]);
     expect_cause(&ended, 0, &["healthy"]);
@@ -67,7 +67,7 @@ fn a_healthy_instrument_has_a_tick_on_every_line_and_is_not_touched() {
 }
 
 #[test]
-fn what_an_instrument_does_not_echo_is_a_warning_and_no_failure() {
+fn missing_echoes_are_warnings() {
     let tokens = "[tokens]\necho_client_id = false\necho_int32_data2 = false\n";
     let (_simulator, address) = simulator(tokens);
     let ended = doctor(&address, &[]);
@@ -77,13 +77,13 @@ fn what_an_instrument_does_not_echo_is_a_warning_and_no_failure() {
 }
 
 #[test]
-fn settings_under_the_other_code_are_a_warning() {
+fn settings_with_the_other_code_are_a_warning() {
     let (_simulator, address) = simulator("[settings]\nanswer_under_1007 = true\n");
     expect_cause(&doctor(&address, &[]), 0, &["healthy, but", "0x1007", "presumed"]);
 }
 
 #[test]
-fn the_clock_of_the_pushes_and_other_clients_are_seen() {
+fn the_push_interval_and_other_clients_are_reported() {
     let (_simulator, address) = simulator("[stage]\ncontinuous_axes = [\"x\"]\n");
     let ended = doctor(&address, &["--json"]).objects();
     let clock = ended.iter().find(|object| object["check"] == "clock of pushes").unwrap();
@@ -108,7 +108,7 @@ fn the_clock_of_the_pushes_and_other_clients_are_seen() {
 }
 
 #[test]
-fn a_live_header_that_is_on_its_way_is_looked_at() {
+fn the_header_of_a_live_image_is_checked() {
     let (_simulator, address) = simulator("[images]\nframes_per_s = 100\n");
     flamingo(&["send", "CAMERA_LIVE_VIEW_START", "--connect", &address]).expect_done();
     let ended = doctor(&address, &[]);
@@ -121,7 +121,7 @@ fn a_live_header_that_is_on_its_way_is_looked_at() {
 }
 
 #[test]
-fn an_http_server_is_named_as_something_else() {
+fn an_http_server_is_named_as_another_program() {
     let address = server(|mut stream| {
         let mut request = [0; 512];
         let _ = stream.read(&mut request);
@@ -131,7 +131,7 @@ fn an_http_server_is_named_as_something_else() {
 }
 
 #[test]
-fn a_port_that_nobody_listens_on_is_named() {
+fn a_port_without_listener_is_named() {
     let free = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = free.local_addr().unwrap().to_string();
     drop(free);
@@ -141,7 +141,7 @@ fn a_port_that_nobody_listens_on_is_named() {
 }
 
 #[test]
-fn a_server_that_says_nothing_is_named() {
+fn a_silent_server_is_named() {
     let address = server(|mut stream| {
         let mut bytes = [0; 512];
         while stream.read(&mut bytes).is_ok_and(|count| count > 0) {}
@@ -166,7 +166,7 @@ fn a_server_that_floods_and_answers_nothing_is_named() {
 }
 
 #[test]
-fn an_instrument_that_floods_and_answers_all_the_same_is_healthy() {
+fn an_instrument_that_floods_but_answers_is_healthy() {
     let (_simulator, address) = simulator("[background]\nframes_per_s = 4000\n");
     expect_cause(&doctor(&address, &[]), 0, &["healthy"]);
 }

@@ -1,4 +1,4 @@
-//! `flamingo live`: images counted, saved in each form, shown; and the live view left as it was.
+//! `flamingo live`: counts images, saves them in each format, shows a preview, and restores the live view.
 
 use flamingo_runtime_testkit::peer;
 use flamingo_runtime_testkit::raw;
@@ -35,7 +35,7 @@ fn assert_idle(address: &str) {
 }
 
 #[test]
-fn so_many_images_are_counted_and_the_live_view_is_stopped_again() {
+fn images_are_counted_and_the_live_view_is_stopped() {
     let (simulator, address) = simulator(QUICK);
     let ended = live(&address, &["--count", "5", "--json"]);
     let told = ended.expect_done().objects();
@@ -131,7 +131,7 @@ fn a_snapshot_is_one_image_and_starts_no_live_view() {
 }
 
 #[test]
-fn a_live_view_that_was_on_is_left_on() {
+fn a_live_view_that_was_on_stays_on() {
     let (simulator, address) = simulator(QUICK);
     flamingo(&["send", "CAMERA_LIVE_VIEW_START", "--connect", &address]).expect_done();
     live(&address, &["--count", "3"]).expect_done();
@@ -142,7 +142,7 @@ fn a_live_view_that_was_on_is_left_on() {
 }
 
 #[test]
-fn while_a_workflow_runs_the_live_view_is_not_started() {
+fn the_live_view_is_not_started_while_a_workflow_runs() {
     let (simulator, address) = simulator(QUICK);
     let folder = Folder::new("workflow");
     let file = folder.0.join("workflow.txt");
@@ -164,7 +164,7 @@ fn wait_for_image(running: &Running) {
 }
 
 #[test]
-fn ctrl_c_stops_the_live_view_and_leaves_a_whole_file() {
+fn ctrl_c_stops_the_live_view_and_completes_the_file() {
     let (_simulator, address) = simulator(QUICK);
     let folder = Folder::new("ctrl-c");
     let running =
@@ -184,10 +184,10 @@ fn ctrl_c_stops_the_live_view_and_leaves_a_whole_file() {
     assert!(xml.contains(&pages), "{pages} in {xml}");
 }
 
-/// A disk that takes its time: each image goes into a pipe that is read slowly.
+/// Encoding a PNG takes longer than the interval between two images.
 #[cfg(unix)]
 #[test]
-fn a_disk_that_does_not_keep_up_costs_images_that_are_counted_and_no_reading() {
+fn with_a_slow_disk_images_are_dropped_and_counted() {
     let (simulator, address) =
         simulator("[images]\nwidth = 1024\nheight = 1024\nframes_per_s = 60\n");
     let folder = Folder::new("slow");
@@ -221,7 +221,7 @@ fn a_disk_that_does_not_keep_up_costs_images_that_are_counted_and_no_reading() {
 }
 
 #[test]
-fn what_goes_wrong_has_an_exit_code_of_its_own() {
+fn each_failure_of_the_stream_has_its_own_exit_code() {
     let (_simulator, address) =
         simulator("[images]\nframes_per_s = 50\n[faults.image_headers]\nevery_n = 3\n");
     let broken = live(&address, &["--count", "9"]);
@@ -247,7 +247,7 @@ fn what_goes_wrong_has_an_exit_code_of_its_own() {
 }
 
 #[test]
-fn no_image_in_time_is_no_answer_and_a_refused_start_a_failure() {
+fn a_missing_image_and_a_refused_start_are_failures() {
     smol::block_on(async {
         for refuse in [false, true] {
             let (listener, options) = peer::listen();
@@ -312,7 +312,7 @@ fn a_preview_is_drawn_on_a_terminal() {
 }
 
 #[test]
-fn an_update_of_the_options_is_no_image() {
+fn an_update_of_the_options_is_not_counted_as_an_image() {
     let (_simulator, address) = simulator("[images]\nframes_per_s = 100\noptions_every_n = 1\n");
     let told = live(&address, &["--count", "4", "--json"]);
     let told = told.expect_done().objects();

@@ -1,14 +1,17 @@
-//! The `flamingo` program as scripts and people run it.
+//! Tests of the `flamingo` program: each runs it as a process.
 
 mod bridge;
 mod decode;
+mod demo;
 mod doctor;
 mod live;
 mod misbehaving_peer;
 mod program;
 mod race;
 mod record;
+mod scripted_motions;
 mod settings;
 mod simulator;
 mod usage;
+mod watch;
 mod workflow;

@@ -1,21 +1,18 @@
-//! `flamingo` against a peer that is played by hand: servers that are no Flamingo, that are
-//! silent, that go away, that refuse, and motions that end early or badly.
+//! `flamingo` against a scripted peer: a server of another protocol, one that is silent, closes or
+//! refuses. Motions are in `scripted_motions.rs`.
 
 use std::future::Future;
 use std::net::TcpListener;
 
 use crate::program::{Ended, flamingo_meanwhile, start};
 use flamingo_protocol_core::{CommandCode, Frame};
-use flamingo_runtime_testkit::peer::{Peer, answer_to, listen, motion_stopped, position_push};
+use flamingo_runtime_testkit::peer::{Peer, answer_to, listen, position_push};
 use smol::Async;
 use smol::future::zip;
 
-const SETTINGS: &str = "<Stage limits>\n  Soft limit min x-axis = 1\n  Soft limit max x-axis = 12\n\
-    </Stage limits>\n";
-
-/// Runs the program against a peer that shakes hands and then does as the script says; the peer
-/// is handed back, so that its socket lives until the program has ended.
-async fn against<F: Future<Output = Peer>>(
+/// Runs the program against a peer that completes the handshake and then follows the script. The
+/// script returns the peer, so that its socket stays open until the program has ended.
+pub(crate) async fn against<F: Future<Output = Peer>>(
     arguments: &[&str],
     script: impl FnOnce(Peer) -> F,
 ) -> Ended {
@@ -29,28 +26,20 @@ async fn against<F: Future<Output = Peer>>(
     zip(flamingo_meanwhile(&arguments), peer).await.0
 }
 
-/// A port whose peers never get a byte that the script does not write.
+/// A port that sends only what the script writes.
 fn raw_listener() -> (Async<TcpListener>, String) {
     let (listener, options) = listen();
     (listener, options.address)
 }
 
-async fn answer_settings(peer: &mut Peer) {
-    let query = peer.expect(CommandCode::COMMON_SCOPE_SETTINGS_LOAD).await;
-    let mut answer = answer_to(&query, 0.0);
-    answer.payload_len = u32::try_from(SETTINGS.len()).unwrap();
-    peer.write(&answer).await;
-    peer.write_bytes(SETTINGS.as_bytes()).await;
-}
-
-fn failure_of(command: &Frame) -> Frame {
+pub(crate) fn failure_of(command: &Frame) -> Frame {
     let mut answer = answer_to(command, 0.0);
     answer.status = 0;
     answer
 }
 
 #[test]
-fn a_server_that_is_no_flamingo_is_a_broken_protocol() {
+fn a_server_of_another_protocol_is_a_protocol_error() {
     smol::block_on(async {
         let (listener, address) = raw_listener();
         let server = async {
@@ -66,7 +55,7 @@ fn a_server_that_is_no_flamingo_is_a_broken_protocol() {
 }
 
 #[test]
-fn a_server_that_waits_for_the_end_of_a_line_is_a_broken_protocol_too() {
+fn a_server_that_waits_for_a_whole_line_is_a_protocol_error() {
     smol::block_on(async {
         let (listener, address) = raw_listener();
         let server = async {
@@ -97,7 +86,7 @@ fn a_handshake_that_is_cut_off_is_a_lost_connection() {
     });
 }
 
-/// What `get position` makes of an answer that was spoilt.
+/// Runs `get position` and damages its answer.
 fn spoilt(spoil: impl FnOnce(&mut [u8; 128])) -> Ended {
     let arguments = ["get", "position", "--axis", "x", "--timeout", "300ms"];
     smol::block_on(against(&arguments, |mut peer| async {
@@ -110,18 +99,18 @@ fn spoilt(spoil: impl FnOnce(&mut [u8; 128])) -> Ended {
 }
 
 #[test]
-fn an_answer_with_a_payload_of_4_gib_is_a_broken_protocol() {
+fn an_answer_with_a_payload_of_4_gib_is_a_protocol_error() {
     spoilt(|answer| answer[48..52].fill(0xFF))
         .expect_error(6, &["axis x", "additionalDataBytes", "4294967295"]);
 }
 
 #[test]
-fn an_answer_with_a_wrong_end_marker_is_a_broken_protocol() {
+fn an_answer_with_a_wrong_end_marker_is_a_protocol_error() {
     spoilt(|answer| answer[124] = 0).expect_error(6, &["axis x", "cmdEnd", "0xFEDC4321"]);
 }
 
 #[test]
-fn what_the_peer_does_not_take_is_given_up_in_time() {
+fn an_upload_that_the_peer_does_not_read_times_out() {
     let file = std::env::temp_dir().join(format!("flamingo-stuck-{}", std::process::id()));
     std::fs::write(&file, vec![1; 33_554_432]).unwrap();
     let payload = file.to_str().unwrap();
@@ -160,7 +149,7 @@ fn a_server_that_closes_is_a_lost_connection() {
 }
 
 #[test]
-fn a_watch_whose_connection_is_lost_says_so() {
+fn a_watch_reports_a_lost_connection() {
     smol::block_on(async {
         let (listener, options) = listen();
         let address = options.address;
@@ -185,7 +174,7 @@ fn a_watch_whose_connection_is_lost_says_so() {
 }
 
 #[test]
-fn an_answer_that_says_failure_is_named_with_its_status() {
+fn a_failure_names_the_code_and_the_status() {
     smol::block_on(async {
         let ended = against(&["get", "image-size"], |mut peer| async {
             let query = peer.expect(CommandCode::CAMERA_IMAGE_SIZE_GET).await;
@@ -197,7 +186,7 @@ fn an_answer_that_says_failure_is_named_with_its_status() {
 }
 
 #[test]
-fn a_laser_that_declines_is_a_failure() {
+fn a_laser_that_refuses_is_a_failure() {
     smol::block_on(async {
         let ended = against(&["get", "laser", "2"], |mut peer| async {
             let query = peer.expect(CommandCode::LASER_LEVEL_GET).await;
@@ -212,7 +201,7 @@ fn a_laser_that_declines_is_a_failure() {
 }
 
 #[test]
-fn one_axis_that_fails_does_not_hide_the_positions_of_the_others() {
+fn a_failing_axis_does_not_hide_the_others() {
     smol::block_on(async {
         let ended = against(&["--json", "get", "position"], |mut peer| async {
             for _ in 0..4 {
@@ -231,152 +220,6 @@ fn one_axis_that_fails_does_not_hide_the_positions_of_the_others() {
         assert_eq!(axes, ["x", "z", "r"]);
         assert_eq!(read[1]["position_mm"], 3.0);
         assert_eq!(read[2]["position_deg"], 4.0);
-    });
-}
-
-#[test]
-fn a_target_beyond_the_limits_moves_nothing() {
-    smol::block_on(async {
-        let (listener, options) = listen();
-        let server = async {
-            let mut peer = Peer::accept(&listener).await;
-            peer.shake_hands().await;
-            answer_settings(&mut peer).await;
-            let mut rest = Vec::new();
-            smol::io::AsyncReadExt::read_to_end(&mut peer.stream, &mut rest).await.unwrap();
-            assert!(rest.is_empty(), "the move was sent");
-        };
-        let arguments = ["move", "x", "12.5", "--connect", &options.address];
-        let (ended, ()) = zip(flamingo_meanwhile(&arguments), server).await;
-        ended.expect_error(2, &["axis x", "at most 12 mm", "Soft limit max", "12.5", "nothing"]);
-    });
-}
-
-#[test]
-fn a_move_whose_end_comes_before_its_acknowledgement_ends_at_once() {
-    smol::block_on(async {
-        let ended = against(&["move", "x", "7.25", "--wait", "--json"], |mut peer| async {
-            answer_settings(&mut peer).await;
-            let command = peer.expect(CommandCode::STAGE_POSITION_SET).await;
-            assert_eq!((command.selector(), command.value), (1, 7.25));
-            peer.write(&position_push(1, 7.2)).await;
-            peer.write(&motion_stopped(1, 1)).await;
-            peer.answer(&command, 7.25).await;
-            peer
-        });
-        let object = ended.await.expect_done().object();
-        assert_eq!(object["axis"], "x");
-        assert_eq!(object["target_mm"], 7.25);
-        assert_eq!(object["name"], "STAGE_MOTION_STOPPED");
-        assert_eq!((&object["acknowledged"], &object["ended"]), (&true.into(), &true.into()));
-        assert!(object["motion_ms"].as_f64().unwrap() < 1000.0, "{object}");
-    });
-}
-
-#[test]
-fn a_move_whose_acknowledgement_is_lost_ends_with_its_motion() {
-    smol::block_on(async {
-        let ended = against(&["move", "x", "7.25", "--wait", "--json"], |mut peer| async {
-            answer_settings(&mut peer).await;
-            peer.expect(CommandCode::STAGE_POSITION_SET).await;
-            // Another axis, which is none of its business.
-            peer.write(&motion_stopped(2, 1)).await;
-            peer.write(&motion_stopped(255, 1)).await;
-            peer
-        });
-        let object = ended.await.expect_done().object();
-        assert_eq!((&object["acknowledged"], &object["int32_data0"]), (&false.into(), &255.into()));
-    });
-}
-
-#[test]
-fn a_motion_that_was_not_completed_is_a_failure() {
-    smol::block_on(async {
-        let ended = against(&["move", "x", "7.25", "--wait"], |mut peer| async {
-            answer_settings(&mut peer).await;
-            let command = peer.expect(CommandCode::STAGE_POSITION_SET).await;
-            peer.answer(&command, 7.25).await;
-            peer.write(&motion_stopped(1, 0)).await;
-            // Where it stands is asked twice: it might still be moving.
-            for _ in 0..2 {
-                let query = peer.expect(CommandCode::STAGE_POSITION_GET).await;
-                peer.answer(&query, 7.125).await;
-            }
-            peer
-        });
-        let told = &["axis x to 7.25 mm", "status 0", "expected 1", "stands at 7.125 mm"];
-        ended.await.expect_error(5, told);
-    });
-}
-
-#[test]
-fn a_motion_that_does_not_end_in_time_is_said_to_go_on() {
-    smol::block_on(async {
-        let arguments = ["move", "x", "7.25", "--wait", "--timeout", "400ms"];
-        let ended = against(&arguments, |mut peer| async {
-            answer_settings(&mut peer).await;
-            let command = peer.expect(CommandCode::STAGE_POSITION_SET).await;
-            peer.answer(&command, 7.25).await;
-            peer
-        });
-        ended.await.expect_error(4, &["still moving after 400ms", "flamingo halt"]);
-    });
-}
-
-#[test]
-fn a_move_without_known_limits_warns_and_goes_on() {
-    smol::block_on(async {
-        let ended = against(&["move", "x", "7.25"], |mut peer| async {
-            let query = peer.expect(CommandCode::COMMON_SCOPE_SETTINGS_LOAD).await;
-            peer.write(&failure_of(&query)).await;
-            let command = peer.expect(CommandCode::STAGE_POSITION_SET).await;
-            peer.answer(&command, 7.25).await;
-            peer
-        });
-        let ended = ended.await;
-        assert_eq!(ended.code, Some(0), "{ended:?}");
-        assert!(ended.stderr.contains("warning: limits of axis x not known"), "{ended:?}");
-        assert!(ended.stdout.contains("axis x to 7.25 mm"), "{ended:?}");
-    });
-}
-
-#[test]
-fn ctrl_c_halts_the_axis_that_moves_and_says_so() {
-    smol::block_on(async {
-        let (listener, options) = listen();
-        let running = start(&["move", "x", "7.25", "--wait", "--connect", &options.address]);
-        let mut peer = Peer::accept(&listener).await;
-        peer.shake_hands().await;
-        answer_settings(&mut peer).await;
-        let command = peer.expect(CommandCode::STAGE_POSITION_SET).await;
-        peer.answer(&command, 7.25).await;
-        running.interrupt();
-        let halt = peer.expect(CommandCode::STAGE_HALT).await;
-        assert_eq!(halt.selector(), 1);
-        peer.answer(&halt, 0.0).await;
-        let ended = smol::unblock(move || running.ended()).await;
-        ended.expect_error(130, &["interrupted", "axis x halted"]);
-    });
-}
-
-#[test]
-fn an_axis_that_cannot_be_halted_does_not_keep_the_others_from_it() {
-    smol::block_on(async {
-        let ended = against(&["halt", "--timeout", "500ms", "--json"], |mut peer| async {
-            // All four are on the wire before any is answered.
-            let mut halts = Vec::new();
-            for _ in 0..4 {
-                halts.push(peer.expect(CommandCode::STAGE_HALT).await);
-            }
-            for halt in halts.iter().filter(|halt| halt.selector() != 2) {
-                peer.answer(halt, 0.0).await;
-            }
-            peer
-        });
-        let ended = ended.await;
-        ended.expect_error(4, &["halt of axis y"]);
-        let axes: Vec<_> = ended.objects().iter().map(|object| object["axis"].clone()).collect();
-        assert_eq!(axes, ["x", "z", "r"]);
     });
 }
 

@@ -1,5 +1,5 @@
-//! Runs the real program as a script would: arguments in, exit code, stdout and stderr out.
-//! What it talks to is not here.
+//! Runs the program as a script does: arguments in; exit code, stdout and stderr out. The peers that
+//! it talks to are in the test kit.
 #![allow(dead_code, unreachable_pub)] // each test file uses a part of it
 
 use std::io::{BufRead, BufReader, Read, Write};
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-/// Longer than any command here takes; a test that gets there has failed.
+/// The time limit for one step of a command. No test comes near it.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_flamingo");
@@ -42,7 +42,7 @@ impl Ended {
         self
     }
 
-    /// Stdout as one JSON object a line.
+    /// The JSON objects on stdout, one per line.
     #[track_caller]
     pub fn objects(&self) -> Vec<Value> {
         let object = |line: &str| match serde_json::from_str(line) {
@@ -61,19 +61,19 @@ impl Ended {
     }
 }
 
-/// The program while it runs. Dropped, it is killed.
+/// The running program. It is killed when this is dropped.
 pub struct Running {
     child: Child,
     stdout: Receiver<String>,
     stderr: Receiver<String>,
 }
 
-/// Starts the program. No variable of the environment changes what it does.
+/// Starts the program without the variables of the environment that it reads.
 pub fn start(arguments: &[&str]) -> Running {
     start_with(Command::new(PROGRAM), arguments, None)
 }
 
-/// The same where no file may become longer than 4 KiB, as when a disk is full.
+/// Starts it with a limit of 4 KiB per file, which acts like a full disk.
 pub fn start_on_a_full_disk(arguments: &[&str]) -> Running {
     let mut shell = Command::new("sh");
     shell.args(["-c", "trap '' XFSZ; ulimit -f 8; exec \"$0\" \"$@\"", PROGRAM]);
@@ -122,7 +122,7 @@ impl Running {
         line.trim_end().to_owned()
     }
 
-    /// The ports that it says it listens on, in the first line.
+    /// The ports in the first line.
     #[track_caller]
     pub fn ports(&self) -> Value {
         let line: Value = serde_json::from_str(&self.line()).expect("one JSON object");
@@ -130,13 +130,13 @@ impl Running {
         line
     }
 
-    /// Waits for a line on stderr with these words; what stands before it is dropped.
+    /// Waits for a line on stderr with these words, and drops the lines before it.
     #[track_caller]
     pub fn expect_log(&self, words: &str) {
         while !self.stderr.recv_timeout(PATIENCE).expect(words).contains(words) {}
     }
 
-    /// Presses Ctrl-C.
+    /// Sends SIGINT, as Ctrl-C does.
     pub fn interrupt(&self) {
         self.signal("-INT");
     }
@@ -147,7 +147,7 @@ impl Running {
         assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
     }
 
-    /// Waits for its end.
+    /// Waits until the program ends.
     #[track_caller]
     pub fn ended(mut self) -> Ended {
         let rest = |lines: &Receiver<String>, what| {
@@ -175,7 +175,7 @@ impl Drop for Running {
     }
 }
 
-/// Where a port of [`Running::ports`] is.
+/// The address of a port of [`Running::ports`].
 pub fn address(port: &Value) -> String {
     format!("127.0.0.1:{port}")
 }
@@ -192,13 +192,13 @@ pub fn flamingo_fed(arguments: &[&str], input: impl Into<Vec<u8>>) -> Ended {
     start_with(Command::new(PROGRAM), arguments, Some(input.into())).ended()
 }
 
-/// The same without blocking the other end, which the test plays meanwhile.
+/// Runs the program to its end without blocking the executor, on which the test plays the peer.
 pub async fn flamingo_meanwhile(arguments: &[&str]) -> Ended {
     let running = start(arguments);
     smol::unblock(move || running.ended()).await
 }
 
-/// A port that notices whether anybody connected to it.
+/// A port that can tell whether a client has connected.
 pub struct Witness(TcpListener);
 
 impl Witness {

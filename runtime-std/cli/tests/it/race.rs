@@ -1,6 +1,5 @@
-//! `flamingo race` as a newcomer runs it, only shorter: one run of four strategies at two rates,
-//! the replay, and what it refuses. Asserted is what holds on a busy machine too: who loses and
-//! who does not, never how fast it was.
+//! `flamingo race`: a short run of four strategies at two rates, the replay, and bad usage. The tests
+//! check which strategies lose frames, which also holds on a busy machine, and never a speed.
 
 use std::path::PathBuf;
 use std::sync::LazyLock;
@@ -8,7 +7,7 @@ use std::sync::LazyLock;
 use crate::program::{Ended, flamingo};
 use serde_json::Value;
 
-/// The run that most of the tests look at, and the picture that it drew.
+/// The run that most tests examine, and its plot.
 struct Race {
     ended: Ended,
     objects: Vec<Value>,
@@ -29,8 +28,7 @@ static RACE: LazyLock<Race> = LazyLock::new(|| {
     Race { objects: ended.objects(), ended, svg }
 });
 
-/// The rows of a strategy: at rest, and at so many unsolicited frames a second that some of them
-/// meet a query.
+/// The rows of a strategy: without events, and with so many per second that some arrive during a query.
 fn rows(name: &str) -> [&'static Value; 2] {
     let rows: Vec<_> = of(name).filter(|it| it.get("rate").is_some()).collect();
     rows.try_into().unwrap()
@@ -51,8 +49,18 @@ fn number(value: &Value) -> f64 {
     value.as_f64().unwrap_or_else(|| panic!("no number: {value}"))
 }
 
+/// One test, so that a single thread waits for the race while the other tests run beside it.
 #[test]
-fn the_scale_comes_first_then_a_row_of_each_at_each_rate_then_the_verdicts() {
+fn each_strategy_in_a_race_loses_what_it_must() {
+    rows_come_by_rate_and_strategy_between_header_and_verdicts();
+    flamingo_loses_nothing();
+    two_readers_miss_answers_even_without_events();
+    mutex_delays_events_until_the_motion_ends();
+    code_match_takes_pushes_as_answers();
+    the_plot_is_an_svg_that_names_every_strategy();
+}
+
+fn rows_come_by_rate_and_strategy_between_header_and_verdicts() {
     let head = &RACE.objects[0];
     assert!(number(&head["factor"]) > 1.0, "{head}");
     assert_eq!((&head["queries"], &head["seed"]), (&40.into(), &1.into()));
@@ -66,8 +74,7 @@ fn the_scale_comes_first_then_a_row_of_each_at_each_rate_then_the_verdicts() {
     assert_eq!(rows("raw").len(), 2, "the yardstick");
 }
 
-#[test]
-fn flamingo_has_nothing_in_any_column_of_loss() {
+fn flamingo_loses_nothing() {
     for row in rows("flamingo") {
         let events = &row["events"];
         let losses = [
@@ -91,8 +98,7 @@ fn flamingo_has_nothing_in_any_column_of_loss() {
     assert_eq!(verdict("flamingo").get("answers_missed"), None);
 }
 
-#[test]
-fn two_readers_miss_answers_even_at_rest_in_a_proportion_told_with_its_interval() {
+fn two_readers_miss_answers_even_without_events() {
     let [silent, busy] = rows("two-readers");
     assert!(number(&silent["lost"]) > 0.0, "timed out: {silent}");
     assert!(number(&busy["wrong"]) + number(&busy["lost"]) > 0.0, "{busy}");
@@ -107,8 +113,7 @@ fn two_readers_miss_answers_even_at_rest_in_a_proportion_told_with_its_interval(
     }
 }
 
-#[test]
-fn mutex_keeps_events_back_while_it_waits_for_the_end_of_a_motion() {
+fn mutex_delays_events_until_the_motion_ends() {
     let [_, busy] = rows("mutex");
     let delay = number(&busy["event_delay_max_in_motion_ms"]);
     assert!(delay > number(&RACE.objects[0]["motion_ms"]) / 2.0, "{busy}");
@@ -116,15 +121,13 @@ fn mutex_keeps_events_back_while_it_waits_for_the_end_of_a_motion() {
     assert!(says.contains("delays events by up to"), "{says}");
 }
 
-#[test]
-fn code_match_takes_pushes_of_the_same_code_for_answers() {
+fn code_match_takes_pushes_as_answers() {
     let [silent, busy] = rows("code-match");
     assert_eq!(silent["wrong"], 0, "nothing is pushed: {silent}");
     assert!(number(&busy["wrong"]) > 0.0, "{busy}");
     assert!(number(&busy["events"]["stolen_as_answers"]) > 0.0, "{busy}");
 }
 
-#[test]
 fn the_plot_is_an_svg_that_names_every_strategy() {
     let Race { ended, svg, .. } = &*RACE;
     assert_eq!(ended.stderr.lines().count(), 1, "{ended:?}");
@@ -136,7 +139,7 @@ fn the_plot_is_an_svg_that_names_every_strategy() {
 }
 
 #[test]
-fn people_get_a_table_and_a_verdict() {
+fn text_output_is_a_table_and_a_verdict() {
     let ended = flamingo(&["race", "--queries", "4", "--rates", "0", "--strategy", "flamingo"]);
     let text = &ended.expect_done().stdout;
     let line = |begin: &str| text.lines().filter(|line| line.starts_with(begin)).count();
@@ -147,7 +150,7 @@ fn people_get_a_table_and_a_verdict() {
 }
 
 #[test]
-fn the_replay_goes_from_t0_to_t6_and_only_two_readers_time_out() {
+fn only_two_readers_time_out_in_the_replay() {
     let ended = flamingo(&["race", "--replay-example"]);
     let text = &ended.expect_done().stdout;
     let (theirs, ours) = text.split_once("One task owns the socket").unwrap();
@@ -161,7 +164,7 @@ fn the_replay_goes_from_t0_to_t6_and_only_two_readers_time_out() {
 }
 
 #[test]
-fn the_replay_in_json_has_a_row_a_step_and_what_came_of_it() {
+fn the_replay_in_json_has_one_row_per_step_and_the_result() {
     let ended = flamingo(&["race", "--replay-example", "--json"]);
     let objects = ended.expect_done().objects();
     for (name, timeout) in [("two-readers", true), ("flamingo", false)] {
@@ -174,7 +177,7 @@ fn the_replay_in_json_has_a_row_a_step_and_what_came_of_it() {
 }
 
 #[test]
-fn bad_usage_is_one_line_and_nothing_is_run() {
+fn bad_usage_is_one_line_and_runs_nothing() {
     let cases: &[(&[&str], &str)] = &[
         (&["--strategy", "magic"], "magic"),
         (&["--strategy", "raw"], "raw"),
@@ -197,7 +200,7 @@ fn bad_usage_is_one_line_and_nothing_is_run() {
 }
 
 #[test]
-fn a_part_that_makes_no_sense_is_an_error_and_no_panic() {
+fn an_invalid_player_is_an_error_and_no_panic() {
     let load = r#""load":{"queries":4,"rate":0.0,"seed":1},"processors":[]"#;
     let unknown = format!(r#"{{"strategy":"magic",{load},"instrument":"127.0.0.1:1"}}"#);
     let nowhere = format!(r#"{{"strategy":"mutex",{load},"instrument":"nowhere"}}"#);

@@ -1,5 +1,4 @@
-//! `flamingo record`, `replay` and `decode` of recordings, and what the bridge records, as scripts
-//! use them.
+//! `flamingo record`, `replay`, `decode` of recordings, and recording by the bridge.
 
 use std::path::Path;
 use std::time::Duration;
@@ -13,7 +12,7 @@ use pcap_file::DataLink;
 use pcap_file::pcap::{PcapHeader, PcapPacket, PcapWriter};
 use serde_json::Value;
 
-/// A simulated instrument, a recorder in front of it, and where clients connect.
+/// A simulated instrument, a recorder in front of it, and the address for clients.
 fn recorded(file: &str, more: &[&str]) -> (Running, Running, String) {
     recorded_by(start, file, more)
 }
@@ -36,7 +35,7 @@ fn decoded(file: &str) -> Vec<Value> {
 }
 
 #[test]
-fn a_session_is_recorded_until_ctrl_c_and_decode_shows_it_as_a_conversation() {
+fn a_recorded_session_is_decoded_as_a_conversation() {
     let folder = Folder::new("session");
     let file = folder.path("run.pcapng");
     let (_instrument, recorder, connect) = recorded(&file, &[]);
@@ -83,7 +82,7 @@ fn a_session_is_recorded_until_ctrl_c_and_decode_shows_it_as_a_conversation() {
 }
 
 #[test]
-fn nothing_that_is_there_is_overwritten_unasked_and_the_instrument_itself_is_no_place_to_listen() {
+fn record_refuses_existing_files_and_the_instruments_own_port() {
     let folder = Folder::new("refused");
     let file = folder.file("there.pcapng", "precious");
     let refused = flamingo(&["record", "--out", &file, "--listen", "0"]);
@@ -109,13 +108,13 @@ fn nothing_that_is_there_is_overwritten_unasked_and_the_instrument_itself_is_no_
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_disk_that_is_full_from_the_beginning_is_said_before_anybody_connects() {
+fn a_full_disk_is_reported_before_clients_connect() {
     let refused = flamingo(&["record", "--out", "/dev/full", "--listen", "0"]);
     refused.expect_error(2, &["/dev/full", "No space left"]);
 }
 
 #[test]
-fn a_full_disk_is_said_at_once_and_the_clients_are_served_all_the_same() {
+fn a_full_disk_ends_the_recording_but_not_the_relay() {
     let folder = Folder::new("full");
     let file = folder.path("run.pcapng");
     let (_instrument, recorder, connect) = recorded_by(start_on_a_full_disk, &file, &[]);
@@ -131,7 +130,7 @@ fn a_full_disk_is_said_at_once_and_the_clients_are_served_all_the_same() {
     assert!(ended.stderr.contains("run.pcapng is not complete: File too large"), "{ended:?}");
 }
 
-/// What is asked and sent, at these ms.
+/// Writes a capture with these frames: time in ms, whether the client sends it, frame.
 fn conversation(file: &Path, said: &[(u64, bool, Frame)]) {
     let header = PcapHeader { datalink: DataLink::RAW, ..PcapHeader::default() };
     let mut writer = PcapWriter::with_header(std::fs::File::create(file).unwrap(), header).unwrap();
@@ -152,7 +151,7 @@ fn conversation(file: &Path, said: &[(u64, bool, Frame)]) {
 }
 
 #[test]
-fn late_answers_silence_and_what_cannot_be_told_are_pointed_out() {
+fn late_missing_and_ambiguous_answers_are_marked() {
     let folder = Folder::new("late");
     let file = folder.0.join("run.pcap");
     let position = |axis| Frame::command(CommandCode::STAGE_POSITION_GET).with_selector(axis);
@@ -195,7 +194,7 @@ fn late_answers_silence_and_what_cannot_be_told_are_pointed_out() {
         "* STAGE_POSITION_GET axis x 0 mm [unsolicited]",
         "STAGE_POSITION_GET axis y -> !! no answer in 3.000 s",
         "!! STAGE_POSITION_GET axis y 0 mm [LATE: 4.900 s after its command]",
-        "[20.000 ms, ambiguous: 2 commands may own it]",
+        "[20.000 ms, ambiguous: 2 commands could own it]",
     ] {
         let squeezed: Vec<_> = text
             .lines()
@@ -211,7 +210,7 @@ fn late_answers_silence_and_what_cannot_be_told_are_pointed_out() {
 }
 
 #[test]
-fn a_file_that_holds_no_conversation_is_refused_and_one_that_is_cut_off_is_shown() {
+fn a_file_without_conversation_is_refused() {
     let folder = Folder::new("files");
     let text = folder.file("notes.txt", "not a capture");
     flamingo(&["decode", "--summary", &text]).expect_error(2, &["notes.txt", "capture"]);
@@ -235,7 +234,7 @@ fn a_file_that_holds_no_conversation_is_refused_and_one_that_is_cut_off_is_shown
 }
 
 #[test]
-fn a_client_finds_in_a_replay_what_it_found_at_the_instrument() {
+fn a_replay_answers_as_the_instrument_did() {
     let folder = Folder::new("replayed");
     let file = folder.path("run.pcapng");
     let (_instrument, recorder, connect) = recorded(&file, &["--pixels"]);
@@ -258,7 +257,7 @@ fn a_client_finds_in_a_replay_what_it_found_at_the_instrument() {
     assert_eq!(replay.ended().code, Some(130));
 }
 
-/// A bridge that records into a folder, started with `start`, and its control port.
+/// A simulated instrument, a bridge that records into a folder, and the ports of the bridge.
 fn bridged(folder: &str, start_it: fn(&[&str]) -> Running) -> (Running, Running, Value) {
     let instrument = start(&["sim", "--port", "0", "--json"]);
     let upstream = address(&instrument.ports()["control"]);
@@ -279,7 +278,7 @@ fn bridged(folder: &str, start_it: fn(&[&str]) -> Running) -> (Running, Running,
 }
 
 #[test]
-fn the_bridge_records_what_goes_to_and_from_the_instrument() {
+fn the_bridge_records_its_traffic_with_the_instrument() {
     let folder = Folder::new("bridge");
     let wire = folder.path("wire");
     let (_instrument, bridge, ports) = bridged(&wire, start);
@@ -306,7 +305,7 @@ fn the_bridge_records_what_goes_to_and_from_the_instrument() {
 }
 
 #[test]
-fn a_full_disk_ends_the_bridges_recording_and_no_client_notices() {
+fn a_full_disk_ends_the_recording_but_not_the_bridge() {
     let folder = Folder::new("bridge-full");
     let (_instrument, bridge, ports) = bridged(&folder.path("wire"), start_on_a_full_disk);
     let mut client = Raw::to(address(&ports["control"]).parse().unwrap());

@@ -1,4 +1,4 @@
-//! `flamingo settings save`: what was there is kept, and nothing is called saved that is not.
+//! `flamingo settings save`: keeps the old settings, and reports "saved" only after success.
 
 use flamingo_runtime_testkit::peer;
 use flamingo_runtime_testkit::rig;
@@ -22,7 +22,7 @@ fn sent(simulator: &Simulator, code: CommandCode) -> usize {
 }
 
 #[test]
-fn settings_are_saved_and_what_was_there_is_kept() {
+fn settings_are_saved_and_the_old_ones_are_kept() {
     let folder = Folder::new("save");
     let (simulator, address) = simulator("");
     let before = flamingo(&["get", "settings", "--connect", &address]);
@@ -47,7 +47,7 @@ fn settings_are_saved_and_what_was_there_is_kept() {
 }
 
 #[test]
-fn settings_that_would_leave_an_axis_without_limits_are_not_saved() {
+fn settings_without_limits_of_an_axis_are_not_saved() {
     let folder = Folder::new("unlimited");
     let witness = Witness::new();
     let cut = rig::SETTINGS.replace("  Soft limit max z-axis = 26.000\n", "");
@@ -65,7 +65,7 @@ fn settings_that_would_leave_an_axis_without_limits_are_not_saved() {
 }
 
 #[test]
-fn settings_are_not_said_to_be_saved_when_the_instrument_refuses() {
+fn settings_that_the_instrument_refuses_are_a_failure() {
     smol::block_on(async {
         let folder = Folder::new("refuses");
         let (listener, options) = peer::listen();
@@ -92,10 +92,10 @@ fn settings_are_not_said_to_be_saved_when_the_instrument_refuses() {
     });
 }
 
-/// util-linux's `script` lends a terminal; where it is not, nobody can be asked.
+/// `script` of util-linux provides a terminal; without it the test is skipped.
 #[cfg(target_os = "linux")]
 #[test]
-fn on_a_terminal_it_asks_and_takes_only_yes_for_yes() {
+fn on_a_terminal_only_yes_saves_the_settings() {
     let folder = Folder::new("asks");
     let (simulator, address) = simulator("");
     let before = flamingo(&["get", "settings", "--connect", &address]).stdout;

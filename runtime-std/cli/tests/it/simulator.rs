@@ -1,17 +1,13 @@
-//! `flamingo` against the simulated instrument: every client command, `sim` itself, `demo`.
+//! `flamingo` against the simulated instrument: every client command except `watch`, and `sim`.
 
-use std::io::{BufRead, BufReader, Read};
-use std::net::TcpStream;
-use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::process::Command;
 
 use crate::program::{Ended, flamingo, start};
-use flamingo_protocol_core::{CommandCode, FRAME_LEN};
-use flamingo_runtime_std::Clock;
+use flamingo_protocol_core::CommandCode;
 use flamingo_simulator::{Scenario, Simulator, SimulatorOptions};
 use serde_json::Value;
 
-fn simulator(scenario: &str) -> (Simulator, String) {
+pub(crate) fn simulator(scenario: &str) -> (Simulator, String) {
     let scenario = Scenario::from_toml(scenario).unwrap();
     let options = SimulatorOptions::new(scenario);
     let simulator = smol::block_on(Simulator::start(options)).unwrap();
@@ -19,12 +15,12 @@ fn simulator(scenario: &str) -> (Simulator, String) {
     (simulator, address)
 }
 
-fn ask(address: &str, arguments: &[&str]) -> Ended {
+pub(crate) fn ask(address: &str, arguments: &[&str]) -> Ended {
     flamingo(&[arguments, &["--connect", address]].concat())
 }
 
-/// The object of a command that prints one, with `--json`.
-fn object(address: &str, arguments: &[&str]) -> Value {
+/// Runs a command with `--json` and returns its only object.
+pub(crate) fn object(address: &str, arguments: &[&str]) -> Value {
     let ended = ask(address, &[arguments, &["--json"]].concat());
     ended.expect_done().object()
 }
@@ -98,7 +94,7 @@ fn text_for_people_has_names_and_units_in_columns() {
 }
 
 #[test]
-fn drives_in_the_buffer_and_settings_under_another_code_are_read_too() {
+fn drives_in_the_buffer_and_settings_with_code_1007_are_read() {
     let scenario = "[settings]\ndrives_in_buffer = true\nanswer_under_1007 = true\n";
     let (_simulator, address) = simulator(scenario);
     let drives = ask(&address, &["get", "drives"]);
@@ -109,13 +105,13 @@ fn drives_in_the_buffer_and_settings_under_another_code_are_read_too() {
 }
 
 #[test]
-fn a_declining_laser_is_a_failure() {
+fn a_refusing_laser_is_a_failure() {
     let (_simulator, address) = simulator("[light]\ndeclining_lasers = [3]\n");
     ask(&address, &["get", "laser", "3"]).expect_error(5, &["laser 3", "getLevel error"]);
 }
 
 #[test]
-fn a_command_that_the_instrument_does_not_know_is_no_answer_in_time() {
+fn a_command_unknown_to_the_instrument_times_out() {
     let (_simulator, address) = simulator("never_answered = [\"CAMERA_EXPOSURE_GET\"]\n");
     let ended = ask(&address, &["get", "exposure", "--timeout", "300ms"]);
     ended.expect_error(4, &["CAMERA_EXPOSURE_GET", "300ms"]);
@@ -124,7 +120,7 @@ fn a_command_that_the_instrument_does_not_know_is_no_answer_in_time() {
 }
 
 #[test]
-fn a_move_that_is_waited_for_has_arrived() {
+fn a_move_with_wait_has_arrived() {
     let (_simulator, address) = simulator("[stage]\nspeed_factor = 10\n");
     let moved = object(&address, &["move", "x", "9.25", "--wait"]);
     assert_eq!((&moved["axis"], &moved["target_mm"]), (&"x".into(), &9.25.into()));
@@ -140,7 +136,7 @@ fn a_move_that_is_waited_for_has_arrived() {
 }
 
 #[test]
-fn a_short_move_whose_acknowledgement_comes_late_ends_with_its_motion() {
+fn a_short_move_with_a_late_acknowledgement_ends_in_time() {
     let scenario = "[latency]\nmove_ack_ms = 1500\n[stage]\nspeed_factor = 10\n";
     let (_simulator, address) = simulator(scenario);
     let moved = object(&address, &["move", "z", "19.25", "--wait"]);
@@ -160,7 +156,7 @@ fn a_move_without_wait_ends_with_its_acknowledgement() {
 }
 
 #[test]
-fn a_target_beyond_the_limits_of_the_settings_moves_nothing() {
+fn a_target_outside_the_limits_of_the_settings_moves_nothing() {
     let (simulator, address) = simulator("");
     ask(&address, &["move", "x", "12.5"])
         .expect_error(2, &["axis x", "12.31", "nothing was moved"]);
@@ -171,7 +167,7 @@ fn a_target_beyond_the_limits_of_the_settings_moves_nothing() {
 }
 
 #[test]
-fn halt_stops_every_axis_in_the_middle_of_its_motion() {
+fn halt_stops_every_moving_axis() {
     let (_simulator, address) = simulator("[stage]\nspeed_factor = 0.01\n");
     for (axis, target) in [("x", "9"), ("y", "20"), ("z", "22"), ("r", "90")] {
         ask(&address, &["move", axis, target]).expect_done();
@@ -186,7 +182,7 @@ fn halt_stops_every_axis_in_the_middle_of_its_motion() {
 }
 
 #[test]
-fn ctrl_c_stops_the_axis_that_moves() {
+fn ctrl_c_stops_the_moving_axis() {
     let (simulator, address) = simulator("[stage]\nspeed_factor = 0.01\n");
     let arguments = ["-v", "move", "x", "9", "--wait", "--connect", &address];
     let running = start(&arguments);
@@ -200,109 +196,7 @@ fn ctrl_c_stops_the_axis_that_moves() {
 }
 
 #[test]
-fn watch_shows_what_is_asked_for_and_ends_after_so_many() {
-    let codes = "codes = [\"UI_SET_GAUGE_VALUE\", \"LED_PREVIEW_DISABLE\"]\n";
-    let (_simulator, address) = simulator(&format!("[background]\nframes_per_s = 400\n{codes}"));
-    let arguments = ["watch", "--count", "5", "--code", "0x4003", "--json"];
-    let seen = ask(&address, &arguments);
-    let seen = seen.expect_done().objects();
-    assert_eq!(seen.len(), 5);
-    let mut number = 0;
-    for message in &seen {
-        assert_eq!(message["name"], "LED_PREVIEW_DISABLE");
-        assert_eq!(
-            (&message["class"], &message["payload_bytes"]),
-            (&"unsolicited".into(), &6.into())
-        );
-        assert!(message.get("proven").is_none(), "{message}");
-        // The simulator counts them: they are shown in order.
-        let next = message["int32_data2"].as_i64().unwrap();
-        assert!(next > number, "{message}");
-        number = next;
-    }
-    let both = ask(&address, &["watch", "--count", "40"]);
-    assert_eq!(both.expect_done().stdout.lines().count(), 40);
-    assert!(both.stdout.contains("unsolicited  UI_SET_GAUGE_VALUE"), "{both:?}");
-}
-
-#[test]
-fn watch_ends_by_itself_after_a_time_and_by_ctrl_c() {
-    let (_simulator, address) = simulator("");
-    let ended = ask(&address, &["watch", "--for", "150ms"]);
-    assert_eq!(ended.expect_done().stdout, "");
-    let running = start(&["-v", "watch", "--connect", &address]);
-    running.expect_log("watching");
-    running.interrupt();
-    let ended = running.ended();
-    assert_eq!(ended.code, Some(130), "{ended:?}");
-    assert!(ended.stderr.contains("flamingo: error: interrupted\n"), "{ended:?}");
-}
-
-#[test]
-fn ctrl_c_ends_a_watch_whose_reader_does_not_read() {
-    let codes = "codes = [\"UI_SET_GAUGE_VALUE\"]\n";
-    let (_simulator, address) = simulator(&format!("[background]\nframes_per_s = 20000\n{codes}"));
-    let mut child = Command::new(env!("CARGO_BIN_EXE_flamingo"))
-        .args(["watch", "-v", "--json", "--connect", &address])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut log = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
-    assert!(log.any(|line| line.contains("watching")));
-    // A second client has been sent far more than a pipe holds.
-    let mut other = TcpStream::connect(&address).unwrap();
-    let mut frame = [0; FRAME_LEN];
-    (0..4_000).for_each(|_| other.read_exact(&mut frame).unwrap());
-    let id = child.id().to_string();
-    assert!(Command::new("kill").args(["-INT", &id]).status().unwrap().success());
-    // Stdout is held open, unread, until it has ended; if it does not, that ends it all the same.
-    let stdout = child.stdout.take().unwrap();
-    let (ended, has_ended) = std::sync::mpsc::channel();
-    std::thread::spawn(move || ended.send(child.wait().unwrap().code()));
-    let code = has_ended.recv_timeout(Duration::from_secs(10));
-    drop(stdout);
-    assert_eq!(code, Ok(Some(130)));
-    assert!(log.any(|line| line.contains("interrupted")));
-}
-
-#[test]
-fn watch_says_how_many_messages_were_missed_while_stdout_was_not_read() {
-    let codes = "codes = [\"UI_SET_GAUGE_VALUE\"]\n";
-    let (simulator, address) = simulator(&format!("[background]\nframes_per_s = 20000\n{codes}"));
-    let mut child = Command::new(env!("CARGO_BIN_EXE_flamingo"))
-        .args(["watch", "-v", "--json", "--connect", &address])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut log = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
-    assert!(log.any(|line| line.contains("watching")));
-    // Nobody reads while far more is sent, here to a second client as well, than the pipe and the
-    // subscription hold.
-    let mut other = TcpStream::connect(&address).unwrap();
-    let mut frame = [0; FRAME_LEN];
-    (0..12_000).for_each(|_| other.read_exact(&mut frame).unwrap());
-    smol::block_on(simulator.stop());
-    let ended = child.wait_with_output().unwrap();
-    assert_eq!(ended.status.code(), Some(7));
-    let lines = String::from_utf8(ended.stdout).unwrap();
-    let objects: Vec<Value> =
-        lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let missed: i64 = objects.iter().filter_map(|object| object["lagged"].as_i64()).sum();
-    assert!(missed > 0, "{} shown", objects.len());
-    // The simulator numbers them.
-    let shown: Vec<i64> =
-        objects.iter().filter_map(|object| object["int32_data2"].as_i64()).collect();
-    let sent = shown.last().unwrap() - shown.first().unwrap() + 1;
-    assert_eq!(missed + i64::try_from(shown.len()).unwrap(), sent);
-    let said: Vec<_> = log.collect();
-    assert!(said.iter().any(|line| line.contains("messages missed")), "{said:?}");
-    assert!(said.iter().any(|line| line.contains("watch: connection lost")), "{said:?}");
-}
-
-#[test]
-fn send_gives_the_answer_of_any_command() {
+fn send_prints_the_answer_to_any_command() {
     let (simulator, address) = simulator("");
     let answer = object(&address, &["send", "stage_position_get", "--data0", "3"]);
     assert_eq!((&answer["value"], &answer["proven"]), (&19.0.into(), &true.into()));
@@ -328,7 +222,7 @@ fn the_address_can_come_from_the_environment() {
 }
 
 #[test]
-fn sim_says_where_it_listens_serves_and_ends_cleanly() {
+fn sim_prints_its_ports_serves_and_ends_cleanly() {
     let running = start(&["sim", "--port", "0", "--seed", "7"]);
     let ready: Value = serde_json::from_str(&running.line()).unwrap();
     assert_eq!(ready["ready"], true);
@@ -348,7 +242,7 @@ fn sim_says_where_it_listens_serves_and_ends_cleanly() {
 }
 
 #[test]
-fn a_scenario_that_cannot_be_used_is_bad_usage() {
+fn an_invalid_scenario_is_bad_usage() {
     let file = std::env::temp_dir().join(format!("flamingo-scenario-{}", std::process::id()));
     std::fs::write(&file, "[stage]\nspeed = 1\n").unwrap();
     let name = file.to_str().unwrap();
@@ -361,51 +255,4 @@ fn a_scenario_that_cannot_be_used_is_bad_usage() {
     flamingo(&["sim", "--port", "0", "--bind", "192.0.2.1"])
         .expect_error(2, &["192.0.2.1", "an address of this machine"]);
     flamingo(&["sim", "--port", "65535"]).expect_error(2, &["65533"]);
-}
-
-#[test]
-fn the_demo_ends_in_time_without_a_lost_event() {
-    let clock = Clock::start();
-    let ended = flamingo(&["--json"]);
-    let took = Duration::from(clock.now().since(flamingo_protocol_core::Instant::default()));
-    let objects = ended.expect_done().objects();
-    assert!(took < Duration::from_secs(15), "{took:?}");
-    let table = objects.last().unwrap();
-    assert_eq!(table["events_lost"], 0, "{table}");
-    assert_eq!(table["misattributed"], 0, "{table}");
-    assert_eq!(table["requests"], table["answers"], "{table}");
-    assert!(table["events_sent"].as_u64().unwrap() > 100, "{table}");
-    let moves = objects.iter().filter(|object| object.get("moved").is_some());
-    assert_eq!(moves.count(), 24, "six of each axis");
-    let answers = objects.iter().filter(|object| object["class"] == "solicited").count();
-    assert_eq!(table["answers"], answers);
-    let events = objects.iter().filter(|object| object["class"] == "unsolicited").count();
-    assert_eq!(table["events"], events);
-}
-
-#[test]
-fn the_demo_for_people_closes_with_a_table() {
-    let ended = flamingo(&["demo"]);
-    let stdout = &ended.expect_done().stdout;
-    for row in ["requests ", "answers ", "late ", "timeouts ", "events ", "latency p50 "] {
-        assert!(stdout.lines().any(|line| line.starts_with(row)), "{row}: {stdout}");
-    }
-    let lost = stdout.lines().find(|line| line.starts_with("events lost ")).unwrap();
-    assert_eq!(lost.split_whitespace().nth(2), Some("0"), "{lost}");
-    assert!(stdout.contains("before its acknowledgement"), "{stdout}");
-}
-
-#[test]
-fn a_demo_whose_reader_goes_ends_silently() {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_flamingo"))
-        .arg("demo")
-        .env_remove("FLAMINGO_LOG")
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    child.stdout.take().unwrap().read_exact(&mut [0; 1]).unwrap();
-    let ended = child.wait_with_output().unwrap();
-    assert_eq!(ended.status.code(), Some(0));
-    assert_eq!(String::from_utf8_lossy(&ended.stderr), "");
 }

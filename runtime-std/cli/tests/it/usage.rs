@@ -1,4 +1,4 @@
-//! What `flamingo` does before it talks to anybody: help, usage errors, completions, manual.
+//! `flamingo` without a connection: help, usage errors, completions, manual.
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
@@ -36,7 +36,7 @@ fn help_names_every_command_and_the_exit_codes() {
 }
 
 #[test]
-fn every_command_explains_itself() {
+fn every_command_has_a_help_text() {
     for command in COMMANDS {
         let help = flamingo(&[command, "--help"]);
         let usage = format!("Usage: flamingo {command}");
@@ -51,7 +51,7 @@ fn the_version_is_that_of_the_package() {
 }
 
 #[test]
-fn bad_input_is_one_line_and_nobody_is_connected_to() {
+fn bad_input_is_one_line_and_opens_no_connection() {
     let long = "x".repeat(73);
     let cases: &[(&[&str], &str)] = &[
         (&["move", "q", "7"], "'q'"),
@@ -105,12 +105,12 @@ fn an_address_without_a_port_is_bad_usage() {
 }
 
 #[test]
-fn an_address_of_ipv6_without_brackets_is_told_how_to_write_it() {
+fn an_ipv6_address_without_brackets_is_refused_with_advice() {
     flamingo(&["get", "state", "--connect", "::1:53717"]).expect_error(2, &["[::1]:53717"]);
 }
 
 #[test]
-fn a_bad_address_in_the_environment_is_said_to_come_from_there() {
+fn a_bad_address_in_the_environment_names_the_variable() {
     let output = Command::new(env!("CARGO_BIN_EXE_flamingo"))
         .args(["get", "state"])
         .env("FLAMINGO_CONNECT", "")
@@ -141,13 +141,13 @@ fn short_help_is_shorter_than_long_help_and_both_are_narrow() {
 }
 
 #[test]
-fn a_host_that_cannot_be_resolved_is_no_connection() {
+fn a_host_that_cannot_be_resolved_is_a_failed_connection() {
     let ended = flamingo(&["get", "state", "--connect", "flamingo.invalid:53717"]);
     ended.expect_error(3, &["cannot resolve", "flamingo.invalid:53717"]);
 }
 
 #[test]
-fn a_refused_port_is_no_connection() {
+fn a_refused_port_is_a_failed_connection() {
     let address = Witness::new().address(); // and closed again
     for command in [&["get", "state"][..], &["halt"], &["move", "x", "7"], &["watch"]] {
         let ended = flamingo(&[command, &["--connect", &address]].concat());
@@ -181,14 +181,14 @@ fn the_manual_has_a_page_for_every_command() {
 }
 
 #[test]
-fn logs_go_to_stderr_and_a_bad_filter_is_said() {
+fn logs_go_to_stderr() {
     let address = Witness::new().address();
     let ended = flamingo(&["-v", "get", "state", "--connect", &address]);
     assert_eq!((ended.code, ended.stdout.as_str()), (Some(3), ""));
     assert!(ended.stderr.contains("INFO"), "{ended:?}");
 }
 
-/// With pipes that the test holds itself.
+/// Starts the program with pipes that the test holds.
 fn piped(arguments: &[&str]) -> Child {
     let mut command = Command::new(env!("CARGO_BIN_EXE_flamingo"));
     command.args(arguments).env_remove("FLAMINGO_LOG");

@@ -1,4 +1,4 @@
-//! `flamingo workflow check` and `run`, as scripts use them.
+//! `flamingo workflow check` and `flamingo workflow run`.
 
 use crate::program::{Witness, flamingo, flamingo_fed, start};
 use flamingo_protocol_core::{CommandCode, Frame};
@@ -24,7 +24,7 @@ const BRISK: &str =
     "[workflow]\nspeed_factor = 1.0\nstale_idle = true\n[stage]\nspeed_factor = 50.0\n";
 
 #[test]
-fn a_workflow_that_is_fine_is_summed_up() {
+fn a_valid_workflow_is_summarised() {
     let folder = Folder::new("fine");
     let file = folder.file("fine.txt", rig::WORKFLOW);
     let checked = flamingo(&["workflow", "check", &file, "--json"]);
@@ -38,7 +38,7 @@ fn a_workflow_that_is_fine_is_summed_up() {
 }
 
 #[test]
-fn what_is_wrong_with_a_workflow_is_said_with_its_line() {
+fn errors_in_a_workflow_are_reported_with_their_line() {
     let folder = Folder::new("wrong");
     let wrong = rig::WORKFLOW.replace("X (mm) = 7.5", "X (mm) = seven").replace("4.50 1", "4.50 0");
     let file = folder.file("wrong.txt", wrong);
@@ -57,7 +57,7 @@ fn what_is_wrong_with_a_workflow_is_said_with_its_line() {
 }
 
 #[test]
-fn a_workflow_is_checked_against_limits_from_a_file_or_from_the_instrument() {
+fn limits_come_from_a_file_or_from_the_instrument() {
     let folder = Folder::new("limits");
     let file = folder.file("workflow.txt", rig::WORKFLOW.replace("= 7.5", "= 12.2"));
     let settings = folder.file("settings.txt", rig::SETTINGS);
@@ -75,7 +75,7 @@ fn a_workflow_is_checked_against_limits_from_a_file_or_from_the_instrument() {
 }
 
 #[test]
-fn what_only_the_instrument_objects_to_is_its_refusal() {
+fn a_refusal_by_the_instrument_alone_has_its_own_exit_code() {
     smol::block_on(async {
         let (listener, options) = peer::listen();
         let folder = Folder::new("objects");
@@ -98,7 +98,7 @@ fn what_only_the_instrument_objects_to_is_its_refusal() {
     });
 }
 
-/// Runs a workflow of three stacks while another client asks as fast as it gets answers.
+/// Runs the program while another client sends queries as fast as it gets answers.
 fn flooded(arguments: &[&str], address: &str) -> crate::program::Ended {
     let running = start(arguments);
     smol::block_on(async {
@@ -117,7 +117,7 @@ fn flooded(arguments: &[&str], address: &str) -> crate::program::Ended {
 }
 
 #[test]
-fn a_workflow_runs_to_idle_with_monotonic_progress_while_another_client_floods() {
+fn a_workflow_runs_to_idle_while_another_client_floods() {
     let folder = Folder::new("run");
     let file = folder.file("workflow.txt", rig::WORKFLOW);
     let (simulator, address) = simulator(BRISK);
@@ -154,7 +154,7 @@ fn ctrl_c_stops_the_workflow_and_waits_for_its_end() {
 }
 
 #[test]
-fn a_workflow_that_must_not_run_is_not_sent() {
+fn a_workflow_with_errors_is_not_sent() {
     let folder = Folder::new("refused");
     let (simulator, address) = simulator(BRISK);
     let beyond = folder.file("beyond.txt", rig::WORKFLOW.replace("= 7.5", "= 77.5"));
@@ -170,7 +170,7 @@ fn a_workflow_that_must_not_run_is_not_sent() {
 }
 
 #[test]
-fn a_workflow_that_somebody_else_stops_is_no_success() {
+fn a_workflow_that_another_client_stops_is_a_failure() {
     let folder = Folder::new("else");
     let file = folder.file("workflow.txt", rig::workflow(3, 400).bytes());
     let (_simulator, address) = simulator(BRISK);

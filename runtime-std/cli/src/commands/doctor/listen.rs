@@ -19,7 +19,7 @@ const FLOOD: f64 = 20_000.0;
 
 /// What arrived before the first query.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Heard {
+pub(super) struct Received {
     pub(super) frames: u64,
     pub(super) noise: u64,
     pub(super) frames_per_s: f64,
@@ -40,18 +40,18 @@ async fn connect(address: &str) -> Result<Async<TcpStream>, (u8, String)> {
 }
 
 /// Connects to the control port and listens, without a query.
-pub(super) async fn control(address: &str, span: Duration) -> (Heard, Finding) {
+pub(super) async fn control(address: &str, span: Duration) -> (Received, Finding) {
     let check = "reachable";
     let mut stream = match connect(address).await {
         Ok(stream) => stream,
         Err((code, evidence)) => {
             let meaning = "is the instrument on, is its program running, are address and port right, \
                 and is there no firewall between?";
-            return (Heard::default(), Finding::failed(check, code, evidence, meaning));
+            return (Received::default(), Finding::failed(check, code, evidence, meaning));
         }
     };
     let span = span.min(BEFORE);
-    let mut heard = Heard::default();
+    let mut received = Received::default();
     let mut assembler = Assembler::default();
     let mut buffer = vec![0; 64 * 1024];
     let mut closed = false;
@@ -61,8 +61,8 @@ pub(super) async fn control(address: &str, span: Duration) -> (Heard, Finding) {
             while let (consumed, Some(piece)) = assembler.push(input) {
                 input = &input[consumed..];
                 if let Piece::Frame { skipped, .. } = piece {
-                    heard.frames += 1;
-                    heard.noise += u64::from(skipped);
+                    received.frames += 1;
+                    received.noise += u64::from(skipped);
                 }
             }
         }
@@ -71,20 +71,20 @@ pub(super) async fn control(address: &str, span: Duration) -> (Heard, Finding) {
     let _ = listened.await;
     #[allow(clippy::cast_precision_loss)] // a rate
     {
-        heard.frames_per_s = heard.frames as f64 / span.as_secs_f64();
+        received.frames_per_s = received.frames as f64 / span.as_secs_f64();
     }
     let finding = if closed {
         let evidence = format!("{address} accepts and closes at once");
         let meaning =
             "it has its maximum of 3 clients, or it is shutting down; end another program";
         Finding::failed(check, 7, evidence, meaning)
-    } else if heard.frames_per_s > FLOOD {
-        let evidence = format!("{address} sends {:.0} frames/s unrequested", heard.frames_per_s);
+    } else if received.frames_per_s > FLOOD {
+        let evidence = format!("{address} sends {:.0} frames/s unrequested", received.frames_per_s);
         Finding::warning(check, evidence, "this many frames can delay answers")
     } else {
         Finding::ok(check, format!("{address} accepts"), "the address is right")
     };
-    (heard, finding)
+    (received, finding)
 }
 
 /// Checks that the live port accepts and, if it sends images, that their header is plausible. It does

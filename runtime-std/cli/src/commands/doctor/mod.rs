@@ -145,7 +145,7 @@ pub(crate) async fn run(args: DoctorArgs, out: &mut Out) -> CommandResult {
 /// Runs one check after the other until one fails.
 async fn run_checks(args: &DoctorArgs, report: &mut Report<'_>) -> CommandResult {
     let address = &args.client.server.connect;
-    let (heard, finding) = listen::control(address, args.listen).await;
+    let (received, finding) = listen::control(address, args.listen).await;
     if !report.add(finding)? {
         return Ok(());
     }
@@ -153,7 +153,7 @@ async fn run_checks(args: &DoctorArgs, report: &mut Report<'_>) -> CommandResult
     options.timeout = args.client.timeout;
     let client = match Client::connect(options).await {
         Ok(client) => client,
-        Err(error) => return report.add(queries::not_connected(&error, &heard)).map(drop),
+        Err(error) => return report.add(queries::not_connected(&error, &received)).map(drop),
     };
     if !report.add(queries::state(&client))? {
         return Ok(());

@@ -9,7 +9,7 @@ use flamingo_protocol_core::{CommandCode, Flags, Frame, Kind};
 use flamingo_runtime_std::{Client, Error, Event};
 
 use super::Finding;
-use super::listen::Heard;
+use super::listen::Received;
 use crate::connect::within;
 use crate::failure::{LOST, PROTOCOL};
 
@@ -17,14 +17,14 @@ use crate::failure::{LOST, PROTOCOL};
 const TOKEN: i32 = 0x5A17;
 
 /// Why the connection failed.
-pub(super) fn not_connected(error: &Error, heard: &Heard) -> Finding {
+pub(super) fn not_connected(error: &Error, received: &Received) -> Finding {
     let check = "protocol";
     let code = error.exit_code();
     match error {
-        Error::Silent { .. } if heard.frames > 0 => {
+        Error::Silent { .. } if received.frames > 0 => {
             let evidence = format!(
                 "it sends {:.0} frames/s unrequested, but does not answer SYSTEM_STATE_GET",
-                heard.frames_per_s
+                received.frames_per_s
             );
             let meaning = "its program floods its clients and reads no commands; restart it";
             Finding::failed(check, code, evidence, meaning)
@@ -170,11 +170,11 @@ fn others(codes: &BTreeMap<CommandCode, u64>, span: Duration) -> Finding {
         .map(ToString::to_string)
         .collect();
     let all: u64 = codes.values().sum();
-    let heard = format!("{all} events in {span:?}");
+    let received = format!("{all} events in {span:?}");
     if theirs.is_empty() {
-        return Finding::ok(check, heard, "no other client sends commands");
+        return Finding::ok(check, received, "no other client sends commands");
     }
-    let evidence = format!("{heard}, among them {}", theirs.join(", "));
+    let evidence = format!("{received}, among them {}", theirs.join(", "));
     Finding::ok(check, evidence, "another program sends commands, which the instrument broadcasts")
 }
 

@@ -1,0 +1,113 @@
+//! `flamingo watch` against the simulated instrument.
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::TcpStream;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use crate::program::start;
+use crate::simulator::{ask, simulator};
+use flamingo_protocol_core::FRAME_LEN;
+use serde_json::Value;
+
+#[test]
+fn watch_filters_by_code_and_ends_after_a_count() {
+    let codes = "codes = [\"UI_SET_GAUGE_VALUE\", \"LED_PREVIEW_DISABLE\"]\n";
+    let (_simulator, address) = simulator(&format!("[background]\nframes_per_s = 400\n{codes}"));
+    let arguments = ["watch", "--count", "5", "--code", "0x4003", "--json"];
+    let seen = ask(&address, &arguments);
+    let seen = seen.expect_done().objects();
+    assert_eq!(seen.len(), 5);
+    let mut number = 0;
+    for message in &seen {
+        assert_eq!(message["name"], "LED_PREVIEW_DISABLE");
+        assert_eq!(
+            (&message["class"], &message["payload_bytes"]),
+            (&"unsolicited".into(), &6.into())
+        );
+        assert!(message.get("proven").is_none(), "{message}");
+        // The simulator counts them: they are shown in order.
+        let next = message["int32_data2"].as_i64().unwrap();
+        assert!(next > number, "{message}");
+        number = next;
+    }
+    let both = ask(&address, &["watch", "--count", "40"]);
+    assert_eq!(both.expect_done().stdout.lines().count(), 40);
+    assert!(both.stdout.contains("unsolicited  UI_SET_GAUGE_VALUE"), "{both:?}");
+}
+
+#[test]
+fn watch_ends_after_a_time_or_by_ctrl_c() {
+    let (_simulator, address) = simulator("");
+    let ended = ask(&address, &["watch", "--for", "150ms"]);
+    assert_eq!(ended.expect_done().stdout, "");
+    let running = start(&["-v", "watch", "--connect", &address]);
+    running.expect_log("watching");
+    running.interrupt();
+    let ended = running.ended();
+    assert_eq!(ended.code, Some(130), "{ended:?}");
+    assert!(ended.stderr.contains("flamingo: error: interrupted\n"), "{ended:?}");
+}
+
+#[test]
+fn ctrl_c_ends_a_watch_whose_output_is_not_read() {
+    let codes = "codes = [\"UI_SET_GAUGE_VALUE\"]\n";
+    let (_simulator, address) = simulator(&format!("[background]\nframes_per_s = 20000\n{codes}"));
+    let mut child = Command::new(env!("CARGO_BIN_EXE_flamingo"))
+        .args(["watch", "-v", "--json", "--connect", &address])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut log = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    assert!(log.any(|line| line.contains("watching")));
+    // A second client has been sent far more than a pipe holds.
+    let mut other = TcpStream::connect(&address).unwrap();
+    let mut frame = [0; FRAME_LEN];
+    (0..4_000).for_each(|_| other.read_exact(&mut frame).unwrap());
+    let id = child.id().to_string();
+    assert!(Command::new("kill").args(["-INT", &id]).status().unwrap().success());
+    // Stdout is held open, unread, until it has ended; if it does not, that ends it all the same.
+    let stdout = child.stdout.take().unwrap();
+    let (ended, has_ended) = std::sync::mpsc::channel();
+    std::thread::spawn(move || ended.send(child.wait().unwrap().code()));
+    let code = has_ended.recv_timeout(Duration::from_secs(10));
+    drop(stdout);
+    assert_eq!(code, Ok(Some(130)));
+    assert!(log.any(|line| line.contains("interrupted")));
+}
+
+#[test]
+fn watch_reports_missed_messages_when_stdout_is_not_read() {
+    let codes = "codes = [\"UI_SET_GAUGE_VALUE\"]\n";
+    let (simulator, address) = simulator(&format!("[background]\nframes_per_s = 20000\n{codes}"));
+    let mut child = Command::new(env!("CARGO_BIN_EXE_flamingo"))
+        .args(["watch", "-v", "--json", "--connect", &address])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut log = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    assert!(log.any(|line| line.contains("watching")));
+    // Nobody reads while far more is sent, here to a second client as well, than the pipe and the
+    // subscription hold.
+    let mut other = TcpStream::connect(&address).unwrap();
+    let mut frame = [0; FRAME_LEN];
+    (0..12_000).for_each(|_| other.read_exact(&mut frame).unwrap());
+    smol::block_on(simulator.stop());
+    let ended = child.wait_with_output().unwrap();
+    assert_eq!(ended.status.code(), Some(7));
+    let lines = String::from_utf8(ended.stdout).unwrap();
+    let objects: Vec<Value> =
+        lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let missed: i64 = objects.iter().filter_map(|object| object["lagged"].as_i64()).sum();
+    assert!(missed > 0, "{} shown", objects.len());
+    // The simulator numbers them.
+    let shown: Vec<i64> =
+        objects.iter().filter_map(|object| object["int32_data2"].as_i64()).collect();
+    let sent = shown.last().unwrap() - shown.first().unwrap() + 1;
+    assert_eq!(missed + i64::try_from(shown.len()).unwrap(), sent);
+    let said: Vec<_> = log.collect();
+    assert!(said.iter().any(|line| line.contains("messages missed")), "{said:?}");
+    assert!(said.iter().any(|line| line.contains("watch: connection lost")), "{said:?}");
+}
