@@ -1,5 +1,5 @@
-//! Writes a small stack as OME-TIFF, for `scripts/check-ome-tiff` to read with somebody else's eyes:
-//! `cargo run --example ome_stack FILE`.
+//! Writes a small stack as OME-TIFF. `scripts/check-ome-tiff` reads it with other decoders:
+//! `cargo run -p flamingo-microscope --features image-files --example ome_stack -- FILE`
 
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -12,9 +12,13 @@ const SIDES: (u32, u32) = (48, 32);
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let file = std::env::args().nth(1).ok_or("expected the name of a file")?;
-    let mut stack = OmeTiff::create(Path::new(&file), Sequence::Depth { step: Mm(0.0025) })?;
+    run(Path::new(&file))
+}
+
+pub(crate) fn run(file: &Path) -> Result<(), Box<dyn std::error::Error>> {
+    let mut stack = OmeTiff::create(file, Sequence::Depth { step: Mm(0.0025) })?;
     for plane in 0..PLANES {
-        // Each pixel tells its plane and its place.
+        // The value of each pixel encodes its plane and its place.
         let pixels: Vec<u16> = (0..1536).map(|at| plane * 4096 + at).collect();
         let picture = Picture::new(SIDES.0, SIDES.1, &pixels).ok_or("another size")?;
         let z = Mm(19.0 + 0.0025 * f64::from(plane));

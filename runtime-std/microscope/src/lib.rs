@@ -6,7 +6,7 @@
 //!  microscope.stage().move_to(Axis::X, Mm(7.5))      workflows().start(&workflow)
 //!        │ unit, limits of the scope settings              │ check, state, arm
 //!        ▼                                                 ▼
-//!  stage/motion.rs: armed before it is sent           workflows/run.rs: IDLE after RUNNING ends it
+//!  stage/motion.rs: listens before it is sent          workflows/run.rs: IDLE after RUNNING ends it
 //!  stage/motion_end.rs: what ends it
 //!        └──────────────── Client: requests, events ───────┘
 //! ```

@@ -151,7 +151,7 @@ impl Camera {
     }
 
     /// Starts the live view: CAMERA_LIVE_VIEW_START (0x3007). The images arrive on the live port.
-    /// This command crashes the server while a workflow runs, so the system state is asked first.
+    /// Between queued workflows this command crashes the server, so the system state is asked first.
     ///
     /// # Errors
     /// [`Error::Busy`]: a workflow runs or was uploaded, nothing was sent. [`Error::Refused`],

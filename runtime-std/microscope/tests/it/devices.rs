@@ -1,5 +1,5 @@
-//! Every method of the typed layer against the simulator, healthy and with faults on: what it says
-//! is right, or it says that there was no answer; never something else.
+//! Every method of the typed layer against the simulator, healthy and with faults: its result is
+//! right, or it reports that no answer arrived. Motions, workflows and images have files of their own.
 
 use std::fmt::Debug;
 
@@ -14,7 +14,7 @@ use flamingo_runtime_testkit::rig::{self, by_hand, client, microscope, simulator
 use flamingo_simulator::{Scenario, Simulator, SimulatorOptions};
 use smol::future;
 
-/// One fault each, often enough that every method meets it.
+/// Each fault occurs often enough to meet every method.
 const FAULTS: [(&str, &str); 12] = [
     ("none", ""),
     ("split writes", "[faults]\nsplit_writes.every_n = 2\nsplit_pause_ms = 1"),
@@ -34,17 +34,17 @@ const FAULTS: [(&str, &str); 12] = [
     ),
 ];
 
-/// Asks until there is an answer.
+/// Repeats a call until it succeeds. Only a missing answer may make it fail.
 async fn sure<T: Debug, F: Future<Output = Result<T, Error>>>(
     fault: &str,
     what: &str,
     ask: impl Fn() -> F,
 ) -> T {
-    // A question is not sent again while its answer may still come.
+    // The client does not repeat a request while its answer may still arrive.
     for _ in 0..12 {
         match soon(what, ask()).await {
             Ok(value) => return value,
-            // The fault; nothing else may come of it.
+            // The effect of the fault.
             Err(Error::Timeout { .. } | Error::Unsupported { .. }) => {}
             Err(error) => panic!("{fault}: {what}: {error}"),
         }
@@ -60,26 +60,32 @@ async fn patient(address: String) -> Microscope {
     Microscope::connect(options).await.unwrap()
 }
 
-fn for_each_fault(test: impl AsyncFn(&str, Microscope) + Copy) {
-    for (name, scenario) in FAULTS {
-        smol::block_on(async {
-            let mut scenario = Scenario::from_toml(scenario).unwrap();
-            scenario.stage.speed_factor = 20.0;
-            let options = SimulatorOptions::new(scenario);
-            let simulator = Simulator::start(options).await.unwrap();
-            let address = simulator.control().to_string();
-            let mut connected = None;
-            for _ in 0..4 {
-                let options = flamingo_runtime_std::Options::new(&address);
-                if let Ok(microscope) = Microscope::connect(options).await {
-                    connected = Some(microscope);
-                    break;
-                }
-            }
-            drop(connected.expect("a connection"));
-            test(name, patient(address).await).await;
-        });
+/// Runs a test with each fault. They run side by side, each on a thread of its own, because most of
+/// their time is waiting for answers that do not arrive.
+fn for_each_fault(test: impl AsyncFn(&str, Microscope) + Copy + Send) {
+    std::thread::scope(|scope| {
+        for (name, scenario) in FAULTS {
+            scope.spawn(move || smol::block_on(with_fault(name, scenario, &test)));
+        }
+    });
+}
+
+async fn with_fault(name: &str, scenario: &str, test: &impl AsyncFn(&str, Microscope)) {
+    let mut scenario = Scenario::from_toml(scenario).unwrap();
+    scenario.stage.speed_factor = 20.0;
+    let options = SimulatorOptions::new(scenario);
+    let simulator = Simulator::start(options).await.unwrap();
+    let address = simulator.control().to_string();
+    let mut connected = None;
+    for _ in 0..4 {
+        let options = flamingo_runtime_std::Options::new(&address);
+        if let Ok(microscope) = Microscope::connect(options).await {
+            connected = Some(microscope);
+            break;
+        }
     }
+    drop(connected.expect("a connection"));
+    test(name, patient(address).await).await;
 }
 
 #[test]
@@ -98,7 +104,7 @@ fn every_setting_of_the_camera_is_what_was_set() {
 }
 
 #[test]
-fn the_live_view_changes_state_and_size_and_nothing_else() {
+fn the_live_view_changes_only_state_and_image_size() {
     for_each_fault(async |fault, microscope| {
         let camera = microscope.camera();
         assert_eq!(sure(fault, "image size", || camera.image_size()).await.value, None, "{fault}");
@@ -124,7 +130,7 @@ fn positions_are_those_of_their_own_axes() {
         }
         sure(fault, "velocity", || stage.set_velocity(Axis::X, MmPerSecond(40.0))).await;
         sure(fault, "velocity", || stage.set_velocity(Axis::R, DegreesPerSecond(400.0))).await;
-        // A move that was not acknowledged may be under way: what counts is where it ends.
+        // A move without an acknowledgement may be under way: only its end counts.
         let x =
             sure(fault, "move", || async { stage.move_to(Axis::X, Mm(8.25)).await?.wait().await })
                 .await;
@@ -135,7 +141,7 @@ fn positions_are_those_of_their_own_axes() {
             stage.move_to(Axis::R, Degrees(-20.0)).await?.wait().await
         })
         .await;
-        // A HALT waits for nothing, so those that follow a lost one cannot be told apart.
+        // A HALT never waits for earlier ones, so after a lost answer the next ones are ambiguous.
         for halted in [stage.halt(Axis::R).await, stage.halt_all().await] {
             let unclear =
                 fault.ends_with("answers") && matches!(halted, Err(Error::Timeout { .. }));
@@ -145,7 +151,7 @@ fn positions_are_those_of_their_own_axes() {
 }
 
 #[test]
-fn axes_that_move_together_and_those_that_go_home_arrive() {
+fn axes_that_move_together_or_home_arrive() {
     for_each_fault(async |fault, microscope| {
         let stage = microscope.stage();
         let mut pose_tracker = sure(fault, "pose tracker", || stage.pose_tracker()).await;
@@ -163,7 +169,7 @@ fn axes_that_move_together_and_those_that_go_home_arrive() {
             let at = sure(fault, "position", || stage.position(axis)).await.value.value();
             assert!((at - home).abs() < 1e-9, "{fault}: {axis} at {at}");
         }
-        // What was not answered leaves the last push standing: one step of it at most.
+        // Without an answer the last push counts; it is at most one step away.
         let pose = pose_tracker.now().await.unwrap();
         assert!((pose.x.0 - 7.5).abs() < 1.1 && (pose.y.0 - 15.0).abs() < 1.1, "{fault}: {pose:?}");
     });
@@ -182,7 +188,7 @@ fn workflows_are_checked_run_joined_and_stopped() {
         let mut run = sure(fault, "start", || workflows.start(&long)).await;
         while !matches!(soon("its start", run.next()).await, Ok(Some(RunEvent::Started))) {}
         let mut joined = sure(fault, "join", || workflows.join()).await;
-        // A stop whose answer was lost has stopped it all the same.
+        // A stop whose answer was lost has stopped the workflow nevertheless.
         let stopped = run.abort().await;
         let unclear = fault.ends_with("answers") && matches!(stopped, Err(Error::Timeout { .. }));
         assert!(stopped.is_ok() || unclear, "{fault}: {stopped:?}");
@@ -192,13 +198,13 @@ fn workflows_are_checked_run_joined_and_stopped() {
 }
 
 #[test]
-fn light_is_what_was_set() {
+fn lasers_led_and_filter_are_what_was_set() {
     for_each_fault(async |fault, microscope| {
         let (lasers, led) = (microscope.lasers(), microscope.led());
         for (laser, level) in Laser::ALL.into_iter().zip([1.5, 20.25, 0.0, 100.0]) {
             sure(fault, "set level", || lasers.set_level(laser, Percent(level))).await;
         }
-        // The background pushes levels, too: only what is asked for tells.
+        // The background pushes levels as well, so a level is right only if it is proven.
         for (laser, level) in Laser::ALL.into_iter().zip([1.5, 20.25, 0.0, 100.0]) {
             let found = sure(fault, "level", || lasers.level(laser)).await;
             if found.answer.proven || fault != "background" {
@@ -228,7 +234,7 @@ fn light_is_what_was_set() {
 }
 
 #[test]
-fn settings_and_drives_come_whole() {
+fn settings_and_drives_arrive_complete() {
     for_each_fault(async |fault, microscope| {
         let settings = microscope.settings();
         let before = sure(fault, "load", || settings.load()).await;
@@ -291,7 +297,7 @@ fn all_lasers_are_switched_off_one_by_one() {
 }
 
 #[test]
-fn what_cannot_be_true_is_an_error_and_no_value() {
+fn an_impossible_value_is_an_error() {
     smol::block_on(async {
         let (microscope, mut peer) = by_hand(|_| ()).await;
         let (camera, stage) = (microscope.camera(), microscope.stage());
@@ -320,7 +326,7 @@ fn what_cannot_be_true_is_an_error_and_no_value() {
 }
 
 #[test]
-fn settings_are_saved_only_when_the_acknowledgement_says_success() {
+fn settings_are_saved_only_if_the_acknowledgement_is_success() {
     for (status, saved) in [(1, true), (0, false), (7, false)] {
         smol::block_on(async {
             let (microscope, mut peer) = by_hand(|_| ()).await;
@@ -343,7 +349,7 @@ fn settings_are_saved_only_when_the_acknowledgement_says_success() {
 }
 
 #[test]
-fn an_acknowledgement_without_its_end_marker_saves_nothing() {
+fn an_acknowledgement_without_its_end_marker_does_not_count() {
     smol::block_on(async {
         let (microscope, mut peer) = by_hand(|options| {
             options.timeout = std::time::Duration::from_millis(200);

@@ -1,4 +1,4 @@
-//! What the typed layer refuses before anything is sent: targets, units, values, moments.
+//! Commands that the typed layer refuses before anything is sent.
 
 use flamingo_microscope::Axis;
 use flamingo_microscope::units::{Degrees, Micros, Mm, MmPerSecond, Percent, Position};
@@ -6,7 +6,7 @@ use flamingo_microscope::{Error, Laser, LiveUpdates, Velocity};
 use flamingo_protocol_core::{CommandCode, Frame};
 use flamingo_runtime_testkit::rig::{by_hand, by_hand_with, microscope, patience, simulator};
 
-/// What came in besides queries.
+/// The commands that the simulator received, without queries.
 fn commands(simulator: &flamingo_simulator::Simulator) -> Vec<CommandCode> {
     let queries = [CommandCode::SYSTEM_STATE_GET, CommandCode::COMMON_SCOPE_SETTINGS_LOAD];
     let received = simulator.truth().received().into_iter().map(|record| record.frame.code);
@@ -62,7 +62,7 @@ fn an_axis_whose_limits_are_not_known_does_not_move() {
 }
 
 #[test]
-fn values_that_no_device_takes_never_reach_the_wire() {
+fn values_out_of_range_never_reach_the_wire() {
     smol::block_on(async {
         let simulator = simulator("").await;
         let microscope = microscope(&simulator).await;
@@ -92,7 +92,7 @@ fn values_that_no_device_takes_never_reach_the_wire() {
 }
 
 #[test]
-fn live_view_is_refused_while_a_workflow_runs_since_it_would_crash_the_server() {
+fn live_view_is_refused_while_a_workflow_runs() {
     smol::block_on(async {
         let (microscope, mut peer) = by_hand(|_| ()).await;
         let camera = microscope.camera();

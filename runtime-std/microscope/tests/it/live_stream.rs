@@ -1,4 +1,4 @@
-//! The stream of images: each pixel where it was sent, counts that add up, and an end that says why.
+//! The stream of images: every pixel in its place, exact counters, and an end with its reason.
 
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -11,7 +11,7 @@ use flamingo_runtime_std::socket::instrument_ports::image_port;
 use flamingo_runtime_testkit::peer::soon;
 use flamingo_runtime_testkit::rig::{microscope, simulator, workflow};
 
-/// A server on an image port, played by hand.
+/// An image port that the test serves.
 async fn by_hand(options: LiveOptions) -> (LiveStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -19,7 +19,7 @@ async fn by_hand(options: LiveOptions) -> (LiveStream, TcpStream) {
     (stream, listener.accept().unwrap().0)
 }
 
-/// An image whose pixels tell its number and their place.
+/// An image whose pixels encode its number and their place.
 fn image(number: u16, width: u32, height: u32) -> Vec<u8> {
     let size = 2 * width * height;
     let header =
@@ -69,7 +69,7 @@ fn headers_and_pixels_cut_anywhere_give_the_same_images() {
 }
 
 #[test]
-fn an_options_only_update_has_no_pixels_and_shifts_nothing() {
+fn an_options_update_has_no_pixels_and_loses_no_image() {
     smol::block_on(async {
         let (mut stream, mut server) = by_hand(LiveOptions::every()).await;
         let options =
@@ -90,7 +90,7 @@ fn an_options_only_update_has_no_pixels_and_shifts_nothing() {
 }
 
 #[test]
-fn a_header_that_cannot_be_true_ends_the_stream_naming_the_field() {
+fn an_impossible_header_ends_the_stream_naming_the_field() {
     for (at, byte, field) in [(0, 33, "imageSize"), (4, 9, "imageSize"), (20, 4, "deviceIndex")] {
         smol::block_on(async {
             let (mut stream, mut server) = by_hand(LiveOptions::every()).await;
@@ -102,7 +102,7 @@ fn a_header_that_cannot_be_true_ends_the_stream_naming_the_field() {
             assert!(matches!(error, LiveError::Header { number: 2, .. }), "{error}");
             let text = error.to_string();
             assert!(text.contains(field) && text.contains("expected"), "{text}");
-            assert!(stream.next().await.unwrap().is_none(), "nothing behind it is believed");
+            assert!(stream.next().await.unwrap().is_none(), "nothing after it is read");
         });
     }
 }
@@ -119,7 +119,7 @@ fn an_image_above_the_limit_is_not_believed() {
 }
 
 #[test]
-fn a_connection_that_ends_inside_an_image_says_how_much_of_it_came() {
+fn a_stream_cut_within_an_image_reports_the_bytes_received() {
     for (cut, received, expected) in [(60, 60, 72), (17, 17, 40)] {
         smol::block_on(async {
             let (mut stream, mut server) = by_hand(LiveOptions::every()).await;
@@ -136,7 +136,7 @@ fn a_connection_that_ends_inside_an_image_says_how_much_of_it_came() {
     }
 }
 
-/// Sends `count` images, and gives how many the server got rid of in the time of a test.
+/// Sends `count` images; fails if the client stops reading.
 fn send_all(mut server: TcpStream, count: u16, side: u32) {
     server.set_write_timeout(Some(Duration::from_secs(10))).unwrap();
     for number in 0..count {
@@ -145,7 +145,7 @@ fn send_all(mut server: TcpStream, count: u16, side: u32) {
 }
 
 #[test]
-fn a_program_that_takes_nothing_never_stops_the_reading() {
+fn a_program_that_takes_no_images_never_stops_the_reading() {
     for options in [LiveOptions::default(), LiveOptions::every()] {
         smol::block_on(async {
             let (stream, server) = by_hand(options).await;
@@ -179,7 +179,7 @@ fn a_program_that_holds_its_images_never_stops_the_reading() {
 }
 
 #[test]
-fn every_mode_has_bounded_memory_and_says_how_many_it_dropped() {
+fn every_mode_has_bounded_memory_and_counts_drops() {
     smol::block_on(async {
         let size = 2 * 256 * 256;
         let mode = Mode::Every { memory_bytes: 10 * size };
@@ -247,7 +247,7 @@ fn a_stream_that_is_dropped_closes_its_connection() {
 }
 
 #[test]
-fn nobody_at_the_port_is_an_error_that_names_it() {
+fn an_error_names_a_port_that_does_not_accept() {
     smol::block_on(async {
         let free = TcpListener::bind("127.0.0.1:0").unwrap();
         let address: SocketAddr = free.local_addr().unwrap();

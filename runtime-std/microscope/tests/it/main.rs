@@ -1,6 +1,7 @@
-//! The typed microscope in front of a simulated instrument, or of a scripted peer.
+//! The typed microscope against the simulator, or against a peer that the test scripts.
 
 mod devices;
+mod examples;
 mod limits;
 mod live_stream;
 mod motion;

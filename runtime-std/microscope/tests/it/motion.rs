@@ -1,4 +1,4 @@
-//! Motions of the typed layer: armed before they are sent, and ended by what really ends them.
+//! Motions: they listen before their command is sent, and end for the right reason.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ fn assert_near(found: f64, expected: f64) {
     assert!((found - expected).abs() < 1e-6, "expected {expected}, found {found}");
 }
 
-/// Sends X to 8 mm over a peer that acknowledges it.
+/// Moves X to 8 mm; the peer acknowledges it.
 async fn begun(microscope: &flamingo_microscope::Microscope, peer: &mut Peer) -> Motion {
     let stage = microscope.stage();
     let (motion, ()) = future::zip(stage.move_to(Axis::X, Mm(8.0)), async {
@@ -25,7 +25,7 @@ async fn begun(microscope: &flamingo_microscope::Microscope, peer: &mut Peer) ->
     motion.unwrap()
 }
 
-/// Answers queries of the position until the future that waits has ended.
+/// Answers position queries until the future has ended.
 async fn while_at<T>(peer: &mut Peer, at: f64, waits: impl Future<Output = T>) -> T {
     let answers = async {
         loop {
@@ -37,7 +37,7 @@ async fn while_at<T>(peer: &mut Peer, at: f64, waits: impl Future<Output = T>) -
 }
 
 #[test]
-fn a_motion_that_ends_before_its_acknowledgement_is_read_is_not_missed() {
+fn a_motion_that_ends_before_its_acknowledgement_is_noticed() {
     smol::block_on(async {
         let simulator = simulator("[latency]\nmove_ack_ms = 80").await;
         let microscope = microscope(&simulator).await;
@@ -53,7 +53,7 @@ fn a_motion_that_ends_before_its_acknowledgement_is_read_is_not_missed() {
 }
 
 #[test]
-fn a_motion_says_the_same_however_often_it_is_asked() {
+fn waiting_again_gives_the_same_result() {
     smol::block_on(async {
         let simulator = simulator("").await;
         let microscope = microscope(&simulator).await;
@@ -64,7 +64,7 @@ fn a_motion_says_the_same_however_often_it_is_asked() {
 }
 
 #[test]
-fn several_axes_arrive_together_and_progress_tells_of_each() {
+fn several_axes_arrive_together_with_updates_of_each() {
     smol::block_on(async {
         let simulator = simulator("[stage]\nspeed_factor = 5.0").await;
         let microscope = microscope(&simulator).await;
@@ -96,7 +96,7 @@ fn several_axes_arrive_together_and_progress_tells_of_each() {
 }
 
 #[test]
-fn a_halt_ends_every_waiter_of_that_axis_with_halted_and_no_other() {
+fn a_halt_ends_the_motions_of_its_axis_and_no_other() {
     smol::block_on(async {
         let simulator = simulator("").await;
         let microscope = microscope(&simulator).await;
@@ -113,7 +113,7 @@ fn a_halt_ends_every_waiter_of_that_axis_with_halted_and_no_other() {
 }
 
 #[test]
-fn a_halt_of_all_axes_ends_all_waiters() {
+fn a_halt_of_all_axes_ends_all_motions() {
     smol::block_on(async {
         let simulator = simulator("").await;
         let microscope = microscope(&simulator).await;
@@ -128,7 +128,7 @@ fn a_halt_of_all_axes_ends_all_waiters() {
 }
 
 #[test]
-fn a_halt_of_another_client_ends_the_waiter_with_halted() {
+fn a_halt_of_another_client_ends_the_motion() {
     smol::block_on(async {
         let simulator = simulator("").await;
         let (microscope, other) = (microscope(&simulator).await, client(&simulator).await);
@@ -146,7 +146,7 @@ fn a_halt_that_came_before_the_move_does_not_end_it() {
         let stage = microscope.stage();
         let (halted, ()) = future::zip(stage.halt(Axis::X), async {
             let halt = peer.expect(CommandCode::STAGE_HALT).await;
-            // What the halt ended is told after it, too.
+            // The end of the halted motion is reported after the HALT.
             peer.write(&motion_stopped(1, 0)).await;
             peer.answer(&halt, 0.0).await;
         })
@@ -159,7 +159,7 @@ fn a_halt_that_came_before_the_move_does_not_end_it() {
 }
 
 #[test]
-fn motion_stopped_with_another_status_is_an_error_that_says_where_the_axis_stands() {
+fn motion_stopped_with_another_status_is_an_error_with_position() {
     smol::block_on(async {
         let (microscope, mut peer) = by_hand(|_| ()).await;
         let mut motion = begun(&microscope, &mut peer).await;
@@ -173,7 +173,7 @@ fn motion_stopped_with_another_status_is_an_error_that_says_where_the_axis_stand
 }
 
 #[test]
-fn motion_stopped_that_means_not_yet_is_overruled_by_the_one_that_follows() {
+fn motion_stopped_with_status_1_overrules_an_earlier_one() {
     smol::block_on(async {
         let (microscope, mut peer) = by_hand(|_| ()).await;
         let mut motion = begun(&microscope, &mut peer).await;
@@ -185,7 +185,7 @@ fn motion_stopped_that_means_not_yet_is_overruled_by_the_one_that_follows() {
 }
 
 #[test]
-fn motion_stopped_with_another_status_at_the_target_is_an_arrival() {
+fn motion_stopped_with_another_status_at_target_is_an_arrival() {
     smol::block_on(async {
         let (microscope, mut peer) = by_hand(|_| ()).await;
         let mut motion = begun(&microscope, &mut peer).await;
@@ -196,13 +196,13 @@ fn motion_stopped_with_another_status_at_the_target_is_an_arrival() {
 }
 
 #[test]
-fn motion_stopped_of_another_axis_ends_nothing_and_that_of_all_axes_does() {
+fn motion_stopped_counts_for_its_own_axis_and_for_all_axes() {
     smol::block_on(async {
         let (microscope, mut peer) = by_hand(|_| ()).await;
         let mut motion = begun(&microscope, &mut peer).await;
         let mut events = microscope.client().subscribe(&[CommandCode::STAGE_MOTION_STOPPED]);
         peer.write(&motion_stopped(3, 1)).await;
-        // Whoever listens has it at the same time as the motion.
+        // This subscription receives the message at the same time as the motion.
         next_frame(&mut events).await;
         let mut wait = Box::pin(motion.wait());
         assert!(future::poll_once(wait.as_mut()).await.is_none());
@@ -212,7 +212,7 @@ fn motion_stopped_of_another_axis_ends_nothing_and_that_of_all_axes_does() {
 }
 
 #[test]
-fn an_end_of_a_motion_that_never_comes_is_found_by_the_position() {
+fn an_end_without_a_message_is_found_by_the_position() {
     smol::block_on(async {
         let (microscope, mut peer) = by_hand(|_| ()).await;
         let mut motion = begun(&microscope, &mut peer).await;
@@ -225,7 +225,7 @@ fn an_end_of_a_motion_that_never_comes_is_found_by_the_position() {
 }
 
 #[test]
-fn a_caller_that_looks_at_something_else_all_the_time_still_hears_of_the_end() {
+fn a_caller_that_cancels_the_wait_often_still_gets_the_end() {
     smol::block_on(async {
         let (microscope, mut peer) = by_hand(|_| ()).await;
         let mut motion = begun(&microscope, &mut peer).await;
@@ -265,12 +265,12 @@ fn the_end_of_an_earlier_motion_does_not_end_the_next_one() {
 }
 
 #[test]
-fn an_axis_that_comes_to_rest_beside_its_target_has_arrived_when_the_instrument_says_so() {
+fn an_axis_near_its_target_has_arrived_if_it_is_reported() {
     smol::block_on(async {
         let (microscope, mut peer) = by_hand(|_| ()).await;
         let first = begun(&microscope, &mut peer).await;
         drop(first);
-        // In doubt, since nobody knows how the first one ended.
+        // In doubt, because the end of the first motion is not known.
         let mut second = begun(&microscope, &mut peer).await;
         peer.write(&motion_stopped(1, 1)).await;
         let arrival = while_at(&mut peer, 8.005, second.wait()).await.unwrap();
@@ -279,7 +279,7 @@ fn an_axis_that_comes_to_rest_beside_its_target_has_arrived_when_the_instrument_
 }
 
 #[test]
-fn another_client_that_sends_the_axis_elsewhere_is_noticed() {
+fn a_new_target_from_another_client_is_noticed() {
     smol::block_on(async {
         let simulator = simulator("[stage]\nspeed_factor = 4.0").await;
         let (microscope, other) = (microscope(&simulator).await, client(&simulator).await);
@@ -291,7 +291,7 @@ fn another_client_that_sends_the_axis_elsewhere_is_noticed() {
 }
 
 #[test]
-fn a_move_that_is_refused_is_no_motion_and_the_others_are_halted() {
+fn a_refused_move_is_an_error_and_the_other_axes_are_halted() {
     smol::block_on(async {
         let (microscope, mut peer) = by_hand(|_| ()).await;
         let stage = microscope.stage();
@@ -318,7 +318,7 @@ fn a_move_that_is_refused_is_no_motion_and_the_others_are_halted() {
 }
 
 #[test]
-fn a_lost_connection_ends_the_waiter() {
+fn a_lost_connection_ends_the_motion() {
     smol::block_on(async {
         let (microscope, mut peer) = by_hand(|_| ()).await;
         let mut motion = begun(&microscope, &mut peer).await;
@@ -329,7 +329,7 @@ fn a_lost_connection_ends_the_waiter() {
 }
 
 #[test]
-fn home_is_waited_for_even_if_it_is_acknowledged_only_at_its_end() {
+fn home_is_waited_for_also_if_acknowledged_at_its_end() {
     for at_end in [false, true] {
         smol::block_on(async {
             let scenario = format!("[stage]\nspeed_factor = 8.0\nhome_answers_at_end = {at_end}");

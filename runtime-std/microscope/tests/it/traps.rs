@@ -1,5 +1,5 @@
-//! The traps of the protocol, one test each, at the typed layer. Those of motions, workflows, limits
-//! and images are in the files of these; docs/testing.md lists all of them.
+//! The traps of the protocol, one test for each. Traps of motions, workflows, limits and images are
+//! in their own files; docs/testing.md lists all of them.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use flamingo_runtime_testkit::rig::{self, by_hand, client, microscope, simulator
 use smol::future;
 
 #[test]
-fn a_position_pushed_for_one_axis_is_never_the_position_of_another() {
+fn a_position_push_is_never_the_position_of_another_axis() {
     smol::block_on(async {
         let scenario = "[stage]\ncontinuous_axes = [\"z\"]\n[pushes]\nposition_hz = 400.0";
         let simulator = simulator(scenario).await;
@@ -27,7 +27,7 @@ fn a_position_pushed_for_one_axis_is_never_the_position_of_another() {
 }
 
 #[test]
-fn a_position_pushed_for_the_very_axis_is_not_the_answer_either() {
+fn a_position_push_of_the_same_axis_is_not_the_answer() {
     smol::block_on(async {
         let (microscope, mut peer) = by_hand(|_| ()).await;
         let stage = microscope.stage();
@@ -42,7 +42,7 @@ fn a_position_pushed_for_the_very_axis_is_not_the_answer_either() {
 }
 
 #[test]
-fn all_positions_are_asked_one_by_one_since_255_does_not_answer() {
+fn each_axis_is_asked_for_its_own_position() {
     smol::block_on(async {
         let (microscope, mut peer) = by_hand(|_| ()).await;
         let stage = microscope.stage();
@@ -82,7 +82,7 @@ fn halt_is_0x6003_and_home_is_0x6002() {
 }
 
 #[test]
-fn a_command_that_the_firmware_does_not_have_is_told_by_a_timeout_and_never_by_an_answer() {
+fn an_unknown_command_ends_with_a_timeout_and_never_an_answer() {
     smol::block_on(async {
         let scenario = "never_answered = [\"CAMERA_EXPOSURE_GET\"]";
         let simulator = simulator(scenario).await;
@@ -92,7 +92,7 @@ fn a_command_that_the_firmware_does_not_have_is_told_by_a_timeout_and_never_by_a
         let nothing = camera.exposure().await;
         assert!(matches!(nothing, Err(Error::Timeout { .. })), "{nothing:?}");
         camera.pixel_size().await.unwrap();
-        // A later command of the camera that is answered says it sooner than time does.
+        // An answer to a later command of the camera ends the wait before the timeout.
         let (nothing, size) = future::zip(camera.exposure(), camera.pixel_size()).await;
         size.unwrap();
         assert!(
@@ -103,7 +103,7 @@ fn a_command_that_the_firmware_does_not_have_is_told_by_a_timeout_and_never_by_a
 }
 
 #[test]
-fn an_answer_that_comes_after_the_question_was_given_up_is_not_that_of_the_next_one() {
+fn a_late_answer_is_never_the_answer_of_the_next_request() {
     smol::block_on(async {
         let tune = |options: &mut flamingo_runtime_std::Options| {
             options.timeout = Duration::from_millis(150);
@@ -114,7 +114,7 @@ fn an_answer_that_comes_after_the_question_was_given_up_is_not_that_of_the_next_
         assert!(matches!(given_up, Err(Error::Timeout { .. })), "{given_up:?}");
         let ask = async {
             loop {
-                // The question waits until the old answer cannot come any more.
+                // The request waits until the old answer can no longer arrive.
                 if let Ok(size) = camera.pixel_size().await {
                     return size;
                 }
@@ -133,7 +133,7 @@ fn an_answer_that_comes_after_the_question_was_given_up_is_not_that_of_the_next_
 }
 
 #[test]
-fn a_push_behind_a_set_is_not_taken_for_certain_as_the_answer_of_the_next_get() {
+fn a_push_after_a_set_is_not_a_proven_answer_of_the_next_get() {
     smol::block_on(async {
         let (microscope, mut peer) = by_hand(|_| ()).await;
         let camera = microscope.camera();
@@ -145,18 +145,18 @@ fn a_push_behind_a_set_is_not_taken_for_certain_as_the_answer_of_the_next_get() 
         set.unwrap();
         let (got, ()) = future::zip(camera.exposure(), async {
             let query = peer.expect(CommandCode::CAMERA_EXPOSURE_GET).await;
-            // The push of the SET, late, and nothing that tells it from the answer.
+            // The late push of the SET looks exactly like the answer.
             peer.write(&answer_to(&query.with_selector(500), 0.0)).await;
             peer.write(&answer_to(&query.with_selector(501), 0.0)).await;
         })
         .await;
         let got = got.unwrap();
-        assert!(!got.answer.proven, "it says so: {got:?}");
+        assert!(!got.answer.proven, "{got:?}");
     });
 }
 
 #[test]
-fn a_level_that_may_have_been_pushed_says_so_and_that_of_another_laser_is_no_answer() {
+fn a_laser_level_is_presumed_and_never_that_of_another_laser() {
     smol::block_on(async {
         let (microscope, mut peer) = by_hand(|_| ()).await;
         let lasers = microscope.lasers();
@@ -177,14 +177,14 @@ fn a_level_that_may_have_been_pushed_says_so_and_that_of_another_laser_is_no_ans
 }
 
 #[test]
-fn a_push_with_a_payload_shifts_nothing() {
+fn a_push_with_a_payload_loses_no_frame() {
     smol::block_on(async {
         let simulator = simulator("").await;
         let (microscope, other) = (microscope(&simulator).await, client(&simulator).await);
         let other = Microscope::over(other, rig::patience());
         let stage = microscope.stage();
         for _ in 0..50 {
-            // Each is broadcast with six bytes that nobody asked for.
+            // The simulator broadcasts each of them with a payload of six bytes.
             other.led().disable_preview().await.unwrap();
             let x = stage.position(Axis::X).await.unwrap();
             assert!((x.value.value() - 7.5).abs() < 1e-9);
@@ -195,7 +195,7 @@ fn a_push_with_a_payload_shifts_nothing() {
 }
 
 #[test]
-fn an_instrument_that_drops_who_polls_too_fast_is_never_polled_too_fast() {
+fn the_instrument_is_never_polled_faster_than_it_answers() {
     smol::block_on(async {
         let scenario = "[faults]\ndrop_above_unanswered = 4\n[latency]\nmin_ms = 2\nmax_ms = 10";
         let simulator = simulator(scenario).await;
@@ -220,7 +220,7 @@ fn an_instrument_that_drops_who_polls_too_fast_is_never_polled_too_fast() {
 }
 
 #[test]
-fn no_number_of_ours_goes_into_client_id_or_int32data2() {
+fn client_id_and_int32data2_are_always_0() {
     smol::block_on(async {
         let simulator = simulator("[stage]\nspeed_factor = 50.0").await;
         let microscope = microscope(&simulator).await;
@@ -236,7 +236,7 @@ fn no_number_of_ours_goes_into_client_id_or_int32data2() {
 }
 
 #[test]
-fn every_command_that_is_answered_carries_trigger_call_back_but_the_one_that_must_not() {
+fn only_the_workflow_stop_is_sent_without_trigger_call_back() {
     smol::block_on(async {
         let simulator = simulator("").await;
         let microscope = microscope(&simulator).await;
@@ -270,9 +270,9 @@ fn update_on_change_is_int32data0_of_the_start() {
     }
 }
 
-/// What may be mistaken for the end of a stack, of the saving, or of a workflow.
+/// Codes that may be mistaken for the end of a stack, of saving, or of a workflow.
 #[test]
-fn an_edge_of_the_region_is_no_stack_and_ui_end_is_no_end() {
+fn a_region_edge_is_no_stack_and_ui_end_is_no_end() {
     smol::block_on(async {
         let (microscope, mut peer) = by_hand(|_| ()).await;
         let (file, workflows) = (workflow(1, 3), microscope.workflows());
@@ -290,12 +290,12 @@ fn an_edge_of_the_region_is_no_stack_and_ui_end_is_no_end() {
             frame.int32_data = [3, 3, 0];
             peer.write(&frame).await;
         }
-        let mut told = Vec::new();
+        let mut seen = Vec::new();
         while let Some(event) = soon("the next", run.next()).await.unwrap() {
-            told.push(event);
+            seen.push(event);
         }
-        let [RunEvent::Started, RunEvent::Stack(_), RunEvent::ImagesSaved] = told[..] else {
-            panic!("{told:?}")
+        let [RunEvent::Started, RunEvent::Stack(_), RunEvent::ImagesSaved] = seen[..] else {
+            panic!("{seen:?}")
         };
     });
 }
@@ -321,7 +321,7 @@ fn a_live_view_over_a_fresh_connection_shows_no_stale_image() {
 }
 
 #[test]
-fn drives_are_listed_with_int32data0_of_0_so_that_no_path_is_set() {
+fn drives_are_listed_with_int32data0_0_which_sets_no_path() {
     smol::block_on(async {
         let (microscope, mut peer) = by_hand(|_| ()).await;
         let storage = microscope.storage();

@@ -1,4 +1,4 @@
-//! Workflows of the typed layer: uploaded as one, followed to SYSTEM_STATE_IDLE and not before.
+//! Workflows: uploaded as one, and followed until SYSTEM_STATE_IDLE.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use flamingo_runtime_testkit::rig::{self, by_hand, client, microscope, simulator
 use smol::future;
 
 /// A frame as the server sends it.
-fn told(code: CommandCode, data: [i32; 3]) -> Frame {
+fn message(code: CommandCode, data: [i32; 3]) -> Frame {
     let mut frame = Frame { status: 1, ..Frame::new(code) };
     frame.int32_data = data;
     frame
@@ -39,14 +39,14 @@ async fn answer_state(peer: &mut Peer, state: SystemState) {
 }
 
 async fn tell(peer: &mut Peer, code: CommandCode) {
-    peer.write(&told(code, [0; 3])).await;
+    peer.write(&message(code, [0; 3])).await;
 }
 
 const RUNNING: CommandCode = CommandCode::SYSTEM_STATE_WORK_FLOW_RUNNING;
 const IDLE: CommandCode = CommandCode::SYSTEM_STATE_IDLE;
 
 #[test]
-fn header_and_file_go_out_as_one_and_the_bytes_of_the_file_are_untouched() {
+fn a_workflow_is_sent_as_one_with_its_bytes_untouched() {
     smol::block_on(async {
         let (microscope, mut peer) = by_hand(|_| ()).await;
         let text = rig::WORKFLOW.replace('\n', "\r\n");
@@ -71,7 +71,7 @@ fn a_stale_idle_before_running_does_not_end_it() {
         let stale = Some(RunEvent::State(SystemState::Idle));
         assert_eq!(soon("a state", run.next()).await.unwrap(), stale);
         assert_eq!(soon("its start", run.next()).await.unwrap(), Some(RunEvent::Started));
-        peer.write(&told(CommandCode::CAMERA_STACK_COMPLETE, [3, 3, 0])).await;
+        peer.write(&message(CommandCode::CAMERA_STACK_COMPLETE, [3, 3, 0])).await;
         for code in [CommandCode::UI_IMAGES_SAVED_TO_STORAGE, IDLE] {
             tell(&mut peer, code).await;
         }
@@ -115,14 +115,14 @@ fn a_workflow_of_several_stacks_is_followed_to_its_end() {
 }
 
 #[test]
-fn while_a_workflow_runs_a_second_one_and_the_live_view_are_refused() {
+fn a_running_workflow_blocks_a_second_one_and_the_live_view() {
     smol::block_on(async {
         let simulator = simulator("").await;
         let microscope = microscope(&simulator).await;
         let mut run = microscope.workflows().start(&workflow(1, 1000)).await.unwrap();
         let second = microscope.workflows().start(&workflow(1, 5)).await;
         assert!(matches!(second, Err(Error::Busy { .. })), "{second:?}");
-        // Uploaded, but perhaps not running yet: the server would crash now, too.
+        // The workflow may not run yet, but the live view could crash the server now as well.
         let live = microscope.camera().start_live_view(LiveUpdates::Always).await;
         assert!(matches!(live, Err(Error::Busy { .. })), "{live:?}");
         run.abort().await.unwrap();
@@ -135,7 +135,7 @@ fn while_a_workflow_runs_a_second_one_and_the_live_view_are_refused() {
 }
 
 #[test]
-fn an_abort_is_sent_without_the_flag_and_ends_the_run_even_before_it_began() {
+fn an_abort_ends_the_run_also_before_the_workflow_began() {
     for running in [false, true] {
         smol::block_on(async {
             let (microscope, mut peer) = by_hand(|_| ()).await;
@@ -154,7 +154,7 @@ fn an_abort_is_sent_without_the_flag_and_ends_the_run_even_before_it_began() {
             })
             .await;
             aborted.unwrap();
-            // What never ran has no end that would be told: the state is asked.
+            // A workflow that never ran has no IDLE, so the state is asked for.
             let idle = async {
                 answer_state(&mut peer, SystemState::Idle).await;
                 future::pending().await
@@ -165,9 +165,10 @@ fn an_abort_is_sent_without_the_flag_and_ends_the_run_even_before_it_began() {
 }
 
 #[test]
-fn a_stop_that_fails_ends_nothing_and_a_stale_idle_behind_it_neither() {
+fn a_refused_stop_and_a_stale_idle_after_it_end_nothing() {
     smol::block_on(async {
-        let (microscope, mut peer) = by_hand(|_| ()).await;
+        let (microscope, mut peer) =
+            by_hand(|options| options.timeout = Duration::from_millis(300)).await;
         let mut run = started(&microscope, &mut peer, &workflow(1, 3)).await;
         let (aborted, ()) = future::zip(run.abort(), async {
             let stop = peer.expect(CommandCode::CAMERA_WORK_FLOW_STOP).await;
@@ -189,16 +190,16 @@ fn a_stop_that_fails_ends_nothing_and_a_stale_idle_behind_it_neither() {
 }
 
 #[test]
-fn what_came_before_the_answer_about_the_state_counts_before_it() {
+fn events_before_the_answer_about_the_state_count_first() {
     smol::block_on(async {
         let (microscope, mut peer) = by_hand(|_| ()).await;
         let mut run = started(&microscope, &mut peer, &workflow(1, 3)).await;
         tell(&mut peer, RUNNING).await;
         soon("its start", run.next()).await.unwrap();
         let ends = async {
-            // The run was quiet, and asks; meanwhile all comes at once.
+            // After a silence the run asks; meanwhile everything arrives at once.
             let query = peer.expect(CommandCode::SYSTEM_STATE_GET).await;
-            peer.write(&told(CommandCode::CAMERA_STACK_COMPLETE, [3, 3, 0])).await;
+            peer.write(&message(CommandCode::CAMERA_STACK_COMPLETE, [3, 3, 0])).await;
             tell(&mut peer, CommandCode::UI_IMAGES_SAVED_TO_STORAGE).await;
             tell(&mut peer, IDLE).await;
             peer.answer(&query.with_selector(0xA002), 0.0).await;
@@ -210,7 +211,7 @@ fn what_came_before_the_answer_about_the_state_counts_before_it() {
 }
 
 #[test]
-fn a_caller_that_looks_at_something_else_all_the_time_still_hears_of_the_end() {
+fn a_caller_that_cancels_the_wait_often_still_gets_the_end() {
     smol::block_on(async {
         let (microscope, mut peer) = by_hand(|_| ()).await;
         let mut run = started(&microscope, &mut peer, &workflow(1, 3)).await;
@@ -237,11 +238,11 @@ fn a_caller_that_looks_at_something_else_all_the_time_still_hears_of_the_end() {
 }
 
 #[test]
-fn what_the_instrument_has_against_it_ends_the_run_with_its_reason() {
+fn a_refusal_of_the_instrument_ends_the_run_with_its_reason() {
     smol::block_on(async {
         let (microscope, mut peer) = by_hand(|_| ()).await;
         let mut run = started(&microscope, &mut peer, &workflow(1, 3)).await;
-        let mut declined = told(CommandCode::CAMERA_WORK_FLOW_START, [0; 3]);
+        let mut declined = message(CommandCode::CAMERA_WORK_FLOW_START, [0; 3]);
         declined.status = 0;
         declined.set_text("work flow empty").unwrap();
         peer.write(&declined).await;
@@ -252,7 +253,7 @@ fn what_the_instrument_has_against_it_ends_the_run_with_its_reason() {
 }
 
 #[test]
-fn a_workflow_beyond_the_limits_is_refused_with_the_line_and_nothing_is_sent() {
+fn a_workflow_outside_the_limits_is_refused_with_its_line() {
     smol::block_on(async {
         let simulator = simulator("").await;
         let microscope = microscope(&simulator).await;
@@ -269,7 +270,7 @@ fn a_workflow_beyond_the_limits_is_refused_with_the_line_and_nothing_is_sent() {
 }
 
 #[test]
-fn the_instrument_can_be_asked_what_it_thinks_of_a_workflow() {
+fn the_instrument_can_check_a_workflow() {
     smol::block_on(async {
         let simulator = simulator("[stage.x]\nmax_mm = 8.0").await;
         let microscope = microscope(&simulator).await;
@@ -283,7 +284,7 @@ fn the_instrument_can_be_asked_what_it_thinks_of_a_workflow() {
 }
 
 #[test]
-fn a_start_and_an_end_that_are_not_told_are_found_by_asking_the_state() {
+fn a_start_and_an_end_without_messages_are_found_by_the_state() {
     smol::block_on(async {
         let (microscope, mut peer) = by_hand(|_| ()).await;
         let mut run = started(&microscope, &mut peer, &workflow(1, 3)).await;
@@ -319,13 +320,13 @@ fn a_workflow_that_does_not_begin_is_an_error_and_no_end() {
 }
 
 #[test]
-fn a_gauge_that_goes_back_is_not_told() {
+fn a_gauge_that_goes_back_is_not_reported() {
     smol::block_on(async {
         let (microscope, mut peer) = by_hand(|_| ()).await;
         let mut run = started(&microscope, &mut peer, &workflow(1, 3)).await;
         tell(&mut peer, RUNNING).await;
         for [done, total] in [[0, 10], [4, 10], [2, 10], [-1, 10], [5, 0], [12, 10]] {
-            peer.write(&told(CommandCode::UI_SET_GAUGE_VALUE, [done, total, 0])).await;
+            peer.write(&message(CommandCode::UI_SET_GAUGE_VALUE, [done, total, 0])).await;
         }
         tell(&mut peer, IDLE).await;
         let mut seen = Vec::new();
@@ -339,7 +340,7 @@ fn a_gauge_that_goes_back_is_not_told() {
 }
 
 #[test]
-fn a_workflow_that_somebody_else_started_can_be_joined() {
+fn a_workflow_of_another_client_can_be_joined() {
     smol::block_on(async {
         let scenario = "[workflow]\nspeed_factor = 4.0\n[stage]\nspeed_factor = 50.0";
         let simulator = simulator(scenario).await;
@@ -357,7 +358,7 @@ fn a_workflow_that_somebody_else_started_can_be_joined() {
 }
 
 #[test]
-fn a_run_outlives_a_lost_connection_where_the_client_connects_again() {
+fn a_run_continues_after_the_client_has_connected_again() {
     smol::block_on(async {
         let scenario = "[stage]\nspeed_factor = 50.0\n[faults.disconnect_mid_frame]\n\
             every_n = 40\ncodes = [\"UI_SET_GAUGE_VALUE\"]";
