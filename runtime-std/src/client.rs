@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use async_channel::Receiver;
 use flamingo_protocol_core::{CommandCode, CommandError, Frame, Full};
@@ -12,19 +12,35 @@ use crate::clock::Clock;
 use crate::driver::inbox::Caller;
 use crate::driver::pending_calls::{Answer, Call, Reply, Stats};
 use crate::error::Error;
-use crate::fanout::{CallId, Event, Fanout, Subscription};
+use crate::fanout::{CallId, Fanout, Subscription};
+use crate::motion_waiter::MotionWaiter;
 use crate::options::Options;
-
-/// Ends of motions that may wait for a [`MotionWaiter`] that is not polled; after that it reports
-/// that it may have missed one.
-const MOTION_ENDS: usize = 64;
 
 /// A connection to the instrument, shared by any number of tasks. Clones are the same connection;
 /// it ends when the last one is dropped.
 ///
-/// Every future of it is cancel-safe: dropping it harms no other call and misplaces no answer. A
-/// command that was not sent yet is not sent then; one that was is on its way, and its answer
-/// will come out as late.
+/// Every future of it is cancel-safe: dropping one harms no other call, and no answer is given to
+/// the wrong call. A command that was not sent yet is not sent then. If it was sent, the instrument
+/// carries it out, and subscribers receive its answer as late.
+///
+/// ```
+/// use flamingo_runtime_std::protocol::{CommandCode, Frame};
+/// use flamingo_runtime_std::{Client, Options};
+/// # use flamingo_simulator::{Simulator, SimulatorOptions};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// smol::block_on(async {
+/// #   let instrument = Simulator::start(SimulatorOptions::default()).await?;
+/// #   let address = instrument.control().to_string();
+///     let client = Client::connect(Options::new(address)).await?;
+///     let y = Frame::command(CommandCode::STAGE_POSITION_GET).with_selector(2);
+///     let answer = client.request(y).await?;
+///     println!("y = {} mm", answer.frame.value);
+///     client.close().await;
+///     Ok(())
+/// })
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Client(Arc<Shared>);
 
@@ -88,21 +104,22 @@ impl Link {
 }
 
 impl Client {
-    /// What SYSTEM_STATE_GET was answered with when the connection was made.
+    /// The answer to the SYSTEM_STATE_GET of the handshake: the state of the instrument when the
+    /// connection was made first.
     #[must_use]
     pub fn state_at_connect(&self) -> &Answer {
         &self.0.state_at_connect
     }
 
-    /// Asks, and waits for the answer for the time of [`Options::timeout`].
+    /// Sends a command and waits for its answer, for at most [`Options::timeout`].
     ///
     /// # Errors
-    /// One of [`Error`], exactly once. After [`Error::Refused`] nothing was sent.
+    /// Any [`Error`] but those of connecting. After [`Error::Refused`] nothing was sent.
     pub async fn request(&self, frame: Frame) -> Result<Answer, Error> {
         self.request_within(frame, self.0.link.timeout).await
     }
 
-    /// Asks, and waits for the answer for at most `timeout`.
+    /// Sends a command and waits for its answer, for at most `timeout`.
     ///
     /// # Errors
     /// As [`Self::request`].
@@ -110,14 +127,14 @@ impl Client {
         self.ask(self.call_id(), frame, None, timeout).await
     }
 
-    /// The number for a call that is made later, so that it can be told among the
-    /// [`Event::Commanded`] that a subscription gets.
+    /// A number for a call that is made later. A subscription recognises the call by it in
+    /// [`Event::Commanded`](crate::Event::Commanded).
     #[must_use]
     pub fn call_id(&self) -> CallId {
         CallId(self.0.next_call.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// [`Self::request`] under a number that was taken with [`Self::call_id`].
+    /// [`Self::request`] with a number from [`Self::call_id`].
     ///
     /// # Errors
     /// As [`Self::request`].
@@ -125,7 +142,7 @@ impl Client {
         self.ask(call, frame, None, self.0.link.timeout).await
     }
 
-    /// [`Self::send`] under a number that was taken with [`Self::call_id`].
+    /// [`Self::send`] with a number from [`Self::call_id`].
     ///
     /// # Errors
     /// As [`Self::send`].
@@ -133,13 +150,13 @@ impl Client {
         self.write(call, frame, None).await
     }
 
-    /// How long an answer may take.
+    /// How long an answer may take: [`Options::timeout`].
     #[must_use]
     pub fn timeout(&self) -> Duration {
         self.0.link.timeout
     }
 
-    /// The time by the clock of this client.
+    /// The clock of this client: µs since it was made.
     #[must_use]
     pub fn clock(&self) -> Clock {
         self.0.link.clock
@@ -151,8 +168,9 @@ impl Client {
         &self.0.link.address
     }
 
-    /// Sends a command with a payload and waits for its answer. Frame and payload go out as one,
-    /// with nothing between them; `payload_len` is filled in. Reading goes on meanwhile.
+    /// Sends a command with a payload (32 MiB at most by default) and waits for its answer, for at most
+    /// `timeout`. The frame's `payload_len` is set here. Nothing is sent between frame and payload,
+    /// and reading goes on meanwhile.
     ///
     /// Cancel-safe: a payload that has begun is finished even if the future is dropped.
     ///
@@ -167,7 +185,7 @@ impl Client {
         self.ask(self.call_id(), frame, Some(payload.into()), timeout).await
     }
 
-    /// Sends, and waits only until the bytes are written.
+    /// Sends a command and waits only until its bytes are written.
     ///
     /// # Errors
     /// [`Error::Refused`], [`Error::Superseded`], [`Error::ConnectionLost`].
@@ -175,7 +193,8 @@ impl Client {
         self.write(self.call_id(), frame, None).await
     }
 
-    /// Sends a frame with a payload as one, and waits only until the bytes are written.
+    /// Sends a command with a payload and waits only until the bytes are written. The frame's
+    /// `payload_len` is set here.
     ///
     /// # Errors
     /// As [`Self::send`].
@@ -187,9 +206,11 @@ impl Client {
         self.write(self.call_id(), frame, Some(payload.into())).await
     }
 
-    /// Stops an axis, ahead of everything that is queued; moves that are still queued end as
-    /// [`Error::Superseded`]. Several axes: one call each, joined. Dropping the future does not
-    /// take it back.
+    /// Stops an axis (1 x, 2 y, 3 z, 4 r). The command overtakes everything that is queued; moves
+    /// that are still queued end as [`Error::Superseded`]. For several axes make one call each, and
+    /// poll them together.
+    ///
+    /// Cancel-safe, but dropping the future does not take the command back.
     ///
     /// # Errors
     /// As [`Self::request`]; [`Error::Unconfirmed`] when too many are unanswered already.
@@ -197,25 +218,23 @@ impl Client {
         self.request(Frame::command(CommandCode::STAGE_HALT).with_selector(axis)).await
     }
 
-    /// From this call on, events of these codes go to the subscription; of all codes, if there
-    /// are none. Events are all frames that no request got for certain: unsolicited, late and
-    /// ambiguous ones, and answers that are only presumed ([`Answer::proven`]), since those may
-    /// have been pushes.
+    /// From this call on, events of these codes go to the subscription; events of all codes if
+    /// `codes` is empty. Events are all frames that are not the proven answer to a request:
+    /// unsolicited, late and ambiguous ones, and presumed answers ([`Answer::proven`] is false),
+    /// since those may be pushes.
     #[must_use]
     pub fn subscribe(&self, codes: &[CommandCode]) -> Subscription {
         self.0.link.fanout.subscribe(codes)
     }
 
-    /// Arms the wait for the end of a motion. Do it *before* the move is sent: a short motion
-    /// may have ended before its acknowledgement is read.
+    /// Prepares to wait for the end of a motion of an axis (1 x, 2 y, 3 z, 4 r). Call it *before* the
+    /// move is sent: a short motion may end before its acknowledgement is read.
     #[must_use]
     pub fn arm(&self, axis: i32) -> MotionWaiter {
-        let codes = [CommandCode::STAGE_MOTION_STOPPED];
-        let stops = self.0.link.fanout.subscribe_within(&codes, MOTION_ENDS);
-        MotionWaiter { axis, stops, address: self.0.link.address.clone() }
+        MotionWaiter::new(axis, &self.0.link.fanout, &self.0.link.address)
     }
 
-    /// What was counted so far.
+    /// The counters of this connection.
     ///
     /// # Errors
     /// [`Error::ConnectionLost`] when the driver has ended.
@@ -291,7 +310,8 @@ impl Client {
     }
 }
 
-/// A call in flight. Dropped before its outcome came, it wakes the driver, which takes it back.
+/// A call in flight. Dropped before its outcome arrived, it wakes the driver, which takes the call
+/// back.
 struct CallGuard<'a, T> {
     outcome: Receiver<Result<T, Error>>,
     caller: &'a Caller,
@@ -303,50 +323,6 @@ impl<T> Drop for CallGuard<'_, T> {
         if !self.done {
             self.outcome.close();
             self.caller.abandon();
-        }
-    }
-}
-
-/// The end of a motion, as the instrument told it.
-#[derive(Debug, Clone)]
-pub struct MotionStopped {
-    /// STAGE_MOTION_STOPPED.
-    pub frame: Frame,
-    /// Whether the motion was completed (status 1). If not: halted, failed, or not yet.
-    pub completed: bool,
-    /// When it came, by this host's calendar.
-    pub at: SystemTime,
-}
-
-/// Waits for the end of a motion that it was armed for.
-#[derive(Debug)]
-pub struct MotionWaiter {
-    axis: i32,
-    stops: Subscription,
-    address: String,
-}
-
-impl MotionWaiter {
-    /// The next STAGE_MOTION_STOPPED of the axis, or of all axes (255).
-    ///
-    /// Cancel-safe: the end of a motion that was not returned is returned by the next call.
-    ///
-    /// # Errors
-    /// [`Error::ConnectionLost`]: whether the motion ended is not known.
-    pub async fn wait(&mut self) -> Result<MotionStopped, Error> {
-        let lost = |reason| Error::lost(&self.address, reason);
-        loop {
-            match self.stops.next().await {
-                Some(Event::Frame(event)) if [self.axis, 255].contains(&event.frame.selector()) => {
-                    let completed = event.frame.status == 1;
-                    return Ok(MotionStopped { frame: event.frame, completed, at: event.at });
-                }
-                Some(Event::ConnectionLost | Event::Lagged(_)) => {
-                    return Err(lost("the end of the motion may have been missed"));
-                }
-                None => return Err(lost("it was closed")),
-                Some(_) => {}
-            }
         }
     }
 }

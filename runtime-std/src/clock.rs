@@ -1,6 +1,6 @@
 //! The only place that asks the operating system for the time.
 //!
-//! What time means to a request is the core's business; it is told the time by its caller.
+//! What time means for a request is decided in the core, which receives the time from its caller.
 
 use std::time::SystemTime;
 
@@ -25,18 +25,18 @@ impl Clock {
         Self { origin: std::time::Instant::now() }
     }
 
-    /// µs since the start.
+    /// The time in µs since the start.
     pub fn now(&self) -> Instant {
         let micros = self.origin.elapsed().as_micros();
         Instant::from_micros(u64::try_from(micros).unwrap_or(u64::MAX))
     }
 
-    /// The operating system's moment that this clock calls `at`; `None` if it is too far ahead.
+    /// The operating system's time at `at`; `None` if that is too far ahead.
     pub fn moment(&self, at: Instant) -> Option<std::time::Instant> {
         self.origin.checked_add(std::time::Duration::from_micros(at.as_micros()))
     }
 
-    /// The host's calendar time.
+    /// The calendar time of the host.
     #[must_use]
     pub fn wall() -> SystemTime {
         SystemTime::now()

@@ -1,5 +1,6 @@
-//! Unsolicited frames to any number of subscribers. It never blocks the driver: who is slow loses
-//! its own oldest events, and is told how many.
+//! Distributes events to any number of subscribers, on any runtime. It never blocks the driver: a
+//! slow subscriber loses its own oldest events and receives their number. What is an event is decided
+//! in `driver/engine.rs`.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -13,29 +14,30 @@ use flamingo_protocol_core::{Class, CommandCode, Frame};
 /// Payload bytes that may wait for one subscriber, unless a single event has more.
 const MOST_BYTES: usize = 64 * 1024 * 1024;
 
-/// What a subscriber gets.
+/// What a subscriber receives.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Event {
-    /// A frame that no request got for certain.
+    /// A frame that is not the proven answer to a request.
     Frame(EventFrame),
-    /// This many events were lost since the last one, because the subscriber was too slow.
+    /// This many events were lost since the last one that was received, because the subscriber was
+    /// too slow.
     Lagged(u64),
-    /// The peer does not answer harmless queries any more.
+    /// The peer no longer answers harmless queries.
     Unresponsive,
-    /// It answers again.
+    /// The peer answers harmless queries again.
     Responsive,
     /// The connection is lost; every request in flight has ended.
     ConnectionLost,
     /// There is a new connection.
     Reconnected,
-    /// This client gives a command that starts or stops a motion to the instrument: in the order
-    /// in which they take effect, before anything that comes of it. Only a subscription that
-    /// names the code of the command gets it.
+    /// This client sends a command that starts or stops a motion. These events come in the order in
+    /// which the commands take effect, and before any frame that they cause. Only a subscription
+    /// that names the code of the command receives them.
     Commanded {
         /// The command.
         frame: Frame,
-        /// Which one it is.
+        /// The number of the call that sends it.
         call: CallId,
     },
 }
@@ -44,17 +46,17 @@ pub enum Event {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct CallId(pub(crate) u64);
 
-/// A frame that was not, or not for certain, the answer to a request: unsolicited, late,
-/// ambiguous, or an answer that is only presumed (its request got it too).
+/// A frame that is not the proven answer to a request: unsolicited, late, ambiguous, or a presumed
+/// answer (which its request receives too).
 #[derive(Clone)]
 pub struct EventFrame {
     /// The frame.
     pub frame: Frame,
     /// Its payload, whole.
     pub payload: Arc<[u8]>,
-    /// Whose it is.
+    /// How the frame was classified.
     pub class: Class,
-    /// When it came, by this host's calendar.
+    /// When the frame arrived, by this host's calendar.
     pub at: SystemTime,
     /// Bytes that were skipped as noise before it.
     pub skipped: u32,
@@ -79,17 +81,17 @@ impl Event {
     }
 }
 
-/// What waits for a subscriber. Its lock is held for a push or a pop, never across an await.
+/// The events that wait for a subscriber. Its lock is held for a push or a pop, never across an await.
 #[derive(Default)]
 struct Queue {
     events: VecDeque<Event>,
     payload_bytes: usize,
-    /// Lost since that was last told; all of them before the ones that still wait.
+    /// Events that were lost and not yet reported; all of them came before the ones that wait.
     lost: u64,
 }
 
 impl Queue {
-    /// Gives how many old ones had to go.
+    /// Returns how many old events were dropped.
     fn push(&mut self, event: Event, capacity: usize) -> u64 {
         self.payload_bytes += event.payload_len();
         self.events.push_back(event);
@@ -121,7 +123,7 @@ struct Subscriber {
     codes: Vec<CommandCode>,
     capacity: usize,
     queue: Arc<Mutex<Queue>>,
-    /// Told that something waits; one word is enough.
+    /// Receives a message when an event waits; one is enough.
     wake: Sender<()>,
 }
 
@@ -137,7 +139,7 @@ impl Subscriber {
 
 /// All subscribers of a client.
 pub(crate) struct Fanout {
-    /// Held for the length of a push, never across an await. None: no event will come any more.
+    /// Its lock is held for a push, never across an await. `None`: no event will come any more.
     subscribers: Mutex<Option<Vec<Subscriber>>>,
     capacity: usize,
     lost: AtomicU64,
@@ -158,7 +160,7 @@ impl Fanout {
         }
     }
 
-    /// From this call on, events of these codes (of all, if there are none) go to it.
+    /// From this call on, events of these codes (of all codes if `codes` is empty) go to it.
     pub(crate) fn subscribe(&self, codes: &[CommandCode]) -> Subscription {
         self.subscribe_within(codes, self.capacity)
     }
@@ -183,14 +185,14 @@ impl Fanout {
             if subscriber.wants(event) {
                 let lost = lock(&subscriber.queue).push(event.clone(), subscriber.capacity);
                 self.lost.fetch_add(lost, Ordering::Relaxed);
-                // Full: it was told already.
+                // Full: it has been woken already.
                 let _ = subscriber.wake.try_send(());
             }
             !subscriber.wake.is_closed()
         });
     }
 
-    /// Events that subscribers lost because they were too slow, all together.
+    /// Events that all subscribers together have lost because they were too slow.
     pub(crate) fn lost(&self) -> u64 {
         self.lost.load(Ordering::Relaxed)
     }
@@ -220,8 +222,8 @@ impl fmt::Debug for Subscription {
 }
 
 impl Subscription {
-    /// The next event; `None` when the client is closed. Events that were lost are told before
-    /// the ones that came after them.
+    /// The next event; `None` when the client is closed. [`Event::Lagged`] comes before the events that
+    /// arrived after the lost ones.
     ///
     /// Cancel-safe: an event that was not returned is returned by the next call.
     pub async fn next(&mut self) -> Option<Event> {
@@ -264,7 +266,7 @@ mod tests {
     const GAUGE: CommandCode = CommandCode::UI_SET_GAUGE_VALUE;
 
     #[test]
-    fn a_slow_subscriber_loses_its_own_oldest_events_and_is_told_how_many() {
+    fn a_slow_subscriber_loses_its_own_oldest_events() {
         let fanout = Fanout::new(4);
         let mut slow = fanout.subscribe(&[]);
         let mut quick = fanout.subscribe(&[]);
@@ -281,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn a_subscriber_that_waits_is_told_of_the_loss_before_what_came_after_it() {
+    fn a_loss_is_reported_before_what_came_after_it() {
         let fanout = Fanout::new(4);
         let mut events = fanout.subscribe(&[]);
         let mut next = Box::pin(events.next());
@@ -289,14 +291,14 @@ mod tests {
         (0..10).for_each(|n| fanout.publish(&event(GAUGE, n)));
         assert!(matches!(smol::block_on(next), Some(Event::Lagged(6))));
         assert_eq!(number(events.try_next()), 6);
-        // Lost after the last one that was taken: told behind it.
+        // Lost after the last one that was received: reported behind it.
         (10..12).for_each(|n| fanout.publish(&event(GAUGE, n)));
         assert!(matches!(events.try_next(), Some(Event::Lagged(1))));
         assert_eq!(number(events.try_next()), 8);
     }
 
     #[test]
-    fn subscriptions_that_were_dropped_are_forgotten_even_if_nothing_is_published() {
+    fn dropped_subscriptions_are_forgotten_without_events() {
         let fanout = Fanout::new(2);
         (0..100).for_each(|_| drop(fanout.subscribe(&[])));
         let _last = fanout.subscribe(&[]);
@@ -304,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn no_event_overtakes_the_word_of_those_that_were_lost_before_it() {
+    fn no_event_overtakes_the_report_of_lost_ones() {
         const EVENTS: i32 = 50_000;
         let fanout = Fanout::new(2);
         let mut events = fanout.subscribe(&[]);
@@ -340,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn a_filter_keeps_other_codes_from_displacing_the_wanted_ones() {
+    fn other_codes_do_not_displace_the_wanted_ones() {
         let fanout = Fanout::new(2);
         let mut stops = fanout.subscribe(&[CommandCode::STAGE_MOTION_STOPPED]);
         fanout.publish(&event(CommandCode::STAGE_MOTION_STOPPED, 3));

@@ -1,10 +1,13 @@
-//! The smol adapter: it moves bytes between a real socket and the state machine of
-//! `flamingo-protocol-core`, and nothing else.
+#![doc = include_str!("../README.md")]
 //!
-//! One driver task owns the socket and the core's connection. [`Client`] is what programs hold: it
-//! asks, uploads, sends, stops, and subscribes to events.
+//! # How it is built
+//! The driver moves bytes between a socket and the state machine of [`protocol`]. [`Client`] is what
+//! programs hold; clones of it are the same connection. Client, [`Subscription`] and
+//! [`driver::Engine`] name no runtime; smol is named in `driver/on_smol.rs` and `socket/` only.
 //!
-//! What the instrument's parts are, and their units, is `flamingo-microscope`.
+//! # Features
+//! `smol`, on by default, gives `Client::connect`, `Client::open` and `socket`. Without it, an
+//! adapter for another runtime builds on [`driver::Engine`] and does not build smol.
 
 mod client;
 pub mod clock;
@@ -12,14 +15,17 @@ pub mod driver;
 mod error;
 mod fanout;
 mod message;
+mod motion_waiter;
 mod options;
+#[cfg(feature = "smol")]
 pub mod socket;
 
-pub use client::{Client, MotionStopped, MotionWaiter};
+pub use client::Client;
 pub use clock::Clock;
 pub use driver::{Answer, CoreConnection, Stats};
 pub use error::Error;
 pub use fanout::{CallId, Event, EventFrame, Subscription};
 pub use flamingo_protocol_core as protocol;
 pub use message::{Message, MessageCollector};
+pub use motion_waiter::{MotionStopped, MotionWaiter};
 pub use options::{Options, Reconnect};

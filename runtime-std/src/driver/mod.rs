@@ -18,6 +18,7 @@
 mod calls;
 mod engine;
 pub(crate) mod inbox;
+#[cfg(feature = "smol")]
 mod on_smol;
 pub(crate) mod pending_calls;
 mod session;

@@ -1,5 +1,5 @@
-//! Who waits for what: calls on their way to the driver, and tickets with somebody behind them.
-//! Each call gets exactly one reply here. No socket, no protocol.
+//! The calls of the clients, and which of them wait for which ticket. Each call gets exactly one
+//! outcome here. No socket and no protocol is here; how a call enters the core is `calls.rs`.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -19,10 +19,10 @@ pub struct Answer {
     pub frame: Frame,
     /// Its payload, whole.
     pub payload: Arc<[u8]>,
-    /// Whether nobody else could have sent this frame. If not, it is the likely answer, and
-    /// subscribers got it too.
+    /// Whether only this request can have caused the frame. If not, it is the presumed answer, and
+    /// subscribers receive it too.
     pub proven: bool,
-    /// When it came, by this host's calendar.
+    /// When the frame arrived, by this host's calendar.
     pub at: SystemTime,
     /// From the call to the last byte of the answer.
     pub elapsed: Duration,
@@ -41,24 +41,24 @@ impl fmt::Debug for Answer {
     }
 }
 
-/// What a connection has counted.
+/// The counters of a client.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Stats {
-    /// What the core counted on the current connection.
+    /// What the core has counted on the current connection.
     pub counters: Counters,
     /// Requests in flight, fences included.
     pub in_flight: usize,
-    /// Ended requests whose answer may still come.
+    /// Tombstones: ended requests whose answer may still come.
     pub tombstones: usize,
     /// Frames that went to the subscribers.
     pub events: u64,
-    /// Events that subscribers lost because they were too slow, all together.
+    /// Events that all subscribers together have lost because they were too slow.
     pub events_lost: u64,
     /// How often the connection was made again.
     pub reconnects: u64,
 }
 
-/// What the client asks the driver to do.
+/// What a client asks the driver to do.
 pub(crate) struct Call {
     pub(crate) id: CallId,
     pub(crate) frame: Frame,
@@ -66,13 +66,13 @@ pub(crate) struct Call {
     pub(crate) called_at: Instant,
     pub(crate) timeout: Duration,
     pub(crate) reply: Reply,
-    /// It is out, with its payload.
+    /// It is written, with its payload.
     pub(crate) written: bool,
-    /// Bytes that had been skipped as noise when it was taken in.
+    /// Bytes that had been skipped as noise when the call entered the core.
     pub(crate) noise_before: u64,
 }
 
-/// What else came in while a call waited.
+/// What else arrived while a call waited.
 pub(crate) struct Meanwhile<'a> {
     pub(crate) ambiguous: Option<&'a Frame>,
     /// Bytes skipped as noise on this connection, and why the last candidate was no frame.
@@ -99,7 +99,7 @@ impl Call {
         self.called_at + self.timeout.into()
     }
 
-    /// Nobody waits for it any more, and it need not be carried out. A stop always is.
+    /// Its caller does not wait any more, and it need not be carried out. A stop always is.
     pub(crate) fn is_abandoned(&self) -> bool {
         self.reply.is_abandoned() && !self.stops()
     }
@@ -113,7 +113,7 @@ impl Call {
 pub(crate) enum Reply {
     /// To a request.
     Answer(Sender<Result<Answer, Error>>),
-    /// To somebody who wants to know that the frame is out.
+    /// To a caller that waits until the frame is written.
     Written(Sender<Result<(), Error>>),
 }
 
@@ -126,7 +126,7 @@ impl Reply {
     }
 
     fn fail(&self, error: Error) {
-        // An abandoned reply has nobody to tell.
+        // The caller may have gone.
         let _ = match self {
             Self::Answer(reply) => reply.try_send(Err(error)).is_ok(),
             Self::Written(reply) => reply.try_send(Err(error)).is_ok(),
@@ -138,7 +138,7 @@ impl Reply {
 #[derive(Default)]
 pub(crate) struct PendingCalls {
     waiting: HashMap<Ticket, Call>,
-    /// Payloads that the core may still ask for, even if nobody waits any more.
+    /// Payloads that the core may still ask for, even if no caller waits any more.
     payloads: HashMap<Ticket, Arc<[u8]>>,
 }
 
@@ -156,7 +156,7 @@ impl PendingCalls {
         payload.get(offset as usize..).unwrap_or(&[])
     }
 
-    /// The frame and its payload are out.
+    /// The frame and its payload are written.
     pub(crate) fn written(&mut self, ticket: Ticket) {
         self.payloads.remove(&ticket);
         let Some(call) = self.waiting.get_mut(&ticket) else { return };
@@ -165,12 +165,12 @@ impl PendingCalls {
             return;
         }
         if let Some(Call { reply: Reply::Written(reply), .. }) = self.waiting.remove(&ticket) {
-            // Whoever asked may have gone.
+            // The caller may have gone.
             let _ = reply.try_send(Ok(()));
         }
     }
 
-    /// The answer is complete. Gives whether somebody took it.
+    /// The answer is complete. Returns whether a caller took it.
     pub(crate) fn answer(&mut self, ticket: Ticket, now: Instant, mut answer: Answer) -> bool {
         let Some(call) = self.waiting.remove(&ticket) else { return false };
         answer.elapsed = now.since(call.called_at).into();
@@ -214,22 +214,22 @@ impl PendingCalls {
         call.refuse(error);
     }
 
-    /// The tickets that nobody waits for any more.
+    /// The tickets whose callers do not wait any more.
     pub(crate) fn abandoned(&self) -> Vec<Ticket> {
         let abandoned = self.waiting.iter().filter(|(_, call)| call.is_abandoned());
         abandoned.map(|(ticket, _)| *ticket).collect()
     }
 
-    /// Forgets an abandoned call; its payload too, if the frame will not go out.
-    pub(crate) fn forget(&mut self, ticket: Ticket, will_go_out: bool) {
+    /// Forgets an abandoned call; its payload too, if the frame will not be sent.
+    pub(crate) fn forget(&mut self, ticket: Ticket, will_be_sent: bool) {
         self.waiting.remove(&ticket);
-        if !will_go_out {
+        if !will_be_sent {
             self.payloads.remove(&ticket);
         }
     }
 
-    /// The connection is gone. Stops that are not out are given back if they are to go out over the
-    /// next one; everybody else is told.
+    /// The connection is gone: every call ends. With `keep_stops`, stops that are not written are
+    /// returned instead, to be sent over the next connection.
     pub(crate) fn lose_all(&mut self, keep_stops: bool, lost: &dyn Fn() -> Error) -> Vec<Call> {
         self.payloads.clear();
         let calls = self.waiting.drain().map(|(_, call)| call);

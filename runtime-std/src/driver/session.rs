@@ -70,11 +70,7 @@ impl Lost {
 impl Engine {
     /// Whether there is a socket.
     pub(super) fn is_connected(&self) -> bool {
-        match self.phase {
-            Phase::Settling { .. } | Phase::Asking { .. } | Phase::LastWords { .. } => true,
-            Phase::Open => true,
-            Phase::Waiting { .. } | Phase::Connecting | Phase::Ended => false,
-        }
+        !matches!(self.phase, Phase::Waiting { .. } | Phase::Connecting | Phase::Ended)
     }
 
     pub(super) fn is_open(&self) -> bool {

@@ -1,5 +1,5 @@
-//! Who comes in at a listening socket: allowed addresses, up to a limit. What is said then is
-//! not known here.
+//! Accepts connections on a listening socket: from allowed addresses, up to a limit. What is done on
+//! a connection is not here.
 
 use std::future::Future;
 use std::io;
@@ -11,27 +11,30 @@ use std::time::Duration;
 use async_channel::Sender;
 use smol::{Async, Executor, Timer, future};
 
-/// Which addresses may come in; it is asked again and again, so that it may change its mind.
+/// Decides which addresses may connect. It is asked again while a connection lasts, so its answer may
+/// change.
 pub type Allow = Arc<dyn Fn(IpAddr) -> bool + Send + Sync>;
 
-/// How soon one that is inside and not allowed any more must leave.
+/// How often a connection is checked for whether its address is still allowed.
 const ASKED_AGAIN: Duration = Duration::from_millis(500);
 
-/// Accepts peers; one that is not allowed, or one too many, is closed at once, as the instrument
-/// does it.
+/// Accepts connections. A connection from an address that is not allowed, or beyond the limit, is
+/// closed at once, as the instrument does it.
 pub struct Acceptor {
-    /// The socket that listens.
+    /// The listening socket.
     pub listener: Async<TcpListener>,
     /// Which addresses may connect.
     pub allow: Allow,
-    /// How many may be inside.
+    /// How many connections there may be at a time.
     pub limit: usize,
     /// What the port is for, in logs.
     pub name: &'static str,
 }
 
 impl Acceptor {
-    /// Serves each peer in a task of its own, for ever. Dropping this future ends them all.
+    /// Serves each connection in a task of its own, for ever.
+    ///
+    /// Cancel-safe: dropping the future ends all connections.
     pub async fn run<S, F>(&self, serve: S)
     where
         S: Fn(Async<TcpStream>, SocketAddr) -> F,
@@ -81,14 +84,14 @@ impl Acceptor {
                 tracing::warn!(port = name, %address, limit, "closed: there is no room for it");
                 continue;
             }
-            // Without these options it works as well, only slower, or a dead peer stays longer.
+            // Without these options the connection is slower, or a dead peer stays longer.
             let _ = super::set_options(&stream, super::LOST_AFTER);
             return (stream, address);
         }
     }
 }
 
-/// A acceptor that everybody may come in at, on a thread of its own. Dropping it ends all that came in.
+/// An [`Acceptor`] without limits on a thread of its own. Dropping it ends all connections.
 #[derive(Debug)]
 pub struct AcceptorThread {
     /// Dropped to end the thread.
@@ -97,7 +100,10 @@ pub struct AcceptorThread {
 }
 
 impl AcceptorThread {
-    /// `name` is the port's, in logs and of the thread.
+    /// Starts the thread. `name` is the name of the port in logs, and part of the thread's name.
+    ///
+    /// # Errors
+    /// The operating system has no thread left.
     pub fn start<S, F>(
         name: &'static str,
         listener: Async<TcpListener>,
@@ -111,7 +117,7 @@ impl AcceptorThread {
         let (alive, end) = async_channel::bounded::<()>(1);
         let run = move || {
             let ended = async {
-                // Nothing is ever sent: its end closes it.
+                // Nothing is ever sent: it ends when the sender is dropped.
                 let _ = end.recv().await;
             };
             smol::block_on(future::or(acceptor.run(serve), ended));
@@ -120,10 +126,10 @@ impl AcceptorThread {
         Ok(Self { alive, thread })
     }
 
-    /// Ends all that came in, and waits until it has ended.
+    /// Ends all connections, and waits until they have ended.
     pub fn close(self) {
         drop(self.alive);
-        // It does not panic.
+        // A panic in it was reported by its own thread.
         let _ = self.thread.join();
     }
 }
@@ -139,7 +145,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_socket_that_was_let_in_has_no_delay_and_is_probed_when_it_is_silent() {
+    fn an_accepted_socket_has_no_delay_and_is_probed() {
         let (listener, address) = listen();
         let acceptor = Acceptor { listener, allow: everybody(), limit: 1, name: "test" };
         let inside = Arc::new(());
@@ -151,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_is_inside_must_leave_when_it_is_not_allowed_any_more_and_the_others_stay() {
+    fn only_the_address_that_is_no_longer_allowed_must_leave() {
         let (listener, address) = listen();
         let banned = Arc::new(Mutex::new(None));
         let list = Arc::clone(&banned);

@@ -1,4 +1,5 @@
-//! A connected TCP socket with the options that this instrument needs. No bytes move here.
+//! TCP sockets with the options that the instrument needs: connecting, and accepting connections. No
+//! byte is moved here.
 
 pub mod acceptor;
 pub mod instrument_ports;
@@ -14,12 +15,14 @@ use crate::error::Error;
 
 /// The server drops a client that does not drain: a large buffer buys it time.
 const RECEIVE_BUFFER: usize = 1 << 20;
-/// How long a peer may be unreachable before it is dead.
+/// How long a peer may be unreachable before the connection is given up.
 pub const LOST_AFTER: Duration = Duration::from_secs(60);
-/// The operating system counts in these.
+/// The operating system counts keep-alive times in seconds.
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Resolves `address` (`HOST:PORT`) and connects to the first address that accepts.
+/// Resolves `address` (`HOST:PORT`) and connects to the first address of the host that accepts.
+///
+/// Cancel-safe: dropping the future closes the socket.
 ///
 /// # Errors
 /// [`Error::Resolve`] and [`Error::Connect`], after `timeout` for each address at the latest.
@@ -30,7 +33,12 @@ pub async fn connect(address: &str, timeout: Duration) -> Result<Async<TcpStream
     Ok(stream)
 }
 
-/// The same with a receive buffer that the operating system sizes.
+/// [`connect`] for an image port: the operating system chooses the size of the receive buffer.
+///
+/// Cancel-safe: dropping the future closes the socket.
+///
+/// # Errors
+/// As [`connect`].
 pub async fn connect_for_images(
     address: &str,
     timeout: Duration,
@@ -57,14 +65,18 @@ async fn connect_to(peer: SocketAddr, timeout: Duration) -> std::io::Result<Asyn
     Ok(stream)
 }
 
-/// A port of this host that nobody listens on may be given to the connecting socket itself: then
-/// it is connected to itself, and would hear its own question as the answer.
+/// If no program listens on a port of this host, the operating system may give that port to the
+/// connecting socket: it is connected to itself then, and reads its own commands as answers.
 fn is_its_own_peer(stream: &TcpStream) -> bool {
     stream.local_addr().is_ok_and(|own| stream.peer_addr().is_ok_and(|peer| peer == own))
 }
 
-/// TCP_NODELAY; keep-alive probes: the first after half of `lost_after`, three more in the other
-/// half, then the peer is dead. A silent one that answers them is not.
+/// Sets TCP_NODELAY, and keep-alive probes on a silent connection: the first after half of
+/// `lost_after`, three more in the other half. If none is answered, the connection fails. A peer that is
+/// silent but answers them is kept.
+///
+/// # Errors
+/// The operating system refuses an option.
 pub fn set_options(stream: &Async<TcpStream>, lost_after: Duration) -> std::io::Result<()> {
     let socket = SockRef::from(stream.get_ref());
     socket.set_tcp_nodelay(true)?;
@@ -76,9 +88,12 @@ pub fn set_options(stream: &Async<TcpStream>, lost_after: Duration) -> std::io::
     socket.set_tcp_keepalive(&keepalive)
 }
 
-/// What was sent and is not taken by the peer for so long makes it dead, too: nothing is probed
-/// while bytes are on their way. Where the operating system has no such option, its own patience
-/// counts.
+/// Makes the connection fail when the peer has not acknowledged sent bytes for `time`: keep-alive
+/// does not probe while bytes are on their way. An operating system without that option uses its own
+/// limit.
+///
+/// # Errors
+/// The operating system refuses the option.
 pub fn set_user_timeout(stream: &Async<TcpStream>, time: Duration) -> std::io::Result<()> {
     #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
     SockRef::from(stream.get_ref()).set_tcp_user_timeout(Some(time))?;
@@ -86,8 +101,9 @@ pub fn set_user_timeout(stream: &Async<TcpStream>, time: Duration) -> std::io::R
     Ok(())
 }
 
-/// Until the peer closes. It is one that says nothing: what it sends is read and thrown away, so
-/// that its end is seen.
+/// Waits until the peer closes the connection. What it sends meanwhile is read and thrown away.
+///
+/// Cancel-safe: bytes that were read are lost in any case.
 pub async fn wait_until_closed(mut stream: &Async<TcpStream>) {
     let mut buffer = [0; 1024];
     while let Ok(1..) = stream.read(&mut buffer).await {}
@@ -103,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_socket_that_is_connected_to_itself_is_known() {
+    fn a_socket_that_is_connected_to_itself_is_recognised() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let other = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         assert!(!is_its_own_peer(&other));
@@ -115,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connected_socket_has_the_options_that_the_instrument_needs() {
+    fn a_connected_socket_has_the_options_it_needs() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let stream = smol::block_on(connect(&address, Duration::from_secs(2))).unwrap();

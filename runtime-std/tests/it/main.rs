@@ -1,4 +1,5 @@
-//! The client in front of a scripted peer, over real sockets.
+//! The adapter's tests: the client in front of a scripted peer over real sockets, the engine on virtual
+//! time, and the examples.
 
 mod client_connect;
 mod client_ends;
@@ -6,4 +7,5 @@ mod client_pressure;
 mod client_requests;
 mod client_stops;
 mod engine;
+mod examples;
 mod peers_failures;
