@@ -1,19 +1,19 @@
-//! BufferPool that come back: what was read into one is handed on without a copy, and when the last
-//! who holds it lets it go, it is read into again. Fresh memory for every image would cost more
-//! than writing it.
+//! Buffers that are used again. The bytes that were read into a buffer are shared without a copy; when
+//! the last reference is dropped, the buffer returns to the pool. New memory for every image would cost
+//! more than writing the image.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 
-/// BufferPool that are kept for later; more than that are given back to the system.
+/// The most buffers that the pool keeps. Others are freed.
 const KEPT: usize = 64;
 
-/// All buffers of a kind. Clones share them.
+/// A pool of buffers of one size. Clones share the buffers.
 #[derive(Debug, Clone)]
 pub(super) struct BufferPool {
     size: usize,
-    /// Held to push or to pop one.
+    /// Locked only to push or pop a buffer.
     free: Arc<Mutex<Vec<Box<[u8]>>>>,
 }
 
@@ -22,29 +22,29 @@ impl BufferPool {
         Self { size, free: Arc::default() }
     }
 
-    /// One to read into. What stands in it is of no meaning.
+    /// A buffer to read into. Its content is arbitrary.
     pub(super) fn take(&self) -> Buffer {
         let free = self.free.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let bytes = free.unwrap_or_else(|| vec![0; self.size].into_boxed_slice());
-        Buffer { bytes, used: 0, home: self.clone() }
+        Buffer { bytes, used: 0, pool: self.clone() }
     }
 }
 
-/// A buffer that goes back when it is dropped.
+/// A buffer that returns to its pool when it is dropped.
 #[derive(Debug)]
 pub(super) struct Buffer {
     bytes: Box<[u8]>,
     used: usize,
-    home: BufferPool,
+    pool: BufferPool,
 }
 
 impl Buffer {
-    /// All of it, to be read into.
+    /// The whole buffer, to read into.
     pub(super) fn space(&mut self) -> &mut [u8] {
         &mut self.bytes
     }
 
-    /// Its first bytes, shared.
+    /// The first `used` bytes, to be shared.
     pub(super) fn filled(mut self, used: usize) -> Bytes {
         self.used = used;
         Bytes::from_owner(self)
@@ -59,7 +59,7 @@ impl AsRef<[u8]> for Buffer {
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        let mut free = self.home.free.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut free = self.pool.free.lock().unwrap_or_else(PoisonError::into_inner);
         if free.len() < KEPT {
             free.push(std::mem::take(&mut self.bytes));
         }
@@ -71,18 +71,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_buffer_comes_back_when_the_last_who_holds_it_lets_it_go() {
-        let buffers = BufferPool::new(8);
-        let mut buffer = buffers.take();
+    fn a_buffer_returns_when_its_last_reference_is_dropped() {
+        let pool = BufferPool::new(8);
+        let mut buffer = pool.take();
         buffer.space()[..3].copy_from_slice(b"abc");
         let place = buffer.space().as_ptr();
         let bytes = buffer.filled(3);
         let slice = bytes.slice(1..);
         drop(bytes);
-        assert_ne!(buffers.take().space().as_ptr(), place, "somebody still has it");
+        assert_ne!(pool.take().space().as_ptr(), place, "it is still referenced");
         assert_eq!(&slice[..], b"bc");
         drop(slice);
-        assert_eq!(buffers.take().space().as_ptr(), place);
-        assert_eq!(buffers.take().space().len(), 8);
+        assert_eq!(pool.take().space().as_ptr(), place);
+        assert_eq!(pool.take().space().len(), 8);
     }
 }

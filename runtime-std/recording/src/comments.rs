@@ -1,7 +1,7 @@
-//! What is said beside a packet: whose frame it is, what an image is like. And where the bytes of
-//! a control connection are cut into packets: behind a frame, or the end of its payload.
+//! Writes the comments of packets: the class of a frame, the properties of an image. Cuts the bytes of
+//! a control connection into segments, one for each frame with its payload.
 //!
-//! Whose a frame is, `conversation.rs` decides.
+//! The class of a frame is decided by `conversation.rs`.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -12,21 +12,21 @@ use super::Side;
 use super::conversation::{Conversation, FrameClass};
 use flamingo_microscope::meaning::selector_name;
 
-/// Begins the comment of an image whose pixels were left out; behind it the CRC-32 in hex.
+/// The beginning of the comment of an image whose pixels were left out. The CRC-32 in hex follows.
 pub(super) const LEFT_OUT: &str = "pixels left out, crc32 ";
 
-/// Bytes of a control connection, as they are cut.
+/// Bytes of a control connection that become one packet, if they fit into one.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Segment {
     pub(super) length: usize,
-    /// Empty: there is nothing to say.
+    /// The comment of the packet; may be empty.
     pub(super) comment: String,
 }
 
-/// A control connection, both ways.
+/// The comments of a control connection, in both directions.
 #[derive(Debug)]
 pub(super) struct ControlComments {
-    /// Of the client's bytes and of the instrument's.
+    /// One for the bytes of the client, one for those of the instrument.
     assemblers: [Assembler; 2],
     conversation: Conversation,
 }
@@ -36,9 +36,9 @@ impl ControlComments {
         Self { assemblers: assemblers(), conversation: Conversation::default() }
     }
 
-    /// Cuts what came from that side.
+    /// Cuts bytes of that side into segments.
     pub(super) fn cut(&mut self, from: Side, at: Duration, bytes: &[u8]) -> Vec<Segment> {
-        let mut parts = Vec::new();
+        let mut segments = Vec::new();
         let (mut begun, mut position) = (0, 0);
         let mut comment = String::new();
         loop {
@@ -55,23 +55,23 @@ impl ControlComments {
             };
             if complete {
                 let length = position - begun;
-                parts.push(Segment { length, comment: std::mem::take(&mut comment) });
+                segments.push(Segment { length, comment: std::mem::take(&mut comment) });
                 begun = position;
             }
         }
         if begun < bytes.len() {
-            parts.push(Segment { length: bytes.len() - begun, comment });
+            segments.push(Segment { length: bytes.len() - begun, comment });
         }
-        parts
+        segments
     }
 
-    /// Bytes of that side are missing: what had begun will not be completed.
+    /// Bytes of that side are missing: a part of a message will not be completed.
     pub(super) fn skip(&mut self, from: Side) {
         let [client, instrument] = assemblers();
         self.assemblers[from as usize] = if from == Side::Client { client } else { instrument };
     }
 
-    /// Whether a file may begin here: no frame is half out.
+    /// Whether a new file may begin here: no message is incomplete.
     pub(super) fn is_between(&self) -> bool {
         self.assemblers.iter().all(|side| side.held() == 0 && side.payload_remaining() == 0)
     }
@@ -90,24 +90,24 @@ impl ControlComments {
             },
             Side::Instrument => {
                 let class = self.conversation.instrument_sent(at, frame);
-                say(&mut text, &class);
+                describe(&mut text, &class);
             }
         }
         if skipped > 0 {
-            push(&mut text, format_args!("; behind {skipped} bytes that are no frame"));
+            push(&mut text, format_args!("; after {skipped} bytes that are no frame"));
         }
-        // The comments carry what came; the silences are for whoever reads it as a whole.
+        // The comments describe frames. A reader of the capture finds the unanswered commands.
         while self.conversation.next_unanswered(at).is_some() {}
         text
     }
 }
 
-/// For the two directions. What a server sends back as the echo of an upload has no payload.
+/// The assemblers for the two directions. The echo of an upload has no payload.
 pub(super) fn assemblers() -> [Assembler; 2] {
     [Assembler::new(MAX_PAYLOAD), Assembler::for_answers(MAX_PAYLOAD)]
 }
 
-fn say(text: &mut String, class: &FrameClass) {
+fn describe(text: &mut String, class: &FrameClass) {
     text.push_str(class.name());
     match class.proven() {
         Some(true) => text.push_str(", proven"),
@@ -126,7 +126,7 @@ fn say(text: &mut String, class: &FrameClass) {
     }
 }
 
-/// What is said of an image; with the checksum of its pixels if those are left out.
+/// The comment of an image, with the checksum of its pixels if they were left out.
 pub(super) fn image(header: &ImageHeader, left_out: Option<u32>) -> String {
     let ImageHeader { width, height, device, index_start, .. } = header;
     let mut text = String::new();
@@ -141,7 +141,7 @@ pub(super) fn image(header: &ImageHeader, left_out: Option<u32>) -> String {
 }
 
 fn push(text: &mut String, more: std::fmt::Arguments<'_>) {
-    // Writing into a String cannot fail.
+    // Writing to a String cannot fail.
     let _ = text.write_fmt(more);
 }
 
@@ -159,58 +159,59 @@ mod tests {
         Duration::from_millis(millis)
     }
 
-    fn comments(parts: &[Segment]) -> Vec<&str> {
-        parts.iter().map(|part| part.comment.as_str()).collect()
+    fn comments(segments: &[Segment]) -> Vec<&str> {
+        segments.iter().map(|part| part.comment.as_str()).collect()
     }
 
     #[test]
-    fn each_frame_is_a_part_with_its_class() {
+    fn each_frame_is_a_segment_with_its_class() {
         let mut notes = ControlComments::new();
-        let parts = notes.cut(Side::Client, ms(0), &query().encode());
-        assert_eq!(comments(&parts), ["STAGE_POSITION_GET axis y: request 1"]);
+        let segments = notes.cut(Side::Client, ms(0), &query().encode());
+        assert_eq!(comments(&segments), ["STAGE_POSITION_GET axis y: request 1"]);
         let idle = Frame::new(CommandCode::SYSTEM_STATE_IDLE).encode();
-        let parts = notes.cut(Side::Instrument, ms(4), &[idle, query().encode()].concat());
+        let segments = notes.cut(Side::Instrument, ms(4), &[idle, query().encode()].concat());
         assert_eq!(
-            comments(&parts),
+            comments(&segments),
             [
                 "SYSTEM_STATE_IDLE: unsolicited",
                 "STAGE_POSITION_GET axis y: solicited, proven; 4.000 ms after request 1",
             ]
         );
-        assert!(parts.iter().all(|part| part.length == FRAME_LEN));
+        assert!(segments.iter().all(|part| part.length == FRAME_LEN));
         assert!(notes.is_between());
     }
 
     #[test]
-    fn a_payload_stays_with_its_frame_where_it_came_with_it() {
+    fn a_payload_stays_in_the_segment_of_its_frame() {
         let mut notes = ControlComments::new();
         let start = Frame::new(CommandCode::CAMERA_WORK_FLOW_START).with_payload_len(5);
         let bytes = [&start.encode()[..], b"hello", &query().encode()[..50]].concat();
-        let parts = notes.cut(Side::Client, ms(0), &bytes);
-        let lengths: Vec<_> = parts.iter().map(|part| part.length).collect();
+        let segments = notes.cut(Side::Client, ms(0), &bytes);
+        let lengths: Vec<_> = segments.iter().map(|part| part.length).collect();
         assert_eq!(lengths, [FRAME_LEN + 5, 50]);
         let expected = ["CAMERA_WORK_FLOW_START: command, never answered", ""];
-        assert_eq!(comments(&parts), expected);
+        assert_eq!(comments(&segments), expected);
         assert!(!notes.is_between());
         let rest = notes.cut(Side::Client, ms(1), &query().encode()[50..]);
         assert_eq!(comments(&rest), ["STAGE_POSITION_GET axis y: request 1"]);
     }
 
     #[test]
-    fn noise_is_said_with_the_frame_behind_it_and_a_hole_is_not_bridged() {
+    fn the_comment_counts_noise_and_a_hole_ends_a_part_of_a_frame() {
         let mut notes = ControlComments::new();
-        let parts = notes.cut(Side::Instrument, ms(0), &[&[9; 7], &query().encode()[..]].concat());
-        let expected = "STAGE_POSITION_GET axis y: unsolicited; behind 7 bytes that are no frame";
-        assert_eq!(comments(&parts), [expected]);
+        let segments =
+            notes.cut(Side::Instrument, ms(0), &[&[9; 7], &query().encode()[..]].concat());
+        let expected = "STAGE_POSITION_GET axis y: unsolicited; after 7 bytes that are no frame";
+        assert_eq!(comments(&segments), [expected]);
         notes.cut(Side::Instrument, ms(1), &query().encode()[..100]);
         notes.skip(Side::Instrument);
         assert!(notes.is_between());
-        let parts = notes.cut(Side::Instrument, ms(2), &query().encode());
-        assert_eq!(comments(&parts), ["STAGE_POSITION_GET axis y: unsolicited"]);
+        let segments = notes.cut(Side::Instrument, ms(2), &query().encode());
+        assert_eq!(comments(&segments), ["STAGE_POSITION_GET axis y: unsolicited"]);
     }
 
     #[test]
-    fn an_image_says_what_it_is_and_the_checksum_of_what_is_not_there() {
+    fn an_image_comment_has_its_size_and_the_checksum_of_its_pixels() {
         let header =
             ImageHeader { size: 8, width: 2, height: 2, index_start: 7, ..ImageHeader::default() };
         assert_eq!(image(&header, None), "image 7: 2 x 2, camera 0");

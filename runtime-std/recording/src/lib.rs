@@ -1,14 +1,8 @@
-//! What was on the wire, in a file that Wireshark opens: how it is written, and read again.
-//!
-//! A recording is a pcapng file of TCP packets as they would have been between client and
-//! instrument, one frame each where the timing allows it, with a comment that says whose it is.
-//! `recorder/` writes, `capture/` reads; `conversation.rs` decides which answer belongs to which
-//! command. The sockets in front of it are the relay's (`relay.rs`) and the bridge's.
+#![doc = include_str!("../README.md")]
 
 mod buffer_pool;
-mod comments;
-
 pub mod capture;
+mod comments;
 pub mod conversation;
 mod pcapng;
 pub mod recorder;
@@ -21,7 +15,7 @@ use std::fmt;
 
 pub use recorder::{Recorder, RecorderOptions, RecorderStatus, Rotation, Tap};
 
-/// Which of the instrument's three ports a connection belongs to. PROTOCOL: sockets.
+/// A port of the instrument.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Port {
     /// Commands, answers and unsolicited messages.
@@ -33,10 +27,10 @@ pub enum Port {
 }
 
 impl Port {
-    /// All of them, in the order of their numbers.
+    /// All ports, in the order of their numbers.
     pub const ALL: [Self; 3] = [Self::Control, Self::Live, Self::Stack];
 
-    /// Its name in files, logs and JSON.
+    /// The name of the port in files, logs and JSON.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Control => "control",
@@ -45,7 +39,7 @@ impl Port {
         }
     }
 
-    /// How far it is above the control port.
+    /// The distance from the number of the control port: 0, 1 or 2.
     pub const fn steps(self) -> u16 {
         self as u16
     }
@@ -76,7 +70,7 @@ impl Side {
         }
     }
 
-    /// Its name in logs and JSON.
+    /// The name of the side in logs and JSON.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Client => "client",

@@ -1,8 +1,8 @@
-//! The form of the file: pcapng, raw IP packets with times in ns, one interface for each of the
-//! instrument's ports, named after it.
+//! The file format: pcapng with raw IP packets, times in ns, and one interface for each port of the
+//! instrument.
 //!
-//! The names say what a TCP stream is, whatever its port number: readers and the Wireshark
-//! dissector go by them. What the packets are is `tcp_flow.rs`.
+//! The names of the interfaces say what a TCP stream is, whatever its port number. The reader and the
+//! Wireshark dissector use them. The packets are `tcp_flow.rs`.
 
 use std::io::{self, Write};
 use std::time::Duration;
@@ -19,20 +19,20 @@ use pcap_file::{DataLink, Endianness, PcapError};
 use super::Port;
 use super::vectored_writer::VectoredWriter;
 
-/// Before the port's name in an interface's name.
+/// Stands before the name of the port in the name of an interface.
 const PREFIX: &str = "flamingo-";
-/// Behind it, where the pixels of images are left out.
+/// Stands after the name of the port if the pixels of images are left out.
 const HEADERS: &str = "-headers";
-/// The code of a comment among the options, and what ends them.
+/// The code of the comment option, and the bytes that end the options.
 const COMMENT: u16 = 1;
 const END_OF_OPTIONS: [u8; 4] = [0; 4];
-/// A whole number of characters: comments are ASCII.
+/// In bytes. Comments are ASCII, so a cut never splits a character.
 const LONGEST_COMMENT: usize = 1024;
 const PADDING: [u8; 3] = [0; 3];
-/// The time's unit: 10 to the minus 9 of a second.
+/// The unit of times is 10⁻⁹ s.
 const NANOSECONDS: u8 = 9;
 
-/// What the name of an interface says: the port, and whether its pixels are there.
+/// What the name of an interface says: the port, and whether images have their pixels.
 pub(super) fn meaning(name: &str) -> Option<(Port, bool)> {
     let name = name.strip_prefix(PREFIX)?;
     let (name, pixels) = name.strip_suffix(HEADERS).map_or((name, true), |name| (name, false));
@@ -45,7 +45,7 @@ fn interface(port: Port, pixels: bool) -> InterfaceDescriptionBlock<'static> {
     let name = format!("{PREFIX}{port}{}", if left_out { HEADERS } else { "" });
     let what = match (port, left_out) {
         (Port::Control, _) => "control port: commands, answers, unsolicited messages",
-        (_, true) => "images: headers; of the pixels a checksum only, as a comment",
+        (_, true) => "images: headers; the pixels as a checksum in a comment",
         (_, false) => "images: headers and pixels",
     };
     InterfaceDescriptionBlock {
@@ -59,7 +59,7 @@ fn interface(port: Port, pixels: bool) -> InterfaceDescriptionBlock<'static> {
     }
 }
 
-/// So many bytes, filled up to whole words.
+/// A length in bytes, rounded up to whole words.
 const fn padded(length: usize) -> usize {
     length.next_multiple_of(4)
 }
@@ -70,7 +70,7 @@ pub(super) struct PcapNg<W: Write> {
 }
 
 impl<W: Write> PcapNg<W> {
-    /// Writes what stands at the beginning.
+    /// Writes the beginning of the file.
     pub(super) fn begin(writer: W, pixels: bool, about: &str) -> io::Result<Self> {
         let program = concat!("flamingo ", env!("CARGO_PKG_VERSION"));
         let section = SectionHeaderBlock {
@@ -89,11 +89,13 @@ impl<W: Write> PcapNg<W> {
         Ok(Self { writer })
     }
 
-    /// Writes a packet; an empty comment is none. Gives how many bytes it takes in the file.
+    /// Writes a packet. An empty comment is left out. Returns the bytes that the packet takes in the
+    /// file.
     ///
-    /// By hand: the library's block needs headers and payload in one piece, and that copy of every
-    /// pixel would be what costs most. Words of 32 bits: type, length, interface, time, captured
-    /// and original length, the packet and its options, each filled up to a word, length.
+    /// The block is written here, not by the library: the library wants headers and payload in one
+    /// piece, and to copy every pixel would be the most expensive step. Words of 32 bits: type, length,
+    /// interface, time, captured and original length; then the packet and its options, each rounded up
+    /// to whole words; then the length again.
     pub(super) fn packet(
         &mut self,
         port: Port,
@@ -103,11 +105,11 @@ impl<W: Write> PcapNg<W> {
         comment: &str,
     ) -> io::Result<usize> {
         let captured = headers.len() + payload.len();
-        // A comment that is longer than its length field can say is cut.
+        // A comment that is too long for its length field is cut.
         let comment = &comment.as_bytes()[..comment.len().min(LONGEST_COMMENT)];
         let options = if comment.is_empty() { 0 } else { 4 + padded(comment.len()) + 4 };
         let length = 8 + 20 + padded(captured) + options + 4;
-        #[allow(clippy::cast_possible_truncation)] // the time in two words; lengths are short
+        #[allow(clippy::cast_possible_truncation)] // the time fills two words, lengths are short
         let words = {
             let time = at.as_nanos() as u64;
             let captured = captured as u32;
@@ -123,7 +125,7 @@ impl<W: Write> PcapNg<W> {
         writer.write_bytes(payload)?;
         writer.write_all(&PADDING[..padded(captured) - captured])?;
         if !comment.is_empty() {
-            #[allow(clippy::cast_possible_truncation)] // it was cut
+            #[allow(clippy::cast_possible_truncation)] // it was cut to fit
             let head = [COMMENT, comment.len() as u16].map(u16::to_le_bytes).concat();
             writer.write_all(&head)?;
             writer.write_all(comment)?;
@@ -151,7 +153,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_name_of_each_interface_says_what_it_is() {
+    fn interface_names_tell_port_and_pixels() {
         for port in Port::ALL {
             for pixels in [true, false] {
                 let block = interface(port, pixels);

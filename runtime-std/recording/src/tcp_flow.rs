@@ -1,7 +1,7 @@
-//! The TCP packets of one connection, made up: between the client and the instrument as if nothing
-//! stood between them, with sequence numbers and checksums that are right.
+//! Makes up the TCP packets of one connection, with correct sequence numbers and checksums, as if client
+//! and instrument were connected directly.
 //!
-//! What is said beside a packet is `comments.rs`; how it gets into a file is `pcapng.rs`.
+//! The comments of packets are `comments.rs`; `pcapng.rs` writes packets to a file.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -9,39 +9,39 @@ use etherparse::{IpNumber, Ipv4Header, Ipv6FlowLabel, Ipv6Header, TcpHeader};
 
 use super::Side;
 
-/// The longest payload of a packet: with its headers it fits into an IP packet of either kind.
+/// The longest payload of a packet, in bytes: with its headers it fits into an IPv4 or IPv6 packet.
 pub(super) const MOST: usize = 60 * 1024;
-/// A payload longer than that has no checksum: packets as long as that are what a host hands to its
-/// network card, which cuts them and sums them up. Captures on a host have it so.
+/// A packet with a longer payload has no checksum. Captures on a host have such packets, too: the
+/// network card cuts them and computes the checksums.
 const SUMMED: usize = 1460;
-/// The window that every packet shows.
+/// The TCP window of every packet.
 const WINDOW: u16 = u16::MAX;
 const HOPS: u8 = 64;
 
-/// What a packet does.
+/// The purpose of a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum PacketKind {
-    /// Begins the connection, or accepts it.
+    /// Begins or accepts the connection.
     Open,
-    /// Carries bytes, or only acknowledges some.
+    /// Has bytes, or only acknowledges bytes.
     Data,
-    /// Ends one way of the connection.
+    /// Ends one direction of the connection.
     Finish,
-    /// Ends the connection at once.
+    /// Resets the connection.
     Reset,
 }
 
-/// One connection, as far as its packets depend on those before.
+/// The state of one connection that its next packet depends on.
 #[derive(Debug, Clone)]
 pub(super) struct TcpFlow {
     client: SocketAddr,
     instrument: SocketAddr,
-    /// The number of the next byte, of the client and of the instrument.
+    /// The sequence number of the next byte of the client, and of the instrument.
     next: [u32; 2],
 }
 
 impl TcpFlow {
-    /// Addresses of two kinds come as IPv6 both: no packet has one of each.
+    /// If one address is IPv4 and the other IPv6, both become IPv6: a packet has two of one kind.
     pub(super) fn new(client: SocketAddr, instrument: SocketAddr) -> Self {
         let canonical = |at: SocketAddr| SocketAddr::new(at.ip().to_canonical(), at.port());
         let [client, instrument] = [client, instrument].map(canonical);
@@ -53,7 +53,7 @@ impl TcpFlow {
         Self { client: mapped(client), instrument: mapped(instrument), next: [0; 2] }
     }
 
-    /// Bytes of that side that are not known leave a hole.
+    /// Leaves a hole for bytes of that side that are not known.
     pub(super) fn skip(&mut self, from: Side, bytes: u64) {
         #[allow(clippy::cast_possible_truncation)] // sequence numbers wrap
         let bytes = bytes as u32;
@@ -61,12 +61,12 @@ impl TcpFlow {
         *next = next.wrapping_add(bytes);
     }
 
-    /// What stands before the payload in the next packet from that side; the payload is at most
-    /// [`MOST`] bytes. Replaces what is in `headers`.
+    /// Writes the headers of the next packet of that side to `headers`, which is cleared before. The
+    /// payload has at most [`MOST`] bytes.
     pub(super) fn headers(
         &mut self,
         from: Side,
-        does: PacketKind,
+        kind: PacketKind,
         payload: &[u8],
         headers: &mut Vec<u8>,
     ) {
@@ -76,11 +76,11 @@ impl TcpFlow {
         };
         let number = self.next[from as usize];
         let mut tcp = TcpHeader::new(source.port(), target.port(), number, WINDOW);
-        tcp.syn = does == PacketKind::Open;
-        tcp.fin = does == PacketKind::Finish;
-        tcp.rst = does == PacketKind::Reset;
+        tcp.syn = kind == PacketKind::Open;
+        tcp.fin = kind == PacketKind::Finish;
+        tcp.rst = kind == PacketKind::Reset;
         tcp.psh = !payload.is_empty();
-        tcp.ack = does != PacketKind::Open || from == Side::Instrument;
+        tcp.ack = kind != PacketKind::Open || from == Side::Instrument;
         if tcp.ack {
             tcp.acknowledgment_number = self.next[from.other() as usize];
         }
@@ -89,7 +89,7 @@ impl TcpFlow {
         let summed = if payload.len() > SUMMED { &[] } else { payload };
         headers.clear();
         let length = tcp.header_len() + payload.len();
-        // The length fits, and a Vec takes everything: nothing of this can fail.
+        // The length fits, so none of these calls can fail.
         match (source.ip(), target.ip()) {
             (IpAddr::V4(source), IpAddr::V4(target)) => {
                 let (source, target) = (source.octets(), target.octets());
@@ -135,15 +135,15 @@ mod tests {
         TcpFlow::new(client.parse().unwrap(), instrument.parse().unwrap())
     }
 
-    /// The packet's sequence number, acknowledgement and payload; its checksum is right.
+    /// Checks the checksum. Returns the sequence number, the acknowledgement and the payload.
     fn sent(
         flow: &mut TcpFlow,
         from: Side,
-        does: PacketKind,
+        kind: PacketKind,
         payload: &[u8],
     ) -> (u32, u32, Vec<u8>) {
         let mut packet = Vec::new();
-        flow.headers(from, does, payload, &mut packet);
+        flow.headers(from, kind, payload, &mut packet);
         packet.extend_from_slice(payload);
         let sliced = SlicedPacket::from_ip(&packet).unwrap();
         let Some(TransportSlice::Tcp(tcp)) = sliced.transport else { panic!("no TCP") };
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_of_two_kinds_become_one() {
+    fn an_ipv4_and_an_ipv6_address_both_become_ipv6() {
         let mut flow = flow("10.0.0.1:4000", "[::1]:53717");
         let mut packet = Vec::new();
         flow.headers(Side::Client, PacketKind::Open, b"", &mut packet);

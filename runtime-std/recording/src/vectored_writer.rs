@@ -1,18 +1,18 @@
-//! A writer that puts small pieces together and lends large ones, so that pixels go from where they
-//! were read to the file without being copied here.
+//! A writer that joins small pieces and lends large ones to one vectored write, so that pixels go to the
+//! file without being copied.
 
 use std::io::{self, ErrorKind, IoSlice, Write};
 
 use bytes::Bytes;
 
-/// When so much has come together, it is written.
-const TOGETHER: usize = 1024 * 1024;
-/// A piece of so many bytes is lent, a smaller one copied.
+/// When so many bytes wait, they are written.
+const WRITE_SIZE: usize = 1024 * 1024;
+/// A piece of so many bytes or more is lent; a smaller one is copied.
 const LENT: usize = 4 * 1024;
 
-/// What waits to be written.
+/// Bytes that wait to be written.
 enum Piece {
-    /// So many of the bytes that were copied.
+    /// The next so many bytes of `copied`.
     Copied(usize),
     Lent(Bytes),
 }
@@ -29,7 +29,7 @@ impl<W: Write> VectoredWriter<W> {
         Self { writer, copied: Vec::new(), pieces: Vec::new(), length: 0 }
     }
 
-    /// The same as `write_all`, without a copy where the bytes are many.
+    /// Like `write_all`, but lends the bytes if they are many.
     pub(super) fn write_bytes(&mut self, bytes: &Bytes) -> io::Result<()> {
         if bytes.len() < LENT {
             return self.write_all(bytes);
@@ -40,7 +40,7 @@ impl<W: Write> VectoredWriter<W> {
 
     fn added(&mut self, length: usize) -> io::Result<()> {
         self.length += length;
-        if self.length < TOGETHER { Ok(()) } else { self.write_out() }
+        if self.length < WRITE_SIZE { Ok(()) } else { self.write_out() }
     }
 
     fn write_out(&mut self) -> io::Result<()> {
@@ -69,7 +69,7 @@ impl<W: Write> VectoredWriter<W> {
                 break;
             }
         }
-        // What was not taken is not tried again: the recording ends.
+        // After an error nothing is tried again: the recording ends.
         self.copied.clear();
         self.pieces.clear();
         self.length = 0;
@@ -98,7 +98,7 @@ impl<W: Write> Write for VectoredWriter<W> {
 mod tests {
     use super::*;
 
-    /// Takes few bytes at a time.
+    /// A writer that takes few bytes at a time.
     #[derive(Default)]
     struct Narrow(Vec<u8>);
 
@@ -115,19 +115,19 @@ mod tests {
     }
 
     #[test]
-    fn everything_is_written_once_and_in_order_lent_or_copied() {
-        let mut gather = VectoredWriter::new(Narrow::default());
+    fn all_bytes_are_written_once_and_in_order() {
+        let mut writer = VectoredWriter::new(Narrow::default());
         let mut expected = Vec::new();
         for n in 0..2_000_usize {
             let piece = vec![n.to_le_bytes()[0]; [0, 1, 100, LENT - 1, LENT, 3 * LENT][n % 6]];
             expected.extend_from_slice(&piece);
             if n % 2 == 0 {
-                gather.write_all(&piece).unwrap();
+                writer.write_all(&piece).unwrap();
             } else {
-                gather.write_bytes(&Bytes::from(piece)).unwrap();
+                writer.write_bytes(&Bytes::from(piece)).unwrap();
             }
         }
-        gather.flush().unwrap();
-        assert!(gather.writer.0 == expected);
+        writer.flush().unwrap();
+        assert!(writer.writer.0 == expected);
     }
 }

@@ -28,7 +28,7 @@ pub struct CaptureEvent {
     pub at: Duration,
     /// The side that caused it.
     pub from: Side,
-    /// StreamEventKind.
+    /// What happened.
     pub kind: EventKind,
 }
 
@@ -76,7 +76,7 @@ pub enum EventKind {
         /// The bytes.
         bytes: Vec<u8>,
     },
-    /// That side has closed its direction.
+    /// That side has closed its direction of the connection.
     Finished,
     /// That side has reset the connection.
     Reset,
@@ -95,7 +95,7 @@ impl Messages {
     }
 
     pub(super) fn take(&mut self, event: StreamEvent<'_>) {
-        let StreamEvent { connection, at, from, what } = event;
+        let StreamEvent { connection, at, from, kind } = event;
         let (_, readers) = self
             .readers
             .entry(connection.number)
@@ -103,7 +103,7 @@ impl Messages {
         let ready = &mut self.ready;
         let mut report = |kind| ready.push_back(CaptureEvent { connection, at, from, kind });
         let reader = &mut readers[from as usize];
-        match what {
+        match kind {
             StreamEventKind::Opened => report(EventKind::Opened),
             StreamEventKind::Bytes { bytes, comment } => reader.take(bytes, comment, &mut report),
             StreamEventKind::Hole { bytes } => {
@@ -383,7 +383,7 @@ impl Images {
     }
 }
 
-/// StreamEventKind the comment of an image without pixels says.
+/// The checksum in the comment of an image without pixels.
 fn checksum(comment: &str) -> Option<u32> {
     let text = comment.strip_prefix(LEFT_OUT)?;
     u32::from_str_radix(text.get(..8)?, 16).ok()

@@ -1,8 +1,9 @@
-//! Reads what was recorded, here or with tcpdump: a capture file → what was said on the control
-//! ports, and the images.
+//! Reads a capture file, from a recorder or from tcpdump: the messages on the control ports, and the
+//! images.
 //!
-//! PacketReader out of files are `packet_reader.rs`, byte streams out of packets `streams.rs` and `reassembly.rs`, frames and
-//! images out of those `messages.rs`. Nothing is judged here: that is `conversation.rs`.
+//! `packet_reader.rs` reads packets from the file, `streams.rs` and `reassembly.rs` turn packets into
+//! the bytes of each connection, and `messages.rs` reads messages and images from the bytes. Nothing is
+//! classified here: that is `conversation.rs`.
 
 mod messages;
 mod packet_reader;

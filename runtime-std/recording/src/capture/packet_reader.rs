@@ -36,7 +36,7 @@ pub(super) struct Packet {
     pub(super) payload: Vec<u8>,
     /// How many bytes of the payload were on the wire but are not in the file.
     pub(super) cut: usize,
-    /// StreamEventKind our own recordings say of it.
+    /// In a recording of our own: the port, and whether images have their pixels.
     pub(super) port: Option<(Port, bool)>,
     pub(super) comment: Option<String>,
 }
@@ -46,7 +46,7 @@ enum Form {
     Pcap(Box<PcapReader<Box<dyn Read + Send>>>),
 }
 
-/// StreamEventKind an interface says of its packets.
+/// The properties of the packets of an interface.
 #[derive(Debug, Clone)]
 struct Interface {
     link: DataLink,
@@ -116,7 +116,8 @@ impl PacketReader {
     }
 }
 
-enum Found {
+/// What a packet of a file turned out to be.
+pub(super) enum Found {
     Packet(Box<Packet>),
     Other,
     /// The link type is unknown.
@@ -124,7 +125,8 @@ enum Found {
 }
 
 impl Found {
-    fn packet(link: DataLink, data: &[u8], at: Duration) -> Self {
+    /// Reads one packet of a file.
+    pub(super) fn packet(link: DataLink, data: &[u8], at: Duration) -> Self {
         match slice(link, data) {
             Net::Unknown => Self::Link(link),
             Net::Other => Self::Other,

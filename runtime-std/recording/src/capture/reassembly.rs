@@ -110,7 +110,7 @@ impl Reassembly {
         self.early_bytes > WAITING
     }
 
-    /// StreamEventKind it waits for does not come.
+    /// Gives up waiting: the missing bytes become holes.
     pub(super) fn give_up(&mut self, report: &mut dyn FnMut(StreamEventKind<'_>)) {
         while let Some(place) = self.early.keys().next().copied() {
             self.hole(place.saturating_sub(self.position), report);

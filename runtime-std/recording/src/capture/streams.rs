@@ -1,8 +1,8 @@
-//! TCP packets → the bytes of each connection, in order, both directions; and which of the instrument's
-//! ports a connection belongs to.
+//! Turns TCP packets into the bytes of each connection, in order, in both directions. Decides to which
+//! port of the instrument a connection belongs.
 //!
-//! PacketReader that come twice are taken once, those that come too early wait, those that never come
-//! leave a hole that is told.
+//! Repeated packets are taken once, early packets wait, and missing packets leave a hole that is
+//! reported. One direction of a connection is `reassembly.rs`.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
@@ -29,9 +29,9 @@ pub struct ConnectionInfo {
     pub port: Port,
     /// Whether images were recorded with their pixels.
     pub pixels: bool,
-    /// ConnectionInfo connected.
+    /// The address of the side that connected.
     pub client: SocketAddr,
-    /// ConnectionInfo accepted.
+    /// The address of the side that accepted.
     pub instrument: SocketAddr,
 }
 
@@ -41,7 +41,7 @@ pub(super) struct StreamEvent<'a> {
     pub(super) connection: ConnectionInfo,
     pub(super) at: Duration,
     pub(super) from: Side,
-    pub(super) what: StreamEventKind<'a>,
+    pub(super) kind: StreamEventKind<'a>,
 }
 
 #[derive(Debug)]
@@ -122,8 +122,8 @@ impl Streams {
                     let connection =
                         ConnectionInfo { number: self.numbers, port, pixels, client, instrument };
                     stream.connection = Some(connection);
-                    let (at, what) = (stream.opened_at, StreamEventKind::Opened);
-                    report(StreamEvent { connection, at, from: Side::Client, what });
+                    let (at, kind) = (stream.opened_at, StreamEventKind::Opened);
+                    report(StreamEvent { connection, at, from: Side::Client, kind });
                 }
                 Kind::Other => {
                     stream.other = true;
@@ -254,8 +254,8 @@ impl Stream {
             direction.finished |= packet.fin;
             return;
         };
-        let report = &mut |what: StreamEventKind<'_>| {
-            report(StreamEvent { connection, at: packet.at, from, what })
+        let report = &mut |kind: StreamEventKind<'_>| {
+            report(StreamEvent { connection, at: packet.at, from, kind })
         };
         let comment = packet.comment.as_deref();
         let length = packet.payload.len() + packet.cut;
@@ -287,13 +287,13 @@ impl Stream {
         let at = self.last;
         for from in [Side::Client, Side::Instrument] {
             let report =
-                &mut |what: StreamEventKind<'_>| report(StreamEvent { connection, at, from, what });
+                &mut |kind: StreamEventKind<'_>| report(StreamEvent { connection, at, from, kind });
             let direction = &mut self.directions[from as usize];
             if !direction.finished {
                 direction.give_up(report);
                 direction.finish(false, report);
             }
         }
-        report(StreamEvent { connection, at, from: Side::Client, what: StreamEventKind::Over });
+        report(StreamEvent { connection, at, from: Side::Client, kind: StreamEventKind::Over });
     }
 }

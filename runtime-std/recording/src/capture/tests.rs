@@ -1,4 +1,4 @@
-//! Captures as tcpdump writes them: packets of all link types, in any order, twice, or not at all.
+//! Tests with captures as tcpdump writes them: all link types; packets in any order, repeated, missing.
 
 use std::io::Cursor;
 use std::time::Duration;
@@ -11,6 +11,7 @@ use pcap_file::pcap::{PcapHeader, PcapPacket, PcapWriter};
 
 use super::super::pcapng::PcapNg;
 use super::super::{Port, Side};
+use super::packet_reader::Found;
 use super::*;
 
 const CLIENT: ([u8; 4], u16) = ([10, 0, 0, 7], 40_000);
@@ -83,7 +84,7 @@ fn packets_are_taken_once_and_in_order_however_they_come() {
 }
 
 #[test]
-fn what_is_not_in_the_capture_is_a_hole_and_what_comes_behind_it_is_read() {
+fn missing_packets_are_a_hole_and_reading_goes_on_after_it() {
     let all = bytes(0..4);
     let packets = [
         packet(Side::Client, 53_717, 5, &[]),
@@ -195,7 +196,7 @@ fn opened(events: &[CaptureEvent]) -> usize {
 }
 
 #[test]
-fn an_end_waits_for_the_bytes_before_it_and_tells_those_that_do_not_come() {
+fn an_end_waits_for_earlier_bytes_or_reports_them_as_missing() {
     let all = bytes(0..2);
     let early_end = [flagged("sa", 99, &[]), flagged("fa", 356, &[]), flagged("a", 100, &all)];
     let events = read(file(DataLink::RAW, &early_end));
@@ -207,7 +208,7 @@ fn an_end_waits_for_the_bytes_before_it_and_tells_those_that_do_not_come() {
 }
 
 #[test]
-fn a_packet_that_is_cut_off_in_the_file_leaves_one_hole_however_often_it_comes() {
+fn a_truncated_packet_leaves_one_hole_even_if_it_is_repeated() {
     let all = bytes(0..5);
     let part = |range: std::ops::Range<usize>| {
         flagged("a", 100 + u32::try_from(range.start).unwrap(), &all[range])
@@ -225,7 +226,7 @@ fn a_packet_that_is_cut_off_in_the_file_leaves_one_hole_however_often_it_comes()
 }
 
 #[test]
-fn a_connection_that_is_begun_twice_or_refused_or_over_is_no_other_one() {
+fn repeated_refused_and_late_packets_open_no_new_connection() {
     let syn = packet(Side::Client, 53_717, 5, &[]);
     let again = [syn.clone(), syn.clone(), flagged("sa", 9, &[]), flagged("a", 10, &bytes(0..1))];
     assert_eq!(opened(&read(file(DataLink::RAW, &again))), 1);
@@ -243,7 +244,7 @@ fn a_connection_that_is_begun_twice_or_refused_or_over_is_no_other_one() {
 }
 
 #[test]
-fn a_length_that_the_network_card_was_to_fill_in_is_what_is_there() {
+fn a_length_of_0_from_segmentation_offload_means_all_bytes() {
     let mut packet = packet(Side::Client, 53_717, 1, &bytes(0..1));
     packet[2..4].fill(0);
     let events = read(file(DataLink::RAW, &[packet]));
@@ -251,7 +252,7 @@ fn a_length_that_the_network_card_was_to_fill_in_is_what_is_there() {
 }
 
 #[test]
-fn much_noise_is_told_before_a_frame_comes() {
+fn long_noise_is_reported_before_the_next_frame() {
     let mut packets = vec![flagged("sa", 99, &[])];
     packets.extend((0..100).map(|n| flagged("a", 100 + n * 10_000, &[7; 10_000])));
     packets.push(flagged("a", 1_000_100, &bytes(3..4)));
@@ -286,23 +287,56 @@ fn recording() -> Vec<u8> {
     bytes
 }
 
+/// Changes a few bytes, and cuts the end off.
+fn spoiled(good: &[u8], from: usize, random: &mut fastrand::Rng) -> Vec<u8> {
+    let mut bytes = good.to_vec();
+    for _ in 0..random.usize(1..8) {
+        let at = random.usize(from..bytes.len());
+        bytes[at] = random.u8(..);
+    }
+    bytes.truncate(random.usize(from..=bytes.len()));
+    bytes
+}
+
 #[test]
-fn no_bytes_at_all_make_the_reader_panic_or_go_on_for_ever() {
+fn no_file_makes_the_reader_panic_or_run_forever() {
     let ethernet = [&[2; 12][..], &[0x08, 0x00]].concat();
     let packet = [&ethernet[..], &packet(Side::Client, 53_717, 1, &bytes(0..3))].concat();
     let mut random = fastrand::Rng::with_seed(8);
     for good in [file(DataLink::ETHERNET, &[packet]), recording()] {
         assert!(read(good.clone()).len() > 2);
-        for _ in 0..20_000 {
-            let mut bytes = good.clone();
-            for _ in 0..random.usize(1..8) {
-                let at = random.usize(4..bytes.len());
-                bytes[at] = random.u8(..);
-            }
-            bytes.truncate(random.usize(24..=bytes.len()));
+        // The library clears 8 MB for each file that is opened.
+        for _ in 0..1_000 {
+            let bytes = spoiled(&good, 24, &mut random);
             if let Ok(capture) = Capture::from_reader(Box::new(Cursor::new(bytes))) {
                 assert!(capture.count() < 100);
             }
         }
+    }
+}
+
+#[test]
+fn no_packets_make_the_reader_panic_or_run_forever() {
+    let header = ImageHeader { size: 8, width: 2, height: 2, ..ImageHeader::default() };
+    let image = [&header.encode()[..], &[1; 8]].concat();
+    let mut random = fastrand::Rng::with_seed(9);
+    for n in 0..40_000 {
+        let (mut streams, mut messages) = (Streams::default(), Messages::default());
+        let kinds = [(Port::Control, true), (Port::Live, true), (Port::Live, false)];
+        let port = kinds.get(n % 4).copied();
+        for (from, number, payload) in [
+            (Side::Client, 1, bytes(0..2)),
+            (Side::Instrument, 1, bytes(2..4)),
+            (Side::Instrument, 257, image.clone()),
+        ] {
+            let spoiled = spoiled(&packet(from, 53_717, number, &payload), 1, &mut random);
+            let found = Found::packet(DataLink::RAW, &spoiled, Duration::from_secs(1));
+            let Found::Packet(mut packet) = found else { continue };
+            packet.port = port;
+            packet.comment = port.map(|_| "pixels left out, crc32 000000ab".to_owned());
+            streams.take(&packet, &mut |event| messages.take(event));
+        }
+        streams.end(&mut |event| messages.take(event));
+        assert!(std::iter::from_fn(|| messages.next()).count() < 100);
     }
 }

@@ -53,7 +53,7 @@ const fn late(to: u64, after: Duration, proven: bool) -> FrameClass {
 }
 
 #[test]
-fn settings_under_the_older_code_are_an_event_when_none_waits() {
+fn a_0x1007_after_its_time_is_an_event() {
     let mut pair = default();
     pair.ask(Frame::command(CommandCode::COMMON_SCOPE_SETTINGS_LOAD), 3_000);
     pair.pass(ms(3_500));
@@ -64,7 +64,7 @@ fn settings_under_the_older_code_are_an_event_when_none_waits() {
 }
 
 #[test]
-fn settings_under_the_older_code_answer_a_request_that_waits() {
+fn a_0x1007_answers_a_0x1009_that_waits() {
     let mut pair = default();
     pair.ask(Frame::command(CommandCode::COMMON_SCOPE_SETTINGS_LOAD), 3_000);
     pair.pass(ms(5));
@@ -92,7 +92,7 @@ fn a_query_that_nobody_waits_for_puts_its_key_in_doubt() {
 }
 
 #[test]
-fn after_a_presumed_answer_the_true_one_may_come_for_a_while() {
+fn after_a_presumed_answer_the_true_one_may_still_come() {
     let mut pair = default();
     pair.ask(laser_level(), 3_000);
     assert_eq!(sends(&mut pair, laser_level()), solicited(1, ms(0), false));
@@ -105,7 +105,7 @@ fn after_a_presumed_answer_the_true_one_may_come_for_a_while() {
 }
 
 #[test]
-fn after_the_grace_an_answer_of_the_key_is_presumed_until_proof() {
+fn after_the_grace_an_answer_is_presumed_until_proof() {
     let mut pair = default();
     pair.ask(image_size(), 3_000);
     // The query that settles it gets no answer either.
@@ -120,7 +120,7 @@ fn after_the_grace_an_answer_of_the_key_is_presumed_until_proof() {
 }
 
 #[test]
-fn an_answer_after_the_grace_is_named_once_and_only_by_the_watcher() {
+fn after_the_grace_only_the_watcher_names_an_answer_once() {
     let mut pair = default();
     pair.ask(image_size(), 3_000);
     pair.pass(ms(9_000));

@@ -35,7 +35,7 @@ fn an_answer_goes_to_the_command_of_its_code_and_axis() {
 }
 
 #[test]
-fn a_marked_push_answers_nothing_whatever_waits() {
+fn a_marked_push_answers_nothing() {
     let mut conversation = Conversation::default();
     conversation.client_sent(ms(0), &position(1));
     let push = Frame { flags: Flags::STAGE_POSITIONS_IN_BUFFER, ..position(1) };
@@ -52,7 +52,7 @@ fn an_answer_that_may_be_a_push_is_presumed() {
 }
 
 #[test]
-fn silence_is_told_once_and_the_answer_behind_it_is_late() {
+fn a_command_is_reported_unanswered_once_then_answered_late() {
     let mut conversation = Conversation::default();
     conversation.client_sent(ms(0), &position(1));
     assert_eq!(conversation.next_unanswered(ms(2_999)), None);
@@ -69,7 +69,7 @@ fn silence_is_told_once_and_the_answer_behind_it_is_late() {
 }
 
 #[test]
-fn two_commands_of_one_key_are_ambiguous_and_the_oldest_is_used_up() {
+fn an_ambiguous_frame_uses_up_the_oldest_command() {
     let mut conversation = Conversation::default();
     conversation.client_sent(ms(0), &position(1));
     conversation.client_sent(ms(10), &position(1));
@@ -79,7 +79,7 @@ fn two_commands_of_one_key_are_ambiguous_and_the_oldest_is_used_up() {
 }
 
 #[test]
-fn a_number_of_the_clients_own_that_comes_back_names_one_of_several() {
+fn a_number_that_comes_back_names_one_of_several_commands() {
     let mut conversation = Conversation::default();
     let numbered = |client_id| Frame { client_id, ..position(1) };
     conversation.client_sent(ms(0), &numbered(1));
@@ -111,7 +111,7 @@ fn a_command_that_gets_no_answer_does_not_shift_later_ones() {
 }
 
 #[test]
-fn a_proven_answer_shows_that_older_commands_of_its_subsystem_get_none() {
+fn a_proven_answer_ends_older_commands_of_its_subsystem() {
     let mut conversation = Conversation::default();
     conversation.client_sent(ms(0), &position(1));
     conversation.client_sent(ms(1), &Frame::command(CommandCode::SYSTEM_STATE_GET));
@@ -124,7 +124,7 @@ fn a_proven_answer_shows_that_older_commands_of_its_subsystem_get_none() {
 }
 
 #[test]
-fn a_command_that_is_never_acknowledged_waits_for_nothing_and_its_echo_is_known() {
+fn an_unacknowledged_command_waits_for_nothing_but_its_echo() {
     let mut conversation = Conversation::default();
     let off = Frame::command(CommandCode::LASER_DISABLE).with_selector(2);
     assert_eq!(conversation.client_sent(ms(0), &off), None);
@@ -135,7 +135,7 @@ fn a_command_that_is_never_acknowledged_waits_for_nothing_and_its_echo_is_known(
 }
 
 #[test]
-fn what_ends_with_a_motion_may_take_its_time_and_proves_nothing() {
+fn an_answer_at_the_end_of_a_motion_comes_late_and_proves_nothing() {
     let mut conversation = Conversation::default();
     let home = Frame::command(CommandCode::STAGE_HOME).with_selector(1);
     conversation.client_sent(ms(0), &home);
@@ -153,7 +153,7 @@ fn the_settings_may_come_under_the_older_code() {
 }
 
 #[test]
-fn nothing_that_is_remembered_grows_without_a_bound() {
+fn the_memory_of_a_conversation_is_limited() {
     let mut conversation = Conversation::default();
     let off = Frame::command(CommandCode::LASER_DISABLE);
     for n in 0..10 * REMEMBERED as u64 {

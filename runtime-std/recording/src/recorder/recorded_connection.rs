@@ -204,11 +204,11 @@ impl RecordedConnection {
         sink: &mut PcapSink,
         at: Duration,
         from: Side,
-        does: PacketKind,
+        kind: PacketKind,
         payload: &Bytes,
         comment: &str,
     ) -> io::Result<()> {
-        self.flow.headers(from, does, payload, sink.headers());
+        self.flow.headers(from, kind, payload, sink.headers());
         sink.packet(self.port, at, payload, comment)
     }
 }

@@ -1,4 +1,4 @@
-//! A disk that is slow, full, or gets one file after the other; and files that were cut off.
+//! Tests with a disk that is slow, with rotated files, and with truncated files.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -11,19 +11,19 @@ use flamingo_recording::capture::{Capture, EventKind};
 use flamingo_recording::{Port, Recorder, RecorderOptions, Rotation, Side};
 use flamingo_runtime_testkit::folder::Folder;
 
-/// Takes so many bytes, then the disk is full.
+/// A disk that writes only when the test allows it.
 struct Slow {
     file: std::fs::File,
-    /// Told when it is to write something.
+    /// Gets a message when the recorder wants to write.
     asked: Sender<()>,
     go: Receiver<()>,
 }
 
 impl Write for Slow {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        // Nobody may want to know.
+        // The test may have stopped listening.
         let _ = self.asked.send(());
-        // An error: it may for ever.
+        // An error means that every write is allowed from now on.
         let _ = self.go.recv();
         self.file.write(bytes)
     }
@@ -33,6 +33,7 @@ impl Write for Slow {
     }
 }
 
+/// A recorder whose thread waits for the disk. Dropping the sender lets it go on.
 fn on_a_slow_disk(file: &Path, pixels: bool) -> (Recorder, Sender<()>) {
     let (going, go) = channel();
     let (asked, is_asked) = channel();
@@ -42,7 +43,7 @@ fn on_a_slow_disk(file: &Path, pixels: bool) -> (Recorder, Sender<()>) {
     let options = RecorderOptions::default().pixels(pixels).waiting(100_000);
     let recorder = Recorder::to_writer(slow, options).unwrap();
     is_asked.recv().unwrap();
-    // Something that it has to write.
+    // Give the thread something to write, so that it waits in the write.
     let ends = ["10.0.0.9:6000", "10.0.0.5:53717"].map(|end| end.parse().unwrap());
     drop(recorder.open(Port::Control, ends[0], ends[1]));
     is_asked.recv().unwrap();
@@ -50,7 +51,7 @@ fn on_a_slow_disk(file: &Path, pixels: bool) -> (Recorder, Sender<()>) {
 }
 
 #[test]
-fn what_a_slow_disk_does_not_take_is_left_out_counted_and_told_in_the_recording() {
+fn bytes_that_a_slow_disk_does_not_take_are_counted_as_missing() {
     const FRAMES: i32 = 5_000;
     let folder = Folder::new("slow");
     let file = folder.0.join("run.pcapng");
@@ -72,11 +73,11 @@ fn what_a_slow_disk_does_not_take_is_left_out_counted_and_told_in_the_recording(
     assert_eq!(came.iter().map(hole).sum::<u64>(), lost);
     let found = frames(&came);
     assert_eq!((found.len() * FRAME_LEN) as u64 + lost, (FRAMES as u64 + 1) * FRAME_LEN as u64);
-    assert_eq!(found.last().unwrap().0, numbered(FRAMES), "what comes after it is there again");
+    assert_eq!(found.last().unwrap().0, numbered(FRAMES), "later frames are recorded again");
 }
 
 #[test]
-fn a_connection_that_begins_while_nothing_more_may_wait_is_recorded_all_the_same() {
+fn a_connection_that_begins_while_the_queue_is_full_is_recorded() {
     let folder = Folder::new("slow-open");
     let file = folder.0.join("run.pcapng");
     let (recorder, going) = on_a_slow_disk(&file, false);
@@ -99,13 +100,13 @@ fn a_connection_that_begins_while_nothing_more_may_wait_is_recorded_all_the_same
         of_second[..],
         [EventKind::Opened, EventKind::Hole { bytes: 128 }, EventKind::Message { .. }, ..]
     ));
-    // The first one's holes at its end are told by nothing that comes behind them but its end.
+    // A hole at the end of the first connection is reported only with its end.
     drop(first);
     assert!(lost >= events.iter().map(|event| hole(&event.kind)).sum());
 }
 
 #[test]
-fn a_hole_at_the_end_is_told_and_one_of_gigabytes_as_well() {
+fn a_hole_at_the_end_and_a_hole_of_gigabytes_are_reported() {
     let folder = Folder::new("slow-end");
     let huge = bytes::Bytes::from(vec![0; 1 << 29]);
     for times in [1, 5] {
@@ -119,7 +120,7 @@ fn a_hole_at_the_end_is_told_and_one_of_gigabytes_as_well() {
             std::thread::yield_now();
         }
         if times > 1 {
-            // More than sequence numbers can say: the connection begins anew.
+            // Sequence numbers cannot express the hole: the connection begins again.
             instrument.bytes(numbered(9).encode().to_vec());
         }
         instrument.finish();
@@ -134,7 +135,7 @@ fn a_hole_at_the_end_is_told_and_one_of_gigabytes_as_well() {
 }
 
 #[test]
-fn an_image_that_a_slow_disk_does_not_take_is_left_out_as_a_whole() {
+fn a_slow_disk_leaves_out_whole_images() {
     let folder = Folder::new("slow-images");
     let file = folder.0.join("run.pcapng");
     let (recorder, going) = on_a_slow_disk(&file, true);
@@ -149,11 +150,11 @@ fn an_image_that_a_slow_disk_does_not_take_is_left_out_as_a_whole() {
     let whole = whole.count() as u64;
     let one = HEADER_LEN as u64 + 20_000;
     assert!(lost > 0 && whole > 0, "{lost} {whole}");
-    assert_eq!(whole * one + lost, 50 * one, "no image is half there");
+    assert_eq!(whole * one + lost, 50 * one, "no image is recorded in part");
 }
 
 #[test]
-fn each_file_of_a_folder_stands_for_itself_and_the_oldest_go() {
+fn each_file_can_be_read_alone_and_the_oldest_are_removed() {
     const FRAMES: i32 = 2_000;
     let folder = Folder::new("rotation");
     let rotation = Rotation::default().bytes(20_000).age(Duration::MAX).keep(5);
@@ -162,7 +163,7 @@ fn each_file_of_a_folder_stands_for_itself_and_the_oldest_go() {
     let [mut client, mut instrument] = open(&recorder, Port::Control);
     for n in 0..FRAMES {
         let bytes = numbered(n).encode();
-        // In two parts: no file begins between them.
+        // In two parts: no new file begins between them.
         instrument.bytes(bytes[..100].to_vec());
         client.bytes(Frame::command(CommandCode::SYSTEM_STATE_GET).encode().to_vec());
         instrument.bytes(bytes[100..].to_vec());
@@ -187,7 +188,7 @@ fn each_file_of_a_folder_stands_for_itself_and_the_oldest_go() {
 }
 
 #[test]
-fn a_connection_that_hangs_in_an_image_does_not_spoil_the_files_of_the_others() {
+fn a_connection_stuck_in_an_image_does_not_spoil_other_files() {
     let folder = Folder::new("rotation-hangs");
     let rotation = Rotation::default().bytes(30_000).age(Duration::MAX).keep(100);
     let options = RecorderOptions::default().pixels(true);
@@ -197,7 +198,7 @@ fn a_connection_that_hangs_in_an_image_does_not_spoil_the_files_of_the_others() 
     let ends = ["10.0.0.8:5000", "10.0.0.5:53718"].map(|end| end.parse().unwrap());
     let [_other, mut goes_on] = recorder.open(Port::Live, ends[0], ends[1]);
     let all: Vec<u8> = (0..60).flat_map(|n| image(n, 40)).collect();
-    // No file begins where this one is between two images.
+    // No new file begins while the first connection is inside an image.
     all.chunks(2_000).for_each(|chunk| goes_on.bytes(chunk.to_vec()));
     hangs.bytes(image(1, 60)[4_000..].to_vec());
     hangs.bytes(image(2, 60));
@@ -237,7 +238,7 @@ fn a_file_that_is_old_enough_is_followed_by_another() {
 }
 
 #[test]
-fn a_recording_that_was_cut_off_is_read_up_to_there() {
+fn a_truncated_recording_is_read_up_to_its_end() {
     let folder = Folder::new("cut");
     let file = folder.0.join("run.pcapng");
     let recorder = recorder(&file, false);
@@ -254,7 +255,7 @@ fn a_recording_that_was_cut_off_is_read_up_to_there() {
         let read: Vec<_> = capture.collect();
         let whole =
             read.iter().flatten().filter(|event| matches!(event.kind, EventKind::Message { .. }));
-        // About 220 bytes a packet, behind the beginning.
+        // About 220 bytes a packet, after the beginning of the file.
         assert!(whole.count() + 3 >= length.saturating_sub(600) / 260, "{length}");
     }
 }

@@ -1,4 +1,4 @@
-//! A recording that is played is what was recorded.
+//! Tests that a replay sends what was recorded.
 
 use std::io::Read;
 use std::net::SocketAddr;
@@ -11,7 +11,7 @@ use flamingo_recording::{Port, Side};
 use flamingo_runtime_testkit::folder::Folder;
 use flamingo_runtime_testkit::raw::{self, Raw};
 
-/// A conversation of which every frame depends on chance, and on the client.
+/// A scenario in which the frames depend on chance and on the client.
 const BUSY: &str = "
     [background]
     frames_per_s = 200.0
@@ -27,7 +27,7 @@ const BUSY: &str = "
 
 type Heard = Vec<(Frame, Vec<u8>)>;
 
-/// Everything that comes up to the frame that is wanted.
+/// Receives everything up to the wanted frame.
 fn hear(client: &mut Raw, all: &mut Heard, wanted: impl Fn(&Frame) -> bool) {
     let (before, last) = client.until(wanted);
     all.extend(before.into_iter().chain([last]).map(|got| (got.frame, got.payload)));
@@ -35,12 +35,12 @@ fn hear(client: &mut Raw, all: &mut Heard, wanted: impl Fn(&Frame) -> bool) {
 
 fn ask(client: &mut Raw, all: &mut Heard, query: Frame) {
     client.send(&query);
-    // Pushes have a flag that answers have not.
+    // Pushes have a flag that answers do not have.
     let pushed = Flags::STAGE_POSITIONS_IN_BUFFER;
     hear(client, all, |got| got.code == query.code && !got.flags.contains(pushed));
 }
 
-/// What a client does; it gives, in order, everything that came.
+/// A session of a client. Returns everything that it received, in order.
 fn session(control: SocketAddr, live: SocketAddr) -> (Heard, Vec<Vec<u8>>) {
     let (mut client, mut viewer) = (Raw::to(control), raw::socket(live));
     let (client, all) = (&mut client, &mut Vec::new());
@@ -75,7 +75,7 @@ fn replay(file: &Path, speed: Speed) -> Replay {
 }
 
 #[test]
-fn a_client_of_the_replay_gets_the_same_answers_and_events_in_the_same_order() {
+fn a_replay_gives_the_same_answers_and_events_in_order() {
     let folder = Folder::new("faithful");
     let file = folder.0.join("run.pcapng");
     let (frames, images) = recorded(&file);
@@ -83,7 +83,7 @@ fn a_client_of_the_replay_gets_the_same_answers_and_events_in_the_same_order() {
     for speed in [Speed::Times(1.0), Speed::Times(20.0), Speed::Max] {
         let replay = replay(&file, speed);
         let [control, live, _] = replay.addresses();
-        // Each time anew: behind the last connection the first one comes again.
+        // Twice: after the last connection the first one is played again.
         for _ in 0..2 {
             let (again, images_again) = session(control, live);
             assert!(again == frames, "at {speed:?}: {} of {}", again.len(), frames.len());
@@ -112,7 +112,7 @@ fn recording_a_replay_gives_the_same_frames() {
         )
     });
     assert!(first.0 == second.0, "what the client sent");
-    // Noise, frames, payloads; behind what the client saw, a recording ends when it does.
+    // Noise, frames, payloads. After the frames that the client saw, the recordings may differ.
     let common = frames_seen.len();
     assert!(first.1[..common] == second.1[..common], "what the instrument sent");
     assert!(first.2[..10] == second.2[..10], "images with their pixels");

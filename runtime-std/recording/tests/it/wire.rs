@@ -1,4 +1,4 @@
-//! What is recorded is what went over the wire.
+//! Tests that a recording has the bytes that were on the wire.
 
 use flamingo_runtime_testkit::raw;
 use std::io::{self, Read, Write};
@@ -12,7 +12,7 @@ use flamingo_recording::relay::Relay;
 use flamingo_recording::{Port, Recorder, RecorderOptions, Side};
 use flamingo_runtime_testkit::folder::Folder;
 
-/// A peer that a test plays, with the relay in front of it: what the client and the peer have.
+/// A relay in front of a peer that the test plays. Returns the sockets of client and peer.
 fn through_relay(recorder: Recorder) -> (Relay, TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let relay = relay(listener.local_addr().unwrap(), recorder);
@@ -29,11 +29,11 @@ fn read(socket: &mut TcpStream, length: usize) -> Vec<u8> {
 }
 
 #[test]
-fn bytes_go_through_the_relay_unchanged_and_all_of_them_are_recorded() {
+fn the_relay_passes_and_records_all_bytes_unchanged() {
     let folder = Folder::new("unchanged");
     let file = folder.0.join("run.pcapng");
     let (relay, mut client, mut peer) = through_relay(recorder(&file, false));
-    // Noise, a start marker that is none, a payload longer than a packet, half a frame at the end.
+    // Noise, a false start marker, a payload longer than a packet, a part of a frame at the end.
     let upload = Frame::command(CommandCode::CAMERA_CHECK_STACK);
     let payload: Vec<u8> = (0..200_000_u32).map(|n| n.to_le_bytes()[0]).collect();
     let up = [&upload.with_payload_len(200_000).encode()[..], &payload].concat();
@@ -105,7 +105,7 @@ fn images_have_a_header_and_a_checksum_or_all_their_pixels() {
 }
 
 #[test]
-fn what_should_be_an_image_is_recorded_in_whatever_pieces_it_comes() {
+fn an_invalid_image_header_in_pieces_is_recorded() {
     let folder = Folder::new("no-image-pieces");
     let file = folder.0.join("run.pcapng");
     let recorder = recorder(&file, false);
@@ -123,7 +123,7 @@ fn what_should_be_an_image_is_recorded_in_whatever_pieces_it_comes() {
 }
 
 #[test]
-fn who_ends_a_connection_is_told() {
+fn the_side_that_ends_a_connection_is_recorded() {
     let folder = Folder::new("ends");
     for resets in [false, true] {
         let file = folder.0.join(format!("{resets}.pcapng"));
@@ -147,14 +147,14 @@ fn who_ends_a_connection_is_told() {
 }
 
 #[test]
-fn a_connection_that_the_instrument_does_not_take_is_recorded_as_cut_off() {
+fn a_refused_connection_is_recorded_as_reset() {
     let folder = Folder::new("refused-recorded");
     let file = folder.0.join("run.pcapng");
-    // A port that nobody listens on.
+    // A port without a listener.
     let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let relay = relay(nobody, recorder(&file, false));
     let mut client = raw::socket(relay.addresses()[0]);
-    // It is closed, or reset.
+    // The connection is closed or reset.
     assert!(!matches!(client.read(&mut [0]), Ok(1..)));
     relay.finish();
     let came: Vec<_> = events(&file).into_iter().map(|it| (it.from, it.kind)).collect();
@@ -162,7 +162,7 @@ fn a_connection_that_the_instrument_does_not_take_is_recorded_as_cut_off() {
 }
 
 #[test]
-fn what_should_be_images_and_is_none_is_told() {
+fn bytes_that_are_no_image_are_reported() {
     let folder = Folder::new("no-image");
     let file = folder.0.join("run.pcapng");
     let recorder = recorder(&file, false);
@@ -174,9 +174,7 @@ fn what_should_be_images_and_is_none_is_told() {
     assert!(matches!(came[..2], [EventKind::Image { .. }, EventKind::NoImage(_)]), "{came:?}");
 }
 
-/// Writes only while it may.
-/// A recorder whose thread waits for the disk, so that nothing is taken off what waits for it; and
-/// what lets it go on.
+/// A disk with room for so many bytes.
 struct Full(usize);
 
 impl Write for Full {
@@ -192,7 +190,7 @@ impl Write for Full {
 }
 
 #[test]
-fn a_disk_that_is_full_ends_the_recording_and_nothing_else() {
+fn a_full_disk_ends_the_recording_but_not_the_relay() {
     let recorder = Recorder::to_writer(Full(4_000), RecorderOptions::default()).unwrap();
     let (relay, mut client, mut peer) = through_relay(recorder);
     let (mut written, stopped) = (0, async { relay.until_stopped().await });

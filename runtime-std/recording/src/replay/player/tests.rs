@@ -59,7 +59,7 @@ fn due(player: &mut Player<'_>, now: u64) -> Vec<Frame> {
 }
 
 #[test]
-fn answers_and_events_come_as_long_after_the_command_as_they_did() {
+fn answers_and_events_keep_the_recorded_delays() {
     let steps = recorded();
     let mut player = player(&steps, Speed::Times(1.0));
     assert_eq!(due(&mut player, 400), [], "not before the command");
@@ -76,7 +76,7 @@ fn answers_and_events_come_as_long_after_the_command_as_they_did() {
 }
 
 #[test]
-fn the_speed_divides_the_times_and_max_has_none() {
+fn the_speed_divides_the_delays_and_max_has_none() {
     let steps = recorded();
     let mut quick = player(&steps, Speed::Times(2.0));
     quick.command(at(0), &query(1));
@@ -92,7 +92,7 @@ fn the_speed_divides_the_times_and_max_has_none() {
 }
 
 #[test]
-fn a_client_that_is_quicker_gets_what_came_before_at_once_and_in_order() {
+fn a_faster_client_gets_the_earlier_frames_at_once_in_order() {
     let steps = recorded();
     let mut player = player(&steps, Speed::Times(1.0));
     player.command(at(0), &query(1));
@@ -102,7 +102,7 @@ fn a_client_that_is_quicker_gets_what_came_before_at_once_and_in_order() {
 }
 
 #[test]
-fn a_command_that_does_not_come_holds_the_events_up_for_the_patience_only() {
+fn a_missing_command_delays_events_only_for_the_patience() {
     let steps = recorded();
     let mut player = player(&steps, Speed::Times(1.0));
     // From the first step on, so many ms behind it.
@@ -120,7 +120,7 @@ fn a_command_that_does_not_come_holds_the_events_up_for_the_patience_only() {
 }
 
 #[test]
-fn a_query_that_was_not_recorded_here_gets_the_recorded_answer_again_and_an_action_none() {
+fn a_repeated_query_is_answered_again_and_an_action_is_not() {
     let steps = recorded();
     let mut player = player(&steps, Speed::Times(1.0));
     player.command(at(0), &query(1));
@@ -146,7 +146,7 @@ fn commands_in_another_order_get_their_own_answers() {
 }
 
 #[test]
-fn a_command_that_was_passed_and_comes_before_its_answers_place_is_answered_once() {
+fn a_command_that_comes_after_its_place_is_answered_once() {
     let steps = vec![
         expect(0, query(1), Some(2)),
         expect(1, query(2), Some(3)),
@@ -162,7 +162,7 @@ fn a_command_that_was_passed_and_comes_before_its_answers_place_is_answered_once
 }
 
 #[test]
-fn a_command_that_was_left_out_once_does_not_shift_the_later_ones_of_its_kind() {
+fn a_command_left_out_does_not_shift_later_ones_of_its_kind() {
     let told = |value| Frame { value, ..answer(&query(1)) };
     let steps: Vec<_> = [0.0, 1.0, 2.0]
         .into_iter()
@@ -182,7 +182,7 @@ fn a_command_that_was_left_out_once_does_not_shift_the_later_ones_of_its_kind() 
 }
 
 #[test]
-fn what_an_instrument_echoes_is_what_the_client_really_sent() {
+fn echoed_fields_have_the_values_that_the_client_sent() {
     let asked = |id, number| Frame { client_id: id, int32_data: [1, 0, number], ..query(1) };
     let steps = vec![
         expect(0, asked(7, 3), Some(1)),
@@ -199,7 +199,7 @@ fn what_an_instrument_echoes_is_what_the_client_really_sent() {
 }
 
 #[test]
-fn the_end_of_the_recorded_instrument_is_the_end() {
+fn the_end_of_the_recorded_instrument_ends_the_replay() {
     let steps = vec![
         send(0, idle(), None),
         Step::Raw { at: ms(1), bytes: vec![1] },
