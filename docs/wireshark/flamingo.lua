@@ -1,9 +1,9 @@
--- A Wireshark dissector for the Flamingo light-sheet microscope: control frames with their payloads,
--- and the image streams. Copy it to the folder that Help > About Wireshark > Folders calls
+-- A Wireshark dissector for the Flamingo light-sheet microscope. It shows control frames with their
+-- payloads, and the image streams. Copy it to the folder that Help > About Wireshark > Folders calls
 -- "Personal Lua Plugins", or run: tshark -X lua_script:flamingo.lua -r run.pcapng
 --
--- The ports are recognised by their number (53717 to 53720), in recordings of `flamingo record` and
--- `flamingo bridge --record` by the name of the interface, otherwise by what comes first.
+-- A connection is recognised by its port number (53717 to 53720), by the name of the interface in
+-- recordings of `flamingo record` and `flamingo bridge --record`, or by its first bytes.
 
 local FRAME = 128
 local HEADER = 40
@@ -12,8 +12,8 @@ local MAX_IMAGE = 134217728
 local START = "\x54\xe6\x21\xf3" -- 0xF321E654 on the wire
 local FIRST_PORT, LAST_PORT = 53710, 53810 -- the instrument's range
 
--- The commands, as in protocol-core/src/command.rs. up: the command carries a payload, and its echo
--- repeats the length without one.
+-- The commands, as in protocol-core/src/wire/command.rs. up: the command has a payload; its echo
+-- repeats the length, but has no payload. sel: what int32Data0 selects.
 local commands = {
     [0x1007] = { name = "COMMON_SCOPE_SETTINGS" },
     [0x1008] = { name = "COMMON_SCOPE_SETTINGS_SAVE", up = true },
@@ -89,19 +89,19 @@ for code, row in pairs(commands) do
 end
 
 ----------------------------------------------------------------------------------------------------
--- What a capture says beside the bytes.
+-- What a capture tells besides the bytes.
 
 local interface_name = Field.new("frame.interface_name")
 local tcp_stream = Field.new("tcp.stream")
 local tcp_syn = Field.new("tcp.flags.syn")
 local tcp_ack = Field.new("tcp.flags.ack")
 
--- The port of the instrument, by the number of the TCP stream.
+-- The port number of the instrument, by the number of the TCP stream.
 local servers = {}
 
--- "control", "live" or "stack", and whether pixels were left out: nil if the interface is no
--- recording's.
-local function recorded()
+-- Returns "control", "live" or "stack", and whether pixels were left out. Returns nil if the interface
+-- does not belong to a recording.
+local function recorded_port()
     local name = interface_name()
     if not name then
         return nil
@@ -110,7 +110,7 @@ local function recorded()
     return port, tostring(name.value):match("%-headers$") ~= nil
 end
 
--- true: the instrument sent it. nil: who knows.
+-- Returns whether the instrument sent the packet, or nil if that is not known.
 local function from_instrument(pinfo)
     local stream = tcp_stream()
     local server = stream and servers[stream.value]
@@ -125,8 +125,8 @@ local function from_instrument(pinfo)
     return nil
 end
 
--- Says that more bytes are needed, if they can be had.
-local function needs(pinfo, offset, count)
+-- Asks for more bytes. Returns false if they cannot be provided.
+local function request_bytes(pinfo, offset, count)
     if pinfo.can_desegment > 0 then
         pinfo.desegment_offset = offset
         pinfo.desegment_len = count
@@ -178,7 +178,7 @@ local noise_expert = ProtoExpert.new(
     "flamingo.noise.expert", "Bytes that are no frame", expert.group.PROTOCOL, expert.severity.WARN)
 control.experts = { noise_expert }
 
--- Where the next start marker is, or may begin at the end of what is there.
+-- Returns the offset of the next start marker, or of its beginning at the end of the bytes.
 local function find_start(bytes, from)
     local at = bytes:find(START, from + 1, true)
     if at then
@@ -192,7 +192,7 @@ local function find_start(bytes, from)
     return #bytes
 end
 
--- How many payload bytes come behind the frame.
+-- Returns the number of payload bytes after the frame.
 local function payload_length(tvb, offset, pinfo)
     local declared = tvb(offset + 48, 4):le_uint()
     local row = commands[tvb(offset + 4, 4):le_uint()]
@@ -221,8 +221,8 @@ local function add_frame(tvb, offset, length, tree)
     elseif row and row.sel == "led" then
         selects = colours[selected] or "no known LED"
     end
-    local said = selects and (name .. " " .. selects) or name
-    local item = tree:add(control, tvb(offset, length), "Flamingo, " .. said)
+    local summary = selects and (name .. " " .. selects) or name
+    local item = tree:add(control, tvb(offset, length), "Flamingo, " .. summary)
     item:add_le(f.start, tvb(offset, 4))
     item:add_le(f.code, tvb(offset + 4, 4))
     item:add(f.name, tvb(offset + 4, 4), name):set_generated()
@@ -255,9 +255,9 @@ local function add_frame(tvb, offset, length, tree)
         if not payload:raw():find("[^%g%s]") then
             bytes:add(f.payload_text, payload, payload:string())
         end
-        said = string.format("%s (%d bytes)", said, length - FRAME)
+        summary = string.format("%s (%d bytes)", summary, length - FRAME)
     end
-    return said
+    return summary
 end
 
 local function dissect_control(tvb, pinfo, tree)
@@ -265,7 +265,7 @@ local function dissect_control(tvb, pinfo, tree)
     local length = tvb:len()
     local bytes = tvb:raw()
     local offset, searched = 0, 0
-    local said = {}
+    local summary = {}
     while searched < length do
         local at = find_start(bytes, searched)
         local rest = length - at
@@ -284,29 +284,29 @@ local function dissect_control(tvb, pinfo, tree)
             if at > offset then
                 local item = tree:add(control, tvb(offset, at - offset), "Flamingo, bytes that are no frame")
                 item:add(f.noise, tvb(offset, at - offset)):add_proto_expert_info(noise_expert)
-                said[#said + 1] = string.format("%d bytes that are no frame", at - offset)
+                summary[#summary + 1] = string.format("%d bytes that are no frame", at - offset)
                 offset = at
             end
             if rest == 0 then
                 break
             elseif rest < total then
-                if not needs(pinfo, at, total - rest) then
-                    tree:add(control, tvb(at, rest), "Flamingo, a part of a frame")
+                if not request_bytes(pinfo, at, total - rest) then
+                    tree:add(control, tvb(at, rest), "Flamingo, part of a frame")
                 end
                 break
             end
-            said[#said + 1] = add_frame(tvb, at, total, tree)
+            summary[#summary + 1] = add_frame(tvb, at, total, tree)
             offset, searched = at + total, at + total
         end
     end
     if searched >= length and offset < length then
-        -- The last start marker was none.
+        -- The last start marker was false.
         local item = tree:add(control, tvb(offset), "Flamingo, bytes that are no frame")
         item:add(f.noise, tvb(offset)):add_proto_expert_info(noise_expert)
-        said[#said + 1] = string.format("%d bytes that are no frame", length - offset)
+        summary[#summary + 1] = string.format("%d bytes that are no frame", length - offset)
     end
-    if #said > 0 then
-        pinfo.cols.info = table.concat(said, ", ")
+    if #summary > 0 then
+        pinfo.cols.info = table.concat(summary, ", ")
     end
     return length
 end
@@ -338,7 +338,7 @@ g.pixels = ProtoField.bytes("flamingo_image.pixels", "Pixels, 16 bit")
 g.left_out = ProtoField.bool("flamingo_image.pixels_left_out", "Pixels left out of the recording")
 
 local header_expert = ProtoExpert.new(
-    "flamingo_image.header.expert", "An image header that cannot be true", expert.group.MALFORMED, expert.severity.ERROR)
+    "flamingo_image.header.expert", "Invalid image header", expert.group.MALFORMED, expert.severity.ERROR)
 image.experts = { header_expert }
 
 local function header_at(tvb, offset)
@@ -350,15 +350,15 @@ end
 
 local function dissect_images(tvb, pinfo, tree)
     pinfo.cols.protocol = "Flamingo"
-    local _, left_out = recorded()
+    local _, left_out = recorded_port()
     local length = tvb:len()
     local offset = 0
-    local said = {}
+    local summary = {}
     while offset < length do
         local rest = length - offset
         if rest < HEADER then
-            if not needs(pinfo, offset, HEADER - rest) then
-                tree:add(image, tvb(offset), "Flamingo, a part of an image header")
+            if not request_bytes(pinfo, offset, HEADER - rest) then
+                tree:add(image, tvb(offset), "Flamingo, part of an image header")
             end
             break
         end
@@ -366,11 +366,11 @@ local function dissect_images(tvb, pinfo, tree)
         if not plausible then
             local item = tree:add(image, tvb(offset), "Flamingo, no image header")
             item:add_proto_expert_info(header_expert)
-            said[#said + 1] = "no image header"
+            summary[#summary + 1] = "no image header"
             break
         end
         local total = HEADER + (left_out and 0 or size)
-        if rest < total and needs(pinfo, offset, total - rest) then
+        if rest < total and request_bytes(pinfo, offset, total - rest) then
             break
         end
         total = math.min(total, rest)
@@ -388,11 +388,11 @@ local function dissect_images(tvb, pinfo, tree)
         elseif size > 0 then
             item:add(g.left_out, true):set_generated()
         end
-        said[#said + 1] = title
+        summary[#summary + 1] = title
         offset = offset + total
     end
-    if #said > 0 then
-        pinfo.cols.info = table.concat(said, ", ")
+    if #summary > 0 then
+        pinfo.cols.info = table.concat(summary, ", ")
     end
     return length
 end
@@ -400,9 +400,9 @@ end
 image.dissector = dissect_images
 
 ----------------------------------------------------------------------------------------------------
--- Who dissects what.
+-- Which dissector gets which packets.
 
-control.prefs.port = Pref.uint("Control port", 53717, "Control port of the instrument; the images come on the next two")
+control.prefs.port = Pref.uint("Control port", 53717, "Control port of the instrument; the image ports are the next two")
 control.prefs.callback = Pref.uint("Callback port", 53720, "Port of a bridge for unsolicited messages")
 
 local tcp_port = DissectorTable.get("tcp.port")
@@ -424,19 +424,19 @@ function control.prefs_changed()
     register()
 end
 
--- The dissector for the interface's name.
-local function of_recording()
-    local port = recorded()
+-- Returns the dissector for the name of the interface.
+local function dissector_of_recording()
+    local port = recorded_port()
     if port == "control" then
         return control
     end
     return port and image
 end
 
--- The function itself: called as a dissector, it may not ask for more bytes.
+-- Calls the function `dissect` itself: a dissector that is called may not ask for more bytes.
 local function heuristic(proto, dissect, looks_like)
     return function(tvb, pinfo, tree)
-        local by_name = of_recording()
+        local by_name = dissector_of_recording()
         if by_name ~= proto and (by_name or not looks_like(tvb)) then
             return false
         end
@@ -461,7 +461,8 @@ image:register_heuristic("tcp", heuristic(image, dissect_images, function(tvb)
     return plausible and size > 0
 end))
 
--- Sees each packet, so that it knows who accepted, and what a recording says, before any bytes came.
+-- Sees every packet, so that the side that accepted and the kind of a recorded connection are known
+-- before the first bytes.
 local opener = Proto("flamingo_opener", "Flamingo Microscope Connections")
 
 function opener.dissector(_, pinfo, _)
@@ -470,7 +471,7 @@ function opener.dissector(_, pinfo, _)
         return
     end
     servers[stream.value] = (ack and ack.value) and pinfo.src_port or pinfo.dst_port
-    local proto = of_recording()
+    local proto = dissector_of_recording()
     if proto then
         pinfo.conversation = proto
     end

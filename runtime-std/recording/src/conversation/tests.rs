@@ -135,7 +135,7 @@ fn an_unacknowledged_command_waits_for_nothing_but_its_echo() {
 }
 
 #[test]
-fn an_answer_at_the_end_of_a_motion_comes_late_and_proves_nothing() {
+fn an_answer_at_the_end_of_a_motion_proves_nothing() {
     let mut conversation = Conversation::default();
     let home = Frame::command(CommandCode::STAGE_HOME).with_selector(1);
     conversation.client_sent(ms(0), &home);
