@@ -1,10 +1,9 @@
-//! What recording costs, with the processor time of this whole process, hence of the thread that
-//! writes, too.
+//! Measures the processor time of recording, over all threads of this process.
 //!
-//! 4 000 frames and 30 images of 2048 × 2048 pixels a second, without pixels: what handing them over
-//! and writing them takes more than the loop alone, as a part of the time that went by. With pixels:
-//! beside writing the same bytes to a file, in turn in one run. It fails if the first takes more than
-//! a tenth of a core, if the second takes more than 1.3 times as long, or if anything is left out.
+//! Without pixels: 4 000 frames and 30 images of 2048 × 2048 pixels a second, compared with the same loop
+//! without a recorder, as a part of the elapsed time. With pixels: compared with writing the same bytes
+//! to a file, in alternation. The benchmark fails if the first takes more than a tenth of a core, if
+//! the second takes more than 1.3 times as long, or if any bytes are left out.
 
 use std::fs::File;
 use std::io::Write;
@@ -21,17 +20,17 @@ use flamingo_runtime_std::protocol::{CommandCode, Flags, Frame, HEADER_LEN, Imag
 const SIDE: u32 = 2048;
 const FRAMES_PER_S: u32 = 4_000;
 const IMAGES_PER_S: u32 = 30;
-/// How long the steady load lasts, and how often it is given.
+/// The length of the steady load, and its interval.
 const LOAD: Duration = Duration::from_secs(4);
 const TICK: Duration = Duration::from_millis(1);
-/// As the relay reads it.
+/// The size of a read of the relay.
 const CHUNK: usize = 256 * 1024;
 const IMAGES: usize = 40;
 const ROUNDS: usize = 9;
 const MOST_OF_A_CORE: f64 = 0.1;
 const MOST_OF_WRITING: f64 = 1.3;
 
-/// Of all threads of this process.
+/// The processor time of all threads of this process.
 fn spent() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
     Duration::try_from(time).expect("time runs forwards")
@@ -72,7 +71,7 @@ fn open(recorder: &Recorder, port: Port) -> [Tap; 2] {
     recorder.open(port, at(40_000), at(53_717 + port.steps()))
 }
 
-/// The load, in ticks of 1 ms: how much of a core it takes.
+/// Runs the load in ticks of 1 ms. Returns how much of a core it takes.
 fn load(image: &Bytes, recorder: Option<&Recorder>) -> f64 {
     let clock = Clock::start();
     let mut taps =
@@ -101,14 +100,14 @@ fn load(image: &Bytes, recorder: Option<&Recorder>) -> f64 {
     spent_since(before).as_secs_f64() / took.as_secs_f64()
 }
 
-/// Processor time to record the images with their pixels.
+/// The processor time that recording the images with their pixels takes.
 fn record_pixels(image: &Bytes, file: &Path) -> (Duration, u64) {
     remove(file);
     let before = spent();
     let recorder = recorder(file, true);
     let [_client, mut instrument] = open(&recorder, Port::Live);
     for _ in 0..IMAGES {
-        // No more waits than a bounded queue takes: the load is as fast as the disk.
+        // Stay below the limit of the queue: the load is as fast as the disk.
         while recorder.waiting() > 64 * 1024 * 1024 {
             smol::block_on(smol::Timer::after(TICK));
         }
@@ -119,21 +118,21 @@ fn record_pixels(image: &Bytes, file: &Path) -> (Duration, u64) {
     (spent_since(before), status.lost_bytes)
 }
 
-/// Processor time to write the same bytes, and nothing else.
+/// The processor time that writing the same bytes takes.
 fn write_plainly(image: &Bytes, path: &Path) -> Duration {
     remove(path);
     let before = spent();
     let mut file = File::create(path).expect("the file can be written");
     for _ in 0..IMAGES {
-        // In pieces of 1 MiB, the quickest of those that were tried.
+        // Pieces of 1 MiB were the fastest of the sizes that were tried.
         image.chunks(1024 * 1024).for_each(|some| file.write_all(some).expect("the disk takes it"));
     }
     spent_since(before)
 }
 
-/// What is there is not cut off while time is taken.
+/// Removes the file before the measurement, so that truncating it is not measured.
 fn remove(file: &Path) {
-    // It may not be there.
+    // The file may not exist.
     let _ = std::fs::remove_file(file);
 }
 

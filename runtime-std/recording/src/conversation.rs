@@ -1,6 +1,6 @@
-//! Which answer belongs to which command, as seen from beside the wire. The rules are the core's:
-//! [`classify`] decides. This file keeps the books for it, in the way in which a connection does.
-//! Nothing is sent here, and no clock is read.
+//! Decides which answer belongs to which command for a program that only watches a connection. The
+//! rules are those of the core: [`classify`] decides. This file does what follows from a class, as a
+//! connection does. The commands are in `outstanding.rs`. Nothing is sent here, and no clock is read.
 //!
 //! A watcher knows less than the client. It does not know when the client gives a command up: after
 //! [`PATIENCE`] the command counts as unanswered, and its answer as late. It does not know what the
@@ -129,14 +129,14 @@ pub struct Conversation {
 }
 
 impl Conversation {
-    /// Watches a connection to an instrument of which more is known than the defaults say: that it
-    /// tags its answers, for example, or which pushes it does not mark.
+    /// Watches a connection to an instrument with these properties: whether it tags its answers, for
+    /// example, or which pushes it does not mark.
     pub fn new(config: Config) -> Self {
         Self { config, ..Self::default() }
     }
 
-    /// The client has sent a command. Returns the number of the command if it is one that is
-    /// answered. Numbers count from 1.
+    /// The client has sent a command. Returns the number of the command, counted from 1, or `None` if
+    /// the command is never answered.
     pub fn client_sent(&mut self, at: Duration, frame: &Frame) -> Option<u64> {
         self.expire(at);
         self.sent = self.sent.wrapping_add(1);
@@ -162,8 +162,8 @@ impl Conversation {
         self.last
     }
 
-    /// The client does not wait for an answer. If one came, it could be mistaken for the answer to
-    /// another command of its key, which is in doubt therefore.
+    /// The client does not wait for an answer. If one comes all the same, it may look like the answer
+    /// to another command of its key. Therefore the key is in doubt.
     fn expect_echo(&mut self, at: Duration, frame: &Frame) {
         if self.echoes.len() == REMEMBERED {
             self.echoes.pop_front();
@@ -220,7 +220,7 @@ impl Conversation {
         }
     }
 
-    /// The next command that has turned out to be unanswered up to `now`.
+    /// The next command that got no answer in time, up to `now`.
     pub fn next_unanswered(&mut self, now: Duration) -> Option<Unanswered> {
         self.expire(now);
         self.unanswered.pop_front()
@@ -232,7 +232,7 @@ impl Conversation {
         self.report(at, outstanding.iter().filter(|sent| sent.is_waiting()).copied());
     }
 
-    /// The command in that place: its number, and for how long it has been sent.
+    /// The number of the command in that place, and the time since it was sent.
     fn command(&self, place: usize, now: Duration) -> (u64, Duration) {
         let sent = self.outstanding.get(place);
         let number = sent.and_then(|sent| sent.number).unwrap_or_default();
@@ -263,7 +263,7 @@ impl Conversation {
         }
     }
 
-    /// These commands have waited in vain until then.
+    /// Reports commands that got no answer until then.
     fn report(&mut self, at: Duration, unanswered: impl IntoIterator<Item = Sent>) {
         let unanswered = unanswered.into_iter().filter_map(|sent| {
             Some(Unanswered { to: sent.number?, after: at.saturating_sub(sent.at) })

@@ -1,7 +1,7 @@
 //! The commands that a watcher has seen and that may still be answered: which ones, and until when.
 //!
-//! The states and their ends are those of the core's pending table. Which command a frame answers
-//! is decided by the core's `classify`; `conversation.rs` calls it.
+//! The states are those of the core's pending table. Which command a frame answers is decided by the
+//! core's `classify`, which `conversation.rs` calls.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -56,7 +56,7 @@ impl Sent {
         matches!(self.state, State::Waiting { .. })
     }
 
-    /// The command in that place as `classify` wants it.
+    /// The command in that place as a candidate for `classify`.
     const fn candidate(&self, place: usize) -> Candidate<usize> {
         Candidate { id: place, order: self.order, waits: self.is_waiting() }
     }
@@ -135,8 +135,8 @@ impl Outstanding {
         }
     }
 
-    /// Ends the states whose time is over. Returns the commands that the client has given up by
-    /// that.
+    /// Ends the states whose time is over. Returns the commands that the client counts as having given
+    /// up.
     pub(super) fn expire(&mut self, now: Duration, grace: Duration) -> Vec<Sent> {
         let mut given_up = Vec::new();
         for sent in &mut self.commands {
@@ -179,9 +179,8 @@ impl Outstanding {
         unanswered
     }
 
-    /// A frame used up this command: if the frame was not its answer, none will come any more.
-    /// Unless that is certain, its key falls into doubt. A command that waits stays, but if it
-    /// `ends` by this.
+    /// A frame used up this command: if the frame was not its answer, the command gets none. Unless
+    /// that is certain, its key falls into doubt. A command that waits is removed only if it `ends`.
     pub(super) fn use_up(&mut self, place: usize, certain: bool, ends: bool) {
         let Some(used) = self.commands.get(place).copied() else { return };
         if ends || !used.is_waiting() {

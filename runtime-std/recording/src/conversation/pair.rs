@@ -1,13 +1,14 @@
 //! Runs one conversation through the core's connection and through two watchers, on virtual time.
 //! What happens in it is decided by `side_by_side.rs`.
 //!
-//! A watcher that is told what only the client knows must give the class that the connection gives,
-//! frame by frame. It is told when the client waits for an answer, and when it gives a command up.
-//! There is one exception: when the grace of a command is over, the connection has forgotten it, and
-//! the watcher names it for one more frame ([`Pair::is_very_late`]).
+//! The first watcher is informed of what only the client knows: whether it waits for an answer, and
+//! when it gives a command up. This watcher must give every frame the class that the connection gives
+//! it, with the same command and the same proof. There is one exception. When the grace of a command is
+//! over, the connection has forgotten the command. The watcher names it for one more frame, as a
+//! presumed late answer ([`Pair::is_very_late`]).
 //!
-//! A watcher that is told nothing must agree until the client does something that it cannot know.
-//! From then on it may give another class, but what it calls proven must be true.
+//! The second watcher is not informed. It must agree until the client does something that it cannot
+//! know. After that it may give another class, but an answer that it calls proven must be the true one.
 
 use std::collections::{HashMap, HashSet};
 
@@ -21,17 +22,17 @@ use flamingo_testkit::{Sent as FromDevice, Truth};
 
 use super::*;
 
-/// How much of what can happen was seen in all conversations.
+/// Counts what happened, so that the test can require that it did.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
     pub(super) classes: HashMap<&'static str, u64>,
     pub(super) presumed: u64,
     pub(super) very_late: u64,
     pub(super) settings_under_the_older_code: u64,
-    /// Frames on which the watcher that is told nothing had to agree, too.
-    pub(super) untold_agrees: u64,
-    /// Frames that it called proven after that.
-    pub(super) untold_proven: u64,
+    /// Frames on which the second watcher had to agree, too.
+    pub(super) uninformed_agrees: u64,
+    /// Frames that the second watcher called proven after that.
+    pub(super) uninformed_proven: u64,
 }
 
 /// A client and a device without a link between them, and two watchers.
@@ -45,18 +46,18 @@ pub(super) struct Pair {
     marks: HashMap<Ticket, i32>,
     /// Commands in the order in which they were written, with the numbers of the second watcher.
     written: Vec<(Ticket, Option<u64>)>,
-    told: Conversation,
+    informed: Conversation,
     /// The numbers of the first watcher.
     numbers: HashMap<u64, Ticket>,
     given_up: HashMap<Ticket, Duration>,
     named_very_late: HashSet<Ticket>,
-    untold: Conversation,
+    uninformed: Conversation,
     /// So far the client did nothing that the second watcher cannot know.
     agrees: bool,
     /// The device kept the assumptions of the protocol, and each command has its own token if any.
     pub(super) kept: bool,
     /// The classes so far, as the first watcher gave them.
-    pub(super) told_classes: Vec<FrameClass>,
+    pub(super) classes: Vec<FrameClass>,
     pub(super) seen: Seen,
 }
 
@@ -70,14 +71,14 @@ impl Pair {
             asked: Vec::new(),
             marks: HashMap::new(),
             written: Vec::new(),
-            told: Conversation::new(config),
+            informed: Conversation::new(config),
             numbers: HashMap::new(),
             given_up: HashMap::new(),
             named_very_late: HashSet::new(),
-            untold: Conversation::new(config),
+            uninformed: Conversation::new(config),
             agrees: true,
             kept: true,
-            told_classes: Vec::new(),
+            classes: Vec::new(),
             seen: Seen::default(),
         }
     }
@@ -190,20 +191,20 @@ impl Pair {
         self.agrees &= waits == is_answered(frame);
         // Only commands that the client waits for have a token of their own.
         self.kept &= waits || self.client.config().tokens.is_none();
-        self.written.push((ticket, self.untold.client_sent(at, frame)));
-        self.told.expire(at);
-        self.told.sent += 1;
+        self.written.push((ticket, self.uninformed.client_sent(at, frame)));
+        self.informed.expire(at);
+        self.informed.sent += 1;
         if waits {
             let mut until = Duration::MAX / 2;
             if ticket.is_fence() {
                 // No event says when the connection gives it up: that is a setting.
-                until = at + self.told.grace();
+                until = at + self.informed.grace();
                 self.given_up.insert(ticket, until);
             }
-            let number = self.told.wait_for(at, frame, until);
+            let number = self.informed.wait_for(at, frame, until);
             self.numbers.insert(number, ticket);
         } else {
-            self.told.expect_echo(at, frame);
+            self.informed.expect_echo(at, frame);
         }
     }
 
@@ -231,11 +232,11 @@ impl Pair {
 
     fn watch_came(&mut self, class: &Class, sent: &FromDevice) {
         let frame = sent.frame;
-        let told = self.told.instrument_sent(self.at(), &frame);
-        *self.seen.classes.entry(told.name()).or_default() += 1;
-        self.seen.presumed += u64::from(told.proven() == Some(false));
-        let oldest = told.answers().map(|(to, _)| self.numbers[&to]);
-        let same = match (class, told) {
+        let informed = self.informed.instrument_sent(self.at(), &frame);
+        *self.seen.classes.entry(informed.name()).or_default() += 1;
+        self.seen.presumed += u64::from(informed.proven() == Some(false));
+        let oldest = informed.answers().map(|(to, _)| self.numbers[&to]);
+        let same = match (class, informed) {
             (Class::Solicited { ticket, proven }, FrameClass::Solicited { proven: ours, .. })
             | (Class::Late { ticket, proven }, FrameClass::Late { proven: ours, .. }) => {
                 oldest == Some(*ticket) && *proven == ours
@@ -251,34 +252,34 @@ impl Pair {
             }
             _ => false,
         };
-        assert!(same, "the connection says {class:?}, the watcher {told:?} of {frame:?}");
-        self.told_classes.push(told);
-        self.watch_untold(told, sent);
+        assert!(same, "the connection says {class:?}, the watcher {informed:?} of {frame:?}");
+        self.classes.push(informed);
+        self.watch_uninformed(informed, sent);
     }
 
     /// The connection has forgotten the command, since its grace is over. The watcher names it, once.
     fn is_very_late(&mut self, ticket: Ticket) -> bool {
         self.seen.very_late += 1;
-        let grace = self.told.grace();
+        let grace = self.informed.grace();
         let forgotten = self.given_up.get(&ticket).is_some_and(|at| *at + grace <= self.at());
         forgotten && self.named_very_late.insert(ticket)
     }
 
-    fn watch_untold(&mut self, told: FrameClass, sent: &FromDevice) {
-        let untold = self.untold.instrument_sent(self.at(), &sent.frame);
+    fn watch_uninformed(&mut self, informed: FrameClass, sent: &FromDevice) {
+        let uninformed = self.uninformed.instrument_sent(self.at(), &sent.frame);
         // It has lost patience, or the connection has, with a fence.
-        let fences = self.told.unanswered.iter().any(|of| self.numbers[&of.to].is_fence());
-        self.agrees &= !fences && self.untold.next_unanswered(self.at()).is_none();
+        let fences = self.informed.unanswered.iter().any(|of| self.numbers[&of.to].is_fence());
+        self.agrees &= !fences && self.uninformed.next_unanswered(self.at()).is_none();
         if self.agrees {
-            self.seen.untold_agrees += 1;
-            assert_eq!(untold, told, "{:?}", sent.frame);
-        } else if untold.proven() == Some(true)
+            self.seen.uninformed_agrees += 1;
+            assert_eq!(uninformed, informed, "{:?}", sent.frame);
+        } else if uninformed.proven() == Some(true)
             && self.kept
-            && let Some((to, _)) = untold.answers()
+            && let Some((to, _)) = uninformed.answers()
         {
-            self.seen.untold_proven += 1;
-            let Truth::Answer(command) = sent.truth else { panic!("{untold:?} is a push") };
-            assert_eq!(self.written[command].1, Some(to), "wrong proof: {untold:?}");
+            self.seen.uninformed_proven += 1;
+            let Truth::Answer(command) = sent.truth else { panic!("{uninformed:?} is a push") };
+            assert_eq!(self.written[command].1, Some(to), "wrong proof: {uninformed:?}");
         }
     }
 
@@ -293,20 +294,21 @@ impl Pair {
             }
         }
         // What the watcher holds for settled is what the connection holds for it.
-        let settled = self.told.unanswered.drain(..).map(|unanswered| self.numbers[&unanswered.to]);
+        let settled =
+            self.informed.unanswered.drain(..).map(|unanswered| self.numbers[&unanswered.to]);
         let settled: HashSet<_> = settled.filter(|ticket| !ticket.is_fence()).collect();
         assert_eq!(settled, unanswered);
     }
 
     /// Tells the first watcher that the client does not wait any more.
     fn give_up(&mut self, ticket: Ticket) {
-        let until = self.at() + self.told.grace();
+        let until = self.at() + self.informed.grace();
         self.agrees = false;
         self.given_up.insert(ticket, self.at());
         let numbers = &self.numbers;
         let ticket_of = |sent: &Sent| sent.number.and_then(|number| numbers.get(&number));
         let waiting = |sent: &&mut Sent| sent.is_waiting() && ticket_of(sent) == Some(&ticket);
-        if let Some(sent) = self.told.outstanding.iter_mut().find(waiting) {
+        if let Some(sent) = self.informed.outstanding.iter_mut().find(waiting) {
             sent.state = State::Tombstone { until };
         }
     }

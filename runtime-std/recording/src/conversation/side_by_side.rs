@@ -21,7 +21,7 @@ fn sends(pair: &mut Pair, frame: Frame) -> FrameClass {
     pair.kept = false;
     pair.device.send(Frame { status: 1, ..frame }, Vec::new(), Truth::Push);
     pair.pump();
-    *pair.told_classes.last().unwrap()
+    *pair.classes.last().unwrap()
 }
 
 const fn ms(millis: u64) -> Duration {
@@ -192,14 +192,14 @@ fn core_and_watcher_agree_on_random_conversations() {
         all.presumed += seen.presumed;
         all.very_late += seen.very_late;
         all.settings_under_the_older_code += seen.settings_under_the_older_code;
-        all.untold_agrees += seen.untold_agrees;
-        all.untold_proven += seen.untold_proven;
+        all.uninformed_agrees += seen.uninformed_agrees;
+        all.uninformed_proven += seen.uninformed_proven;
     }
     println!("{all:?}");
     // Everything that the test is about does happen.
     assert_eq!(all.classes.len(), 4, "{all:?}");
     assert!(all.classes.values().all(|count| *count > 100), "{all:?}");
-    let rest = [all.presumed, all.very_late, all.untold_agrees, all.untold_proven];
+    let rest = [all.presumed, all.very_late, all.uninformed_agrees, all.uninformed_proven];
     assert!(rest.iter().all(|count| *count > 100), "{all:?}");
     assert!(all.settings_under_the_older_code > 10, "{all:?}");
 }

@@ -1,4 +1,4 @@
-//! Conversations on a virtual time.
+//! Tests of the watcher alone, on virtual time.
 
 use flamingo_protocol_core::{CommandCode, Flags, TokenField};
 
@@ -87,7 +87,7 @@ fn a_number_that_comes_back_names_one_of_several_commands() {
     assert_eq!(conversation.instrument_sent(ms(5), &numbered(2)), presumed(2, ms(4)));
     // The true answer to 2 may still come: this one is presumed, too.
     assert_eq!(conversation.instrument_sent(ms(6), &numbered(1)), presumed(1, ms(6)));
-    // One that comes back with neither number, or with that of both, names nobody.
+    // A frame with neither number, or with a number that both had, names no command.
     for (first, second, back) in [(1, 2, 3), (7, 7, 7)] {
         conversation.client_sent(ms(10), &numbered(first));
         conversation.client_sent(ms(10), &numbered(second));

@@ -163,22 +163,25 @@ fn a_command_that_comes_after_its_place_is_answered_once() {
 
 #[test]
 fn a_command_left_out_does_not_shift_later_ones_of_its_kind() {
-    let told = |value| Frame { value, ..answer(&query(1)) };
+    let answered = |value| Frame { value, ..answer(&query(1)) };
     let steps: Vec<_> = [0.0, 1.0, 2.0]
         .into_iter()
         .zip(0..)
         .flat_map(|(value, n)| {
             let asked = 2 * n;
             let millis = 1_000 * u64::try_from(n).unwrap();
-            [expect(millis, query(1), Some(asked + 1)), send(millis + 1, told(value), Some(asked))]
+            [
+                expect(millis, query(1), Some(asked + 1)),
+                send(millis + 1, answered(value), Some(asked)),
+            ]
         })
         .collect();
     let mut player = player(&steps, Speed::Times(1.0));
     player.command(at(0), &query(1));
-    assert_eq!(due(&mut player, 1), [told(0.0)]);
+    assert_eq!(due(&mut player, 1), [answered(0.0)]);
     assert_eq!(due(&mut player, 4_500), [], "the second one is passed");
     player.command(at(4_500), &query(1));
-    assert_eq!(due(&mut player, 4_501), [told(2.0)], "and the third is the third");
+    assert_eq!(due(&mut player, 4_501), [answered(2.0)], "and the third is the third");
 }
 
 #[test]
