@@ -54,9 +54,9 @@ impl fmt::Display for Port {
 /// One end of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Side {
-    /// ConnectionInfo connected.
+    /// The side that connected.
     Client,
-    /// ConnectionInfo accepted.
+    /// The side that accepted.
     Instrument,
 }
 
