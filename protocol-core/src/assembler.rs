@@ -1,10 +1,9 @@
-//! Bytes → frame | payload slice | noise, in any chunking, with resynchronisation.
-//!
-//! How they are found is `finder.rs`. Whose frame it is, is not decided here.
+//! The scanner for programs that want frames and payloads only. Who gets a frame is not decided here.
 
 use crate::error::DecodeError;
-use crate::scanner::{Finder, Found, Limits};
-use crate::wire::frame::{Frame, MAX_PAYLOAD};
+use crate::scanner::{Found, Limits, Scanner};
+use crate::wire::frame::Frame;
+use crate::wire::layout::MAX_PAYLOAD;
 
 /// What the stream held next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +39,7 @@ pub enum Piece<'a> {
 #[derive(Debug, Clone)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Assembler {
-    finder: Finder,
+    scanner: Scanner,
     limits: Limits,
 }
 
@@ -56,7 +55,7 @@ impl Assembler {
     #[must_use]
     pub const fn new(payload_limit: u32) -> Self {
         let limits = Limits { payload: payload_limit, clears_upload_echo: false };
-        Self { finder: Finder::NEW, limits }
+        Self { scanner: Scanner::NEW, limits }
     }
 
     /// The same for what a server sends. It answers by sending the command's struct back, so the
@@ -67,20 +66,18 @@ impl Assembler {
     #[must_use]
     pub const fn for_answers(payload_limit: u32) -> Self {
         let limits = Limits { payload: payload_limit, clears_upload_echo: true };
-        Self { finder: Finder::NEW, limits }
+        Self { scanner: Scanner::NEW, limits }
     }
 
     /// Takes bytes up to the end of the next piece. Call it again with what was not consumed,
     /// until it consumes everything and gives nothing.
     pub fn push<'a>(&mut self, input: &'a [u8]) -> (usize, Option<Piece<'a>>) {
-        match self.finder.advance(input, self.limits) {
-            (consumed, Some(Found::Frame(bytes))) => {
-                let skipped = self.finder.take_skipped();
-                let frame = self.finder.frame(bytes);
+        match self.scanner.advance(input, self.limits) {
+            (consumed, Some(Found::Frame(found))) => {
+                let (frame, skipped) = (found.read(), found.skipped);
                 (consumed, Some(Piece::Frame { frame, skipped }))
             }
-            (consumed, Some(Found::Payload(bytes))) => {
-                let remaining = self.finder.payload_remaining;
+            (consumed, Some(Found::Payload { bytes, remaining })) => {
                 (consumed, Some(Piece::Payload { bytes, remaining }))
             }
             (consumed, None) => (consumed, None),
@@ -89,22 +86,22 @@ impl Assembler {
 
     /// Bytes that are held back until they turn out to be a frame or noise.
     pub const fn held(&self) -> usize {
-        self.finder.held
+        self.scanner.held()
     }
 
     /// Bytes of the current payload that are still to come.
     pub const fn payload_remaining(&self) -> u32 {
-        self.finder.payload_remaining
+        self.scanner.payload_remaining()
     }
 
     /// All bytes skipped as noise so far.
     pub const fn noise_bytes(&self) -> u64 {
-        self.finder.noise_bytes()
+        self.scanner.noise_bytes()
     }
 
     /// Why the last candidate that began with a start marker was no frame, if there was one.
     pub fn last_rejected(&self) -> Option<DecodeError> {
-        self.finder.rejected.error(self.limits.payload)
+        self.scanner.rejected().error(self.limits.payload)
     }
 }
 

@@ -4,7 +4,7 @@ use std::vec::Vec;
 
 use super::*;
 use crate::wire::command::CommandCode;
-use crate::wire::frame::{CMD_END, FRAME_LEN, START_MARKER};
+use crate::wire::layout::{CMD_END, FRAME_LEN, START_MARKER};
 
 /// A frame, or payload bytes that came in a row.
 #[derive(Debug, PartialEq)]
@@ -77,7 +77,7 @@ const MARKER: [u8; 4] = START_MARKER.to_le_bytes();
 fn treacherous() -> Frame {
     let mut frame = numbered(2);
     frame.buffer[10..14].copy_from_slice(&MARKER);
-    frame.buffer[68..72].copy_from_slice(&crate::wire::frame::END_MARKER.to_le_bytes());
+    frame.buffer[68..72].copy_from_slice(&crate::wire::layout::END_MARKER.to_le_bytes());
     frame
 }
 

@@ -4,7 +4,7 @@
 
 use core::fmt;
 
-use crate::wire::frame::Field;
+use crate::wire::layout::{CMD_END, CMD_START, END_MARKER, Field, START_MARKER};
 
 /// 128 bytes that are not a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +55,32 @@ impl fmt::Display for DecodeError {
 }
 
 impl core::error::Error for DecodeError {}
+
+/// Why the last 128 bytes were no frame, in few bytes. [`DecodeError`] is the same for people.
+#[derive(Debug, Clone, Copy)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub(crate) enum Mismatch {
+    /// None were refused yet.
+    None,
+    StartMarker(u32),
+    EndMarker(u32),
+    PayloadTooLong(u32),
+}
+
+impl Mismatch {
+    pub(crate) const fn error(self, limit: u32) -> Option<DecodeError> {
+        Some(match self {
+            Self::None => return None,
+            Self::StartMarker(found) => {
+                DecodeError::Marker { field: CMD_START, expected: START_MARKER, found }
+            }
+            Self::EndMarker(found) => {
+                DecodeError::Marker { field: CMD_END, expected: END_MARKER, found }
+            }
+            Self::PayloadTooLong(found) => DecodeError::PayloadTooLong { limit, found },
+        })
+    }
+}
 
 /// Text or bytes that the 72-byte buffer does not take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -67,7 +67,6 @@ extern crate std;
 mod assembler;
 pub mod connection;
 mod error;
-mod flaw;
 #[cfg(test)]
 mod model;
 pub mod pump;
@@ -97,10 +96,10 @@ pub use time::{Duration, Instant};
 pub use wire::command::{
     CallbackFlag, CommandCode, Effect, Kind, Payload, Pushed, Row, Selector, TABLE, Timing,
 };
-pub use wire::frame::{
-    BUFFER_LEN, CMD_END, CMD_START, END_MARKER, FIELDS, FRAME_LEN, Field, Flags, Frame,
-    MAX_PAYLOAD, START_MARKER,
-};
+pub use wire::frame::{Flags, Frame};
 pub use wire::image::{
     HEADER_LEN, ImageError, ImageHeader, ImagePiece, ImageReader, MAX_IMAGE, OPTION_IMAGE_DATA,
+};
+pub use wire::layout::{
+    BUFFER_LEN, CMD_END, CMD_START, END_MARKER, FIELDS, FRAME_LEN, Field, MAX_PAYLOAD, START_MARKER,
 };

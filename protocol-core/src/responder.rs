@@ -6,9 +6,9 @@
 use crate::connection::outbox::{Going, Lane, Outbox, Transmit};
 use crate::connection::ticket::Ticket;
 use crate::error::Full;
-use crate::scanner::{Finder, Found, Limits};
+use crate::scanner::{Found, Limits, Scanner};
 use crate::wire::command::{CallbackFlag, Kind};
-use crate::wire::facts::Traits;
+use crate::wire::facts::CommandFacts;
 use crate::wire::frame::{Flags, Frame};
 
 /// What a client sent.
@@ -35,12 +35,12 @@ pub enum Incoming<'a> {
 /// Unknown codes and fire-and-forget commands are never answered.
 pub fn is_answered(command: &Frame) -> bool {
     let asked = command.flags.contains(Flags::TRIGGER_CALL_BACK);
-    let traits = Traits::of(command.code);
-    if traits.is(Kind::Event) {
-        return asked && traits.selects(); // some events can be asked for
+    let Some(facts) = CommandFacts::known(command.code) else { return false };
+    if facts.kind == Kind::Event {
+        return asked && facts.selects(); // some events can be asked for
     }
-    let answered = traits.is_known() && !traits.is(Kind::FireAndForget);
-    answered && (asked || !traits.callback(CallbackFlag::Needed))
+    let answered = facts.kind != Kind::FireAndForget;
+    answered && (asked || facts.callback != CallbackFlag::Needed)
 }
 
 /// The device's side of one connection, with the same contract as
@@ -64,7 +64,7 @@ pub fn is_answered(command: &Frame) -> bool {
 #[derive(Debug, Clone)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Responder<const QUEUE: usize = 16> {
-    finder: Finder,
+    scanner: Scanner,
     limits: Limits,
     outbox: Outbox<QUEUE>,
     last_ticket: Ticket,
@@ -72,7 +72,7 @@ pub struct Responder<const QUEUE: usize = 16> {
 
 impl<const QUEUE: usize> Default for Responder<QUEUE> {
     fn default() -> Self {
-        Self::new(crate::wire::frame::MAX_PAYLOAD)
+        Self::new(crate::wire::layout::MAX_PAYLOAD)
     }
 }
 
@@ -81,7 +81,7 @@ impl<const QUEUE: usize> Responder<QUEUE> {
     #[must_use]
     pub const fn new(payload_limit: u32) -> Self {
         Self {
-            finder: Finder::NEW,
+            scanner: Scanner::NEW,
             limits: Limits { payload: payload_limit, clears_upload_echo: false },
             outbox: Outbox::NEW,
             last_ticket: Ticket::NONE,
@@ -90,16 +90,14 @@ impl<const QUEUE: usize> Responder<QUEUE> {
 
     /// Takes bytes up to the end of the next output. Call it again with what was not consumed,
     /// until it consumes everything and gives nothing.
-    #[inline(never)] // so that the frame is read where the caller wants it
+    #[inline(never)]
     pub fn handle_input<'a>(&mut self, input: &'a [u8]) -> (usize, Option<Incoming<'a>>) {
-        match self.finder.advance(input, self.limits) {
-            (consumed, Some(Found::Frame(bytes))) => {
-                let skipped = self.finder.take_skipped();
-                let frame = self.finder.frame(bytes);
-                (consumed, Some(Incoming::Command { frame, skipped }))
+        match self.scanner.advance(input, self.limits) {
+            (consumed, Some(Found::Frame(found))) => {
+                let skipped = found.skipped;
+                (consumed, Some(Incoming::Command { frame: found.read(), skipped }))
             }
-            (consumed, Some(Found::Payload(bytes))) => {
-                let remaining = self.finder.payload_remaining;
+            (consumed, Some(Found::Payload { bytes, remaining })) => {
                 (consumed, Some(Incoming::Payload { bytes, remaining }))
             }
             (consumed, None) => (consumed, None),
@@ -110,7 +108,7 @@ impl<const QUEUE: usize> Responder<QUEUE> {
     /// payload. Gives how many bytes were held and how many are missing. For a link that does not
     /// tell when the peer has gone, as a UART does not: call it when that was silent for too long.
     pub fn abandon_input(&mut self) -> (usize, u32) {
-        self.finder.abandon()
+        self.scanner.abandon()
     }
 
     /// Queues a frame, answer or push. If it declares a payload, [`Transmit::Payload`] will ask
@@ -149,11 +147,11 @@ impl<const QUEUE: usize> Responder<QUEUE> {
 
     /// Bytes that were skipped because they were no command.
     pub const fn noise_bytes(&self) -> u64 {
-        self.finder.noise_bytes()
+        self.scanner.noise_bytes()
     }
 
     /// Bytes of an unfinished command, and missing bytes of a payload.
     pub const fn unfinished(&self) -> (usize, u32) {
-        (self.finder.held, self.finder.payload_remaining)
+        (self.scanner.held(), self.scanner.payload_remaining())
     }
 }

@@ -10,7 +10,7 @@ use crate::connection::config::{Config, OnAmbiguous};
 use crate::connection::key::Order;
 use crate::connection::ticket::Ticket;
 use crate::wire::command::Kind;
-use crate::wire::facts::Traits;
+use crate::wire::facts::CommandFacts;
 use crate::wire::frame::{Flags, Frame};
 
 /// The most requests and tombstones that one frame may be ambiguous between.
@@ -165,15 +165,19 @@ impl<Id: Copy> Facts<Id> {
     /// What `frame` and the settings say, without any candidate.
     #[must_use]
     pub fn of(frame: &Frame, config: &Config) -> Self {
-        Self::with_traits(Traits::of(frame.code), frame.flags, config)
+        Self::with_command(CommandFacts::of(frame.code), frame.flags, config)
     }
 
-    pub(crate) const fn with_traits(traits: Traits, flags: Flags, config: &Config) -> Self {
+    pub(crate) const fn with_command(
+        command: &CommandFacts,
+        flags: Flags,
+        config: &Config,
+    ) -> Self {
         Self {
-            server_only: traits.is(Kind::Event),
+            server_only: matches!(command.kind, Kind::Event),
             positions_in_buffer: flags.contains(Flags::STAGE_POSITIONS_IN_BUFFER),
             untagged: config.peer_tags && !flags.contains(Flags::ANSWER_TAG),
-            pushable: config.may_push(traits),
+            pushable: config.may_push(command),
             in_doubt: false,
             echo_expected: false,
             token: Token::Off,

@@ -4,8 +4,9 @@ use crate::connection::key::Domain;
 use crate::scanner::Limits;
 use crate::time::Duration;
 use crate::wire::command::{CommandCode, Kind, Pushed};
-use crate::wire::facts::Traits;
-use crate::wire::frame::{CLIENT_ID, Field, Flags, Frame, INT32_DATA_2, MAX_PAYLOAD};
+use crate::wire::facts::CommandFacts;
+use crate::wire::frame::{Flags, Frame};
+use crate::wire::layout::{CLIENT_ID, Field, INT32_DATA_2, MAX_PAYLOAD};
 
 /// Within what the peer keeps its answers in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -187,27 +188,27 @@ impl Config {
     /// Whether a frame of this code may be a push that nothing marks as one.
     #[must_use]
     pub fn pushable(&self, code: CommandCode) -> bool {
-        self.may_push(Traits::of(code))
+        self.may_push(CommandFacts::of(code))
     }
 
-    pub(crate) const fn may_push(&self, traits: Traits) -> bool {
+    pub(crate) const fn may_push(&self, facts: &CommandFacts) -> bool {
         if self.peer_tags || self.tokens.is_some() {
             return false;
         }
-        let UnmarkedPushes { positions, lights, after_set, other_clients } = self.unmarked;
-        let kinds = ((other_clients && !traits.is(Kind::Query)) as u32) << Pushed::Never as u32
-            | (positions as u32) << Pushed::Position as u32
-            | (lights as u32) << Pushed::Light as u32
-            | (after_set as u32) << Pushed::AfterSet as u32
-            | 1 << Pushed::Always as u32;
-        kinds >> traits.pushed() & 1 == 1
+        match facts.pushed {
+            Pushed::Never => self.unmarked.other_clients && !matches!(facts.kind, Kind::Query),
+            Pushed::Position => self.unmarked.positions,
+            Pushed::Light => self.unmarked.lights,
+            Pushed::AfterSet => self.unmarked.after_set,
+            Pushed::Always => true,
+        }
     }
 
     /// Whether the answers of two commands keep their order. If they do, a proven answer to the one
     /// that was sent later shows that the other one will not be answered any more.
     #[must_use]
     pub fn keeps_order(&self, one: CommandCode, other: CommandCode) -> bool {
-        let domain = |code| Domain::of(code, Traits::of(code), self.ordering);
+        let domain = |code| Domain::of(code, CommandFacts::of(code).timing, self.ordering);
         domain(one) != Domain::NONE && domain(one) == domain(other)
     }
 

@@ -8,8 +8,8 @@ use crate::connection::config::Config;
 use crate::connection::key::{Domain, Key, Order};
 use crate::connection::ticket::Ticket;
 use crate::time::Instant;
-use crate::wire::command::CommandCode;
-use crate::wire::facts::Traits;
+use crate::wire::command::{CommandCode, Effect, Kind, Timing};
+use crate::wire::facts::CommandFacts;
 
 /// Each is a bit, so that one can ask for several; what is rather to be kept is a higher one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,7 +87,9 @@ pub(crate) struct Entry {
     pub(crate) original: i32,
     /// How long the payload of its answer is.
     pub(crate) expected: u32,
-    pub(crate) traits: Traits,
+    pub(crate) kind: Kind,
+    pub(crate) effect: Effect,
+    pub(crate) timing: Timing,
 }
 
 impl Entry {
@@ -101,15 +103,16 @@ impl Entry {
         expected: 0,
         state: State::Over,
         outcome: Outcome::None,
-        traits: Traits::NONE,
+        kind: Kind::Query,
+        effect: Effect::None,
+        timing: Timing::AtOnce,
         domain: Domain::NONE,
         certain: false,
     };
 
-    #[inline(never)]
     pub(crate) fn new(ticket: Ticket, code: CommandCode, selector: i32, config: &Config) -> Self {
-        let key = Key::new(code, Traits::of(code), selector);
-        let traits = Traits::of(key.code);
+        let key = Key::new(code, CommandFacts::of(code), selector);
+        let facts = CommandFacts::of(key.code);
         Self {
             ticket,
             key,
@@ -119,15 +122,22 @@ impl Entry {
             expected: 0,
             state: State::Queued,
             outcome: Outcome::None,
-            traits,
-            domain: Domain::of(key.code, traits, config.ordering),
-            certain: !config.may_push(traits),
+            kind: facts.kind,
+            effect: facts.effect,
+            timing: facts.timing,
+            domain: Domain::of(key.code, facts.timing, config.ordering),
+            certain: !config.may_push(facts),
         }
     }
 
     /// Whether it is in one of those states.
     pub(crate) const fn is(&self, states: u8) -> bool {
         self.state as u8 & states != 0
+    }
+
+    /// Nothing is to come for it.
+    pub(crate) const fn is_over(&self) -> bool {
+        matches!(self.state, State::Over)
     }
 
     /// A request whose outcome was not told.
@@ -153,8 +163,8 @@ impl Entry {
     pub(crate) fn counts(&self) -> bool {
         self.is(State::Sent as u8 | State::Owed as u8)
             && !self.ticket.is_fence()
-            && !self.traits.stops()
-            && !self.traits.at_end()
+            && !self.effect.stops()
+            && self.timing != Timing::AtEnd
     }
 
     /// Its answer has come, and its payload, if one was to come, or will not. If it is only

@@ -3,8 +3,8 @@
 //! Who waits for a key is in `pending.rs`; what follows from it is decided in `classify.rs`.
 
 use crate::connection::config::Ordering;
-use crate::wire::command::CommandCode;
-use crate::wire::facts::Traits;
+use crate::wire::command::{CommandCode, Timing};
+use crate::wire::facts::{CommandFacts, answered_command};
 use crate::wire::frame::Frame;
 
 /// What answers are matched by: the code and, where the answer echoes one, the selector.
@@ -32,12 +32,12 @@ impl Key {
     /// The key of a command, or of a frame that may answer one.
     #[must_use]
     pub fn of(frame: &Frame) -> Self {
-        Self::new(frame.code, Traits::of(frame.code), frame.selector())
+        Self::new(frame.code, CommandFacts::of(frame.code), frame.selector())
     }
 
-    pub(crate) const fn new(code: CommandCode, traits: Traits, selector: i32) -> Self {
-        let selector = if traits.selects() { selector } else { 0 };
-        Self { code: traits.answers(code), selector }
+    pub(crate) const fn new(code: CommandCode, facts: &CommandFacts, selector: i32) -> Self {
+        let selector = if facts.selects() { selector } else { 0 };
+        Self { code: answered_command(code), selector }
     }
 }
 
@@ -52,10 +52,10 @@ impl Domain {
 
     /// A code above all that are known, `0xFF000` and more, is in none.
     #[allow(clippy::cast_possible_truncation)] // those are none
-    pub(crate) const fn of(code: CommandCode, traits: Traits, ordering: Ordering) -> Self {
+    pub(crate) const fn of(code: CommandCode, timing: Timing, ordering: Ordering) -> Self {
         match ordering {
             Ordering::Key => Self::NONE,
-            _ if traits.at_end() => Self::NONE,
+            _ if matches!(timing, Timing::AtEnd) => Self::NONE,
             Ordering::Connection => Self(1),
             Ordering::Subsystem if code.0 >= 0xF_F000 => Self::NONE,
             Ordering::Subsystem => Self(code.subsystem() as u8 + 1),
@@ -99,7 +99,7 @@ mod tests {
     fn a_subsystem_beyond_all_that_are_known_proves_nothing() {
         let domain = |code| {
             let code = CommandCode(code);
-            Domain::of(code, Traits::of(code), Ordering::Subsystem)
+            Domain::of(code, Timing::AtOnce, Ordering::Subsystem)
         };
         assert_ne!(domain(0x6FFF), domain(0x0010_6FFF), "told apart, not cut off");
         assert_eq!(domain(0x000F_EFFF), Domain(0xFF));

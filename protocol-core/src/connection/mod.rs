@@ -1,4 +1,4 @@
-//! The client's side of a connection: wires finder, pending table, policy and outbox together.
+//! The client's side of a connection: wires scanner, pending table, policy and outbox together.
 //!
 //! This file holds the contract and the `handle_*` / `poll_*` methods, nothing that decides:
 //! whose frame it is stands in `classify.rs`, what follows from it in `receive.rs`, what goes next
@@ -20,12 +20,12 @@ pub(crate) mod ticket;
 use crate::connection::config::{Config, Settings};
 use crate::connection::counters::{Counters, count};
 use crate::connection::entry::{Outcome, TOMBSTONE};
-use crate::connection::key::{Domain, Order};
+use crate::connection::key::Order;
 use crate::connection::outbox::{Lane, Outbox, Transmit};
-use crate::connection::output::{Event, Output, Reason};
-use crate::connection::pending::Pending;
+use crate::connection::output::{Event, Output, Reason, Received};
+use crate::connection::receive::{LinkEvent, Requests};
 use crate::connection::ticket::{Ended, Ticket};
-use crate::scanner::{Finder, Found};
+use crate::scanner::{Found, Scanner};
 use crate::time::Instant;
 
 /// The client's side of one connection: bytes and time in, typed outputs out.
@@ -80,19 +80,15 @@ pub struct Connection<
     C = Config,
 > {
     pub(crate) settings: C,
-    pub(crate) finder: Finder,
-    pub(crate) pending: Pending<OWED>,
+    pub(crate) scanner: Scanner,
+    pub(crate) requests: Requests<OWED>,
     pub(crate) outbox: Outbox<QUEUE>,
-    pub(crate) counters: Counters,
     pub(crate) last_ticket: Ticket,
     /// As what number the last command was sent.
     pub(crate) order: Order,
     /// If a stop waits to be written, until when it may without a byte of progress; the far future
     /// once it was told that it is blocked.
     pub(crate) stop_due: Instant,
-    /// The ordering domain in which a harmless query was not answered; `Domain::NONE`: none.
-    pub(crate) unresponsive: Domain,
-    pub(crate) link_event: LinkEvent,
     stop_blocked: bool,
     pub(crate) closed: bool,
 }
@@ -134,15 +130,12 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
         let () = Self::CAPACITIES_FIT;
         Self {
             settings,
-            finder: Finder::NEW,
-            pending: Pending::NEW,
+            scanner: Scanner::NEW,
+            requests: Requests::NEW,
             outbox: Outbox::NEW,
-            counters: Counters::ZERO,
             last_ticket: Ticket::NONE,
             order: Order::FIRST,
             stop_due: Instant::from_micros(0),
-            unresponsive: Domain::NONE,
-            link_event: LinkEvent::None,
             stop_blocked: false,
             closed: false,
         }
@@ -156,27 +149,35 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
         now: Instant,
         input: &'a [u8],
     ) -> (usize, Option<Output<'a>>) {
-        let limits = self.settings.config().limits();
-        match self.finder.advance(input, limits) {
-            (consumed, Some(Found::Frame(bytes))) => {
-                (consumed, Some(Output::Frame(self.receive_frame(now, bytes))))
+        let Self { settings, scanner, requests, .. } = self;
+        let config = settings.config();
+        match scanner.advance(input, config.limits()) {
+            (consumed, Some(Found::Frame(frame))) => {
+                let (class, original) = requests.receive_frame(now, config, frame);
+                let original = config.tokens.zip(original);
+                (consumed, Some(Output::Frame(Received::new(frame, class, original))))
             }
-            (consumed, Some(Found::Payload(bytes))) => {
-                let remaining = self.finder.payload_remaining;
-                self.receive_payload(now, bytes.len(), remaining);
+            (consumed, Some(Found::Payload { bytes, remaining })) => {
+                requests.receive_payload(now, config, bytes.len(), remaining);
                 (consumed, Some(Output::Payload { bytes, remaining }))
             }
             (consumed, None) => (consumed, None),
         }
     }
 
+    /// The payload that comes in is over, if one does.
+    pub(crate) fn end_payload(&mut self, now: Instant, outcome: Outcome) {
+        let until = now + self.settings.config().presumed_grace;
+        self.requests.pending.end_payload(self.scanner.payload_remaining(), outcome, until);
+    }
+
     /// What to write next. Say with [`Self::transmitted`] how much of it was written before
     /// anything else is called.
     pub fn poll_transmit(&mut self, now: Instant) -> Option<Transmit<'_>> {
         self.place_fence();
-        let Self { outbox, pending, settings, .. } = self;
+        let Self { outbox, requests, settings, .. } = self;
         let config = settings.config();
-        outbox.poll(|ticket| pending.may_go(ticket, now, config))
+        outbox.poll(|ticket| requests.pending.may_go(ticket, now, config))
     }
 
     /// Says that `written` bytes of what [`Self::poll_transmit`] showed are out. Gives the ticket
@@ -198,19 +199,19 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
         if let Some((ticket, ended)) = self.outbox.take_ended() {
             return Some(Event::Ended { ticket, ended });
         }
-        if let Some(entry) = self.pending.ended() {
+        if let Some(entry) = self.requests.pending.ended() {
             let outcome = core::mem::replace(&mut entry.outcome, Outcome::None);
             let ended = match outcome {
                 Outcome::NotSent | Outcome::TimedOut => {
-                    count(&mut self.counters.timed_out, 1);
+                    count(&mut self.requests.counters.timed_out, 1);
                     Ended::TimedOut { sent: outcome == Outcome::TimedOut }
                 }
                 Outcome::Unanswered => {
-                    count(&mut self.counters.unanswered, 1);
+                    count(&mut self.requests.counters.unanswered, 1);
                     Ended::Unanswered
                 }
                 Outcome::Stalled => {
-                    count(&mut self.counters.payload_stalled, 1);
+                    count(&mut self.requests.counters.payload_stalled, 1);
                     let received = entry.original as u32;
                     Ended::PayloadStalled { received, expected: entry.expected }
                 }
@@ -222,7 +223,7 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
         if core::mem::take(&mut self.stop_blocked) {
             return Some(Event::StopBlocked);
         }
-        match core::mem::replace(&mut self.link_event, LinkEvent::None) {
+        match core::mem::replace(&mut self.requests.link_event, LinkEvent::None) {
             LinkEvent::None => None,
             LinkEvent::Unresponsive => Some(Event::Unresponsive),
             LinkEvent::Responsive => Some(Event::Responsive),
@@ -233,9 +234,10 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
     pub fn poll_timeout(&self) -> Option<(Instant, Reason)> {
         let mut due = (self.stop_due(), Reason::StopBlocked);
         if let Some(entry) = self
+            .requests
             .pending
             .next_end()
-            .and_then(|next| self.pending.get(next))
+            .and_then(|next| self.requests.pending.get(next))
             .filter(|entry| entry.until <= due.0)
         {
             let grace = entry.is(TOMBSTONE);
@@ -259,10 +261,10 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
     /// bytes of an unfinished frame and how many missing bytes of a payload that leaves.
     pub fn handle_eof(&mut self) -> (usize, u32) {
         self.closed = true;
-        self.pending.lose_all();
+        self.requests.pending.lose_all();
         self.outbox.lose_all();
         self.stop_due = Instant::FAR_FUTURE;
-        (self.finder.held, self.finder.payload_remaining)
+        (self.scanner.held(), self.scanner.payload_remaining())
     }
 
     /// Gives up what has begun to come in: half a frame, which counts as noise, or the rest of a
@@ -271,28 +273,28 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
     /// not: call it when that was silent for too long.
     pub fn abandon_input(&mut self, now: Instant) -> (usize, u32) {
         self.end_payload(now, Outcome::Stalled);
-        self.finder.abandon()
+        self.scanner.abandon()
     }
 
     /// What was counted so far.
     pub fn counters(&self) -> Counters {
-        Counters { noise_bytes: self.finder.noise_bytes(), ..self.counters }
+        Counters { noise_bytes: self.scanner.noise_bytes(), ..self.requests.counters }
     }
 
     /// Why the last candidate for a frame was none, if there was one.
     pub fn last_rejected(&self) -> Option<crate::error::DecodeError> {
         let limit = self.settings.config().payload_limit;
-        self.finder.rejected.error(limit)
+        self.scanner.rejected().error(limit)
     }
 
     /// Bytes that are held back until they turn out to be a frame or noise.
     pub const fn held(&self) -> usize {
-        self.finder.held
+        self.scanner.held()
     }
 
     /// Requests in flight, and ended ones whose answer may still come.
     pub fn in_flight(&self) -> (usize, usize) {
-        self.pending.counts()
+        self.requests.pending.counts()
     }
 
     /// The settings.
@@ -305,21 +307,4 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
     pub(crate) fn stop_due(&self) -> Instant {
         if self.outbox.taken(Lane::Stop) > 0 { self.stop_due } else { Instant::FAR_FUTURE }
     }
-
-    pub(crate) fn fence_unanswered(&mut self, domain: Domain) {
-        count(&mut self.counters.fences_unanswered, 1);
-        if self.unresponsive == Domain::NONE {
-            self.unresponsive = domain;
-            self.link_event = LinkEvent::Unresponsive;
-        }
-    }
-}
-
-/// What is to be told about the peer.
-#[derive(Debug, Clone, Copy)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub(crate) enum LinkEvent {
-    None,
-    Unresponsive,
-    Responsive,
 }

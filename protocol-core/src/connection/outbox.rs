@@ -6,10 +6,10 @@
 #[cfg(test)]
 use crate::connection::key::Key;
 use crate::connection::ticket::{Ended, Ticket};
-use crate::wire::command::CommandCode;
-use crate::wire::facts::Traits;
-use crate::wire::frame::{CODE, FRAME_LEN, Frame, INT32_DATA_0, PAYLOAD_LEN};
-use crate::wire::layout::word;
+use crate::wire::command::{CommandCode, Effect};
+use crate::wire::facts::CommandFacts;
+use crate::wire::frame::Frame;
+use crate::wire::layout::{CODE, FRAME_LEN, INT32_DATA_0, PAYLOAD_LEN, word};
 
 /// What to write next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -180,7 +180,7 @@ impl<const PLACES: usize> Outbox<PLACES> {
             if place.fate == Fate::Alive && place.going.lane == Lane::Queue && !begun {
                 waiting.push((
                     ticket,
-                    Key::new(place.code(), Traits::of(place.code()), place.selector()),
+                    Key::new(place.code(), CommandFacts::of(place.code()), place.selector()),
                 ));
             }
         }
@@ -307,12 +307,12 @@ pub fn is_cancelled_by(queued: &Frame, stop: &Frame) -> bool {
 }
 
 fn cancels(stop: &Frame, code: CommandCode, selector: i32) -> bool {
-    let (queued, by) = (Traits::of(code), Traits::of(stop.code));
-    if by.stops_motion() {
-        return queued.moves();
+    let (queued, by) = (CommandFacts::of(code), CommandFacts::of(stop.code));
+    if by.effect == Effect::StopsMotion {
+        return queued.effect.moves();
     }
     let same_laser = stop.code == CommandCode::LASER_DISABLE_ALL
         || !queued.selects()
         || selector == stop.selector();
-    by.stops_light() && queued.lights() && same_laser
+    by.effect == Effect::StopsLight && queued.effect.lights() && same_laser
 }

@@ -3,7 +3,9 @@
 //! What brings them about is `connection.rs` and `request.rs`.
 
 use crate::connection::classify::Class;
+use crate::connection::config::TokenField;
 use crate::connection::ticket::{Ended, Ticket};
+use crate::scanner::FrameView;
 use crate::wire::frame::Frame;
 
 /// A frame that came in, and whose it is.
@@ -66,4 +68,19 @@ pub enum Reason {
     Grace,
     /// A HALT or laser-off has waited too long to be written.
     StopBlocked,
+}
+
+impl Received {
+    /// Reads the frame. `original` goes back into the field of the token.
+    pub(crate) fn new(
+        view: FrameView<'_>,
+        class: Class,
+        original: Option<(TokenField, i32)>,
+    ) -> Self {
+        let mut frame = view.read();
+        if let Some((field, original)) = original {
+            field.replace(&mut frame, original);
+        }
+        Self { frame, class, skipped: view.skipped }
+    }
 }

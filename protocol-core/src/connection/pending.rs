@@ -40,11 +40,15 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
 
     /// All entries, each with its slot.
     fn slots(&self) -> impl Iterator<Item = (Slot, &Entry)> {
-        (0..ENTRIES).map(Slot).zip(&self.entries)
+        let mut next = 0_usize;
+        self.entries.iter().map(move |entry| {
+            let slot = Slot(next);
+            next = next.wrapping_add(1);
+            (slot, entry)
+        })
     }
 
     /// The entry of that ticket, in one of those states.
-    #[inline(never)]
     pub(crate) fn find(&mut self, ticket: Ticket, states: u8) -> Option<&mut Entry> {
         self.entries.iter_mut().find(|entry| entry.ticket == ticket && entry.is(states))
     }
@@ -64,12 +68,12 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
     /// stops if it is one, else of others, fences not counted. A stop is never refused for want of
     /// room for tombstones: the oldest whose end was told falls into doubt.
     pub(crate) fn insert(&mut self, entry: &Entry, most: usize) -> Result<(), Full> {
-        let stops = entry.traits.stops();
+        let stops = entry.effect.stops();
         let (mut taken, mut live) = (0_usize, 0_usize);
         for other in &self.entries {
             if other.is_live() || other.is(TOMBSTONE) {
                 taken = taken.wrapping_add(1);
-                let alike = !other.ticket.is_fence() && other.traits.stops() == stops;
+                let alike = !other.ticket.is_fence() && other.effect.stops() == stops;
                 live = live.wrapping_add(usize::from(alike && other.is_live()));
             }
         }
@@ -93,7 +97,6 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
 
     /// Puts an entry in. If there is no room, an echo goes, or else a doubt; but an echo takes the
     /// place of echoes alone. Gives whether it is in.
-    #[inline(never)]
     pub(crate) fn push(&mut self, entry: &Entry) -> bool {
         let most = if entry.state == State::Echo { State::Echo } else { State::Doubt };
         let mut victim: Option<&mut Entry> = None;
@@ -114,7 +117,9 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
     pub(crate) fn facts(&self, key: Key, now: Instant, facts: &mut Facts<Slot>) -> Option<Slot> {
         let mut echo = None;
         facts.in_doubt = self.all_in_doubt;
-        for (slot, entry) in self.slots().filter(|(_, entry)| entry.key == key) {
+        let mut from = 0;
+        while let Some((slot, entry)) = self.next_of_key(from, key) {
+            from = slot.0.wrapping_add(1);
             if entry.is(OWNS) {
                 facts.candidates.add(entry.candidate(slot));
             }
@@ -130,8 +135,9 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
     /// Of those entries, the one that was sent first.
     pub(crate) fn oldest(&self, which: impl Fn(&Entry) -> bool) -> Option<Slot> {
         let mut oldest: Option<(Slot, &Entry)> = None;
-        for (slot, entry) in self.slots().filter(|(_, entry)| which(entry)) {
-            if oldest.is_none_or(|(_, oldest)| entry.order.is_before(oldest.order)) {
+        for (slot, entry) in self.slots() {
+            let earlier = oldest.is_none_or(|(_, oldest)| entry.order.is_before(oldest.order));
+            if earlier && which(entry) {
                 oldest = Some((slot, entry));
             }
         }
@@ -143,14 +149,16 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
         self.entries.get_mut(slot.0)
     }
 
+    /// The first entry of that key from there on.
+    fn next_of_key(&self, from: usize, key: Key) -> Option<(Slot, &Entry)> {
+        let rest = self.entries.get(from..)?;
+        let at = rest.iter().position(|entry| !entry.is_over() && entry.key == key)?;
+        Some((Slot(from.wrapping_add(at)), rest.get(at)?))
+    }
+
     /// The same, to look at.
     pub(crate) fn get(&self, slot: Slot) -> Option<&Entry> {
         self.entries.get(slot.0)
-    }
-
-    /// The ticket of the entry in that slot.
-    pub(crate) fn ticket(&self, slot: Slot) -> Ticket {
-        self.get(slot).map_or(Ticket::NONE, |entry| entry.ticket)
     }
 
     /// Their tickets, oldest first. There are few: a request that would be one too many is not
@@ -178,10 +186,12 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
         let named = |entry: &Entry| {
             entry.ticket.token() == token && entry.key.code == code && entry.is(OUTSTANDING)
         };
-        match self.slots().find(|(_, entry)| named(entry)) {
-            Some((slot, entry)) => Token::Names(entry.candidate(slot)),
-            None => Token::NamesNobody,
+        for (slot, entry) in self.slots() {
+            if named(entry) {
+                return Token::Names(entry.candidate(slot));
+            }
         }
+        Token::NamesNobody
     }
 
     /// Whether the frame of that ticket may go on the wire now, as far as answers are concerned.

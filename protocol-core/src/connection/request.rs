@@ -13,8 +13,8 @@ use crate::connection::ticket::Ticket;
 use crate::error::{CommandError, Full};
 use crate::time::Instant;
 use crate::wire::command::{CommandCode, Kind};
-use crate::wire::facts::Traits;
-use crate::wire::frame::{self, Frame};
+use crate::wire::facts::CommandFacts;
+use crate::wire::frame::{Frame, encode_query};
 use crate::wire::layout::put_word;
 
 /// What became of a request that was cancelled.
@@ -40,7 +40,7 @@ const FENCES: [(u16, u8); 7] = [
     fence(CommandCode::SYSTEM_STATE_GET, 0),
 ];
 
-#[allow(clippy::cast_possible_truncation)] // `traits.rs` does not compile with a longer code
+#[allow(clippy::cast_possible_truncation)] // `facts.rs` does not compile with a longer code
 const fn fence(code: CommandCode, selector: u8) -> (u16, u8) {
     (code.0 as u16, selector)
 }
@@ -82,13 +82,13 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
     /// Takes a request back. Its answer, if it was sent, will be told as late.
     pub fn cancel(&mut self, now: Instant, ticket: Ticket) -> Cancelled {
         let withdrawn = self.outbox.withdraw(ticket);
-        for entry in &mut self.pending.entries {
+        for entry in &mut self.requests.pending.entries {
             if entry.ticket == ticket {
                 entry.outcome = Outcome::None; // nobody waits to be told
             }
         }
         let until = self.grace(now);
-        let Some(request) = self.pending.find(ticket, ASKED) else {
+        let Some(request) = self.requests.pending.find(ticket, ASKED) else {
             return if withdrawn { Cancelled::NotSent } else { Cancelled::Unknown };
         };
         if request.state == State::Queued {
@@ -114,11 +114,11 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
             return Err(CommandError::Closed);
         }
         command.check_command(self.settings.config().payload_limit)?;
-        let traits = Traits::of(command.code);
-        if deadline.is_some() && traits.is(Kind::FireAndForget) {
+        let facts = CommandFacts::of(command.code);
+        if deadline.is_some() && facts.kind == Kind::FireAndForget {
             return Err(CommandError::NeverAnswered);
         }
-        let (lane, places, what, most) = if traits.stops() {
+        let (lane, places, what, most) = if facts.effect.stops() {
             (Lane::Stop, STOPS, Full::StopLane, STOPS)
         } else {
             (Lane::Queue, Self::QUEUE_PLACES, Full::Queue, REQUESTS)
@@ -134,12 +134,12 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
             if let Some(field) = self.settings.config().tokens {
                 entry.original = field.get(command);
             }
-            let inserted = self.pending.insert(&entry, most);
+            let inserted = self.requests.pending.insert(&entry, most);
             inserted.map_err(|what| CommandError::Full { what })?;
         }
         self.last_ticket = ticket;
-        if traits.stops() {
-            let (pending, counters) = (&mut self.pending, &mut self.counters);
+        if facts.effect.stops() {
+            let (pending, counters) = (&mut self.requests.pending, &mut self.requests.counters);
             self.outbox.supersede(ticket, command, |ticket| {
                 count(&mut counters.superseded, 1);
                 if let Some(request) = pending.find(ticket, State::Queued as u8) {
@@ -151,7 +151,7 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
             }
         }
         let asked = deadline.is_some();
-        let query = traits.is(Kind::Query);
+        let query = facts.kind == Kind::Query;
         if let Some(bytes) = self.outbox.push(Going { lane, query, asked, ticket }) {
             command.encode_to(bytes);
             if let (Some(field), true) = (self.settings.config().tokens, asked) {
@@ -169,8 +169,8 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
     /// Ends the state of an entry whose time is over. Gives whether there was one.
     pub(crate) fn end_state(&mut self, now: Instant) -> bool {
         let grace = self.grace(now);
-        let Some(due) = self.pending.next_end() else { return false };
-        let Some(entry) = self.pending.at(due).filter(|entry| entry.until <= now) else {
+        let Some(due) = self.requests.pending.next_end() else { return false };
+        let Some(entry) = self.requests.pending.at(due).filter(|entry| entry.until <= now) else {
             return false;
         };
         let ticket = entry.ticket;
@@ -184,11 +184,11 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
                 entry.until = grace;
                 if ticket.is_fence() {
                     let domain = entry.domain;
-                    self.fence_unanswered(domain);
+                    self.requests.fence_unanswered(domain);
                 }
             }
             State::Receiving | State::ReceivingPresumed => self.end_payload(now, Outcome::Stalled),
-            _ => self.pending.use_up(due, false),
+            _ => self.requests.pending.use_up(due, false),
         }
         true
     }
@@ -196,7 +196,7 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
     /// If a queued request waits for an older one of its key to be settled, asks something else
     /// of that domain first: its answer is the proof.
     pub(crate) fn place_fence(&mut self) {
-        let entries = &self.pending.entries;
+        let entries = &self.requests.pending.entries;
         let under_way = |entry: &Entry| entry.ticket.is_fence() && entry.is(WAITS);
         if self.settings.config().tokens.is_some() || entries.iter().any(under_way) {
             return;
@@ -204,23 +204,23 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
         if self.outbox.taken(Lane::Fence) > 0 {
             return; // one whose time has ended is still half out; there is a single place
         }
-        let waits = |entry: &&Entry| entry.state == State::Queued && !entry.traits.stops();
+        let waits = |entry: &&Entry| entry.state == State::Queued && !entry.effect.stops();
         let mut fences = entries.iter().filter(waits).filter_map(|entry| self.fence_for(entry));
         let Some(fence) = fences.next() else { return };
-        if self.pending.insert(&fence, usize::MAX).is_err() {
+        if self.requests.pending.insert(&fence, usize::MAX).is_err() {
             return;
         }
         self.last_ticket = self.last_ticket.next();
         let going = Going { lane: Lane::Fence, query: true, asked: true, ticket: fence.ticket };
         if let Some(bytes) = self.outbox.push(going) {
-            frame::query(bytes, fence.key.code, fence.key.selector);
+            encode_query(bytes, fence.key.code, fence.key.selector);
         }
     }
 
     /// The query that could settle what a queued request waits for: of its domain, certain, and
     /// with nothing outstanding. Its deadline counts from when it is out.
     fn fence_for(&self, request: &Entry) -> Option<Entry> {
-        if request.domain == Domain::NONE || !self.pending.unsettled(request) {
+        if request.domain == Domain::NONE || !self.requests.pending.unsettled(request) {
             return None;
         }
         let ticket = self.last_ticket.next().fence();
@@ -230,7 +230,9 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
         });
         fences.find(|fence| {
             // The key that is waited for is none that would prove: something is owed for it.
-            fence.domain == request.domain && fence.certain && self.pending.would_prove(fence.key)
+            fence.domain == request.domain
+                && fence.certain
+                && self.requests.pending.would_prove(fence.key)
         })
     }
 
@@ -238,19 +240,19 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
     pub(crate) fn has_started(&mut self, now: Instant, frame: &Progress) {
         let ticket = frame.ticket;
         self.order = self.order.next();
-        count(&mut self.counters.frames_sent, 1);
+        count(&mut self.requests.counters.frames_sent, 1);
         let until = self.grace(now);
-        let Some(request) = self.pending.find(ticket, State::Queued as u8) else {
+        let Some(request) = self.requests.pending.find(ticket, State::Queued as u8) else {
             let config = self.settings.config();
             let mut sent = Entry::new(ticket, frame.code, frame.selector, config);
             (sent.until, sent.order) = (until, self.order);
-            self.pending.sent_unasked(now, &mut sent);
+            self.requests.pending.sent_unasked(now, &mut sent);
             return;
         };
         (request.state, request.order) = (State::Sent, self.order);
         if ticket.is_fence() {
             request.until = until;
-            count(&mut self.counters.fences_sent, 1);
+            count(&mut self.requests.counters.fences_sent, 1);
         }
     }
 }

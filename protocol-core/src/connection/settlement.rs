@@ -42,9 +42,8 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
 
     /// Puts the key of what was sent in doubt, unless nobody ever asks it, or it is presumed
     /// anyway. One doubt a key is enough: the newest.
-    #[inline(never)]
     pub(crate) fn doubt(&mut self, sent: &Entry) {
-        if sent.traits.is(Kind::FireAndForget) || !sent.certain {
+        if sent.kind == Kind::FireAndForget || !sent.certain {
             return;
         }
         let mut doubt = *sent;
@@ -90,13 +89,6 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
             request.end(Outcome::Ambiguous, state);
             request.until = until;
         }
-    }
-
-    /// A late answer came: nothing is owed for that request any more. Gives what that settles.
-    pub(crate) fn pay(&mut self, owed: Slot) -> Option<(Domain, Order)> {
-        let entry = self.at(owed)?;
-        entry.state = State::Over;
-        Some((entry.domain, entry.order))
     }
 
     /// A proven answer: all that went before it in its domain is settled. Tombstones and doubts

@@ -41,11 +41,11 @@ impl fmt::Display for Seen {
 }
 
 pub(super) fn situation(client: &Client, key: Key) -> Situation {
-    let owners = client.pending.entries.iter().filter(|entry| entry.is_owner_of(key));
+    let owners = client.requests.pending.entries.iter().filter(|entry| entry.is_owner_of(key));
     let (waiting, owed): (Vec<&Entry>, Vec<&Entry>) = owners.partition(|entry| entry.waits());
     let key = if client.config().pushable(key.code) {
         "pushable"
-    } else if client.pending.in_doubt(key) {
+    } else if client.requests.pending.in_doubt(key) {
         "in doubt"
     } else {
         "certain"

@@ -348,7 +348,7 @@ impl World {
             .map(|(_, queue)| queue.iter().map(|command| command.ticket).collect())
             .collect();
         let waiting: Vec<(Ticket, Key)> = self.client.outbox.waiting();
-        let table = &self.client.pending;
+        let table = &self.client.requests.pending;
         let kept = |entry: &&Entry| entry.state != State::Over || entry.outcome != Outcome::None;
         let mut entries: Vec<Entry> = table.entries.iter().filter(kept).copied().collect();
         entries.sort_by_key(|entry| entry.ticket);

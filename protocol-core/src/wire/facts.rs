@@ -1,150 +1,106 @@
-//! What the core itself asks of a code: the facts of `command.rs`, packed into one word a command.
+//! Command facts: what the core itself asks about a code.
 //!
-//! [`TABLE`] is for people and hosts; a firmware links only these words. What follows from them is
-//! not decided here.
+//! They are [`TABLE`] without what only people ask: [`TABLE`] is for people and hosts, and a
+//! firmware links only this. What follows from the facts is not decided here.
 
 use crate::wire::command::{
     CallbackFlag, CommandCode, Effect, Kind, Payload, Pushed, Row, Selector, TABLE, Timing,
 };
 
-/// The facts about one code, as bits: a fact's value, shifted to its place.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub(crate) struct Traits(u16);
-
-const SELECTOR: u32 = 2;
-const PAYLOAD: u32 = 4;
-const CALLBACK: u32 = 6;
-const PUSHED: u32 = 8;
-const EFFECT: u32 = 11;
-const TIMING: u32 = 14;
-const ELSEWHERE: u32 = 15;
-const CODE: u32 = 16;
-
-/// The one query that may be answered under another code.
-const ANSWERED_ELSEWHERE: CommandCode = CommandCode::COMMON_SCOPE_SETTINGS_LOAD;
-
-const fn pack(row: &Row) -> u32 {
-    let elsewhere = row.answers.0 != row.code.0;
-    assert!(!elsewhere || row.answers.0 == ANSWERED_ELSEWHERE.0, "name the other query, too");
-    assert!(row.code.0 < 0xFFFF, "a code has 16 bits here");
-    (row.code.0 << CODE)
-        | ((elsewhere as u32) << ELSEWHERE)
-        | ((row.timing as u32) << TIMING)
-        | ((row.effect as u32) << EFFECT)
-        | ((row.pushed as u32) << PUSHED)
-        | ((row.callback as u32) << CALLBACK)
-        | ((row.payload as u32) << PAYLOAD)
-        | ((row.selector as u32) << SELECTOR)
-        | row.kind as u32
+/// What is known about one code.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct CommandFacts {
+    pub(crate) kind: Kind,
+    pub(crate) selector: Selector,
+    pub(crate) payload: Payload,
+    pub(crate) callback: CallbackFlag,
+    pub(crate) pushed: Pushed,
+    pub(crate) effect: Effect,
+    pub(crate) timing: Timing,
 }
 
-/// A power of two, so that halving it leads to any place.
-const PLACES: usize = TABLE.len().next_power_of_two();
-
-/// In the order of their codes; an unknown code, beyond all others, fills the end.
-#[allow(clippy::indexing_slicing)] // when it is compiled
-static PACKED: [u32; PLACES] = {
-    let mut packed = [0xFFFF << CODE | Traits::UNKNOWN.0 as u32; PLACES];
+/// All known codes, in their order.
+#[allow(clippy::indexing_slicing, clippy::cast_possible_truncation)] // when it is compiled
+static CODES: [u16; TABLE.len()] = {
+    let mut codes = [0; TABLE.len()];
     let mut at = 0;
     while at < TABLE.len() {
-        packed[at] = pack(&TABLE[at]);
+        assert!(TABLE[at].code.0 <= u16::MAX as u32, "a code has 16 bits here");
+        codes[at] = TABLE[at].code.0 as u16;
         at += 1;
     }
-    packed
+    codes
 };
 
-impl Traits {
-    /// Of nothing: an entry that is free.
-    pub(crate) const NONE: Self = Self(0);
+/// The facts about each of [`CODES`].
+#[allow(clippy::indexing_slicing)] // when it is compiled
+static FACTS: [CommandFacts; TABLE.len()] = {
+    let mut facts = [UNKNOWN; TABLE.len()];
+    let mut at = 0;
+    while at < TABLE.len() {
+        facts[at] = CommandFacts::from_row(&TABLE[at]);
+        at += 1;
+    }
+    facts
+};
 
-    /// Of a code that is not in the table: it may mean anything, and is never answered.
-    const UNKNOWN: Self =
-        Self((3 << CALLBACK) | ((Pushed::Always as u16) << PUSHED) | Kind::Action as u16);
+/// Of a code that is not in the table: it may mean anything, and is never answered.
+const UNKNOWN: CommandFacts = CommandFacts {
+    kind: Kind::Action,
+    selector: Selector::None,
+    payload: Payload::None,
+    callback: CallbackFlag::Needed,
+    pushed: Pushed::Always,
+    effect: Effect::None,
+    timing: Timing::AtOnce,
+};
 
-    #[allow(clippy::cast_possible_truncation)] // the upper half is the code
+impl CommandFacts {
+    /// The facts about a code.
     #[inline(never)]
-    pub(crate) fn of(code: CommandCode) -> Self {
-        let word_at = |at: usize| PACKED.get(at % PLACES).copied().unwrap_or(u32::MAX);
-        let mut at = 0;
-        let mut step = PLACES / 2;
-        while step > 0 {
-            if word_at(at + step) >> CODE <= code.0 {
-                at += step;
-            }
-            step /= 2;
+    pub(crate) fn of(code: CommandCode) -> &'static Self {
+        Self::known(code).unwrap_or(const { &UNKNOWN })
+    }
+
+    /// The facts about a code that is in the table.
+    pub(crate) fn known(code: CommandCode) -> Option<&'static Self> {
+        let found = CODES.binary_search_by_key(&code.0, |known| u32::from(*known));
+        FACTS.get(found.ok()?)
+    }
+
+    const fn from_row(row: &Row) -> Self {
+        Self {
+            kind: row.kind,
+            selector: row.selector,
+            payload: row.payload,
+            callback: row.callback,
+            pushed: row.pushed,
+            effect: row.effect,
+            timing: row.timing,
         }
-        let word = word_at(at);
-        if word >> CODE == code.0 { Self(word as u16) } else { Self::UNKNOWN }
-    }
-
-    const fn field(self, at: u32, mask: u32) -> u32 {
-        (self.0 as u32 >> at) & mask
-    }
-
-    pub(crate) const fn is_known(self) -> bool {
-        self.field(CALLBACK, 3) != 3
-    }
-
-    pub(crate) const fn is(self, kind: Kind) -> bool {
-        self.field(0, 3) == kind as u32
     }
 
     /// Whether int32Data0 selects something that the answer echoes.
-    pub(crate) const fn selects(self) -> bool {
-        self.field(SELECTOR, 3) != Selector::None as u32
+    pub(crate) const fn selects(&self) -> bool {
+        !matches!(self.selector, Selector::None)
     }
 
-    pub(crate) const fn acts_on_axis(self) -> bool {
-        self.field(SELECTOR, 3) == Selector::Axis as u32 && self.is(Kind::Action)
+    /// Whether it is an action of one axis.
+    pub(crate) const fn acts_on_axis(&self) -> bool {
+        matches!((self.kind, self.selector), (Kind::Action, Selector::Axis))
     }
 
-    pub(crate) const fn only_uploads(self) -> bool {
-        self.field(PAYLOAD, 3) == Payload::Up as u32
+    /// Whether only the command has a payload, not its answer.
+    pub(crate) const fn only_uploads(&self) -> bool {
+        matches!(self.payload, Payload::Up)
     }
+}
 
-    pub(crate) const fn callback(self, flag: CallbackFlag) -> bool {
-        self.field(CALLBACK, 3) == flag as u32
-    }
-
-    /// How it is pushed unasked: a [`Pushed`], as a number.
-    pub(crate) const fn pushed(self) -> u32 {
-        self.field(PUSHED, 7)
-    }
-
-    const fn effect(self, effect: Effect) -> bool {
-        self.field(EFFECT, 7) == effect as u32
-    }
-
-    /// Whether the command goes before everything queued.
-    pub(crate) const fn stops(self) -> bool {
-        self.stops_motion() || self.stops_light()
-    }
-
-    pub(crate) const fn stops_motion(self) -> bool {
-        self.effect(Effect::StopsMotion)
-    }
-
-    pub(crate) const fn stops_light(self) -> bool {
-        self.effect(Effect::StopsLight)
-    }
-
-    pub(crate) const fn moves(self) -> bool {
-        self.effect(Effect::Moves) || self.effect(Effect::MovesAndLights)
-    }
-
-    pub(crate) const fn lights(self) -> bool {
-        self.effect(Effect::Lights) || self.effect(Effect::MovesAndLights)
-    }
-
-    /// Perhaps answered only when a long motion has ended: it keeps no order and fills no window.
-    pub(crate) const fn at_end(self) -> bool {
-        self.field(TIMING, 1) == Timing::AtEnd as u32
-    }
-
-    /// The command that a frame of `code` may answer; nearly always the code itself.
-    pub(crate) const fn answers(self, code: CommandCode) -> CommandCode {
-        if self.field(ELSEWHERE, 1) == 0 { code } else { ANSWERED_ELSEWHERE }
+/// The command that a frame of `code` may answer; nearly always the code itself.
+pub(crate) const fn answered_command(code: CommandCode) -> CommandCode {
+    match code {
+        CommandCode::COMMON_SCOPE_SETTINGS => CommandCode::COMMON_SCOPE_SETTINGS_LOAD,
+        code => code,
     }
 }
 
@@ -153,33 +109,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_packed_words_say_what_the_table_says() {
+    fn the_facts_say_what_the_table_says() {
         for row in TABLE {
-            let traits = Traits::of(row.code);
-            assert!(
-                traits.is_known() && traits.is(row.kind) && traits.pushed() == row.pushed as u32
-            );
-            assert!(traits.callback(row.callback) && traits.effect(row.effect));
-            assert_eq!(traits.selects(), row.selector != Selector::None);
-            let acts = row.selector == Selector::Axis && row.kind == Kind::Action;
-            assert_eq!(traits.acts_on_axis(), acts);
-            assert_eq!(traits.only_uploads(), row.payload == Payload::Up);
-            assert_eq!(traits.stops(), row.effect.stops());
-            assert_eq!(traits.moves(), row.effect.moves());
-            assert_eq!(traits.lights(), row.effect.lights());
-            assert_eq!(traits.at_end(), row.timing == Timing::AtEnd);
-            assert_eq!(traits.answers(row.code), row.answers);
+            let facts = CommandFacts::of(row.code);
+            assert_eq!((facts.kind, facts.selector), (row.kind, row.selector));
+            assert_eq!((facts.payload, facts.callback), (row.payload, row.callback));
+            assert_eq!((facts.pushed, facts.effect), (row.pushed, row.effect));
+            assert_eq!((facts.timing, answered_command(row.code)), (row.timing, row.answers));
         }
     }
 
     #[test]
-    fn an_unknown_code_may_be_a_push_and_does_nothing_that_is_known() {
+    fn an_unknown_code_may_be_a_push_and_has_no_known_effect() {
         for code in [0, 0x6007, 0xFFFF, 0x0001_6008, u32::MAX] {
-            let traits = Traits::of(CommandCode(code));
-            assert!(!traits.is_known() && traits.pushed() == Pushed::Always as u32);
-            assert!(!traits.stops() && !traits.moves() && !traits.lights() && !traits.at_end());
-            assert!(!traits.selects() && !traits.is(Kind::Query) && !traits.is(Kind::Event));
-            assert_eq!(traits.answers(CommandCode(code)), CommandCode(code));
+            let facts = CommandFacts::of(CommandCode(code));
+            assert!(
+                CommandFacts::known(CommandCode(code)).is_none()
+                    && !facts.selects()
+                    && facts.pushed == Pushed::Always
+            );
+            assert_eq!((facts.effect, facts.timing), (Effect::None, Timing::AtOnce));
+            assert_eq!(answered_command(CommandCode(code)), CommandCode(code));
         }
     }
 }

@@ -1,77 +1,18 @@
-//! The 128 bytes of a control frame: where each field is, and how it gets in and out.
+//! A control frame as values: how it is built, checked, written and shown.
 //!
-//! The offsets stand in [`FIELDS`] once. Finding frames in a byte stream is `finder.rs`;
-//! what a code means is `command.rs`.
+//! Where the fields are is `layout.rs`, how they are read `parse.rs`, what a code means `command.rs`.
 
 use core::fmt;
 
 use crate::error::{CommandError, DecodeError, TextError};
-use crate::flaw::Flaw;
 use crate::wire::command::{CallbackFlag, CommandCode};
-use crate::wire::facts::Traits;
-use crate::wire::layout::{at, copy_buffer, put_at, put_word, word};
-
-/// Bytes of a control frame.
-pub const FRAME_LEN: usize = 128;
-/// Bytes of the buffer inside a control frame.
-pub const BUFFER_LEN: usize = 72;
-/// `cmdStart`.
-pub const START_MARKER: u32 = 0xF321_E654;
-/// `cmdEnd`.
-pub const END_MARKER: u32 = 0xFEDC_4321;
-/// The longest payload that the server sends or takes: 32 MiB.
-pub const MAX_PAYLOAD: u32 = 33_554_432;
-
-/// A field of the control frame, as the server names it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct Field {
-    /// The server's name.
-    pub name: &'static str,
-    /// Offset of the first byte.
-    pub offset: usize,
-    /// Bytes.
-    pub len: usize,
-}
-
-const fn field(name: &'static str, offset: usize, len: usize) -> Field {
-    Field { name, offset, len }
-}
-
-/// `cmdStart`: the first field.
-pub const CMD_START: Field = field("cmdStart", 0, 4);
-/// `cmdEnd`: the last field.
-pub const CMD_END: Field = field("cmdEnd", 124, 4);
-pub(crate) const CODE: Field = field("cmd", 4, 4);
-const STATUS: Field = field("status", 8, 4);
-const HARDWARE_ID: Field = field("hardwareID", 12, 4);
-const SUBSYSTEM_ID: Field = field("subsystemID", 16, 4);
-pub(crate) const CLIENT_ID: Field = field("clientID", 20, 4);
-pub(crate) const INT32_DATA_0: Field = field("int32Data0", 24, 4);
-const INT32_DATA_1: Field = field("int32Data1", 28, 4);
-pub(crate) const INT32_DATA_2: Field = field("int32Data2", 32, 4);
-pub(crate) const FLAGS: Field = field("cmdDataBits0", 36, 4);
-const VALUE: Field = field("doubleData", 40, 8);
-pub(crate) const PAYLOAD_LEN: Field = field("additionalDataBytes", 48, 4);
-const BUFFER: Field = field("buffer", 52, BUFFER_LEN);
-
-/// The 14 fields in the server's order. They cover the frame without a gap.
-pub const FIELDS: [Field; 14] = [
-    CMD_START,
-    CODE,
-    STATUS,
-    HARDWARE_ID,
-    SUBSYSTEM_ID,
-    CLIENT_ID,
-    INT32_DATA_0,
-    INT32_DATA_1,
-    INT32_DATA_2,
-    FLAGS,
-    VALUE,
-    PAYLOAD_LEN,
-    BUFFER,
-    CMD_END,
-];
+use crate::wire::facts::CommandFacts;
+use crate::wire::layout::{
+    BUFFER, BUFFER_LEN, CLIENT_ID, CMD_END, CMD_START, CODE, END_MARKER, FLAGS, FRAME_LEN,
+    HARDWARE_ID, INT32_DATA_0, INT32_DATA_1, INT32_DATA_2, PAYLOAD_LEN, START_MARKER, STATUS,
+    SUBSYSTEM_ID, VALUE, call_copy_buffer, copy_buffer, put, put_word,
+};
+use crate::wire::parse;
 
 /// The bits of `cmdDataBits0`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -194,7 +135,7 @@ impl Frame {
     #[must_use]
     pub fn command(code: CommandCode) -> Self {
         let mut frame = Self::new(code);
-        if !Traits::of(code).callback(CallbackFlag::Omitted) {
+        if CommandFacts::of(code).callback != CallbackFlag::Omitted {
             frame.flags = Flags::TRIGGER_CALL_BACK;
         }
         frame
@@ -269,25 +210,24 @@ impl Frame {
 
     /// The 128 bytes on the wire.
     #[must_use]
-    #[inline(never)]
     pub fn encode(&self) -> [u8; FRAME_LEN] {
         let mut bytes = [0; FRAME_LEN];
-        self.put_fields(&mut bytes);
-        if let Some(buffer) = buffer_in(&mut bytes) {
+        self.put_words(&mut bytes);
+        if let Some(buffer) = buffer_of(&mut bytes) {
             copy_buffer(buffer, &self.buffer);
         }
         bytes
     }
 
     pub(crate) fn encode_to(&self, bytes: &mut [u8; FRAME_LEN]) {
-        self.put_fields(bytes);
-        if let Some(buffer) = buffer_in(bytes) {
-            take_buffer(buffer, &self.buffer);
+        self.put_words(bytes);
+        if let Some(buffer) = buffer_of(bytes) {
+            call_copy_buffer(buffer, &self.buffer);
         }
     }
 
-    /// All but the buffer.
-    fn put_fields(&self, bytes: &mut [u8; FRAME_LEN]) {
+    /// All fields but the buffer.
+    fn put_words(&self, bytes: &mut [u8; FRAME_LEN]) {
         let [data0, data1, data2] = self.int32_data;
         put_word(bytes, CMD_START, START_MARKER);
         put_word(bytes, CODE, self.code.0);
@@ -299,46 +239,22 @@ impl Frame {
         put_word(bytes, INT32_DATA_1, data1 as u32);
         put_word(bytes, INT32_DATA_2, data2 as u32);
         put_word(bytes, FLAGS, self.flags.0);
+        put(bytes, VALUE, self.value.to_le_bytes());
         put_word(bytes, PAYLOAD_LEN, self.payload_len);
         put_word(bytes, CMD_END, END_MARKER);
-        put_at(bytes, VALUE.offset, self.value.to_le_bytes());
     }
 
     /// Reads exactly 128 bytes.
     ///
     /// # Errors
     /// [`DecodeError`] names the field, what was expected and what was found.
-    #[inline(never)] // so that it is read where the caller wants it
+    #[inline(never)]
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let Ok(bytes) = <&[u8; FRAME_LEN]>::try_from(bytes) else {
-            return Err(DecodeError::Length { expected: FRAME_LEN, found: bytes.len() });
-        };
-        let flaw = Flaw::of(bytes, u32::MAX);
-        if let Flaw::None = flaw {
-            return Ok(Self::read(bytes));
-        }
-        let no_flaw = DecodeError::Length { expected: FRAME_LEN, found: FRAME_LEN };
-        Err(flaw.error(u32::MAX).unwrap_or(no_flaw))
-    }
-
-    /// The fields of 128 bytes, whatever the markers are.
-    #[inline(always)] // so that it is read where it is wanted
-    #[allow(clippy::inline_always)]
-    pub(crate) fn read(bytes: &[u8; FRAME_LEN]) -> Self {
-        let buffer = buffer_of(bytes);
-        let int32 = |field| word(bytes, field) as i32;
-        Self {
-            code: CommandCode(word(bytes, CODE)),
-            status: int32(STATUS),
-            hardware_id: int32(HARDWARE_ID),
-            subsystem_id: int32(SUBSYSTEM_ID),
-            client_id: int32(CLIENT_ID),
-            int32_data: [int32(INT32_DATA_0), int32(INT32_DATA_1), int32(INT32_DATA_2)],
-            flags: Flags(word(bytes, FLAGS)),
-            value: f64::from_le_bytes(*at(bytes, VALUE.offset)),
-            payload_len: word(bytes, PAYLOAD_LEN),
-            buffer,
-        }
+        let length = DecodeError::Length { expected: FRAME_LEN, found: bytes.len() };
+        let bytes = bytes.try_into().map_err(|_| length)?;
+        let declared = parse::check(bytes, u32::MAX);
+        let declared = declared.map_err(|why| why.error(u32::MAX).unwrap_or(length))?;
+        Ok(parse::frame(bytes, declared))
     }
 
     /// Whether the declared payload is within `limit` bytes.
@@ -361,15 +277,15 @@ impl Frame {
         if !self.value.is_finite() {
             return Err(CommandError::NotFinite);
         }
-        let traits = Traits::of(self.code);
-        if traits.acts_on_axis() && !(1..=4).contains(&self.selector()) {
+        let facts = CommandFacts::of(self.code);
+        if facts.acts_on_axis() && !(1..=4).contains(&self.selector()) {
             return Err(CommandError::UnknownAxis { found: self.selector() });
         }
         let reserved = Flags::STAGE_POSITIONS_IN_BUFFER.with(Flags::ANSWER_TAG);
         if self.flags.0 & reserved.0 != 0 {
             return Err(CommandError::ReservedFlag { found: self.flags.0 & reserved.0 });
         }
-        let limit = if traits.stops() { 0 } else { limit };
+        let limit = if facts.effect.stops() { 0 } else { limit };
         if self.payload_len > limit {
             return Err(CommandError::PayloadTooLong { limit, found: self.payload_len });
         }
@@ -377,33 +293,16 @@ impl Frame {
     }
 }
 
-fn buffer_in(bytes: &mut [u8; FRAME_LEN]) -> Option<&mut [u8; BUFFER_LEN]> {
+fn buffer_of(bytes: &mut [u8; FRAME_LEN]) -> Option<&mut [u8; BUFFER_LEN]> {
     bytes.get_mut(BUFFER.offset..)?.first_chunk_mut()
 }
 
-/// The buffer of a frame.
-fn buffer_of(bytes: &[u8; FRAME_LEN]) -> [u8; BUFFER_LEN] {
-    let mut buffer = [0; BUFFER_LEN];
-    take_buffer(&mut buffer, at(bytes, BUFFER.offset));
-    buffer
-}
-
-/// The same as a call: inlined, it would take the registers that the fields around it need.
-#[inline(never)]
-fn take_buffer(to: &mut [u8; BUFFER_LEN], from: &[u8; BUFFER_LEN]) {
-    copy_buffer(to, from);
-}
-
-/// Writes a query that nothing but a selector belongs to.
-pub(crate) fn query(bytes: &mut [u8; FRAME_LEN], code: CommandCode, selector: i32) {
-    for byte in bytes.iter_mut() {
-        *byte = core::hint::black_box(0); // as a call of memset it would take more flash
-    }
-    put_word(bytes, CMD_START, START_MARKER);
+/// Writes a query that needs nothing but a selector.
+pub(crate) fn encode_query(bytes: &mut [u8; FRAME_LEN], code: CommandCode, selector: i32) {
+    static EMPTY: Frame = Frame { flags: Flags::TRIGGER_CALL_BACK, ..Frame::new(CommandCode(0)) };
+    EMPTY.encode_to(bytes);
     put_word(bytes, CODE, code.0);
     put_word(bytes, INT32_DATA_0, selector as u32);
-    put_word(bytes, FLAGS, Flags::TRIGGER_CALL_BACK.0);
-    put_word(bytes, CMD_END, END_MARKER);
 }
 
 impl fmt::Display for Frame {

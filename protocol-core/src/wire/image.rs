@@ -5,7 +5,7 @@
 
 use core::fmt;
 
-use crate::wire::layout::{next, put};
+use crate::wire::parse;
 
 /// Bytes of an image header.
 pub const HEADER_LEN: usize = 40;
@@ -99,10 +99,8 @@ impl ImageHeader {
     /// # Errors
     /// [`ImageError`] names the field; the stream is lost then.
     pub fn decode(bytes: &[u8], limit: u32) -> Result<Self, ImageError> {
-        let Ok(bytes) = <&[u8; HEADER_LEN]>::try_from(bytes) else {
-            return Err(ImageError::Length { found: bytes.len() });
-        };
-        let header = header(bytes);
+        let length = ImageError::Length { found: bytes.len() };
+        let header = parse::image_header(bytes).ok_or(length)?;
         header.check(limit)?;
         Ok(header)
     }
@@ -142,28 +140,11 @@ impl ImageHeader {
             self.index_stop as u32,
         ];
         let mut bytes = [0; HEADER_LEN];
-        let mut room = bytes.as_mut_slice();
-        for word in words {
-            room = put(room, word.to_le_bytes());
+        let (places, _) = bytes.as_chunks_mut();
+        for (place, word) in places.iter_mut().zip(words) {
+            *place = word.to_le_bytes();
         }
         bytes
-    }
-}
-
-fn header(bytes: &[u8; HEADER_LEN]) -> ImageHeader {
-    let mut rest = bytes.as_slice();
-    let mut word = || u32::from_le_bytes(next(&mut rest));
-    ImageHeader {
-        size: word(),
-        width: word(),
-        height: word(),
-        scale_min: word(),
-        scale_max: word(),
-        device: word(),
-        options: word(),
-        crosshair: word(),
-        index_start: word() as i32,
-        index_stop: word() as i32,
     }
 }
 

@@ -1,77 +1,108 @@
-//! Fields of a fixed layout, one after another, little-endian: read from bytes and put into bytes.
-//! Which fields there are is known by `frame.rs` and `image.rs`.
+//! Where each field of a control frame is, and the numbers that never change.
 //!
-//! A parser library costs a third of the codec's flash here: its errors, which cannot occur in a
-//! layout of fixed length.
+//! Reading a frame is `parse.rs`; what the fields mean is `frame.rs`.
 
-#![allow(clippy::inline_always)] // where is known when it is compiled: then it is a load or a store
+/// Bytes of a control frame.
+pub const FRAME_LEN: usize = 128;
+/// Bytes of the buffer inside a control frame.
+pub const BUFFER_LEN: usize = 72;
+/// `cmdStart`.
+pub const START_MARKER: u32 = 0xF321_E654;
+/// `cmdEnd`.
+pub const END_MARKER: u32 = 0xFEDC_4321;
+/// The longest payload that the server sends or takes: 32 MiB.
+pub const MAX_PAYLOAD: u32 = 33_554_432;
 
-use crate::wire::frame::{BUFFER_LEN, Field};
+/// A field of the control frame, as the server names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Field {
+    /// The server's name.
+    pub name: &'static str,
+    /// Offset of the first byte.
+    pub offset: usize,
+    /// Bytes.
+    pub len: usize,
+}
 
-/// The next `N` bytes; zeros where there are no more.
-#[inline(always)]
-pub(crate) fn next<const N: usize>(rest: &mut &[u8]) -> [u8; N] {
-    match rest.split_first_chunk() {
-        Some((field, behind)) => {
-            *rest = behind;
-            *field
-        }
-        None => [0; N],
+const fn field(name: &'static str, offset: usize, len: usize) -> Field {
+    Field { name, offset, len }
+}
+
+/// `cmdStart`: the first field.
+pub const CMD_START: Field = field("cmdStart", 0, 4);
+/// `cmdEnd`: the last field.
+pub const CMD_END: Field = field("cmdEnd", 124, 4);
+pub(crate) const CODE: Field = field("cmd", 4, 4);
+pub(crate) const STATUS: Field = field("status", 8, 4);
+pub(crate) const HARDWARE_ID: Field = field("hardwareID", 12, 4);
+pub(crate) const SUBSYSTEM_ID: Field = field("subsystemID", 16, 4);
+pub(crate) const CLIENT_ID: Field = field("clientID", 20, 4);
+pub(crate) const INT32_DATA_0: Field = field("int32Data0", 24, 4);
+pub(crate) const INT32_DATA_1: Field = field("int32Data1", 28, 4);
+pub(crate) const INT32_DATA_2: Field = field("int32Data2", 32, 4);
+pub(crate) const FLAGS: Field = field("cmdDataBits0", 36, 4);
+pub(crate) const VALUE: Field = field("doubleData", 40, 8);
+pub(crate) const PAYLOAD_LEN: Field = field("additionalDataBytes", 48, 4);
+pub(crate) const BUFFER: Field = field("buffer", 52, BUFFER_LEN);
+
+/// The 14 fields in the server's order. They cover the frame without a gap.
+pub const FIELDS: [Field; 14] = [
+    CMD_START,
+    CODE,
+    STATUS,
+    HARDWARE_ID,
+    SUBSYSTEM_ID,
+    CLIENT_ID,
+    INT32_DATA_0,
+    INT32_DATA_1,
+    INT32_DATA_2,
+    FLAGS,
+    VALUE,
+    PAYLOAD_LEN,
+    BUFFER,
+    CMD_END,
+];
+
+/// The word in a field of four bytes.
+pub(crate) fn word(frame: &[u8; FRAME_LEN], field: Field) -> u32 {
+    let bytes = frame.get(field.offset..).and_then(|rest| rest.first_chunk());
+    bytes.map_or(0, |bytes| u32::from_le_bytes(*bytes))
+}
+
+/// Puts `N` bytes into a field.
+pub(crate) fn put<const N: usize>(frame: &mut [u8; FRAME_LEN], field: Field, bytes: [u8; N]) {
+    if let Some(place) = frame.get_mut(field.offset..).and_then(|rest| rest.first_chunk_mut()) {
+        *place = bytes;
     }
 }
 
-/// The `N` bytes from `offset` on, as they lie; zeros where there are none.
-#[inline(always)]
-pub(crate) fn at<const N: usize>(bytes: &[u8], offset: usize) -> &[u8; N] {
-    bytes.get(offset..).and_then(|rest| rest.first_chunk()).unwrap_or(const { &[0; N] })
-}
-
-/// The word in a field of four bytes; 0 where there is none.
-#[inline(always)]
-pub(crate) fn word(bytes: &[u8], field: Field) -> u32 {
-    u32::from_le_bytes(*at(bytes, field.offset))
-}
-
 /// Puts a word into a field of four bytes.
-#[inline(always)]
-pub(crate) fn put_word(bytes: &mut [u8], field: Field, word: u32) {
-    put_at(bytes, field.offset, word.to_le_bytes());
+pub(crate) fn put_word(frame: &mut [u8; FRAME_LEN], field: Field, word: u32) {
+    put(frame, field, word.to_le_bytes());
 }
 
-/// Puts `N` bytes from `offset` on, or nothing where there is no room for them.
-#[inline(always)]
-pub(crate) fn put_at<const N: usize>(bytes: &mut [u8], offset: usize, field: [u8; N]) {
-    put(bytes.get_mut(offset..).unwrap_or_default(), field);
-}
-
-/// Copies a buffer word by word. That becomes loads and stores, in less time than a call of memcpy
-/// takes; and nothing else here needs memcpy, which would be a tenth of a client's flash.
+/// Copies a buffer.
 #[inline(always)]
 pub(crate) fn copy_buffer(to: &mut [u8; BUFFER_LEN], from: &[u8; BUFFER_LEN]) {
-    copy_six_words(to, from, 0);
-    copy_six_words(to, from, 24);
-    copy_six_words(to, from, 48);
+    macro_rules! copy_words {
+        ($($offset:literal)*) => { $(copy_word(to, from, $offset);)* };
+    }
+    copy_words!(0 4 8 12 16 20 24 28 32 36 40 44 48 52 56 60 64 68);
+}
+
+/// The same as a call.
+#[inline(never)]
+pub(crate) fn call_copy_buffer(to: &mut [u8; BUFFER_LEN], from: &[u8; BUFFER_LEN]) {
+    copy_buffer(to, from);
 }
 
 #[inline(always)]
-fn copy_six_words(to: &mut [u8], from: &[u8], offset: usize) {
-    put_at::<4>(to, offset, *at(from, offset));
-    put_at::<4>(to, offset + 4, *at(from, offset + 4));
-    put_at::<4>(to, offset + 8, *at(from, offset + 8));
-    put_at::<4>(to, offset + 12, *at(from, offset + 12));
-    put_at::<4>(to, offset + 16, *at(from, offset + 16));
-    put_at::<4>(to, offset + 20, *at(from, offset + 20));
-}
-
-/// Puts the next `N` bytes, or nothing where there is no room for them. Gives the room behind.
-#[inline(always)]
-pub(crate) fn put<const N: usize>(room: &mut [u8], field: [u8; N]) -> &mut [u8] {
-    match room.split_first_chunk_mut() {
-        Some((place, behind)) => {
-            *place = field;
-            behind
-        }
-        None => &mut [],
+fn copy_word(to: &mut [u8; BUFFER_LEN], from: &[u8; BUFFER_LEN], offset: usize) {
+    let to = to.get_mut(offset..).and_then(|to| to.first_chunk_mut::<4>());
+    let from = from.get(offset..).and_then(|from| from.first_chunk::<4>());
+    if let (Some(to), Some(from)) = (to, from) {
+        *to = *from;
     }
 }
 
@@ -80,23 +111,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_put_is_read_again_field_by_field() {
-        let mut bytes = [0; 7];
-        let room = put(&mut bytes, 0x0102_0304_u32.to_le_bytes());
-        assert_eq!(put(room, [5, 6]).len(), 1);
-        assert_eq!(bytes, [4, 3, 2, 1, 5, 6, 0]);
-        let mut rest = bytes.as_slice();
-        assert_eq!(u32::from_le_bytes(next(&mut rest)), 0x0102_0304);
-        assert_eq!((next(&mut rest), rest), ([5, 6], &[0][..]));
-    }
-
-    #[test]
-    fn past_the_end_there_are_zeros_and_no_room() {
-        let mut bytes = [7; 3];
-        assert_eq!(put(&mut bytes, [1; 4]), []);
-        assert_eq!(bytes, [7; 3]);
-        let mut rest = bytes.as_slice();
-        assert_eq!(next(&mut rest), [0; 4]);
-        assert_eq!(rest, [7; 3]);
+    fn a_word_is_little_endian_and_stays_in_its_field() {
+        let mut frame = [0; FRAME_LEN];
+        put_word(&mut frame, CODE, 0x0102_0304);
+        assert_eq!(frame[..9], [0, 0, 0, 0, 4, 3, 2, 1, 0]);
+        assert_eq!(word(&frame, CODE), 0x0102_0304);
     }
 }

@@ -7,3 +7,4 @@ pub(crate) mod facts;
 pub(crate) mod frame;
 pub(crate) mod image;
 pub(crate) mod layout;
+pub(crate) mod parse;
