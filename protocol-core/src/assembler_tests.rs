@@ -99,7 +99,7 @@ fn reference() -> Vec<u8> {
 }
 
 #[test]
-fn a_whole_stream_gives_every_frame_and_payload_and_counts_the_noise() {
+fn a_stream_gives_every_frame_and_payload_and_counts_the_noise() {
     let (pieces, noise) = read_in([&reference()[..]]);
     let frames: Vec<_> = pieces
         .iter()
@@ -160,7 +160,7 @@ fn finds_the_frame_behind(junk: &[u8]) {
 }
 
 #[test]
-fn a_false_start_marker_in_noise_does_not_swallow_the_frame_behind_it() {
+fn a_false_start_marker_does_not_swallow_the_next_frame() {
     for distance in 4..300 {
         let mut junk = std::vec![0xAA; distance];
         junk[..4].copy_from_slice(&MARKER);
@@ -198,7 +198,7 @@ fn a_frame_with_a_broken_end_marker_is_noise_and_is_named() {
 }
 
 #[test]
-fn a_payload_length_of_4_gib_is_noise_and_the_frame_behind_it_is_found() {
+fn a_payload_length_of_4_gib_is_noise_and_the_next_frame_found() {
     let huge = numbered(9).with_payload_len(u32::MAX).encode();
     finds_the_frame_behind(&huge);
     let mut reader = Reader::new();

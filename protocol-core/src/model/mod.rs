@@ -124,7 +124,7 @@ fn two_subsystems_that_overtake_each_other_are_never_wrong() {
 }
 
 #[test]
-fn a_pushable_key_without_a_fence_is_never_proven_and_never_stays_shifted() {
+fn a_pushable_key_without_fence_is_not_proven_and_never_shifts() {
     let level = |laser| ask(CommandCode::LASER_LEVEL_GET).with_selector(laser);
     let found = search(World::new(Config::default(), UNFLAGGED, [level(1), level(2)], budget()));
     report("two lasers", &found);
@@ -133,7 +133,7 @@ fn a_pushable_key_without_a_fence_is_never_proven_and_never_stays_shifted() {
 }
 
 #[test]
-fn a_pushable_key_with_a_fence_is_never_proven_and_never_stays_shifted() {
+fn a_pushable_key_with_a_fence_is_not_proven_and_never_shifts() {
     let keys =
         [ask(CommandCode::CAMERA_EXPOSURE_GET), ask(CommandCode::CAMERA_PIXEL_FIELD_OF_VIEW_GET)];
     let found = search(World::new(Config::default(), UNFLAGGED, keys, budget()));
@@ -211,7 +211,7 @@ fn halts_of_one_axis_may_be_ambiguous_and_are_never_wrong() {
 
 /// Where several are to be presumed: of those that wait, if one does.
 #[test]
-fn halts_of_one_axis_may_be_presumed_instead_and_are_never_proven_wrong() {
+fn presumed_halts_of_one_axis_are_never_proven_wrong() {
     let [late_doubt, doubt] = IN_DOUBT;
     let presumed = [
         "ambiguous: none waiting, several owed, key certain",

@@ -17,7 +17,7 @@ fn unflagged() -> Config {
 }
 
 #[test]
-fn the_seed_timeline_a_query_is_answered_while_unsolicited_frames_arrive() {
+fn a_query_is_answered_while_unsolicited_frames_arrive() {
     let mut client = Client::new();
     // T0: motion pushes arrive. T1: the query goes out. T2–T4: more pushes, of this axis and
     // others, and the end of the motion. T5: the answer. T6: more pushes.
@@ -95,7 +95,7 @@ fn a_late_answer_is_late_and_never_the_next_requests_answer() {
 }
 
 #[test]
-fn a_late_answer_is_late_with_token_echo_even_behind_the_next_request() {
+fn with_tokens_a_late_answer_is_late_after_the_next_request() {
     for field in [TokenField::ClientId, TokenField::Int32Data2] {
         let mut client = with_tokens(field);
         let slow = client.ask(&position(1));
@@ -130,7 +130,7 @@ fn answer_in_order(client: &mut Client, from: usize, silent: &Frame) -> Vec<Clas
 }
 
 #[test]
-fn a_command_that_is_never_answered_does_not_shift_later_answers() {
+fn an_unanswered_command_does_not_shift_later_answers() {
     for tokens in [None, Some(TokenField::ClientId), Some(TokenField::Int32Data2)] {
         let mut client = Client::with(Config { tokens, ..Config::default() });
         let silent = go(3, 1.0);
@@ -167,7 +167,7 @@ fn a_code_that_is_never_answered_harms_no_other_query() {
 }
 
 #[test]
-fn a_code_that_is_asked_for_although_the_server_pushes_it_is_presumed() {
+fn an_answer_under_a_code_that_is_an_event_is_presumed() {
     let stopped = Frame::command(CommandCode::STAGE_MOTION_STOPPED).with_selector(1);
     let mut client = Client::new();
     let ticket = client.ask(&stopped);
@@ -175,7 +175,7 @@ fn a_code_that_is_asked_for_although_the_server_pushes_it_is_presumed() {
 }
 
 #[test]
-fn a_pushable_key_is_presumed_and_leaves_a_tombstone_for_the_true_answer() {
+fn a_presumed_answer_leaves_a_tombstone_for_the_true_one() {
     let level = ask(CommandCode::LASER_LEVEL_GET).with_selector(2);
     let mut client = Client::new();
     let ticket = client.ask(&level);
@@ -193,7 +193,7 @@ fn a_pushable_key_is_presumed_and_leaves_a_tombstone_for_the_true_answer() {
 }
 
 #[test]
-fn no_pushable_key_ever_proves_and_no_other_is_presumed_on_a_fresh_connection() {
+fn on_a_new_connection_only_pushable_keys_are_presumed() {
     for row in TABLE {
         let command = Frame::command(row.code).with_selector(1);
         let mut client = Client::new();
@@ -267,7 +267,7 @@ fn polling_a_pushable_key_never_stays_shifted() {
 }
 
 #[test]
-fn the_answer_to_settings_load_may_come_under_the_neighbouring_code() {
+fn settings_load_may_be_answered_under_the_code_0x1007() {
     let mut client = Client::new();
     let ticket = client.ask(&ask(CommandCode::COMMON_SCOPE_SETTINGS_LOAD));
     let neighbour = Frame::new(CommandCode::COMMON_SCOPE_SETTINGS);
@@ -288,7 +288,7 @@ fn a_peer_that_tags_is_believed_tag_by_tag() {
 }
 
 #[test]
-fn tokens_are_on_the_wire_and_what_the_caller_had_there_is_in_the_answer() {
+fn tokens_are_sent_and_the_answer_restores_the_callers_field() {
     for field in [TokenField::ClientId, TokenField::Int32Data2] {
         let mut client = with_tokens(field);
         let mut query = position(1);
@@ -313,7 +313,7 @@ fn with_tokens_a_frame_without_one_is_nobodys_answer() {
 }
 
 #[test]
-fn a_fire_and_forget_echo_is_unsolicited_and_marked_as_ours_once() {
+fn a_fire_and_forget_echo_is_unsolicited_and_marked_ours_once() {
     let mut client = Client::new();
     let laser = ask(CommandCode::LASER_LEVEL_SET).with_selector(1);
     client.send(&laser);
@@ -343,7 +343,7 @@ fn at_end_commands_take_no_part_in_the_order_of_their_subsystem() {
 }
 
 #[test]
-fn another_subsystem_that_overtakes_settles_nothing_unless_the_peer_keeps_order() {
+fn other_subsystems_settle_nothing_unless_the_peer_keeps_order() {
     for (ordering, ends) in [
         (Ordering::Subsystem, vec![]),
         (Ordering::Key, vec![]),
@@ -377,7 +377,7 @@ fn every_frame_is_counted_in_exactly_one_class() {
 }
 
 #[test]
-fn what_is_held_back_and_why_the_last_candidate_was_no_frame_can_be_asked() {
+fn held_bytes_and_the_last_frame_error_can_be_queried() {
     let mut client = Client::new();
     assert_eq!((client.core.held(), client.core.last_rejected()), (0, None));
     let mut false_start = [0; 128];

@@ -102,7 +102,7 @@ fn the_flags_of_the_document_are_those_of_the_code() {
 }
 
 #[test]
-fn the_list_of_files_in_the_architecture_names_every_file_of_the_sources() -> std::io::Result<()> {
+fn the_architecture_page_names_every_source_file() -> std::io::Result<()> {
     for sources in ["protocol-core/src/", "runtime-std/src/"] {
         let house = ARCHITECTURE.lines().skip_while(|line| !line.starts_with(sources)).skip(1);
         let named: Vec<_> = house

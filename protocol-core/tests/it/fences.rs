@@ -6,7 +6,7 @@ use flamingo_protocol_core::{
 };
 
 #[test]
-fn a_fence_that_could_not_be_written_does_not_make_the_link_unresponsive() {
+fn an_unsent_fence_does_not_make_the_link_unresponsive() {
     let mut client = Client::new();
     let slow = client.ask(&position(1));
     client.cancel(slow);
@@ -21,7 +21,7 @@ fn a_fence_that_could_not_be_written_does_not_make_the_link_unresponsive() {
 }
 
 #[test]
-fn the_link_is_responsive_again_with_any_proven_answer_of_that_domain() {
+fn any_proven_answer_of_the_domain_makes_the_link_responsive() {
     let mut client = Client::new();
     let lost = client.ask(&go(1, 5.0));
     client.cancel(lost);
@@ -42,7 +42,7 @@ fn the_link_is_responsive_again_with_any_proven_answer_of_that_domain() {
 }
 
 #[test]
-fn a_fence_does_not_wait_for_queries_that_are_queued_behind_what_it_frees() {
+fn a_fence_does_not_wait_for_queries_queued_after_its_request() {
     let mut client = Client::new();
     let lost = client.ask(&go(1, 5.0));
     client.cancel(lost);
@@ -68,7 +68,7 @@ fn owed() -> (Client, Ticket, Ticket) {
 }
 
 #[test]
-fn the_next_request_of_an_owed_key_waits_behind_a_fence_and_its_proof_settles() {
+fn a_request_with_an_owed_key_waits_for_a_fence_and_its_proof() {
     let (mut client, lost, next) = owed();
     assert_eq!(client.last_sent(), Some((POSITION, 2)), "the position of another axis");
     assert_eq!(client.wire.len(), 2, "the request itself is held back");
@@ -105,7 +105,7 @@ fn no_fence_is_placed_where_another_request_is_the_proof() {
 }
 
 #[test]
-fn an_answer_that_would_only_be_presumed_is_no_proof_and_a_fence_is_placed_all_the_same() {
+fn a_pending_presumed_answer_does_not_replace_a_fence() {
     let mut client = Client::new();
     let doubtful = client.ask(&position(3));
     client.cancel(doubtful);
@@ -131,7 +131,7 @@ fn an_answer_under_way_in_another_subsystem_is_no_proof() {
 }
 
 #[test]
-fn a_fence_is_a_query_of_the_same_domain_that_is_never_pushable_nor_owed_itself() {
+fn a_fence_is_a_query_of_the_domain_not_pushable_and_not_owed() {
     let cases = [
         (
             ask(CommandCode::CAMERA_IMAGE_SIZE_GET),
@@ -165,7 +165,7 @@ fn a_fence_is_a_query_of_the_same_domain_that_is_never_pushable_nor_owed_itself(
 }
 
 #[test]
-fn a_fence_that_is_not_answered_makes_the_link_unresponsive_and_its_answer_responsive() {
+fn an_unanswered_fence_makes_the_link_unresponsive() {
     let (mut client, _, next) = owed();
     client.pass(ms(999));
     assert!(!client.events.contains(&Event::Unresponsive));
@@ -184,7 +184,7 @@ fn a_fence_that_is_not_answered_makes_the_link_unresponsive_and_its_answer_respo
 }
 
 #[test]
-fn after_the_grace_answers_are_presumed_until_another_key_of_the_domain_is_proven() {
+fn after_the_grace_answers_are_presumed_until_a_key_is_proven() {
     let mut client = Client::new();
     let lost = client.ask(&position(1));
     client.cancel(lost);
@@ -220,7 +220,7 @@ fn after_a_proof_between(sent: &Frame) -> Class {
 }
 
 #[test]
-fn a_key_is_in_doubt_until_the_last_of_it_that_is_in_doubt_is_settled() {
+fn a_key_is_in_doubt_until_its_last_doubt_is_settled() {
     let class = after_a_proof_between(&position(1));
     assert!(matches!(class, Class::Solicited { proven: false, .. }), "{class:?}");
 }
@@ -265,7 +265,7 @@ fn two_keys_that_are_both_owed_do_not_wait_for_each_other() {
 }
 
 #[test]
-fn one_fence_at_a_time_is_out_and_the_next_subsystem_waits_for_it() {
+fn one_fence_at_a_time_is_sent_and_other_subsystems_wait() {
     let mut client = Client::new();
     let keys = [position(1), ask(CommandCode::CAMERA_PIXEL_FIELD_OF_VIEW_GET)];
     for key in &keys {
@@ -282,7 +282,7 @@ fn one_fence_at_a_time_is_out_and_the_next_subsystem_waits_for_it() {
 }
 
 #[test]
-fn an_older_request_of_the_domain_ends_unanswered_when_a_later_one_is_proven() {
+fn a_later_proven_answer_ends_older_requests_of_the_domain() {
     let mut client = Client::new();
     let older = client.ask(&go(1, 5.0));
     let other_domain = client.ask(&ask(CommandCode::SYSTEM_STATE_GET));
@@ -320,7 +320,7 @@ fn without_an_order_there_is_no_fence_only_the_grace() {
 }
 
 #[test]
-fn where_there_is_no_fence_the_next_request_waits_for_the_grace_whatever_happens_to_ambiguous() {
+fn without_a_fence_the_next_request_waits_for_the_grace() {
     let level = ask(CommandCode::LASER_LEVEL_GET).with_selector(1);
     for on_ambiguous in [OnAmbiguous::Refuse, OnAmbiguous::Presume] {
         let mut client = Client::with(Config { on_ambiguous, ..Config::default() });
@@ -341,7 +341,7 @@ fn where_there_is_no_fence_the_next_request_waits_for_the_grace_whatever_happens
 }
 
 #[test]
-fn a_dropped_request_never_makes_the_next_one_ambiguous_or_wrong() {
+fn a_dropped_request_never_makes_the_next_ambiguous_or_wrong() {
     // Ask, cancel, ask again, a hundred times, with answers always three steps late.
     let mut client = Client::new();
     let mut answered = 0;
@@ -383,7 +383,7 @@ fn a_late_answer_that_is_only_presumed_settles_nothing() {
 }
 
 #[test]
-fn a_fence_without_room_for_its_tombstone_is_not_sent_and_the_grace_frees_what_waits() {
+fn a_fence_without_room_for_its_tombstone_is_not_sent() {
     let config = Config { window: 100, ..Config::default() };
     let mut client = Client::<2, 11>::sized(config);
     for code in 0..9 {
@@ -401,7 +401,7 @@ fn a_fence_without_room_for_its_tombstone_is_not_sent_and_the_grace_frees_what_w
 }
 
 #[test]
-fn a_fence_whose_answer_has_a_payload_that_stalls_was_answered_all_the_same() {
+fn a_fence_answer_with_a_stalled_payload_counts_as_answered() {
     let (mut client, _, second) = owed();
     let fence = position(2);
     assert_eq!(client.last_sent(), Some((POSITION, 2)));
@@ -415,7 +415,7 @@ fn a_fence_whose_answer_has_a_payload_that_stalls_was_answered_all_the_same() {
 }
 
 #[test]
-fn while_the_payload_of_a_presumed_answer_comes_in_the_next_request_of_that_key_waits() {
+fn a_request_waits_for_the_payload_of_a_presumed_answer() {
     let exposure = ask(CommandCode::CAMERA_EXPOSURE_GET);
     let mut client = Client::with(Config { ordering: Ordering::Key, ..Config::default() });
     let first = client.ask(&exposure);

@@ -21,7 +21,7 @@ fn full() -> Frame {
 }
 
 #[test]
-fn the_fields_cover_the_frame_in_the_servers_order_without_a_gap() {
+fn the_fields_cover_the_frame_in_order_without_a_gap() {
     let mut end = 0;
     for field in FIELDS {
         assert_eq!(field.offset, end, "{}", field.name);
@@ -65,7 +65,7 @@ fn a_wrong_length_names_what_was_expected_and_found() {
 }
 
 #[test]
-fn a_wrong_marker_names_the_field_the_expected_and_the_found_value() {
+fn a_wrong_marker_error_has_field_expected_and_found_value() {
     let mut bytes = full().encode();
     bytes[124] = 0;
     let error = Frame::decode(&bytes).unwrap_err();
@@ -108,7 +108,7 @@ fn text_of_72_bytes_fits_73_are_refused_and_never_cut() {
 }
 
 #[test]
-fn text_with_a_nul_is_refused_and_shorter_text_leaves_nothing_behind() {
+fn text_with_a_nul_is_refused_and_shorter_text_clears_the_rest() {
     let mut frame = full();
     assert_eq!(frame.set_text("a\0b"), Err(TextError::Nul));
     assert_eq!(frame, full());

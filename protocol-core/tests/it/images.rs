@@ -81,7 +81,7 @@ fn a_header_is_decoded_as_it_was_encoded() {
 }
 
 #[test]
-fn a_header_that_cannot_be_true_names_its_field_and_ends_the_stream() {
+fn an_impossible_header_names_its_field_and_ends_the_stream() {
     let size = ImageHeader { size: 29, ..header(5, 3) };
     let overflow = ImageHeader { size: 0, width: u32::MAX, height: u32::MAX, ..header(0, 0) };
     let device = ImageHeader { device: 4, ..header(5, 3) };

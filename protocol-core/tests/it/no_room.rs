@@ -33,7 +33,7 @@ fn a_halt_is_taken_when_tombstones_have_used_up_all_room() {
 }
 
 #[test]
-fn a_halt_is_taken_when_the_oldest_tombstone_is_that_of_a_request_whose_end_was_not_told() {
+fn a_halt_replaces_the_tombstone_of_an_unreported_request() {
     let mut client = Client::<2, 11>::sized(Config { window: 100, ..Config::default() });
     let oldest = client.queue(&ask(CommandCode(0xB000)), ms(100)).unwrap();
     for code in 1..=10 {
@@ -58,7 +58,7 @@ fn halts_that_wait_for_their_answer_take_no_room_from_requests() {
 }
 
 #[test]
-fn a_halt_that_waits_for_its_answer_takes_the_place_of_no_request() {
+fn a_halt_waiting_for_its_answer_takes_no_requests_place() {
     let mut client = Client::<1, 3, 1>::sized(Config::default());
     client.ask(&halt(1));
     let query = client.ask(&position(1));
@@ -92,8 +92,7 @@ fn a_halt_can_be_sent_when_no_request_for_one_fits_any_more() {
 }
 
 #[test]
-fn every_stop_that_is_taken_in_goes_out_even_if_a_fence_is_stuck_half_out_and_all_places_are_taken()
-{
+fn every_accepted_stop_is_sent_despite_a_stuck_fence() {
     let mut client = Client::new();
     let second = client.ask(&position(2));
     let first = client.ask(&position(1));
@@ -116,7 +115,7 @@ fn every_stop_that_is_taken_in_goes_out_even_if_a_fence_is_stuck_half_out_and_al
 }
 
 #[test]
-fn behind_a_fence_that_is_stuck_half_sent_there_is_no_other_and_each_stop_has_its_place() {
+fn a_stuck_fence_is_the_only_one_and_each_stop_has_a_place() {
     let mut client = Client::new();
     let size = ask(CommandCode::CAMERA_IMAGE_SIZE_GET);
     client.queue(&size, ms(1200)).unwrap();
@@ -158,7 +157,7 @@ fn when_every_fence_is_owed_itself_the_grace_lets_all_go() {
 }
 
 #[test]
-fn when_more_keys_are_in_doubt_than_fit_every_answer_is_presumed_and_no_fence_is_asked_for() {
+fn with_too_many_doubts_every_answer_is_presumed_without_fences() {
     let mut client = Client::<2, 11>::sized(Config::default());
     // What is sent without waiting leaves a doubt each: answers of these keys may be on their way.
     for axis in 1..=4 {
@@ -181,7 +180,7 @@ fn when_more_keys_are_in_doubt_than_fit_every_answer_is_presumed_and_no_fence_is
 }
 
 #[test]
-fn a_halt_whose_payload_comes_in_takes_no_place_of_those_that_may_still_be_answered() {
+fn a_halt_with_a_payload_takes_no_place_of_open_requests() {
     let mut client = Connection::<4, 40, 24, 16>::with(Config::default());
     let now = Instant::from_micros(0);
     let halt = halt(1);

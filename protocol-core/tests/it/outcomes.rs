@@ -7,7 +7,7 @@ use flamingo_protocol_core::{
 };
 
 #[test]
-fn a_request_whose_deadline_has_passed_is_not_sent_even_if_nobody_told_the_time() {
+fn a_request_past_its_deadline_is_not_sent_without_a_timeout() {
     let mut client = Client::new();
     let ticket = client.queue(&go(1, 5.0), ms(100)).unwrap();
     client.now = client.now + ms(100);
@@ -116,7 +116,7 @@ fn a_sent_frame_that_is_still_queued_can_be_taken_back_once() {
 }
 
 #[test]
-fn what_is_out_and_waits_for_no_answer_cannot_be_taken_back_whatever_else_is_queued() {
+fn a_sent_frame_without_an_answer_cannot_be_cancelled() {
     let mut client = Client::new();
     let out = client.send(&go(1, 1.0));
     for command in [go(2, 1.0), go(3, 1.0), halt(1)] {
@@ -159,7 +159,7 @@ fn a_payload_that_stalls_ends_with_an_error_of_its_own() {
 }
 
 #[test]
-fn a_presumed_answer_whose_payload_stalls_is_told_though_tombstones_fill_the_table() {
+fn a_stalled_presumed_answer_is_reported_with_a_full_table() {
     let long = ms(10_000);
     let config = Config { window: 100, grace: long, presumed_grace: long, ..Config::default() };
     let mut client = Client::<2, 11>::sized(config);
@@ -187,7 +187,7 @@ fn a_presumed_answer_whose_payload_stalls_is_told_though_tombstones_fill_the_tab
 }
 
 #[test]
-fn a_payload_that_comes_whole_in_time_ends_the_request_with_its_last_byte() {
+fn the_last_byte_of_a_timely_payload_ends_the_request() {
     let mut client = Client::new();
     let query = ask(CommandCode::COMMON_SCOPE_SETTINGS_LOAD);
     let ticket = client.ask(&query);
@@ -282,7 +282,7 @@ fn a_full_queue_refuses_and_sends_nothing() {
 }
 
 #[test]
-fn no_room_for_its_tombstone_refuses_a_request_and_time_makes_room_again() {
+fn without_room_for_a_tombstone_a_request_is_refused_for_a_time() {
     let config = Config { window: 100, ..Config::default() };
     let mut client = Client::<16, 25>::sized(config);
     let mut refused = None;
@@ -311,7 +311,7 @@ fn what_is_never_answered_cannot_be_asked() {
 }
 
 #[test]
-fn bad_commands_are_refused_on_both_ways_out_and_nothing_is_sent() {
+fn request_and_send_refuse_bad_commands_and_send_nothing() {
     let mut client = Client::new();
     let mut reserved = position(1);
     reserved.flags.0 |= 2;
@@ -336,7 +336,7 @@ fn time_that_runs_backwards_only_makes_deadlines_later() {
 }
 
 #[test]
-fn payload_bytes_between_its_end_by_time_and_the_telling_change_nothing() {
+fn payload_bytes_after_an_unreported_timeout_change_nothing() {
     let mut client = Client::new();
     let query = ask(CommandCode::COMMON_SCOPE_SETTINGS_LOAD);
     let ticket = client.ask(&query);
@@ -351,7 +351,7 @@ fn payload_bytes_between_its_end_by_time_and_the_telling_change_nothing() {
 }
 
 #[test]
-fn a_cancel_between_its_end_by_time_and_the_telling_finds_nothing_to_take_back() {
+fn a_cancel_after_an_unreported_timeout_finds_nothing() {
     let mut client = Client::new();
     let ticket = client.ask(&position(1));
     client.now = client.now + ms(3000);
@@ -361,8 +361,7 @@ fn a_cancel_between_its_end_by_time_and_the_telling_finds_nothing_to_take_back()
 }
 
 #[test]
-fn those_that_a_frame_is_ambiguous_between_are_named_oldest_first_whether_they_wait_or_have_ended()
-{
+fn an_ambiguous_frame_names_its_owners_oldest_first() {
     let mut client = Client::new();
     let first = client.ask(&halt(1));
     client.cancel(first);
@@ -372,7 +371,7 @@ fn those_that_a_frame_is_ambiguous_between_are_named_oldest_first_whether_they_w
 }
 
 #[test]
-fn what_a_silent_link_left_half_sent_is_given_up_and_the_next_frame_is_read() {
+fn abandoned_input_is_dropped_and_the_next_frame_is_read() {
     let mut client = Client::new();
     let settings = ask(CommandCode::COMMON_SCOPE_SETTINGS_LOAD);
     let ticket = client.ask(&settings);

@@ -373,7 +373,7 @@ fn configs() -> impl Strategy<Value = Config> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 4 * ProptestConfig::default().cases, ..ProptestConfig::default() })]
     #[test]
-    fn any_conversation_has_one_outcome_a_request_and_no_wrong_proven_answer(
+    fn any_conversation_has_one_outcome_each_and_no_wrong_proof(
         config in configs(),
         steps in prop::collection::vec(step(), 1..120),
     ) {

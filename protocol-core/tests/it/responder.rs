@@ -62,7 +62,7 @@ fn drain(device: &mut Responder<4>, most: usize) -> (Vec<u8>, Vec<u32>) {
 }
 
 #[test]
-fn answers_and_pushes_go_out_in_the_order_they_were_queued_payloads_unsplit() {
+fn answers_and_pushes_keep_their_order_and_payloads_unsplit() {
     let settings = ask(CommandCode::COMMON_SCOPE_SETTINGS_LOAD).with_payload_len(10);
     let frames = [answer(&position(1), 1.0), answer(&settings, 0.0), push(1, 2.0)];
     let expected =
@@ -126,7 +126,7 @@ fn an_unknown_code_is_never_answered() {
 }
 
 #[test]
-fn what_a_silent_link_left_half_sent_is_given_up_and_the_next_command_is_read() {
+fn abandoned_input_is_dropped_and_the_next_command_is_read() {
     let mut device = Responder::<4>::default();
     let upload = Frame::command(CommandCode::COMMON_SCOPE_SETTINGS_SAVE).with_payload_len(100);
     assert!(device.handle_input(&upload.encode()).1.is_some());

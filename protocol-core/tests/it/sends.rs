@@ -4,7 +4,7 @@ use crate::common::*;
 use flamingo_protocol_core::{Cancelled, Class, CommandCode, Config, Ended, Event, Frame};
 
 #[test]
-fn the_echo_of_a_sent_action_is_never_the_proven_answer_of_a_request_for_the_same() {
+fn the_echo_of_a_sent_action_is_never_a_proven_answer() {
     let mut client = Client::new();
     client.send(&go(1, 5.0));
     let asked = client.ask(&go(1, 6.0));
@@ -22,7 +22,7 @@ fn the_echo_of_a_sent_action_is_never_the_proven_answer_of_a_request_for_the_sam
 }
 
 #[test]
-fn an_echo_is_expected_from_when_the_frame_goes_out_not_from_when_it_was_queued() {
+fn an_echo_is_expected_once_sent_and_not_once_queued() {
     let mut client = Client::new();
     client.queue(&upload(1000), ms(60_000)).unwrap();
     client.write_some(128);
@@ -42,7 +42,7 @@ fn a_push_that_is_marked_as_one_is_never_marked_as_ours() {
 }
 
 #[test]
-fn a_sent_frame_that_is_half_out_when_the_stream_ends_is_told_once() {
+fn a_half_sent_frame_is_reported_once_at_the_end_of_the_stream() {
     let mut client = Client::new();
     let workflow = ask(CommandCode::CAMERA_WORK_FLOW_START).with_payload_len(1000);
     let ticket = client.core.send(client.now, &workflow).unwrap();
@@ -57,7 +57,7 @@ fn a_sent_frame_that_is_half_out_when_the_stream_ends_is_told_once() {
 }
 
 #[test]
-fn a_sent_frame_that_was_shown_and_not_written_when_the_stream_ends_is_told_once() {
+fn an_unwritten_frame_is_reported_once_at_the_end_of_the_stream() {
     let mut client = Client::new();
     let ticket = client.core.send(client.now, &go(1, 5.0)).unwrap();
     assert!(client.core.poll_transmit(client.now).is_some());
@@ -68,7 +68,7 @@ fn a_sent_frame_that_was_shown_and_not_written_when_the_stream_ends_is_told_once
 }
 
 #[test]
-fn a_cancelled_upload_that_is_half_out_when_the_stream_ends_has_no_second_outcome() {
+fn a_cancelled_half_sent_upload_has_no_second_outcome() {
     let mut client = Client::new();
     let cancelled = client.queue(&upload(1000), ms(60_000)).unwrap();
     client.write_some(128);
@@ -106,7 +106,7 @@ fn twelve_commands() -> Vec<Frame> {
 }
 
 #[test]
-fn when_more_echoes_are_expected_than_can_be_named_every_answer_is_presumed() {
+fn with_too_many_expected_echoes_every_answer_is_presumed() {
     // Room for 11 doubts beside the request that asks.
     let mut client = Client::<2, 12>::sized(Config::default());
     let mut commands = twelve_commands();
@@ -123,7 +123,7 @@ fn when_more_echoes_are_expected_than_can_be_named_every_answer_is_presumed() {
 }
 
 #[test]
-fn a_cancelled_request_is_still_answered_late_where_doubts_have_used_up_all_room() {
+fn a_cancelled_request_is_answered_late_with_a_full_table() {
     let mut client = Client::<2, 11>::sized(Config::default());
     for command in twelve_commands() {
         client.send(&command);
@@ -135,7 +135,7 @@ fn a_cancelled_request_is_still_answered_late_where_doubts_have_used_up_all_room
 }
 
 #[test]
-fn a_cancelled_request_is_still_answered_late_when_the_same_was_sent_behind_it() {
+fn a_cancelled_request_is_answered_late_after_an_equal_send() {
     let mut client = Client::new();
     let ticket = client.ask(&position(1));
     client.cancel(ticket);
@@ -144,7 +144,7 @@ fn a_cancelled_request_is_still_answered_late_when_the_same_was_sent_behind_it()
 }
 
 #[test]
-fn any_number_of_sent_frames_that_are_presumed_anyway_puts_nothing_else_in_doubt() {
+fn sent_frames_of_presumed_keys_put_nothing_else_in_doubt() {
     let mut client = Client::new();
     for code in 0..100 {
         client.send(&ask(CommandCode(0xB000 + code)));
@@ -154,7 +154,7 @@ fn any_number_of_sent_frames_that_are_presumed_anyway_puts_nothing_else_in_doubt
 }
 
 #[test]
-fn an_echo_that_finds_no_place_among_tombstones_leaves_every_answer_presumed() {
+fn an_echo_without_a_place_leaves_every_answer_presumed() {
     let config = Config { window: 100, ..Config::default() };
     let mut client = Client::<2, 11>::sized(config);
     for code in 0..11 {
@@ -172,7 +172,7 @@ fn led(selector: i32) -> Frame {
 }
 
 #[test]
-fn an_echo_is_expected_until_its_grace_ends_whatever_is_sent_meanwhile() {
+fn an_echo_is_expected_until_its_grace_ends() {
     let mut client = Client::new();
     client.send(&led(1));
     client.pass(client.core.config().grace);
@@ -182,7 +182,7 @@ fn an_echo_is_expected_until_its_grace_ends_whatever_is_sent_meanwhile() {
 }
 
 #[test]
-fn the_next_echo_takes_the_place_of_one_that_is_over_rather_than_of_one_that_may_come() {
+fn the_next_echo_takes_the_place_of_an_expired_one() {
     // Room for two echoes beside the request.
     let mut client = Client::<1, 3, 1>::sized(Config::default());
     client.ask(&position(1));

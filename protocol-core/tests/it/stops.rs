@@ -7,7 +7,7 @@ use flamingo_protocol_core::{
 };
 
 #[test]
-fn a_halt_that_needs_room_lets_the_oldest_tombstone_fall_into_doubt_and_no_other() {
+fn a_halt_that_needs_room_drops_only_the_oldest_tombstone() {
     let mut client = Client::<2, 11>::sized(Config { window: 100, ..Config::default() });
     let asked: Vec<_> = (0..11).map(|at| ask(CommandCode(0xB000 + at))).collect();
     let mut cancelled = Vec::new();
@@ -26,7 +26,7 @@ fn a_halt_that_needs_room_lets_the_oldest_tombstone_fall_into_doubt_and_no_other
 }
 
 #[test]
-fn halts_that_are_never_answered_do_not_use_up_the_lane_for_ever() {
+fn unanswered_halts_do_not_fill_the_stop_lane_for_ever() {
     let mut client = Client::new();
     for _ in 0..100 {
         let ticket = client.queue(&halt(1), ms(10)).expect("the lane is reserved");
@@ -85,7 +85,7 @@ fn a_halt_that_is_stuck_with_its_first_byte_out_is_blocked_too() {
 }
 
 #[test]
-fn a_halt_whose_deadline_is_over_as_well_was_blocked_all_the_same() {
+fn a_halt_past_its_deadline_is_still_reported_as_blocked() {
     let mut client = Client::new();
     client.queue(&upload(1000), ms(60_000)).unwrap();
     client.write_some(10);
@@ -97,7 +97,7 @@ fn a_halt_whose_deadline_is_over_as_well_was_blocked_all_the_same() {
 }
 
 #[test]
-fn all_halts_of_an_axis_that_are_outstanding_are_named_when_an_answer_is_ambiguous() {
+fn an_ambiguous_answer_names_all_open_halts_of_the_axis() {
     let mut client = Client::new();
     let mut tickets = Vec::new();
     while let Ok(ticket) = client.queue(&halt(1), ms(3000)) {
@@ -121,7 +121,7 @@ fn presumed_answers_use_up_waiting_halts_oldest_first() {
 }
 
 #[test]
-fn the_bytes_of_a_frame_that_has_not_begun_change_when_a_halt_comes() {
+fn a_halt_replaces_the_bytes_of_a_frame_that_has_not_begun() {
     let mut client = Client::new();
     client.queue(&go(1, 5.0), ms(3000)).unwrap();
     assert!(client.core.poll_transmit(client.now).is_some());
@@ -133,7 +133,7 @@ fn the_bytes_of_a_frame_that_has_not_begun_change_when_a_halt_comes() {
 const PATIENCE: Duration = Duration::from_millis(3000);
 
 #[test]
-fn halt_goes_first_when_16_moves_are_queued_and_the_table_is_full_and_none_of_them_runs() {
+fn halt_goes_before_16_queued_moves_and_none_of_them_runs() {
     let mut client = Client::new();
     let moves: Vec<_> = (0..16)
         .map(|step| client.queue(&go(step % 4 + 1, f64::from(step)), PATIENCE).unwrap())
@@ -155,7 +155,7 @@ fn halt_goes_first_when_16_moves_are_queued_and_the_table_is_full_and_none_of_th
 }
 
 #[test]
-fn halt_goes_first_when_the_window_is_full_and_moves_are_on_the_wire() {
+fn halt_goes_first_when_the_window_is_full() {
     let mut client = Client::new();
     for axis in 1..=4 {
         client.ask(&go(axis, 1.0));
@@ -171,7 +171,7 @@ fn halt_goes_first_when_the_window_is_full_and_moves_are_on_the_wire() {
 }
 
 #[test]
-fn every_motion_and_a_workflow_are_cancelled_by_a_halt_of_any_axis_and_nothing_else() {
+fn a_halt_cancels_only_queued_motions_and_workflows() {
     let moving = [
         go(2, 1.0),
         Frame::command(CommandCode::STAGE_HOME).with_selector(3),
@@ -200,7 +200,7 @@ fn every_motion_and_a_workflow_are_cancelled_by_a_halt_of_any_axis_and_nothing_e
 }
 
 #[test]
-fn a_laser_off_cancels_the_queued_enables_of_that_laser_only_and_all_off_those_of_all() {
+fn a_laser_off_cancels_only_the_queued_enables_it_concerns() {
     let enable = |laser| ask(CommandCode::LASER_ENABLE_PREVIEW).with_selector(laser);
     let level = ask(CommandCode::LASER_LEVEL_SET).with_selector(2);
     let off = ask(CommandCode::LASER_DISABLE).with_selector(2);
@@ -250,7 +250,7 @@ fn drain(client: &mut Client, most: usize, mut between: impl FnMut(&mut Client, 
 }
 
 #[test]
-fn header_and_payload_of_an_upload_are_never_split_and_halt_goes_right_behind() {
+fn an_upload_is_never_split_and_halt_goes_right_after_it() {
     for most in [1, 50, 128, 1000] {
         for halt_at in [1, 127, 128, 129, 300, 427] {
             let mut client = Client::new();
@@ -285,7 +285,7 @@ fn a_halt_overtakes_an_upload_that_has_not_begun() {
 }
 
 #[test]
-fn a_halt_that_waits_too_long_behind_a_stalled_payload_is_told_and_told_again_after_progress() {
+fn a_halt_behind_a_stalled_payload_is_reported_again() {
     let mut client = Client::new();
     client.queue(&upload(300), ms(60_000)).unwrap();
     client.write_some(10);
@@ -324,7 +324,7 @@ fn several_halts_of_an_axis_may_be_ambiguous_and_each_ends_once() {
 }
 
 #[test]
-fn a_frame_that_several_may_own_uses_up_the_oldest_even_if_that_one_has_ended() {
+fn an_ambiguous_frame_uses_up_the_oldest_owner_even_if_ended() {
     for on_ambiguous in [OnAmbiguous::Refuse, OnAmbiguous::Presume] {
         let mut client = Client::with(Config { on_ambiguous, ..Config::default() });
         let first = client.ask(&halt(1));
@@ -344,7 +344,7 @@ fn a_queued_halt_can_be_taken_back() {
 }
 
 #[test]
-fn a_ninth_halt_of_an_axis_that_could_not_be_told_from_the_others_is_refused() {
+fn a_ninth_open_halt_of_one_axis_is_refused() {
     let mut client = Client::<16, 64, 16>::sized(Config::default());
     for _ in 0..8 {
         client.ask(&halt(1));
@@ -377,7 +377,7 @@ fn what_is_no_stop_cancels_nothing() {
 }
 
 #[test]
-fn at_the_end_of_time_no_stop_is_blocked_that_is_not_there_or_was_told_already() {
+fn at_the_end_of_time_no_stop_is_blocked_without_reason() {
     let mut idle = Client::new();
     idle.core.handle_timeout(Instant::FAR_FUTURE);
     assert_eq!(idle.core.poll_event(), None);

@@ -45,14 +45,14 @@ const ACKNOWLEDGED: (CommandCode, u32) = (CommandCode::COMMON_SCOPE_SETTINGS_SAV
 const IDLE: (CommandCode, u32) = (CommandCode::SYSTEM_STATE_IDLE, 0);
 
 #[test]
-fn the_length_that_is_sent_back_with_an_upload_swallows_no_frame_behind_it() {
+fn the_echoed_length_of_an_upload_swallows_no_frame() {
     let idle = Frame::new(CommandCode::SYSTEM_STATE_IDLE).encode();
     let stream = [echo(), idle, idle].concat();
     assert_eq!(received(Config::default(), &stream), (vec![ACKNOWLEDGED, IDLE, IDLE], 0, 0));
 }
 
 #[test]
-fn a_payload_that_follows_after_all_is_counted_as_noise_and_hides_nothing() {
+fn a_payload_after_an_upload_echo_counts_as_noise() {
     let idle = Frame::new(CommandCode::SYSTEM_STATE_IDLE).encode();
     let stream = [&echo()[..], &[b'x'; 256], &idle].concat();
     assert_eq!(received(Config::default(), &stream), (vec![ACKNOWLEDGED, IDLE], 0, 256));

@@ -19,7 +19,7 @@ fn at_most_a_window_of_commands_is_on_the_wire_unanswered() {
 }
 
 #[test]
-fn a_command_that_was_never_answered_counts_in_the_window_until_its_grace_is_over() {
+fn an_unanswered_command_counts_in_the_window_until_its_grace() {
     let mut client = Client::with(Config { window: 2, ..Config::default() });
     let size = ask(CommandCode::CAMERA_IMAGE_SIZE_GET);
     for command in [position(1), position(2)] {
@@ -44,7 +44,7 @@ fn fire_and_forget_and_stops_do_not_count_in_the_window() {
 }
 
 #[test]
-fn one_request_of_a_key_is_on_the_wire_and_the_next_goes_when_it_is_answered() {
+fn one_request_per_key_is_on_the_wire_until_its_answer() {
     let mut client = Client::new();
     let tickets = [client.ask(&position(1)), client.ask(&position(1))];
     assert_eq!(client.wire.len(), 1);
@@ -54,7 +54,7 @@ fn one_request_of_a_key_is_on_the_wire_and_the_next_goes_when_it_is_answered() {
 }
 
 #[test]
-fn a_query_overtakes_a_query_that_waits_but_no_action_is_overtaken_in_its_subsystem() {
+fn a_query_overtakes_waiting_queries_but_never_an_action() {
     let mut client = Client::new();
     client.ask(&go(1, 1.0));
     client.ask(&go(1, 2.0)); // waits for the first
@@ -86,7 +86,7 @@ fn fire_and_forget_commands_keep_their_place_among_the_actions() {
 }
 
 #[test]
-fn writes_of_a_single_byte_give_the_same_bytes_and_tell_each_frame_once() {
+fn writes_of_single_bytes_report_each_frame_once() {
     let mut client = Client::new();
     let settings = ask(CommandCode::COMMON_SCOPE_SETTINGS_SAVE).with_payload_len(3);
     let commands = [position(1), settings, position(2)];
@@ -137,7 +137,7 @@ fn a_frame_goes_out_as_it_was_given() {
 }
 
 #[test]
-fn commands_that_are_answered_at_the_end_of_a_motion_do_not_fill_the_window() {
+fn commands_answered_at_the_end_do_not_fill_the_window() {
     let mut client = Client::new();
     for axis in 1..=4 {
         client.queue(&ask(CommandCode::STAGE_HOME).with_selector(axis), ms(60_000)).unwrap();

@@ -144,7 +144,7 @@ fn settings() -> Vec<u8> {
 }
 
 #[test]
-fn an_answer_goes_to_the_host_alone_and_a_push_to_the_push_port_alone() {
+fn answers_go_to_the_host_only_pushes_to_the_push_port_only() {
     let mut bench = Bench::new();
     bench.host_sends(&position(1));
     assert_eq!(frames(&mut bench.ports.instrument), [position(1)]);
@@ -167,7 +167,7 @@ fn an_answer_that_may_have_been_a_push_goes_to_both() {
 }
 
 #[test]
-fn a_payload_waits_in_the_instruments_port_for_a_host_that_is_slow_and_comes_through_whole() {
+fn a_payload_for_a_slow_host_waits_and_arrives_whole() {
     let mut bench = Bench::new();
     bench.host_sends(&load());
     bench.ports.host.room = 0;
@@ -211,7 +211,7 @@ fn a_host_that_takes_nothing_holds_up_neither_pushes_nor_a_halt() {
 }
 
 #[test]
-fn a_payload_that_breaks_off_is_made_up_with_what_stands_in_no_text() {
+fn a_payload_that_breaks_off_is_filled_with_non_text_bytes() {
     let mut bench = Bench::new();
     bench.host_sends(&load());
     let reply = answer(&load(), 0.0).with_payload_len(3072);
@@ -226,7 +226,7 @@ fn a_payload_that_breaks_off_is_made_up_with_what_stands_in_no_text() {
 }
 
 #[test]
-fn an_answer_that_comes_too_late_is_nobodys_and_not_the_next_requests() {
+fn a_late_answer_is_not_the_next_requests_answer() {
     let mut bench = Bench::new();
     bench.host_sends(&position(1));
     bench.pass(REQUEST_TIMEOUT);
@@ -245,7 +245,7 @@ fn an_answer_that_comes_too_late_is_nobodys_and_not_the_next_requests() {
 }
 
 #[test]
-fn an_upload_goes_up_whole_and_one_that_is_too_long_or_breaks_off_is_refused() {
+fn only_a_whole_upload_of_allowed_length_is_sent() {
     let mut bench = Bench::new();
     let save = Frame::command(CommandCode::COMMON_SCOPE_SETTINGS_SAVE);
     let payload = settings();

@@ -97,7 +97,7 @@ fn command(code: Code) -> Frame {
 }
 
 #[test]
-fn commands_are_answered_in_their_order_and_what_is_due_is_told_between_them() {
+fn answers_keep_order_and_due_events_go_between_them() {
     let mut board = Board::default();
     let go = command(Code::STAGE_POSITION_SET).with_value(8.0).encode();
     board.comes(&[command(Code::STAGE_POSITION_GET).encode(), go].concat());
@@ -136,7 +136,7 @@ fn an_upload_is_skipped_and_counts_when_it_is_whole() {
 }
 
 #[test]
-fn noise_and_half_a_command_of_a_client_that_has_gone_are_skipped() {
+fn noise_and_half_a_command_of_a_lost_client_are_skipped() {
     let mut board = Board::default();
     let query = command(Code::STAGE_POSITION_GET).encode();
     board.comes(&[b"noise".as_slice(), query.split_at(100).0].concat());
@@ -162,7 +162,7 @@ fn half_a_command_is_given_up_when_the_line_is_silent() {
 }
 
 #[test]
-fn the_rest_of_a_payload_that_does_not_come_does_not_swallow_the_next_client() {
+fn a_missing_payload_does_not_swallow_the_next_client() {
     let mut board = Board::default();
     let upload = command(Code::COMMON_SCOPE_SETTINGS_SAVE).with_payload_len(10_000);
     board.comes(&[b"noise".as_slice(), &upload.encode()].concat());

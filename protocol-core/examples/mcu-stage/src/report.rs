@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_change_is_told_once_in_whole_lines_however_slowly_they_go_out() {
+    fn a_change_is_reported_once_in_whole_lines_on_a_slow_uart() {
         let mut report = Report::default();
         let mut out = Vec::new();
         let mut turn = |counts, bytes: usize| {

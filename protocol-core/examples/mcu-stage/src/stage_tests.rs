@@ -44,7 +44,7 @@ fn an_answer_is_the_command_with_its_result_filled_in() {
 }
 
 #[test]
-fn a_move_takes_its_time_and_positions_are_pushed_40_times_a_second_until_it_stops() {
+fn a_move_takes_time_and_pushes_positions_at_40_hz() {
     let mut stage = Stage::default();
     assert_eq!(status(&mut stage, at(1000), &go(8.5)), Some(1));
     assert_eq!(position(&mut stage, at(1333)), Some(7.833));
@@ -66,7 +66,7 @@ fn a_move_takes_its_time_and_positions_are_pushed_40_times_a_second_until_it_sto
 }
 
 #[test]
-fn however_late_it_is_asked_each_push_says_where_the_stage_was_when_it_was_due() {
+fn a_late_push_gives_the_position_at_the_time_it_was_due() {
     let (mut punctual, mut late) = (Stage::default(), Stage::default());
     for stage in [&mut punctual, &mut late] {
         stage.command(at(0), &go(7.0));
@@ -76,7 +76,7 @@ fn however_late_it_is_asked_each_push_says_where_the_stage_was_when_it_was_due()
 }
 
 #[test]
-fn a_halt_stops_the_stage_where_it_is_and_its_motion_was_not_completed() {
+fn a_halt_stops_the_stage_and_its_motion_is_not_complete() {
     for selector in [AXIS, ALL_AXES] {
         let mut stage = Stage::default();
         stage.command(at(0), &go(12.0));
@@ -93,14 +93,14 @@ fn a_halt_stops_the_stage_where_it_is_and_its_motion_was_not_completed() {
 }
 
 #[test]
-fn a_halt_of_a_stage_at_rest_is_acknowledged_and_nothing_is_told() {
+fn a_halt_at_rest_is_acknowledged_without_an_event() {
     let mut stage = Stage::default();
     assert_eq!(status(&mut stage, at(0), &command(Code::STAGE_HALT)), Some(1));
     assert_eq!(told(&mut stage, at(1000)), []);
 }
 
 #[test]
-fn a_move_during_a_move_turns_towards_the_new_target_and_ends_once() {
+fn a_move_during_a_move_takes_the_new_target_and_ends_once() {
     let mut stage = Stage::default();
     stage.command(at(0), &go(8.5));
     told(&mut stage, at(500));

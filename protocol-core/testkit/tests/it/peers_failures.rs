@@ -29,7 +29,7 @@ fn proven(ticket: Ticket) -> Class {
 }
 
 #[test]
-fn a_late_answer_to_one_command_is_not_taken_for_the_answer_to_the_next() {
+fn a_late_answer_is_not_the_answer_to_the_next_command() {
     let mut harness = harness();
     let first = harness.ask(position(1), ms(100)).unwrap();
     harness.pass(ms(200));
@@ -47,7 +47,7 @@ fn a_late_answer_to_one_command_is_not_taken_for_the_answer_to_the_next() {
 }
 
 #[test]
-fn a_second_request_of_the_same_code_does_not_overwrite_the_first() {
+fn a_second_request_of_one_code_does_not_overwrite_the_first() {
     let mut harness = harness();
     let tickets: Vec<_> =
         [1, 2, 1, 2, 1].map(|axis| harness.ask(position(axis), PATIENCE).unwrap()).into();
@@ -137,7 +137,7 @@ fn a_push_of_the_very_code_steals_no_answer() {
 }
 
 #[test]
-fn the_end_of_the_stream_ends_every_request_once_and_asks_for_nothing_more() {
+fn the_end_of_the_stream_ends_every_request_once() {
     let mut harness = harness();
     let tickets = [1, 2, 3].map(|axis| harness.ask(position(axis), PATIENCE).unwrap());
     harness.down.close();

@@ -89,7 +89,7 @@ proptest! {
     #![proptest_config(config(400))]
 
     #[test]
-    fn what_the_client_says_of_a_conversation_over_unkind_links_is_true(
+    fn the_client_reports_the_truth_over_faulty_links(
         settings in settings(),
         ops in prop::collection::vec(op(), 1..longest()),
     ) {
@@ -102,7 +102,7 @@ proptest! {
     }
 
     #[test]
-    fn a_conversation_that_breaks_off_leaves_no_request_without_its_one_outcome(
+    fn each_request_has_one_outcome_when_the_link_breaks_off(
         settings in settings(),
         before in prop::collection::vec(op(), 1..longest()),
         end in prop_oneof![Just(Op::Eof), Just(Op::Reset), Just(Op::CloseUp)],
@@ -116,7 +116,7 @@ proptest! {
     }
 
     #[test]
-    fn a_device_that_doubles_its_answers_costs_no_frame_and_no_outcome(
+    fn doubled_answers_cost_no_frame_and_no_outcome(
         settings in settings(),
         ops in prop::collection::vec(prop_oneof![4 => op(), 1 => any::<u8>().prop_map(Op::Double)], 1..longest()),
     ) {

@@ -45,22 +45,22 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn only_128_bytes_with_both_markers_are_a_frame_and_encoding_gives_them_back(data in bytes()) {
+    fn only_128_bytes_with_both_markers_decode_and_encode_back(data in bytes()) {
         bodies::frame(&data);
     }
 
     #[test]
-    fn an_assembler_finds_what_a_search_of_the_whole_stream_finds_in_any_chunking(data in bytes()) {
+    fn any_chunking_finds_what_a_search_of_the_whole_stream_finds(data in bytes()) {
         bodies::assembler(&data);
     }
 
     #[test]
-    fn a_device_reads_every_command_and_writes_what_was_queued_however_it_is_cut(data in bytes()) {
+    fn a_device_reads_and_writes_every_frame_in_any_chunking(data in bytes()) {
         bodies::responder(&data);
     }
 
     #[test]
-    fn an_image_reader_finds_what_arithmetic_says_and_ends_at_the_first_false_header(data in bytes()) {
+    fn images_are_found_by_arithmetic_up_to_the_first_false_header(data in bytes()) {
         bodies::image(&data);
     }
 

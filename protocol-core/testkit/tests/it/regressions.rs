@@ -14,7 +14,7 @@ fn halt(harness: &mut Harness) -> Ticket {
 /// doubt with the age of the older owner, and the newer doubt of that key was forgotten: a proof
 /// of the older one then settled both, and the answer to the third HALT was "proven" the fourth's.
 #[test]
-fn a_doubt_that_an_older_one_joins_is_settled_by_what_came_after_both_only() {
+fn only_an_answer_after_both_settles_two_joined_doubts() {
     let mut harness = Harness::new(Settings::default());
     halt(&mut harness);
     let position = Frame::command(CommandCode::STAGE_POSITION_GET).with_selector(1);

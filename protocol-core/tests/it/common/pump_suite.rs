@@ -81,7 +81,7 @@ fn a_query_and_its_answer_pass_through_both_pumps_in_any_piece() {
 }
 
 #[test]
-fn the_end_of_the_stream_is_an_error_of_its_own_and_ends_every_request_once() {
+fn the_end_of_the_stream_is_an_error_and_ends_every_request() {
     let now = clock();
     let mut client = a_client();
     client.request(now(), &position(2), DEADLINE).unwrap();
@@ -111,7 +111,7 @@ fn a_payload_that_is_not_given_is_told_with_what_is_missing() {
 }
 
 #[test]
-fn a_port_that_takes_nothing_is_an_error_and_nothing_counts_as_sent() {
+fn a_port_that_writes_nothing_is_an_error_and_nothing_is_sent() {
     let now = clock();
     let mut client = a_client();
     client.request(now(), &position(2), DEADLINE).unwrap();
@@ -123,7 +123,7 @@ fn a_port_that_takes_nothing_is_an_error_and_nothing_counts_as_sent() {
 }
 
 #[test]
-fn an_empty_scratch_is_refused_instead_of_being_taken_for_the_end() {
+fn an_empty_buffer_is_refused_and_not_taken_for_the_end() {
     let now = clock();
     let mut client = a_client();
     let mut port = Port::new(1000, &[1, 2, 3]);
@@ -134,7 +134,7 @@ fn an_empty_scratch_is_refused_instead_of_being_taken_for_the_end() {
 }
 
 #[test]
-fn the_end_of_the_clients_stream_tells_the_device_what_was_left_unfinished() {
+fn the_end_of_the_stream_tells_the_device_what_is_unfinished() {
     let mut device = Responder::<8>::default();
     let command = position(1).encode();
     let mut port = Port::new(1000, &command[..60]);
