@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn events_before_the_first_and_after_the_last_answer_are_ignored() {
+    fn events_outside_the_first_and_last_answer_are_ignored() {
         let sent = [STATE, gauge(1), STATE, gauge(2), STATE, gauge(3)];
         let fewer = observed(&[gauge(2)], 2).compare(&truth(&sent));
         assert_eq!(fewer.events_lost, 0);
