@@ -2,7 +2,7 @@
 //! `frame_json.rs`.
 
 use flamingo_microscope::meaning;
-use flamingo_microscope::text::pushed_positions;
+use flamingo_microscope::pushed_positions;
 use flamingo_protocol_core::{Class, Flags, Frame};
 
 /// The name of a class (`solicited`, `late`, `ambiguous` or `unsolicited`), and for answers whether

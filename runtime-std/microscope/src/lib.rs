@@ -30,7 +30,6 @@ mod patience;
 pub mod preview;
 mod reading;
 mod stage;
-pub mod text;
 pub mod units;
 mod workflows;
 
@@ -47,5 +46,6 @@ pub use reading::Reading;
 pub use stage::limits;
 pub use stage::{
     Arrival, Motion, Motions, PoseTracker, PositionUpdate, PositionUpdates, Stage, Velocity,
+    pushed_positions,
 };
 pub use workflows::{Run, RunEvent, RunSummary, StackComplete, StackReport, Workflows};

@@ -6,7 +6,6 @@
 use flamingo_protocol_core::{CommandCode, Frame};
 
 use crate::answers::text_of;
-use crate::text::{LevelError, laser_level};
 use crate::units::Percent;
 use crate::{Error, Microscope, Reading};
 
@@ -90,7 +89,7 @@ impl Lasers {
         let text = text_of(&answer);
         // Declining counts whatever the status is.
         let status = answer.frame.status;
-        if let Err(LevelError::Declined { said: reason }) = laser_level(&text) {
+        if let Err(LevelError::Declined { reason }) = laser_level(&text) {
             let code = answer.frame.code;
             return Err(Error::Refused { what, code, status, reason });
         }
@@ -175,5 +174,47 @@ impl Lasers {
     async fn switch(&self, what: &str, code: CommandCode, laser: Laser) -> Result<(), Error> {
         let frame = Frame::command(code).with_selector(laser.0);
         self.microscope.send(&format!("{what}: laser {}", laser.0), frame).await
+    }
+}
+
+/// Why a text is no laser level.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum LevelError {
+    /// The laser answered `getLevel error`.
+    Declined {
+        /// The text.
+        reason: String,
+    },
+    /// The text is no number.
+    NotANumber,
+}
+
+/// Reads the level in percent from the text of an answer to LASER_LEVEL_GET.
+///
+/// # Errors
+/// [`LevelError`]: the laser declined, or the text is no number.
+fn laser_level(text: &str) -> Result<f64, LevelError> {
+    let text = text.trim();
+    if text.to_ascii_lowercase().contains("error") {
+        return Err(LevelError::Declined { reason: text.to_owned() });
+    }
+    let number = text.trim_end_matches('%').trim_end().parse().ok();
+    let finite = number.filter(|level: &f64| level.is_finite());
+    finite.ok_or(LevelError::NotANumber)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_laser_level_is_a_number_or_says_why_not() {
+        assert_eq!(laser_level(" 5.00 %"), Ok(5.0));
+        let declined = laser_level("getLevel error");
+        assert!(matches!(declined, Err(LevelError::Declined { .. })), "{declined:?}");
+        for text in ["", "NaN", "on"] {
+            let refused = laser_level(text);
+            assert!(matches!(refused, Err(LevelError::NotANumber)), "{refused:?}");
+        }
     }
 }

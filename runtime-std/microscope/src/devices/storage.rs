@@ -3,7 +3,6 @@
 use flamingo_protocol_core::{CommandCode, Frame};
 
 use crate::answers::text_of;
-use crate::text::drives;
 use crate::{Error, Microscope, Reading};
 
 /// The drives of a [`Microscope`].
@@ -42,8 +41,25 @@ impl Storage {
             .read("drives", frame, |answer| {
                 let payload = String::from_utf8_lossy(&answer.payload).into_owned();
                 let text = if payload.is_empty() { text_of(answer) } else { payload };
-                Ok(drives(&text).into_iter().map(str::to_owned).collect())
+                Ok(lines(&text))
             })
             .await
+    }
+}
+
+/// Reads the lines of a text without empty ones.
+fn lines(text: &str) -> Vec<String> {
+    let lines = text.split(['\n', '\0']).map(str::trim);
+    lines.filter(|line| !line.is_empty()).map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn drives_are_listed_without_empty_lines() {
+        assert_eq!(lines("/media/a\n/media/b\n\n\0\0"), ["/media/a", "/media/b"]);
+        assert!(lines("").is_empty());
     }
 }

@@ -15,7 +15,7 @@ use smol::future::zip;
 pub use motion::{Arrival, Motion};
 pub use motions::Motions;
 pub use pose_tracker::PoseTracker;
-pub use position_updates::{PositionUpdate, PositionUpdates};
+pub use position_updates::{PositionUpdate, PositionUpdates, pushed_positions};
 
 use crate::answers::succeeded;
 use crate::axis::Axis;
@@ -97,9 +97,9 @@ impl Stage {
     /// # Errors
     /// As [`Self::position`], for the first axis that fails.
     pub async fn pose(&self) -> Result<Pose, Error> {
-        let linear = zip(self.position(Axis::X), self.position(Axis::Y));
-        let rest = zip(self.position(Axis::Z), self.position(Axis::R));
-        let ((x, y), (z, r)) = zip(linear, rest).await;
+        // Boxed: the futures of four requests together are large.
+        let [x, y, z, r] = Axis::ALL.map(|axis| Box::pin(self.position(axis)));
+        let ((x, y), (z, r)) = zip(zip(x, y), zip(z, r)).await;
         let mm = |position: Result<Reading<Position>, Error>| {
             position.map(|position| Mm(position.value.value()))
         };

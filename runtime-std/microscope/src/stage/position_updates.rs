@@ -6,7 +6,6 @@ use std::time::SystemTime;
 use flamingo_protocol_core::{CommandCode, Flags};
 
 use crate::axis::Axis;
-use crate::text::pushed_positions;
 use crate::units::Position;
 use flamingo_runtime_std::Client;
 use flamingo_runtime_std::{Event, EventFrame, Subscription};
@@ -91,6 +90,23 @@ fn updates(event: &EventFrame) -> Vec<PositionUpdate> {
     updates
 }
 
+/// Reads the positions in the buffer of a push with the flag STAGE_POSITIONS_IN_BUFFER
+/// (`1=X\n2=Y\n3=Z\n`): each axis with its position in mm, R in degrees.
+///
+/// ```
+/// use flamingo_microscope::{Axis, pushed_positions};
+/// let positions = pushed_positions("1=7.635\n2=14\n3=20.1\n");
+/// assert_eq!(positions, [(Axis::X, 7.635), (Axis::Y, 14.0), (Axis::Z, 20.1)]);
+/// ```
+pub fn pushed_positions(text: &str) -> Vec<(Axis, f64)> {
+    let position = |line: &str| {
+        let (selector, position) = line.split_once('=')?;
+        let axis = Axis::from_selector(selector.trim().parse().ok()?)?;
+        Some((axis, position.trim().parse().ok()?))
+    };
+    text.lines().filter_map(position).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -116,5 +132,10 @@ mod tests {
     #[test]
     fn a_buffer_that_is_not_flagged_is_not_read_as_positions() {
         assert_eq!(updates(&push("1=7.5\n", Flags::default())).len(), 1);
+    }
+
+    #[test]
+    fn a_malformed_position_line_hides_no_other() {
+        assert_eq!(pushed_positions("1=x\n9=4\n\n4=-90.5"), [(Axis::R, -90.5)]);
     }
 }

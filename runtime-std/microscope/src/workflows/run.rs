@@ -296,7 +296,7 @@ impl Run {
                 self.phase = Phase::Uploaded(self.microscope.client().clock().now());
             }
             Phase::Running | Phase::Disconnected { .. } if state == SystemState::Idle => {
-                self.ended()
+                self.ended();
             }
             _ => {}
         }
