@@ -14,6 +14,7 @@ const MOTION_ENDS: usize = 64;
 
 /// The end of a motion, as the instrument reported it.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct MotionStopped {
     /// STAGE_MOTION_STOPPED.
     pub frame: Frame,

@@ -164,7 +164,8 @@ impl Simulator {
     #[allow(clippy::unused_async)] // so that it may wait in a later version
     pub async fn start(options: SimulatorOptions) -> Result<Self, SimulatorError> {
         let SimulatorOptions { bind: ip, port, live_port: live, stack_port: stack, .. } = options;
-        let (listeners, addresses) = InstrumentPorts { ip, port, live, stack }.listen()?;
+        let ports = InstrumentPorts::consecutive(SocketAddr::new(ip, port)).live(live).stack(stack);
+        let (listeners, addresses) = ports.listen()?;
         let mut scenario = options.scenario;
         scenario.seed = options.seed.unwrap_or(scenario.seed);
         let truth = Truth::new(scenario.truth_capacity_frames);

@@ -43,6 +43,7 @@ impl fmt::Debug for Answer {
 
 /// The counters of a client.
 #[derive(Debug, Clone, Copy, Default)]
+#[non_exhaustive]
 pub struct Stats {
     /// What the core has counted on the current connection.
     pub counters: Counters,

@@ -51,7 +51,19 @@ impl std::error::Error for ListenError {
 }
 
 /// Where to listen.
+///
+/// ```
+/// use flamingo_runtime_std::socket::instrument_ports::InstrumentPorts;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let ports = InstrumentPorts::consecutive("127.0.0.1:0".parse()?);
+/// let (_listeners, [control, live, stack]) = ports.listen()?;
+/// assert_eq!([live.port(), stack.port()], [control.port() + 1, control.port() + 2]);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct InstrumentPorts {
     /// The address to listen on.
     pub ip: IpAddr,
@@ -67,6 +79,20 @@ impl InstrumentPorts {
     /// Consecutive ports from the control port `at` on.
     pub const fn consecutive(at: SocketAddr) -> Self {
         Self { ip: at.ip(), port: at.port(), live: None, stack: None }
+    }
+
+    /// Sets [`Self::live`]; `None`: the control port + 1.
+    #[must_use]
+    pub fn live(mut self, port: impl Into<Option<u16>>) -> Self {
+        self.live = port.into();
+        self
+    }
+
+    /// Sets [`Self::stack`]; `None`: the control port + 2.
+    #[must_use]
+    pub fn stack(mut self, port: impl Into<Option<u16>>) -> Self {
+        self.stack = port.into();
+        self
     }
 
     /// Listens on the control, live and stack port. Returns the listeners and their addresses.

@@ -1,4 +1,4 @@
-//! Connecting: the handshake, who is refused and why, loss, and connecting again.
+//! Connecting: the handshake, which peers are refused and why, loss, and connecting again.
 
 use std::time::Duration;
 
@@ -63,7 +63,7 @@ fn stale_bytes_after_connect_are_resynchronised_over() {
 }
 
 #[test]
-fn connecting_ends_while_unsolicited_frames_flow_without_a_pause() {
+fn connecting_ends_in_a_flood_of_unsolicited_frames() {
     smol::block_on(async {
         let (listener, options) = listen();
         let script = async {
@@ -120,7 +120,7 @@ fn an_http_server_that_waits_for_the_end_of_a_line_is_named_too() {
 }
 
 #[test]
-fn a_frame_that_is_cut_off_in_the_handshake_is_a_lost_connection_that_says_so() {
+fn a_frame_cut_off_in_the_handshake_is_reported() {
     smol::block_on(async {
         let (listener, options) = listen();
         let script = async {
@@ -136,7 +136,7 @@ fn a_frame_that_is_cut_off_in_the_handshake_is_a_lost_connection_that_says_so() 
 }
 
 #[test]
-fn a_handshake_ends_at_its_deadline_not_with_the_grace_of_late_answers() {
+fn a_handshake_ends_at_its_deadline_not_after_the_grace() {
     smol::block_on(async {
         let (listener, mut options) = listen();
         quick(&mut options);
@@ -205,7 +205,7 @@ fn tokens_that_do_not_come_back_are_found_out_at_connect() {
 }
 
 #[test]
-fn a_lost_connection_ends_every_request_at_once_and_tells_the_subscribers() {
+fn a_lost_connection_ends_requests_and_notifies_subscribers() {
     smol::block_on(async {
         let (client, mut peer) =
             connected(|options| options.timeout = Duration::from_secs(60)).await;
@@ -226,7 +226,7 @@ fn a_lost_connection_ends_every_request_at_once_and_tells_the_subscribers() {
 }
 
 #[test]
-fn connecting_again_keeps_subscriptions_and_never_sends_a_command_twice() {
+fn connecting_again_keeps_subscriptions_and_repeats_nothing() {
     smol::block_on(async {
         let (listener, mut options) = listen();
         options.reconnect = Some(Reconnect::default().delay(Duration::from_millis(20)));

@@ -1,5 +1,4 @@
-//! How a client ends, and what it is told then: every call has an outcome and every subscription
-//! an end, whoever drops what.
+//! How a client ends: every call has an outcome and every subscription an end, whatever is dropped.
 
 use std::future::Future;
 use std::net::Shutdown;
@@ -16,7 +15,7 @@ use smol::future;
 use smol::io::{AsyncReadExt, AsyncWriteExt};
 use smol::net::TcpStream;
 
-/// A client whose driver is in the hands of the test, and its peer.
+/// A client whose driver is polled by the test, and its peer.
 async fn opened(
     tune: impl FnOnce(&mut Options),
 ) -> (Client, impl Future<Output = ()> + Send + 'static, Peer) {
@@ -33,7 +32,7 @@ async fn opened(
 }
 
 #[test]
-fn dropping_the_driver_ends_what_waits_for_it_and_every_subscription() {
+fn dropping_the_driver_ends_all_calls_and_subscriptions() {
     smol::block_on(async {
         let (client, driver, _peer) = opened(|_| {}).await;
         let mut events = client.subscribe(&[]);
@@ -74,7 +73,7 @@ fn a_subscription_that_begins_after_the_end_ends_at_once() {
 }
 
 #[test]
-fn a_lost_connection_is_closed_on_this_side_too_before_another_is_made() {
+fn a_lost_connection_is_closed_before_another_is_made() {
     smol::block_on(async {
         let (client, mut peer) = connected(|options| options.reconnect = Some(never_again())).await;
         peer.stream.get_ref().shutdown(Shutdown::Write).unwrap();
@@ -84,7 +83,7 @@ fn a_lost_connection_is_closed_on_this_side_too_before_another_is_made() {
 }
 
 #[test]
-fn counters_are_told_and_closing_ends_while_there_is_no_connection() {
+fn counters_and_closing_work_without_a_connection() {
     smol::block_on(async {
         let (client, peer) = connected(|options| options.reconnect = Some(never_again())).await;
         let mut events = client.subscribe(&[]);
@@ -97,7 +96,7 @@ fn counters_are_told_and_closing_ends_while_there_is_no_connection() {
 }
 
 #[test]
-fn a_blocked_halt_is_told_when_the_fresh_connection_cannot_be_made() {
+fn a_blocked_halt_ends_when_no_fresh_connection_is_made() {
     smol::block_on(async {
         let (listener, mut options) = listen();
         options.protocol.stop_patience = flamingo_protocol_core::Duration::from_millis(50);
@@ -122,7 +121,7 @@ fn a_blocked_halt_is_told_when_the_fresh_connection_cannot_be_made() {
 }
 
 #[test]
-fn only_the_stop_that_was_blocked_is_sent_over_the_fresh_connection() {
+fn only_the_blocked_stop_is_sent_over_the_fresh_connection() {
     smol::block_on(async {
         let (listener, mut options) = listen();
         options.protocol.stop_patience = flamingo_protocol_core::Duration::from_millis(50);
@@ -160,7 +159,7 @@ fn only_the_stop_that_was_blocked_is_sent_over_the_fresh_connection() {
 }
 
 #[test]
-fn an_answer_that_came_before_the_end_is_delivered_even_if_writing_fails_first() {
+fn an_answer_before_the_end_is_delivered_if_writing_fails() {
     smol::block_on(async {
         let (client, driver, mut peer) = opened(|_| {}).await;
         let mut driver = Box::pin(driver);
@@ -211,7 +210,7 @@ fn a_motion_whose_end_may_have_been_displaced_says_so() {
     });
 }
 
-/// So many bytes there and back between two tasks: whoever is woken in that time has run.
+/// Sends `count` bytes there and back between two tasks: every task that is woken meanwhile has run.
 async fn rounds(count: usize) {
     let (listener, options) = listen();
     let (near, far) = future::zip(TcpStream::connect(&options.address), listener.accept()).await;
@@ -231,7 +230,7 @@ async fn rounds(count: usize) {
 }
 
 #[test]
-fn a_client_that_will_connect_again_does_not_spin_at_the_end_of_the_stream() {
+fn the_end_of_the_stream_does_not_spin_a_waiting_client() {
     smol::block_on(async {
         let (client, driver, peer) =
             opened(|options| options.reconnect = Some(never_again())).await;

@@ -29,7 +29,7 @@ async fn by_hand(tune: impl FnOnce(&mut Options)) -> (Client, Driver, Peer, Asyn
     (client, Box::pin(driver), peer, listener)
 }
 
-/// Polls a call once, so that its order waits for the driver.
+/// Polls a call once, so that it waits for the driver.
 async fn post<F: Future + Unpin>(call: &mut F) {
     assert!(future::poll_once(call).await.is_none(), "nobody can have answered yet");
 }
@@ -56,7 +56,7 @@ fn every_one_of_100_calls_ends<T>(end: impl FnOnce(Client, Peer) -> T) {
         soon("the end", driver).await;
         for call in calls {
             let ended = soon("the call", call).await;
-            // The table has 64 places; whoever found none is refused.
+            // The table has 64 places; a call that finds none is refused.
             assert!(matches!(ended, Err(Error::ConnectionLost { .. } | Error::Refused { .. })));
         }
     });
@@ -77,7 +77,7 @@ fn a_full_channel_ends_with_the_client_that_is_closed() {
 }
 
 #[test]
-fn a_flood_that_never_pauses_keeps_nothing_from_its_turn() {
+fn a_flood_without_a_pause_delays_no_other_work() {
     smol::block_on(async {
         let quick = Duration::from_millis(300);
         let (client, mut peer) = connected(|options| {
@@ -122,14 +122,14 @@ fn a_flood_that_never_pauses_keeps_nothing_from_its_turn() {
 }
 
 #[test]
-fn an_answer_that_came_in_time_is_no_timeout_however_long_the_host_slept() {
+fn an_answer_in_time_is_no_timeout_after_the_host_slept() {
     let timeout = Duration::from_millis(50);
     smol::block_on(async {
         let (client, mut driver, mut peer, _) = by_hand(|options| options.timeout = timeout).await;
         let mut asked = Box::pin(client.request(position_of(1)));
         post(&mut asked).await;
         let query = driven(&mut driver, peer.expect(CommandCode::STAGE_POSITION_GET)).await;
-        // The driver rests. The answer stands behind more than is read in one go.
+        // The driver is not polled. The answer comes behind more bytes than are read at once.
         let flood = Frame::new(CommandCode::UI_SET_GAUGE_VALUE).encode().repeat(2000);
         peer.write_bytes(&flood).await;
         peer.answer(&query, 7.5).await;
@@ -141,7 +141,7 @@ fn an_answer_that_came_in_time_is_no_timeout_however_long_the_host_slept() {
 }
 
 #[test]
-fn a_payload_is_let_go_when_its_upload_was_dropped_and_superseded_at_once() {
+fn a_dropped_and_superseded_upload_releases_its_payload() {
     smol::block_on(async {
         let (client, mut driver, mut peer, _) =
             by_hand(|options| options.protocol.window = 1).await;
@@ -166,7 +166,7 @@ fn a_payload_is_let_go_when_its_upload_was_dropped_and_superseded_at_once() {
         halted.unwrap();
         answered.unwrap();
         driven(&mut driver, client.stats()).await.unwrap();
-        assert!(held.upgrade().is_none(), "nobody needs the payload any more");
+        assert!(held.upgrade().is_none(), "the payload is not needed any more");
     });
 }
 
@@ -200,7 +200,7 @@ fn each_ambiguous_error_carries_its_own_frame() {
 }
 
 #[test]
-fn a_stale_answer_without_a_token_does_not_refuse_a_peer_that_echoes_tokens() {
+fn a_stale_answer_without_a_token_refuses_no_peer() {
     smol::block_on(async {
         let (listener, mut options) = listen();
         options.protocol.tokens = Some(TokenField::ClientId);
@@ -220,7 +220,7 @@ fn a_stale_answer_without_a_token_does_not_refuse_a_peer_that_echoes_tokens() {
 }
 
 #[test]
-fn a_subscriber_that_reads_nothing_holds_a_bounded_number_of_bytes() {
+fn an_idle_subscriber_holds_a_bounded_number_of_bytes() {
     const PAYLOAD: u32 = 16 * 1024 * 1024;
     smol::block_on(async {
         let (client, mut peer) = connected(|_| {}).await;
@@ -243,7 +243,7 @@ fn a_subscriber_that_reads_nothing_holds_a_bounded_number_of_bytes() {
 }
 
 #[test]
-fn debug_output_tells_the_length_of_a_payload_and_not_its_bytes() {
+fn debug_output_shows_the_length_of_a_payload_not_its_bytes() {
     smol::block_on(async {
         let (client, mut peer) = connected(|_| {}).await;
         let mut events = client.subscribe(&[]);

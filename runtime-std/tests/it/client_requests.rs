@@ -1,4 +1,4 @@
-//! Requests, dropped futures, stops, uploads and motions against a peer that is played by hand.
+//! Requests, dropped futures, stops, uploads and motions in front of a scripted peer.
 
 use std::time::Duration;
 
@@ -16,14 +16,14 @@ where
     answer.as_ref().expect("an answer").frame.value
 }
 
-/// Polls a call once, so that its order is with the driver, and drops it when `script` is done.
+/// Polls a call once, so that it is with the driver, and drops it when `script` is done.
 async fn drop_after<T>(call: impl Future, script: impl Future<Output = T>) -> T {
     future::or(async { Err(call.await) }, async { Ok(script.await) })
         .await
         .unwrap_or_else(|_| panic!("the call ended before it was dropped"))
 }
 
-/// The answer comes after its future was dropped; the next request of that key gets its own.
+/// The answer arrives after its future was dropped; the next request of that key gets its own.
 fn a_dropped_future_misplaces_no_answer(tokens: Option<TokenField>) {
     smol::block_on(async {
         let (client, mut peer) = connected(|options| options.protocol.tokens = tokens).await;
@@ -81,7 +81,7 @@ fn dropping_a_future_harms_no_other_one() {
 }
 
 #[test]
-fn a_command_whose_future_is_dropped_before_it_was_sent_is_never_sent() {
+fn a_command_dropped_before_it_was_sent_is_never_sent() {
     smol::block_on(async {
         let (client, mut peer) = connected(|options| options.protocol.window = 1).await;
         let (first, script) = (client.request(position_of(1)), async {
@@ -103,7 +103,7 @@ fn a_command_whose_future_is_dropped_before_it_was_sent_is_never_sent() {
 }
 
 #[test]
-fn a_query_is_answered_while_unsolicited_frames_of_its_code_arrive() {
+fn a_query_is_answered_among_unsolicited_frames_of_its_code() {
     smol::block_on(async {
         let (client, mut peer) = connected(|_| {}).await;
         let mut events = client.subscribe(&[CommandCode::STAGE_POSITION_GET]);
@@ -126,7 +126,7 @@ fn a_query_is_answered_while_unsolicited_frames_of_its_code_arrive() {
 }
 
 #[test]
-fn a_presumed_answer_goes_to_the_subscribers_too_since_it_may_be_an_event() {
+fn a_presumed_answer_goes_to_the_subscribers_too() {
     smol::block_on(async {
         let (client, mut peer) = connected(|_| {}).await;
         let mut events = client.subscribe(&[]);
@@ -143,7 +143,7 @@ fn a_presumed_answer_goes_to_the_subscribers_too_since_it_may_be_an_event() {
 }
 
 #[test]
-fn a_held_request_goes_out_when_the_grace_is_over_even_on_an_idle_link() {
+fn a_held_request_is_sent_after_the_grace_on_an_idle_link() {
     smol::block_on(async {
         let (client, mut peer) = connected(|_| {}).await;
         let level = Frame::command(CommandCode::LASER_LEVEL_GET).with_selector(2);
@@ -158,7 +158,7 @@ fn a_held_request_goes_out_when_the_grace_is_over_even_on_an_idle_link() {
     });
 }
 
-/// Two HALTs of one axis and one echo: whose it is cannot be told.
+/// Two HALTs of one axis and one echo, which may answer either.
 async fn two_halts_one_echo(
     on_ambiguous: OnAmbiguous,
 ) -> [Result<flamingo_runtime_std::Answer, Error>; 2] {
@@ -178,7 +178,7 @@ async fn two_halts_one_echo(
 }
 
 #[test]
-fn an_ambiguous_frame_ends_the_newest_waiting_request_with_the_frame() {
+fn an_ambiguous_frame_ends_the_newest_waiting_request() {
     let [_, second] = smol::block_on(two_halts_one_echo(OnAmbiguous::Refuse));
     let Err(Error::Ambiguous { frame: Some(frame), .. }) = second else { panic!("{second:?}") };
     assert!((frame.value - 0.25).abs() < f64::EPSILON);
@@ -191,7 +191,7 @@ fn an_ambiguous_frame_can_be_accepted_as_presumed() {
 }
 
 #[test]
-fn a_motion_that_stopped_before_its_acknowledgement_is_not_missed() {
+fn a_motion_that_ends_before_its_acknowledgement_is_seen() {
     smol::block_on(async {
         let (client, mut peer) = connected(|_| {}).await;
         let mut motion = client.arm(3);

@@ -1,5 +1,5 @@
-//! HALT and uploads: what overtakes what, what is never split, and what must not run any more.
-//! Against a peer that is played by hand.
+//! HALT and uploads in front of a scripted peer: what overtakes what, what is never split, and what
+//! must not run after a stop.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use flamingo_runtime_testkit::peer::{self, connected, move_to, next_frame, posit
 use smol::future;
 
 #[test]
-fn a_halt_is_on_the_wire_before_all_queued_moves_and_none_of_them_runs() {
+fn a_halt_overtakes_and_cancels_all_queued_moves() {
     smol::block_on(async {
         let (client, mut peer) = connected(|options| options.protocol.window = 1).await;
         let on_the_way = client.request(move_to(2, 7.0));
@@ -48,7 +48,7 @@ fn a_halt_is_on_the_wire_before_all_queued_moves_and_none_of_them_runs() {
 }
 
 #[test]
-fn a_move_that_still_waits_for_the_driver_does_not_run_after_a_later_halt() {
+fn a_move_in_the_inbox_does_not_run_after_a_later_halt() {
     smol::block_on(async {
         let (listener, options) = peer::listen();
         let accept = async {
@@ -59,7 +59,7 @@ fn a_move_that_still_waits_for_the_driver_does_not_run_after_a_later_halt() {
         let open = flamingo_runtime_std::Client::open(options);
         let (opened, mut peer) = future::zip(open, accept).await;
         let (client, driver) = opened.unwrap();
-        // Nobody runs the driver yet: the move is on its way to it when HALT overtakes it.
+        // The driver does not run yet: HALT overtakes the move in the inbox.
         let mut moved = Box::pin(client.request(move_to(1, 5.0)));
         assert!(future::poll_once(&mut moved).await.is_none());
         let mut halted = Box::pin(client.halt(2));
@@ -70,7 +70,7 @@ fn a_move_that_still_waits_for_the_driver_does_not_run_after_a_later_halt() {
         halted.await.unwrap();
         let moved = moved.await;
         assert!(matches!(moved, Err(Error::Superseded { .. })), "{moved:?}");
-        // A move that is asked for after it goes out.
+        // A move that is called after it is sent.
         let (_, next) = future::zip(client.send(move_to(1, 6.0)), peer.read()).await;
         assert!((next.value - 6.0).abs() < f64::EPSILON);
         client.close().await;
@@ -90,7 +90,7 @@ fn a_halt_whose_future_is_dropped_goes_out_all_the_same() {
         let open = flamingo_runtime_std::Client::open(options);
         let (opened, mut peer) = future::zip(open, accept).await;
         let (client, driver) = opened.unwrap();
-        // Nobody runs the driver yet: it finds the HALT when nobody waits for it any more.
+        // The driver does not run yet: it finds the HALT when its caller has gone.
         assert!(future::poll_once(Box::pin(client.halt(2))).await.is_none());
         let driver = smol::spawn(driver);
         assert_eq!(peer.expect(CommandCode::STAGE_HALT).await.selector(), 2);
@@ -100,7 +100,7 @@ fn a_halt_whose_future_is_dropped_goes_out_all_the_same() {
 }
 
 #[test]
-fn a_halt_is_sent_even_when_too_many_are_unanswered_to_wait_for_it() {
+fn a_halt_is_sent_even_when_too_many_are_unanswered() {
     smol::block_on(async {
         let (client, mut peer) = connected(|_| {}).await;
         let halts: Vec<_> = (0..20)
@@ -122,7 +122,7 @@ fn a_halt_is_sent_even_when_too_many_are_unanswered_to_wait_for_it() {
 }
 
 #[test]
-fn an_upload_that_the_peer_does_not_take_stops_neither_reading_nor_events() {
+fn a_blocked_upload_stops_neither_reading_nor_events() {
     smol::block_on(async {
         let (client, mut peer) = connected(|_| {}).await;
         let mut events = client.subscribe(&[]);
@@ -149,7 +149,7 @@ fn an_upload_that_the_peer_does_not_take_stops_neither_reading_nor_events() {
 }
 
 #[test]
-fn a_halt_behind_an_upload_that_stalls_goes_out_over_a_fresh_connection() {
+fn a_halt_behind_a_stalled_upload_uses_a_fresh_connection() {
     smol::block_on(async {
         let (listener, mut options) = peer::listen();
         options.protocol.stop_patience = flamingo_protocol_core::Duration::from_millis(100);

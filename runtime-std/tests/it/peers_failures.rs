@@ -1,5 +1,5 @@
-//! Where other clients of such instruments fail, as tests of ours, each named after the failure:
-//! those that need sockets and subscribers. The others are the protocol core's.
+//! Failures of other clients of such instruments, one test each: those that need sockets and
+//! subscribers. The others are tests of the protocol core.
 
 use std::net::Shutdown;
 
@@ -15,7 +15,7 @@ fn gauge(number: i32) -> Frame {
 }
 
 #[test]
-fn one_stalled_subscriber_delays_neither_an_answer_nor_another_subscriber() {
+fn a_stalled_subscriber_delays_nothing_but_itself() {
     smol::block_on(async {
         let (client, mut peer) = connected(|options| options.event_capacity = 8).await;
         let stalled = client.subscribe(&[]);
@@ -29,7 +29,7 @@ fn one_stalled_subscriber_delays_neither_an_answer_nor_another_subscriber() {
             peer.answer(&query, 7.0).await;
         };
         let (answer, ()) = future::zip(client.request(position_of(1)), script).await;
-        let answer = answer.expect("an answer behind 5000 events that nobody takes");
+        let answer = answer.expect("an answer behind 5000 events that are not received");
         assert!(answer.proven && answer.frame.value.to_bits() == 7.0_f64.to_bits());
         assert_eq!(next_frame(&mut other).await.frame.code, CommandCode::SYSTEM_STATE_IDLE);
         drop(stalled);
@@ -63,7 +63,7 @@ fn events_are_not_dropped_silently_when_a_queue_is_full() {
 }
 
 #[test]
-fn a_subscription_steals_no_answer_and_gets_every_push_of_that_code() {
+fn a_subscription_takes_no_answer_and_gets_every_push() {
     smol::block_on(async {
         let (client, mut peer) = connected(|_| {}).await;
         let mut positions = client.subscribe(&[CommandCode::STAGE_POSITION_GET]);
@@ -93,13 +93,13 @@ fn a_subscription_steals_no_answer_and_gets_every_push_of_that_code() {
 }
 
 #[test]
-fn the_end_of_the_stream_does_not_spin_the_driver_ends() {
+fn the_end_of_the_stream_ends_the_driver_without_spinning() {
     smol::block_on(async {
         let (client, mut peer) = connected(|_| {}).await;
         let mut events = client.subscribe(&[]);
         let script = async {
             peer.read().await;
-            // Only the peer's half: a client that reads on gets nothing, at once, for ever.
+            // Only the peer's half: every further read returns 0 bytes at once.
             peer.stream.get_ref().shutdown(Shutdown::Write).expect("it is open");
         };
         let (answer, ()) = future::zip(client.request(position_of(1)), script).await;
