@@ -124,11 +124,11 @@ pub struct ClientStatus {
     pub delivery: String,
     /// Seconds since it connected.
     pub connected_s: f64,
-    /// Commands that wait to go up.
+    /// Commands that wait for their turn.
     pub waiting: usize,
     /// Commands that wait for their answer.
     pub in_flight: usize,
-    /// What it did.
+    /// Its counters.
     pub counters: ClientCounters,
 }
 

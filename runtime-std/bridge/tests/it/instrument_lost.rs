@@ -26,7 +26,7 @@ const LAST: i32 = i32::MAX;
 
 /// Where a connection of the instrument ends.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Death {
+enum Ending {
     /// After 60 bytes of an answer.
     MidFrame,
     /// The same with unread queries, which makes it a reset instead of an orderly end.
@@ -73,7 +73,7 @@ const LEAST: i32 = 200;
 
 /// One connection of the instrument, with the records of the earlier ones.
 #[derive(Default)]
-struct Life {
+struct ScriptedInstrument {
     /// It may end now.
     may_end: Arc<AtomicBool>,
     /// The pushes that were sent whole.
@@ -86,9 +86,9 @@ struct Life {
     after_reset: i32,
 }
 
-impl Life {
+impl ScriptedInstrument {
     /// Serves one connection.
-    fn live(mut self, listener: TcpListener, state: Code, death: Death) -> Self {
+    fn serve(mut self, listener: TcpListener, state: Code, ending: Ending) -> Self {
         let (mut bridge, _) = listener.accept().expect("the bridge comes");
         // From now on, until the next connection, nobody can connect.
         drop(listener);
@@ -102,19 +102,19 @@ impl Life {
             self.seen.extend(is_clients.then_some(query.hardware_id));
             let sent = answer(&query, state);
             let ends = is_clients && self.pushes >= least && self.may_end.load(Ordering::Relaxed);
-            if let Some(words) = death.last_words(&sent).filter(|_| ends) {
+            if let Some(words) = ending.last_words(&sent).filter(|_| ends) {
                 bridge.write_all(&words).expect("the connection is open");
-                self.cut.extend((death != Death::MidPush).then_some(query.hardware_id));
-                if death == Death::Reset {
+                self.cut.extend((ending != Ending::MidPush).then_some(query.hardware_id));
+                if ending == Ending::Reset {
                     self.after_reset = self.pushes;
                 }
-                death.end(bridge);
+                ending.end(bridge);
                 return self;
             }
             bridge.write_all(&bytes(&sent)).expect("the connection is open");
             bridge.write_all(&bytes(&push(self.pushes))).expect("the connection is open");
             self.pushes += 1;
-            if ends && death == Death::None {
+            if ends && ending == Ending::None {
                 bridge.write_all(&bytes(&push(LAST))).expect("the connection is open");
                 self.may_end.store(false, Ordering::Relaxed);
             }
@@ -123,7 +123,7 @@ impl Life {
     }
 }
 
-impl Death {
+impl Ending {
     /// The last bytes, if it ends at this query. `None`: it ends at another one.
     fn last_words(self, sent: &(Frame, Vec<u8>)) -> Option<Vec<u8>> {
         match self {
@@ -259,21 +259,21 @@ fn clients_with_inline_events_survive_it_with_tokens_too() {
 }
 
 fn run(tune: fn(&mut BridgeSettings)) {
-    let lives = [
-        (Code::SYSTEM_STATE_IDLE, Death::MidFrame),
-        (Code::SYSTEM_STATE_LIVE_VIEW, Death::MidPayload),
-        (Code::SYSTEM_STATE_SNAP_SHOT, Death::MidPush),
-        (Code::SYSTEM_STATE_IDLE, Death::Reset),
-        (Code::SYSTEM_STATE_LIVE_VIEW, Death::None),
+    let connections = [
+        (Code::SYSTEM_STATE_IDLE, Ending::MidFrame),
+        (Code::SYSTEM_STATE_LIVE_VIEW, Ending::MidPayload),
+        (Code::SYSTEM_STATE_SNAP_SHOT, Ending::MidPush),
+        (Code::SYSTEM_STATE_IDLE, Ending::Reset),
+        (Code::SYSTEM_STATE_LIVE_VIEW, Ending::None),
     ];
     let listener = listen(SocketAddr::from(([127, 0, 0, 1], 0)));
     let address = listener.local_addr().expect("an address");
-    let begin = |listener, (state, death), before: Life| {
+    let begin = |listener, (state, ending), before: ScriptedInstrument| {
         let may_end = Arc::new(AtomicBool::new(false));
-        let life = Life { may_end: Arc::clone(&may_end), ..before };
-        (may_end, spawn(move || life.live(listener, state, death)))
+        let instrument = ScriptedInstrument { may_end: Arc::clone(&may_end), ..before };
+        (may_end, spawn(move || instrument.serve(listener, state, ending)))
     };
-    let mut life = begin(listener, lives[0], Life::default());
+    let mut instrument = begin(listener, connections[0], ScriptedInstrument::default());
     let bridge = bridge(address, tune);
     let (callback, control) = (bridge.callback().expect("the port is on"), bridge.control());
     let subscriber = subscriber(callback);
@@ -284,26 +284,28 @@ fn run(tune: fn(&mut BridgeSettings)) {
     let clients: Vec<_> = (1..=CLIENTS)
         .map(|number| querying_client(control, number, say.clone(), Arc::clone(&end)))
         .collect();
-    for next in &lives[1..] {
+    for next in &connections[1..] {
         all_report(&right, true, BACK_WITHIN);
-        life.0.store(true, Ordering::Relaxed);
-        let dead = life.1.join().expect("it dies as it should");
+        instrument.0.store(true, Ordering::Relaxed);
+        let ended = instrument.1.join().expect("the connection ends as planned");
         all_report(&right, false, PATIENCE);
-        life = begin(listen(address), *next, dead);
+        instrument = begin(listen(address), *next, ended);
     }
     all_report(&right, true, BACK_WITHIN);
-    let (may_end, last) = life;
+    let (may_end, last) = instrument;
     may_end.store(true, Ordering::Relaxed);
     let events = subscriber.join().expect("the last push comes");
     end.store(true, Ordering::Relaxed);
-    let lost: Vec<_> =
-        clients.into_iter().flat_map(|client| client.join().expect("it stays connected")).collect();
+    let lost: Vec<_> = clients
+        .into_iter()
+        .flat_map(|client| client.join().expect("the client stays connected"))
+        .collect();
     idle.send(&nth_query(9, 1));
     assert!(is_right(&nth_query(9, 1), &idle.until(|frame| !is_event(frame)).1));
     println!("{} messages on the callback port, {} answers lost", events.len(), lost.len());
     smol::block_on(bridge.stop());
-    let Life { after_reset, mut seen, cut, .. } =
-        last.join().expect("it lives until the bridge leaves");
+    let ScriptedInstrument { after_reset, mut seen, cut, .. } =
+        last.join().expect("it connections until the bridge leaves");
 
     assert_eq!(cut.len(), 3, "{cut:?}");
     assert!(
@@ -314,7 +316,7 @@ fn run(tune: fn(&mut BridgeSettings)) {
     seen.sort_unstable();
     seen.dedup();
     assert_eq!(seen.len(), all, "no query was sent twice");
-    check_events(&events, &lives.map(|(state, _)| state), after_reset);
+    check_events(&events, &connections.map(|(state, _)| state), after_reset);
 }
 
 /// Asserts that the callback port sent whole messages, the state of each connection, and every push

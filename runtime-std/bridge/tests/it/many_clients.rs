@@ -13,8 +13,8 @@ use flamingo_runtime_testkit::raw::{simulator, socket};
 use flamingo_simulator::TrueClass;
 
 const CLIENTS: i32 = 16;
-/// Queries of each client. The run of the router on virtual time covers far more commands.
-const QUERIES: i32 = 1000;
+/// Queries of each client.
+const QUERIES: i32 = 2000;
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// 400 unsolicited frames per second.

@@ -1,4 +1,5 @@
-//! Additional control ports: programs at one address are treated as the port says that they use.
+//! Additional control ports: each program is treated as its port says, although all of them run at one
+//! address.
 
 use std::io::{ErrorKind, Read};
 
