@@ -6,8 +6,8 @@
 //! [`driver::Engine`] name no runtime; smol is named in `driver/on_smol.rs` and `socket/` only.
 //!
 //! # Features
-//! `smol`, on by default, gives `Client::connect`, `Client::open` and `socket`. Without it, an
-//! adapter for another runtime builds on [`driver::Engine`] and does not build smol.
+//! `smol`, on by default, enables `Client::connect`, `Client::open` and `socket`. Without it, an
+//! adapter for another runtime uses [`driver::Engine`] and does not compile smol.
 
 mod client;
 pub mod clock;

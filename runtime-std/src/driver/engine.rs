@@ -120,16 +120,15 @@ impl std::fmt::Debug for Engine {
 }
 
 impl Engine {
-    /// An engine that asks to be connected, and what becomes its client. `clock` is the clock of
-    /// all times that the engine is told.
+    /// Makes an engine, which asks for [`Action::Connect`] first, and what becomes its client. Every
+    /// time that is given to the engine must be a time of `clock`.
     #[must_use]
     pub fn new(options: Options, clock: Clock) -> (Self, Opening) {
         let fanout = Arc::new(Fanout::new(options.event_capacity));
         let (caller, inbox) = inbox();
         let (running, ended) = async_channel::bounded(1);
         let (opening, opened) = async_channel::bounded(1);
-        let opening_client =
-            Opening::new(&options, caller, Arc::clone(&fanout), clock, ended, opened);
+        let to_open = Opening::new(&options, caller, Arc::clone(&fanout), clock, ended, opened);
         let engine = Self {
             core: Box::new(CoreConnection::new(options.protocol)),
             pending: PendingCalls::default(),
@@ -149,7 +148,7 @@ impl Engine {
             messages: MessageCollector::default(),
             _running: running,
         };
-        (engine, opening_client)
+        (engine, to_open)
     }
 
     /// The options that it was made with.

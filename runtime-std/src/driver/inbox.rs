@@ -29,7 +29,7 @@ pub(super) struct Inbox {
     pub(super) wake: Receiver<()>,
 }
 
-/// What an inbox gives.
+/// What [`Inbox::next`] returns.
 pub(super) enum Next {
     Call(Box<Call>),
     Nothing,

@@ -49,7 +49,7 @@ impl Client {
         let mut driver = Box::pin(drive(engine, clock));
         let ended = async {
             (&mut driver).await;
-            // Its last word is what `opening` waits for.
+            // The result of the handshake is on its way to `opening`.
             future::pending().await
         };
         let client = future::or(opening.client(), ended).await?;

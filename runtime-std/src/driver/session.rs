@@ -84,7 +84,7 @@ impl Engine {
         }
         self.reset();
         self.phase = Phase::Settling { until: now + self.options.settle.into() };
-        // For this attempt only: a stop is never sent when nobody expects it any more.
+        // For this attempt only: a stop is not sent long after it was called.
         for stop in std::mem::take(&mut self.blocked_stops) {
             self.accept(now, stop);
         }
