@@ -2,6 +2,7 @@
 //! host on UART 1, a subscriber on UART 2, the log on UART 3. The simulator's ground truth decides what is right.
 
 use std::io::Write;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::emulator::cable::Cable;
@@ -17,6 +18,9 @@ const HOST: usize = 1;
 const PUSH: usize = 2;
 const LOG: usize = 3;
 
+/// One bridge at a time: a slow host could make it give up a request, since its clock goes on.
+static ALONE: Mutex<()> = Mutex::new(());
+
 /// The board with everything plugged in but the host.
 struct Setup {
     instrument: Simulator,
@@ -24,17 +28,19 @@ struct Setup {
     cable: Option<Cable>,
     log: Option<Log>,
     board: Emulator,
+    _alone: MutexGuard<'static, ()>,
 }
 
 impl Setup {
     /// `None`: there is no emulator.
     fn new(scenario: &str) -> Option<Self> {
         let program = program("mcu-bridge")?;
+        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         let board = Emulator::start(&program, "mps2-an386", 4);
         let instrument = simulator(scenario);
         let push = Raw::over(board.plug(PUSH));
         let log = Some(board.log(LOG));
-        let mut setup = Self { instrument, push, cable: None, log, board };
+        let mut setup = Self { instrument, push, cable: None, log, board, _alone: alone };
         setup.plug_instrument();
         Some(setup)
     }
