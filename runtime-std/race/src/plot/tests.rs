@@ -68,7 +68,7 @@ fn the_plot_is_valid_and_names_strategies_rates_and_units() {
     for rate in ["0", "10", "40", "400"] {
         assert!(texts.iter().filter(|text| *text == rate).count() >= 2, "{rate} in {texts:?}");
     }
-    assert_eq!(texts.iter().filter(|text| *text == "Unsolicited frames a second").count(), 2);
+    assert_eq!(texts.iter().filter(|text| *text == "Unsolicited frames per second").count(), 2);
     assert!(texts.iter().any(|text| text.starts_with("% of the queries")));
     assert!(texts.iter().any(|text| text.starts_with("ms (")));
     assert!(svg.starts_with("<svg") && svg.contains("fill=\"#FFFFFF\""), "white in dark mode too");
@@ -137,7 +137,7 @@ fn the_axis_of_delays_holds_them_in_whole_powers_of_ten() {
             .map(|delay| Point { event_delay_p50_ms: None, ..point(77.0, f64::NAN, Some(*delay)) });
         let series = Series { name: "one", points: points.collect() };
         let texts = texts(&svg(&[series]).expect("a picture"));
-        let lower = texts.iter().skip_while(|text| *text != "How late an event comes");
+        let lower = texts.iter().skip_while(|text| *text != "Delay of an event");
         lower.filter(|text| text.parse::<f64>().is_ok() && *text != "77").cloned().collect()
     };
     let sorted = |delays| {
