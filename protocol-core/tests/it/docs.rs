@@ -101,21 +101,70 @@ fn the_flags_of_the_document_are_those_of_the_code() {
     assert_eq!(documented, flags);
 }
 
+/// The folders of sources that docs/architecture.md lists.
+const SOURCES: [&str; 8] = [
+    "protocol-core/src/",
+    "runtime-std/src/",
+    "runtime-std/microscope/src/",
+    "runtime-std/simulator/src/",
+    "runtime-std/recording/src/",
+    "runtime-std/bridge/src/",
+    "runtime-std/race/src/",
+    "runtime-std/cli/src/",
+];
+
+fn workspace() -> std::path::PathBuf {
+    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// The files and folders that the page lists under `sources`.
+fn listed(sources: &str) -> Vec<&'static str> {
+    let house = ARCHITECTURE.lines().skip_while(|line| !line.starts_with(sources)).skip(1);
+    house
+        .take_while(|line| line.starts_with("  "))
+        .filter_map(|line| line.split_whitespace().next())
+        .map(|name| name.trim_end_matches('/'))
+        .collect()
+}
+
+/// A file of tests, or a folder that holds nothing else.
+fn is_for_tests(path: &std::path::Path) -> std::io::Result<bool> {
+    if path.is_dir() {
+        for entry in path.read_dir()? {
+            if !is_for_tests(&entry?.path())? {
+                return Ok(false);
+            }
+        }
+        return Ok(true);
+    }
+    Ok(path.to_string_lossy().ends_with("tests.rs"))
+}
+
 #[test]
 fn the_architecture_page_names_every_source_file() -> std::io::Result<()> {
-    for sources in ["protocol-core/src/", "runtime-std/src/"] {
-        let house = ARCHITECTURE.lines().skip_while(|line| !line.starts_with(sources)).skip(1);
-        let named: Vec<_> = house
-            .take_while(|line| line.starts_with("  "))
-            .filter_map(|line| line.split_whitespace().next())
-            .filter_map(|name| name.split('/').next())
-            .collect();
-        let workspace = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-        for entry in workspace.join(sources).read_dir()? {
-            let name = entry?.file_name().to_string_lossy().into_owned();
-            let known = named.contains(&name.as_str()) || name.ends_with("_tests.rs");
+    for sources in SOURCES {
+        let listed = listed(sources);
+        for entry in workspace().join(sources).read_dir()? {
+            let path = entry?.path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let known = listed.contains(&name.as_str()) || is_for_tests(&path)?;
             assert!(known, "docs/architecture.md: say what {sources}{name} is");
         }
     }
     Ok(())
+}
+
+#[test]
+fn the_architecture_page_names_only_files_that_exist() {
+    for sources in SOURCES {
+        for name in listed(sources) {
+            assert!(workspace().join(sources).join(name).exists(), "{sources}{name}");
+        }
+    }
+    let quoted = ARCHITECTURE.split('`').skip(1).step_by(2);
+    for path in
+        quoted.filter(|path| path.starts_with("protocol-core/") || path.starts_with("runtime-std/"))
+    {
+        assert!(workspace().join(path).exists(), "docs/architecture.md names {path}");
+    }
 }
