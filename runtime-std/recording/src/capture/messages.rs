@@ -127,7 +127,7 @@ impl Messages {
         let Some((_, readers)) = self.readers.remove(&connection.number) else { return };
         for (mut reader, from) in readers.into_iter().zip([Side::Client, Side::Instrument]) {
             reader.rest(&mut |kind| {
-                self.ready.push_back(CaptureEvent { connection, at, from, kind })
+                self.ready.push_back(CaptureEvent { connection, at, from, kind });
             });
         }
     }

@@ -255,7 +255,7 @@ impl Stream {
             return;
         };
         let report = &mut |kind: StreamEventKind<'_>| {
-            report(StreamEvent { connection, at: packet.at, from, kind })
+            report(StreamEvent { connection, at: packet.at, from, kind });
         };
         let comment = packet.comment.as_deref();
         let length = packet.payload.len() + packet.cut;

@@ -156,7 +156,7 @@ fn the_settings_may_come_under_the_older_code() {
 fn the_memory_of_a_conversation_is_limited() {
     let mut conversation = Conversation::default();
     let off = Frame::command(CommandCode::LASER_DISABLE);
-    for n in 0..10 * REMEMBERED as u64 {
+    for n in 0..3 * REMEMBERED as u64 {
         conversation.client_sent(Duration::from_micros(n), &position(1));
         conversation.client_sent(Duration::from_micros(n), &off);
         while conversation.next_unanswered(Duration::from_micros(n)).is_some() {}
