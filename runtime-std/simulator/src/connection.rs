@@ -117,7 +117,7 @@ impl Connection {
         for entry in plan.entries {
             match entry {
                 TruthEntry::Sent(frame, class) => {
-                    self.truth.record_sent(self.address, frame, class)
+                    self.truth.record_sent(self.address, frame, class);
                 }
                 TruthEntry::Fault { kind, noise_bytes } => {
                     self.truth.record_fault(self.address, kind, 0, noise_bytes);

@@ -127,6 +127,7 @@ impl Raw {
         }
     }
 
+    #[allow(clippy::should_implement_trait)] // it panics at the end of the connection
     pub fn next(&mut self) -> Got {
         self.try_next().expect("the connection ended")
     }
