@@ -7,7 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use flamingo_bridge::router::{ClientId, Router, RouterAction, RouterOptions};
 use flamingo_bridge::settings::{Delivery, LimitSettings, Role};
 use flamingo_runtime_std::protocol::{
-    Assembler, CommandCode, Config, Duration, Flags, Frame, Incoming, Instant, Piece, Responder,
+    CommandCode, Config, Flags, Frame, Incoming, Responder,
+    time::{Duration, Instant},
+    wire::{Assembler, Piece},
 };
 
 /// A client: its open commands, and the assembler of the bytes that it receives.
@@ -208,8 +210,8 @@ impl World {
             if let Some(Incoming::Command { frame, skipped }) = incoming {
                 assert_eq!(skipped, 0, "the instrument receives nothing but frames");
                 let row = frame.code.row();
-                let answered =
-                    row.is_none_or(|_| flamingo_runtime_std::protocol::is_answered(&frame));
+                let answered = row
+                    .is_none_or(|_| flamingo_runtime_std::protocol::responder::is_answered(&frame));
                 if answered {
                     self.commands.push((self.now, frame));
                 }

@@ -28,7 +28,7 @@ pub enum Piece<'a> {
 /// Finds frames and payloads in a byte stream. Holds at most one frame, never a payload.
 ///
 /// ```
-/// use flamingo_protocol_core::{Assembler, CommandCode, Frame, Piece};
+/// use flamingo_protocol_core::{CommandCode, Frame, wire::{Assembler, Piece}};
 /// let mut assembler = Assembler::default();
 /// let mut stream = vec![0xAA; 7]; // stray bytes
 /// stream.extend(Frame::new(CommandCode::SYSTEM_STATE_IDLE).encode());

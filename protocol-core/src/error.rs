@@ -9,6 +9,7 @@ use crate::wire::layout::{CMD_END, CMD_START, END_MARKER, Field, START_MARKER};
 /// 128 bytes that are not a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
 pub enum DecodeError {
     /// Not 128 bytes.
     Length {
@@ -85,6 +86,7 @@ impl Mismatch {
 /// Text or bytes that the 72-byte buffer does not take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
 pub enum TextError {
     /// More than fits.
     TooLong {
@@ -113,6 +115,7 @@ impl core::error::Error for TextError {}
 /// A frame that must not go to the instrument as a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
 pub enum CommandError {
     /// doubleData is NaN or infinite.
     NotFinite,
@@ -147,6 +150,7 @@ pub enum CommandError {
 /// A store that is full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
 pub enum Full {
     /// The table of requests in flight.
     Requests,

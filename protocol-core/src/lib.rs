@@ -66,40 +66,15 @@ extern crate std;
 
 mod assembler;
 pub mod connection;
-mod error;
+pub mod error;
 #[cfg(test)]
 mod model;
 pub mod pump;
-mod responder;
+pub mod responder;
 mod scanner;
-mod time;
+pub mod time;
 pub mod wire;
 
-pub use assembler::{Assembler, Piece};
-pub use connection::Connection;
-pub use connection::classify::{
-    Candidate, Candidates, Class, Facts, MAX_OWNERS, Owners, Token, Verdict, classify,
-};
-pub use connection::config::{Config, OnAmbiguous, Ordering, Settings, TokenField, UnmarkedPushes};
-pub use connection::counters::Counters;
-pub use connection::key::{Key, Order};
-pub use connection::outbox::{Transmit, is_cancelled_by};
-pub use connection::output::{Event, Output, Reason, Received};
-pub use connection::request::Cancelled;
-pub use connection::ticket::{Ended, Ticket};
-pub use error::{CommandError, DecodeError, Full, TextError};
-pub use pump::Endpoint;
-#[cfg(any(feature = "embedded-io", feature = "embedded-io-async"))]
-pub use pump::PumpError;
-pub use responder::{Incoming, Responder, is_answered};
-pub use time::{Duration, Instant};
-pub use wire::command::{
-    CallbackFlag, CommandCode, Effect, Kind, Payload, Pushed, Row, Selector, TABLE, Timing,
-};
-pub use wire::frame::{Flags, Frame};
-pub use wire::image::{
-    HEADER_LEN, ImageError, ImageHeader, ImagePiece, ImageReader, MAX_IMAGE, OPTION_IMAGE_DATA,
-};
-pub use wire::layout::{
-    BUFFER_LEN, CMD_END, CMD_START, END_MARKER, FIELDS, FRAME_LEN, Field, MAX_PAYLOAD, START_MARKER,
-};
+pub use connection::{Class, Config, Connection, Ended, Event, Output, Received, Ticket, Transmit};
+pub use responder::{Incoming, Responder};
+pub use wire::{CommandCode, Flags, Frame, image};

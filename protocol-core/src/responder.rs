@@ -59,7 +59,7 @@ pub fn is_answered(command: &Frame) -> bool {
 /// answer.int32_data[0] = CommandCode::SYSTEM_STATE_IDLE.0 as i32;
 /// device.push(&answer)?;
 /// assert!(matches!(device.poll_transmit(), Some(Transmit::Bytes(bytes)) if bytes.len() == 128));
-/// # Ok::<(), flamingo_protocol_core::Full>(())
+/// # Ok::<(), flamingo_protocol_core::error::Full>(())
 /// ```
 #[derive(Debug, Clone)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]

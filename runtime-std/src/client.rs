@@ -6,7 +6,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_channel::Receiver;
-use flamingo_protocol_core::{CommandCode, CommandError, Frame, Full};
+use flamingo_protocol_core::{
+    CommandCode, Frame,
+    error::{CommandError, Full},
+};
 
 use crate::clock::Clock;
 use crate::driver::inbox::Caller;

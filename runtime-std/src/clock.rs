@@ -4,7 +4,7 @@
 
 use std::time::SystemTime;
 
-use flamingo_protocol_core::Instant;
+use flamingo_protocol_core::time::Instant;
 
 /// A clock that starts at 0 µs and never runs backwards.
 ///

@@ -4,7 +4,10 @@
 use std::fmt;
 use std::time::Duration;
 
-use flamingo_protocol_core::{CommandCode, CommandError, DecodeError, Frame};
+use flamingo_protocol_core::{
+    CommandCode, Frame,
+    error::{CommandError, DecodeError},
+};
 
 /// Why a call of the client failed.
 #[derive(Debug)]

@@ -33,7 +33,7 @@ impl Message {
 ///
 /// ```
 /// use flamingo_runtime_std::MessageCollector;
-/// use flamingo_runtime_std::protocol::{Assembler, CommandCode, Frame, Piece};
+/// use flamingo_runtime_std::protocol::{CommandCode, Frame, wire::{Assembler, Piece}};
 ///
 /// let frame = Frame::new(CommandCode::CAMERA_WORK_FLOW_START).with_payload_len(5);
 /// let bytes = [&frame.encode()[..], b"hello"].concat();
@@ -54,7 +54,7 @@ impl Message {
 /// ```
 ///
 /// [`Connection`]: flamingo_protocol_core::Connection
-/// [`Assembler`]: flamingo_protocol_core::Assembler
+/// [`Assembler`]: flamingo_protocol_core::wire::Assembler
 /// [`Responder`]: flamingo_protocol_core::Responder
 #[derive(Debug, Clone)]
 pub struct MessageCollector<T = ()> {

@@ -2,7 +2,10 @@
 
 use core::hint::black_box;
 
-use flamingo_protocol_core::{CommandCode, Duration, Frame, Instant};
+use flamingo_protocol_core::{
+    CommandCode, Frame,
+    time::{Duration, Instant},
+};
 
 /// Any value of that type: from here on the optimiser must expect each.
 pub fn any<T>(value: T) -> T {

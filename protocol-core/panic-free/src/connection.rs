@@ -2,7 +2,9 @@
 //! is anything, so the order of the calls makes no difference.
 
 use flamingo_protocol_core::{
-    Class, Config, Connection, Endpoint, Output, Owners, Responder, Settings,
+    Class, Config, Connection, Output, Responder,
+    connection::{ConfigSource, Owners},
+    pump::Endpoint,
 };
 
 use crate::any::{any, bytes, frame, now, sink};
@@ -15,7 +17,7 @@ pub fn all() {
     each(large);
     let known: &mut Connection<4, 8, 6, 1, Known> = &mut Connection::with(any(Known));
     each(known);
-    sink(<Config as Settings>::config(&settings));
+    sink(<Config as ConfigSource>::config(&settings));
     endpoint::<Connection>(&mut Connection::default());
     endpoint::<Responder>(&mut Responder::default());
 }
@@ -23,13 +25,13 @@ pub fn all() {
 /// Settings that are known when this is compiled.
 struct Known;
 
-impl Settings for Known {
+impl ConfigSource for Known {
     fn config(&self) -> &Config {
         const { &Config::DEFAULT }
     }
 }
 
-fn each<const R: usize, const O: usize, const Q: usize, const S: usize, C: Settings>(
+fn each<const R: usize, const O: usize, const Q: usize, const S: usize, C: ConfigSource>(
     client: &mut Connection<R, O, Q, S, C>,
 ) {
     asks(client);
@@ -40,7 +42,7 @@ fn each<const R: usize, const O: usize, const Q: usize, const S: usize, C: Setti
     tells(client);
 }
 
-fn asks<const R: usize, const O: usize, const Q: usize, const S: usize, C: Settings>(
+fn asks<const R: usize, const O: usize, const Q: usize, const S: usize, C: ConfigSource>(
     client: &mut Connection<R, O, Q, S, C>,
 ) {
     if let Ok(ticket) = Connection::request(any(&mut *client), now(), &frame(), now()) {
@@ -50,7 +52,7 @@ fn asks<const R: usize, const O: usize, const Q: usize, const S: usize, C: Setti
     sink(Connection::send(any(&mut *client), now(), &frame()));
 }
 
-fn moves_bytes<const R: usize, const O: usize, const Q: usize, const S: usize, C: Settings>(
+fn moves_bytes<const R: usize, const O: usize, const Q: usize, const S: usize, C: ConfigSource>(
     client: &mut Connection<R, O, Q, S, C>,
 ) {
     let (consumed, output) = Connection::handle_input(any(&mut *client), now(), bytes());
@@ -66,13 +68,13 @@ fn moves_bytes<const R: usize, const O: usize, const Q: usize, const S: usize, C
     sink(Connection::handle_eof(any(&mut *client)));
 }
 
-fn tells<const R: usize, const O: usize, const Q: usize, const S: usize, C: Settings>(
+fn tells<const R: usize, const O: usize, const Q: usize, const S: usize, C: ConfigSource>(
     client: &mut Connection<R, O, Q, S, C>,
 ) {
     let client = &*any(client);
     sink(Connection::counters(client));
     sink((Connection::last_rejected(client), Connection::held(client)));
-    sink((Connection::in_flight(client), Settings::config(Connection::config(client))));
+    sink((Connection::in_flight(client), ConfigSource::config(Connection::config(client))));
 }
 
 fn endpoint<E: Endpoint>(end: &mut E) {

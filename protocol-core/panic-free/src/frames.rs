@@ -1,6 +1,8 @@
 //! Control frames and image headers: encode, decode, build, check.
 
-use flamingo_protocol_core::{Frame, ImageHeader, is_answered, is_cancelled_by};
+use flamingo_protocol_core::{
+    Frame, connection::is_cancelled_by, image::ImageHeader, responder::is_answered,
+};
 
 use crate::any::{any, bytes, code, frame, sink, text};
 

@@ -3,12 +3,19 @@
 use defmt::{Format, Logger};
 use embedded_io::ErrorKind;
 use flamingo_protocol_core::{
-    Assembler, CallbackFlag, Cancelled, Candidate, Candidates, Class, CommandCode, CommandError,
-    Config, Connection, Counters, DecodeError, Duration, Effect, Ended, Event, Facts, Field, Flags,
-    Frame, Full, ImageError, ImageHeader, ImagePiece, ImageReader, Incoming, Instant, Key, Kind,
-    OnAmbiguous, Order, Ordering, Output, Owners, Payload, Piece, PumpError, Pushed, Reason,
-    Received, Responder, Row, Selector, TextError, Ticket, Timing, Token, TokenField, Transmit,
-    UnmarkedPushes, Verdict,
+    Class, CommandCode, Config, Connection, Ended, Event, Flags, Frame, Incoming, Output, Received,
+    Responder, Ticket, Transmit,
+    connection::{
+        Cancelled, Candidate, Candidates, Counters, Facts, Key, OnAmbiguous, Order, OrderingDomain,
+        Owners, Reason, Token, TokenField, UnmarkedPushes, Verdict,
+    },
+    error::{CommandError, DecodeError, Full, TextError},
+    image::{ImageError, ImageHeader, ImagePiece, ImageReader},
+    pump::PumpError,
+    time::{Duration, Instant},
+    wire::{
+        Assembler, CallbackFlag, Effect, Field, Kind, Payload, Piece, Pushed, Row, Selector, Timing,
+    },
 };
 
 use crate::any::{any, sink};
@@ -69,7 +76,7 @@ pub fn all() {
     log::<Instant>();
     log::<Kind>();
     log::<OnAmbiguous>();
-    log::<Ordering>();
+    log::<OrderingDomain>();
     log::<Output<'static>>();
     log::<Owners>();
     log::<Payload>();

@@ -6,7 +6,8 @@ use core::task::{Context, Poll, Waker};
 
 use embedded_io::{ErrorKind, ErrorType, Read, Write};
 use flamingo_protocol_core::{
-    Connection, Endpoint, PumpError, Responder, Ticket, pump::asynchronous, pump::blocking,
+    Connection, Responder, Ticket,
+    pump::{Endpoint, PumpError, asynchronous, blocking},
 };
 
 use crate::any::{any, bytes, now, sink};

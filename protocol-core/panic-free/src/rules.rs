@@ -1,7 +1,8 @@
 //! The rules, called as a watcher beside the wire calls them.
 
 use flamingo_protocol_core::{
-    Candidate, Candidates, Config, Facts, Key, Order, Token, Verdict, classify,
+    Config,
+    connection::{Candidate, Candidates, Facts, Key, Order, Token, Verdict, classify},
 };
 
 use crate::any::{any, code, frame, sink};

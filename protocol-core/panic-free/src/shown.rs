@@ -5,7 +5,10 @@ use core::fmt::{self, Display, Formatter, Write};
 
 use embedded_io::ErrorKind;
 use flamingo_protocol_core::{
-    CommandCode, CommandError, DecodeError, Full, ImageError, PumpError, TextError,
+    CommandCode,
+    error::{CommandError, DecodeError, Full, TextError},
+    image::ImageError,
+    pump::PumpError,
 };
 
 use crate::any::{any, code, sink};

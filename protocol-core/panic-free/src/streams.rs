@@ -1,7 +1,7 @@
 //! What reads a stream, and the device's side of a connection. Before each call the state is
 //! anything, so the order of the calls makes no difference.
 
-use flamingo_protocol_core::{Assembler, ImageReader, Responder};
+use flamingo_protocol_core::{Responder, image::ImageReader, wire::Assembler};
 
 use crate::any::{any, bytes, frame, sink};
 use crate::values;

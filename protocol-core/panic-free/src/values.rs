@@ -3,8 +3,10 @@
 use core::ops::{Add, Sub};
 
 use flamingo_protocol_core::{
-    CommandCode, Config, Counters, Duration, Effect, FIELDS, Flags, Instant, Ordering, Row, TABLE,
-    Ticket, TokenField, UnmarkedPushes,
+    CommandCode, Config, Flags, Ticket,
+    connection::{Counters, OrderingDomain, TokenField, UnmarkedPushes},
+    time::{Duration, Instant},
+    wire::{Effect, FIELDS, Row, TABLE},
 };
 
 use crate::any::{any, bytes, code, frame, now, sink, span, text};
@@ -45,7 +47,7 @@ fn flags() {
 fn settings() {
     let config = any(<Config as Default>::default());
     sink((Config::pushable(&config, code()), Config::marked_as_push(&config, &frame())));
-    sink((<UnmarkedPushes as Default>::default(), any(Ordering::default())));
+    sink((<UnmarkedPushes as Default>::default(), any(OrderingDomain::default())));
     let mut frame = frame();
     let field = any(TokenField::ClientId);
     sink(TokenField::get(field, &frame));

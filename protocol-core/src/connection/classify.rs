@@ -241,8 +241,10 @@ impl<Id> Verdict<Id> {
 /// watches a connection calls it too, with its own names for the requests that it saw:
 ///
 /// ```
-/// use flamingo_protocol_core::{Candidate, CommandCode, Config, Facts, Frame, Key, Order, Verdict,
-///     classify};
+/// use flamingo_protocol_core::{
+///     CommandCode, Config, Frame,
+///     connection::{Candidate, Facts, Key, Order, Verdict, classify},
+/// };
 /// let config = Config::default();
 /// let query = Frame::command(CommandCode::STAGE_POSITION_GET).with_selector(1);
 /// // The watcher saw two queries of other keys, then this one. It numbers them from 1.

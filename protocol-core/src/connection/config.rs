@@ -11,7 +11,7 @@ use crate::wire::layout::{CLIENT_ID, Field, INT32_DATA_2, MAX_PAYLOAD};
 /// Within what the peer keeps its answers in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub enum Ordering {
+pub enum OrderingDomain {
     /// Within a subsystem, the code's `0xN000` range.
     #[default]
     Subsystem,
@@ -75,6 +75,7 @@ pub enum OnAmbiguous {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[allow(clippy::struct_excessive_bools)] // four independent facts about a peer
+#[non_exhaustive]
 pub struct UnmarkedPushes {
     /// Position updates during motion. Off: the server flags them STAGE_POSITIONS_IN_BUFFER.
     pub positions: bool,
@@ -90,6 +91,34 @@ impl UnmarkedPushes {
     /// What [`UnmarkedPushes::default`] gives.
     pub const DEFAULT: Self =
         Self { positions: false, lights: true, after_set: true, other_clients: false };
+
+    /// The same with `positions` set.
+    #[must_use]
+    pub const fn with_positions(mut self, positions: bool) -> Self {
+        self.positions = positions;
+        self
+    }
+
+    /// The same with `lights` set.
+    #[must_use]
+    pub const fn with_lights(mut self, lights: bool) -> Self {
+        self.lights = lights;
+        self
+    }
+
+    /// The same with `after_set` set.
+    #[must_use]
+    pub const fn with_after_set(mut self, after_set: bool) -> Self {
+        self.after_set = after_set;
+        self
+    }
+
+    /// The same with `other_clients` set.
+    #[must_use]
+    pub const fn with_other_clients(mut self, other_clients: bool) -> Self {
+        self.other_clients = other_clients;
+        self
+    }
 }
 
 impl Default for UnmarkedPushes {
@@ -101,6 +130,7 @@ impl Default for UnmarkedPushes {
 /// Settings of a client connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
 pub struct Config {
     /// The longest payload, in bytes, either way. A frame that declares more is noise.
     pub payload_limit: u32,
@@ -108,7 +138,7 @@ pub struct Config {
     /// the upload's own length, sent back.
     pub upload_echo_has_payload: bool,
     /// Within what answers keep their order.
-    pub ordering: Ordering,
+    pub ordering: OrderingDomain,
     /// Which pushes cannot be told from answers.
     pub unmarked: UnmarkedPushes,
     /// The peer sets [`Flags::ANSWER_TAG`] on answers and clears it on all else.
@@ -141,24 +171,24 @@ impl Default for Config {
 /// no RAM.
 ///
 /// ```
-/// use flamingo_protocol_core::{Config, Connection, Ordering, Settings};
+/// use flamingo_protocol_core::{Config, Connection, connection::{OrderingDomain, ConfigSource}};
 /// struct OurMicroscope;
-/// impl Settings for OurMicroscope {
+/// impl ConfigSource for OurMicroscope {
 ///     fn config(&self) -> &Config {
-///         const { &Config { ordering: Ordering::Connection, ..Config::DEFAULT } }
+///         const { &Config::DEFAULT.with_ordering(OrderingDomain::Connection) }
 ///     }
 /// }
 /// type Client = Connection<4, 8, 5, 1, OurMicroscope>;
 /// let client = Client::with(OurMicroscope);
 /// assert!(size_of::<Client>() < size_of::<Connection<4, 8, 5, 1>>());
-/// # assert_eq!(client.config().ordering, Ordering::Connection);
+/// # assert_eq!(client.config().ordering, OrderingDomain::Connection);
 /// ```
-pub trait Settings {
+pub trait ConfigSource {
     /// The settings: always the same ones.
     fn config(&self) -> &Config;
 }
 
-impl Settings for Config {
+impl ConfigSource for Config {
     fn config(&self) -> &Config {
         self
     }
@@ -169,7 +199,7 @@ impl Config {
     pub const DEFAULT: Self = Self {
         payload_limit: MAX_PAYLOAD,
         upload_echo_has_payload: false,
-        ordering: Ordering::Subsystem,
+        ordering: OrderingDomain::Subsystem,
         unmarked: UnmarkedPushes::DEFAULT,
         peer_tags: false,
         tokens: None,
@@ -179,6 +209,83 @@ impl Config {
         window: 4,
         stop_patience: Duration::from_millis(1000),
     };
+
+    /// The same with `payload_limit` set.
+    #[must_use]
+    pub const fn with_payload_limit(mut self, payload_limit: u32) -> Self {
+        self.payload_limit = payload_limit;
+        self
+    }
+
+    /// The same with `upload_echo_has_payload` set.
+    #[must_use]
+    pub const fn with_upload_echo_has_payload(mut self, upload_echo_has_payload: bool) -> Self {
+        self.upload_echo_has_payload = upload_echo_has_payload;
+        self
+    }
+
+    /// The same with `ordering` set.
+    #[must_use]
+    pub const fn with_ordering(mut self, ordering: OrderingDomain) -> Self {
+        self.ordering = ordering;
+        self
+    }
+
+    /// The same with `unmarked` set.
+    #[must_use]
+    pub const fn with_unmarked(mut self, unmarked: UnmarkedPushes) -> Self {
+        self.unmarked = unmarked;
+        self
+    }
+
+    /// The same with `peer_tags` set.
+    #[must_use]
+    pub const fn with_peer_tags(mut self, peer_tags: bool) -> Self {
+        self.peer_tags = peer_tags;
+        self
+    }
+
+    /// The same with `tokens` set.
+    #[must_use]
+    pub const fn with_tokens(mut self, tokens: Option<TokenField>) -> Self {
+        self.tokens = tokens;
+        self
+    }
+
+    /// The same with `on_ambiguous` set.
+    #[must_use]
+    pub const fn with_on_ambiguous(mut self, on_ambiguous: OnAmbiguous) -> Self {
+        self.on_ambiguous = on_ambiguous;
+        self
+    }
+
+    /// The same with `grace` set.
+    #[must_use]
+    pub const fn with_grace(mut self, grace: Duration) -> Self {
+        self.grace = grace;
+        self
+    }
+
+    /// The same with `presumed_grace` set.
+    #[must_use]
+    pub const fn with_presumed_grace(mut self, presumed_grace: Duration) -> Self {
+        self.presumed_grace = presumed_grace;
+        self
+    }
+
+    /// The same with `window` set.
+    #[must_use]
+    pub const fn with_window(mut self, window: usize) -> Self {
+        self.window = window;
+        self
+    }
+
+    /// The same with `stop_patience` set.
+    #[must_use]
+    pub const fn with_stop_patience(mut self, stop_patience: Duration) -> Self {
+        self.stop_patience = stop_patience;
+        self
+    }
 
     pub(crate) const fn limits(&self) -> Limits {
         let clears_upload_echo = !self.upload_echo_has_payload;

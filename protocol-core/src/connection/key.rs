@@ -2,7 +2,7 @@
 //!
 //! Who waits for a key is in `pending.rs`; what follows from it is decided in `classify.rs`.
 
-use crate::connection::config::Ordering;
+use crate::connection::config::OrderingDomain;
 use crate::wire::command::{CommandCode, Timing};
 use crate::wire::facts::{CommandFacts, answered_command};
 use crate::wire::frame::Frame;
@@ -10,7 +10,7 @@ use crate::wire::frame::Frame;
 /// What answers are matched by: the code and, where the answer echoes one, the selector.
 ///
 /// ```
-/// use flamingo_protocol_core::{CommandCode, Frame, Key};
+/// use flamingo_protocol_core::{CommandCode, Frame, connection::Key};
 /// let of_axis = |axis| Key::of(&Frame::new(CommandCode::STAGE_POSITION_GET).with_selector(axis));
 /// assert_ne!(of_axis(1), of_axis(2));
 /// // The settings may be answered under an older code.
@@ -52,13 +52,13 @@ impl Domain {
 
     /// A code above all that are known, `0xFF000` and more, is in none.
     #[allow(clippy::cast_possible_truncation)] // those are none
-    pub(crate) const fn of(code: CommandCode, timing: Timing, ordering: Ordering) -> Self {
+    pub(crate) const fn of(code: CommandCode, timing: Timing, ordering: OrderingDomain) -> Self {
         match ordering {
-            Ordering::Key => Self::NONE,
+            OrderingDomain::Key => Self::NONE,
             _ if matches!(timing, Timing::AtEnd) => Self::NONE,
-            Ordering::Connection => Self(1),
-            Ordering::Subsystem if code.0 >= 0xF_F000 => Self::NONE,
-            Ordering::Subsystem => Self(code.subsystem() as u8 + 1),
+            OrderingDomain::Connection => Self(1),
+            OrderingDomain::Subsystem if code.0 >= 0xF_F000 => Self::NONE,
+            OrderingDomain::Subsystem => Self(code.subsystem() as u8 + 1),
         }
     }
 }
@@ -99,7 +99,7 @@ mod tests {
     fn a_subsystem_beyond_all_that_are_known_proves_nothing() {
         let domain = |code| {
             let code = CommandCode(code);
-            Domain::of(code, Timing::AtOnce, Ordering::Subsystem)
+            Domain::of(code, Timing::AtOnce, OrderingDomain::Subsystem)
         };
         assert_ne!(domain(0x6FFF), domain(0x0010_6FFF), "told apart, not cut off");
         assert_eq!(domain(0x000F_EFFF), Domain(0xFF));

@@ -17,14 +17,21 @@ pub(crate) mod request;
 mod settlement;
 pub(crate) mod ticket;
 
-use crate::connection::config::{Config, Settings};
-use crate::connection::counters::{Counters, count};
+pub use classify::{
+    Candidate, Candidates, Class, Facts, MAX_OWNERS, Owners, Token, Verdict, classify,
+};
+pub use config::{Config, ConfigSource, OnAmbiguous, OrderingDomain, TokenField, UnmarkedPushes};
+pub use counters::Counters;
+pub use key::{Key, Order};
+pub use outbox::{Transmit, is_cancelled_by};
+pub use output::{Event, Output, Reason, Received};
+pub use request::Cancelled;
+pub use ticket::{Ended, Ticket};
+
+use crate::connection::counters::count;
 use crate::connection::entry::{Outcome, TOMBSTONE};
-use crate::connection::key::Order;
-use crate::connection::outbox::{Lane, Outbox, Transmit};
-use crate::connection::output::{Event, Output, Reason, Received};
+use crate::connection::outbox::{Lane, Outbox};
 use crate::connection::receive::{LinkEvent, Requests};
-use crate::connection::ticket::{Ended, Ticket};
 use crate::scanner::{Found, Scanner};
 use crate::time::Instant;
 
@@ -49,13 +56,14 @@ use crate::time::Instant;
 /// them and for ended ones whose answer may still come: more than `REQUESTS + STOPS`. `QUEUE` is
 /// the room for frames on their way out; `STOPS` places of it are kept for HALT and laser-off and
 /// one for a fence. Full is an error of the call. `C` is where the settings come from, see
-/// [`Settings`].
+/// [`ConfigSource`].
 ///
 /// A connection on which nothing has happened is all zeros, but for what is in `C`.
 ///
 /// ```
-/// use flamingo_protocol_core::{Class, CommandCode, Connection, Duration, Frame, Instant, Output,
-///     Transmit};
+/// use flamingo_protocol_core::{
+///     Class, CommandCode, Connection, Frame, Output, Transmit, time::{Duration, Instant},
+/// };
 /// let now = Instant::from_micros(0);
 /// let mut connection = Connection::<16>::default();
 /// let query = Frame::command(CommandCode::STAGE_POSITION_GET).with_selector(1);
@@ -68,7 +76,7 @@ use crate::time::Instant;
 /// assert_eq!(consumed, 128);
 /// let Some(Output::Frame(received)) = output else { panic!() };
 /// assert_eq!(received.class, Class::Solicited { ticket, proven: true });
-/// # Ok::<(), flamingo_protocol_core::CommandError>(())
+/// # Ok::<(), flamingo_protocol_core::error::CommandError>(())
 /// ```
 #[derive(Debug, Clone)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -96,7 +104,7 @@ pub struct Connection<
 impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: usize, C> Default
     for Connection<REQUESTS, OWED, QUEUE, STOPS, C>
 where
-    C: Settings + Default,
+    C: ConfigSource + Default,
 {
     fn default() -> Self {
         Self::with(C::default())
@@ -113,8 +121,13 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
     }
 }
 
-impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: usize, C: Settings>
-    Connection<REQUESTS, OWED, QUEUE, STOPS, C>
+impl<
+    const REQUESTS: usize,
+    const OWED: usize,
+    const QUEUE: usize,
+    const STOPS: usize,
+    C: ConfigSource,
+> Connection<REQUESTS, OWED, QUEUE, STOPS, C>
 {
     const CAPACITIES_FIT: () = {
         assert!(OWED > REQUESTS + STOPS, "OWED must exceed REQUESTS + STOPS");
@@ -124,7 +137,7 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
     /// Places for the caller's own frames.
     pub(crate) const QUEUE_PLACES: usize = QUEUE.saturating_sub(STOPS + 1);
 
-    /// The same, with [`Settings`] of your own.
+    /// The same, with a [`ConfigSource`] of your own.
     #[must_use]
     pub const fn with(settings: C) -> Self {
         let () = Self::CAPACITIES_FIT;

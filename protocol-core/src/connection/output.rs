@@ -41,6 +41,7 @@ pub enum Output<'a> {
 /// What happened without a frame coming in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
 pub enum Event {
     /// A request, or a sent frame, ended without an answer.
     Ended {
@@ -61,6 +62,7 @@ pub enum Event {
 /// Why a connection wants to be called at a certain time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
 pub enum Reason {
     /// A request's deadline.
     Deadline(Ticket),

@@ -4,7 +4,7 @@
 //! The table itself is `pending.rs`; what a frame that came in does to it is `receive.rs`.
 
 use crate::connection::Connection;
-use crate::connection::config::Settings;
+use crate::connection::config::ConfigSource;
 use crate::connection::counters::count;
 use crate::connection::entry::{ASKED, Entry, Outcome, RECEIVING, State, WAITS};
 use crate::connection::key::Domain;
@@ -45,8 +45,13 @@ const fn fence(code: CommandCode, selector: u8) -> (u16, u8) {
     (code.0 as u16, selector)
 }
 
-impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: usize, C: Settings>
-    Connection<REQUESTS, OWED, QUEUE, STOPS, C>
+impl<
+    const REQUESTS: usize,
+    const OWED: usize,
+    const QUEUE: usize,
+    const STOPS: usize,
+    C: ConfigSource,
+> Connection<REQUESTS, OWED, QUEUE, STOPS, C>
 {
     /// Asks: `command` will be sent, and its outcome told under the ticket, by `deadline` at the
     /// latest. If it declares a payload, [`Transmit::Payload`](crate::Transmit::Payload) will ask

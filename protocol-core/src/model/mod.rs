@@ -12,7 +12,8 @@ use std::string::String;
 use std::vec::Vec;
 use std::{format, println};
 
-use crate::{CommandCode, Config, Frame, OnAmbiguous, Ordering, TokenField, UnmarkedPushes};
+use crate::connection::{OnAmbiguous, OrderingDomain, TokenField, UnmarkedPushes};
+use crate::{CommandCode, Config, Frame};
 use situation::Seen;
 use world::{Budget, Peer, World};
 
@@ -174,7 +175,7 @@ fn with_tags_a_push_is_never_taken_for_an_answer() {
 
 #[test]
 fn without_an_order_only_time_settles_and_nothing_is_wrong() {
-    let config = Config { ordering: Ordering::Key, ..Config::default() };
+    let config = Config { ordering: OrderingDomain::Key, ..Config::default() };
     let found = search(World::new(config, FLAGGED, [position(1), position(2)], budget()));
     report("no order", &found);
     assert_eq!(uncertain(&found), IN_DOUBT);
@@ -182,7 +183,7 @@ fn without_an_order_only_time_settles_and_nothing_is_wrong() {
 
 #[test]
 fn a_peer_in_strict_order_is_settled_across_subsystems() {
-    let config = Config { ordering: Ordering::Connection, ..Config::default() };
+    let config = Config { ordering: OrderingDomain::Connection, ..Config::default() };
     let peer = Peer { strict_order: true, ..FLAGGED };
     let keys = [position(1), ask(CommandCode::CAMERA_PIXEL_FIELD_OF_VIEW_GET)];
     let found = search(World::new(config, peer, keys, budget()));

@@ -10,7 +10,8 @@ use super::situation::{Seen, situation};
 use crate::connection::entry::{Entry, OPEN, Outcome, State};
 use crate::connection::key::Key;
 use crate::{
-    Class, Config, Connection, Duration, Event, Flags, Frame, Instant, Output, Ticket, Transmit,
+    Class, Config, Connection, Event, Flags, Frame, Output, Ticket, Transmit,
+    time::{Duration, Instant},
 };
 
 /// What the device is like.

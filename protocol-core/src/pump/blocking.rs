@@ -5,7 +5,7 @@
 //! time is asked for by a function, since it passes while the port waits.
 //!
 //! ```
-//! use flamingo_protocol_core::{CommandCode, Connection, Duration, Frame, Instant, pump::blocking};
+//! use flamingo_protocol_core::{CommandCode, Connection, Frame, time::{Duration, Instant}, pump::blocking};
 //! let now = Instant::from_micros(0);
 //! let mut connection = Connection::<16>::default();
 //! let query = Frame::command(CommandCode::SYSTEM_STATE_GET);
@@ -16,7 +16,7 @@
 //!     assert_eq!(ticket.number(), 1);
 //! }
 //! assert_eq!(wire[..128], query.encode());
-//! # Ok::<(), flamingo_protocol_core::CommandError>(())
+//! # Ok::<(), flamingo_protocol_core::error::CommandError>(())
 //! ```
 
 use embedded_io::{Read, Write};

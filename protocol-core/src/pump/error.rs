@@ -11,6 +11,7 @@ use crate::connection::ticket::Ticket;
 /// and take the outcomes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
 pub enum PumpError<E> {
     /// The port failed.
     Port(E),

@@ -12,7 +12,7 @@ mod error;
 pub use error::PumpError;
 
 use crate::connection::Connection;
-use crate::connection::config::Settings;
+use crate::connection::config::ConfigSource;
 use crate::connection::outbox::Transmit;
 use crate::connection::output::Output;
 use crate::connection::ticket::Ticket;
@@ -22,7 +22,7 @@ use crate::time::Instant;
 /// Bytes in, typed outputs out, bytes out: what [`Connection`] and [`Responder`] have in common.
 ///
 /// ```
-/// use flamingo_protocol_core::{CommandCode, Endpoint, Frame, Instant, Responder};
+/// use flamingo_protocol_core::{CommandCode, Frame, Responder, pump::Endpoint, time::Instant};
 /// let mut device = Responder::<4>::default();
 /// let bytes = Frame::command(CommandCode::SYSTEM_STATE_GET).encode();
 /// let mut commands = 0;
@@ -65,8 +65,13 @@ pub trait Endpoint {
     }
 }
 
-impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: usize, C: Settings>
-    Endpoint for Connection<REQUESTS, OWED, QUEUE, STOPS, C>
+impl<
+    const REQUESTS: usize,
+    const OWED: usize,
+    const QUEUE: usize,
+    const STOPS: usize,
+    C: ConfigSource,
+> Endpoint for Connection<REQUESTS, OWED, QUEUE, STOPS, C>
 {
     type Output<'a> = Output<'a>;
 

@@ -8,7 +8,7 @@ use core::fmt;
 /// A command code as it stands at offset 4 of a frame. Every value is legal; [`TABLE`] knows some.
 ///
 /// ```
-/// use flamingo_protocol_core::{CommandCode, Kind};
+/// use flamingo_protocol_core::{CommandCode, wire::Kind};
 /// let code = CommandCode::STAGE_POSITION_GET;
 /// assert_eq!(code.0, 0x6008);
 /// assert_eq!(code.row().map(|row| row.kind), Some(Kind::Query));
@@ -139,9 +139,6 @@ impl Effect {
 pub struct Row {
     /// The code.
     pub code: CommandCode,
-    /// The server's name of it.
-    #[cfg(feature = "names")]
-    pub name: &'static str,
     /// How it is answered.
     pub kind: Kind,
     /// What int32Data0 selects.
@@ -161,6 +158,12 @@ pub struct Row {
 }
 
 impl Row {
+    /// The server's name of the command.
+    #[cfg(feature = "names")]
+    pub fn name(&self) -> &'static str {
+        self.code.name().unwrap_or_default()
+    }
+
     /// Whether the server answers this command even without TRIGGER_CALL_BACK.
     pub const fn answers_without_flag(&self) -> bool {
         !matches!(self.callback, CallbackFlag::Needed)
@@ -201,8 +204,6 @@ macro_rules! commands {
         /// Everything known about the commands, in the order of their codes.
         pub const TABLE: &[Row] = &[$(Row {
             code: CommandCode($code),
-            #[cfg(feature = "names")]
-            name: stringify!($name),
             kind: Kind::$kind,
             selector: commands!(@selector $($sel)?),
             payload: commands!(@payload $($payload)?),
@@ -212,6 +213,10 @@ macro_rules! commands {
             timing: commands!(@timing $($timing)?),
             answers: commands!(@answers $code $($answers)?),
         }),*];
+
+        /// The server's names, in the order of [`TABLE`].
+        #[cfg(feature = "names")]
+        const NAMES: &[&str] = &[$(stringify!($name)),*];
     };
 }
 
@@ -284,8 +289,11 @@ commands! {
 impl CommandCode {
     /// What is known about this code, if anything.
     pub fn row(self) -> Option<&'static Row> {
-        let at = TABLE.binary_search_by_key(&self, |row| row.code).ok()?;
-        TABLE.get(at)
+        TABLE.get(self.place()?)
+    }
+
+    fn place(self) -> Option<usize> {
+        TABLE.binary_search_by_key(&self, |row| row.code).ok()
     }
 
     /// The subsystem: the code's `0xN000` range, as `N`.
@@ -296,7 +304,7 @@ impl CommandCode {
     /// The server's name of the code, if it is a known one.
     #[cfg(feature = "names")]
     pub fn name(self) -> Option<&'static str> {
-        self.row().map(|row| row.name)
+        NAMES.get(self.place()?).copied()
     }
 
     /// The code of a name, upper or lower case.
@@ -308,7 +316,8 @@ impl CommandCode {
     /// ```
     #[cfg(feature = "names")]
     pub fn from_name(name: &str) -> Option<Self> {
-        TABLE.iter().find(|row| row.name.eq_ignore_ascii_case(name)).map(|row| row.code)
+        let place = NAMES.iter().position(|known| known.eq_ignore_ascii_case(name))?;
+        TABLE.get(place).map(|row| row.code)
     }
 }
 
@@ -339,7 +348,7 @@ mod tests {
     #[test]
     fn every_name_leads_back_to_its_code() {
         for row in TABLE {
-            assert_eq!(CommandCode::from_name(row.name), Some(row.code));
+            assert_eq!(CommandCode::from_name(row.name()), Some(row.code));
         }
     }
 

@@ -44,6 +44,7 @@ pub const OPTION_IMAGE_DATA: u32 = 0x10;
 /// A header that cannot be true.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
 pub enum ImageError {
     /// Not 40 bytes.
     Length {
@@ -166,7 +167,7 @@ pub enum ImagePiece<'a> {
 /// Finds headers and pixels in an image stream, in any chunking. Holds no pixels.
 ///
 /// ```
-/// use flamingo_protocol_core::{ImageHeader, ImagePiece, ImageReader};
+/// use flamingo_protocol_core::image::{ImageHeader, ImagePiece, ImageReader};
 /// let header = ImageHeader { size: 8, width: 2, height: 2, ..ImageHeader::default() };
 /// let mut reader = ImageReader::default();
 /// assert_eq!(reader.push(&header.encode()), (40, Ok(Some(ImagePiece::Header(header)))));

@@ -5,6 +5,15 @@
 pub(crate) mod command;
 pub(crate) mod facts;
 pub(crate) mod frame;
-pub(crate) mod image;
+pub mod image;
 pub(crate) mod layout;
 pub(crate) mod parse;
+
+pub use crate::assembler::{Assembler, Piece};
+pub use command::{
+    CallbackFlag, CommandCode, Effect, Kind, Payload, Pushed, Row, Selector, TABLE, Timing,
+};
+pub use frame::{Flags, Frame};
+pub use layout::{
+    BUFFER_LEN, CMD_END, CMD_START, END_MARKER, FIELDS, FRAME_LEN, Field, MAX_PAYLOAD, START_MARKER,
+};

@@ -1,7 +1,9 @@
 //! What the fuzzers run: each takes any bytes, and panics when a claim is broken.
 
 use flamingo_protocol_core::{
-    Assembler, CommandCode, Frame, ImageHeader, ImageReader, Responder, Transmit,
+    CommandCode, Frame, Responder, Transmit,
+    image::{ImageHeader, ImageReader},
+    wire::Assembler,
 };
 
 use crate::ops;
@@ -103,7 +105,7 @@ fn any_bytes(data: &[u8]) {
     let client = readers::asked(&waits);
     let read = |chunks: Vec<&[u8]>| readers::connection(client.clone(), chunks);
     let said = read(vec![&stream]);
-    let limit = flamingo_protocol_core::MAX_PAYLOAD;
+    let limit = flamingo_protocol_core::wire::MAX_PAYLOAD;
     let expected = reference::control(&stream, limit, true);
     assert_eq!(said.clone().without_classes(), expected);
     same(&stream, seed, &said, read);

@@ -5,7 +5,9 @@
 use std::collections::VecDeque;
 
 use flamingo_protocol_core::{
-    Config, Flags, Frame, Incoming, Ordering, Payload, Responder, Selector, Timing,
+    Config, Flags, Frame, Incoming, Responder,
+    connection::OrderingDomain,
+    wire::{Payload, Selector, Timing},
 };
 
 use crate::oracle::{Sent, Truth};
@@ -95,9 +97,9 @@ impl Device {
         let at_end = command.code.row().is_some_and(|row| row.timing == Timing::AtEnd);
         match self.config.ordering {
             _ if at_end => 0,
-            Ordering::Subsystem => 1 + (command.code.subsystem() as usize).min(15),
-            Ordering::Connection => 1,
-            Ordering::Key => 0,
+            OrderingDomain::Subsystem => 1 + (command.code.subsystem() as usize).min(15),
+            OrderingDomain::Connection => 1,
+            OrderingDomain::Key => 0,
         }
     }
 

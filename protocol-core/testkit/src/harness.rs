@@ -5,8 +5,9 @@
 use std::collections::{HashMap, VecDeque};
 
 use flamingo_protocol_core::{
-    CommandCode, CommandError, Config, Connection, Duration, Event, Frame, Instant, Output, Ticket,
-    Transmit,
+    CommandCode, Config, Connection, Event, Frame, Output, Ticket, Transmit,
+    error::CommandError,
+    time::{Duration, Instant},
 };
 
 use crate::device::{Device, Outgoing, payload_of};

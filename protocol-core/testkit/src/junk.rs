@@ -1,7 +1,10 @@
 //! Junk between two frames, of any length and content, and whether the next frame came through.
 
 use fastrand::Rng;
-use flamingo_protocol_core::{Assembler, CommandCode, Frame, MAX_PAYLOAD};
+use flamingo_protocol_core::{
+    CommandCode, Frame,
+    wire::{Assembler, MAX_PAYLOAD},
+};
 
 use crate::readers::{self, Item};
 use crate::reference::{END, START, frame_at};

@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 
 use fastrand::Rng;
-use flamingo_protocol_core::{Duration, Instant};
+use flamingo_protocol_core::time::{Duration, Instant};
 
 /// How unkind a link is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,7 +51,7 @@ enum State {
 /// A direction of a connection.
 ///
 /// ```
-/// use flamingo_protocol_core::Instant;
+/// use flamingo_protocol_core::time::Instant;
 /// use flamingo_testkit::{Faults, Link, Read};
 /// let now = Instant::from_micros(0);
 /// let mut link = Link::new(1, Faults { read: 2, ..Faults::NONE });

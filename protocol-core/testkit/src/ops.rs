@@ -1,7 +1,9 @@
 //! A byte string decoded into what happens in a conversation, and a conversation that does it.
 
 use flamingo_protocol_core::{
-    CommandCode, Config, Duration, Frame, OnAmbiguous, Ordering, TokenField, UnmarkedPushes,
+    CommandCode, Config, Frame,
+    connection::{OnAmbiguous, OrderingDomain, TokenField, UnmarkedPushes},
+    time::Duration,
 };
 
 use crate::device::Outgoing;
@@ -101,23 +103,30 @@ impl Op {
 /// Settings from the front of a byte string.
 pub fn settings(input: &mut Input) -> Settings {
     let (what, more, links) = (input.byte(), input.byte(), input.byte());
-    let config = Config {
-        ordering: [Ordering::Subsystem, Ordering::Connection, Ordering::Key, Ordering::Subsystem]
-            [usize::from(what % 4)],
-        tokens: [None, None, Some(TokenField::ClientId), Some(TokenField::Int32Data2)]
-            [usize::from(what / 4 % 4)],
-        on_ambiguous: if what & 16 == 0 { OnAmbiguous::Refuse } else { OnAmbiguous::Presume },
-        peer_tags: what & 0x60 == 0x60,
-        upload_echo_has_payload: what & 0x80 != 0,
-        unmarked: UnmarkedPushes {
-            positions: more & 1 != 0,
-            lights: more & 2 == 0,
-            after_set: more & 4 == 0,
-            other_clients: more & 8 != 0,
-        },
-        window: usize::from(more >> 4),
-        ..Config::default()
-    };
+    let config = Config::default()
+        .with_ordering(
+            [
+                OrderingDomain::Subsystem,
+                OrderingDomain::Connection,
+                OrderingDomain::Key,
+                OrderingDomain::Subsystem,
+            ][usize::from(what % 4)],
+        )
+        .with_tokens(
+            [None, None, Some(TokenField::ClientId), Some(TokenField::Int32Data2)]
+                [usize::from(what / 4 % 4)],
+        )
+        .with_on_ambiguous(if what & 16 == 0 { OnAmbiguous::Refuse } else { OnAmbiguous::Presume })
+        .with_peer_tags(what & 0x60 == 0x60)
+        .with_upload_echo_has_payload(what & 0x80 != 0)
+        .with_unmarked(
+            UnmarkedPushes::default()
+                .with_positions(more & 1 != 0)
+                .with_lights(more & 2 == 0)
+                .with_after_set(more & 4 == 0)
+                .with_other_clients(more & 8 != 0),
+        )
+        .with_window(usize::from(more >> 4));
     let faults = match links % 4 {
         0 => Faults::NONE,
         1 => Faults { read: 7, write: 50, ..Faults::NONE },

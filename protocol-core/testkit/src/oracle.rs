@@ -4,7 +4,9 @@
 use std::collections::HashMap;
 
 use flamingo_protocol_core::{
-    Cancelled, Class, Config, Counters, Ended, Frame, Payload, Received, Ticket,
+    Class, Config, Ended, Frame, Received, Ticket,
+    connection::{Cancelled, Counters},
+    wire::Payload,
 };
 
 /// Whose a frame of the device truly is.

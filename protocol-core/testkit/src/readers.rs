@@ -2,8 +2,10 @@
 //! call; what it says is written down in a form that no chunking may change.
 
 use flamingo_protocol_core::{
-    Assembler, Connection, Duration, Frame, ImagePiece, ImageReader, Incoming, Instant, Output,
-    Piece, Responder, Transmit,
+    Connection, Frame, Incoming, Output, Responder, Transmit,
+    image::{ImagePiece, ImageReader},
+    time::{Duration, Instant},
+    wire::{Assembler, Piece},
 };
 
 /// One thing that a reader said.

@@ -2,7 +2,7 @@
 //! wrong place, cut frames, lengths above the limit. And cuts.
 
 use fastrand::Rng;
-use flamingo_protocol_core::{CommandCode, Frame, ImageHeader};
+use flamingo_protocol_core::{CommandCode, Frame, image::ImageHeader};
 
 use crate::reference::{END, START};
 

@@ -2,18 +2,20 @@
 
 use crate::common::*;
 use flamingo_protocol_core::{
-    Class, CommandCode, Config, Ended, Flags, Frame, Instant, Ordering, TABLE, Ticket, TokenField,
-    UnmarkedPushes,
+    Class, CommandCode, Config, Ended, Flags, Frame, Ticket,
+    connection::{OrderingDomain, TokenField, UnmarkedPushes},
+    time::Instant,
+    wire::TABLE,
 };
 
 fn with_tokens(field: TokenField) -> Client {
-    Client::with(Config { tokens: Some(field), ..Config::default() })
+    Client::with(Config::default().with_tokens(Some(field)))
 }
 
 /// Pushes of positions come without their flag.
 fn unflagged() -> Config {
-    let unmarked = UnmarkedPushes { positions: true, ..UnmarkedPushes::default() };
-    Config { unmarked, ..Config::default() }
+    let unmarked = UnmarkedPushes::default().with_positions(true);
+    Config::default().with_unmarked(unmarked)
 }
 
 #[test]
@@ -132,7 +134,7 @@ fn answer_in_order(client: &mut Client, from: usize, silent: &Frame) -> Vec<Clas
 #[test]
 fn an_unanswered_command_does_not_shift_later_answers() {
     for tokens in [None, Some(TokenField::ClientId), Some(TokenField::Int32Data2)] {
-        let mut client = Client::with(Config { tokens, ..Config::default() });
+        let mut client = Client::with(Config::default().with_tokens(tokens));
         let silent = go(3, 1.0);
         let lost = client.ask(&silent);
         client.pass(ms(3000));
@@ -198,7 +200,7 @@ fn on_a_new_connection_only_pushable_keys_are_presumed() {
         let command = Frame::command(row.code).with_selector(1);
         let mut client = Client::new();
         let Ok(ticket) = client.try_ask(&command) else {
-            assert_eq!(row.kind, flamingo_protocol_core::Kind::FireAndForget);
+            assert_eq!(row.kind, flamingo_protocol_core::wire::Kind::FireAndForget);
             continue;
         };
         let pushable = client.core.config().pushable(row.code);
@@ -277,7 +279,7 @@ fn settings_load_may_be_answered_under_the_code_0x1007() {
 
 #[test]
 fn a_peer_that_tags_is_believed_tag_by_tag() {
-    let mut client = Client::with(Config { peer_tags: true, ..unflagged() });
+    let mut client = Client::with(unflagged().with_peer_tags(true));
     let ticket = client.ask(&position(1));
     assert_eq!(client.wire[0].flags.0 & Flags::ANSWER_TAG.0, 0, "we never send it");
     assert_eq!(client.hear(&answer(&position(1), 1.0)), UNSOLICITED);
@@ -345,11 +347,11 @@ fn at_end_commands_take_no_part_in_the_order_of_their_subsystem() {
 #[test]
 fn other_subsystems_settle_nothing_unless_the_peer_keeps_order() {
     for (ordering, ends) in [
-        (Ordering::Subsystem, vec![]),
-        (Ordering::Key, vec![]),
-        (Ordering::Connection, vec![Ended::Unanswered]),
+        (OrderingDomain::Subsystem, vec![]),
+        (OrderingDomain::Key, vec![]),
+        (OrderingDomain::Connection, vec![Ended::Unanswered]),
     ] {
-        let mut client = Client::with(Config { ordering, ..Config::default() });
+        let mut client = Client::with(Config::default().with_ordering(ordering));
         let slow = client.ask(&position(1));
         let state = ask(CommandCode::SYSTEM_STATE_GET);
         let quick = client.ask(&state);

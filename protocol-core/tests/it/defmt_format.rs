@@ -9,51 +9,51 @@ const fn formats<T: Format>() {}
 
 #[test]
 fn every_public_type_implements_format() {
-    formats::<core::Assembler>();
-    formats::<core::Piece<'_>>();
+    formats::<core::wire::Assembler>();
+    formats::<core::wire::Piece<'_>>();
     formats::<core::Class>();
-    formats::<core::Owners>();
-    formats::<core::CallbackFlag>();
+    formats::<core::connection::Owners>();
+    formats::<core::wire::CallbackFlag>();
     formats::<core::CommandCode>();
-    formats::<core::Effect>();
-    formats::<core::Kind>();
-    formats::<core::Payload>();
-    formats::<core::Pushed>();
-    formats::<core::Row>();
-    formats::<core::Selector>();
-    formats::<core::Timing>();
+    formats::<core::wire::Effect>();
+    formats::<core::wire::Kind>();
+    formats::<core::wire::Payload>();
+    formats::<core::wire::Pushed>();
+    formats::<core::wire::Row>();
+    formats::<core::wire::Selector>();
+    formats::<core::wire::Timing>();
     formats::<core::Config>();
-    formats::<core::OnAmbiguous>();
-    formats::<core::Ordering>();
-    formats::<core::TokenField>();
-    formats::<core::UnmarkedPushes>();
+    formats::<core::connection::OnAmbiguous>();
+    formats::<core::connection::OrderingDomain>();
+    formats::<core::connection::TokenField>();
+    formats::<core::connection::UnmarkedPushes>();
     formats::<core::Connection>();
-    formats::<core::Counters>();
-    formats::<core::CommandError>();
-    formats::<core::DecodeError>();
-    formats::<core::Full>();
-    formats::<core::TextError>();
-    formats::<core::Field>();
+    formats::<core::connection::Counters>();
+    formats::<core::error::CommandError>();
+    formats::<core::error::DecodeError>();
+    formats::<core::error::Full>();
+    formats::<core::error::TextError>();
+    formats::<core::wire::Field>();
     formats::<core::Flags>();
     formats::<core::Frame>();
-    formats::<core::ImageError>();
-    formats::<core::ImageHeader>();
-    formats::<core::ImagePiece<'_>>();
-    formats::<core::ImageReader>();
+    formats::<core::image::ImageError>();
+    formats::<core::image::ImageHeader>();
+    formats::<core::image::ImagePiece<'_>>();
+    formats::<core::image::ImageReader>();
     formats::<core::Transmit<'_>>();
     formats::<core::Event>();
     formats::<core::Output<'_>>();
-    formats::<core::Reason>();
+    formats::<core::connection::Reason>();
     formats::<core::Received>();
-    formats::<core::Cancelled>();
+    formats::<core::connection::Cancelled>();
     formats::<core::Incoming<'_>>();
     formats::<core::Responder>();
     formats::<core::Ended>();
     formats::<core::Ticket>();
-    formats::<core::Duration>();
-    formats::<core::Instant>();
+    formats::<core::time::Duration>();
+    formats::<core::time::Instant>();
     #[cfg(any(feature = "embedded-io", feature = "embedded-io-async"))]
-    formats::<core::PumpError<u8>>();
+    formats::<core::pump::PumpError<u8>>();
 }
 
 /// Keeps what is logged.

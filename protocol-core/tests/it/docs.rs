@@ -1,7 +1,10 @@
 //! The documents say what the code says: the tables of fields, flags and commands in
 //! `docs/protocol.md`, and the list of files in `docs/architecture.md`. Prose is not checked here.
 
-use flamingo_protocol_core::{FIELDS, Flags, Kind, Payload, Row, Selector, TABLE};
+use flamingo_protocol_core::{
+    Flags,
+    wire::{FIELDS, Kind, Payload, Row, Selector, TABLE},
+};
 
 const PROTOCOL: &str = include_str!("../../../docs/protocol.md");
 const DISSECTOR: &str = include_str!("../../../docs/wireshark/flamingo.lua");
@@ -37,7 +40,7 @@ fn cells(row: &Row) -> Vec<String> {
     };
     let pushed = if row.also_pushed() { "yes" } else { "" };
     let code = format!("0x{:04X}", row.code.0);
-    [&code, row.name, kind, selector, payload, pushed].map(String::from).to_vec()
+    [&code, row.name(), kind, selector, payload, pushed].map(String::from).to_vec()
 }
 
 #[test]
@@ -48,9 +51,9 @@ fn the_command_table_of_the_document_is_the_one_of_the_code() {
             documented.iter().take(6).collect::<Vec<_>>(),
             cells(row).iter().collect::<Vec<_>>()
         );
-        assert_eq!(documented.len(), 8, "{}: notes and how sure", row.name);
+        assert_eq!(documented.len(), 8, "{}: notes and how sure", row.name());
         let sure = documented.last().is_some_and(|sure| !sure.is_empty());
-        assert!(sure, "{}: how sure it is", row.name);
+        assert!(sure, "{}: how sure it is", row.name());
     }
     assert_eq!(documented.len(), TABLE.len());
 }
@@ -67,7 +70,7 @@ fn the_wireshark_dissector_knows_the_commands_of_the_code() {
             Selector::Led => ", sel = \"led\"",
         };
         let up = if row.payload == Payload::Up { ", up = true" } else { "" };
-        format!("[0x{:04X}] = {{ name = \"{}\"{selector}{up} }},", row.code.0, row.name)
+        format!("[0x{:04X}] = {{ name = \"{}\"{selector}{up} }},", row.code.0, row.name())
     };
     assert_eq!(known, TABLE.iter().map(row).collect::<Vec<_>>());
 }

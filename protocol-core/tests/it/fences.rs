@@ -2,7 +2,8 @@
 
 use crate::common::*;
 use flamingo_protocol_core::{
-    Class, CommandCode, Config, Ended, Event, Frame, OnAmbiguous, Ordering, Ticket, UnmarkedPushes,
+    Class, CommandCode, Config, Ended, Event, Frame, Ticket,
+    connection::{OnAmbiguous, OrderingDomain, UnmarkedPushes},
 };
 
 #[test]
@@ -156,8 +157,8 @@ fn a_fence_is_a_query_of_the_domain_not_pushable_and_not_owed() {
         assert_eq!(sent, fence, "{command}");
     }
     // Positions that are pushed without a flag prove nothing: there is no fence for the stage.
-    let unmarked = UnmarkedPushes { positions: true, ..UnmarkedPushes::default() };
-    let mut client = Client::with(Config { unmarked, ..Config::default() });
+    let unmarked = UnmarkedPushes::default().with_positions(true);
+    let mut client = Client::with(Config::default().with_unmarked(unmarked));
     let lost = client.ask(&go(1, 5.0));
     client.cancel(lost);
     client.ask(&go(1, 6.0));
@@ -308,7 +309,7 @@ fn a_presumed_answer_settles_nothing() {
 
 #[test]
 fn without_an_order_there_is_no_fence_only_the_grace() {
-    let mut client = Client::with(Config { ordering: Ordering::Key, ..Config::default() });
+    let mut client = Client::with(Config::default().with_ordering(OrderingDomain::Key));
     let lost = client.ask(&position(1));
     client.cancel(lost);
     let next = client.ask(&position(1));
@@ -323,7 +324,7 @@ fn without_an_order_there_is_no_fence_only_the_grace() {
 fn without_a_fence_the_next_request_waits_for_the_grace() {
     let level = ask(CommandCode::LASER_LEVEL_GET).with_selector(1);
     for on_ambiguous in [OnAmbiguous::Refuse, OnAmbiguous::Presume] {
-        let mut client = Client::with(Config { on_ambiguous, ..Config::default() });
+        let mut client = Client::with(Config::default().with_on_ambiguous(on_ambiguous));
         let lost = client.ask(&level);
         client.cancel(lost);
         let next = client.ask(&level);
@@ -384,7 +385,7 @@ fn a_late_answer_that_is_only_presumed_settles_nothing() {
 
 #[test]
 fn a_fence_without_room_for_its_tombstone_is_not_sent() {
-    let config = Config { window: 100, ..Config::default() };
+    let config = Config::default().with_window(100);
     let mut client = Client::<2, 11>::sized(config);
     for code in 0..9 {
         let lost = client.ask(&ask(CommandCode(0xB000 + code)));
@@ -417,7 +418,7 @@ fn a_fence_answer_with_a_stalled_payload_counts_as_answered() {
 #[test]
 fn a_request_waits_for_the_payload_of_a_presumed_answer() {
     let exposure = ask(CommandCode::CAMERA_EXPOSURE_GET);
-    let mut client = Client::with(Config { ordering: Ordering::Key, ..Config::default() });
+    let mut client = Client::with(Config::default().with_ordering(OrderingDomain::Key));
     let first = client.ask(&exposure);
     let mut bytes = answer(&exposure, 1.0).with_payload_len(4).encode().to_vec();
     bytes.extend([0; 3]);

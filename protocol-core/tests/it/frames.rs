@@ -1,8 +1,9 @@
 //! The 128 bytes: in and out, and what is refused.
 
 use flamingo_protocol_core::{
-    BUFFER_LEN, CMD_END, CMD_START, CommandCode, CommandError, DecodeError, FIELDS, FRAME_LEN,
-    Flags, Frame, MAX_PAYLOAD, TABLE, TextError,
+    CommandCode, Flags, Frame,
+    error::{CommandError, DecodeError, TextError},
+    wire::{BUFFER_LEN, CMD_END, CMD_START, FIELDS, FRAME_LEN, MAX_PAYLOAD, TABLE},
 };
 
 /// Every field has a value of its own.

@@ -1,6 +1,6 @@
 //! The image stream: whole, byte by byte, and headers that cannot be true.
 
-use flamingo_protocol_core::{
+use flamingo_protocol_core::image::{
     HEADER_LEN, ImageError, ImageHeader, ImagePiece, ImageReader, MAX_IMAGE, OPTION_IMAGE_DATA,
 };
 

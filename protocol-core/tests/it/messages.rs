@@ -1,6 +1,6 @@
 //! What errors say: what was expected, what came, what to do. When each comes is in the tests of its call.
 
-use flamingo_protocol_core::{CommandError, Full, TextError};
+use flamingo_protocol_core::error::{CommandError, Full, TextError};
 
 #[test]
 fn every_refusal_of_a_command_says_what_to_change() {
@@ -28,7 +28,7 @@ fn every_refusal_of_a_command_says_what_to_change() {
 fn a_pump_says_what_the_port_did_and_lends_the_ports_own_error() {
     use core::error::Error as _;
     use embedded_io::ErrorKind;
-    use flamingo_protocol_core::PumpError;
+    use flamingo_protocol_core::pump::PumpError;
 
     let broken = PumpError::Port(ErrorKind::BrokenPipe);
     assert_eq!(broken.to_string(), format!("port: {}", ErrorKind::BrokenPipe));

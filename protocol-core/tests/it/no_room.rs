@@ -2,15 +2,17 @@
 
 use crate::common::*;
 use flamingo_protocol_core::{
-    CommandCode, CommandError, Config, Connection, Duration, Ended, Full, Instant, MAX_OWNERS,
-    Output, Transmit,
+    CommandCode, Config, Connection, Ended, Output, Transmit,
+    connection::MAX_OWNERS,
+    error::{CommandError, Full},
+    time::{Duration, Instant},
 };
 
 const PATIENCE: Duration = Duration::from_millis(3000);
 
 #[test]
 fn a_halt_is_taken_when_tombstones_have_used_up_all_room() {
-    let config = Config { window: 100, ..Config::default() };
+    let config = Config::default().with_window(100);
     let mut client = Client::<16, 25>::sized(config);
     // Unknown codes, each its own key: 13 tombstones, then as many requests as are let in.
     for round in 0..2 {
@@ -34,7 +36,7 @@ fn a_halt_is_taken_when_tombstones_have_used_up_all_room() {
 
 #[test]
 fn a_halt_replaces_the_tombstone_of_an_unreported_request() {
-    let mut client = Client::<2, 11>::sized(Config { window: 100, ..Config::default() });
+    let mut client = Client::<2, 11>::sized(Config::default().with_window(100));
     let oldest = client.queue(&ask(CommandCode(0xB000)), ms(100)).unwrap();
     for code in 1..=10 {
         let ticket = client.ask(&ask(CommandCode(0xB000 + code)));

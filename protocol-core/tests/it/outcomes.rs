@@ -2,8 +2,10 @@
 
 use crate::common::*;
 use flamingo_protocol_core::{
-    Cancelled, Class, CommandCode, CommandError, Config, Connection, Duration, Ended, Event, Full,
-    Instant, Reason,
+    Class, CommandCode, Config, Connection, Ended, Event,
+    connection::{Cancelled, Reason},
+    error::{CommandError, Full},
+    time::{Duration, Instant},
 };
 
 #[test]
@@ -19,7 +21,7 @@ fn a_request_past_its_deadline_is_not_sent_without_a_timeout() {
 
 #[test]
 fn a_window_of_none_still_lets_one_command_out() {
-    let mut client = Client::with(Config { window: 0, ..Config::default() });
+    let mut client = Client::with(Config::default().with_window(0));
     client.ask(&position(1));
     client.ask(&position(2));
     assert_eq!(client.wire.len(), 1);
@@ -161,7 +163,7 @@ fn a_payload_that_stalls_ends_with_an_error_of_its_own() {
 #[test]
 fn a_stalled_presumed_answer_is_reported_with_a_full_table() {
     let long = ms(10_000);
-    let config = Config { window: 100, grace: long, presumed_grace: long, ..Config::default() };
+    let config = Config::default().with_window(100).with_grace(long).with_presumed_grace(long);
     let mut client = Client::<2, 11>::sized(config);
     for code in 0..10 {
         let ticket = client.ask(&ask(CommandCode(0xB000 + code)));
@@ -283,7 +285,7 @@ fn a_full_queue_refuses_and_sends_nothing() {
 
 #[test]
 fn without_room_for_a_tombstone_a_request_is_refused_for_a_time() {
-    let config = Config { window: 100, ..Config::default() };
+    let config = Config::default().with_window(100);
     let mut client = Client::<16, 25>::sized(config);
     let mut refused = None;
     for code in 0..40 {

@@ -5,8 +5,9 @@ use std::collections::VecDeque;
 
 use crate::common::*;
 use flamingo_protocol_core::{
-    Assembler, Class, CommandCode, Config, Flags, Frame, OnAmbiguous, Ordering, Piece, Ticket,
-    Timing, TokenField, UnmarkedPushes,
+    Class, CommandCode, Config, Flags, Frame, Ticket,
+    connection::{OnAmbiguous, OrderingDomain, TokenField, UnmarkedPushes},
+    wire::{Assembler, Piece, Timing},
 };
 use proptest::prelude::*;
 
@@ -184,9 +185,9 @@ impl Peer {
         let at_end = command.code.row().is_some_and(|row| row.timing == Timing::AtEnd);
         let lane = match config.ordering {
             _ if at_end => 0,
-            Ordering::Subsystem => command.code.subsystem() as usize,
-            Ordering::Connection => 1,
-            Ordering::Key => 0,
+            OrderingDomain::Subsystem => command.code.subsystem() as usize,
+            OrderingDomain::Connection => 1,
+            OrderingDomain::Key => 0,
         };
         if answers {
             let mut reply = answer(&command, 1.0);
@@ -340,7 +341,7 @@ impl Talk {
                 let answers = client.answers(ticket);
                 assert_eq!(answers.len(), 1, "round {round}");
                 assert_eq!(answers[0].hardware_id, mark);
-                if config.ordering != Ordering::Key && !config.pushable(query.code) {
+                if config.ordering != OrderingDomain::Key && !config.pushable(query.code) {
                     let proven = Class::Solicited { ticket, proven: true };
                     assert!(client.frames.iter().any(|received| received.class == proven));
                 }
@@ -354,19 +355,19 @@ impl Talk {
 fn configs() -> impl Strategy<Value = Config> {
     let tokens = prop_oneof![3 => Just(None), 1 => Just(Some(TokenField::Int32Data2))];
     let ordering = prop_oneof![
-        4 => Just(Ordering::Subsystem),
-        1 => Just(Ordering::Connection),
-        1 => Just(Ordering::Key),
+        4 => Just(OrderingDomain::Subsystem),
+        1 => Just(OrderingDomain::Connection),
+        1 => Just(OrderingDomain::Key),
     ];
     let peer_tags = prop::bool::weighted(0.15);
     let settings = (any::<bool>(), any::<bool>(), tokens, ordering, peer_tags);
-    settings.prop_map(|(positions, presume, tokens, ordering, peer_tags)| Config {
-        unmarked: UnmarkedPushes { positions, ..UnmarkedPushes::default() },
-        on_ambiguous: if presume { OnAmbiguous::Presume } else { OnAmbiguous::Refuse },
-        tokens,
-        ordering,
-        peer_tags,
-        ..Config::default()
+    settings.prop_map(|(positions, presume, tokens, ordering, peer_tags)| {
+        Config::default()
+            .with_unmarked(UnmarkedPushes::default().with_positions(positions))
+            .with_on_ambiguous(if presume { OnAmbiguous::Presume } else { OnAmbiguous::Refuse })
+            .with_tokens(tokens)
+            .with_ordering(ordering)
+            .with_peer_tags(peer_tags)
     })
 }
 

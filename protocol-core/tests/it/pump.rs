@@ -5,7 +5,10 @@ mod suite;
 
 use crate::common::port::{Broken, Port};
 use flamingo_protocol_core::pump::blocking::{receive, transmit};
-use flamingo_protocol_core::{Endpoint, Instant, PumpError};
+use flamingo_protocol_core::{
+    pump::{Endpoint, PumpError},
+    time::Instant,
+};
 
 /// The port fails in the middle of it.
 fn transmit_cut_short<E: Endpoint>(port: &mut Port, endpoint: &mut E, now: impl Fn() -> Instant) {

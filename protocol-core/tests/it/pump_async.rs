@@ -4,7 +4,11 @@
 mod suite;
 
 use crate::common::port::{Broken, Port};
-use flamingo_protocol_core::{Endpoint, Instant, PumpError, Ticket, pump::asynchronous};
+use flamingo_protocol_core::{
+    Ticket,
+    pump::{Endpoint, PumpError, asynchronous},
+    time::Instant,
+};
 use futures_lite::future::{block_on, poll_once};
 
 fn receive<E: Endpoint>(

@@ -2,8 +2,10 @@
 
 use crate::common::{answer, ask, go, position, push};
 use flamingo_protocol_core::{
-    CallbackFlag, CommandCode, Flags, Frame, Full, Incoming, Kind, Responder, TABLE, Ticket,
-    Transmit, is_answered,
+    CommandCode, Flags, Frame, Incoming, Responder, Ticket, Transmit,
+    error::Full,
+    responder::is_answered,
+    wire::{CallbackFlag, Kind, TABLE},
 };
 
 fn commands_in(stream: &[u8], chunk: usize) -> (Vec<(Frame, u32)>, Vec<u8>) {

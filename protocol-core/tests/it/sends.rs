@@ -1,7 +1,9 @@
 //! Frames that are sent without waiting for an answer, and their echoes.
 
 use crate::common::*;
-use flamingo_protocol_core::{Cancelled, Class, CommandCode, Config, Ended, Event, Frame};
+use flamingo_protocol_core::{
+    Class, CommandCode, Config, Ended, Event, Frame, connection::Cancelled,
+};
 
 #[test]
 fn the_echo_of_a_sent_action_is_never_a_proven_answer() {
@@ -90,7 +92,7 @@ fn a_cancelled_half_sent_upload_has_no_second_outcome() {
 
 #[test]
 fn the_tagged_echo_of_a_sent_unknown_code_proves_nothing_either() {
-    let config = Config { peer_tags: true, ..Default::default() };
+    let config = Config::default().with_peer_tags(true);
     let mut client = Client::with(config);
     let unknown = ask(CommandCode(0x6FFF));
     client.send(&unknown);
@@ -155,7 +157,7 @@ fn sent_frames_of_presumed_keys_put_nothing_else_in_doubt() {
 
 #[test]
 fn an_echo_without_a_place_leaves_every_answer_presumed() {
-    let config = Config { window: 100, ..Config::default() };
+    let config = Config::default().with_window(100);
     let mut client = Client::<2, 11>::sized(config);
     for code in 0..11 {
         let lost = client.ask(&ask(CommandCode(0xB000 + code)));

@@ -2,13 +2,15 @@
 
 use crate::common::*;
 use flamingo_protocol_core::{
-    Cancelled, Class, CommandCode, CommandError, Config, Duration, Ended, Event, Frame, Full,
-    Instant, OnAmbiguous, Transmit,
+    Class, CommandCode, Config, Ended, Event, Frame, Transmit,
+    connection::{Cancelled, OnAmbiguous},
+    error::{CommandError, Full},
+    time::{Duration, Instant},
 };
 
 #[test]
 fn a_halt_that_needs_room_drops_only_the_oldest_tombstone() {
-    let mut client = Client::<2, 11>::sized(Config { window: 100, ..Config::default() });
+    let mut client = Client::<2, 11>::sized(Config::default().with_window(100));
     let asked: Vec<_> = (0..11).map(|at| ask(CommandCode(0xB000 + at))).collect();
     let mut cancelled = Vec::new();
     for query in &asked {
@@ -110,7 +112,7 @@ fn an_ambiguous_answer_names_all_open_halts_of_the_axis() {
 
 #[test]
 fn presumed_answers_use_up_waiting_halts_oldest_first() {
-    let config = Config { on_ambiguous: OnAmbiguous::Presume, ..Config::default() };
+    let config = Config::default().with_on_ambiguous(OnAmbiguous::Presume);
     let mut client = Client::with(config);
     let (first, second) = (client.ask(&halt(1)), client.ask(&halt(1)));
     client.hear(&answer(&halt(1), 1.0));
@@ -326,7 +328,7 @@ fn several_halts_of_an_axis_may_be_ambiguous_and_each_ends_once() {
 #[test]
 fn an_ambiguous_frame_uses_up_the_oldest_owner_even_if_ended() {
     for on_ambiguous in [OnAmbiguous::Refuse, OnAmbiguous::Presume] {
-        let mut client = Client::with(Config { on_ambiguous, ..Config::default() });
+        let mut client = Client::with(Config::default().with_on_ambiguous(on_ambiguous));
         let first = client.ask(&halt(1));
         client.cancel(first);
         let second = client.ask(&halt(1));
@@ -370,7 +372,7 @@ fn a_stop_carries_no_payload_that_would_delay_it() {
 
 #[test]
 fn what_is_no_stop_cancels_nothing() {
-    use flamingo_protocol_core::is_cancelled_by;
+    use flamingo_protocol_core::connection::is_cancelled_by;
     assert!(is_cancelled_by(&go(1, 5.0), &halt(1)));
     assert!(!is_cancelled_by(&go(1, 5.0), &position(1)));
     assert!(!is_cancelled_by(&go(1, 5.0), &ask(CommandCode(0xBEEF))));

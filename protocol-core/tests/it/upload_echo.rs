@@ -1,7 +1,8 @@
 //! The acknowledgement of an upload may still declare the upload's length: nothing follows it.
 
 use flamingo_protocol_core::{
-    Class, CommandCode, Config, Connection, Duration, Frame, Instant, Output, Transmit,
+    Class, CommandCode, Config, Connection, Frame, Output, Transmit,
+    time::{Duration, Instant},
 };
 
 const NOW: Instant = Instant::from_micros(0);
@@ -62,7 +63,7 @@ fn a_payload_after_an_upload_echo_counts_as_noise() {
 fn a_peer_that_is_known_to_send_one_is_believed() {
     let idle = Frame::new(CommandCode::SYSTEM_STATE_IDLE).encode();
     let stream = [&echo()[..], &[b'x'; 256], &idle].concat();
-    let config = Config { upload_echo_has_payload: true, ..Config::default() };
+    let config = Config::default().with_upload_echo_has_payload(true);
     let acknowledged = (CommandCode::COMMON_SCOPE_SETTINGS_SAVE, 256);
     assert_eq!(received(config, &stream), (vec![acknowledged, IDLE], 256, 0));
 }

@@ -20,7 +20,7 @@ fn at_most_a_window_of_commands_is_on_the_wire_unanswered() {
 
 #[test]
 fn an_unanswered_command_counts_in_the_window_until_its_grace() {
-    let mut client = Client::with(Config { window: 2, ..Config::default() });
+    let mut client = Client::with(Config::default().with_window(2));
     let size = ask(CommandCode::CAMERA_IMAGE_SIZE_GET);
     for command in [position(1), position(2)] {
         let lost = client.ask(&command);
@@ -34,7 +34,7 @@ fn an_unanswered_command_counts_in_the_window_until_its_grace() {
 
 #[test]
 fn fire_and_forget_and_stops_do_not_count_in_the_window() {
-    let mut client = Client::with(Config { window: 1, ..Config::default() });
+    let mut client = Client::with(Config::default().with_window(1));
     client.ask(&position(1));
     let led = ask(CommandCode::LED_SET);
     client.send(&led);

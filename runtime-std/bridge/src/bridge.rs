@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_channel::{Receiver, Sender};
-use flamingo_protocol_core::Instant;
+use flamingo_protocol_core::time::Instant;
 use smol::{Async, Task};
 
 use crate::access::admission::Admission;

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flamingo_protocol_core::{Config, TokenField};
+use flamingo_protocol_core::{Config, connection::TokenField};
 
 use crate::BridgeError;
 use crate::backoff::Backoff;
@@ -24,8 +24,10 @@ pub(crate) fn router_options(settings: &BridgeSettings) -> RouterOptions {
         Tokens::Int32Data2 => Some(TokenField::Int32Data2),
     };
     RouterOptions {
-        core: Config { tokens, window: upstream.window, ..Config::default() },
-        request_timeout: flamingo_protocol_core::Duration::from_millis(upstream.request_timeout_ms),
+        core: Config::default().with_tokens(tokens).with_window(upstream.window),
+        request_timeout: flamingo_protocol_core::time::Duration::from_millis(
+            upstream.request_timeout_ms,
+        ),
         limits: limits.clone(),
         lease: lease.enabled.then(|| Duration::from_secs(lease.idle_s).into()),
         dead_man: lease.dead_man,

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use flamingo_microscope::live::{LiveOptions, LiveStream};
 use flamingo_microscope::{LiveUpdates, Microscope};
-use flamingo_runtime_std::protocol::{HEADER_LEN, ImageHeader};
+use flamingo_runtime_std::protocol::image::{HEADER_LEN, ImageHeader};
 use flamingo_runtime_std::{Clock, Options};
 use flamingo_simulator::{Scenario, Simulator, SimulatorOptions};
 

@@ -4,8 +4,8 @@
 //! program's.
 
 use flamingo_protocol_core::{
-    CMD_END, CMD_START, CommandCode, END_MARKER, Field, Flags, Frame, Kind, MAX_PAYLOAD,
-    START_MARKER, Selector,
+    CommandCode, Flags, Frame,
+    wire::{CMD_END, CMD_START, END_MARKER, Field, Kind, MAX_PAYLOAD, START_MARKER, Selector},
 };
 
 use crate::axis::Axis;
@@ -119,7 +119,7 @@ pub fn value_unit(frame: &Frame) -> &'static str {
 /// The meaning of one field of a frame in words; empty if there is none.
 ///
 /// ```
-/// use flamingo_protocol_core::{CommandCode, FIELDS, Frame};
+/// use flamingo_protocol_core::{CommandCode, Frame, wire::FIELDS};
 /// use flamingo_microscope::meaning::field_meaning;
 /// let frame = Frame::command(CommandCode::STAGE_HALT).with_selector(2);
 /// let meanings: Vec<_> = FIELDS.iter().map(|field| field_meaning(&frame, field)).collect();
@@ -154,7 +154,7 @@ fn code_meaning(code: CommandCode) -> String {
         Kind::Event => "event, sent by the server",
     };
     let pushed = if row.also_pushed() && row.kind != Kind::Event { "; also pushed" } else { "" };
-    format!("{}: {kind}{pushed}", row.name)
+    format!("{}: {kind}{pushed}", row.name())
 }
 
 fn payload_meaning(bytes: u32) -> String {
@@ -180,7 +180,7 @@ fn buffer_meaning(frame: &Frame) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use flamingo_protocol_core::FIELDS;
+    use flamingo_protocol_core::wire::FIELDS;
 
     fn meaning(frame: &Frame, name: &str) -> String {
         let field = FIELDS.iter().find(|field| field.name == name).unwrap();

@@ -7,7 +7,7 @@ mod tests;
 use std::collections::HashMap;
 use std::time::Duration;
 
-use flamingo_protocol_core::{CommandCode, FRAME_LEN, Frame, Instant};
+use flamingo_protocol_core::{CommandCode, Frame, time::Instant, wire::FRAME_LEN};
 use flamingo_simulator::{TrueClass, TruthRecord};
 use serde::Serialize;
 

@@ -6,7 +6,7 @@ mod tests;
 
 use std::time::Duration;
 
-use flamingo_protocol_core::{CommandCode, Frame, Instant};
+use flamingo_protocol_core::{CommandCode, Frame, time::Instant};
 use flamingo_runtime_std::Clock;
 use flamingo_simulator::{AxisName, Fault, Scenario};
 use serde::{Deserialize, Serialize};

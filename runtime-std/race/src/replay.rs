@@ -14,7 +14,9 @@ use std::collections::VecDeque;
 use std::fmt::Write;
 
 use flamingo_protocol_core::{
-    Assembler, CommandCode, Duration, Frame, Instant, MAX_PAYLOAD, Piece,
+    CommandCode, Frame,
+    time::{Duration, Instant},
+    wire::{Assembler, MAX_PAYLOAD, Piece},
 };
 use serde::Serialize;
 

@@ -4,7 +4,7 @@
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use flamingo_protocol_core::{Frame, Instant};
+use flamingo_protocol_core::{Frame, time::Instant};
 use flamingo_simulator::{FaultKind, Simulator, SimulatorOptions};
 use smol::block_on;
 

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
-use flamingo_protocol_core::{Frame, Instant};
+use flamingo_protocol_core::{Frame, time::Instant};
 use flamingo_runtime_std::Clock;
 
 /// A way of sharing the socket, with one caller: the program that queries, moves and waits. A strategy starts the threads

@@ -6,7 +6,11 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use flamingo_protocol_core::{FRAME_LEN, Frame, Instant, START_MARKER};
+use flamingo_protocol_core::{
+    Frame,
+    time::Instant,
+    wire::{FRAME_LEN, START_MARKER},
+};
 use flamingo_runtime_std::Clock;
 
 /// The longest payload that is read, in bytes. No push of the race is longer.

@@ -7,7 +7,7 @@ use std::sync::mpsc;
 use std::time::{Duration, SystemTime};
 
 use flamingo_bridge::{Bridge, BridgeSettings};
-use flamingo_protocol_core::{Frame, Instant};
+use flamingo_protocol_core::{Frame, time::Instant};
 use flamingo_runtime_std::Clock;
 use serde::{Deserialize, Serialize};
 use smol::{Timer, block_on};

@@ -15,7 +15,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use flamingo_recording::{Port, Recorder, RecorderOptions, Tap};
 use flamingo_runtime_std::Clock;
-use flamingo_runtime_std::protocol::{CommandCode, Flags, Frame, HEADER_LEN, ImageHeader};
+use flamingo_runtime_std::protocol::{
+    CommandCode, Flags, Frame,
+    image::{HEADER_LEN, ImageHeader},
+};
 
 const SIDE: u32 = 2048;
 const FRAMES_PER_S: u32 = 4_000;

@@ -6,7 +6,11 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use flamingo_protocol_core::{Assembler, Frame, ImageHeader, MAX_PAYLOAD, Piece};
+use flamingo_protocol_core::{
+    Frame,
+    image::ImageHeader,
+    wire::{Assembler, MAX_PAYLOAD, Piece},
+};
 
 use super::Side;
 use super::conversation::{Conversation, FrameClass};
@@ -147,7 +151,7 @@ fn push(text: &mut String, more: std::fmt::Arguments<'_>) {
 
 #[cfg(test)]
 mod tests {
-    use flamingo_protocol_core::{CommandCode, FRAME_LEN};
+    use flamingo_protocol_core::{CommandCode, wire::FRAME_LEN};
 
     use super::*;
 

@@ -12,7 +12,10 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use flamingo_protocol_core::{
-    Config, Frame, Key, Kind, Order, Timing, Verdict, classify, is_answered,
+    Config, Frame,
+    connection::{Key, Order, Verdict, classify},
+    responder::is_answered,
+    wire::{Kind, Timing},
 };
 
 use outstanding::{Outstanding, REMEMBERED, Sent, State};

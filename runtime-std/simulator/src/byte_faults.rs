@@ -2,7 +2,11 @@
 //! answers (late, lost, duplicate) are in `instrument/`. When a fault happens is decided in `trigger.rs`.
 
 use fastrand::Rng;
-use flamingo_protocol_core::{BUFFER_LEN, CommandCode, Duration, FRAME_LEN, Frame, START_MARKER};
+use flamingo_protocol_core::{
+    CommandCode, Frame,
+    time::Duration,
+    wire::{BUFFER_LEN, FRAME_LEN, START_MARKER},
+};
 
 use super::instrument::{ConnectionId, Outgoing};
 use super::scenario::{Faults, Scenario};

@@ -6,7 +6,10 @@ use std::sync::Arc;
 
 use async_channel::{Receiver, Sender};
 use fastrand::Rng;
-use flamingo_protocol_core::{CommandCode, HEADER_LEN, ImageHeader, OPTION_IMAGE_DATA};
+use flamingo_protocol_core::{
+    CommandCode,
+    image::{HEADER_LEN, ImageHeader, OPTION_IMAGE_DATA},
+};
 
 use super::scenario::Scenario;
 use super::trigger::{Trigger, random_stream};

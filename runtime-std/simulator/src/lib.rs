@@ -132,7 +132,7 @@ pub enum SimulatorError {
 ///
 /// ```
 /// use std::io::{Read, Write};
-/// use flamingo_protocol_core::{CommandCode, FRAME_LEN, Frame};
+/// use flamingo_protocol_core::{CommandCode, Frame, wire::FRAME_LEN};
 /// use flamingo_simulator::{Simulator, SimulatorOptions};
 ///
 /// let simulator = smol::block_on(Simulator::start(SimulatorOptions::default()))?;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_channel::{Receiver, Sender};
-use flamingo_protocol_core::Instant;
+use flamingo_protocol_core::time::Instant;
 use smol::io::AsyncWriteExt;
 use smol::{Async, Timer, future};
 use socket2::SockRef;

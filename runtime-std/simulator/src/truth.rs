@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use flamingo_protocol_core::{Frame, Instant};
+use flamingo_protocol_core::{Frame, time::Instant};
 
 use flamingo_runtime_std::Clock;
 

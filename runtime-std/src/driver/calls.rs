@@ -2,7 +2,13 @@
 //! `inbox.rs`; where they wait for their outcome is `pending_calls.rs`.
 
 use async_channel::Sender;
-use flamingo_protocol_core::{Cancelled, CommandError, Effect, Frame, Instant, is_cancelled_by};
+use flamingo_protocol_core::{
+    Frame,
+    connection::{Cancelled, is_cancelled_by},
+    error::CommandError,
+    time::Instant,
+    wire::Effect,
+};
 
 use super::engine::Engine;
 use super::inbox::Next;

@@ -9,7 +9,8 @@ use std::time::{Duration, SystemTime};
 
 use async_channel::Sender;
 use flamingo_protocol_core::{
-    Class, CommandCode, Connection, Event as CoreEvent, Frame, Instant, Output, Received, Transmit,
+    Class, CommandCode, Connection, Event as CoreEvent, Frame, Output, Received, Transmit,
+    time::Instant,
 };
 
 use super::inbox::{Inbox, inbox};
@@ -291,6 +292,7 @@ impl Engine {
                 CoreEvent::Unresponsive => self.fanout.publish(&Event::Unresponsive),
                 CoreEvent::Responsive => self.fanout.publish(&Event::Responsive),
                 CoreEvent::StopBlocked => return self.lose(now, &Lost::StopBlocked),
+                _ => {} // an event that this version does not know
             }
         }
     }

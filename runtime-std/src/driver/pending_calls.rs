@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use async_channel::Sender;
-use flamingo_protocol_core::{CommandCode, Counters, DecodeError, Ended, Frame, Instant, Ticket};
+use flamingo_protocol_core::{
+    CommandCode, Ended, Frame, Ticket, connection::Counters, error::DecodeError, time::Instant,
+};
 
 use crate::error::Error;
 use crate::fanout::CallId;

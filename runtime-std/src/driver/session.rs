@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use async_channel::Receiver;
-use flamingo_protocol_core::{CommandCode, Frame, Instant, TokenField};
+use flamingo_protocol_core::{CommandCode, Frame, connection::TokenField, time::Instant};
 
 use super::engine::{Action, Engine};
 use super::pending_calls::{Answer, Call, Reply};

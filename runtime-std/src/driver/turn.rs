@@ -3,7 +3,7 @@
 
 use std::io::{ErrorKind, Read, Write};
 
-use flamingo_protocol_core::Instant;
+use flamingo_protocol_core::time::Instant;
 
 use super::engine::Engine;
 use crate::clock::Clock;

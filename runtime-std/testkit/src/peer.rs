@@ -4,7 +4,10 @@
 use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
-use flamingo_protocol_core::{CommandCode, Flags, Frame, Kind, TABLE};
+use flamingo_protocol_core::{
+    CommandCode, Flags, Frame,
+    wire::{Kind, TABLE},
+};
 use flamingo_runtime_std::{Client, Error, Event, EventFrame, Options, Subscription};
 use smol::io::{AsyncReadExt, AsyncWriteExt};
 use smol::{Async, Timer, future};

@@ -5,7 +5,11 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-use flamingo_protocol_core::{Assembler, CommandCode, Frame, HEADER_LEN, ImageHeader, Piece};
+use flamingo_protocol_core::{
+    CommandCode, Frame,
+    image::{HEADER_LEN, ImageHeader},
+    wire::{Assembler, Piece},
+};
 use flamingo_runtime_std::{Message, MessageCollector};
 use flamingo_simulator::{Scenario, Simulator, SimulatorOptions};
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use flamingo_protocol_core::{Class, CommandCode, Flags, Frame, TokenField};
+use flamingo_protocol_core::{Class, CommandCode, Flags, Frame, connection::TokenField};
 use flamingo_runtime_std::{Client, Error, Event, Options, Reconnect};
 use flamingo_runtime_testkit::peer::{
     Peer, answer_to, connected, event_codes, is_lost, listen, move_to, next_frame, position_of,

@@ -99,7 +99,7 @@ fn counters_and_closing_work_without_a_connection() {
 fn a_blocked_halt_ends_when_no_fresh_connection_is_made() {
     smol::block_on(async {
         let (listener, mut options) = listen();
-        options.protocol.stop_patience = flamingo_protocol_core::Duration::from_millis(50);
+        options.protocol.stop_patience = flamingo_protocol_core::time::Duration::from_millis(50);
         options.reconnect = Some(never_again());
         let first = async {
             let mut peer = Peer::accept(&listener).await;
@@ -124,7 +124,7 @@ fn a_blocked_halt_ends_when_no_fresh_connection_is_made() {
 fn only_the_blocked_stop_is_sent_over_the_fresh_connection() {
     smol::block_on(async {
         let (listener, mut options) = listen();
-        options.protocol.stop_patience = flamingo_protocol_core::Duration::from_millis(50);
+        options.protocol.stop_patience = flamingo_protocol_core::time::Duration::from_millis(50);
         options.timeout = Duration::from_secs(60);
         let first = async {
             let mut peer = Peer::accept(&listener).await;

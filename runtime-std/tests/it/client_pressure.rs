@@ -6,7 +6,7 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flamingo_protocol_core::{CommandCode, Frame, TokenField};
+use flamingo_protocol_core::{CommandCode, Frame, connection::TokenField};
 use flamingo_runtime_std::{Client, Error, Event, Options};
 use flamingo_runtime_testkit::peer::{
     Peer, answer_to, connected, listen, move_to, next_frame, position_of, soon,

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use flamingo_protocol_core::{Class, CommandCode, Frame, OnAmbiguous, TokenField};
+use flamingo_protocol_core::{
+    Class, CommandCode, Frame,
+    connection::{OnAmbiguous, TokenField},
+};
 use flamingo_runtime_std::Error;
 use flamingo_runtime_testkit::peer::{
     answer_to, connected, motion_stopped, move_to, next_frame, position_of, position_push, soon,

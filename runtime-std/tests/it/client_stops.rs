@@ -152,7 +152,7 @@ fn a_blocked_upload_stops_neither_reading_nor_events() {
 fn a_halt_behind_a_stalled_upload_uses_a_fresh_connection() {
     smol::block_on(async {
         let (listener, mut options) = peer::listen();
-        options.protocol.stop_patience = flamingo_protocol_core::Duration::from_millis(100);
+        options.protocol.stop_patience = flamingo_protocol_core::time::Duration::from_millis(100);
         let first = async {
             let mut peer = peer::Peer::accept(&listener).await;
             peer.shake_hands().await;

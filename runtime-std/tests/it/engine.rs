@@ -3,7 +3,7 @@
 use std::pin::Pin;
 use std::time::{Duration, SystemTime};
 
-use flamingo_protocol_core::{CommandCode, FRAME_LEN, Frame, Instant};
+use flamingo_protocol_core::{CommandCode, Frame, time::Instant, wire::FRAME_LEN};
 use flamingo_runtime_std::driver::{Action, Engine, Opening};
 use flamingo_runtime_std::{Client, Clock, Error, Event, Options, Reconnect};
 use flamingo_runtime_testkit::peer::{answer_to, is_lost, position_of};
@@ -164,7 +164,7 @@ fn a_lost_connection_is_made_again_after_the_delay() {
 #[test]
 fn a_blocked_stop_goes_first_over_a_fresh_connection() {
     let (mut bench, client) = Bench::open(|options| {
-        options.protocol.stop_patience = flamingo_protocol_core::Duration::from_millis(100);
+        options.protocol.stop_patience = flamingo_protocol_core::time::Duration::from_millis(100);
     });
     let upload = Frame::command(CommandCode::CAMERA_WORK_FLOW_START);
     let mut upload = Box::pin(client.send_with_payload(upload, vec![7; 1000]));
@@ -190,7 +190,7 @@ fn a_blocked_stop_goes_first_over_a_fresh_connection() {
 #[test]
 fn a_blocked_stop_is_refused_when_nobody_accepts() {
     let (mut bench, client) = Bench::open(|options| {
-        options.protocol.stop_patience = flamingo_protocol_core::Duration::from_millis(100);
+        options.protocol.stop_patience = flamingo_protocol_core::time::Duration::from_millis(100);
     });
     let mut halt = Box::pin(client.halt(1));
     assert!(poll(&mut halt).is_none());

@@ -11,8 +11,11 @@ use embassy_sync::pubsub::PubSubChannel;
 use embassy_sync::signal::Signal;
 use embassy_time::Timer;
 use flamingo_protocol_core::{
-    Class, CommandError, Config, Connection, Duration, Ended, Event, Frame, Instant, Output,
-    PumpError, Settings, Ticket, pump::asynchronous,
+    Class, Config, Connection, Ended, Event, Frame, Output, Ticket,
+    connection::ConfigSource,
+    error::CommandError,
+    pump::{PumpError, asynchronous},
+    time::{Duration, Instant},
 };
 use heapless::LinearMap;
 use static_cell::ConstStaticCell;
@@ -78,7 +81,7 @@ type Waiting = LinearMap<Ticket, (u32, &'static Desk), { REQUESTS + STOPS }>;
 /// What is known of the stage when this is compiled.
 struct OurStage;
 
-impl Settings for OurStage {
+impl ConfigSource for OurStage {
     fn config(&self) -> &Config {
         const { &Config::DEFAULT }
     }
@@ -135,7 +138,8 @@ impl Link {
             self.connection.abandon_input(now());
         }
         self.tell_ends();
-        while asynchronous::transmit(port, &mut self.connection, now, |_, _| &[]).await?.is_some() {}
+        while asynchronous::transmit(port, &mut self.connection, now, |_, _| &[]).await?.is_some() {
+        }
         Ok(())
     }
 

@@ -6,12 +6,14 @@
 use core::hint::black_box;
 use core::mem::MaybeUninit;
 
-use flamingo_protocol_core::{Config, Connection, Frame, Instant, Responder, Settings};
+use flamingo_protocol_core::{
+    Config, Connection, Frame, Responder, connection::ConfigSource, time::Instant,
+};
 
 /// Settings that are known when the program is compiled, as they are in a firmware.
 pub struct Instrument;
 
-impl Settings for Instrument {
+impl ConfigSource for Instrument {
     fn config(&self) -> &Config {
         const { &Config::DEFAULT }
     }
@@ -43,7 +45,7 @@ pub fn needed<T>(value: T) {
 
 /// Every call of the client's side that a program needs.
 #[inline] // compiled as a part of the program that uses it
-pub fn use_client<C: Settings>(client: &mut Connection<4, 8, 6, 1, C>) {
+pub fn use_client<C: ConfigSource>(client: &mut Connection<4, 8, 6, 1, C>) {
     let now: Instant = any();
     let frame: &Frame = any();
     needed(&client.request(now, frame, any()));

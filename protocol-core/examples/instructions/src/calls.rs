@@ -4,15 +4,18 @@
 use core::hint::black_box;
 
 use flamingo_protocol_core::{
-    Assembler, CommandError, Config, Connection, DecodeError, Duration, FRAME_LEN, Frame, Instant,
-    Output, Piece, Settings, Ticket, Transmit,
+    Config, Connection, Frame, Output, Ticket, Transmit,
+    connection::ConfigSource,
+    error::{CommandError, DecodeError},
+    time::{Duration, Instant},
+    wire::{Assembler, FRAME_LEN, Piece},
 };
 
 /// Settings that are known when the program is compiled, as they are in a firmware.
 #[derive(Default)]
 pub struct Instrument;
 
-impl Settings for Instrument {
+impl ConfigSource for Instrument {
     fn config(&self) -> &Config {
         const { &Config::DEFAULT }
     }

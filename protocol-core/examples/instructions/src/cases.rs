@@ -2,8 +2,9 @@
 //! of it is checked. `None` if the core did anything else than what the case is about.
 
 use flamingo_protocol_core::{
-    Assembler, Class, CommandCode, Duration, FRAME_LEN, Flags, Frame, Instant, Output, Piece,
-    START_MARKER, Ticket,
+    Class, CommandCode, Flags, Frame, Output, Ticket,
+    time::{Duration, Instant},
+    wire::{Assembler, FRAME_LEN, Piece, START_MARKER},
 };
 
 use crate::board::Counter;

@@ -3,8 +3,12 @@
 //! on a host. How the bytes get here and away is `pump.rs`.
 
 use flamingo_protocol_core::{
-    Class, CommandError, Config, Connection, Duration, Ended, Event, Flags, Frame, Full, Incoming,
-    Instant, Output, Received, Settings, Ticket, Timing, is_answered,
+    Class, Config, Connection, Ended, Event, Flags, Frame, Incoming, Output, Received, Ticket,
+    connection::ConfigSource,
+    error::{CommandError, Full},
+    responder::is_answered,
+    time::{Duration, Instant},
+    wire::Timing,
 };
 
 use crate::counters::{Counters, count};
@@ -33,14 +37,11 @@ const PAYLOAD_LIMIT: u32 = 65_536;
 #[derive(Debug)]
 pub(crate) struct Instrument;
 
-impl Settings for Instrument {
+impl ConfigSource for Instrument {
     fn config(&self) -> &Config {
-        const CONFIG: Config = Config {
-            payload_limit: PAYLOAD_LIMIT,
-            // A command may go up at the end of its time: its answer is late as long as it can come.
-            grace: REQUEST_TIMEOUT,
-            ..Config::DEFAULT
-        };
+        // A command may go up at the end of its time: its answer is late as long as it can come.
+        const CONFIG: Config =
+            Config::DEFAULT.with_payload_limit(PAYLOAD_LIMIT).with_grace(REQUEST_TIMEOUT);
         &CONFIG
     }
 }
@@ -195,7 +196,8 @@ impl Desk {
             Event::Ended { ticket, ended } => self.ended(ticket, ended),
             Event::StopBlocked => count(&mut self.counters.stop_blocked, 1),
             Event::Unresponsive => count(&mut self.counters.unresponsive, 1),
-            Event::Responsive => {}
+            // Nothing to do, nor for an event that this version does not know.
+            _ => {}
         }
     }
 
@@ -352,5 +354,6 @@ fn reason_of(error: CommandError) -> &'static str {
         CommandError::Full { what: Full::StopLane } => "too many stops wait",
         CommandError::Full { .. } => "too many commands wait: read the answers first",
         CommandError::Closed => "instrument connection lost",
+        _ => "this command cannot be sent",
     }
 }

@@ -15,7 +15,7 @@ use cortex_m::peripheral::{NVIC, SCB};
 use cortex_m_rt::exception;
 use critical_section::{Mutex, RestoreState};
 use embedded_io::{ErrorType, Read, ReadReady, Write, WriteReady};
-use flamingo_protocol_core::{FRAME_LEN, Instant};
+use flamingo_protocol_core::{time::Instant, wire::FRAME_LEN};
 use heapless::spsc::{Consumer, Producer, Queue};
 use mcu_bridge::{NotNow, Ports};
 

@@ -5,7 +5,10 @@
 //! length was promised and the frame behind it must be found.
 
 use embedded_io::{Write, WriteReady};
-use flamingo_protocol_core::{Duration, Frame, Instant, Responder, Transmit};
+use flamingo_protocol_core::{
+    Frame, Responder, Transmit,
+    time::{Duration, Instant},
+};
 use heapless::Deque;
 
 use crate::counters::count;

@@ -6,7 +6,11 @@
 use core::fmt;
 
 use embedded_io::{Read, ReadReady, Write, WriteReady};
-use flamingo_protocol_core::{Duration, Incoming, Instant, Output, Responder, pump::blocking};
+use flamingo_protocol_core::{
+    Incoming, Output, Responder,
+    pump::blocking,
+    time::{Duration, Instant},
+};
 
 use crate::application::{Application, Desk};
 use crate::counters::{Counters, count};

@@ -1,6 +1,6 @@
 //! The log: what was counted, whenever it has changed, so that no loss is silent.
 
-use flamingo_protocol_core::{Duration, Instant};
+use flamingo_protocol_core::time::{Duration, Instant};
 use mcu_bridge::Counters;
 
 use crate::board;

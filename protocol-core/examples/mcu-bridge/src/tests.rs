@@ -5,7 +5,11 @@ use std::boxed::Box;
 use std::vec::Vec;
 
 use embedded_io::{ErrorType, Read, ReadReady, Write, WriteReady};
-use flamingo_protocol_core::{Assembler, CommandCode, Duration, Flags, Frame, Instant, Piece};
+use flamingo_protocol_core::{
+    CommandCode, Flags, Frame,
+    time::{Duration, Instant},
+    wire::{Assembler, Piece},
+};
 
 use crate::{Bridge, Counters, LINE_SILENCE, NotNow, PAYLOAD, Ports, REQUEST_TIMEOUT, UPLOAD};
 

@@ -12,7 +12,7 @@ use cortex_m::peripheral::syst::SystClkSource;
 use cortex_m::peripheral::{NVIC, SYST};
 use critical_section::Mutex;
 use embedded_io::{ErrorType, Read, ReadReady, Write};
-use flamingo_protocol_core::Instant;
+use flamingo_protocol_core::time::Instant;
 use heapless::spsc::{Consumer, Producer, Queue};
 use lm3s6965::{Interrupt, interrupt};
 

@@ -3,7 +3,10 @@
 
 use embedded_io::{Read, ReadReady, Write};
 use flamingo_protocol_core::{
-    Duration, FRAME_LEN, Frame, Incoming, Instant, PumpError, Responder, pump::blocking,
+    Frame, Incoming, Responder,
+    pump::{PumpError, blocking},
+    time::{Duration, Instant},
+    wire::FRAME_LEN,
 };
 
 use crate::stage::Stage;

@@ -8,7 +8,10 @@ use core::fmt::Write;
 use core::num::NonZeroU64;
 
 use flamingo_protocol_core::{
-    BUFFER_LEN, CommandCode as Code, Duration, Flags, Frame, Instant, is_answered,
+    CommandCode as Code, Flags, Frame,
+    responder::is_answered,
+    time::{Duration, Instant},
+    wire::BUFFER_LEN,
 };
 
 /// The axis that there is: X.

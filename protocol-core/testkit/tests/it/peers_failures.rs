@@ -1,7 +1,9 @@
 //! Where other clients of such instruments fail, as tests of ours, each named after the failure.
 //! Those that need sockets or subscribers are in `runtime-std/tests/peers_failures.rs`.
 
-use flamingo_protocol_core::{Class, CommandCode, Duration, Ended, Event, Flags, Frame, Ticket};
+use flamingo_protocol_core::{
+    Class, CommandCode, Ended, Event, Flags, Frame, Ticket, time::Duration,
+};
 use flamingo_testkit::device::payload_of;
 use flamingo_testkit::{Faults, Harness, Settings, Truth};
 

@@ -2,16 +2,19 @@
 //! it comes, and the books at the end. A failure that proptest shrinks is kept in
 //! `properties.proptest-regressions` beside this file.
 
-use flamingo_protocol_core::{Config, OnAmbiguous, Ordering, TokenField, UnmarkedPushes};
+use flamingo_protocol_core::{
+    Config,
+    connection::{OnAmbiguous, OrderingDomain, TokenField, UnmarkedPushes},
+};
 use flamingo_testkit::{Faults, Harness, Op, Settings};
 use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
 
 fn configs() -> impl Strategy<Value = Config> {
     let ordering = prop_oneof![
-        3 => Just(Ordering::Subsystem),
-        1 => Just(Ordering::Connection),
-        1 => Just(Ordering::Key),
+        3 => Just(OrderingDomain::Subsystem),
+        1 => Just(OrderingDomain::Connection),
+        1 => Just(OrderingDomain::Key),
     ];
     let tokens = prop_oneof![
         4 => Just(None),
@@ -23,16 +26,20 @@ fn configs() -> impl Strategy<Value = Config> {
     (ordering, tokens, unmarked, others).prop_map(|(ordering, tokens, unmarked, others)| {
         let [positions, lights, after_set, other_clients] = unmarked;
         let (presume, peer_tags, upload_echo_has_payload, window) = others;
-        Config {
-            ordering,
-            tokens,
-            unmarked: UnmarkedPushes { positions, lights, after_set, other_clients },
-            on_ambiguous: if presume { OnAmbiguous::Presume } else { OnAmbiguous::Refuse },
-            peer_tags,
-            upload_echo_has_payload,
-            window,
-            ..Config::default()
-        }
+        Config::default()
+            .with_ordering(ordering)
+            .with_tokens(tokens)
+            .with_unmarked(
+                UnmarkedPushes::default()
+                    .with_positions(positions)
+                    .with_lights(lights)
+                    .with_after_set(after_set)
+                    .with_other_clients(other_clients),
+            )
+            .with_on_ambiguous(if presume { OnAmbiguous::Presume } else { OnAmbiguous::Refuse })
+            .with_peer_tags(peer_tags)
+            .with_upload_echo_has_payload(upload_echo_has_payload)
+            .with_window(window)
     })
 }
 

@@ -2,7 +2,7 @@
 //! inputs that proptest shrinks. A shrunk failure is kept in `reader_properties.proptest-regressions`
 //! beside this file. Whole conversations are in `properties.rs`.
 
-use flamingo_protocol_core::{HEADER_LEN, ImageError, ImageHeader, MAX_IMAGE};
+use flamingo_protocol_core::image::{HEADER_LEN, ImageError, ImageHeader, MAX_IMAGE};
 use flamingo_testkit::bodies;
 use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;

@@ -1,6 +1,6 @@
 //! What the fuzzers found: each finding as a conversation of its own, in the open.
 
-use flamingo_protocol_core::{CommandCode, Duration, Frame, Ticket};
+use flamingo_protocol_core::{CommandCode, Frame, Ticket, time::Duration};
 use flamingo_testkit::{Harness, Settings};
 
 const PATIENCE: Duration = Duration::from_millis(3000);

@@ -2,7 +2,9 @@
 //! 512-byte stream into two and into three. What a reader says must not depend on it.
 
 use flamingo_protocol_core::{
-    Assembler, CommandCode, Frame, ImageHeader, ImageReader, MAX_IMAGE, MAX_PAYLOAD, Responder,
+    CommandCode, Frame, Responder,
+    image::{ImageHeader, ImageReader, MAX_IMAGE},
+    wire::{Assembler, MAX_PAYLOAD},
 };
 use flamingo_testkit::readers::{self, Item, Transcript};
 use flamingo_testkit::reference::{self, END, START};

@@ -4,8 +4,11 @@
 pub(crate) mod port;
 
 use flamingo_protocol_core::{
-    Class, CommandCode, CommandError, Config, Connection, Counters, Duration, Ended, Event, Flags,
-    Frame, Instant, Output, Received, Ticket, Transmit,
+    Class, CommandCode, Config, Connection, Ended, Event, Flags, Frame, Output, Received, Ticket,
+    Transmit,
+    connection::Counters,
+    error::CommandError,
+    time::{Duration, Instant},
 };
 
 /// Stage query of an axis.
@@ -107,7 +110,10 @@ impl<const REQUESTS: usize, const OWED: usize, const STOPS: usize> Client<REQUES
         ticket
     }
 
-    pub(crate) fn cancel(&mut self, ticket: Ticket) -> flamingo_protocol_core::Cancelled {
+    pub(crate) fn cancel(
+        &mut self,
+        ticket: Ticket,
+    ) -> flamingo_protocol_core::connection::Cancelled {
         let cancelled = self.core.cancel(self.now, ticket);
         self.write();
         cancelled

@@ -4,8 +4,9 @@
 use std::cell::Cell;
 
 use flamingo_protocol_core::{
-    Class, CommandCode, Connection, Duration, Frame, Incoming, Instant, Output, PumpError,
-    Responder,
+    Class, CommandCode, Connection, Frame, Incoming, Output, Responder,
+    pump::PumpError,
+    time::{Duration, Instant},
 };
 
 use super::{receive, transmit, transmit_cut_short};

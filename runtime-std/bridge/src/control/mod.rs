@@ -15,7 +15,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use async_channel::{Receiver, Sender};
-use flamingo_protocol_core::Instant;
+use flamingo_protocol_core::time::Instant;
 use smol::{Async, Task, future};
 
 use crate::access::Role;

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use flamingo_protocol_core::{HEADER_LEN, ImageError, ImagePiece, ImageReader};
+use flamingo_protocol_core::image::{HEADER_LEN, ImageError, ImagePiece, ImageReader};
 use smol::io::AsyncReadExt;
 use smol::{Async, Timer, future};
 use thiserror::Error;

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::io::{Read, Write};
 
-use flamingo_protocol_core::ImageHeader;
+use flamingo_protocol_core::image::ImageHeader;
 
 use super::*;
 use flamingo_runtime_testkit::loopback::{connect, everybody, listen};

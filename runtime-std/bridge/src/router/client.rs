@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use flamingo_protocol_core::{Frame, Incoming, Instant, Responder, Ticket};
+use flamingo_protocol_core::{Frame, Incoming, Responder, Ticket, time::Instant};
 
 use super::client_quota::ClientQuota;
 use crate::settings::{Delivery, LimitSettings, Role};

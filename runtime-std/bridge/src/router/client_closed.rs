@@ -1,6 +1,6 @@
 //! A client has left: what happens to its commands, and the dead man's switch.
 
-use flamingo_protocol_core::{Cancelled, Instant};
+use flamingo_protocol_core::{connection::Cancelled, time::Instant};
 
 use super::permissions::is_stop;
 use super::{ClientId, Router};

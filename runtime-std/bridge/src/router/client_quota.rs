@@ -1,7 +1,7 @@
 //! The quotas of a client: the number of clients, rates, waiting uploads, unanswered commands, and
 //! time. The settings are in `settings/limits.rs`.
 
-use flamingo_protocol_core::Instant;
+use flamingo_protocol_core::time::Instant;
 
 use super::client::Client;
 use super::token_bucket::TokenBucket;

@@ -1,7 +1,7 @@
 //! Who receives what the instrument sends: answers go to the clients that asked, unsolicited frames to
 //! the subscribers, and each outcome is counted.
 
-use flamingo_protocol_core::{Class, Ended, Event, Frame, Instant, Output, Ticket};
+use flamingo_protocol_core::{Class, Ended, Event, Frame, Output, Ticket, time::Instant};
 
 use super::permissions::is_stop;
 use super::replies::encode_message;
@@ -134,6 +134,7 @@ impl Router {
                 }
                 Event::Unresponsive => self.log("the instrument does not answer a fence"),
                 Event::Responsive => self.log("the instrument answers again"),
+                _ => {} // an event that this version does not know
             }
         }
         answered

@@ -1,7 +1,12 @@
 //! When a command of a client goes to the instrument: clients take turns, each keeps the order of its
 //! commands, and equal queries may share one request.
 
-use flamingo_protocol_core::{CommandError, Duration, FRAME_LEN, Flags, Frame, Instant, Ticket};
+use flamingo_protocol_core::{
+    Flags, Frame, Ticket,
+    error::CommandError,
+    time::{Duration, Instant},
+    wire::FRAME_LEN,
+};
 
 use super::client::{Client, Command};
 use super::client_quota::TOO_MANY_WAITING;

@@ -2,7 +2,11 @@
 
 use std::sync::Arc;
 
-use flamingo_protocol_core::{CommandCode, Counters, Duration, Frame, Instant, Ticket, Transmit};
+use flamingo_protocol_core::{
+    CommandCode, Frame, Ticket, Transmit,
+    connection::Counters,
+    time::{Duration, Instant},
+};
 
 use super::permissions::is_stop;
 use super::{Router, WorkflowState};

@@ -1,6 +1,6 @@
 //! The motion lease: with it, only one client at a time may move axes and use lasers.
 
-use flamingo_protocol_core::{Duration, Instant};
+use flamingo_protocol_core::time::{Duration, Instant};
 
 use super::ClientId;
 

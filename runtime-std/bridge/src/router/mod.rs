@@ -30,7 +30,11 @@ mod workflow;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use flamingo_protocol_core::{Class, Config, Duration, FRAME_LEN, Frame, Instant, Ticket};
+use flamingo_protocol_core::{
+    Class, Config, Frame, Ticket,
+    time::{Duration, Instant},
+    wire::FRAME_LEN,
+};
 
 use crate::settings::{Delivery, LimitSettings, Role};
 use crate::status::{ClientCounters, ClientStatus, UpstreamStatus};

@@ -1,7 +1,12 @@
 //! What a client may send: the rules for one command, by role, state and lease. How much it may send
 //! is in `client_quota.rs`; who may connect is in `access/`.
 
-use flamingo_protocol_core::{CommandCode, Flags, Frame, Instant, Kind, Timing, is_answered};
+use flamingo_protocol_core::{
+    CommandCode, Flags, Frame,
+    responder::is_answered,
+    time::Instant,
+    wire::{Kind, Timing},
+};
 
 use super::client_quota::TOO_MANY_WAITING;
 use super::{ClientId, Router};

@@ -1,7 +1,7 @@
 //! What the bridge sends to clients and subscribers: its own answers to refused commands, published
 //! messages, echoes of actions, and log lines.
 
-use flamingo_protocol_core::{Flags, Frame, Instant, Kind};
+use flamingo_protocol_core::{Flags, Frame, time::Instant, wire::Kind};
 
 use super::permissions::expects_answer;
 use super::{ClientId, Recipient, Router, RouterAction};

@@ -1,7 +1,9 @@
 //! Stops: HALT and laser-off go before every other command, and cancel the commands that must not run
 //! after them.
 
-use flamingo_protocol_core::{CommandCode, CommandError, Frame, Instant, is_cancelled_by};
+use flamingo_protocol_core::{
+    CommandCode, Frame, connection::is_cancelled_by, error::CommandError, time::Instant,
+};
 
 use super::client::Command;
 use super::permissions::expects_answer;

@@ -1,6 +1,6 @@
 //! A rate limit: a token bucket that fills with time.
 
-use flamingo_protocol_core::Instant;
+use flamingo_protocol_core::time::Instant;
 
 /// A bucket that holds the tokens of one second.
 #[derive(Debug, Clone, Copy)]

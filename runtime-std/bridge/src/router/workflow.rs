@@ -1,6 +1,9 @@
 //! Whether a workflow runs, as far as the bridge can tell. A live view must not begin meanwhile.
 
-use flamingo_protocol_core::{CommandCode, Duration, Frame, Instant};
+use flamingo_protocol_core::{
+    CommandCode, Frame,
+    time::{Duration, Instant},
+};
 
 /// If the instrument does not report a running workflow within this time, it did not begin.
 const START_TIMEOUT: Duration = Duration::from_millis(30_000);

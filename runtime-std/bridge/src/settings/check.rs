@@ -3,7 +3,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use flamingo_protocol_core::{FRAME_LEN, MAX_PAYLOAD};
+use flamingo_protocol_core::wire::{FRAME_LEN, MAX_PAYLOAD};
 
 use super::{
     BridgeSettings, BridgeSettingsError, ListenSettings, PortChoice, Role, UpstreamSettings,

@@ -6,7 +6,7 @@ use std::thread::{JoinHandle, spawn};
 
 use crate::harness::{bridge, status, until};
 use flamingo_bridge::{Bridge, settings::Role};
-use flamingo_protocol_core::{CommandCode as Code, Frame, ImageHeader};
+use flamingo_protocol_core::{CommandCode as Code, Frame, image::ImageHeader};
 use flamingo_runtime_testkit::raw::{Image, Raw, command, image, simulator, socket, workflow};
 
 /// Reads images up to the first one for which `last` holds.

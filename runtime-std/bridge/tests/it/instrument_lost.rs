@@ -12,7 +12,7 @@ use std::time::Duration;
 use crate::harness::{bridge, until};
 use async_channel::{Receiver, Sender};
 use flamingo_bridge::settings::{BridgeSettings, Delivery, Tokens};
-use flamingo_protocol_core::{CommandCode as Code, Frame, Kind};
+use flamingo_protocol_core::{CommandCode as Code, Frame, wire::Kind};
 use flamingo_runtime_testkit::raw::{Got, PATIENCE, Raw, command, query};
 use smol::{Timer, future};
 

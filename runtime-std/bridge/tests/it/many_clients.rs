@@ -8,7 +8,10 @@ use std::thread::{JoinHandle, spawn};
 use std::time::Duration;
 
 use crate::harness::{bridge, status};
-use flamingo_protocol_core::{Assembler, CommandCode, Frame, Piece};
+use flamingo_protocol_core::{
+    CommandCode, Frame,
+    wire::{Assembler, Piece},
+};
 use flamingo_runtime_testkit::raw::{simulator, socket};
 use flamingo_simulator::TrueClass;
 

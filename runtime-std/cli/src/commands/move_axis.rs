@@ -180,7 +180,7 @@ async fn wait(microscope: &Microscope, args: &MoveArgs, out: &mut Out) -> Comman
             format!("{goal}: still moving after {limit}; wait longer, or: flamingo halt"),
         ))
     })?;
-    let took = Duration::from(clock.now().since(flamingo_protocol_core::Instant::default()));
+    let took = Duration::from(clock.now().since(flamingo_protocol_core::time::Instant::default()));
     let record = arrival.message.map(|frame| FrameJson::new(&frame).unsolicited().at(arrival.at));
     out.either(&moved(args, acknowledged, Some(took), record), || {
         format!("{}  done in {} ms", args.goal(), milliseconds(took))

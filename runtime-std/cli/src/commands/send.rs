@@ -5,7 +5,10 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use flamingo_protocol_core::{CommandCode, Flags, Frame, Kind, MAX_PAYLOAD, Payload};
+use flamingo_protocol_core::{
+    CommandCode, Flags, Frame,
+    wire::{Kind, MAX_PAYLOAD, Payload},
+};
 use flamingo_runtime_std::Clock;
 use serde::Serialize;
 

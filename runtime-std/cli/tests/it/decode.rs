@@ -1,7 +1,7 @@
 //! `flamingo decode`: every form of input, the names of the byte ranges, and errors in the input.
 
 use crate::program::{flamingo, flamingo_fed};
-use flamingo_protocol_core::{CommandCode, FIELDS, Flags, Frame};
+use flamingo_protocol_core::{CommandCode, Flags, Frame, wire::FIELDS};
 use serde_json::json;
 
 /// A pushed position with text in its buffer.

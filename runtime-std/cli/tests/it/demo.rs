@@ -11,7 +11,7 @@ use flamingo_runtime_std::Clock;
 fn the_demo_ends_in_time_without_a_lost_event() {
     let clock = Clock::start();
     let ended = flamingo(&["--json"]);
-    let took = Duration::from(clock.now().since(flamingo_protocol_core::Instant::default()));
+    let took = Duration::from(clock.now().since(flamingo_protocol_core::time::Instant::default()));
     let objects = ended.expect_done().objects();
     assert!(took < Duration::from_secs(15), "{took:?}");
     let table = objects.last().unwrap();

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::spawn;
 
 use crate::program::{Ended, flamingo};
-use flamingo_protocol_core::{CommandCode, Frame, Kind};
+use flamingo_protocol_core::{CommandCode, Frame, wire::Kind};
 use flamingo_simulator::Simulator;
 use serde_json::Value;
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::program::start;
 use crate::simulator::{ask, simulator};
-use flamingo_protocol_core::FRAME_LEN;
+use flamingo_protocol_core::wire::FRAME_LEN;
 use serde_json::Value;
 
 #[test]

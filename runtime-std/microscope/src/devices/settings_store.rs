@@ -93,7 +93,7 @@ impl SettingsStore {
         let what = "saving the scope settings";
         let settings = ScopeSettings::parse(text)?;
         let bytes = i64::try_from(text.len()).unwrap_or(i64::MAX);
-        let most = i32::try_from(flamingo_protocol_core::MAX_PAYLOAD).unwrap_or(i32::MAX);
+        let most = i32::try_from(flamingo_protocol_core::wire::MAX_PAYLOAD).unwrap_or(i32::MAX);
         in_range("length of the settings in bytes", bytes, 1..=most)?;
         let client = self.microscope.client();
         let code = CommandCode::COMMON_SCOPE_SETTINGS_SAVE;

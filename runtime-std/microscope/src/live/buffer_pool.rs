@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use async_channel::Sender;
-use flamingo_protocol_core::ImageHeader;
+use flamingo_protocol_core::image::ImageHeader;
 
 use super::{LiveError, LiveEvent, LiveStats, Mode};
 

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use async_channel::Receiver;
-use flamingo_protocol_core::{ImageError, ImageHeader, MAX_IMAGE};
+use flamingo_protocol_core::image::{ImageError, ImageHeader, MAX_IMAGE};
 use thiserror::Error;
 
 use buffer_pool::{BufferPool, PooledBuffer, Queued};

@@ -5,7 +5,7 @@ use std::io::{ErrorKind, Read};
 use std::net::TcpStream;
 use std::sync::Arc;
 
-use flamingo_protocol_core::{HEADER_LEN, ImageHeader};
+use flamingo_protocol_core::image::{HEADER_LEN, ImageHeader};
 
 use super::LiveError;
 use super::buffer_pool::BufferPool;

@@ -4,7 +4,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use flamingo_protocol_core::{CommandCode, Frame, Instant};
+use flamingo_protocol_core::{CommandCode, Frame, time::Instant};
 use smol::{Timer, future};
 
 use super::{PositionUpdates, Stage};

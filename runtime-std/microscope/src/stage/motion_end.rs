@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use flamingo_protocol_core::{Class, CommandCode, Frame, Timing};
+use flamingo_protocol_core::{Class, CommandCode, Frame, wire::Timing};
 use smol::{Timer, future};
 
 use super::motion::{ALL_AXES, Doubt, Ending, Motion};

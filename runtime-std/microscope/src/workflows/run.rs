@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use flamingo_protocol_core::{Class, CommandCode, Instant};
+use flamingo_protocol_core::{Class, CommandCode, time::Instant};
 use smol::{Timer, future};
 
 use super::run_events::{CODES, RunEvent, RunSummary, StackComplete};

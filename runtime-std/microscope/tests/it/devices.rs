@@ -56,7 +56,7 @@ async fn patient(address: String) -> Microscope {
     let mut options = flamingo_runtime_std::Options::new(address);
     options.timeout = std::time::Duration::from_millis(250);
     // Longer than the answers are late.
-    options.protocol.grace = flamingo_protocol_core::Duration::from_millis(600);
+    options.protocol.grace = flamingo_protocol_core::time::Duration::from_millis(600);
     Microscope::connect(options).await.unwrap()
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use flamingo_microscope::LiveUpdates;
 use flamingo_microscope::live::{LiveError, LiveEvent, LiveImage, LiveOptions, LiveStream, Mode};
-use flamingo_protocol_core::{CommandCode, Frame, ImageHeader};
+use flamingo_protocol_core::{CommandCode, Frame, image::ImageHeader};
 use flamingo_runtime_std::socket::instrument_ports::image_port;
 use flamingo_runtime_testkit::peer::soon;
 use flamingo_runtime_testkit::rig::{microscope, simulator, workflow};

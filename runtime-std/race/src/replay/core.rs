@@ -6,7 +6,9 @@ use std::collections::VecDeque;
 
 use flamingo_microscope::meaning::data_meaning;
 use flamingo_protocol_core::{
-    Class, Connection, Duration, Ended, Event, FRAME_LEN, Frame, Instant, Output, Ticket, Transmit,
+    Class, Connection, Ended, Event, Frame, Output, Ticket, Transmit,
+    time::{Duration, Instant},
+    wire::FRAME_LEN,
 };
 
 use super::{

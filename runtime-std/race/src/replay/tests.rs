@@ -1,4 +1,4 @@
-use flamingo_protocol_core::Duration;
+use flamingo_protocol_core::time::Duration;
 
 use super::*;
 

@@ -5,7 +5,11 @@
 use std::collections::VecDeque;
 
 use flamingo_microscope::meaning::data_meaning;
-use flamingo_protocol_core::{Duration, FRAME_LEN, Frame, Instant};
+use flamingo_protocol_core::{
+    Frame,
+    time::{Duration, Instant},
+    wire::FRAME_LEN,
+};
 
 use super::{
     CLICK, Column, Program, Replay, Sent, Simulation, Step, TIMEOUT, has_handler, name, query,

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use flamingo_protocol_core::{Class, Config, Frame};
+use flamingo_protocol_core::{Class, Frame};
 use flamingo_runtime_std::{Client, Event, MotionWaiter, Options};
 use smol::Timer;
 use smol::future::{self, block_on};
@@ -42,14 +42,12 @@ fn options(environment: &Environment) -> Options {
     let mut options = Options::new(environment.control.to_string());
     let scale = environment.timeout.as_secs_f64() / options.timeout.as_secs_f64();
     let scaled =
-        |time: flamingo_protocol_core::Duration| Duration::from(time).mul_f64(scale).into();
+        |time: flamingo_protocol_core::time::Duration| Duration::from(time).mul_f64(scale).into();
     let core = options.protocol;
-    options.protocol = Config {
-        grace: scaled(core.grace),
-        presumed_grace: scaled(core.presumed_grace),
-        stop_patience: scaled(core.stop_patience),
-        ..core
-    };
+    options.protocol = core
+        .with_grace(scaled(core.grace))
+        .with_presumed_grace(scaled(core.presumed_grace))
+        .with_stop_patience(scaled(core.stop_patience));
     options.settle = options.settle.mul_f64(scale);
     options.timeout = environment.timeout;
     options.event_capacity = EVENTS;

@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use flamingo_bridge::{Bridge, BridgeSettings};
-use flamingo_protocol_core::{CommandCode, FRAME_LEN, Flags, Frame, Instant};
+use flamingo_protocol_core::{CommandCode, Flags, Frame, time::Instant, wire::FRAME_LEN};
 use flamingo_runtime_std::Clock;
 use flamingo_simulator::{Scenario, Simulator, SimulatorOptions};
 

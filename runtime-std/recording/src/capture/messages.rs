@@ -7,8 +7,8 @@ use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use flamingo_protocol_core::{
-    Assembler, FIELDS, FRAME_LEN, HEADER_LEN, ImageError, ImageHeader, ImagePiece, ImageReader,
-    MAX_IMAGE, Piece,
+    image::{HEADER_LEN, ImageError, ImageHeader, ImagePiece, ImageReader, MAX_IMAGE},
+    wire::{Assembler, FIELDS, FRAME_LEN, Piece},
 };
 use flamingo_runtime_std::{Message, MessageCollector};
 

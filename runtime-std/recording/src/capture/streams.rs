@@ -8,7 +8,10 @@ use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use flamingo_protocol_core::{HEADER_LEN, ImageHeader, MAX_IMAGE, START_MARKER};
+use flamingo_protocol_core::{
+    image::{HEADER_LEN, ImageHeader, MAX_IMAGE},
+    wire::START_MARKER,
+};
 
 use super::super::{Port, Side};
 use super::packet_reader::Packet;

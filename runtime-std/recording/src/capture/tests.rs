@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use etherparse::PacketBuilder;
-use flamingo_protocol_core::{CommandCode, Frame, ImageHeader};
+use flamingo_protocol_core::{CommandCode, Frame, image::ImageHeader};
 use pcap_file::DataLink;
 use pcap_file::pcap::{PcapHeader, PcapPacket, PcapWriter};
 

@@ -7,7 +7,8 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use flamingo_protocol_core::{
-    Candidate, Candidates, Config, Facts, Flags, Frame, Key, Order, Token, TokenField,
+    Config, Flags, Frame,
+    connection::{Candidate, Candidates, Facts, Key, Order, Token, TokenField},
 };
 
 /// The most commands that are remembered.

@@ -14,7 +14,8 @@ use std::collections::{HashMap, HashSet};
 
 use fastrand::Rng;
 use flamingo_protocol_core::{
-    Cancelled, Class, CommandCode, Connection, Ended, Event, Instant, Output, Ticket, Transmit,
+    Class, CommandCode, Connection, Ended, Event, Output, Ticket, Transmit, connection::Cancelled,
+    time::Instant,
 };
 use flamingo_testkit::device::{Device, Outgoing, payload_of};
 use flamingo_testkit::ops::{self, Op};

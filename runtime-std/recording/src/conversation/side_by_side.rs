@@ -2,7 +2,10 @@
 //! in which the rules of the two were once different. How they are compared is `pair.rs`.
 
 use fastrand::Rng;
-use flamingo_protocol_core::{CommandCode, Flags, OnAmbiguous, Ordering, UnmarkedPushes};
+use flamingo_protocol_core::{
+    CommandCode, Flags,
+    connection::{OnAmbiguous, OrderingDomain, UnmarkedPushes},
+};
 use flamingo_testkit::Truth;
 use flamingo_testkit::ops::{self, Op};
 use flamingo_testkit::stream::Input;
@@ -131,9 +134,9 @@ fn after_the_grace_only_the_watcher_names_an_answer_once() {
 
 #[test]
 fn an_ambiguous_frame_that_may_be_a_push_leaves_a_doubt() {
-    let unmarked = UnmarkedPushes { other_clients: true, ..UnmarkedPushes::default() };
+    let unmarked = UnmarkedPushes::default().with_other_clients(true);
     for (config, proven) in
-        [(Config::default(), true), (Config { unmarked, ..Config::default() }, false)]
+        [(Config::default(), true), (Config::default().with_unmarked(unmarked), false)]
     {
         let mut pair = Pair::new(config, 0);
         pair.ask(halt(), 3_000);
@@ -146,7 +149,7 @@ fn an_ambiguous_frame_that_may_be_a_push_leaves_a_doubt() {
 
 #[test]
 fn a_presumed_owner_of_several_uses_up_the_oldest() {
-    let mut pair = Pair::new(Config { on_ambiguous: OnAmbiguous::Presume, ..Config::default() }, 0);
+    let mut pair = Pair::new(Config::default().with_on_ambiguous(OnAmbiguous::Presume), 0);
     pair.ask(halt(), 3_000);
     pair.pass(ms(3_500));
     pair.ask(halt(), 3_000);
@@ -157,10 +160,12 @@ fn a_presumed_owner_of_several_uses_up_the_oldest() {
 
 #[test]
 fn what_settles_follows_the_setting_for_the_order() {
-    for (ordering, settled) in
-        [(Ordering::Subsystem, false), (Ordering::Connection, true), (Ordering::Key, false)]
-    {
-        let mut pair = Pair::new(Config { ordering, ..Config::default() }, 0);
+    for (ordering, settled) in [
+        (OrderingDomain::Subsystem, false),
+        (OrderingDomain::Connection, true),
+        (OrderingDomain::Key, false),
+    ] {
+        let mut pair = Pair::new(Config::default().with_ordering(ordering), 0);
         pair.ask(image_size(), 3_000);
         pair.ask(position(2), 3_000);
         assert_eq!(sends(&mut pair, position(2)), solicited(2, ms(0), true));

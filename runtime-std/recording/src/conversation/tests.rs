@@ -1,6 +1,6 @@
 //! Tests of the watcher alone, on virtual time.
 
-use flamingo_protocol_core::{CommandCode, Flags, TokenField};
+use flamingo_protocol_core::{CommandCode, Flags, connection::TokenField};
 
 use super::*;
 
@@ -208,7 +208,7 @@ fn an_answer_tag_rules_out_a_push_but_no_older_answer() {
 #[test]
 fn with_known_tokens_the_token_decides_exactly() {
     let tokens = Some(TokenField::ClientId);
-    let mut conversation = Conversation::new(Config { tokens, ..Config::default() });
+    let mut conversation = Conversation::new(Config::default().with_tokens(tokens));
     let numbered = |client_id| Frame { client_id, ..position(1) };
     conversation.client_sent(ms(0), &numbered(1));
     conversation.client_sent(ms(1), &numbered(2));

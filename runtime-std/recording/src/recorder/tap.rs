@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
-use flamingo_protocol_core::{ImageHeader, ImagePiece, ImageReader};
+use flamingo_protocol_core::image::{ImageHeader, ImagePiece, ImageReader};
 
 use super::super::{Port, Side, comments};
 use super::Shared;

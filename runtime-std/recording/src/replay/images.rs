@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use flamingo_protocol_core::ImageHeader;
+use flamingo_protocol_core::image::ImageHeader;
 use smol::io::AsyncWriteExt;
 use smol::{Async, Timer, future};
 

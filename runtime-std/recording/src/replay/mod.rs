@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use flamingo_protocol_core::{Incoming, Instant, Responder};
+use flamingo_protocol_core::{Incoming, Responder, time::Instant};
 use smol::io::{AsyncReadExt, AsyncWriteExt};
 use smol::{Async, Timer, future};
 

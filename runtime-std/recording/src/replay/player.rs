@@ -8,7 +8,12 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
-use flamingo_protocol_core::{FIELDS, Frame, Instant, Key, Kind, TokenField};
+use flamingo_protocol_core::{
+    Frame,
+    connection::{Key, TokenField},
+    time::Instant,
+    wire::{FIELDS, Kind},
+};
 
 use super::Speed;
 use super::script::Step;

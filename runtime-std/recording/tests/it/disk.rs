@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use crate::recorded::{events, frames, hole, image, kinds, numbered, open, recorder};
-use flamingo_protocol_core::{CommandCode, FRAME_LEN, Frame, HEADER_LEN};
+use flamingo_protocol_core::{CommandCode, Frame, image::HEADER_LEN, wire::FRAME_LEN};
 use flamingo_recording::capture::{Capture, EventKind};
 use flamingo_recording::{Port, Recorder, RecorderOptions, Rotation, Side};
 use flamingo_runtime_testkit::folder::Folder;

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use flamingo_protocol_core::{CommandCode, Frame, ImageHeader};
+use flamingo_protocol_core::{CommandCode, Frame, image::ImageHeader};
 use flamingo_recording::capture::{Capture, CaptureEvent, EventKind};
 use flamingo_recording::relay::{Relay, RelayOptions};
 use flamingo_recording::{Port, Recorder, RecorderOptions, Side, Tap};

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use crate::recorded::{frames, image, kinds, open, recorder, relay};
-use flamingo_protocol_core::{CommandCode, Flags, Frame, HEADER_LEN};
+use flamingo_protocol_core::{CommandCode, Flags, Frame, image::HEADER_LEN};
 use flamingo_recording::replay::{Replay, ReplayOptions, Speed};
 use flamingo_recording::{Port, Side};
 use flamingo_runtime_testkit::folder::Folder;

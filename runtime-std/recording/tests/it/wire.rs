@@ -6,7 +6,11 @@ use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
 use crate::recorded::{events, frames, image, kinds, numbered, open, recorder, relay};
-use flamingo_protocol_core::{CommandCode, FRAME_LEN, Frame, HEADER_LEN, START_MARKER};
+use flamingo_protocol_core::{
+    CommandCode, Frame,
+    image::HEADER_LEN,
+    wire::{FRAME_LEN, START_MARKER},
+};
 use flamingo_recording::capture::EventKind;
 use flamingo_recording::relay::Relay;
 use flamingo_recording::{Port, Recorder, RecorderOptions, Side};

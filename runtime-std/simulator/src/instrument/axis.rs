@@ -1,6 +1,6 @@
 //! One axis: its position at any time. Commands and clients are in `stage.rs`.
 
-use flamingo_protocol_core::{Duration, Instant};
+use flamingo_protocol_core::time::{Duration, Instant};
 
 use super::{Command, ConnectionId};
 use crate::scenario;

@@ -1,7 +1,10 @@
 //! Unsolicited traffic without a cause, at an exact rate.
 
 use fastrand::Rng;
-use flamingo_protocol_core::{CommandCode, Duration, Frame, Instant};
+use flamingo_protocol_core::{
+    CommandCode, Frame,
+    time::{Duration, Instant},
+};
 
 use super::{Event, Instrument, as_seconds, seconds, with_text};
 use crate::scenario::Scenario;

@@ -1,7 +1,7 @@
 //! The camera: exposure, region, live view, snapshots, and the check of a workflow. Images are rendered in
 //! `images.rs`.
 
-use flamingo_protocol_core::{CommandCode as Code, Frame, Instant};
+use flamingo_protocol_core::{CommandCode as Code, Frame, time::Instant};
 
 use super::workflow_plan::WorkflowPlan;
 use super::{Command, Event, Instrument, Reply, seconds, with_text};
@@ -161,7 +161,7 @@ impl Instrument {
         Reply::done(command)
     }
 
-    fn live_period(&self) -> flamingo_protocol_core::Duration {
+    fn live_period(&self) -> flamingo_protocol_core::time::Duration {
         seconds(1.0 / self.scenario.images.frames_per_s)
     }
 

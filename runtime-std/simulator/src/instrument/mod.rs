@@ -21,7 +21,10 @@ use std::sync::Arc;
 
 use fastrand::Rng;
 use flamingo_protocol_core::{
-    CommandCode, Duration, Flags, Frame, Instant, Kind, Timing, is_answered,
+    CommandCode, Flags, Frame,
+    responder::is_answered,
+    time::{Duration, Instant},
+    wire::{Kind, Timing},
 };
 
 use super::images::ImageOrder;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use flamingo_protocol_core::{BUFFER_LEN, CommandCode, Duration, Frame};
+use flamingo_protocol_core::{CommandCode, Frame, time::Duration, wire::BUFFER_LEN};
 
 use super::ConnectionId;
 

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
-use flamingo_protocol_core::Instant;
+use flamingo_protocol_core::time::Instant;
 
 /// A queue of events by time. Of two events at the same time, the one that was added first comes first.
 #[derive(Debug)]

@@ -1,7 +1,10 @@
 //! The stage: motion commands, position pushes, the end of a motion. The position of an axis at any time is in
 //! `axis.rs`.
 
-use flamingo_protocol_core::{CommandCode as Code, Duration, Flags, Frame, Instant};
+use flamingo_protocol_core::{
+    CommandCode as Code, Flags, Frame,
+    time::{Duration, Instant},
+};
 
 use super::axis::{Axis, Motion};
 use super::{Command, ConnectionId, Event, Instrument, Reply, millis, seconds, with_text};

@@ -1,6 +1,9 @@
 //! A running workflow, from the upload to SYSTEM_STATE_IDLE. Its file is read in `workflow_plan.rs`.
 
-use flamingo_protocol_core::{CommandCode as Code, Duration, Flags, Frame, Instant};
+use flamingo_protocol_core::{
+    CommandCode as Code, Flags, Frame,
+    time::{Duration, Instant},
+};
 
 use super::workflow_plan::WorkflowPlan;
 use super::{

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use flamingo_protocol_core::{Class, CommandCode, Frame, TokenField};
+use flamingo_protocol_core::{Class, CommandCode, Frame, connection::TokenField};
 use flamingo_runtime_std::{Answer, Client, Error, Event, EventFrame, Options, Subscription};
 use flamingo_simulator::{Fault, Scenario, Simulator, SimulatorOptions, TrueClass, TruthRecord};
 

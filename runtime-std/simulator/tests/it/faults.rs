@@ -3,7 +3,10 @@
 use std::io::{Read, Write};
 use std::time::Duration;
 
-use flamingo_protocol_core::{CommandCode as Code, FRAME_LEN, Frame, START_MARKER};
+use flamingo_protocol_core::{
+    CommandCode as Code, Frame,
+    wire::{FRAME_LEN, START_MARKER},
+};
 use flamingo_runtime_std::Clock;
 use flamingo_runtime_testkit::raw::{self, Got, PROMPT, Raw, codes, command, query, simulator};
 use flamingo_simulator::{FaultKind, FaultRecord, Simulator, TrueClass};
@@ -97,7 +100,7 @@ fn a_late_answer_is_overtaken_and_recorded_as_late() {
     assert_eq!(client.next().frame.code, Code::CAMERA_EXPOSURE_GET);
     assert_eq!(client.next().frame.code, Code::STAGE_POSITION_GET);
     assert!(
-        Duration::from(clock.now().since(flamingo_protocol_core::Instant::default()))
+        Duration::from(clock.now().since(flamingo_protocol_core::time::Instant::default()))
             >= Duration::from_millis(80)
     );
     let late = TrueClass::Answer { request: 1, late: true, duplicate: false };

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use flamingo_protocol_core::{Class, CommandCode, Duration, Frame, TokenField};
+use flamingo_protocol_core::{Class, CommandCode, Frame, connection::TokenField, time::Duration};
 use flamingo_runtime_std::{Client, Event, EventFrame, Options, Subscription};
 use flamingo_simulator::{Scenario, Simulator, SimulatorOptions, TrueClass, TruthRecord};
 

@@ -152,7 +152,7 @@ fn latency_is_kept() {
     let clock = Clock::start();
     client.ask(&query(1));
     assert!(
-        Duration::from(clock.now().since(flamingo_protocol_core::Instant::default()))
+        Duration::from(clock.now().since(flamingo_protocol_core::time::Instant::default()))
             >= Duration::from_millis(30)
     );
 }

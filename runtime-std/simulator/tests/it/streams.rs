@@ -2,7 +2,10 @@
 
 use std::io::Read;
 
-use flamingo_protocol_core::{CommandCode as Code, HEADER_LEN, ImageHeader};
+use flamingo_protocol_core::{
+    CommandCode as Code,
+    image::{HEADER_LEN, ImageHeader},
+};
 use flamingo_runtime_testkit::raw::{
     Image, Raw, codes, command, image, simulator, socket, two_clients,
 };

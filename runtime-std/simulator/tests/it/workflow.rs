@@ -3,7 +3,10 @@
 use std::io::Read;
 use std::net::TcpStream;
 
-use flamingo_protocol_core::{CommandCode as Code, Frame, HEADER_LEN, ImageHeader};
+use flamingo_protocol_core::{
+    CommandCode as Code, Frame,
+    image::{HEADER_LEN, ImageHeader},
+};
 use flamingo_runtime_testkit::raw::{
     PATIENCE, Raw, codes, command, query, simulator, two_clients, workflow,
 };

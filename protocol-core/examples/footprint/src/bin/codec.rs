@@ -3,7 +3,7 @@
 #![no_main]
 
 use flamingo_footprint::{any, needed};
-use flamingo_protocol_core::{FRAME_LEN, Frame};
+use flamingo_protocol_core::{Frame, wire::FRAME_LEN};
 
 #[unsafe(no_mangle)]
 extern "C" fn _start() -> ! {

@@ -4,7 +4,7 @@
 #![no_main]
 
 use flamingo_footprint::{Client, Device, needed};
-use flamingo_protocol_core::{Assembler, Frame, ImageReader, Incoming, Output};
+use flamingo_protocol_core::{Frame, Incoming, Output, image::ImageReader, wire::Assembler};
 
 macro_rules! sizes {
     ($($name:literal $type:ty;)*) => {

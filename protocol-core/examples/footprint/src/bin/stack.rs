@@ -8,9 +8,13 @@
 
 use flamingo_footprint::{Client, Device, Instrument, needed};
 use flamingo_protocol_core::{
-    Assembler, Cancelled, CommandCode, CommandError, Config, Connection, Counters, DecodeError,
-    Event, FRAME_LEN, Frame, Full, HEADER_LEN, ImageError, ImageHeader, ImagePiece, ImageReader,
-    Incoming, Instant, Output, Piece, Reason, TextError, Ticket, Transmit, is_answered,
+    CommandCode, Config, Connection, Event, Frame, Incoming, Output, Ticket, Transmit,
+    connection::{Cancelled, Counters, Reason},
+    error::{CommandError, DecodeError, Full, TextError},
+    image::{HEADER_LEN, ImageError, ImageHeader, ImagePiece, ImageReader},
+    responder::is_answered,
+    time::Instant,
+    wire::{Assembler, FRAME_LEN, Piece},
 };
 
 /// For each line a function of that name that calls the method, kept by needing its address.

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use flamingo_protocol_core::{
-    Assembler, CommandCode, Config, Duration, Flags, Frame, Incoming, Instant, Piece, Responder,
+    CommandCode, Config, Flags, Frame, Incoming, Responder,
+    time::{Duration, Instant},
+    wire::{Assembler, Piece},
 };
 
 use crate::router::{ClientId, Router, RouterAction, RouterOptions};

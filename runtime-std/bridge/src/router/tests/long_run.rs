@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use flamingo_protocol_core::{Duration, Instant};
+use flamingo_protocol_core::time::{Duration, Instant};
 
 use super::harness::*;
 use crate::router::{ClientId, RouterOptions};

@@ -1,6 +1,6 @@
 //! Who receives answers, unsolicited messages and echoes.
 
-use flamingo_protocol_core::{CommandCode, Flags, Frame, TokenField};
+use flamingo_protocol_core::{CommandCode, Flags, Frame, connection::TokenField};
 
 use super::harness::*;
 use crate::router::RouterOptions;

@@ -5,7 +5,10 @@ use super::frames::{FrameError, Piece, pieces};
 use super::hex;
 use super::json::FoundFrameJson;
 use flamingo_microscope::meaning::field_meaning;
-use flamingo_protocol_core::{BUFFER_LEN, FIELDS, FRAME_LEN, Frame};
+use flamingo_protocol_core::{
+    Frame,
+    wire::{BUFFER_LEN, FIELDS, FRAME_LEN},
+};
 
 use crate::failure::{CommandResult, Failure, PROTOCOL, note};
 use crate::frame_json::FrameJson;

@@ -6,7 +6,10 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
-use flamingo_protocol_core::{Frame, ImageError, ImageHeader};
+use flamingo_protocol_core::{
+    Frame,
+    image::{ImageError, ImageHeader},
+};
 use flamingo_recording::Side;
 use flamingo_recording::capture::{CaptureEvent, ConnectionInfo, EventKind};
 use flamingo_recording::conversation::{Conversation, FrameClass, Unanswered};

@@ -5,8 +5,9 @@ use std::collections::VecDeque;
 use std::fmt;
 
 use flamingo_protocol_core::{
-    Assembler, DecodeError, END_MARKER, FRAME_LEN, Frame, MAX_PAYLOAD, Piece as Assembled,
-    START_MARKER,
+    Frame,
+    error::DecodeError,
+    wire::{Assembler, END_MARKER, FRAME_LEN, MAX_PAYLOAD, Piece as Assembled, START_MARKER},
 };
 
 /// A piece of the input. Pieces come in the order of their offsets, except [`Piece::Broken`], which
@@ -208,7 +209,10 @@ fn candidate_at(noise: &[u8], at: usize) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use flamingo_protocol_core::{CMD_END, CMD_START, CommandCode};
+    use flamingo_protocol_core::{
+        CommandCode,
+        wire::{CMD_END, CMD_START},
+    };
 
     const FRAME: Frame = Frame::new(CommandCode::SYSTEM_STATE_IDLE);
 

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use flamingo_protocol_core::ImageHeader;
+use flamingo_protocol_core::image::ImageHeader;
 use serde::Serialize;
 
 use super::conversation::{CommandOutcome, Row, RowContent, TimedFrame};

@@ -4,7 +4,11 @@
 use std::time::Duration;
 
 use flamingo_microscope::meaning::selector_name;
-use flamingo_protocol_core::{Frame, ImageHeader, Kind, Payload};
+use flamingo_protocol_core::{
+    Frame,
+    image::ImageHeader,
+    wire::{Kind, Payload},
+};
 use flamingo_recording::capture::ConnectionInfo;
 use flamingo_recording::conversation::FrameClass;
 
@@ -76,7 +80,7 @@ fn command_text(command: &TimedFrame) -> String {
     let frame = &command.frame;
     match frame.code.row() {
         Some(row) if row.kind == Kind::Query && row.payload != Payload::Both => {
-            format!("{} {}", row.name, selector_name(frame)).trim_end().to_owned()
+            format!("{} {}", row.name(), selector_name(frame)).trim_end().to_owned()
         }
         _ => {
             // The status of a command has no meaning.

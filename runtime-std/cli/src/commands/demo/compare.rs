@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use flamingo_protocol_core::{Class, CommandCode, Frame, Selector};
+use flamingo_protocol_core::{Class, CommandCode, Frame, wire::Selector};
 use flamingo_runtime_std::{Answer, Event, EventFrame, Stats};
 use flamingo_simulator::{TrueClass, TruthRecord};
 use serde::Serialize;
@@ -163,7 +163,7 @@ mod tests {
     use std::sync::Arc;
     use std::time::SystemTime;
 
-    use flamingo_protocol_core::Instant;
+    use flamingo_protocol_core::time::Instant;
 
     const STATE: Frame = Frame::new(CommandCode::SYSTEM_STATE_GET);
 

@@ -3,7 +3,10 @@
 use std::net::TcpStream;
 use std::time::Duration;
 
-use flamingo_protocol_core::{Assembler, HEADER_LEN, ImageHeader, MAX_IMAGE, Piece};
+use flamingo_protocol_core::{
+    image::{HEADER_LEN, ImageHeader, MAX_IMAGE},
+    wire::{Assembler, Piece},
+};
 use smol::Async;
 use smol::io::AsyncReadExt;
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use flamingo_microscope::scope_settings::ScopeSettings;
 use flamingo_microscope::{Axis, meaning};
-use flamingo_protocol_core::{CommandCode, Flags, Frame, Kind};
+use flamingo_protocol_core::{CommandCode, Flags, Frame, wire::Kind};
 use flamingo_runtime_std::{Client, Error, Event};
 
 use super::Finding;

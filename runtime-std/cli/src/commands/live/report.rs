@@ -6,7 +6,7 @@ use std::time::Duration;
 use flamingo_microscope::image_file::ImageFacts;
 use flamingo_microscope::live::{LiveImage, LiveStats};
 use flamingo_runtime_std::Clock;
-use flamingo_runtime_std::protocol::Instant;
+use flamingo_runtime_std::protocol::time::Instant;
 use indicatif::ProgressBar;
 use serde::Serialize;
 

@@ -17,7 +17,7 @@ use crate::interrupt::Interrupt;
 use crate::output::Out;
 
 /// The largest file that is read, in bytes. A larger one cannot be uploaded.
-const LARGEST: u64 = flamingo_protocol_core::MAX_PAYLOAD as u64;
+const LARGEST: u64 = flamingo_protocol_core::wire::MAX_PAYLOAD as u64;
 
 /// Check or run a workflow file
 #[derive(Debug, Args)]

@@ -7,7 +7,7 @@ use clap::Args;
 use flamingo_microscope::workflow::{Severity, StackOption, Workflow};
 use flamingo_microscope::{Microscope, Patience, Run, RunEvent, RunSummary, StackComplete};
 use flamingo_runtime_std::Clock;
-use flamingo_runtime_std::protocol::Instant;
+use flamingo_runtime_std::protocol::time::Instant;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use smol::future::or;

@@ -1,6 +1,6 @@
 //! Tests of the player on virtual time.
 
-use flamingo_protocol_core::{CommandCode, FRAME_LEN};
+use flamingo_protocol_core::{CommandCode, wire::FRAME_LEN};
 
 use super::*;
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::emulator::cable::Cable;
 use crate::emulator::log::Log;
 use crate::emulator::{Emulator, program};
-use flamingo_protocol_core::{CommandCode, Frame, START_MARKER, TokenField};
+use flamingo_protocol_core::{CommandCode, Frame, connection::TokenField, wire::START_MARKER};
 use flamingo_runtime_std::{Client, Clock, Error, Options};
 use flamingo_runtime_testkit::raw::{Raw, command, move_to, query, simulator};
 use flamingo_simulator::{Simulator, TrueClass};

@@ -7,7 +7,7 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use crate::emulator::{Emulator, program};
-use flamingo_protocol_core::{Class, CommandCode as Code, FRAME_LEN, Flags, Frame};
+use flamingo_protocol_core::{Class, CommandCode as Code, Flags, Frame, wire::FRAME_LEN};
 use flamingo_runtime_std::{Client, EventFrame, Options, Subscription};
 use flamingo_runtime_testkit::peer::{Peer, move_to, next_frame, position_of, soon};
 use smol::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
