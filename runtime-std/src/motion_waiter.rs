@@ -3,6 +3,7 @@
 
 use std::time::SystemTime;
 
+use flamingo_protocol_core::wire::Status;
 use flamingo_protocol_core::{CommandCode, Frame};
 
 use crate::error::Error;
@@ -49,7 +50,7 @@ impl MotionWaiter {
         loop {
             match self.stops.next().await {
                 Some(Event::Frame(event)) if [self.axis, 255].contains(&event.frame.selector()) => {
-                    let completed = event.frame.status == 1;
+                    let completed = event.frame.outcome() == Status::Succeeded;
                     return Ok(MotionStopped { frame: event.frame, completed, at: event.at });
                 }
                 Some(Event::ConnectionLost | Event::Lagged(_)) => {

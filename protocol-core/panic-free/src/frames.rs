@@ -1,7 +1,7 @@
 //! Control frames and image headers: encode, decode, build, check.
 
 use flamingo_protocol_core::{
-    Frame, connection::is_cancelled_by, image::ImageHeader, responder::is_answered,
+    Frame, connection::is_cancelled_by, image::ImageHeader, responder::is_answered, wire::Status,
 };
 
 use crate::any::{any, bytes, code, frame, sink, text};
@@ -13,6 +13,7 @@ pub fn all() {
     sink(Frame::with_value(frame(), any(0.0)));
     sink(Frame::with_payload_len(frame(), any(0)));
     sink(Frame::selector(&frame()));
+    sink(Frame::outcome(&frame()));
     sink(Frame::text(&frame()));
     sink(Frame::buffer_bytes(&frame()));
     let mut frame_to_fill = frame();
@@ -30,4 +31,5 @@ pub fn all() {
     sink(ImageHeader::encode(&header));
     sink(ImageHeader::check(&header, any(0)));
     sink(ImageHeader::decode(bytes(), any(0)));
+    sink(Status::of(any(0)));
 }

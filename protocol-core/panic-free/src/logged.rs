@@ -14,7 +14,8 @@ use flamingo_protocol_core::{
     pump::PumpError,
     time::{Duration, Instant},
     wire::{
-        Assembler, CallbackFlag, Effect, Field, Kind, Payload, Piece, Pushed, Row, Selector, Timing,
+        Assembler, CallbackFlag, Effect, Field, Kind, LaserLevel, Payload, Piece, Pushed, Row,
+        Selector, Status, Timing,
     },
 };
 
@@ -75,6 +76,7 @@ pub fn all() {
     log::<Incoming<'static>>();
     log::<Instant>();
     log::<Kind>();
+    log::<LaserLevel<'static>>();
     log::<OnAmbiguous>();
     log::<OrderingDomain>();
     log::<Output<'static>>();
@@ -88,6 +90,7 @@ pub fn all() {
     log::<Responder>();
     log::<Row>();
     log::<Selector>();
+    log::<Status>();
     log::<TextError>();
     log::<Ticket>();
     log::<Timing>();

@@ -13,6 +13,7 @@ use crate::wire::layout::{
     SUBSYSTEM_ID, VALUE, call_copy_buffer, copy_buffer, put, put_word,
 };
 use crate::wire::parse;
+use crate::wire::status::Status;
 
 /// The bits of `cmdDataBits0`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -167,6 +168,12 @@ impl Frame {
     pub const fn selector(&self) -> i32 {
         let [selector, _, _] = self.int32_data;
         selector
+    }
+
+    /// What the status says.
+    #[must_use]
+    pub const fn outcome(&self) -> Status {
+        Status::of(self.status)
     }
 
     /// The text in the buffer, up to the first NUL.

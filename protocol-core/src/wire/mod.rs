@@ -8,6 +8,8 @@ pub(crate) mod frame;
 pub mod image;
 pub(crate) mod layout;
 pub(crate) mod parse;
+mod status;
+mod text;
 
 pub use crate::assembler::{Assembler, Piece};
 pub use command::{
@@ -17,3 +19,5 @@ pub use frame::{Flags, Frame};
 pub use layout::{
     BUFFER_LEN, CMD_END, CMD_START, END_MARKER, FIELDS, FRAME_LEN, Field, MAX_PAYLOAD, START_MARKER,
 };
+pub use status::Status;
+pub use text::{LaserLevel, pushed_positions};

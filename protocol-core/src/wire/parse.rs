@@ -1,5 +1,5 @@
-//! The grammar of everything that comes over the wire: the control frame, the header of an image,
-//! and the texts inside a frame's buffer.
+//! The grammar of what comes over the wire: the control frame and the header of an image. The texts
+//! inside a frame's buffer are `text.rs`.
 //!
 //! A parser here takes bytes and gives values; it allocates nothing. Its error is `()`: what was
 //! expected and what was found is worked out only for the bytes that are refused.

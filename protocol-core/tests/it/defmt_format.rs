@@ -22,6 +22,8 @@ fn every_public_type_implements_format() {
     formats::<core::wire::Row>();
     formats::<core::wire::Selector>();
     formats::<core::wire::Timing>();
+    formats::<core::wire::LaserLevel<'_>>();
+    formats::<core::wire::Status>();
     formats::<core::Config>();
     formats::<core::connection::OnAmbiguous>();
     formats::<core::connection::OrderingDomain>();

@@ -8,7 +8,7 @@ use std::path::Path;
 use syn::{ImplItem, Item, TraitItem, Type, Visibility};
 
 /// Named in the head of that program's `main.rs`, with the reason.
-const NOT_COVERED: [&str; 1] = ["Display for Frame"];
+const NOT_COVERED: [&str; 3] = ["Display for Frame", "LaserLevel::parse", "text::pushed_positions"];
 
 /// Name and text of each source file in a folder of the crate, and in the folders in it. The model
 /// is for tests only.
@@ -114,6 +114,7 @@ fn the_panic_free_program_calls_every_public_function() -> std::io::Result<()> {
             }
         }
     }
+    missing.sort();
     assert_eq!(missing, NOT_COVERED);
     assert!(count > 100, "only {count} functions were found: does this test still read them?");
     Ok(())

@@ -1,5 +1,6 @@
 //! Shared by the commands that send requests: connecting, and checking the status of an answer.
 
+use flamingo_protocol_core::wire::Status;
 use std::future::Future;
 use std::time::Duration;
 
@@ -41,7 +42,7 @@ pub(crate) fn failure(error: &Error, what: &str) -> Failure {
 /// Returns the answer unless its status is 0 (failure). Instruments also send statuses other than 0
 /// and 1; they are no failure. `what` names the command and its object.
 pub(crate) fn succeeded(answer: Answer, what: &str) -> CommandResult<Answer> {
-    if answer.frame.status != 0 {
+    if answer.frame.outcome() != Status::Failed {
         return Ok(answer);
     }
     let text = String::from_utf8_lossy(answer.frame.buffer_bytes()).into_owned();

@@ -1,8 +1,9 @@
 //! A frame as text: one line with its name, its data and its status. The same as JSON is in
 //! `frame_json.rs`.
 
-use flamingo_microscope::meaning;
+use flamingo_microscope::field_words;
 use flamingo_microscope::pushed_positions;
+use flamingo_protocol_core::wire::Status;
 use flamingo_protocol_core::{Class, Flags, Frame};
 
 /// The name of a class (`solicited`, `late`, `ambiguous` or `unsolicited`), and for answers whether
@@ -20,13 +21,13 @@ pub(crate) fn class_name(class: &Class) -> (&'static str, Option<bool>) {
 pub(crate) fn frame_line(frame: &Frame, payload: &[u8]) -> String {
     let name = frame.code.name().map_or_else(|| frame.code.to_string(), str::to_owned);
     let mut parts = vec![format!("{name:<32}")];
-    parts.push(meaning::data_meaning(frame));
-    match meaning::value_unit(frame) {
+    parts.push(field_words::data_meaning(frame));
+    match field_words::value_unit(frame) {
         "" if frame.value == 0.0 => {}
         "" => parts.push(frame.value.to_string()),
         unit => parts.push(format!("{} {unit}", frame.value)),
     }
-    if frame.status != 1 {
+    if frame.outcome() != Status::Succeeded {
         parts.push(format!("status {}", frame.status));
     }
     let buffer = String::from_utf8_lossy(frame.buffer_bytes());

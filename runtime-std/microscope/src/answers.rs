@@ -1,6 +1,7 @@
 //! Checks that all devices share: the status and the text of an answer, numbers in an answer, and
 //! numbers that are about to be sent. What an answer means is in the file of its device.
 
+use flamingo_protocol_core::wire::Status;
 use flamingo_runtime_std::Answer;
 
 use crate::Error;
@@ -8,7 +9,7 @@ use crate::Error;
 /// Returns the answer unless its status is 0, failure. The instrument also sends statuses other
 /// than 0 and 1; they are no failure.
 pub(crate) fn succeeded(what: &str, answer: Answer) -> Result<Answer, Error> {
-    if answer.frame.status != 0 {
+    if answer.frame.outcome() != Status::Failed {
         return Ok(answer);
     }
     let code = answer.frame.code;

@@ -20,11 +20,11 @@ mod answers;
 pub mod axis;
 mod devices;
 mod error;
+pub mod field_words;
 mod files;
 #[cfg(feature = "image-files")]
 pub mod image_file;
 pub mod live;
-pub mod meaning;
 mod microscope;
 mod patience;
 pub mod preview;

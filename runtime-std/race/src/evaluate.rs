@@ -7,6 +7,7 @@ mod tests;
 use std::collections::HashMap;
 use std::time::Duration;
 
+use flamingo_protocol_core::wire::Status;
 use flamingo_protocol_core::{CommandCode, Frame, time::Instant, wire::FRAME_LEN};
 use flamingo_simulator::{TrueClass, TruthRecord};
 use serde::Serialize;
@@ -212,7 +213,10 @@ fn ends(observed: &Observations<'_>) -> Ends {
         let stop = observed.sent.iter().find(|record| {
             let frame = &record.frame;
             let stopped = frame.code == CommandCode::STAGE_MOTION_STOPPED;
-            stopped && frame.selector() == MOVED && frame.status == 1 && record.at > moved.begun
+            stopped
+                && frame.selector() == MOVED
+                && frame.outcome() == Status::Succeeded
+                && record.at > moved.begun
         });
         match (moved.noticed, stop) {
             (Some(noticed), Some(stop)) if noticed >= stop.at => {

@@ -14,7 +14,7 @@ use flamingo_protocol_core::{
 
 use super::Side;
 use super::conversation::{Conversation, FrameClass};
-use flamingo_microscope::meaning::selector_name;
+use flamingo_microscope::field_words::selector_name;
 
 /// The beginning of the comment of an image whose pixels were left out. The CRC-32 in hex follows.
 pub(super) const LEFT_OUT: &str = "pixels left out, crc32 ";

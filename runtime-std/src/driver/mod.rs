@@ -3,7 +3,7 @@
 //! [`Engine`] is the half without I/O: it takes calls, bytes and time, and gives out bytes, answers,
 //! events and [`Action`]s. It names no runtime, opens no socket and sets no timer. The other half is
 //! `on_smol.rs`: the socket, the timer and the waiting on smol. An adapter for another runtime is a
-//! file beside it; [`turn`] and everything else here serve it as they are.
+//! file like it, in a crate of its own; [`turn`] and everything else here serve it as they are.
 //!
 //! | file | holds |
 //! |---|---|

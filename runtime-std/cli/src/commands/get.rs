@@ -1,7 +1,7 @@
 //! `flamingo get`: sends one query and prints its answer with name and unit.
 
 use clap::{Args, Subcommand};
-use flamingo_microscope::{Axis, meaning};
+use flamingo_microscope::{Axis, field_words};
 use flamingo_microscope::{Camera, Laser, Microscope, Patience, Reading};
 use flamingo_protocol_core::{CommandCode, Frame};
 use flamingo_runtime_std::Answer;
@@ -169,7 +169,7 @@ fn print(out: &mut Out, answer: &Answer, value: Value) -> CommandResult {
     out.either(&GetJson::new(json, answer), || {
         let status = match answer.frame.status {
             1 => String::new(),
-            other => format!("  (status {other}: {})", meaning::status_name(other)),
+            other => format!("  (status {other}: {})", field_words::status_name(other)),
         };
         let presumed = if answer.proven { "" } else { "  (presumed)" };
         format!("{label:<12}{text}{status}{presumed}")
@@ -178,7 +178,7 @@ fn print(out: &mut Out, answer: &Answer, value: Value) -> CommandResult {
 
 fn state(answer: &Answer) -> Value {
     let code = answer.frame.selector();
-    let name = meaning::state_name(code);
+    let name = field_words::state_name(code);
     let text = name.map_or_else(|| format!("unknown (0x{code:04X})"), str::to_owned);
     Value::new("state", text, json!({ "state": name, "state_code": code }))
 }

@@ -3,6 +3,7 @@
 //! The instrument never acknowledges the commands that switch a laser. Laser-off is sent before
 //! everything that is queued.
 
+use flamingo_protocol_core::wire::LaserLevel;
 use flamingo_protocol_core::{CommandCode, Frame};
 
 use crate::answers::text_of;
@@ -89,16 +90,16 @@ impl Lasers {
         let text = text_of(&answer);
         // Declining counts whatever the status is.
         let status = answer.frame.status;
-        if let Err(LevelError::Declined { reason }) = laser_level(&text) {
-            let code = answer.frame.code;
+        let level = LaserLevel::parse(&text);
+        if let Some(LaserLevel::Declined(reason)) = level {
+            let (code, reason) = (answer.frame.code, reason.to_owned());
             return Err(Error::Refused { what, code, status, reason });
         }
         let answer = crate::answers::succeeded(&what, answer)?;
-        let level = laser_level(&text).map_err(|_| Error::Implausible {
-            what,
-            expected: "a percentage as text in the buffer".to_owned(),
-            found: format!("{text:?}"),
-        })?;
+        let Some(LaserLevel::Percent(level)) = level else {
+            let expected = "a percentage as text in the buffer".to_owned();
+            return Err(Error::Implausible { what, expected, found: format!("{text:?}") });
+        };
         Ok(Reading { value: Percent(level), answer })
     }
 
@@ -174,47 +175,5 @@ impl Lasers {
     async fn switch(&self, what: &str, code: CommandCode, laser: Laser) -> Result<(), Error> {
         let frame = Frame::command(code).with_selector(laser.0);
         self.microscope.send(&format!("{what}: laser {}", laser.0), frame).await
-    }
-}
-
-/// Why a text is no laser level.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum LevelError {
-    /// The laser answered `getLevel error`.
-    Declined {
-        /// The text.
-        reason: String,
-    },
-    /// The text is no number.
-    NotANumber,
-}
-
-/// Reads the level in percent from the text of an answer to LASER_LEVEL_GET.
-///
-/// # Errors
-/// [`LevelError`]: the laser declined, or the text is no number.
-fn laser_level(text: &str) -> Result<f64, LevelError> {
-    let text = text.trim();
-    if text.to_ascii_lowercase().contains("error") {
-        return Err(LevelError::Declined { reason: text.to_owned() });
-    }
-    let number = text.trim_end_matches('%').trim_end().parse().ok();
-    let finite = number.filter(|level: &f64| level.is_finite());
-    finite.ok_or(LevelError::NotANumber)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_laser_level_is_a_number_or_says_why_not() {
-        assert_eq!(laser_level(" 5.00 %"), Ok(5.0));
-        let declined = laser_level("getLevel error");
-        assert!(matches!(declined, Err(LevelError::Declined { .. })), "{declined:?}");
-        for text in ["", "NaN", "on"] {
-            let refused = laser_level(text);
-            assert!(matches!(refused, Err(LevelError::NotANumber)), "{refused:?}");
-        }
     }
 }

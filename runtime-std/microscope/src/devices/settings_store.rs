@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use flamingo_protocol_core::wire::Status;
 use flamingo_protocol_core::{CommandCode, Frame};
 
 use crate::answers::in_range;
@@ -101,7 +102,7 @@ impl SettingsStore {
         // The client accepts only frames with both markers.
         let answer =
             crate::answers::succeeded(what, answer.map_err(|error| Error::of(what, error))?)?;
-        if answer.frame.code != code || answer.frame.status != 1 {
+        if answer.frame.code != code || answer.frame.outcome() != Status::Succeeded {
             return Err(Error::Implausible {
                 what: what.to_owned(),
                 expected: format!("{code} with status 1"),

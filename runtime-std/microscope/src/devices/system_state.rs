@@ -68,7 +68,7 @@ impl fmt::Display for SystemState {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::meaning::state_name;
+    use crate::field_words::state_name;
 
     #[test]
     fn every_state_has_the_name_that_the_server_gives_it() {

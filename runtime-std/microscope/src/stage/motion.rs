@@ -4,6 +4,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use flamingo_protocol_core::wire::Status;
 use flamingo_protocol_core::{CommandCode, Frame, time::Instant};
 use smol::{Timer, future};
 
@@ -146,7 +147,7 @@ impl Motion {
             }
         };
         match answer.map_err(|error| Error::of(&what, error)) {
-            Ok(answer) if answer.frame.status == 0 => {
+            Ok(answer) if answer.frame.outcome() == Status::Failed => {
                 microscope.set_moving(axis, motion.doubt == Doubt::Earlier);
                 succeeded(&what, answer).map(|_| motion)
             }

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use flamingo_protocol_core::wire::Status;
 use flamingo_protocol_core::{Class, CommandCode, Frame, wire::Timing};
 use smol::{Timer, future};
 
@@ -87,7 +88,7 @@ impl Motion {
         }
         if frame.code == CommandCode::STAGE_MOTION_STOPPED {
             // Also if it is the answer to a request of another task.
-            if frame.status == 1 {
+            if frame.outcome() == Status::Succeeded {
                 return self.completed(event).await;
             }
             self.status = Some(frame.status);
@@ -98,7 +99,7 @@ impl Motion {
         match frame.code {
             // The echo of a command that nothing waits for, at once or at the end of the motion.
             code if ours || (code == self.code && is_answered_at_end(code)) => {
-                let refused = code == self.code && frame.status == 0;
+                let refused = code == self.code && frame.outcome() == Status::Failed;
                 let reason = String::from_utf8_lossy(frame.buffer_bytes()).into_owned();
                 refused.then_some(Ending::Refused { reason })
             }

@@ -91,7 +91,8 @@ fn updates(event: &EventFrame) -> Vec<PositionUpdate> {
 }
 
 /// Reads the positions in the buffer of a push with the flag STAGE_POSITIONS_IN_BUFFER
-/// (`1=X\n2=Y\n3=Z\n`): each axis with its position in mm, R in degrees.
+/// (`1=X\n2=Y\n3=Z\n`): each axis with its position in mm, R in degrees. Lines that name no axis are
+/// left out.
 ///
 /// ```
 /// use flamingo_microscope::{Axis, pushed_positions};
@@ -99,12 +100,8 @@ fn updates(event: &EventFrame) -> Vec<PositionUpdate> {
 /// assert_eq!(positions, [(Axis::X, 7.635), (Axis::Y, 14.0), (Axis::Z, 20.1)]);
 /// ```
 pub fn pushed_positions(text: &str) -> Vec<(Axis, f64)> {
-    let position = |line: &str| {
-        let (selector, position) = line.split_once('=')?;
-        let axis = Axis::from_selector(selector.trim().parse().ok()?)?;
-        Some((axis, position.trim().parse().ok()?))
-    };
-    text.lines().filter_map(position).collect()
+    let positions = flamingo_protocol_core::wire::pushed_positions(text);
+    positions.filter_map(|(axis, at)| Some((Axis::from_selector(axis)?, at))).collect()
 }
 
 #[cfg(test)]
@@ -135,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn a_malformed_position_line_hides_no_other() {
+    fn a_position_of_no_known_axis_is_left_out() {
         assert_eq!(pushed_positions("1=x\n9=4\n\n4=-90.5"), [(Axis::R, -90.5)]);
     }
 }

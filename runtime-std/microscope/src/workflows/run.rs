@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use flamingo_protocol_core::wire::Status;
 use flamingo_protocol_core::{Class, CommandCode, time::Instant};
 use smol::{Timer, future};
 
@@ -241,7 +242,7 @@ impl Run {
     fn upload_echo(&mut self, event: &EventFrame) -> Result<Option<RunEvent>, Error> {
         let waits = matches!(self.phase, Phase::Uploaded(_));
         let from_us = !matches!(event.class, Class::Late { .. });
-        if !waits || !from_us || event.frame.status != 0 {
+        if !waits || !from_us || event.frame.outcome() != Status::Failed {
             return Ok(None);
         }
         self.ended();

@@ -4,7 +4,7 @@
 
 use std::collections::VecDeque;
 
-use flamingo_microscope::meaning::data_meaning;
+use flamingo_microscope::field_words::data_meaning;
 use flamingo_protocol_core::{
     Class, Connection, Ended, Event, Frame, Output, Ticket, Transmit,
     time::{Duration, Instant},

@@ -3,6 +3,7 @@
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 
+use flamingo_protocol_core::wire::Status;
 use flamingo_protocol_core::{CommandCode, Frame};
 use flamingo_runtime_std::Clock;
 
@@ -79,5 +80,5 @@ pub(super) fn begins_motion(command: &Frame) -> bool {
 
 /// Whether this frame reports the completed motion of an axis.
 fn ends(stop: &Frame, axis: i32) -> bool {
-    stop.status == 1 && [axis, 255].contains(&stop.selector())
+    stop.outcome() == Status::Succeeded && [axis, 255].contains(&stop.selector())
 }

@@ -20,6 +20,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use fastrand::Rng;
+use flamingo_protocol_core::wire::Status;
 use flamingo_protocol_core::{
     CommandCode, Flags, Frame,
     responder::is_answered,
@@ -236,7 +237,7 @@ impl Instrument {
     fn push_to_others(&mut self, command: &Command, reply: &Reply) {
         let kind = command.frame.code.row().map(|row| row.kind);
         let is_visible = matches!(kind, Some(Kind::Action | Kind::FireAndForget));
-        if !is_visible || reply.frame.status != 1 {
+        if !is_visible || reply.frame.outcome() != Status::Succeeded {
             return;
         }
         let payload = self.push_payload(command.frame.code);

@@ -4,7 +4,7 @@
 use super::frames::{FrameError, Piece, pieces};
 use super::hex;
 use super::json::FoundFrameJson;
-use flamingo_microscope::meaning::field_meaning;
+use flamingo_microscope::field_words::field_meaning;
 use flamingo_protocol_core::{
     Frame,
     wire::{BUFFER_LEN, FIELDS, FRAME_LEN},

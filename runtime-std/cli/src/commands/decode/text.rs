@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use flamingo_microscope::meaning::selector_name;
+use flamingo_microscope::field_words::selector_name;
 use flamingo_protocol_core::{
     Frame,
     image::ImageHeader,

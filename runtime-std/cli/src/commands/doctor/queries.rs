@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use flamingo_microscope::scope_settings::ScopeSettings;
-use flamingo_microscope::{Axis, meaning};
+use flamingo_microscope::{Axis, field_words};
 use flamingo_protocol_core::{CommandCode, Flags, Frame, wire::Kind};
 use flamingo_runtime_std::{Client, Error, Event};
 
@@ -50,7 +50,7 @@ pub(super) fn state(client: &Client) -> Finding {
     let check = "protocol";
     let answer = client.state_at_connect();
     let code = answer.frame.selector();
-    let Some(state) = meaning::state_name(code) else {
+    let Some(state) = field_words::state_name(code) else {
         let evidence = format!("the answer to SYSTEM_STATE_GET is 0x{code:04X}");
         return Finding::failed(check, PROTOCOL, evidence, "expected 0xA001 to 0xA005");
     };

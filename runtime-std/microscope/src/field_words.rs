@@ -3,6 +3,7 @@
 //! One line per field, for people. The layout of frames is in the core; printing them is the
 //! program's.
 
+use flamingo_protocol_core::wire::Status;
 use flamingo_protocol_core::{
     CommandCode, Flags, Frame,
     wire::{CMD_END, CMD_START, END_MARKER, Field, Kind, MAX_PAYLOAD, START_MARKER, Selector},
@@ -14,7 +15,7 @@ use crate::axis::Axis;
 ///
 /// ```
 /// use flamingo_protocol_core::Flags;
-/// use flamingo_microscope::meaning::flag_names;
+/// use flamingo_microscope::field_words::flag_names;
 /// assert_eq!(flag_names(Flags(0x8000_0100)), "TRIGGER_CALL_BACK | 0x00000100");
 /// ```
 pub fn flag_names(flags: Flags) -> String {
@@ -40,10 +41,10 @@ pub fn state_name(code: i32) -> Option<&'static str> {
 
 /// The meaning of a status: 1 and 0 are known. Others occur, but their meaning is not known.
 pub const fn status_name(status: i32) -> &'static str {
-    match status {
-        1 => "success",
-        0 => "failure; 0 on a command",
-        _ => "neither success (1) nor failure (0)",
+    match Status::of(status) {
+        Status::Succeeded => "success",
+        Status::Failed => "failure; 0 on a command",
+        Status::Other => "neither success (1) nor failure (0)",
     }
 }
 
@@ -72,7 +73,7 @@ pub fn selector_name(frame: &Frame) -> String {
 ///
 /// ```
 /// use flamingo_protocol_core::{CommandCode, Frame};
-/// use flamingo_microscope::meaning::data_meaning;
+/// use flamingo_microscope::field_words::data_meaning;
 /// let mut gauge = Frame::new(CommandCode::UI_SET_GAUGE_VALUE);
 /// gauge.int32_data = [3, 100, 0];
 /// assert_eq!(data_meaning(&gauge), "3 of 100");
@@ -120,7 +121,7 @@ pub fn value_unit(frame: &Frame) -> &'static str {
 ///
 /// ```
 /// use flamingo_protocol_core::{CommandCode, Frame, wire::FIELDS};
-/// use flamingo_microscope::meaning::field_meaning;
+/// use flamingo_microscope::field_words::field_meaning;
 /// let frame = Frame::command(CommandCode::STAGE_HALT).with_selector(2);
 /// let meanings: Vec<_> = FIELDS.iter().map(|field| field_meaning(&frame, field)).collect();
 /// assert_eq!(meanings[1], "STAGE_HALT: action, acknowledged by an echo");
