@@ -1,4 +1,4 @@
-//! Hands the linker the board's memory and the scripts of cortex-m-rt and defmt.
+//! Gives the linker the memory layout of the board and the scripts of cortex-m-rt and defmt.
 
 use std::{env, fs, io, path::PathBuf};
 
@@ -6,7 +6,7 @@ fn main() -> io::Result<()> {
     println!("cargo:rerun-if-changed=memory.x");
     println!("cargo:rerun-if-changed=build.rs");
     if env::var("CARGO_CFG_TARGET_OS").as_deref() != Ok("none") {
-        return Ok(()); // the tests of the library, on a host
+        return Ok(()); // a host needs no linker script
     }
     let out = PathBuf::from(env::var("OUT_DIR").map_err(io::Error::other)?);
     fs::copy("memory.x", out.join("memory.x"))?;

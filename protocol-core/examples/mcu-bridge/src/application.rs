@@ -1,6 +1,6 @@
-//! What is done with a frame: a command of the host becomes a request to the instrument, its answer
-//! goes to the host, and what nobody asked for to the push port. The rules are those of the bridge
-//! on a host. How the bytes get here and away is `pump.rs`.
+//! Routes frames. A command of the host becomes a request to the instrument. Its answer goes to the
+//! host, and unsolicited frames go to the push port. The bridge that runs on a host has the same
+//! rules. `pump.rs` moves the bytes between the ports and this file.
 
 use flamingo_protocol_core::{
     Class, Config, Connection, Ended, Event, Flags, Frame, Incoming, Output, Received, Ticket,
@@ -12,58 +12,59 @@ use flamingo_protocol_core::{
 };
 
 use crate::counters::{Counters, count};
-use crate::flights::Flights;
-use crate::outlet::Outlet;
+use crate::in_flight::InFlight;
+use crate::output_queue::OutputQueue;
 use crate::upload::{Finished, Upload};
 
 const REQUESTS: usize = 8;
 const STOPS: usize = 8;
-const QUEUE: usize = 17; // 8, and places for stops and a fence
+const QUEUE: usize = 17; // 8 commands, 8 stops and a fence
 const OWED: usize = 24;
 
-/// The client's side towards the instrument.
+/// The client side of the connection to the instrument.
 pub(crate) type Core = Connection<REQUESTS, OWED, QUEUE, STOPS, Instrument>;
 
-/// How long the instrument may take to answer: as long as with the bridge on a host. If the host has
-/// less patience, an answer may come when it has given up.
+/// The time that the instrument has for its answer. The bridge on a host uses the same time. If the
+/// host has a shorter timeout, an answer may arrive after the host has given up.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_millis(5000);
-/// The same where the answer comes at the end of a motion.
-const UNTIL_ITS_END: Duration = Duration::from_millis(180_000);
-/// The longest payload of the instrument. A damaged length above it is noise; below it, so many
-/// bytes are waited for until the line falls silent.
+/// The same for a command that is answered at the end of its motion.
+const MOTION_TIMEOUT: Duration = Duration::from_millis(180_000);
+/// The longest payload of the instrument. A frame that declares more is noise. After a damaged length
+/// below it, the bridge waits for that many bytes until the line is silent.
 const PAYLOAD_LIMIT: u32 = 65_536;
 
-/// What is known of the instrument when this is compiled.
+/// The configuration of the connection, known at compile time.
 #[derive(Debug)]
 pub(crate) struct Instrument;
 
 impl ConfigSource for Instrument {
     fn config(&self) -> &Config {
-        // A command may go up at the end of its time: its answer is late as long as it can come.
+        // A command may be sent at the end of its timeout. Its answer may then take the whole timeout again.
         const CONFIG: Config =
             Config::DEFAULT.with_payload_limit(PAYLOAD_LIMIT).with_grace(REQUEST_TIMEOUT);
         &CONFIG
     }
 }
 
-/// The whole bridge, without its ports. It begins all zero: a `static` of it takes no flash.
+/// The whole bridge without its ports. Its initial value is all zero, so a `static` takes no flash.
 #[derive(Debug)]
 pub struct Application {
     pub(crate) core: Core,
-    pub(crate) desk: Desk,
+    pub(crate) relay: Relay,
 }
 
-/// Everything but the connection to the instrument.
+/// The state of the bridge outside the connection to the instrument.
 #[derive(Debug)]
-pub(crate) struct Desk {
-    pub(crate) host: Outlet<8>,
-    pub(crate) push: Outlet<8>,
+pub(crate) struct Relay {
+    pub(crate) host: OutputQueue<8>,
+    pub(crate) push: OutputQueue<8>,
     pub(crate) upload: Upload,
-    flights: Flights<{ REQUESTS + STOPS }>,
-    /// Where the payload that comes in goes.
+    in_flight: InFlight<{ REQUESTS + STOPS }>,
+    /// The payload of the current frame goes to the host.
     to_host: bool,
+    /// The payload of the current frame goes to the push port.
     to_push: bool,
-    /// A frame that answers one of several requests, until those have ended.
+    /// A frame that answers one of several requests. It is kept until these requests have ended.
     ambiguous: Option<Frame>,
     pub(crate) counters: Counters,
 }
@@ -75,25 +76,25 @@ impl Default for Application {
 }
 
 impl Application {
-    /// Nothing has come in yet.
+    /// Creates a bridge that has received nothing yet.
     #[must_use]
     pub const fn new() -> Self {
-        let desk = Desk {
-            host: Outlet::new(),
-            push: Outlet::new(),
+        let relay = Relay {
+            host: OutputQueue::new(),
+            push: OutputQueue::new(),
             upload: Upload::new(),
-            flights: Flights::new(),
+            in_flight: InFlight::new(),
             to_host: false,
             to_push: false,
             ambiguous: None,
             counters: Counters::ZERO,
         };
-        Self { core: Core::with(Instrument), desk }
+        Self { core: Core::with(Instrument), relay }
     }
 
-    /// What was counted so far, but for the noise of the host.
+    /// The counters so far. The noise of the host is missing here.
     pub(crate) fn counters(&self) -> Counters {
-        let Desk { host, push, counters, .. } = &self.desk;
+        let Relay { host, push, counters, .. } = &self.relay;
         Counters {
             host_dropped: host.dropped,
             push_dropped: push.dropped,
@@ -103,39 +104,39 @@ impl Application {
         }
     }
 
-    /// Takes what the core has to say, as long as the host has room for what follows from it.
+    /// Handles the events of the connection while the host port has room for the answers that follow.
     pub(crate) fn take_events(&mut self, now: Instant) {
-        while self.desk.host.takes(now, 0) {
+        while self.relay.host.has_room(now, 0) {
             let Some(event) = self.core.poll_event() else { break };
-            self.desk.happened(event);
+            self.relay.on_event(event);
         }
     }
 }
 
-impl Desk {
-    /// What the instrument sent.
-    pub(crate) fn instrument_said(&mut self, output: Output<'_>) {
+impl Relay {
+    /// Routes a frame or payload bytes of the instrument.
+    pub(crate) fn on_instrument_output(&mut self, output: Output<'_>) {
         match output {
             Output::Frame(received) => self.route(&received),
             Output::Payload { bytes, remaining } => {
                 if self.to_host {
-                    self.host.stream(bytes, remaining);
+                    self.host.push_payload(bytes, remaining);
                 }
                 if self.to_push {
-                    self.push.stream(bytes, remaining);
+                    self.push.push_payload(bytes, remaining);
                 }
             }
         }
     }
 
-    /// The instrument stopped in the middle of a frame, or so many bytes before the end of a payload.
-    pub(crate) fn instrument_broke_off(&mut self, missing: u32) {
+    /// The instrument stopped in the middle of a frame, or `missing` bytes before the end of a payload.
+    pub(crate) fn on_instrument_abandoned(&mut self, missing: u32) {
         count(&mut self.counters.instrument_broke_off, 1);
         if self.to_host {
-            self.host.lose(missing);
+            self.host.fill(missing);
         }
         if self.to_push {
-            self.push.lose(missing);
+            self.push.fill(missing);
         }
     }
 
@@ -145,11 +146,11 @@ impl Desk {
         match class {
             Class::Solicited { ticket, .. } if ticket.is_fence() => {}
             Class::Solicited { ticket, proven } => {
-                let told = self.answer(*ticket, frame);
+                let answer = self.answer_for(*ticket, frame);
                 self.to_host = true;
-                self.host.pass(&told);
+                self.host.begin(&answer);
                 if !proven {
-                    // It may have been a push: who listens to those must not miss it.
+                    // It may be a push, so the push port gets it, too.
                     count(&mut self.counters.presumed, 1);
                     self.publish(frame);
                 }
@@ -162,60 +163,61 @@ impl Desk {
             }
             Class::Ambiguous { owners } => {
                 count(&mut self.counters.ambiguous, 1);
-                // Whoever waits for it and ends with it is told; see `happened`.
-                let waits = owners.tickets().iter().any(|ticket| self.flights.contains(*ticket));
-                self.ambiguous = Some(Frame { payload_len: 0, ..*frame }).filter(|_| waits);
+                // The request that ends with it gets it as its answer; see `on_ended`.
+                let expected =
+                    owners.tickets().iter().any(|ticket| self.in_flight.contains(*ticket));
+                self.ambiguous = Some(Frame { payload_len: 0, ..*frame }).filter(|_| expected);
             }
             Class::Unsolicited { .. } => self.publish(frame),
         }
     }
 
-    /// An answer as it is told to whoever asked: with the fields of his own that identify him.
-    fn answer(&mut self, ticket: Ticket, frame: &Frame) -> Frame {
-        let mut told = *frame;
-        if let Some(asked) = self.flights.end(ticket) {
-            told.client_id = asked.client_id;
-            if stops(frame) {
-                // Several stops of an axis may be answered by one another's answers.
-                told.hardware_id = asked.hardware_id;
-                told.int32_data = asked.int32_data;
+    /// The answer for the host. It has the identifying fields of the host's own command.
+    fn answer_for(&mut self, ticket: Ticket, frame: &Frame) -> Frame {
+        let mut answer = *frame;
+        if let Some(command) = self.in_flight.remove(ticket) {
+            answer.client_id = command.client_id;
+            if is_stop(frame) {
+                // Several stops of one axis may receive each other's answers.
+                answer.hardware_id = command.hardware_id;
+                answer.int32_data = command.int32_data;
             }
         }
         count(&mut self.counters.answers, 1);
-        told
+        answer
     }
 
     fn publish(&mut self, frame: &Frame) {
         count(&mut self.counters.pushes, 1);
         self.to_push = true;
-        self.push.pass(frame);
+        self.push.begin(frame);
     }
 
-    fn happened(&mut self, event: Event) {
+    fn on_event(&mut self, event: Event) {
         match event {
-            Event::Ended { ticket, ended } => self.ended(ticket, ended),
+            Event::Ended { ticket, ended } => self.on_ended(ticket, ended),
             Event::StopBlocked => count(&mut self.counters.stop_blocked, 1),
             Event::Unresponsive => count(&mut self.counters.unresponsive, 1),
-            // Nothing to do, nor for an event that this version does not know.
+            // Other events need no action. That includes events that this version does not know.
             _ => {}
         }
     }
 
-    fn ended(&mut self, ticket: Ticket, ended: Ended) {
+    fn on_ended(&mut self, ticket: Ticket, ended: Ended) {
         let reason = match ended {
-            // Its answer was handed on, and so is what comes of the payload.
+            // The host has its answer. The rest of the payload still goes to the host.
             Ended::PayloadStalled { .. } => return,
-            // What the instrument does not answer, the bridge does not, either. Its payload may
-            // still be going up.
+            // The bridge does not answer for the instrument. The payload of the command may still
+            // be on its way to the instrument.
             Ended::TimedOut { sent: true } | Ended::Unanswered => {
                 count(&mut self.counters.unanswered, 1);
-                self.flights.end(ticket);
+                self.in_flight.remove(ticket);
                 return;
             }
             Ended::Ambiguous => {
                 if let Some(frame) = self.ambiguous {
-                    let told = self.answer(ticket, &frame);
-                    self.host.say(&told);
+                    let answer = self.answer_for(ticket, &frame);
+                    self.host.push_answer(&answer);
                 }
                 return;
             }
@@ -224,66 +226,67 @@ impl Desk {
             Ended::ConnectionLost => "instrument connection lost",
         };
         count(&mut self.counters.not_sent, 1);
-        self.upload.is_out(ticket);
-        if let Some(frame) = self.flights.end(ticket) {
+        self.upload.end_sending(ticket);
+        if let Some(frame) = self.in_flight.remove(ticket) {
             self.fail(&frame, reason);
         }
     }
 
-    /// What the host sent.
-    pub(crate) fn host_said(&mut self, core: &mut Core, now: Instant, incoming: Incoming<'_>) {
+    /// Handles a command or payload bytes of the host.
+    pub(crate) fn on_host_input(&mut self, core: &mut Core, now: Instant, incoming: Incoming<'_>) {
         match incoming {
             Incoming::Command { mut frame, .. } => {
                 count(&mut self.counters.commands, 1);
-                // Flags of the server: echoed, they would make the answer look like a push.
+                // Only the server sets these flags. If the instrument echoed them, the answer would
+                // look like a push.
                 let reserved = Flags::STAGE_POSITIONS_IN_BUFFER.with(Flags::ANSWER_TAG);
                 frame.flags = frame.flags.without(reserved);
-                if stops(&frame) {
+                if is_stop(&frame) {
                     if frame.payload_len > 0 {
-                        self.upload.ignore(); // a stop has none and waits for none
+                        self.upload.discard(); // a stop has no payload
                     }
                     frame.payload_len = 0;
-                    self.pass_stop(core, now, &frame);
+                    self.forward_stop(core, now, &frame);
                 } else if frame.payload_len > 0 {
                     self.upload.begin(&frame);
                 } else {
-                    self.hand_up(core, now, &frame);
+                    self.forward(core, now, &frame);
                 }
             }
             Incoming::Payload { bytes, remaining } => {
-                if let Some(finished) = self.upload.take(bytes, remaining) {
-                    self.uploaded(core, now, &finished);
+                if let Some(finished) = self.upload.receive(bytes, remaining) {
+                    self.on_upload_finished(core, now, &finished);
                 }
             }
         }
     }
 
     /// The host stopped in the middle of a frame or an upload.
-    pub(crate) fn host_broke_off(&mut self, core: &mut Core, now: Instant) {
+    pub(crate) fn on_host_abandoned(&mut self, core: &mut Core, now: Instant) {
         count(&mut self.counters.host_broke_off, 1);
-        if let Some(finished) = self.upload.break_off() {
-            self.uploaded(core, now, &finished);
+        if let Some(finished) = self.upload.abandon() {
+            self.on_upload_finished(core, now, &finished);
         }
     }
 
-    fn uploaded(&mut self, core: &mut Core, now: Instant, finished: &Finished) {
+    fn on_upload_finished(&mut self, core: &mut Core, now: Instant, finished: &Finished) {
         match finished {
-            Finished::Whole(frame) => {
-                if let Some(ticket) = self.hand_up(core, now, frame) {
-                    self.upload.goes_up(ticket);
+            Finished::Complete(frame) => {
+                if let Some(ticket) = self.forward(core, now, frame) {
+                    self.upload.begin_sending(ticket);
                 }
             }
             Finished::Refused(frame, reason) => self.refuse(frame, reason),
         }
     }
 
-    /// A HALT or laser-off: at once, before everything. As long as there is room to send it, it is
-    /// sent, though nobody can tell its answer.
-    fn pass_stop(&mut self, core: &mut Core, now: Instant, stop: &Frame) {
-        let asked = expects_answer(stop).then(|| core.request(now, stop, now + REQUEST_TIMEOUT));
-        let result = match asked {
+    /// Sends a HALT or laser-off before all other commands. If no room for another request is left, it
+    /// is sent without one: the host then gets no answer.
+    fn forward_stop(&mut self, core: &mut Core, now: Instant, stop: &Frame) {
+        let request = expects_answer(stop).then(|| core.request(now, stop, now + REQUEST_TIMEOUT));
+        let result = match request {
             Some(Ok(ticket)) => {
-                self.flights.begin(ticket, stop);
+                self.in_flight.insert(ticket, stop);
                 Ok(ticket)
             }
             Some(Err(CommandError::Full { .. })) | None => core.send(now, stop),
@@ -294,17 +297,17 @@ impl Desk {
         }
     }
 
-    /// A command goes up as soon as the core lets it, or is refused.
-    fn hand_up(&mut self, core: &mut Core, now: Instant, frame: &Frame) -> Option<Ticket> {
-        let asked = expects_answer(frame);
+    /// Gives a command to the connection, which sends it when the window allows. Otherwise refuses it.
+    fn forward(&mut self, core: &mut Core, now: Instant, frame: &Frame) -> Option<Ticket> {
+        let answered = expects_answer(frame);
         let at_end = frame.code.row().is_some_and(|row| row.timing == Timing::AtEnd);
-        let patience = if at_end { UNTIL_ITS_END } else { REQUEST_TIMEOUT };
-        let given =
-            if asked { core.request(now, frame, now + patience) } else { core.send(now, frame) };
-        match given {
+        let timeout = if at_end { MOTION_TIMEOUT } else { REQUEST_TIMEOUT };
+        let result =
+            if answered { core.request(now, frame, now + timeout) } else { core.send(now, frame) };
+        match result {
             Ok(ticket) => {
-                if asked {
-                    self.flights.begin(ticket, frame);
+                if answered {
+                    self.in_flight.insert(ticket, frame);
                 }
                 Some(ticket)
             }
@@ -315,24 +318,24 @@ impl Desk {
         }
     }
 
-    /// A command that is not to reach the instrument: the host is told, if it expects an answer.
+    /// Refuses a command: it does not reach the instrument. The host gets an answer if it expects one.
     fn refuse(&mut self, frame: &Frame, reason: &str) {
         count(&mut self.counters.refused, 1);
         self.fail(frame, reason);
     }
 
-    /// An answer of the bridge's own: status 0, and why.
+    /// Answers for the bridge itself, with status 0 and the reason.
     fn fail(&mut self, frame: &Frame, reason: &str) {
         if !expects_answer(frame) {
             return;
         }
         let mut answer = Frame { status: 0, payload_len: 0, buffer: [0; 72], ..*frame };
-        let _ = answer.set_text(reason); // each of them fits
-        self.host.say(&answer);
+        let _ = answer.set_text(reason); // each reason fits
+        self.host.push_answer(&answer);
     }
 }
 
-/// Whether a command is answered, as far as anybody knows.
+/// Whether the host expects an answer to a command. For an unknown code the callback flag decides.
 fn expects_answer(frame: &Frame) -> bool {
     match frame.code.row() {
         Some(_) => is_answered(frame),
@@ -340,7 +343,7 @@ fn expects_answer(frame: &Frame) -> bool {
     }
 }
 
-fn stops(frame: &Frame) -> bool {
+fn is_stop(frame: &Frame) -> bool {
     frame.code.row().is_some_and(|row| row.effect.stops())
 }
 
@@ -348,7 +351,7 @@ fn reason_of(error: CommandError) -> &'static str {
     match error {
         CommandError::NotFinite => "value: expected a finite number",
         CommandError::UnknownAxis { .. } => "axis: expected 1 (X), 2 (Y), 3 (Z) or 4 (R)",
-        CommandError::ReservedFlag { .. } => "a flag of the server's alone is set",
+        CommandError::ReservedFlag { .. } => "a flag reserved to the server is set",
         CommandError::PayloadTooLong { .. } => "payload: too long",
         CommandError::NeverAnswered => "this command is never answered",
         CommandError::Full { what: Full::StopLane } => "too many stops wait",

@@ -1,9 +1,9 @@
-//! The board (MPS2 with the Cortex-M4 of AN386): UARTs, timer, interrupts, log. Everything unsafe is
-//! here, and nothing here knows what the bytes mean.
+//! The board (MPS2 with the Cortex-M4 of AN386): UARTs, timer, interrupts, log. All unsafe code is in
+//! this file. It does not interpret the bytes.
 //!
-//! Each UART has two queues. Its interrupt moves bytes between them and the line; a byte for which
-//! the queue has no room stays in the UART, whose receive interrupt is off until there is room. If
-//! the line goes on all the same, the UART says that it was overrun, and that is counted.
+//! Each UART has two queues. Its interrupt moves bytes between the queues and the UART. A byte that
+//! finds no room in the queue stays in the UART, and the receive interrupt is off until there is room.
+//! If more bytes arrive meanwhile, the UART reports an overrun, which is counted.
 
 use core::cell::RefCell;
 use core::ptr;
@@ -23,18 +23,19 @@ use crate::log::Log;
 
 /// The clock of core, timer and UARTs, in MHz.
 const CLOCK_MHZ: u32 = 25;
-/// Deadlines are looked at so often, if nothing else happens.
+/// How often the program wakes up to check deadlines if nothing else happens.
 const TICKS_PER_S: u32 = 100;
-/// The program looks at the time at every tick. If more has passed, a debugger or an emulator held
-/// it up: the others cannot be blamed for that time.
-const MOST_AT_ONCE: u32 = CLOCK_MHZ * 1_000_000 / 10;
-/// So many bytes wake the program up at once, fewer at the next tick. Half a frame, so that a whole one never waits.
-const ENOUGH: usize = FRAME_LEN / 2;
-/// Bits per second = clock / divider; the least that the UART takes, 1.56 Mbit/s.
+/// The most time that the clock advances at once, in timer ticks. The program reads the timer at every
+/// tick. If more time has passed, a debugger or an emulator paused it, and no timeout may expire for that.
+const MAX_STEP: u32 = CLOCK_MHZ * 1_000_000 / 10;
+/// This many received bytes wake the program at once; fewer wait for the next tick. It is half a frame,
+/// so that a whole frame never waits.
+const WAKE_LEN: usize = FRAME_LEN / 2;
+/// Bits per second = clock / divider. The UART supports no smaller divider; it gives 1.56 Mbit/s.
 const BAUD_DIVIDER: u32 = 16;
 
 const LOG: usize = 3;
-/// Where they are, and the number of the receive interrupt; the transmit interrupt is the next.
+/// The UARTs and their receive interrupts. The transmit interrupt has the next number.
 const UARTS: [(Uart, u16); 4] = [
     (Uart(0x4000_4000), 0),
     (Uart(0x4000_5000), 2),
@@ -43,7 +44,7 @@ const UARTS: [(Uart, u16); 4] = [
 ];
 const TIMER: usize = 0x4000_0000;
 
-/// A CMSDK UART, at that address.
+/// A CMSDK UART at this address.
 #[derive(Clone, Copy)]
 struct Uart(usize);
 
@@ -63,10 +64,10 @@ impl Uart {
 
     fn start(self) {
         write(self.0 + Self::BAUDDIV, BAUD_DIVIDER);
-        self.listen(true);
+        self.enable_receive(true);
     }
 
-    fn listen(self, on: bool) {
+    fn enable_receive(self, on: bool) {
         let always = Self::TX_ENABLED | Self::RX_ENABLED | Self::TX_INTERRUPT;
         write(self.0 + Self::CTRL, if on { always | Self::RX_INTERRUPT } else { always });
     }
@@ -83,14 +84,14 @@ fn read(register: usize) -> u32 {
 }
 
 fn write(register: usize, value: u32) {
-    // SAFETY: as above; what is written makes no device touch the program's memory.
+    // SAFETY: as above; no written value makes a device access the program's memory.
     unsafe { ptr::write_volatile(ptr::with_exposed_provenance_mut(register), value) }
 }
 
-/// The bytes that wait between interrupts and the program. The log has only one direction.
+/// The queues between the interrupts and the program. The log has an output queue only.
 pub struct Queues {
     received: [Queue<u8, 1025>; 3],
-    /// What is in there cannot be overtaken by a HALT: to the instrument, no more than a frame.
+    /// To the instrument. It holds one frame at most, because a HALT cannot overtake bytes in it.
     to_instrument: Queue<u8, 129>,
     to_others: [Queue<u8, 513>; 2],
     log: Queue<u8, 2049>,
@@ -108,29 +109,30 @@ impl Queues {
 }
 
 /// The interrupt's side of a UART.
-struct Line {
+struct UartSide {
     uart: Uart,
-    /// Without it, what comes in is thrown away.
+    /// `None` if received bytes are discarded.
     received: Option<Producer<'static, u8>>,
     to_send: Consumer<'static, u8>,
-    listens: bool,
+    receives: bool,
     overruns: u32,
     held: u32,
 }
 
-static LINES: [Mutex<RefCell<Option<Line>>>; 4] = [const { Mutex::new(RefCell::new(None)) }; 4];
-/// Something is worth a look since the program last went to sleep.
-static AWAKE: AtomicBool = AtomicBool::new(true);
+static UART_SIDES: [Mutex<RefCell<Option<UartSide>>>; 4] =
+    [const { Mutex::new(RefCell::new(None)) }; 4];
+/// An interrupt has work for the program since the program last slept.
+static WORK_PENDING: AtomicBool = AtomicBool::new(true);
 static LOG_DROPPED: AtomicU32 = AtomicU32::new(0);
 
-/// What the board counted, by UART.
+/// The counters of the board, by UART.
 #[derive(Clone, Copy, PartialEq, Eq, Default, defmt::Format)]
 pub struct Counters {
-    /// Bytes were lost: the UART was overrun.
+    /// How often a UART lost bytes by an overrun.
     overruns: [u32; 4],
-    /// A byte had to wait in the UART for room in the queue.
+    /// How often a byte waited in the UART for room in the queue.
     held: [u32; 4],
-    /// Lines of the log that had no room.
+    /// Lines of the log that were dropped.
     log_dropped: u32,
 }
 
@@ -139,20 +141,20 @@ pub fn counters() -> Counters {
     for (number, (overruns, held)) in
         counters.overruns.iter_mut().zip(&mut counters.held).enumerate()
     {
-        with_line(number, |line| (*overruns, *held) = (line.overruns, line.held));
+        with_uart(number, |line| (*overruns, *held) = (line.overruns, line.held));
     }
     counters
 }
 
-impl Line {
-    /// Moves what can be moved: at most what the queues hold.
-    fn serve(&mut self) {
+impl UartSide {
+    /// Moves bytes between the UART and the queues until nothing more fits.
+    fn service(&mut self) {
         let uart = self.uart;
         write(uart.0 + Uart::INTCLEAR, 0b1111);
         while uart.is(Uart::RX_FULL) {
             if self.received.as_ref().is_some_and(|queue| !queue.ready()) {
-                if core::mem::replace(&mut self.listens, false) {
-                    uart.listen(false);
+                if core::mem::replace(&mut self.receives, false) {
+                    uart.enable_receive(false);
                     self.held = self.held.saturating_add(1);
                 }
                 break;
@@ -166,31 +168,32 @@ impl Line {
             write(uart.0 + Uart::STATE, Uart::RX_OVERRUN);
             self.overruns = self.overruns.saturating_add(1);
         }
-        let waits = self.to_send.ready();
+        let was_sending = self.to_send.ready();
         while !uart.is(Uart::TX_FULL)
             && let Some(byte) = self.to_send.dequeue()
         {
             write(uart.0 + Uart::DATA, byte.into());
         }
-        let enough = self.received.as_ref().is_some_and(|queue| queue.len() >= ENOUGH);
-        if enough || waits && !self.to_send.ready() {
-            AWAKE.store(true, Relaxed);
+        let enough = self.received.as_ref().is_some_and(|queue| queue.len() >= WAKE_LEN);
+        if enough || was_sending && !self.to_send.ready() {
+            WORK_PENDING.store(true, Relaxed);
         }
     }
 
-    /// There is room again.
-    fn listen(&mut self) {
-        if !core::mem::replace(&mut self.listens, true) {
-            self.uart.listen(true);
-            self.serve();
+    /// Receives again, because there is room again.
+    fn resume_receive(&mut self) {
+        if !core::mem::replace(&mut self.receives, true) {
+            self.uart.enable_receive(true);
+            self.service();
         }
     }
 }
 
-/// Does something with the interrupt's side of a UART, undisturbed.
-fn with_line(number: usize, act: impl FnOnce(&mut Line)) {
+/// Runs `act` on the interrupt's side of a UART with interrupts off.
+fn with_uart(number: usize, act: impl FnOnce(&mut UartSide)) {
     critical_section::with(|cs| {
-        let mut line = LINES.get(number).and_then(|line| line.borrow(cs).try_borrow_mut().ok());
+        let mut line =
+            UART_SIDES.get(number).and_then(|line| line.borrow(cs).try_borrow_mut().ok());
         if let Some(line) = line.as_mut().and_then(|line| line.as_mut()) {
             act(line);
         }
@@ -221,7 +224,7 @@ impl Read for Port {
             *to = from;
             count += 1;
         }
-        with_line(self.number, Line::listen);
+        with_uart(self.number, UartSide::resume_receive);
         if count == 0 { Err(NotNow) } else { Ok(count) }
     }
 }
@@ -235,23 +238,23 @@ impl WriteReady for Port {
 impl Write for Port {
     fn write(&mut self, bytes: &[u8]) -> Result<usize, NotNow> {
         let sent = bytes.iter().take_while(|byte| self.to_send.enqueue(**byte).is_ok()).count();
-        with_line(self.number, Line::serve);
+        with_uart(self.number, UartSide::service);
         if sent == 0 { Err(NotNow) } else { Ok(sent) }
     }
 
     fn flush(&mut self) -> Result<(), NotNow> {
-        Ok(()) // the interrupts do that
+        Ok(()) // the interrupts send the queue
     }
 }
 
-/// The timer: it counts down once in 171 s, and is looked at far more often.
+/// The clock, from a timer that wraps around every 171 s. `now` must be called more often.
 pub struct Board {
     last: u32,
     ticks: u64,
 }
 
 impl Board {
-    /// Everything begins. `None`: it was begun before.
+    /// Starts the UARTs, the interrupts and the timer. `None` if they were started before.
     pub fn start(queues: &'static mut Queues) -> Option<(Self, Ports<Port>)> {
         let mut core = cortex_m::Peripherals::take()?;
         let [from_instrument, from_host, from_push] = queues.received.each_mut();
@@ -262,7 +265,7 @@ impl Board {
             push: open(2, from_push.split(), to_push.split()),
         };
         let (to_log, logged) = queues.log.split();
-        begin(LOG, None, logged);
+        install(LOG, None, logged);
         with_log(|state| state.open(to_log));
         for (uart, interrupt) in UARTS {
             uart.start();
@@ -285,41 +288,45 @@ impl Board {
     pub fn now(&mut self) -> Instant {
         let value = read(TIMER + 0x04);
         let passed = self.last.wrapping_sub(value);
-        // An emulated timer may stand a little higher than it stood: no time has passed, then.
+        // An emulated timer may step back a little. Then no time has passed.
         if passed <= u32::MAX / 2 {
-            self.ticks += u64::from(passed.min(MOST_AT_ONCE));
+            self.ticks += u64::from(passed.min(MAX_STEP));
             self.last = value;
         }
         Instant::from_micros(self.ticks / u64::from(CLOCK_MHZ))
     }
 }
 
-type In = Producer<'static, u8>;
-type Out = Consumer<'static, u8>;
+type QueueInput = Producer<'static, u8>;
+type QueueOutput = Consumer<'static, u8>;
 
-fn open(number: usize, inward: (In, Out), outward: (In, Out)) -> Port {
+fn open(
+    number: usize,
+    inward: (QueueInput, QueueOutput),
+    outward: (QueueInput, QueueOutput),
+) -> Port {
     let ((received, to_program), (to_send, to_line)) = (inward, outward);
-    begin(number, Some(received), to_line);
+    install(number, Some(received), to_line);
     Port { number, received: to_program, to_send }
 }
 
-fn begin(number: usize, received: Option<Producer<'static, u8>>, to_send: Consumer<'static, u8>) {
-    if let (Some((uart, _)), Some(line)) = (UARTS.get(number), LINES.get(number)) {
-        let new = Line { uart: *uart, received, to_send, listens: true, overruns: 0, held: 0 };
+fn install(number: usize, received: Option<Producer<'static, u8>>, to_send: Consumer<'static, u8>) {
+    if let (Some((uart, _)), Some(line)) = (UARTS.get(number), UART_SIDES.get(number)) {
+        let new = UartSide { uart: *uart, received, to_send, receives: true, overruns: 0, held: 0 };
         critical_section::with(|cs| line.borrow(cs).replace(Some(new)));
     }
 }
 
-/// Until an interrupt has something to tell. One that came since the last sleep counts, too.
+/// Sleeps until an interrupt. Returns at once if an interrupt had work since the last sleep.
 pub fn sleep() {
     critical_section::with(|_| {
-        if !AWAKE.swap(false, Relaxed) {
-            cortex_m::asm::wfi(); // it also ends with an interrupt that is held off
+        if !WORK_PENDING.swap(false, Relaxed) {
+            cortex_m::asm::wfi(); // a masked interrupt wakes it, too
         }
     });
 }
 
-/// Begins anew.
+/// Restarts the board.
 pub fn reset() -> ! {
     SCB::sys_reset()
 }
@@ -327,7 +334,7 @@ pub fn reset() -> ! {
 #[derive(Clone, Copy)]
 struct Interrupt(u16);
 
-// SAFETY: the numbers are those of the board, and always the same.
+// SAFETY: these are the interrupt numbers of the board, and they do not change.
 unsafe impl InterruptNumber for Interrupt {
     fn number(self) -> u16 {
         self.0
@@ -336,20 +343,20 @@ unsafe impl InterruptNumber for Interrupt {
 
 #[exception]
 fn SysTick() {
-    AWAKE.store(true, Relaxed);
+    WORK_PENDING.store(true, Relaxed);
 }
 
 /// Every interrupt of the board.
-// SAFETY: no exception other than these interrupts is enabled, and this may be interrupted.
+// SAFETY: no other exception is enabled, and this handler may be interrupted.
 #[exception]
 unsafe fn DefaultHandler(number: i16) {
     let of = |(_, first): &(Uart, u16)| (0..2).contains(&(i32::from(number) - i32::from(*first)));
     if let Some(uart) = UARTS.iter().position(of) {
-        with_line(uart, Line::serve);
+        with_uart(uart, UartSide::service);
     }
 }
 
-#[exception] // SAFETY: nothing can be trusted after a fault but a new beginning.
+#[exception] // SAFETY: it only restarts the board.
 unsafe fn HardFault(_: &cortex_m_rt::ExceptionFrame) -> ! {
     reset()
 }
@@ -367,18 +374,18 @@ fn with_log(act: impl FnOnce(&mut Log)) {
 #[defmt::global_logger]
 struct Logger;
 
-// SAFETY: from `acquire` to `release` nothing else runs, so nobody else acquires it, and what is
-// restored at the end is what was there at the beginning.
+// SAFETY: interrupts are off from `acquire` to `release`, so nothing else acquires the logger, and
+// `release` restores the state that `acquire` saved.
 unsafe impl defmt::Logger for Logger {
     fn acquire() {
-        // SAFETY: released in `release`, which defmt calls once for each call of this.
+        // SAFETY: defmt calls `release` once for each call of this, and `release` releases it.
         let interrupts = unsafe { critical_section::acquire() };
         with_log(|log| {
             log.begin(interrupts);
         });
     }
 
-    unsafe fn flush() {} // it would wait
+    unsafe fn flush() {} // it would block
 
     unsafe fn write(bytes: &[u8]) {
         with_log(|log| log.put(bytes));
@@ -392,8 +399,8 @@ unsafe impl defmt::Logger for Logger {
         if !fitted {
             LOG_DROPPED.fetch_add(1, Relaxed);
         }
-        with_line(LOG, Line::serve);
-        // SAFETY: `acquire` came before, and this is what it gave.
+        with_uart(LOG, UartSide::service);
+        // SAFETY: `acquire` was called before and returned this state.
         unsafe { critical_section::release(interrupts) };
     }
 }

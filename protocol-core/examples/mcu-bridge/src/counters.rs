@@ -1,46 +1,46 @@
-//! What was counted: everything that could hide a loss.
+//! The counters of the bridge. They cover everything that could hide a loss.
 
-/// Counted since the start. What the protocol core counts itself is not here, but for the noise.
+/// Counts since the start. Of the counters of the protocol core, only the noise is repeated here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(target_os = "none", derive(defmt::Format))]
 pub struct Counters {
     /// Commands of the host.
     pub commands: u32,
-    /// Those that the bridge refused itself.
+    /// Commands that the bridge refused itself.
     pub refused: u32,
-    /// Answers handed to the host.
+    /// Answers to the host.
     pub answers: u32,
-    /// Requests that the instrument left without an answer. The host is told nothing, either.
+    /// Requests that the instrument did not answer. The host gets no answer, either.
     pub unanswered: u32,
-    /// Requests that ended before they were sent. The host is told, with status 0.
+    /// Requests that ended before they were sent. The host gets an answer with status 0.
     pub not_sent: u32,
-    /// Answers that came when their request had ended. Nobody gets them.
+    /// Answers that arrived after their request had ended. No port gets a proven one.
     pub late: u32,
-    /// Answers that could not be told apart.
+    /// Answers that could belong to several requests.
     pub ambiguous: u32,
-    /// Answers that may have been pushes: they go to the push port as well.
+    /// Answers that may have been pushes. They go to the push port, too.
     pub presumed: u32,
-    /// Messages handed to the push port.
+    /// Messages to the push port.
     pub pushes: u32,
-    /// Messages to the host that were dropped whole: it does not take them.
+    /// Whole messages to the host that were dropped because its port had no room.
     pub host_dropped: u32,
     /// The same for the push port.
     pub push_dropped: u32,
-    /// Bytes of filler in place of payload bytes that did not come, or were not taken.
+    /// Bytes of filler. They replace payload bytes that did not arrive or had no room.
     pub filler: u32,
-    /// Frames and payloads of the instrument that broke off.
+    /// Incomplete frames and payloads of the instrument.
     pub instrument_broke_off: u32,
     /// The same for the host.
     pub host_broke_off: u32,
-    /// Bytes of the instrument that were no frame.
+    /// Bytes of the instrument that are not part of a frame.
     pub instrument_noise: u32,
     /// The same for the host.
     pub host_noise: u32,
-    /// Bytes that came in at the push port. Nothing is expected there.
+    /// Bytes that arrived at the push port. The bridge ignores them.
     pub push_ignored: u32,
-    /// Times that a stop waited too long to be written.
+    /// How often a stop waited too long to be written.
     pub stop_blocked: u32,
-    /// Times that the instrument did not answer a harmless question.
+    /// How often the instrument did not answer a fence.
     pub unresponsive: u32,
 }
 
@@ -68,7 +68,7 @@ impl Counters {
     };
 }
 
-/// Counts on; at its end a counter stays.
+/// Adds to a counter. A counter that has reached its maximum stays there.
 pub(crate) fn count(counter: &mut u32, more: usize) {
     *counter = counter.saturating_add(u32::try_from(more).unwrap_or(u32::MAX));
 }

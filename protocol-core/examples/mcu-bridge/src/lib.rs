@@ -1,12 +1,12 @@
-//! The bridge without its board: what is done with each frame, and how bytes get from the ports to
-//! the protocol core and back. No hardware, no interrupts, no logging: it runs in tests on a host.
+//! The bridge without its board: it routes each frame and moves bytes between the ports and the
+//! protocol core. It has no hardware, no interrupts and no logging, so its tests run on a host.
 //!
 //! ```text
-//!  port 0   instrument ──▶ pump ──▶ Connection ──▶ Desk ──▶ Outlet ──▶ port 1, host: answers
-//!              ▲                        ▲            │ └──▶ Outlet ──▶ port 2, push: what nobody asked for
-//!              └────────── pump ◀───────┴── request ─┘◀──── pump ◀──── port 1: commands
+//!  port 0   instrument ──▶ pump ──▶ Connection ──▶ Relay ──▶ OutputQueue ──▶ port 1, host: answers
+//!              ▲                        ▲            │ └───▶ OutputQueue ──▶ port 2, push: unsolicited frames
+//!              └────────── pump ◀───────┴── request ─┘◀───── pump ◀───────── port 1, host: commands
 //! ```
-//! The registers are in `board.rs` and the log in `report.rs`, both of the program.
+//! The program adds the registers (`board.rs`) and the log (`log.rs`, `report.rs`).
 #![no_std]
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
@@ -16,8 +16,8 @@ extern crate std;
 
 mod application;
 mod counters;
-mod flights;
-mod outlet;
+mod in_flight;
+mod output_queue;
 mod pump;
 #[cfg(test)]
 mod tests;
@@ -25,6 +25,6 @@ mod upload;
 
 pub use application::{Application, REQUEST_TIMEOUT};
 pub use counters::Counters;
-pub use outlet::PAYLOAD;
+pub use output_queue::PAYLOAD_BUFFER;
 pub use pump::{Bridge, LINE_SILENCE, NotNow, Port, Ports};
-pub use upload::UPLOAD;
+pub use upload::MAX_UPLOAD;

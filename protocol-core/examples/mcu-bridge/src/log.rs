@@ -1,5 +1,5 @@
-//! A line of the log on its way: whole into the queue of its UART, or dropped. It never waits.
-//! How defmt gets here, undisturbed by interrupts, is `board.rs`.
+//! Encodes one line of the log. A complete line goes into the queue of the UART; without room it is
+//! dropped. It never waits. `board.rs` connects it to defmt and keeps interrupts off meanwhile.
 
 use critical_section::RestoreState;
 use defmt::Encoder;
@@ -7,15 +7,15 @@ use heapless::Vec;
 use heapless::spsc::Producer;
 
 /// The longest line, in bytes.
-const LINE: usize = 512;
+const MAX_LINE: usize = 512;
 
 pub struct Log {
     encoder: Encoder,
-    line: Vec<u8, LINE>,
+    line: Vec<u8, MAX_LINE>,
     too_long: bool,
-    /// Where lines go, once there is a UART.
+    /// The queue of the UART; `None` before the UART is started.
     queue: Option<Producer<'static, u8>>,
-    /// How interrupts were before this line.
+    /// The state of the interrupts before this line.
     interrupts: RestoreState,
 }
 
@@ -47,7 +47,7 @@ impl Log {
         encoder.write(bytes, |bytes| *too_long |= line.extend_from_slice(bytes).is_err());
     }
 
-    /// How interrupts were before, and whether the line had room.
+    /// Ends the line. Returns the earlier state of the interrupts, and whether the line had room.
     pub fn end(&mut self) -> (RestoreState, bool) {
         let Self { encoder, line, too_long, queue, interrupts } = self;
         encoder.end_frame(|bytes| *too_long |= line.extend_from_slice(bytes).is_err());
@@ -56,7 +56,7 @@ impl Log {
         let fits = queue.is_some();
         if let Some(queue) = queue {
             for byte in &*line {
-                let _ = queue.enqueue(*byte); // it has room
+                let _ = queue.enqueue(*byte); // there is room
             }
         }
         (*interrupts, fits)

@@ -1,4 +1,4 @@
-//! The program: wires the bridge to its board. Nothing is decided here.
+//! The program: it connects the bridge to its board and runs it. It contains no rules.
 #![no_std]
 #![no_main]
 
@@ -18,18 +18,18 @@ fn main() -> ! {
     let Some((mut board, mut ports)) = Board::start(QUEUES) else { board::reset() };
     let mut bridge = Bridge::new(APPLICATION);
     let mut report = Report::new(bridge.counters());
-    defmt::info!("the bridge runs");
+    defmt::info!("bridge started");
     loop {
         let now = board.now();
-        let again = bridge.poll(now, &mut ports);
-        report.look(now, &bridge.counters(), &board::counters());
-        if !again {
+        let busy = bridge.poll(now, &mut ports);
+        report.update(now, &bridge.counters(), &board::counters());
+        if !busy {
             board::sleep();
         }
     }
 }
 
-/// A bridge that nobody sees is better begun anew than stopped.
+/// Restarts the board, because a stopped bridge would need a person to restart it.
 #[panic_handler]
 fn panicked(_: &core::panic::PanicInfo) -> ! {
     board::reset()

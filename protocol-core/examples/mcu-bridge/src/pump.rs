@@ -1,7 +1,7 @@
-//! Bytes between the ports and the protocol core. It does what can be done now and never waits.
+//! Moves bytes between the ports and the protocol core. It does what is possible now and never waits.
 //!
-//! A UART has no connection: nobody says that a cable was pulled in the middle of a frame. So what
-//! has begun and falls silent is given up after [`LINE_SILENCE`].
+//! A UART does not report that its cable was unplugged, not even in the middle of a frame. So an
+//! incomplete frame or payload is abandoned when the line was silent for [`LINE_SILENCE`].
 
 use core::fmt;
 
@@ -12,15 +12,15 @@ use flamingo_protocol_core::{
     time::{Duration, Instant},
 };
 
-use crate::application::{Application, Desk};
+use crate::application::{Application, Relay};
 use crate::counters::{Counters, count};
 
-/// After so long a silence the rest of a frame or a payload is not expected any more.
+/// After this silence the bridge does not wait for the rest of a frame or a payload.
 pub const LINE_SILENCE: Duration = Duration::from_millis(1000);
-/// Bytes that are read at once. Fewer than a frame: then at most one frame ends in them.
-const PIECE: usize = 64;
+/// How many bytes are read at once. They are fewer than a frame, so at most one frame ends in them.
+const READ_SIZE: usize = 64;
 
-/// A port has nothing to read, or no room to write. Ask whether it is ready first.
+/// A port has nothing to read, or no room to write. `read_ready` and `write_ready` tell beforehand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NotNow;
 
@@ -38,7 +38,7 @@ impl embedded_io::Error for NotNow {
     }
 }
 
-/// A port that reads and writes what it can and tells whether it can.
+/// A port that does not block: it transfers what is possible now, and reports whether it is ready.
 pub trait Port: Read<Error = NotNow> + ReadReady + Write + WriteReady {}
 impl<P: Read<Error = NotNow> + ReadReady + Write + WriteReady> Port for P {}
 
@@ -47,112 +47,114 @@ impl<P: Read<Error = NotNow> + ReadReady + Write + WriteReady> Port for P {}
 pub struct Ports<P> {
     /// To the instrument.
     pub instrument: P,
-    /// From the host: its commands, and their answers.
+    /// To the host: its commands come in, their answers go out.
     pub host: P,
-    /// What nobody asked for. Nothing is expected to come in.
+    /// Unsolicited frames. Input at this port is ignored.
     pub push: P,
 }
 
-/// The application at its ports.
+/// The application connected to its ports.
 #[derive(Debug)]
 pub struct Bridge<'a> {
     application: &'a mut Application,
-    /// What the host's bytes turn out to be. Its answers go out elsewhere.
-    ears: Responder<1>,
-    instrument_heard: Instant,
-    host_heard: Instant,
+    /// Decodes the input of the host. The answers go out through an output queue instead.
+    host_input: Responder<1>,
+    /// When bytes of the instrument were last read.
+    instrument_read: Instant,
+    /// When bytes of the host were last read.
+    host_read: Instant,
 }
 
 impl<'a> Bridge<'a> {
-    /// Nothing has come in yet.
+    /// Creates a bridge that has read nothing yet.
     pub fn new(application: &'a mut Application) -> Self {
         Self {
             application,
-            ears: Responder::default(),
-            instrument_heard: Instant::from_micros(0),
-            host_heard: Instant::from_micros(0),
+            host_input: Responder::default(),
+            instrument_read: Instant::from_micros(0),
+            host_read: Instant::from_micros(0),
         }
     }
 
-    /// What was counted so far.
+    /// The counters so far.
     pub fn counters(&self) -> Counters {
-        let host_noise = u32::try_from(self.ears.noise_bytes()).unwrap_or(u32::MAX);
+        let host_noise = u32::try_from(self.host_input.noise_bytes()).unwrap_or(u32::MAX);
         Counters { host_noise, ..self.application.counters() }
     }
 
-    /// Does what can be done now. Gives whether it is worth while to call it again at once.
+    /// Does what is possible now. Returns whether it moved bytes, so that another call may move more.
     pub fn poll<P: Port>(&mut self, now: Instant, ports: &mut Ports<P>) -> bool {
-        self.keep_time(now);
-        let heard_host = self.hear_host(now, &mut ports.host);
+        self.handle_timeouts(now);
+        let read_host = self.read_host(now, &mut ports.host);
         self.application.take_events(now);
-        self.tell_instrument(now, &mut ports.instrument);
-        let heard_instrument = self.hear_instrument(now, &mut ports.instrument);
+        self.write_instrument(now, &mut ports.instrument);
+        let read_instrument = self.read_instrument(now, &mut ports.instrument);
         self.application.take_events(now);
-        let Desk { host, push, .. } = &mut self.application.desk;
-        let told_host = host.transmit(now, &mut ports.host);
-        let told_push = push.transmit(now, &mut ports.push);
-        let ignored = self.ignore(&mut ports.push);
-        heard_host || heard_instrument || told_host || told_push || ignored
+        let Relay { host, push, .. } = &mut self.application.relay;
+        let wrote_host = host.transmit(now, &mut ports.host);
+        let wrote_push = push.transmit(now, &mut ports.push);
+        let discarded = self.discard(&mut ports.push);
+        read_host || read_instrument || wrote_host || wrote_push || discarded
     }
 
-    /// Always, whatever waits: a HALT may be in it.
-    fn hear_host<P: Port>(&mut self, now: Instant, port: &mut P) -> bool {
+    /// Reads the host even if other ports are full, because its input may contain a HALT.
+    fn read_host<P: Port>(&mut self, now: Instant, port: &mut P) -> bool {
         if !port.read_ready().unwrap_or(false) {
             return false;
         }
-        self.host_heard = now;
-        let Application { core, desk } = &mut *self.application;
-        let each = |incoming: Incoming<'_>| desk.host_said(core, now, incoming);
-        blocking::receive(port, &mut self.ears, || now, &mut [0; PIECE], each).is_ok()
+        self.host_read = now;
+        let Application { core, relay } = &mut *self.application;
+        let each = |incoming: Incoming<'_>| relay.on_host_input(core, now, incoming);
+        blocking::receive(port, &mut self.host_input, || now, &mut [0; READ_SIZE], each).is_ok()
     }
 
-    /// Only as much as there is room for where it goes.
-    fn hear_instrument<P: Port>(&mut self, now: Instant, port: &mut P) -> bool {
-        let Application { core, desk } = &mut *self.application;
-        let room = desk.host.takes(now, PIECE) && desk.push.takes(now, PIECE);
+    /// Reads the instrument only if both output queues have room.
+    fn read_instrument<P: Port>(&mut self, now: Instant, port: &mut P) -> bool {
+        let Application { core, relay } = &mut *self.application;
+        let room = relay.host.has_room(now, READ_SIZE) && relay.push.has_room(now, READ_SIZE);
         if !room || !port.read_ready().unwrap_or(false) {
             return false;
         }
-        self.instrument_heard = now;
-        let each = |output: Output<'_>| desk.instrument_said(output);
-        blocking::receive(port, core, || now, &mut [0; PIECE], each).is_ok()
+        self.instrument_read = now;
+        let each = |output: Output<'_>| relay.on_instrument_output(output);
+        blocking::receive(port, core, || now, &mut [0; READ_SIZE], each).is_ok()
     }
 
-    fn tell_instrument<P: Port>(&mut self, now: Instant, port: &mut P) {
-        let Application { core, desk } = &mut *self.application;
+    fn write_instrument<P: Port>(&mut self, now: Instant, port: &mut P) {
+        let Application { core, relay } = &mut *self.application;
         while port.write_ready().unwrap_or(false) {
-            let payload = |_, offset| desk.upload.from(offset);
+            let payload = |_, offset| relay.upload.bytes_from(offset);
             match blocking::transmit(port, core, || now, payload) {
-                Ok(Some(ticket)) => desk.upload.is_out(ticket),
-                // Nothing waits; or the port is full, and goes on where it stopped.
+                Ok(Some(ticket)) => relay.upload.end_sending(ticket),
+                // Nothing waits, or the port is full. The next call continues at the same byte.
                 Ok(None) | Err(_) => break,
             }
         }
     }
 
-    fn ignore<P: Port>(&mut self, port: &mut P) -> bool {
+    fn discard<P: Port>(&mut self, port: &mut P) -> bool {
         if !port.read_ready().unwrap_or(false) {
             return false;
         }
-        let read = port.read(&mut [0; PIECE]).unwrap_or(0);
-        count(&mut self.application.desk.counters.push_ignored, read);
+        let read = port.read(&mut [0; READ_SIZE]).unwrap_or(0);
+        count(&mut self.application.relay.counters.push_ignored, read);
         read > 0
     }
 
-    fn keep_time(&mut self, now: Instant) {
-        let Application { core, desk } = &mut *self.application;
+    fn handle_timeouts(&mut self, now: Instant) {
+        let Application { core, relay } = &mut *self.application;
         if core.poll_timeout().is_some_and(|(at, _)| at <= now) {
             core.handle_timeout(now);
         }
         let nothing = (0, 0);
-        if now.since(self.instrument_heard) >= LINE_SILENCE {
+        if now.since(self.instrument_read) >= LINE_SILENCE {
             let (held, missing) = core.abandon_input(now);
             if (held, missing) != nothing {
-                desk.instrument_broke_off(missing);
+                relay.on_instrument_abandoned(missing);
             }
         }
-        if now.since(self.host_heard) >= LINE_SILENCE && self.ears.abandon_input() != nothing {
-            desk.host_broke_off(core, now);
+        if now.since(self.host_read) >= LINE_SILENCE && self.host_input.abandon_input() != nothing {
+            relay.on_host_abandoned(core, now);
         }
     }
 }

@@ -1,16 +1,16 @@
-//! The log: what was counted, whenever it has changed, so that no loss is silent.
+//! Logs the counters when they have changed, so that every loss shows in the log.
 
 use flamingo_protocol_core::time::{Duration, Instant};
 use mcu_bridge::Counters;
 
 use crate::board;
 
-/// No more often than this.
-const PAUSE: Duration = Duration::from_millis(250);
-/// The same if nothing was lost, and there was only traffic.
-const QUIET: Duration = Duration::from_millis(5000);
+/// The shortest time between two reports of a loss.
+const LOSS_INTERVAL: Duration = Duration::from_millis(250);
+/// The shortest time between two reports if only the traffic has changed.
+const TRAFFIC_INTERVAL: Duration = Duration::from_millis(5000);
 
-/// What was logged last.
+/// The values that were logged last.
 pub struct Report {
     at: Instant,
     bridge: Counters,
@@ -22,8 +22,8 @@ impl Report {
         Self { at: Instant::from_micros(0), bridge, board: board::Counters::default() }
     }
 
-    /// Logs what has changed.
-    pub fn look(&mut self, now: Instant, bridge: &Counters, board: &board::Counters) {
+    /// Logs the counters that have changed.
+    pub fn update(&mut self, now: Instant, bridge: &Counters, board: &board::Counters) {
         let before = &self.bridge;
         let traffic = Counters {
             commands: before.commands,
@@ -31,8 +31,9 @@ impl Report {
             pushes: before.pushes,
             ..*bridge
         };
-        let pause = if traffic == *before && *board == self.board { QUIET } else { PAUSE };
-        if now.since(self.at) < pause {
+        let only_traffic = traffic == *before && *board == self.board;
+        let interval = if only_traffic { TRAFFIC_INTERVAL } else { LOSS_INTERVAL };
+        if now.since(self.at) < interval {
             return;
         }
         if bridge != before {

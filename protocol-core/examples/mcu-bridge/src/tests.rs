@@ -1,4 +1,4 @@
-//! The bridge between ports in memory, on a clock that the test sets.
+//! Tests of the bridge with ports in memory and a clock that the test sets.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::boxed::Box;
@@ -11,9 +11,11 @@ use flamingo_protocol_core::{
     wire::{Assembler, Piece},
 };
 
-use crate::{Bridge, Counters, LINE_SILENCE, NotNow, PAYLOAD, Ports, REQUEST_TIMEOUT, UPLOAD};
+use crate::{
+    Bridge, Counters, LINE_SILENCE, MAX_UPLOAD, NotNow, PAYLOAD_BUFFER, Ports, REQUEST_TIMEOUT,
+};
 
-/// Takes as many bytes as it is told to.
+/// A port in memory. It accepts `room` more bytes.
 #[derive(Default)]
 struct Memory {
     to_read: Vec<u8>,
@@ -60,7 +62,7 @@ impl Write for Memory {
     }
 }
 
-/// The bridge and its three ports, which take everything unless they are told not to.
+/// The bridge and its three ports. A port accepts everything unless a test limits its room.
 struct Bench {
     bridge: Bridge<'static>,
     ports: Ports<Memory>,
@@ -79,7 +81,7 @@ impl Bench {
         while self.bridge.poll(self.now, &mut self.ports) {}
     }
 
-    /// Time passes as the board tells it.
+    /// Lets time pass in steps of 10 ms, as on the board.
     fn pass(&mut self, time: Duration) {
         let until = self.now + time;
         while self.now < until {
@@ -104,7 +106,7 @@ impl Bench {
     }
 }
 
-/// Whole messages that were written since it was last asked.
+/// The messages that were written since the last call. All must be complete.
 fn messages(port: &mut Memory) -> Vec<(Frame, Vec<u8>)> {
     let mut found: Vec<(Frame, Vec<u8>)> = Vec::new();
     let mut assembler = Assembler::default();
@@ -118,7 +120,11 @@ fn messages(port: &mut Memory) -> Vec<(Frame, Vec<u8>)> {
             Piece::Frame { skipped, .. } => panic!("{skipped} bytes of noise"),
         }
     }
-    assert_eq!((assembler.held(), assembler.payload_remaining()), (0, 0), "all of them are whole");
+    assert_eq!(
+        (assembler.held(), assembler.payload_remaining()),
+        (0, 0),
+        "a message is incomplete"
+    );
     found
 }
 
@@ -177,8 +183,11 @@ fn a_payload_for_a_slow_host_waits_and_arrives_whole() {
     bench.ports.host.room = 0;
     let reply = answer(&load(), 0.0).with_payload_len(3072);
     bench.instrument_sends(&reply, &settings());
-    let waits = bench.ports.instrument.to_read.len();
-    assert!(waits >= 3072 - PAYLOAD, "no more is taken than fits: {waits}");
+    let waiting = bench.ports.instrument.to_read.len();
+    assert!(
+        waiting >= 3072 - PAYLOAD_BUFFER,
+        "the bridge read more than it has room for: {waiting}"
+    );
     for _ in 0..400 {
         bench.ports.host.room = 10;
         bench.pass(Duration::from_millis(10));
@@ -188,7 +197,7 @@ fn a_payload_for_a_slow_host_waits_and_arrives_whole() {
 }
 
 #[test]
-fn a_host_that_takes_nothing_holds_up_neither_pushes_nor_a_halt() {
+fn a_host_that_reads_nothing_delays_neither_pushes_nor_a_halt() {
     let mut bench = Bench::new();
     bench.host_sends(&load());
     bench.ports.host.room = 0;
@@ -202,15 +211,15 @@ fn a_host_that_takes_nothing_holds_up_neither_pushes_nor_a_halt() {
     bench.host_sends(&halt(2));
     assert_eq!(frames(&mut bench.ports.instrument), [halt(2)]);
 
-    // It is plugged in again: the frame behind the payload that it missed is found.
+    // The host is plugged in again. It finds the frame after the payload that it missed.
     bench.instrument_sends(&answer(&halt(2), 0.0), &[]);
     bench.ports.host.room = usize::MAX;
     bench.run();
-    let told = messages(&mut bench.ports.host);
-    assert_eq!(told.len(), 2);
-    assert!(told[0].1.starts_with(&settings()[..PAYLOAD / 2]));
-    assert_eq!(told[0].1[3000..], [0xFF; 72]);
-    assert_eq!(told[1].0, answer(&halt(2), 0.0));
+    let received = messages(&mut bench.ports.host);
+    assert_eq!(received.len(), 2);
+    assert!(received[0].1.starts_with(&settings()[..PAYLOAD_BUFFER / 2]));
+    assert_eq!(received[0].1[3000..], [0xFF; 72]);
+    assert_eq!(received[1].0, answer(&halt(2), 0.0));
     assert!(bench.counters().filler > 0);
 }
 
@@ -221,8 +230,8 @@ fn a_payload_that_breaks_off_is_filled_with_non_text_bytes() {
     let reply = answer(&load(), 0.0).with_payload_len(3072);
     bench.instrument_sends(&reply, &settings()[..100]);
     bench.pass(LINE_SILENCE);
-    let told = messages(&mut bench.ports.host);
-    assert_eq!(told[0].1, [&settings()[..100], &[0xFF; 2972]].concat());
+    let received = messages(&mut bench.ports.host);
+    assert_eq!(received[0].1, [&settings()[..100], &[0xFF; 2972]].concat());
     bench.host_sends(&position(3));
     bench.instrument_sends(&answer(&position(3), 3.0), &[]);
     assert_eq!(frames(&mut bench.ports.host), [answer(&position(3), 3.0)]);
@@ -230,16 +239,16 @@ fn a_payload_that_breaks_off_is_filled_with_non_text_bytes() {
 }
 
 #[test]
-fn a_late_answer_is_not_the_next_requests_answer() {
+fn a_late_answer_does_not_answer_the_next_request() {
     let mut bench = Bench::new();
     bench.host_sends(&position(1));
     bench.pass(REQUEST_TIMEOUT);
     assert_eq!(bench.counters().unanswered, 1);
-    assert_eq!(frames(&mut bench.ports.host), [], "what is not answered, is not answered");
+    assert_eq!(frames(&mut bench.ports.host), [], "the bridge does not answer for the instrument");
     bench.host_sends(&position(1));
     bench.instrument_sends(&answer(&position(1), 1.0), &[]);
     assert_eq!(bench.counters().late, 1);
-    // A harmless question was asked meanwhile; its answer is for neither port.
+    // The connection has sent a fence meanwhile. Its answer goes to neither port.
     let sent = frames(&mut bench.ports.instrument);
     assert_eq!(sent, [position(1), position(2), position(1)]);
     bench.instrument_sends(&answer(&position(2), 2.0), &[]);
@@ -261,13 +270,17 @@ fn only_a_whole_upload_of_allowed_length_is_sent() {
     bench.instrument_sends(&answer(&save, 0.0), &[]);
     assert_eq!(frames(&mut bench.ports.host), [answer(&save, 0.0)]);
 
-    let too_long = u32::try_from(UPLOAD).unwrap() + 1;
+    let too_long = u32::try_from(MAX_UPLOAD).unwrap() + 1;
     bench.ports.host.to_read.extend(save.with_payload_len(too_long).encode());
-    bench.ports.host.to_read.extend(std::vec![7; UPLOAD + 1]);
+    bench.ports.host.to_read.extend(std::vec![7; MAX_UPLOAD + 1]);
     bench.host_sends(&position(1));
-    let told = frames(&mut bench.ports.host);
-    assert_eq!((told[0].code, told[0].status, told[0].payload_len), (save.code, 0, 0));
-    assert_eq!(frames(&mut bench.ports.instrument), [position(1)], "its bytes are no commands");
+    let received = frames(&mut bench.ports.host);
+    assert_eq!((received[0].code, received[0].status, received[0].payload_len), (save.code, 0, 0));
+    assert_eq!(
+        frames(&mut bench.ports.instrument),
+        [position(1)],
+        "the payload was read as commands"
+    );
 
     bench.host_sends(&save.with_payload_len(500));
     bench.pass(LINE_SILENCE);
@@ -277,7 +290,7 @@ fn only_a_whole_upload_of_allowed_length_is_sent() {
 }
 
 #[test]
-fn a_stop_is_sent_even_when_nobody_can_be_told_its_answer() {
+fn a_stop_is_sent_even_without_room_for_its_answer() {
     let mut bench = Bench::new();
     for number in 0..12 {
         bench.host_sends(&halt(1 + number % 4));

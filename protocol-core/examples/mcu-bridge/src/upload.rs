@@ -1,109 +1,109 @@
-//! The one payload that may be on its way from the host to the instrument. It is kept whole before
-//! its frame goes up: if the host stopped in the middle, nothing else could go up behind it, and no
-//! HALT either.
+//! The upload from the host to the instrument; there is at most one. Its whole payload is stored
+//! before its frame is sent. Otherwise a host that stops in the middle would block every later
+//! command, even a HALT.
 
 use flamingo_protocol_core::{Frame, Ticket};
 use heapless::Vec;
 
 /// The longest upload, in bytes. A longer one is refused.
-pub const UPLOAD: usize = 4096;
+pub const MAX_UPLOAD: usize = 4096;
 
-/// What becomes of the payload bytes that the host sends.
+/// The use of the payload bytes that the host sends.
 #[derive(Debug, Clone, Copy)]
-enum Coming {
-    /// None are expected.
-    Nothing,
-    /// They are kept, for this command.
-    Kept(Frame),
-    /// They are thrown away, and then this command is refused.
+enum State {
+    /// No payload is expected.
+    Idle,
+    /// They are stored for this command.
+    Stored(Frame),
+    /// They are discarded. At their end this command is refused.
     Refused(Frame, &'static str),
-    /// They are thrown away: they belong to nothing.
-    Ignored,
+    /// They are discarded. No answer follows.
+    Discarded,
 }
 
-/// How the payload that was coming in has ended.
+/// How an upload ended.
 #[derive(Debug)]
 pub(crate) enum Finished {
-    /// It is whole: the command may go up.
-    Whole(Frame),
-    /// The command is to be refused, for this reason.
+    /// The payload is complete: the command can be sent.
+    Complete(Frame),
+    /// The command must be refused, for this reason.
     Refused(Frame, &'static str),
 }
 
 #[derive(Debug)]
 pub(crate) struct Upload {
-    coming: Coming,
-    bytes: Vec<u8, UPLOAD>,
-    /// The command whose payload is going up.
-    going: Option<Ticket>,
+    state: State,
+    bytes: Vec<u8, MAX_UPLOAD>,
+    /// The command whose payload is being sent.
+    sending: Option<Ticket>,
 }
 
 impl Upload {
     pub(crate) const fn new() -> Self {
-        Self { coming: Coming::Nothing, bytes: Vec::new(), going: None }
+        Self { state: State::Idle, bytes: Vec::new(), sending: None }
     }
 
-    /// This command's payload comes next.
+    /// The payload of this command follows.
     pub(crate) fn begin(&mut self, frame: &Frame) {
         let length = usize::try_from(frame.payload_len).unwrap_or(usize::MAX);
-        self.coming = if length > UPLOAD {
-            Coming::Refused(*frame, "upload refused: larger than the bridge may hold")
-        } else if self.going.is_some() {
-            Coming::Refused(*frame, "upload refused: another one is on its way")
+        self.state = if length > MAX_UPLOAD {
+            State::Refused(*frame, "upload refused: larger than the bridge may hold")
+        } else if self.sending.is_some() {
+            State::Refused(*frame, "upload refused: another one is on its way")
         } else {
             self.bytes.clear();
-            Coming::Kept(*frame)
+            State::Stored(*frame)
         };
     }
 
-    /// A payload comes that nobody wants.
-    pub(crate) fn ignore(&mut self) {
-        self.coming = Coming::Ignored;
+    /// A payload follows that must be discarded.
+    pub(crate) fn discard(&mut self) {
+        self.state = State::Discarded;
     }
 
-    /// Some of the payload.
-    pub(crate) fn take(&mut self, some: &[u8], remaining: u32) -> Option<Finished> {
-        if let Coming::Kept(frame) = self.coming
-            && self.bytes.extend_from_slice(some).is_err()
+    /// Takes payload bytes. Returns the upload when it has ended.
+    pub(crate) fn receive(&mut self, bytes: &[u8], remaining: u32) -> Option<Finished> {
+        if let State::Stored(frame) = self.state
+            && self.bytes.extend_from_slice(bytes).is_err()
         {
-            // It is as long as was declared, so this cannot be; if it were, it would not be whole.
-            self.coming = Coming::Refused(frame, "upload refused: longer than it was said to be");
+            // The core gives no more bytes than declared, so this cannot happen.
+            self.state = State::Refused(frame, "upload refused: longer than it had declared");
         }
         if remaining > 0 {
             return None;
         }
-        self.finish().map(|(frame, why)| match why {
-            None => Finished::Whole(frame),
+        self.finish().map(|(frame, refusal)| match refusal {
+            None => Finished::Complete(frame),
             Some(reason) => Finished::Refused(frame, reason),
         })
     }
 
-    /// The host stopped in the middle of it.
-    pub(crate) fn break_off(&mut self) -> Option<Finished> {
+    /// The host stopped in the middle of the payload.
+    pub(crate) fn abandon(&mut self) -> Option<Finished> {
         let (frame, _) = self.finish()?;
         Some(Finished::Refused(frame, "upload refused: it broke off"))
     }
 
     fn finish(&mut self) -> Option<(Frame, Option<&'static str>)> {
-        match core::mem::replace(&mut self.coming, Coming::Nothing) {
-            Coming::Kept(frame) => Some((frame, None)),
-            Coming::Refused(frame, reason) => Some((frame, Some(reason))),
-            Coming::Nothing | Coming::Ignored => None,
+        match core::mem::replace(&mut self.state, State::Idle) {
+            State::Stored(frame) => Some((frame, None)),
+            State::Refused(frame, reason) => Some((frame, Some(reason))),
+            State::Idle | State::Discarded => None,
         }
     }
 
-    /// The command that it belongs to was handed on under that ticket.
-    pub(crate) fn goes_up(&mut self, ticket: Ticket) {
-        self.going = Some(ticket);
+    /// The connection has accepted the command of the upload under this ticket.
+    pub(crate) fn begin_sending(&mut self, ticket: Ticket) {
+        self.sending = Some(ticket);
     }
 
-    /// That frame is out, or will never go.
-    pub(crate) fn is_out(&mut self, ticket: Ticket) {
-        self.going.take_if(|going| *going == ticket);
+    /// The frame with this ticket was sent, or will not be sent.
+    pub(crate) fn end_sending(&mut self, ticket: Ticket) {
+        self.sending.take_if(|sending| *sending == ticket);
     }
 
-    /// What is to be written of it next.
-    pub(crate) fn from(&self, offset: u32) -> &[u8] {
+    /// The payload from `offset` on.
+    pub(crate) fn bytes_from(&self, offset: u32) -> &[u8] {
         let offset = usize::try_from(offset).unwrap_or(usize::MAX);
         self.bytes.get(offset..).unwrap_or(&[])
     }
