@@ -1,8 +1,8 @@
-//! The board: an LM3S6965 (Cortex-M3), with its clock, its first UART and the interrupts that feed
-//! two bounded queues; its second UART takes what there is to report. The only file with `unsafe`.
-//! What the bytes mean is not known here.
+//! The board: an LM3S6965 (Cortex-M3). This file starts the clock and both UARTs. The first UART has an
+//! interrupt and two bounded queues; the second one carries the report. It is the only file with
+//! `unsafe`, and it does not interpret the bytes.
 //!
-//! Only the interrupt touches the first UART; the program touches the queues and rings for it.
+//! Only the interrupt uses the first UART. The program uses the queues and pends the interrupt.
 
 use core::cell::Cell;
 use core::convert::Infallible;
@@ -17,22 +17,21 @@ use heapless::spsc::{Consumer, Producer, Queue};
 use lm3s6965::{Interrupt, interrupt};
 
 const CORE_HZ: u32 = 50_000_000;
-/// Four commands wait unanswered at most, by what clients allow themselves.
-const IN: usize = 1024;
-/// Eight frames.
-const OUT: usize = 1024 + 1;
+/// Room for seven whole commands. Clients leave at most four commands unanswered.
+const INPUT_LEN: usize = 1024;
+/// Room for eight frames. A queue holds one byte less than its length.
+const OUTPUT_LEN: usize = 1024 + 1;
 
-/// Since the start, modulo 2³².
+/// Milliseconds since the start, modulo 2³².
 static MILLIS: AtomicU32 = AtomicU32::new(0);
-/// What the interrupt works on.
-static LINE: Mutex<Cell<Option<Line>>> = Mutex::new(Cell::new(None));
-/// The queue of bytes that came in is full: the rest waits in the UART.
+/// The interrupt's ends of the queues.
+static UART_SIDE: Mutex<Cell<Option<UartSide>>> = Mutex::new(Cell::new(None));
+/// The input queue is full, and the rest of the input waits in the UART.
 static HELD: AtomicBool = AtomicBool::new(false);
-
-/// How often that was so. Nothing is lost by it where the sender can be held up; where it cannot, it
-/// shows in [`OVERRUNS`].
-static FULL: AtomicU32 = AtomicU32::new(0);
-/// How often the UART lost bytes since nobody fetched them in time.
+/// How often input had to wait. If the sender can be held up, nothing is lost; otherwise [`OVERRUNS`]
+/// counts the loss.
+static HELD_COUNT: AtomicU32 = AtomicU32::new(0);
+/// How often the UART lost bytes because they were not fetched in time.
 static OVERRUNS: AtomicU32 = AtomicU32::new(0);
 
 /// A register of the board.
@@ -59,7 +58,7 @@ impl Register {
     const UART_MASK: usize = 0x38;
     const UART_CLEAR: usize = 0x44;
 
-    /// One of the registers behind it.
+    /// The register at this offset.
     const fn at(self, offset: usize) -> Self {
         Self(self.0 + offset)
     }
@@ -70,7 +69,7 @@ impl Register {
     }
 
     fn write(self, value: u32) {
-        // SAFETY: as for reading; no register of these has an effect on memory.
+        // SAFETY: as for reading; a write to one of these registers has no effect on memory.
         unsafe { core::ptr::with_exposed_provenance_mut::<u32>(self.0).write_volatile(value) }
     }
 
@@ -79,40 +78,41 @@ impl Register {
     }
 }
 
-const FLAG_IN_EMPTY: u32 = 1 << 4;
-const FLAG_OUT_FULL: u32 = 1 << 5;
+const FLAG_INPUT_EMPTY: u32 = 1 << 4;
+const FLAG_OUTPUT_FULL: u32 = 1 << 5;
 const DATA_OVERRUN: u32 = 1 << 11;
-const ON_IN: u32 = 1 << 4;
-const ON_OUT: u32 = 1 << 5;
-/// Some bytes came and no more follow.
+const ON_INPUT: u32 = 1 << 4;
+const ON_OUTPUT: u32 = 1 << 5;
+/// Input waits, and no more has arrived for a while.
 const ON_PAUSE: u32 = 1 << 6;
 
 /// The interrupt's ends of the two queues.
-struct Line {
-    came: Producer<'static, u8>,
-    goes: Consumer<'static, u8>,
+struct UartSide {
+    input: Producer<'static, u8>,
+    output: Consumer<'static, u8>,
 }
 
-impl Line {
-    fn serve(&mut self) {
-        Register::UART_0.at(Register::UART_CLEAR).write(ON_OUT | ON_PAUSE);
+impl UartSide {
+    /// Moves bytes between the UART and the queues, and enables the interrupts that are needed.
+    fn service(&mut self) {
+        Register::UART_0.at(Register::UART_CLEAR).write(ON_OUTPUT | ON_PAUSE);
         let held = self.fetch();
         HELD.store(held, Ordering::Relaxed);
-        while Register::UART_0.at(Register::UART_FLAGS).read() & FLAG_OUT_FULL == 0
-            && let Some(byte) = self.goes.dequeue()
+        while Register::UART_0.at(Register::UART_FLAGS).read() & FLAG_OUTPUT_FULL == 0
+            && let Some(byte) = self.output.dequeue()
         {
             Register::UART_0.at(Register::UART_DATA).write(u32::from(byte));
         }
-        let fetching = if held { 0 } else { ON_IN | ON_PAUSE };
-        let sending = if self.goes.ready() { ON_OUT } else { 0 };
+        let fetching = if held { 0 } else { ON_INPUT | ON_PAUSE };
+        let sending = if self.output.ready() { ON_OUTPUT } else { 0 };
         Register::UART_0.at(Register::UART_MASK).write(fetching | sending);
     }
 
-    /// Takes what has come; true if some of it must wait for room.
+    /// Moves input into the queue. Returns true if some of it must wait for room.
     fn fetch(&mut self) -> bool {
-        while Register::UART_0.at(Register::UART_FLAGS).read() & FLAG_IN_EMPTY == 0 {
-            if !self.came.ready() {
-                count(&FULL);
+        while Register::UART_0.at(Register::UART_FLAGS).read() & FLAG_INPUT_EMPTY == 0 {
+            if !self.input.ready() {
+                count(&HELD_COUNT);
                 return true;
             }
             let data = Register::UART_0.at(Register::UART_DATA).read();
@@ -120,7 +120,7 @@ impl Line {
                 count(&OVERRUNS);
             }
             let [byte, ..] = data.to_le_bytes();
-            let _ = self.came.enqueue(byte); // there is room
+            let _ = self.input.enqueue(byte); // there is room
         }
         false
     }
@@ -129,10 +129,10 @@ impl Line {
 #[interrupt]
 fn UART0() {
     critical_section::with(|section| {
-        let line = LINE.borrow(section);
-        if let Some(mut owned) = line.take() {
-            owned.serve();
-            line.set(Some(owned));
+        let uart_side = UART_SIDE.borrow(section);
+        if let Some(mut owned) = uart_side.take() {
+            owned.service();
+            uart_side.set(Some(owned));
         }
     });
 }
@@ -146,10 +146,10 @@ fn count(counter: &AtomicU32) {
     counter.fetch_add(1, Ordering::Relaxed);
 }
 
-/// The program's ends of the two queues: a port that blocks, asleep.
+/// The program's ends of the two queues: a port that sleeps while it waits.
 pub(crate) struct Port {
-    came: Consumer<'static, u8>,
-    goes: Producer<'static, u8>,
+    input: Consumer<'static, u8>,
+    output: Producer<'static, u8>,
 }
 
 impl ErrorType for Port {
@@ -158,17 +158,17 @@ impl ErrorType for Port {
 
 impl ReadReady for Port {
     fn read_ready(&mut self) -> Result<bool, Infallible> {
-        Ok(self.came.ready())
+        Ok(self.input.ready())
     }
 }
 
 impl Read for Port {
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Infallible> {
-        while !self.came.ready() && !buffer.is_empty() {
+        while !self.input.ready() && !buffer.is_empty() {
             self.sleep();
         }
         let mut read = 0;
-        for (place, byte) in buffer.iter_mut().zip(core::iter::from_fn(|| self.came.dequeue())) {
+        for (place, byte) in buffer.iter_mut().zip(core::iter::from_fn(|| self.input.dequeue())) {
             *place = byte;
             read += 1;
         }
@@ -181,42 +181,41 @@ impl Read for Port {
 
 impl Write for Port {
     fn write(&mut self, bytes: &[u8]) -> Result<usize, Infallible> {
-        while !self.goes.ready() && !bytes.is_empty() {
-            // The interrupt makes room; the clock's wakes us if it did so just now.
+        while !self.output.ready() && !bytes.is_empty() {
+            // The interrupt makes room. If it ran just before this sleep, the next tick ends the sleep.
             cortex_m::asm::wfi();
         }
-        let written = bytes.iter().take_while(|byte| self.goes.enqueue(**byte).is_ok()).count();
+        let written = bytes.iter().take_while(|byte| self.output.enqueue(**byte).is_ok()).count();
         NVIC::pend(Interrupt::UART0);
         Ok(written)
     }
 
-    /// What is in the queue goes out by itself: nothing need wait for it.
+    /// Does nothing, because the interrupt sends the queue.
     fn flush(&mut self) -> Result<(), Infallible> {
         Ok(())
     }
 }
 
 impl Port {
-    /// Sleeps until an interrupt, unless bytes have come already.
+    /// Sleeps until an interrupt, unless input waits.
     pub(crate) fn sleep(&self) {
-        // An interrupt that comes between the question and the sleep ends the sleep at once: it
-        // is pending.
+        // An interrupt between the check and the sleep is pending, so it ends the sleep at once.
         cortex_m::interrupt::free(|_| {
-            if !self.came.ready() {
+            if !self.input.ready() {
                 cortex_m::asm::wfi();
             }
         });
     }
 }
 
-/// The time since the start, from a count that wraps around every 49 days.
+/// The time since the start, from a counter that wraps around every 49 days.
 pub(crate) struct Clock {
     last: Cell<u32>,
     millis: Cell<u64>,
 }
 
 impl Clock {
-    /// Must be asked more often than every 49 days.
+    /// The time now. It must be called more often than every 49 days.
     pub(crate) fn now(&self) -> Instant {
         let count = MILLIS.load(Ordering::Relaxed);
         let more = count.wrapping_sub(self.last.replace(count));
@@ -225,23 +224,25 @@ impl Clock {
     }
 }
 
-/// Starts the clock, the UART and the interrupts. Only the first call gives something.
+/// Starts the clock, the UARTs and the interrupts. Only the first call returns a port.
 pub(crate) fn start() -> Option<(Port, Clock)> {
     let mut core = cortex_m::Peripherals::take()?;
-    let (came_in, came) = cortex_m::singleton!(: Queue<u8, IN> = Queue::new())?.split();
-    let (goes, goes_out) = cortex_m::singleton!(: Queue<u8, OUT> = Queue::new())?.split();
-    let line = Line { came: came_in, goes: goes_out };
-    critical_section::with(|section| LINE.borrow(section).set(Some(line)));
+    let (input_producer, input) =
+        cortex_m::singleton!(: Queue<u8, INPUT_LEN> = Queue::new())?.split();
+    let (output, output_consumer) =
+        cortex_m::singleton!(: Queue<u8, OUTPUT_LEN> = Queue::new())?.split();
+    let uart_side = UartSide { input: input_producer, output: output_consumer };
+    critical_section::with(|section| UART_SIDE.borrow(section).set(Some(uart_side)));
     start_core_clock();
     start_uarts();
     start_ticks(&mut core.SYST);
-    // SAFETY: what the interrupt works on is in its place.
+    // SAFETY: the interrupt finds its ends of the queues in `UART_SIDE`.
     unsafe { NVIC::unmask(Interrupt::UART0) };
-    NVIC::pend(Interrupt::UART0); // it unmasks what it waits for
-    Some((Port { came, goes }, Clock { last: Cell::new(0), millis: Cell::new(0) }))
+    NVIC::pend(Interrupt::UART0); // it enables the interrupts of the UART
+    Some((Port { input, output }, Clock { last: Cell::new(0), millis: Cell::new(0) }))
 }
 
-/// 50 MHz from the crystal of 8 MHz, as the data sheet says: first past the PLL, then through it.
+/// Sets 50 MHz from the 8 MHz crystal as the data sheet describes: the PLL is bypassed until it is locked.
 fn start_core_clock() {
     const BYPASS: u32 = 1 << 11;
     const DIVIDED: u32 = 1 << 22;
@@ -262,18 +263,17 @@ fn start_core_clock() {
     Register::SYSCTL_CLOCK.change(BYPASS, 0);
 }
 
-/// Both UARTs and the pins that they have: 921 600 baud, 8 bits, no parity, queues of 16 bytes in
-/// the UART itself.
+/// Starts both UARTs and their pins: 921 600 baud, 8 bits, no parity, with the 16-byte FIFOs of the UART.
 fn start_uarts() {
     const BOTH: u32 = 1 << 0 | 1 << 1;
     const PORTS_A_AND_D: u32 = 1 << 0 | 1 << 3;
     const ON: u32 = 1;
     const BITS_8: u32 = 3 << 5;
-    const QUEUES: u32 = 1 << 4;
-    const BOTH_WAYS: u32 = 1 << 8 | 1 << 9;
+    const FIFOS: u32 = 1 << 4;
+    const BOTH_DIRECTIONS: u32 = 1 << 8 | 1 << 9;
     Register::SYSCTL_GATE_1.change(0, BOTH);
     Register::SYSCTL_GATE_2.change(0, PORTS_A_AND_D);
-    cortex_m::asm::delay(8); // until they have their clock
+    cortex_m::asm::delay(8); // until their clocks run
     for (port, pins) in [(Register::GPIO_A, 1 << 0 | 1 << 1), (Register::GPIO_D, 1 << 2 | 1 << 3)] {
         port.at(Register::GPIO_FUNCTION).change(0, pins);
         port.at(Register::GPIO_DIGITAL).change(0, pins);
@@ -283,23 +283,23 @@ fn start_uarts() {
         // 50 MHz / (16 * 921 600) = 3 + 25/64
         uart.at(Register::UART_BAUD_WHOLE).write(3);
         uart.at(Register::UART_BAUD_64TH).write(25);
-        uart.at(Register::UART_FORM).write(BITS_8 | QUEUES);
-        uart.at(Register::UART_CONTROL).write(ON | BOTH_WAYS);
+        uart.at(Register::UART_FORM).write(BITS_8 | FIFOS);
+        uart.at(Register::UART_CONTROL).write(ON | BOTH_DIRECTIONS);
     }
 }
 
-/// A byte for the second UART; false if it has no room for it now.
+/// Writes a byte to the second UART. Returns false if it has no room now.
 pub(crate) fn report(byte: u8) -> bool {
-    let room = Register::UART_1.at(Register::UART_FLAGS).read() & FLAG_OUT_FULL == 0;
+    let room = Register::UART_1.at(Register::UART_FLAGS).read() & FLAG_OUTPUT_FULL == 0;
     if room {
         Register::UART_1.at(Register::UART_DATA).write(u32::from(byte));
     }
     room
 }
 
-/// How often bytes that came in were held up, and how often some were lost.
+/// How often input had to wait, and how often the UART lost bytes.
 pub(crate) fn held_and_overruns() -> (u32, u32) {
-    (FULL.load(Ordering::Relaxed), OVERRUNS.load(Ordering::Relaxed))
+    (HELD_COUNT.load(Ordering::Relaxed), OVERRUNS.load(Ordering::Relaxed))
 }
 
 fn start_ticks(ticks: &mut SYST) {
@@ -314,13 +314,13 @@ fn start_ticks(ticks: &mut SYST) {
 #[panic_handler]
 fn panicked(_: &core::panic::PanicInfo) -> ! {
     unsafe extern "C" {
-        /// Does not exist: a program with a panic that can be reached does not link.
+        /// Does not exist, so a program with a reachable panic does not link.
         safe fn the_stage_can_panic() -> !;
     }
     the_stage_can_panic()
 }
 
-/// A build for debugging checks more than can fail, and stops here if it does.
+/// A debug build has checks that can fail. It stops here if one does.
 #[cfg(debug_assertions)]
 #[panic_handler]
 fn panicked(_: &core::panic::PanicInfo) -> ! {

@@ -1,8 +1,8 @@
-//! A stage controller with one axis that speaks the Flamingo protocol, without its board: what it
-//! does is `stage`, how bytes come to it and leave it is `pump`, what was lost is told by `report`.
-//! All of it runs on a host as well.
+//! A stage controller with one axis that uses the Flamingo protocol, without its board. `stage` moves
+//! the axis and answers commands, `pump` moves bytes between a port and the stage, and `report` writes
+//! the counters of losses as text. All of it also runs on a host.
 //!
-//! The registers and interrupts are `board.rs`; the program is `main.rs`.
+//! The program adds the registers and interrupts (`board.rs`) and connects the parts (`main.rs`).
 #![no_std]
 #![forbid(unsafe_code)]
 

@@ -1,4 +1,4 @@
-//! The program: it wires the board, the pump and the stage, and sleeps when there is nothing to do.
+//! The program: it connects the board, the pump and the stage, and sleeps when it has nothing to do.
 #![no_std]
 #![no_main]
 
@@ -15,10 +15,10 @@ fn main() -> ! {
         let mut report = Report::default();
         loop {
             // This port cannot fail.
-            let _ = pump.turn(&mut port, || clock.now(), &mut stage);
+            let _ = pump.poll(&mut port, || clock.now(), &mut stage);
             let (noise, cut_uploads) = pump.losses();
             let (held, overruns) = board::held_and_overruns();
-            report.turn(Counts { noise, cut_uploads, held, overruns }, board::report);
+            report.poll(Counts { noise, cut_uploads, held, overruns }, board::report);
             port.sleep();
         }
     }

@@ -1,5 +1,5 @@
-//! Bytes between a port and the stage: the device's side of a connection and when it is read,
-//! answered and written. What a command does is `stage.rs`; how the port gets its bytes is `board.rs`.
+//! Moves bytes between a port and the stage. It holds the device's side of the connection, and decides
+//! when the port is read and written. `stage.rs` executes the commands; `board.rs` fills the port.
 
 use embedded_io::{Read, ReadReady, Write};
 use flamingo_protocol_core::{
@@ -11,47 +11,47 @@ use flamingo_protocol_core::{
 
 use crate::stage::Stage;
 
-/// Frames that may wait to be sent: each is written at once.
+/// The room for frames that wait to be sent. One is enough, because each is written at once.
 const QUEUE: usize = 1;
-/// How long the next byte of a command or a payload may take. Then its client has gone in the middle
-/// of it, and what comes next is not the rest.
-const PATIENCE: Duration = Duration::from_millis(500);
+/// How long the line may be silent within a command or a payload. After that its client has left, and the
+/// next bytes are not the rest.
+const SILENCE_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// The device's side of the connection. A UART does not say when a client comes or goes: what one
-/// leaves half said is given up when the line falls silent.
+/// The device's side of the connection. A UART does not report when a client connects or leaves, so an
+/// incomplete command is abandoned when the line is silent.
 #[derive(Default)]
 pub struct Pump {
     device: Responder<QUEUE>,
-    /// A command whose payload is still coming in.
+    /// A command whose payload is still arriving.
     upload: Option<Frame>,
-    /// When the last bytes came.
-    heard: Instant,
-    /// Payloads whose rest did not come.
+    /// When bytes were last read.
+    last_read: Instant,
+    /// Payloads that stayed incomplete.
     cut_payloads: u32,
 }
 
 impl Pump {
-    /// Does all there is to do now: tells what is due; if something has come, reads once and does
-    /// it.
+    /// Sends the events that are due. Then reads once if input waits, and executes the command that this
+    /// completes.
     ///
     /// # Errors
     /// [`PumpError`]: the port failed.
-    pub fn turn<P: Read + ReadReady + Write>(
+    pub fn poll<P: Read + ReadReady + Write>(
         &mut self,
         port: &mut P,
         clock: impl Fn() -> Instant,
         stage: &mut Stage,
     ) -> Result<(), PumpError<P::Error>> {
         let now = clock();
-        self.tell(port, now, stage)?;
+        self.send_events(port, now, stage)?;
         if port.read_ready().map_err(PumpError::Port)? {
             if let Some(command) = self.receive(port, now)? {
                 if let Some(answer) = stage.command(now, &command) {
                     self.send(port, now, &answer)?;
                 }
-                self.tell(port, now, stage)?;
+                self.send_events(port, now, stage)?;
             }
-        } else if self.heard + PATIENCE <= now {
+        } else if self.last_read + SILENCE_TIMEOUT <= now {
             self.device.abandon_input();
             let cut = self.upload.take().is_some();
             self.cut_payloads = self.cut_payloads.saturating_add(cut.into());
@@ -59,13 +59,13 @@ impl Pump {
         Ok(())
     }
 
-    /// Bytes that were skipped as noise, and payloads that were cut.
+    /// The number of bytes skipped as noise, and of payloads that stayed incomplete.
     pub fn losses(&self) -> (u64, u32) {
         (self.device.noise_bytes(), self.cut_payloads)
     }
 
-    /// Reads once; gives the command that is whole with that, its payload included, which is
-    /// skipped. So few bytes end one command at most.
+    /// Reads once. Returns the command that this completes. A payload is skipped; its command is complete
+    /// at its end. One read has at most a frame's length, so it completes at most one command.
     fn receive<P: Read>(
         &mut self,
         port: &mut P,
@@ -85,17 +85,18 @@ impl Pump {
                 Incoming::Payload { .. } => {}
             },
         )?;
-        self.heard = now;
+        self.last_read = now;
         Ok(command)
     }
 
-    fn tell<P: Write>(
+    /// Sends the events that are due.
+    fn send_events<P: Write>(
         &mut self,
         port: &mut P,
         now: Instant,
         stage: &mut Stage,
     ) -> Result<(), PumpError<P::Error>> {
-        while let Some(frame) = stage.tell(now) {
+        while let Some(frame) = stage.poll_event(now) {
             self.send(port, now, &frame)?;
         }
         Ok(())
@@ -107,7 +108,7 @@ impl Pump {
         now: Instant,
         frame: &Frame,
     ) -> Result<(), PumpError<P::Error>> {
-        // The queue is empty: there is room.
+        // The queue is empty, so there is room.
         let _ = self.device.push(frame);
         while blocking::transmit(port, &mut self.device, || now, |_, _| &[])?.is_some() {}
         Ok(())

@@ -1,8 +1,8 @@
-//! The stage: one axis that moves over time, and what it answers and tells. Frames and time go in,
-//! frames come out; no bytes, no port, no clock.
+//! The stage: one axis that moves over time, its answers and its events. Its input is frames and times,
+//! its output frames. It has no bytes, no port and no clock.
 //!
-//! Lengths are whole nanometres and times microseconds, so that no float is reckoned with but at
-//! the edges: this runs on a core without floats.
+//! Lengths are whole nanometres and times are microseconds. The processor has no float unit, so floats
+//! are converted where frames are read and written.
 
 use core::fmt::Write;
 use core::num::NonZeroU64;
@@ -14,26 +14,26 @@ use flamingo_protocol_core::{
     wire::BUFFER_LEN,
 };
 
-/// The axis that there is: X.
+/// The only axis: X.
 pub const AXIS: i32 = 1;
 /// The selector for all axes.
 const ALL_AXES: i32 = 255;
 
 const NM_PER_MM: f64 = 1e6;
-/// Where targets may lie, in mm.
+/// The range of targets, in mm.
 const LIMITS: core::ops::RangeInclusive<f64> = 1.0..=12.31;
-/// Speeds that may be set, in mm/s. At the lowest one the longest way takes three hours.
+/// The range of speeds, in mm/s. At the lowest speed the longest move takes three hours.
 const SPEEDS: core::ops::RangeInclusive<f64> = 0.001..=100.0;
-/// Where it stands when it is switched on, in nm.
+/// The position after the start, in nm.
 const HOME: i64 = 7_500_000;
-/// How fast it goes unless another speed is set, in nm/s.
+/// The speed after the start, in nm/s.
 const SPEED: NonZeroU64 = NonZeroU64::MIN.saturating_add(999_999);
-/// Between two position updates of a motion: 40 Hz.
+/// The time between two position updates of a motion: 40 Hz.
 const PUSH_EVERY: Duration = Duration::from_millis(25);
 
-/// The axis and the motion under way.
+/// The axis and its current motion.
 pub struct Stage {
-    /// Where it stands, unless it moves, in nm.
+    /// The position without a motion, in nm.
     rest: i64,
     /// nm/s, never 0.
     speed: NonZeroU64,
@@ -47,7 +47,7 @@ struct Motion {
     end: Instant,
     /// When the next position update is due; never, if the client asked for none.
     next_push: Instant,
-    /// Whether it ends where it was to end.
+    /// Whether it ends at its target; false after a halt.
     completes: bool,
 }
 
@@ -71,10 +71,10 @@ impl Default for Stage {
 }
 
 impl Stage {
-    /// What the stage tells unasked by `now`, oldest first: position updates of a motion, each with
-    /// the position at the time it was due, then its end. Call it until it gives nothing, before a
-    /// command and after.
-    pub fn tell(&mut self, now: Instant) -> Option<Frame> {
+    /// Returns the next event that is due at `now`, oldest first. The events of a motion are its position
+    /// updates, each with the position at the time it was due, and then its end. Call it until it
+    /// returns `None`, before each command and after it.
+    pub fn poll_event(&mut self, now: Instant) -> Option<Frame> {
         let motion = self.motion.as_mut()?;
         let due = motion.next_push;
         if due <= now && due < motion.end {
@@ -92,8 +92,8 @@ impl Stage {
         Some(stopped)
     }
 
-    /// Does what a command says, and gives the answer if it is a command that is answered: itself,
-    /// with its result filled in; with status 0 if it cannot be done here.
+    /// Executes a command. Returns its answer if the protocol has one: the command with the result, or
+    /// with status 0 if this stage cannot execute it.
     pub fn command(&mut self, now: Instant, command: &Frame) -> Option<Frame> {
         let mut answer = *command;
         answer.payload_len = 0;
@@ -104,7 +104,7 @@ impl Stage {
                 *state = Code::SYSTEM_STATE_IDLE.0 as i32;
                 true
             }
-            // All axes at once have no position: the instrument does not answer that.
+            // The instrument does not answer a position query for all axes.
             Code::STAGE_POSITION_GET if command.selector() == ALL_AXES => return None,
             Code::STAGE_POSITION_GET => {
                 if here {
@@ -114,10 +114,10 @@ impl Stage {
             }
             Code::STAGE_POSITION_SET
             | Code::STAGE_POSITION_SET_SLIDER
-            | Code::STAGE_POSITION_SET_TEXT => here && self.go(now, command),
-            Code::STAGE_HALT => concerns(command) && self.halt(now),
+            | Code::STAGE_POSITION_SET_TEXT => here && self.start_motion(now, command),
+            Code::STAGE_HALT => selects_axis(command) && self.halt(now),
             Code::STAGE_VELOCITY_SET => here && self.set_speed(command.value),
-            Code::STAGE_MOTION_STOPPED => concerns(command) && self.motion.is_none(),
+            Code::STAGE_MOTION_STOPPED => selects_axis(command) && self.motion.is_none(),
             _ => false,
         };
         answer.status = i32::from(done);
@@ -128,9 +128,9 @@ impl Stage {
         self.motion.as_ref().map_or(self.rest, |motion| motion.position(now))
     }
 
-    /// Sets out for a target. A motion under way turns towards it.
-    fn go(&mut self, now: Instant, command: &Frame) -> bool {
-        // Not a number is in no range.
+    /// Starts a motion to a target. It replaces a current motion.
+    fn start_motion(&mut self, now: Instant, command: &Frame) -> bool {
+        // NaN is outside the range, too.
         if !LIMITS.contains(&command.value) {
             return false;
         }
@@ -143,7 +143,7 @@ impl Stage {
         true
     }
 
-    /// Stops where it is. The end of the motion is what is told next.
+    /// Stops a motion at the current position. The end of the motion is the next event.
     fn halt(&mut self, now: Instant) -> bool {
         let at = self.position(now);
         if let Some(motion) = self.motion.as_mut() {
@@ -161,19 +161,19 @@ impl Stage {
     }
 }
 
-/// Whether a command that may be for all axes is for the one that there is.
-fn concerns(command: &Frame) -> bool {
+/// Whether a command selects this axis, alone or with all axes.
+fn selects_axis(command: &Frame) -> bool {
     [AXIS, ALL_AXES].contains(&command.selector())
 }
 
-/// As the server pushes it during motion: under the code of the query, with its mark.
+/// A position update as the server pushes it during a motion: the code of the query, with the push flag.
 fn position_update(at: i64) -> Frame {
     let mut frame = Frame::new(Code::STAGE_POSITION_GET).with_selector(AXIS).with_value(mm(at));
     frame.status = 1;
     frame.flags = Flags::STAGE_POSITIONS_IN_BUFFER;
     let mut text = heapless::String::<BUFFER_LEN>::new();
     let nm = at.unsigned_abs();
-    // The form has room for three axes; those that are not here stand at 0. It always fits.
+    // The format has three axes; the missing ones are at 0. The text always fits.
     let written =
         write!(text, "1={}.{:06}\n2=0.000000\n3=0.000000\n", nm / 1_000_000, nm % 1_000_000);
     if written.is_ok() {
@@ -182,12 +182,12 @@ fn position_update(at: i64) -> Frame {
     frame
 }
 
-#[allow(clippy::cast_precision_loss)] // a stage is shorter than 2^53 nm
+#[allow(clippy::cast_precision_loss)] // positions are far below 2^53 nm
 fn mm(nm: i64) -> f64 {
     nm as f64 / NM_PER_MM
 }
 
-/// Of a value that is within limits, so above 0.
+/// Converts mm to nm. The value must be within the limits, so it is positive.
 #[allow(clippy::cast_possible_truncation)]
 fn nm(mm: f64) -> i64 {
     (mm * NM_PER_MM + 0.5) as i64
