@@ -1,4 +1,4 @@
-//! Tells the linker where the board's memory is. On a host there is nothing to tell.
+//! Gives the linker the memory layout of the board. A build for a host needs none.
 
 use std::path::PathBuf;
 use std::{env, fs, io};

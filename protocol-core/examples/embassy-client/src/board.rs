@@ -1,7 +1,8 @@
-//! The board: an MPS2 with the FPGA image AN386 (Cortex-M4), its first UART as a port that waits,
-//! and SysTick as embassy's clock. The only file with `unsafe`. What the bytes mean is not known here.
+//! The board: an MPS2 with the FPGA image AN386 (Cortex-M4). This file provides the first UART as an async
+//! port, and SysTick as the clock of embassy. It is the only file with `unsafe`, and it does not
+//! interpret the bytes.
 //!
-//! Only the interrupt touches the UART; tasks touch the pipes and ring for it.
+//! Only the interrupt uses the UART. Tasks use the pipes and pend the interrupt.
 
 use core::cell::RefCell;
 use core::convert::Infallible;
@@ -20,10 +21,11 @@ use embedded_io_async::{ErrorType, Read, Write};
 
 const CORE_HZ: u32 = 25_000_000;
 
-/// Bytes that came in and were not read yet; bytes that wait to go out.
-static CAME: Pipe<CriticalSectionRawMutex, 512> = Pipe::new();
-static GOES: Pipe<CriticalSectionRawMutex, 512> = Pipe::new();
-/// There was no room for a byte that has come: it waits in the UART, and what follows at the sender.
+/// Bytes that were received and not read yet.
+static INPUT: Pipe<CriticalSectionRawMutex, 512> = Pipe::new();
+/// Bytes that wait to be sent.
+static OUTPUT: Pipe<CriticalSectionRawMutex, 512> = Pipe::new();
+/// The input pipe is full. The next byte waits in the UART, and the rest waits at the sender.
 static HELD: AtomicBool = AtomicBool::new(false);
 
 /// A register of UART 0.
@@ -43,21 +45,21 @@ impl Register {
     }
 
     fn write(self, value: u32) {
-        // SAFETY: as for reading; no register of these has an effect on memory.
+        // SAFETY: as for reading; a write to one of these registers has no effect on memory.
         unsafe { core::ptr::with_exposed_provenance_mut::<u32>(self.0).write_volatile(value) }
     }
 }
 
-const STATE_OUT_FULL: u32 = 1 << 0;
-const STATE_IN_FULL: u32 = 1 << 1;
-const BOTH_WAYS: u32 = 1 << 0 | 1 << 1;
-const ON_OUT: u32 = 1 << 2;
-const ON_IN: u32 = 1 << 3;
+const STATE_OUTPUT_FULL: u32 = 1 << 0;
+const STATE_INPUT_FULL: u32 = 1 << 1;
+const BOTH_DIRECTIONS: u32 = 1 << 0 | 1 << 1;
+const ON_OUTPUT: u32 = 1 << 2;
+const ON_INPUT: u32 = 1 << 3;
 
 #[derive(Clone, Copy)]
 enum Interrupt {
-    Came = 0,
-    Gone = 1,
+    Received = 0,
+    Sent = 1,
 }
 
 // SAFETY: these are the numbers of the two interrupts of UART 0.
@@ -67,29 +69,29 @@ unsafe impl InterruptNumber for Interrupt {
     }
 }
 
-/// Every interrupt of a peripheral comes here: no other than those of the UART is unmasked.
-// SAFETY: it takes nothing that is not behind a lock, and may come at any time.
+/// Handles the interrupts of the UART. No other interrupt of a peripheral is unmasked.
+// SAFETY: everything that it uses is behind a lock, so it may run at any time.
 #[cortex_m_rt::exception]
 unsafe fn DefaultHandler(_: i16) {
-    Register::CLEAR.write(BOTH_WAYS);
-    while !GOES.is_empty() && Register::STATE.read() & STATE_OUT_FULL == 0 {
+    Register::CLEAR.write(BOTH_DIRECTIONS);
+    while !OUTPUT.is_empty() && Register::STATE.read() & STATE_OUTPUT_FULL == 0 {
         let mut byte = [0];
-        if GOES.try_read(&mut byte).is_ok() {
+        if OUTPUT.try_read(&mut byte).is_ok() {
             let [byte] = byte;
             Register::DATA.write(u32::from(byte));
         }
     }
-    while !CAME.is_full() && Register::STATE.read() & STATE_IN_FULL != 0 {
+    while !INPUT.is_full() && Register::STATE.read() & STATE_INPUT_FULL != 0 {
         let [byte, ..] = Register::DATA.read().to_le_bytes();
-        let _ = CAME.try_write(&[byte]); // there is room
+        let _ = INPUT.try_write(&[byte]); // there is room
     }
-    let held = CAME.is_full();
+    let held = INPUT.is_full();
     HELD.store(held, Ordering::Relaxed);
-    let fetching = if held { 0 } else { ON_IN };
-    Register::CONTROL.write(BOTH_WAYS | ON_OUT | fetching);
+    let fetching = if held { 0 } else { ON_INPUT };
+    Register::CONTROL.write(BOTH_DIRECTIONS | ON_OUTPUT | fetching);
 }
 
-/// The UART, as tasks see it. Dropping a future of it loses nothing.
+/// The UART as an async port. Dropping one of its futures loses no bytes.
 pub(crate) struct Port(());
 
 impl ErrorType for Port {
@@ -98,9 +100,9 @@ impl ErrorType for Port {
 
 impl Read for Port {
     async fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Infallible> {
-        let read = CAME.read(buffer).await;
+        let read = INPUT.read(buffer).await;
         if HELD.load(Ordering::Relaxed) {
-            NVIC::pend(Interrupt::Came);
+            NVIC::pend(Interrupt::Received);
         }
         Ok(read)
     }
@@ -108,27 +110,27 @@ impl Read for Port {
 
 impl Write for Port {
     async fn write(&mut self, bytes: &[u8]) -> Result<usize, Infallible> {
-        let written = GOES.write(bytes).await;
-        NVIC::pend(Interrupt::Gone);
+        let written = OUTPUT.write(bytes).await;
+        NVIC::pend(Interrupt::Sent);
         Ok(written)
     }
 
-    /// What is in the pipe goes out by itself: nothing need wait for it.
+    /// Does nothing, because the interrupt sends the pipe.
     async fn flush(&mut self) -> Result<(), Infallible> {
         Ok(())
     }
 }
 
-/// Starts the clock, the UART and the interrupts. Only the first call gives something.
+/// Starts the clock, the UART and the interrupts. Only the first call returns a port.
 pub(crate) fn start() -> Option<Port> {
     let mut core = cortex_m::Peripherals::take()?;
     start_ticks(&mut core.SYST);
     Register::DIVIDER.write(CORE_HZ / 921_600);
-    Register::CONTROL.write(BOTH_WAYS | ON_IN | ON_OUT);
-    // SAFETY: the interrupts find everything in its place.
+    Register::CONTROL.write(BOTH_DIRECTIONS | ON_INPUT | ON_OUTPUT);
+    // SAFETY: the interrupt handler uses only statics that are initialised.
     unsafe {
-        NVIC::unmask(Interrupt::Came);
-        NVIC::unmask(Interrupt::Gone);
+        NVIC::unmask(Interrupt::Received);
+        NVIC::unmask(Interrupt::Sent);
     }
     Some(Port(()))
 }
@@ -141,12 +143,12 @@ fn start_ticks(ticks: &mut SYST) {
     ticks.enable_counter();
 }
 
-/// Embassy's clock: a millisecond for each tick, and who waits for which.
+/// The clock of embassy, with a millisecond for each tick, and the wakers that wait for a time.
 struct Ticks(Mutex<RefCell<Timers>>);
 
 struct Timers {
     millis: u64,
-    /// When the next of them is due.
+    /// When the next waker is due.
     next: u64,
     queue: Queue,
 }
@@ -173,7 +175,7 @@ impl Driver for Ticks {
 }
 
 impl Timers {
-    /// Wakes whoever is due.
+    /// Wakes all wakers that are due.
     fn wake(&mut self) {
         self.next = self.queue.next_expiration(self.millis);
     }
@@ -190,7 +192,7 @@ fn SysTick() {
     });
 }
 
-/// Nothing here panics, but embassy's own checks are not all left out by the compiler.
+/// This program does not panic, but the compiler keeps some of embassy's checks.
 #[panic_handler]
 fn panicked(_: &core::panic::PanicInfo) -> ! {
     cortex_m::interrupt::disable();

@@ -1,5 +1,6 @@
-//! The one task that owns the UART and the connection, and what the other tasks call: [`ask`] for
-//! an answer, [`EVENTS`] for what nobody asked for. What is asked, and why, is `main.rs`.
+//! The task that owns the UART and the connection, and its interface for the other tasks: [`ask`] sends
+//! a command and returns its answer, and [`EVENTS`] has the unsolicited frames. `main.rs` decides which
+//! commands to send.
 
 use core::convert::Infallible;
 use core::sync::atomic::{AtomicU32, Ordering};
@@ -22,90 +23,93 @@ use static_cell::ConstStaticCell;
 
 use crate::board::Port;
 
-/// Requests in flight.
+/// The number of requests in flight.
 const REQUESTS: usize = 4;
-/// More of them, for stops.
+/// Additional requests for stops.
 const STOPS: usize = 2;
-const PATIENCE: Duration = Duration::from_millis(1000);
-/// After so long a silence the rest of a frame or a payload is not expected any more: a UART does not
-/// say that its cable was pulled.
-const SILENCE: Duration = Duration::from_millis(500);
+/// The time that the stage has for an answer.
+const REQUEST_TIMEOUT: Duration = Duration::from_millis(1000);
+/// After this silence the rest of a frame or a payload is not expected, because a UART does not report
+/// that its cable was unplugged.
+const LINE_SILENCE: Duration = Duration::from_millis(500);
 
-/// Frames that were not, or not for certain, somebody's answer. A subscriber that is too slow loses
-/// its oldest ones, and is told how many.
+/// Frames that are not, or not certainly, answers. A subscriber that is too slow loses its oldest frames
+/// and learns how many.
 pub(crate) static EVENTS: PubSubChannel<CriticalSectionRawMutex, Frame, 16, 1, 0> =
     PubSubChannel::new();
-static ORDERS: Channel<CriticalSectionRawMutex, Order, 4> = Channel::new();
+static COMMANDS: Channel<CriticalSectionRawMutex, Command, 4> = Channel::new();
 
-/// Why there is no answer.
+/// Why a command has no answer.
 pub(crate) enum Failed {
-    /// Nothing was sent.
-    Refused(#[allow(dead_code)] CommandError), // for a debugger
-    /// It was sent, or was to be.
+    /// The connection refused the command, and nothing was sent.
+    Refused(#[allow(dead_code)] CommandError), // visible in a debugger
+    /// The request ended without an answer.
     Ended(#[allow(dead_code)] Ended),
 }
 
 type Outcome = Result<Frame, Failed>;
 
-/// Where the answers to one task come in. It has one question at a time.
-pub(crate) struct Desk(Signal<CriticalSectionRawMutex, (u32, Outcome)>);
+/// Carries the answers for one task, which has one command in flight at a time.
+pub(crate) struct ReplySlot(Signal<CriticalSectionRawMutex, (u32, Outcome)>);
 
-impl Desk {
+impl ReplySlot {
     pub(crate) const fn new() -> Self {
         Self(Signal::new())
     }
 }
 
-struct Order {
+/// A command of a task, on its way to the connection.
+struct Command {
     number: u32,
     frame: Frame,
-    desk: &'static Desk,
+    slot: &'static ReplySlot,
 }
 
-/// Asks, and waits for the answer for a second at most. Dropping the future misplaces no answer.
-pub(crate) async fn ask(desk: &'static Desk, frame: Frame) -> Outcome {
-    static NUMBERS: AtomicU32 = AtomicU32::new(0);
-    let number = NUMBERS.fetch_add(1, Ordering::Relaxed);
-    ORDERS.send(Order { number, frame, desk }).await;
+/// Sends a command and waits at most a second for its answer. If the future is dropped, the next call
+/// ignores the answer to this one.
+pub(crate) async fn ask(slot: &'static ReplySlot, frame: Frame) -> Outcome {
+    static NEXT_NUMBER: AtomicU32 = AtomicU32::new(0);
+    let number = NEXT_NUMBER.fetch_add(1, Ordering::Relaxed);
+    COMMANDS.send(Command { number, frame, slot }).await;
     loop {
-        let (of, outcome) = desk.0.wait().await;
-        if of == number {
+        let (answered, outcome) = slot.0.wait().await;
+        if answered == number {
             return outcome;
         }
     }
 }
 
-/// Who waits for which answer.
-type Waiting = LinearMap<Ticket, (u32, &'static Desk), { REQUESTS + STOPS }>;
+/// The command and the task of each request in flight.
+type Waiting = LinearMap<Ticket, (u32, &'static ReplySlot), { REQUESTS + STOPS }>;
 
-/// What is known of the stage when this is compiled.
-struct OurStage;
+/// The configuration of the connection, known at compile time.
+struct StageConfig;
 
-impl ConfigSource for OurStage {
+impl ConfigSource for StageConfig {
     fn config(&self) -> &Config {
         const { &Config::DEFAULT }
     }
 }
 
 struct Link {
-    connection: Connection<REQUESTS, 8, 7, STOPS, OurStage>,
+    connection: Connection<REQUESTS, 8, 7, STOPS, StageConfig>,
     waiting: Waiting,
-    /// When bytes last came.
-    heard: Instant,
+    /// When bytes were last read.
+    last_read: Instant,
 }
 
-/// All zero: it takes no flash, and is never on the stack.
+/// The initial value is all zero, so it takes no flash. It is never on the stack.
 static LINK: ConstStaticCell<Link> = ConstStaticCell::new(Link::NEW);
 
-/// Runs for ever: there is one port, and this owns it.
+/// Runs forever and owns the only port.
 #[embassy_executor::task]
 pub(crate) async fn run(mut port: Port) {
     let Some(link) = LINK.try_take() else { return };
     loop {
-        if link.turn(&mut port).await.is_err() {
-            // Everything that waits ends, and a new connection begins.
+        if link.step(&mut port).await.is_err() {
+            // All requests end, and a new connection starts.
             link.connection.handle_eof();
-            link.tell_ends();
+            link.report_ended_requests();
             *link = Link::NEW;
         }
     }
@@ -113,65 +117,67 @@ pub(crate) async fn run(mut port: Port) {
 
 impl Link {
     const NEW: Self = Self {
-        connection: Connection::with(OurStage),
+        connection: Connection::with(StageConfig),
         waiting: LinearMap::new(),
-        heard: Instant::from_micros(0),
+        last_read: Instant::from_micros(0),
     };
 
-    /// Waits for bytes, an order or the next deadline, does what follows, writes what is to go.
-    async fn turn(&mut self, port: &mut Port) -> Result<(), PumpError<Infallible>> {
+    /// Waits for bytes, a command or the next deadline and handles it. Then writes what the connection has
+    /// to send.
+    async fn step(&mut self, port: &mut Port) -> Result<(), PumpError<Infallible>> {
         let Self { connection, waiting, .. } = self;
-        let due = at(connection.poll_timeout().map_or(Instant::FAR_FUTURE, |(due, _)| due));
+        let due = to_tick(connection.poll_timeout().map_or(Instant::FAR_FUTURE, |(due, _)| due));
         let mut scratch = [0; 128];
         let received = asynchronous::receive(port, connection, now, &mut scratch, |output| {
             deliver(waiting, output);
         });
-        match select3(received, ORDERS.receive(), Timer::at(due)).await {
+        match select3(received, COMMANDS.receive(), Timer::at(due)).await {
             Either3::First(received) => {
                 received?;
-                self.heard = now();
+                self.last_read = now();
             }
-            Either3::Second(order) => self.order(&order),
+            Either3::Second(command) => self.request(&command),
             Either3::Third(()) => self.connection.handle_timeout(now()),
         }
-        if now().since(self.heard) >= SILENCE {
+        if now().since(self.last_read) >= LINE_SILENCE {
             self.connection.abandon_input(now());
         }
-        self.tell_ends();
+        self.report_ended_requests();
         while asynchronous::transmit(port, &mut self.connection, now, |_, _| &[]).await?.is_some() {
         }
         Ok(())
     }
 
-    fn order(&mut self, order: &Order) {
-        let Order { number, frame, desk } = order;
-        match self.connection.request(now(), frame, now() + PATIENCE) {
-            // There is a place for each request that the connection takes.
-            Ok(ticket) => drop(self.waiting.insert(ticket, (*number, desk))),
-            Err(error) => desk.0.signal((*number, Err(Failed::Refused(error)))),
+    fn request(&mut self, command: &Command) {
+        let Command { number, frame, slot } = command;
+        match self.connection.request(now(), frame, now() + REQUEST_TIMEOUT) {
+            // The map has room for every request that the connection accepts.
+            Ok(ticket) => drop(self.waiting.insert(ticket, (*number, slot))),
+            Err(error) => slot.0.signal((*number, Err(Failed::Refused(error)))),
         }
     }
 
-    fn tell_ends(&mut self) {
+    fn report_ended_requests(&mut self) {
         while let Some(event) = self.connection.poll_event() {
             if let Event::Ended { ticket, ended } = event
-                && let Some((number, desk)) = self.waiting.remove(&ticket)
+                && let Some((number, slot)) = self.waiting.remove(&ticket)
             {
-                desk.0.signal((number, Err(Failed::Ended(ended))));
+                slot.0.signal((number, Err(Failed::Ended(ended))));
             }
         }
     }
 }
 
-/// To whom it belongs. Payloads are nobody's: nothing is asked here whose answer has one.
+/// Gives an answer to its task, and other frames to the subscribers. Payloads are dropped, because the
+/// tasks send no command whose answer has one.
 fn deliver(waiting: &mut Waiting, output: Output<'_>) {
     let Output::Frame(received) = output else { return };
     let owner = match received.class {
         Class::Solicited { ticket, .. } => waiting.remove(&ticket),
         _ => None,
     };
-    if let Some((number, desk)) = owner {
-        desk.0.signal((number, Ok(received.frame)));
+    if let Some((number, slot)) = owner {
+        slot.0.signal((number, Ok(received.frame)));
     }
     if !matches!(received.class, Class::Solicited { proven: true, .. }) {
         EVENTS.immediate_publisher().publish_immediate(received.frame);
@@ -182,7 +188,7 @@ fn now() -> Instant {
     Instant::from_micros(embassy_time::Instant::now().as_micros())
 }
 
-/// That time or up to a tick later, never before it.
-fn at(due: Instant) -> embassy_time::Instant {
+/// Rounds a time up to the next tick.
+fn to_tick(due: Instant) -> embassy_time::Instant {
     embassy_time::Instant::from_millis(due.as_micros().div_ceil(1000))
 }

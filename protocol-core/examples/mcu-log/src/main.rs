@@ -1,5 +1,5 @@
-//! Shows the log of a firmware, as text, until its socket is closed: `mcu-log ELF HOST:PORT`. The
-//! texts are in the ELF file; what comes over the wire are their numbers.
+//! Prints the log of a firmware as text until the socket is closed: `mcu-log ELF HOST:PORT`. The ELF file
+//! has the texts; the socket carries their numbers.
 
 use std::error::Error;
 use std::io::{Read, Write};
@@ -11,7 +11,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let [_, program, address] = &std::env::args().collect::<Vec<_>>()[..] else {
         return Err("expected two arguments: the ELF file and HOST:PORT".into());
     };
-    let table = Table::parse(&std::fs::read(program)?)?.ok_or("that program has no log")?;
+    let table = Table::parse(&std::fs::read(program)?)?.ok_or("the ELF file has no defmt log")?;
     let mut decoder = table.new_stream_decoder();
     let mut socket = TcpStream::connect(address)?;
     let mut bytes = [0; 1024];
@@ -21,17 +21,17 @@ fn main() -> Result<(), Box<dyn Error>> {
             return Ok(());
         }
         decoder.received(&bytes[..count]);
-        show(decoder.as_mut())?;
+        print_lines(decoder.as_mut())?;
     }
 }
 
-/// What is whole of it.
-fn show(decoder: &mut dyn StreamDecoder) -> std::io::Result<()> {
+/// Prints all complete lines.
+fn print_lines(decoder: &mut dyn StreamDecoder) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     loop {
         match decoder.decode() {
             Ok(line) => writeln!(out, "{}", line.display_message())?,
-            // Half a line, from before the cable was plugged in.
+            // The rest of a line whose beginning was sent before this program connected.
             Err(DecodeError::Malformed) => {}
             Err(DecodeError::UnexpectedEof) => return out.flush(),
         }
