@@ -1,6 +1,6 @@
-//! Files through the body of a fuzz target, on stable: `replay connection FILE-OR-FOLDER…`.
+//! Runs the body of a fuzz target on files, with stable Rust: `replay connection FILE-OR-FOLDER…`.
 //!
-//! For what a fuzzer has found, and for the coverage of a corpus.
+//! It repeats an input that a fuzzer has found, and serves to measure the coverage of a corpus.
 
 use std::path::Path;
 
@@ -15,10 +15,10 @@ fn main() {
         std::process::exit(2);
     };
     let replayed: usize = arguments.map(|path| replay(Path::new(&path), body)).sum();
-    println!("{target}: {replayed} files replayed, no claim broken");
+    println!("{target}: {replayed} files replayed, every check passed");
 }
 
-/// A file, or all files of a folder. Gives how many.
+/// Replays a file, or all files of a folder. Returns the number of files.
 fn replay(path: &Path, body: bodies::Body) -> usize {
     if !path.is_dir() {
         match std::fs::read(path) {

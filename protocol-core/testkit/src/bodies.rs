@@ -1,4 +1,4 @@
-//! What the fuzzers run: each takes any bytes, and panics when a claim is broken.
+//! The bodies of the fuzz targets. Each takes any bytes and panics when a check fails.
 
 use flamingo_protocol_core::{
     CommandCode, Frame, Responder, Transmit,
@@ -11,10 +11,10 @@ use crate::readers::{self, Transcript};
 use crate::reference::{self, END, START, word};
 use crate::stream::{self, Input, LIMIT};
 
-/// Takes any bytes, and panics when a claim is broken.
+/// A fuzz body: takes any bytes and panics when a check fails.
 pub type Body = fn(&[u8]);
 
-/// All of them, by the names of their fuzz targets.
+/// All fuzz bodies with the names of their targets.
 pub const ALL: [(&str, Body); 5] = [
     ("frame", frame),
     ("assembler", assembler),
@@ -23,11 +23,12 @@ pub const ALL: [(&str, Body); 5] = [
     ("image", image),
 ];
 
-/// Decode and encode are each other's inverse; nothing but 128 bytes with both markers is a frame.
+/// Checks that decode and encode are inverse to each other, and that only 128 bytes with both markers
+/// decode as a frame.
 pub fn frame(data: &[u8]) {
-    let believed = Frame::decode(data).is_ok();
+    let decoded = Frame::decode(data).is_ok();
     let marked = data.len() == 128 && data[..4] == START && data[124..] == END;
-    assert_eq!(believed, marked);
+    assert_eq!(decoded, marked);
 
     let mut bytes = [0; 128];
     for (place, byte) in bytes[4..124].iter_mut().zip(data) {
@@ -35,7 +36,7 @@ pub fn frame(data: &[u8]) {
     }
     bytes[..4].copy_from_slice(&START);
     bytes[124..].copy_from_slice(&END);
-    let mut frame = Frame::decode(&bytes).expect("both markers stand");
+    let mut frame = Frame::decode(&bytes).expect("both markers are there");
     assert_eq!(frame.encode(), bytes);
     let words = [4, 8, 12, 16, 20, 24, 28, 32, 36, 48].map(|at| word(&bytes, at));
     let [d0, d1, d2] = frame.int32_data;
@@ -49,7 +50,7 @@ pub fn frame(data: &[u8]) {
     assert_eq!(frame.check_payload(LIMIT).is_ok(), frame.payload_len <= LIMIT);
     if frame.check_command(LIMIT).is_ok() {
         assert!(frame.value.is_finite() && frame.payload_len <= LIMIT);
-        assert_eq!(frame.flags.0 & 0x4000_0002, 0, "the server's flags");
+        assert_eq!(frame.flags.0 & 0x4000_0002, 0, "flags that only the server sets");
     }
     assert!(!frame.to_string().is_empty());
     assert!(!frame.buffer_bytes().contains(&0));
@@ -61,33 +62,40 @@ pub fn frame(data: &[u8]) {
     }
 }
 
-/// Splits the input into a seed for the cuts and a stream.
-fn cut(data: &[u8], build: fn(&[u8]) -> Vec<u8>) -> (u64, Vec<u8>) {
+/// Splits the input into a seed for the chunks and a stream.
+fn seed_and_stream(data: &[u8], build: fn(&[u8]) -> Vec<u8>) -> (u64, Vec<u8>) {
     let mut input = Input(data);
     let (seed, built) = (u64::from(input.short()), input.byte() % 4 > 0);
     (seed, if built { build(input.0) } else { input.0.to_vec() })
 }
 
-/// Whole, byte by byte and in chunks, a reader says what the naive one says.
-fn same(stream: &[u8], seed: u64, expected: &Transcript, read: impl Fn(Vec<&[u8]>) -> Transcript) {
+/// Checks that a reader gives the expected transcript for the whole stream, for single bytes and for chunks.
+fn check_chunkings(
+    stream: &[u8],
+    seed: u64,
+    expected: &Transcript,
+    read: impl Fn(Vec<&[u8]>) -> Transcript,
+) {
     assert_eq!(expected.bytes(), stream.len(), "every byte is accounted for");
     assert_eq!(read(vec![stream]), *expected, "whole");
     assert_eq!(read(stream.chunks(1).collect()), *expected, "byte by byte");
     assert_eq!(read(stream::chunks(stream, seed)), *expected, "in chunks");
 }
 
-/// The assembler finds what a search of the whole string finds, both ways of reading a length.
+/// Checks the assembler against a search of the whole stream, as a client and as a device.
 pub fn assembler(data: &[u8]) {
-    let (seed, stream) = cut(data, stream::control);
+    let (seed, stream) = seed_and_stream(data, stream::control);
     for answers in [false, true] {
         let reader = if answers { Assembler::for_answers(LIMIT) } else { Assembler::new(LIMIT) };
         let expected = reference::control(&stream, LIMIT, answers);
-        same(&stream, seed, &expected, |chunks| readers::assembler(reader.clone(), chunks));
+        check_chunkings(&stream, seed, &expected, |chunks| {
+            readers::assembler(reader.clone(), chunks)
+        });
     }
 }
 
-/// A client that waits for some answers says the same in any chunking, and then a conversation
-/// holds what the oracle asks of it.
+/// Checks that a client with requests in flight gives the same output for any chunking. Other inputs
+/// become a conversation, which the oracle checks.
 pub fn connection(data: &[u8]) {
     if data.first().is_some_and(|first| *first == 0xFF) {
         any_bytes(&data[1..]);
@@ -97,31 +105,33 @@ pub fn connection(data: &[u8]) {
 }
 
 fn any_bytes(data: &[u8]) {
-    let (seed, stream) = cut(data, stream::control);
-    let waits: Vec<_> = stream::CODES[..6]
+    let (seed, stream) = seed_and_stream(data, stream::control);
+    let requests: Vec<_> = stream::CODES[..6]
         .iter()
         .map(|code| Frame::command(CommandCode(*code)).with_selector(1).with_value(1.0))
         .collect();
-    let client = readers::asked(&waits);
+    let client = readers::client_with(&requests);
     let read = |chunks: Vec<&[u8]>| readers::connection(client.clone(), chunks);
-    let said = read(vec![&stream]);
+    let transcript = read(vec![&stream]);
     let limit = flamingo_protocol_core::wire::MAX_PAYLOAD;
     let expected = reference::control(&stream, limit, true);
-    assert_eq!(said.clone().without_classes(), expected);
-    same(&stream, seed, &said, read);
+    assert_eq!(transcript.clone().without_classes(), expected);
+    check_chunkings(&stream, seed, &transcript, read);
 }
 
-/// The device reads what a search of the whole string finds, and what it writes, however it is
-/// cut, is what was queued.
+/// Checks the responder's input against a search of the whole stream. Checks also that its output is what
+/// was queued, however it is cut.
 pub fn responder(data: &[u8]) {
-    let (seed, stream) = cut(data, stream::control);
+    let (seed, stream) = seed_and_stream(data, stream::control);
     let expected = reference::control(&stream, LIMIT, false);
-    same(&stream, seed, &expected, |chunks| readers::responder(Responder::new(LIMIT), chunks));
+    check_chunkings(&stream, seed, &expected, |chunks| {
+        readers::responder(Responder::new(LIMIT), chunks)
+    });
 
     let mut rng = fastrand::Rng::with_seed(seed);
     let (mut device, mut input) = (Responder::<4>::new(LIMIT), Input(data));
-    let (mut queued, mut written, mut waits) = (Vec::new(), Vec::new(), 0);
-    while !input.0.is_empty() || waits > 0 {
+    let (mut queued, mut written, mut waiting) = (Vec::new(), Vec::new(), 0);
+    while !input.0.is_empty() || waiting > 0 {
         if !input.0.is_empty() {
             let len = u32::from(input.byte() % 50);
             let frame = input.frame().with_payload_len(len);
@@ -129,9 +139,9 @@ pub fn responder(data: &[u8]) {
                 Ok(_) => {
                     queued.extend(frame.encode());
                     queued.extend(std::iter::repeat_n(0xAA, len as usize));
-                    waits += 1;
+                    waiting += 1;
                 }
-                Err(_) => assert_eq!(device.queued(), 4, "refused with room left"),
+                Err(_) => assert_eq!(device.queued(), 4, "refused, but there is room"),
             }
         }
         let mut budget = rng.usize(1..300);
@@ -151,17 +161,19 @@ pub fn responder(data: &[u8]) {
                 }
             };
             budget -= len;
-            waits -= usize::from(device.transmitted(len).is_some());
+            waiting -= usize::from(device.transmitted(len).is_some());
         }
     }
     assert_eq!(written, queued);
 }
 
-/// The image reader reads what arithmetic says, and ends at the first header that cannot be true.
+/// Checks the image reader against plain arithmetic. It must stop at the first invalid header.
 pub fn image(data: &[u8]) {
-    let (seed, stream) = cut(data, stream::images);
+    let (seed, stream) = seed_and_stream(data, stream::images);
     let expected = reference::images(&stream, LIMIT);
-    same(&stream, seed, &expected, |chunks| readers::images(ImageReader::new(LIMIT), chunks));
+    check_chunkings(&stream, seed, &expected, |chunks| {
+        readers::images(ImageReader::new(LIMIT), chunks)
+    });
     if let Some(bytes) = data.get(..40)
         && let Ok(header) = ImageHeader::decode(bytes, u32::MAX)
     {

@@ -1,6 +1,6 @@
-//! The scripted device: it reads commands in order and answers when told to, keeping the stated
-//! assumptions (at most one answer a command, in order within the domain, unmarked pushes only of
-//! pushable keys). Every frame carries its truth beside the wire.
+//! The scripted device. It reads commands in order and answers when a test says so. It keeps the
+//! assumptions of the protocol: at most one answer for each command, answers in order within the ordering
+//! domain, unmarked pushes only of pushable keys. Each frame is recorded with its [`Truth`].
 
 use std::collections::VecDeque;
 
@@ -12,42 +12,42 @@ use flamingo_protocol_core::{
 
 use crate::oracle::{Sent, Truth};
 
-/// What stands in doubleData of a push.
+/// The doubleData of a push.
 pub const PUSHED: f64 = -1.0;
 
-/// What the device wants to write.
+/// One thing that the device writes.
 #[derive(Debug, Clone)]
 pub enum Outgoing {
     /// A frame.
     Frame(Box<Sent>),
-    /// Bytes that are none, between two frames.
+    /// Bytes between two frames that are not part of a frame.
     Junk(Vec<u8>),
 }
 
-/// Reads commands, and answers as it is told.
+/// Reads commands, and answers when a test says so.
 #[derive(Debug)]
 pub struct Device {
     config: Config,
-    /// The device's end of the core.
-    pub end: Responder,
-    /// Whole commands, payloads included, in the order they were read.
+    /// The responder of the core, which is the device's side of the connection.
+    pub responder: Responder,
+    /// Complete commands, in the order in which they were read.
     pub commands: Vec<Frame>,
     unfinished: Option<(Frame, u32)>,
-    /// Commands that were taken up.
+    /// The number of commands that were taken.
     taken: usize,
-    /// Answers to come, a lane for each domain; lane 0 keeps the order of each key only.
+    /// Answers that are not sent yet, with one lane for each domain. Lane 0 keeps the order of each key only.
     lanes: [VecDeque<Sent>; 17],
-    /// What goes out next.
+    /// The output that waits.
     pub outgoing: VecDeque<Outgoing>,
 }
 
 impl Device {
-    /// Keeps what the client was told about it.
+    /// Creates a device that behaves as the client's configuration says.
     #[must_use]
     pub fn new(config: Config) -> Self {
         Self {
             config,
-            end: Responder::default(),
+            responder: Responder::default(),
             commands: Vec::new(),
             unfinished: None,
             taken: 0,
@@ -56,32 +56,36 @@ impl Device {
         }
     }
 
-    /// Bytes from the client. There is no noise on that way.
+    /// Reads bytes of the client. They contain no noise.
     pub fn read(&mut self, mut input: &[u8]) {
         while !input.is_empty() {
-            let (consumed, incoming) = self.end.handle_input(input);
+            let (consumed, incoming) = self.responder.handle_input(input);
             input = &input[consumed..];
             match incoming {
                 Some(Incoming::Command { frame, skipped }) => {
-                    assert_eq!(skipped, 0, "noise went out");
+                    assert_eq!(skipped, 0, "the client sent noise");
                     self.unfinished = Some((frame, 0));
                 }
                 Some(Incoming::Payload { bytes, .. }) => {
-                    let (frame, came) = self.unfinished.as_mut().expect("a command came before");
+                    let (frame, received) =
+                        self.unfinished.as_mut().expect("a command precedes its payload");
                     let expected = payload_of(frame.hardware_id, frame.payload_len as usize);
-                    let range = *came as usize..*came as usize + bytes.len();
-                    assert_eq!(bytes, &expected[range], "an upload's bytes");
-                    *came += bytes.len() as u32;
+                    let range = *received as usize..*received as usize + bytes.len();
+                    assert_eq!(bytes, &expected[range], "payload bytes of an upload");
+                    *received += bytes.len() as u32;
                 }
                 None => assert!(input.is_empty()),
             }
-            if let Some((frame, _)) = self.unfinished.take_if(|(f, came)| *came == f.payload_len) {
+            if let Some((frame, _)) =
+                self.unfinished.take_if(|(f, received)| *received == f.payload_len)
+            {
                 self.commands.push(frame);
             }
         }
     }
 
-    /// Takes the next command up; its answer comes later, or never.
+    /// Takes the next command. Its answer follows on [`answer`](Self::answer), or never if `answers` is false.
+    /// Returns whether there was a command.
     pub fn take(&mut self, answers: bool) -> bool {
         let Some(command) = self.commands.get(self.taken).copied() else { return false };
         let truth = Truth::Answer(self.taken);
@@ -118,7 +122,7 @@ impl Device {
         Sent { frame, payload: payload_of(frame.hardware_id, len), truth }
     }
 
-    /// Sends the next answer of one of the lanes, `copies` times. Gives whether there was one.
+    /// Sends the next answer of one of the lanes `copies` times. Returns whether there was an answer.
     pub fn answer(&mut self, which: usize, copies: usize) -> bool {
         let open = self.lanes.iter().filter(|lane| !lane.is_empty()).count();
         let mut lanes = self.lanes.iter_mut().enumerate().filter(|(_, lane)| !lane.is_empty());
@@ -132,20 +136,20 @@ impl Device {
         true
     }
 
-    /// Takes up and answers all that was read.
+    /// Takes and answers all commands that were read.
     pub fn serve(&mut self) {
         while self.take(true) {
             while self.answer(0, 1) {}
         }
     }
 
-    /// Forgets what it owes, as if it had never been asked.
+    /// Forgets all commands that it has not answered.
     pub fn forget(&mut self) {
         self.taken = self.commands.len();
         self.lanes = Default::default();
     }
 
-    /// Sends a frame that nobody asked for, marked as one where it must be.
+    /// Sends an unsolicited frame, with the push flag if the configuration requires it.
     pub fn push(&mut self, like: &Frame) {
         let mut frame = *like;
         (frame.status, frame.value, frame.hardware_id, frame.payload_len) = (1, PUSHED, 0, 0);
@@ -158,20 +162,20 @@ impl Device {
         self.outgoing.push_back(Outgoing::Frame(Box::new(sent)));
     }
 
-    /// Sends a frame that the test made.
+    /// Sends a frame of the test.
     pub fn send(&mut self, frame: Frame, payload: Vec<u8>, truth: Truth) {
         let sent = Sent { frame, payload, truth };
         self.outgoing.push_back(Outgoing::Frame(Box::new(sent)));
     }
 }
 
-/// What keeps its order whatever the domain is.
+/// The key of a frame. Answers with equal keys stay in order in every domain.
 fn key(frame: &Frame) -> (u32, i32) {
     let selects = frame.code.row().is_some_and(|row| row.selector != Selector::None);
     (frame.code.0, if selects { frame.selector() } else { 0 })
 }
 
-/// The payload of the frame with that mark: it is made of whole valid frames.
+/// The payload of the frame with this mark. It consists of valid frames.
 pub fn payload_of(mark: i32, len: usize) -> Vec<u8> {
     let frame = Frame::new(flamingo_protocol_core::CommandCode(0x6008)).with_selector(mark);
     frame.encode().into_iter().cycle().take(len).collect()

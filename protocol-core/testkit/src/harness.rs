@@ -1,6 +1,6 @@
-//! Both ends of a conversation over two links on virtual time, and the oracle that watches.
+//! A client and a device with two links between them, on virtual time, and the oracle that checks them.
 //!
-//! It moves bytes and time and decides nothing: what happens is said by a test or by `ops.rs`.
+//! It moves bytes and time. A test, or `ops.rs`, decides what happens.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -11,29 +11,30 @@ use flamingo_protocol_core::{
 };
 
 use crate::device::{Device, Outgoing, payload_of};
-use crate::link::{Faults, Link, Read};
+use crate::link::{Faults, Link, LinkRead};
 use crate::oracle::{Oracle, Sent, Truth};
 
-/// How a conversation is set up.
+/// The options of a conversation.
 #[derive(Debug, Clone, Copy)]
-pub struct Settings {
-    /// The client's settings; the device keeps to what they say of it.
+pub struct HarnessOptions {
+    /// The configuration of the client. The device behaves as it says.
     pub config: Config,
-    /// Of both links.
+    /// The faults of both links.
     pub faults: Faults,
-    /// From which the links' behaviour follows.
+    /// The seed of the links.
     pub seed: u64,
-    /// How many bytes of a frame of an earlier conversation, and then a whole one, come first.
+    /// The end of a frame of an earlier conversation comes first, and then a whole one. The number selects
+    /// where the first one is cut.
     pub stale: Option<u8>,
 }
 
-impl Default for Settings {
+impl Default for HarnessOptions {
     fn default() -> Self {
         Self { config: Config::default(), faults: Faults::NONE, seed: 0, stale: None }
     }
 }
 
-/// A client and a device that talk.
+/// A client and a device that are connected.
 #[derive(Debug)]
 pub struct Harness {
     /// The time.
@@ -42,7 +43,7 @@ pub struct Harness {
     pub client: Connection,
     /// The device.
     pub device: Device,
-    /// What is true.
+    /// The checks.
     pub oracle: Oracle,
     /// Client to device.
     pub up: Link,
@@ -50,7 +51,7 @@ pub struct Harness {
     pub down: Link,
     /// Requests in the order they were asked.
     pub asked: Vec<Ticket>,
-    /// Everything the client was told besides ends.
+    /// All events of the client, except the ends of requests.
     pub events: Vec<Event>,
     /// The marks of the uploads, from which their payloads follow.
     marks: HashMap<Ticket, i32>,
@@ -60,10 +61,10 @@ pub struct Harness {
 }
 
 impl Harness {
-    /// Both ends, and what is left of an earlier conversation already read.
+    /// Connects both sides. The stale bytes are already read.
     #[must_use]
-    pub fn new(settings: Settings) -> Self {
-        let Settings { config, faults, seed, stale } = settings;
+    pub fn new(options: HarnessOptions) -> Self {
+        let HarnessOptions { config, faults, seed, stale } = options;
         let mut oracle = Oracle::new(config);
         let mut down = Link::new(seed ^ 0xD0, faults);
         if let Some(cut) = stale {
@@ -91,7 +92,7 @@ impl Harness {
         harness
     }
 
-    /// Asks; the frame gets a mark of its own in hardwareID, which the device echoes.
+    /// Sends a request. The frame gets its own mark in hardwareID, which the device echoes.
     ///
     /// # Errors
     /// [`CommandError`] of the client.
@@ -105,7 +106,7 @@ impl Harness {
         Ok(ticket)
     }
 
-    /// Sends without asking.
+    /// Sends a frame without a request.
     ///
     /// # Errors
     /// [`CommandError`] of the client.
@@ -117,16 +118,16 @@ impl Harness {
         Ok(ticket)
     }
 
-    /// Takes a request back.
+    /// Cancels a request.
     pub fn cancel(&mut self, ticket: Ticket) {
-        // What has ended must be known as ended.
+        // The oracle must know the requests that have ended.
         self.take_events();
         let how = self.client.cancel(self.now, ticket);
         self.oracle.cancelled(ticket, how);
         self.pump();
     }
 
-    /// Lets time pass: arrivals and timers each at their own time.
+    /// Lets time pass. Each arrival and each timer happens at its own time.
     pub fn pass(&mut self, span: Duration) {
         let end = self.now + span;
         self.pump();
@@ -151,12 +152,12 @@ impl Harness {
     /// Moves all bytes that can be moved now.
     pub fn pump(&mut self) {
         loop {
-            let wrote = self.client_writes();
-            let read = self.device_reads();
-            let answered = self.device_writes();
-            let heard = self.client_reads();
+            let client_wrote = self.client_writes();
+            let device_read = self.device_reads();
+            let device_wrote = self.device_writes();
+            let client_read = self.client_reads();
             self.take_events();
-            if !(wrote || read || answered || heard) {
+            if !(client_wrote || device_read || device_wrote || client_read) {
                 return;
             }
         }
@@ -178,14 +179,14 @@ impl Harness {
     }
 
     fn device_reads(&mut self) -> bool {
-        let Read::Bytes(bytes) = self.up.read(self.now) else { return false };
+        let LinkRead::Bytes(bytes) = self.up.read(self.now) else { return false };
         self.device.read(&bytes);
         true
     }
 
     fn device_writes(&mut self) -> bool {
         self.queue_frames();
-        let written = match self.device.end.poll_transmit() {
+        let written = match self.device.responder.poll_transmit() {
             None => {
                 let written = self.down.write(self.now, self.junk.make_contiguous());
                 self.junk.drain(..written);
@@ -197,18 +198,18 @@ impl Harness {
                 self.down.write(self.now, &payload[offset as usize..])
             }
         };
-        if let Some(ticket) = self.device.end.transmitted(written) {
+        if let Some(ticket) = self.device.responder.transmitted(written) {
             self.payloads.remove(&ticket);
         }
         written > 0
     }
 
-    /// Frames go out in the order they were made, junk only between two of them. The client reads
-    /// an upload's echo without a payload; the core's end of the device would ask for one, so such
-    /// a frame goes out as bytes.
+    /// Queues the output of the device in order; junk goes between two frames only. The echo of an upload
+    /// declares a payload that does not follow. The responder would ask for that payload, so such a frame
+    /// goes out as plain bytes.
     fn queue_frames(&mut self) {
         while self.junk.is_empty() {
-            let idle = self.device.end.poll_transmit().is_none();
+            let idle = self.device.responder.poll_transmit().is_none();
             match self.device.outgoing.pop_front() {
                 Some(Outgoing::Junk(bytes)) if idle => {
                     self.oracle.noise_sent += bytes.len() as u64;
@@ -225,7 +226,7 @@ impl Harness {
                     self.oracle.sent.push(*sent);
                 }
                 Some(Outgoing::Frame(sent)) => {
-                    let Ok(ticket) = self.device.end.push(&sent.frame) else {
+                    let Ok(ticket) = self.device.responder.push(&sent.frame) else {
                         self.device.outgoing.push_front(Outgoing::Frame(sent));
                         return;
                     };
@@ -243,11 +244,11 @@ impl Harness {
 
     fn client_reads(&mut self) -> bool {
         match self.down.read(self.now) {
-            Read::Bytes(bytes) => {
-                self.hear(&bytes);
+            LinkRead::Bytes(bytes) => {
+                self.feed_client(&bytes);
                 true
             }
-            Read::End | Read::Reset if !self.client_closed => {
+            LinkRead::End | LinkRead::Reset if !self.client_closed => {
                 self.client_closed = true;
                 let (held, _) = self.client.handle_eof();
                 self.take_events();
@@ -258,8 +259,8 @@ impl Harness {
         }
     }
 
-    fn hear(&mut self, mut input: &[u8]) {
-        self.oracle.fed += input.len() as u64;
+    fn feed_client(&mut self, mut input: &[u8]) {
+        self.oracle.bytes_fed += input.len() as u64;
         loop {
             let (consumed, output) = self.client.handle_input(self.now, input);
             match output {
@@ -283,20 +284,21 @@ impl Harness {
         }
     }
 
-    /// Whether the client still hears the device.
+    /// Whether both links are open and the client has not read the end.
     pub fn is_open(&self) -> bool {
         !self.client_closed && self.down.is_open() && self.up.is_open()
     }
 
-    /// No byte is under way, and the device has none to write.
+    /// Whether no byte is in flight and the device has none to write.
     fn is_quiet(&mut self) -> bool {
-        let under_way = self.up.in_flight() + self.down.in_flight() + self.junk.len();
-        let writes = self.device.end.poll_transmit().is_some() || !self.device.outgoing.is_empty();
-        under_way == 0 && !(writes && self.down.is_open())
+        let in_flight = self.up.in_flight() + self.down.in_flight() + self.junk.len();
+        let writes =
+            self.device.responder.poll_transmit().is_some() || !self.device.outgoing.is_empty();
+        in_flight == 0 && !(writes && self.down.is_open())
     }
 
-    /// Nothing more happens but time: then everything has had its one outcome, nothing is owed,
-    /// and the books balance.
+    /// Lets time pass until nothing changes. Then each request must have one outcome, no answer may be owed,
+    /// and the counters must add up.
     pub fn finish(mut self) -> Oracle {
         let mut quiet = 0;
         for _ in 0..100_000 {
@@ -308,12 +310,15 @@ impl Harness {
         }
         let whole = self.down.is_open() && !self.client_closed;
         if !self.client_closed {
-            assert_eq!(self.down.in_flight(), 0, "the link delivers in the end");
-            // A fence that cannot be written any more stays where it is.
+            assert_eq!(self.down.in_flight(), 0, "the link delivers all bytes");
+            // A fence that can no longer be written stays in flight.
             let fence = usize::from(!self.up.is_open());
             let (requests, owed) = self.client.in_flight();
-            assert!(requests <= fence && owed == 0, "nothing is left: {requests}, {owed}");
-            assert_eq!(self.client.poll_timeout(), None, "nothing is waited for");
+            assert!(
+                requests <= fence && owed == 0,
+                "{requests} requests and {owed} owed answers are left"
+            );
+            assert_eq!(self.client.poll_timeout(), None, "a timeout is left");
         }
         let (held, _) = self.client.handle_eof();
         self.take_events();

@@ -1,4 +1,4 @@
-//! Junk between two frames, of any length and content, and whether the next frame came through.
+//! Generates junk of any length and content between two frames, and checks that the next frame is delivered.
 
 use fastrand::Rng;
 use flamingo_protocol_core::{
@@ -10,31 +10,32 @@ use crate::readers::{self, Item};
 use crate::reference::{END, START, frame_at};
 use crate::stream;
 
-/// What became of one case.
+/// The outcome of one case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fate {
+pub enum Outcome {
     /// The junk held no frame, and the next valid frame was delivered.
     Delivered,
     /// The junk itself formed a valid frame (perhaps with bytes of the next one).
     FormedFrame,
-    /// It formed one that declares a payload.
+    /// The junk formed a valid frame that declares a payload.
     FormedPayload,
 }
 
-/// How many there were.
+/// The number of cases by outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Figures {
-    /// All.
+pub struct Counts {
+    /// All cases.
     pub cases: u64,
-    /// [`Fate::Delivered`].
+    /// [`Outcome::Delivered`].
     pub delivered: u64,
-    /// [`Fate::FormedFrame`].
+    /// [`Outcome::FormedFrame`].
     pub formed_frame: u64,
-    /// [`Fate::FormedPayload`].
+    /// [`Outcome::FormedPayload`].
     pub formed_payload: u64,
 }
 
-/// Junk: noise, markers and parts of them, cut frames, broken frames, lengths above the limit.
+/// Generates junk: noise, whole and partial markers, cut frames, frames with a broken marker, and lengths
+/// above the limit.
 pub fn junk(rng: &mut Rng) -> Vec<u8> {
     let mut junk = Vec::new();
     for _ in 0..rng.usize(0..6) {
@@ -54,7 +55,7 @@ pub fn junk(rng: &mut Rng) -> Vec<u8> {
             6 => junk.extend(
                 frame.with_payload_len(MAX_PAYLOAD + rng.u32(1..=u32::MAX - MAX_PAYLOAD)).encode(),
             ),
-            // Rarely a whole one, which is no junk: it must be counted apart.
+            // Rarely a valid frame. It is not junk, so it is counted separately.
             _ if rng.u32(0..50) == 0 => {
                 junk.extend(frame.with_payload_len(rng.u32(0..300)).encode());
             }
@@ -64,8 +65,8 @@ pub fn junk(rng: &mut Rng) -> Vec<u8> {
     junk
 }
 
-/// A frame, junk, a frame that may hold markers in its buffer; in random chunks.
-pub fn case(rng: &mut Rng) -> Fate {
+/// Reads a frame, junk, and a frame that may contain markers in its buffer, in random chunks.
+pub fn case(rng: &mut Rng) -> Outcome {
     let first = Frame::new(CommandCode::STAGE_POSITION_GET).with_selector(1);
     let mut next = Frame::new(CommandCode::STAGE_POSITION_GET).with_selector(2);
     next.buffer.fill_with(|| rng.u8(..));
@@ -76,33 +77,33 @@ pub fn case(rng: &mut Rng) -> Fate {
     let junk = junk(rng);
     let stream = [&first.encode()[..], &junk, &next.encode()].concat();
     let chunks = stream::chunks(&stream, rng.u64(..));
-    let said = readers::assembler(Assembler::default(), chunks);
-    let behind = 128 + junk.len();
-    let mut formed = (128..behind).filter_map(|at| frame_at(&stream, at, MAX_PAYLOAD));
+    let transcript = readers::assembler(Assembler::default(), chunks);
+    let junk_end = 128 + junk.len();
+    let mut formed = (128..junk_end).filter_map(|at| frame_at(&stream, at, MAX_PAYLOAD));
     match formed.next() {
         None => {
             let skipped = junk.len() as u32;
             let whole = [(first, 0), (next, skipped)]
                 .map(|(frame, skipped)| Item::Frame { frame, skipped });
-            assert_eq!(said.items, whole, "junk of {} bytes lost a frame", junk.len());
-            assert_eq!((said.noise, said.held), (junk.len() as u64, 0));
-            Fate::Delivered
+            assert_eq!(transcript.items, whole, "junk of {} bytes lost a frame", junk.len());
+            assert_eq!((transcript.noise, transcript.held), (junk.len() as u64, 0));
+            Outcome::Delivered
         }
-        Some(frame) if frame[48..52] == [0; 4] => Fate::FormedFrame,
-        Some(_) => Fate::FormedPayload,
+        Some(frame) if frame[48..52] == [0; 4] => Outcome::FormedFrame,
+        Some(_) => Outcome::FormedPayload,
     }
 }
 
-/// Many cases from one seed.
-pub fn run(cases: u64, seed: u64) -> Figures {
-    let (mut rng, mut figures) = (Rng::with_seed(seed), Figures::default());
+/// Runs many cases from one seed.
+pub fn run(cases: u64, seed: u64) -> Counts {
+    let (mut rng, mut counts) = (Rng::with_seed(seed), Counts::default());
     for _ in 0..cases {
-        figures.cases += 1;
+        counts.cases += 1;
         match case(&mut rng) {
-            Fate::Delivered => figures.delivered += 1,
-            Fate::FormedFrame => figures.formed_frame += 1,
-            Fate::FormedPayload => figures.formed_payload += 1,
+            Outcome::Delivered => counts.delivered += 1,
+            Outcome::FormedFrame => counts.formed_frame += 1,
+            Outcome::FormedPayload => counts.formed_payload += 1,
         }
     }
-    figures
+    counts
 }

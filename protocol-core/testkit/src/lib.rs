@@ -1,13 +1,13 @@
-//! Tests of the protocol core from outside, on virtual time: nothing here sleeps, opens a socket
-//! or asks for the time, and everything follows from a seed.
+//! Tests of the protocol core through its public API, on virtual time. Nothing here sleeps, opens a socket
+//! or reads a clock. All behaviour follows from a seed.
 //!
-//! [`Harness`] holds a client and a device that talk over two [`Link`]s; [`Oracle`] knows what is
-//! true and compares. [`reference`](mod@reference) is the naive reader that the core is held
-//! against. [`bodies`] are what the fuzzers run, and `tests/corpus.rs` on stable. The tests of
-//! one part of the core stay in the core.
+//! [`Harness`] connects a client and a device by two [`Link`]s. [`Oracle`] knows the truth about each frame
+//! and checks the client. [`readers`] run each reader of the core over chunks, and
+//! [`reference`](mod@reference) has simple readers for comparison. [`bodies`] are the bodies of the fuzz
+//! targets; `tests/it/corpus.rs` runs them with stable Rust. Tests of a single module stay in the core.
 #![forbid(unsafe_code)]
-#![allow(clippy::missing_panics_doc)] // a claim that is broken panics: that is what it is for
-#![allow(clippy::cast_possible_truncation)] // fuzz input is cut to size
+#![allow(clippy::missing_panics_doc)] // a failed check panics on purpose
+#![allow(clippy::cast_possible_truncation)] // the values are small
 
 pub mod bodies;
 pub mod device;
@@ -21,7 +21,7 @@ pub mod reference;
 pub mod stream;
 
 pub use device::Device;
-pub use harness::{Harness, Settings};
-pub use link::{Faults, Link, Read};
+pub use harness::{Harness, HarnessOptions};
+pub use link::{Faults, Link, LinkRead};
 pub use ops::Op;
 pub use oracle::{Oracle, Sent, Truth};

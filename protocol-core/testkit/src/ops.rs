@@ -1,4 +1,4 @@
-//! A byte string decoded into what happens in a conversation, and a conversation that does it.
+//! Decodes bytes into the options and operations of a conversation, and runs the conversation.
 
 use flamingo_protocol_core::{
     CommandCode, Config, Frame,
@@ -7,51 +7,51 @@ use flamingo_protocol_core::{
 };
 
 use crate::device::Outgoing;
-use crate::harness::{Harness, Settings};
+use crate::harness::{Harness, HarnessOptions};
 use crate::link::Faults;
 use crate::reference::START;
 use crate::stream::Input;
 
-/// One thing that happens.
+/// One operation in a conversation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Op {
-    /// The client asks, with so many ms of patience.
+    /// The client sends a request with this timeout in ms.
     Ask(u8, u16),
-    /// It sends without asking.
+    /// The client sends a frame without a request.
     Send(u8),
-    /// It uploads so many bytes: asked (settings) or not (a workflow).
+    /// The client uploads this many bytes: with a request (settings) or without (a workflow).
     Upload(bool, u8),
-    /// It halts an axis.
+    /// The client halts an axis.
     Halt(u8),
-    /// It takes a request back.
+    /// The client cancels a request.
     Cancel(u8),
-    /// So many ms pass.
+    /// This many ms pass.
     Pass(u16),
-    /// The device takes the next command up; the answer comes later.
+    /// The device takes the next command and will answer it later.
     Take,
-    /// It takes it up and will never answer.
+    /// The device takes the next command and will never answer it.
     Drop,
-    /// It sends the next answer of one of its lanes.
+    /// The device sends the next answer of one of its lanes.
     Answer(u8),
-    /// It sends it twice: outside the assumptions.
+    /// The device sends this answer twice, which violates the assumptions.
     Double(u8),
-    /// It pushes.
+    /// The device sends a push.
     Push(u8),
-    /// Bytes that are no frame come between two frames.
+    /// Noise arrives between two frames: its seed and its length.
     Feed(u8, u8),
-    /// A way stalls for so many ms: up to the device, or down.
+    /// A link stalls for this many ms: to the device if true, otherwise to the client.
     Stall(bool, u16),
-    /// The device takes up and answers everything.
+    /// The device takes and answers all commands.
     Serve,
-    /// The client closes its way.
+    /// The client closes its link.
     CloseUp,
-    /// The device closes its way: end of stream.
+    /// The device closes its link: end of stream.
     Eof,
     /// The connection is reset.
     Reset,
 }
 
-/// What is asked, sent or pushed.
+/// The frame with this number, for requests, sends and pushes.
 pub fn command(which: u8) -> Frame {
     let (axis, code) = (1 + i32::from(which / 16 % 2), CommandCode);
     let select = |number| Frame::command(code(number)).with_selector(axis);
@@ -71,7 +71,7 @@ pub fn command(which: u8) -> Frame {
 }
 
 impl Op {
-    /// The next operation. Much used ones have more first bytes.
+    /// Decodes the next operation. A frequent operation has more values of the first byte.
     pub fn decode(input: &mut Input) -> Option<Self> {
         Some(match input.first()? % 64 {
             0..=13 => Self::Ask(input.byte(), 3000),
@@ -100,9 +100,9 @@ impl Op {
     }
 }
 
-/// Settings from the front of a byte string.
-pub fn settings(input: &mut Input) -> Settings {
-    let (what, more, links) = (input.byte(), input.byte(), input.byte());
+/// Decodes the options of a conversation.
+pub fn settings(input: &mut Input) -> HarnessOptions {
+    let (rules, more_rules, links) = (input.byte(), input.byte(), input.byte());
     let config = Config::default()
         .with_ordering(
             [
@@ -110,23 +110,23 @@ pub fn settings(input: &mut Input) -> Settings {
                 OrderingDomain::Connection,
                 OrderingDomain::Key,
                 OrderingDomain::Subsystem,
-            ][usize::from(what % 4)],
+            ][usize::from(rules % 4)],
         )
         .with_tokens(
             [None, None, Some(TokenField::ClientId), Some(TokenField::Int32Data2)]
-                [usize::from(what / 4 % 4)],
+                [usize::from(rules / 4 % 4)],
         )
-        .with_on_ambiguous(if what & 16 == 0 { OnAmbiguous::Refuse } else { OnAmbiguous::Presume })
-        .with_peer_tags(what & 0x60 == 0x60)
-        .with_upload_echo_has_payload(what & 0x80 != 0)
+        .with_on_ambiguous(if rules & 16 == 0 { OnAmbiguous::Refuse } else { OnAmbiguous::Presume })
+        .with_peer_tags(rules & 0x60 == 0x60)
+        .with_upload_echo_has_payload(rules & 0x80 != 0)
         .with_unmarked(
             UnmarkedPushes::default()
-                .with_positions(more & 1 != 0)
-                .with_lights(more & 2 == 0)
-                .with_after_set(more & 4 == 0)
-                .with_other_clients(more & 8 != 0),
+                .with_positions(more_rules & 1 != 0)
+                .with_lights(more_rules & 2 == 0)
+                .with_after_set(more_rules & 4 == 0)
+                .with_other_clients(more_rules & 8 != 0),
         )
-        .with_window(usize::from(more >> 4));
+        .with_window(usize::from(more_rules >> 4));
     let faults = match links % 4 {
         0 => Faults::NONE,
         1 => Faults { read: 7, write: 50, ..Faults::NONE },
@@ -134,11 +134,11 @@ pub fn settings(input: &mut Input) -> Settings {
         _ => Faults { latency: 900_000, read: 300, ..Faults::NONE },
     };
     let stale = (links & 4 != 0).then_some(links);
-    Settings { config, faults, seed: u64::from(input.short()), stale }
+    HarnessOptions { config, faults, seed: u64::from(input.short()), stale }
 }
 
 impl Harness {
-    /// Does one operation. What is not possible now does nothing.
+    /// Executes one operation. An operation that is not possible now does nothing.
     pub fn run(&mut self, op: Op) {
         match op {
             Op::Ask(which, ms) => {
@@ -164,7 +164,7 @@ impl Harness {
             Op::Answer(which) => _ = self.device.answer(usize::from(which), 1),
             Op::Double(which) => {
                 if self.device.answer(usize::from(which), 2) {
-                    self.oracle.kept = false;
+                    self.oracle.assumptions_kept = false;
                 }
             }
             Op::Push(which) => self.device.push(&command(which)),
@@ -199,7 +199,7 @@ fn millis(ms: u16) -> Duration {
     Duration::from_millis(u64::from(ms))
 }
 
-/// Junk that can form no frame, since no end marker is in it. Start markers are.
+/// Noise that cannot form a frame: it contains start markers, but no end marker.
 pub fn noise(seed: u8, len: u8) -> Vec<u8> {
     let mut rng = fastrand::Rng::with_seed(u64::from(seed));
     let mut noise = Vec::new();
@@ -213,11 +213,11 @@ pub fn noise(seed: u8, len: u8) -> Vec<u8> {
     noise
 }
 
-/// A whole conversation: settings, operations, and the oracle's last word.
+/// Runs a whole conversation: options, operations, and the final checks of the oracle.
 pub fn run(data: &[u8]) {
     let mut input = Input(data);
     let mut harness = Harness::new(settings(&mut input));
-    // The oracle reads all that was said again at the end: a conversation has an end.
+    // The number is limited, because the oracle checks the whole conversation again at the end.
     for _ in 0..200 {
         let Some(op) = Op::decode(&mut input) else { break };
         harness.run(op);

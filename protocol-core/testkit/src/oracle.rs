@@ -1,5 +1,5 @@
-//! What is true of a conversation, kept outside the wire, and the comparison with what the client
-//! said. Who talks is `harness.rs`.
+//! Records the truth about each frame of a conversation, and checks the output of the client against it.
+//! `harness.rs` runs the conversation.
 
 use std::collections::HashMap;
 
@@ -9,57 +9,57 @@ use flamingo_protocol_core::{
     wire::Payload,
 };
 
-/// Whose a frame of the device truly is.
+/// What a frame of the device truly is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Truth {
     /// The answer to the n-th command that the device read, from 0.
     Answer(usize),
-    /// Nobody's.
+    /// Unsolicited.
     Push,
 }
 
 /// A frame that the device sent.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sent {
-    /// As it stood on the wire.
+    /// The frame on the wire.
     pub frame: Frame,
-    /// What followed it.
+    /// Its payload.
     pub payload: Vec<u8>,
-    /// Whose it is.
+    /// What it is.
     pub truth: Truth,
 }
 
-/// What the client was told of one request.
+/// What the client reported about one request.
 #[derive(Debug, Clone, Default)]
-struct Told {
+struct Reported {
     answers: usize,
-    /// The answer and its payload came whole.
+    /// The answer and its payload are complete.
     complete: bool,
     ended: Vec<Ended>,
     cancelled: bool,
 }
 
-/// Compares what was told with what is true.
+/// Checks the output of the client against the truth.
 #[derive(Debug)]
 pub struct Oracle {
     config: Config,
     /// All frames of the device, in wire order.
     pub sent: Vec<Sent>,
-    /// Bytes that are no frame, which the device, or an earlier conversation, put on the wire.
+    /// Bytes on the wire that are not part of a frame, from the device or an earlier conversation.
     pub noise_sent: u64,
     /// The client's frames in the order in which they were written.
     pub commands: Vec<Ticket>,
-    /// What the client was told, with the payloads.
+    /// The frames that the client reported, with their payloads.
     pub received: Vec<(Received, Vec<u8>)>,
-    /// Bytes given to the client.
-    pub fed: u64,
-    requests: HashMap<Ticket, Told>,
-    /// The device kept the stated assumptions.
-    pub kept: bool,
+    /// The number of bytes given to the client.
+    pub bytes_fed: u64,
+    requests: HashMap<Ticket, Reported>,
+    /// Whether the device has kept the assumptions of the protocol.
+    pub assumptions_kept: bool,
 }
 
 impl Oracle {
-    /// Nothing was said yet.
+    /// Creates an oracle for a conversation that has not begun.
     #[must_use]
     pub fn new(config: Config) -> Self {
         Self {
@@ -68,50 +68,56 @@ impl Oracle {
             noise_sent: 0,
             commands: Vec::new(),
             received: Vec::new(),
-            fed: 0,
+            bytes_fed: 0,
             requests: HashMap::new(),
-            kept: true,
+            assumptions_kept: true,
         }
     }
 
-    /// The client asks.
+    /// The client sent a request.
     pub fn asked(&mut self, ticket: Ticket) {
-        assert!(self.requests.insert(ticket, Told::default()).is_none(), "{ticket:?} used twice");
+        assert!(
+            self.requests.insert(ticket, Reported::default()).is_none(),
+            "{ticket:?} used twice"
+        );
     }
 
-    /// The client takes a request back.
+    /// The client cancelled a request.
     pub fn cancelled(&mut self, ticket: Ticket, how: Cancelled) {
-        let told = self.requests.get_mut(&ticket).expect("a request was cancelled");
-        let over = told.complete || !told.ended.is_empty() || told.cancelled;
-        assert_eq!(how == Cancelled::Unknown, over, "{ticket:?}: {how:?} after {told:?}");
-        told.cancelled |= !over;
+        let reported = self.requests.get_mut(&ticket).expect("a request was cancelled");
+        let over = reported.complete || !reported.ended.is_empty() || reported.cancelled;
+        assert_eq!(how == Cancelled::Unknown, over, "{ticket:?}: {how:?} after {reported:?}");
+        reported.cancelled |= !over;
     }
 
-    /// The client is told of an end.
+    /// The client reported the end of a request.
     pub fn ended(&mut self, ticket: Ticket, ended: Ended) {
-        assert!(!ticket.is_fence(), "a fence has nobody to tell");
-        // A frame that was only sent, or one that was asked.
+        assert!(!ticket.is_fence(), "the end of a fence was reported");
+        // The ticket belongs to a request, or to a frame that was sent without one.
         self.requests.entry(ticket).or_default().ended.push(ended);
     }
 
-    /// The client is told of a frame.
+    /// The client reported a frame.
     pub fn frame(&mut self, received: Received) {
         if let Class::Solicited { ticket, .. } = received.class
             && !ticket.is_fence()
         {
-            let told = self.requests.get_mut(&ticket).expect("an answer to a request");
-            assert!(told.ended.is_empty() && !told.cancelled, "answered after its end: {told:?}");
-            told.answers += 1;
-            told.complete = received.frame.payload_len == 0;
+            let reported = self.requests.get_mut(&ticket).expect("an answer to a request");
+            assert!(
+                reported.ended.is_empty() && !reported.cancelled,
+                "answered after its end: {reported:?}"
+            );
+            reported.answers += 1;
+            reported.complete = received.frame.payload_len == 0;
         }
         self.received.push((received, Vec::new()));
         self.compare_last();
     }
 
-    /// The client is told of payload bytes.
+    /// The client reported payload bytes.
     pub fn payload(&mut self, bytes: &[u8], remaining: u32) {
         let number = self.received.len() - 1;
-        let (received, payload) = self.received.last_mut().expect("a frame came before");
+        let (received, payload) = self.received.last_mut().expect("a frame precedes its payload");
         payload.extend_from_slice(bytes);
         assert_eq!(payload.len() as u32 + remaining, received.frame.payload_len);
         if remaining > 0 {
@@ -119,27 +125,31 @@ impl Oracle {
         }
         assert_eq!(*payload, self.sent[number].payload, "payload bytes");
         if let Class::Solicited { ticket, .. } = received.class
-            && let Some(told) = self.requests.get_mut(&ticket)
+            && let Some(reported) = self.requests.get_mut(&ticket)
         {
-            told.complete = told.ended.is_empty() && !told.cancelled;
+            reported.complete = reported.ended.is_empty() && !reported.cancelled;
         }
     }
 
-    /// The n-th frame that comes out is the n-th that went in, once, and its class is true.
+    /// Checks that the n-th reported frame is the n-th that was sent, and that its class is true.
     fn compare_last(&self) {
         let number = self.received.len() - 1;
         let received = &self.received[number].0;
-        let sent = self.sent.get(number).expect("no frame comes out that did not go in");
-        assert_eq!(self.plain(&received.frame), self.plain(&sent.frame), "frame {number}");
+        let sent = self.sent.get(number).expect("a frame was reported that was not sent");
+        assert_eq!(
+            self.without_changes(&received.frame),
+            self.without_changes(&sent.frame),
+            "frame {number}"
+        );
         let by_token = self.config.tokens.is_some();
         match &received.class {
             Class::Solicited { ticket, proven: true } | Class::Late { ticket, proven: true }
-                if self.kept || by_token =>
+                if self.assumptions_kept || by_token =>
             {
                 let Truth::Answer(command) = sent.truth else {
-                    panic!("a push was proven an answer: {received:?}");
+                    panic!("a push was classified as a proven answer: {received:?}");
                 };
-                // Not yet noted: it is half out, and cannot have been read whole.
+                // A command is recorded when it is completely written. The device reads no incomplete one.
                 assert_eq!(self.commands.get(command), Some(ticket), "wrong proof: {received:?}");
             }
             Class::Ambiguous { owners } => {
@@ -150,8 +160,8 @@ impl Oracle {
         }
     }
 
-    /// Without what the client rightly changes: its own token, the length of an upload's echo.
-    fn plain(&self, frame: &Frame) -> Frame {
+    /// The frame without the fields that the client may change: its token, and the length of an upload's echo.
+    fn without_changes(&self, frame: &Frame) -> Frame {
         let mut frame = *frame;
         if let Some(field) = self.config.tokens {
             field.replace(&mut frame, 0);
@@ -163,20 +173,21 @@ impl Oracle {
         frame
     }
 
-    /// How often a request was answered, and how it ended otherwise.
+    /// The number of answers to a request, and its end if it ended without an answer.
     pub fn outcome(&self, ticket: Ticket) -> (usize, Option<Ended>) {
-        let told = self.requests.get(&ticket);
-        told.map_or((0, None), |told| (told.answers, told.ended.first().copied()))
+        let reported = self.requests.get(&ticket);
+        reported.map_or((0, None), |reported| (reported.answers, reported.ended.first().copied()))
     }
 
-    /// The last word: `whole` if all that the device sent was also read.
+    /// The final checks. `whole` is true if the client read all that the device sent.
     pub fn check(&self, counters: &Counters, held: usize, whole: bool) {
-        for (ticket, told) in &self.requests {
-            let outcomes =
-                usize::from(told.complete) + told.ended.len() + usize::from(told.cancelled);
-            let sent_only = told.answers == 0 && told.ended.len() == 1;
-            assert!(outcomes == 1 || sent_only, "{ticket:?} has {outcomes} outcomes: {told:?}");
-            assert!(told.answers <= 1, "{ticket:?} was answered twice: {told:?}");
+        for (ticket, reported) in &self.requests {
+            let outcomes = usize::from(reported.complete)
+                + reported.ended.len()
+                + usize::from(reported.cancelled);
+            let sent_only = reported.answers == 0 && reported.ended.len() == 1;
+            assert!(outcomes == 1 || sent_only, "{ticket:?} has {outcomes} outcomes: {reported:?}");
+            assert!(reported.answers <= 1, "{ticket:?} was answered twice: {reported:?}");
         }
         if whole {
             assert_eq!(self.received.len(), self.sent.len(), "a frame was lost");
@@ -191,8 +202,8 @@ impl Oracle {
         assert_eq!(frames, self.received.len() as u64);
         assert_eq!(counters.payload_bytes, payloads as u64);
         let bytes = 128 * frames + counters.payload_bytes + counters.noise_bytes + held as u64;
-        assert_eq!(bytes, self.fed, "the counters add up to the bytes fed");
-        let ended = self.requests.values().flat_map(|told| &told.ended);
+        assert_eq!(bytes, self.bytes_fed, "the counters add up to the bytes fed");
+        let ended = self.requests.values().flat_map(|reported| &reported.ended);
         let timed_out = ended.filter(|ended| matches!(ended, Ended::TimedOut { .. })).count();
         assert_eq!(counters.timed_out, timed_out as u64);
         let of = |class: fn(&Class) -> bool| {

@@ -1,5 +1,5 @@
-//! Each reader of the core, run over a stream in given chunks, with `consumed` checked at every
-//! call; what it says is written down in a form that no chunking may change.
+//! Runs each reader of the core over a stream in chunks, and checks `consumed` after every call. The output
+//! is recorded as a [`Transcript`], which must not depend on the chunks.
 
 use flamingo_protocol_core::{
     Connection, Frame, Incoming, Output, Responder, Transmit,
@@ -8,38 +8,38 @@ use flamingo_protocol_core::{
     wire::{Assembler, Piece},
 };
 
-/// One thing that a reader said.
+/// One output of a reader.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Item {
-    /// A frame, and the noise before it.
+    /// A frame and the noise before it.
     Frame {
         /// The frame.
         frame: Frame,
         /// Bytes of noise before it.
         skipped: u32,
     },
-    /// All that came of a payload, or of an image.
+    /// The received bytes of a payload or an image.
     Payload(Vec<u8>),
-    /// The class of the frame before, as text.
+    /// The class of the preceding frame, as text.
     Class(String),
     /// An image header.
     Header(Vec<u8>),
-    /// A header that cannot be true.
+    /// An invalid image header.
     Broken,
 }
 
-/// All that a reader said.
+/// The whole output of a reader.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Transcript {
-    /// In order.
+    /// The outputs in order.
     pub items: Vec<Item>,
-    /// Bytes skipped.
+    /// The number of bytes skipped as noise.
     pub noise: u64,
-    /// Bytes held back at the end.
+    /// The number of bytes that the reader holds at the end.
     pub held: usize,
-    /// Payload bytes that did not come.
+    /// The number of payload bytes that are missing at the end.
     pub missing: u32,
-    /// Bytes behind a broken image header.
+    /// The number of bytes after an invalid image header.
     pub unread: usize,
 }
 
@@ -52,7 +52,7 @@ impl Transcript {
         })
     }
 
-    /// The bytes that all of it makes up.
+    /// The number of bytes that the transcript accounts for.
     pub fn bytes(&self) -> usize {
         let of = |item: &Item| match item {
             Item::Frame { .. } => 128,
@@ -64,7 +64,7 @@ impl Transcript {
         items + self.noise as usize + self.held + self.unread
     }
 
-    /// The same without the classes.
+    /// The transcript without the classes.
     #[must_use]
     pub fn without_classes(mut self) -> Self {
         self.items.retain(|item| !matches!(item, Item::Class(_)));
@@ -81,30 +81,30 @@ impl Transcript {
     }
 }
 
-/// What one call said: as much as the bytes it consumed, and nothing only when all was consumed.
-fn check(consumed: usize, said: usize, input: &[u8]) {
+/// Checks one call: it may stop before the end of the input only if it has an output.
+fn check(consumed: usize, outputs: usize, input: &[u8]) {
     assert!(consumed <= input.len(), "consumed {consumed} of {}", input.len());
-    assert!(said > 0 || consumed == input.len(), "stopped at {consumed} for nothing");
+    assert!(outputs > 0 || consumed == input.len(), "stopped at {consumed} without an output");
 }
 
-/// The assembler.
+/// Runs the assembler.
 pub fn assembler<'a>(
     mut reader: Assembler,
     chunks: impl IntoIterator<Item = &'a [u8]>,
 ) -> Transcript {
-    let mut said = Transcript::default();
+    let mut transcript = Transcript::default();
     for mut input in chunks {
         loop {
             let (consumed, piece) = reader.push(input);
             check(consumed, usize::from(piece.is_some()), input);
             match piece {
                 Some(Piece::Frame { frame, skipped }) => {
-                    said.items.push(Item::Frame { frame, skipped });
-                    said.missing = frame.payload_len;
+                    transcript.items.push(Item::Frame { frame, skipped });
+                    transcript.missing = frame.payload_len;
                 }
                 Some(Piece::Payload { bytes, remaining }) => {
-                    assert_eq!(bytes, &input[..consumed], "lent, not copied");
-                    said.payload(bytes, remaining);
+                    assert_eq!(bytes, &input[..consumed], "the bytes are borrowed from the input");
+                    transcript.payload(bytes, remaining);
                 }
                 None => break,
             }
@@ -112,13 +112,13 @@ pub fn assembler<'a>(
         }
         assert!(reader.held() < 128, "held {}", reader.held());
     }
-    (said.noise, said.held) = (reader.noise_bytes(), reader.held());
-    assert_eq!(said.missing, reader.payload_remaining());
-    said
+    (transcript.noise, transcript.held) = (reader.noise_bytes(), reader.held());
+    assert_eq!(transcript.missing, reader.payload_remaining());
+    transcript
 }
 
-/// A client on which some requests wait.
-pub fn asked(requests: &[Frame]) -> Connection {
+/// A client with these requests in flight.
+pub fn client_with(requests: &[Frame]) -> Connection {
     let now = Instant::from_micros(0);
     let mut client = Connection::default();
     for request in requests {
@@ -134,12 +134,12 @@ pub fn asked(requests: &[Frame]) -> Connection {
     client
 }
 
-/// The client; classes are written down behind their frames.
+/// Runs the client. The transcript has the class of each frame after the frame.
 pub fn connection<'a>(
     mut reader: Connection,
     chunks: impl IntoIterator<Item = &'a [u8]>,
 ) -> Transcript {
-    let (mut said, now) = (Transcript::default(), Instant::from_micros(1));
+    let (mut transcript, now) = (Transcript::default(), Instant::from_micros(1));
     for mut input in chunks {
         loop {
             let (consumed, output) = reader.handle_input(now, input);
@@ -147,91 +147,93 @@ pub fn connection<'a>(
             match output {
                 Some(Output::Frame(received)) => {
                     let (frame, skipped) = (received.frame, received.skipped);
-                    said.items.push(Item::Frame { frame, skipped });
-                    said.items.push(Item::Class(format!("{:?}", received.class)));
-                    said.missing = frame.payload_len;
+                    transcript.items.push(Item::Frame { frame, skipped });
+                    transcript.items.push(Item::Class(format!("{:?}", received.class)));
+                    transcript.missing = frame.payload_len;
                 }
-                Some(Output::Payload { bytes, remaining }) => said.payload(bytes, remaining),
+                Some(Output::Payload { bytes, remaining }) => transcript.payload(bytes, remaining),
                 None => break,
             }
             input = &input[consumed..];
         }
     }
     let counters = reader.counters();
-    assert_eq!(counters.frames_received() as usize, said.frames().count());
-    said.noise = counters.noise_bytes;
+    assert_eq!(counters.frames_received() as usize, transcript.frames().count());
+    transcript.noise = counters.noise_bytes;
     let (held, missing) = reader.handle_eof();
-    assert_eq!(missing, said.missing);
-    said.held = held;
-    said
+    assert_eq!(missing, transcript.missing);
+    transcript.held = held;
+    transcript
 }
 
-/// The device.
+/// Runs the responder.
 pub fn responder<'a>(
     mut reader: Responder,
     chunks: impl IntoIterator<Item = &'a [u8]>,
 ) -> Transcript {
-    let mut said = Transcript::default();
+    let mut transcript = Transcript::default();
     for mut input in chunks {
         loop {
             let (consumed, incoming) = reader.handle_input(input);
             check(consumed, usize::from(incoming.is_some()), input);
             match incoming {
                 Some(Incoming::Command { frame, skipped }) => {
-                    said.items.push(Item::Frame { frame, skipped });
-                    said.missing = frame.payload_len;
+                    transcript.items.push(Item::Frame { frame, skipped });
+                    transcript.missing = frame.payload_len;
                 }
-                Some(Incoming::Payload { bytes, remaining }) => said.payload(bytes, remaining),
+                Some(Incoming::Payload { bytes, remaining }) => {
+                    transcript.payload(bytes, remaining);
+                }
                 None => break,
             }
             input = &input[consumed..];
         }
     }
-    said.noise = reader.noise_bytes();
+    transcript.noise = reader.noise_bytes();
     let (held, missing) = reader.unfinished();
-    assert_eq!(missing, said.missing);
-    said.held = held;
-    said
+    assert_eq!(missing, transcript.missing);
+    transcript.held = held;
+    transcript
 }
 
-/// The image reader.
+/// Runs the image reader.
 pub fn images<'a>(
     mut reader: ImageReader,
     chunks: impl IntoIterator<Item = &'a [u8]>,
 ) -> Transcript {
-    let mut said = Transcript::default();
+    let mut transcript = Transcript::default();
     for mut input in chunks {
         loop {
-            let was_broken = said.items.last() == Some(&Item::Broken);
+            let was_broken = transcript.items.last() == Some(&Item::Broken);
             let (consumed, piece) = reader.push(input);
             match piece {
                 Ok(Some(ImagePiece::Header(header))) => {
-                    said.items.push(Item::Header(header.encode().to_vec()));
-                    (said.missing, said.held) = (header.size, 0);
+                    transcript.items.push(Item::Header(header.encode().to_vec()));
+                    (transcript.missing, transcript.held) = (header.size, 0);
                 }
                 Ok(Some(ImagePiece::Pixels { bytes, remaining })) => {
-                    assert_eq!(bytes, &input[..consumed], "lent, not copied");
-                    said.payload(bytes, remaining);
+                    assert_eq!(bytes, &input[..consumed], "the bytes are borrowed from the input");
+                    transcript.payload(bytes, remaining);
                 }
                 Ok(None) => {
                     check(consumed, 0, input);
-                    said.held += consumed;
+                    transcript.held += consumed;
                     break;
                 }
                 Err(_) if was_broken => {
-                    assert_eq!(consumed, 0, "nothing is consumed behind a broken header");
-                    said.unread += input.len();
+                    assert_eq!(consumed, 0, "bytes after an invalid header were consumed");
+                    transcript.unread += input.len();
                     break;
                 }
                 Err(_) => {
-                    said.items.push(Item::Broken);
-                    said.held = 0;
+                    transcript.items.push(Item::Broken);
+                    transcript.held = 0;
                 }
             }
             input = &input[consumed..];
         }
     }
-    let broken = said.items.last() == Some(&Item::Broken);
-    assert!(broken || reader.is_between() == (said.held == 0 && said.missing == 0));
-    said
+    let broken = transcript.items.last() == Some(&Item::Broken);
+    assert!(broken || reader.is_between() == (transcript.held == 0 && transcript.missing == 0));
+    transcript
 }

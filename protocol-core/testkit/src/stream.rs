@@ -1,19 +1,19 @@
-//! Byte strings decoded into streams that are worth reading: frames, payloads, markers at the
-//! wrong place, cut frames, lengths above the limit. And cuts.
+//! Decodes fuzzer input into streams with frames, payloads, misplaced markers, cut frames and lengths above
+//! the limit. Cuts streams into chunks.
 
 use fastrand::Rng;
 use flamingo_protocol_core::{CommandCode, Frame, image::ImageHeader};
 
 use crate::reference::{END, START};
 
-/// The payload limit of the streams here: small, so that lengths above it are cheap.
+/// The payload limit of these streams. It is small, so that a length above it costs little.
 pub const LIMIT: u32 = 1000;
 
-/// Codes with different rules.
+/// Command codes with different rules.
 pub const CODES: [u32; 10] =
     [0x6008, 0x6004, 0x6003, 0x3027, 0x1009, 0x1008, 0x2002, 0x6010, 0xA007, 0x6FFF];
 
-/// Takes bytes from the front of a fuzzer's input; zeros when it has ended.
+/// Takes bytes from the front of a fuzzer's input. After its end it returns zeros.
 #[derive(Debug)]
 pub struct Input<'a>(pub &'a [u8]);
 
@@ -30,19 +30,19 @@ impl<'a> Input<'a> {
         self.first().unwrap_or(0)
     }
 
-    /// The next two bytes.
+    /// The next two bytes, in little-endian order.
     pub fn short(&mut self) -> u16 {
         u16::from_le_bytes([self.byte(), self.byte()])
     }
 
-    /// The next `len` bytes, or what there is.
+    /// The next `len` bytes, or fewer at the end.
     pub fn take(&mut self, len: usize) -> &'a [u8] {
         let (taken, rest) = self.0.split_at(len.min(self.0.len()));
         self.0 = rest;
         taken
     }
 
-    /// A frame of one of the codes; its buffer holds what the input says.
+    /// A frame with one of the codes and a buffer from the input.
     pub fn frame(&mut self) -> Frame {
         let code = CODES[usize::from(self.byte()) % CODES.len()];
         let mut frame = Frame::new(CommandCode(code)).with_selector(i32::from(self.byte() % 5));
@@ -52,7 +52,7 @@ impl<'a> Input<'a> {
     }
 }
 
-/// A control stream. Everything in it may be cut by what follows, nothing is promised of it.
+/// Builds a control stream. It may be invalid in any way.
 pub fn control(data: &[u8]) -> Vec<u8> {
     let (mut input, mut stream) = (Input(data), Vec::new());
     while let Some(op) = input.first() {
@@ -81,7 +81,7 @@ pub fn control(data: &[u8]) -> Vec<u8> {
     stream
 }
 
-/// An image stream, with headers that cannot be true here and there.
+/// Builds an image stream in which some headers are invalid.
 pub fn images(data: &[u8]) -> Vec<u8> {
     let (mut input, mut stream) = (Input(data), Vec::new());
     while let Some(op) = input.first() {
@@ -101,14 +101,14 @@ pub fn images(data: &[u8]) -> Vec<u8> {
     stream
 }
 
-/// `stream` in chunks that follow from the seed.
+/// Cuts a stream into chunks. The cuts follow from the seed.
 pub fn chunks(stream: &[u8], seed: u64) -> Vec<&[u8]> {
     let (mut rng, mut rest, mut chunks) = (Rng::with_seed(seed), stream, Vec::new());
-    let most = [1, 2, 7, 40, 130, 1000][rng.usize(0..6)];
+    let longest = [1, 2, 7, 40, 130, 1000][rng.usize(0..6)];
     while !rest.is_empty() {
-        let (chunk, behind) = rest.split_at(rng.usize(0..=most).min(rest.len()));
+        let (chunk, after) = rest.split_at(rng.usize(0..=longest).min(rest.len()));
         chunks.push(chunk);
-        rest = behind;
+        rest = after;
     }
     chunks
 }

@@ -1,4 +1,4 @@
-//! Every file of every fuzz corpus, and some random strings, through the fuzz bodies on stable.
+//! Runs the fuzz bodies on every file of the fuzz corpora and on random inputs, with stable Rust.
 
 use std::path::Path;
 
@@ -26,26 +26,26 @@ fn replay(target: &str) {
 }
 
 #[test]
-fn frame() {
+fn the_frame_body_passes_on_its_corpus() {
     replay("frame");
 }
 
 #[test]
-fn assembler() {
+fn the_assembler_body_passes_on_its_corpus() {
     replay("assembler");
 }
 
 #[test]
-fn connection() {
+fn the_connection_body_passes_on_its_corpus() {
     replay("connection");
 }
 
 #[test]
-fn responder() {
+fn the_responder_body_passes_on_its_corpus() {
     replay("responder");
 }
 
 #[test]
-fn image() {
+fn the_image_body_passes_on_its_corpus() {
     replay("image");
 }

@@ -1,4 +1,5 @@
-//! The core between two ends on virtual time: chunking, junk, failing peers, properties, corpora.
+//! Tests of the core through its public API, on virtual time: chunking, junk, peer failures, properties,
+//! regressions and fuzz corpora.
 #![allow(clippy::unwrap_used, clippy::cast_possible_truncation)]
 
 mod corpus;

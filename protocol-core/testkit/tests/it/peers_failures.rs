@@ -1,20 +1,20 @@
-//! Where other clients of such instruments fail, as tests of ours, each named after the failure.
-//! Those that need sockets or subscribers are in `runtime-std/tests/peers_failures.rs`.
+//! Failures of other clients, each with a test that our client does not have it. `peers_failures.rs` of
+//! `runtime-std` has the failures that need sockets or subscribers.
 
 use flamingo_protocol_core::{
     Class, CommandCode, Ended, Event, Flags, Frame, Ticket, time::Duration,
 };
 use flamingo_testkit::device::payload_of;
-use flamingo_testkit::{Faults, Harness, Settings, Truth};
+use flamingo_testkit::{Faults, Harness, HarnessOptions, Truth};
 
-const PATIENCE: Duration = Duration::from_millis(3000);
+const TIMEOUT: Duration = Duration::from_millis(3000);
 
 fn position(axis: i32) -> Frame {
     Frame::command(CommandCode::STAGE_POSITION_GET).with_selector(axis)
 }
 
 fn harness() -> Harness {
-    Harness::new(Settings::default())
+    Harness::new(HarnessOptions::default())
 }
 
 fn ms(millis: u64) -> Duration {
@@ -36,9 +36,9 @@ fn a_late_answer_is_not_the_answer_to_the_next_command() {
     let first = harness.ask(position(1), ms(100)).unwrap();
     harness.pass(ms(200));
     assert_eq!(harness.oracle.outcome(first), (0, Some(Ended::TimedOut { sent: true })));
-    let second = harness.ask(position(1), PATIENCE).unwrap();
-    let other = harness.ask(Frame::command(CommandCode::CAMERA_IMAGE_SIZE_GET), PATIENCE).unwrap();
-    harness.device.serve(); // first the late one
+    let second = harness.ask(position(1), TIMEOUT).unwrap();
+    let other = harness.ask(Frame::command(CommandCode::CAMERA_IMAGE_SIZE_GET), TIMEOUT).unwrap();
+    harness.device.serve(); // the late answer comes first
     harness.pump();
     harness.device.serve();
     harness.pump();
@@ -52,7 +52,7 @@ fn a_late_answer_is_not_the_answer_to_the_next_command() {
 fn a_second_request_of_one_code_does_not_overwrite_the_first() {
     let mut harness = harness();
     let tickets: Vec<_> =
-        [1, 2, 1, 2, 1].map(|axis| harness.ask(position(axis), PATIENCE).unwrap()).into();
+        [1, 2, 1, 2, 1].map(|axis| harness.ask(position(axis), TIMEOUT).unwrap()).into();
     for _ in 0..3 {
         harness.device.serve();
         harness.pump();
@@ -67,9 +67,9 @@ fn a_second_request_of_one_code_does_not_overwrite_the_first() {
 #[test]
 fn resynchronisation_does_not_throw_away_the_rest_of_a_read() {
     let mut harness = harness();
-    let first = harness.ask(position(1), PATIENCE).unwrap();
-    let second = harness.ask(position(2), PATIENCE).unwrap();
-    // Noise, both answers and an event, all in one read.
+    let first = harness.ask(position(1), TIMEOUT).unwrap();
+    let second = harness.ask(position(2), TIMEOUT).unwrap();
+    // One read has noise, both answers and an event.
     harness.device.outgoing.push_back(flamingo_testkit::device::Outgoing::Junk(vec![0x54; 300]));
     harness.device.serve();
     harness.device.push(&Frame::new(CommandCode::SYSTEM_STATE_IDLE));
@@ -82,9 +82,9 @@ fn resynchronisation_does_not_throw_away_the_rest_of_a_read() {
 
 #[test]
 fn a_payload_that_times_out_does_not_lose_the_stream() {
-    // About 300 bytes in two seconds: the answer begins in time, its payload does not end in time.
+    // The link carries about 300 bytes in two seconds, so the answer begins in time but ends too late.
     let faults = Faults { latency: 2_000_000, write: 100, capacity: 300, ..Faults::NONE };
-    let mut harness = Harness::new(Settings { faults, seed: 3, ..Settings::default() });
+    let mut harness = Harness::new(HarnessOptions { faults, seed: 3, ..HarnessOptions::default() });
     let load = Frame::command(CommandCode::COMMON_SCOPE_SETTINGS_LOAD);
     let first = harness.ask(load, ms(6000)).unwrap();
     harness.pass(ms(3000));
@@ -101,7 +101,11 @@ fn a_payload_that_times_out_does_not_lose_the_stream() {
     harness.pass(ms(40_000));
     assert_eq!(harness.oracle.outcome(second), (1, None));
     assert_eq!(harness.oracle.received[0].1.len(), 2000);
-    assert_eq!(harness.client.counters().noise_bytes, 0, "the rest of the payload is a payload");
+    assert_eq!(
+        harness.client.counters().noise_bytes,
+        0,
+        "the rest of the payload was read as noise"
+    );
     harness.finish();
 }
 
@@ -109,7 +113,7 @@ fn a_payload_that_times_out_does_not_lose_the_stream() {
 fn a_false_start_marker_does_not_swallow_the_next_frame() {
     for distance in 4..200 {
         let mut harness = harness();
-        let ticket = harness.ask(position(1), PATIENCE).unwrap();
+        let ticket = harness.ask(position(1), TIMEOUT).unwrap();
         let mut junk = vec![0xAA; distance];
         junk[..4].copy_from_slice(&flamingo_testkit::reference::START);
         harness.device.outgoing.push_back(flamingo_testkit::device::Outgoing::Junk(junk));
@@ -122,9 +126,9 @@ fn a_false_start_marker_does_not_swallow_the_next_frame() {
 }
 
 #[test]
-fn a_push_of_the_very_code_steals_no_answer() {
+fn a_push_with_the_code_of_a_request_is_not_its_answer() {
     let mut harness = harness();
-    let ticket = harness.ask(position(1), PATIENCE).unwrap();
+    let ticket = harness.ask(position(1), TIMEOUT).unwrap();
     for axis in [1, 2, 1] {
         harness.device.push(&position(axis));
     }
@@ -141,9 +145,9 @@ fn a_push_of_the_very_code_steals_no_answer() {
 #[test]
 fn the_end_of_the_stream_ends_every_request_once() {
     let mut harness = harness();
-    let tickets = [1, 2, 3].map(|axis| harness.ask(position(axis), PATIENCE).unwrap());
+    let tickets = [1, 2, 3].map(|axis| harness.ask(position(axis), TIMEOUT).unwrap());
     harness.down.close();
-    harness.pump(); // returns: an end that is read again and again would spin here
+    harness.pump(); // must return; it would loop forever if the end were read repeatedly
     for ticket in tickets {
         assert_eq!(harness.oracle.outcome(ticket), (0, Some(Ended::ConnectionLost)));
     }
@@ -154,13 +158,13 @@ fn the_end_of_the_stream_ends_every_request_once() {
 }
 
 #[test]
-fn a_command_that_is_never_answered_shifts_no_later_answer() {
+fn an_unanswered_command_shifts_no_later_answer() {
     let mut harness = harness();
     harness.ask(position(1), ms(100)).unwrap();
     harness.device.take(false);
     harness.pass(ms(200));
     for _ in 0..5 {
-        let ticket = harness.ask(position(1), PATIENCE).unwrap();
+        let ticket = harness.ask(position(1), TIMEOUT).unwrap();
         for _ in 0..3 {
             harness.device.serve();
             harness.pump();

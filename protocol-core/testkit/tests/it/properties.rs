@@ -1,12 +1,12 @@
-//! Random conversations over unkind links, under all settings; the oracle checks every frame as
-//! it comes, and the books at the end. A failure that proptest shrinks is kept in
+//! Random conversations over faulty links with random configurations. The oracle checks each frame when it
+//! is received, and all counters at the end. Proptest stores failures in
 //! `properties.proptest-regressions` beside this file.
 
 use flamingo_protocol_core::{
     Config,
     connection::{OnAmbiguous, OrderingDomain, TokenField, UnmarkedPushes},
 };
-use flamingo_testkit::{Faults, Harness, Op, Settings};
+use flamingo_testkit::{Faults, Harness, HarnessOptions, Op};
 use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
 
@@ -50,12 +50,12 @@ fn faults() -> impl Strategy<Value = Faults> {
         .prop_map(|(latency, write, read, capacity)| Faults { latency, write, read, capacity })
 }
 
-fn settings() -> impl Strategy<Value = Settings> {
+fn options() -> impl Strategy<Value = HarnessOptions> {
     (configs(), faults(), any::<u64>(), any::<Option<u8>>())
-        .prop_map(|(config, faults, seed, stale)| Settings { config, faults, seed, stale })
+        .prop_map(|(config, faults, seed, stale)| HarnessOptions { config, faults, seed, stale })
 }
 
-/// What happens on a connection that stays open.
+/// Operations on a connection that stays open.
 fn op() -> impl Strategy<Value = Op> {
     let millis = || prop_oneof![0..60_u16, 0..4000_u16];
     prop_oneof![
@@ -97,10 +97,10 @@ proptest! {
 
     #[test]
     fn the_client_reports_the_truth_over_faulty_links(
-        settings in settings(),
+        options in options(),
         ops in prop::collection::vec(op(), 1..longest()),
     ) {
-        let mut harness = Harness::new(settings);
+        let mut harness = Harness::new(options);
         for op in ops {
             harness.run(op);
         }
@@ -109,25 +109,25 @@ proptest! {
     }
 
     #[test]
-    fn each_request_has_one_outcome_when_the_link_breaks_off(
-        settings in settings(),
+    fn each_request_has_one_outcome_when_the_link_breaks(
+        options in options(),
         before in prop::collection::vec(op(), 1..longest()),
         end in prop_oneof![Just(Op::Eof), Just(Op::Reset), Just(Op::CloseUp)],
-        behind in prop::collection::vec(op(), 0..10),
+        after in prop::collection::vec(op(), 0..10),
     ) {
-        let mut harness = Harness::new(settings);
-        for op in before.into_iter().chain([end]).chain(behind) {
+        let mut harness = Harness::new(options);
+        for op in before.into_iter().chain([end]).chain(after) {
             harness.run(op);
         }
         harness.finish();
     }
 
     #[test]
-    fn doubled_answers_cost_no_frame_and_no_outcome(
-        settings in settings(),
+    fn doubled_answers_lose_no_frame_and_no_outcome(
+        options in options(),
         ops in prop::collection::vec(prop_oneof![4 => op(), 1 => any::<u8>().prop_map(Op::Double)], 1..longest()),
     ) {
-        let mut harness = Harness::new(settings);
+        let mut harness = Harness::new(options);
         for op in ops {
             harness.run(op);
         }

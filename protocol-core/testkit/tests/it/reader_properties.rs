@@ -1,6 +1,6 @@
-//! What must hold for any bytes, of each reader and of what the device writes: the fuzz bodies, with
-//! inputs that proptest shrinks. A shrunk failure is kept in `reader_properties.proptest-regressions`
-//! beside this file. Whole conversations are in `properties.rs`.
+//! Runs the fuzz bodies for readers and the device on inputs of proptest, which shrinks failures and stores
+//! them in `reader_properties.proptest-regressions` beside this file. `properties.rs` has whole
+//! conversations.
 
 use flamingo_protocol_core::image::{HEADER_LEN, ImageError, ImageHeader, MAX_IMAGE};
 use flamingo_testkit::bodies;
@@ -15,7 +15,7 @@ fn config() -> ProptestConfig {
     ProptestConfig { failure_persistence: Some(Box::new(persistence)), ..ProptestConfig::default() }
 }
 
-/// Bytes that are decoded into a seed for the cuts and a stream worth reading.
+/// Input of a fuzz body: it is decoded into a seed for the chunks and a stream.
 fn bytes() -> impl Strategy<Value = Vec<u8>> {
     prop::collection::vec(any::<u8>(), 0..if cfg!(miri) { 40 } else { 600 })
 }
@@ -50,7 +50,7 @@ proptest! {
     }
 
     #[test]
-    fn any_chunking_finds_what_a_search_of_the_whole_stream_finds(data in bytes()) {
+    fn any_chunking_agrees_with_a_search_of_the_whole_stream(data in bytes()) {
         bodies::assembler(&data);
     }
 
@@ -60,17 +60,17 @@ proptest! {
     }
 
     #[test]
-    fn images_are_found_by_arithmetic_up_to_the_first_false_header(data in bytes()) {
+    fn images_are_read_up_to_the_first_invalid_header(data in bytes()) {
         bodies::image(&data);
     }
 
     #[test]
-    fn an_image_header_is_decoded_as_it_was_encoded(header in image_header()) {
+    fn an_encoded_image_header_decodes_to_itself(header in image_header()) {
         prop_assert_eq!(ImageHeader::decode(&header.encode(), MAX_IMAGE), Ok(header));
     }
 
     #[test]
-    fn forty_bytes_are_encoded_as_they_were_decoded_or_are_refused(bytes in any::<[u8; HEADER_LEN]>()) {
+    fn a_decoded_image_header_encodes_to_the_same_bytes(bytes in any::<[u8; HEADER_LEN]>()) {
         match ImageHeader::decode(&bytes, MAX_IMAGE) {
             Ok(header) => prop_assert_eq!(header.encode(), bytes),
             Err(error) => prop_assert!(!matches!(error, ImageError::Length { .. }), "{}", error),

@@ -1,5 +1,5 @@
-//! Every reader three ways: whole, byte by byte, and with trailing data; and every cut of a
-//! 512-byte stream into two and into three. What a reader says must not depend on it.
+//! Gives each reader its input in three ways: whole, byte by byte, and with trailing data. Then tries every
+//! cut of a 512-byte stream into two and three pieces. The transcript must not depend on it.
 
 use flamingo_protocol_core::{
     CommandCode, Frame, Responder,
@@ -9,18 +9,18 @@ use flamingo_protocol_core::{
 use flamingo_testkit::readers::{self, Item, Transcript};
 use flamingo_testkit::reference::{self, END, START};
 
-/// Three frames, a payload with a whole frame's markers in it, noise, false markers: 512 bytes.
+/// 512 bytes: three frames, a payload that contains both markers, noise, and false markers.
 fn control_stream() -> Vec<u8> {
     let frame = |code, axis| Frame::new(CommandCode(code)).with_selector(axis);
-    let mut treacherous = frame(0x6008, 2).with_payload_len(90);
-    treacherous.buffer[8..12].copy_from_slice(&START);
-    treacherous.buffer[60..64].copy_from_slice(&END);
+    let mut with_markers = frame(0x6008, 2).with_payload_len(90);
+    with_markers.buffer[8..12].copy_from_slice(&START);
+    with_markers.buffer[60..64].copy_from_slice(&END);
     let mut payload = vec![0xF3; 90];
     payload[10..14].copy_from_slice(&START);
     payload[60..64].copy_from_slice(&END);
     let mut stream = vec![0x54, 0xE6, 0x00, 0x21];
     stream.extend(frame(0x6008, 1).encode());
-    stream.extend(treacherous.encode());
+    stream.extend(with_markers.encode());
     stream.extend(payload);
     stream.extend(START);
     stream.extend([START.as_slice(), &[7; 15], &START[..3]].concat());
@@ -31,7 +31,7 @@ fn control_stream() -> Vec<u8> {
     stream
 }
 
-/// Headers, pixels, an update of options only, and a broken end: 512 bytes.
+/// 512 bytes: headers, pixels, a header without pixels, and an invalid header at the end.
 fn image_stream() -> Vec<u8> {
     let header = |width, height| ImageHeader {
         size: 2 * width * height,
@@ -50,7 +50,7 @@ fn image_stream() -> Vec<u8> {
     stream
 }
 
-type Read = fn(&[&[u8]]) -> Transcript;
+type ReadFn = fn(&[&[u8]]) -> Transcript;
 
 fn assembler(chunks: &[&[u8]]) -> Transcript {
     readers::assembler(Assembler::default(), chunks.iter().copied())
@@ -58,7 +58,7 @@ fn assembler(chunks: &[&[u8]]) -> Transcript {
 
 fn connection(chunks: &[&[u8]]) -> Transcript {
     let command = |code| Frame::command(CommandCode(code)).with_selector(1);
-    let client = readers::asked(&[command(0x6008), command(0xA007).with_selector(0)]);
+    let client = readers::client_with(&[command(0x6008), command(0xA007).with_selector(0)]);
     readers::connection(client, chunks.iter().copied())
 }
 
@@ -70,10 +70,10 @@ fn images(chunks: &[&[u8]]) -> Transcript {
     readers::images(ImageReader::default(), chunks.iter().copied())
 }
 
-/// What the naive reader finds in a prefix of the stream.
-type Expected = fn(&[u8]) -> Transcript;
+/// The reference reader of a stream.
+type ReferenceFn = fn(&[u8]) -> Transcript;
 
-fn three_ways(read: Read, expected: Expected, stream: &[u8]) {
+fn three_ways(read: ReadFn, expected: ReferenceFn, stream: &[u8]) {
     let whole = read(&[stream]);
     assert_eq!(whole.bytes(), stream.len());
     assert_eq!(whole.clone().without_classes(), expected(stream), "whole");
@@ -82,14 +82,17 @@ fn three_ways(read: Read, expected: Expected, stream: &[u8]) {
         let cut = &stream[..end];
         let part = read(&[cut]);
         assert_eq!(part.clone().without_classes(), expected(cut), "cut off at {end}");
-        // What follows changes nothing of what was said; a payload, or a frame, goes on.
-        let said = part.items.iter().filter(|item| !matches!(item, Item::Payload(_)));
-        let all = whole.items.iter().filter(|item| !matches!(item, Item::Payload(_)));
-        assert!(said.zip(all).all(|(part, whole)| part == whole), "trailing data from {end}");
+        // The rest of the stream does not change earlier items, except that the last payload grows.
+        let items = part.items.iter().filter(|item| !matches!(item, Item::Payload(_)));
+        let all_items = whole.items.iter().filter(|item| !matches!(item, Item::Payload(_)));
+        assert!(
+            items.zip(all_items).all(|(part, whole)| part == whole),
+            "trailing data from {end}"
+        );
     }
 }
 
-fn every_split(read: Read, stream: &[u8]) {
+fn every_split(read: ReadFn, stream: &[u8]) {
     let whole = read(&[stream]);
     let step = if cfg!(miri) { 61 } else { 1 };
     for first in (0..=stream.len()).step_by(step) {
@@ -112,7 +115,7 @@ fn the_assembler_reads_three_ways() {
 }
 
 #[test]
-fn the_connection_reads_three_ways() {
+fn the_client_reads_three_ways() {
     three_ways(connection, control, &control_stream());
 }
 
@@ -127,21 +130,21 @@ fn the_image_reader_reads_three_ways() {
 }
 
 #[test]
-fn no_cut_in_two_or_three_changes_what_the_assembler_says() {
+fn no_cut_in_two_or_three_changes_what_the_assembler_reads() {
     every_split(assembler, &control_stream());
 }
 
 #[test]
-fn no_cut_in_two_or_three_changes_what_the_connection_says() {
+fn no_cut_in_two_or_three_changes_what_the_client_reads() {
     every_split(connection, &control_stream());
 }
 
 #[test]
-fn no_cut_in_two_or_three_changes_what_the_responder_says() {
+fn no_cut_in_two_or_three_changes_what_the_responder_reads() {
     every_split(responder, &control_stream());
 }
 
 #[test]
-fn no_cut_in_two_or_three_changes_what_the_image_reader_says() {
+fn no_cut_in_two_or_three_changes_the_image_transcript() {
     every_split(images, &image_stream());
 }
