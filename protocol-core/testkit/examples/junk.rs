@@ -15,6 +15,6 @@ fn main() {
     let junk_only = counts.cases - counts.formed_frame - counts.formed_payload;
     println!("cases                                     {}", counts.cases);
     println!("junk formed a valid frame                 {}", counts.formed_frame);
-    println!("junk formed one that declares a payload   {}", counts.formed_payload);
+    println!("junk formed a frame with a payload        {}", counts.formed_payload);
     println!("next frame delivered                      {} of {junk_only}", counts.delivered);
 }

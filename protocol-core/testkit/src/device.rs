@@ -1,4 +1,4 @@
-//! The scripted device. It reads commands in order and answers when a test says so. It keeps the
+//! The scripted device. It reads commands in order and answers when a test requests it. It keeps the
 //! assumptions of the protocol: at most one answer for each command, answers in order within the ordering
 //! domain, unmarked pushes only of pushable keys. Each frame is recorded with its [`Truth`].
 
@@ -24,7 +24,7 @@ pub enum Outgoing {
     Junk(Vec<u8>),
 }
 
-/// Reads commands, and answers when a test says so.
+/// Reads commands, and answers when a test requests it.
 #[derive(Debug)]
 pub struct Device {
     config: Config,
