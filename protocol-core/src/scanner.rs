@@ -147,7 +147,7 @@ impl Scanner {
 
     /// Takes bytes into the buffer until they are a frame, and gives how many; `None` if they are
     /// none after all of them.
-    #[inline(never)]
+    #[inline(never)] // inlined with `next_end` and `end_ambiguous`: 12 instructions more for an event
     fn gather(&mut self, input: &[u8], limit: u32) -> Option<usize> {
         let mut taken = 0_usize;
         for byte in input {

@@ -4,7 +4,7 @@ use core::ops::{Add, Sub};
 
 use flamingo_protocol_core::{
     CommandCode, Config, Flags, Ticket,
-    connection::{Counters, OrderingDomain, TokenField, UnmarkedPushes},
+    connection::{Counters, OnAmbiguous, OrderingDomain, TokenField, UnmarkedPushes},
     time::{Duration, Instant},
     wire::{Effect, FIELDS, Row, TABLE},
 };
@@ -33,7 +33,7 @@ fn codes() {
     sink(CommandCode::name(code()));
     sink(CommandCode::from_name(text()));
     let Some(row) = any(None::<&'static Row>) else { return };
-    sink((Row::answers_without_flag(row), Row::also_pushed(row)));
+    sink((Row::answers_without_flag(row), Row::also_pushed(row), Row::name(row)));
     sink((Effect::stops(row.effect), Effect::moves(row.effect), Effect::lights(row.effect)));
 }
 
@@ -48,6 +48,21 @@ fn settings() {
     let config = any(<Config as Default>::default());
     sink((Config::pushable(&config, code()), Config::marked_as_push(&config, &frame())));
     sink((<UnmarkedPushes as Default>::default(), any(OrderingDomain::default())));
+    let unmarked = UnmarkedPushes::with_positions(UnmarkedPushes::default(), any(false));
+    let unmarked = UnmarkedPushes::with_lights(unmarked, any(false));
+    let unmarked = UnmarkedPushes::with_after_set(unmarked, any(false));
+    let unmarked = UnmarkedPushes::with_other_clients(unmarked, any(false));
+    let config = Config::with_payload_limit(config, any(0));
+    let config = Config::with_upload_echo_has_payload(config, any(false));
+    let config = Config::with_ordering(config, any(OrderingDomain::Key));
+    let config = Config::with_unmarked(config, unmarked);
+    let config = Config::with_peer_tags(config, any(false));
+    let config = Config::with_tokens(config, any(None));
+    let config = Config::with_on_ambiguous(config, any(OnAmbiguous::Refuse));
+    let config = Config::with_grace(config, span());
+    let config = Config::with_presumed_grace(config, span());
+    let config = Config::with_window(config, any(0));
+    sink(Config::with_stop_patience(config, span()));
     let mut frame = frame();
     let field = any(TokenField::ClientId);
     sink(TokenField::get(field, &frame));

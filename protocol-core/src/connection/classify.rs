@@ -148,7 +148,7 @@ pub struct Facts<Id> {
     pub untagged: bool,
     /// A frame of this code may be a push without a mark ([`Config::pushable`]).
     pub pushable: bool,
-    /// An older request of the same [`Key`](crate::Key) may still be answered, and nobody remembers
+    /// An older request of the same [`Key`](crate::connection::Key) may still be answered, and nobody remembers
     /// it as a candidate.
     pub in_doubt: bool,
     /// A command of the same key was just sent without waiting for an answer.

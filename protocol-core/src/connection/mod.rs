@@ -49,7 +49,7 @@ use crate::time::Instant;
 ///    [`handle_timeout`](Self::handle_timeout).
 ///
 /// Do 2 to 4 after every call that changes something. Each request has exactly one outcome: a
-/// [`Class::Solicited`](crate::Class::Solicited) frame (complete with the last byte of its payload), an [`Event::Ended`],
+/// [`Class::Solicited`] frame (complete with the last byte of its payload), an [`Event::Ended`],
 /// or the caller's own [`cancel`](Self::cancel).
 ///
 /// `REQUESTS` may be in flight, and `STOPS` HALTs and laser-offs besides. `OWED` is the room for
@@ -156,7 +156,7 @@ impl<
 
     /// Takes bytes up to the end of the next output. Call it again with what was not consumed,
     /// until it consumes everything and gives nothing.
-    #[inline(never)] // so that the frame is decoded where the caller wants it
+    #[inline(never)] // inlined, a client takes 210 bytes more flash
     pub fn handle_input<'a>(
         &mut self,
         now: Instant,
@@ -316,7 +316,7 @@ impl<
     }
 
     /// When it is to be told that a stop is blocked.
-    #[inline(never)]
+    #[inline(never)] // inlined: 60 bytes more
     pub(crate) fn stop_due(&self) -> Instant {
         if self.outbox.taken(Lane::Stop) > 0 { self.stop_due } else { Instant::FAR_FUTURE }
     }

@@ -29,7 +29,7 @@ pub enum Transmit<'a> {
 }
 
 /// In what order frames go out: those of an earlier lane first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(crate) enum Lane {
     /// HALT and laser-off.
@@ -155,7 +155,7 @@ impl<const PLACES: usize> Outbox<PLACES> {
         Self { places: [Place::FREE; PLACES], current: Which::NONE, written: 0, offset: 0 };
 
     /// How many places the frames of a lane take, those that ended and were not told included.
-    #[inline(never)]
+    #[inline(never)] // inlined, a client takes 54 bytes more flash
     pub(crate) fn taken(&self, lane: Lane) -> usize {
         self.places.iter().fold(0, |number, place| {
             let taken = place.fate != Fate::Free && place.going.lane == lane;
@@ -190,7 +190,6 @@ impl<const PLACES: usize> Outbox<PLACES> {
 
     /// Ends the frames that wait behind a stop and that it cancels; they are told by
     /// [`Self::take_ended`]. `each` gets their tickets.
-    #[inline(never)]
     pub(crate) fn supersede(&mut self, by: Ticket, stop: &Frame, mut each: impl FnMut(Ticket)) {
         let begun = self.half_sent();
         for (at, place) in self.places.iter_mut().enumerate() {
@@ -214,7 +213,8 @@ impl<const PLACES: usize> Outbox<PLACES> {
 
     /// A frame that ended without being sent, once, and how.
     pub(crate) fn take_ended(&mut self) -> Option<(Ticket, Ended)> {
-        let place = self.places.iter_mut().find(|place| place.fate as u8 > Fate::Alive as u8)?;
+        let ended = |place: &&mut Place| matches!(place.fate, Fate::Superseded | Fate::Lost);
+        let place = self.places.iter_mut().find(ended)?;
         let superseded = place.fate == Fate::Superseded;
         place.fate = Fate::Free;
         let by = place.by;
@@ -236,7 +236,7 @@ impl<const PLACES: usize> Outbox<PLACES> {
     }
 
     /// Where the frame is that has begun, or whose payload has, and that is not yet out.
-    #[inline(never)]
+    #[inline(never)] // inlined: 24 bytes more
     fn half_sent(&self) -> Which {
         if self.written > 0 { self.current } else { Which::NONE }
     }
@@ -280,7 +280,7 @@ impl<const PLACES: usize> Outbox<PLACES> {
             let Going { ticket, lane, .. } = place.going;
             let first = chosen.is_none_or(|(_, chosen)| {
                 let same = lane == chosen.going.lane && ticket.is_before(chosen.going.ticket);
-                same || (lane as u8) < chosen.going.lane as u8
+                same || lane < chosen.going.lane
             });
             let may_go = || lane != Lane::Queue || (self.overtakes_all(place) && ready(ticket));
             if place.fate == Fate::Alive && first && may_go() {

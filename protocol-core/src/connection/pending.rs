@@ -54,7 +54,6 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
     }
 
     /// Whether there is an entry of that key in one of those states.
-    #[inline(never)]
     pub(crate) fn has(&self, key: Key, states: u8) -> bool {
         self.entries.iter().any(|entry| entry.is(states) && entry.key == key)
     }
@@ -98,17 +97,17 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
     /// Puts an entry in. If there is no room, an echo goes, or else a doubt; but an echo takes the
     /// place of echoes alone. Gives whether it is in.
     pub(crate) fn push(&mut self, entry: &Entry) -> bool {
-        let most = if entry.state == State::Echo { State::Echo } else { State::Doubt };
-        let mut victim: Option<&mut Entry> = None;
-        for other in &mut self.entries {
-            let least = victim.as_ref().map_or(most as u8 + 1, |victim| victim.state as u8);
-            if other.outcome == Outcome::None && (other.state as u8) < least {
-                victim = Some(other);
-            }
+        let free = |state: State| {
+            move |other: &Entry| other.state == state && other.outcome == Outcome::None
+        };
+        let place = |state| self.entries.iter().position(free(state));
+        let mut place = place(State::Over).or_else(|| place(State::Echo));
+        if place.is_none() && entry.state != State::Echo {
+            place = self.entries.iter().position(free(State::Doubt));
+            self.all_in_doubt |= place.is_some();
         }
-        let Some(victim) = victim else { return false };
-        self.all_in_doubt |= victim.state == State::Doubt;
-        *victim = *entry;
+        let Some(place) = place.and_then(|at| self.entries.get_mut(at)) else { return false };
+        *place = *entry;
         true
     }
 
@@ -207,7 +206,7 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
     }
 
     /// The entry whose state ends next.
-    #[inline(never)]
+    #[inline(never)] // inlined, client and device together take 166 bytes more flash
     pub(crate) fn next_end(&self) -> Option<Slot> {
         let mut next = None;
         let mut first = Instant::FAR_FUTURE;

@@ -83,7 +83,7 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
     }
 
     /// A request ends, if it waits, since a frame came that may answer it, or another one.
-    #[inline(never)]
+    #[inline(never)] // inlined, a client takes 20 bytes more flash
     pub(crate) fn end_ambiguous(&mut self, request: Slot, until: Instant, state: State) {
         if let Some(request) = self.at(request).filter(|of| of.waits()) {
             request.end(Outcome::Ambiguous, state);

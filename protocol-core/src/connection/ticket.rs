@@ -16,7 +16,7 @@ impl Ticket {
     /// None was given out yet.
     pub(crate) const NONE: Self = Self(0);
 
-    #[inline(never)]
+    #[inline(never)] // inlined, a client takes 156 bytes more flash
     pub(crate) const fn next(self) -> Self {
         let number = self.number() % (Self::FENCE - 1) + 1;
         Self(number)

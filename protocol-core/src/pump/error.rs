@@ -7,7 +7,7 @@ use crate::connection::ticket::Ticket;
 
 /// Why bytes could not be moved. The connection is of no use after any of them but
 /// [`Self::NoScratch`], and a [`Self::Port`] that passes, such as a timeout: what was written before
-/// it has been said. Call [`handle_eof`](crate::Endpoint::handle_eof) (after [`Self::Ended`] it was)
+/// it has been said. Call [`handle_eof`](crate::pump::Endpoint::handle_eof) (after [`Self::Ended`] it was)
 /// and take the outcomes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
