@@ -1,25 +1,12 @@
 //! What the user may say about the peer and about patience. Every field has a safe default.
 
-use crate::connection::key::Domain;
+use crate::connection::key::{Domain, OrderingDomain};
 use crate::scanner::Limits;
 use crate::time::Duration;
 use crate::wire::command::{CommandCode, Kind, Pushed};
 use crate::wire::facts::CommandFacts;
 use crate::wire::frame::{Flags, Frame};
 use crate::wire::layout::{CLIENT_ID, Field, INT32_DATA_2, MAX_PAYLOAD};
-
-/// Within what the peer keeps its answers in order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub enum OrderingDomain {
-    /// Within a subsystem, the code's `0xN000` range.
-    #[default]
-    Subsystem,
-    /// Over the whole connection: only for a peer that is known to answer strictly in order.
-    Connection,
-    /// Not at all: nothing settles an unanswered request but time.
-    Key,
-}
 
 /// The field that carries a per-request number which the peer echoes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,7 +2,6 @@
 //!
 //! Who waits for a key is in `pending.rs`; what follows from it is decided in `classify.rs`.
 
-use crate::connection::config::OrderingDomain;
 use crate::wire::command::{CommandCode, Timing};
 use crate::wire::facts::{CommandFacts, answered_command};
 use crate::wire::frame::Frame;
@@ -39,6 +38,19 @@ impl Key {
         let selector = if facts.selects() { selector } else { 0 };
         Self { code: answered_command(code), selector }
     }
+}
+
+/// Within what the peer keeps its answers in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum OrderingDomain {
+    /// Within a subsystem, the code's `0xN000` range.
+    #[default]
+    Subsystem,
+    /// Over the whole connection: only for a peer that is known to answer strictly in order.
+    Connection,
+    /// Not at all: nothing settles an unanswered request but time.
+    Key,
 }
 
 /// Within what answers keep their order.

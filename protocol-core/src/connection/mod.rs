@@ -20,9 +20,9 @@ pub(crate) mod ticket;
 pub use classify::{
     Candidate, Candidates, Class, Facts, MAX_OWNERS, Owners, Token, Verdict, classify,
 };
-pub use config::{Config, ConfigSource, OnAmbiguous, OrderingDomain, TokenField, UnmarkedPushes};
+pub use config::{Config, ConfigSource, OnAmbiguous, TokenField, UnmarkedPushes};
 pub use counters::Counters;
-pub use key::{Key, Order};
+pub use key::{Key, Order, OrderingDomain};
 pub use outbox::{Transmit, is_cancelled_by};
 pub use output::{Event, Output, Reason, Received};
 pub use request::Cancelled;

@@ -12,7 +12,6 @@ use crate::wire::layout::{
     HARDWARE_ID, INT32_DATA_0, INT32_DATA_1, INT32_DATA_2, PAYLOAD_LEN, START_MARKER, STATUS,
     SUBSYSTEM_ID, VALUE, call_copy_buffer, copy_buffer, put, put_word,
 };
-use crate::wire::parse;
 use crate::wire::status::Status;
 
 /// The bits of `cmdDataBits0`.
@@ -249,19 +248,6 @@ impl Frame {
         put(bytes, VALUE, self.value.to_le_bytes());
         put_word(bytes, PAYLOAD_LEN, self.payload_len);
         put_word(bytes, CMD_END, END_MARKER);
-    }
-
-    /// Reads exactly 128 bytes.
-    ///
-    /// # Errors
-    /// [`DecodeError`] names the field, what was expected and what was found.
-    #[inline(never)] // inlined, the codec calls memcpy: 900 bytes more flash
-    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let length = DecodeError::Length { expected: FRAME_LEN, found: bytes.len() };
-        let bytes = bytes.try_into().map_err(|_| length)?;
-        let declared = parse::check(bytes, u32::MAX);
-        let declared = declared.map_err(|why| why.error(u32::MAX).unwrap_or(length))?;
-        Ok(parse::frame(bytes, declared))
     }
 
     /// Whether the declared payload is within `limit` bytes.

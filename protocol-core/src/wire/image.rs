@@ -5,8 +5,6 @@
 
 use core::fmt;
 
-use crate::wire::parse;
-
 /// Bytes of an image header.
 pub const HEADER_LEN: usize = 40;
 /// The largest image that is believed, in bytes: 128 MiB, four times the largest payload.
@@ -95,17 +93,6 @@ impl fmt::Display for ImageError {
 impl core::error::Error for ImageError {}
 
 impl ImageHeader {
-    /// Reads exactly 40 bytes and believes them only if they can be true.
-    ///
-    /// # Errors
-    /// [`ImageError`] names the field; the stream is lost then.
-    pub fn decode(bytes: &[u8], limit: u32) -> Result<Self, ImageError> {
-        let length = ImageError::Length { found: bytes.len() };
-        let header = parse::image_header(bytes).ok_or(length)?;
-        header.check(limit)?;
-        Ok(header)
-    }
-
     /// Whether the header can be true.
     ///
     /// # Errors
