@@ -1,4 +1,4 @@
-//! Time as the caller tells it: microseconds from an origin of the caller's choice.
+//! Time as the caller gives it: microseconds from an origin of the caller's choice.
 //!
 //! The core never asks for the time. It does not live here what time *means* for a request
 //! (`pending.rs`) or which durations apply (`config.rs`).

@@ -1,7 +1,7 @@
 //! One entry of the table: a request, or what is left of it.
 //!
 //! The table is `pending.rs`; what ends a state is `request.rs`, `receive.rs`, `connection.rs` and
-//! `debts.rs`.
+//! `settlement.rs`.
 
 use crate::connection::classify::Candidate;
 use crate::connection::config::Config;
@@ -15,7 +15,7 @@ use crate::wire::facts::CommandFacts;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(crate) enum State {
-    /// Nothing is to come. The room is free when the outcome was told.
+    /// Nothing is to come. The slot is free once the caller has taken the outcome.
     Over = 0,
     /// Sent without waiting for an answer: an echo may come, until then.
     Echo = 1,
@@ -53,7 +53,7 @@ pub(crate) const OPEN: u8 = TOMBSTONE | ASKED;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(crate) enum Outcome {
-    /// It has not, or it was told.
+    /// It has not ended, or the caller has taken the outcome.
     None,
     NotSent,
     TimedOut,
@@ -70,7 +70,7 @@ pub(crate) enum Outcome {
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(crate) struct Entry {
     pub(crate) state: State,
-    /// How it ended, until that was told.
+    /// How it ended, until the caller takes the outcome.
     pub(crate) outcome: Outcome,
     /// Within what its answer keeps its order.
     pub(crate) domain: Domain,
@@ -140,7 +140,7 @@ impl Entry {
         matches!(self.state, State::Over)
     }
 
-    /// A request whose outcome was not told.
+    /// A request whose outcome the caller has not taken.
     pub(crate) fn is_live(&self) -> bool {
         self.is(ASKED) || self.outcome != Outcome::None
     }

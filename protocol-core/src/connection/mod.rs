@@ -1,8 +1,8 @@
-//! The client's side of a connection: wires scanner, pending table, policy and outbox together.
+//! The client's side of a connection: connects scanner, pending table, rules and outbox.
 //!
-//! This file holds the contract and the `handle_*` / `poll_*` methods, nothing that decides:
-//! whose frame it is stands in `classify.rs`, what follows from it in `receive.rs`, what goes next
-//! in `outbox.rs`, what a request may do and how it ends in `request.rs`.
+//! This file holds the contract and the `handle_*` / `poll_*` methods. It decides nothing:
+//! `classify.rs` decides who gets a frame, `receive.rs` acts on it, `outbox.rs` decides what goes
+//! next, `request.rs` how a request enters and ends.
 
 pub(crate) mod classify;
 pub(crate) mod config;
@@ -95,7 +95,7 @@ pub struct Connection<
     /// As what number the last command was sent.
     pub(crate) order: Order,
     /// If a stop waits to be written, until when it may without a byte of progress; the far future
-    /// once it was told that it is blocked.
+    /// once the caller knows that it is blocked.
     pub(crate) stop_due: Instant,
     stop_blocked: bool,
     pub(crate) closed: bool,
@@ -261,7 +261,7 @@ impl<
 
     /// Ends what is due: deadlines, graces, the patience of a HALT.
     pub fn handle_timeout(&mut self, now: Instant) {
-        // First: a stop whose own deadline is over as well has waited too long all the same.
+        // First: a stop has waited too long even if its own deadline is over as well.
         let due = self.stop_due();
         if due <= now && due < Instant::FAR_FUTURE {
             self.stop_due = Instant::FAR_FUTURE;

@@ -47,9 +47,9 @@ enum Fate {
     Free,
     /// It waits to be sent, or is being sent.
     Alive,
-    /// A stop cancelled it; it stays until that was told.
+    /// A stop cancelled it. It stays until the caller has taken that outcome.
     Superseded,
-    /// The connection is gone; it stays until that was told.
+    /// The connection is gone. It stays until the caller has taken that outcome.
     Lost,
 }
 
@@ -61,7 +61,7 @@ pub(crate) struct Going {
     pub(crate) lane: Lane,
     /// It only asks: it may overtake others that only ask.
     pub(crate) query: bool,
-    /// A request, whose outcome the pending table tells.
+    /// A request: the pending table reports its outcome.
     pub(crate) asked: bool,
     pub(crate) ticket: Ticket,
 }
@@ -201,7 +201,7 @@ impl<const PLACES: usize> Outbox<PLACES> {
         }
     }
 
-    /// The connection is gone. [`Self::take_ended`] tells of what was not asked.
+    /// The connection is gone. [`Self::take_ended`] reports the frames that are no requests.
     pub(crate) fn lose_all(&mut self) {
         (self.current, self.written, self.offset) = (Which::NONE, 0, 0);
         for place in &mut self.places {
@@ -235,7 +235,7 @@ impl<const PLACES: usize> Outbox<PLACES> {
         false
     }
 
-    /// Where the frame is that has begun, or whose payload has, and that is not yet out.
+    /// Where the frame is that has begun to go out and is not complete.
     #[inline(never)] // inlined: 24 bytes more
     fn half_sent(&self) -> Which {
         if self.written > 0 { self.current } else { Which::NONE }

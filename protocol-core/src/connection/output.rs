@@ -8,7 +8,7 @@ use crate::connection::ticket::{Ended, Ticket};
 use crate::scanner::FrameView;
 use crate::wire::frame::Frame;
 
-/// A frame that came in, and whose it is.
+/// A frame that came in, with its class.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Received {

@@ -1,7 +1,7 @@
 //! The fixed-size table of requests in flight and of what is owed for older ones.
 //!
 //! A request keeps its entry from the call until nothing can come for it any more: queued, sent,
-//! then perhaps a tombstone, a doubt. How what is owed comes to an end is `debts.rs`; what a single
+//! then perhaps a tombstone, a doubt. How what is owed comes to an end is `settlement.rs`; what a single
 //! entry knows is `entry.rs`. Which frame belongs to whom is `classify.rs`.
 
 use heapless::Vec;
@@ -58,14 +58,14 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
         self.entries.iter().any(|entry| entry.is(states) && entry.key == key)
     }
 
-    /// Requests that have no outcome that was told, and tombstones.
+    /// Requests whose outcome the caller has not taken, and tombstones.
     pub(crate) fn counts(&self) -> (usize, usize) {
         (self.number_of(Entry::is_live), self.number_of(|entry| entry.is(TOMBSTONE)))
     }
 
     /// Takes a request in, if every live one could still leave a tombstone; `most` may be live, of
     /// stops if it is one, else of others, fences not counted. A stop is never refused for want of
-    /// room for tombstones: the oldest whose end was told falls into doubt.
+    /// room for tombstones: the oldest tombstone whose outcome was taken falls into doubt.
     pub(crate) fn insert(&mut self, entry: &Entry, most: usize) -> Result<(), Full> {
         let stops = entry.effect.stops();
         let (mut taken, mut live) = (0_usize, 0_usize);

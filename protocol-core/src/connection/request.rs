@@ -207,7 +207,7 @@ impl<
             return;
         }
         if self.outbox.taken(Lane::Fence) > 0 {
-            return; // one whose time has ended is still half out; there is a single place
+            return; // an older fence is still half sent, and there is a single place
         }
         let waits = |entry: &&Entry| entry.state == State::Queued && !entry.effect.stops();
         let mut fences = entries.iter().filter(waits).filter_map(|entry| self.fence_for(entry));

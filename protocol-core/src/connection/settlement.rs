@@ -12,7 +12,7 @@ use crate::wire::command::Kind;
 
 impl<const ENTRIES: usize> Pending<ENTRIES> {
     /// The oldest tombstone, of that key if one is given, becomes a doubt. Without a key that is to
-    /// make room, so it is one whose end was told. Gives whether there was one.
+    /// make room, so its outcome must have been taken. Gives whether there was one.
     pub(crate) fn doubt_the_oldest(&mut self, of: Option<Key>) -> bool {
         let oldest = self.oldest(|entry| {
             let fits = of.map_or(entry.outcome == Outcome::None, |key| entry.key == key);

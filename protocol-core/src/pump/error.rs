@@ -15,7 +15,7 @@ use crate::connection::ticket::Ticket;
 pub enum PumpError<E> {
     /// The port failed.
     Port(E),
-    /// The peer has closed its end. The endpoint was told.
+    /// The peer has closed its end. The endpoint knows it.
     Ended {
         /// Bytes of a frame that was not whole.
         unfinished: usize,
