@@ -1,11 +1,12 @@
-//! The scanner for programs that want frames and payloads only. Who gets a frame is not decided here.
+//! The public scanner for programs that need frames and payloads only. It does not classify frames:
+//! `connection/classify.rs` does.
 
 use crate::error::DecodeError;
 use crate::scanner::{Found, Limits, Scanner};
 use crate::wire::frame::Frame;
 use crate::wire::layout::MAX_PAYLOAD;
 
-/// What the stream held next.
+/// The next item in the stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Piece<'a> {
@@ -13,19 +14,19 @@ pub enum Piece<'a> {
     Frame {
         /// The frame.
         frame: Frame,
-        /// Bytes that were skipped as noise between the last frame and this one.
+        /// Noise bytes that the assembler skipped between the last frame and this one.
         skipped: u32,
     },
-    /// A slice of the last frame's payload, lent from the input; never empty.
+    /// A slice of the last frame's payload, borrowed from the input. It is never empty.
     Payload {
         /// The bytes.
         bytes: &'a [u8],
-        /// How many bytes of the payload are still to come; 0 ends it.
+        /// The number of payload bytes that are still to come. 0 marks the end of the payload.
         remaining: u32,
     },
 }
 
-/// Finds frames and payloads in a byte stream. Holds at most one frame, never a payload.
+/// Finds frames and payloads in a byte stream. Stores at most one frame and never a payload.
 ///
 /// ```
 /// use flamingo_protocol_core::{CommandCode, Frame, wire::{Assembler, Piece}};
@@ -50,27 +51,29 @@ impl Default for Assembler {
 }
 
 impl Assembler {
-    /// An assembler that takes payloads of up to `payload_limit` bytes. A frame that declares
-    /// more is noise.
+    /// Creates an assembler that accepts payloads of up to `payload_limit` bytes. It skips a frame
+    /// that declares more as noise.
     #[must_use]
     pub const fn new(payload_limit: u32) -> Self {
         let limits = Limits { payload: payload_limit, clears_upload_echo: false };
         Self { scanner: Scanner::NEW, limits }
     }
 
-    /// The same for what a server sends. It answers by sending the command's struct back, so the
-    /// acknowledgement of an upload may still declare the upload's length, and nothing follows.
-    /// A declared length of a code that only uploads is therefore cleared: if a payload should
-    /// come after all, it is skipped as noise and counted, and the frame behind it is found. The
-    /// other way round, so many bytes of other frames would be swallowed.
+    /// Creates an assembler for the frames that a server sends.
+    ///
+    /// The server answers a command with a copy of its struct. The acknowledgement of an upload may
+    /// therefore still declare the length of the upload, although no payload follows. This
+    /// assembler clears the declared length of a code that only uploads. If a payload follows after
+    /// all, the assembler skips it as noise, counts it, and finds the next frame. With
+    /// [`Self::new`] the assembler would take the bytes of the next frames as a payload.
     #[must_use]
     pub const fn for_answers(payload_limit: u32) -> Self {
         let limits = Limits { payload: payload_limit, clears_upload_echo: true };
         Self { scanner: Scanner::NEW, limits }
     }
 
-    /// Takes bytes up to the end of the next piece. Call it again with what was not consumed,
-    /// until it consumes everything and gives nothing.
+    /// Takes bytes up to the end of the next piece. Returns the number of consumed bytes and the
+    /// piece. Call it again with the rest until it consumes everything and returns `None`.
     pub fn push<'a>(&mut self, input: &'a [u8]) -> (usize, Option<Piece<'a>>) {
         match self.scanner.advance(input, self.limits) {
             (consumed, Some(Found::Frame(found))) => {
@@ -84,22 +87,23 @@ impl Assembler {
         }
     }
 
-    /// Bytes that are held back until they turn out to be a frame or noise.
+    /// The number of bytes that the assembler holds until they prove to be a frame or noise.
     pub const fn held(&self) -> usize {
         self.scanner.held()
     }
 
-    /// Bytes of the current payload that are still to come.
+    /// The number of bytes of the current payload that are still to come.
     pub const fn payload_remaining(&self) -> u32 {
         self.scanner.payload_remaining()
     }
 
-    /// All bytes skipped as noise so far.
+    /// The number of bytes skipped as noise so far.
     pub const fn noise_bytes(&self) -> u64 {
         self.scanner.noise_bytes()
     }
 
-    /// Why the last candidate that began with a start marker was no frame, if there was one.
+    /// Why the last 128 bytes that began with a start marker were not a frame. `None` if the
+    /// assembler has rejected nothing yet.
     pub fn last_rejected(&self) -> Option<DecodeError> {
         self.scanner.rejected().error(self.limits.payload)
     }

@@ -1,33 +1,33 @@
-//! What can go wrong with bytes and with calls. Each error says what was expected and what came.
+//! The errors of decoding and of calls. Each error states what was expected and what was found.
 //!
-//! How a *request* ends is not an error of a call: that is `Ended` in `ticket.rs`.
+//! The outcome of a *request* is not an error of a call: see `Ended` in `connection/ticket.rs`.
 
 use core::fmt;
 
 use crate::wire::layout::{CMD_END, CMD_START, END_MARKER, Field, START_MARKER};
 
-/// 128 bytes that are not a frame.
+/// Why bytes are not a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum DecodeError {
-    /// Not 128 bytes.
+    /// The length is not 128 bytes.
     Length {
-        /// 128.
+        /// The expected length: 128.
         expected: usize,
-        /// How many came.
+        /// The length found, in bytes.
         found: usize,
     },
-    /// A marker that is none.
+    /// A start or end marker has the wrong value.
     Marker {
-        /// Which of the two.
+        /// The field of the marker.
         field: Field,
-        /// What stands there in a frame.
+        /// The value that a frame has in this field.
         expected: u32,
-        /// What stood there.
+        /// The value found.
         found: u32,
     },
-    /// A declared payload that is longer than the limit.
+    /// The declared payload is longer than the limit.
     PayloadTooLong {
         /// The limit in bytes.
         limit: u32,
@@ -57,11 +57,11 @@ impl fmt::Display for DecodeError {
 
 impl core::error::Error for DecodeError {}
 
-/// Why the last 128 bytes were no frame, in few bytes. [`DecodeError`] is the same for people.
+/// Why the last 128 bytes were not a frame, in a compact form. [`DecodeError`] is the public form.
 #[derive(Debug, Clone, Copy)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(crate) enum Mismatch {
-    /// None were refused yet.
+    /// Nothing was rejected yet.
     None,
     StartMarker(u32),
     EndMarker(u32),
@@ -83,19 +83,19 @@ impl Mismatch {
     }
 }
 
-/// Text or bytes that the 72-byte buffer does not take.
+/// Why the 72-byte buffer does not accept a text or bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum TextError {
-    /// More than fits.
+    /// The text is longer than the buffer.
     TooLong {
-        /// 72.
+        /// The limit in bytes: 72.
         limit: usize,
-        /// How many bytes it is.
+        /// The length found, in bytes.
         found: usize,
     },
-    /// A NUL inside the text: the reader would see only what stands before it.
+    /// The text contains a NUL: the reader would see only the part before it.
     Nul,
 }
 
@@ -112,35 +112,37 @@ impl fmt::Display for TextError {
 
 impl core::error::Error for TextError {}
 
-/// A frame that must not go to the instrument as a command.
+/// Why a connection refuses a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum CommandError {
     /// doubleData is NaN or infinite.
     NotFinite,
-    /// A stage action for an axis that does not exist.
+    /// A stage action names an axis that does not exist.
     UnknownAxis {
-        /// The selector in the frame.
+        /// The selector in the frame: it should be 1 to 4.
         found: i32,
     },
-    /// A flag that only the server sets: echoed, it would make the answer look like a push.
+    /// The frame has a flag that only the server sets. The echo of this flag would make the answer
+    /// look like a push.
     ReservedFlag {
         /// The bits that must be clear.
         found: u32,
     },
-    /// An upload above the limit.
+    /// The payload of an upload is longer than the limit.
     PayloadTooLong {
         /// The limit in bytes.
         limit: u32,
         /// The declared length in bytes.
         found: u32,
     },
-    /// A fire-and-forget command cannot be asked for an answer: send it.
+    /// The instrument never answers a fire-and-forget command. Use
+    /// [`send`](crate::Connection::send) for it.
     NeverAnswered,
-    /// No room: wait for a request to end, then ask again.
+    /// No room. Wait until a request ends, then try again.
     Full {
-        /// What is full.
+        /// The store that is full.
         what: Full,
     },
     /// The connection has ended.
@@ -154,11 +156,11 @@ pub enum CommandError {
 pub enum Full {
     /// The table of requests in flight.
     Requests,
-    /// The table of what is still owed for older requests.
+    /// The table of requests that have ended and whose answers may still come.
     Tombstones,
     /// The queue of frames to send.
     Queue,
-    /// The slots reserved for HALT and laser-off.
+    /// The slots that are reserved for HALT and laser-off.
     StopLane,
 }
 

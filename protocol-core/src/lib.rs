@@ -1,11 +1,13 @@
-//! The protocol core for a Flamingo light-sheet microscope. It turns bytes into frames and
-//! classifies every frame as an answer, a late answer or an event, and reports when it cannot tell.
+//! The protocol core for a Flamingo light-sheet microscope. It turns bytes into frames. It
+//! classifies every frame as an answer, a late answer or an event, and it reports when a frame is
+//! ambiguous.
 //!
-//! The instrument sends the answers to commands (*solicited*) and messages that nobody asked for
-//! (*unsolicited*) as frames of 128 bytes over one TCP stream. An answer repeats the code of its
-//! command, and so do many pushes; answers may be late, or never come. This crate keeps them
-//! apart. It is *sans-IO*: no sockets, no clock, no allocation, no `unsafe`, no `std`. It links
-//! into any program that can move bytes: smol, Tokio, a C++ GUI, a Cortex-M bridge, a fuzzer.
+//! The instrument sends frames of 128 bytes over one TCP stream. Some are answers to commands
+//! (*solicited*), others are messages that the client did not ask for (*unsolicited*). An answer
+//! repeats the code of its command, and so do many pushes. An answer may come late or never. This
+//! crate keeps answers and pushes apart. It is *sans-IO*: no sockets, no clock, no allocation, no
+//! `unsafe`, no `std`. It links into any program that can move bytes: smol, Tokio, a C++ GUI, a
+//! Cortex-M bridge, a fuzzer.
 //!
 //! # From a received byte to an answer
 //! ```text
@@ -28,36 +30,38 @@
 //! ```
 //!
 //! # The contract
-//! - Bytes and [`Instant`](time::Instant)s go in, typed outputs come out. `consumed` is exact on
-//!   every return. Any chunking of the same bytes gives the same outputs; only payload slices may
-//!   be cut elsewhere.
+//! - The caller passes bytes and [`Instant`](time::Instant)s in and gets typed outputs back.
+//!   `consumed` is exact on every return. Any chunking of the same bytes gives the same outputs;
+//!   only the payload slices may be cut at other places.
 //! - Each request has exactly one outcome: its answer, an [`Event::Ended`], or the caller's own
-//!   cancel. Each valid frame is delivered exactly once, in exactly one [`Class`].
-//! - An answer is *proven* if nobody else can have sent that frame, and *presumed* otherwise.
-//!   A request that has ended leaves a *tombstone* as long as its answer may still come. The next
-//!   request of that key waits until a *fence*, a harmless query, has proven that it will not come
-//!   any more. A late answer is never the next request's answer.
-//! - A header and its payload are never split. HALT and laser-off overtake everything that has not
-//!   begun, and cancel the motions, or the lights, that are queued behind them.
-//! - All storage is inline, its size const-generic. Full is an error that the caller sees before
-//!   anything is sent. Nothing panics, and every loop is bounded by its input.
+//!   cancel. The connection delivers each valid frame exactly once, in exactly one [`Class`].
+//! - An answer is *proven* if this frame can have no other origin, and *presumed* otherwise. If a
+//!   request ends while its answer may still come, it leaves a *tombstone*. The next request with
+//!   the same key then waits for a *fence*: the answer to a harmless query proves that the old
+//!   answer will not come any more. The connection never takes a late answer for the answer to the
+//!   next request.
+//! - The connection never splits a header from its payload. HALT and laser-off overtake every frame
+//!   that has not begun. HALT cancels the motions that are queued behind it; laser-off cancels the
+//!   lights.
+//! - All storage is inline, and const generics set its size. A full store is an error of the call,
+//!   before anything is sent. Nothing panics, and the input bounds every loop.
 //!
-//! This holds under three assumptions, which only a tag or a token makes unnecessary: there is at
-//! most one answer to a request; answers keep their order within an ordering domain
-//! ([`OrderingDomain`](connection::OrderingDomain)); the codes that are also pushed are known
-//! ([`UnmarkedPushes`](connection::UnmarkedPushes)).
+//! The contract holds under three assumptions; a tag or a token makes them unnecessary. The peer
+//! sends at most one answer to a request. Answers keep their order within an ordering domain
+//! ([`OrderingDomain`](connection::OrderingDomain)). The settings name the codes that the peer also
+//! pushes ([`UnmarkedPushes`](connection::UnmarkedPushes)).
 //!
 //! # Modules
 //! - [`connection`]: the client's side, [`Connection`], with its settings, events and rules
 //!   ([`classify`](connection::classify()));
 //! - [`responder`]: the device's side, [`Responder`];
-//! - [`wire`]: [`Frame`], the table of commands ([`TABLE`](wire::TABLE)), the
-//!   [`Assembler`](wire::Assembler) for programs that want frames only;
-//! - [`image`]: the image ports; [`pump`]: bytes between a port and either side; [`error`];
-//!   [`time`].
+//! - [`wire`]: [`Frame`], the table of commands ([`TABLE`](wire::TABLE)), and the
+//!   [`Assembler`](wire::Assembler) for programs that need frames only;
+//! - [`image`]: the image ports; [`pump`]: functions that move bytes between a port and either
+//!   side; [`error`]; [`time`].
 //!
 //! # Features
-//! They are additive: any combination compiles.
+//! The features are additive: any combination compiles.
 //!
 //! | feature | default | gives |
 //! |---|---|---|

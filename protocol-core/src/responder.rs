@@ -1,7 +1,7 @@
 //! The device's side of a connection: commands come in, answers and pushes go out.
 //!
-//! It decides nothing about the instrument; it keeps frames whole and answers only what the
-//! protocol answers. The client's side is `connection.rs`.
+//! It decides nothing about the instrument. It keeps frames whole, and it knows which commands the
+//! protocol answers. The client's side is in `connection/`.
 
 use crate::connection::outbox::{Going, Lane, Outbox, Transmit};
 use crate::connection::ticket::Ticket;
@@ -11,7 +11,7 @@ use crate::wire::command::{CallbackFlag, Kind};
 use crate::wire::facts::CommandFacts;
 use crate::wire::frame::{Flags, Frame};
 
-/// What a client sent.
+/// An output: what the client sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Incoming<'a> {
@@ -19,35 +19,35 @@ pub enum Incoming<'a> {
     Command {
         /// The command.
         frame: Frame,
-        /// Bytes that were skipped as noise before it.
+        /// Noise bytes that the responder skipped before this command.
         skipped: u32,
     },
-    /// Some of the payload of the last command, lent from the input.
+    /// A part of the payload of the last command, borrowed from the input.
     Payload {
         /// The bytes; never empty.
         bytes: &'a [u8],
-        /// How many are still to come; 0 ends the payload.
+        /// The number of payload bytes that are still to come. 0 marks the end of the payload.
         remaining: u32,
     },
 }
 
-/// Whether the instrument answers this command at all: it was asked to, or answers anyway.
-/// Unknown codes and fire-and-forget commands are never answered.
+/// Whether the instrument answers this command: the client asked for an answer, or the instrument
+/// answers this code always. It never answers unknown codes and fire-and-forget commands.
 pub fn is_answered(command: &Frame) -> bool {
     let asked = command.flags.contains(Flags::TRIGGER_CALL_BACK);
     let Some(facts) = CommandFacts::known(command.code) else { return false };
     if facts.kind == Kind::Event {
-        return asked && facts.selects(); // some events can be asked for
+        return asked && facts.selects(); // a client can ask for some events
     }
     let answered = facts.kind != Kind::FireAndForget;
     answered && (asked || facts.callback != CallbackFlag::Needed)
 }
 
-/// The device's side of one connection, with the same contract as
+/// The device's side of one connection. It has the same contract as
 /// [`Connection`](crate::Connection): bytes in, typed outputs out, no I/O.
 ///
-/// `QUEUE` frames may be on their way out, the one that is half out included; full is an error of
-/// the call.
+/// `QUEUE` is the number of frames that can wait to be sent, with the frame that is partly sent. If
+/// the queue is full, [`push`](Self::push) returns an error.
 ///
 /// ```
 /// use flamingo_protocol_core::{CommandCode, Frame, Incoming, Responder, Transmit};
@@ -77,7 +77,7 @@ impl<const QUEUE: usize> Default for Responder<QUEUE> {
 }
 
 impl<const QUEUE: usize> Responder<QUEUE> {
-    /// A device that takes payloads of up to `payload_limit` bytes.
+    /// Creates a device that accepts payloads of up to `payload_limit` bytes.
     #[must_use]
     pub const fn new(payload_limit: u32) -> Self {
         Self {
@@ -88,8 +88,8 @@ impl<const QUEUE: usize> Responder<QUEUE> {
         }
     }
 
-    /// Takes bytes up to the end of the next output. Call it again with what was not consumed,
-    /// until it consumes everything and gives nothing.
+    /// Takes bytes up to the end of the next output. Returns the number of consumed bytes and the
+    /// output. Call it again with the rest until it consumes everything and returns `None`.
     #[inline(never)] // inlined, a device calls memcpy: 918 bytes more flash
     pub fn handle_input<'a>(&mut self, input: &'a [u8]) -> (usize, Option<Incoming<'a>>) {
         match self.scanner.advance(input, self.limits) {
@@ -104,18 +104,22 @@ impl<const QUEUE: usize> Responder<QUEUE> {
         }
     }
 
-    /// Gives up what has begun to come in: half a command, which counts as noise, or the rest of a
-    /// payload. Gives how many bytes were held and how many are missing. For a link that does not
-    /// tell when the peer has gone, as a UART does not: call it when that was silent for too long.
+    /// Discards the unfinished input: a part of a command, which counts as noise, or the rest of a
+    /// payload. Returns the number of bytes it held and the number of payload bytes that are
+    /// missing.
+    ///
+    /// Use it on a link that does not report when the peer has gone, such as a UART. Call it when
+    /// the peer has been silent for too long.
     pub fn abandon_input(&mut self) -> (usize, u32) {
         self.scanner.abandon()
     }
 
-    /// Queues a frame, answer or push. If it declares a payload, [`Transmit::Payload`] will ask
-    /// for it under the ticket. Frames go out in the order they were queued.
+    /// Queues a frame, an answer or a push. If the frame declares a payload, [`Transmit::Payload`]
+    /// asks for it under the returned ticket. The device sends the frames in the order of the
+    /// calls.
     ///
     /// # Errors
-    /// [`Full::Queue`]: write what [`Self::poll_transmit`] shows first.
+    /// [`Full::Queue`]: first write what [`Self::poll_transmit`] returns.
     pub fn push(&mut self, frame: &Frame) -> Result<Ticket, Full> {
         let ticket = self.last_ticket.next();
         let going = Going { ticket, lane: Lane::Queue, query: false, asked: false };
@@ -124,14 +128,14 @@ impl<const QUEUE: usize> Responder<QUEUE> {
         Ok(ticket)
     }
 
-    /// What to write next. Say with [`Self::transmitted`] how much of it was written before
-    /// anything else is called.
+    /// Returns what to write next. After the write, call [`Self::transmitted`] with the number of
+    /// written bytes before any other call.
     pub fn poll_transmit(&mut self) -> Option<Transmit<'_>> {
         self.outbox.poll(|_| true)
     }
 
-    /// Says that `written` bytes of what [`Self::poll_transmit`] showed are out. Gives the ticket
-    /// of the frame that is out with the last of them, its payload included.
+    /// Reports that `written` bytes of the last [`Self::poll_transmit`] are sent. Returns the
+    /// ticket of the frame if these bytes complete it, its payload included.
     pub fn transmitted(&mut self, written: usize) -> Option<Ticket> {
         if written == 0 {
             return None;
@@ -140,17 +144,17 @@ impl<const QUEUE: usize> Responder<QUEUE> {
         progress.finished.then_some(progress.ticket)
     }
 
-    /// Frames that are not wholly out, payload included.
+    /// The number of frames that are not completely sent, their payloads included.
     pub fn queued(&self) -> usize {
         self.outbox.taken(Lane::Queue)
     }
 
-    /// Bytes that were skipped because they were no command.
+    /// The number of bytes skipped because they were not part of a command.
     pub const fn noise_bytes(&self) -> u64 {
         self.scanner.noise_bytes()
     }
 
-    /// Bytes of an unfinished command, and missing bytes of a payload.
+    /// The number of bytes of an unfinished command, and the number of missing bytes of a payload.
     pub const fn unfinished(&self) -> (usize, u32) {
         (self.scanner.held(), self.scanner.payload_remaining())
     }

@@ -1,13 +1,13 @@
-//! Time as the caller gives it: microseconds from an origin of the caller's choice.
+//! Points in time and durations in microseconds. The caller chooses the origin.
 //!
-//! The core never asks for the time. It does not live here what time *means* for a request
-//! (`pending.rs`) or which durations apply (`config.rs`).
+//! The core never reads a clock. The rules that use time are in `connection/`, the durations in
+//! `connection/config.rs`.
 
 use core::ops::{Add, Sub};
 
-/// A point in the caller's time, in µs since an origin that the caller chose.
+/// A point in time, in µs since an origin that the caller chose.
 ///
-/// It must not run backwards between two calls; if it does, deadlines come later, nothing else.
+/// Time must not run backwards between two calls. If it does, deadlines only come later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Instant(u64);
@@ -16,19 +16,19 @@ impl Instant {
     /// The latest point in time: a deadline that never comes.
     pub const FAR_FUTURE: Self = Self(u64::MAX);
 
-    /// The point `micros` µs after the origin.
+    /// Creates the point `micros` µs after the origin.
     #[must_use]
     pub const fn from_micros(micros: u64) -> Self {
         Self(micros)
     }
 
-    /// µs since the origin.
+    /// The number of µs since the origin.
     #[must_use]
     pub const fn as_micros(self) -> u64 {
         self.0
     }
 
-    /// How long ago `earlier` was; zero if it lies ahead.
+    /// The time from `earlier` to this point; zero if `earlier` is later.
     #[must_use]
     pub const fn since(self, earlier: Self) -> Duration {
         Duration(self.0.saturating_sub(earlier.0))
@@ -43,28 +43,28 @@ impl Add<Duration> for Instant {
     }
 }
 
-/// A span of time in µs.
+/// A duration in µs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Duration(u64);
 
 impl Duration {
-    /// No time at all.
+    /// A duration of zero.
     pub const ZERO: Self = Self(0);
 
-    /// A span of `micros` µs.
+    /// Creates a duration of `micros` µs.
     #[must_use]
     pub const fn from_micros(micros: u64) -> Self {
         Self(micros)
     }
 
-    /// A span of `millis` ms.
+    /// Creates a duration of `millis` ms. A result above `u64::MAX` µs becomes `u64::MAX` µs.
     #[must_use]
     pub const fn from_millis(millis: u64) -> Self {
         Self(millis.saturating_mul(1000))
     }
 
-    /// The span in µs.
+    /// The duration in µs.
     #[must_use]
     pub const fn as_micros(self) -> u64 {
         self.0
@@ -86,7 +86,7 @@ impl Sub for Duration {
 }
 
 impl From<core::time::Duration> for Duration {
-    /// Longer than 584 000 years becomes the longest span there is.
+    /// A duration above 584 000 years becomes the maximum, `u64::MAX` µs.
     fn from(value: core::time::Duration) -> Self {
         Self(u64::try_from(value.as_micros()).unwrap_or(u64::MAX))
     }

@@ -1,8 +1,8 @@
 //! Moves bytes between a blocking `embedded-io` port and either end of a connection.
 //!
-//! No allocation, no loop of its own: one read per [`receive`], one frame per [`transmit`]. Deadlines and
-//! outcomes stay with the caller, as the contract of [`Connection`](crate::Connection) says. The
-//! time is asked for by a function, since it passes while the port waits.
+//! It does not allocate. Each [`receive`] reads once; each [`transmit`] writes one frame. The
+//! caller handles deadlines and outcomes, as the contract of [`Connection`](crate::Connection)
+//! says. The functions take the time from a closure, because time passes while the port waits.
 //!
 //! ```
 //! use flamingo_protocol_core::{CommandCode, Connection, Frame, time::{Duration, Instant}, pump::blocking};
@@ -26,8 +26,8 @@ use crate::pump::Endpoint;
 use crate::pump::error::{PumpError, bytes_of};
 use crate::time::Instant;
 
-/// Reads once into `scratch` and hands what came out of `endpoint` to `each`. Gives how many
-/// bytes were read. Any size of `scratch` will do; a larger one saves calls.
+/// Reads once into `scratch` and passes each output of `endpoint` to `each`. Returns the number of
+/// bytes read. `scratch` may have any length above 0; a longer one needs fewer calls.
 ///
 /// # Errors
 /// [`PumpError`]: the port failed, the peer closed its end, or `scratch` is empty.
@@ -50,14 +50,14 @@ pub fn receive<P: Read, E: Endpoint>(
     Ok(read)
 }
 
-/// Writes until a frame is out, its payload included, and gives its ticket; `None` when nothing
-/// is left to write and the port was flushed. Call it until then.
+/// Writes until one frame and its payload are completely sent, and returns its ticket. Call it
+/// until it returns `None`: then it has written everything and flushed the port.
 ///
-/// `payload` lends the caller's payload of a ticket from an offset on, as much of it as is at
-/// hand; it is asked again for what was not written.
+/// `payload` takes a ticket and an offset in bytes, and lends the bytes of that payload from the
+/// offset on. It may lend only a part; `transmit` calls it again for the rest.
 ///
 /// # Errors
-/// [`PumpError`]: the port failed or takes nothing, or a payload that was promised is not given.
+/// [`PumpError`]: the port failed, the port accepts no bytes, or `payload` lends no bytes.
 pub fn transmit<'p, P: Write, E: Endpoint>(
     port: &mut P,
     endpoint: &mut E,

@@ -1,39 +1,42 @@
-//! What both pumps share: how moving bytes fails, and which bytes are to be written.
+//! The parts that both pumps share: their error, and the choice of the bytes to write.
 
 use core::fmt;
 
 use crate::connection::outbox::Transmit;
 use crate::connection::ticket::Ticket;
 
-/// Why bytes could not be moved. The connection is of no use after any of them but
-/// [`Self::NoScratch`], and a [`Self::Port`] that passes, such as a timeout: what was written before
-/// it has been said. Call [`handle_eof`](crate::pump::Endpoint::handle_eof) (after [`Self::Ended`] it was)
-/// and take the outcomes.
+/// Why a pump could not move bytes.
+///
+/// The connection stays usable after [`Self::NoScratch`], and after a [`Self::Port`] error that is
+/// temporary, such as a timeout: the endpoint already knows about all bytes that were written.
+/// After any other error the connection is useless. Then call
+/// [`handle_eof`](crate::pump::Endpoint::handle_eof) and take the outcomes. After [`Self::Ended`] the
+/// pump has already called it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum PumpError<E> {
     /// The port failed.
     Port(E),
-    /// The peer has closed its end. The endpoint knows it.
+    /// The peer has closed its end. The pump has called `handle_eof`.
     Ended {
-        /// Bytes of a frame that was not whole.
+        /// The number of bytes of an incomplete frame.
         unfinished: usize,
-        /// Bytes of a payload that did not come.
+        /// The number of missing bytes of a payload.
         missing: u32,
     },
-    /// The port takes no bytes at all.
+    /// The port accepts no bytes.
     WriteZero,
-    /// The caller gave no bytes for a payload whose frame is out already.
+    /// The caller lent no bytes for a payload, although its frame is already sent.
     NoPayload {
-        /// Whose payload.
+        /// The ticket of the frame.
         ticket: Ticket,
-        /// Bytes of it that are out.
+        /// The number of payload bytes that are sent.
         offset: u32,
-        /// Bytes of it that are not.
+        /// The number of payload bytes that are not sent.
         remaining: u32,
     },
-    /// The buffer to read into is empty. Nothing was read.
+    /// The buffer `scratch` is empty. Nothing was read.
     NoScratch,
 }
 
@@ -68,7 +71,7 @@ impl<E: core::error::Error + 'static> core::error::Error for PumpError<E> {
     }
 }
 
-/// The bytes to write: those shown, or as much as is wanted of the caller's payload.
+/// The bytes to write: the bytes from `shown`, or the caller's payload, up to its end.
 pub(crate) fn bytes_of<'a, 'p: 'a, E>(
     shown: Transmit<'a>,
     payload: impl FnOnce(Ticket, u32) -> &'p [u8],

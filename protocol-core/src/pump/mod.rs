@@ -1,5 +1,5 @@
-//! Either end of a control connection, as something that moves bytes sees it; and how moving
-//! them fails. The pumps themselves are `pump.rs` and `pump_async.rs`.
+//! The trait [`Endpoint`]: either side of a control connection, as a pump uses it. The pumps are in
+//! `blocking.rs` and `asynchronous.rs`, their error in `error.rs`.
 
 #[cfg(feature = "embedded-io-async")]
 pub mod asynchronous;
@@ -19,7 +19,7 @@ use crate::connection::ticket::Ticket;
 use crate::responder::{Incoming, Responder};
 use crate::time::Instant;
 
-/// Bytes in, typed outputs out, bytes out: what [`Connection`] and [`Responder`] have in common.
+/// The common methods of [`Connection`] and [`Responder`]: bytes in, typed outputs out, bytes out.
 ///
 /// ```
 /// use flamingo_protocol_core::{CommandCode, Frame, Responder, pump::Endpoint, time::Instant};
@@ -30,28 +30,29 @@ use crate::time::Instant;
 /// assert_eq!(commands, 1);
 /// ```
 pub trait Endpoint {
-    /// What comes out; it may lend from the bytes that went in.
+    /// The type of an output. It may borrow from the input bytes.
     type Output<'a>;
 
-    /// Takes bytes up to the end of the next output: how many, and the output. Without an output
-    /// all of `input` was taken.
+    /// Takes bytes up to the end of the next output. Returns the number of consumed bytes and the
+    /// output. If it returns `None`, it has consumed all of `input`.
     fn handle_input<'a>(
         &mut self,
         now: Instant,
         input: &'a [u8],
     ) -> (usize, Option<Self::Output<'a>>);
 
-    /// What to write next.
+    /// Returns what to write next.
     fn poll_transmit(&mut self, now: Instant) -> Option<Transmit<'_>>;
 
-    /// Says how much of it was written; gives the ticket of the frame that is out with that.
+    /// Reports that `written` bytes of the last [`Self::poll_transmit`] are sent. Returns the
+    /// ticket of the frame if these bytes complete it.
     fn transmitted(&mut self, now: Instant, written: usize) -> Option<Ticket>;
 
-    /// The peer will send nothing more. Gives how many bytes of an unfinished frame and how many
-    /// missing bytes of a payload that leaves.
+    /// Reports that the peer will send nothing more. Returns the number of bytes of an incomplete
+    /// frame, and the number of missing bytes of a payload.
     fn handle_eof(&mut self) -> (usize, u32);
 
-    /// Takes all of `input` and hands each output to `each`, in order.
+    /// Takes all of `input` and passes each output to `each`, in order.
     fn deliver<'a>(
         &mut self,
         now: Instant,
@@ -107,7 +108,7 @@ impl<const QUEUE: usize> Endpoint for Responder<QUEUE> {
         self.transmitted(written)
     }
 
-    /// Nothing ends: a client that sends no more may still read its answers.
+    /// Nothing ends: a client that sends nothing more may still read its answers.
     fn handle_eof(&mut self) -> (usize, u32) {
         self.unfinished()
     }
