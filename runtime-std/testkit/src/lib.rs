@@ -17,6 +17,11 @@ pub mod rig;
 #[doc = include_str!("../../../README.md")]
 pub mod readme {}
 
+/// The example of protocol-core/README.md, so that it is compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../../protocol-core/README.md")]
+pub mod core_readme {}
+
 /// The recipes of docs/cookbook.md, so that they are compiled and run.
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/cookbook.md")]
