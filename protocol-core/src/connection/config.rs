@@ -1,4 +1,5 @@
-//! What the user may say about the peer and about patience. Every field has a safe default.
+//! The settings of a connection: facts about the peer, and how long to wait. Every field has a safe
+//! default.
 
 use crate::connection::key::{Domain, OrderingDomain};
 use crate::scanner::Limits;
@@ -8,7 +9,7 @@ use crate::wire::facts::CommandFacts;
 use crate::wire::frame::{Flags, Frame};
 use crate::wire::layout::{CLIENT_ID, Field, INT32_DATA_2, MAX_PAYLOAD};
 
-/// The field that carries a per-request number which the peer echoes.
+/// The field in which the peer repeats a number that is unique to each request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum TokenField {
@@ -19,7 +20,7 @@ pub enum TokenField {
 }
 
 impl TokenField {
-    /// What stands in that field.
+    /// Reads the value of this field.
     #[must_use]
     pub const fn get(self, frame: &Frame) -> i32 {
         let [_, _, data2] = frame.int32_data;
@@ -29,7 +30,7 @@ impl TokenField {
         }
     }
 
-    /// Puts `value` into that field and gives what stood there.
+    /// Writes `value` into this field and returns the old value.
     pub const fn replace(self, frame: &mut Frame, value: i32) -> i32 {
         let [_, _, data2] = &mut frame.int32_data;
         let place = match self {
@@ -47,7 +48,7 @@ impl TokenField {
     }
 }
 
-/// What happens when a frame may answer an older request as well as the one that waits.
+/// What to do with a frame that may answer an older request or the waiting request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum OnAmbiguous {
@@ -58,49 +59,51 @@ pub enum OnAmbiguous {
     Presume,
 }
 
-/// Which pushes come without a mark that tells them from an answer.
+/// The pushes that carry no mark that distinguishes them from an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[allow(clippy::struct_excessive_bools)] // four independent facts about a peer
 #[non_exhaustive]
 pub struct UnmarkedPushes {
-    /// Position updates during motion. Off: the server flags them STAGE_POSITIONS_IN_BUFFER.
+    /// Position updates during a motion. Default: false, because the server flags them with
+    /// STAGE_POSITIONS_IN_BUFFER.
     pub positions: bool,
-    /// Laser levels and LED changes. On: they come without any flag.
+    /// Laser levels and LED changes. Default: true, because they come without any flag.
     pub lights: bool,
-    /// The GET that belongs to a SET, pushed when the SET was done. On: observed on "some".
+    /// The GET that belongs to a SET, pushed when the SET is done. Default: true, because the server
+    /// pushes it after some SETs.
     pub after_set: bool,
-    /// Echoes of what other clients do, under the codes of their actions. Off.
+    /// Echoes of the actions of other clients, under the codes of these actions. Default: false.
     pub other_clients: bool,
 }
 
 impl UnmarkedPushes {
-    /// What [`UnmarkedPushes::default`] gives.
+    /// The value of [`UnmarkedPushes::default`].
     pub const DEFAULT: Self =
         Self { positions: false, lights: true, after_set: true, other_clients: false };
 
-    /// The same with `positions` set.
+    /// Sets `positions`.
     #[must_use]
     pub const fn with_positions(mut self, positions: bool) -> Self {
         self.positions = positions;
         self
     }
 
-    /// The same with `lights` set.
+    /// Sets `lights`.
     #[must_use]
     pub const fn with_lights(mut self, lights: bool) -> Self {
         self.lights = lights;
         self
     }
 
-    /// The same with `after_set` set.
+    /// Sets `after_set`.
     #[must_use]
     pub const fn with_after_set(mut self, after_set: bool) -> Self {
         self.after_set = after_set;
         self
     }
 
-    /// The same with `other_clients` set.
+    /// Sets `other_clients`.
     #[must_use]
     pub const fn with_other_clients(mut self, other_clients: bool) -> Self {
         self.other_clients = other_clients;
@@ -114,36 +117,40 @@ impl Default for UnmarkedPushes {
     }
 }
 
-/// Settings of a client connection.
+/// The settings of a client connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub struct Config {
-    /// The longest payload, in bytes, either way. A frame that declares more is noise.
+    /// The longest payload in bytes, in both directions. The scanner skips a frame that declares
+    /// more as noise. Default: [`MAX_PAYLOAD`](crate::wire::MAX_PAYLOAD).
     pub payload_limit: u32,
-    /// The acknowledgement of an upload that declares a payload really carries one. Off: it is
-    /// the upload's own length, sent back.
+    /// Whether a payload follows the acknowledgement of an upload that declares one. Default:
+    /// false, because the server only sends the length of the upload back.
     pub upload_echo_has_payload: bool,
-    /// Within what answers keep their order.
+    /// The commands whose answers keep their order. Default: [`OrderingDomain::Subsystem`].
     pub ordering: OrderingDomain,
-    /// Which pushes cannot be told from answers.
+    /// The pushes that carry no mark. They make answers presumed.
     pub unmarked: UnmarkedPushes,
-    /// The peer sets [`Flags::ANSWER_TAG`] on answers and clears it on all else.
+    /// Whether the peer sets [`Flags::ANSWER_TAG`] on answers and clears it on all other frames.
+    /// Default: false.
     pub peer_tags: bool,
-    /// The peer echoes a number in this field: each request gets its own.
+    /// The field in which the peer repeats a number. If set, each request carries its own number
+    /// there. Default: `None`.
     pub tokens: Option<TokenField>,
-    /// What to do with an ambiguous frame.
+    /// What to do with an ambiguous frame. Default: [`OnAmbiguous::Refuse`].
     pub on_ambiguous: OnAmbiguous,
-    /// How long an unanswered request, or fence, may still be answered late.
+    /// How long an answer may still come after its request, or its fence, has timed out. Default:
+    /// 1000 ms.
     pub grace: Duration,
-    /// How long the true answer may still come after one that is only presumed, which may have
-    /// been a push. The next request of that key waits for it.
+    /// How long the true answer may still come after a presumed answer, which may have been a push.
+    /// The next request of that key waits for this time. Default: 100 ms.
     pub presumed_grace: Duration,
-    /// How many commands may be on the wire unanswered, at least 1. HALT, laser-off,
-    /// fences and what is answered at the end of a motion come on top.
+    /// The number of unanswered commands that may be on the wire, at least 1. HALT, laser-off,
+    /// fences and commands that the peer answers at the end of a motion do not count. Default: 4.
     pub window: usize,
-    /// How long a HALT may wait to be written, without a byte of progress, before the connection
-    /// is given up.
+    /// How long a HALT or laser-off may wait without a written byte before
+    /// [`Event::StopBlocked`](crate::Event::StopBlocked). Default: 1000 ms.
     pub stop_patience: Duration,
 }
 
@@ -153,9 +160,9 @@ impl Default for Config {
     }
 }
 
-/// Where a connection has its settings from: from a [`Config`], or from a type of your own that
-/// knows them when the program is compiled. Then what they rule out takes no flash, and they take
-/// no RAM.
+/// The source of a connection's settings: a [`Config`], or a type of your own that knows the
+/// settings at compile time. With such a type, the compiler leaves out the code that the settings
+/// exclude, and the settings take no RAM.
 ///
 /// ```
 /// use flamingo_protocol_core::{Config, Connection, connection::{OrderingDomain, ConfigSource}};
@@ -171,7 +178,7 @@ impl Default for Config {
 /// # assert_eq!(client.config().ordering, OrderingDomain::Connection);
 /// ```
 pub trait ConfigSource {
-    /// The settings: always the same ones.
+    /// The settings. Every call must return the same values.
     fn config(&self) -> &Config;
 }
 
@@ -182,7 +189,7 @@ impl ConfigSource for Config {
 }
 
 impl Config {
-    /// What [`Config::default`] gives.
+    /// The value of [`Config::default`].
     pub const DEFAULT: Self = Self {
         payload_limit: MAX_PAYLOAD,
         upload_echo_has_payload: false,
@@ -197,77 +204,77 @@ impl Config {
         stop_patience: Duration::from_millis(1000),
     };
 
-    /// The same with `payload_limit` set.
+    /// Sets `payload_limit`.
     #[must_use]
     pub const fn with_payload_limit(mut self, payload_limit: u32) -> Self {
         self.payload_limit = payload_limit;
         self
     }
 
-    /// The same with `upload_echo_has_payload` set.
+    /// Sets `upload_echo_has_payload`.
     #[must_use]
     pub const fn with_upload_echo_has_payload(mut self, upload_echo_has_payload: bool) -> Self {
         self.upload_echo_has_payload = upload_echo_has_payload;
         self
     }
 
-    /// The same with `ordering` set.
+    /// Sets `ordering`.
     #[must_use]
     pub const fn with_ordering(mut self, ordering: OrderingDomain) -> Self {
         self.ordering = ordering;
         self
     }
 
-    /// The same with `unmarked` set.
+    /// Sets `unmarked`.
     #[must_use]
     pub const fn with_unmarked(mut self, unmarked: UnmarkedPushes) -> Self {
         self.unmarked = unmarked;
         self
     }
 
-    /// The same with `peer_tags` set.
+    /// Sets `peer_tags`.
     #[must_use]
     pub const fn with_peer_tags(mut self, peer_tags: bool) -> Self {
         self.peer_tags = peer_tags;
         self
     }
 
-    /// The same with `tokens` set.
+    /// Sets `tokens`.
     #[must_use]
     pub const fn with_tokens(mut self, tokens: Option<TokenField>) -> Self {
         self.tokens = tokens;
         self
     }
 
-    /// The same with `on_ambiguous` set.
+    /// Sets `on_ambiguous`.
     #[must_use]
     pub const fn with_on_ambiguous(mut self, on_ambiguous: OnAmbiguous) -> Self {
         self.on_ambiguous = on_ambiguous;
         self
     }
 
-    /// The same with `grace` set.
+    /// Sets `grace`.
     #[must_use]
     pub const fn with_grace(mut self, grace: Duration) -> Self {
         self.grace = grace;
         self
     }
 
-    /// The same with `presumed_grace` set.
+    /// Sets `presumed_grace`.
     #[must_use]
     pub const fn with_presumed_grace(mut self, presumed_grace: Duration) -> Self {
         self.presumed_grace = presumed_grace;
         self
     }
 
-    /// The same with `window` set.
+    /// Sets `window`; 0 counts as 1.
     #[must_use]
     pub const fn with_window(mut self, window: usize) -> Self {
         self.window = window;
         self
     }
 
-    /// The same with `stop_patience` set.
+    /// Sets `stop_patience`.
     #[must_use]
     pub const fn with_stop_patience(mut self, stop_patience: Duration) -> Self {
         self.stop_patience = stop_patience;
@@ -279,7 +286,7 @@ impl Config {
         Limits { payload: self.payload_limit, clears_upload_echo }
     }
 
-    /// Whether a frame of this code may be a push that nothing marks as one.
+    /// Whether a frame of this code may be a push without a mark.
     #[must_use]
     pub fn pushable(&self, code: CommandCode) -> bool {
         self.may_push(CommandFacts::of(code))
@@ -298,15 +305,15 @@ impl Config {
         }
     }
 
-    /// Whether the answers of two commands keep their order. If they do, a proven answer to the one
-    /// that was sent later shows that the other one will not be answered any more.
+    /// Whether the answers to two commands keep their order. If so, a proven answer to the later
+    /// command shows that the earlier command will not be answered any more.
     #[must_use]
     pub fn keeps_order(&self, one: CommandCode, other: CommandCode) -> bool {
         let domain = |code| Domain::of(code, CommandFacts::of(code).timing, self.ordering);
         domain(one) != Domain::NONE && domain(one) == domain(other)
     }
 
-    /// Whether the frame carries a mark that only the server's pushes carry.
+    /// Whether the frame carries a mark that only pushes carry.
     #[must_use]
     pub fn marked_as_push(&self, frame: &Frame) -> bool {
         self.is_marked(frame.flags)

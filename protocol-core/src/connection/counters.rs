@@ -1,38 +1,38 @@
-//! What was counted: everything that could hide a loss.
+//! The counters of a connection. Every event that may hide a loss has one.
 
-/// Counted since the connection began. Every frame that came in is in exactly one of
-/// `solicited`, `late`, `ambiguous` and `unsolicited`.
+/// Counts since the connection began. Every received frame counts in exactly one of `solicited`,
+/// `late`, `ambiguous` and `unsolicited`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Counters {
-    /// Frames whose first byte was written, fences included.
+    /// Frames of which at least one byte was sent, fences included.
     pub frames_sent: u64,
-    /// Answers to requests that waited, fences included.
+    /// Answers to waiting requests, fences included.
     pub solicited: u64,
-    /// Those of them that somebody else may have sent.
+    /// Solicited frames that are only presumed: they may have another origin.
     pub presumed: u64,
-    /// Answers to requests that had ended.
+    /// Answers to requests that had already ended.
     pub late: u64,
     /// Frames that may answer several requests.
     pub ambiguous: u64,
-    /// Frames that nobody asked for.
+    /// Frames that answer no request.
     pub unsolicited: u64,
-    /// Bytes of payloads that came in.
+    /// Received bytes of payloads.
     pub payload_bytes: u64,
-    /// Bytes that were skipped because they were no frame. Between two frames no more than 4 GiB
-    /// are counted.
+    /// Bytes that were skipped because they were not part of a frame. Between two frames the
+    /// counter grows by at most 4 GiB.
     pub noise_bytes: u64,
     /// Requests that ended by their deadline.
     pub timed_out: u64,
-    /// Requests that ended because a later one was answered.
+    /// Requests that ended because the peer answered a later one.
     pub unanswered: u64,
-    /// Answers whose payload did not come whole in time.
+    /// Answers whose payload was not complete in time.
     pub payload_stalled: u64,
     /// Frames that a HALT or laser-off cancelled.
     pub superseded: u64,
-    /// Queries that the connection asked to settle older ones.
+    /// Fences: harmless queries that the connection sent to settle older requests.
     pub fences_sent: u64,
-    /// Those that were not answered in the time of grace.
+    /// Fences that the peer did not answer within the grace.
     pub fences_unanswered: u64,
 }
 
@@ -54,7 +54,7 @@ impl Counters {
         fences_unanswered: 0,
     };
 
-    /// Frames that came in.
+    /// The number of received frames.
     #[must_use]
     pub const fn frames_received(&self) -> u64 {
         let asked = self.solicited.saturating_add(self.late).saturating_add(self.ambiguous);
@@ -62,7 +62,7 @@ impl Counters {
     }
 }
 
-/// Counts on; at its end a counter stays, rather than wrap or panic.
+/// Adds `more` to a counter. It wraps at 2⁶⁴, and it never panics.
 pub(crate) fn count(counter: &mut u64, more: usize) {
     *counter = counter.wrapping_add(more as u64);
 }

@@ -1,34 +1,34 @@
-//! What answers are matched by, and within what they keep their order.
+//! The key that matches an answer to a request, and the domain in which answers keep their order.
 //!
-//! Who waits for a key is in `pending.rs`; what follows from it is decided in `classify.rs`.
+//! The table of requests is in `pending.rs`, the rules are in `classify.rs`.
 
 use crate::wire::command::{CommandCode, Timing};
 use crate::wire::facts::{CommandFacts, answered_command};
 use crate::wire::frame::Frame;
 
-/// What answers are matched by: the code and, where the answer echoes one, the selector.
+/// Matches an answer to a request: the code and, if the answer repeats it, the selector.
 ///
 /// ```
 /// use flamingo_protocol_core::{CommandCode, Frame, connection::Key};
 /// let of_axis = |axis| Key::of(&Frame::new(CommandCode::STAGE_POSITION_GET).with_selector(axis));
 /// assert_ne!(of_axis(1), of_axis(2));
-/// // The settings may be answered under an older code.
+/// // The peer may answer a settings command under an older code.
 /// let answer = Key::of(&Frame::new(CommandCode::COMMON_SCOPE_SETTINGS));
 /// assert_eq!(answer.code, CommandCode::COMMON_SCOPE_SETTINGS_LOAD);
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Key {
-    /// The code of the command; that of its answer is nearly always the same.
+    /// The code of the command. The answer nearly always has the same code.
     pub code: CommandCode,
-    /// `int32Data0`, or 0 where the code selects nothing.
+    /// `int32Data0`, or 0 if the command has no selector.
     pub selector: i32,
 }
 
 impl Key {
     pub(crate) const NONE: Self = Self { code: CommandCode(0), selector: 0 };
 
-    /// The key of a command, or of a frame that may answer one.
+    /// The key of a command, or of a frame that may answer a command.
     #[must_use]
     pub fn of(frame: &Frame) -> Self {
         Self::new(frame.code, CommandFacts::of(frame.code), frame.selector())
@@ -40,30 +40,31 @@ impl Key {
     }
 }
 
-/// Within what the peer keeps its answers in order.
+/// The commands whose answers the peer sends in the order of the commands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum OrderingDomain {
-    /// Within a subsystem, the code's `0xN000` range.
+    /// All commands of one subsystem: the `0xN000` range of the code.
     #[default]
     Subsystem,
-    /// Over the whole connection: only for a peer that is known to answer strictly in order.
+    /// All commands of the connection. Choose this only for a peer that always answers in strict
+    /// order.
     Connection,
-    /// Not at all: nothing settles an unanswered request but time.
+    /// None. Then only time settles an unanswered request.
     Key,
 }
 
-/// Within what answers keep their order.
+/// The ordering domain of one command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(crate) struct Domain(u8);
 
 impl Domain {
-    /// Within nothing: no answer proves anything about another one.
+    /// No domain: the answer proves nothing about other answers.
     pub(crate) const NONE: Self = Self(0);
 
-    /// A code above all that are known, `0xFF000` and more, is in none.
-    #[allow(clippy::cast_possible_truncation)] // those are none
+    /// A code of `0xFF000` or above has no domain: the table knows no such code.
+    #[allow(clippy::cast_possible_truncation)] // such codes have no domain
     pub(crate) const fn of(code: CommandCode, timing: Timing, ordering: OrderingDomain) -> Self {
         match ordering {
             OrderingDomain::Key => Self::NONE,
@@ -84,19 +85,19 @@ pub struct Order(u32);
 impl Order {
     pub(crate) const FIRST: Self = Self(0);
 
-    /// The command with that number.
+    /// The command with this number.
     #[must_use]
     pub const fn new(number: u32) -> Self {
         Self(number)
     }
 
-    /// The command after it.
+    /// The position of the next command.
     #[must_use]
     pub const fn next(self) -> Self {
         Self(self.0.wrapping_add(1))
     }
 
-    /// Whether it was sent before `other`.
+    /// Whether this command was sent before `other`.
     #[must_use]
     pub const fn is_before(self, other: Self) -> bool {
         (self.0.wrapping_sub(other.0) as i32) < 0

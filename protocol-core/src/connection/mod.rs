@@ -1,8 +1,9 @@
-//! The client's side of a connection: connects scanner, pending table, rules and outbox.
+//! The client's side of a connection: connects the scanner, the pending table, the rules and the
+//! outbox.
 //!
-//! This file holds the contract and the `handle_*` / `poll_*` methods. It decides nothing:
-//! `classify.rs` decides who gets a frame, `receive.rs` acts on it, `outbox.rs` decides what goes
-//! next, `request.rs` how a request enters and ends.
+//! This file holds the contract and the `handle_*` / `poll_*` methods. The decisions are in other
+//! files: `classify.rs` classifies a frame, `receive.rs` applies the result, `outbox.rs` chooses
+//! the next bytes to write, `request.rs` starts and ends a request.
 
 pub(crate) mod classify;
 pub(crate) mod config;
@@ -37,28 +38,33 @@ use crate::time::Instant;
 
 /// The client's side of one connection: bytes and time in, typed outputs out.
 ///
-/// No I/O, no clock, no allocation. The caller moves the bytes:
+/// It has no I/O, no clock and no allocation. The caller moves the bytes, in four steps:
 ///
-/// 1. [`handle_input`](Self::handle_input) with what was read, in a loop, until it consumes all
-///    and gives nothing. `consumed` is exact. Any chunking gives the same outputs.
-/// 2. [`poll_transmit`](Self::poll_transmit), write some of what it shows, and say at once how
-///    much with [`transmitted`](Self::transmitted); until it shows nothing.
-/// 3. [`poll_event`](Self::poll_event) until it gives nothing. A slot of the table is free again
-///    when the outcome was taken.
-/// 4. [`poll_timeout`](Self::poll_timeout), sleep until then at most, and
+/// 1. Pass the received bytes to [`handle_input`](Self::handle_input). Repeat with the rest until
+///    it consumes everything and returns `None`.
+/// 2. Call [`poll_transmit`](Self::poll_transmit), write some of the bytes that it returns, and
+///    report their number with [`transmitted`](Self::transmitted) at once. Repeat until
+///    `poll_transmit` returns `None`.
+/// 3. Call [`poll_event`](Self::poll_event) until it returns `None`. A request keeps its place in
+///    the table until the caller has taken its outcome.
+/// 4. Call [`poll_timeout`](Self::poll_timeout), sleep until that time at most, and call
 ///    [`handle_timeout`](Self::handle_timeout).
 ///
-/// Do 2 to 4 after every call that changes something. Each request has exactly one outcome: a
-/// [`Class::Solicited`] frame (complete with the last byte of its payload), an [`Event::Ended`],
-/// or the caller's own [`cancel`](Self::cancel).
+/// Do steps 2 to 4 after every call that changes something. Each request has exactly one outcome: a
+/// [`Class::Solicited`] frame (complete with the last byte of its payload), an [`Event::Ended`], or
+/// the caller's own [`cancel`](Self::cancel).
 ///
-/// `REQUESTS` may be in flight, and `STOPS` HALTs and laser-offs besides. `OWED` is the room for
-/// them and for ended ones whose answer may still come: more than `REQUESTS + STOPS`. `QUEUE` is
-/// the room for frames on their way out; `STOPS` places of it are kept for HALT and laser-off and
-/// one for a fence. Full is an error of the call. `C` is where the settings come from, see
-/// [`ConfigSource`].
+/// The capacities are counts:
+/// - `REQUESTS`: requests in flight, at least 1;
+/// - `STOPS`: HALTs and laser-offs in flight in addition, at least 1;
+/// - `OWED`: entries of the pending table, more than `REQUESTS + STOPS`. The table holds the
+///   requests in flight, and the ended requests whose answers may still come;
+/// - `QUEUE`: frames that wait to be sent, more than `STOPS + 1`. `STOPS` places are reserved for
+///   HALT and laser-off, and one place for a fence.
 ///
-/// A connection on which nothing has happened is all zeros, but for what is in `C`.
+/// A full store is an error of the call. `C` supplies the settings, see [`ConfigSource`].
+///
+/// A new connection is all zeros, except for `C`: as a `static` it takes no flash.
 ///
 /// ```
 /// use flamingo_protocol_core::{
@@ -92,10 +98,10 @@ pub struct Connection<
     pub(crate) requests: Requests<OWED>,
     pub(crate) outbox: Outbox<QUEUE>,
     pub(crate) last_ticket: Ticket,
-    /// As what number the last command was sent.
+    /// The position of the last command that was sent.
     pub(crate) order: Order,
-    /// If a stop waits to be written, until when it may without a byte of progress; the far future
-    /// once the caller knows that it is blocked.
+    /// The time at which a waiting stop counts as blocked, unless bytes are written before.
+    /// `FAR_FUTURE` once the connection has reported the block.
     pub(crate) stop_due: Instant,
     stop_blocked: bool,
     pub(crate) closed: bool,
@@ -114,7 +120,7 @@ where
 impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: usize>
     Connection<REQUESTS, OWED, QUEUE, STOPS>
 {
-    /// A connection on which nothing was sent or received yet.
+    /// Creates a connection that has sent and received nothing.
     #[must_use]
     pub const fn new(config: Config) -> Self {
         Self::with(config)
@@ -134,10 +140,10 @@ impl<
         assert!(QUEUE > STOPS + 1, "QUEUE must exceed STOPS + 1");
         assert!(REQUESTS > 0 && STOPS > 0, "each capacity must be at least 1");
     };
-    /// Places for the caller's own frames.
+    /// The places of the queue for the caller's own frames.
     pub(crate) const QUEUE_PLACES: usize = QUEUE.saturating_sub(STOPS + 1);
 
-    /// The same, with a [`ConfigSource`] of your own.
+    /// Creates a connection with a [`ConfigSource`] of your own.
     #[must_use]
     pub const fn with(settings: C) -> Self {
         let () = Self::CAPACITIES_FIT;
@@ -154,9 +160,9 @@ impl<
         }
     }
 
-    /// Takes bytes up to the end of the next output. Call it again with what was not consumed,
-    /// until it consumes everything and gives nothing.
-    #[inline(never)] // inlined, a client takes 210 bytes more flash
+    /// Takes bytes up to the end of the next output. Returns the number of consumed bytes and the
+    /// output. Call it again with the rest until it consumes everything and returns `None`.
+    #[inline(never)] // if inlined, a client takes 210 bytes more flash
     pub fn handle_input<'a>(
         &mut self,
         now: Instant,
@@ -178,14 +184,14 @@ impl<
         }
     }
 
-    /// The payload that comes in is over, if one does.
+    /// Ends the payload that is being received, if there is one.
     pub(crate) fn end_payload(&mut self, now: Instant, outcome: Outcome) {
         let until = now + self.settings.config().presumed_grace;
         self.requests.pending.end_payload(self.scanner.payload_remaining(), outcome, until);
     }
 
-    /// What to write next. Say with [`Self::transmitted`] how much of it was written before
-    /// anything else is called.
+    /// Returns what to write next. After the write, call [`Self::transmitted`] with the number of
+    /// written bytes before any other call.
     pub fn poll_transmit(&mut self, now: Instant) -> Option<Transmit<'_>> {
         self.place_fence();
         let Self { outbox, requests, settings, .. } = self;
@@ -193,8 +199,8 @@ impl<
         outbox.poll(|ticket| requests.pending.may_go(ticket, now, config))
     }
 
-    /// Says that `written` bytes of what [`Self::poll_transmit`] showed are out. Gives the ticket
-    /// of the frame that is out with the last of them, its payload included.
+    /// Reports that `written` bytes of the last [`Self::poll_transmit`] are sent. Returns the
+    /// ticket of the frame if these bytes complete it, its payload included.
     pub fn transmitted(&mut self, now: Instant, written: usize) -> Option<Ticket> {
         if written == 0 {
             return None;
@@ -207,7 +213,7 @@ impl<
         progress.finished.then_some(progress.ticket)
     }
 
-    /// What happened without a frame coming in.
+    /// Returns the next event. An event is a change that no received frame reports.
     pub fn poll_event(&mut self) -> Option<Event> {
         if let Some((ticket, ended)) = self.outbox.take_ended() {
             return Some(Event::Ended { ticket, ended });
@@ -243,7 +249,8 @@ impl<
         }
     }
 
-    /// When [`Self::handle_timeout`] is due, and why.
+    /// The time at which [`Self::handle_timeout`] is due, and the reason. `None` if nothing is due
+    /// at any time.
     pub fn poll_timeout(&self) -> Option<(Instant, Reason)> {
         let mut due = (self.stop_due(), Reason::StopBlocked);
         if let Some(entry) = self
@@ -259,9 +266,9 @@ impl<
         (due.0 < Instant::FAR_FUTURE).then_some(due)
     }
 
-    /// Ends what is due: deadlines, graces, the patience of a HALT.
+    /// Ends everything that is due: deadlines, graces, and the patience of a stop.
     pub fn handle_timeout(&mut self, now: Instant) {
-        // First: a stop has waited too long even if its own deadline is over as well.
+        // This comes first: the stop has waited too long, even if its own deadline is over as well.
         let due = self.stop_due();
         if due <= now && due < Instant::FAR_FUTURE {
             self.stop_due = Instant::FAR_FUTURE;
@@ -270,8 +277,8 @@ impl<
         while self.end_state(now) {}
     }
 
-    /// The stream has ended: every request ends as [`Ended::ConnectionLost`]. Gives how many
-    /// bytes of an unfinished frame and how many missing bytes of a payload that leaves.
+    /// Reports that the stream has ended. Every request ends as [`Ended::ConnectionLost`]. Returns
+    /// the number of bytes of an incomplete frame, and the number of missing bytes of a payload.
     pub fn handle_eof(&mut self) -> (usize, u32) {
         self.closed = true;
         self.requests.pending.lose_all();
@@ -280,43 +287,47 @@ impl<
         (self.scanner.held(), self.scanner.payload_remaining())
     }
 
-    /// Gives up what has begun to come in: half a frame, which counts as noise, or the rest of a
-    /// payload; its request ends as [`Ended::PayloadStalled`]. Gives how many bytes were held and
-    /// how many are missing. For a link that does not tell when the peer has gone, as a UART does
-    /// not: call it when that was silent for too long.
+    /// Discards the unfinished input: a part of a frame, which counts as noise, or the rest of a
+    /// payload. The request of that payload ends as [`Ended::PayloadStalled`]. Returns the number
+    /// of bytes it held and the number of payload bytes that are missing.
+    ///
+    /// Use it on a link that does not report when the peer has gone, such as a UART. Call it when
+    /// the peer has been silent for too long.
     pub fn abandon_input(&mut self, now: Instant) -> (usize, u32) {
         self.end_payload(now, Outcome::Stalled);
         self.scanner.abandon()
     }
 
-    /// What was counted so far.
+    /// The counters since the connection began.
     pub fn counters(&self) -> Counters {
         Counters { noise_bytes: self.scanner.noise_bytes(), ..self.requests.counters }
     }
 
-    /// Why the last candidate for a frame was none, if there was one.
+    /// Why the last 128 bytes that began with a start marker were not a frame. `None` if the
+    /// connection has rejected nothing yet.
     pub fn last_rejected(&self) -> Option<crate::error::DecodeError> {
         let limit = self.settings.config().payload_limit;
         self.scanner.rejected().error(limit)
     }
 
-    /// Bytes that are held back until they turn out to be a frame or noise.
+    /// The number of bytes that the connection holds until they prove to be a frame or noise.
     pub const fn held(&self) -> usize {
         self.scanner.held()
     }
 
-    /// Requests in flight, and ended ones whose answer may still come.
+    /// The number of requests in flight, and the number of tombstones: ended requests whose answers
+    /// may still come.
     pub fn in_flight(&self) -> (usize, usize) {
         self.requests.pending.counts()
     }
 
-    /// The settings.
+    /// The settings of this connection.
     pub fn config(&self) -> &Config {
         self.settings.config()
     }
 
-    /// When it is to be told that a stop is blocked.
-    #[inline(never)] // inlined: 60 bytes more
+    /// When a waiting stop counts as blocked; `FAR_FUTURE` if no stop waits.
+    #[inline(never)] // if inlined, a client takes 60 bytes more flash
     pub(crate) fn stop_due(&self) -> Instant {
         if self.outbox.taken(Lane::Stop) > 0 { self.stop_due } else { Instant::FAR_FUTURE }
     }

@@ -1,6 +1,7 @@
-//! What comes out of a client's connection: frames with their class, payload slices, events.
+//! The outputs and events of a client's connection: frames with their class, payload slices,
+//! events.
 //!
-//! What brings them about is `connection.rs` and `request.rs`.
+//! `connection/mod.rs` and `request.rs` produce them.
 
 use crate::connection::classify::Class;
 use crate::connection::config::TokenField;
@@ -8,72 +9,72 @@ use crate::connection::ticket::{Ended, Ticket};
 use crate::scanner::FrameView;
 use crate::wire::frame::Frame;
 
-/// A frame that came in, with its class.
+/// A received frame with its class.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Received {
-    /// The frame. If `frame.payload_len` is not 0, its payload comes in the outputs that follow.
-    /// (In the acknowledgement of an upload it is 0, see
-    /// [`Config::upload_echo_has_payload`](crate::Config::upload_echo_has_payload).)
+    /// The frame. If `frame.payload_len` is not 0, its payload follows in the next outputs. In the
+    /// acknowledgement of an upload it is 0; see
+    /// [`Config::upload_echo_has_payload`](crate::Config::upload_echo_has_payload).
     pub frame: Frame,
-    /// Whose it is.
+    /// The class of the frame.
     pub class: Class,
-    /// Bytes that were skipped as noise between the last frame and this one.
+    /// Noise bytes that the connection skipped between the last frame and this one.
     pub skipped: u32,
 }
 
-/// What came in.
+/// An output: what the connection received.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[allow(clippy::large_enum_variant)] // lent for the time of one call; nothing to box it in
 pub enum Output<'a> {
     /// A frame.
     Frame(Received),
-    /// Some of the payload of the last frame, lent from the input.
+    /// A part of the payload of the last frame, borrowed from the input.
     Payload {
         /// The bytes; never empty.
         bytes: &'a [u8],
-        /// How many are still to come; 0 ends the payload.
+        /// The number of payload bytes that are still to come. 0 marks the end of the payload.
         remaining: u32,
     },
 }
 
-/// What happened without a frame coming in.
+/// A change that no received frame reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum Event {
-    /// A request, or a sent frame, ended without an answer.
+    /// A request ended without an answer, or a frame ended without being sent.
     Ended {
-        /// Which one.
+        /// The ticket of the request or frame.
         ticket: Ticket,
-        /// How.
+        /// The way in which it ended.
         ended: Ended,
     },
-    /// The peer did not answer a harmless query in the time of grace.
+    /// The peer did not answer a harmless query (a fence) within the grace.
     Unresponsive,
-    /// It answers again, provably, in that ordering domain.
+    /// The peer has proven, in the same ordering domain, that it answers again.
     Responsive,
-    /// A HALT or laser-off waits behind a half-sent frame for too long: give the connection up
-    /// and send it over a fresh one.
+    /// A HALT or laser-off waits too long behind a partly sent frame. Close the connection and send
+    /// the stop over a new one.
     StopBlocked,
 }
 
-/// Why a connection wants to be called at a certain time.
+/// Why [`handle_timeout`](crate::Connection::handle_timeout) is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum Reason {
-    /// A request's deadline.
+    /// The deadline of this request.
     Deadline(Ticket),
-    /// The time is over in which a late answer may come.
+    /// The grace is over: the time in which a late answer may come.
     Grace,
     /// A HALT or laser-off has waited too long to be written.
     StopBlocked,
 }
 
 impl Received {
-    /// Reads the frame. `original` goes back into the field of the token.
+    /// Reads the frame. Puts `original` back into the field that carried the token.
     pub(crate) fn new(
         view: FrameView<'_>,
         class: Class,

@@ -1,7 +1,7 @@
-//! A request from the caller's side: how it enters, when it may go, how it is cancelled or times
-//! out; and the fence that settles an older one.
+//! A request from the caller's side: its start, its cancel and its timeout; and the fence that
+//! settles an older request.
 //!
-//! The table itself is `pending.rs`; what a frame that came in does to it is `receive.rs`.
+//! The table is in `pending.rs`; `receive.rs` applies a received frame to it.
 
 use crate::connection::Connection;
 use crate::connection::config::ConfigSource;
@@ -17,19 +17,19 @@ use crate::wire::facts::CommandFacts;
 use crate::wire::frame::{Frame, encode_query};
 use crate::wire::layout::put_word;
 
-/// What became of a request that was cancelled.
+/// The result of a cancel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Cancelled {
-    /// It was not sent, and will not be.
+    /// The request was not sent, and it will not be sent.
     NotSent,
-    /// It was sent. Its answer, if one comes, will be [`Class::Late`](crate::Class::Late).
+    /// The request was sent. If its answer comes, it is [`Class::Late`](crate::Class::Late).
     Sent,
-    /// It had ended already, or never was.
+    /// The request had already ended, or it never existed.
     Unknown,
 }
 
-/// Harmless queries whose answer proves something about their subsystem: code and selector.
+/// Harmless queries whose answers settle older requests of their subsystem: code and selector.
 const FENCES: [(u16, u8); 7] = [
     fence(CommandCode::STAGE_POSITION_GET, 1),
     fence(CommandCode::STAGE_POSITION_GET, 2),
@@ -53,15 +53,15 @@ impl<
     C: ConfigSource,
 > Connection<REQUESTS, OWED, QUEUE, STOPS, C>
 {
-    /// Asks: `command` will be sent, and its outcome told under the ticket, by `deadline` at the
-    /// latest. If it declares a payload, [`Transmit::Payload`](crate::Transmit::Payload) will ask
-    /// for it.
+    /// Queues `command` and waits for its answer until `deadline`. The outcome comes under the
+    /// returned ticket, at `deadline` at the latest. If the command declares a payload,
+    /// [`Transmit::Payload`](crate::Transmit::Payload) asks for it.
     ///
-    /// A HALT goes before everything that is queued, from a slot of its own, and cancels the
-    /// moves that are still queued.
+    /// HALT and laser-off have places of their own and go before everything that is queued. HALT
+    /// cancels the moves that are still queued; laser-off cancels the enables.
     ///
     /// # Errors
-    /// [`CommandError`]; nothing was queued and nothing will be sent.
+    /// [`CommandError`]: nothing was queued, and nothing will be sent.
     pub fn request(
         &mut self,
         now: Instant,
@@ -71,20 +71,21 @@ impl<
         self.enter(now, command, Some(deadline))
     }
 
-    /// Sends without waiting for an answer. The ticket tells when it is out
-    /// ([`Self::transmitted`]) or that it will never go ([`Event::Ended`](crate::Event::Ended)).
-    /// A frame of that code which comes back is unsolicited, marked as perhaps ours.
+    /// Queues `command` and does not wait for an answer. [`Self::transmitted`] returns the ticket
+    /// when the frame is sent. If the frame will never be sent, an
+    /// [`Event::Ended`](crate::Event::Ended) reports it. A frame with the same code that comes back
+    /// is unsolicited, with the mark `ours`.
     ///
-    /// A HALT or laser-off goes before everything that is queued, and cancels the moves, or the
-    /// enables, that are still queued.
+    /// HALT and laser-off go before everything that is queued. HALT cancels the moves that are
+    /// still queued; laser-off cancels the enables.
     ///
     /// # Errors
-    /// [`CommandError`]; nothing was queued and nothing will be sent.
+    /// [`CommandError`]: nothing was queued, and nothing will be sent.
     pub fn send(&mut self, now: Instant, command: &Frame) -> Result<Ticket, CommandError> {
         self.enter(now, command, None)
     }
 
-    /// Takes a request back. Its answer, if it was sent, will be told as late.
+    /// Cancels a request. If it was already sent and its answer comes, the answer is late.
     pub fn cancel(&mut self, now: Instant, ticket: Ticket) -> Cancelled {
         let withdrawn = self.outbox.withdraw(ticket);
         for entry in &mut self.requests.pending.entries {
@@ -108,7 +109,7 @@ impl<
         Cancelled::Sent
     }
 
-    /// Checks a command and puts it into the outbox and, if it has a deadline, into the table.
+    /// Checks a command and puts it into the outbox. With a deadline, it also enters the table.
     fn enter(
         &mut self,
         now: Instant,
@@ -166,12 +167,12 @@ impl<
         Ok(ticket)
     }
 
-    /// When the grace of what ends now does.
+    /// The end of the grace of a request that ends at `now`.
     pub(crate) fn grace(&self, now: Instant) -> Instant {
         now + self.settings.config().grace
     }
 
-    /// Ends the state of an entry whose time is over. Gives whether there was one.
+    /// Ends the state of one entry that is due. Returns whether an entry was due.
     pub(crate) fn end_state(&mut self, now: Instant) -> bool {
         let grace = self.grace(now);
         let Some(due) = self.requests.pending.next_end() else { return false };
@@ -198,8 +199,8 @@ impl<
         true
     }
 
-    /// If a queued request waits for an older one of its key to be settled, asks something else
-    /// of that domain first: its answer is the proof.
+    /// If a queued request waits until an older request of the same key is settled, queues a fence:
+    /// another query of that domain, whose answer settles the older request.
     pub(crate) fn place_fence(&mut self) {
         let entries = &self.requests.pending.entries;
         let under_way = |entry: &Entry| entry.ticket.is_fence() && entry.is(WAITS);
@@ -222,8 +223,8 @@ impl<
         }
     }
 
-    /// The query that could settle what a queued request waits for: of its domain, certain, and
-    /// with nothing outstanding. Its deadline counts from when it is out.
+    /// The fence that can settle what a queued request waits for: a query of the same domain that
+    /// is certain and has nothing outstanding. Its deadline counts from the time it is sent.
     fn fence_for(&self, request: &Entry) -> Option<Entry> {
         if request.domain == Domain::NONE || !self.requests.pending.unsettled(request) {
             return None;
@@ -234,14 +235,15 @@ impl<
             Entry::new(ticket, code, i32::from(*selector), self.settings.config())
         });
         fences.find(|fence| {
-            // The key that is waited for is none that would prove: something is owed for it.
+            // The key of the request itself cannot prove anything: its own old answer may still
+            // come.
             fence.domain == request.domain
                 && fence.certain
                 && self.requests.pending.would_prove(fence.key)
         })
     }
 
-    /// The first byte of a frame is out.
+    /// Records that the first byte of a frame is sent.
     pub(crate) fn has_started(&mut self, now: Instant, frame: &Progress) {
         let ticket = frame.ticket;
         self.order = self.order.next();

@@ -1,8 +1,8 @@
-//! What is still owed for requests that have ended, and how that comes to an end.
+//! The answers that may still come for ended requests, and how the connection settles them.
 //!
-//! A *tombstone* says that the answer may still come. It ends by proof or by time, and by time it
-//! leaves a *doubt*: answers of that key are presumed until proof. The table itself is
-//! `pending.rs`.
+//! A *tombstone* marks an ended request whose answer may still come. It ends by proof or by time.
+//! If it ends by time, it leaves a *doubt*: answers of that key are presumed until a proof. The
+//! table is in `pending.rs`.
 
 use crate::connection::entry::{ASKED, Entry, OUTSTANDING, Outcome, RECEIVING, State, TOMBSTONE};
 use crate::connection::key::{Domain, Key, Order};
@@ -11,8 +11,9 @@ use crate::time::Instant;
 use crate::wire::command::Kind;
 
 impl<const ENTRIES: usize> Pending<ENTRIES> {
-    /// The oldest tombstone, of that key if one is given, becomes a doubt. Without a key that is to
-    /// make room, so its outcome must have been taken. Gives whether there was one.
+    /// Turns the oldest tombstone into a doubt; with a key, the oldest tombstone of that key.
+    /// Without a key it makes room in the table, so it chooses only an entry whose outcome the
+    /// caller has taken. Returns whether there was such a tombstone.
     pub(crate) fn doubt_the_oldest(&mut self, of: Option<Key>) -> bool {
         let oldest = self.oldest(|entry| {
             let fits = of.map_or(entry.outcome == Outcome::None, |key| entry.key == key);
@@ -27,8 +28,8 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
         self.all_in_doubt || self.has(key, State::Doubt as u8)
     }
 
-    /// A frame was sent whose answer nobody waits for. Its echo may come; and if it can be
-    /// mistaken for the answer of a request of its key, that key is in doubt.
+    /// Records a frame that was sent without a request. Its echo may come. If the echo can look
+    /// like the answer to a request of the same key, that key is in doubt.
     pub(crate) fn sent_unasked(&mut self, now: Instant, sent: &mut Entry) {
         for entry in &mut self.entries {
             if entry.state == State::Echo && entry.until < now {
@@ -40,8 +41,8 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
         self.doubt(sent);
     }
 
-    /// Puts the key of what was sent in doubt, unless nobody ever asks it, or it is presumed
-    /// anyway. One doubt a key is enough: the newest.
+    /// Puts the key of a sent frame in doubt, except in two cases: no request ever has this key, or
+    /// its answers are always presumed. One doubt per key is enough: the newest.
     pub(crate) fn doubt(&mut self, sent: &Entry) {
         if sent.kind == Kind::FireAndForget || !sent.certain {
             return;
@@ -61,16 +62,17 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
         }
     }
 
-    /// A frame came that may be the echo of that one; it is used up.
+    /// Removes an echo from the table: a frame came that may be this echo.
     pub(crate) fn use_up_echo(&mut self, echo: Slot) {
         if let Some(note) = self.at(echo) {
             note.state = State::Over;
         }
     }
 
-    /// A frame that may be the oldest owner's uses him up: if it was not his, then his will not
-    /// come any more; unless it was nobody's of them. Then, and when the time of what is owed is
-    /// over, it falls into doubt. (A pushable key is presumed anyway.)
+    /// Ends the oldest owner of a frame that may be its answer, or a tombstone at the end of its
+    /// grace. If the frame answers a younger request, the answer of the oldest will not come any
+    /// more, because answers keep their order. A push proves nothing: if the frame may be a push
+    /// (`certain` is false), the key falls into doubt.
     pub(crate) fn use_up(&mut self, oldest: Slot, certain: bool) {
         let Some(entry) = self.at(oldest) else { return };
         if !entry.waits() {
@@ -82,8 +84,8 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
         }
     }
 
-    /// A request ends, if it waits, since a frame came that may answer it, or another one.
-    #[inline(never)] // inlined, a client takes 20 bytes more flash
+    /// Ends a waiting request as ambiguous: a frame came that may answer it or another request.
+    #[inline(never)] // if inlined, a client takes 20 bytes more flash
     pub(crate) fn end_ambiguous(&mut self, request: Slot, until: Instant, state: State) {
         if let Some(request) = self.at(request).filter(|of| of.waits()) {
             request.end(Outcome::Ambiguous, state);
@@ -91,7 +93,7 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
         }
     }
 
-    /// A proven answer: all that went before it in its domain is settled. Tombstones and doubts
+    /// A proven answer settles everything older in its ordering domain: tombstones and doubts
     /// end; requests that still wait will never be answered.
     pub(crate) fn settle(&mut self, domain: Domain, order: Order) {
         for entry in &mut self.entries {
@@ -105,8 +107,7 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
         }
     }
 
-    /// Whether a request waits for a tombstone to be settled, and no answer that would settle it
-    /// is under way.
+    /// Whether a request waits until a tombstone is settled, while no sent request can settle it.
     pub(crate) fn unsettled(&self, request: &Entry) -> bool {
         let proves = |entry: &Entry| {
             entry.state == State::Sent
@@ -120,13 +121,13 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
         })
     }
 
-    /// Whether an answer to a request of `key`, sent now, would be a proof.
+    /// Whether the answer to a request of `key`, if sent now, would be a proof.
     pub(crate) fn would_prove(&self, key: Key) -> bool {
         !self.all_in_doubt && !self.has(key, OUTSTANDING)
     }
 
-    /// The payload that comes in is over, with `missing` bytes that have not come: its request ends
-    /// so. If its answer is only presumed, the true one may come until then.
+    /// Ends the payload that is being received. `missing` is the number of bytes that did not come.
+    /// If the answer is only presumed, its true answer may come until `until`.
     pub(crate) fn end_payload(&mut self, missing: u32, outcome: Outcome, until: Instant) {
         for entry in &mut self.entries {
             if entry.is(RECEIVING) {
@@ -137,7 +138,7 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
         }
     }
 
-    /// The connection is gone: every request ends, nothing is owed any more.
+    /// The connection is lost: every request ends, and all tombstones and doubts end.
     pub(crate) fn lose_all(&mut self) {
         for entry in &mut self.entries {
             if entry.is(ASKED) {

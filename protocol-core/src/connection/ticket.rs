@@ -1,22 +1,22 @@
-//! The name of a request, and the ways in which one ends without an answer.
+//! The ticket of a request, and the ways in which a request ends without an answer.
 //!
-//! What holds a request until then is `pending.rs`.
+//! The table of requests is in `pending.rs`.
 
-/// Names one request or one sent frame of a connection. Never 0, never used twice in the time
-/// that an answer may take.
+/// Names one request or one sent frame of a connection. A ticket is never 0. The numbers repeat
+/// only after 2³¹ − 1 tickets, much later than any answer may come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Ticket(u32);
 
 impl Ticket {
     const FENCE: u32 = 0x8000_0000;
-    /// Tokens begin with this byte, apart from the small numbers that other clients use.
+    /// The first byte of every token. Other clients use small numbers in that field.
     const TOKEN: u32 = 0x4600_0000;
 
-    /// None was given out yet.
+    /// No ticket: the connection has given out none yet.
     pub(crate) const NONE: Self = Self(0);
 
-    #[inline(never)] // inlined, a client takes 156 bytes more flash
+    #[inline(never)] // if inlined, a client takes 156 bytes more flash
     pub(crate) const fn next(self) -> Self {
         let number = self.number() % (Self::FENCE - 1) + 1;
         Self(number)
@@ -26,52 +26,53 @@ impl Ticket {
         Self(self.0 | Self::FENCE)
     }
 
-    /// Whether it was given out before that one; numbers wrap.
+    /// Whether this ticket is older than `other`. The numbers wrap.
     pub(crate) const fn is_before(self, other: Self) -> bool {
         let distance = self.0.wrapping_sub(other.0) & !Self::FENCE;
         distance & (Self::FENCE / 2) != 0
     }
 
-    /// The number, counted from 1 for each connection.
+    /// The number, from 1 to 2³¹ − 1, counted for each connection.
     #[must_use]
     pub const fn number(self) -> u32 {
         self.0 & !Self::FENCE
     }
 
-    /// Whether the connection itself asked, to settle an older request.
+    /// Whether the connection itself sent this request as a fence.
     #[must_use]
     pub const fn is_fence(self) -> bool {
         self.0 & Self::FENCE != 0
     }
 
-    /// What stands in the token field of this request, when tokens are on.
+    /// The number in the token field of this request, if tokens are on.
     #[must_use]
     pub const fn token(self) -> i32 {
         (Self::TOKEN | (self.number() & 0x00FF_FFFF)) as i32
     }
 }
 
-/// How a request ended without an answer, or a sent frame without being sent.
+/// How a request ended without an answer, or how a frame ended without being sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Ended {
     /// The deadline passed.
     TimedOut {
-        /// Whether the frame had gone out; if not, the instrument never saw it.
+        /// Whether the frame was sent. If not, the instrument never received it.
         sent: bool,
     },
-    /// A later command of its ordering domain was answered: this one never will be.
+    /// The peer answered a later command of the same ordering domain, so this answer will never
+    /// come.
     Unanswered,
     /// The answer came, but the deadline passed before the last byte of its payload.
     PayloadStalled {
-        /// Payload bytes that came.
+        /// The number of payload bytes that came.
         received: u32,
-        /// Payload bytes that the answer declared.
+        /// The number of payload bytes that the answer declared.
         expected: u32,
     },
-    /// A frame came that may answer this request or another one.
+    /// A frame came that may answer this request or another request.
     Ambiguous,
-    /// A HALT or laser-off cancelled it before it was sent.
+    /// A HALT or laser-off cancelled the frame before it was sent.
     Superseded {
         /// The ticket of the stop.
         by: Ticket,
