@@ -1,4 +1,5 @@
-//! Tells the linker where the memory is: `memory.x`, taken in by cortex-m-rt's `link.x`.
+//! Passes `memory.x` to the linker: it describes the memory, and cortex-m-rt's `link.x` includes
+//! it.
 
 fn main() {
     println!("cargo:rustc-link-search={}", env!("CARGO_MANIFEST_DIR"));

@@ -1,4 +1,4 @@
-//! Values of which the optimiser knows nothing but their type, and where results go.
+//! Values that the optimiser cannot know, and a place for results.
 
 use core::hint::black_box;
 
@@ -7,12 +7,12 @@ use flamingo_protocol_core::{
     time::{Duration, Instant},
 };
 
-/// Any value of that type: from here on the optimiser must expect each.
+/// Returns a value that the optimiser cannot know: it must expect every value of this type.
 pub fn any<T>(value: T) -> T {
     black_box(value)
 }
 
-/// Uses a result, so that nothing that led to it is left out.
+/// Uses a result, so that the optimiser keeps everything that leads to it.
 pub fn sink<T>(value: T) {
     black_box(value);
 }

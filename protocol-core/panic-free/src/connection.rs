@@ -1,5 +1,5 @@
-//! The client's side of a connection, and either side as an endpoint. Before each call the state
-//! is anything, so the order of the calls makes no difference.
+//! The client's side of a connection, and both sides as endpoints. The state before each call is
+//! unknown to the optimiser, so the order of the calls does not matter.
 
 use flamingo_protocol_core::{
     Class, Config, Connection, Output, Responder,
@@ -22,7 +22,7 @@ pub fn all() {
     endpoint::<Responder>(&mut Responder::default());
 }
 
-/// Settings that are known when this is compiled.
+/// Settings that are known at compile time.
 struct Known;
 
 impl ConfigSource for Known {

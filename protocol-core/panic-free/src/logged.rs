@@ -1,4 +1,4 @@
-//! What is written with defmt: `Format` of every public type, through a logger that takes it all.
+//! The defmt output: `Format` of every public type, through a logger that accepts everything.
 
 use defmt::{Format, Logger};
 use embedded_io::ErrorKind;
@@ -24,7 +24,7 @@ use crate::any::{any, sink};
 #[defmt::global_logger]
 struct Sink;
 
-// SAFETY: it is never run.
+// SAFETY: this program never runs.
 unsafe impl Logger for Sink {
     fn acquire() {}
 

@@ -1,24 +1,24 @@
 //! A program that links only if nothing in the protocol core can panic, and nothing allocates.
 //!
-//! It calls every public function of the core, with arguments and in states of which the
-//! optimiser knows nothing. The panic handler calls a function that exists nowhere: as long as
-//! any panic can be reached from any of the calls, the linker finds that function missing. Sums
-//! that may overflow count as panics, too (`overflow-checks`). No `#[global_allocator]` is
-//! defined: a dependency that links `alloc` does not build here.
+//! It calls every public function of the core. The optimiser knows neither the arguments nor the
+//! states. The panic handler calls a function that does not exist. If any of the calls can reach a
+//! panic, the linker reports this function as missing. An arithmetic overflow also counts as a
+//! panic (`overflow-checks`). The program defines no `#[global_allocator]`, so a dependency that
+//! links `alloc` does not build here.
 //!
-//! That all public functions are called is checked by `protocol-core/tests/it/panic_free.rs`.
-//! Capacities are generic; what is checked are the default ones, and some above 255.
+//! `protocol-core/tests/it/panic_free.rs` checks that the program calls all public functions.
+//! Capacities are generic: the program uses the default capacities, and some above 255.
 //!
-//! Not covered, since Rust's own formatting and parsing of floats and of text contain panics that the
-//! optimiser cannot rule out (random texts show that the parsers do not reach them):
+//! Not covered, because Rust's own formatting and parsing of floats and of text contain panics that
+//! the optimiser cannot exclude (tests with random texts show that the parsers do not reach them):
 //! - `Display for Frame`;
-//! - `pushed_positions` and `LaserLevel::parse`, which parse floats out of text;
-//! - `Debug`, which is derived everywhere.
+//! - `pushed_positions` and `LaserLevel::parse`, which parse floats from text;
+//! - `Debug`, which every type derives.
 //!
-//! And what no library can help: polling a future again after it has ended.
+//! The core also cannot prevent one panic: a caller that polls a future again after its end.
 //!
-//! It is never run. `.ci/run` builds it, and sees it fail with `--features panics` and with
-//! `--features allocates`. The proof is the optimiser's; if it fails, this shows who can panic:
+//! It never runs. `.ci/run` builds it, and checks that the build fails with `--features panics`
+//! and with `--features allocates`. The proof depends on the optimiser. If the link fails, run
 //! `cargo rustc --release --target thumbv7em-none-eabihf -- --emit asm`, then search the assembly
 //! in `target/thumbv7em-none-eabihf/release/deps` for calls of `panic`.
 #![no_std]
@@ -38,17 +38,17 @@ mod streams;
 mod values;
 
 unsafe extern "C" {
-    /// Exists nowhere.
+    /// This function does not exist.
     fn the_core_can_panic() -> !;
 }
 
 #[panic_handler]
 fn panicked(_: &core::panic::PanicInfo) -> ! {
-    // SAFETY: it is never linked, so it is never called.
+    // SAFETY: the linker never finds this function, so nothing calls it.
     unsafe { the_core_can_panic() }
 }
 
-/// Where the linker begins: what cannot be reached from here is left out.
+/// The entry point: the linker leaves out everything that this function does not reach.
 #[unsafe(no_mangle)]
 extern "C" fn _start() -> ! {
     values::all();

@@ -1,4 +1,4 @@
-//! Both pumps, over ports that may do anything.
+//! Both pumps, over ports whose behaviour the optimiser does not know.
 
 use core::future::{Future, poll_fn};
 use core::pin::pin;
@@ -12,7 +12,7 @@ use flamingo_protocol_core::{
 
 use crate::any::{any, bytes, now, sink};
 
-/// Reads and writes any number of bytes, or fails.
+/// A port that reads and writes any number of bytes, or fails.
 struct Port;
 
 impl ErrorType for Port {
@@ -37,7 +37,7 @@ impl Write for Port {
     }
 }
 
-/// The same, but it may wait.
+/// An async port with the same behaviour, which may also wait.
 struct Waiting;
 
 impl ErrorType for Waiting {
@@ -88,7 +88,7 @@ fn payload(ticket: Ticket, offset: u32) -> &'static [u8] {
     bytes()
 }
 
-/// Polls until it ends.
+/// Polls the future until it ends.
 fn finish<T>(future: impl Future<Output = Result<T, PumpError<ErrorKind>>>) {
     let mut future = pin!(future);
     let mut context = Context::from_waker(Waker::noop());

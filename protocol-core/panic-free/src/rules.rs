@@ -1,4 +1,4 @@
-//! The rules, called as a watcher beside the wire calls them.
+//! The rules, called without a connection, as a program that only observes the wire calls them.
 
 use flamingo_protocol_core::{
     Config,

@@ -1,4 +1,4 @@
-//! What is written as text. `main.rs` says what is left out.
+//! The text output. `main.rs` lists what is left out.
 
 use core::error::Error;
 use core::fmt::{self, Display, Formatter, Write};
@@ -25,7 +25,7 @@ pub fn all() {
     sink(<PumpError<ErrorKind> as Error>::source(&error).is_some());
 }
 
-/// Something, and how to write it.
+/// A value, and the function that writes it.
 struct Shown<'a, T>(fn(&T, &mut Formatter<'_>) -> fmt::Result, &'a T);
 
 impl<T> Display for Shown<'_, T> {
@@ -34,7 +34,7 @@ impl<T> Display for Shown<'_, T> {
     }
 }
 
-/// Takes any text, or none.
+/// Accepts any text, or fails.
 struct Sink;
 
 impl Write for Sink {

@@ -1,5 +1,5 @@
-//! What reads a stream, and the device's side of a connection. Before each call the state is
-//! anything, so the order of the calls makes no difference.
+//! The readers of a stream, and the device's side of a connection. The state before each call is
+//! unknown to the optimiser, so the order of the calls does not matter.
 
 use flamingo_protocol_core::{Responder, image::ImageReader, wire::Assembler};
 

@@ -1,7 +1,9 @@
-//! An exhaustive small model of the rules: every interleaving of a few requests, answers on time,
-//! late, missing or doubled, pushes and cancels, over the real connection. Only compiled for tests.
+//! An exhaustive small model of the rules, over the real connection: every interleaving of a few
+//! requests, pushes and cancels, with answers on time, late, missing or doubled. Compiled for tests
+//! only.
 //!
-//! The world is `world.rs`; here is the search, what must hold in every state, and the settings.
+//! `world.rs` holds one state and its steps, `situation.rs` the description of a received frame.
+//! This file holds the search, the invariants, and the settings of each search.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod situation;
@@ -17,16 +19,16 @@ use crate::{CommandCode, Config, Frame};
 use situation::Seen;
 use world::{Budget, Peer, World};
 
-/// What one search found.
+/// The result of one search.
 #[derive(Debug, Default)]
 struct Found {
     states: usize,
     steps: usize,
-    /// What frames were taken for, when, and what they truly were.
+    /// Each received frame: its class, its situation, and its true origin.
     seen: BTreeSet<Seen>,
 }
 
-/// Visits every state that can be reached, once, and checks each.
+/// Visits every reachable state once and checks it.
 fn search(start: World) -> Found {
     let (mut seen, mut open) = (HashSet::new(), Vec::new());
     let mut found = Found::default();
@@ -66,7 +68,7 @@ fn report(name: &str, found: &Found) {
     }
 }
 
-/// The exact list of situations in which a frame is ambiguous or no more than presumed.
+/// All situations in which a frame is ambiguous or only presumed.
 fn uncertain(found: &Found) -> Vec<String> {
     let all = found
         .seen
@@ -77,13 +79,13 @@ fn uncertain(found: &Found) -> Vec<String> {
     all
 }
 
-/// An older request of the key ended by time, or its answer was presumed.
+/// An older request of the same key has ended by time, or its answer was presumed.
 const IN_DOUBT: [&str; 2] = [
     "late, presumed: none waiting, one owed, key in doubt",
     "presumed: one waiting, none owed, key in doubt",
 ];
 
-/// A push of the key cannot be told from an answer.
+/// A push of this key can look like an answer.
 const PUSHABLE: [&str; 2] = [
     "late, presumed: none waiting, one owed, key pushable",
     "presumed: one waiting, none owed, key pushable",
@@ -93,8 +95,7 @@ fn has(found: &Found, class: &str) -> bool {
     found.seen.iter().any(|seen| seen.class == class)
 }
 
-/// The searches are small enough for every test run; `FLAMINGO_MODEL=full` asks for more of
-/// everything.
+/// The searches are small enough for every test run. `FLAMINGO_MODEL=full` makes them larger.
 fn budget() -> Budget {
     let full = std::env::var("FLAMINGO_MODEL").is_ok_and(|value| value == "full");
     if full {
@@ -191,7 +192,7 @@ fn a_peer_in_strict_order_is_settled_across_subsystems() {
     assert_eq!(uncertain(&found), IN_DOUBT);
 }
 
-/// STAGE_HALT waits for nothing: it alone can have several owners.
+/// STAGE_HALT waits for no older request, so only its frames can have several owners.
 #[test]
 fn halts_of_one_axis_may_be_ambiguous_and_are_never_wrong() {
     let [late_doubt, doubt] = IN_DOUBT;
@@ -210,7 +211,7 @@ fn halts_of_one_axis_may_be_ambiguous_and_are_never_wrong() {
     assert_eq!(uncertain(&halts(OnAmbiguous::Refuse)), refused);
 }
 
-/// Where several are to be presumed: of those that wait, if one does.
+/// With `OnAmbiguous::Presume`, a waiting request takes an ambiguous frame as its presumed answer.
 #[test]
 fn presumed_halts_of_one_axis_are_never_proven_wrong() {
     let [late_doubt, doubt] = IN_DOUBT;
@@ -237,7 +238,7 @@ fn halts(on_ambiguous: OnAmbiguous) -> Found {
     found
 }
 
-/// Outside the assumptions: one answer comes twice.
+/// A case outside the assumptions: one answer comes twice.
 #[test]
 fn a_doubled_answer_can_be_proven_wrong_and_only_tokens_help() {
     let doubled = Budget { doubled: 1, missing: 0, ..budget() };

@@ -1,4 +1,4 @@
-//! In which situation a frame comes, what it is taken for, and what it truly is: what a search lists.
+//! The description of a received frame: the situation, the class and the true origin.
 
 use core::fmt;
 use std::vec::Vec;
@@ -8,17 +8,17 @@ use crate::connection::entry::Entry;
 use crate::connection::key::Key;
 use crate::{Class, Ticket};
 
-/// A frame that came in.
+/// A received frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Seen {
-    /// What it is taken for.
+    /// The class that the connection gave it.
     pub(super) class: &'static str,
     pub(super) situation: Situation,
-    /// What it truly is.
+    /// Its true origin.
     pub(super) truth: &'static str,
 }
 
-/// Who may own a frame of a key, and how far an only owner is to be believed.
+/// The possible owners of a frame, and whether a single owner is certain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Situation {
     pub(super) waiting: &'static str,

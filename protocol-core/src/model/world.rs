@@ -1,5 +1,5 @@
-//! One state of the model: the real connection, a device that does what it likes within the
-//! assumptions, and the truth about every frame.
+//! One state of the model: the real connection, a device that takes any step that the assumptions
+//! allow, and the true origin of every frame.
 
 use std::collections::VecDeque;
 use std::string::{String, ToString};
@@ -14,20 +14,20 @@ use crate::{
     time::{Duration, Instant},
 };
 
-/// What the device is like.
+/// The properties of the device.
 #[allow(clippy::struct_excessive_bools)] // independent facts
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Peer {
-    /// Its pushes can be told from answers.
+    /// It marks its pushes, so that they differ from answers.
     pub(super) flags_pushes: bool,
     pub(super) echoes_tokens: bool,
-    /// It tags its answers, and nothing else.
+    /// It tags its answers and no other frames.
     pub(super) tags_answers: bool,
-    /// It answers everything in order, not only within a subsystem.
+    /// It answers all commands in order, not only those of one subsystem.
     pub(super) strict_order: bool,
 }
 
-/// How much of each may still happen.
+/// How many more of each event may happen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Budget {
     pub(super) requests: u8,
@@ -37,19 +37,19 @@ pub(super) struct Budget {
     pub(super) doubled: u8,
 }
 
-/// One thing that may happen next.
+/// A step that may happen next.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Step {
     Ask(usize),
     Cancel(Ticket),
-    /// The device answers the oldest command of that queue.
+    /// The device answers the oldest command of this queue.
     Answer(usize),
-    /// … or never will.
+    /// The device will never answer this command.
     Miss(usize),
-    /// … or answers it and will once more.
+    /// The device answers this command, and will answer it once more.
     Double(usize),
     Push(usize),
-    /// Time passes until something is due.
+    /// Time passes until a timer is due.
     Wait,
 }
 
@@ -60,7 +60,7 @@ struct Command {
     frame: Frame,
 }
 
-/// How a request stands.
+/// The state of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Asked {
     ticket: Ticket,
@@ -77,14 +77,14 @@ pub(super) struct World {
     peer: Peer,
     keys: [Frame; 2],
     budget: Budget,
-    /// Unanswered commands by subsystem, oldest first.
+    /// The unanswered commands of each subsystem, oldest first.
     device: Vec<(u32, VecDeque<Command>)>,
     asked: Vec<Asked>,
-    /// Outside the assumptions: a proof may be wrong, and is only told.
+    /// The search is outside the assumptions. Then it reports a wrong proof instead of failing.
     outside: bool,
 }
 
-/// Whose a frame truly is.
+/// The true origin of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Truth {
     Answer(Ticket),
@@ -105,7 +105,7 @@ impl World {
         }
     }
 
-    /// Everything that may happen next.
+    /// All steps that may happen next.
     pub(super) fn steps(&self) -> Vec<Step> {
         let mut steps = Vec::new();
         if self.budget.requests > 0 {
@@ -133,14 +133,14 @@ impl World {
         steps
     }
 
-    /// The assumption: a push of a code that is not pushable can be told from an answer.
+    /// The assumption: a push of a code that is not pushable carries a mark.
     fn may_push(&self, key: usize) -> bool {
         let Peer { flags_pushes, echoes_tokens, tags_answers, .. } = self.peer;
         let told_apart = flags_pushes || echoes_tokens || tags_answers;
         told_apart || self.client.config().pushable(self.keys[key].code)
     }
 
-    /// Does it; gives what the frames that came in turned out to be.
+    /// Takes the step and returns a description of each received frame.
     pub(super) fn take(&mut self, step: Step) -> Vec<Seen> {
         let mut seen = Vec::new();
         match step {
@@ -211,7 +211,7 @@ impl World {
         self.hear(&push, Truth::Push)
     }
 
-    /// Everything the client has to say goes to the device; events are taken.
+    /// Passes all frames that the client sends to the device, and takes the events.
     fn write(&mut self) {
         loop {
             while let Some(Event::Ended { ticket, .. }) = self.client.poll_event() {
@@ -236,7 +236,7 @@ impl World {
         assert!(asked.outcomes == 1 && !asked.cancelled, "{ticket:?} has more than one outcome");
     }
 
-    /// A frame comes in. What is said to be proven must be true.
+    /// The client receives a frame. If its class is proven, its true origin must match.
     fn hear(&mut self, frame: &Frame, truth: Truth) -> Seen {
         let mut frame = *frame;
         if !self.peer.echoes_tokens || truth == Truth::Push {
@@ -280,14 +280,15 @@ impl World {
         of.is_some_and(|asked| asked.outcomes == 0 && !asked.cancelled)
     }
 
-    /// At the end, when nothing can happen any more.
+    /// Checks the outcomes in a state without further steps.
     pub(super) fn every_request_has_one_outcome(&self) {
         for asked in &self.asked {
             assert!(asked.cancelled || asked.outcomes == 1, "{asked:?} has no outcome");
         }
     }
 
-    /// From here on the device is well: whatever has happened, answers do not stay shifted.
+    /// Checks that the connection recovers: if the device works from here on, each request gets its
+    /// own answer.
     pub(super) fn recovers(mut self) {
         self.budget = Budget { requests: 0, cancels: 0, pushes: 0, missing: 0, doubled: 0 };
         for _ in 0..2 {
@@ -301,7 +302,7 @@ impl World {
             let ticket = self.ask(key);
             let own = loop {
                 if let Some(queue) = self.queue_of(ticket) {
-                    // What is before it in its queue comes first, in order.
+                    // The commands before it in its queue are answered first, in order.
                     let command = self.take_command(queue);
                     let frame = answer_to(&command.frame);
                     let seen = self.hear(&frame, Truth::Answer(command.ticket));
@@ -326,7 +327,7 @@ impl World {
         self.device.iter().position(|(_, queue)| holds(queue))
     }
 
-    /// Everything on the way is answered, and every grace ends.
+    /// The device answers every command, and every grace ends.
     fn settle_down(&mut self) {
         loop {
             while !self.device.is_empty() {
@@ -339,9 +340,9 @@ impl World {
         }
     }
 
-    /// What distinguishes two states: times count from now, and what was counted does not. Nor
-    /// does what a free entry held, where in the table an entry is, or the time of one that does
-    /// not end by time.
+    /// A text that is equal for equal states. Times count from now. It leaves out the counters, the
+    /// content of free entries, the position of an entry in the table, and the time of an entry
+    /// that does not end by time.
     pub(super) fn fingerprint(&self) -> String {
         let on_the_way: Vec<Vec<Ticket>> = self
             .device
@@ -369,7 +370,7 @@ fn answer_to(command: &Frame) -> Frame {
     answer
 }
 
-/// `Instant(n)` with n counted from now.
+/// Replaces each `Instant(n)` by n counted from now.
 fn relative_times(debug: &str, now: u64) -> String {
     let mut parts = debug.split("Instant(");
     let mut text = parts.next().unwrap_or_default().to_string();

@@ -1,6 +1,5 @@
-//! What the programs have in common: values and memory of which the optimiser knows nothing, so
-//! that it leaves nothing out of what they use. They are weighed by `scripts/footprint` and never
-//! run.
+//! The common part of the programs: values and memory that the optimiser cannot know, so that it
+//! keeps all the code under test. `scripts/footprint` measures the programs; nobody runs them.
 #![no_std]
 
 use core::hint::black_box;
@@ -10,7 +9,7 @@ use flamingo_protocol_core::{
     Config, Connection, Frame, Responder, connection::ConfigSource, time::Instant,
 };
 
-/// Settings that are known when the program is compiled, as they are in a firmware.
+/// Settings that are known at compile time, as in a firmware.
 pub struct Instrument;
 
 impl ConfigSource for Instrument {
@@ -19,32 +18,34 @@ impl ConfigSource for Instrument {
     }
 }
 
-/// The client's side with four requests in flight, and room for as many frames, a stop and a fence.
+/// The client's side with four requests in flight, and a queue for four frames, one stop and one
+/// fence.
 pub type Client = Connection<4, 8, 6, 1, Instrument>;
-/// The device's side with four frames queued.
+/// The device's side with a queue for four frames.
 pub type Device = Responder<4>;
 
-/// The program ends here, whatever it is: no message, which would weigh more than the program.
+/// Ends the program after any panic. It prints no message, because a message would need more flash
+/// than the program.
 #[panic_handler]
 fn panicked(_: &core::panic::PanicInfo) -> ! {
     #[allow(clippy::empty_loop)]
     loop {}
 }
 
-/// Some value of that type.
+/// Returns a value that the optimiser cannot know.
 #[must_use]
 pub fn any<T>() -> T {
-    // SAFETY: none of these programs ever runs.
+    // SAFETY: these programs never run.
     unsafe { black_box(MaybeUninit::uninit()).assume_init() }
 }
 
-/// Takes a value as if it were needed.
+/// Uses a value, so that the optimiser keeps it.
 pub fn needed<T>(value: T) {
     black_box(value);
 }
 
-/// Every call of the client's side that a program needs.
-#[inline] // compiled as a part of the program that uses it
+/// Calls every method of the client's side that a program needs.
+#[inline] // compiled into the program that calls it
 pub fn use_client<C: ConfigSource>(client: &mut Connection<4, 8, 6, 1, C>) {
     let now: Instant = any();
     let frame: &Frame = any();
@@ -59,7 +60,7 @@ pub fn use_client<C: ConfigSource>(client: &mut Connection<4, 8, 6, 1, C>) {
     needed(&client.poll_event());
 }
 
-/// Every call of the device's side that a program needs.
+/// Calls every method of the device's side that a program needs.
 #[inline]
 pub fn use_device(device: &mut Device) {
     needed(&device.handle_input(any::<&[u8]>()));

@@ -1,7 +1,7 @@
-//! The emulated board as a counter of instructions, and its way out. Not what is counted.
+//! The emulated board: a counter of instructions, and the exit. The cases are in `cases.rs`.
 //!
-//! QEMU is told to let 128 ns pass with each instruction (`-icount shift=7`). The timer counts
-//! 25 MHz, so an instruction is 3.2 of its ticks, and a reading between two ticks is rounded right.
+//! QEMU advances the time by 128 ns for each instruction (`-icount shift=7`). The timer runs at 25
+//! MHz, so an instruction takes 3.2 ticks. The result is rounded to the nearest instruction.
 
 use core::arch::asm;
 use core::hint::black_box;
@@ -12,17 +12,17 @@ use cortex_m_semihosting::debug;
 
 const NANOSECONDS_PER_INSTRUCTION: u32 = 128;
 const NANOSECONDS_PER_TICK: u32 = 40;
-/// The timer counts down from here, and over again.
+/// The timer counts down from this value, and then starts again.
 const RELOAD: u32 = 0x00FF_FFFF;
 
-/// Counts the instructions of a piece of work.
+/// Counts the instructions of a closure.
 pub struct Counter {
-    /// Instructions that lie between two readings without any work.
+    /// The number of instructions between two readings with no work between them.
     overhead: u32,
 }
 
 impl Counter {
-    /// Starts the timer. `None` if it was started before.
+    /// Starts the timer. Returns `None` if it was started before.
     pub fn start() -> Option<Self> {
         let mut timer = Peripherals::take()?.SYST;
         timer.set_clock_source(SystClkSource::Core);
@@ -33,9 +33,9 @@ impl Counter {
         Some(Self { overhead })
     }
 
-    /// Instructions from the beginning of `work` to its result, which lies in memory then; and the
-    /// result. The timer's range is five million instructions.
-    #[inline(always)] // a call would be counted
+    /// Returns the number of instructions from the start of `work` until its result is in memory,
+    /// and the result. The timer can count up to five million instructions.
+    #[inline(always)] // a call would count as well
     #[allow(clippy::inline_always)]
     pub fn count<T>(&self, work: impl FnOnce() -> T) -> (u32, T) {
         let before = SYST::get_current();
@@ -50,15 +50,15 @@ impl Counter {
     }
 }
 
-/// Exactly a hundred instructions.
-#[inline(always)] // a call would be counted
+/// Runs exactly one hundred instructions.
+#[inline(always)] // a call would count as well
 #[allow(clippy::inline_always)]
 pub fn hundred_instructions() {
-    // SAFETY: it does nothing.
+    // SAFETY: the instructions have no effect.
     unsafe { asm!(".rept 100", "nop", ".endr", options(nomem, nostack, preserves_flags)) }
 }
 
-/// Ends the program, and the emulator with it.
+/// Ends the program and the emulator.
 pub fn exit(well: bool) -> ! {
     debug::exit(if well { debug::EXIT_SUCCESS } else { debug::EXIT_FAILURE });
     #[allow(clippy::empty_loop)]

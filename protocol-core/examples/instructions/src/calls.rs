@@ -1,5 +1,6 @@
-//! What is counted: one call of the core each, as a function of its own, so that the optimiser
-//! neither mixes it with what surrounds it nor knows what it is called with.
+//! The calls that are counted. Each function makes one call of the core. `black_box` and
+//! `inline(never)` keep the optimiser from merging it with the code around it and from using its
+//! arguments.
 
 use core::hint::black_box;
 
@@ -11,7 +12,7 @@ use flamingo_protocol_core::{
     wire::{Assembler, FRAME_LEN, Piece},
 };
 
-/// Settings that are known when the program is compiled, as they are in a firmware.
+/// Settings that are known at compile time, as in a firmware.
 #[derive(Default)]
 pub struct Instrument;
 
@@ -54,7 +55,7 @@ pub fn request(client: &mut Client, now: Instant, query: &Frame) -> Result<Ticke
     black_box(client).request(now, black_box(query), deadline)
 }
 
-/// Writes all that may go out; gives the last ticket that is out with it.
+/// Writes all frames that may go out. Returns the last ticket that is completely sent.
 #[inline(never)]
 pub fn write_all(client: &mut Client, now: Instant) -> Option<Ticket> {
     let client = black_box(client);

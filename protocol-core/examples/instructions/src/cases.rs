@@ -1,5 +1,5 @@
-//! What happens to a frame, case by case: everything is set up, one call is counted, and what came
-//! of it is checked. `None` if the core did anything else than what the case is about.
+//! The cases: each one prepares a state, counts one call, and checks the result. A case returns
+//! `None` if the core does not do what the case expects.
 
 use flamingo_protocol_core::{
     Class, CommandCode, Flags, Frame, Output, Ticket,
@@ -12,10 +12,10 @@ use crate::calls::{self, Client};
 
 type Case = fn(&Counter) -> Option<u32>;
 
-/// Once is enough to see where the instructions go.
+/// One round is enough to show where the instructions are spent.
 const TIMES: u64 = if cfg!(feature = "once") { 1 } else { 1000 };
 
-/// Each gives the most instructions of all its times.
+/// Each case returns the largest number of instructions of all rounds.
 pub const ALL: [(&str, Case); 16] = [
     ("decode", decode),
     ("encode", encode),
@@ -45,7 +45,7 @@ pub const ALL: [(&str, Case); 16] = [
     ("write a request", |counter| ask(counter).map(|(_, write)| write)),
 ];
 
-/// Queries of four subsystems: each waits for an answer of its own.
+/// Queries of four subsystems, each with an answer of its own.
 fn query(which: usize) -> Frame {
     match which {
         0 => Frame::command(CommandCode::STAGE_POSITION_GET).with_selector(1),
@@ -83,7 +83,7 @@ fn encode(counter: &Counter) -> Option<u32> {
     })
 }
 
-/// All calls for one frame.
+/// Counts all calls for one frame.
 fn assemble(counter: &Counter, piece_len: usize) -> Option<u32> {
     let mut assembler = Assembler::default();
     let bytes = query(0).encode();
@@ -119,7 +119,7 @@ fn unsolicited(counter: &Counter, frame: &Frame) -> Option<u32> {
     })
 }
 
-/// The last of the queries is answered first, and that is counted.
+/// Answers the last query first, and counts that call.
 fn answer(counter: &Counter, queries: &[Frame]) -> Option<u32> {
     let mut client = Client::default();
     most(|now| {
@@ -143,12 +143,12 @@ const fn proven(ticket: Ticket) -> Class {
     Class::Solicited { ticket, proven: true }
 }
 
-/// The answer may have been a push: the true one is still owed.
+/// The answer may be a push: the true answer may still come.
 fn presumed(counter: &Counter) -> Option<u32> {
     let mut client = Client::default();
     let query = Frame::command(CommandCode::LASER_LEVEL_GET).with_selector(1);
     most(|now| {
-        client.handle_timeout(now); // what was owed in the round before
+        client.handle_timeout(now); // ends the tombstone of the previous round
         let ticket = client.request(now, &query, now + Duration::from_millis(500)).ok()?;
         calls::write_all(&mut client, now)?;
         let (count, class) = receive(counter, &mut client, now, &query.encode())?;
@@ -156,7 +156,7 @@ fn presumed(counter: &Counter) -> Option<u32> {
     })
 }
 
-/// A request, and writing it.
+/// Counts a request, and the call that writes it.
 fn ask(counter: &Counter) -> Option<(u32, u32)> {
     let mut client = Client::default();
     let query = query(0);
@@ -173,7 +173,7 @@ fn ask(counter: &Counter) -> Option<(u32, u32)> {
     Some(most)
 }
 
-/// A whole frame comes in, and that is counted.
+/// Receives a whole frame and counts that call.
 fn receive(
     counter: &Counter,
     client: &mut Client,

@@ -1,5 +1,6 @@
-//! Counts the instructions that the core needs for a frame on a Cortex-M4, in QEMU, and prints the
-//! most of a thousand times. `scripts/instructions` builds it, runs it and compares.
+//! Counts the instructions that the core needs for a frame on a Cortex-M4 in QEMU. It prints the
+//! largest count of a thousand rounds. `scripts/instructions` builds it, runs it and compares the
+//! counts.
 //!
 //! Each line of its output is `count name`.
 #![no_std]

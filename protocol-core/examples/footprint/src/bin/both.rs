@@ -1,4 +1,5 @@
-//! Both sides in one program, as a bridge has them: towards the instrument and towards the host.
+//! Both sides in one program, as in a bridge: the client towards the instrument, the device towards
+//! the host.
 #![no_std]
 #![no_main]
 

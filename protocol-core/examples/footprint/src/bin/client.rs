@@ -1,4 +1,4 @@
-//! The client's side with four requests in flight: every call that a program needs.
+//! The client's side with four requests in flight, with every call that a program needs.
 #![no_std]
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! Reading and writing a frame, and nothing else.
+//! Decodes and encodes a frame, and does nothing else.
 #![no_std]
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! The client's side as in `client.rs`, with settings that are known only when the program runs.
+//! The client's side as in `client.rs`, with settings that are known only at run time.
 #![no_std]
 #![no_main]
 

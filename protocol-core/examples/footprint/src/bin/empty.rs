@@ -1,4 +1,4 @@
-//! Nothing: what every program weighs.
+//! An empty program: its size is the part that all programs have.
 #![no_std]
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! The device's side: commands in, answers and pushes out.
+//! The device's side: receives commands, sends answers and pushes.
 #![no_std]
 #![no_main]
 

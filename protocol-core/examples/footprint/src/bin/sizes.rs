@@ -1,5 +1,5 @@
-//! How much room the public types take: a constant of the size of each, named after it, for
-//! `scripts/footprint` to read.
+//! The sizes of the public types. For each type there is a constant with that size and the name of
+//! the type, for `scripts/footprint` to read.
 #![no_std]
 #![no_main]
 

@@ -1,8 +1,9 @@
-//! Every public method of the codec, the client and the device as a function of its own, named
-//! after it, so that `scripts/stack` can tell how deep its stack gets. Never run.
+//! Calls every public method of the codec, the client and the device from a function with the name
+//! of that method. `scripts/stack` measures the depth of its stack. It never runs.
 //!
-//! The result of a call lies with its caller, so a function here adds nothing; where the method was
-//! not taken into it, the script leaves out the few bytes that it saves around the call.
+//! The caller stores the result of a call, so each function here adds nothing to the stack. If the
+//! compiler does not inline the method, the script subtracts the few bytes that the function saves
+//! around the call.
 #![no_std]
 #![no_main]
 
@@ -17,7 +18,8 @@ use flamingo_protocol_core::{
     wire::{Assembler, FRAME_LEN, Piece},
 };
 
-/// For each line a function of that name that calls the method, kept by needing its address.
+/// Defines, for each line, a function with that name that calls the method. The program uses its
+/// address, so the linker keeps it.
 macro_rules! measured {
     ($($name:literal $method:path: ($($argument:ident: $type:ty),*) -> $result:ty;)*) => {
         $({
@@ -32,7 +34,7 @@ macro_rules! measured {
 }
 
 type Bytes = &'static [u8];
-/// With settings that are known only at run time.
+/// The client's side with settings that are known only at run time.
 type RuntimeClient = Connection<4, 8, 6, 1>;
 
 fn codec() {
