@@ -4,6 +4,7 @@
 /// `late`, `ambiguous` and `unsolicited`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
 pub struct Counters {
     /// Frames of which at least one byte was sent, fences included.
     pub frames_sent: u64,

@@ -54,8 +54,8 @@ pub enum Action {
 /// A program that drives it repeats, for as long as [`Engine::poll_action`] gives no
 /// [`Action::End`]:
 /// 1. Do what [`Engine::poll_action`] asks for, until it asks for nothing.
-/// 2. Call [`turn`](super::turn) with the socket. If that was busy, start again, after other tasks
-///    had their chance.
+/// 2. Call [`turn`](super::turn) with the socket. If that was busy, let other tasks run, poll an
+///    attempt to connect once, and start again.
 /// 3. Wait until [`Engine::woken`] completes, the time of [`Engine::poll_timeout`] has come, the
 ///    socket can be read, or written if [`Turn::wants_write`](super::Turn::wants_write) says so.
 ///

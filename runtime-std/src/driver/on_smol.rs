@@ -82,12 +82,15 @@ async fn drive(mut engine: Engine, clock: Clock) {
             }
         }
         let done = turn(&mut engine, stream.as_ref().map(Async::get_ref), &clock, &mut buffer);
-        if done.busy {
+        let wake = if done.busy {
             future::yield_now().await;
-            continue;
-        }
-        let socket = stream.as_ref().map(|stream| (stream, done.wants_write));
-        match wait(&engine, &clock, socket, connecting.as_mut()).await {
+            // Calls that keep the engine busy must not delay a connection.
+            look_at(connecting.as_mut()).await
+        } else {
+            let socket = stream.as_ref().map(|stream| (stream, done.wants_write));
+            wait(&engine, &clock, socket, connecting.as_mut()).await
+        };
+        match wake {
             Wake::Turn => {}
             Wake::Broken(error) => engine.disconnected(clock.now(), &error.to_string()),
             Wake::Connected(result) => {
@@ -114,6 +117,14 @@ enum Wake {
     Turn,
     Broken(std::io::Error),
     Connected(Result<Async<TcpStream>, Error>),
+}
+
+/// Polls the attempt to connect once.
+async fn look_at(connecting: Option<&mut Connecting>) -> Wake {
+    match connecting {
+        Some(attempt) => future::poll_once(attempt).await.map_or(Wake::Turn, Wake::Connected),
+        None => Wake::Turn,
+    }
 }
 
 /// Waits until there is something to do. Cancel-safe: each part may be dropped and made again.
@@ -155,5 +166,5 @@ async fn wait(
         Wake::Turn
     };
     let socket = future::or(readable, writable);
-    future::or(future::or(socket, woken), future::or(timer, connected)).await
+    future::or(connected, future::or(future::or(socket, woken), timer)).await
 }

@@ -252,6 +252,37 @@ fn the_end_of_the_stream_does_not_spin_a_waiting_client() {
     });
 }
 
+#[test]
+fn callers_that_retry_do_not_delay_a_reconnect() {
+    smol::block_on(async {
+        let (listener, mut options) = listen();
+        options.reconnect = Some(Reconnect::default().delay(Duration::from_millis(1)).jitter(0.0));
+        let first = async {
+            let mut peer = Peer::accept(&listener).await;
+            peer.shake_hands().await;
+            peer
+        };
+        let (client, peer) = future::zip(Client::connect(options), first).await;
+        let client = client.unwrap();
+        let callers: Vec<_> = (0..16)
+            .map(|_| {
+                let client = client.clone();
+                smol::spawn(async move {
+                    loop {
+                        // Refused at once while there is no connection.
+                        let _ = client.request(position_of(1)).await;
+                        future::yield_now().await;
+                    }
+                })
+            })
+            .collect();
+        drop(peer);
+        let mut again = Peer::accept(&listener).await;
+        soon("the handshake", again.shake_hands()).await;
+        drop(callers);
+    });
+}
+
 fn never_again() -> Reconnect {
     Reconnect::default().delay(Duration::from_secs(3600)).jitter(0.0)
 }

@@ -98,6 +98,8 @@ fn query() -> [u8; 128] {
     Frame::command(CommandCode::STAGE_POSITION_GET).with_selector(1).encode()
 }
 
+/// Its pause is long, since each connection writes as fast as the processor allows: the processor is
+/// for the clients whose answers are checked.
 fn garbage(address: SocketAddr, ended: &Receiver<()>) {
     while continues(ended, 20) {
         let mut socket = connect(address);

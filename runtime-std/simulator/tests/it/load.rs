@@ -77,7 +77,7 @@ async fn connect(simulator: &Simulator, peer: Peer) -> Client {
     match peer {
         Peer::Flagged => {}
         // The slowest answer takes 5 ms.
-        Peer::Unflagged => options.protocol.presumed_grace = Duration::from_millis(8),
+        Peer::Unflagged => options.protocol.presumed_grace = Duration::from_millis(10),
         Peer::UnflaggedWithTokens => options.protocol.tokens = Some(TokenField::Int32Data2),
     }
     Client::connect(options).await.unwrap()
