@@ -1,4 +1,4 @@
-//! Whose frame is it, over a whole conversation: answers, late ones, pushes, tokens, tags.
+//! The class of each frame over a whole conversation: answers, late answers, pushes, tokens, tags.
 
 use crate::common::*;
 use flamingo_protocol_core::{
@@ -12,7 +12,7 @@ fn with_tokens(field: TokenField) -> Client {
     Client::with(Config::default().with_tokens(Some(field)))
 }
 
-/// Pushes of positions come without their flag.
+/// A server whose position pushes come without their flag.
 fn unflagged() -> Config {
     let unmarked = UnmarkedPushes::default().with_positions(true);
     Config::default().with_unmarked(unmarked)
@@ -21,8 +21,8 @@ fn unflagged() -> Config {
 #[test]
 fn a_query_is_answered_while_unsolicited_frames_arrive() {
     let mut client = Client::new();
-    // T0: motion pushes arrive. T1: the query goes out. T2–T4: more pushes, of this axis and
-    // others, and the end of the motion. T5: the answer. T6: more pushes.
+    // T0: motion pushes arrive. T1: the query is sent. T2–T4: more pushes arrive, for this axis and
+    // others, and the motion ends. T5: the answer arrives. T6: more pushes arrive.
     let mut unsolicited = 0;
     let mut pushed = |client: &mut Client, frame: &Frame| {
         assert_eq!(client.hear(frame), UNSOLICITED, "{frame}");
@@ -49,13 +49,13 @@ fn a_query_is_answered_while_unsolicited_frames_arrive() {
 fn the_answer_of_another_axis_or_command_is_never_taken() {
     let mut client = Client::new();
     let tickets: Vec<_> = (1..=4).map(|axis| client.ask(&position(axis))).collect();
-    // Another subsystem overtakes; an LED is switched off by somebody else.
+    // Another subsystem overtakes: another client has switched an LED off.
     assert_eq!(client.hear(&Frame::new(CommandCode::LED_PREVIEW_DISABLE)), UNSOLICITED);
     assert_eq!(client.hear(&answer(&go(2, 9.0), 9.0)), UNSOLICITED);
     for (axis, ticket) in (1..=4).zip(&tickets) {
         assert_eq!(client.hear(&answer(&position(axis), f64::from(axis))), solicited(*ticket));
     }
-    // The answer of an axis that nobody asked.
+    // An answer for an axis without a waiting request.
     assert_eq!(client.hear(&answer(&position(1), 0.0)), UNSOLICITED);
 }
 
@@ -65,7 +65,7 @@ fn unknown_codes_are_delivered_and_can_be_asked() {
     let mut client = Client::new();
     assert_eq!(client.hear(&unknown), UNSOLICITED);
     let ticket = client.ask(&unknown);
-    // Nobody knows whether the server pushes it.
+    // The table does not say whether the server pushes this code.
     assert_eq!(client.hear(&answer(&unknown, 1.0)), presumed(ticket));
 }
 
@@ -90,7 +90,8 @@ fn a_late_answer_is_late_and_never_the_next_requests_answer() {
     assert_eq!(client.hear(&answer(&position(1), 1.0)), late(slow));
     assert_eq!(client.outcomes(next), 0);
     assert_eq!(client.last_sent().unwrap().0, CommandCode::STAGE_POSITION_GET);
-    // The late answer has settled it: the next one went out (perhaps behind a fence).
+    // The late answer has settled the first query, so the next query was sent (perhaps behind a
+    // fence).
     client.hear(&answer(&position(2), 2.0));
     assert_eq!(client.hear(&answer(&position(1), 2.0)), solicited(next));
     assert_eq!((client.outcomes(slow), client.outcomes(next)), (1, 1));
@@ -118,7 +119,7 @@ fn with_tokens_a_late_answer_is_late_after_the_next_request() {
     }
 }
 
-/// Answers all but `silent` frames that go out, in order; gives whose answers they were.
+/// Answers all sent frames except `silent`, in order. Returns the classes of the answers.
 fn answer_in_order(client: &mut Client, from: usize, silent: &Frame) -> Vec<Class> {
     let mut classes = Vec::new();
     let mut at = from;
@@ -140,7 +141,7 @@ fn an_unanswered_command_does_not_shift_later_answers() {
         client.pass(ms(3000));
         assert_eq!(client.ends(lost), [Ended::TimedOut { sent: true }]);
         for value in 0..10 {
-            // From now on every command is answered, that one too.
+            // From now on the server answers every command, also the one that was lost.
             let command = go(3, f64::from(value));
             let from = client.wire.len();
             let ticket = client.ask(&command);
@@ -224,9 +225,9 @@ fn unflagged_position_pushes_are_never_proven_answers() {
     assert_eq!(client.counters().presumed, 100);
 }
 
-/// Polls X without a pause for 10 s while unflagged pushes of X come every 25 ms. Answers take
-/// `latency_ms` and carry the number of their question, pushes carry -1. Gives how many answers
-/// were those to an older question, and the most commands that were under way at once.
+/// Polls X without a pause for 10 s, while unflagged pushes of X come every 25 ms. Answers take
+/// `latency_ms` and carry the number of their query; pushes carry -1. Returns the number of answers
+/// that belong to an older query, and the largest number of commands under way at once.
 fn poll_a_pushable_key(latency_ms: u64) -> (usize, usize) {
     let mut client = Client::with(unflagged());
     let (mut asked, mut stale, mut most) = (0.0, 0, 0);
@@ -261,8 +262,8 @@ fn poll_a_pushable_key(latency_ms: u64) -> (usize, usize) {
 #[test]
 fn polling_a_pushable_key_never_stays_shifted() {
     assert_eq!(poll_a_pushable_key(8), (0, 1), "an answer comes between any two pushes");
-    // Two pushes come before one answer: some are stale, as presumed ones may be. It must not
-    // last, and commands must not pile up.
+    // Two pushes come before one answer, so some presumed answers are stale. This must not last,
+    // and commands must not pile up.
     let (stale, most) = poll_a_pushable_key(60);
     assert!(most <= 3, "{most} commands under way at once");
     assert!(stale < 100, "{stale} stale answers");
@@ -337,7 +338,7 @@ fn at_end_commands_take_no_part_in_the_order_of_their_subsystem() {
     let query = client.ask(&position(2));
     assert_eq!(client.hear(&answer(&position(2), 1.0)), solicited(query));
     assert_eq!(client.outcomes(homing), 0, "a later answer does not end it");
-    // Nor does its own answer, which comes at the end, end what is younger or older.
+    // Its own answer, which comes at the end, does not end a younger or an older request either.
     let lost = client.ask(&position(3));
     client.cancel(lost);
     assert_eq!(client.hear(&answer(&home, 0.0)), solicited(homing));

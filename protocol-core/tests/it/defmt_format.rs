@@ -1,5 +1,4 @@
-//! Every public type can be written with defmt, and really is, through a logger that keeps the
-//! bytes.
+//! Formats a value of every public type with defmt, through a logger that stores the bytes.
 #![allow(unsafe_code)] // a defmt logger is an unsafe trait
 
 use defmt::Format;
@@ -58,7 +57,7 @@ fn every_public_type_implements_format() {
     formats::<core::pump::PumpError<u8>>();
 }
 
-/// Keeps what is logged.
+/// Stores the logged bytes.
 #[defmt::global_logger]
 struct Kept;
 

@@ -1,5 +1,5 @@
-//! The documents say what the code says: the tables of fields, flags and commands in
-//! `docs/protocol.md`, and the list of files in `docs/architecture.md`. Prose is not checked here.
+//! Compares the documents with the code: the tables of fields, flags and commands in
+//! `docs/protocol.md`, and the list of files in `docs/architecture.md`. It does not check prose.
 
 use flamingo_protocol_core::{
     Flags,
@@ -10,7 +10,7 @@ const PROTOCOL: &str = include_str!("../../../docs/protocol.md");
 const DISSECTOR: &str = include_str!("../../../docs/wireshark/flamingo.lua");
 const ARCHITECTURE: &str = include_str!("../../../docs/architecture.md");
 
-/// The rows of the tables under a heading, each one as its cells.
+/// The rows of the tables under a heading, each as a list of cells.
 fn rows(heading: &str) -> Vec<Vec<&'static str>> {
     let section = PROTOCOL.lines().skip_while(|line| *line != heading).skip(1);
     let section = section.take_while(|line| !line.starts_with('#'));
@@ -18,7 +18,7 @@ fn rows(heading: &str) -> Vec<Vec<&'static str>> {
     rows.map(|row| row.split('|').map(str::trim).collect()).skip(2).collect()
 }
 
-/// The first cells of a command's row; the notes behind them are prose.
+/// The first cells of a command's row. The notes behind them are prose.
 fn cells(row: &Row) -> Vec<String> {
     let kind = match row.kind {
         Kind::Query => "query",
@@ -104,7 +104,7 @@ fn the_flags_of_the_document_are_those_of_the_code() {
     assert_eq!(documented, flags);
 }
 
-/// The folders of sources that docs/architecture.md lists.
+/// The source folders that docs/architecture.md lists.
 const SOURCES: [&str; 8] = [
     "protocol-core/src/",
     "runtime-std/src/",
@@ -120,7 +120,7 @@ fn workspace() -> std::path::PathBuf {
     std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// The files and folders that the page lists under `sources`.
+/// The files and folders that docs/architecture.md lists under `sources`.
 fn listed(sources: &str) -> Vec<&'static str> {
     let house = ARCHITECTURE.lines().skip_while(|line| !line.starts_with(sources)).skip(1);
     house
@@ -130,7 +130,7 @@ fn listed(sources: &str) -> Vec<&'static str> {
         .collect()
 }
 
-/// A file of tests, or a folder that holds nothing else.
+/// Whether this is a file of tests, or a folder that contains only such files.
 fn is_for_tests(path: &std::path::Path) -> std::io::Result<bool> {
     if path.is_dir() {
         for entry in path.read_dir()? {

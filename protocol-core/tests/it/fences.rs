@@ -1,4 +1,4 @@
-//! Fences: what is owed for an older request ends by proof.
+//! Fences: a proof settles the answers that may still come for older requests.
 
 use crate::common::*;
 use flamingo_protocol_core::{
@@ -59,7 +59,7 @@ fn a_fence_does_not_wait_for_queries_queued_after_its_request() {
 
 const POSITION: CommandCode = CommandCode::STAGE_POSITION_GET;
 
-/// A query of X that nobody waits for any more, and the next one, queued behind it.
+/// A cancelled query of X, and the next query of X, queued behind it.
 fn owed() -> (Client, Ticket, Ticket) {
     let mut client = Client::new();
     let lost = client.ask(&position(1));
@@ -156,7 +156,7 @@ fn a_fence_is_a_query_of_the_domain_not_pushable_and_not_owed() {
         let sent = client.wire.get(1).map(|frame| frame.code);
         assert_eq!(sent, fence, "{command}");
     }
-    // Positions that are pushed without a flag prove nothing: there is no fence for the stage.
+    // Unflagged pushes make all answers to position queries presumed: the stage has no fence.
     let unmarked = UnmarkedPushes::default().with_positions(true);
     let mut client = Client::with(Config::default().with_unmarked(unmarked));
     let lost = client.ask(&go(1, 5.0));
@@ -172,10 +172,10 @@ fn an_unanswered_fence_makes_the_link_unresponsive() {
     assert!(!client.events.contains(&Event::Unresponsive));
     client.pass(ms(1));
     assert_eq!(client.events, [Event::Unresponsive]);
-    // The grace is over: the request goes out without proof.
+    // The grace is over: the request is sent without a proof.
     assert_eq!(client.last_sent(), Some((POSITION, 1)));
     assert_eq!(client.hear(&answer(&position(1), 1.0)), presumed(next));
-    // The next one has a fence again, of a key that is not owed. It is answered.
+    // The next query has a fence again, with a key that has no tombstone. The peer answers it.
     let third = client.ask(&position(1));
     let (code, axis) = client.last_sent().unwrap();
     assert!(code == POSITION && axis > 2, "{axis}");
@@ -193,7 +193,7 @@ fn after_the_grace_answers_are_presumed_until_a_key_is_proven() {
     let second = client.ask(&position(1));
     assert_eq!(client.hear(&answer(&position(1), 1.0)), presumed(second), "in doubt");
     client.pass(ms(1000));
-    // A camera answer is of another domain and proves nothing here.
+    // A camera answer is in another domain and proves nothing here.
     let size = ask(CommandCode::CAMERA_IMAGE_SIZE_GET);
     client.ask(&size);
     client.hear(&answer(&size, 0.0));
@@ -206,8 +206,8 @@ fn after_the_grace_answers_are_presumed_until_a_key_is_proven() {
     assert_eq!(client.hear(&answer(&position(1), 1.0)), solicited(fourth));
 }
 
-/// What an answer to X is, when an older query of X fell into doubt while `sent` was out, and then
-/// a query was proven that went between the two.
+/// The class of an answer to X in this case: an older query of X fell into doubt while `sent` was
+/// on the wire, and then the answer to a query between the two was proven.
 fn after_a_proof_between(sent: &Frame) -> Class {
     let mut client = Client::new();
     let lost = client.ask(&position(1));
@@ -238,11 +238,13 @@ fn a_presumed_answer_leaves_a_tombstone_that_a_fence_settles() {
     let fence = ask(CommandCode::CAMERA_PIXEL_FIELD_OF_VIEW_GET);
     let mut client = Client::new();
     let first = client.ask(&exposure);
-    // A SET of somebody else pushed the GET: it is taken, and said to be presumed.
+    // A SET of another client caused this push of the GET. The request takes it as a presumed
+    // answer.
     assert_eq!(client.hear(&answer(&exposure, 1.0)), presumed(first));
     let second = client.ask(&exposure);
     assert_eq!(client.wire.last(), Some(&fence));
-    // The true answer of the first comes before the fence's: it is not the second's.
+    // The true answer to the first query comes before the fence's answer. It does not answer the
+    // second.
     assert_eq!(client.hear(&answer(&exposure, 2.0)), Class::Late { ticket: first, proven: false });
     client.hear(&answer(&fence, 0.0));
     assert_eq!(client.hear(&answer(&exposure, 3.0)), presumed(second));
@@ -292,7 +294,7 @@ fn a_later_proven_answer_ends_older_requests_of_the_domain() {
     assert_eq!(client.hear(&answer(&position(1), 1.0)), solicited(later));
     assert_eq!(client.ends(older), [Ended::Unanswered]);
     assert_eq!((client.outcomes(other_domain), client.outcomes(younger)), (0, 0));
-    // It claims nothing more.
+    // The ended request takes no further frame.
     assert_eq!(client.hear(&answer(&go(1, 5.0), 5.0)), UNSOLICITED);
     assert_eq!(client.outcomes(older), 1);
 }
@@ -332,7 +334,7 @@ fn without_a_fence_the_next_request_waits_for_the_grace() {
         assert_eq!(client.wire.len(), 1);
         client.pass(ms(1));
         assert_eq!(client.hear(&answer(&level, 1.0)), presumed(next));
-        // After an answer that is only presumed, it waits for the shorter grace.
+        // After a presumed answer, the next query waits only for the shorter grace.
         client.ask(&level);
         client.pass(ms(99));
         assert_eq!(client.wire.len(), 2);
@@ -343,7 +345,7 @@ fn without_a_fence_the_next_request_waits_for_the_grace() {
 
 #[test]
 fn a_dropped_request_never_makes_the_next_ambiguous_or_wrong() {
-    // Ask, cancel, ask again, a hundred times, with answers always three steps late.
+    // Ask, cancel and ask again, a hundred times. Each answer comes three steps late.
     let mut client = Client::new();
     let mut answered = 0;
     for round in 0..100 {
@@ -368,18 +370,18 @@ fn a_late_answer_that_is_only_presumed_settles_nothing() {
     let mut client = Client::new();
     let dropped = client.ask(&position(2));
     client.cancel(dropped);
-    client.pass(ms(1000)); // its grace is over: in doubt
+    client.pass(ms(1000)); // the grace is over, so the key is in doubt
     let second = client.ask(&position(2));
     client.ask(&go(1, 5.0));
-    client.pass(ms(3000)); // both time out
-    // The answer of the dropped one comes; nothing tells it from the answer of the second.
+    client.pass(ms(3000)); // both requests time out
+    // The answer to the dropped query comes. It looks the same as the answer to the second query.
     let class = client.hear(&answer(&position(2), 1.0));
     assert_eq!(class, Class::Late { ticket: second, proven: false });
     let third = client.ask(&position(2));
-    // The answer of the second comes while the third is held back for its sake.
+    // The answer to the second query comes, while the third query waits for it.
     let class = client.hear(&answer(&position(2), 2.0));
     assert_eq!(class, Class::Late { ticket: second, proven: false });
-    client.pass(ms(1000)); // no fence was answered, either
+    client.pass(ms(1000)); // the peer answered no fence either
     assert_eq!(client.hear(&answer(&position(2), 3.0)), presumed(third), "never proven");
 }
 

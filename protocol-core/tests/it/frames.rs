@@ -1,4 +1,4 @@
-//! The 128 bytes: in and out, and what is refused.
+//! The frame of 128 bytes: encode, decode, and what the decoder rejects.
 
 use flamingo_protocol_core::{
     CommandCode, Flags, Frame,
@@ -6,7 +6,7 @@ use flamingo_protocol_core::{
     wire::{BUFFER_LEN, CMD_END, CMD_START, FIELDS, FRAME_LEN, MAX_PAYLOAD, TABLE},
 };
 
-/// Every field has a value of its own.
+/// A frame in which every field has a different value.
 fn full() -> Frame {
     let mut frame = Frame::new(CommandCode(0x0102_0304));
     frame.status = -2;
@@ -103,7 +103,7 @@ fn text_of_72_bytes_fits_73_are_refused_and_never_cut() {
     let error = frame.set_text(&"x".repeat(73)).unwrap_err();
     assert_eq!(error, TextError::TooLong { limit: 72, found: 73 });
     assert_eq!(error.to_string(), "buffer: expected at most 72 bytes, found 73; shorten it");
-    // Bytes count, not characters.
+    // The limit counts bytes, not characters.
     assert!(frame.set_text(&"µ".repeat(37)).is_err());
     assert_eq!(frame, before, "the frame stays as it was");
 }

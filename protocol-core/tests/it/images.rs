@@ -1,4 +1,4 @@
-//! The image stream: whole, byte by byte, and headers that cannot be true.
+//! The image stream: whole, byte by byte, and with headers that cannot be true.
 
 use flamingo_protocol_core::image::{
     HEADER_LEN, ImageError, ImageHeader, ImagePiece, ImageReader, MAX_IMAGE, OPTION_IMAGE_DATA,
@@ -19,7 +19,7 @@ fn header(width: u32, height: u32) -> ImageHeader {
     }
 }
 
-/// Two images with an options-only update between them.
+/// Two images, with an update of options only between them.
 fn stream() -> Vec<u8> {
     let pixels = |count: u32| (0..2 * count).map(|at| at as u8).collect::<Vec<_>>();
     let parts = [
@@ -101,7 +101,8 @@ fn an_impossible_header_names_its_field_and_ends_the_stream() {
         let (consumed, error) = reader.push(&stream);
         assert_eq!(consumed, HEADER_LEN);
         assert_eq!(error.unwrap_err().to_string(), text);
-        // Never a silent shift: whatever comes, it is the same error and takes nothing.
+        // The reader never shifts silently: on any input it returns the same error and consumes
+        // nothing.
         assert_eq!(reader.push(&stream[consumed..]), (0, error));
     }
 }

@@ -1,8 +1,8 @@
-//! The core from outside: what needs both ends of a connection, and what compares the documents
-//! with the code. One module a subject.
+//! Tests of the core from outside: those that need both ends of a connection, and those that
+//! compare the documents with the code. One module per subject.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 #![allow(clippy::cast_possible_truncation, clippy::float_cmp, clippy::wildcard_imports)]
-#![allow(clippy::duplicate_mod)] // one suite of tests, run by both pumps
+#![allow(clippy::duplicate_mod)] // both pumps include one suite of tests
 
 mod answers;
 mod common;

@@ -1,4 +1,5 @@
-//! What errors say: what was expected, what came, what to do. When each comes is in the tests of its call.
+//! The texts of errors: what was expected, what was found, what to do. The tests of each call show
+//! when the errors come.
 
 use flamingo_protocol_core::error::{CommandError, Full, TextError};
 

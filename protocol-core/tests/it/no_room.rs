@@ -1,4 +1,4 @@
-//! Where there is no room left: a stop still has its place, and nothing is lost.
+//! Full stores: a stop still has its place, and nothing is lost.
 
 use crate::common::*;
 use flamingo_protocol_core::{
@@ -14,7 +14,8 @@ const PATIENCE: Duration = Duration::from_millis(3000);
 fn a_halt_is_taken_when_tombstones_have_used_up_all_room() {
     let config = Config::default().with_window(100);
     let mut client = Client::<16, 25>::sized(config);
-    // Unknown codes, each its own key: 13 tombstones, then as many requests as are let in.
+    // Unknown codes, each with its own key: 13 tombstones, then as many requests as the table
+    // accepts.
     for round in 0..2 {
         for code in 0..16 {
             let _ = client.queue(&ask(CommandCode(0xB000 + round * 256 + code)), ms(100));
@@ -100,7 +101,7 @@ fn every_accepted_stop_is_sent_despite_a_stuck_fence() {
     let first = client.ask(&position(1));
     client.cancel(first);
     client.queue(&position(1), ms(60_000)).unwrap();
-    client.write_some(10); // of the fence
+    client.write_some(10); // a part of the fence
     client.now = client.now + ms(500);
     client.core.cancel(client.now, second);
     client.queue(&position(2), ms(60_000)).unwrap();
@@ -127,7 +128,7 @@ fn a_stuck_fence_is_the_only_one_and_each_stop_has_a_place() {
     client.queue(&size, ms(3000)).unwrap();
     client.write_some(50);
     assert_eq!(client.last_sent(), Some((CommandCode::STAGE_POSITION_GET, 2)), "the fence");
-    // Its time is over, and the camera needs one as well.
+    // The deadline of the stage fence passes, and then the camera needs a fence as well.
     for millis in [1000, 200] {
         client.now = client.now + ms(millis);
         client.core.handle_timeout(client.now);
@@ -161,7 +162,8 @@ fn when_every_fence_is_owed_itself_the_grace_lets_all_go() {
 #[test]
 fn with_too_many_doubts_every_answer_is_presumed_without_fences() {
     let mut client = Client::<2, 11>::sized(Config::default());
-    // What is sent without waiting leaves a doubt each: answers of these keys may be on their way.
+    // Each frame that is sent without a request leaves a doubt: the answer of its key may still
+    // come.
     for axis in 1..=4 {
         client.send(&go(axis, 1.0));
         client.send(&ask(CommandCode::STAGE_POSITION_GET).with_selector(axis));

@@ -153,7 +153,7 @@ fn a_payload_that_stalls_ends_with_an_error_of_its_own() {
     let stalled = Ended::PayloadStalled { received: 1000, expected: 2800 };
     assert_eq!(client.ends(ticket), [stalled]);
     assert_eq!(client.counters().payload_stalled, 1);
-    // The rest comes after all, and the stream goes on behind it.
+    // The rest comes after all, and the stream continues behind it.
     client.hear_bytes(&[1; 1800]);
     let next = client.ask(&query);
     assert_eq!(client.hear(&answer(&query, 0.0)), solicited(next));

@@ -1,17 +1,17 @@
-//! The program in `protocol-core/panic-free` shows that what it calls cannot panic. Here: that it
-//! calls every public function of the core and every hand-written implementation of a trait, and
-//! logs every public type.
+//! The program in `protocol-core/panic-free` shows that the functions it calls cannot panic. These
+//! tests show that it calls every public function of the core and every hand-written implementation
+//! of a trait, and that it logs every public type.
 
 use std::fs::read_to_string;
 use std::path::Path;
 
 use syn::{ImplItem, Item, TraitItem, Type, Visibility};
 
-/// Named in the head of that program's `main.rs`, with the reason.
+/// The head of that program's `main.rs` names these, with the reason.
 const NOT_COVERED: [&str; 3] = ["Display for Frame", "LaserLevel::parse", "text::pushed_positions"];
 
-/// Name and text of each source file in a folder of the crate, and in the folders in it. The model
-/// is for tests only.
+/// The name and text of each source file in a folder of the crate and its subfolders. The model is
+/// left out, because it is compiled for tests only.
 fn sources(folder: &Path) -> std::io::Result<Vec<(String, String)>> {
     let mut found = Vec::new();
     for entry in folder.read_dir()? {
@@ -26,13 +26,13 @@ fn sources(folder: &Path) -> std::io::Result<Vec<(String, String)>> {
     Ok(found)
 }
 
-/// A path without its generic arguments.
+/// The text of a path without its generic arguments.
 fn text_of(path: &syn::Path) -> String {
     let names: Vec<_> = path.segments.iter().map(|segment| segment.ident.to_string()).collect();
     names.join("::")
 }
 
-/// What the program must do: by the name that the failure shows, any one of these texts.
+/// A name for the failure message, and texts: the program must contain one of them.
 type Needed = (String, Vec<String>);
 
 fn needed(module: &str, item: &Item) -> Vec<Needed> {
@@ -85,7 +85,7 @@ fn needed_of(block: &syn::ItemImpl) -> Vec<Needed> {
     public.map(|name| (name.clone(), vec![format!("{name}(")])).collect()
 }
 
-/// Whether the code holds this text, not as the end of a longer name.
+/// Whether the code contains this text, except as the end of a longer name.
 fn holds(code: &str, text: &str) -> bool {
     code.match_indices(text).any(|(at, _)| {
         let before = code.get(..at).and_then(|before| before.chars().last());

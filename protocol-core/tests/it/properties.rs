@@ -1,5 +1,5 @@
-//! What must hold for any input: chunking changes nothing, junk loses nothing, every request has
-//! one outcome, and a peer that answers in order never gets a wrong proven answer.
+//! Properties for any input: chunking changes nothing, junk loses no frame, every request has one
+//! outcome, and a peer that answers in order never gets a wrong proven answer.
 
 use std::collections::VecDeque;
 
@@ -30,8 +30,8 @@ fn any_frame() -> impl Strategy<Value = Frame> {
     )
 }
 
-/// Junk that holds no end marker, so that no frame can be in it; start markers and parts of them
-/// it may hold.
+/// Junk without an end marker, so that it contains no frame. It may contain start markers and parts
+/// of them.
 fn junk() -> impl Strategy<Value = Vec<u8>> {
     let part = prop_oneof![
         prop::collection::vec(0..0x20_u8, 0..150),
@@ -40,7 +40,7 @@ fn junk() -> impl Strategy<Value = Vec<u8>> {
     prop::collection::vec(part, 0..6).prop_map(|parts| parts.concat())
 }
 
-/// Frames with their payloads, and all bytes that were skipped.
+/// The frames of a stream with their payloads, and the number of skipped bytes.
 fn read(stream: &[u8], cuts: &[usize]) -> (Vec<(Frame, u32, Vec<u8>)>, u64) {
     let mut assembler = Assembler::default();
     let mut read: Vec<(Frame, u32, Vec<u8>)> = Vec::new();
@@ -114,17 +114,17 @@ enum Step {
     Send(Frame),
     Cancel(usize),
     Pass(u64),
-    /// The peer takes the next command; answers it, or never will.
+    /// The peer reads the next command, and answers it or never will.
     Take {
         answers: bool,
     },
-    /// An answer comes, from one of the lanes that keep an order.
+    /// An answer comes from one of the lanes. Each lane keeps an order.
     Answer(usize),
     Push(Frame),
     Eof,
 }
 
-/// One short line a step.
+/// One short line per step.
 impl std::fmt::Debug for Step {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -168,13 +168,14 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// A peer that keeps the stated assumptions: at most one answer a command, in order within the
-/// domain, pushes only of keys that are known to be pushed.
+/// A peer that keeps the stated assumptions: at most one answer to a command, answers in order
+/// within a domain, and pushes only for keys that are known to be pushed.
 #[derive(Default)]
 struct Peer {
-    /// Commands that it has read from the wire.
+    /// The number of commands that it has read.
     taken: usize,
-    /// Answers to come, a lane for each domain; the first lane keeps the order of each key only.
+    /// The answers to come, one lane per domain. The first lane keeps only the order within each
+    /// key.
     lanes: [VecDeque<Frame>; 16],
 }
 
@@ -198,7 +199,7 @@ impl Peer {
         }
     }
 
-    /// The next answer of a lane, or of any key of the first lane.
+    /// The next answer of a lane; in the first lane, the next answer of any key.
     fn answer(&mut self, which: usize) -> Option<Frame> {
         let open = self.lanes.iter().filter(|lane| !lane.is_empty()).count();
         let mut lanes = self.lanes.iter_mut().enumerate().filter(|(_, lane)| !lane.is_empty());
@@ -211,7 +212,7 @@ impl Peer {
         lane.remove(lane.iter().position(same)?)
     }
 
-    /// Reads and answers everything at once.
+    /// Reads and answers all commands at once.
     fn serve(&mut self, client: &mut Client, config: &Config) {
         while self.taken < client.wire.len() {
             self.take(client, true, config);
@@ -222,7 +223,7 @@ impl Peer {
     }
 }
 
-/// A conversation. Each request has a mark of its own in hardwareID, which the peer echoes.
+/// A conversation. Each request has a unique mark in hardwareID, which the peer echoes.
 struct Talk {
     config: Config,
     client: Client,
@@ -288,11 +289,11 @@ impl Talk {
     }
 }
 
-/// What stands in doubleData of a push.
+/// The value of doubleData in a push.
 const PUSHED: f64 = -1.0;
 
 impl Talk {
-    /// A proven answer carries the mark of the very request; a fence has none.
+    /// A proven answer must carry the mark of its own request. A fence has no mark.
     fn check_proofs(&self) {
         for received in &self.client.frames {
             if matches!(received.class, Class::Ambiguous { .. }) {
@@ -313,7 +314,7 @@ impl Talk {
         }
     }
 
-    /// Time ends what is open; then each request has had exactly one outcome.
+    /// Lets all deadlines pass; then each request must have exactly one outcome.
     fn check_outcomes(&mut self) {
         self.client.pass(ms(60_000));
         for (ticket, _) in &self.asked {
@@ -324,14 +325,14 @@ impl Talk {
         assert_eq!(self.client.core.poll_timeout(), None);
     }
 
-    /// Whatever happened before, a peer that answers now is understood: nothing is shifted.
+    /// From any state, if the peer answers from now on, each request gets its own answer.
     fn check_that_nothing_is_shifted(&mut self) {
         if self.closed {
             return;
         }
         let Self { client, peer, .. } = self;
         *peer = Peer { taken: client.wire.len(), ..Peer::default() };
-        // A key that was never asked proves that what went before it is over.
+        // The answer to a key that was never used settles everything before it.
         for round in 0..3 {
             for query in [go(4, 1.0), position(1), position(2)] {
                 self.ask(query);
@@ -345,7 +346,7 @@ impl Talk {
                     let proven = Class::Solicited { ticket, proven: true };
                     assert!(client.frames.iter().any(|received| received.class == proven));
                 }
-                // Without proof the next one of the key must wait for the grace.
+                // Without a proof the next request of the key must wait for the grace.
                 client.pass(ms(1000));
             }
         }

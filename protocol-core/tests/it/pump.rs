@@ -1,4 +1,4 @@
-//! The blocking pump: the tests of both pumps, see `common/pump_suite.rs`.
+//! The blocking pump: runs the tests of both pumps, see `common/pump_suite.rs`.
 
 #[path = "common/pump_suite.rs"]
 mod suite;
@@ -10,7 +10,7 @@ use flamingo_protocol_core::{
     time::Instant,
 };
 
-/// The port fails in the middle of it.
+/// The port fails in the middle of the transmission.
 fn transmit_cut_short<E: Endpoint>(port: &mut Port, endpoint: &mut E, now: impl Fn() -> Instant) {
     let cut = transmit(port, endpoint, now, |_, _| &[]);
     assert_eq!(cut, Err(PumpError::Port(Broken)));

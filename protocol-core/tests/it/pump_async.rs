@@ -1,4 +1,4 @@
-//! The pump that waits: the tests of both pumps, see `common/pump_suite.rs`.
+//! The async pump: runs the tests of both pumps, see `common/pump_suite.rs`.
 
 #[path = "common/pump_suite.rs"]
 mod suite;
@@ -30,7 +30,7 @@ fn transmit<'p, E: Endpoint>(
     block_on(asynchronous::transmit(port, endpoint, now, payload))
 }
 
-/// It is dropped while the port lets it wait.
+/// Drops the future while the port waits.
 fn transmit_cut_short<E: Endpoint>(port: &mut Port, endpoint: &mut E, now: impl Fn() -> Instant) {
     port.waits = true;
     block_on(async {

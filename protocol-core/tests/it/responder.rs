@@ -1,4 +1,4 @@
-//! The device's side: commands in any chunking, answers and pushes out in order.
+//! The device's side: receives commands in any chunking, sends answers and pushes in order.
 
 use crate::common::{answer, ask, go, position, push};
 use flamingo_protocol_core::{
@@ -42,7 +42,7 @@ fn commands_and_uploads_come_out_whole_in_any_chunking() {
     }
 }
 
-/// All that goes out, `most` bytes at a time; a payload byte is the number of its ticket.
+/// Writes everything, `most` bytes at a time. Each payload byte is the number of its ticket.
 fn drain(device: &mut Responder<4>, most: usize) -> (Vec<u8>, Vec<u32>) {
     let (mut out, mut finished) = (Vec::new(), Vec::new());
     while let Some(transmit) = device.poll_transmit() {

@@ -10,7 +10,7 @@ fn the_echo_of_a_sent_action_is_never_a_proven_answer() {
     let mut client = Client::new();
     client.send(&go(1, 5.0));
     let asked = client.ask(&go(1, 6.0));
-    // Both were answered; the first frame is the echo of what was only sent.
+    // The peer answered both. The first frame is the answer to the move that was only sent.
     assert_eq!(client.hear(&answer(&go(1, 5.0), 5.0)), presumed(asked));
     assert_eq!(
         client.hear(&answer(&go(1, 6.0), 6.0)),
@@ -102,14 +102,14 @@ fn the_tagged_echo_of_a_sent_unknown_code_proves_nothing_either() {
     assert_eq!(client.hear(&echo), presumed(asked));
 }
 
-/// Twelve keys, none of which the server pushes.
+/// Twelve keys that the server never pushes.
 fn twelve_commands() -> Vec<Frame> {
     (1..=4).flat_map(|axis| [position(axis), go(axis, 1.0), halt(axis)]).collect()
 }
 
 #[test]
 fn with_too_many_expected_echoes_every_answer_is_presumed() {
-    // Room for 11 doubts beside the request that asks.
+    // There is room for 11 doubts beside the request.
     let mut client = Client::<2, 12>::sized(Config::default());
     let mut commands = twelve_commands();
     let one_too_many = commands.pop().unwrap();
@@ -185,7 +185,7 @@ fn an_echo_is_expected_until_its_grace_ends() {
 
 #[test]
 fn the_next_echo_takes_the_place_of_an_expired_one() {
-    // Room for two echoes beside the request.
+    // There is room for two echoes beside the request.
     let mut client = Client::<1, 3, 1>::sized(Config::default());
     client.ask(&position(1));
     client.send(&led(1));
@@ -205,7 +205,7 @@ fn an_echo_without_a_place_puts_nothing_in_doubt() {
     let mut client = Client::<1, 3, 1>::sized(Config::default());
     let asked = client.ask(&position(1));
     client.send(&position(2));
-    client.send(&position(3)); // two doubts and the request fill the table
+    client.send(&position(3)); // the request and two doubts fill the table
     client.send(&led(1));
     assert_eq!(client.hear(&answer(&led(1), 0.0)), UNSOLICITED, "it was not noted");
     assert_eq!(client.hear(&answer(&position(1), 0.0)), solicited(asked));

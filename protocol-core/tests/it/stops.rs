@@ -1,4 +1,4 @@
-//! HALT and laser-off: before everything, from a lane of their own.
+//! HALT and laser-off: they go before everything else, in a lane of their own.
 
 use crate::common::*;
 use flamingo_protocol_core::{
@@ -37,7 +37,7 @@ fn unanswered_halts_do_not_fill_the_stop_lane_for_ever() {
         assert_eq!(client.ends(ticket), [Ended::TimedOut { sent: true }]);
     }
     assert_eq!(client.wire.len(), 100);
-    // Nor is anything else in doubt because of them.
+    // They put no other key in doubt either.
     let query = client.ask(&position(1));
     assert_eq!(client.hear(&answer(&position(1), 0.0)), solicited(query));
 }
@@ -151,7 +151,7 @@ fn halt_goes_before_16_queued_moves_and_none_of_them_runs() {
     }
     assert_eq!(client.hear(&answer(&halt(1), 0.0)), solicited(stop));
     assert_eq!(client.counters().superseded, 16);
-    // What is asked after the stop goes again.
+    // A move that is requested after the stop goes out.
     client.ask(&go(1, 2.0));
     assert_eq!(client.last_sent(), Some((CommandCode::STAGE_POSITION_SET, 1)));
 }
@@ -228,7 +228,7 @@ fn a_halt_cancels_no_light_and_a_laser_off_no_motion() {
     assert_eq!(client.events, []);
 }
 
-/// Writes `most` bytes at a time and gives all that went out; a payload byte is 0xFF.
+/// Writes everything, `most` bytes at a time, and returns the bytes. Each payload byte is 0xFF.
 fn drain(client: &mut Client, most: usize, mut between: impl FnMut(&mut Client, usize)) -> Vec<u8> {
     let mut out = Vec::new();
     loop {
@@ -300,7 +300,7 @@ fn a_halt_behind_a_stalled_payload_is_reported_again() {
     client.core.handle_timeout(client.now);
     assert_eq!(client.core.poll_event(), Some(Event::StopBlocked));
     assert_eq!(client.core.poll_event(), None, "once");
-    client.write_some(10); // a little progress, and stuck again
+    client.write_some(10); // some progress, then no more
     client.now = client.now + ms(1000);
     client.core.handle_timeout(client.now);
     assert_eq!(client.core.poll_event(), Some(Event::StopBlocked));

@@ -1,4 +1,5 @@
-//! The acknowledgement of an upload may still declare the upload's length: nothing follows it.
+//! The acknowledgement of an upload may still declare the length of the upload, although no payload
+//! follows.
 
 use flamingo_protocol_core::{
     Class, CommandCode, Config, Connection, Frame, Output, Transmit,
@@ -7,7 +8,7 @@ use flamingo_protocol_core::{
 
 const NOW: Instant = Instant::from_micros(0);
 
-/// What comes out when the server sends `stream` after an upload of 256 bytes.
+/// The outputs when the server sends `stream` after an upload of 256 bytes.
 fn received(config: Config, stream: &[u8]) -> (Vec<(CommandCode, u32)>, usize, u64) {
     let mut connection = Connection::<4, 16, 9, 4>::new(config);
     let save = Frame::command(CommandCode::COMMON_SCOPE_SETTINGS_SAVE).with_payload_len(256);

@@ -1,5 +1,5 @@
-//! What must hold for the bytes that go out, however they are written: frames and payloads are
-//! whole, a stop goes before all that has not begun, and nothing it cancels runs behind it.
+//! Properties of the sent bytes, for any sizes of the writes: frames and payloads are whole, a stop
+//! goes before everything that has not begun, and nothing that it cancels runs behind it.
 
 use std::collections::HashMap;
 
@@ -23,7 +23,7 @@ enum Step {
     Cancel(usize),
     Pass(u64),
     Write(usize),
-    /// The peer answers what it has read so far, in order.
+    /// The peer answers the commands that it has read so far, in order.
     Answer,
 }
 
@@ -39,7 +39,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// When a frame was asked for: how many bytes were out by then.
+/// The number of bytes that were sent when the caller asked for a frame.
 struct Asked {
     out: usize,
     frame: Frame,
@@ -49,12 +49,13 @@ struct Talk {
     client: Client,
     device: Responder<4>,
     out: Vec<u8>,
-    /// How far the device has read.
+    /// The number of bytes that the device has read.
     read: usize,
-    /// By their mark in hardwareID.
+    /// Indexed by the mark in hardwareID.
     asked: Vec<Asked>,
     marks: HashMap<Ticket, u8>,
-    /// Commands as the device read them: where each began, and how much of its payload came.
+    /// The commands that the device has read: the position of each in the stream, the frame, and
+    /// the number of payload bytes that came.
     commands: Vec<(usize, Frame, u32)>,
     answered: usize,
 }
@@ -88,7 +89,7 @@ impl Talk {
         }
     }
 
-    /// Writes at most `most` bytes; a payload byte is the mark of its frame.
+    /// Writes at most `most` bytes. Each payload byte is the mark of its frame.
     fn write(&mut self, most: usize) -> bool {
         let client = &mut self.client;
         let written = match client.core.poll_transmit(client.now) {
@@ -189,7 +190,7 @@ impl Talk {
         let moves = |frame: &Frame| frame.code.row().is_some_and(|row| row.effect.moves());
         for (mark, halt) in self.asked.iter().enumerate().filter(|(_, asked)| stops(&asked.frame)) {
             let of = |frame: &Frame| frame.hardware_id == mark as i32 + 1;
-            // It may have timed out before it could go.
+            // The request may have timed out before it could be sent.
             let Some((begins, ..)) = self.commands.iter().find(|(_, frame, _)| of(frame)) else {
                 continue;
             };

@@ -1,4 +1,4 @@
-//! What goes out, and in which order: the window, overtaking, partial writes.
+//! The order of the sent frames: the window, overtaking, partial writes.
 
 use crate::common::*;
 use flamingo_protocol_core::{CommandCode, Config, Frame, Transmit};
@@ -57,18 +57,18 @@ fn one_request_per_key_is_on_the_wire_until_its_answer() {
 fn a_query_overtakes_waiting_queries_but_never_an_action() {
     let mut client = Client::new();
     client.ask(&go(1, 1.0));
-    client.ask(&go(1, 2.0)); // waits for the first
+    client.ask(&go(1, 2.0)); // waits for the first move
     client.ask(&position(1)); // must see the second move
-    client.ask(&go(2, 1.0)); // actions never overtake
+    client.ask(&go(2, 1.0)); // an action never overtakes
     let state = ask(CommandCode::SYSTEM_STATE_GET);
-    client.ask(&state); // of another subsystem: it may
+    client.ask(&state); // another subsystem may overtake
     assert_eq!(client.wire, [go(1, 1.0), state]);
     client.hear(&answer(&go(1, 1.0), 0.0));
     assert_eq!(client.wire[2..], [go(1, 2.0), position(1), go(2, 1.0)]);
 
     let mut client = Client::new();
     client.ask(&position(1));
-    client.ask(&position(1)); // waits for the first
+    client.ask(&position(1)); // waits for the first move
     client.ask(&position(2));
     assert_eq!(client.wire, [position(1), position(2)]);
 }
@@ -119,7 +119,7 @@ fn an_answer_may_come_while_its_upload_is_still_going_out() {
     let (_, output) = client.core.handle_input(client.now, &refused);
     let Some(flamingo_protocol_core::Output::Frame(received)) = output else { panic!() };
     assert_eq!(received.class, solicited(ticket));
-    // The payload goes out to its end all the same: the stream must stay whole.
+    // The payload is still written to its end, so that the stream stays whole.
     let rest = client.core.poll_transmit(client.now);
     assert!(matches!(rest, Some(Transmit::Payload { offset: 10, remaining: 990, .. })));
     assert_eq!(client.core.transmitted(client.now, 990), Some(ticket));
@@ -146,7 +146,7 @@ fn commands_answered_at_the_end_do_not_fill_the_window() {
     let query = client.ask(&position(1));
     assert_eq!(client.wire.len(), 5, "all four home, and can be watched");
     assert_eq!(client.hear(&answer(&position(1), 1.0)), solicited(query));
-    // Nor do they when they were given up.
+    // They do not fill it after their deadline either.
     client.pass(ms(60_000));
     client.ask(&position(2));
     assert_eq!(client.last_sent(), Some((CommandCode::STAGE_POSITION_GET, 2)));

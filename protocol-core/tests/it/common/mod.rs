@@ -1,5 +1,6 @@
-//! Shared by the tests: virtual time, a client with its wire laid open, frames as a peer sends them.
-#![allow(dead_code)] // some helpers serve tests of a feature only
+//! Shared by the tests: virtual time, a client whose wire the tests can read, and the frames that a
+//! peer sends.
+#![allow(dead_code)] // some helpers serve only the tests of one feature
 
 pub(crate) mod port;
 
@@ -11,7 +12,7 @@ use flamingo_protocol_core::{
     time::{Duration, Instant},
 };
 
-/// Stage query of an axis.
+/// A query of the position of an axis.
 pub(crate) fn position(axis: i32) -> Frame {
     Frame::command(CommandCode::STAGE_POSITION_GET).with_selector(axis)
 }
@@ -34,7 +35,8 @@ pub(crate) fn upload(len: u32) -> Frame {
     ask(CommandCode::COMMON_SCOPE_SETTINGS_SAVE).with_payload_len(len)
 }
 
-/// The answer to a command, as the server makes it: the command, with its result filled in.
+/// The answer to a command, as the server makes it: a copy of the command with its result filled
+/// in.
 pub(crate) fn answer(command: &Frame, value: f64) -> Frame {
     let mut frame = *command;
     frame.status = 1;
@@ -42,7 +44,7 @@ pub(crate) fn answer(command: &Frame, value: f64) -> Frame {
     frame
 }
 
-/// A position update as the server pushes it during motion.
+/// A position update, as the server pushes it during a motion.
 pub(crate) fn push(axis: i32, value: f64) -> Frame {
     let mut frame = answer(&position(axis), value);
     frame.flags = Flags::STAGE_POSITIONS_IN_BUFFER;
@@ -55,13 +57,12 @@ pub(crate) fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
-/// A client in virtual time. What it writes is in `wire`, what it was told in `frames` and
-/// `events`.
+/// A client in virtual time. `wire` holds what it wrote, `frames` and `events` what it received.
 pub(crate) struct Client<const REQUESTS: usize = 16, const OWED: usize = 32, const STOPS: usize = 8>
 {
     pub(crate) core: Connection<REQUESTS, OWED, 25, STOPS>,
     pub(crate) now: Instant,
-    /// Whole frames that went out, without their payloads.
+    /// The frames that were sent, without their payloads.
     pub(crate) wire: Vec<Frame>,
     pub(crate) frames: Vec<Received>,
     pub(crate) events: Vec<Event>,
@@ -84,7 +85,7 @@ impl<const REQUESTS: usize, const OWED: usize, const STOPS: usize> Client<REQUES
         Self { core, now, wire: Vec::new(), frames: Vec::new(), events: Vec::new() }
     }
 
-    /// Asks with a deadline of three seconds, and writes what may go.
+    /// Queues a request with a deadline of three seconds, and writes everything that may go.
     pub(crate) fn ask(&mut self, frame: &Frame) -> Ticket {
         self.try_ask(frame).expect("there is room")
     }
@@ -95,7 +96,7 @@ impl<const REQUESTS: usize, const OWED: usize, const STOPS: usize> Client<REQUES
         ticket
     }
 
-    /// Asks, and writes nothing.
+    /// Queues a request and writes nothing.
     pub(crate) fn queue(
         &mut self,
         frame: &Frame,
@@ -119,13 +120,13 @@ impl<const REQUESTS: usize, const OWED: usize, const STOPS: usize> Client<REQUES
         cancelled
     }
 
-    /// Writes all that may go; payload bytes are zeros.
+    /// Writes everything that may go. Payload bytes are zeros.
     pub(crate) fn write(&mut self) {
         while self.write_some(usize::MAX) {}
         self.take_events();
     }
 
-    /// Writes at most `most` bytes of what is shown. Gives whether anything was.
+    /// Writes at most `most` bytes. Returns whether there was anything to write.
     pub(crate) fn write_some(&mut self, most: usize) -> bool {
         let written = match self.core.poll_transmit(self.now) {
             None => return false,
@@ -145,7 +146,7 @@ impl<const REQUESTS: usize, const OWED: usize, const STOPS: usize> Client<REQUES
         self.events.extend(core::iter::from_fn(|| self.core.poll_event()));
     }
 
-    /// The peer sends a frame without a payload: its class.
+    /// Receives a frame without a payload and returns its class.
     pub(crate) fn hear(&mut self, frame: &Frame) -> Class {
         self.hear_bytes(&frame.encode());
         self.frames.last().expect("a frame came out").class.clone()
@@ -164,7 +165,7 @@ impl<const REQUESTS: usize, const OWED: usize, const STOPS: usize> Client<REQUES
         self.write();
     }
 
-    /// Lets time pass, timer by timer, and writes what may go after each.
+    /// Advances the time, timer by timer, and writes after each timer everything that may go.
     pub(crate) fn pass(&mut self, span: Duration) {
         let end = self.now + span;
         while let Some((at, _)) = self.core.poll_timeout().filter(|(at, _)| *at <= end) {
@@ -177,7 +178,7 @@ impl<const REQUESTS: usize, const OWED: usize, const STOPS: usize> Client<REQUES
         self.write();
     }
 
-    /// How a request ended without an answer: every time it was told.
+    /// All endings that the client reported for a request.
     pub(crate) fn ends(&self, ticket: Ticket) -> Vec<Ended> {
         let of = |event: &Event| match event {
             Event::Ended { ticket: of, ended } if *of == ticket => Some(*ended),
@@ -186,13 +187,13 @@ impl<const REQUESTS: usize, const OWED: usize, const STOPS: usize> Client<REQUES
         self.events.iter().filter_map(of).collect()
     }
 
-    /// Answers of a request: every time one was told.
+    /// All answers that the client reported for a request.
     pub(crate) fn answers(&self, ticket: Ticket) -> Vec<Frame> {
         let solicited = |received: &&Received| matches!(received.class, Class::Solicited { ticket: of, .. } if of == ticket);
         self.frames.iter().filter(solicited).map(|received| received.frame).collect()
     }
 
-    /// Outcomes of a request so far.
+    /// The number of outcomes of a request so far.
     pub(crate) fn outcomes(&self, ticket: Ticket) -> usize {
         self.ends(ticket).len() + self.answers(ticket).len()
     }

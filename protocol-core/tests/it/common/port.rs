@@ -1,5 +1,5 @@
-//! A port in memory: what was put in comes out in pieces of a chosen size, what is written is
-//! kept. It can refuse to take bytes, as a broken link does, and break after some pieces.
+//! A port in memory. A test reads its bytes in pieces of a chosen size, and the port stores the
+//! written bytes. It can accept no bytes, as a broken link does, and it can fail after some pieces.
 
 use std::collections::VecDeque;
 
@@ -10,13 +10,13 @@ pub(crate) struct Port {
     pub(crate) piece: usize,
     pub(crate) flushes: usize,
     pub(crate) takes_nothing: bool,
-    /// How many pieces it moves before it breaks.
+    /// The number of pieces that it moves before it fails.
     pub(crate) pieces: usize,
-    /// Then a port that can wait waits, instead.
+    /// After these pieces an async port waits instead of failing.
     pub(crate) waits: bool,
 }
 
-/// Why it moves nothing any more.
+/// The error of a port that moves nothing more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Broken;
 
@@ -98,7 +98,7 @@ mod blocking {
 mod waiting {
     use super::{Broken, Port};
 
-    // The two crates share these.
+    // `embedded-io` and `embedded-io-async` share these traits.
     #[cfg(not(feature = "embedded-io"))]
     impl embedded_io_async::Error for Broken {
         fn kind(&self) -> embedded_io_async::ErrorKind {
@@ -112,7 +112,8 @@ mod waiting {
     }
 
     impl Port {
-        /// Waits once before each piece, so that every await point is passed both ways.
+        /// Waits once before each piece, so that each await point is reached both ready and
+        /// pending.
         async fn ready(&self) {
             futures_lite::future::yield_now().await;
             if self.pieces == 0 && self.waits {

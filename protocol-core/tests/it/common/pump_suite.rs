@@ -1,5 +1,6 @@
-//! What both pumps do, over a port in memory. `pump.rs` and `pump_async.rs` include it, each with its
-//! own `receive`, `transmit` and `transmit_cut_short`: neither has a test that the other lacks.
+//! The tests of both pumps, over a port in memory. `pump.rs` and `pump_async.rs` include this file,
+//! each with its own `receive`, `transmit` and `transmit_cut_short`. So both pumps have the same
+//! tests.
 
 use std::cell::Cell;
 
@@ -13,7 +14,7 @@ use super::{receive, transmit, transmit_cut_short};
 use crate::common::port::{Broken, Port};
 use crate::common::{answer, position};
 
-/// A clock that goes on by 1 µs whenever it is asked.
+/// A clock that advances by 1 µs at each call.
 fn clock() -> impl Fn() -> Instant {
     let micros = Cell::new(0);
     move || {
@@ -157,7 +158,7 @@ fn an_error_of_the_port_comes_through_as_it_is() {
     let broken = transmit(&mut port, &mut client, &now, |_, _| &[]);
     assert_eq!(broken, Err(PumpError::Port(Broken)));
     assert_eq!(client.counters().frames_sent, 0);
-    // Two pieces are the frame; then nothing is left but to flush.
+    // The frame takes two pieces; after it only a flush remains.
     port.pieces = 2;
     assert!(matches!(transmit(&mut port, &mut client, &now, |_, _| &[]), Ok(Some(_))));
     let broken = transmit(&mut port, &mut client, &now, |_, _| &[]);
