@@ -17,7 +17,7 @@
 //!  1 Connection::handle_input     poll_transmit ◀── outbox: HALT first, then fences,
 //!        │                              ▲           then what may go now
 //!        ▼                              │
-//!  2 scanner: noise │ frame │ payload (lent, never stored)
+//!  2 scanner: noise │ frame │ payload (borrowed, never stored)
 //!        │                              │
 //!        ▼                              │
 //!  3 the frame's key: code and selector │
@@ -41,8 +41,8 @@
 //!   answer will not come any more. The connection never takes a late answer for the answer to the
 //!   next request.
 //! - The connection never splits a header from its payload. HALT and laser-off overtake every frame
-//!   that has not begun. HALT cancels the motions that are queued behind it; laser-off cancels the
-//!   lights.
+//!   that has not begun. HALT cancels the queued commands that start a motion; laser-off cancels
+//!   the queued commands that may switch this laser on.
 //! - All storage is inline, and const generics set its size. A full store is an error of the call,
 //!   before anything is sent. Nothing panics, and the input bounds every loop.
 //!
@@ -63,7 +63,7 @@
 //! # Features
 //! The features are additive: any combination compiles.
 //!
-//! | feature | default | gives |
+//! | feature | default | adds |
 //! |---|---|---|
 //! | `names` | yes | `CommandCode::name` and `from_name`: about 2 KiB of text |
 //! | `embedded-io` | no | `pump::blocking`: moves bytes between a blocking port and an [`Endpoint`](pump::Endpoint) |

@@ -123,14 +123,14 @@ impl Default for UnmarkedPushes {
 #[non_exhaustive]
 pub struct Config {
     /// The longest payload in bytes, in both directions. The scanner skips a frame that declares
-    /// more as noise. Default: [`MAX_PAYLOAD`](crate::wire::MAX_PAYLOAD).
+    /// more as noise. Default: [`MAX_PAYLOAD`](crate::wire::MAX_PAYLOAD), 32 MiB.
     pub payload_limit: u32,
     /// Whether a payload follows the acknowledgement of an upload that declares one. Default:
     /// false, because the server only sends the length of the upload back.
     pub upload_echo_has_payload: bool,
     /// The commands whose answers keep their order. Default: [`OrderingDomain::Subsystem`].
     pub ordering: OrderingDomain,
-    /// The pushes that carry no mark. They make answers presumed.
+    /// The pushes that carry no mark. An answer that can look like such a push is only presumed.
     pub unmarked: UnmarkedPushes,
     /// Whether the peer sets [`Flags::ANSWER_TAG`] on answers and clears it on all other frames.
     /// Default: false.
@@ -140,8 +140,8 @@ pub struct Config {
     pub tokens: Option<TokenField>,
     /// What to do with an ambiguous frame. Default: [`OnAmbiguous::Refuse`].
     pub on_ambiguous: OnAmbiguous,
-    /// How long an answer may still come after its request, or its fence, has timed out. Default:
-    /// 1000 ms.
+    /// How long an answer may still come after its request has ended, and how long the answer to a
+    /// fence may take. Default: 1000 ms.
     pub grace: Duration,
     /// How long the true answer may still come after a presumed answer, which may have been a push.
     /// The next request of that key waits for this time. Default: 100 ms.

@@ -64,7 +64,8 @@ use crate::time::Instant;
 ///
 /// A full store is an error of the call. `C` supplies the settings, see [`ConfigSource`].
 ///
-/// A new connection is all zeros, except for `C`: as a `static` it takes no flash.
+/// A new connection is all zeros, except for `C`. If `C` has no fields, a `static` connection takes
+/// no flash.
 ///
 /// ```
 /// use flamingo_protocol_core::{
@@ -213,7 +214,7 @@ impl<
         progress.finished.then_some(progress.ticket)
     }
 
-    /// Returns the next event. An event is a change that no received frame reports.
+    /// Returns the next event. Call it until it returns `None`.
     pub fn poll_event(&mut self) -> Option<Event> {
         if let Some((ticket, ended)) = self.outbox.take_ended() {
             return Some(Event::Ended { ticket, ended });
@@ -249,8 +250,7 @@ impl<
         }
     }
 
-    /// The time at which [`Self::handle_timeout`] is due, and the reason. `None` if nothing is due
-    /// at any time.
+    /// The time at which [`Self::handle_timeout`] is due, and the reason. `None` if no timer runs.
     pub fn poll_timeout(&self) -> Option<(Instant, Reason)> {
         let mut due = (self.stop_due(), Reason::StopBlocked);
         if let Some(entry) = self

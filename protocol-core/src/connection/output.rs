@@ -26,7 +26,7 @@ pub struct Received {
 /// An output: what the connection received.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-#[allow(clippy::large_enum_variant)] // lent for the time of one call; nothing to box it in
+#[allow(clippy::large_enum_variant)] // borrowed during one call; the core has no allocator
 pub enum Output<'a> {
     /// A frame.
     Frame(Received),
@@ -39,7 +39,7 @@ pub enum Output<'a> {
     },
 }
 
-/// A change that no received frame reports.
+/// An event that is not a received frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]

@@ -29,7 +29,8 @@ pub enum Cancelled {
     Unknown,
 }
 
-/// Harmless queries whose answers settle older requests of their subsystem: code and selector.
+/// The harmless queries that can be fences, as code and selector. Their answers settle older
+/// requests of their subsystem.
 const FENCES: [(u16, u8); 7] = [
     fence(CommandCode::STAGE_POSITION_GET, 1),
     fence(CommandCode::STAGE_POSITION_GET, 2),
@@ -58,7 +59,8 @@ impl<
     /// [`Transmit::Payload`](crate::Transmit::Payload) asks for it.
     ///
     /// HALT and laser-off have places of their own and go before everything that is queued. HALT
-    /// cancels the moves that are still queued; laser-off cancels the enables.
+    /// cancels the queued commands that start a motion; laser-off cancels the queued commands that
+    /// may switch this laser on.
     ///
     /// # Errors
     /// [`CommandError`]: nothing was queued, and nothing will be sent.
@@ -73,11 +75,12 @@ impl<
 
     /// Queues `command` and does not wait for an answer. [`Self::transmitted`] returns the ticket
     /// when the frame is sent. If the frame will never be sent, an
-    /// [`Event::Ended`](crate::Event::Ended) reports it. A frame with the same code that comes back
-    /// is unsolicited, with the mark `ours`.
+    /// [`Event::Ended`](crate::Event::Ended) reports it. If the peer answers while no request with
+    /// the same key is outstanding, the class of that frame is
+    /// [`Class::Unsolicited`](crate::Class::Unsolicited) with `ours` set.
     ///
-    /// HALT and laser-off go before everything that is queued. HALT cancels the moves that are
-    /// still queued; laser-off cancels the enables.
+    /// HALT and laser-off go before everything that is queued. HALT cancels the queued commands
+    /// that start a motion; laser-off cancels the queued commands that may switch this laser on.
     ///
     /// # Errors
     /// [`CommandError`]: nothing was queued, and nothing will be sent.
@@ -90,7 +93,7 @@ impl<
         let withdrawn = self.outbox.withdraw(ticket);
         for entry in &mut self.requests.pending.entries {
             if entry.ticket == ticket {
-                entry.outcome = Outcome::None; // nobody waits to be told
+                entry.outcome = Outcome::None; // the caller does not need it any more
             }
         }
         let until = self.grace(now);
@@ -223,8 +226,8 @@ impl<
         }
     }
 
-    /// The fence that can settle what a queued request waits for: a query of the same domain that
-    /// is certain and has nothing outstanding. Its deadline counts from the time it is sent.
+    /// The fence that can settle the tombstone before a queued request: a query of the same domain
+    /// that is certain and has nothing outstanding. Its deadline counts from the time it is sent.
     fn fence_for(&self, request: &Entry) -> Option<Entry> {
         if request.domain == Domain::NONE || !self.requests.pending.unsettled(request) {
             return None;

@@ -70,9 +70,9 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
     }
 
     /// Ends the oldest owner of a frame that may be its answer, or a tombstone at the end of its
-    /// grace. If the frame answers a younger request, the answer of the oldest will not come any
-    /// more, because answers keep their order. A push proves nothing: if the frame may be a push
-    /// (`certain` is false), the key falls into doubt.
+    /// grace. If the frame answers a younger request, the answer to the oldest owner will not come
+    /// any more, because answers keep their order. A push proves nothing: if the frame may be a
+    /// push (`certain` is false), the key falls into doubt.
     pub(crate) fn use_up(&mut self, oldest: Slot, certain: bool) {
         let Some(entry) = self.at(oldest) else { return };
         if !entry.waits() {

@@ -39,8 +39,9 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// The number of bytes that were sent when the caller asked for a frame.
+/// A frame that the caller queued.
 struct Asked {
+    /// The number of bytes that were sent before.
     out: usize,
     frame: Frame,
 }
