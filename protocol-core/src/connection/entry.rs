@@ -8,7 +8,7 @@ use crate::connection::config::Config;
 use crate::connection::key::{Domain, Key, Order};
 use crate::connection::ticket::Ticket;
 use crate::time::Instant;
-use crate::wire::command::{CommandCode, Effect, Kind, Timing};
+use crate::wire::command::{CommandCode, Timing};
 use crate::wire::facts::CommandFacts;
 
 /// Each is a bit, so that one can ask for several; what is rather to be kept is a higher one.
@@ -82,14 +82,12 @@ pub(crate) struct Entry {
     pub(crate) until: Instant,
     /// As what number it was sent.
     pub(crate) order: Order,
-    /// What the caller had in the field that now carries the token; once the payload of the answer
-    /// has stalled, how much of it came.
+    /// What the caller had in the field that now carries the token.
     pub(crate) original: i32,
     /// How long the payload of its answer is.
     pub(crate) expected: u32,
-    pub(crate) kind: Kind,
-    pub(crate) effect: Effect,
-    pub(crate) timing: Timing,
+    /// How much of that payload came before it ended.
+    pub(crate) received: u32,
 }
 
 impl Entry {
@@ -101,11 +99,9 @@ impl Entry {
         order: Order::FIRST,
         original: 0,
         expected: 0,
+        received: 0,
         state: State::Over,
         outcome: Outcome::None,
-        kind: Kind::Query,
-        effect: Effect::None,
-        timing: Timing::AtOnce,
         domain: Domain::NONE,
         certain: false,
     };
@@ -120,14 +116,17 @@ impl Entry {
             order: Order::FIRST,
             original: 0,
             expected: 0,
+            received: 0,
             state: State::Queued,
             outcome: Outcome::None,
-            kind: facts.kind,
-            effect: facts.effect,
-            timing: facts.timing,
             domain: Domain::of(key.code, facts.timing, config.ordering),
             certain: !config.may_push(facts),
         }
+    }
+
+    /// What is known about its command.
+    pub(crate) fn facts(&self) -> &'static CommandFacts {
+        CommandFacts::of(self.key.code)
     }
 
     /// Whether it is in one of those states.
@@ -163,8 +162,8 @@ impl Entry {
     pub(crate) fn counts(&self) -> bool {
         self.is(State::Sent as u8 | State::Owed as u8)
             && !self.ticket.is_fence()
-            && !self.effect.stops()
-            && self.timing != Timing::AtEnd
+            && !self.facts().effect.stops()
+            && self.facts().timing != Timing::AtEnd
     }
 
     /// Its answer has come, and its payload, if one was to come, or will not. If it is only

@@ -30,7 +30,7 @@ pub use request::Cancelled;
 pub use ticket::{Ended, Ticket};
 
 use crate::connection::counters::count;
-use crate::connection::entry::{Outcome, TOMBSTONE};
+use crate::connection::entry::{Entry, Outcome, TOMBSTONE};
 use crate::connection::outbox::{Lane, Outbox};
 use crate::connection::receive::{LinkEvent, Requests};
 use crate::scanner::{Found, Scanner};
@@ -232,8 +232,8 @@ impl<
                 }
                 Outcome::Stalled => {
                     count(&mut self.requests.counters.payload_stalled, 1);
-                    let received = entry.original as u32;
-                    Ended::PayloadStalled { received, expected: entry.expected }
+                    let Entry { received, expected, .. } = *entry;
+                    Ended::PayloadStalled { received, expected }
                 }
                 Outcome::Ambiguous => Ended::Ambiguous,
                 Outcome::Lost | Outcome::None => Ended::ConnectionLost,

@@ -67,12 +67,12 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
     /// stops if it is one, else of others, fences not counted. A stop is never refused for want of
     /// room for tombstones: the oldest tombstone whose outcome was taken falls into doubt.
     pub(crate) fn insert(&mut self, entry: &Entry, most: usize) -> Result<(), Full> {
-        let stops = entry.effect.stops();
+        let stops = entry.facts().effect.stops();
         let (mut taken, mut live) = (0_usize, 0_usize);
         for other in &self.entries {
             if other.is_live() || other.is(TOMBSTONE) {
                 taken = taken.wrapping_add(1);
-                let alike = !other.ticket.is_fence() && other.effect.stops() == stops;
+                let alike = !other.ticket.is_fence() && other.facts().effect.stops() == stops;
                 live = live.wrapping_add(usize::from(alike && other.is_live()));
             }
         }

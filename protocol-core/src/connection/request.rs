@@ -213,7 +213,7 @@ impl<
         if self.outbox.taken(Lane::Fence) > 0 {
             return; // an older fence is still half sent, and there is a single place
         }
-        let waits = |entry: &&Entry| entry.state == State::Queued && !entry.effect.stops();
+        let waits = |entry: &&Entry| entry.state == State::Queued && !entry.facts().effect.stops();
         let mut fences = entries.iter().filter(waits).filter_map(|entry| self.fence_for(entry));
         let Some(fence) = fences.next() else { return };
         if self.requests.pending.insert(&fence, usize::MAX).is_err() {

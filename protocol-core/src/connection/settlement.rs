@@ -44,7 +44,7 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
     /// Puts the key of a sent frame in doubt, except in two cases: no request ever has this key, or
     /// its answers are always presumed. One doubt per key is enough: the newest.
     pub(crate) fn doubt(&mut self, sent: &Entry) {
-        if sent.kind == Kind::FireAndForget || !sent.certain {
+        if sent.facts().kind == Kind::FireAndForget || !sent.certain {
             return;
         }
         let mut doubt = *sent;
@@ -133,7 +133,7 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
             if entry.is(RECEIVING) {
                 entry.complete(entry.state == State::Receiving, until);
                 entry.outcome = outcome;
-                entry.original = entry.expected.saturating_sub(missing) as i32;
+                entry.received = entry.expected.saturating_sub(missing);
             }
         }
     }
