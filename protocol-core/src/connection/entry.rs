@@ -11,43 +11,72 @@ use crate::time::Instant;
 use crate::wire::command::{CommandCode, Timing};
 use crate::wire::facts::CommandFacts;
 
-/// Each is a bit, so that one can ask for several; what is rather to be kept is a higher one.
+/// What may still happen to an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(crate) enum State {
     /// Nothing is to come. The slot is free once the caller has taken the outcome.
-    Over = 0,
-    /// Sent without waiting for an answer: an echo may come, until then.
-    Echo = 1,
+    Over,
+    /// Sent without waiting for an answer. An echo may come until `until`.
+    Echo,
     /// Nobody knows whether its answer may still come.
-    Doubt = 2,
+    Doubt,
     /// A tombstone: a frame came that is presumed to be its answer; the true one may still come.
-    Presumed = 4,
-    /// A tombstone: it has ended, and its answer may still come, until then.
-    Owed = 8,
+    Presumed,
+    /// A tombstone: it has ended, and its answer may still come until `until`.
+    Owed,
     /// Waits for its answer, until its deadline.
-    Sent = 16,
+    Sent,
     /// Waits to be sent, until its deadline.
-    Queued = 32,
-    /// Its answer has come, but not the last byte of the payload; that may, until its deadline.
-    Receiving = 64,
-    /// The same of an answer that is only presumed.
-    ReceivingPresumed = 128,
+    Queued,
+    /// Its answer has come, but not the last byte of the payload. The rest may come until its
+    /// deadline.
+    Receiving,
+    /// The same for an answer that is only presumed.
+    ReceivingPresumed,
 }
 
-pub(crate) const TOMBSTONE: u8 = State::Owed as u8 | State::Presumed as u8;
-/// A frame may come for it, and is its own.
-pub(crate) const OWNS: u8 = TOMBSTONE | State::Sent as u8;
-/// A frame may come for it, or nobody knows.
-pub(crate) const OUTSTANDING: u8 = OWNS | State::Doubt as u8;
-pub(crate) const WAITS: u8 = State::Queued as u8 | State::Sent as u8;
-/// The true answer may still come: the next request of that key waits.
-pub(crate) const OWING: u8 = TOMBSTONE | State::ReceivingPresumed as u8;
-pub(crate) const RECEIVING: u8 = State::Receiving as u8 | State::ReceivingPresumed as u8;
-/// It is a request that has not ended.
-pub(crate) const ASKED: u8 = WAITS | RECEIVING;
-/// The state ends by time.
-pub(crate) const OPEN: u8 = TOMBSTONE | ASKED;
+impl State {
+    /// The request has ended, and its answer may still come.
+    pub(crate) const fn is_tombstone(self) -> bool {
+        matches!(self, Self::Owed | Self::Presumed)
+    }
+
+    /// A frame that comes may be its answer.
+    pub(crate) const fn owns_answer(self) -> bool {
+        self.is_tombstone() || matches!(self, Self::Sent)
+    }
+
+    /// A frame may come for it, or nobody knows.
+    pub(crate) const fn is_outstanding(self) -> bool {
+        self.owns_answer() || matches!(self, Self::Doubt)
+    }
+
+    /// The true answer may still come: the next request of that key waits.
+    pub(crate) const fn is_owed(self) -> bool {
+        self.is_tombstone() || matches!(self, Self::ReceivingPresumed)
+    }
+
+    /// The payload of its answer is coming in.
+    pub(crate) const fn is_receiving(self) -> bool {
+        matches!(self, Self::Receiving | Self::ReceivingPresumed)
+    }
+
+    /// A request for which no answer has come and whose deadline has not passed.
+    pub(crate) const fn is_unanswered(self) -> bool {
+        matches!(self, Self::Queued | Self::Sent)
+    }
+
+    /// A request that has not ended.
+    pub(crate) const fn is_active(self) -> bool {
+        self.is_unanswered() || self.is_receiving()
+    }
+
+    /// The state ends by time.
+    pub(crate) const fn ends_by_time(self) -> bool {
+        self.is_tombstone() || self.is_active()
+    }
+}
 
 /// How a request ended: [`Ended`](crate::Ended), in one byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,11 +158,6 @@ impl Entry {
         CommandFacts::of(self.key.code)
     }
 
-    /// Whether it is in one of those states.
-    pub(crate) const fn is(&self, states: u8) -> bool {
-        self.state as u8 & states != 0
-    }
-
     /// Nothing is to come for it.
     pub(crate) const fn is_over(&self) -> bool {
         matches!(self.state, State::Over)
@@ -141,12 +165,12 @@ impl Entry {
 
     /// A request whose outcome the caller has not taken.
     pub(crate) fn is_live(&self) -> bool {
-        self.is(ASKED) || self.outcome != Outcome::None
+        self.state.is_active() || self.outcome != Outcome::None
     }
 
     /// It waits for its answer; it is no tombstone.
     pub(crate) const fn waits(&self) -> bool {
-        self.is(State::Sent as u8)
+        matches!(self.state, State::Sent)
     }
 
     /// The same for the rules.
@@ -155,12 +179,12 @@ impl Entry {
     }
 
     pub(crate) fn is_owner_of(&self, key: Key) -> bool {
-        self.is(OWNS) && self.key == key
+        self.state.owns_answer() && self.key == key
     }
 
     /// While it is unanswered it takes a place in the window.
     pub(crate) fn counts(&self) -> bool {
-        self.is(State::Sent as u8 | State::Owed as u8)
+        matches!(self.state, State::Sent | State::Owed)
             && !self.ticket.is_fence()
             && !self.facts().effect.stops()
             && self.facts().timing != Timing::AtEnd
@@ -169,8 +193,11 @@ impl Entry {
     /// Its answer has come, and its payload, if one was to come, or will not. If it is only
     /// presumed, the true one may come until then.
     pub(crate) fn complete(&mut self, proven: bool, until: Instant) {
-        self.state = if proven { State::Over } else { State::Presumed };
-        self.until = until;
+        if proven {
+            self.state = State::Over;
+        } else {
+            (self.state, self.until) = (State::Presumed, until);
+        }
     }
 
     /// Ends without an answer. A fence has nobody to tell.

@@ -30,7 +30,7 @@ pub use request::Cancelled;
 pub use ticket::{Ended, Ticket};
 
 use crate::connection::counters::count;
-use crate::connection::entry::{Entry, Outcome, TOMBSTONE};
+use crate::connection::entry::{Entry, Outcome};
 use crate::connection::outbox::{Lane, Outbox};
 use crate::connection::receive::{LinkEvent, Requests};
 use crate::scanner::{Found, Scanner};
@@ -260,7 +260,7 @@ impl<
             .and_then(|next| self.requests.pending.get(next))
             .filter(|entry| entry.until <= due.0)
         {
-            let grace = entry.is(TOMBSTONE);
+            let grace = entry.state.is_tombstone();
             due = (entry.until, if grace { Reason::Grace } else { Reason::Deadline(entry.ticket) });
         }
         (due.0 < Instant::FAR_FUTURE).then_some(due)

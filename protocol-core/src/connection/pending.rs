@@ -8,7 +8,7 @@ use heapless::Vec;
 
 use crate::connection::classify::{Facts, MAX_OWNERS, Owners, Token};
 use crate::connection::config::Config;
-use crate::connection::entry::{Entry, OPEN, OUTSTANDING, OWING, OWNS, Outcome, State, TOMBSTONE};
+use crate::connection::entry::{Entry, Outcome, State};
 use crate::connection::key::{Key, Order};
 use crate::connection::ticket::Ticket;
 use crate::error::Full;
@@ -48,19 +48,23 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
         })
     }
 
-    /// The entry of that ticket, in one of those states.
-    pub(crate) fn find(&mut self, ticket: Ticket, states: u8) -> Option<&mut Entry> {
-        self.entries.iter_mut().find(|entry| entry.ticket == ticket && entry.is(states))
+    /// The entry of that ticket, if `fits` accepts its state.
+    pub(crate) fn find(
+        &mut self,
+        ticket: Ticket,
+        fits: impl Fn(State) -> bool,
+    ) -> Option<&mut Entry> {
+        self.entries.iter_mut().find(|entry| entry.ticket == ticket && fits(entry.state))
     }
 
-    /// Whether there is an entry of that key in one of those states.
-    pub(crate) fn has(&self, key: Key, states: u8) -> bool {
-        self.entries.iter().any(|entry| entry.is(states) && entry.key == key)
+    /// Whether there is an entry of that key whose state `fits` accepts.
+    pub(crate) fn has(&self, key: Key, fits: impl Fn(State) -> bool) -> bool {
+        self.entries.iter().any(|entry| fits(entry.state) && entry.key == key)
     }
 
     /// Requests whose outcome the caller has not taken, and tombstones.
     pub(crate) fn counts(&self) -> (usize, usize) {
-        (self.number_of(Entry::is_live), self.number_of(|entry| entry.is(TOMBSTONE)))
+        (self.number_of(Entry::is_live), self.number_of(|entry| entry.state.is_tombstone()))
     }
 
     /// Takes a request in, if every live one could still leave a tombstone; `most` may be live, of
@@ -70,7 +74,7 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
         let stops = entry.facts().effect.stops();
         let (mut taken, mut live) = (0_usize, 0_usize);
         for other in &self.entries {
-            if other.is_live() || other.is(TOMBSTONE) {
+            if other.is_live() || other.state.is_tombstone() {
                 taken = taken.wrapping_add(1);
                 let alike = !other.ticket.is_fence() && other.facts().effect.stops() == stops;
                 live = live.wrapping_add(usize::from(alike && other.is_live()));
@@ -82,8 +86,8 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
         let mut room = taken < ENTRIES;
         if stops {
             // One that is answered for certain owns nothing any more, however long its payload.
-            let owner = OPEN & !(State::Receiving as u8);
-            let open = |other: &Entry| other.key == entry.key && other.is(owner);
+            let owner = |state: State| state.ends_by_time() && state != State::Receiving;
+            let open = |other: &Entry| other.key == entry.key && owner(other.state);
             while ENTRIES > MAX_OWNERS && self.number_of(open) >= MAX_OWNERS {
                 if !self.doubt_the_oldest(Some(entry.key)) {
                     return Err(Full::StopLane);
@@ -119,7 +123,7 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
         let mut from = 0;
         while let Some((slot, entry)) = self.next_of_key(from, key) {
             from = slot.0.wrapping_add(1);
-            if entry.is(OWNS) {
+            if entry.state.owns_answer() {
                 facts.candidates.add(entry.candidate(slot));
             }
             facts.in_doubt |= entry.state == State::Doubt;
@@ -183,7 +187,7 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
     /// The request that a token names, if the code fits too. It may be a doubt.
     pub(crate) fn owner_by_token(&self, code: CommandCode, token: i32) -> Token<Slot> {
         let named = |entry: &Entry| {
-            entry.ticket.token() == token && entry.key.code == code && entry.is(OUTSTANDING)
+            entry.ticket.token() == token && entry.key.code == code && entry.state.is_outstanding()
         };
         for (slot, entry) in self.slots() {
             if named(entry) {
@@ -199,9 +203,9 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
         let Some(request) = self.entries.iter().find(queued) else {
             return true; // fire and forget
         };
-        let owed = if config.tokens.is_none() { OWING } else { 0 };
+        let owed = |state: State| config.tokens.is_none() && state.is_owed();
         now < request.until
-            && !self.has(request.key, State::Sent as u8 | owed)
+            && !self.has(request.key, |state| state == State::Sent || owed(state))
             && self.number_of(Entry::counts) < config.window.max(1)
     }
 
@@ -211,7 +215,7 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
         let mut next = None;
         let mut first = Instant::FAR_FUTURE;
         for (slot, entry) in self.slots() {
-            if entry.is(OPEN) && entry.until < first {
+            if entry.state.ends_by_time() && entry.until < first {
                 (next, first) = (Some(slot), entry.until);
             }
         }

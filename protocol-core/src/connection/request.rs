@@ -6,7 +6,7 @@
 use crate::connection::Connection;
 use crate::connection::config::ConfigSource;
 use crate::connection::counters::count;
-use crate::connection::entry::{ASKED, Entry, Outcome, RECEIVING, State, WAITS};
+use crate::connection::entry::{Entry, Outcome, State};
 use crate::connection::key::Domain;
 use crate::connection::outbox::{Going, Lane, Progress};
 use crate::connection::ticket::Ticket;
@@ -97,14 +97,14 @@ impl<
             }
         }
         let until = self.grace(now);
-        let Some(request) = self.requests.pending.find(ticket, ASKED) else {
+        let Some(request) = self.requests.pending.find(ticket, State::is_active) else {
             return if withdrawn { Cancelled::NotSent } else { Cancelled::Unknown };
         };
         if request.state == State::Queued {
             request.state = State::Over;
             return Cancelled::NotSent;
         }
-        if request.is(RECEIVING) {
+        if request.state.is_receiving() {
             self.end_payload(now, Outcome::None);
             return Cancelled::Sent;
         }
@@ -151,7 +151,7 @@ impl<
             let (pending, counters) = (&mut self.requests.pending, &mut self.requests.counters);
             self.outbox.supersede(ticket, command, |ticket| {
                 count(&mut counters.superseded, 1);
-                if let Some(request) = pending.find(ticket, State::Queued as u8) {
+                if let Some(request) = pending.find(ticket, |state| state == State::Queued) {
                     request.state = State::Over;
                 }
             });
@@ -206,7 +206,7 @@ impl<
     /// another query of that domain, whose answer settles the older request.
     pub(crate) fn place_fence(&mut self) {
         let entries = &self.requests.pending.entries;
-        let under_way = |entry: &Entry| entry.ticket.is_fence() && entry.is(WAITS);
+        let under_way = |entry: &Entry| entry.ticket.is_fence() && entry.state.is_unanswered();
         if self.settings.config().tokens.is_some() || entries.iter().any(under_way) {
             return;
         }
@@ -252,7 +252,8 @@ impl<
         self.order = self.order.next();
         count(&mut self.requests.counters.frames_sent, 1);
         let until = self.grace(now);
-        let Some(request) = self.requests.pending.find(ticket, State::Queued as u8) else {
+        let Some(request) = self.requests.pending.find(ticket, |state| state == State::Queued)
+        else {
             let config = self.settings.config();
             let mut sent = Entry::new(ticket, frame.code, frame.selector, config);
             (sent.until, sent.order) = (until, self.order);

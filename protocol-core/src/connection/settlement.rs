@@ -4,7 +4,7 @@
 //! If it ends by time, it leaves a *doubt*: answers of that key are presumed until a proof. The
 //! table is in `pending.rs`.
 
-use crate::connection::entry::{ASKED, Entry, OUTSTANDING, Outcome, RECEIVING, State, TOMBSTONE};
+use crate::connection::entry::{Entry, Outcome, State};
 use crate::connection::key::{Domain, Key, Order};
 use crate::connection::pending::{Pending, Slot};
 use crate::time::Instant;
@@ -17,7 +17,7 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
     pub(crate) fn doubt_the_oldest(&mut self, of: Option<Key>) -> bool {
         let oldest = self.oldest(|entry| {
             let fits = of.map_or(entry.outcome == Outcome::None, |key| entry.key == key);
-            fits && entry.is(TOMBSTONE)
+            fits && entry.state.is_tombstone()
         });
         let Some(oldest) = oldest else { return false };
         self.use_up(oldest, false);
@@ -25,7 +25,7 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
     }
 
     pub(crate) fn in_doubt(&self, key: Key) -> bool {
-        self.all_in_doubt || self.has(key, State::Doubt as u8)
+        self.all_in_doubt || self.has(key, |state| state == State::Doubt)
     }
 
     /// Records a frame that was sent without a request. Its echo may come. If the echo can look
@@ -97,8 +97,8 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
     /// end; requests that still wait will never be answered.
     pub(crate) fn settle(&mut self, domain: Domain, order: Order) {
         for entry in &mut self.entries {
-            let older = entry.is(OUTSTANDING) && entry.order.is_before(order);
-            if older && entry.domain == domain {
+            let unsettled = entry.domain == domain && entry.state.is_outstanding();
+            if unsettled && entry.order.is_before(order) {
                 if entry.waits() {
                     entry.end(Outcome::Unanswered, State::Over);
                 }
@@ -117,20 +117,22 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
         };
         self.entries.iter().any(|owed| {
             let settles = |entry: &Entry| owed.order.is_before(entry.order) && proves(entry);
-            owed.is(TOMBSTONE) && owed.key == request.key && !self.entries.iter().any(settles)
+            owed.state.is_tombstone()
+                && owed.key == request.key
+                && !self.entries.iter().any(settles)
         })
     }
 
     /// Whether the answer to a request of `key`, if sent now, would be a proof.
     pub(crate) fn would_prove(&self, key: Key) -> bool {
-        !self.all_in_doubt && !self.has(key, OUTSTANDING)
+        !self.all_in_doubt && !self.has(key, State::is_outstanding)
     }
 
     /// Ends the payload that is being received. `missing` is the number of bytes that did not come.
     /// If the answer is only presumed, its true answer may come until `until`.
     pub(crate) fn end_payload(&mut self, missing: u32, outcome: Outcome, until: Instant) {
         for entry in &mut self.entries {
-            if entry.is(RECEIVING) {
+            if entry.state.is_receiving() {
                 entry.complete(entry.state == State::Receiving, until);
                 entry.outcome = outcome;
                 entry.received = entry.expected.saturating_sub(missing);
@@ -141,7 +143,7 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
     /// The connection is lost: every request ends, and all tombstones and doubts end.
     pub(crate) fn lose_all(&mut self) {
         for entry in &mut self.entries {
-            if entry.is(ASKED) {
+            if entry.state.is_active() {
                 entry.end(Outcome::Lost, State::Over);
             }
             entry.state = State::Over;

@@ -7,7 +7,7 @@ use std::vec::Vec;
 use std::{format, vec};
 
 use super::situation::{Seen, situation};
-use crate::connection::entry::{Entry, OPEN, Outcome, State};
+use crate::connection::entry::{Entry, Outcome, State};
 use crate::connection::key::Key;
 use crate::{
     Class, Config, Connection, Event, Flags, Frame, Output, Ticket, Transmit,
@@ -354,7 +354,7 @@ impl World {
         let kept = |entry: &&Entry| entry.state != State::Over || entry.outcome != Outcome::None;
         let mut entries: Vec<Entry> = table.entries.iter().filter(kept).copied().collect();
         entries.sort_by_key(|entry| entry.ticket);
-        for entry in entries.iter_mut().filter(|entry| !entry.is(OPEN)) {
+        for entry in entries.iter_mut().filter(|entry| !entry.state.ends_by_time()) {
             entry.until = self.now;
         }
         let pending = format!("{entries:?} {}", table.all_in_doubt);
