@@ -191,7 +191,7 @@ impl Frame {
     /// Puts text into the buffer and pads it with NUL.
     ///
     /// # Errors
-    /// [`TextError`] when it does not fit or holds a NUL. The frame stays as it was.
+    /// [`TextError`] when it does not fit or holds a NUL. Then the frame does not change.
     pub fn set_text(&mut self, text: &str) -> Result<(), TextError> {
         if text.bytes().any(|byte| byte == 0) {
             return Err(TextError::Nul);
@@ -202,7 +202,7 @@ impl Frame {
     /// Puts bytes into the buffer and pads them with NUL.
     ///
     /// # Errors
-    /// [`TextError::TooLong`] when there are more than 72. The frame stays as it was.
+    /// [`TextError::TooLong`] when there are more than 72. Then the frame does not change.
     pub fn set_buffer(&mut self, bytes: &[u8]) -> Result<(), TextError> {
         if bytes.len() > BUFFER_LEN {
             return Err(TextError::TooLong { limit: BUFFER_LEN, found: bytes.len() });

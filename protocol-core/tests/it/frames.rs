@@ -105,7 +105,7 @@ fn text_of_72_bytes_fits_73_are_refused_and_never_cut() {
     assert_eq!(error.to_string(), "buffer: expected at most 72 bytes, found 73; shorten it");
     // The limit counts bytes, not characters.
     assert!(frame.set_text(&"µ".repeat(37)).is_err());
-    assert_eq!(frame, before, "the frame stays as it was");
+    assert_eq!(frame, before, "the frame does not change");
 }
 
 #[test]

@@ -34,7 +34,7 @@ pub struct TruthRecord {
     pub connection: SocketAddr,
     /// The number of the frame on its connection, from 1, in the order on the wire.
     pub sequence: u64,
-    /// The frame, as it was sent.
+    /// The frame that was sent.
     pub frame: Frame,
     /// What it is.
     pub truth: TrueClass,

@@ -84,7 +84,10 @@ async fn receive(mut viewer: TcpStream, side: u32) -> (TcpStream, i32) {
         let mut bytes = vec![0; HEADER_LEN + 2 * (side * side) as usize];
         viewer.read_exact(&mut bytes).unwrap();
         let number = i32::from_le_bytes(bytes[32..36].try_into().unwrap());
-        assert!(bytes == image(number, side), "image {number} is not as it was sent");
+        assert!(
+            bytes == image(number, side),
+            "image {number} differs from the image that was sent"
+        );
         (viewer, number)
     })
     .await

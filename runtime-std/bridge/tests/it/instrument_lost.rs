@@ -206,7 +206,7 @@ fn is_event(frame: &Frame) -> bool {
     frame.code.row().is_some_and(|row| row.kind == Kind::Event)
 }
 
-/// Asserts that a state or a push is exactly as it was sent.
+/// Asserts that a state or a push arrived unchanged.
 fn assert_whole(event: &Got) {
     let Got { frame, payload, skipped } = event;
     assert_eq!(*skipped, 0, "{frame}");

@@ -145,7 +145,7 @@ enum DirectionReader {
 #[derive(Debug)]
 struct Frames {
     assembler: Assembler,
-    /// A copy of the assembler as it was at the beginning.
+    /// A copy of the assembler from the beginning.
     fresh: Assembler,
     /// Bytes since the last message that belong to no frame, or not yet.
     raw: Vec<u8>,

@@ -35,7 +35,7 @@ const WAITING: usize = 1024 * 1024;
 /// How fast a recording is played.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Speed {
-    /// So many times as fast as it was recorded. Above 0.
+    /// A multiple of the recorded speed. Above 0.
     Times(f64),
     /// Without pauses.
     Max,
@@ -66,7 +66,7 @@ pub struct ReplayOptions {
     /// The address of the control port. The image ports are the next two. Port 0: three free ports.
     /// By default three free ports of 127.0.0.1.
     pub listen: SocketAddr,
-    /// How fast the recording is played: as it was recorded by default.
+    /// The speed of the replay; by default the recorded speed.
     pub speed: Speed,
     /// How long the replay waits for a command that the client has not sent yet: 3 s by default.
     pub patience: Duration,

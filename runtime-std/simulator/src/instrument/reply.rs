@@ -55,7 +55,7 @@ pub(super) fn state_frame(state: CommandCode) -> Frame {
 pub(super) fn with_text(mut frame: Frame, text: &str) -> Frame {
     let end = (0..=text.len().min(BUFFER_LEN)).rev().find(|end| text.is_char_boundary(*end));
     let fits = end.and_then(|end| text.get(..end)).unwrap_or("");
-    // An error: the text contains a NUL. Then the buffer stays as it was.
+    // A text with a NUL is an error, and the buffer does not change.
     let _ = frame.set_text(fits);
     frame
 }

@@ -134,7 +134,7 @@ impl SectionText {
         Ok(text)
     }
 
-    /// The text: every byte as it was read, except for values that were set.
+    /// The text. Only the values that were set differ from the bytes that were read.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         self.lines.iter().flat_map(|line| &line.bytes).copied().collect()
