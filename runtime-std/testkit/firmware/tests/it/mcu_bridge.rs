@@ -2,6 +2,7 @@
 //! host on UART 1, a subscriber on UART 2, the log on UART 3. The simulator's ground truth decides what is right.
 
 use std::io::Write;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -18,8 +19,15 @@ const HOST: usize = 1;
 const PUSH: usize = 2;
 const LOG: usize = 3;
 
-/// One bridge at a time: a slow host could make it give up a request, since its clock goes on.
-static ALONE: Mutex<()> = Mutex::new(());
+/// Two bridges at a time. If more of them share a slow host, one may give up a request, since its clock goes on.
+static PLACES: [Mutex<()>; 2] = [Mutex::new(()), Mutex::new(())];
+
+/// Takes one of the places; the tests take them in turn.
+fn place() -> MutexGuard<'static, ()> {
+    static ASKED: AtomicUsize = AtomicUsize::new(0);
+    let turn = ASKED.fetch_add(1, Ordering::Relaxed);
+    PLACES[turn % PLACES.len()].lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// The board with everything plugged in but the host.
 struct Setup {
@@ -28,19 +36,19 @@ struct Setup {
     cable: Option<Cable>,
     log: Option<Log>,
     board: Emulator,
-    _alone: MutexGuard<'static, ()>,
+    _place: MutexGuard<'static, ()>,
 }
 
 impl Setup {
     /// `None`: there is no emulator.
     fn new(scenario: &str) -> Option<Self> {
         let program = program("mcu-bridge")?;
-        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = place();
         let board = Emulator::start(&program, "mps2-an386", 4);
         let instrument = simulator(scenario);
         let push = Raw::over(board.plug(PUSH));
         let log = Some(board.log(LOG));
-        let mut setup = Self { instrument, push, cable: None, log, board, _alone: alone };
+        let mut setup = Self { instrument, push, cable: None, log, board, _place: place };
         setup.plug_instrument();
         Some(setup)
     }
