@@ -2,8 +2,6 @@
 //! host on UART 1, a subscriber on UART 2, the log on UART 3. The simulator's ground truth decides what is right.
 
 use std::io::Write;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::emulator::cable::Cable;
@@ -13,6 +11,7 @@ use flamingo_protocol_core::{CommandCode, Frame, connection::TokenField, wire::S
 use flamingo_runtime_std::{Client, Clock, Error, Options};
 use flamingo_runtime_testkit::raw::{Raw, command, move_to, query, simulator};
 use flamingo_simulator::{Simulator, TrueClass};
+use smol::lock::{Semaphore, SemaphoreGuard};
 
 const INSTRUMENT: usize = 0;
 const HOST: usize = 1;
@@ -20,14 +19,7 @@ const PUSH: usize = 2;
 const LOG: usize = 3;
 
 /// Two bridges at a time. If more of them share a slow host, one may give up a request, since its clock goes on.
-static PLACES: [Mutex<()>; 2] = [Mutex::new(()), Mutex::new(())];
-
-/// Takes one of the places; the tests take them in turn.
-fn place() -> MutexGuard<'static, ()> {
-    static ASKED: AtomicUsize = AtomicUsize::new(0);
-    let turn = ASKED.fetch_add(1, Ordering::Relaxed);
-    PLACES[turn % PLACES.len()].lock().unwrap_or_else(PoisonError::into_inner)
-}
+static PLACES: Semaphore = Semaphore::new(2);
 
 /// The board with everything plugged in but the host.
 struct Setup {
@@ -36,14 +28,14 @@ struct Setup {
     cable: Option<Cable>,
     log: Option<Log>,
     board: Emulator,
-    _place: MutexGuard<'static, ()>,
+    _place: SemaphoreGuard<'static>,
 }
 
 impl Setup {
     /// `None`: there is no emulator.
     fn new(scenario: &str) -> Option<Self> {
         let program = program("mcu-bridge")?;
-        let place = place();
+        let place = smol::block_on(PLACES.acquire());
         let board = Emulator::start(&program, "mps2-an386", 4);
         let instrument = simulator(scenario);
         let push = Raw::over(board.plug(PUSH));
