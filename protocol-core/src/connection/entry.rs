@@ -1,6 +1,6 @@
 //! One entry of the table: a request, or what is left of it.
 //!
-//! The table is `pending.rs`; what ends a state is `request.rs`, `receive.rs`, `connection.rs` and
+//! The table is `pending.rs`; what ends a state is `request.rs`, `receive.rs`, `mod.rs` and
 //! `settlement.rs`.
 
 use crate::connection::classify::Candidate;
@@ -92,10 +92,10 @@ pub(crate) enum Outcome {
     Lost,
 }
 
-/// A request, or what is left of it. (What is asked most comes first: that is shorter code.)
+/// A request, or what is left of it.
 #[derive(Debug, Clone, Copy)]
 #[cfg_attr(test, derive(PartialEq, Eq))]
-#[repr(C)]
+#[repr(C)] // what is read most comes first; without: 82 bytes more flash
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(crate) struct Entry {
     pub(crate) state: State,

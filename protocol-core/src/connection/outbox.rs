@@ -55,7 +55,6 @@ enum Fate {
 
 /// What is known of a frame that goes out, but for its bytes.
 #[derive(Debug, Clone, Copy)]
-#[repr(C)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(crate) struct Going {
     pub(crate) lane: Lane,
@@ -68,7 +67,6 @@ pub(crate) struct Going {
 
 /// A place for a frame that goes out.
 #[derive(Debug, Clone, Copy)]
-#[repr(C)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 struct Place {
     fate: Fate,

@@ -21,7 +21,6 @@ pub(crate) struct Slot(usize);
 
 /// Room for `ENTRIES`.
 #[derive(Debug, Clone)]
-#[repr(C)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(crate) struct Pending<const ENTRIES: usize> {
     /// In no order; free ones too.

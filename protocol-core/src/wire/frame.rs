@@ -78,7 +78,6 @@ impl Flags {
 /// assert_eq!(Frame::decode(&bytes), Ok(query));
 /// ```
 #[derive(Debug, Clone, Copy)]
-#[repr(C)] // what is used most comes first: that is shorter code
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Frame {
     /// `doubleData`: mm (degrees on R), µs, mm/pixel …

@@ -69,8 +69,10 @@ pub(crate) fn check(bytes: &[u8; FRAME_LEN], limit: u32) -> Result<u32, Mismatch
 #[allow(clippy::inline_always)] // a call: 145 instructions more for an event at opt-level 3
 #[inline(always)]
 pub(crate) fn frame(bytes: &[u8; FRAME_LEN], payload_len: u32) -> Frame {
-    let fields = delimited(array::<4>, fields, array::<4>).parse(bytes);
-    let fields = fields.map_or(Fields::NONE, |(_, fields)| fields);
+    // 128 bytes always hold all fields.
+    let Ok((_, fields)) = delimited(array::<4>, fields, array::<4>).parse(bytes) else {
+        return Frame::new(CommandCode(0));
+    };
     let mut buffer = [0; BUFFER_LEN];
     call_copy_buffer(&mut buffer, fields.buffer);
     Frame {
@@ -104,23 +106,6 @@ struct Fields<'a> {
     flags: &'a [u8; 4],
     value: &'a [u8; 8],
     buffer: &'a [u8; BUFFER_LEN],
-}
-
-impl Fields<'_> {
-    /// Those of no frame. 128 bytes always hold all fields, so nobody ever sees it.
-    const NONE: Self = Self {
-        code: &[0; 4],
-        status: &[0; 4],
-        hardware_id: &[0; 4],
-        subsystem_id: &[0; 4],
-        client_id: &[0; 4],
-        data0: &[0; 4],
-        data1: &[0; 4],
-        data2: &[0; 4],
-        flags: &[0; 4],
-        value: &[0; 8],
-        buffer: &[0; BUFFER_LEN],
-    };
 }
 
 /// In the order of [`FIELDS`](crate::wire::layout::FIELDS).

@@ -12,6 +12,7 @@ mod defmt_format;
 mod docs;
 mod fences;
 mod frames;
+mod grace;
 mod images;
 mod messages;
 mod no_room;
