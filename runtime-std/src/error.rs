@@ -134,22 +134,9 @@ impl fmt::Display for Error {
                  is it the control port, and is the instrument idle?"
             ),
             Self::Broken { code, after, noise, rejected } => {
-                write!(
-                    f,
-                    "no answer to {code} within {after:?}, but {noise} bytes that are no frame"
-                )?;
-                if let Some(why) = rejected {
-                    write!(f, " ({why})")?;
-                }
-                f.write_str("; the peer broke the protocol")
+                fmt_broken(f, *code, *after, *noise, *rejected)
             }
-            Self::TimedOut { code, after, sent } => {
-                write!(f, "no answer to {code} within {after:?}")?;
-                if !sent {
-                    f.write_str(" (it was never sent: older commands were still unanswered)")?;
-                }
-                f.write_str("; the instrument may be busy, or not know it")
-            }
+            Self::TimedOut { code, after, sent } => fmt_timed_out(f, *code, *after, *sent),
             Self::Unanswered { code } => write!(
                 f,
                 "{code} was not answered, but a later command was; the instrument may not know it"
@@ -184,6 +171,33 @@ impl fmt::Display for Error {
             }
         }
     }
+}
+
+fn fmt_broken(
+    f: &mut fmt::Formatter<'_>,
+    code: CommandCode,
+    after: Duration,
+    noise: u64,
+    rejected: Option<DecodeError>,
+) -> fmt::Result {
+    write!(f, "no answer to {code} within {after:?}, but {noise} bytes that are no frame")?;
+    if let Some(why) = rejected {
+        write!(f, " ({why})")?;
+    }
+    f.write_str("; the peer broke the protocol")
+}
+
+fn fmt_timed_out(
+    f: &mut fmt::Formatter<'_>,
+    code: CommandCode,
+    after: Duration,
+    sent: bool,
+) -> fmt::Result {
+    write!(f, "no answer to {code} within {after:?}")?;
+    if !sent {
+        f.write_str(" (it was never sent: older commands were still unanswered)")?;
+    }
+    f.write_str("; the instrument may be busy, or not know it")
 }
 
 impl std::error::Error for Error {
