@@ -64,10 +64,11 @@ impl<'a> Picture<'a> {
 /// What is known about an image besides its pixels.
 ///
 /// ```
-/// use std::time::SystemTime;
 /// use flamingo_microscope::image_file::ImageFacts;
 /// use flamingo_microscope::units::{Micros, MmPerPixel};
-/// let facts = ImageFacts::at(SystemTime::now())
+/// use flamingo_runtime_std::Clock;
+///
+/// let facts = ImageFacts::at(Clock::wall())
 ///     .pixel_size(MmPerPixel(0.000_253))
 ///     .exposure(Micros(9_002));
 /// assert_eq!(facts.pose, None);
