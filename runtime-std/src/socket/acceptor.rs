@@ -21,17 +21,34 @@ const ASKED_AGAIN: Duration = Duration::from_millis(500);
 /// Accepts connections. A connection from an address that is not allowed, or beyond the limit, is
 /// closed at once, as the instrument does it.
 pub struct Acceptor {
-    /// The listening socket.
-    pub listener: Async<TcpListener>,
-    /// Which addresses may connect.
-    pub allow: Allow,
-    /// How many connections there may be at a time.
-    pub limit: usize,
-    /// What the port is for, in logs.
-    pub name: &'static str,
+    listener: Async<TcpListener>,
+    allow: Allow,
+    limit: usize,
+    name: &'static str,
 }
 
 impl Acceptor {
+    /// Accepts on `listener` from every address, without a limit. `name` is what the port is for, in
+    /// logs.
+    #[must_use]
+    pub fn new(name: &'static str, listener: Async<TcpListener>) -> Self {
+        Self { listener, allow: Arc::new(|_| true), limit: usize::MAX, name }
+    }
+
+    /// Sets which addresses may connect.
+    #[must_use]
+    pub fn allow(mut self, allow: Allow) -> Self {
+        self.allow = allow;
+        self
+    }
+
+    /// Sets how many connections there may be at a time.
+    #[must_use]
+    pub fn limit(mut self, connections: usize) -> Self {
+        self.limit = connections;
+        self
+    }
+
     /// Serves each connection in a task of its own, for ever.
     ///
     /// Cancel-safe: dropping the future ends all connections.
@@ -113,7 +130,7 @@ impl AcceptorThread {
         S: Fn(Async<TcpStream>, SocketAddr) -> F + Send + 'static,
         F: Future<Output = ()> + Send + 'static,
     {
-        let acceptor = Acceptor { listener, allow: Arc::new(|_| true), limit: usize::MAX, name };
+        let acceptor = Acceptor::new(name, listener);
         let (alive, end) = async_channel::bounded::<()>(1);
         let run = move || {
             let ended = async {
@@ -139,7 +156,7 @@ mod tests {
     use std::io::Read;
     use std::sync::Mutex;
 
-    use flamingo_runtime_testkit::loopback::{connect, everybody, listen};
+    use flamingo_runtime_testkit::loopback::{connect, listen};
     use socket2::SockRef;
 
     use super::*;
@@ -147,7 +164,7 @@ mod tests {
     #[test]
     fn an_accepted_socket_has_no_delay_and_is_probed() {
         let (listener, address) = listen();
-        let acceptor = Acceptor { listener, allow: everybody(), limit: 1, name: "test" };
+        let acceptor = Acceptor::new("test", listener).limit(1);
         let inside = Arc::new(());
         let _peer = TcpStream::connect(address).unwrap();
         let (stream, _) = smol::block_on(acceptor.next(&inside));
@@ -162,7 +179,7 @@ mod tests {
         let banned = Arc::new(Mutex::new(None));
         let list = Arc::clone(&banned);
         let allow: Allow = Arc::new(move |ip| *list.lock().unwrap() != Some(ip));
-        let acceptor = Acceptor { listener, allow, limit: 2, name: "test" };
+        let acceptor = Acceptor::new("test", listener).allow(allow).limit(2);
         let inside = Arc::new(());
         let seen = Arc::clone(&inside);
         let run = acceptor.run(move |stream, _| {
