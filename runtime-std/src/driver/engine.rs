@@ -265,7 +265,8 @@ impl Engine {
             }
         }
         if matches!(class, Class::Ambiguous { .. }) {
-            // Its requests end with this frame, not with the next ambiguous one.
+            // Its requests end with this frame, not with the next ambiguous one. No connection is lost
+            // here: the core reports a blocked stop only after its `handle_timeout`.
             self.take_events(now, Some(&frame));
         }
         if !self.is_open() && frame.code == CommandCode::SYSTEM_STATE_GET {
