@@ -101,7 +101,7 @@ impl Load {
         // A late answer delays the answers of the camera, not those of the stage.
         let every_n = u64::from(self.queries / 20).max(1);
         let late = Fault::every(every_n).at_most(2);
-        scenario.faults.late_answers = late.with_code(CommandCode::CAMERA_IMAGE_SIZE_GET);
+        scenario.faults.late_answers = late.code(CommandCode::CAMERA_IMAGE_SIZE_GET);
         scenario.faults.late_by_ms = LATE.as_secs_f64() * 1e3;
         scenario
     }

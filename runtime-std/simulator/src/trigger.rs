@@ -77,7 +77,7 @@ mod tests {
 
     #[test]
     fn frames_of_other_codes_are_not_counted() {
-        let fault = Fault::every(1).with_code(CommandCode(2));
+        let fault = Fault::every(1).code(CommandCode(2));
         assert_eq!(fires(&fault, 2, 1), [false, false]);
     }
 }

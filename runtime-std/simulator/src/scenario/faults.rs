@@ -11,7 +11,7 @@ use super::check::{self, ScenarioCode};
 /// use flamingo_protocol_core::CommandCode;
 /// use flamingo_simulator::{Fault, Scenario};
 /// let mut scenario = Scenario::default();
-/// scenario.faults.lost_answers = Fault::every(10).with_code(CommandCode::STAGE_POSITION_GET);
+/// scenario.faults.lost_answers = Fault::every(10).code(CommandCode::STAGE_POSITION_GET);
 /// scenario.faults.junk = Fault::with_probability(0.2);
 /// ```
 #[derive(Debug, Clone, PartialEq, Default, Deserialize)]
@@ -53,7 +53,7 @@ impl Fault {
 
     /// Makes frames of this code an occasion. Without any code, all frames are.
     #[must_use]
-    pub fn with_code(mut self, code: flamingo_protocol_core::CommandCode) -> Self {
+    pub fn code(mut self, code: flamingo_protocol_core::CommandCode) -> Self {
         self.codes.push(ScenarioCode(code));
         self
     }

@@ -54,7 +54,7 @@ fn a_late_answer_never_becomes_the_next_requests_answer() {
     for tokens in WITH_AND_WITHOUT_TOKENS {
         smol::block_on(async {
             let mut scenario = Scenario::default();
-            let late = Fault::every(4).with_code(CommandCode::STAGE_POSITION_GET);
+            let late = Fault::every(4).code(CommandCode::STAGE_POSITION_GET);
             scenario.faults.late_answers = late;
             scenario.faults.late_by_ms = 250.0;
             let simulator = start(scenario).await;
@@ -92,7 +92,7 @@ fn a_lost_answer_does_not_shift_later_answers_by_one() {
     for tokens in WITH_AND_WITHOUT_TOKENS {
         smol::block_on(async {
             let mut scenario = Scenario::default();
-            let lost = Fault::every(10).with_code(CommandCode::STAGE_POSITION_GET);
+            let lost = Fault::every(10).code(CommandCode::STAGE_POSITION_GET);
             scenario.faults.lost_answers = lost;
             let simulator = start(scenario).await;
             let client = connect(&simulator, |options| {
