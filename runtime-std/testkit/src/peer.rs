@@ -2,6 +2,7 @@
 //! own; the simulator has that of an instrument.
 
 use std::net::{TcpListener, TcpStream};
+use std::pin::Pin;
 use std::time::Duration;
 
 use flamingo_protocol_core::{
@@ -14,6 +15,9 @@ use smol::{Async, Timer, future};
 
 /// Longer than anything here takes. A test that waits longer has failed.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A driver that a test polls.
+pub type Driver = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 pub struct Peer {
     pub stream: Async<TcpStream>,
@@ -40,6 +44,13 @@ impl Peer {
         let (stream, _) = soon("a connection", listener.accept()).await.unwrap();
         stream.get_ref().set_nodelay(true).unwrap();
         Self { stream }
+    }
+
+    /// Accepts a connection and plays the instrument's half of the handshake.
+    pub async fn accept_and_shake_hands(listener: &Async<TcpListener>) -> Self {
+        let mut peer = Self::accept(listener).await;
+        peer.shake_hands().await;
+        peer
     }
 
     /// Reads the next frame. Its payload stays in the stream.
@@ -91,13 +102,24 @@ pub fn answer_to(command: &Frame, value: f64) -> Frame {
 pub async fn connected(tune: impl FnOnce(&mut Options)) -> (Client, Peer) {
     let (listener, mut options) = listen();
     tune(&mut options);
-    let peer = async {
-        let mut peer = Peer::accept(&listener).await;
-        peer.shake_hands().await;
-        peer
-    };
+    connected_to(&listener, options).await
+}
+
+/// A client that connects to `listener`, and its peer, after the handshake.
+pub async fn connected_to(listener: &Async<TcpListener>, options: Options) -> (Client, Peer) {
+    let peer = Peer::accept_and_shake_hands(listener);
     let (client, peer) = future::zip(Client::connect(options), peer).await;
     (client.expect("the handshake"), peer)
+}
+
+/// A client, its driver, which runs only while the test polls it, and its peer, after the handshake.
+pub async fn opened(tune: impl FnOnce(&mut Options)) -> (Client, Driver, Peer) {
+    let (listener, mut options) = listen();
+    tune(&mut options);
+    let peer = Peer::accept_and_shake_hands(&listener);
+    let (client, peer) = future::zip(Client::open(options), peer).await;
+    let (client, driver) = client.expect("the handshake");
+    (client, Box::pin(driver), peer)
 }
 
 pub fn position_of(axis: i32) -> Frame {

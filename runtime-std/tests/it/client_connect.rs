@@ -5,8 +5,8 @@ use std::time::Duration;
 use flamingo_protocol_core::{Class, CommandCode, Flags, Frame, connection::TokenField};
 use flamingo_runtime_std::{Client, Error, Event, Options, Reconnect};
 use flamingo_runtime_testkit::peer::{
-    Peer, answer_to, connected, event_codes, is_lost, listen, move_to, next_frame, position_of,
-    soon,
+    Peer, answer_to, connected, connected_to, event_codes, is_lost, listen, move_to, next_frame,
+    position_of, soon,
 };
 use smol::future;
 use smol::io::AsyncReadExt;
@@ -230,20 +230,12 @@ fn connecting_again_keeps_subscriptions_and_repeats_nothing() {
     smol::block_on(async {
         let (listener, mut options) = listen();
         options.reconnect = Some(Reconnect::default().delay(Duration::from_millis(20)));
-        let first = async {
-            let mut peer = Peer::accept(&listener).await;
-            peer.shake_hands().await;
-            peer
-        };
-        let (client, mut peer) = future::zip(Client::connect(options), first).await;
-        let client = client.unwrap();
+        let (client, mut peer) = connected_to(&listener, options).await;
         let mut events = client.subscribe(&[]);
         let again = async {
             peer.expect(CommandCode::STAGE_POSITION_SET).await;
             drop(peer);
-            let mut peer = Peer::accept(&listener).await;
-            peer.shake_hands().await;
-            peer
+            Peer::accept_and_shake_hands(&listener).await
         };
         let (moved, mut peer) = future::zip(client.request(move_to(1, 5.0)), again).await;
         assert!(is_lost(&moved), "{moved:?}");

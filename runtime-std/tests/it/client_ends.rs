@@ -1,35 +1,19 @@
 //! How a client ends: every call has an outcome and every subscription an end, whatever is dropped.
 
-use std::future::Future;
 use std::net::Shutdown;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use flamingo_protocol_core::{CommandCode, Frame};
-use flamingo_runtime_std::{Client, Error, Event, Options, Reconnect};
+use flamingo_runtime_std::{Error, Event, Reconnect};
 use flamingo_runtime_testkit::peer::{
-    Peer, answer_to, connected, is_lost, listen, motion_stopped, position_of, soon,
+    Peer, answer_to, connected, connected_to, is_lost, listen, motion_stopped, opened, position_of,
+    soon,
 };
 use smol::future;
 use smol::io::{AsyncReadExt, AsyncWriteExt};
 use smol::net::TcpStream;
-
-/// A client whose driver is polled by the test, and its peer.
-async fn opened(
-    tune: impl FnOnce(&mut Options),
-) -> (Client, impl Future<Output = ()> + Send + 'static, Peer) {
-    let (listener, mut options) = listen();
-    tune(&mut options);
-    let script = async {
-        let mut peer = Peer::accept(&listener).await;
-        peer.shake_hands().await;
-        peer
-    };
-    let (client, peer) = future::zip(Client::open(options), script).await;
-    let (client, driver) = client.expect("the handshake");
-    (client, driver, peer)
-}
 
 #[test]
 fn dropping_the_driver_ends_all_calls_and_subscriptions() {
@@ -101,13 +85,7 @@ fn a_blocked_halt_ends_when_no_fresh_connection_is_made() {
         let (listener, mut options) = listen();
         options.protocol.stop_patience = flamingo_protocol_core::time::Duration::from_millis(50);
         options.reconnect = Some(never_again());
-        let first = async {
-            let mut peer = Peer::accept(&listener).await;
-            peer.shake_hands().await;
-            peer
-        };
-        let (client, mut stalled) = future::zip(Client::connect(options), first).await;
-        let client = client.unwrap();
+        let (client, mut stalled) = connected_to(&listener, options).await;
         drop(listener);
         let workflow = Frame::command(CommandCode::CAMERA_WORK_FLOW_START);
         let upload = client.send_with_payload(workflow, vec![7; 32 * 1024 * 1024]);
@@ -126,13 +104,7 @@ fn only_the_blocked_stop_is_sent_over_the_fresh_connection() {
         let (listener, mut options) = listen();
         options.protocol.stop_patience = flamingo_protocol_core::time::Duration::from_millis(50);
         options.timeout = Duration::from_secs(60);
-        let first = async {
-            let mut peer = Peer::accept(&listener).await;
-            peer.shake_hands().await;
-            peer
-        };
-        let (client, mut stalled) = future::zip(Client::connect(options), first).await;
-        let client = client.unwrap();
+        let (client, mut stalled) = connected_to(&listener, options).await;
         let mut sent = Box::pin(client.halt(1));
         let halt = future::or(async { Err((&mut sent).await) }, async {
             Ok(stalled.expect(CommandCode::STAGE_HALT).await)
@@ -161,8 +133,7 @@ fn only_the_blocked_stop_is_sent_over_the_fresh_connection() {
 #[test]
 fn an_answer_before_the_end_is_delivered_if_writing_fails() {
     smol::block_on(async {
-        let (client, driver, mut peer) = opened(|_| {}).await;
-        let mut driver = Box::pin(driver);
+        let (client, mut driver, mut peer) = opened(|_| {}).await;
         let mut asked =
             Box::pin(client.request(Frame::command(CommandCode::COMMON_SCOPE_SETTINGS_LOAD)));
         let query = {
@@ -232,9 +203,9 @@ async fn rounds(count: usize) {
 #[test]
 fn the_end_of_the_stream_does_not_spin_a_waiting_client() {
     smol::block_on(async {
-        let (client, driver, peer) =
+        let (client, mut driver, peer) =
             opened(|options| options.reconnect = Some(never_again())).await;
-        let (polls, mut driver) = (Arc::new(AtomicUsize::new(0)), Box::pin(driver));
+        let polls = Arc::new(AtomicUsize::new(0));
         let counter = Arc::clone(&polls);
         let task = smol::spawn(future::poll_fn(move |context| {
             counter.fetch_add(1, Ordering::Relaxed);
@@ -257,13 +228,7 @@ fn callers_that_retry_do_not_delay_a_reconnect() {
     smol::block_on(async {
         let (listener, mut options) = listen();
         options.reconnect = Some(Reconnect::default().delay(Duration::from_millis(1)).jitter(0.0));
-        let first = async {
-            let mut peer = Peer::accept(&listener).await;
-            peer.shake_hands().await;
-            peer
-        };
-        let (client, peer) = future::zip(Client::connect(options), first).await;
-        let client = client.unwrap();
+        let (client, peer) = connected_to(&listener, options).await;
         let callers: Vec<_> = (0..16)
             .map(|_| {
                 let client = client.clone();

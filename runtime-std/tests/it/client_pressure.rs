@@ -2,32 +2,15 @@
 //! should, and nothing grows without bound.
 
 use std::io::Write;
-use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
 use flamingo_protocol_core::{CommandCode, Frame, connection::TokenField};
-use flamingo_runtime_std::{Client, Error, Event, Options};
+use flamingo_runtime_std::{Client, Error, Event};
 use flamingo_runtime_testkit::peer::{
-    Peer, answer_to, connected, listen, move_to, next_frame, position_of, soon,
+    Driver, Peer, answer_to, connected, listen, move_to, next_frame, opened, position_of, soon,
 };
-use smol::{Async, future};
-
-type Driver = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
-
-/// A client whose driver runs only while the test polls it.
-async fn by_hand(tune: impl FnOnce(&mut Options)) -> (Client, Driver, Peer, Async<TcpListener>) {
-    let (listener, mut options) = listen();
-    tune(&mut options);
-    let peer = async {
-        let mut peer = Peer::accept(&listener).await;
-        peer.shake_hands().await;
-        peer
-    };
-    let (opened, peer) = future::zip(Client::open(options), peer).await;
-    let (client, driver) = opened.expect("the handshake");
-    (client, Box::pin(driver), peer, listener)
-}
+use smol::future;
 
 /// Polls a call once, so that it waits for the driver.
 async fn post<F: Future + Unpin>(call: &mut F) {
@@ -46,7 +29,7 @@ async fn driven<T>(driver: &mut Driver, future: impl Future<Output = T>) -> T {
 /// More requests than the driver's channel takes, then the end of one side.
 fn every_one_of_100_calls_ends<T>(end: impl FnOnce(Client, Peer) -> T) {
     smol::block_on(async {
-        let (client, driver, peer, _) = by_hand(|_| {}).await;
+        let (client, driver, peer) = opened(|_| {}).await;
         let calls: Vec<_> = (0..100).map(|_| client.request(position_of(1))).collect();
         let mut calls: Vec<_> = calls.into_iter().map(Box::pin).collect();
         for call in &mut calls {
@@ -125,7 +108,7 @@ fn a_flood_without_a_pause_delays_no_other_work() {
 fn an_answer_in_time_is_no_timeout_after_the_host_slept() {
     let timeout = Duration::from_millis(50);
     smol::block_on(async {
-        let (client, mut driver, mut peer, _) = by_hand(|options| options.timeout = timeout).await;
+        let (client, mut driver, mut peer) = opened(|options| options.timeout = timeout).await;
         let mut asked = Box::pin(client.request(position_of(1)));
         post(&mut asked).await;
         let query = driven(&mut driver, peer.expect(CommandCode::STAGE_POSITION_GET)).await;
@@ -143,8 +126,7 @@ fn an_answer_in_time_is_no_timeout_after_the_host_slept() {
 #[test]
 fn a_dropped_and_superseded_upload_releases_its_payload() {
     smol::block_on(async {
-        let (client, mut driver, mut peer, _) =
-            by_hand(|options| options.protocol.window = 1).await;
+        let (client, mut driver, mut peer) = opened(|options| options.protocol.window = 1).await;
         let mut first = Box::pin(client.request(position_of(1)));
         post(&mut first).await;
         let query = driven(&mut driver, peer.read()).await;
@@ -173,7 +155,7 @@ fn a_dropped_and_superseded_upload_releases_its_payload() {
 #[test]
 fn each_ambiguous_error_carries_its_own_frame() {
     smol::block_on(async {
-        let (client, mut driver, mut peer, _) = by_hand(|_| {}).await;
+        let (client, mut driver, mut peer) = opened(|_| {}).await;
         let mut halts: Vec<_> =
             [1, 1, 2, 2].iter().map(|axis| Box::pin(client.halt(*axis))).collect();
         for halt in &mut halts {

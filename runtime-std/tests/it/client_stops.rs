@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use flamingo_protocol_core::{CommandCode, Frame};
 use flamingo_runtime_std::{Error, Event};
-use flamingo_runtime_testkit::peer::{self, connected, move_to, next_frame, position_of, soon};
+use flamingo_runtime_testkit::peer::{
+    Peer, connected, connected_to, listen, move_to, next_frame, opened, position_of, soon,
+};
 use smol::future;
 
 #[test]
@@ -50,15 +52,7 @@ fn a_halt_overtakes_and_cancels_all_queued_moves() {
 #[test]
 fn a_move_in_the_inbox_does_not_run_after_a_later_halt() {
     smol::block_on(async {
-        let (listener, options) = peer::listen();
-        let accept = async {
-            let mut peer = peer::Peer::accept(&listener).await;
-            peer.shake_hands().await;
-            peer
-        };
-        let open = flamingo_runtime_std::Client::open(options);
-        let (opened, mut peer) = future::zip(open, accept).await;
-        let (client, driver) = opened.unwrap();
+        let (client, driver, mut peer) = opened(|_| {}).await;
         // The driver does not run yet: HALT overtakes the move in the inbox.
         let mut moved = Box::pin(client.request(move_to(1, 5.0)));
         assert!(future::poll_once(&mut moved).await.is_none());
@@ -81,15 +75,7 @@ fn a_move_in_the_inbox_does_not_run_after_a_later_halt() {
 #[test]
 fn a_halt_whose_future_is_dropped_goes_out_all_the_same() {
     smol::block_on(async {
-        let (listener, options) = peer::listen();
-        let accept = async {
-            let mut peer = peer::Peer::accept(&listener).await;
-            peer.shake_hands().await;
-            peer
-        };
-        let open = flamingo_runtime_std::Client::open(options);
-        let (opened, mut peer) = future::zip(open, accept).await;
-        let (client, driver) = opened.unwrap();
+        let (client, driver, mut peer) = opened(|_| {}).await;
         // The driver does not run yet: it finds the HALT when its caller has gone.
         assert!(future::poll_once(Box::pin(client.halt(2))).await.is_none());
         let driver = smol::spawn(driver);
@@ -151,23 +137,16 @@ fn a_blocked_upload_stops_neither_reading_nor_events() {
 #[test]
 fn a_halt_behind_a_stalled_upload_uses_a_fresh_connection() {
     smol::block_on(async {
-        let (listener, mut options) = peer::listen();
+        let (listener, mut options) = listen();
         options.protocol.stop_patience = flamingo_protocol_core::time::Duration::from_millis(100);
-        let first = async {
-            let mut peer = peer::Peer::accept(&listener).await;
-            peer.shake_hands().await;
-            peer
-        };
-        let connect = flamingo_runtime_std::Client::connect(options);
-        let (client, mut stalled) = future::zip(connect, first).await;
-        let client = client.unwrap();
+        let (client, mut stalled) = connected_to(&listener, options).await;
         let mut events = client.subscribe(&[]);
         let workflow = Frame::command(CommandCode::CAMERA_WORK_FLOW_START);
         let upload = client.send_with_payload(workflow, vec![7; 32 * 1024 * 1024]);
         let script = async {
             stalled.expect(CommandCode::CAMERA_WORK_FLOW_START).await;
             let (halted, fresh) = future::zip(client.halt(1), async {
-                let mut fresh = peer::Peer::accept(&listener).await;
+                let mut fresh = Peer::accept(&listener).await;
                 let halt = fresh.expect(CommandCode::STAGE_HALT).await;
                 fresh.answer(&halt, 0.0).await;
                 fresh.shake_hands().await;

@@ -263,8 +263,7 @@ fn a_missing_image_and_a_refused_start_are_failures() {
                 &options.address,
             ];
             let server = async {
-                let mut peer = peer::Peer::accept(&listener).await;
-                peer.shake_hands().await;
+                let mut peer = peer::Peer::accept_and_shake_hands(&listener).await;
                 loop {
                     let query = peer.read().await;
                     let mut answer = peer::answer_to(&query, 1.0);

@@ -19,8 +19,7 @@ pub(crate) async fn against<F: Future<Output = Peer>>(
     let (listener, options) = listen();
     let arguments = [arguments, &["--connect", &options.address]].concat();
     let peer = async {
-        let mut peer = Peer::accept(&listener).await;
-        peer.shake_hands().await;
+        let peer = Peer::accept_and_shake_hands(&listener).await;
         script(peer).await
     };
     zip(flamingo_meanwhile(&arguments), peer).await.0
@@ -138,8 +137,7 @@ fn a_server_that_closes_is_a_lost_connection() {
     smol::block_on(async {
         let (listener, options) = listen();
         let server = async {
-            let mut peer = Peer::accept(&listener).await;
-            peer.shake_hands().await;
+            let mut peer = Peer::accept_and_shake_hands(&listener).await;
             peer.expect(CommandCode::CAMERA_EXPOSURE_GET).await;
         };
         let arguments = ["get", "exposure", "--connect", &options.address];
@@ -154,8 +152,7 @@ fn a_watch_reports_a_lost_connection() {
         let (listener, options) = listen();
         let address = options.address;
         let running = start(&["watch", "--json", "-v", "--connect", &address]);
-        let mut peer = Peer::accept(&listener).await;
-        peer.shake_hands().await;
+        let mut peer = Peer::accept_and_shake_hands(&listener).await;
         let running = smol::unblock(move || {
             running.expect_log("watching");
             running

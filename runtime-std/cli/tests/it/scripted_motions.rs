@@ -22,8 +22,7 @@ fn a_target_outside_the_limits_moves_nothing() {
     smol::block_on(async {
         let (listener, options) = listen();
         let server = async {
-            let mut peer = Peer::accept(&listener).await;
-            peer.shake_hands().await;
+            let mut peer = Peer::accept_and_shake_hands(&listener).await;
             answer_settings(&mut peer).await;
             let mut rest = Vec::new();
             smol::io::AsyncReadExt::read_to_end(&mut peer.stream, &mut rest).await.unwrap();
@@ -128,8 +127,7 @@ fn ctrl_c_halts_the_moving_axis_and_reports_it() {
     smol::block_on(async {
         let (listener, options) = listen();
         let running = start(&["move", "x", "7.25", "--wait", "--connect", &options.address]);
-        let mut peer = Peer::accept(&listener).await;
-        peer.shake_hands().await;
+        let mut peer = Peer::accept_and_shake_hands(&listener).await;
         answer_settings(&mut peer).await;
         let command = peer.expect(CommandCode::STAGE_POSITION_SET).await;
         peer.answer(&command, 7.25).await;

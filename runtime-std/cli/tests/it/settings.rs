@@ -74,8 +74,7 @@ fn settings_that_the_instrument_refuses_are_a_failure() {
         let arguments =
             ["settings", "save", &file, "--yes", "--backup", &backup, "--connect", address];
         let server = async {
-            let mut peer = peer::Peer::accept(&listener).await;
-            peer.shake_hands().await;
+            let mut peer = peer::Peer::accept_and_shake_hands(&listener).await;
             let query = peer.expect(CommandCode::COMMON_SCOPE_SETTINGS_LOAD).await;
             rig::answer_with(&mut peer, &query, b"<Stage limits>\n</Stage limits>\n").await;
             let save = peer.expect(CommandCode::COMMON_SCOPE_SETTINGS_SAVE).await;

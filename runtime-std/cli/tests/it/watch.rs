@@ -2,13 +2,27 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::TcpStream;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use crate::program::start;
 use crate::simulator::{ask, simulator};
 use flamingo_protocol_core::wire::FRAME_LEN;
 use serde_json::Value;
+
+/// Starts `flamingo watch`. Returns when it watches, with the lines of its log that follow. Its stdout is
+/// a pipe that is not read.
+fn watch_with_stdout_unread(address: &str) -> (Child, impl Iterator<Item = String>) {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_flamingo"))
+        .args(["watch", "-v", "--json", "--connect", address])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut log = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    assert!(log.any(|line| line.contains("watching")));
+    (child, log)
+}
 
 #[test]
 fn watch_filters_by_code_and_ends_after_a_count() {
@@ -53,14 +67,7 @@ fn watch_ends_after_a_time_or_by_ctrl_c() {
 fn ctrl_c_ends_a_watch_whose_output_is_not_read() {
     let codes = "codes = [\"UI_SET_GAUGE_VALUE\"]\n";
     let (_simulator, address) = simulator(&format!("[background]\nframes_per_s = 20000\n{codes}"));
-    let mut child = Command::new(env!("CARGO_BIN_EXE_flamingo"))
-        .args(["watch", "-v", "--json", "--connect", &address])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut log = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
-    assert!(log.any(|line| line.contains("watching")));
+    let (mut child, mut log) = watch_with_stdout_unread(&address);
     // A second client has been sent far more than a pipe holds.
     let mut other = TcpStream::connect(&address).unwrap();
     let mut frame = [0; FRAME_LEN];
@@ -81,14 +88,7 @@ fn ctrl_c_ends_a_watch_whose_output_is_not_read() {
 fn watch_reports_missed_messages_when_stdout_is_not_read() {
     let codes = "codes = [\"UI_SET_GAUGE_VALUE\"]\n";
     let (simulator, address) = simulator(&format!("[background]\nframes_per_s = 20000\n{codes}"));
-    let mut child = Command::new(env!("CARGO_BIN_EXE_flamingo"))
-        .args(["watch", "-v", "--json", "--connect", &address])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut log = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
-    assert!(log.any(|line| line.contains("watching")));
+    let (child, log) = watch_with_stdout_unread(&address);
     // Nobody reads while far more is sent, here to a second client as well, than the pipe and the
     // subscription hold.
     let mut other = TcpStream::connect(&address).unwrap();

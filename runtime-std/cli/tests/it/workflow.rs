@@ -82,8 +82,7 @@ fn a_refusal_by_the_instrument_alone_has_its_own_exit_code() {
         let file = folder.file("workflow.txt", rig::WORKFLOW);
         let arguments = ["workflow", "check", &file, "--connect", &options.address];
         let server = async {
-            let mut peer = peer::Peer::accept(&listener).await;
-            peer.shake_hands().await;
+            let mut peer = peer::Peer::accept_and_shake_hands(&listener).await;
             let query = peer.expect(CommandCode::COMMON_SCOPE_SETTINGS_LOAD).await;
             rig::answer_with(&mut peer, &query, rig::SETTINGS.as_bytes()).await;
             let check = peer.expect(CommandCode::CAMERA_CHECK_STACK).await;
