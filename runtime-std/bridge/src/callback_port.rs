@@ -66,7 +66,7 @@ mod tests {
     use smol::{Timer, future};
 
     use super::*;
-    use flamingo_runtime_testkit::loopback::{connect, everybody, listen};
+    use flamingo_runtime_testkit::loopback::{allow_all, connect, listen};
 
     /// Runs `test` with a port and its address.
     fn with_port<T: Future<Output = ()>>(
@@ -76,7 +76,7 @@ mod tests {
     ) {
         let callback = CallbackPort::new(bounds);
         let (listener, address) = listen();
-        let port = callback.run(listener, everybody(), limit);
+        let port = callback.run(listener, allow_all(), limit);
         smol::block_on(future::or(port, test(callback.clone(), address)));
     }
 

@@ -9,8 +9,8 @@
 pub mod folder;
 pub mod loopback;
 pub mod peer;
-pub mod raw;
-pub mod rig;
+pub mod raw_client;
+pub mod test_microscope;
 
 /// The examples of README.md, so that they are compiled and run.
 #[cfg(doctest)]

@@ -14,7 +14,7 @@ pub fn listen() -> (Async<TcpListener>, SocketAddr) {
 }
 
 /// Allows connections from every address.
-pub fn everybody() -> Arc<dyn Fn(IpAddr) -> bool + Send + Sync> {
+pub fn allow_all() -> Arc<dyn Fn(IpAddr) -> bool + Send + Sync> {
     Arc::new(|_| true)
 }
 

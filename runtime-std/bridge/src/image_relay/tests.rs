@@ -6,7 +6,7 @@ use std::io::{Read, Write};
 use flamingo_protocol_core::image::ImageHeader;
 
 use super::*;
-use flamingo_runtime_testkit::loopback::{connect, everybody, listen};
+use flamingo_runtime_testkit::loopback::{allow_all, connect, listen};
 
 /// An instrument's image port and a relay that connects to it.
 struct Harness {
@@ -27,7 +27,7 @@ fn with_relay<T: Future<Output = ()>>(bounds: QueueBounds, test: impl FnOnce(Har
     let relay = ImageRelay::new(Port::Live, source, bounds);
     let (listener, address) = listen();
     let server = Arc::clone(&relay);
-    let server = server.run(listener, everybody(), 8);
+    let server = server.run(listener, allow_all(), 8);
     smol::block_on(future::or(server, test(Harness { instrument, relay, address })));
 }
 

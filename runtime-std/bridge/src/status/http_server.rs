@@ -215,7 +215,7 @@ mod tests {
 
     use super::*;
     use crate::status::{StatusError, fetch_status};
-    use flamingo_runtime_testkit::loopback::{connect, everybody, listen};
+    use flamingo_runtime_testkit::loopback::{allow_all, connect, listen};
 
     fn with_server<T: Future<Output = ()>>(
         status: Option<BridgeStatus>,
@@ -223,7 +223,7 @@ mod tests {
     ) {
         let (listener, address) = listen();
         let read_status = move || future::ready(status.clone());
-        let server = serve(listener, everybody(), read_status);
+        let server = serve(listener, allow_all(), read_status);
         smol::block_on(future::or(server, test(address)));
     }
 

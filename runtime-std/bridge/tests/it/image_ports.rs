@@ -7,7 +7,9 @@ use std::thread::{JoinHandle, spawn};
 use crate::harness::{bridge, status, until};
 use flamingo_bridge::{Bridge, settings::Role};
 use flamingo_protocol_core::{CommandCode as Code, Frame, image::ImageHeader};
-use flamingo_runtime_testkit::raw::{Image, Raw, command, image, simulator, socket, workflow};
+use flamingo_runtime_testkit::raw_client::{
+    Image, RawClient, command, image, simulator, socket, workflow,
+};
 
 /// Reads images up to the first one for which `last` holds.
 fn images(viewer: &mut TcpStream, last: fn(&ImageHeader) -> bool) -> Vec<Image> {
@@ -29,13 +31,13 @@ fn live(bridge: &Bridge) -> SocketAddr {
 }
 
 /// Sends a command and asserts that it succeeded.
-fn execute(client: &mut Raw, frame: &Frame) {
+fn execute(client: &mut RawClient, frame: &Frame) {
     let answer = client.ask(frame).frame;
     assert_eq!(answer.status, 1, "{answer}");
 }
 
 /// Takes the last image, which is narrower than those before it.
-fn take_last(client: &mut Raw) {
+fn take_last(client: &mut RawClient) {
     execute(client, &command(Code::CAMERA_ROI_LEFT_SET).with_selector(17));
     execute(client, &command(Code::CAMERA_SNAPSHOT_GET));
 }
@@ -64,7 +66,7 @@ fn each_live_viewer_gets_every_image_whole_and_in_order() {
     let direct = watch(instrument.live(), is_last);
     let relayed = [(); 2].map(|()| watch(live(&bridge), is_last));
     until(&bridge, |status| status.live.viewers == 2 && status.live.upstream);
-    let mut client = Raw::to(bridge.control());
+    let mut client = RawClient::to(bridge.control());
     execute(&mut client, &command(Code::CAMERA_LIVE_VIEW_START));
     until(&bridge, |status| status.live.images >= 100);
     execute(&mut client, &command(Code::CAMERA_LIVE_VIEW_STOP));
@@ -91,7 +93,7 @@ fn each_stack_viewer_gets_every_image_of_a_workflow() {
     let relayed = [(); 2].map(|()| watch(stack, last));
     until(&bridge, |status| status.stack.viewers == 2 && status.stack.upstream);
     assert!(!status(&bridge).live.upstream, "there is no viewer of live images");
-    let mut client = Raw::to(bridge.control());
+    let mut client = RawClient::to(bridge.control());
     let file = workflow(12, "Tile", 20.0);
     client.upload(&command(Code::CAMERA_WORK_FLOW_START), file.as_bytes());
     let direct = direct.join().expect("every image comes");
@@ -110,7 +112,7 @@ fn viewers_share_one_connection_to_the_instrument() {
         "[images]\nframes_per_s = 100\nwidth = 64\nheight = 64\n[server]\nlive_clients = 1\n",
     );
     let bridge = bridge(instrument.control(), |_| {});
-    let mut client = Raw::to(bridge.control());
+    let mut client = RawClient::to(bridge.control());
     execute(&mut client, &command(Code::CAMERA_LIVE_VIEW_START));
     let alone = status(&bridge).live;
     assert_eq!((alone.viewers, alone.upstream, alone.images), (0, false, 0));
@@ -145,7 +147,7 @@ fn a_slow_viewer_loses_its_oldest_images_in_the_status() {
     let bridge = bridge(instrument.control(), |_| {});
     let [mut slow, mut fast] = [(); 2].map(|()| socket(live(&bridge)));
     until(&bridge, |status| status.live.viewers == 2 && status.live.upstream);
-    let mut client = Raw::to(bridge.control());
+    let mut client = RawClient::to(bridge.control());
     let mut sent = Vec::new();
     for number in 0..SNAPSHOTS {
         execute(&mut client, &command(Code::CAMERA_SNAPSHOT_GET));
@@ -175,14 +177,14 @@ fn an_observer_may_use_live_images_and_the_callback_port() {
         settings.access.default_role = Role::Observer;
     });
     let mut viewer = socket(live(&bridge));
-    let mut subscriber = Raw::to(bridge.callback().expect("the port is on"));
+    let mut subscriber = RawClient::to(bridge.callback().expect("the port is on"));
     until(&bridge, |status| status.live.upstream && status.callback.subscribers == 1);
-    let mut refused = Raw::to(bridge.control());
+    let mut refused = RawClient::to(bridge.control());
     assert!(refused.until_end().is_empty(), "the control port closes at once");
-    let mut stacks = Raw::to(bridge.stack().expect("the port is on"));
+    let mut stacks = RawClient::to(bridge.stack().expect("the port is on"));
     assert!(stacks.until_end().is_empty(), "the stack port closes at once");
 
-    let mut other = Raw::connect(&instrument);
+    let mut other = RawClient::connect(&instrument);
     execute(&mut other, &command(Code::CAMERA_LIVE_VIEW_START));
     assert_eq!(image(&mut viewer).header.index_start, 0);
     subscriber.until_code(Code::SYSTEM_STATE_LIVE_VIEW);

@@ -13,7 +13,7 @@ use crate::harness::{bridge, until};
 use async_channel::{Receiver, Sender};
 use flamingo_bridge::settings::{BridgeSettings, Delivery, Tokens};
 use flamingo_protocol_core::{CommandCode as Code, Frame, wire::Kind};
-use flamingo_runtime_testkit::raw::{Got, PATIENCE, Raw, command, query};
+use flamingo_runtime_testkit::raw_client::{PATIENCE, RawClient, ReceivedMessage, command, query};
 use smol::{Timer, future};
 
 /// The time limit for answers after the instrument is back.
@@ -152,7 +152,7 @@ fn querying_client(
     right: Sender<bool>,
     end: Arc<AtomicBool>,
 ) -> JoinHandle<BTreeSet<i32>> {
-    let mut client = Raw::to(bridge);
+    let mut client = RawClient::to(bridge);
     spawn(move || {
         let (mut lost, mut was_right) = (BTreeSet::new(), false);
         for nth in 0.. {
@@ -188,8 +188,8 @@ fn nth_query(number: i32, nth: i32) -> Frame {
 }
 
 /// Whether this is the instrument's answer. Otherwise it must be a refusal with a reason.
-fn is_right(asked: &Frame, got: &Got) -> bool {
-    let Got { frame, payload, skipped } = got;
+fn is_right(asked: &Frame, got: &ReceivedMessage) -> bool {
+    let ReceivedMessage { frame, payload, skipped } = got;
     assert_eq!(*skipped, 0);
     if frame.status == 1 {
         assert_eq!((*frame, payload.clone()), answer(asked, Code::SYSTEM_STATE_IDLE));
@@ -207,8 +207,8 @@ fn is_event(frame: &Frame) -> bool {
 }
 
 /// Asserts that a state or a push arrived unchanged.
-fn assert_whole(event: &Got) {
-    let Got { frame, payload, skipped } = event;
+fn assert_whole(event: &ReceivedMessage) {
+    let ReceivedMessage { frame, payload, skipped } = event;
     assert_eq!(*skipped, 0, "{frame}");
     let whole = match frame.code {
         Code::UI_SET_GAUGE_VALUE => push(frame.selector()),
@@ -219,8 +219,8 @@ fn assert_whole(event: &Got) {
 }
 
 /// Reads the callback port up to the last push.
-fn subscriber(bridge: SocketAddr) -> JoinHandle<Vec<Got>> {
-    let mut subscriber = Raw::to(bridge);
+fn subscriber(bridge: SocketAddr) -> JoinHandle<Vec<ReceivedMessage>> {
+    let mut subscriber = RawClient::to(bridge);
     spawn(move || {
         let is_last =
             |frame: &Frame| frame.code == Code::UI_SET_GAUGE_VALUE && frame.selector() == LAST;
@@ -277,7 +277,7 @@ fn run(tune: fn(&mut BridgeSettings)) {
     let bridge = bridge(address, tune);
     let (callback, control) = (bridge.callback().expect("the port is on"), bridge.control());
     let subscriber = subscriber(callback);
-    let mut idle = Raw::to(control);
+    let mut idle = RawClient::to(control);
     until(&bridge, |status| status.callback.subscribers == 1 && status.clients.len() == 1);
     let (say, right) = async_channel::unbounded();
     let end = Arc::new(AtomicBool::new(false));
@@ -321,7 +321,7 @@ fn run(tune: fn(&mut BridgeSettings)) {
 
 /// Asserts that the callback port sent whole messages, the state of each connection, and every push
 /// once and in order, apart from those that a reset discarded.
-fn check_events(events: &[Got], states: &[Code], after_reset: i32) {
+fn check_events(events: &[ReceivedMessage], states: &[Code], after_reset: i32) {
     let (mut received, mut numbers) = (Vec::new(), Vec::new());
     for got in events {
         let frame = got.frame;

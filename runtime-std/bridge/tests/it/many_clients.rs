@@ -12,7 +12,7 @@ use flamingo_protocol_core::{
     CommandCode, Frame,
     wire::{Assembler, Piece},
 };
-use flamingo_runtime_testkit::raw::{simulator, socket};
+use flamingo_runtime_testkit::raw_client::{simulator, socket};
 use flamingo_simulator::TrueClass;
 
 const CLIENTS: i32 = 16;

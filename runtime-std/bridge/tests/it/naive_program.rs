@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use crate::harness::bridge;
 use flamingo_protocol_core::{CommandCode, Frame};
-use flamingo_runtime_testkit::raw::{simulator, socket};
+use flamingo_runtime_testkit::raw_client::{simulator, socket};
 use flamingo_simulator::Simulator;
 
 const QUERIES: i32 = 10_000;

@@ -5,7 +5,7 @@ use std::io::{ErrorKind, Read};
 
 use flamingo_bridge::{Bridge, BridgeSettings};
 use flamingo_protocol_core::{CommandCode, Frame};
-use flamingo_runtime_testkit::raw::{Raw, simulator};
+use flamingo_runtime_testkit::raw_client::{RawClient, simulator};
 use flamingo_simulator::Simulator;
 
 const BUSY: &str = "[background]\nframes_per_s = 200\n";
@@ -31,7 +31,7 @@ fn bridge(instrument: &Simulator) -> Bridge {
 }
 
 /// Sends a command and returns the next frame, whatever it is.
-fn ask(client: &mut Raw, command: &Frame) -> Frame {
+fn ask(client: &mut RawClient, command: &Frame) -> Frame {
     client.send(command);
     client.next().frame
 }
@@ -40,8 +40,8 @@ fn ask(client: &mut Raw, command: &Frame) -> Frame {
 fn each_port_decides_where_its_clients_receive_events() {
     let instrument = simulator(BUSY);
     let bridge = bridge(&instrument);
-    let mut gui = Raw::to(bridge.named_ports()["gui"]);
-    let mut script = Raw::to(bridge.control());
+    let mut gui = RawClient::to(bridge.named_ports()["gui"]);
+    let mut script = RawClient::to(bridge.control());
     let size = Frame::command(CommandCode::CAMERA_IMAGE_SIZE_GET);
     // The first answer proves that the script is connected. Then the GUI receives 20 unsolicited frames.
     assert_eq!(ask(&mut script, &size).code, size.code);
@@ -60,7 +60,7 @@ fn each_port_decides_where_its_clients_receive_events() {
 fn a_read_only_port_refuses_moves_also_from_this_machine() {
     let instrument = simulator(BUSY);
     let bridge = bridge(&instrument);
-    let mut guest = Raw::to(bridge.named_ports()["guests"]);
+    let mut guest = RawClient::to(bridge.named_ports()["guests"]);
     let mut to = Frame::command(CommandCode::STAGE_POSITION_SET).with_selector(1);
     to.value = 5.0;
     let refused = ask(&mut guest, &to);
@@ -76,14 +76,14 @@ fn a_reload_without_a_port_closes_only_its_clients() {
     let instrument = simulator(BUSY);
     let bridge = bridge(&instrument);
     let size = Frame::command(CommandCode::CAMERA_IMAGE_SIZE_GET);
-    let mut guest = Raw::to(bridge.named_ports()["guests"]);
-    let mut script = Raw::to(bridge.control());
+    let mut guest = RawClient::to(bridge.named_ports()["guests"]);
+    let mut script = RawClient::to(bridge.control());
     assert_eq!(ask(&mut guest, &size).code, size.code);
     assert_eq!(ask(&mut script, &size).code, size.code);
     let without = PORTS.split("[listen.more.guests]").next().expect("the part before");
     smol::block_on(bridge.reload(&settings(without, &instrument)));
     assert!(guest.until_end().is_empty());
-    assert!(Raw::to(bridge.named_ports()["guests"]).until_end().is_empty());
+    assert!(RawClient::to(bridge.named_ports()["guests"]).until_end().is_empty());
     assert_eq!(ask(&mut script, &size).code, size.code);
     smol::block_on(bridge.stop());
     smol::block_on(instrument.stop());

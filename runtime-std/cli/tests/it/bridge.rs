@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::program::{Running, address, flamingo as run, start};
 use flamingo_protocol_core::Frame;
-use flamingo_runtime_testkit::raw::{Raw, query};
+use flamingo_runtime_testkit::raw_client::{RawClient, query};
 use serde_json::Value;
 
 /// A simulated instrument, a bridge to it, and the ports of the bridge.
@@ -65,12 +65,12 @@ fn without_an_instrument_clients_get_an_answer_that_says_so() {
     assert_eq!(bridge.ended().code, Some(130));
 }
 
-fn client(ports: &Value) -> Raw {
-    Raw::to(address(&ports["control"]).parse().expect("an address"))
+fn client(ports: &Value) -> RawClient {
+    RawClient::to(address(&ports["control"]).parse().expect("an address"))
 }
 
 /// Sends a query. The next frame must be its answer.
-fn ask(client: &mut Raw) -> Frame {
+fn ask(client: &mut RawClient) -> Frame {
     client.send(&query(1));
     let answer = client.next().frame;
     assert_eq!((answer.code, answer.selector()), (query(1).code, 1), "{answer}");

@@ -1,6 +1,6 @@
 //! `flamingo doctor`: names the cause in its last line, and moves nothing.
 
-use flamingo_runtime_testkit::raw;
+use flamingo_runtime_testkit::raw_client;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
@@ -18,7 +18,7 @@ fn doctor(address: &str, arguments: &[&str]) -> Ended {
 }
 
 fn simulator(scenario: &str) -> (Simulator, String) {
-    let simulator = raw::simulator(scenario);
+    let simulator = raw_client::simulator(scenario);
     let address = simulator.control().to_string();
     (simulator, address)
 }
@@ -89,7 +89,7 @@ fn the_push_interval_and_other_clients_are_reported() {
     let clock = ended.iter().find(|object| object["check"] == "clock of pushes").unwrap();
     assert!(clock["evidence"].as_str().unwrap().contains("a position every 2"), "{clock}");
     let (_simulator, address) = simulator("");
-    let mut other = raw::socket(address.parse().unwrap());
+    let mut other = raw_client::socket(address.parse().unwrap());
     let done = Arc::new(AtomicBool::new(false));
     let over = Arc::clone(&done);
     let busy = spawn(move || {

@@ -1,8 +1,8 @@
 //! `flamingo live`: counts images, saves them in each format, shows a preview, and restores the live view.
 
 use flamingo_runtime_testkit::peer;
-use flamingo_runtime_testkit::raw;
-use flamingo_runtime_testkit::rig;
+use flamingo_runtime_testkit::raw_client;
+use flamingo_runtime_testkit::test_microscope;
 use std::path::Path;
 
 use crate::program::{Running, flamingo, start};
@@ -15,7 +15,7 @@ use smol::future;
 const QUICK: &str = "[images]\nwidth = 320\nheight = 200\nframes_per_s = 100\n";
 
 fn simulator(scenario: &str) -> (Simulator, String) {
-    let simulator = raw::simulator(scenario);
+    let simulator = raw_client::simulator(scenario);
     let address = simulator.control().to_string();
     (simulator, address)
 }
@@ -146,7 +146,7 @@ fn the_live_view_is_not_started_while_a_workflow_runs() {
     let (simulator, address) = simulator(QUICK);
     let folder = Folder::new("workflow");
     let file = folder.0.join("workflow.txt");
-    std::fs::write(&file, rig::workflow(3, 400).bytes()).unwrap();
+    std::fs::write(&file, test_microscope::workflow(3, 400).bytes()).unwrap();
     let arguments = ["workflow", "run", file.to_str().unwrap(), "--json", "--connect", &address];
     let running = start(&arguments);
     while !running.line().contains("progress") {}
@@ -232,7 +232,7 @@ fn each_failure_of_the_stream_has_its_own_exit_code() {
         (simulator, address)
     };
     live(&address, &["--count", "9"]).expect_error(7, &["ended after", "image 2"]);
-    let nobody = raw::simulator(QUICK);
+    let nobody = raw_client::simulator(QUICK);
     let address = nobody.control().to_string();
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = free.local_addr().unwrap().port().to_string();

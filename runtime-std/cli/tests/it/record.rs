@@ -7,7 +7,7 @@ use crate::program::{Running, address, flamingo, flamingo_fed, start, start_on_a
 use etherparse::PacketBuilder;
 use flamingo_protocol_core::{CommandCode, Flags, Frame};
 use flamingo_runtime_testkit::folder::Folder;
-use flamingo_runtime_testkit::raw::{self, Raw};
+use flamingo_runtime_testkit::raw_client::{self, RawClient};
 use pcap_file::DataLink;
 use pcap_file::pcap::{PcapHeader, PcapPacket, PcapWriter};
 use serde_json::Value;
@@ -118,9 +118,9 @@ fn a_full_disk_ends_the_recording_but_not_the_relay() {
     let folder = Folder::new("full");
     let file = folder.path("run.pcapng");
     let (_instrument, recorder, connect) = recorded_by(start_on_a_full_disk, &file, &[]);
-    let mut client = Raw::to(connect.parse().unwrap());
+    let mut client = RawClient::to(connect.parse().unwrap());
     for _ in 0..100 {
-        client.ask(&raw::query(1));
+        client.ask(&raw_client::query(1));
     }
     recorder.expect_log("the recording has stopped");
     flamingo(&["get", "position", "--connect", &connect]).expect_done();
@@ -308,13 +308,13 @@ fn the_bridge_records_its_traffic_with_the_instrument() {
 fn a_full_disk_ends_the_recording_but_not_the_bridge() {
     let folder = Folder::new("bridge-full");
     let (_instrument, bridge, ports) = bridged(&folder.path("wire"), start_on_a_full_disk);
-    let mut client = Raw::to(address(&ports["control"]).parse().unwrap());
+    let mut client = RawClient::to(address(&ports["control"]).parse().unwrap());
     for _ in 0..100 {
-        client.ask(&raw::query(1));
+        client.ask(&raw_client::query(1));
     }
     bridge.expect_log("the recording has stopped");
     for _ in 0..100 {
-        client.ask(&raw::query(2));
+        client.ask(&raw_client::query(2));
     }
     let status = address(&ports["status"]);
     let table = flamingo(&["bridge", "status", "--status", &status]);

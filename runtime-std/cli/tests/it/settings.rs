@@ -1,7 +1,7 @@
 //! `flamingo settings save`: keeps the old settings, and reports "saved" only after success.
 
 use flamingo_runtime_testkit::peer;
-use flamingo_runtime_testkit::rig;
+use flamingo_runtime_testkit::test_microscope;
 use std::io::Write;
 use std::process::{Command, Stdio};
 
@@ -12,7 +12,7 @@ use flamingo_simulator::Simulator;
 use smol::future;
 
 fn simulator(scenario: &str) -> (Simulator, String) {
-    let simulator = smol::block_on(rig::simulator(scenario));
+    let simulator = smol::block_on(test_microscope::simulator(scenario));
     let address = simulator.control().to_string();
     (simulator, address)
 }
@@ -50,7 +50,7 @@ fn settings_are_saved_and_the_old_ones_are_kept() {
 fn settings_without_limits_of_an_axis_are_not_saved() {
     let folder = Folder::new("unlimited");
     let witness = Witness::new();
-    let cut = rig::SETTINGS.replace("  Soft limit max z-axis = 26.000\n", "");
+    let cut = test_microscope::SETTINGS.replace("  Soft limit max z-axis = 26.000\n", "");
     for (text, said) in [
         (cut.as_str(), "both limits of axis z"),
         ("", "both limits of axis x"),
@@ -69,16 +69,21 @@ fn settings_that_the_instrument_refuses_are_a_failure() {
     smol::block_on(async {
         let folder = Folder::new("refuses");
         let (listener, options) = peer::listen();
-        let (file, backup) = (folder.file("new.txt", rig::SETTINGS), folder.path("old.txt"));
+        let (file, backup) =
+            (folder.file("new.txt", test_microscope::SETTINGS), folder.path("old.txt"));
         let address = &options.address;
         let arguments =
             ["settings", "save", &file, "--yes", "--backup", &backup, "--connect", address];
         let server = async {
             let mut peer = peer::Peer::accept_and_shake_hands(&listener).await;
             let query = peer.expect(CommandCode::COMMON_SCOPE_SETTINGS_LOAD).await;
-            rig::answer_with(&mut peer, &query, b"<Stage limits>\n</Stage limits>\n").await;
+            test_microscope::answer_with(&mut peer, &query, b"<Stage limits>\n</Stage limits>\n")
+                .await;
             let save = peer.expect(CommandCode::COMMON_SCOPE_SETTINGS_SAVE).await;
-            assert_eq!(peer.read_bytes(save.payload_len as usize).await, rig::SETTINGS.as_bytes());
+            assert_eq!(
+                peer.read_bytes(save.payload_len as usize).await,
+                test_microscope::SETTINGS.as_bytes()
+            );
             let mut refusal = peer::answer_to(&save, 0.0);
             refusal.status = 0;
             peer.write(&refusal).await;

@@ -4,13 +4,13 @@ use crate::program::{Witness, flamingo, flamingo_fed, start};
 use flamingo_protocol_core::{CommandCode, Frame};
 use flamingo_runtime_testkit::folder::Folder;
 use flamingo_runtime_testkit::peer;
-use flamingo_runtime_testkit::rig;
+use flamingo_runtime_testkit::test_microscope;
 use flamingo_simulator::Simulator;
 use serde_json::Value;
 use smol::future;
 
 fn simulator(scenario: &str) -> (Simulator, String) {
-    let simulator = smol::block_on(rig::simulator(scenario));
+    let simulator = smol::block_on(test_microscope::simulator(scenario));
     let address = simulator.control().to_string();
     (simulator, address)
 }
@@ -26,13 +26,14 @@ const BRISK: &str =
 #[test]
 fn a_valid_workflow_is_summarised() {
     let folder = Folder::new("fine");
-    let file = folder.file("fine.txt", rig::WORKFLOW);
+    let file = folder.file("fine.txt", test_microscope::WORKFLOW);
     let checked = flamingo(&["workflow", "check", &file, "--json"]);
     let summary = checked.expect_done().object();
     assert_eq!((&summary["ok"], &summary["stacks"]), (&true.into(), &3.into()));
     assert_eq!((&summary["planes"], &summary["images"]), (&10.into(), &30.into()));
     assert_eq!(summary["acquisition_ms"], 750.0);
-    let text = flamingo_fed(&["workflow", "check", "-"], rig::WORKFLOW.replace('\n', "\r\n"));
+    let text =
+        flamingo_fed(&["workflow", "check", "-"], test_microscope::WORKFLOW.replace('\n', "\r\n"));
     let expected = "ok: 3 stacks of 10 planes, 30 images, at least 1s, to /media/data/ssd1\n";
     assert_eq!(text.expect_done().stdout, expected);
 }
@@ -40,7 +41,9 @@ fn a_valid_workflow_is_summarised() {
 #[test]
 fn errors_in_a_workflow_are_reported_with_their_line() {
     let folder = Folder::new("wrong");
-    let wrong = rig::WORKFLOW.replace("X (mm) = 7.5", "X (mm) = seven").replace("4.50 1", "4.50 0");
+    let wrong = test_microscope::WORKFLOW
+        .replace("X (mm) = 7.5", "X (mm) = seven")
+        .replace("4.50 1", "4.50 0");
     let file = folder.file("wrong.txt", wrong);
     let checked = flamingo(&["workflow", "check", &file, "--json"]);
     checked.expect_error(2, &["wrong.txt", "cannot run"]);
@@ -59,15 +62,15 @@ fn errors_in_a_workflow_are_reported_with_their_line() {
 #[test]
 fn limits_come_from_a_file_or_from_the_instrument() {
     let folder = Folder::new("limits");
-    let file = folder.file("workflow.txt", rig::WORKFLOW.replace("= 7.5", "= 12.2"));
-    let settings = folder.file("settings.txt", rig::SETTINGS);
+    let file = folder.file("workflow.txt", test_microscope::WORKFLOW.replace("= 7.5", "= 12.2"));
+    let settings = folder.file("settings.txt", test_microscope::SETTINGS);
     let checked = flamingo(&["workflow", "check", &file, "--settings", &settings]);
     checked.expect_error(2, &["cannot run"]);
     assert!(checked.stdout.contains("Soft limit max x-axis, line 2"), "{checked:?}");
     let (simulator, address) = simulator("");
     let checked = flamingo(&["workflow", "check", &file, "--connect", &address, "--json"]);
     assert_eq!(checked.expect_done().object()["instrument"], "Stack settings are valid");
-    let beyond = folder.file("beyond.txt", rig::WORKFLOW.replace("= 7.5", "= 12.4"));
+    let beyond = folder.file("beyond.txt", test_microscope::WORKFLOW.replace("= 7.5", "= 12.4"));
     let checked = flamingo(&["workflow", "check", &beyond, "--connect", &address]);
     checked.expect_error(2, &["cannot run"]);
     assert!(checked.stdout.contains("hard limit"), "{checked:?}");
@@ -79,15 +82,17 @@ fn a_refusal_by_the_instrument_alone_has_its_own_exit_code() {
     smol::block_on(async {
         let (listener, options) = peer::listen();
         let folder = Folder::new("objects");
-        let file = folder.file("workflow.txt", rig::WORKFLOW);
+        let file = folder.file("workflow.txt", test_microscope::WORKFLOW);
         let arguments = ["workflow", "check", &file, "--connect", &options.address];
         let server = async {
             let mut peer = peer::Peer::accept_and_shake_hands(&listener).await;
             let query = peer.expect(CommandCode::COMMON_SCOPE_SETTINGS_LOAD).await;
-            rig::answer_with(&mut peer, &query, rig::SETTINGS.as_bytes()).await;
+            test_microscope::answer_with(&mut peer, &query, test_microscope::SETTINGS.as_bytes())
+                .await;
             let check = peer.expect(CommandCode::CAMERA_CHECK_STACK).await;
             peer.read_bytes(check.payload_len as usize).await;
-            rig::answer_with(&mut peer, &check, b"Z 19.045 is beyond its Hard Limit\n").await;
+            test_microscope::answer_with(&mut peer, &check, b"Z 19.045 is beyond its Hard Limit\n")
+                .await;
             peer
         };
         let (checked, _peer) =
@@ -118,7 +123,7 @@ fn flooded(arguments: &[&str], address: &str) -> crate::program::Ended {
 #[test]
 fn a_workflow_runs_to_idle_while_another_client_floods() {
     let folder = Folder::new("run");
-    let file = folder.file("workflow.txt", rig::WORKFLOW);
+    let file = folder.file("workflow.txt", test_microscope::WORKFLOW);
     let (simulator, address) = simulator(BRISK);
     let ended = flooded(&["workflow", "run", &file, "--connect", &address, "--json"], &address);
     let told = ended.expect_done().objects();
@@ -140,7 +145,7 @@ fn a_workflow_runs_to_idle_while_another_client_floods() {
 #[test]
 fn ctrl_c_stops_the_workflow_and_waits_for_its_end() {
     let folder = Folder::new("stop");
-    let file = folder.file("workflow.txt", rig::workflow(3, 400).bytes());
+    let file = folder.file("workflow.txt", test_microscope::workflow(3, 400).bytes());
     let (simulator, address) = simulator(BRISK);
     let running = start(&["workflow", "run", &file, "--connect", &address, "--json"]);
     while !running.line().contains("progress") {}
@@ -156,7 +161,7 @@ fn ctrl_c_stops_the_workflow_and_waits_for_its_end() {
 fn a_workflow_with_errors_is_not_sent() {
     let folder = Folder::new("refused");
     let (simulator, address) = simulator(BRISK);
-    let beyond = folder.file("beyond.txt", rig::WORKFLOW.replace("= 7.5", "= 77.5"));
+    let beyond = folder.file("beyond.txt", test_microscope::WORKFLOW.replace("= 7.5", "= 77.5"));
     let refused = flamingo(&["workflow", "run", &beyond, "--connect", &address]);
     refused.expect_error(2, &["nothing was sent", "77.5"]);
     let other = flamingo(&["workflow", "run", &folder.file("x", "x = 1"), "--connect", &address]);
@@ -171,7 +176,7 @@ fn a_workflow_with_errors_is_not_sent() {
 #[test]
 fn a_workflow_that_another_client_stops_is_a_failure() {
     let folder = Folder::new("else");
-    let file = folder.file("workflow.txt", rig::workflow(3, 400).bytes());
+    let file = folder.file("workflow.txt", test_microscope::workflow(3, 400).bytes());
     let (_simulator, address) = simulator(BRISK);
     let running = start(&["workflow", "run", &file, "--connect", &address, "--json"]);
     while !running.line().contains("progress") {}

@@ -10,7 +10,9 @@ use flamingo_microscope::{
 };
 use flamingo_protocol_core::CommandCode;
 use flamingo_runtime_testkit::peer::{self, soon};
-use flamingo_runtime_testkit::rig::{self, by_hand, client, microscope, simulator};
+use flamingo_runtime_testkit::test_microscope::{
+    self, client, microscope, microscope_and_peer, simulator,
+};
 use flamingo_simulator::{Scenario, Simulator, SimulatorOptions};
 use smol::future;
 
@@ -179,7 +181,7 @@ fn axes_that_move_together_or_home_arrive() {
 fn workflows_are_checked_run_joined_and_stopped() {
     for_each_fault(async |fault, microscope| {
         let workflows = microscope.workflows();
-        let (short, long) = (rig::workflow(1, 5), rig::workflow(1, 1000));
+        let (short, long) = (test_microscope::workflow(1, 5), test_microscope::workflow(1, 1000));
         let report = sure(fault, "check", || workflows.check(&short)).await;
         assert!(report.accepted, "{fault}: {}", report.text);
         let mut run = sure(fault, "start", || workflows.start(&short)).await;
@@ -269,7 +271,7 @@ fn a_laser_that_declines_is_a_refusal() {
 #[test]
 fn laser_levels_are_sent_as_text_with_two_decimals() {
     smol::block_on(async {
-        let (microscope, mut peer) = by_hand(|_| ()).await;
+        let (microscope, mut peer) = microscope_and_peer(|_| ()).await;
         let lasers = microscope.lasers();
         for (level, text) in [(11.494, "11.49"), (7.0, "7.00"), (100.0, "100.00")] {
             let set = lasers.set_level(Laser::ALL[2], Percent(level));
@@ -283,7 +285,7 @@ fn laser_levels_are_sent_as_text_with_two_decimals() {
 #[test]
 fn all_lasers_are_switched_off_one_by_one() {
     smol::block_on(async {
-        let (microscope, mut peer) = by_hand(|_| ()).await;
+        let (microscope, mut peer) = microscope_and_peer(|_| ()).await;
         let lasers = microscope.lasers();
         let (off, ()) = future::zip(lasers.disable_all(), async {
             for number in 1..=4 {
@@ -299,7 +301,7 @@ fn all_lasers_are_switched_off_one_by_one() {
 #[test]
 fn an_impossible_value_is_an_error() {
     smol::block_on(async {
-        let (microscope, mut peer) = by_hand(|_| ()).await;
+        let (microscope, mut peer) = microscope_and_peer(|_| ()).await;
         let (camera, stage) = (microscope.camera(), microscope.stage());
         for value in [f64::NAN, 0.0, -1.0] {
             let (found, ()) = future::zip(camera.pixel_size(), async {
@@ -329,9 +331,9 @@ fn an_impossible_value_is_an_error() {
 fn settings_are_saved_only_if_the_acknowledgement_is_success() {
     for (status, saved) in [(1, true), (0, false), (7, false)] {
         smol::block_on(async {
-            let (microscope, mut peer) = by_hand(|_| ()).await;
+            let (microscope, mut peer) = microscope_and_peer(|_| ()).await;
             let settings = microscope.settings();
-            let text = rig::SETTINGS.replace("12.000", "11.000");
+            let text = test_microscope::SETTINGS.replace("12.000", "11.000");
             let (done, ()) = future::zip(settings.save(text.as_bytes()), async {
                 let save = peer.expect(CommandCode::COMMON_SCOPE_SETTINGS_SAVE).await;
                 assert_eq!(peer.read_bytes(save.payload_len as usize).await, text.as_bytes());
@@ -351,12 +353,12 @@ fn settings_are_saved_only_if_the_acknowledgement_is_success() {
 #[test]
 fn an_acknowledgement_without_its_end_marker_does_not_count() {
     smol::block_on(async {
-        let (microscope, mut peer) = by_hand(|options| {
+        let (microscope, mut peer) = microscope_and_peer(|options| {
             options.timeout = std::time::Duration::from_millis(200);
         })
         .await;
         let settings = microscope.settings();
-        let (saved, ()) = future::zip(settings.save(rig::SETTINGS.as_bytes()), async {
+        let (saved, ()) = future::zip(settings.save(test_microscope::SETTINGS.as_bytes()), async {
             let save = peer.expect(CommandCode::COMMON_SCOPE_SETTINGS_SAVE).await;
             peer.read_bytes(save.payload_len as usize).await;
             let mut bytes = peer::answer_to(&save, 0.0).encode();
@@ -373,7 +375,7 @@ fn settings_that_cannot_be_read_are_never_sent() {
     smol::block_on(async {
         let simulator = simulator("").await;
         let microscope = microscope(&simulator).await;
-        let broken = rig::SETTINGS.replace("12.000", "twelve");
+        let broken = test_microscope::SETTINGS.replace("12.000", "twelve");
         let refused = microscope.settings().save(broken.as_bytes()).await;
         let Err(Error::Settings(error)) = refused else { panic!("{refused:?}") };
         assert!(error.to_string().contains("line 2"), "{error}");
@@ -387,7 +389,7 @@ fn what_another_client_does_is_never_taken_for_an_answer() {
     smol::block_on(async {
         let simulator = simulator("").await;
         let (microscope, other) = (microscope(&simulator).await, client(&simulator).await);
-        let other = Microscope::over(other, rig::patience());
+        let other = Microscope::over(other, test_microscope::patience());
         let busy = async {
             loop {
                 other.led().disable_preview().await.unwrap();

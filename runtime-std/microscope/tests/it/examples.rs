@@ -1,6 +1,6 @@
 //! Each example runs against the simulator.
 
-use flamingo_runtime_testkit::rig::simulator;
+use flamingo_runtime_testkit::test_microscope::simulator;
 
 #[path = "../../examples/live_images.rs"]
 #[allow(dead_code)] // main

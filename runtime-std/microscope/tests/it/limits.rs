@@ -4,7 +4,9 @@ use flamingo_microscope::Axis;
 use flamingo_microscope::units::{Degrees, Micros, Mm, MmPerSecond, Percent, Position};
 use flamingo_microscope::{Error, Laser, LiveUpdates, Velocity};
 use flamingo_protocol_core::{CommandCode, Frame};
-use flamingo_runtime_testkit::rig::{by_hand, by_hand_with, microscope, patience, simulator};
+use flamingo_runtime_testkit::test_microscope::{
+    microscope, microscope_and_peer, microscope_and_peer_with, patience, simulator,
+};
 
 /// The commands that the simulator received, without queries.
 fn commands(simulator: &flamingo_simulator::Simulator) -> Vec<CommandCode> {
@@ -43,7 +45,7 @@ fn a_target_out_of_the_limits_never_reaches_the_wire() {
 #[test]
 fn a_limit_that_refuses_is_named_with_its_line() {
     smol::block_on(async {
-        let (microscope, _peer) = by_hand(|_| ()).await;
+        let (microscope, _peer) = microscope_and_peer(|_| ()).await;
         let refused = microscope.stage().move_to(Axis::X, Mm(12.5)).await.unwrap_err();
         let text = refused.to_string();
         assert!(text.contains("Soft limit max x-axis") && text.contains("12 mm"), "{text}");
@@ -55,7 +57,7 @@ fn a_limit_that_refuses_is_named_with_its_line() {
 fn an_axis_whose_limits_are_not_known_does_not_move() {
     smol::block_on(async {
         let settings = "<Stage limits>\nSoft limit min x-axis = 1\n</Stage limits>\n";
-        let (microscope, _peer) = by_hand_with(settings, patience(), |_| ()).await;
+        let (microscope, _peer) = microscope_and_peer_with(settings, patience(), |_| ()).await;
         let refused = microscope.stage().move_to(Axis::X, Mm(5.0)).await;
         assert!(matches!(refused, Err(Error::Unsupported { .. })), "{refused:?}");
     });
@@ -94,7 +96,7 @@ fn values_out_of_range_never_reach_the_wire() {
 #[test]
 fn live_view_is_refused_while_a_workflow_runs() {
     smol::block_on(async {
-        let (microscope, mut peer) = by_hand(|_| ()).await;
+        let (microscope, mut peer) = microscope_and_peer(|_| ()).await;
         let camera = microscope.camera();
         for snapshot in [false, true] {
             let running = CommandCode::SYSTEM_STATE_WORK_FLOW_RUNNING.0 as i32;

@@ -9,10 +9,10 @@ use flamingo_microscope::live::{LiveError, LiveEvent, LiveImage, LiveOptions, Li
 use flamingo_protocol_core::{CommandCode, Frame, image::ImageHeader};
 use flamingo_runtime_std::socket::instrument_ports::image_port;
 use flamingo_runtime_testkit::peer::soon;
-use flamingo_runtime_testkit::rig::{microscope, simulator, workflow};
+use flamingo_runtime_testkit::test_microscope::{microscope, simulator, workflow};
 
 /// An image port that the test serves.
-async fn by_hand(options: LiveOptions) -> (LiveStream, TcpStream) {
+async fn microscope_and_peer(options: LiveOptions) -> (LiveStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let stream = LiveStream::connect(&address, options).await.unwrap();
@@ -47,7 +47,7 @@ async fn next_image(stream: &mut LiveStream) -> LiveImage {
 fn headers_and_pixels_cut_anywhere_give_the_same_images() {
     smol::block_on(async {
         let mut rng = fastrand::Rng::with_seed(11);
-        let (mut stream, mut server) = by_hand(LiveOptions::every()).await;
+        let (mut stream, mut server) = microscope_and_peer(LiveOptions::every()).await;
         let bytes: Vec<u8> = (0..40).flat_map(|n| image(n, 1 + u32::from(n) % 9, 7)).collect();
         let writer = std::thread::spawn(move || {
             let mut rest = &bytes[..];
@@ -71,7 +71,7 @@ fn headers_and_pixels_cut_anywhere_give_the_same_images() {
 #[test]
 fn an_options_update_has_no_pixels_and_loses_no_image() {
     smol::block_on(async {
-        let (mut stream, mut server) = by_hand(LiveOptions::every()).await;
+        let (mut stream, mut server) = microscope_and_peer(LiveOptions::every()).await;
         let options =
             ImageHeader { options: 0x0C, crosshair: 5 << 16 | 9, ..ImageHeader::default() };
         server
@@ -93,7 +93,7 @@ fn an_options_update_has_no_pixels_and_loses_no_image() {
 fn an_impossible_header_ends_the_stream_naming_the_field() {
     for (at, byte, field) in [(0, 33, "imageSize"), (4, 9, "imageSize"), (20, 4, "deviceIndex")] {
         smol::block_on(async {
-            let (mut stream, mut server) = by_hand(LiveOptions::every()).await;
+            let (mut stream, mut server) = microscope_and_peer(LiveOptions::every()).await;
             let mut broken = image(2, 4, 4);
             broken[at] = byte;
             server.write_all(&[image(1, 4, 4), broken, image(3, 4, 4)].concat()).unwrap();
@@ -111,7 +111,7 @@ fn an_impossible_header_ends_the_stream_naming_the_field() {
 fn an_image_above_the_limit_is_not_believed() {
     smol::block_on(async {
         let options = LiveOptions::every().max_image_bytes(1000);
-        let (mut stream, mut server) = by_hand(options).await;
+        let (mut stream, mut server) = microscope_and_peer(options).await;
         server.write_all(&image(1, 30, 30)).unwrap();
         let error = soon("its end", stream.next()).await.unwrap_err();
         assert!(error.to_string().contains("at most 1000"), "{error}");
@@ -122,7 +122,7 @@ fn an_image_above_the_limit_is_not_believed() {
 fn a_stream_cut_within_an_image_reports_the_bytes_received() {
     for (cut, received, expected) in [(60, 60, 72), (17, 17, 40)] {
         smol::block_on(async {
-            let (mut stream, mut server) = by_hand(LiveOptions::every()).await;
+            let (mut stream, mut server) = microscope_and_peer(LiveOptions::every()).await;
             server.write_all(&[image(1, 4, 4), image(2, 4, 4)[..cut].to_vec()].concat()).unwrap();
             drop(server);
             assert_whole(&next_image(&mut stream).await);
@@ -148,7 +148,7 @@ fn send_all(mut server: TcpStream, count: u16, side: u32) {
 fn a_program_that_takes_no_images_never_stops_the_reading() {
     for options in [LiveOptions::default(), LiveOptions::every()] {
         smol::block_on(async {
-            let (stream, server) = by_hand(options).await;
+            let (stream, server) = microscope_and_peer(options).await;
             // Far more than any buffer of the operating system holds.
             send_all(server, 300, 256);
             while stream.stats().received < 300 {
@@ -161,7 +161,7 @@ fn a_program_that_takes_no_images_never_stops_the_reading() {
 #[test]
 fn a_program_that_holds_its_images_never_stops_the_reading() {
     smol::block_on(async {
-        let (mut stream, server) = by_hand(LiveOptions::default()).await;
+        let (mut stream, server) = microscope_and_peer(LiveOptions::default()).await;
         let sender = std::thread::spawn(move || send_all(server, 300, 256));
         let mut held = Vec::new();
         while held.len() < 3 {
@@ -183,7 +183,7 @@ fn every_mode_has_bounded_memory_and_counts_drops() {
     smol::block_on(async {
         let size = 2 * 256 * 256;
         let mode = Mode::Every { memory_bytes: 10 * size };
-        let (mut stream, server) = by_hand(LiveOptions::default().mode(mode)).await;
+        let (mut stream, server) = microscope_and_peer(LiveOptions::default().mode(mode)).await;
         send_all(server, 50, 256);
         while stream.stats().received < 50 {
             assert!(stream.stats().held_bytes <= 10 * size);
@@ -206,7 +206,7 @@ fn every_mode_has_bounded_memory_and_counts_drops() {
 #[test]
 fn every_mode_drops_nothing_while_the_program_keeps_up() {
     smol::block_on(async {
-        let (mut stream, server) = by_hand(LiveOptions::every()).await;
+        let (mut stream, server) = microscope_and_peer(LiveOptions::every()).await;
         let sender = std::thread::spawn(move || send_all(server, 200, 128));
         for number in 1..=200 {
             let image = next_image(&mut stream).await;
@@ -219,7 +219,7 @@ fn every_mode_drops_nothing_while_the_program_keeps_up() {
 #[test]
 fn latest_mode_gives_the_newest() {
     smol::block_on(async {
-        let (mut stream, server) = by_hand(LiveOptions::default()).await;
+        let (mut stream, server) = microscope_and_peer(LiveOptions::default()).await;
         send_all(server, 20, 64);
         while stream.stats().received < 20 {
             smol::future::yield_now().await;
@@ -234,7 +234,7 @@ fn latest_mode_gives_the_newest() {
 #[test]
 fn a_stream_that_is_dropped_closes_its_connection() {
     smol::block_on(async {
-        let (stream, mut server) = by_hand(LiveOptions::default()).await;
+        let (stream, mut server) = microscope_and_peer(LiveOptions::default()).await;
         drop(stream);
         let mut byte = [0];
         server.set_read_timeout(Some(Duration::from_secs(10))).unwrap();

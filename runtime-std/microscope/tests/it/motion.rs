@@ -7,7 +7,9 @@ use flamingo_microscope::units::{Degrees, Mm, Position};
 use flamingo_microscope::{Error, Motion};
 use flamingo_protocol_core::CommandCode;
 use flamingo_runtime_testkit::peer::{self, Peer, motion_stopped, move_to, next_frame, soon};
-use flamingo_runtime_testkit::rig::{by_hand, client, microscope, simulator};
+use flamingo_runtime_testkit::test_microscope::{
+    client, microscope, microscope_and_peer, simulator,
+};
 use smol::future;
 
 fn assert_near(found: f64, expected: f64) {
@@ -142,7 +144,7 @@ fn a_halt_of_another_client_ends_the_motion() {
 #[test]
 fn a_halt_that_came_before_the_move_does_not_end_it() {
     smol::block_on(async {
-        let (microscope, mut peer) = by_hand(|_| ()).await;
+        let (microscope, mut peer) = microscope_and_peer(|_| ()).await;
         let stage = microscope.stage();
         let (halted, ()) = future::zip(stage.halt(Axis::X), async {
             let halt = peer.expect(CommandCode::STAGE_HALT).await;
@@ -161,7 +163,7 @@ fn a_halt_that_came_before_the_move_does_not_end_it() {
 #[test]
 fn motion_stopped_with_another_status_is_an_error_with_position() {
     smol::block_on(async {
-        let (microscope, mut peer) = by_hand(|_| ()).await;
+        let (microscope, mut peer) = microscope_and_peer(|_| ()).await;
         let mut motion = begun(&microscope, &mut peer).await;
         peer.write(&motion_stopped(1, 3)).await;
         let ended = while_at(&mut peer, 7.75, motion.wait()).await;
@@ -175,7 +177,7 @@ fn motion_stopped_with_another_status_is_an_error_with_position() {
 #[test]
 fn motion_stopped_with_status_1_overrules_an_earlier_one() {
     smol::block_on(async {
-        let (microscope, mut peer) = by_hand(|_| ()).await;
+        let (microscope, mut peer) = microscope_and_peer(|_| ()).await;
         let mut motion = begun(&microscope, &mut peer).await;
         peer.write(&motion_stopped(1, 0)).await;
         peer.write(&motion_stopped(1, 1)).await;
@@ -187,7 +189,7 @@ fn motion_stopped_with_status_1_overrules_an_earlier_one() {
 #[test]
 fn motion_stopped_with_another_status_at_target_is_an_arrival() {
     smol::block_on(async {
-        let (microscope, mut peer) = by_hand(|_| ()).await;
+        let (microscope, mut peer) = microscope_and_peer(|_| ()).await;
         let mut motion = begun(&microscope, &mut peer).await;
         peer.write(&motion_stopped(1, 0)).await;
         let arrival = while_at(&mut peer, 8.0, motion.wait()).await.unwrap();
@@ -198,7 +200,7 @@ fn motion_stopped_with_another_status_at_target_is_an_arrival() {
 #[test]
 fn motion_stopped_counts_for_its_own_axis_and_for_all_axes() {
     smol::block_on(async {
-        let (microscope, mut peer) = by_hand(|_| ()).await;
+        let (microscope, mut peer) = microscope_and_peer(|_| ()).await;
         let mut motion = begun(&microscope, &mut peer).await;
         let mut events = microscope.client().subscribe(&[CommandCode::STAGE_MOTION_STOPPED]);
         peer.write(&motion_stopped(3, 1)).await;
@@ -214,7 +216,7 @@ fn motion_stopped_counts_for_its_own_axis_and_for_all_axes() {
 #[test]
 fn an_end_without_a_message_is_found_by_the_position() {
     smol::block_on(async {
-        let (microscope, mut peer) = by_hand(|_| ()).await;
+        let (microscope, mut peer) = microscope_and_peer(|_| ()).await;
         let mut motion = begun(&microscope, &mut peer).await;
         let arrival = while_at(&mut peer, 8.0, motion.wait()).await.unwrap();
         assert_eq!(arrival.message, None);
@@ -227,7 +229,7 @@ fn an_end_without_a_message_is_found_by_the_position() {
 #[test]
 fn a_caller_that_cancels_the_wait_often_still_gets_the_end() {
     smol::block_on(async {
-        let (microscope, mut peer) = by_hand(|_| ()).await;
+        let (microscope, mut peer) = microscope_and_peer(|_| ()).await;
         let mut motion = begun(&microscope, &mut peer).await;
         let ticking = async {
             loop {
@@ -247,7 +249,7 @@ fn a_caller_that_cancels_the_wait_often_still_gets_the_end() {
 #[test]
 fn the_end_of_an_earlier_motion_does_not_end_the_next_one() {
     smol::block_on(async {
-        let (microscope, mut peer) = by_hand(|_| ()).await;
+        let (microscope, mut peer) = microscope_and_peer(|_| ()).await;
         let mut first = begun(&microscope, &mut peer).await;
         let mut second = begun(&microscope, &mut peer).await;
         let sent_elsewhere = soon("its end", first.wait()).await;
@@ -267,7 +269,7 @@ fn the_end_of_an_earlier_motion_does_not_end_the_next_one() {
 #[test]
 fn an_axis_near_its_target_has_arrived_if_it_is_reported() {
     smol::block_on(async {
-        let (microscope, mut peer) = by_hand(|_| ()).await;
+        let (microscope, mut peer) = microscope_and_peer(|_| ()).await;
         let first = begun(&microscope, &mut peer).await;
         drop(first);
         // In doubt, because the end of the first motion is not known.
@@ -293,7 +295,7 @@ fn a_new_target_from_another_client_is_noticed() {
 #[test]
 fn a_refused_move_is_an_error_and_the_other_axes_are_halted() {
     smol::block_on(async {
-        let (microscope, mut peer) = by_hand(|_| ()).await;
+        let (microscope, mut peer) = microscope_and_peer(|_| ()).await;
         let stage = microscope.stage();
         let targets = [(Axis::X, Position::Mm(8.0)), (Axis::Y, Position::Mm(9.0))];
         let (begun, halted) = future::zip(stage.move_together(&targets), async {
@@ -320,7 +322,7 @@ fn a_refused_move_is_an_error_and_the_other_axes_are_halted() {
 #[test]
 fn a_lost_connection_ends_the_motion() {
     smol::block_on(async {
-        let (microscope, mut peer) = by_hand(|_| ()).await;
+        let (microscope, mut peer) = microscope_and_peer(|_| ()).await;
         let mut motion = begun(&microscope, &mut peer).await;
         drop(peer);
         let ended = soon("its end", motion.wait()).await;

@@ -9,7 +9,9 @@ use flamingo_microscope::units::{Micros, Mm, Percent};
 use flamingo_microscope::{Error, Laser, LiveUpdates, Microscope, RunEvent};
 use flamingo_protocol_core::{CommandCode, Flags, Frame};
 use flamingo_runtime_testkit::peer::{answer_to, position_push, soon};
-use flamingo_runtime_testkit::rig::{self, by_hand, client, microscope, simulator, workflow};
+use flamingo_runtime_testkit::test_microscope::{
+    self, client, microscope, microscope_and_peer, simulator, workflow,
+};
 use smol::future;
 
 #[test]
@@ -29,7 +31,7 @@ fn a_position_push_is_never_the_position_of_another_axis() {
 #[test]
 fn a_position_push_of_the_same_axis_is_not_the_answer() {
     smol::block_on(async {
-        let (microscope, mut peer) = by_hand(|_| ()).await;
+        let (microscope, mut peer) = microscope_and_peer(|_| ()).await;
         let stage = microscope.stage();
         let (x, ()) = future::zip(stage.position(Axis::X), async {
             let query = peer.expect(CommandCode::STAGE_POSITION_GET).await;
@@ -44,7 +46,7 @@ fn a_position_push_of_the_same_axis_is_not_the_answer() {
 #[test]
 fn each_axis_is_asked_for_its_own_position() {
     smol::block_on(async {
-        let (microscope, mut peer) = by_hand(|_| ()).await;
+        let (microscope, mut peer) = microscope_and_peer(|_| ()).await;
         let stage = microscope.stage();
         let (pose, asked) = future::zip(stage.pose(), async {
             let mut asked = Vec::new();
@@ -65,7 +67,7 @@ fn each_axis_is_asked_for_its_own_position() {
 #[test]
 fn halt_is_0x6003_and_home_is_0x6002() {
     smol::block_on(async {
-        let (microscope, mut peer) = by_hand(|_| ()).await;
+        let (microscope, mut peer) = microscope_and_peer(|_| ()).await;
         let stage = microscope.stage();
         let (halted, ()) = future::zip(stage.halt_all(), async {
             for axis in 1..=4 {
@@ -108,7 +110,7 @@ fn a_late_answer_is_never_the_answer_of_the_next_request() {
         let tune = |options: &mut flamingo_runtime_std::Options| {
             options.timeout = Duration::from_millis(150);
         };
-        let (microscope, mut peer) = by_hand(tune).await;
+        let (microscope, mut peer) = microscope_and_peer(tune).await;
         let camera = microscope.camera();
         let (given_up, late) = future::zip(camera.pixel_size(), peer.read()).await;
         assert!(matches!(given_up, Err(Error::Timeout { .. })), "{given_up:?}");
@@ -135,7 +137,7 @@ fn a_late_answer_is_never_the_answer_of_the_next_request() {
 #[test]
 fn a_push_after_a_set_is_not_a_proven_answer_of_the_next_get() {
     smol::block_on(async {
-        let (microscope, mut peer) = by_hand(|_| ()).await;
+        let (microscope, mut peer) = microscope_and_peer(|_| ()).await;
         let camera = microscope.camera();
         let (set, ()) = future::zip(camera.set_exposure(Micros(500)), async {
             let command = peer.expect(CommandCode::CAMERA_EXPOSURE_SET).await;
@@ -158,7 +160,7 @@ fn a_push_after_a_set_is_not_a_proven_answer_of_the_next_get() {
 #[test]
 fn a_laser_level_is_presumed_and_never_that_of_another_laser() {
     smol::block_on(async {
-        let (microscope, mut peer) = by_hand(|_| ()).await;
+        let (microscope, mut peer) = microscope_and_peer(|_| ()).await;
         let lasers = microscope.lasers();
         let (level, ()) = future::zip(lasers.level(Laser::ALL[0]), async {
             let query = peer.expect(CommandCode::LASER_LEVEL_GET).await;
@@ -181,7 +183,7 @@ fn a_push_with_a_payload_loses_no_frame() {
     smol::block_on(async {
         let simulator = simulator("").await;
         let (microscope, other) = (microscope(&simulator).await, client(&simulator).await);
-        let other = Microscope::over(other, rig::patience());
+        let other = Microscope::over(other, test_microscope::patience());
         let stage = microscope.stage();
         for _ in 0..50 {
             // The simulator broadcasts each of them with a payload of six bytes.
@@ -255,7 +257,7 @@ fn only_the_workflow_stop_is_sent_without_trigger_call_back() {
 fn update_on_change_is_int32data0_of_the_start() {
     for (updates, data0) in [(LiveUpdates::Always, 0), (LiveUpdates::OnChange, 1)] {
         smol::block_on(async {
-            let (microscope, mut peer) = by_hand(|_| ()).await;
+            let (microscope, mut peer) = microscope_and_peer(|_| ()).await;
             let camera = microscope.camera();
             let (started, ()) = future::zip(camera.start_live_view(updates), async {
                 let state = peer.expect(CommandCode::SYSTEM_STATE_GET).await;
@@ -274,7 +276,7 @@ fn update_on_change_is_int32data0_of_the_start() {
 #[test]
 fn a_region_edge_is_no_stack_and_ui_end_is_no_end() {
     smol::block_on(async {
-        let (microscope, mut peer) = by_hand(|_| ()).await;
+        let (microscope, mut peer) = microscope_and_peer(|_| ()).await;
         let (file, workflows) = (workflow(1, 3), microscope.workflows());
         let (run, ()) = future::zip(workflows.start(&file), async {
             let state = peer.expect(CommandCode::SYSTEM_STATE_GET).await;
@@ -323,7 +325,7 @@ fn a_live_view_over_a_fresh_connection_shows_no_stale_image() {
 #[test]
 fn drives_are_listed_with_int32data0_0_which_sets_no_path() {
     smol::block_on(async {
-        let (microscope, mut peer) = by_hand(|_| ()).await;
+        let (microscope, mut peer) = microscope_and_peer(|_| ()).await;
         let storage = microscope.storage();
         let (drives, ()) = future::zip(storage.drives(), async {
             let query = peer.expect(CommandCode::STORAGE_PATH_SET).await;

@@ -8,7 +8,9 @@ use flamingo_microscope::{Error, LiveUpdates, Microscope, Run, RunEvent, SystemS
 use flamingo_protocol_core::{CommandCode, Flags, Frame};
 use flamingo_runtime_std::Reconnect;
 use flamingo_runtime_testkit::peer::{self, Peer, soon};
-use flamingo_runtime_testkit::rig::{self, by_hand, client, microscope, simulator, workflow};
+use flamingo_runtime_testkit::test_microscope::{
+    self, client, microscope, microscope_and_peer, simulator, workflow,
+};
 use smol::future;
 
 /// A frame as the server sends it.
@@ -48,8 +50,8 @@ const IDLE: CommandCode = CommandCode::SYSTEM_STATE_IDLE;
 #[test]
 fn a_workflow_is_sent_as_one_with_its_bytes_untouched() {
     smol::block_on(async {
-        let (microscope, mut peer) = by_hand(|_| ()).await;
-        let text = rig::WORKFLOW.replace('\n', "\r\n");
+        let (microscope, mut peer) = microscope_and_peer(|_| ()).await;
+        let text = test_microscope::WORKFLOW.replace('\n', "\r\n");
         let workflow = Workflow::parse(text.as_bytes()).unwrap();
         let workflows = microscope.workflows();
         let (run, (start, file)) = future::zip(workflows.start(&workflow), upload(&mut peer)).await;
@@ -63,7 +65,7 @@ fn a_workflow_is_sent_as_one_with_its_bytes_untouched() {
 #[test]
 fn a_stale_idle_before_running_does_not_end_it() {
     smol::block_on(async {
-        let (microscope, mut peer) = by_hand(|_| ()).await;
+        let (microscope, mut peer) = microscope_and_peer(|_| ()).await;
         let mut run = started(&microscope, &mut peer, &workflow(1, 3)).await;
         for code in [IDLE, RUNNING] {
             tell(&mut peer, code).await;
@@ -138,7 +140,7 @@ fn a_running_workflow_blocks_a_second_one_and_the_live_view() {
 fn an_abort_ends_the_run_also_before_the_workflow_began() {
     for running in [false, true] {
         smol::block_on(async {
-            let (microscope, mut peer) = by_hand(|_| ()).await;
+            let (microscope, mut peer) = microscope_and_peer(|_| ()).await;
             let mut run = started(&microscope, &mut peer, &workflow(1, 3)).await;
             if running {
                 tell(&mut peer, RUNNING).await;
@@ -168,7 +170,7 @@ fn an_abort_ends_the_run_also_before_the_workflow_began() {
 fn a_refused_stop_and_a_stale_idle_after_it_end_nothing() {
     smol::block_on(async {
         let (microscope, mut peer) =
-            by_hand(|options| options.timeout = Duration::from_millis(300)).await;
+            microscope_and_peer(|options| options.timeout = Duration::from_millis(300)).await;
         let mut run = started(&microscope, &mut peer, &workflow(1, 3)).await;
         let (aborted, ()) = future::zip(run.abort(), async {
             let stop = peer.expect(CommandCode::CAMERA_WORK_FLOW_STOP).await;
@@ -192,7 +194,7 @@ fn a_refused_stop_and_a_stale_idle_after_it_end_nothing() {
 #[test]
 fn events_before_the_answer_about_the_state_count_first() {
     smol::block_on(async {
-        let (microscope, mut peer) = by_hand(|_| ()).await;
+        let (microscope, mut peer) = microscope_and_peer(|_| ()).await;
         let mut run = started(&microscope, &mut peer, &workflow(1, 3)).await;
         tell(&mut peer, RUNNING).await;
         soon("its start", run.next()).await.unwrap();
@@ -213,7 +215,7 @@ fn events_before_the_answer_about_the_state_count_first() {
 #[test]
 fn a_caller_that_cancels_the_wait_often_still_gets_the_end() {
     smol::block_on(async {
-        let (microscope, mut peer) = by_hand(|_| ()).await;
+        let (microscope, mut peer) = microscope_and_peer(|_| ()).await;
         let mut run = started(&microscope, &mut peer, &workflow(1, 3)).await;
         tell(&mut peer, RUNNING).await;
         soon("its start", run.next()).await.unwrap();
@@ -240,7 +242,7 @@ fn a_caller_that_cancels_the_wait_often_still_gets_the_end() {
 #[test]
 fn a_refusal_of_the_instrument_ends_the_run_with_its_reason() {
     smol::block_on(async {
-        let (microscope, mut peer) = by_hand(|_| ()).await;
+        let (microscope, mut peer) = microscope_and_peer(|_| ()).await;
         let mut run = started(&microscope, &mut peer, &workflow(1, 3)).await;
         let mut declined = message(CommandCode::CAMERA_WORK_FLOW_START, [0; 3]);
         declined.status = 0;
@@ -257,7 +259,7 @@ fn a_workflow_outside_the_limits_is_refused_with_its_line() {
     smol::block_on(async {
         let simulator = simulator("").await;
         let microscope = microscope(&simulator).await;
-        let text = rig::WORKFLOW.replace("X (mm) = 7.5", "X (mm) = 99.5");
+        let text = test_microscope::WORKFLOW.replace("X (mm) = 7.5", "X (mm) = 99.5");
         let beyond = Workflow::parse(text.as_bytes()).unwrap();
         let refused = microscope.workflows().start(&beyond).await;
         let Err(Error::Workflow { findings }) = refused else { panic!("{refused:?}") };
@@ -276,7 +278,7 @@ fn the_instrument_can_check_a_workflow() {
         let microscope = microscope(&simulator).await;
         let report = microscope.workflows().check(&workflow(1, 3)).await.unwrap();
         assert!(report.accepted, "{}", report.text);
-        let text = rig::WORKFLOW.replace("X (mm) = 7.5", "X (mm) = 9.5");
+        let text = test_microscope::WORKFLOW.replace("X (mm) = 7.5", "X (mm) = 9.5");
         let beyond = Workflow::parse(text.as_bytes()).unwrap();
         let report = microscope.workflows().check(&beyond).await.unwrap();
         assert!(!report.accepted && report.text.contains("hard limit"), "{}", report.text);
@@ -286,7 +288,7 @@ fn the_instrument_can_check_a_workflow() {
 #[test]
 fn a_start_and_an_end_without_messages_are_found_by_the_state() {
     smol::block_on(async {
-        let (microscope, mut peer) = by_hand(|_| ()).await;
+        let (microscope, mut peer) = microscope_and_peer(|_| ()).await;
         let mut run = started(&microscope, &mut peer, &workflow(1, 3)).await;
         let silent = async {
             answer_state(&mut peer, SystemState::WorkflowRunning).await;
@@ -305,7 +307,7 @@ fn a_start_and_an_end_without_messages_are_found_by_the_state() {
 #[test]
 fn a_workflow_that_does_not_begin_is_an_error_and_no_end() {
     smol::block_on(async {
-        let (microscope, mut peer) = by_hand(|_| ()).await;
+        let (microscope, mut peer) = microscope_and_peer(|_| ()).await;
         let mut run = started(&microscope, &mut peer, &workflow(1, 3)).await;
         let idle = async {
             loop {
@@ -322,7 +324,7 @@ fn a_workflow_that_does_not_begin_is_an_error_and_no_end() {
 #[test]
 fn a_gauge_that_goes_back_is_not_reported() {
     smol::block_on(async {
-        let (microscope, mut peer) = by_hand(|_| ()).await;
+        let (microscope, mut peer) = microscope_and_peer(|_| ()).await;
         let mut run = started(&microscope, &mut peer, &workflow(1, 3)).await;
         tell(&mut peer, RUNNING).await;
         for [done, total] in [[0, 10], [4, 10], [2, 10], [-1, 10], [5, 0], [12, 10]] {
@@ -382,7 +384,7 @@ fn a_run_continues_after_the_client_has_connected_again() {
 #[test]
 fn a_lost_connection_is_no_end_of_a_workflow() {
     smol::block_on(async {
-        let (microscope, mut peer) = by_hand(|_| ()).await;
+        let (microscope, mut peer) = microscope_and_peer(|_| ()).await;
         let mut run = started(&microscope, &mut peer, &workflow(1, 3)).await;
         tell(&mut peer, RUNNING).await;
         soon("its start", run.next()).await.unwrap();

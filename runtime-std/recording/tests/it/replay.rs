@@ -9,7 +9,7 @@ use flamingo_protocol_core::{CommandCode, Flags, Frame, image::HEADER_LEN};
 use flamingo_recording::replay::{Replay, ReplayOptions, Speed};
 use flamingo_recording::{Port, Side};
 use flamingo_runtime_testkit::folder::Folder;
-use flamingo_runtime_testkit::raw::{self, Raw};
+use flamingo_runtime_testkit::raw_client::{self, RawClient};
 
 /// A scenario in which the frames depend on chance and on the client.
 const BUSY: &str = "
@@ -28,12 +28,12 @@ const BUSY: &str = "
 type Heard = Vec<(Frame, Vec<u8>)>;
 
 /// Receives everything up to the wanted frame.
-fn hear(client: &mut Raw, all: &mut Heard, wanted: impl Fn(&Frame) -> bool) {
+fn hear(client: &mut RawClient, all: &mut Heard, wanted: impl Fn(&Frame) -> bool) {
     let (before, last) = client.until(wanted);
     all.extend(before.into_iter().chain([last]).map(|got| (got.frame, got.payload)));
 }
 
-fn ask(client: &mut Raw, all: &mut Heard, query: Frame) {
+fn ask(client: &mut RawClient, all: &mut Heard, query: Frame) {
     client.send(&query);
     // Pushes have a flag that answers do not have.
     let pushed = Flags::STAGE_POSITIONS_IN_BUFFER;
@@ -42,26 +42,26 @@ fn ask(client: &mut Raw, all: &mut Heard, query: Frame) {
 
 /// A session of a client. Returns everything that it received, in order.
 fn session(control: SocketAddr, live: SocketAddr) -> (Heard, Vec<Vec<u8>>) {
-    let (mut client, mut viewer) = (Raw::to(control), raw::socket(live));
+    let (mut client, mut viewer) = (RawClient::to(control), raw_client::socket(live));
     let (client, all) = (&mut client, &mut Vec::new());
     let of = Frame::command;
     ask(client, all, of(CommandCode::SYSTEM_STATE_GET));
     ask(client, all, of(CommandCode::COMMON_SCOPE_SETTINGS_LOAD));
     for (axis, target) in [(1, 7.0), (2, 15.5)] {
-        ask(client, all, raw::move_to(axis, target));
+        ask(client, all, raw_client::move_to(axis, target));
         hear(client, all, |got| got.code == CommandCode::STAGE_MOTION_STOPPED);
         ask(client, all, of(CommandCode::STAGE_POSITION_GET).with_selector(axis));
         ask(client, all, of(CommandCode::CAMERA_PIXEL_FIELD_OF_VIEW_GET));
     }
     ask(client, all, of(CommandCode::CAMERA_LIVE_VIEW_START));
-    let images = (0..10).map(|_| raw::image(&mut viewer).bytes).collect();
+    let images = (0..10).map(|_| raw_client::image(&mut viewer).bytes).collect();
     ask(client, all, of(CommandCode::CAMERA_LIVE_VIEW_STOP));
     (std::mem::take(all), images)
 }
 
 /// A session with the simulator, recorded with pixels.
 fn recorded(file: &Path) -> (Heard, Vec<Vec<u8>>) {
-    let simulator = raw::simulator(BUSY);
+    let simulator = raw_client::simulator(BUSY);
     let relay = relay(simulator.control(), recorder(file, true));
     let [control, live, _] = relay.addresses();
     let seen = session(control, live);
@@ -129,8 +129,8 @@ fn images_without_pixels_are_played_black() {
     client.finish();
     recorder.finish();
     let replay = replay(&file, Speed::Max);
-    let mut viewer = raw::socket(replay.addresses()[1]);
-    let played = raw::image(&mut viewer);
+    let mut viewer = raw_client::socket(replay.addresses()[1]);
+    let played = raw_client::image(&mut viewer);
     assert_eq!((played.header.index_start, played.header.width), (5, 200));
     assert!(played.bytes[HEADER_LEN..].iter().all(|byte| *byte == 0));
     assert_eq!(viewer.read(&mut [0]).unwrap(), 0, "the instrument had ended it");

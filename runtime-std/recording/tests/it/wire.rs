@@ -1,6 +1,6 @@
 //! Tests that a recording has the bytes that were on the wire.
 
-use flamingo_runtime_testkit::raw;
+use flamingo_runtime_testkit::raw_client;
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
@@ -20,9 +20,9 @@ use flamingo_runtime_testkit::folder::Folder;
 fn through_relay(recorder: Recorder) -> (Relay, TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let relay = relay(listener.local_addr().unwrap(), recorder);
-    let client = raw::socket(relay.addresses()[0]);
+    let client = raw_client::socket(relay.addresses()[0]);
     let (peer, _) = listener.accept().unwrap();
-    peer.set_read_timeout(Some(raw::PATIENCE)).unwrap();
+    peer.set_read_timeout(Some(raw_client::PATIENCE)).unwrap();
     (relay, client, peer)
 }
 
@@ -157,7 +157,7 @@ fn a_refused_connection_is_recorded_as_reset() {
     // A port without a listener.
     let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let relay = relay(nobody, recorder(&file, false));
-    let mut client = raw::socket(relay.addresses()[0]);
+    let mut client = raw_client::socket(relay.addresses()[0]);
     // The connection is closed or reset.
     assert!(!matches!(client.read(&mut [0]), Ok(1..)));
     relay.finish();

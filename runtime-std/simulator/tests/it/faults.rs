@@ -8,18 +8,20 @@ use flamingo_protocol_core::{
     wire::{FRAME_LEN, START_MARKER},
 };
 use flamingo_runtime_std::Clock;
-use flamingo_runtime_testkit::raw::{self, Got, PROMPT, Raw, codes, command, query, simulator};
+use flamingo_runtime_testkit::raw_client::{
+    self, PROMPT, RawClient, ReceivedMessage, codes, command, query, simulator,
+};
 use flamingo_simulator::{FaultKind, FaultRecord, Simulator, TrueClass};
 
 /// A simulator that answers at once, with these faults.
-fn faulty(faults: &str) -> (Simulator, Raw) {
+fn faulty(faults: &str) -> (Simulator, RawClient) {
     let simulator = simulator(&format!("{PROMPT}[faults]\n{faults}"));
-    let client = Raw::connect(&simulator);
+    let client = RawClient::connect(&simulator);
     (simulator, client)
 }
 
 /// Ten positions, one after the other.
-fn ten(client: &mut Raw) -> Vec<Got> {
+fn ten(client: &mut RawClient) -> Vec<ReceivedMessage> {
     (0..10).map(|number| client.ask(&query(1 + number % 4))).collect()
 }
 
@@ -77,7 +79,7 @@ fn a_payload_contains_false_markers_and_false_frames() {
         "[background]\nframes_per_s = 500\ncodes = [0x4003]\n\
          [faults]\nfalse_markers = { every_n = 1 }",
     );
-    let mut client = Raw::connect(&simulator);
+    let mut client = RawClient::connect(&simulator);
     let marker = START_MARKER.to_le_bytes();
     let mut whole = 0;
     for _ in 0..30 {
@@ -145,7 +147,7 @@ fn a_connection_cut_in_a_frame_does_not_affect_the_next_one() {
     assert_eq!(faults[0].kind, FaultKind::DisconnectMidFrame);
     assert_eq!(faults[0].noise_bytes, rest.len());
     assert_eq!(simulator.truth().sent().len(), 2, "a part of a frame is no frame");
-    assert_eq!(Raw::connect(&simulator).ask(&query(3)).frame.status, 1);
+    assert_eq!(RawClient::connect(&simulator).ask(&query(3)).frame.status, 1);
 }
 
 #[test]
@@ -154,7 +156,7 @@ fn a_stalled_reader_takes_no_command_but_still_pushes() {
         "[stage]\ncontinuous_axes = [\"x\"]\n[faults]\nstalled_reader = { every_n = 1, at_most = 1 }\n\
          stalled_reader_ms = 300",
     );
-    let mut client = Raw::connect(&simulator);
+    let mut client = RawClient::connect(&simulator);
     client.ask(&command(Code::CAMERA_EXPOSURE_GET));
     client.send(&command(Code::SYSTEM_STATE_GET));
     let (pushes, _) = client.until_code(Code::SYSTEM_STATE_GET);
@@ -176,7 +178,7 @@ fn a_payload_pauses_in_the_middle() {
     client.socket.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
     let error = client.socket.read(&mut payload[half..]).unwrap_err();
     assert!(matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut));
-    client.socket.set_read_timeout(Some(raw::PATIENCE)).unwrap();
+    client.socket.set_read_timeout(Some(raw_client::PATIENCE)).unwrap();
     client.socket.read_exact(&mut payload[half..]).unwrap();
     assert!(payload.ends_with(b"</Type>\n"));
     assert_eq!(kinds(&simulator), [FaultKind::StalledPayload]);
@@ -186,14 +188,14 @@ fn a_payload_pauses_in_the_middle() {
 fn a_client_with_too_many_unanswered_commands_is_dropped() {
     let simulator =
         simulator("[latency]\nmin_ms = 50\nmax_ms = 50\n[faults]\ndrop_above_unanswered = 4");
-    let mut patient = Raw::connect(&simulator);
+    let mut patient = RawClient::connect(&simulator);
     for axis in 1..=4 {
         patient.send(&query(axis));
     }
     for axis in 1..=4 {
         assert_eq!(patient.next().frame.selector(), axis);
     }
-    let mut hasty = Raw::connect(&simulator);
+    let mut hasty = RawClient::connect(&simulator);
     let hurry: Vec<_> = [1, 2, 3, 4, 1].iter().flat_map(|axis| query(*axis).encode()).collect();
     hasty.socket.write_all(&hurry).unwrap();
     assert!(hasty.until_end().is_empty());
@@ -208,10 +210,10 @@ fn a_client_that_does_not_read_is_dropped() {
         "[background]\nframes_per_s = 50000\n[server]\nsend_buffer_bytes = 8192\n\
          [faults]\nwrite_timeout_ms = 100",
     );
-    let lazy = Raw::connect(&simulator);
+    let lazy = RawClient::connect(&simulator);
     socket2::SockRef::from(&lazy.socket).set_recv_buffer_size(8192).unwrap();
     // Another client reads on all the time; it sees nothing of this.
-    let mut client = Raw::connect(&simulator);
+    let mut client = RawClient::connect(&simulator);
     let mut number = client.next().frame.int32_data[2];
     while !simulator
         .truth()

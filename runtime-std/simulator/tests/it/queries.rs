@@ -1,9 +1,11 @@
 //! Which commands the simulated instrument answers, and how, seen through a raw socket.
 
 use flamingo_protocol_core::{CommandCode as Code, Flags, Frame};
-use flamingo_runtime_testkit::raw::{PROMPT, Raw, codes, command, query, simulator, two_clients};
+use flamingo_runtime_testkit::raw_client::{
+    PROMPT, RawClient, codes, command, query, simulator, two_clients,
+};
 
-fn text(client: &mut Raw, laser: i32) -> (i32, String) {
+fn text(client: &mut RawClient, laser: i32) -> (i32, String) {
     let answer = client.ask(&command(Code::LASER_LEVEL_GET).with_selector(laser)).frame;
     assert_eq!(answer.selector(), laser);
     (answer.status, answer.text().unwrap().to_owned())
@@ -12,14 +14,14 @@ fn text(client: &mut Raw, laser: i32) -> (i32, String) {
 #[test]
 fn the_state_is_answered_even_without_the_flag() {
     let simulator = simulator("");
-    let answer = Raw::connect(&simulator).ask(&Frame::new(Code::SYSTEM_STATE_GET)).frame;
+    let answer = RawClient::connect(&simulator).ask(&Frame::new(Code::SYSTEM_STATE_GET)).frame;
     assert_eq!((answer.status, answer.selector()), (1, 0xA002));
 }
 
 #[test]
 fn a_laser_level_is_text_with_two_decimals() {
     let simulator = simulator(PROMPT);
-    let mut client = Raw::connect(&simulator);
+    let mut client = RawClient::connect(&simulator);
     let mut set = command(Code::LASER_LEVEL_SET).with_selector(2);
     set.set_text("33.5").unwrap();
     client.send(&set);
@@ -32,7 +34,7 @@ fn a_laser_level_is_text_with_two_decimals() {
 #[test]
 fn a_declining_laser_answers_with_status_0() {
     let simulator = simulator("[light]\ndeclining_lasers = [4]");
-    let mut client = Raw::connect(&simulator);
+    let mut client = RawClient::connect(&simulator);
     assert_eq!(text(&mut client, 4), (0, "getLevel error".to_owned()));
     assert_eq!(text(&mut client, 1).0, 1);
     assert_eq!(text(&mut client, 9), (0, "getLevel error".to_owned()));
@@ -41,7 +43,7 @@ fn a_declining_laser_answers_with_status_0() {
 #[test]
 fn camera_and_filter_settings_are_kept_and_bad_ones_refused() {
     let simulator = simulator("");
-    let mut client = Raw::connect(&simulator);
+    let mut client = RawClient::connect(&simulator);
     for (set, get, good, bad) in [
         (Code::CAMERA_EXPOSURE_SET, Code::CAMERA_EXPOSURE_GET, 12_000, 0),
         (Code::CAMERA_ROI_LEFT_SET, Code::CAMERA_ROI_LEFT_GET, 65, 0),
@@ -62,8 +64,8 @@ fn camera_and_filter_settings_are_kept_and_bad_ones_refused() {
 #[test]
 fn the_image_size_is_0_by_0_unless_images_stream() {
     let simulator = simulator("");
-    let mut client = Raw::connect(&simulator);
-    let size = |client: &mut Raw| {
+    let mut client = RawClient::connect(&simulator);
+    let size = |client: &mut RawClient| {
         let [width, height, _] = client.ask(&command(Code::CAMERA_IMAGE_SIZE_GET)).frame.int32_data;
         [width, height]
     };
@@ -79,7 +81,7 @@ fn the_image_size_is_0_by_0_unless_images_stream() {
 #[test]
 fn scope_settings_come_as_a_payload_with_the_stage_limits() {
     let simulator = simulator("");
-    let mut client = Raw::connect(&simulator);
+    let mut client = RawClient::connect(&simulator);
     let answer = client.ask(&command(Code::COMMON_SCOPE_SETTINGS_LOAD));
     let text = String::from_utf8(answer.payload).unwrap();
     assert!((2_600..=3_400).contains(&text.len()), "{} bytes", text.len());
@@ -92,7 +94,7 @@ fn scope_settings_come_as_a_payload_with_the_stage_limits() {
 #[test]
 fn saved_scope_settings_are_loaded_later() {
     let simulator = simulator("[settings]\nanswer_under_1007 = true");
-    let mut client = Raw::connect(&simulator);
+    let mut client = RawClient::connect(&simulator);
     let save = command(Code::COMMON_SCOPE_SETTINGS_SAVE);
     client.upload(&save, b"<Type>\n  Microscope name = mine\n</Type>\n");
     let saved = client.until_code(Code::COMMON_SCOPE_SETTINGS_SAVE).1.frame;
@@ -107,7 +109,7 @@ fn saved_scope_settings_are_loaded_later() {
 #[test]
 fn an_acknowledgement_can_declare_the_length_of_its_upload() {
     let simulator = simulator("[tokens]\necho_upload_length = true");
-    let mut client = Raw::connect(&simulator);
+    let mut client = RawClient::connect(&simulator);
     client.upload(&command(Code::COMMON_CONTROL_SETTINGS_SAVE), &[b'a'; 128]);
     client.send(&query(1));
     // To this reader, which believes the length, the next frame is that payload.
@@ -119,10 +121,10 @@ fn an_acknowledgement_can_declare_the_length_of_its_upload() {
 #[test]
 fn drives_are_listed_in_a_payload_or_in_the_buffer() {
     let listed = simulator("");
-    let answer = Raw::connect(&listed).ask(&command(Code::STORAGE_PATH_SET));
+    let answer = RawClient::connect(&listed).ask(&command(Code::STORAGE_PATH_SET));
     assert_eq!(answer.payload, b"/media/data/ssd1\n/media/data/ssd2");
     let in_buffer = simulator("[settings]\ndrives = [\"/a\", \"/b\"]\ndrives_in_buffer = true");
-    let answer = Raw::connect(&in_buffer).ask(&command(Code::STORAGE_PATH_SET));
+    let answer = RawClient::connect(&in_buffer).ask(&command(Code::STORAGE_PATH_SET));
     assert_eq!(answer.frame.text(), Ok("/a\n/b"));
     assert_eq!(answer.payload, b"");
 }
@@ -130,7 +132,7 @@ fn drives_are_listed_in_a_payload_or_in_the_buffer() {
 #[test]
 fn without_the_flag_and_without_a_known_code_there_is_no_answer() {
     let simulator = simulator(&format!("never_answered = [\"CAMERA_EXPOSURE_GET\"]\n{PROMPT}"));
-    let mut client = Raw::connect(&simulator);
+    let mut client = RawClient::connect(&simulator);
     client.send(&Frame::new(Code::STAGE_POSITION_GET).with_selector(1));
     client.send(&Frame::new(Code::CAMERA_IMAGE_SIZE_GET));
     client.send(&command(Code(0x6FFF)));
@@ -146,7 +148,7 @@ fn without_the_flag_and_without_a_known_code_there_is_no_answer() {
 #[test]
 fn a_workflow_stop_is_acknowledged_without_the_flag() {
     let simulator = simulator("");
-    let answer = Raw::connect(&simulator).ask(&Frame::new(Code::CAMERA_WORK_FLOW_STOP)).frame;
+    let answer = RawClient::connect(&simulator).ask(&Frame::new(Code::CAMERA_WORK_FLOW_STOP)).frame;
     assert_eq!((answer.status, answer.flags), (1, Flags(0)));
 }
 
@@ -172,7 +174,7 @@ fn actions_of_one_client_are_pushed_to_all_others() {
 #[test]
 fn a_set_can_push_its_get() {
     let simulator = simulator(&format!("[pushes]\nget_after_set = true\n{PROMPT}"));
-    let mut client = Raw::connect(&simulator);
+    let mut client = RawClient::connect(&simulator);
     client.send(&command(Code::CAMERA_EXPOSURE_SET).with_selector(7_000));
     client.send(&command(Code::FILTER_WHEEL_POSITION_SET).with_selector(2));
     let mut got = codes(&client.settle());
@@ -192,7 +194,7 @@ fn a_set_can_push_its_get() {
 fn tokens_and_tags_follow_the_scenario() {
     let simulator =
         simulator("[tokens]\necho_client_id = false\necho_int32_data2 = false\ntag_answers = true");
-    let mut client = Raw::connect(&simulator);
+    let mut client = RawClient::connect(&simulator);
     let mut frame = query(1);
     frame.client_id = 5;
     frame.int32_data = [1, 6, 7];

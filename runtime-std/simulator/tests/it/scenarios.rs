@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use flamingo_protocol_core::CommandCode as Code;
-use flamingo_runtime_testkit::raw::{Raw, command};
+use flamingo_runtime_testkit::raw_client::{RawClient, command};
 use flamingo_simulator::{Scenario, Simulator, SimulatorOptions};
 
 fn examples() -> Vec<(PathBuf, String)> {
@@ -28,7 +28,7 @@ fn every_example_loads_and_starts_and_answers() {
         });
         let options = SimulatorOptions::new(scenario);
         let simulator = smol::block_on(Simulator::start(options)).unwrap();
-        let mut client = Raw::connect(&simulator);
+        let mut client = RawClient::connect(&simulator);
         let state = client.ask(&command(Code::SYSTEM_STATE_GET)).frame;
         assert_eq!(state.selector(), Code::SYSTEM_STATE_IDLE.0 as i32, "{}", path.display());
     }

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use flamingo_protocol_core::{CommandCode as Code, Frame};
 use flamingo_runtime_std::Clock;
-use flamingo_runtime_testkit::raw::{PROMPT, Raw, codes, command, query, simulator, two_clients};
+use flamingo_runtime_testkit::raw_client::{
+    PROMPT, RawClient, codes, command, query, simulator, two_clients,
+};
 use flamingo_simulator::{
     FaultKind, Scenario, Simulator, SimulatorError, SimulatorOptions, TrueClass,
 };
@@ -42,11 +44,11 @@ fn a_taken_port_is_named_and_other_ports_can_be_chosen() {
 #[test]
 fn the_fourth_client_is_closed_until_another_one_leaves() {
     let simulator = simulator("");
-    let mut clients: Vec<_> = (0..3).map(|_| Raw::connect(&simulator)).collect();
+    let mut clients: Vec<_> = (0..3).map(|_| RawClient::connect(&simulator)).collect();
     for client in &mut clients {
         client.settle();
     }
-    let fourth = Raw::connect(&simulator);
+    let fourth = RawClient::connect(&simulator);
     assert_eq!((&fourth.socket).read(&mut [0; 1]).unwrap(), 0);
     let refused = simulator.truth().faults();
     assert_eq!((refused[0].kind, refused[0].connection), (FaultKind::Refused, fourth.address()));
@@ -56,7 +58,7 @@ fn the_fourth_client_is_closed_until_another_one_leaves() {
     drop(clients.pop());
     // There is room as soon as the server has seen that a client has gone.
     loop {
-        let mut next = Raw::connect(&simulator);
+        let mut next = RawClient::connect(&simulator);
         let sent = next.socket.write_all(&query(1).encode());
         if sent.is_ok() && next.try_next().is_some() {
             break;
@@ -67,7 +69,7 @@ fn the_fourth_client_is_closed_until_another_one_leaves() {
 #[test]
 fn stopping_ends_every_connection() {
     let simulator = simulator("");
-    let mut client = Raw::connect(&simulator);
+    let mut client = RawClient::connect(&simulator);
     client.settle();
     let truth = simulator.truth();
     smol::block_on(simulator.stop());
@@ -78,7 +80,7 @@ fn stopping_ends_every_connection() {
 /// Receives background frames and checks their rate.
 fn background(rate: u32, frames: usize) {
     let simulator = simulator(&format!("[background]\nframes_per_s = {rate}"));
-    let mut client = Raw::connect(&simulator);
+    let mut client = RawClient::connect(&simulator);
     let clock = Clock::start();
     let first = client.next().frame.int32_data[2];
     let begin = clock.now();
@@ -121,7 +123,7 @@ fn background_traffic_flows_at_10000_frames_per_second() {
 fn background_codes_can_be_chosen() {
     let simulator =
         simulator("[background]\nframes_per_s = 2000\ncodes = [\"STAGE_POSITION_GET\", 0x9007]");
-    let mut client = Raw::connect(&simulator);
+    let mut client = RawClient::connect(&simulator);
     for _ in 0..50 {
         let code = client.next().frame.code;
         assert!([Code::STAGE_POSITION_GET, Code::UI_IMAGES_SAVED_TO_STORAGE].contains(&code));
@@ -133,7 +135,7 @@ fn answers_keep_their_order_only_within_a_subsystem() {
     let late = "[faults]\nlate_answers = { every_n = 1, codes = [\"STAGE_POSITION_GET\"] }\n\
                 late_by_ms = 60";
     let simulator = simulator(&format!("{PROMPT}{late}"));
-    let mut client = Raw::connect(&simulator);
+    let mut client = RawClient::connect(&simulator);
     client.send(&query(2));
     let velocity = command(Code::STAGE_VELOCITY_SET).with_selector(2).with_value(3.0);
     client.send(&velocity);
@@ -148,7 +150,7 @@ fn answers_keep_their_order_only_within_a_subsystem() {
 #[test]
 fn latency_is_kept() {
     let simulator = simulator("[latency]\nmin_ms = 30\nmax_ms = 40");
-    let mut client = Raw::connect(&simulator);
+    let mut client = RawClient::connect(&simulator);
     let clock = Clock::start();
     client.ask(&query(1));
     assert!(
@@ -196,7 +198,7 @@ fn the_truth_has_every_frame_in_the_order_of_the_wire() {
 #[test]
 fn the_truth_is_bounded_and_counts_what_it_drops() {
     let simulator = simulator("truth_capacity_frames = 3");
-    let mut client = Raw::connect(&simulator);
+    let mut client = RawClient::connect(&simulator);
     for axis in [1, 2, 3, 4, 1] {
         client.ask(&query(axis));
     }
@@ -216,7 +218,7 @@ fn run(seed: u64) -> (Vec<(Frame, TrueClass)>, Vec<FaultKind>) {
     );
     let options = SimulatorOptions::new(scenario.unwrap()).seed(seed);
     let simulator = smol::block_on(Simulator::start(options)).unwrap();
-    let mut client = Raw::connect(&simulator);
+    let mut client = RawClient::connect(&simulator);
     for number in 0..60 {
         let mut frame = query(1 + number % 4);
         frame.int32_data[2] = number;

@@ -1,14 +1,14 @@
 //! The stage of the simulated instrument, seen through a raw socket.
 
 use flamingo_protocol_core::{CommandCode as Code, Flags};
-use flamingo_runtime_testkit::raw::{
-    PROMPT, Raw, codes, command, move_to, query, simulator, two_clients,
+use flamingo_runtime_testkit::raw_client::{
+    PROMPT, RawClient, codes, command, move_to, query, simulator, two_clients,
 };
 
 #[test]
 fn every_axis_answers_with_an_echo_of_its_command() {
     let simulator = simulator("");
-    let mut client = Raw::connect(&simulator);
+    let mut client = RawClient::connect(&simulator);
     for (axis, home) in [(1, 7.5), (2, 15.0), (3, 19.0), (4, 0.0)] {
         let mut frame = query(axis);
         frame.client_id = 40 + axis;
@@ -24,8 +24,8 @@ fn every_axis_answers_with_an_echo_of_its_command() {
 #[test]
 fn a_move_is_acknowledged_pushes_positions_and_ends() {
     let simulator = simulator("[stage]\nspeed_factor = 4.0");
-    let mut client = Raw::connect(&simulator);
-    let mut other = Raw::connect(&simulator);
+    let mut client = RawClient::connect(&simulator);
+    let mut other = RawClient::connect(&simulator);
     other.settle();
     client.send(&move_to(1, 8.5));
     let (mut pushes, stopped) = client.until_code(Code::STAGE_MOTION_STOPPED);
@@ -53,7 +53,7 @@ fn a_move_is_acknowledged_pushes_positions_and_ends() {
 #[test]
 fn halt_stops_an_axis_where_it_is() {
     let simulator = simulator("");
-    let mut client = Raw::connect(&simulator);
+    let mut client = RawClient::connect(&simulator);
     client.ask(&move_to(3, 26.0));
     client.until(|frame| frame.code == Code::STAGE_POSITION_GET);
     client.send(&command(Code::STAGE_HALT).with_selector(3));
@@ -69,7 +69,7 @@ fn halt_stops_an_axis_where_it_is() {
 #[test]
 fn impossible_targets_and_unknown_axes_are_refused() {
     let simulator = simulator(PROMPT);
-    let mut client = Raw::connect(&simulator);
+    let mut client = RawClient::connect(&simulator);
     for (axis, target) in [(1, 12.4), (2, 4.9), (3, f64::NAN), (4, 720.5), (5, 1.0), (0, 1.0)] {
         assert_eq!(client.ask(&move_to(axis, target)).frame.status, 0, "{axis} {target}");
     }
@@ -82,7 +82,7 @@ fn impossible_targets_and_unknown_axes_are_refused() {
 #[test]
 fn the_next_move_has_the_velocity_that_was_set() {
     let simulator = simulator("");
-    let mut client = Raw::connect(&simulator);
+    let mut client = RawClient::connect(&simulator);
     let velocity = command(Code::STAGE_VELOCITY_SET).with_selector(2).with_value(100.0);
     assert_eq!(client.ask(&velocity).frame.status, 1);
     client.ask(&move_to(2, 24.0));
@@ -95,7 +95,7 @@ fn the_next_move_has_the_velocity_that_was_set() {
 #[test]
 fn a_short_move_can_end_before_it_is_acknowledged() {
     let simulator = simulator("[latency]\nmove_ack_ms = 120\n[stage]\nspeed_factor = 20");
-    let mut client = Raw::connect(&simulator);
+    let mut client = RawClient::connect(&simulator);
     client.send(&move_to(3, 19.25));
     let (before, acknowledged) = client.until_code(Code::STAGE_POSITION_SET);
     assert_eq!(acknowledged.frame.status, 1);
@@ -105,7 +105,7 @@ fn a_short_move_can_end_before_it_is_acknowledged() {
 #[test]
 fn a_wait_for_a_motion_is_answered_at_its_end() {
     let simulator = simulator("[stage]\nspeed_factor = 5");
-    let mut client = Raw::connect(&simulator);
+    let mut client = RawClient::connect(&simulator);
     let wait = command(Code::STAGE_WAIT_FOR_MOTION_TO_STOP).with_selector(1);
     assert_eq!(client.ask(&wait).frame.status, 1, "nothing moves: at once");
     client.ask(&move_to(1, 8.5));
@@ -123,7 +123,7 @@ fn a_wait_for_a_motion_is_answered_at_its_end() {
 fn home_and_find_reference_are_motions_that_end_at_home() {
     let simulator =
         simulator("[stage]\nspeed_factor = 20\nhome_answers_at_end = true\n[stage.x]\nhome_mm = 6");
-    let mut client = Raw::connect(&simulator);
+    let mut client = RawClient::connect(&simulator);
     client.ask(&move_to(1, 9.0));
     client.until_code(Code::STAGE_MOTION_STOPPED);
     client.send(&command(Code::STAGE_HOME).with_selector(1));
@@ -154,7 +154,7 @@ fn unflagged_pushes_look_like_the_answers_of_a_query() {
         "[pushes]\nflagged = false\nposition_text = false\ncallback_flag = true\n\
          [stage]\ncontinuous_axes = [\"z\"]",
     );
-    let mut client = Raw::connect(&simulator);
+    let mut client = RawClient::connect(&simulator);
     let push = client.next().frame;
     let answer = client.ask(&query(3)).frame;
     let as_answer = flamingo_protocol_core::Frame { value: push.value, ..answer };
@@ -164,7 +164,7 @@ fn unflagged_pushes_look_like_the_answers_of_a_query() {
 #[test]
 fn continuous_axes_push_40_times_a_second_until_halted() {
     let simulator = simulator("[stage]\ncontinuous_axes = [\"x\", \"y\", \"z\", \"r\"]");
-    let mut client = Raw::connect(&simulator);
+    let mut client = RawClient::connect(&simulator);
     client.settle();
     let pushes: Vec<_> = (0..80).map(|_| client.next().frame).collect();
     for axis in 1..=4 {

@@ -6,8 +6,8 @@ use flamingo_protocol_core::{
     CommandCode as Code,
     image::{HEADER_LEN, ImageHeader},
 };
-use flamingo_runtime_testkit::raw::{
-    Image, Raw, codes, command, image, simulator, socket, two_clients,
+use flamingo_runtime_testkit::raw_client::{
+    Image, RawClient, codes, command, image, simulator, socket, two_clients,
 };
 
 fn pixels(image: &Image) -> Vec<u16> {
@@ -49,7 +49,7 @@ fn live_images_show_moving_beads_while_the_live_view_runs() {
 #[test]
 fn a_snapshot_sends_one_live_image_and_announces_its_state() {
     let simulator = simulator("[images]\nwidth = 64\nheight = 32");
-    let mut client = Raw::connect(&simulator);
+    let mut client = RawClient::connect(&simulator);
     let mut viewer = socket(simulator.live());
     // The viewer is inside once an image reached it: those before may go to nobody.
     let mut states = Vec::new();
@@ -71,7 +71,7 @@ fn a_snapshot_sends_one_live_image_and_announces_its_state() {
 #[test]
 fn a_snapshot_is_announced_before_it_is_acknowledged() {
     let simulator = simulator("");
-    let mut client = Raw::connect(&simulator);
+    let mut client = RawClient::connect(&simulator);
     client.send(&command(Code::CAMERA_SNAPSHOT_GET));
     let (before, _) = client.until_code(Code::SYSTEM_STATE_IDLE);
     assert_eq!(codes(&before), [Code::SYSTEM_STATE_SNAP_SHOT, Code::CAMERA_SNAPSHOT_GET]);
@@ -83,7 +83,7 @@ fn a_slow_viewer_loses_the_oldest_images_and_no_bytes() {
         "[images]\nframes_per_s = 1000\nwidth = 256\nheight = 256\n\
          [server]\nsend_buffer_bytes = 65536",
     );
-    let mut client = Raw::connect(&simulator);
+    let mut client = RawClient::connect(&simulator);
     let mut slow = socket(simulator.live());
     let mut fast = socket(simulator.live());
     client.ask(&command(Code::CAMERA_LIVE_VIEW_START));
@@ -105,7 +105,7 @@ fn a_slow_viewer_loses_the_oldest_images_and_no_bytes() {
 #[test]
 fn the_sixth_viewer_is_accepted_and_closed() {
     let simulator = simulator(FAST);
-    let mut client = Raw::connect(&simulator);
+    let mut client = RawClient::connect(&simulator);
     let mut inside: Vec<_> = (0..5).map(|_| socket(simulator.live())).collect();
     let mut sixth = socket(simulator.live());
     assert_eq!(sixth.read(&mut [0; 1]).unwrap(), 0);

@@ -7,8 +7,8 @@ use flamingo_protocol_core::{
     CommandCode as Code, Frame,
     image::{HEADER_LEN, ImageHeader},
 };
-use flamingo_runtime_testkit::raw::{
-    PATIENCE, Raw, codes, command, query, simulator, two_clients, workflow,
+use flamingo_runtime_testkit::raw_client::{
+    PATIENCE, RawClient, codes, command, query, simulator, two_clients, workflow,
 };
 
 const FAST: &str = "[stage]\nspeed_factor = 50\n[images]\nwidth = 64\nheight = 64\n";
@@ -54,7 +54,7 @@ fn a_workflow_runs_from_upload_to_idle_and_sends_its_stacks() {
 #[test]
 fn an_upload_without_flag_or_length_is_an_empty_workflow() {
     let simulator = simulator(FAST);
-    let mut client = Raw::connect(&simulator);
+    let mut client = RawClient::connect(&simulator);
     client.upload(&Frame::new(Code::CAMERA_WORK_FLOW_START), workflow(3, "None", 20.0).as_bytes());
     let declined = client.next().frame;
     assert_eq!((declined.status, declined.text()), (0, Ok("work flow empty")));
@@ -66,7 +66,7 @@ fn an_upload_without_flag_or_length_is_an_empty_workflow() {
 #[test]
 fn a_workflow_beyond_the_limits_is_declined_with_a_reason() {
     let simulator = simulator(FAST);
-    let mut client = Raw::connect(&simulator);
+    let mut client = RawClient::connect(&simulator);
     let beyond = workflow(3, "None", 30.0);
     client.upload(&command(Code::CAMERA_CHECK_STACK), beyond.as_bytes());
     let report = client.until_code(Code::CAMERA_CHECK_STACK).1;
@@ -81,7 +81,7 @@ fn a_workflow_beyond_the_limits_is_declined_with_a_reason() {
 #[test]
 fn a_stale_idle_can_come_before_the_workflow_runs() {
     let simulator = simulator(&format!("{FAST}[workflow]\nstale_idle = true"));
-    let mut client = Raw::connect(&simulator);
+    let mut client = RawClient::connect(&simulator);
     client.upload(&start(), workflow(2, "None", 20.0).as_bytes());
     assert_eq!(client.next().frame.code, Code::SYSTEM_STATE_IDLE);
     assert_eq!(client.next().frame.code, Code::SYSTEM_STATE_WORK_FLOW_RUNNING);
@@ -91,7 +91,7 @@ fn a_stale_idle_can_come_before_the_workflow_runs() {
 #[test]
 fn a_running_workflow_refuses_live_view_and_can_be_stopped() {
     let simulator = simulator(FAST);
-    let mut client = Raw::connect(&simulator);
+    let mut client = RawClient::connect(&simulator);
     client.upload(&start(), workflow(4000, "None", 20.0).as_bytes());
     client.until_code(Code::UI_SET_GAUGE_VALUE);
     let state = client.ask(&command(Code::SYSTEM_STATE_GET)).frame.selector();

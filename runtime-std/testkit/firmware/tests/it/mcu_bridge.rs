@@ -9,7 +9,7 @@ use crate::emulator::log::Log;
 use crate::emulator::{Emulator, program};
 use flamingo_protocol_core::{CommandCode, Frame, connection::TokenField, wire::START_MARKER};
 use flamingo_runtime_std::{Client, Clock, Error, Options};
-use flamingo_runtime_testkit::raw::{Raw, command, move_to, query, simulator};
+use flamingo_runtime_testkit::raw_client::{RawClient, command, move_to, query, simulator};
 use flamingo_simulator::{Simulator, TrueClass};
 use smol::lock::{Semaphore, SemaphoreGuard};
 
@@ -24,7 +24,7 @@ static PLACES: Semaphore = Semaphore::new(2);
 /// The board with everything plugged in but the host.
 struct Setup {
     instrument: Simulator,
-    push: Raw,
+    push: RawClient,
     cable: Option<Cable>,
     log: Option<Log>,
     board: Emulator,
@@ -38,7 +38,7 @@ impl Setup {
         let place = smol::block_on(PLACES.acquire());
         let board = Emulator::start(&program, "mps2-an386", 4);
         let instrument = simulator(scenario);
-        let push = Raw::over(board.plug(PUSH));
+        let push = RawClient::over(board.plug(PUSH));
         let log = Some(board.log(LOG));
         let mut setup = Self { instrument, push, cable: None, log, board, _place: place };
         setup.plug_instrument();
@@ -62,8 +62,8 @@ impl Setup {
     }
 
     /// A host that uses a raw socket instead of our client.
-    fn host(&self) -> Raw {
-        Raw::over(self.board.plug(HOST))
+    fn host(&self) -> RawClient {
+        RawClient::over(self.board.plug(HOST))
     }
 
     fn until_counter(&self, name: &str, holds: impl Fn(u32) -> bool) {
@@ -147,7 +147,7 @@ fn a_thousand_queries_get_their_answers_each_push_comes_once() {
 fn long_payloads_pass_and_too_long_uploads_are_refused() {
     let Some(setup) = Setup::new("") else { return };
     let settings = settings();
-    let mut other = Raw::connect(&setup.instrument);
+    let mut other = RawClient::connect(&setup.instrument);
     other.upload(&command(SAVE), &settings);
     assert_eq!(other.until_code(SAVE).1.frame.status, 1);
 
@@ -173,7 +173,7 @@ fn long_payloads_pass_and_too_long_uploads_are_refused() {
 fn the_bridge_recovers_when_the_instrument_is_unplugged() {
     let Some(mut setup) = Setup::new("") else { return };
     let settings = settings();
-    let mut other = Raw::connect(&setup.instrument);
+    let mut other = RawClient::connect(&setup.instrument);
     other.upload(&command(SAVE), &settings);
     other.until_code(SAVE);
     let client = setup.client();
@@ -260,7 +260,7 @@ fn without_a_subscriber_answers_go_on_and_pushes_come_again() {
     setup.push.socket.shutdown(std::net::Shutdown::Both).expect("it is plugged in");
     setup.board.until_unplugged(PUSH);
     assert_answered(&client, 0..20);
-    setup.push = Raw::over(setup.board.plug(PUSH));
+    setup.push = RawClient::over(setup.board.plug(PUSH));
     let got: Vec<_> = (0..20).map(|_| setup.push.next()).collect();
     assert!(got[1..].iter().all(|got| got.skipped == 0), "only the first push may be cut");
     let truly = setup.sent(|truth| *truth == TrueClass::Unsolicited);

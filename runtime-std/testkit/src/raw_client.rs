@@ -49,20 +49,20 @@ pub fn image(viewer: &mut TcpStream) -> Image {
 
 /// A received frame with its payload, and the number of noise bytes before it.
 #[derive(Debug, Clone)]
-pub struct Got {
+pub struct ReceivedMessage {
     pub frame: Frame,
     pub payload: Vec<u8>,
     pub skipped: u32,
 }
 
-pub struct Raw {
+pub struct RawClient {
     pub socket: TcpStream,
     assembler: Assembler,
-    waiting: VecDeque<Got>,
+    waiting: VecDeque<ReceivedMessage>,
     messages: MessageCollector<u32>,
 }
 
-impl Raw {
+impl RawClient {
     pub fn connect(simulator: &Simulator) -> Self {
         Self::to(simulator.control())
     }
@@ -96,7 +96,7 @@ impl Raw {
     }
 
     /// Waits for the next frame; `None`: the connection has ended.
-    pub fn try_next(&mut self) -> Option<Got> {
+    pub fn try_next(&mut self) -> Option<ReceivedMessage> {
         let mut buffer = [0; 16 * 1024];
         loop {
             if let Some(got) = self.waiting.pop_front() {
@@ -123,21 +123,19 @@ impl Raw {
                 }
                 None => None,
             };
-            self.waiting.extend(message.map(|(Message { frame, payload }, skipped)| Got {
-                frame,
-                payload,
-                skipped,
+            self.waiting.extend(message.map(|(Message { frame, payload }, skipped)| {
+                ReceivedMessage { frame, payload, skipped }
             }));
         }
     }
 
     #[allow(clippy::should_implement_trait)] // it panics at the end of the connection
-    pub fn next(&mut self) -> Got {
+    pub fn next(&mut self) -> ReceivedMessage {
         self.try_next().expect("the connection ended")
     }
 
     /// The frames that have arrived already.
-    pub fn waiting(&mut self) -> Vec<Got> {
+    pub fn waiting(&mut self) -> Vec<ReceivedMessage> {
         let mut buffer = [0; 16 * 1024];
         self.socket.set_nonblocking(true).unwrap();
         while let Ok(length @ 1..) = self.socket.read(&mut buffer) {
@@ -148,7 +146,10 @@ impl Raw {
     }
 
     /// Waits for the next frame for which `wanted` holds. Gives the frames before it too.
-    pub fn until(&mut self, wanted: impl Fn(&Frame) -> bool) -> (Vec<Got>, Got) {
+    pub fn until(
+        &mut self,
+        wanted: impl Fn(&Frame) -> bool,
+    ) -> (Vec<ReceivedMessage>, ReceivedMessage) {
         let mut before = Vec::new();
         loop {
             let got = self.next();
@@ -159,24 +160,24 @@ impl Raw {
         }
     }
 
-    pub fn until_code(&mut self, code: CommandCode) -> (Vec<Got>, Got) {
+    pub fn until_code(&mut self, code: CommandCode) -> (Vec<ReceivedMessage>, ReceivedMessage) {
         self.until(|frame| frame.code == code)
     }
 
     /// Sends a command and waits for the next frame of its code.
-    pub fn ask(&mut self, frame: &Frame) -> Got {
+    pub fn ask(&mut self, frame: &Frame) -> ReceivedMessage {
         self.send(frame);
         self.until_code(frame.code).1
     }
 
     /// Sends a query and waits for its answer. Gives the frames before it.
-    pub fn settle(&mut self) -> Vec<Got> {
+    pub fn settle(&mut self) -> Vec<ReceivedMessage> {
         self.send(&command(CommandCode::SYSTEM_STATE_GET));
         self.until_code(CommandCode::SYSTEM_STATE_GET).0
     }
 
     /// Reads until the server ends the connection.
-    pub fn until_end(&mut self) -> Vec<Got> {
+    pub fn until_end(&mut self) -> Vec<ReceivedMessage> {
         std::iter::from_fn(|| self.try_next()).collect()
     }
 }
@@ -211,14 +212,14 @@ pub fn workflow(planes: u32, option: &str, z: f64) -> String {
 pub const PROMPT: &str = "[latency]\nmin_ms = 0\nmax_ms = 0\n";
 
 /// Two clients that the simulator has accepted.
-pub fn two_clients(simulator: &Simulator) -> [Raw; 2] {
+pub fn two_clients(simulator: &Simulator) -> [RawClient; 2] {
     [0, 1].map(|_| {
-        let mut client = Raw::connect(simulator);
+        let mut client = RawClient::connect(simulator);
         client.settle();
         client
     })
 }
 
-pub fn codes(got: &[Got]) -> Vec<CommandCode> {
+pub fn codes(got: &[ReceivedMessage]) -> Vec<CommandCode> {
     got.iter().map(|got| got.frame.code).collect()
 }

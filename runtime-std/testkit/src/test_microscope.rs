@@ -41,12 +41,12 @@ pub async fn client(simulator: &Simulator) -> Client {
     Client::connect(Options::new(simulator.control().to_string())).await.unwrap()
 }
 
-/// A microscope whose instrument is a scripted peer, with the settings loaded.
-pub async fn by_hand(tune: impl FnOnce(&mut Options)) -> (Microscope, Peer) {
-    by_hand_with(SETTINGS, patience(), tune).await
+/// A microscope with the settings loaded, and the scripted peer that is its instrument.
+pub async fn microscope_and_peer(tune: impl FnOnce(&mut Options)) -> (Microscope, Peer) {
+    microscope_and_peer_with(SETTINGS, patience(), tune).await
 }
 
-pub async fn by_hand_with(
+pub async fn microscope_and_peer_with(
     settings: &str,
     patience: Patience,
     tune: impl FnOnce(&mut Options),
