@@ -1,5 +1,5 @@
 //! The board (MPS2 with the Cortex-M4 of AN386): UARTs, timer, interrupts, log. All unsafe code is in
-//! this file. It does not interpret the bytes.
+//! this file. It does not interpret the bytes. The program reads and writes them in `uart_port.rs`.
 //!
 //! Each UART has two queues. Its interrupt moves bytes between the queues and the UART. A byte that
 //! finds no room in the queue stays in the UART, and the receive interrupt is off until there is room.
@@ -14,12 +14,12 @@ use cortex_m::peripheral::syst::SystClkSource;
 use cortex_m::peripheral::{NVIC, SCB};
 use cortex_m_rt::exception;
 use critical_section::{Mutex, RestoreState};
-use embedded_io::{ErrorType, Read, ReadReady, Write, WriteReady};
 use flamingo_protocol_core::{time::Instant, wire::FRAME_LEN};
 use heapless::spsc::{Consumer, Producer, Queue};
-use mcu_bridge::{NotNow, Ports};
+use mcu_bridge::Ports;
 
 use crate::log::Log;
+use crate::uart_port::UartPort;
 
 /// The clock of core, timer and UARTs, in MHz.
 const CLOCK_MHZ: u32 = 25;
@@ -109,7 +109,7 @@ impl Queues {
 }
 
 /// The interrupt's side of a UART.
-struct UartSide {
+pub struct UartSide {
     uart: Uart,
     /// `None` if received bytes are discarded.
     received: Option<Producer<'static, u8>>,
@@ -148,7 +148,7 @@ pub fn counters() -> Counters {
 
 impl UartSide {
     /// Moves bytes between the UART and the queues until nothing more fits.
-    fn service(&mut self) {
+    pub fn service(&mut self) {
         let uart = self.uart;
         write(uart.0 + Uart::INTCLEAR, 0b1111);
         while uart.is(Uart::RX_FULL) {
@@ -181,7 +181,7 @@ impl UartSide {
     }
 
     /// Receives again, because there is room again.
-    fn resume_receive(&mut self) {
+    pub fn resume_receive(&mut self) {
         if !core::mem::replace(&mut self.receives, true) {
             self.uart.enable_receive(true);
             self.service();
@@ -190,7 +190,7 @@ impl UartSide {
 }
 
 /// Runs `act` on the interrupt's side of a UART with interrupts off.
-fn with_uart(number: usize, act: impl FnOnce(&mut UartSide)) {
+pub fn with_uart(number: usize, act: impl FnOnce(&mut UartSide)) {
     critical_section::with(|cs| {
         let mut line =
             UART_SIDES.get(number).and_then(|line| line.borrow(cs).try_borrow_mut().ok());
@@ -198,53 +198,6 @@ fn with_uart(number: usize, act: impl FnOnce(&mut UartSide)) {
             act(line);
         }
     });
-}
-
-/// The program's side of a UART.
-pub struct Port {
-    number: usize,
-    received: Consumer<'static, u8>,
-    to_send: Producer<'static, u8>,
-}
-
-impl ErrorType for Port {
-    type Error = NotNow;
-}
-
-impl ReadReady for Port {
-    fn read_ready(&mut self) -> Result<bool, NotNow> {
-        Ok(self.received.ready())
-    }
-}
-
-impl Read for Port {
-    fn read(&mut self, buffer: &mut [u8]) -> Result<usize, NotNow> {
-        let mut count = 0;
-        for (to, from) in buffer.iter_mut().zip(core::iter::from_fn(|| self.received.dequeue())) {
-            *to = from;
-            count += 1;
-        }
-        with_uart(self.number, UartSide::resume_receive);
-        if count == 0 { Err(NotNow) } else { Ok(count) }
-    }
-}
-
-impl WriteReady for Port {
-    fn write_ready(&mut self) -> Result<bool, NotNow> {
-        Ok(self.to_send.ready())
-    }
-}
-
-impl Write for Port {
-    fn write(&mut self, bytes: &[u8]) -> Result<usize, NotNow> {
-        let sent = bytes.iter().take_while(|byte| self.to_send.enqueue(**byte).is_ok()).count();
-        with_uart(self.number, UartSide::service);
-        if sent == 0 { Err(NotNow) } else { Ok(sent) }
-    }
-
-    fn flush(&mut self) -> Result<(), NotNow> {
-        Ok(()) // the interrupts send the queue
-    }
 }
 
 /// The clock, from a timer that wraps around every 171 s. `now` must be called more often.
@@ -255,7 +208,7 @@ pub struct Board {
 
 impl Board {
     /// Starts the UARTs, the interrupts and the timer. `None` if they were started before.
-    pub fn start(queues: &'static mut Queues) -> Option<(Self, Ports<Port>)> {
+    pub fn start(queues: &'static mut Queues) -> Option<(Self, Ports<UartPort>)> {
         let mut core = cortex_m::Peripherals::take()?;
         let [from_instrument, from_host, from_push] = queues.received.each_mut();
         let [to_host, to_push] = queues.to_others.each_mut();
@@ -304,10 +257,10 @@ fn open(
     number: usize,
     inward: (QueueInput, QueueOutput),
     outward: (QueueInput, QueueOutput),
-) -> Port {
+) -> UartPort {
     let ((received, to_program), (to_send, to_line)) = (inward, outward);
     install(number, Some(received), to_line);
-    Port { number, received: to_program, to_send }
+    UartPort::new(number, to_program, to_send)
 }
 
 fn install(number: usize, received: Option<Producer<'static, u8>>, to_send: Consumer<'static, u8>) {

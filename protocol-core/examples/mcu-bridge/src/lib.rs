@@ -6,7 +6,7 @@
 //!              ▲                        ▲            │ └───▶ OutputQueue ──▶ port 2, push: unsolicited frames
 //!              └────────── pump ◀───────┴── request ─┘◀───── pump ◀───────── port 1, host: commands
 //! ```
-//! The program adds the registers (`board.rs`) and the log (`log.rs`, `report.rs`).
+//! The program adds the hardware (`board.rs`, `uart_port.rs`) and the log (`log.rs`, `report.rs`).
 #![no_std]
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]

@@ -5,6 +5,7 @@
 mod board;
 mod log;
 mod report;
+mod uart_port;
 
 use board::{Board, Queues};
 use mcu_bridge::{Application, Bridge};
