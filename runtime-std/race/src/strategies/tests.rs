@@ -1,5 +1,7 @@
 //! The behaviour of each strategy, against the simulated instrument and, where the order of frames matters, against a
-//! scripted instrument.
+//! scripted instrument. How a strategy ends is in `tests/ends.rs`.
+
+mod ends;
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -20,19 +22,6 @@ const LONG: Duration = Duration::from_secs(20);
 const SHORT: Duration = Duration::from_millis(200);
 /// How long to wait for a frame that must not arrive.
 const MOMENT: Duration = Duration::from_millis(30);
-
-/// The strategies that can start with a peer that sends nothing by itself.
-const SCRIPTED: [Kind; 9] = [
-    Kind::Synchronous,
-    Kind::Polling,
-    Kind::TwoReaders,
-    Kind::Mutex,
-    Kind::Pause,
-    Kind::Tagged,
-    Kind::Sequence,
-    Kind::CodeMatch,
-    Kind::Raw,
-];
 
 type Heard = Receiver<(Instant, Frame)>;
 
@@ -366,56 +355,5 @@ fn frames_behind_payloads_and_noise_are_found() {
         for expected in [with_payload, gauge(2), gauge(3)] {
             assert_eq!(next(&stage.heard), expected, "{}", kind.name());
         }
-    }
-}
-
-#[test]
-fn closing_never_hangs_and_ends_every_thread() {
-    for kind in SCRIPTED {
-        let Stage { strategy, instrument, heard } = Stage::new(kind, LONG);
-        strategy.close();
-        // No thread is left that could report an event or hold the socket.
-        assert!(heard.recv_timeout(LONG).is_err_and(|error| error.to_string().contains("closed")));
-        assert_eq!((&instrument).read(&mut [0]).unwrap(), 0, "{}", kind.name());
-    }
-}
-
-#[test]
-fn a_closed_connection_ends_queries_and_waits_at_once() {
-    for kind in SCRIPTED {
-        let Stage { mut strategy, instrument, heard } = Stage::new(kind, LONG);
-        let clock = Clock::start();
-        drop(instrument);
-        for _ in 0..3 {
-            assert_eq!(strategy.query(&ask(1)), None, "{}", kind.name());
-            assert!(!strategy.wait_for_motion_end(&motion(1, 0.0)), "{}", kind.name());
-        }
-        strategy.close();
-        assert!(Duration::from(clock.now().since(Instant::default())) < LONG / 2);
-        assert_eq!(heard.try_iter().count(), 0);
-    }
-}
-
-#[test]
-fn flamingo_and_callback_socket_notice_a_lost_instrument() {
-    for kind in [Kind::Flamingo, Kind::CallbackSocket] {
-        let simulator = simulator(kind);
-        let bridge = kind.needs_bridge().then(|| bridge(&simulator));
-        let control = bridge.as_ref().map_or(simulator.control(), Bridge::control);
-        let (mut environment, _heard) = environment(control, LONG);
-        environment.callback = bridge.as_ref().and_then(Bridge::callback);
-        let mut strategy = kind.start(&environment).unwrap();
-        assert!(strategy.query(&ask(1)).is_some());
-        smol::block_on(async {
-            if let Some(bridge) = bridge {
-                bridge.stop().await;
-            }
-            simulator.stop().await;
-        });
-        let clock = Clock::start();
-        assert_eq!(strategy.query(&ask(1)), None, "{}", kind.name());
-        assert!(!strategy.wait_for_motion_end(&motion(1, 0.0)), "{}", kind.name());
-        strategy.close();
-        assert!(Duration::from(clock.now().since(Instant::default())) < LONG / 2);
     }
 }
