@@ -5,5 +5,7 @@ mod examples;
 mod limits;
 mod live_stream;
 mod motion;
+mod settings;
 mod traps;
 mod workflows;
+mod workflows_simulated;

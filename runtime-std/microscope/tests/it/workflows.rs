@@ -1,16 +1,13 @@
-//! Workflows: uploaded as one, and followed until SYSTEM_STATE_IDLE.
+//! Workflows with a scripted peer: uploaded as one, and followed until SYSTEM_STATE_IDLE. Whole
+//! workflows on the simulator are in `workflows_simulated.rs`.
 
 use std::time::Duration;
 
-use flamingo_microscope::Axis;
 use flamingo_microscope::workflow::Workflow;
-use flamingo_microscope::{Error, LiveUpdates, Microscope, Run, RunEvent, SystemState};
+use flamingo_microscope::{Error, Microscope, Run, RunEvent, SystemState};
 use flamingo_protocol_core::{CommandCode, Flags, Frame};
-use flamingo_runtime_std::Reconnect;
 use flamingo_runtime_testkit::peer::{self, Peer, soon};
-use flamingo_runtime_testkit::test_microscope::{
-    self, client, microscope, microscope_and_peer, simulator, workflow,
-};
+use flamingo_runtime_testkit::test_microscope::{self, microscope_and_peer, workflow};
 use smol::future;
 
 /// A frame as the server sends it.
@@ -44,7 +41,7 @@ async fn tell(peer: &mut Peer, code: CommandCode) {
     peer.write(&message(code, [0; 3])).await;
 }
 
-const RUNNING: CommandCode = CommandCode::SYSTEM_STATE_WORK_FLOW_RUNNING;
+pub(crate) const RUNNING: CommandCode = CommandCode::SYSTEM_STATE_WORK_FLOW_RUNNING;
 const IDLE: CommandCode = CommandCode::SYSTEM_STATE_IDLE;
 
 #[test]
@@ -79,60 +76,6 @@ fn a_stale_idle_before_running_does_not_end_it() {
         }
         let summary = soon("its end", run.wait()).await.unwrap();
         assert_eq!((summary.stacks, summary.images, summary.saved), (1, 3, true));
-    });
-}
-
-#[test]
-fn a_workflow_of_several_stacks_is_followed_to_its_end() {
-    smol::block_on(async {
-        let scenario = "[workflow]\nstale_idle = true\nspeed_factor = 20.0\n\
-            [stage]\nspeed_factor = 50.0";
-        let simulator = simulator(scenario).await;
-        let microscope = microscope(&simulator).await;
-        let mut run = microscope.workflows().start(&workflow(3, 10)).await.unwrap();
-        let (mut last, mut stacks) = (0, 0);
-        while let Some(event) = soon("the next", run.next()).await.unwrap() {
-            match event {
-                RunEvent::Progress { done, total } => {
-                    assert!(done >= last, "{done} after {last}");
-                    assert_eq!(total, 30);
-                    last = done;
-                }
-                RunEvent::Stack(stack) => {
-                    stacks += 1;
-                    assert_eq!((stack.acquired, stack.expected, stack.errors), (10, 10, 0));
-                    assert!(stack.acquisition_us > 0.0);
-                }
-                _ => {}
-            }
-        }
-        assert_eq!((last, stacks), (30, 3));
-        let summary = run.summary();
-        assert_eq!((summary.stacks, summary.images, summary.saved), (3, 30, true));
-        assert!(!summary.aborted);
-        let state = microscope.state().await.unwrap().value;
-        assert_eq!(state, SystemState::Idle, "it is over when the instrument says so");
-        assert_eq!(run.next().await.unwrap(), None);
-    });
-}
-
-#[test]
-fn a_running_workflow_blocks_a_second_one_and_the_live_view() {
-    smol::block_on(async {
-        let simulator = simulator("").await;
-        let microscope = microscope(&simulator).await;
-        let mut run = microscope.workflows().start(&workflow(1, 1000)).await.unwrap();
-        let second = microscope.workflows().start(&workflow(1, 5)).await;
-        assert!(matches!(second, Err(Error::Busy { .. })), "{second:?}");
-        // The workflow may not run yet, but the live view could crash the server now as well.
-        let live = microscope.camera().start_live_view(LiveUpdates::Always).await;
-        assert!(matches!(live, Err(Error::Busy { .. })), "{live:?}");
-        run.abort().await.unwrap();
-        assert!(soon("its end", run.wait()).await.unwrap().aborted);
-        microscope.camera().start_live_view(LiveUpdates::Always).await.unwrap();
-        let starts = simulator.truth().received().into_iter().map(|record| record.frame.code);
-        let starts = starts.filter(|code| *code == CommandCode::CAMERA_LIVE_VIEW_START);
-        assert_eq!(starts.count(), 1);
     });
 }
 
@@ -255,37 +198,6 @@ fn a_refusal_of_the_instrument_ends_the_run_with_its_reason() {
 }
 
 #[test]
-fn a_workflow_outside_the_limits_is_refused_with_its_line() {
-    smol::block_on(async {
-        let simulator = simulator("").await;
-        let microscope = microscope(&simulator).await;
-        let text = test_microscope::WORKFLOW.replace("X (mm) = 7.5", "X (mm) = 99.5");
-        let beyond = Workflow::parse(text.as_bytes()).unwrap();
-        let refused = microscope.workflows().start(&beyond).await;
-        let Err(Error::Workflow { findings }) = refused else { panic!("{refused:?}") };
-        assert!(findings.iter().any(|finding| finding.contains("99.5")), "{findings:?}");
-        assert!(findings.iter().all(|finding| finding.contains("line")), "{findings:?}");
-        let received = simulator.truth().received();
-        let start = CommandCode::CAMERA_WORK_FLOW_START;
-        assert!(received.iter().all(|record| record.frame.code != start));
-    });
-}
-
-#[test]
-fn the_instrument_can_check_a_workflow() {
-    smol::block_on(async {
-        let simulator = simulator("[stage.x]\nmax_mm = 8.0").await;
-        let microscope = microscope(&simulator).await;
-        let report = microscope.workflows().check(&workflow(1, 3)).await.unwrap();
-        assert!(report.accepted, "{}", report.text);
-        let text = test_microscope::WORKFLOW.replace("X (mm) = 7.5", "X (mm) = 9.5");
-        let beyond = Workflow::parse(text.as_bytes()).unwrap();
-        let report = microscope.workflows().check(&beyond).await.unwrap();
-        assert!(!report.accepted && report.text.contains("hard limit"), "{}", report.text);
-    });
-}
-
-#[test]
 fn a_start_and_an_end_without_messages_are_found_by_the_state() {
     smol::block_on(async {
         let (microscope, mut peer) = microscope_and_peer(|_| ()).await;
@@ -342,46 +254,6 @@ fn a_gauge_that_goes_back_is_not_reported() {
 }
 
 #[test]
-fn a_workflow_of_another_client_can_be_joined() {
-    smol::block_on(async {
-        let scenario = "[workflow]\nspeed_factor = 4.0\n[stage]\nspeed_factor = 50.0";
-        let simulator = simulator(scenario).await;
-        let (microscope, other) = (microscope(&simulator).await, client(&simulator).await);
-        let none = microscope.workflows().join().await;
-        assert!(matches!(none, Err(Error::Unsupported { .. })), "{none:?}");
-        let mut states = other.subscribe(&[RUNNING]);
-        let start = Frame::command(CommandCode::CAMERA_WORK_FLOW_START);
-        other.send_with_payload(start, workflow(1, 60).bytes()).await.unwrap();
-        soon("its start", states.next()).await.unwrap();
-        let mut run = microscope.workflows().join().await.unwrap();
-        let summary = soon("its end", run.wait()).await.unwrap();
-        assert_eq!(summary.images, 60);
-    });
-}
-
-#[test]
-fn a_run_continues_after_the_client_has_connected_again() {
-    smol::block_on(async {
-        let scenario = "[stage]\nspeed_factor = 50.0\n[faults.disconnect_mid_frame]\n\
-            every_n = 40\ncodes = [\"UI_SET_GAUGE_VALUE\"]";
-        let simulator = simulator(scenario).await;
-        let mut options = flamingo_runtime_std::Options::new(simulator.control().to_string());
-        let delay = Duration::from_millis(30);
-        options.reconnect = Some(Reconnect::default().delay(delay).jitter(0.0));
-        let microscope = Microscope::connect(options).await.unwrap();
-        let mut run = microscope.workflows().start(&workflow(1, 60)).await.unwrap();
-        assert_eq!(soon("its start", run.next()).await.unwrap(), Some(RunEvent::Started));
-        let mut events = Vec::new();
-        while let Some(event) = soon("the next", run.next()).await.unwrap() {
-            events.push(event);
-        }
-        assert!(events.contains(&RunEvent::Disconnected), "{events:?}");
-        assert!(events.contains(&RunEvent::Reconnected), "{events:?}");
-        assert!(run.summary().missed > 0);
-    });
-}
-
-#[test]
 fn a_lost_connection_is_no_end_of_a_workflow() {
     smol::block_on(async {
         let (microscope, mut peer) = microscope_and_peer(|_| ()).await;
@@ -391,26 +263,5 @@ fn a_lost_connection_is_no_end_of_a_workflow() {
         drop(peer);
         let ended = soon("its end", run.wait()).await;
         assert!(matches!(ended, Err(Error::ConnectionLost { .. })), "{ended:?}");
-    });
-}
-
-#[test]
-fn queries_of_another_client_during_a_workflow_change_nothing() {
-    smol::block_on(async {
-        let scenario = "[workflow]\nspeed_factor = 8.0\n[stage]\nspeed_factor = 50.0";
-        let simulator = simulator(scenario).await;
-        let (microscope, other) = (microscope(&simulator).await, client(&simulator).await);
-        let mut run = microscope.workflows().start(&workflow(3, 20)).await.unwrap();
-        let flood = async {
-            loop {
-                for axis in Axis::ALL {
-                    other.request(peer::position_of(axis.selector())).await.unwrap();
-                }
-                other.request(Frame::command(CommandCode::SYSTEM_STATE_GET)).await.unwrap();
-            }
-        };
-        let summary = soon("its end", future::or(run.wait(), flood)).await.unwrap();
-        assert_eq!((summary.stacks, summary.images), (3, 60));
-        assert_eq!(microscope.state().await.unwrap().value, SystemState::Idle);
     });
 }
