@@ -39,7 +39,7 @@ impl CallbackPort {
 
     /// Accepts up to `limit` subscribers until the future is dropped, which disconnects them all.
     pub(crate) async fn run(&self, listener: Async<TcpListener>, allow: Allow, limit: usize) {
-        let acceptor = Acceptor::new("callback", listener).allow(allow).limit(limit);
+        let acceptor = Acceptor::new("callback", listener, allow, limit);
         acceptor
             .run(|stream, address| serve_subscriber(Arc::clone(&self.broadcast), stream, address))
             .await;

@@ -28,25 +28,17 @@ pub struct Acceptor {
 }
 
 impl Acceptor {
-    /// Accepts on `listener` from every address, without a limit. `name` is what the port is for, in
-    /// logs.
+    /// Accepts on `listener`, from the addresses that `allow` accepts, at most `limit` connections at
+    /// a time. `name` is what the port is for, in logs. There is no default, so that no
+    /// port is open to everyone by mistake.
     #[must_use]
-    pub fn new(name: &'static str, listener: Async<TcpListener>) -> Self {
-        Self { listener, allow: Arc::new(|_| true), limit: usize::MAX, name }
-    }
-
-    /// Sets which addresses may connect.
-    #[must_use]
-    pub fn allow(mut self, allow: Allow) -> Self {
-        self.allow = allow;
-        self
-    }
-
-    /// Sets how many connections there may be at a time.
-    #[must_use]
-    pub fn limit(mut self, connections: usize) -> Self {
-        self.limit = connections;
-        self
+    pub fn new(
+        name: &'static str,
+        listener: Async<TcpListener>,
+        allow: Allow,
+        limit: usize,
+    ) -> Self {
+        Self { listener, allow, limit, name }
     }
 
     /// Serves each connection in a task of its own, for ever.
@@ -130,7 +122,7 @@ impl AcceptorThread {
         S: Fn(Async<TcpStream>, SocketAddr) -> F + Send + 'static,
         F: Future<Output = ()> + Send + 'static,
     {
-        let acceptor = Acceptor::new(name, listener);
+        let acceptor = Acceptor::new(name, listener, Arc::new(|_| true), usize::MAX);
         let (alive, end) = async_channel::bounded::<()>(1);
         let run = move || {
             let ended = async {
@@ -156,7 +148,7 @@ mod tests {
     use std::io::Read;
     use std::sync::Mutex;
 
-    use flamingo_runtime_testkit::loopback::{connect, listen};
+    use flamingo_runtime_testkit::loopback::{allow_all, connect, listen};
     use socket2::SockRef;
 
     use super::*;
@@ -164,7 +156,7 @@ mod tests {
     #[test]
     fn an_accepted_socket_has_no_delay_and_is_probed() {
         let (listener, address) = listen();
-        let acceptor = Acceptor::new("test", listener).limit(1);
+        let acceptor = Acceptor::new("test", listener, allow_all(), 1);
         let inside = Arc::new(());
         let _peer = TcpStream::connect(address).unwrap();
         let (stream, _) = smol::block_on(acceptor.next(&inside));
@@ -179,7 +171,7 @@ mod tests {
         let banned = Arc::new(Mutex::new(None));
         let list = Arc::clone(&banned);
         let allow: Allow = Arc::new(move |ip| *list.lock().unwrap() != Some(ip));
-        let acceptor = Acceptor::new("test", listener).allow(allow).limit(2);
+        let acceptor = Acceptor::new("test", listener, allow, 2);
         let inside = Arc::new(());
         let seen = Arc::clone(&inside);
         let run = acceptor.run(move |stream, _| {

@@ -84,7 +84,7 @@ impl ImageRelay {
         allow: Allow,
         limit: usize,
     ) {
-        let acceptor = Acceptor::new(self.port.name(), listener).allow(allow).limit(limit);
+        let acceptor = Acceptor::new(self.port.name(), listener, allow, limit);
         let viewers =
             acceptor.run(|stream, address| Arc::clone(self).serve_viewer(stream, address));
         future::or(viewers, self.relay()).await;

@@ -34,7 +34,7 @@ where
     S: Fn() -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Option<BridgeStatus>> + Send + 'static,
 {
-    let acceptor = Acceptor::new("status", listener).allow(allow).limit(MAX_CONNECTIONS);
+    let acceptor = Acceptor::new("status", listener, allow, MAX_CONNECTIONS);
     let serve = |stream: Async<TcpStream>, address| {
         let read_status = read_status.clone();
         async move {

@@ -129,15 +129,41 @@ fn bridge(instrument: &Simulator) -> Bridge {
     })
 }
 
+/// A strategy that is connected to a simulated instrument, directly or over a bridge, as it needs.
+struct Simulated {
+    strategy: Box<dyn Strategy>,
+    simulator: Simulator,
+    bridge: Option<Bridge>,
+    /// Keeps the strategy's events open.
+    _heard: Heard,
+}
+
+impl Simulated {
+    fn new(kind: Kind) -> Self {
+        let simulator = simulator(kind);
+        let bridge = kind.needs_bridge().then(|| bridge(&simulator));
+        let control = bridge.as_ref().map_or(simulator.control(), Bridge::control);
+        let (mut environment, heard) = environment(control, LONG);
+        environment.callback = bridge.as_ref().and_then(Bridge::callback);
+        let strategy = kind.start(&environment).unwrap();
+        Self { strategy, simulator, bridge, _heard: heard }
+    }
+}
+
+/// Ends the bridge, if there is one, and the simulator.
+fn stop(simulator: Simulator, bridge: Option<Bridge>) {
+    smol::block_on(async {
+        if let Some(bridge) = bridge {
+            bridge.stop().await;
+        }
+        simulator.stop().await;
+    });
+}
+
 /// Twenty queries and a move that must all be answered correctly.
 fn plays(kind: Kind) {
     const HOMES: [f64; 4] = [7.5, 15.0, 19.0, 0.0];
-    let simulator = simulator(kind);
-    let bridge = kind.needs_bridge().then(|| bridge(&simulator));
-    let control = bridge.as_ref().map_or(simulator.control(), Bridge::control);
-    let (mut environment, _heard) = environment(control, LONG);
-    environment.callback = bridge.as_ref().and_then(Bridge::callback);
-    let mut strategy = kind.start(&environment).unwrap();
+    let Simulated { mut strategy, simulator, bridge, _heard } = Simulated::new(kind);
     for (axis, home) in (1..).zip(HOMES.iter().cycle()).take(20) {
         let axis = (axis - 1) % 4 + 1;
         let answer = strategy.query(&ask(axis)).expect("an answer");
@@ -148,15 +174,12 @@ fn plays(kind: Kind) {
     assert!(strategy.query(&go.with_selector(1).with_value(target)).is_some());
     assert!(strategy.wait_for_motion_end(&motion(1, target)), "{}", kind.name());
     // Over another connection: some strategies take the last frame of the motion for their next answer.
-    let mut observer = Kind::Raw.start(&self::environment(simulator.control(), LONG).0).unwrap();
+    let mut observer = Kind::Raw.start(&environment(simulator.control(), LONG).0).unwrap();
     let position = observer.query(&ask(1)).expect("an answer").value;
     assert!((position - target).abs() <= 0.001, "{}: {position}", kind.name());
     observer.close();
     strategy.close();
-    if let Some(bridge) = bridge {
-        smol::block_on(bridge.stop());
-    }
-    smol::block_on(simulator.stop());
+    stop(simulator, bridge);
 }
 
 #[test]

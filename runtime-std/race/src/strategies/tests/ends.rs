@@ -3,11 +3,10 @@
 use std::io::Read;
 use std::time::Duration;
 
-use flamingo_bridge::Bridge;
 use flamingo_protocol_core::time::Instant;
 use flamingo_runtime_std::Clock;
 
-use super::{Kind, LONG, Stage, ask, bridge, environment, motion, simulator};
+use super::{Kind, LONG, Simulated, Stage, ask, motion, stop};
 
 /// The strategies that can start with a peer that sends nothing by itself.
 const SCRIPTED: [Kind; 9] = [
@@ -52,19 +51,9 @@ fn a_closed_connection_ends_queries_and_waits_at_once() {
 #[test]
 fn flamingo_and_callback_socket_notice_a_lost_instrument() {
     for kind in [Kind::Flamingo, Kind::CallbackSocket] {
-        let simulator = simulator(kind);
-        let bridge = kind.needs_bridge().then(|| bridge(&simulator));
-        let control = bridge.as_ref().map_or(simulator.control(), Bridge::control);
-        let (mut environment, _heard) = environment(control, LONG);
-        environment.callback = bridge.as_ref().and_then(Bridge::callback);
-        let mut strategy = kind.start(&environment).unwrap();
+        let Simulated { mut strategy, simulator, bridge, _heard } = Simulated::new(kind);
         assert!(strategy.query(&ask(1)).is_some());
-        smol::block_on(async {
-            if let Some(bridge) = bridge {
-                bridge.stop().await;
-            }
-            simulator.stop().await;
-        });
+        stop(simulator, bridge);
         let clock = Clock::start();
         assert_eq!(strategy.query(&ask(1)), None, "{}", kind.name());
         assert!(!strategy.wait_for_motion_end(&motion(1, 0.0)), "{}", kind.name());
