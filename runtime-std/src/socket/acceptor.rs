@@ -94,7 +94,7 @@ impl Acceptor {
                 continue;
             }
             // Without these options the connection is slower, or a dead peer stays longer.
-            let _ = super::set_options(&stream, super::LOST_AFTER);
+            let _ = super::set_options(stream.get_ref(), super::LOST_AFTER);
             return (stream, address);
         }
     }

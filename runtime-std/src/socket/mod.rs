@@ -61,7 +61,7 @@ async fn connect_to(peer: SocketAddr, timeout: Duration) -> std::io::Result<Asyn
     if is_its_own_peer(stream.get_ref()) {
         return Err(std::io::ErrorKind::ConnectionRefused.into());
     }
-    set_options(&stream, LOST_AFTER)?;
+    set_options(stream.get_ref(), LOST_AFTER)?;
     Ok(stream)
 }
 
@@ -77,8 +77,8 @@ fn is_its_own_peer(stream: &TcpStream) -> bool {
 ///
 /// # Errors
 /// The operating system refuses an option.
-pub fn set_options(stream: &Async<TcpStream>, lost_after: Duration) -> std::io::Result<()> {
-    let socket = SockRef::from(stream.get_ref());
+pub fn set_options(stream: &TcpStream, lost_after: Duration) -> std::io::Result<()> {
+    let socket = SockRef::from(stream);
     socket.set_tcp_nodelay(true)?;
     let keepalive = TcpKeepalive::new()
         .with_time((lost_after / 2).max(SECOND))
@@ -94,9 +94,9 @@ pub fn set_options(stream: &Async<TcpStream>, lost_after: Duration) -> std::io::
 ///
 /// # Errors
 /// The operating system refuses the option.
-pub fn set_user_timeout(stream: &Async<TcpStream>, time: Duration) -> std::io::Result<()> {
+pub fn set_user_timeout(stream: &TcpStream, time: Duration) -> std::io::Result<()> {
     #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
-    SockRef::from(stream.get_ref()).set_tcp_user_timeout(Some(time))?;
+    SockRef::from(stream).set_tcp_user_timeout(Some(time))?;
     let _ = (stream, time);
     Ok(())
 }

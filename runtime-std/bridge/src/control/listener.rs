@@ -83,8 +83,8 @@ impl ControlListener {
 /// Makes the system report a client that is unreachable for `lost_after`.
 fn configure(stream: TcpStream, lost_after: Duration) -> std::io::Result<Async<TcpStream>> {
     let stream = Async::new(stream)?;
-    socket::set_options(&stream, lost_after)?;
-    socket::set_user_timeout(&stream, lost_after)?;
+    socket::set_options(stream.get_ref(), lost_after)?;
+    socket::set_user_timeout(stream.get_ref(), lost_after)?;
     Ok(stream)
 }
 
