@@ -6,14 +6,14 @@ use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_channel::{Receiver, Sender};
+use async_channel::Receiver;
 use flamingo_protocol_core::time::Instant;
 use smol::{Async, Task};
 
 use crate::access::admission::Admission;
 use crate::callback_port::{self, CallbackPort};
 use crate::control::listener::{ControlListener, bind, local_address};
-use crate::control::{ControlRequest, ControlStatus, ControlTask};
+use crate::control::{ControlHandle, ControlRequest, ControlStatus, ControlTask};
 use crate::image_relay::{self, ImageRelay};
 use crate::router::Router;
 use crate::settings::{BridgeSettings, BridgeSettingsError, ListenSettings};
@@ -44,6 +44,12 @@ pub enum BridgeError {
         /// The cause.
         source: std::io::Error,
     },
+    /// The system cannot report which sockets are ready.
+    #[error("cannot wait for sockets: {source}")]
+    Poll {
+        /// The cause.
+        source: std::io::Error,
+    },
     /// The system gave no thread.
     #[error("cannot start a thread: {source}")]
     Thread {
@@ -66,7 +72,7 @@ pub enum BridgeError {
 /// The example in the [crate documentation](crate) starts one.
 pub struct Bridge {
     addresses: Addresses,
-    requests: Sender<ControlRequest>,
+    requests: ControlHandle,
     admission: Admission,
     status: StatusSource,
     /// Closed when the control side has ended.
@@ -160,16 +166,24 @@ impl Bridge {
             [(listeners.live, &live, &allow), (listeners.stack, &stack, &allow_stacks)],
             limits.viewers,
         )?;
-        let (requests, inbox) = async_channel::bounded(16);
+        let publish = Arc::clone(&callback);
+        let (control, requests) = ControlTask::new(
+            Router::new(router_options(settings)),
+            control_listeners,
+            admission.clone(),
+            instrument_link(settings, recorder.clone()),
+            Box::new(move |message| publish.publish(&message)),
+        )
+        .map_err(|source| BridgeError::Poll { source })?;
         let clock = Arc::new(Clock::start());
         let status = StatusSource {
             requests: requests.clone(),
-            callback: Arc::clone(&callback),
+            callback,
             live,
             stack,
             started: clock.now(),
             clock,
-            recorder: recorder.clone(),
+            recorder,
         };
         if let Some(listener) = listeners.status {
             let source = status.clone();
@@ -179,15 +193,7 @@ impl Bridge {
             };
             port_tasks.push(smol::spawn(http_server::serve(listener, allow, read_status)));
         }
-        let control = ControlTask::new(
-            Router::new(router_options(settings)),
-            control_listeners,
-            admission.clone(),
-            instrument_link(settings, recorder),
-            inbox,
-            Box::new(move |message| callback.publish(&message)),
-        );
-        let control_ended = run_on_thread("flamingo-bridge", control.run())?;
+        let control_ended = run_on_thread("flamingo-bridge", || control.run())?;
         Ok(Self { addresses, requests, admission, status, control_ended, port_tasks, images })
     }
 
@@ -283,7 +289,7 @@ fn allow_functions(admission: &Admission) -> [Allow; 2] {
 /// Collects the status from the control side and the ports.
 #[derive(Clone)]
 struct StatusSource {
-    requests: Sender<ControlRequest>,
+    requests: ControlHandle,
     callback: Arc<CallbackPort>,
     live: Arc<ImageRelay>,
     stack: Arc<ImageRelay>,

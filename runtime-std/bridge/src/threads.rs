@@ -1,7 +1,6 @@
 //! The threads of the bridge: the control side runs on one, and the image ports share another, because
 //! writing an image takes longer than a command may wait.
 
-use std::future::Future;
 use std::net::TcpListener;
 use std::sync::Arc;
 
@@ -38,14 +37,15 @@ impl ImagesThread {
             }
         });
         let (alive, end) = async_channel::bounded::<()>(1);
-        let ended = run_on_thread("flamingo-images", async move {
+        let work = async move {
             let relays = async {
                 future::zip(live, stack).await;
                 future::pending().await
             };
             // Nothing is ever sent: the channel closes when the bridge ends.
             let _ = future::or(relays, end.recv()).await;
-        })?;
+        };
+        let ended = run_on_thread("flamingo-images", || smol::block_on(work))?;
         Ok(Self { alive, ended })
     }
 
@@ -60,11 +60,11 @@ impl ImagesThread {
 /// Runs `work` on a thread of its own. The returned channel closes when it has ended.
 pub(crate) fn run_on_thread(
     name: &str,
-    work: impl Future<Output = ()> + Send + 'static,
+    work: impl FnOnce() + Send + 'static,
 ) -> Result<Receiver<()>, BridgeError> {
     let (alive, ended) = async_channel::bounded(1);
     let run = move || {
-        smol::block_on(work);
+        work();
         drop(alive);
     };
     let thread = std::thread::Builder::new().name(name.into()).spawn(run);

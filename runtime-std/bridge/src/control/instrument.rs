@@ -1,11 +1,16 @@
 //! The socket to the instrument: connecting to it again and again, reading, writing, and losing it.
 
+use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::Duration;
 
-use smol::Timer;
+use async_channel::Receiver;
+use smol::{Async, Task, Timer};
 
 use super::ControlTask;
+use super::inbox::wake;
+use super::socket::ControlSocket;
+use super::wait::Target;
 use crate::backoff::Backoff;
 use flamingo_recording::Recorder;
 use flamingo_runtime_std::socket;
@@ -22,9 +27,19 @@ pub(crate) struct InstrumentLink {
     pub(crate) recorder: Option<Arc<Recorder>>,
 }
 
+/// The attempts to connect.
+pub(super) struct Connecting {
+    /// Dropping it ends the attempts.
+    #[allow(dead_code)] // only held
+    task: Task<()>,
+    /// Receives the connection, before the thread is woken.
+    connection: Receiver<Async<TcpStream>>,
+}
+
 impl ControlTask {
     pub(super) fn read_instrument(&mut self) {
-        let Some(instrument) = self.instrument.as_mut().filter(|socket| socket.readable) else {
+        let Some(instrument) = self.instrument.as_mut().filter(|socket| socket.is_readable())
+        else {
             return;
         };
         match instrument.read(&mut self.buffer) {
@@ -65,17 +80,57 @@ impl ControlTask {
     /// attempt.
     pub(super) fn connect(&mut self, wait_first: bool) {
         let InstrumentLink { address, connect_timeout, mut backoff, .. } = self.link.clone();
-        self.connecting = Some(smol::spawn(async move {
+        let (connected, connection) = async_channel::bounded(1);
+        let waker = Arc::clone(&self.waker);
+        let task = smol::spawn(async move {
             if wait_first {
                 Timer::after(backoff.wait()).await;
             }
             loop {
                 match socket::connect(&address, connect_timeout).await {
-                    Ok(stream) => return stream,
+                    Ok(stream) => {
+                        // An error means that the bridge ends.
+                        let _ = connected.try_send(stream);
+                        return wake(&waker);
+                    }
                     Err(error) => tracing::warn!(%error, "the instrument cannot be reached"),
                 }
                 Timer::after(backoff.wait()).await;
             }
-        }));
+        });
+        self.connecting = Some(Connecting { task, connection });
+    }
+
+    /// Uses the connection, if it has been made.
+    pub(super) fn take_connection(&mut self) {
+        let Some(connecting) = &self.connecting else {
+            return;
+        };
+        let Ok(stream) = connecting.connection.try_recv() else {
+            return;
+        };
+        self.connecting = None;
+        match self.instrument_socket(stream) {
+            Ok(socket) => {
+                self.instrument = Some(socket);
+                self.router.upstream_opened(self.clock.now());
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the instrument cannot be reached");
+                self.connect(true);
+            }
+        }
+    }
+
+    fn instrument_socket(&self, stream: Async<TcpStream>) -> std::io::Result<ControlSocket> {
+        let stream = stream.into_inner()?;
+        let address = stream.peer_addr()?;
+        let stream = mio::net::TcpStream::from_std(stream);
+        let mut socket = ControlSocket::new(stream, address, None);
+        socket.register(&self.poller, Target::Instrument)?;
+        if let Some(recorder) = &self.link.recorder {
+            socket.record(recorder);
+        }
+        Ok(socket)
     }
 }

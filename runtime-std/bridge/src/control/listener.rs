@@ -1,22 +1,22 @@
 //! The listening sockets of the bridge: opening them, and accepting clients at the control ports. Who
 //! may connect is in `access/`; the other ports accept with the adapter's `Acceptor`.
 
-use std::future::Future;
 use std::io::ErrorKind;
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::pin::Pin;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::task::Context;
 use std::time::Duration;
 
-use smol::{Async, Timer};
+use flamingo_protocol_core::time::Instant;
+use mio::net::TcpStream;
+use smol::Async;
 
+use super::wait::{Poller, Target};
 use crate::BridgeError;
 use crate::settings::ListenSettings;
 use flamingo_runtime_std::socket;
 
 /// The most clients that one call accepts, so that other work is not delayed.
-const MAX_ACCEPTS: usize = 16;
+pub(super) const MAX_ACCEPTS: usize = 16;
 /// The pause after accepting has failed, since it would fail again at once.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(50);
 
@@ -24,11 +24,11 @@ const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(50);
 pub(crate) struct ControlListener {
     /// The main control port has no name.
     pub(crate) name: Option<Arc<str>>,
-    listener: Async<TcpListener>,
+    listener: mio::net::TcpListener,
     /// How long a client may be unreachable.
     lost_after: Duration,
-    /// While this runs, no client is accepted.
-    pause: Option<Timer>,
+    /// When to accept next. `None`: nobody waits.
+    accepts_from: Option<Instant>,
 }
 
 impl ControlListener {
@@ -40,38 +40,58 @@ impl ControlListener {
         let named =
             listen.more.iter().map(|(name, port)| (Some(name.as_str().into()), port.address));
         let all = std::iter::once((None, listen.control)).chain(named);
-        let open =
-            |(name, address)| Ok(Self { name, listener: bind(address)?, lost_after, pause: None });
+        let open = |(name, address)| {
+            let listener = bind_control(address);
+            let listener = listener.map_err(|source| BridgeError::Bind { address, source })?;
+            Ok(Self { name, listener, lost_after, accepts_from: None })
+        };
         all.map(open).collect()
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
-        local_address(&self.listener)
+        or_unknown(self.listener.local_addr())
     }
 
-    /// Whether a client waits to be accepted.
-    pub(crate) fn poll(&mut self, context: &mut Context<'_>) -> bool {
-        self.pause.take_if(|timer| Pin::new(timer).poll(context).is_ready());
-        if self.pause.is_some() {
-            return false;
-        }
-        self.listener.poll_readable(context).is_ready()
+    /// Reports new clients to `poller` from now on. `index` is the position of this listener.
+    pub(super) fn register(&mut self, poller: &Poller, index: usize) -> std::io::Result<()> {
+        poller.register(&mut self.listener, Target::Listener(index))
+    }
+
+    /// Remembers that a client waits. It does not end a pause.
+    pub(super) fn note_client(&mut self, now: Instant) {
+        self.accepts_from.get_or_insert(now);
+    }
+
+    /// Accepts nobody for a short time.
+    pub(super) fn pause(&mut self, now: Instant) {
+        self.accepts_from = Some(now + PAUSE_AFTER_ERROR.into());
+    }
+
+    /// When to call [`Self::accept`] next. `None`: nobody waits.
+    pub(super) fn accepts_from(&self) -> Option<Instant> {
+        self.accepts_from
     }
 
     /// Accepts the clients that wait, up to [`MAX_ACCEPTS`].
-    pub(crate) fn accept(&mut self) -> Vec<(Async<TcpStream>, SocketAddr)> {
+    pub(super) fn accept(&mut self, now: Instant) -> Vec<(TcpStream, SocketAddr)> {
         let mut accepted = Vec::new();
+        if self.accepts_from.is_none_or(|from| now < from) {
+            return accepted;
+        }
         for _ in 0..MAX_ACCEPTS {
-            match self.listener.get_ref().accept() {
+            match self.listener.accept() {
                 Ok((stream, address)) => match configure(stream, self.lost_after) {
                     Ok(stream) => accepted.push((stream, address)),
                     Err(error) => tracing::warn!(%address, %error, "a client was not accepted"),
                 },
-                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    self.accepts_from = None;
+                    break;
+                }
                 // The client has already left, or too many files are open. The others wait.
                 Err(error) => {
                     tracing::warn!(%error, "a client was not accepted");
-                    self.pause = Some(Timer::after(PAUSE_AFTER_ERROR));
+                    self.pause(now);
                     break;
                 }
             }
@@ -81,39 +101,81 @@ impl ControlListener {
 }
 
 /// Makes the system report a client that is unreachable for `lost_after`.
-fn configure(stream: TcpStream, lost_after: Duration) -> std::io::Result<Async<TcpStream>> {
-    let stream = Async::new(stream)?;
-    socket::set_options(stream.get_ref(), lost_after)?;
-    socket::set_user_timeout(stream.get_ref(), lost_after)?;
-    Ok(stream)
+fn configure(stream: TcpStream, lost_after: Duration) -> std::io::Result<TcpStream> {
+    let stream = stream.into();
+    socket::set_options(&stream, lost_after)?;
+    socket::set_user_timeout(&stream, lost_after)?;
+    Ok(TcpStream::from_std(stream))
 }
 
+fn bind_control(address: SocketAddr) -> std::io::Result<mio::net::TcpListener> {
+    let listener = TcpListener::bind(address)?;
+    listener.set_nonblocking(true)?;
+    Ok(mio::net::TcpListener::from_std(listener))
+}
+
+/// Opens one of the other ports.
 pub(crate) fn bind(address: SocketAddr) -> Result<Async<TcpListener>, BridgeError> {
     Async::<TcpListener>::bind(address).map_err(|source| BridgeError::Bind { address, source })
 }
 
 pub(crate) fn local_address(listener: &Async<TcpListener>) -> SocketAddr {
+    or_unknown(listener.get_ref().local_addr())
+}
+
+fn or_unknown(address: std::io::Result<SocketAddr>) -> SocketAddr {
     // A listening socket always has an address.
-    let unknown = SocketAddr::from(([0, 0, 0, 0], 0));
-    listener.get_ref().local_addr().unwrap_or(unknown)
+    address.unwrap_or(SocketAddr::from(([0, 0, 0, 0], 0)))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::net;
+
     use socket2::SockRef;
 
     use super::*;
 
+    fn listener(lost_after: Duration) -> ControlListener {
+        let control = ([127, 0, 0, 1], 0).into();
+        let listen = ListenSettings { control, ..ListenSettings::default() };
+        ControlListener::open_all(&listen, lost_after).unwrap().remove(0)
+    }
+
+    /// Accepts until a client comes.
+    fn accept(port: &mut ControlListener, now: Instant) -> Vec<(TcpStream, SocketAddr)> {
+        loop {
+            port.note_client(now);
+            let accepted = port.accept(now);
+            if !accepted.is_empty() {
+                return accepted;
+            }
+            std::thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn a_client_that_comes_during_a_pause_does_not_end_it() {
+        let mut port = listener(Duration::from_secs(12));
+        port.pause(Instant::default());
+        let end = port.accepts_from().unwrap();
+        let _client = net::TcpStream::connect(port.address()).unwrap();
+        for micros in [0, end.as_micros() - 1] {
+            let now = Instant::from_micros(micros);
+            port.note_client(now);
+            assert!(port.accept(now).is_empty());
+            assert_eq!(port.accepts_from(), Some(end));
+        }
+        assert_eq!(accept(&mut port, end).len(), 1);
+    }
+
     #[test]
     #[cfg(target_os = "linux")]
     fn an_unreachable_client_is_lost_after_the_configured_time() {
-        let control = ([127, 0, 0, 1], 0).into();
-        let listen = ListenSettings { control, ..ListenSettings::default() };
-        let mut ports = ControlListener::open_all(&listen, Duration::from_secs(12)).unwrap();
-        let _client = TcpStream::connect(ports[0].address()).unwrap();
-        smol::block_on(ports[0].listener.readable()).unwrap();
-        let accepted = ports[0].accept();
-        let socket = SockRef::from(accepted[0].0.get_ref());
+        let mut port = listener(Duration::from_secs(12));
+        let _client = net::TcpStream::connect(port.address()).unwrap();
+        let accepted = accept(&mut port, Instant::default());
+        let socket = SockRef::from(&accepted[0].0);
         let [first, every] = [socket.tcp_keepalive_time(), socket.tcp_keepalive_interval()];
         let probes = socket.tcp_keepalive_retries().unwrap();
         assert_eq!(first.unwrap() + every.unwrap() * probes, Duration::from_secs(12));

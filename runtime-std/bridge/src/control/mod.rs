@@ -1,56 +1,44 @@
-//! The control side: one task owns the router, the socket to the instrument and the sockets of all
-//! clients. It moves bytes between the sockets and the router, which makes every decision.
+//! The control side: one thread owns the router, the socket to the instrument and the sockets of all
+//! clients. It moves bytes between the sockets and the router, which makes every decision. The thread
+//! asks the operating system itself which sockets are ready: a reactor that it shared with other
+//! threads would make most commands wait for another thread.
 //!
 //! `instrument.rs` connects to the instrument, `wait.rs` waits for the next thing to do,
-//! `listener.rs` accepts clients, and `socket.rs` reads and writes one socket.
+//! `listener.rs` accepts clients, `socket.rs` reads and writes one socket, and `inbox.rs` is how the
+//! other parts of the bridge reach this one.
 
+mod inbox;
 mod instrument;
 pub(crate) mod listener;
 mod socket;
+#[cfg(test)]
+mod tests;
 mod wait;
 
 use std::collections::BTreeMap;
-use std::net::TcpStream;
-use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_channel::{Receiver, Sender};
 use flamingo_protocol_core::time::Instant;
-use smol::{Async, Task, future};
+use mio::Waker;
 
 use crate::access::Role;
 use crate::access::admission::Admission;
 use crate::router::{ClientId, Router, RouterAction};
 use crate::settings::Delivery;
-use crate::status::{ClientCounters, ClientStatus, UpstreamStatus};
 use flamingo_runtime_std::Clock;
+pub(crate) use inbox::{ControlHandle, ControlRequest, ControlStatus};
+use instrument::Connecting;
 pub(crate) use instrument::InstrumentLink;
 use listener::ControlListener;
 use socket::ControlSocket;
+use wait::{Poller, Target};
 
 /// The most bytes read from one socket before the others are served.
 const READ_CHUNK: usize = 64 * 1024;
 /// The time limit for commands in flight when the bridge is told to stop.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// What [`Bridge`](crate::Bridge) asks of the task.
-pub(crate) enum ControlRequest {
-    /// Stop accepting, finish what is in flight, and end.
-    Stop,
-    /// The access rules have changed: apply them to the connected clients.
-    ApplyAccess,
-    /// Send the counters.
-    Status(Sender<ControlStatus>),
-    /// Drop this sender as soon as the instrument is connected.
-    NotifyConnected(Sender<()>),
-}
-
-/// The counters of the control side.
-pub(crate) struct ControlStatus {
-    pub(crate) upstream: UpstreamStatus,
-    pub(crate) clients: Vec<ClientStatus>,
-    pub(crate) gone: ClientCounters,
-}
 
 /// The state of the task.
 pub(crate) struct ControlTask {
@@ -60,10 +48,13 @@ pub(crate) struct ControlTask {
     admission: Admission,
     link: InstrumentLink,
     instrument: Option<ControlSocket>,
-    connecting: Option<Task<Async<TcpStream>>>,
+    connecting: Option<Connecting>,
     clients: BTreeMap<ClientId, ControlSocket>,
-    requests: Pin<Box<Receiver<ControlRequest>>>,
-    publish: Box<dyn Fn(std::sync::Arc<[u8]>) + Send>,
+    poller: Poller,
+    /// Wakes this thread while it waits.
+    waker: Arc<Waker>,
+    requests: Receiver<ControlRequest>,
+    publish: Box<dyn Fn(Arc<[u8]>) + Send>,
     buffer: Box<[u8]>,
     /// When the bridge ends at the latest, once it was told to stop.
     stop_deadline: Option<Instant>,
@@ -72,15 +63,23 @@ pub(crate) struct ControlTask {
 }
 
 impl ControlTask {
+    /// The control side, and what the other parts of the bridge reach it by.
+    ///
+    /// # Errors
+    /// The operating system cannot report changes of the sockets.
     pub(crate) fn new(
         router: Router,
-        listeners: Vec<ControlListener>,
+        mut listeners: Vec<ControlListener>,
         admission: Admission,
         link: InstrumentLink,
-        requests: Receiver<ControlRequest>,
-        publish: Box<dyn Fn(std::sync::Arc<[u8]>) + Send>,
-    ) -> Self {
-        Self {
+        publish: Box<dyn Fn(Arc<[u8]>) + Send>,
+    ) -> std::io::Result<(Self, ControlHandle)> {
+        let (poller, waker) = Poller::new()?;
+        for (index, listener) in listeners.iter_mut().enumerate() {
+            listener.register(&poller, index)?;
+        }
+        let (handle, requests) = ControlHandle::new(Arc::clone(&waker));
+        let task = Self {
             router,
             clock: Clock::start(),
             listeners,
@@ -89,39 +88,46 @@ impl ControlTask {
             instrument: None,
             connecting: None,
             clients: BTreeMap::new(),
-            requests: Box::pin(requests),
+            poller,
+            waker,
+            requests,
             publish,
             buffer: vec![0; READ_CHUNK].into_boxed_slice(),
             stop_deadline: None,
             notify_connected: Vec::new(),
-        }
+        };
+        Ok((task, handle))
     }
 
     /// Serves until it is told to stop, or until the [`Bridge`](crate::Bridge) is dropped.
-    pub(crate) async fn run(mut self) {
+    pub(crate) fn run(mut self) {
         self.connect(false);
         loop {
-            self.read_instrument();
-            self.read_clients();
-            let now = self.clock.now();
-            if self.router.poll_timeout().is_some_and(|due| due <= now) {
-                self.router.handle_timeout(now);
-            }
-            self.write_instrument();
-            self.perform_actions();
-            self.write_clients();
-            self.perform_actions();
-            if self.router.is_open() {
-                self.notify_connected.clear();
-            }
+            self.turn();
             if self.is_over() {
                 return;
             }
-            if self.has_more_to_read() {
-                future::yield_now().await;
-            } else {
-                self.wait().await;
+            if let Err(error) = self.wait() {
+                tracing::error!(%error, "the bridge ends: it cannot wait for its sockets");
+                return;
             }
+        }
+    }
+
+    /// Reads each socket once, and writes what the router has for them.
+    fn turn(&mut self) {
+        self.read_instrument();
+        self.read_clients();
+        let now = self.clock.now();
+        if self.router.poll_timeout().is_some_and(|due| due <= now) {
+            self.router.handle_timeout(now);
+        }
+        self.write_instrument();
+        self.perform_actions();
+        self.write_clients();
+        self.perform_actions();
+        if self.router.is_open() {
+            self.notify_connected.clear();
         }
     }
 
@@ -130,15 +136,10 @@ impl ControlTask {
             .is_some_and(|deadline| !self.router.is_busy() || deadline <= self.clock.now())
     }
 
-    fn has_more_to_read(&self) -> bool {
-        let readable = |socket: &ControlSocket| socket.readable && !socket.read_closed;
-        self.instrument.as_ref().is_some_and(readable) || self.clients.values().any(readable)
-    }
-
     fn read_clients(&mut self) {
         let now = self.clock.now();
         let mut lost = Vec::new();
-        for (id, socket) in self.clients.iter_mut().filter(|(_, socket)| socket.readable) {
+        for (id, socket) in self.clients.iter_mut().filter(|(_, socket)| socket.is_readable()) {
             match socket.read(&mut self.buffer) {
                 None => {}
                 Some(Ok(0)) => self.router.client_half_closed(*id),
@@ -201,9 +202,10 @@ impl ControlTask {
     }
 
     fn accept(&mut self) {
+        let now = self.clock.now();
         let accepted = self.listeners.iter_mut().flat_map(|listener| {
             listener
-                .accept()
+                .accept(now)
                 .into_iter()
                 .map(|(stream, address)| ControlSocket::new(stream, address, listener.name.clone()))
         });
@@ -212,7 +214,7 @@ impl ControlTask {
         }
     }
 
-    fn admit(&mut self, socket: ControlSocket) {
+    fn admit(&mut self, mut socket: ControlSocket) {
         let (address, port) = (socket.address, socket.port.as_deref().unwrap_or("control"));
         let Some((role, delivery)) = self.admission_of(&socket) else {
             tracing::warn!(%address, port, "a client is not allowed to connect");
@@ -225,14 +227,22 @@ impl ControlTask {
             );
             return;
         }
-        let opened =
-            self.router.client_opened(self.clock.now(), address.to_string(), role, delivery);
+        let now = self.clock.now();
+        let opened = self.router.client_opened(now, address.to_string(), role, delivery);
         let Some(id) = opened else {
             tracing::warn!(%address, "a client is refused: limits.clients are connected");
             return;
         };
         tracing::info!(client = id, %address, port, %role, %delivery, "a client connected");
-        self.clients.insert(id, socket);
+        match socket.register(&self.poller, Target::Client(id)) {
+            Ok(()) => {
+                self.clients.insert(id, socket);
+            }
+            Err(error) => {
+                tracing::warn!(client = id, %error, "the connection to a client is lost");
+                self.router.client_closed(now, id);
+            }
+        }
     }
 
     /// The present role and delivery of a client. `None` if it may not be connected.

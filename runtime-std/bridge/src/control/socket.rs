@@ -2,71 +2,92 @@
 //! and writing once. The meaning of the bytes is not known here.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::sync::Arc;
-use std::task::Context;
 
-use smol::Async;
+use mio::event::Event;
+use mio::net::TcpStream;
 
+use super::wait::{Poller, Target};
 use flamingo_recording::{Port, Recorder, Side, Tap};
+
+/// A read that does not fill the buffer has emptied the socket, and the system reports the next byte.
+/// On other systems, only a read that finds nothing makes the system report the next byte.
+const SHORT_READ_EMPTIES: bool = cfg!(any(target_os = "linux", target_vendor = "apple"));
+
+/// What reading a socket would find.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum ReadState {
+    /// Nothing, until the system reports the next byte.
+    Nothing,
+    /// Perhaps something.
+    Bytes,
+    /// Perhaps something, and then the end or an error. The system does not report these again, so that
+    /// a short read must be followed by another.
+    LastBytes,
+    /// The peer has closed its sending direction, and everything was read.
+    Closed,
+}
 
 /// A connected socket and its state.
 pub(super) struct ControlSocket {
-    stream: Async<TcpStream>,
+    stream: TcpStream,
     pub(super) address: SocketAddr,
     /// The name of the control port that accepted it; the main control port has none.
     pub(super) port: Option<Arc<str>>,
-    /// There may be something to read.
-    pub(super) readable: bool,
+    pub(super) read_state: ReadState,
     /// It accepts no more bytes for now.
     pub(super) write_blocked: bool,
-    /// The peer has closed its sending direction.
-    pub(super) read_closed: bool,
     /// Record what we send and what we receive.
     taps: Option<[Tap; 2]>,
 }
 
 impl ControlSocket {
-    pub(super) fn new(
-        stream: Async<TcpStream>,
-        address: SocketAddr,
-        port: Option<Arc<str>>,
-    ) -> Self {
+    pub(super) fn new(stream: TcpStream, address: SocketAddr, port: Option<Arc<str>>) -> Self {
         Self {
             stream,
             address,
             port,
-            readable: true,
+            read_state: ReadState::Bytes,
             write_blocked: false,
-            read_closed: false,
             taps: None,
         }
     }
 
     /// Records the traffic from now on.
     pub(super) fn record(&mut self, recorder: &Recorder) {
-        if let Ok(own) = self.stream.get_ref().local_addr() {
+        if let Ok(own) = self.stream.local_addr() {
             self.taps = Some(recorder.open(Port::Control, own, self.address));
         }
     }
 
-    /// Whether there is something to read, or writing has become possible again.
-    pub(super) fn poll(&mut self, context: &mut Context<'_>) -> bool {
-        if !self.read_closed && !self.readable {
-            self.readable = self.stream.poll_readable(context).is_ready();
-        }
-        let was_blocked = self.write_blocked;
-        if self.write_blocked {
-            self.write_blocked = self.stream.poll_writable(context).is_pending();
-        }
-        self.readable || (was_blocked && !self.write_blocked)
+    /// Reports its changes to `poller` from now on.
+    pub(super) fn register(&mut self, poller: &Poller, target: Target) -> std::io::Result<()> {
+        poller.register(&mut self.stream, target)
+    }
+
+    /// Remembers what the system has reported.
+    pub(super) fn note(&mut self, event: &Event) {
+        self.read_state = match self.read_state {
+            ReadState::Closed => ReadState::Closed,
+            _ if event.is_read_closed() || event.is_error() => ReadState::LastBytes,
+            ReadState::Nothing if event.is_readable() => ReadState::Bytes,
+            unchanged => unchanged,
+        };
+        // Writing, too, finds an error.
+        self.write_blocked &= !(event.is_writable() || event.is_write_closed() || event.is_error());
+    }
+
+    /// Whether there may be something to read.
+    pub(super) fn is_readable(&self) -> bool {
+        matches!(self.read_state, ReadState::Bytes | ReadState::LastBytes)
     }
 
     /// Reads once. Returns `None` if nothing is there, and `Some(Ok(0))` at the end.
     pub(super) fn read(&mut self, buffer: &mut [u8]) -> Option<std::io::Result<usize>> {
-        match self.stream.get_ref().read(buffer) {
+        match self.stream.read(buffer) {
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                self.readable = false;
+                self.read_state = ReadState::Nothing;
                 None
             }
             Err(error) if error.kind() == ErrorKind::Interrupted => None,
@@ -75,13 +96,14 @@ impl ControlSocket {
                     received.finish();
                     sent.finish();
                 }
-                self.read_closed = true;
-                self.readable = false;
+                self.read_state = ReadState::Closed;
                 Some(Ok(0))
             }
             Ok(count) => {
-                // A read that did not fill the buffer has emptied the socket.
-                self.readable = count == buffer.len();
+                let emptied = SHORT_READ_EMPTIES && count < buffer.len();
+                if emptied && self.read_state == ReadState::Bytes {
+                    self.read_state = ReadState::Nothing;
+                }
                 if let Some([_, received]) = &mut self.taps {
                     received.copy(&buffer[..count]);
                 }
@@ -96,7 +118,7 @@ impl ControlSocket {
 
     /// Writes once. Returns how many bytes were written; 0 if the socket accepts no more for now.
     pub(super) fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        match self.stream.get_ref().write(bytes) {
+        match self.stream.write(bytes) {
             Ok(0) => Err(ErrorKind::WriteZero.into()),
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 self.write_blocked = true;
