@@ -7,3 +7,4 @@ mod many_clients;
 mod naive_program;
 mod named_ports;
 mod router_fuzz_corpus;
+mod stopping;
