@@ -56,6 +56,13 @@ pub enum ImageError {
         /// imageSize.
         found: u32,
     },
+    /// imageSize is 0, so this is an update of options, but only one of width and height is 0.
+    Dimensions {
+        /// imageWidth.
+        width: u32,
+        /// imageHeight.
+        height: u32,
+    },
     /// imageSize is above the limit.
     TooLarge {
         /// The limit in bytes.
@@ -80,6 +87,11 @@ impl fmt::Display for ImageError {
                 f,
                 "imageSize at offset 0: expected 2 * width * height = {expected}, found {found}"
             ),
+            Self::Dimensions { width, height } => write!(
+                f,
+                "imageWidth and imageHeight at offset 4: expected 0 and 0 in an update of options, \
+                 found {width} and {height}"
+            ),
             Self::TooLarge { limit, found } => {
                 write!(f, "imageSize at offset 0: expected at most {limit}, found {found}")
             }
@@ -102,6 +114,10 @@ impl ImageHeader {
             u64::from(self.width).saturating_mul(u64::from(self.height)).saturating_mul(2);
         if u64::from(self.size) != expected {
             return Err(ImageError::Size { expected, found: self.size });
+        }
+        if (self.width == 0) != (self.height == 0) {
+            let Self { width, height, .. } = *self;
+            return Err(ImageError::Dimensions { width, height });
         }
         if self.size > limit {
             return Err(ImageError::TooLarge { limit, found: self.size });

@@ -86,7 +86,17 @@ fn an_impossible_header_names_its_field_and_ends_the_stream() {
     let overflow = ImageHeader { size: 0, width: u32::MAX, height: u32::MAX, ..header(0, 0) };
     let device = ImageHeader { device: 4, ..header(5, 3) };
     let large = header(8192, 8193);
+    let (flat, narrow) = (header(5, 0), header(0, 3));
+    let dimensions = |found: &str| {
+        format!(
+            "imageWidth and imageHeight at offset 4: expected 0 and 0 in an update of options, \
+             found {found}"
+        )
+    };
+    let (flat_text, narrow_text) = (dimensions("5 and 0"), dimensions("0 and 3"));
     let cases = [
+        (flat, flat_text.as_str()),
+        (narrow, narrow_text.as_str()),
         (size, "imageSize at offset 0: expected 2 * width * height = 30, found 29"),
         (
             overflow,
