@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use flamingo_bridge::router::{ClientId, Router, RouterAction, RouterOptions};
 use flamingo_bridge::settings::{Delivery, LimitSettings, Role};
 use flamingo_runtime_std::protocol::{
-    CommandCode, Config, Flags, Frame, Incoming, Responder,
+    CommandCode, Config, Flags, Frame, Incoming, Responder, Ticket,
     time::{Duration, Instant},
     wire::{Assembler, Piece},
 };
@@ -32,9 +32,9 @@ struct World {
     number: i32,
 }
 
-const CODES: [u32; 14] = [
+const CODES: [u32; 16] = [
     0x6008, 0x6008, 0x6008, 0x6004, 0x6003, 0x6002, 0x3027, 0x300A, 0x2002, 0x2001, 0x2007, 0x3007,
-    0xA007, 0xBEEF,
+    0xA007, 0xBEEF, 0x3005, 0x3008,
 ];
 
 /// Runs any bytes.
@@ -51,6 +51,7 @@ pub(crate) fn run(data: &[u8]) {
     limits.upload_bytes_total = 900;
     let options = RouterOptions {
         core: Config::default(),
+        last_ticket: Ticket::from_number(0),
         request_timeout: Duration::from_millis(5000),
         limits,
         lease: (switches & 1 != 0).then_some(Duration::from_millis(10_000)),

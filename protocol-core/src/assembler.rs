@@ -75,7 +75,7 @@ impl Assembler {
     /// Takes bytes up to the end of the next piece. Returns the number of consumed bytes and the
     /// piece. Call it again with the rest until it consumes everything and returns `None`.
     pub fn push<'a>(&mut self, input: &'a [u8]) -> (usize, Option<Piece<'a>>) {
-        match self.scanner.advance(input, self.limits) {
+        match self.scanner.advance(input, self.limits, |_, _| false) {
             (consumed, Some(Found::Frame(found))) => {
                 let (frame, skipped) = (found.read(), found.skipped);
                 (consumed, Some(Piece::Frame { frame, skipped }))

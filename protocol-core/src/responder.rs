@@ -92,7 +92,7 @@ impl<const QUEUE: usize> Responder<QUEUE> {
     /// output. Call it again with the rest until it consumes everything and returns `None`.
     #[inline(never)] // if inlined, a device calls memcpy: 918 bytes more flash
     pub fn handle_input<'a>(&mut self, input: &'a [u8]) -> (usize, Option<Incoming<'a>>) {
-        match self.scanner.advance(input, self.limits) {
+        match self.scanner.advance(input, self.limits, |_, _| false) {
             (consumed, Some(Found::Frame(found))) => {
                 let skipped = found.skipped;
                 (consumed, Some(Incoming::Command { frame: found.read(), skipped }))
@@ -122,8 +122,7 @@ impl<const QUEUE: usize> Responder<QUEUE> {
     /// [`Full::Queue`]: first write what [`Self::poll_transmit`] returns.
     pub fn push(&mut self, frame: &Frame) -> Result<Ticket, Full> {
         let ticket = self.last_ticket.next();
-        let going = Going { ticket, lane: Lane::Queue, query: false, asked: false };
-        frame.encode_to(self.outbox.push(going).ok_or(Full::Queue)?);
+        frame.encode_to(self.outbox.push(Going::frame(ticket, Lane::Queue)).ok_or(Full::Queue)?);
         self.last_ticket = ticket;
         Ok(ticket)
     }
@@ -131,7 +130,7 @@ impl<const QUEUE: usize> Responder<QUEUE> {
     /// Returns what to write next. After the write, call [`Self::transmitted`] with the number of
     /// written bytes before any other call.
     pub fn poll_transmit(&mut self) -> Option<Transmit<'_>> {
-        self.outbox.poll(|_| true)
+        self.outbox.poll(|_, _| true)
     }
 
     /// Reports that `written` bytes of the last [`Self::poll_transmit`] are sent. Returns the

@@ -95,8 +95,9 @@ impl Progress {
         &mut self,
         bytes: &'scanner [u8; FRAME_LEN],
         limits: Limits,
+        may_echo: impl FnOnce(CommandCode, u32) -> bool,
     ) -> FrameView<'scanner> {
-        self.payload_remaining = payload_len(bytes, limits);
+        self.payload_remaining = payload_len(bytes, limits, may_echo);
         let skipped = core::mem::take(&mut self.skipped);
         if skipped > 0 {
             self.noise_bytes = self.noise_bytes.saturating_add(u64::from(skipped));
@@ -120,12 +121,14 @@ impl Scanner {
         rejected: Mismatch::None,
     };
 
-    /// Takes bytes up to the end of what comes next; if nothing does, all.
+    /// Takes bytes up to the end of what comes next; if nothing does, all. `may_echo` says whether a
+    /// frame of this code that declares this length may be the echo of an upload.
     #[inline] // a call: 24 instructions more for an event on a Cortex-M4 at opt-level 3
     pub(crate) fn advance<'scanner, 'input: 'scanner>(
         &'scanner mut self,
         input: &'input [u8],
         limits: Limits,
+        may_echo: impl FnOnce(CommandCode, u32) -> bool,
     ) -> (usize, Option<Found<'scanner, 'input>>) {
         if self.progress.payload_remaining > 0 {
             return self.take_payload(input);
@@ -137,7 +140,7 @@ impl Scanner {
                 None => return (input.len(), None),
             },
         };
-        (consumed, Some(Found::Frame(self.progress.begin(bytes, limits))))
+        (consumed, Some(Found::Frame(self.progress.begin(bytes, limits, may_echo))))
     }
 
     /// A frame that lies in the input as a whole.
@@ -148,7 +151,6 @@ impl Scanner {
 
     /// Takes bytes into the buffer until they are a frame, and gives how many; `None` if they are
     /// none after all of them.
-    #[inline(never)] // inlined with `next_end` and `end_ambiguous`: 12 instructions more for an event
     fn gather(&mut self, input: &[u8], limit: u32) -> Option<usize> {
         let mut taken = 0_usize;
         for byte in input {
@@ -244,8 +246,12 @@ impl Scanner {
 }
 
 /// How long the payload of a frame is.
-fn payload_len(bytes: &[u8; FRAME_LEN], limits: Limits) -> u32 {
-    let declared = word(bytes, PAYLOAD_LEN);
-    let only_uploads = || CommandFacts::of(CommandCode(word(bytes, CODE))).only_uploads();
-    if declared > 0 && limits.clears_upload_echo && only_uploads() { 0 } else { declared }
+fn payload_len(
+    bytes: &[u8; FRAME_LEN],
+    limits: Limits,
+    may_echo: impl FnOnce(CommandCode, u32) -> bool,
+) -> u32 {
+    let (declared, code) = (word(bytes, PAYLOAD_LEN), CommandCode(word(bytes, CODE)));
+    let is_echo = || CommandFacts::of(code).only_uploads() || may_echo(code, declared);
+    if declared > 0 && limits.clears_upload_echo && is_echo() { 0 } else { declared }
 }

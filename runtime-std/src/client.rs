@@ -26,6 +26,10 @@ use crate::options::Options;
 /// the wrong call. A command that was not sent yet is not sent then. If it was sent, the instrument
 /// carries it out, and subscribers receive its answer as late.
 ///
+/// HALT, laser-off, CAMERA_WORK_FLOW_STOP and CAMERA_LIVE_VIEW_STOP are *stops*. A stop goes before all
+/// other commands, and cancels those that must not run after it. It is sent even if its future is
+/// dropped, and no time withdraws it: if it is not sent, its connection is lost, and its error says so.
+///
 /// ```
 /// use flamingo_runtime_std::protocol::{CommandCode, Frame};
 /// use flamingo_runtime_std::{Client, Options};
@@ -114,7 +118,7 @@ impl Client {
         &self.0.state_at_connect
     }
 
-    /// Sends a command and waits for its answer, for at most [`Options::timeout`].
+    /// Sends a command and waits for its answer, as long as [`Options::timeout`] says.
     ///
     /// # Errors
     /// Any [`Error`] but those of connecting. After [`Error::Refused`] nothing was sent.
@@ -122,7 +126,7 @@ impl Client {
         self.request_within(frame, self.0.link.timeout).await
     }
 
-    /// Sends a command and waits for its answer, for at most `timeout`.
+    /// Sends a command and waits for its answer, with `timeout` instead of [`Options::timeout`].
     ///
     /// # Errors
     /// As [`Self::request`].
@@ -171,9 +175,10 @@ impl Client {
         &self.0.link.address
     }
 
-    /// Sends a command with a payload (32 MiB at most by default) and waits for its answer, for at most
-    /// `timeout`. The frame's `payload_len` is set here. Nothing is sent between frame and payload,
-    /// and reading goes on meanwhile.
+    /// Sends a command with a payload (32 MiB at most by default) and waits for its answer, with
+    /// `timeout` instead of [`Options::timeout`]. That includes the time to write the payload. The
+    /// frame's `payload_len` is set here. Nothing is sent between frame and payload, and reading goes
+    /// on meanwhile.
     ///
     /// Cancel-safe: a payload that has begun is finished even if the future is dropped.
     ///
@@ -188,7 +193,7 @@ impl Client {
         self.ask(self.call_id(), frame, Some(payload.into()), timeout).await
     }
 
-    /// Sends a command and waits only until its bytes are written.
+    /// Sends a command and waits only until its bytes are written, however long that takes.
     ///
     /// # Errors
     /// [`Error::Refused`], [`Error::Superseded`], [`Error::ConnectionLost`].
@@ -245,7 +250,8 @@ impl Client {
         self.0.link.caller.stats().await.map_err(|_| self.0.link.lost())
     }
 
-    /// Ends the connection, for all clones, and waits until the socket is closed.
+    /// Ends the connection, for all clones, and waits until the socket is closed. A stop that waits to
+    /// be written is written before; if that fails, its call ends as [`Error::ConnectionLost`].
     pub async fn close(self) {
         self.0.link.caller.close();
         // Nothing is ever sent on it: this ends when the driver has.
@@ -295,6 +301,7 @@ impl Client {
             timeout,
             reply,
             written: false,
+            unconfirmed: false,
             noise_before: 0,
         };
         let link = &self.0.link;

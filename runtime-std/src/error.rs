@@ -52,11 +52,11 @@ pub enum Error {
         /// Why the last bytes that looked like a frame are none.
         rejected: Option<DecodeError>,
     },
-    /// No answer arrived in time.
+    /// No answer arrived in time, or the command could not be sent in time.
     TimedOut {
         /// The code of the command.
         code: CommandCode,
-        /// How long the client waited.
+        /// The time limit: for the answer if the command was sent, else for its turn to be sent.
         after: Duration,
         /// Whether the command had gone out.
         sent: bool,
@@ -82,12 +82,12 @@ pub enum Error {
         /// The frame, if it is known.
         frame: Option<Box<Frame>>,
     },
-    /// A HALT or laser-off cancelled the command before it was sent.
+    /// A stop cancelled the command before it was sent.
     Superseded {
         /// The code of the command.
         code: CommandCode,
     },
-    /// A HALT was sent, but so many are unanswered that there is no room to wait for this one.
+    /// A stop was sent, but so many are unanswered that there is no room to wait for its answer.
     Unconfirmed {
         /// The code of the command.
         code: CommandCode,

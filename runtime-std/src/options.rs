@@ -22,7 +22,13 @@ pub struct Options {
     pub address: String,
     /// How long each address of the host may take to accept the connection: 2 s.
     pub connect_timeout: Duration,
-    /// How long an answer may take, up to the last byte of its payload: 3 s.
+    /// How long an answer may take, up to the last byte of its payload: 3 s. The time begins when the
+    /// first byte of the command is written.
+    ///
+    /// Before that, a command may wait as long for its turn, and a [`Config::grace`] longer if the
+    /// answer to an older command like it may still come. So a call ends after at most two timeouts
+    /// and a grace. A stop may wait without end, but then its connection is replaced: see
+    /// [`Config::stop_patience`].
     pub timeout: Duration,
     /// How long to listen after connecting before the first command is sent, so that stale
     /// bytes of an earlier conversation cannot be taken for its answer: 50 ms.

@@ -15,7 +15,10 @@ pub fn all() {
     let settings = any(<Config as Default>::default());
     let large: &mut Connection<300, 700, 602, 300> = &mut Connection::new(settings);
     each(large);
-    let known: &mut Connection<4, 8, 6, 1, Known> = &mut Connection::with(any(Known));
+    let last = Connection::last_ticket(any(&*large));
+    let mut next = Connection::starting_after(any(<Connection as Default>::default()), any(last));
+    each(&mut next);
+    let known: &mut Connection<4, 12, 9, 4, Known> = &mut Connection::with(any(Known));
     each(known);
     sink(<Config as ConfigSource>::config(&settings));
     endpoint::<Connection>(&mut Connection::default());

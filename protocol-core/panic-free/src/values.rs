@@ -25,6 +25,7 @@ pub fn all() {
 pub fn ticket(ticket: Ticket) {
     let ticket = any(ticket);
     sink((Ticket::number(ticket), Ticket::is_fence(ticket), Ticket::token(ticket)));
+    sink(Ticket::from_number(any(0)));
 }
 
 fn codes() {
@@ -34,7 +35,8 @@ fn codes() {
     sink(CommandCode::from_name(text()));
     let Some(row) = any(None::<&'static Row>) else { return };
     sink((Row::answers_without_flag(row), Row::also_pushed(row), Row::name(row)));
-    sink((Effect::stops(row.effect), Effect::moves(row.effect), Effect::lights(row.effect)));
+    sink((Effect::stops(row.effect), Effect::is_emergency(row.effect)));
+    sink((Effect::moves(row.effect), Effect::lights(row.effect)));
 }
 
 fn flags() {

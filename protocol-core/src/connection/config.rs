@@ -172,9 +172,9 @@ impl Default for Config {
 ///         const { &Config::DEFAULT.with_ordering(OrderingDomain::Connection) }
 ///     }
 /// }
-/// type Client = Connection<4, 8, 5, 1, OurMicroscope>;
+/// type Client = Connection<4, 12, 9, 4, OurMicroscope>;
 /// let client = Client::with(OurMicroscope);
-/// assert!(size_of::<Client>() < size_of::<Connection<4, 8, 5, 1>>());
+/// assert!(size_of::<Client>() < size_of::<Connection<4, 12, 9, 4>>());
 /// # assert_eq!(client.config().ordering, OrderingDomain::Connection);
 /// ```
 pub trait ConfigSource {

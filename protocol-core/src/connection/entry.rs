@@ -7,8 +7,8 @@ use crate::connection::classify::Candidate;
 use crate::connection::config::Config;
 use crate::connection::key::{Domain, Key, Order};
 use crate::connection::ticket::Ticket;
-use crate::time::Instant;
-use crate::wire::command::{CommandCode, Timing};
+use crate::time::{Duration, Instant};
+use crate::wire::command::{CommandCode, Kind, Timing};
 use crate::wire::facts::CommandFacts;
 
 /// What may still happen to an entry.
@@ -27,7 +27,7 @@ pub(crate) enum State {
     Owed,
     /// Waits for its answer, until its deadline.
     Sent,
-    /// Waits to be sent, until its deadline.
+    /// Waits to be sent. A stop waits without end; another request until `until`.
     Queued,
     /// Its answer has come, but not the last byte of the payload. The rest may come until its
     /// deadline.
@@ -36,45 +36,71 @@ pub(crate) enum State {
     ReceivingPresumed,
 }
 
-impl State {
+/// A set of states.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct States(u16);
+
+impl States {
+    const fn of(states: &[State]) -> Self {
+        let (mut set, mut rest) = (0, states);
+        while let [first, others @ ..] = rest {
+            set |= 1 << *first as u16;
+            rest = others;
+        }
+        Self(set)
+    }
+
+    pub(crate) const fn or(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    pub(crate) const fn has(self, state: State) -> bool {
+        self.any(Self::only(state))
+    }
+
+    pub(crate) const fn only(state: State) -> Self {
+        Self(1 << state as u16)
+    }
+
+    /// Whether a state is in both sets.
+    pub(crate) const fn any(self, others: Self) -> bool {
+        self.0 & others.0 != 0
+    }
+
+    pub(crate) const NONE: Self = Self(0);
+
+    pub(crate) const QUEUED: Self = Self::of(&[State::Queued]);
+    pub(crate) const SENT: Self = Self::of(&[State::Sent]);
+    pub(crate) const DOUBT: Self = Self::of(&[State::Doubt]);
     /// The request has ended, and its answer may still come.
-    pub(crate) const fn is_tombstone(self) -> bool {
-        matches!(self, Self::Owed | Self::Presumed)
-    }
-
+    pub(crate) const TOMBSTONE: Self = Self::of(&[State::Owed, State::Presumed]);
     /// A frame that comes may be its answer.
-    pub(crate) const fn owns_answer(self) -> bool {
-        self.is_tombstone() || matches!(self, Self::Sent)
-    }
-
+    pub(crate) const OWNS_ANSWER: Self = Self::TOMBSTONE.or(Self::SENT);
     /// A frame may come for it, or nobody knows.
-    pub(crate) const fn is_outstanding(self) -> bool {
-        self.owns_answer() || matches!(self, Self::Doubt)
-    }
-
+    pub(crate) const OUTSTANDING: Self = Self::OWNS_ANSWER.or(Self::DOUBT);
     /// The true answer may still come: the next request of that key waits.
-    pub(crate) const fn is_owed(self) -> bool {
-        self.is_tombstone() || matches!(self, Self::ReceivingPresumed)
-    }
-
+    pub(crate) const OWED: Self = Self::TOMBSTONE.or(Self::of(&[State::ReceivingPresumed]));
     /// The payload of its answer is coming in.
-    pub(crate) const fn is_receiving(self) -> bool {
-        matches!(self, Self::Receiving | Self::ReceivingPresumed)
-    }
-
+    pub(crate) const RECEIVING: Self = Self::of(&[State::Receiving, State::ReceivingPresumed]);
     /// A request for which no answer has come and whose deadline has not passed.
-    pub(crate) const fn is_unanswered(self) -> bool {
-        matches!(self, Self::Queued | Self::Sent)
-    }
-
+    pub(crate) const UNANSWERED: Self = Self::QUEUED.or(Self::SENT);
+    /// The answer to an older request may still come, as far as a new one is concerned.
+    pub(crate) const UNSETTLED: Self = Self::TOMBSTONE.or(Self::DOUBT);
     /// A request that has not ended.
-    pub(crate) const fn is_active(self) -> bool {
-        self.is_unanswered() || self.is_receiving()
-    }
-
+    pub(crate) const ACTIVE: Self = Self::UNANSWERED.or(Self::RECEIVING);
     /// The state ends by time.
-    pub(crate) const fn ends_by_time(self) -> bool {
-        self.is_tombstone() || self.is_active()
+    pub(crate) const ENDS_BY_TIME: Self = Self::TOMBSTONE.or(Self::ACTIVE);
+    /// A frame may come now or later that may be its answer. One that is answered for certain owns
+    /// nothing any more, however long its payload.
+    pub(crate) const MAY_OWN: Self = Self::UNANSWERED.or(Self::OWED);
+    /// While a request of that key is in one of these, no other request of the key is sent.
+    pub(crate) const HOLDS_KEY: Self = Self::SENT.or(Self::OWED);
+}
+
+impl State {
+    /// Whether it is one of these.
+    pub(crate) const fn is(self, one_of: States) -> bool {
+        one_of.has(self)
     }
 }
 
@@ -89,6 +115,8 @@ pub(crate) enum Outcome {
     Unanswered,
     Ambiguous,
     Stalled,
+    /// The connection was lost before it was sent.
+    LostUnsent,
     Lost,
 }
 
@@ -111,30 +139,23 @@ pub(crate) struct Entry {
     pub(crate) until: Instant,
     /// As what number it was sent.
     pub(crate) order: Order,
+    /// The length of the payload of the command.
+    pub(crate) uploads: u32,
+    /// The time that it has for its answer, from the time it is sent.
+    pub(crate) patience: Duration,
     /// What the caller had in the field that now carries the token.
     pub(crate) original: i32,
     /// How long the payload of its answer is.
     pub(crate) expected: u32,
     /// How much of that payload came before it ended.
     pub(crate) received: u32,
+    /// How many answers may still come for it; for a doubt, also those of the older requests of its
+    /// key that it stands for.
+    pub(crate) missing: u16,
 }
 
 impl Entry {
-    /// All zero, so that a connection that nothing has happened on takes no flash.
-    pub(crate) const FREE: Self = Self {
-        ticket: Ticket::NONE,
-        key: Key::NONE,
-        until: Instant::from_micros(0),
-        order: Order::FIRST,
-        original: 0,
-        expected: 0,
-        received: 0,
-        state: State::Over,
-        outcome: Outcome::None,
-        domain: Domain::NONE,
-        certain: false,
-    };
-
+    /// A request that waits to be sent without end.
     pub(crate) fn new(ticket: Ticket, code: CommandCode, selector: i32, config: &Config) -> Self {
         let key = Key::new(code, CommandFacts::of(code), selector);
         let facts = CommandFacts::of(key.code);
@@ -142,10 +163,13 @@ impl Entry {
             ticket,
             key,
             until: Instant::FAR_FUTURE,
+            patience: config.grace,
+            uploads: 0,
             order: Order::FIRST,
             original: 0,
             expected: 0,
             received: 0,
+            missing: 1,
             state: State::Queued,
             outcome: Outcome::None,
             domain: Domain::of(key.code, facts.timing, config.ordering),
@@ -165,7 +189,12 @@ impl Entry {
 
     /// A request whose outcome the caller has not taken.
     pub(crate) fn is_live(&self) -> bool {
-        self.state.is_active() || self.outcome != Outcome::None
+        self.state.is(States::ACTIVE) || self.outcome != Outcome::None
+    }
+
+    /// It is a fence that waits to be sent or for its answer.
+    pub(crate) fn is_fence_under_way(&self) -> bool {
+        self.ticket.is_fence() && self.state.is(States::UNANSWERED)
     }
 
     /// It waits for its answer; it is no tombstone.
@@ -179,7 +208,13 @@ impl Entry {
     }
 
     pub(crate) fn is_owner_of(&self, key: Key) -> bool {
-        self.state.owns_answer() && self.key == key
+        self.state.is(States::OWNS_ANSWER) && self.key == key
+    }
+
+    /// Whether a frame that may be its answer can be taken for the answer to another request. Not
+    /// if no request ever has its key, or if the answers of its key are always presumed.
+    pub(crate) fn may_be_in_doubt(&self) -> bool {
+        self.certain && self.facts().kind != Kind::FireAndForget
     }
 
     /// While it is unanswered it takes a place in the window.
@@ -188,16 +223,6 @@ impl Entry {
             && !self.ticket.is_fence()
             && !self.facts().effect.stops()
             && self.facts().timing != Timing::AtEnd
-    }
-
-    /// Its answer has come, and its payload, if one was to come, or will not. If it is only
-    /// presumed, the true one may come until then.
-    pub(crate) fn complete(&mut self, proven: bool, until: Instant) {
-        if proven {
-            self.state = State::Over;
-        } else {
-            (self.state, self.until) = (State::Presumed, until);
-        }
     }
 
     /// Ends without an answer. A fence has nobody to tell.

@@ -63,6 +63,11 @@ impl Domain {
     /// No domain: the answer proves nothing about other answers.
     pub(crate) const NONE: Self = Self(0);
 
+    /// 0 for no domain.
+    pub(crate) const fn number(self) -> usize {
+        self.0 as usize
+    }
+
     /// A code of `0xFF000` or above has no domain: the table knows no such code.
     #[allow(clippy::cast_possible_truncation)] // such codes have no domain
     pub(crate) const fn of(code: CommandCode, timing: Timing, ordering: OrderingDomain) -> Self {

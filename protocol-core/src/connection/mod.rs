@@ -9,13 +9,16 @@ pub(crate) mod classify;
 pub(crate) mod config;
 pub(crate) mod counters;
 pub(crate) mod entry;
+mod forgotten;
 pub(crate) mod key;
 pub(crate) mod outbox;
 pub(crate) mod output;
+mod overtaking;
 pub(crate) mod pending;
 mod receive;
 pub(crate) mod request;
 mod settlement;
+mod silent;
 pub(crate) mod ticket;
 
 pub use classify::{
@@ -24,14 +27,15 @@ pub use classify::{
 pub use config::{Config, ConfigSource, OnAmbiguous, TokenField, UnmarkedPushes};
 pub use counters::Counters;
 pub use key::{Key, Order, OrderingDomain};
-pub use outbox::{Transmit, is_cancelled_by};
+pub use outbox::Transmit;
 pub use output::{Event, Output, Reason, Received};
+pub use overtaking::is_cancelled_by;
 pub use request::Cancelled;
 pub use ticket::{Ended, Ticket};
 
 use crate::connection::counters::count;
-use crate::connection::entry::{Entry, Outcome};
-use crate::connection::outbox::{Lane, Outbox};
+use crate::connection::entry::{Entry, Outcome, States};
+use crate::connection::outbox::{Going, Lane, Outbox};
 use crate::connection::receive::{LinkEvent, Requests};
 use crate::scanner::{Found, Scanner};
 use crate::time::Instant;
@@ -56,11 +60,11 @@ use crate::time::Instant;
 ///
 /// The capacities are counts:
 /// - `REQUESTS`: requests in flight, at least 1;
-/// - `STOPS`: HALTs and laser-offs in flight in addition, at least 1;
+/// - `STOPS`: HALTs and laser-offs in flight in addition, at least 4: a HALT for each axis;
 /// - `OWED`: entries of the pending table, more than `REQUESTS + STOPS`. The table holds the
 ///   requests in flight, and the ended requests whose answers may still come;
 /// - `QUEUE`: frames that wait to be sent, more than `STOPS + 1`. `STOPS` places are reserved for
-///   HALT and laser-off, and one place for a fence.
+///   HALT and laser-off, and one place for a fence or for the stop of a workflow or of live images.
 ///
 /// A full store is an error of the call. `C` supplies the settings, see [`ConfigSource`].
 ///
@@ -99,12 +103,6 @@ pub struct Connection<
     pub(crate) requests: Requests<OWED>,
     pub(crate) outbox: Outbox<QUEUE>,
     pub(crate) last_ticket: Ticket,
-    /// The position of the last command that was sent.
-    pub(crate) order: Order,
-    /// The time at which a waiting stop counts as blocked, unless bytes are written before.
-    /// `FAR_FUTURE` once the connection has reported the block.
-    pub(crate) stop_due: Instant,
-    stop_blocked: bool,
     pub(crate) closed: bool,
 }
 
@@ -139,10 +137,42 @@ impl<
     const CAPACITIES_FIT: () = {
         assert!(OWED > REQUESTS + STOPS, "OWED must exceed REQUESTS + STOPS");
         assert!(QUEUE > STOPS + 1, "QUEUE must exceed STOPS + 1");
-        assert!(REQUESTS > 0 && STOPS > 0, "each capacity must be at least 1");
+        assert!(REQUESTS > 0, "REQUESTS must be at least 1");
+        assert!(STOPS >= 4, "STOPS must be at least 4: a HALT for each axis");
     };
     /// The places of the queue for the caller's own frames.
     pub(crate) const QUEUE_PLACES: usize = QUEUE.saturating_sub(STOPS + 1);
+
+    /// The same connection, but the number of its first ticket follows that of `last`.
+    ///
+    /// Tickets and tokens identify requests of one connection only. Start a connection after a
+    /// random ticket, and a connection that replaces it after [`Self::last_ticket`] of the old one:
+    /// then a token in the answer to another client, or to the connection before, matches no
+    /// request, and no old ticket names a new request.
+    ///
+    /// ```
+    /// use flamingo_protocol_core::{CommandCode, Config, Connection, Frame, Ticket, time::Instant};
+    /// let (now, deadline) = (Instant::from_micros(0), Instant::from_micros(3_000_000));
+    /// let random = 0x1234_5678; // of the host
+    /// let mut first = Connection::<16>::default().starting_after(Ticket::from_number(random));
+    /// let query = Frame::command(CommandCode::STAGE_POSITION_GET).with_selector(1);
+    /// assert_eq!(first.request(now, &query, deadline)?.number(), random + 1);
+    ///
+    /// let mut second = Connection::<16>::default().starting_after(first.last_ticket());
+    /// assert_eq!(second.request(now, &query, deadline)?.number(), random + 2);
+    /// # Ok::<(), flamingo_protocol_core::error::CommandError>(())
+    /// ```
+    #[must_use]
+    pub const fn starting_after(mut self, last: Ticket) -> Self {
+        self.last_ticket = last;
+        self
+    }
+
+    /// The last ticket that this connection has used. Before the first one, the ticket that it
+    /// starts after.
+    pub const fn last_ticket(&self) -> Ticket {
+        self.last_ticket
+    }
 
     /// Creates a connection with a [`ConfigSource`] of your own.
     #[must_use]
@@ -154,9 +184,6 @@ impl<
             requests: Requests::NEW,
             outbox: Outbox::NEW,
             last_ticket: Ticket::NONE,
-            order: Order::FIRST,
-            stop_due: Instant::from_micros(0),
-            stop_blocked: false,
             closed: false,
         }
     }
@@ -171,7 +198,8 @@ impl<
     ) -> (usize, Option<Output<'a>>) {
         let Self { settings, scanner, requests, .. } = self;
         let config = settings.config();
-        match scanner.advance(input, config.limits()) {
+        let may_echo = |code, uploaded| requests.pending.may_echo(code, uploaded);
+        match scanner.advance(input, config.limits(), may_echo) {
             (consumed, Some(Found::Frame(frame))) => {
                 let (class, original) = requests.receive_frame(now, config, frame);
                 let original = config.tokens.zip(original);
@@ -187,8 +215,8 @@ impl<
 
     /// Ends the payload that is being received, if there is one.
     pub(crate) fn end_payload(&mut self, now: Instant, outcome: Outcome) {
-        let until = now + self.settings.config().presumed_grace;
-        self.requests.pending.end_payload(self.scanner.payload_remaining(), outcome, until);
+        let (missing, config) = (self.scanner.payload_remaining(), self.settings.config());
+        self.requests.pending.end_payload(now, config, missing, outcome);
     }
 
     /// Returns what to write next. After the write, call [`Self::transmitted`] with the number of
@@ -197,7 +225,11 @@ impl<
         self.place_fence();
         let Self { outbox, requests, settings, .. } = self;
         let config = settings.config();
-        outbox.poll(|ticket| requests.pending.may_go(ticket, now, config))
+        outbox.poll(|outbox, place| {
+            let Going { lane, ticket, .. } = place.going;
+            let in_turn = lane == Lane::Abort || outbox.overtakes_all(place);
+            in_turn && requests.pending.may_go(ticket, now, config)
+        })
     }
 
     /// Reports that `written` bytes of the last [`Self::poll_transmit`] are sent. Returns the
@@ -210,7 +242,6 @@ impl<
         if progress.started {
             self.has_started(now, &progress);
         }
-        self.stop_due = now + self.settings.config().stop_patience;
         progress.finished.then_some(progress.ticket)
     }
 
@@ -236,11 +267,12 @@ impl<
                     Ended::PayloadStalled { received, expected }
                 }
                 Outcome::Ambiguous => Ended::Ambiguous,
-                Outcome::Lost | Outcome::None => Ended::ConnectionLost,
+                Outcome::LostUnsent => Ended::ConnectionLost { sent: false },
+                Outcome::Lost | Outcome::None => Ended::ConnectionLost { sent: true },
             };
             return Some(Event::Ended { ticket: entry.ticket, ended });
         }
-        if core::mem::take(&mut self.stop_blocked) {
+        if self.outbox.take_blocked() {
             return Some(Event::StopBlocked);
         }
         match core::mem::replace(&mut self.requests.link_event, LinkEvent::None) {
@@ -252,7 +284,7 @@ impl<
 
     /// The time at which [`Self::handle_timeout`] is due, and the reason. `None` if no timer runs.
     pub fn poll_timeout(&self) -> Option<(Instant, Reason)> {
-        let mut due = (self.stop_due(), Reason::StopBlocked);
+        let mut due = (self.outbox.stop_due(), Reason::StopBlocked);
         if let Some(entry) = self
             .requests
             .pending
@@ -260,7 +292,7 @@ impl<
             .and_then(|next| self.requests.pending.get(next))
             .filter(|entry| entry.until <= due.0)
         {
-            let grace = entry.state.is_tombstone();
+            let grace = entry.state.is(States::TOMBSTONE);
             due = (entry.until, if grace { Reason::Grace } else { Reason::Deadline(entry.ticket) });
         }
         (due.0 < Instant::FAR_FUTURE).then_some(due)
@@ -268,12 +300,11 @@ impl<
 
     /// Ends everything that is due: deadlines, graces, and the patience of a stop.
     pub fn handle_timeout(&mut self, now: Instant) {
-        // This comes first: the stop has waited too long, even if its own deadline is over as well.
-        let due = self.stop_due();
-        if due <= now && due < Instant::FAR_FUTURE {
-            self.stop_due = Instant::FAR_FUTURE;
-            self.stop_blocked = true;
-        }
+        let Self { outbox, requests, settings, .. } = self;
+        let config = settings.config();
+        outbox.block_stops(now, config.stop_patience, |ticket| {
+            requests.pending.may_go(ticket, now, config)
+        });
         while self.end_state(now) {}
     }
 
@@ -283,7 +314,6 @@ impl<
         self.closed = true;
         self.requests.pending.lose_all();
         self.outbox.lose_all();
-        self.stop_due = Instant::FAR_FUTURE;
         (self.scanner.held(), self.scanner.payload_remaining())
     }
 
@@ -324,11 +354,5 @@ impl<
     /// The settings of this connection.
     pub fn config(&self) -> &Config {
         self.settings.config()
-    }
-
-    /// When a waiting stop counts as blocked; `FAR_FUTURE` if no stop waits.
-    #[inline(never)] // if inlined, a client takes 60 bytes more flash
-    pub(crate) fn stop_due(&self) -> Instant {
-        if self.outbox.taken(Lane::Stop) > 0 { self.stop_due } else { Instant::FAR_FUTURE }
     }
 }

@@ -1,15 +1,17 @@
-//! What goes out next. A frame and its payload are never split; HALT and laser-off overtake all
-//! that has not begun; a query may overtake another query, an action overtakes nothing of weight.
+//! What goes out next. A frame and its payload are never split. A stop overtakes everything that has
+//! not begun. What else may overtake what is `overtaking.rs`.
 //!
-//! The outbox knows nothing of answers: whether a frame *may* go is asked of the caller.
+//! The outbox knows nothing of answers: it asks the caller whether a frame *may* go.
 
-#[cfg(test)]
-use crate::connection::key::Key;
+use crate::connection::overtaking::{Axes, cancels};
+use crate::connection::request::Cancelled;
 use crate::connection::ticket::{Ended, Ticket};
-use crate::wire::command::{CommandCode, Effect};
-use crate::wire::facts::CommandFacts;
+use crate::time::{Duration, Instant};
+use crate::wire::command::CommandCode;
 use crate::wire::frame::Frame;
 use crate::wire::layout::{CODE, FRAME_LEN, INT32_DATA_0, PAYLOAD_LEN, word};
+#[cfg(test)]
+use crate::{connection::key::Key, wire::facts::CommandFacts};
 
 /// What to write next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +36,8 @@ pub enum Transmit<'a> {
 pub(crate) enum Lane {
     /// HALT and laser-off.
     Stop,
+    /// The stop of a workflow or of live images.
+    Abort,
     /// A query that the connection itself asks.
     Fence,
     /// The caller's own frames.
@@ -42,15 +46,18 @@ pub(crate) enum Lane {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-enum Fate {
+pub(crate) enum Fate {
     /// There is no frame in this place.
     Free,
     /// It waits to be sent, or is being sent.
     Alive,
     /// A stop cancelled it. It stays until the caller has taken that outcome.
     Superseded,
-    /// The connection is gone. It stays until the caller has taken that outcome.
-    Lost,
+    /// The connection is gone and nothing of it was sent. It stays until the caller has taken that
+    /// outcome.
+    LostUnsent,
+    /// The connection is gone and a part of it was sent. It stays as well.
+    LostHalfSent,
 }
 
 /// What is known of a frame that goes out, but for its bytes.
@@ -63,14 +70,37 @@ pub(crate) struct Going {
     /// A request: the pending table reports its outcome.
     pub(crate) asked: bool,
     pub(crate) ticket: Ticket,
+    /// The axes that it acts on.
+    pub(crate) axes: Axes,
+    /// It may be answered only at the end of a motion.
+    pub(crate) at_end: bool,
+    /// When a stop counts as blocked, if it is not out by then. `FAR_FUTURE` for other frames.
+    pub(crate) due: Instant,
+}
+
+impl Going {
+    /// A frame that is sent without asking, as far as the order of sending goes: it overtakes nothing.
+    pub(crate) const fn frame(ticket: Ticket, lane: Lane) -> Self {
+        Self {
+            lane,
+            query: false,
+            asked: false,
+            ticket,
+            axes: Axes::NONE,
+            at_end: false,
+            due: Instant::FAR_FUTURE,
+        }
+    }
 }
 
 /// A place for a frame that goes out.
 #[derive(Debug, Clone, Copy)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-struct Place {
-    fate: Fate,
-    going: Going,
+pub(crate) struct Place {
+    pub(crate) fate: Fate,
+    pub(crate) going: Going,
+    /// A stop that was due and is to be reported as blocked, unless it goes out before.
+    blocked: bool,
     /// The stop that cancelled it.
     by: Ticket,
     bytes: [u8; FRAME_LEN],
@@ -80,25 +110,26 @@ impl Place {
     /// All zero, so that a connection that nothing has happened on takes no flash.
     const FREE: Self = Self {
         fate: Fate::Free,
-        going: Going { ticket: Ticket::NONE, lane: Lane::Stop, query: false, asked: false },
+        going: Going {
+            ticket: Ticket::NONE,
+            lane: Lane::Stop,
+            query: false,
+            asked: false,
+            axes: Axes::NONE,
+            at_end: false,
+            due: Instant::from_micros(0),
+        },
+        blocked: false,
         by: Ticket::NONE,
         bytes: [0; FRAME_LEN],
     };
 
-    fn code(&self) -> CommandCode {
+    pub(crate) fn code(&self) -> CommandCode {
         CommandCode(word(&self.bytes, CODE))
     }
 
-    fn selector(&self) -> i32 {
+    pub(crate) fn selector(&self) -> i32 {
         word(&self.bytes, INT32_DATA_0) as i32
-    }
-
-    /// Whether it makes no difference that this goes before `earlier`.
-    fn may_overtake(&self, earlier: &Self) -> bool {
-        if self.going.query == earlier.going.query {
-            return self.going.query;
-        }
-        self.code().subsystem() != earlier.code().subsystem()
     }
 }
 
@@ -108,6 +139,8 @@ pub(crate) struct Progress {
     pub(crate) ticket: Ticket,
     pub(crate) code: CommandCode,
     pub(crate) selector: i32,
+    /// The length of its payload.
+    pub(crate) uploads: u32,
     /// Its first byte was written: it counts as sent.
     pub(crate) started: bool,
     /// It and its payload are out.
@@ -137,7 +170,7 @@ impl Which {
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(crate) struct Outbox<const PLACES: usize> {
     /// In no order; free ones too.
-    places: [Place; PLACES],
+    pub(crate) places: [Place; PLACES],
     /// Where the frame is whose bytes are going out, or will when the caller writes what it was
     /// shown.
     current: Which,
@@ -164,7 +197,7 @@ impl<const PLACES: usize> Outbox<PLACES> {
     /// Gives a frame a place, if there is a free one: its bytes are to be written there.
     pub(crate) fn push(&mut self, going: Going) -> Option<&mut [u8; FRAME_LEN]> {
         let place = self.places.iter_mut().find(|place| place.fate == Fate::Free)?;
-        (place.fate, place.going) = (Fate::Alive, going);
+        (place.fate, place.going, place.blocked) = (Fate::Alive, going, false);
         Some(&mut place.bytes)
     }
 
@@ -201,36 +234,77 @@ impl<const PLACES: usize> Outbox<PLACES> {
 
     /// The connection is gone. [`Self::take_ended`] reports the frames that are no requests.
     pub(crate) fn lose_all(&mut self) {
+        let begun = self.half_sent();
         (self.current, self.written, self.offset) = (Which::NONE, 0, 0);
-        for place in &mut self.places {
+        for (at, place) in self.places.iter_mut().enumerate() {
             if place.fate == Fate::Alive {
-                place.fate = if place.going.asked { Fate::Free } else { Fate::Lost };
+                let half_sent = begun == Which::at(at);
+                let lost = if half_sent { Fate::LostHalfSent } else { Fate::LostUnsent };
+                place.fate = if place.going.asked { Fate::Free } else { lost };
             }
         }
     }
 
     /// A frame that ended without being sent, once, and how.
     pub(crate) fn take_ended(&mut self) -> Option<(Ticket, Ended)> {
-        let ended = |place: &&mut Place| matches!(place.fate, Fate::Superseded | Fate::Lost);
+        let ended = |place: &&mut Place| !matches!(place.fate, Fate::Free | Fate::Alive);
         let place = self.places.iter_mut().find(ended)?;
-        let superseded = place.fate == Fate::Superseded;
-        place.fate = Fate::Free;
-        let by = place.by;
-        let ended = if superseded { Ended::Superseded { by } } else { Ended::ConnectionLost };
+        let ended = match core::mem::replace(&mut place.fate, Fate::Free) {
+            Fate::Superseded => Ended::Superseded { by: place.by },
+            fate => Ended::ConnectionLost { sent: fate == Fate::LostHalfSent },
+        };
         Some((place.going.ticket, ended))
     }
 
-    /// Takes a frame back that has not begun. Gives whether it was there.
-    pub(crate) fn withdraw(&mut self, ticket: Ticket) -> bool {
+    /// Takes a frame back that has not begun. A request that has begun is the table's business.
+    pub(crate) fn cancel(&mut self, ticket: Ticket) -> Cancelled {
         let begun = self.half_sent();
         for (at, place) in self.places.iter_mut().enumerate() {
-            let taken = place.fate != Fate::Free && begun != Which::at(at);
-            if taken && place.going.ticket == ticket {
+            if place.fate != Fate::Alive || place.going.ticket != ticket {
+                continue;
+            }
+            if begun != Which::at(at) {
                 place.fate = Fate::Free;
-                return true;
+                return Cancelled::NotSent;
+            }
+            if !place.going.asked {
+                return Cancelled::Sent;
             }
         }
-        false
+        Cancelled::Unknown
+    }
+
+    /// When the first of the stops that wait counts as blocked; `FAR_FUTURE` if none waits.
+    pub(crate) fn stop_due(&self) -> Instant {
+        let alive = self.places.iter().filter(|place| place.fate == Fate::Alive);
+        alive.fold(Instant::FAR_FUTURE, |first, place| first.min(place.going.due))
+    }
+
+    /// Notes that the stops that are due are blocked, unless the caller holds them: `ready` says
+    /// which may go. They are due again after `patience`.
+    pub(crate) fn block_stops(
+        &mut self,
+        now: Instant,
+        patience: Duration,
+        ready: impl Fn(Ticket) -> bool,
+    ) {
+        let next = now + patience.max(Duration::from_micros(1));
+        for place in &mut self.places {
+            let Going { due, ticket, .. } = place.going;
+            if place.fate == Fate::Alive && due <= now && due < Instant::FAR_FUTURE {
+                place.blocked = ready(ticket);
+                place.going.due = next;
+            }
+        }
+    }
+
+    /// Whether a stop that is not out yet is to be reported as blocked; each time once.
+    pub(crate) fn take_blocked(&mut self) -> bool {
+        let mut any = false;
+        for place in &mut self.places {
+            any |= core::mem::take(&mut place.blocked) && place.fate == Fate::Alive;
+        }
+        any
     }
 
     /// Where the frame is that has begun to go out and is not complete.
@@ -239,8 +313,9 @@ impl<const PLACES: usize> Outbox<PLACES> {
         if self.written > 0 { self.current } else { Which::NONE }
     }
 
-    /// What to write next; `ready` says which of the caller's own frames may go now.
-    pub(crate) fn poll(&mut self, ready: impl Fn(Ticket) -> bool) -> Option<Transmit<'_>> {
+    /// What to write next; `ready` says which frames of [`Lane::Abort`] and [`Lane::Queue`] may go
+    /// now.
+    pub(crate) fn poll(&mut self, ready: impl Fn(&Self, &Place) -> bool) -> Option<Transmit<'_>> {
         if self.written == 0 {
             self.current = self.select(ready);
         }
@@ -269,10 +344,11 @@ impl<const PLACES: usize> Outbox<PLACES> {
             (self.current, self.written, self.offset) = (Which::NONE, 0, 0);
         }
         let (ticket, code, selector) = (place.going.ticket, place.code(), place.selector());
-        Some(Progress { ticket, code, selector, started, finished })
+        let uploads = word(&place.bytes, PAYLOAD_LEN);
+        Some(Progress { ticket, code, selector, uploads, started, finished })
     }
 
-    fn select(&self, ready: impl Fn(Ticket) -> bool) -> Which {
+    fn select(&self, ready: impl Fn(&Self, &Place) -> bool) -> Which {
         let mut chosen: Option<(usize, &Place)> = None;
         for (at, place) in self.places.iter().enumerate() {
             let Going { ticket, lane, .. } = place.going;
@@ -280,37 +356,11 @@ impl<const PLACES: usize> Outbox<PLACES> {
                 let same = lane == chosen.going.lane && ticket.is_before(chosen.going.ticket);
                 same || lane < chosen.going.lane
             });
-            let may_go = || lane != Lane::Queue || (self.overtakes_all(place) && ready(ticket));
+            let may_go = || matches!(lane, Lane::Stop | Lane::Fence) || ready(self, place);
             if place.fate == Fate::Alive && first && may_go() {
                 chosen = Some((at, place));
             }
         }
         chosen.map_or(Which::NONE, |(at, _)| Which::at(at))
     }
-
-    /// Whether it makes no difference that this goes before all that was queued earlier.
-    fn overtakes_all(&self, place: &Place) -> bool {
-        self.places.iter().all(|other| {
-            let earlier = other.going.ticket.is_before(place.going.ticket);
-            let in_the_way = other.fate == Fate::Alive && other.going.lane == Lane::Queue;
-            !(earlier && in_the_way) || place.may_overtake(other)
-        })
-    }
-}
-
-/// Whether a stop cancels a frame that is still queued behind it: a HALT, whatever its axis, all
-/// that starts a motion; a laser-off all that may switch that laser on.
-pub fn is_cancelled_by(queued: &Frame, stop: &Frame) -> bool {
-    cancels(stop, queued.code, queued.selector())
-}
-
-fn cancels(stop: &Frame, code: CommandCode, selector: i32) -> bool {
-    let (queued, by) = (CommandFacts::of(code), CommandFacts::of(stop.code));
-    if by.effect == Effect::StopsMotion {
-        return queued.effect.moves();
-    }
-    let same_laser = stop.code == CommandCode::LASER_DISABLE_ALL
-        || !queued.selects()
-        || selector == stop.selector();
-    by.effect == Effect::StopsLight && queued.effect.lights() && same_laser
 }

@@ -2,36 +2,49 @@
 //!
 //! A request keeps its entry from the call until nothing can come for it any more: queued, sent,
 //! then perhaps a tombstone, a doubt. How what is owed comes to an end is `settlement.rs`; what a single
-//! entry knows is `entry.rs`. Which frame belongs to whom is `classify.rs`.
+//! entry knows is `entry.rs`; what is known of keys without an entry is `forgotten.rs`. Which frame belongs to whom is `classify.rs`.
 
 use heapless::Vec;
 
 use crate::connection::classify::{Facts, MAX_OWNERS, Owners, Token};
 use crate::connection::config::Config;
-use crate::connection::entry::{Entry, Outcome, State};
+use crate::connection::entry::{Entry, Outcome, State, States};
+use crate::connection::forgotten::Forgotten;
 use crate::connection::key::{Key, Order};
+use crate::connection::settlement::{LongHolds, Recovery};
+use crate::connection::silent::SilentDomains;
 use crate::connection::ticket::Ticket;
 use crate::error::Full;
 use crate::time::Instant;
 use crate::wire::command::CommandCode;
+use crate::wire::facts::answered_command;
 
 /// Where an entry is in the table. It stays there until it is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Slot(usize);
+pub(crate) struct Slot(pub(crate) usize);
 
 /// Room for `ENTRIES`.
 #[derive(Debug, Clone)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(crate) struct Pending<const ENTRIES: usize> {
-    /// In no order; free ones too.
-    pub(crate) entries: [Entry; ENTRIES],
-    /// More keys are in doubt than can be named: every answer is presumed from now on.
-    pub(crate) all_in_doubt: bool,
+    /// In no order. Some are free, but not the last one.
+    pub(crate) entries: Vec<Entry, ENTRIES>,
+    /// The keys in doubt for which the table has no place.
+    pub(crate) forgotten: Forgotten,
+    pub(crate) long_holds: LongHolds,
+    pub(crate) silent: SilentDomains,
+    pub(crate) recovery: Recovery,
 }
 
 impl<const ENTRIES: usize> Pending<ENTRIES> {
     /// Nothing has happened yet: all zero.
-    pub(crate) const NEW: Self = Self { entries: [Entry::FREE; ENTRIES], all_in_doubt: false };
+    pub(crate) const NEW: Self = Self {
+        entries: Vec::new(),
+        forgotten: Forgotten::NONE,
+        long_holds: LongHolds::NONE,
+        silent: SilentDomains::NONE,
+        recovery: Recovery::NONE,
+    };
 
     fn number_of(&self, which: impl Fn(&Entry) -> bool) -> usize {
         self.entries.iter().fold(0, |number, entry| number.wrapping_add(usize::from(which(entry))))
@@ -47,54 +60,58 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
         })
     }
 
-    /// The entry of that ticket, if `fits` accepts its state.
-    pub(crate) fn find(
-        &mut self,
-        ticket: Ticket,
-        fits: impl Fn(State) -> bool,
-    ) -> Option<&mut Entry> {
-        self.entries.iter_mut().find(|entry| entry.ticket == ticket && fits(entry.state))
+    /// The entry of that ticket, if it is in one of these states.
+    pub(crate) fn find(&mut self, ticket: Ticket, states: States) -> Option<&mut Entry> {
+        self.entries.iter_mut().find(|entry| entry.ticket == ticket && entry.state.is(states))
     }
 
-    /// Whether there is an entry of that key whose state `fits` accepts.
-    pub(crate) fn has(&self, key: Key, fits: impl Fn(State) -> bool) -> bool {
-        self.entries.iter().any(|entry| fits(entry.state) && entry.key == key)
+    /// The states of all entries with the key of this one, itself included. A key that was forgotten
+    /// is in doubt.
+    #[inline(never)] // inlined, a client takes 300 bytes more flash
+    pub(crate) fn states_of(&self, of: &Entry) -> States {
+        let forgotten = self.forgotten.has(of.key, of.domain);
+        let start = if forgotten { States::DOUBT } else { States::NONE };
+        let of_key = self.entries.iter().filter(|entry| entry.key == of.key);
+        of_key.fold(start, |states, entry| states.or(States::only(entry.state)))
     }
 
     /// Requests whose outcome the caller has not taken, and tombstones.
     pub(crate) fn counts(&self) -> (usize, usize) {
-        (self.number_of(Entry::is_live), self.number_of(|entry| entry.state.is_tombstone()))
+        (self.number_of(Entry::is_live), self.number_of(|entry| entry.state.is(States::TOMBSTONE)))
     }
 
-    /// Takes a request in, if every live one could still leave a tombstone; `most` may be live, of
-    /// stops if it is one, else of others, fences not counted. A stop is never refused for want of
-    /// room for tombstones: the oldest tombstone whose outcome was taken falls into doubt.
+    /// Takes a request in, if every live one could still leave a tombstone. `most` may be live: of
+    /// HALT and laser-off if it is one of these, else of the others without the fences. A stop is
+    /// never refused because there is no room for tombstones: the oldest tombstone whose outcome
+    /// was taken falls into doubt.
     pub(crate) fn insert(&mut self, entry: &Entry, most: usize) -> Result<(), Full> {
-        let stops = entry.facts().effect.stops();
+        let effect = entry.facts().effect;
+        let emergency = effect.is_emergency();
         let (mut taken, mut live) = (0_usize, 0_usize);
         for other in &self.entries {
-            if other.is_live() || other.state.is_tombstone() {
+            if other.is_live() || other.state.is(States::TOMBSTONE) {
                 taken = taken.wrapping_add(1);
-                let alike = !other.ticket.is_fence() && other.facts().effect.stops() == stops;
+                let other_emergency = other.facts().effect.is_emergency();
+                let alike = !other.ticket.is_fence() && other_emergency == emergency;
                 live = live.wrapping_add(usize::from(alike && other.is_live()));
             }
         }
         if live >= most {
-            return Err(if stops { Full::StopLane } else { Full::Requests });
+            return Err(if emergency { Full::StopLane } else { Full::Requests });
         }
         let mut room = taken < ENTRIES;
-        if stops {
-            // One that is answered for certain owns nothing any more, however long its payload.
-            let owner = |state: State| state.ends_by_time() && state != State::Receiving;
-            let open = |other: &Entry| other.key == entry.key && owner(other.state);
-            while ENTRIES > MAX_OWNERS && self.number_of(open) >= MAX_OWNERS {
-                if !self.doubt_the_oldest(Some(entry.key)) {
-                    return Err(Full::StopLane);
-                }
+        if effect.stops() {
+            // A frame that answers one of them names all of them, at most `MAX_OWNERS`.
+            let open = |other: &Entry| other.key == entry.key && other.state.is(States::MAY_OWN);
+            let crowded = self.number_of(open) >= MAX_OWNERS;
+            if crowded || !room {
+                room = self.doubt_the_oldest(crowded.then_some(entry.key));
             }
-            room = room || self.doubt_the_oldest(None);
         }
-        if room && self.push(entry) { Ok(()) } else { Err(Full::Tombstones) }
+        if room && self.push(entry) {
+            return Ok(());
+        }
+        Err(if emergency { Full::StopLane } else { Full::Tombstones })
     }
 
     /// Puts an entry in. If there is no room, an echo goes, or else a doubt; but an echo takes the
@@ -103,33 +120,51 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
         let free = |state: State| {
             move |other: &Entry| other.state == state && other.outcome == Outcome::None
         };
-        let place = |state| self.entries.iter().position(free(state));
-        let mut place = place(State::Over).or_else(|| place(State::Echo));
-        if place.is_none() && entry.state != State::Echo {
-            place = self.entries.iter().position(free(State::Doubt));
-            self.all_in_doubt |= place.is_some();
+        while self.entries.last().is_some_and(free(State::Over)) {
+            self.entries.pop();
         }
-        let Some(place) = place.and_then(|at| self.entries.get_mut(at)) else { return false };
+        let place = |state| self.entries.iter().position(free(state));
+        let mut found = place(State::Over);
+        if found.is_none() && !self.entries.is_full() {
+            return self.entries.push(*entry).is_ok();
+        }
+        found = found.or_else(|| place(State::Echo));
+        if found.is_none() && entry.state != State::Echo {
+            // The oldest: the newest is of a key that is asked for at present.
+            found = self.oldest(free(State::Doubt)).map(|slot| slot.0);
+        }
+        let Some(place) = found.and_then(|at| self.entries.get_mut(at)) else { return false };
+        if place.state == State::Doubt {
+            self.forgotten.add(place);
+        }
         *place = *entry;
         true
     }
 
-    /// Adds to the facts what the table knows about a frame of `key` that comes now. Gives the
-    /// command that it may be the echo of.
-    pub(crate) fn facts(&self, key: Key, now: Instant, facts: &mut Facts<Slot>) -> Option<Slot> {
+    /// Adds to the facts what the table knows about a frame of `key` that comes now: its domain is
+    /// not silent. Gives the command that it may be the echo of.
+    pub(crate) fn facts(
+        &mut self,
+        key: Key,
+        now: Instant,
+        facts: &mut Facts<Slot>,
+    ) -> Option<Slot> {
         let mut echo = None;
-        facts.in_doubt = self.all_in_doubt;
         let mut from = 0;
+        let mut silent = self.silent;
         while let Some((slot, entry)) = self.next_of_key(from, key) {
             from = slot.0.wrapping_add(1);
-            if entry.state.owns_answer() {
+            if entry.state.is(States::OWNS_ANSWER) {
                 facts.candidates.add(entry.candidate(slot));
+                facts.in_doubt |= self.forgotten.has(key, entry.domain);
+                silent.end(entry.domain);
             }
             facts.in_doubt |= entry.state == State::Doubt;
             if entry.state == State::Echo && now <= entry.until {
                 echo = Some(slot);
             }
         }
+        self.silent = silent;
         facts.echo_expected = echo.is_some();
         echo
     }
@@ -156,6 +191,12 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
         let rest = self.entries.get(from..)?;
         let at = rest.iter().position(|entry| !entry.is_over() && entry.key == key)?;
         Some((Slot(from.wrapping_add(at)), rest.get(at)?))
+    }
+
+    /// The ticket of a request, and what the caller had in the field of the token.
+    pub(crate) fn owner(&self, slot: Slot) -> (Ticket, Option<i32>) {
+        let entry = self.get(slot);
+        entry.map_or((Ticket::NONE, None), |entry| (entry.ticket, Some(entry.original)))
     }
 
     /// The same, to look at.
@@ -186,7 +227,9 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
     /// The request that a token names, if the code fits too. It may be a doubt.
     pub(crate) fn owner_by_token(&self, code: CommandCode, token: i32) -> Token<Slot> {
         let named = |entry: &Entry| {
-            entry.ticket.token() == token && entry.key.code == code && entry.state.is_outstanding()
+            entry.ticket.token() == token
+                && entry.key.code == code
+                && entry.state.is(States::OUTSTANDING)
         };
         for (slot, entry) in self.slots() {
             if named(entry) {
@@ -196,15 +239,33 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
         Token::NamesNobody
     }
 
+    /// Whether the answer to a request with this token may still come.
+    pub(crate) fn uses_token(&self, token: i32) -> bool {
+        self.entries.iter().any(|entry| entry.ticket.token() == token && !entry.is_over())
+    }
+
+    /// Whether a frame of this code was sent with a payload of this length and may be echoed.
+    pub(crate) fn may_echo(&self, code: CommandCode, uploaded: u32) -> bool {
+        let code = answered_command(code);
+        let fits = |entry: &Entry| entry.key.code == code && entry.uploads == uploaded;
+        self.entries.iter().any(|entry| fits(entry) && !entry.is_over())
+    }
+
     /// Whether the frame of that ticket may go on the wire now, as far as answers are concerned.
     pub(crate) fn may_go(&self, ticket: Ticket, now: Instant, config: &Config) -> bool {
         let queued = |entry: &&Entry| entry.ticket == ticket && entry.state == State::Queued;
         let Some(request) = self.entries.iter().find(queued) else {
             return true; // fire and forget
         };
-        let owed = |state: State| config.tokens.is_none() && state.is_owed();
+        let effect = request.facts().effect;
+        let states = self.states_of(request);
+        if effect.stops() {
+            return effect.is_emergency() || !states.any(States::SENT);
+        }
+        let holds = if config.tokens.is_some() { States::SENT } else { States::HOLDS_KEY };
         now < request.until
-            && !self.has(request.key, |state| state == State::Sent || owed(state))
+            && !states.any(holds)
+            && !(states.any(States::UNSETTLED) && self.recovers(request.domain))
             && self.number_of(Entry::counts) < config.window.max(1)
     }
 
@@ -214,7 +275,7 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
         let mut next = None;
         let mut first = Instant::FAR_FUTURE;
         for (slot, entry) in self.slots() {
-            if entry.state.ends_by_time() && entry.until < first {
+            if entry.state.is(States::ENDS_BY_TIME) && entry.until < first {
                 (next, first) = (Some(slot), entry.until);
             }
         }

@@ -21,6 +21,8 @@ use crate::wire::layout::INT32_DATA_0;
 pub(crate) struct Requests<const OWED: usize> {
     pub(crate) pending: Pending<OWED>,
     pub(crate) counters: Counters,
+    /// The position of the last command that was sent.
+    pub(crate) order: Order,
     /// The ordering domain in which a harmless query was not answered; `Domain::NONE`: none.
     pub(crate) unresponsive: Domain,
     pub(crate) link_event: LinkEvent,
@@ -40,6 +42,7 @@ impl<const OWED: usize> Requests<OWED> {
     pub(crate) const NEW: Self = Self {
         pending: Pending::NEW,
         counters: Counters::ZERO,
+        order: Order::FIRST,
         unresponsive: Domain::NONE,
         link_event: LinkEvent::None,
     };
@@ -60,11 +63,20 @@ impl<const OWED: usize> Requests<OWED> {
         if let Some(field) = config.tokens {
             facts.token = self.pending.owner_by_token(key.code, frame.int(field.field()));
         }
+        let verdict = classify(&facts);
+        if let Verdict::Solicited { owner, proven: false } | Verdict::Late { owner, proven: false } =
+            verdict
+            && facts.candidates.count() == 1
+            && let Some(entry) = self.pending.at(owner)
+        {
+            entry.missing = 0; // this frame is one of the answers of its key
+        }
         let mut original = None;
-        let (class, counter) = match classify(&facts) {
+        let (class, counter) = match verdict {
             Verdict::Solicited { owner, proven } => {
                 let ticket;
-                (ticket, original) = self.answered(now, config, owner, proven, frame.payload_len);
+                (ticket, original) = self.pending.owner(owner);
+                self.answered(now, config, owner, proven, frame.payload_len);
                 if !proven {
                     count(&mut self.counters.presumed, 1);
                     let oldest = facts.candidates.oldest().map(|oldest| oldest.id);
@@ -75,7 +87,9 @@ impl<const OWED: usize> Requests<OWED> {
                 (Class::Solicited { ticket, proven }, &mut self.counters.solicited)
             }
             Verdict::Late { owner, proven } => {
-                let ticket = self.answered_late(owner, proven);
+                let ticket;
+                (ticket, original) = self.pending.owner(owner);
+                self.pending.answered_late(owner, proven);
                 (Class::Late { ticket, proven }, &mut self.counters.late)
             }
             Verdict::Ambiguous { oldest } => {
@@ -87,48 +101,62 @@ impl<const OWED: usize> Requests<OWED> {
             Verdict::Unsolicited { ours } => {
                 if let Some(echo) = echo.filter(|_| ours) {
                     self.pending.use_up_echo(echo);
+                } else if config.peer_tags
+                    && config.tokens.is_none()
+                    && !facts.untagged
+                    && !facts.server_only
+                {
+                    self.answered_again(config, key);
                 }
                 (Class::Unsolicited { ours }, &mut self.counters.unsolicited)
             }
         };
         count(counter, 1);
+        if let Verdict::Solicited { owner, proven } | Verdict::Late { owner, proven } = verdict
+            && config.tokens.is_none()
+        {
+            self.settle(owner, proven, &facts);
+        }
         (class, original)
     }
 
-    /// A request got its answer: it ends, or waits for the payload. Gives its ticket and what the
-    /// caller had in the field of the token.
-    fn answered(
-        &mut self,
-        now: Instant,
-        config: &Config,
-        request: Slot,
-        proven: bool,
-        expected: u32,
-    ) -> (Ticket, Option<i32>) {
-        let Some(request) = self.pending.at(request) else { return (Ticket::NONE, None) };
-        let Entry { ticket, domain, order, original, .. } = *request;
-        if expected > 0 && !ticket.is_fence() {
+    /// A request got its answer: it ends, or waits for the payload.
+    fn answered(&mut self, now: Instant, config: &Config, slot: Slot, proven: bool, expected: u32) {
+        let Some(request) = self.pending.at(slot) else { return };
+        if expected > 0 && !request.ticket.is_fence() {
             request.state = if proven { State::Receiving } else { State::ReceivingPresumed };
             request.expected = expected;
         } else {
-            request.complete(proven, now + config.presumed_grace);
+            self.pending.complete(slot, proven, now, config);
         }
-        if proven {
-            self.settle(domain, order);
-        }
-        (ticket, Some(original))
     }
 
-    /// The answer to a request that has ended. If it is proven, nothing is owed for that request
-    /// any more; if it is only presumed, it may have been a push, and the true one may still come.
-    fn answered_late(&mut self, owed: Slot, proven: bool) -> Ticket {
-        let Some(entry) = self.pending.at(owed) else { return Ticket::NONE };
-        let Entry { ticket, domain, order, .. } = *entry;
-        if proven {
-            entry.state = State::Over;
-            self.settle(domain, order);
+    /// An answer came for which nothing waits: an earlier answer of that key was not the true one,
+    /// or this one came twice. So the next one proves nothing.
+    fn answered_again(&mut self, config: &Config, key: Key) {
+        let mut doubt = Entry::new(Ticket::NONE, key.code, key.selector, config);
+        doubt.order = self.order;
+        self.pending.doubt(&mut doubt);
+    }
+
+    /// Settles what the answer to a request shows. A token shows nothing about other answers.
+    fn settle(&mut self, owner: Slot, proven: bool, facts: &Facts<Slot>) {
+        let Some(entry) = self.pending.at(owner) else { return };
+        let Entry { key, domain, order, ticket, .. } = *entry;
+        let settled = if proven {
+            Some(order)
+        } else if facts.pushable || facts.candidates.count() != 1 {
+            None
+        } else {
+            // Its key is in doubt: the frame is the answer to some request of that key.
+            self.pending.presumed_in_doubt(key, domain, self.order, ticket.is_fence())
+        };
+        let Some(order) = settled.filter(|_| domain != Domain::NONE) else { return };
+        self.pending.settle(domain, order);
+        if self.unresponsive == domain {
+            self.unresponsive = Domain::NONE;
+            self.link_event = LinkEvent::Responsive;
         }
-        ticket
     }
 
     /// Some of a payload came in.
@@ -141,19 +169,7 @@ impl<const OWED: usize> Requests<OWED> {
     ) {
         count(&mut self.counters.payload_bytes, len);
         if remaining == 0 {
-            self.pending.end_payload(0, Outcome::None, now + config.presumed_grace);
-        }
-    }
-
-    /// What the proven answer to a request settles.
-    fn settle(&mut self, domain: Domain, order: Order) {
-        if domain == Domain::NONE {
-            return;
-        }
-        self.pending.settle(domain, order);
-        if self.unresponsive == domain {
-            self.unresponsive = Domain::NONE;
-            self.link_event = LinkEvent::Responsive;
+            self.pending.end_payload(now, config, 0, Outcome::None);
         }
     }
 
@@ -161,15 +177,16 @@ impl<const OWED: usize> Requests<OWED> {
     /// owed until then.
     fn end_ambiguous(&mut self, until: Instant, oldest: Slot, newest: Option<Slot>, certain: bool) {
         if let Some(newest) = newest.filter(|newest| *newest != oldest) {
-            self.pending.end_ambiguous(newest, until, State::Owed);
+            self.pending.end_ambiguous(newest, until);
         }
+        self.pending.end_ambiguous(oldest, until);
         self.pending.use_up(oldest, certain);
-        self.pending.end_ambiguous(oldest, until, State::Over);
     }
 
     /// A harmless query was not answered.
     pub(crate) fn fence_unanswered(&mut self, domain: Domain) {
         count(&mut self.counters.fences_unanswered, 1);
+        self.pending.silent.begin(domain);
         if self.unresponsive == Domain::NONE {
             self.unresponsive = domain;
             self.link_event = LinkEvent::Unresponsive;

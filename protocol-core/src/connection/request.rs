@@ -6,13 +6,15 @@
 use crate::connection::Connection;
 use crate::connection::config::ConfigSource;
 use crate::connection::counters::count;
-use crate::connection::entry::{Entry, Outcome, State};
+use crate::connection::entry::{Entry, Outcome, State, States};
 use crate::connection::key::Domain;
 use crate::connection::outbox::{Going, Lane, Progress};
+use crate::connection::overtaking::Axes;
+use crate::connection::settlement::MOST_COUNTED;
 use crate::connection::ticket::Ticket;
 use crate::error::{CommandError, Full};
-use crate::time::Instant;
-use crate::wire::command::{CommandCode, Kind};
+use crate::time::{Duration, Instant};
+use crate::wire::command::{CommandCode, Effect, Kind, Timing};
 use crate::wire::facts::CommandFacts;
 use crate::wire::frame::{Frame, encode_query};
 use crate::wire::layout::put_word;
@@ -23,9 +25,11 @@ use crate::wire::layout::put_word;
 pub enum Cancelled {
     /// The request was not sent, and it will not be sent.
     NotSent,
-    /// The request was sent. If its answer comes, it is [`Class::Late`](crate::Class::Late).
+    /// The first byte was sent, and the rest of the frame follows. If the answer to a request comes,
+    /// it is [`Class::Late`](crate::Class::Late).
     Sent,
-    /// The request had already ended, or it never existed.
+    /// The request or frame had already ended, or it never existed. An outcome that was not taken
+    /// yet is still reported.
     Unknown,
 }
 
@@ -54,13 +58,20 @@ impl<
     C: ConfigSource,
 > Connection<REQUESTS, OWED, QUEUE, STOPS, C>
 {
-    /// Queues `command` and waits for its answer until `deadline`. The outcome comes under the
-    /// returned ticket, at `deadline` at the latest. If the command declares a payload,
-    /// [`Transmit::Payload`](crate::Transmit::Payload) asks for it.
+    /// Queues `command`. The time from `now` to `deadline` is the time for the answer. It begins
+    /// when the first byte of the command is sent. If the command declares a payload,
+    /// [`Transmit::Payload`](crate::Transmit::Payload) asks for it. The outcome comes under the
+    /// returned ticket.
     ///
-    /// HALT and laser-off have places of their own and go before everything that is queued. HALT
-    /// cancels the queued commands that start a motion; laser-off cancels the queued commands that
-    /// may switch this laser on.
+    /// A request that is not sent by `deadline` ends as
+    /// [`Ended::TimedOut`](crate::Ended::TimedOut) with `sent: false`. If the answer to an older
+    /// request of the same key may still come at the time of the call, it may wait for a
+    /// [`Config::grace`](crate::Config::grace) more. A stop is never withdrawn by time: it waits
+    /// until it is sent or the connection is lost.
+    ///
+    /// A stop goes before everything that is queued: HALT and laser-off first, in places of their
+    /// own, then the stops of a workflow and of live images. A stop cancels the queued commands that
+    /// it must not precede: see [`is_cancelled_by`](crate::connection::is_cancelled_by).
     ///
     /// # Errors
     /// [`CommandError`]: nothing was queued, and nothing will be sent.
@@ -79,8 +90,7 @@ impl<
     /// the same key is outstanding, the class of that frame is
     /// [`Class::Unsolicited`](crate::Class::Unsolicited) with `ours` set.
     ///
-    /// HALT and laser-off go before everything that is queued. HALT cancels the queued commands
-    /// that start a motion; laser-off cancels the queued commands that may switch this laser on.
+    /// A stop goes before everything that is queued, as in [`Self::request`].
     ///
     /// # Errors
     /// [`CommandError`]: nothing was queued, and nothing will be sent.
@@ -88,27 +98,22 @@ impl<
         self.enter(now, command, None)
     }
 
-    /// Cancels a request. If it was already sent and its answer comes, the answer is late.
+    /// Cancels a request or a frame. If a request was already sent and its answer comes, the answer
+    /// is late. If its outcome is known already, [`Self::poll_event`] still reports it.
     pub fn cancel(&mut self, now: Instant, ticket: Ticket) -> Cancelled {
-        let withdrawn = self.outbox.withdraw(ticket);
-        for entry in &mut self.requests.pending.entries {
-            if entry.ticket == ticket {
-                entry.outcome = Outcome::None; // the caller does not need it any more
-            }
-        }
+        let fate = self.outbox.cancel(ticket);
         let until = self.grace(now);
-        let Some(request) = self.requests.pending.find(ticket, State::is_active) else {
-            return if withdrawn { Cancelled::NotSent } else { Cancelled::Unknown };
+        let Some(request) = self.requests.pending.find(ticket, States::ACTIVE) else {
+            return fate;
         };
-        if request.state == State::Queued {
-            request.state = State::Over;
-            return Cancelled::NotSent;
+        match request.state {
+            State::Queued => {
+                request.state = State::Over;
+                return Cancelled::NotSent;
+            }
+            State::Sent => (request.state, request.until) = (State::Owed, until),
+            _ => self.end_payload(now, Outcome::None),
         }
-        if request.state.is_receiving() {
-            self.end_payload(now, Outcome::None);
-            return Cancelled::Sent;
-        }
-        (request.state, request.until) = (State::Owed, until);
         Cancelled::Sent
     }
 
@@ -127,47 +132,101 @@ impl<
         if deadline.is_some() && facts.kind == Kind::FireAndForget {
             return Err(CommandError::NeverAnswered);
         }
-        let (lane, places, what, most) = if facts.effect.stops() {
-            (Lane::Stop, STOPS, Full::StopLane, STOPS)
-        } else {
-            (Lane::Queue, Self::QUEUE_PLACES, Full::Queue, REQUESTS)
-        };
-        if self.outbox.taken(lane) >= places {
-            return Err(CommandError::Full { what });
-        }
-        let ticket = self.last_ticket.next();
+        let stops = facts.effect.stops();
+        let lane = self.free_lane(facts.effect)?;
+        let ticket = self.next_ticket();
         if let Some(deadline) = deadline {
-            let mut entry =
-                Entry::new(ticket, command.code, command.selector(), self.settings.config());
-            entry.until = deadline;
-            if let Some(field) = self.settings.config().tokens {
+            let config = self.settings.config();
+            let mut entry = Entry::new(ticket, command.code, command.selector(), config);
+            entry.patience = deadline.since(now);
+            if !stops {
+                entry.until = self.latest_start(&entry, deadline);
+            }
+            entry.uploads = command.payload_len;
+            if let Some(field) = config.tokens {
                 entry.original = field.get(command);
             }
+            // One place more, so that the stop of a workflow is not refused for want of a place.
+            let most = match lane {
+                Lane::Stop => STOPS,
+                Lane::Abort => REQUESTS.saturating_add(1),
+                _ => REQUESTS,
+            };
             let inserted = self.requests.pending.insert(&entry, most);
             inserted.map_err(|what| CommandError::Full { what })?;
         }
         self.last_ticket = ticket;
-        if facts.effect.stops() {
+        let mut due = Instant::FAR_FUTURE;
+        if stops {
             let (pending, counters) = (&mut self.requests.pending, &mut self.requests.counters);
             self.outbox.supersede(ticket, command, |ticket| {
                 count(&mut counters.superseded, 1);
-                if let Some(request) = pending.find(ticket, |state| state == State::Queued) {
+                if let Some(request) = pending.find(ticket, States::QUEUED) {
                     request.state = State::Over;
                 }
             });
-            if self.stop_due() == Instant::FAR_FUTURE {
-                self.stop_due = now + self.settings.config().stop_patience;
-            }
+            due = now + self.settings.config().stop_patience;
         }
         let asked = deadline.is_some();
-        let query = facts.kind == Kind::Query;
-        if let Some(bytes) = self.outbox.push(Going { lane, query, asked, ticket }) {
+        let going = Going {
+            lane,
+            query: facts.kind == Kind::Query,
+            asked,
+            ticket,
+            axes: Axes::of(facts, command.selector()),
+            at_end: facts.timing == Timing::AtEnd,
+            due,
+        };
+        if let Some(bytes) = self.outbox.push(going) {
             command.encode_to(bytes);
             if let (Some(field), true) = (self.settings.config().tokens, asked) {
                 put_word(bytes, field.field(), ticket.token() as u32);
             }
         }
         Ok(ticket)
+    }
+
+    /// Until when a request may wait to be sent. An older request of its key may hold it for a
+    /// grace, and that must not use up its own time.
+    fn latest_start(&self, request: &Entry, deadline: Instant) -> Instant {
+        let held = self.requests.pending.states_of(request).any(States::OWED);
+        if held && request.patience > Duration::ZERO {
+            return self.grace(deadline);
+        }
+        deadline
+    }
+
+    /// The lane of a command, if it has a place in the outbox.
+    fn free_lane(&self, effect: Effect) -> Result<Lane, CommandError> {
+        let (lane, free, what) = if effect.is_emergency() {
+            (Lane::Stop, self.outbox.taken(Lane::Stop) < STOPS, Full::StopLane)
+        } else if effect.stops() {
+            let fences = self.outbox.taken(Lane::Fence);
+            (Lane::Abort, self.own_frames().wrapping_add(fences) <= Self::QUEUE_PLACES, Full::Queue)
+        } else {
+            (Lane::Queue, self.own_frames() < Self::QUEUE_PLACES, Full::Queue)
+        };
+        if free { Ok(lane) } else { Err(CommandError::Full { what }) }
+    }
+
+    /// How many places the caller's frames take, HALT and laser-off not counted.
+    fn own_frames(&self) -> usize {
+        self.outbox.taken(Lane::Queue).wrapping_add(self.outbox.taken(Lane::Abort))
+    }
+
+    /// A ticket whose token is not in use. After 2²⁴ tickets the tokens repeat, while the answer to
+    /// an old HOME may still be owed.
+    fn next_ticket(&self) -> Ticket {
+        let mut ticket = self.last_ticket.next();
+        if self.settings.config().tokens.is_some() {
+            for _ in 0..OWED {
+                if !self.requests.pending.uses_token(ticket.token()) {
+                    break;
+                }
+                ticket = ticket.next();
+            }
+        }
+        ticket
     }
 
     /// The end of the grace of a request that ends at `now`.
@@ -186,7 +245,7 @@ impl<
         match entry.state {
             State::Queued => {
                 entry.end(Outcome::NotSent, State::Over);
-                self.outbox.withdraw(ticket);
+                self.outbox.cancel(ticket);
             }
             State::Sent => {
                 entry.end(Outcome::TimedOut, State::Owed);
@@ -202,67 +261,85 @@ impl<
         true
     }
 
-    /// If a queued request waits until an older request of the same key is settled, queues a fence:
-    /// another query of that domain, whose answer settles the older request.
+    /// If the answer to an older request of the key of a queued request may still come, queues a
+    /// fence: another query of that domain, whose answer settles the older request.
     pub(crate) fn place_fence(&mut self) {
         let entries = &self.requests.pending.entries;
-        let under_way = |entry: &Entry| entry.ticket.is_fence() && entry.state.is_unanswered();
-        if self.settings.config().tokens.is_some() || entries.iter().any(under_way) {
+        let under_way = entries.iter().any(Entry::is_fence_under_way);
+        if self.settings.config().tokens.is_some() || under_way {
             return;
         }
-        if self.outbox.taken(Lane::Fence) > 0 {
-            return; // an older fence is still half sent, and there is a single place
+        if self.outbox.taken(Lane::Fence) > 0 || self.own_frames() > Self::QUEUE_PLACES {
+            return; // an older fence is still half sent, or a stop has taken the single place
         }
         let waits = |entry: &&Entry| entry.state == State::Queued && !entry.facts().effect.stops();
         let mut fences = entries.iter().filter(waits).filter_map(|entry| self.fence_for(entry));
-        let Some(fence) = fences.next() else { return };
+        let Some(at) = fences.next() else { return };
+        let fence = self.fence(at);
         if self.requests.pending.insert(&fence, usize::MAX).is_err() {
             return;
         }
         self.last_ticket = self.last_ticket.next();
-        let going = Going { lane: Lane::Fence, query: true, asked: true, ticket: fence.ticket };
+        let going = Going { asked: true, ..Going::frame(fence.ticket, Lane::Fence) };
         if let Some(bytes) = self.outbox.push(going) {
             encode_query(bytes, fence.key.code, fence.key.selector);
         }
     }
 
-    /// The fence that can settle the tombstone before a queued request: a query of the same domain
-    /// that is certain and has nothing outstanding. Its deadline counts from the time it is sent.
-    fn fence_for(&self, request: &Entry) -> Option<Entry> {
-        if request.domain == Domain::NONE || !self.requests.pending.unsettled(request) {
+    /// The fence at a place of [`FENCES`]. It has the grace for its answer.
+    fn fence(&self, at: usize) -> Entry {
+        let (code, selector) = FENCES.get(at).copied().unwrap_or_default();
+        let code = CommandCode(u32::from(code));
+        let ticket = self.last_ticket.next().fence();
+        Entry::new(ticket, code, i32::from(selector), self.settings.config())
+    }
+
+    /// The place of the fence that can settle what is outstanding before a queued request: a query
+    /// of the same domain whose answer is a proof. If there is none, one whose answers can be counted
+    /// until they are a proof.
+    fn fence_for(&self, request: &Entry) -> Option<usize> {
+        let pending = &self.requests.pending;
+        let silent = request.domain == Domain::NONE || pending.silent.has(request.domain);
+        let states = pending.states_of(request);
+        if silent || !states.any(States::UNSETTLED) {
             return None;
         }
-        let ticket = self.last_ticket.next().fence();
-        let mut fences = FENCES.iter().map(|(code, selector)| {
-            let code = CommandCode(u32::from(*code));
-            Entry::new(ticket, code, i32::from(*selector), self.settings.config())
-        });
-        fences.find(|fence| {
+        let mut counted = None;
+        for at in 0..FENCES.len() {
+            let fence = self.fence(at);
+            if fence.domain != request.domain || !fence.certain {
+                continue;
+            }
+            let of_fence = pending.states_of(&fence);
+            if !of_fence.any(States::OUTSTANDING) {
+                return Some(at);
+            }
             // The key of the request itself cannot prove anything: its own old answer may still
-            // come.
-            fence.domain == request.domain
-                && fence.certain
-                && self.requests.pending.would_prove(fence.key)
-        })
+            // come. A tombstone holds the request anyway, and for a known time.
+            let free = !of_fence.any(States::HOLDS_KEY) && !states.any(States::TOMBSTONE);
+            let few = pending.missing(fence.key, fence.domain) <= MOST_COUNTED;
+            if counted.is_none() && free && few && fence.key != request.key {
+                counted = Some(at);
+            }
+        }
+        counted
     }
 
     /// Records that the first byte of a frame is sent.
     pub(crate) fn has_started(&mut self, now: Instant, frame: &Progress) {
         let ticket = frame.ticket;
-        self.order = self.order.next();
+        self.requests.order = self.requests.order.next();
         count(&mut self.requests.counters.frames_sent, 1);
-        let until = self.grace(now);
-        let Some(request) = self.requests.pending.find(ticket, |state| state == State::Queued)
-        else {
-            let config = self.settings.config();
-            let mut sent = Entry::new(ticket, frame.code, frame.selector, config);
-            (sent.until, sent.order) = (until, self.order);
+        let order = self.requests.order;
+        let Some(request) = self.requests.pending.find(ticket, States::QUEUED) else {
+            let mut sent = Entry::new(ticket, frame.code, frame.selector, self.settings.config());
+            (sent.until, sent.order, sent.uploads) = (self.grace(now), order, frame.uploads);
             self.requests.pending.sent_unasked(now, &mut sent);
             return;
         };
-        (request.state, request.order) = (State::Sent, self.order);
+        (request.state, request.order) = (State::Sent, order);
+        request.until = now + request.patience;
         if ticket.is_fence() {
-            request.until = until;
             count(&mut self.requests.counters.fences_sent, 1);
         }
     }

@@ -2,13 +2,14 @@
 //!
 //! A *tombstone* marks an ended request whose answer may still come. It ends by proof or by time.
 //! If it ends by time, it leaves a *doubt*: answers of that key are presumed until a proof. The
-//! table is in `pending.rs`.
+//! table is in `pending.rs`; doubts for which it has no place are in `forgotten.rs`. Two counters at
+//! the end of this file make sure that nothing stays wrong or in doubt for ever.
 
-use crate::connection::entry::{Entry, Outcome, State};
+use crate::connection::config::Config;
+use crate::connection::entry::{Entry, Outcome, State, States};
 use crate::connection::key::{Domain, Key, Order};
 use crate::connection::pending::{Pending, Slot};
 use crate::time::Instant;
-use crate::wire::command::Kind;
 
 impl<const ENTRIES: usize> Pending<ENTRIES> {
     /// Turns the oldest tombstone into a doubt; with a key, the oldest tombstone of that key.
@@ -17,15 +18,11 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
     pub(crate) fn doubt_the_oldest(&mut self, of: Option<Key>) -> bool {
         let oldest = self.oldest(|entry| {
             let fits = of.map_or(entry.outcome == Outcome::None, |key| entry.key == key);
-            fits && entry.state.is_tombstone()
+            fits && entry.state.is(States::TOMBSTONE)
         });
         let Some(oldest) = oldest else { return false };
         self.use_up(oldest, false);
         true
-    }
-
-    pub(crate) fn in_doubt(&self, key: Key) -> bool {
-        self.all_in_doubt || self.has(key, |state| state == State::Doubt)
     }
 
     /// Records a frame that was sent without a request. Its echo may come. If the echo can look
@@ -41,25 +38,56 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
         self.doubt(sent);
     }
 
-    /// Puts the key of a sent frame in doubt, except in two cases: no request ever has this key, or
-    /// its answers are always presumed. One doubt per key is enough: the newest.
-    pub(crate) fn doubt(&mut self, sent: &Entry) {
-        if sent.facts().kind == Kind::FireAndForget || !sent.certain {
-            return;
+    /// Puts the key of the newest frame in doubt.
+    pub(crate) fn doubt(&mut self, newest: &mut Entry) {
+        if newest.may_be_in_doubt() {
+            self.join_doubts(newest);
+            newest.state = State::Doubt;
+            if !self.push(newest) {
+                self.forgotten.add(newest);
+            }
         }
-        let mut doubt = *sent;
-        (doubt.state, doubt.outcome) = (State::Doubt, Outcome::None);
+    }
+
+    /// Joins an entry with the doubt of its key, if there is one: one doubt per key is enough, that
+    /// of the newest frame. Returns whether the entry is older, so that the other one remains.
+    fn join_doubts(&mut self, of: &mut Entry) -> bool {
+        let mut newer = false;
         for entry in &mut self.entries {
-            if entry.state == State::Doubt && entry.key == doubt.key {
-                entry.state = State::Over;
-                if doubt.order.is_before(entry.order) {
-                    doubt.order = entry.order;
+            if entry.state == State::Doubt && entry.key == of.key {
+                newer = of.order.is_before(entry.order);
+                let missing = entry.missing.saturating_add(of.missing);
+                if newer {
+                    entry.missing = missing;
+                } else {
+                    of.missing = missing;
+                    entry.state = State::Over;
                 }
             }
         }
-        if !self.push(&doubt) {
-            self.all_in_doubt = true;
-        }
+        newer
+    }
+
+    /// A frame came that is only presumed to be an answer, because its key is in doubt. Returns the
+    /// command before which everything in its domain is settled, if this frame shows that.
+    pub(crate) fn presumed_in_doubt(
+        &mut self,
+        key: Key,
+        domain: Domain,
+        newest: Order,
+        fence: bool,
+    ) -> Option<Order> {
+        let missing = self.missing(key, domain);
+        self.recovery.count(key, newest, missing, fence).map(Order::next)
+    }
+
+    /// How many answers of this key may still come.
+    pub(crate) fn missing(&self, key: Key, domain: Domain) -> u16 {
+        let may_come = States::OUTSTANDING.or(States::OWED);
+        let of_key = |entry: &&Entry| entry.key == key && entry.state.is(may_come);
+        let forgotten = self.forgotten.missing(key, domain);
+        let entries = self.entries.iter().filter(of_key);
+        entries.fold(forgotten, |missing, entry| missing.saturating_add(entry.missing))
     }
 
     /// Removes an echo from the table: a frame came that may be this echo.
@@ -69,26 +97,26 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
         }
     }
 
-    /// Ends the oldest owner of a frame that may be its answer, or a tombstone at the end of its
-    /// grace. If the frame answers a younger request, the answer to the oldest owner will not come
+    /// Ends a tombstone: the oldest owner of a frame that may be its answer, or one whose grace is
+    /// over. If the frame answers a younger request, the answer to the oldest owner will not come
     /// any more, because answers keep their order. A push proves nothing: if the frame may be a
     /// push (`certain` is false), the key falls into doubt.
     pub(crate) fn use_up(&mut self, oldest: Slot, certain: bool) {
-        let Some(entry) = self.at(oldest) else { return };
-        if !entry.waits() {
-            entry.state = State::Over;
-        }
-        let entry = *entry;
-        if !certain {
-            self.doubt(&entry);
+        let tombstone = self.get(oldest).filter(|entry| !entry.waits());
+        let Some(mut entry) = tombstone.copied() else { return };
+        let doubt = !certain && entry.may_be_in_doubt() && !self.join_doubts(&mut entry);
+        entry.state = if doubt { State::Doubt } else { State::Over };
+        if let Some(place) = self.at(oldest) {
+            *place = entry;
         }
     }
 
-    /// Ends a waiting request as ambiguous: a frame came that may answer it or another request.
+    /// Ends a waiting request as ambiguous: a frame came that may answer it or another request. Its
+    /// own answer may come until then.
     #[inline(never)] // if inlined, a client takes 20 bytes more flash
-    pub(crate) fn end_ambiguous(&mut self, request: Slot, until: Instant, state: State) {
+    pub(crate) fn end_ambiguous(&mut self, request: Slot, until: Instant) {
         if let Some(request) = self.at(request).filter(|of| of.waits()) {
-            request.end(Outcome::Ambiguous, state);
+            request.end(Outcome::Ambiguous, State::Owed);
             request.until = until;
         }
     }
@@ -97,7 +125,7 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
     /// end; requests that still wait will never be answered.
     pub(crate) fn settle(&mut self, domain: Domain, order: Order) {
         for entry in &mut self.entries {
-            let unsettled = entry.domain == domain && entry.state.is_outstanding();
+            let unsettled = entry.domain == domain && entry.state.is(States::OUTSTANDING);
             if unsettled && entry.order.is_before(order) {
                 if entry.waits() {
                     entry.end(Outcome::Unanswered, State::Over);
@@ -105,35 +133,52 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
                 entry.state = State::Over;
             }
         }
+        self.forgotten.settle(domain, order);
     }
 
-    /// Whether a request waits until a tombstone is settled, while no sent request can settle it.
-    pub(crate) fn unsettled(&self, request: &Entry) -> bool {
-        let proves = |entry: &Entry| {
-            entry.state == State::Sent
-                && entry.domain == request.domain
-                && entry.certain
-                && !self.in_doubt(entry.key)
-        };
-        self.entries.iter().any(|owed| {
-            let settles = |entry: &Entry| owed.order.is_before(entry.order) && proves(entry);
-            owed.state.is_tombstone()
-                && owed.key == request.key
-                && !self.entries.iter().any(settles)
+    /// Whether fences bring the proof of this domain back: the key of the fence under way is in doubt
+    /// itself. A request whose key is in doubt waits for them.
+    pub(crate) fn recovers(&self, domain: Domain) -> bool {
+        self.entries.iter().any(|fence| {
+            fence.is_fence_under_way()
+                && fence.domain == domain
+                && self.states_of(fence).any(States::DOUBT)
         })
     }
 
-    /// Whether the answer to a request of `key`, if sent now, would be a proof.
-    pub(crate) fn would_prove(&self, key: Key) -> bool {
-        !self.all_in_doubt && !self.has(key, State::is_outstanding)
+    /// The answer to a request that has ended. If it is proven, nothing is owed for that request
+    /// any more. If it is only presumed, it may have been a push, and the true one may still come.
+    pub(crate) fn answered_late(&mut self, at: Slot, proven: bool) {
+        let Some(owed) = self.at(at) else { return };
+        if proven {
+            owed.state = State::Over;
+        } else if owed.state == State::Owed {
+            owed.state = State::Presumed;
+        }
+    }
+
+    /// The answer to a request has come, and it has no payload.
+    pub(crate) fn complete(&mut self, at: Slot, proven: bool, now: Instant, config: &Config) {
+        if let Some(request) = self.entries.get_mut(at.0) {
+            self.long_holds.complete(request, proven, now, config);
+            if !proven && request.ticket.is_fence() {
+                self.use_up(at, false); // nobody takes its answer for the true one
+            }
+        }
     }
 
     /// Ends the payload that is being received. `missing` is the number of bytes that did not come.
-    /// If the answer is only presumed, its true answer may come until `until`.
-    pub(crate) fn end_payload(&mut self, missing: u32, outcome: Outcome, until: Instant) {
+    pub(crate) fn end_payload(
+        &mut self,
+        now: Instant,
+        config: &Config,
+        missing: u32,
+        outcome: Outcome,
+    ) {
         for entry in &mut self.entries {
-            if entry.state.is_receiving() {
-                entry.complete(entry.state == State::Receiving, until);
+            if entry.state.is(States::RECEIVING) {
+                let proven = entry.state == State::Receiving;
+                self.long_holds.complete(entry, proven, now, config);
                 entry.outcome = outcome;
                 entry.received = entry.expected.saturating_sub(missing);
             }
@@ -143,10 +188,111 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
     /// The connection is lost: every request ends, and all tombstones and doubts end.
     pub(crate) fn lose_all(&mut self) {
         for entry in &mut self.entries {
-            if entry.state.is_active() {
+            if entry.state == State::Queued {
+                entry.end(Outcome::LostUnsent, State::Over);
+            } else if entry.state.is(States::ACTIVE) {
                 entry.end(Outcome::Lost, State::Over);
             }
             entry.state = State::Over;
         }
+    }
+}
+
+/// After which presumed answers the next request of the key waits for the whole grace: every fifth to
+/// eighth of a key that is asked for alone.
+///
+/// A push that is taken for an answer shifts the answers that follow by one, if the true answers come
+/// later than `presumed_grace`. So the hold is now and then as long as the grace: in that time the
+/// answers that are still to come are late, and the shift ends.
+///
+/// The answers of all keys take turns here. Multiples of the golden ratio are spread so evenly that no
+/// key, however regularly it is asked for, can miss its turn for ever, as it could with a counter.
+#[derive(Debug, Clone)]
+#[cfg_attr(test, derive(PartialEq, Eq))]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub(crate) struct LongHolds(u32);
+
+impl LongHolds {
+    /// No answer has come: all zero.
+    pub(crate) const NONE: Self = Self(0);
+    /// 2³² divided by the golden ratio.
+    const STEP: u32 = 0x9E37_79B9;
+    /// 2³² divided by the fourth power of the golden ratio.
+    const LONG_BELOW: u32 = 0x2559_DE5C;
+
+    /// The answer to a request has come, and its payload, if one was to come, or will not. If the
+    /// answer is only presumed, the true one may still come.
+    pub(crate) fn complete(
+        &mut self,
+        request: &mut Entry,
+        proven: bool,
+        now: Instant,
+        config: &Config,
+    ) {
+        if proven {
+            request.state = State::Over;
+            return;
+        }
+        self.0 = self.0.wrapping_add(Self::STEP);
+        let is_long = self.0 < Self::LONG_BELOW;
+        let hold = if is_long { config.grace } else { config.presumed_grace };
+        (request.state, request.until) = (State::Presumed, now + hold);
+    }
+}
+
+/// The most answers that a request waits for while they are counted: more fences than this would
+/// be a load for the peer.
+pub(crate) const MOST_COUNTED: u16 = 16;
+/// So many frames of other keys let another key take its turn.
+const TURN: u8 = 16;
+
+/// Counts the frames of one key in doubt, so that proof comes back when each key of a domain that could
+/// prove anything is in doubt.
+///
+/// Each frame of a key uses up one answer of that key. When as many frames came as answers were
+/// missing at some point in time, the next frame answers a command that was sent later. So whatever
+/// was sent before that time, in the same ordering domain, will not be answered any more.
+#[derive(Debug, Clone, Copy)]
+#[cfg_attr(test, derive(PartialEq, Eq))]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub(crate) struct Recovery {
+    key: Key,
+    /// The last command that was sent when counting began.
+    mark: Order,
+    /// How many answers to commands up to `mark` may still come.
+    missing: u16,
+    /// Frames of other keys since the last one of this key.
+    others: u8,
+}
+
+impl Recovery {
+    /// No key is counted: all zero.
+    pub(crate) const NONE: Self =
+        Self { key: Key::NONE, mark: Order::FIRST, missing: 0, others: 0 };
+
+    /// A frame came that is only presumed to be an answer, because `key` is in doubt. `newest` is the
+    /// last command that was sent, and `missing` the number of answers of this key that may still
+    /// come. A fence is counted at once. Returns the command up to which everything is settled, if this frame shows that.
+    pub(crate) fn count(
+        &mut self,
+        key: Key,
+        newest: Order,
+        missing: u16,
+        fence: bool,
+    ) -> Option<Order> {
+        let mut settled = None;
+        if key == self.key {
+            self.others = 0;
+            if self.missing > 0 {
+                self.missing = self.missing.saturating_sub(1);
+                return None;
+            }
+            settled = Some(self.mark);
+        } else if self.key != Key::NONE && self.others < TURN && !fence {
+            self.others = self.others.saturating_add(1);
+            return None;
+        }
+        *self = Self { key, mark: newest, missing, others: 0 };
+        settled
     }
 }

@@ -16,6 +16,15 @@ impl Ticket {
     /// No ticket: the connection has given out none yet.
     pub(crate) const NONE: Self = Self(0);
 
+    /// The ticket with this number. The highest bit is ignored.
+    ///
+    /// Pass it to [`Connection::starting_after`](crate::Connection::starting_after) to begin the
+    /// numbers of a connection at a random place.
+    #[must_use]
+    pub const fn from_number(number: u32) -> Self {
+        Self(number & !Self::FENCE)
+    }
+
     #[inline(never)] // if inlined, a client takes 156 bytes more flash
     pub(crate) const fn next(self) -> Self {
         let number = self.number() % (Self::FENCE - 1) + 1;
@@ -32,7 +41,7 @@ impl Ticket {
         distance & (Self::FENCE / 2) != 0
     }
 
-    /// The number, from 1 to 2³¹ − 1, counted for each connection.
+    /// The number, from 1 to 2³¹ − 1. A connection counts from the ticket that it starts after.
     #[must_use]
     pub const fn number(self) -> u32 {
         self.0 & !Self::FENCE
@@ -44,7 +53,8 @@ impl Ticket {
         self.0 & Self::FENCE != 0
     }
 
-    /// The number in the token field of this request, if tokens are on.
+    /// The number in the token field of this request, if tokens are on. It is unique among the
+    /// requests of the connection whose answers may still come.
     #[must_use]
     pub const fn token(self) -> i32 {
         (Self::TOKEN | (self.number() & 0x00FF_FFFF)) as i32
@@ -78,7 +88,10 @@ pub enum Ended {
         by: Ticket,
     },
     /// The connection ended.
-    ConnectionLost,
+    ConnectionLost {
+        /// Whether the first byte of the frame was sent. If not, the instrument never received it.
+        sent: bool,
+    },
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use core::fmt;
 use std::vec::Vec;
 
 use super::world::{Client, Truth};
-use crate::connection::entry::Entry;
+use crate::connection::entry::{Entry, States};
 use crate::connection::key::Key;
 use crate::{Class, Ticket};
 
@@ -43,9 +43,10 @@ impl fmt::Display for Seen {
 pub(super) fn situation(client: &Client, key: Key) -> Situation {
     let owners = client.requests.pending.entries.iter().filter(|entry| entry.is_owner_of(key));
     let (waiting, owed): (Vec<&Entry>, Vec<&Entry>) = owners.partition(|entry| entry.waits());
+    let of = Entry::new(Ticket::NONE, key.code, key.selector, client.config());
     let key = if client.config().pushable(key.code) {
         "pushable"
-    } else if client.requests.pending.in_doubt(key) {
+    } else if client.requests.pending.states_of(&of).any(States::DOUBT) {
         "in doubt"
     } else {
         "certain"

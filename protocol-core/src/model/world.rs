@@ -7,7 +7,7 @@ use std::vec::Vec;
 use std::{format, vec};
 
 use super::situation::{Seen, situation};
-use crate::connection::entry::{Entry, Outcome, State};
+use crate::connection::entry::{Entry, Outcome, State, States};
 use crate::connection::key::Key;
 use crate::{
     Class, Config, Connection, Event, Flags, Frame, Output, Ticket, Transmit,
@@ -354,10 +354,10 @@ impl World {
         let kept = |entry: &&Entry| entry.state != State::Over || entry.outcome != Outcome::None;
         let mut entries: Vec<Entry> = table.entries.iter().filter(kept).copied().collect();
         entries.sort_by_key(|entry| entry.ticket);
-        for entry in entries.iter_mut().filter(|entry| !entry.state.ends_by_time()) {
+        for entry in entries.iter_mut().filter(|entry| !entry.state.is(States::ENDS_BY_TIME)) {
             entry.until = self.now;
         }
-        let pending = format!("{entries:?} {}", table.all_in_doubt);
+        let pending = format!("{entries:?} {:?} {:?}", table.forgotten, table.long_holds);
         let (now, asked) = (self.now.as_micros(), &self.asked);
         let relative = relative_times(&pending, now);
         format!("{:?} {on_the_way:?} {waiting:?} {asked:?} {relative}", self.budget)

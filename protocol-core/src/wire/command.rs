@@ -104,6 +104,10 @@ pub enum Effect {
     StopsMotion,
     /// Switches lasers off: goes before everything that is queued.
     StopsLight,
+    /// Stops a workflow: goes before everything that is queued, except for HALT and laser-off.
+    StopsWorkflow,
+    /// Stops live images: goes before everything that is queued, except for HALT and laser-off.
+    StopsLiveView,
 }
 
 /// When a command is answered, next to the others of its subsystem.
@@ -117,8 +121,15 @@ pub enum Timing {
 }
 
 impl Effect {
-    /// Whether the command goes before everything queued.
+    /// Whether the command is a stop. Stops overtake all other commands that are queued, and are
+    /// never withdrawn by time.
     pub const fn stops(self) -> bool {
+        self.is_emergency() || matches!(self, Self::StopsWorkflow | Self::StopsLiveView)
+    }
+
+    /// Whether the command stops motion or light at once: HALT and laser-off. These have places of
+    /// their own in a connection and go before the other stops.
+    pub const fn is_emergency(self) -> bool {
         matches!(self, Self::StopsMotion | Self::StopsLight)
     }
 
@@ -238,10 +249,10 @@ commands! {
     0x2007 LASER_DISABLE_ALL FireAndForget, sel Laser, effect StopsLight;
     0x3001 CAMERA_ALL_SETTINGS_GET Query;
     0x3004 CAMERA_WORK_FLOW_START FireAndForget, payload Up, effect MovesAndLights;
-    0x3005 CAMERA_WORK_FLOW_STOP Action, callback Omitted;
+    0x3005 CAMERA_WORK_FLOW_STOP Action, callback Omitted, effect StopsWorkflow;
     0x3006 CAMERA_SNAPSHOT_GET Action;
     0x3007 CAMERA_LIVE_VIEW_START Action;
-    0x3008 CAMERA_LIVE_VIEW_STOP Action;
+    0x3008 CAMERA_LIVE_VIEW_STOP Action, effect StopsLiveView;
     0x3009 CAMERA_EXPOSURE_SET Action;
     0x300A CAMERA_EXPOSURE_GET Query, pushed AfterSet;
     0x300F CAMERA_ROI_LEFT_SET Action;

@@ -32,16 +32,54 @@ static CODES: [u16; TABLE.len()] = {
     codes
 };
 
-/// The facts about each of [`CODES`].
-#[allow(clippy::indexing_slicing)] // when it is compiled
-static FACTS: [CommandFacts; TABLE.len()] = {
-    let mut facts = [UNKNOWN; TABLE.len()];
+/// Where the facts about each of [`CODES`] are in [`FACTS`]. Many codes have the same facts, so this
+/// takes 240 bytes of flash less than facts for each code.
+#[allow(clippy::indexing_slicing, clippy::cast_possible_truncation)] // when it is compiled
+static PLACES: [u8; TABLE.len()] = {
+    let mut places = [0; TABLE.len()];
     let mut at = 0;
     while at < TABLE.len() {
-        facts[at] = CommandFacts::from_row(&TABLE[at]);
+        let facts = CommandFacts::from_row(&TABLE[at]);
+        let mut place = 0;
+        while !facts.equals(&DISTINCT.0[place]) {
+            place += 1;
+        }
+        places[at] = place as u8;
+        at += 1;
+    }
+    places
+};
+
+/// All facts that differ, once each.
+#[allow(clippy::indexing_slicing)] // when it is compiled
+static FACTS: [CommandFacts; DISTINCT.1] = {
+    let mut facts = [UNKNOWN; DISTINCT.1];
+    let mut at = 0;
+    while at < facts.len() {
+        facts[at] = DISTINCT.0[at];
         at += 1;
     }
     facts
+};
+
+/// The facts of [`TABLE`] that differ, and their number.
+#[allow(clippy::indexing_slicing)] // when it is compiled
+const DISTINCT: ([CommandFacts; TABLE.len()], usize) = {
+    let mut distinct = [UNKNOWN; TABLE.len()];
+    let (mut number, mut at) = (0, 0);
+    while at < TABLE.len() {
+        let facts = CommandFacts::from_row(&TABLE[at]);
+        let mut place = 0;
+        while place < number && !facts.equals(&distinct[place]) {
+            place += 1;
+        }
+        if place == number {
+            distinct[place] = facts;
+            number += 1;
+        }
+        at += 1;
+    }
+    (distinct, number)
 };
 
 /// Of a code that is not in the table: it may mean anything, and is never answered.
@@ -65,7 +103,18 @@ impl CommandFacts {
     /// The facts about a code that is in the table.
     pub(crate) fn known(code: CommandCode) -> Option<&'static Self> {
         let found = CODES.binary_search_by_key(&code.0, |known| u32::from(*known));
-        FACTS.get(found.ok()?)
+        FACTS.get(usize::from(*PLACES.get(found.ok()?)?))
+    }
+
+    /// `==` for constants.
+    const fn equals(&self, other: &Self) -> bool {
+        self.kind as u8 == other.kind as u8
+            && self.selector as u8 == other.selector as u8
+            && self.payload as u8 == other.payload as u8
+            && self.callback as u8 == other.callback as u8
+            && self.pushed as u8 == other.pushed as u8
+            && self.effect as u8 == other.effect as u8
+            && self.timing as u8 == other.timing as u8
     }
 
     const fn from_row(row: &Row) -> Self {

@@ -291,10 +291,18 @@ fn buffer_of(bytes: &mut [u8; FRAME_LEN]) -> Option<&mut [u8; BUFFER_LEN]> {
 
 /// Writes a query that needs nothing but a selector.
 pub(crate) fn encode_query(bytes: &mut [u8; FRAME_LEN], code: CommandCode, selector: i32) {
-    static EMPTY: Frame = Frame { flags: Flags::TRIGGER_CALL_BACK, ..Frame::new(CommandCode(0)) };
-    EMPTY.encode_to(bytes);
-    put_word(bytes, CODE, code.0);
-    put_word(bytes, INT32_DATA_0, selector as u32);
+    let (words, _) = bytes.as_chunks_mut();
+    for (at, word) in (0..).step_by(4).zip(words) {
+        let value = match at {
+            at if at == CMD_START.offset => START_MARKER,
+            at if at == CODE.offset => code.0,
+            at if at == INT32_DATA_0.offset => selector as u32,
+            at if at == FLAGS.offset => Flags::TRIGGER_CALL_BACK.0,
+            at if at == CMD_END.offset => END_MARKER,
+            _ => 0,
+        };
+        *word = value.to_le_bytes();
+    }
 }
 
 impl fmt::Display for Frame {

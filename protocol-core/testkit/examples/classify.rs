@@ -11,7 +11,7 @@ fn main() {
     let mut arguments = std::env::args().skip(1);
     let what = arguments.next().unwrap_or_default();
     let frames = arguments.next().and_then(|number| number.parse().ok()).unwrap_or(1000);
-    let mut client = Connection::<4, 8, 6, 1>::default();
+    let mut client = Connection::<4, 12, 9, 4>::default();
     let now = Instant::from_micros(0);
     let query = Frame::command(CommandCode::CAMERA_IMAGE_SIZE_GET);
     let answer = query.encode();

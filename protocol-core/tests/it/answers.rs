@@ -106,7 +106,7 @@ fn with_tokens_a_late_answer_is_late_after_the_next_request() {
         let next = client.ask(&position(1));
         let [first, second] = client.wire[..] else { panic!("no fence is needed") };
         assert_eq!(client.hear(&answer(&second, 2.0)), solicited(next));
-        assert_eq!(client.hear(&answer(&first, 1.0)), UNSOLICITED, "it was settled by the proof");
+        assert_eq!(client.hear(&answer(&first, 1.0)), late(slow), "a token settles nothing");
         assert_eq!((client.outcomes(slow), client.outcomes(next)), (1, 1));
 
         let mut client = with_tokens(field);
@@ -220,7 +220,7 @@ fn unflagged_position_pushes_are_never_proven_answers() {
         assert_eq!(client.hear(&unflagged_push(f64::from(round))), presumed(ticket));
         let class = client.hear(&answer(&position(1), -1.0));
         assert_eq!(class, Class::Late { ticket, proven: false });
-        client.pass(ms(100));
+        client.pass(SECOND);
     }
     assert_eq!(client.counters().presumed, 100);
 }
@@ -255,7 +255,8 @@ fn poll_a_pushable_key(latency_ms: u64) -> (usize, usize) {
             ticket = client.ask(&position(1).with_value(asked));
         }
     }
-    assert!(asked > 50.0, "only {asked} were answered");
+    // 100 ms pass after each answer, and a second after every seventh.
+    assert!(asked > 40.0, "only {asked} were answered");
     (stale, most)
 }
 

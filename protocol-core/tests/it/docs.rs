@@ -157,6 +157,37 @@ fn the_architecture_page_names_every_source_file() -> std::io::Result<()> {
     Ok(())
 }
 
+/// The text of all files of tests of the core.
+fn tests_of_the_core() -> std::io::Result<String> {
+    let mut text = String::new();
+    for folder in ["protocol-core/tests/it", "protocol-core/testkit/tests/it"] {
+        for entry in workspace().join(folder).read_dir()? {
+            let path = entry?.path();
+            if path.is_file() {
+                text += &std::fs::read_to_string(path)?;
+            }
+        }
+    }
+    Ok(text)
+}
+
+#[test]
+fn each_promise_names_a_test_that_exists() -> std::io::Result<()> {
+    let tests = tests_of_the_core()?;
+    let section = ARCHITECTURE.lines().skip_while(|line| *line != "## Promises").skip(1);
+    let section = section.take_while(|line| !line.starts_with("## "));
+    let promises: Vec<&str> = section.filter(|line| line.starts_with("| ")).skip(1).collect();
+    assert!(promises.len() > 10, "the table was not found");
+    for promise in promises {
+        let named = promise.rsplit('|').nth(1).unwrap_or_default().split('`').skip(1).step_by(2);
+        let mut known = named.inspect(|name| {
+            assert!(tests.contains(&format!("fn {name}(")), "there is no test {name}");
+        });
+        assert!(known.next().is_some() && known.count() < 10, "without a test: {promise}");
+    }
+    Ok(())
+}
+
 #[test]
 fn the_architecture_page_names_only_files_that_exist() {
     for sources in SOURCES {

@@ -93,14 +93,15 @@ fn its_own_late_answer_settles_it_too() {
 }
 
 #[test]
-fn no_fence_is_placed_where_another_request_is_the_proof() {
+fn another_request_is_the_proof_as_well_as_a_fence() {
     let mut client = Client::new();
     let lost = client.ask(&position(1));
     client.cancel(lost);
     let proof = client.ask(&position(3));
     let next = client.ask(&position(1));
-    assert_eq!(client.counters().fences_sent, 0);
     assert_eq!(client.hear(&answer(&position(3), 0.0)), solicited(proof));
+    assert_eq!(client.last_sent(), Some((POSITION, 1)), "it need not wait for the fence");
+    client.hear(&answer(&position(2), 0.0));
     assert_eq!(client.hear(&answer(&position(1), 0.0)), solicited(next));
 }
 
@@ -114,7 +115,8 @@ fn a_pending_presumed_answer_does_not_replace_a_fence() {
     client.cancel(lost);
     let asked = client.ask(&position(3));
     let next = client.ask(&position(1));
-    assert_eq!(client.last_sent(), Some((POSITION, 2)), "the fence");
+    let sent: Vec<_> = client.wire.iter().skip(2).map(Frame::selector).collect();
+    assert_eq!(sent, [2, 3], "the fence, and the key in doubt does not wait for it");
     assert_eq!(client.hear(&answer(&position(3), 0.0)), presumed(asked));
     client.hear(&answer(&position(2), 0.0));
     assert_eq!(client.hear(&answer(&position(1), 0.0)), solicited(next));

@@ -4,7 +4,10 @@
 #![allow(clippy::cast_possible_truncation, clippy::float_cmp, clippy::wildcard_imports)]
 #![allow(clippy::duplicate_mod)] // both pumps include one suite of tests
 
+mod aborts;
 mod answers;
+mod blocked_stops;
+mod cancels;
 mod common;
 #[cfg(feature = "defmt")]
 mod defmt_format;
@@ -18,6 +21,7 @@ mod messages;
 mod no_room;
 mod outcomes;
 mod panic_free;
+mod polling;
 mod properties;
 #[cfg(feature = "embedded-io")]
 mod pump;
@@ -25,7 +29,9 @@ mod pump;
 mod pump_async;
 mod responder;
 mod sends;
+mod small_tables;
 mod stops;
+mod tokens;
 mod upload_echo;
 mod wire_properties;
 mod writing;

@@ -179,7 +179,7 @@ fn a_stalled_presumed_answer_is_reported_with_a_full_table() {
 
     let mut lost = client.core.clone();
     lost.handle_eof();
-    let ended = Event::Ended { ticket, ended: Ended::ConnectionLost };
+    let ended = Event::Ended { ticket, ended: Ended::ConnectionLost { sent: true } };
     assert_eq!(lost.poll_event(), Some(ended));
 
     client.pass(ms(100));
@@ -220,8 +220,9 @@ fn the_end_of_the_stream_ends_everything_once() {
     assert_eq!(client.core.handle_eof(), (90, 0));
     assert_eq!(client.core.handle_eof(), (90, 0));
     client.write();
-    for ticket in [on_wire, held, stop, sent, light] {
-        assert_eq!(client.ends(ticket), [Ended::ConnectionLost]);
+    assert_eq!(client.ends(on_wire), [Ended::ConnectionLost { sent: true }]);
+    for ticket in [held, stop, sent, light] {
+        assert_eq!(client.ends(ticket), [Ended::ConnectionLost { sent: false }]);
     }
     assert_eq!(client.ends(superseded), [Ended::Superseded { by: stop }]);
     assert_eq!(client.core.poll_timeout(), None);
@@ -252,7 +253,7 @@ fn the_end_of_the_stream_inside_a_payload_tells_what_is_missing() {
     client.hear_bytes(&[0; 30]);
     assert_eq!(client.core.handle_eof(), (0, 70));
     client.write();
-    assert_eq!(client.ends(ticket), [Ended::ConnectionLost]);
+    assert_eq!(client.ends(ticket), [Ended::ConnectionLost { sent: true }]);
 }
 
 #[test]

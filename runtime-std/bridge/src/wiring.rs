@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flamingo_protocol_core::{Config, connection::TokenField};
+use flamingo_protocol_core::{Config, Ticket, connection::TokenField};
 
 use crate::BridgeError;
 use crate::backoff::Backoff;
@@ -25,6 +25,7 @@ pub(crate) fn router_options(settings: &BridgeSettings) -> RouterOptions {
     };
     RouterOptions {
         core: Config::default().with_tokens(tokens).with_window(upstream.window),
+        last_ticket: Ticket::from_number(fastrand::u32(..)),
         request_timeout: flamingo_protocol_core::time::Duration::from_millis(
             upstream.request_timeout_ms,
         ),

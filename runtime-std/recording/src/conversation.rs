@@ -7,18 +7,20 @@
 //! client waits for: a command that is answered by the protocol counts as waiting.
 
 mod outstanding;
+mod recovery;
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use flamingo_protocol_core::{
-    Config, Frame,
+    Config, Flags, Frame,
     connection::{Key, Order, Verdict, classify},
     responder::is_answered,
     wire::{Kind, Timing},
 };
 
 use outstanding::{Outstanding, REMEMBERED, Sent, State};
+use recovery::Recovery;
 
 /// How long a command waits for its answer before it counts as unanswered: the response timeout of
 /// the known clients.
@@ -125,6 +127,7 @@ pub struct Conversation {
     /// Commands whose echo may come, with the last time at which it counts as one.
     echoes: VecDeque<(Key, Duration)>,
     unanswered: VecDeque<Unanswered>,
+    recovery: Recovery,
     /// How many commands were sent.
     sent: u32,
     /// The number of the last command that is answered.
@@ -172,6 +175,12 @@ impl Conversation {
             self.echoes.pop_front();
         }
         self.echoes.push_back((Key::of(frame), at + self.grace()));
+        self.doubt(at, frame);
+    }
+
+    /// From now on, an answer of that key may be another one than it seems, unless its answers are
+    /// always presumed, or never come.
+    fn doubt(&mut self, at: Duration, frame: &Frame) {
         let is_never_asked = frame.code.row().is_some_and(|row| row.kind == Kind::FireAndForget);
         if !is_never_asked && !self.config.pushable(frame.code) {
             self.outstanding.doubt(Sent::new(None, frame, self.order(), at, State::Doubt));
@@ -186,6 +195,7 @@ impl Conversation {
         let facts = self.outstanding.facts(frame, echo.is_some(), &self.config);
         let among = facts.candidates.count();
         let oldest = facts.candidates.oldest().map(|oldest| oldest.id);
+        let of_one = self.outstanding.is_of_one_command(key);
         match classify(&facts) {
             Verdict::Solicited { owner, proven } => {
                 let (to, after) = self.command(owner, at);
@@ -197,6 +207,9 @@ impl Conversation {
                     if let Some(oldest) = oldest.filter(|oldest| *oldest != owner) {
                         self.outstanding.use_up(oldest, facts.certain(), false);
                     }
+                    if of_one {
+                        self.recover(owner, frame, at);
+                    }
                 }
                 FrameClass::Solicited { to, after, proven }
             }
@@ -205,7 +218,14 @@ impl Conversation {
                 if proven {
                     self.settle(owner, at);
                 } else {
+                    let very_late =
+                        self.outstanding.get(owner).is_some_and(|sent| sent.state == State::Doubt);
                     self.presume(owner, None);
+                    if very_late && self.is_answered_again(frame) {
+                        self.doubt(at, frame);
+                    } else if of_one && !very_late {
+                        self.recover(owner, frame, at);
+                    }
                 }
                 FrameClass::Late { to, after, proven }
             }
@@ -217,10 +237,20 @@ impl Conversation {
             Verdict::Unsolicited { ours } => {
                 if let Some(echo) = echo.filter(|_| ours) {
                     self.echoes.remove(echo);
+                } else if self.is_answered_again(frame) {
+                    self.doubt(at, frame);
                 }
                 FrameClass::Unsolicited { ours }
             }
         }
+    }
+
+    /// Whether a frame for which no command waits is an answer all the same, since it has the tag of
+    /// answers: it came twice, or an earlier frame was not the answer that it seemed to be.
+    fn is_answered_again(&self, frame: &Frame) -> bool {
+        let is_tagged = self.config.peer_tags && frame.flags.contains(Flags::ANSWER_TAG);
+        let is_pushed_only = frame.code.row().is_some_and(|row| row.kind == Kind::Event);
+        is_tagged && self.config.tokens.is_none() && !is_pushed_only
     }
 
     /// The next command that got no answer in time, up to `now`.
@@ -242,11 +272,35 @@ impl Conversation {
         (number, sent.map_or(Duration::ZERO, |sent| now.saturating_sub(sent.at)))
     }
 
-    /// The proven answer to a command has come. It settles older commands as well.
+    /// The proven answer to a command has come. It settles older commands as well, unless a token has
+    /// proven it: that says nothing about other answers.
     fn settle(&mut self, place: usize, at: Duration) {
-        if let Some(answered) = self.outstanding.remove(place) {
-            let unanswered = self.outstanding.settle(&answered, &self.config);
-            self.report(at, unanswered);
+        if let Some(answered) = self.outstanding.remove(place)
+            && self.config.tokens.is_none()
+        {
+            self.settle_before(answered.key, answered.order, at);
+        }
+    }
+
+    /// Everything is settled that was sent before, and keeps its order with commands of that key.
+    fn settle_before(&mut self, key: Key, order: Order, at: Duration) {
+        let unanswered = self.outstanding.settle(key, order, &self.config);
+        self.report(at, unanswered);
+    }
+
+    /// A frame of a key in doubt came, which answers some command of this key. If as many frames came
+    /// as answers were missing, it settles older commands.
+    fn recover(&mut self, place: usize, frame: &Frame, at: Duration) {
+        if let Some(sent) = self.outstanding.get_mut(place) {
+            sent.missing = 0;
+        }
+        let key = Key::of(frame);
+        if self.config.tokens.is_none()
+            && !self.config.pushable(frame.code)
+            && let Some(missing) = self.outstanding.missing(key)
+            && let Some(settled) = self.recovery.count(key, self.sent, missing)
+        {
+            self.settle_before(key, Order::new(settled.wrapping_add(1)), at);
         }
     }
 

@@ -34,6 +34,11 @@ impl Engine {
                     more = false;
                     break;
                 }
+                Next::Closed if self.has_unsent_stop() => {
+                    self.is_closing = true;
+                    more = false;
+                    break;
+                }
                 Next::Closed => {
                     self.lose(now, &Lost::Closed);
                     return false;
@@ -73,24 +78,33 @@ impl Engine {
             self.stops.push_front((call.called_at, call.frame));
         }
         call.noise_before = self.core.counters().noise_bytes;
-        let ticket = match &call.reply {
-            Reply::Answer(_) => self.core.request(now, &call.frame, call.deadline()),
+        let mut ticket = match &call.reply {
+            Reply::Answer(_) if call.is_too_late(now) => {
+                let (code, after) = (call.code(), call.timeout);
+                return call.refuse(Error::TimedOut { code, after, sent: false });
+            }
+            // The time that it was in the inbox is not taken from the time for its answer.
+            Reply::Answer(_) => self.core.request(now, &call.frame, now + call.timeout.into()),
             Reply::Written(_) => self.core.send(now, &call.frame),
         };
+        call.unconfirmed = false;
+        if call.stops() && matches!(ticket, Err(CommandError::Full { .. })) {
+            // No room to wait for its answer: a stop goes out all the same.
+            ticket = self.core.send(now, &call.frame);
+            call.unconfirmed = true;
+        }
         match ticket {
             Ok(ticket) => {
                 self.publish_commanded(&call);
                 self.pending.insert(ticket, call);
             }
-            // No room to wait for its answer: a stop goes out all the same.
-            Err(CommandError::Full { .. })
-                if call.stops() && self.core.send(now, &call.frame).is_ok() =>
-            {
-                self.publish_commanded(&call);
-                call.refuse(Error::Unconfirmed { code: call.code() });
-            }
             Err(source) => call.refuse(Error::Refused { code: call.code(), source }),
         }
+    }
+
+    /// Whether a stop waits to be written, on this connection or on the next.
+    fn has_unsent_stop(&self) -> bool {
+        !self.blocked_stops.is_empty() || self.pending.has_unsent_stop()
     }
 
     /// A subscriber that waits for the end of a motion learns what else is done to that axis.

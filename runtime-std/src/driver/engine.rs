@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use async_channel::Sender;
 use flamingo_protocol_core::{
-    Class, CommandCode, Connection, Event as CoreEvent, Frame, Output, Received, Transmit,
+    Class, CommandCode, Connection, Event as CoreEvent, Frame, Output, Received, Ticket, Transmit,
     time::Instant,
 };
 
@@ -24,7 +24,7 @@ use crate::message::{Message, MessageCollector};
 use crate::options::Options;
 
 /// The core with room for a program's worth of tasks: 64 requests in flight, 256 tombstones,
-/// 81 queued frames, 16 stops.
+/// 64 queued frames of its own, and 16 stops.
 pub type CoreConnection = Connection<64, 256, 81, 16>;
 
 /// First bytes of a connection that are kept to describe a peer that speaks something else.
@@ -102,6 +102,8 @@ pub struct Engine {
     pub(super) blocked_stops: Vec<Call>,
     /// Why the last connection was lost.
     pub(super) lost_reason: String,
+    /// No client is left, but a stop is still to be written before the end.
+    pub(super) is_closing: bool,
     messages: MessageCollector<About>,
     /// Closed when everything above has been dropped.
     _running: Sender<()>,
@@ -130,8 +132,12 @@ impl Engine {
         let (running, ended) = async_channel::bounded(1);
         let (opening, opened) = async_channel::bounded(1);
         let to_open = Opening::new(&options, caller, Arc::clone(&fanout), clock, ended, opened);
+        // Two clients of one instrument must not use the same tokens. That takes no more than
+        // different seeds: an instrument that makes up tokens could lie in any other way too.
+        let before_first = Ticket::from_number(fastrand::u32(..));
+        let core = CoreConnection::new(options.protocol).starting_after(before_first);
         let engine = Self {
-            core: Box::new(CoreConnection::new(options.protocol)),
+            core: Box::new(core),
             pending: PendingCalls::default(),
             inbox,
             fanout,
@@ -146,6 +152,7 @@ impl Engine {
             stops: VecDeque::new(),
             blocked_stops: Vec::new(),
             lost_reason: String::new(),
+            is_closing: false,
             messages: MessageCollector::default(),
             _running: running,
         };
@@ -174,6 +181,10 @@ impl Engine {
     ///
     /// Cancel-safe: a call that was not reported is reported by the next future.
     pub async fn woken(&self) {
+        if self.is_closing {
+            // What is left to do depends on the socket and the time only.
+            return std::future::pending().await;
+        }
         // Closed: the next turn finds out that no client is left.
         let _ = self.inbox.wake.recv().await;
     }
@@ -242,9 +253,11 @@ impl Engine {
         }
     }
 
-    /// Forgets the last connection.
+    /// Forgets the last connection, but for the number of its last ticket: no ticket or token of it
+    /// may name a request of the next one.
     pub(super) fn reset(&mut self) {
-        *self.core = CoreConnection::new(self.options.protocol);
+        let last = self.core.last_ticket();
+        *self.core = CoreConnection::new(self.options.protocol).starting_after(last);
         self.first_bytes.clear();
         self.answered_without_token = false;
         self.messages.clear();

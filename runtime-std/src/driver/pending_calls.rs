@@ -67,10 +67,13 @@ pub(crate) struct Call {
     pub(crate) frame: Frame,
     pub(crate) payload: Option<Arc<[u8]>>,
     pub(crate) called_at: Instant,
+    /// The time for the answer, from the first byte that is written. It may wait as long before.
     pub(crate) timeout: Duration,
     pub(crate) reply: Reply,
     /// It is written, with its payload.
     pub(crate) written: bool,
+    /// A stop for whose answer the core has no room: it ends when it is written.
+    pub(crate) unconfirmed: bool,
     /// Bytes that had been skipped as noise when the call entered the core.
     pub(crate) noise_before: u64,
 }
@@ -94,12 +97,18 @@ impl Call {
         self.reply.fail(error);
     }
 
+    /// What to add to the reason of a lost connection: whether the command may have been received.
+    pub(crate) fn unwritten(&self) -> &'static str {
+        if self.written { "" } else { "; the command was not sent completely" }
+    }
+
     pub(crate) fn code(&self) -> CommandCode {
         self.frame.code
     }
 
-    pub(crate) fn deadline(&self) -> Instant {
-        self.called_at + self.timeout.into()
+    /// It has waited in the inbox for as long as it may wait. A stop is never too late.
+    pub(crate) fn is_too_late(&self, now: Instant) -> bool {
+        self.called_at + self.timeout.into() <= now && !self.stops()
     }
 
     /// Its caller does not wait any more, and it need not be carried out. A stop always is.
@@ -107,8 +116,15 @@ impl Call {
         self.reply.is_abandoned() && !self.stops()
     }
 
+    /// HALT, laser-off, and the stop of a workflow or of live images: it overtakes the other calls,
+    /// and once called, it is sent, even if its caller does not wait any more.
     pub(crate) fn stops(&self) -> bool {
         self.code().row().is_some_and(|row| row.effect.stops())
+    }
+
+    /// HALT and laser-off.
+    fn is_emergency(&self) -> bool {
+        self.code().row().is_some_and(|row| row.effect.is_emergency())
     }
 }
 
@@ -164,13 +180,26 @@ impl PendingCalls {
         self.payloads.remove(&ticket);
         let Some(call) = self.waiting.get_mut(&ticket) else { return };
         call.written = true;
-        if matches!(call.reply, Reply::Answer(_)) {
+        if matches!(call.reply, Reply::Answer(_)) && !call.unconfirmed {
             return;
         }
-        if let Some(Call { reply: Reply::Written(reply), .. }) = self.waiting.remove(&ticket) {
+        let Some(call) = self.waiting.remove(&ticket) else { return };
+        match &call.reply {
             // The caller may have gone.
-            let _ = reply.try_send(Ok(()));
+            Reply::Written(reply) => drop(reply.try_send(Ok(()))),
+            Reply::Answer(_) => call.refuse(Error::Unconfirmed { code: call.code() }),
         }
+    }
+
+    /// Whether a stop is not written yet. The stop of a workflow or of live images that waits for the
+    /// answer to another one like it does not count: that one is written.
+    pub(crate) fn has_unsent_stop(&self) -> bool {
+        let calls = || self.waiting.values();
+        let is_written = |code| calls().any(|call| call.written && call.code() == code);
+        calls().any(|call| {
+            let held = || !call.is_emergency() && is_written(call.code());
+            call.stops() && !call.written && !held()
+        })
     }
 
     /// The answer is complete. Returns whether a caller took it.
@@ -185,13 +214,14 @@ impl PendingCalls {
 
     /// The call ended without an answer.
     pub(crate) fn end(&mut self, ticket: Ticket, ended: Ended, meanwhile: &Meanwhile) {
+        if matches!(ended, Ended::TimedOut { sent: false } | Ended::Superseded { .. }) {
+            // Also if its caller has gone meanwhile.
+            self.payloads.remove(&ticket);
+        }
         let Some(call) = self.waiting.remove(&ticket) else { return };
         let code = call.code();
         let error = match ended {
             Ended::TimedOut { sent } => {
-                if !sent {
-                    self.payloads.remove(&ticket);
-                }
                 let noise = meanwhile.noise.saturating_sub(call.noise_before);
                 let (after, rejected) = (call.timeout, meanwhile.rejected);
                 if sent && noise > 0 {
@@ -207,12 +237,9 @@ impl PendingCalls {
             Ended::Ambiguous => {
                 Error::Ambiguous { code, frame: meanwhile.ambiguous.copied().map(Box::new) }
             }
-            Ended::Superseded { .. } => {
-                self.payloads.remove(&ticket);
-                Error::Superseded { code }
-            }
+            Ended::Superseded { .. } => Error::Superseded { code },
             // The driver knows the reason and ends all of them itself.
-            Ended::ConnectionLost => return,
+            Ended::ConnectionLost { .. } => return,
         };
         call.refuse(error);
     }
@@ -233,13 +260,13 @@ impl PendingCalls {
 
     /// The connection is gone: every call ends. With `keep_stops`, stops that are not written are
     /// returned instead, to be sent over the next connection.
-    pub(crate) fn lose_all(&mut self, keep_stops: bool, lost: &dyn Fn() -> Error) -> Vec<Call> {
+    pub(crate) fn lose_all(&mut self, keep_stops: bool, lost: &dyn Fn(&str) -> Error) -> Vec<Call> {
         self.payloads.clear();
         let calls = self.waiting.drain().map(|(_, call)| call);
         let (stops, others): (Vec<_>, Vec<_>) =
             calls.partition(|call| keep_stops && call.stops() && !call.written);
         for call in others {
-            call.refuse(lost());
+            call.refuse(lost(call.unwritten()));
         }
         stops
     }

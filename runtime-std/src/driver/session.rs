@@ -144,9 +144,10 @@ impl Engine {
             timeout: self.options.timeout,
             reply: Reply::Answer(reply),
             written: false,
+            unconfirmed: false,
             noise_before: 0,
         };
-        match self.core.request(now, &call.frame, call.deadline()) {
+        match self.core.request(now, &call.frame, now + call.timeout.into()) {
             Ok(ticket) => {
                 self.pending.insert(ticket, call);
                 // From here on, an answer without an owner is one without its token.
@@ -195,7 +196,7 @@ impl Engine {
         let stop_blocked = matches!(lost, Lost::StopBlocked);
         let (address, reason) = (&self.options.address, lost.reason());
         tracing::warn!(address, reason, "connection lost");
-        let error = || Error::lost(address, reason);
+        let error = |when: &str| Error::lost(address, &format!("{reason}{when}"));
         self.blocked_stops = self.pending.lose_all(stop_blocked, &error);
         self.lost_reason = reason.into();
         self.fanout.publish(&Event::ConnectionLost);
@@ -214,7 +215,8 @@ impl Engine {
             return;
         }
         tracing::debug!(address = self.options.address, "connection closed");
-        let error = || Error::lost(&self.options.address, Lost::Closed.reason());
+        let reason = Lost::Closed.reason();
+        let error = |when: &str| Error::lost(&self.options.address, &format!("{reason}{when}"));
         self.pending.lose_all(false, &error);
         self.end();
     }
@@ -224,7 +226,8 @@ impl Engine {
         if self.report_opening(Err(error)) {
             return self.end();
         }
-        let lost = || Error::lost(&self.options.address, &self.lost_reason);
+        let reason = &self.lost_reason;
+        let lost = |when: &str| Error::lost(&self.options.address, &format!("{reason}{when}"));
         self.pending.lose_all(false, &lost);
         self.connect_later(now);
     }
@@ -247,7 +250,7 @@ impl Engine {
 
     fn refuse_blocked_stops(&mut self) {
         for stop in std::mem::take(&mut self.blocked_stops) {
-            stop.refuse(self.lost_error(&self.lost_reason));
+            stop.refuse(self.lost_error(&format!("{}{}", self.lost_reason, stop.unwritten())));
         }
     }
 

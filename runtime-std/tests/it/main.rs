@@ -1,11 +1,15 @@
 //! The adapter's tests: the client in front of a scripted peer over real sockets, the engine on virtual
 //! time, and the examples.
 
+mod bench;
 mod client_connect;
 mod client_ends;
 mod client_pressure;
 mod client_requests;
 mod client_stops;
 mod engine;
+mod engine_stops;
+mod engine_times;
+mod engine_tokens;
 mod examples;
 mod peers_failures;

@@ -25,9 +25,9 @@ use crate::board::Port;
 
 /// The number of requests in flight.
 const REQUESTS: usize = 4;
-/// Additional requests for stops.
-const STOPS: usize = 2;
-/// The time that the stage has for an answer.
+/// Additional requests for HALT: one for each axis.
+const STOPS: usize = 4;
+/// The time that the stage has for an answer, and the time that a command may wait to be sent.
 const REQUEST_TIMEOUT: Duration = Duration::from_millis(1000);
 /// After this silence the rest of a frame or a payload is not expected, because a UART does not report
 /// that its cable was unplugged.
@@ -65,8 +65,8 @@ struct Command {
     slot: &'static ReplySlot,
 }
 
-/// Sends a command and waits at most a second for its answer. If the future is dropped, the next call
-/// ignores the answer to this one.
+/// Sends a command and waits for its answer: at most a second after it is sent, and at most two seconds
+/// before. If the future is dropped, the next call ignores the answer to this one.
 pub(crate) async fn ask(slot: &'static ReplySlot, frame: Frame) -> Outcome {
     static NEXT_NUMBER: AtomicU32 = AtomicU32::new(0);
     let number = NEXT_NUMBER.fetch_add(1, Ordering::Relaxed);
@@ -80,7 +80,7 @@ pub(crate) async fn ask(slot: &'static ReplySlot, frame: Frame) -> Outcome {
 }
 
 /// The command and the task of each request in flight.
-type Waiting = LinearMap<Ticket, (u32, &'static ReplySlot), { REQUESTS + STOPS }>;
+type Waiting = LinearMap<Ticket, (u32, &'static ReplySlot), { REQUESTS + STOPS + 1 }>;
 
 /// The configuration of the connection, known at compile time.
 struct StageConfig;
@@ -92,7 +92,7 @@ impl ConfigSource for StageConfig {
 }
 
 struct Link {
-    connection: Connection<REQUESTS, 8, 7, STOPS, StageConfig>,
+    connection: Connection<REQUESTS, 12, 9, STOPS, StageConfig>,
     waiting: Waiting,
     /// When bytes were last read.
     last_read: Instant,

@@ -20,7 +20,7 @@ impl ConfigSource for Instrument {
 
 /// The client's side with four requests in flight, and a queue for four frames, one stop and one
 /// fence.
-pub type Client = Connection<4, 8, 6, 1, Instrument>;
+pub type Client = Connection<4, 12, 9, 4, Instrument>;
 /// The device's side with a queue for four frames.
 pub type Device = Responder<4>;
 
@@ -46,7 +46,7 @@ pub fn needed<T>(value: T) {
 
 /// Calls every method of the client's side that a program needs.
 #[inline] // compiled into the program that calls it
-pub fn use_client<C: ConfigSource>(client: &mut Connection<4, 8, 6, 1, C>) {
+pub fn use_client<C: ConfigSource>(client: &mut Connection<4, 12, 9, 4, C>) {
     let now: Instant = any();
     let frame: &Frame = any();
     needed(&client.request(now, frame, any()));

@@ -23,7 +23,7 @@ impl ConfigSource for Instrument {
 }
 
 /// The client's side with four requests in flight.
-pub type Client = Connection<4, 8, 6, 1, Instrument>;
+pub type Client = Connection<4, 12, 9, 4, Instrument>;
 
 #[inline(never)]
 pub fn decode(bytes: &[u8]) -> Result<Frame, DecodeError> {

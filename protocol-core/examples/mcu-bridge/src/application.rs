@@ -18,14 +18,15 @@ use crate::upload::{Finished, Upload};
 
 const REQUESTS: usize = 8;
 const STOPS: usize = 8;
-const QUEUE: usize = 17; // 8 commands, 8 stops and a fence
+const QUEUE: usize = 17; // 8 commands, 8 HALTs or laser-offs, and a fence or another stop
 const OWED: usize = 24;
 
 /// The client side of the connection to the instrument.
 pub(crate) type Core = Connection<REQUESTS, OWED, QUEUE, STOPS, Instrument>;
 
-/// The time that the instrument has for its answer. The bridge on a host uses the same time. If the
-/// host has a shorter timeout, an answer may arrive after the host has given up.
+/// The time that the instrument has for its answer, from the first byte of the command. A command may
+/// wait as long to be sent. The bridge on a host uses the same time. If the host has a shorter timeout,
+/// an answer may arrive after the host has given up.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_millis(5000);
 /// The same for a command that is answered at the end of its motion.
 const MOTION_TIMEOUT: Duration = Duration::from_millis(180_000);
@@ -39,10 +40,7 @@ pub(crate) struct Instrument;
 
 impl ConfigSource for Instrument {
     fn config(&self) -> &Config {
-        // A command may be sent at the end of its timeout. Its answer may then take the whole timeout again.
-        const CONFIG: Config =
-            Config::DEFAULT.with_payload_limit(PAYLOAD_LIMIT).with_grace(REQUEST_TIMEOUT);
-        &CONFIG
+        const { &Config::DEFAULT.with_payload_limit(PAYLOAD_LIMIT) }
     }
 }
 
@@ -59,7 +57,7 @@ pub(crate) struct Relay {
     pub(crate) host: OutputQueue<8>,
     pub(crate) push: OutputQueue<8>,
     pub(crate) upload: Upload,
-    in_flight: InFlight<{ REQUESTS + STOPS }>,
+    in_flight: InFlight<{ REQUESTS + STOPS + 1 }>,
     /// The payload of the current frame goes to the host.
     to_host: bool,
     /// The payload of the current frame goes to the push port.
@@ -223,7 +221,7 @@ impl Relay {
             }
             Ended::TimedOut { sent: false } => "not sent: the instrument was busy for too long",
             Ended::Superseded { .. } => "cancelled by a stop before it was sent",
-            Ended::ConnectionLost => "instrument connection lost",
+            Ended::ConnectionLost { .. } => "instrument connection lost",
         };
         count(&mut self.counters.not_sent, 1);
         self.upload.end_sending(ticket);
@@ -280,8 +278,9 @@ impl Relay {
         }
     }
 
-    /// Sends a HALT or laser-off before all other commands. If no room for another request is left, it
-    /// is sent without one: the host then gets no answer.
+    /// Sends a stop before all other commands: HALT, laser-off, or the stop of a workflow or of live
+    /// images. If no room for another request is left, it is sent without one: the host then gets no
+    /// answer.
     fn forward_stop(&mut self, core: &mut Core, now: Instant, stop: &Frame) {
         let request = expects_answer(stop).then(|| core.request(now, stop, now + REQUEST_TIMEOUT));
         let result = match request {

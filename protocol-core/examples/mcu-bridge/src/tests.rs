@@ -298,3 +298,18 @@ fn a_stop_is_sent_even_without_room_for_its_answer() {
     assert_eq!(frames(&mut bench.ports.instrument).len(), 12);
     assert_eq!(bench.counters().refused, 0);
 }
+
+#[test]
+fn the_stop_of_a_workflow_passes_a_full_window() {
+    let mut bench = Bench::new();
+    for number in 0..8 {
+        bench.host_sends(&position(1 + number % 4));
+    }
+    let before = frames(&mut bench.ports.instrument);
+    assert!(before.len() < 8, "the others wait");
+    let stop = Frame::command(CommandCode::CAMERA_WORK_FLOW_STOP);
+    bench.host_sends(&stop);
+    assert_eq!(frames(&mut bench.ports.instrument), [stop]);
+    bench.instrument_sends(&answer(&stop, 0.0), &[]);
+    assert_eq!(frames(&mut bench.ports.host), [answer(&stop, 0.0)]);
+}

@@ -149,7 +149,7 @@ fn the_end_of_the_stream_ends_every_request_once() {
     harness.down.close();
     harness.pump(); // must return; it would loop forever if the end were read repeatedly
     for ticket in tickets {
-        assert_eq!(harness.oracle.outcome(ticket), (0, Some(Ended::ConnectionLost)));
+        assert_eq!(harness.oracle.outcome(ticket), (0, Some(Ended::ConnectionLost { sent: true })));
     }
     assert_eq!(harness.client.poll_timeout(), None);
     assert!(harness.client.poll_transmit(harness.now).is_none());

@@ -26,6 +26,10 @@ pub(crate) fn halt(axis: i32) -> Frame {
     Frame::command(CommandCode::STAGE_HALT).with_selector(axis)
 }
 
+pub(crate) fn velocity(axis: i32) -> Frame {
+    ask(CommandCode::STAGE_VELOCITY_SET).with_selector(axis)
+}
+
 pub(crate) fn ask(code: CommandCode) -> Frame {
     Frame::command(code)
 }

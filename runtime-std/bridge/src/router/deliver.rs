@@ -143,7 +143,7 @@ impl Router {
     /// A command ended without an answer.
     fn command_ended(&mut self, now: Instant, ticket: Ticket, ended: Ended) {
         if self.state_query.take_if(|query| *query == ticket).is_some() {
-            if ended != Ended::ConnectionLost {
+            if !matches!(ended, Ended::ConnectionLost { .. }) {
                 let reason = "the instrument did not report its state";
                 self.actions.push_back(RouterAction::Reconnect(reason));
             }
@@ -172,7 +172,10 @@ impl Router {
             }
             Ended::TimedOut { sent: false } => "not sent: the instrument was busy for too long",
             Ended::Superseded { .. } => "cancelled by a stop before it was sent",
-            Ended::ConnectionLost | Ended::Ambiguous => "instrument connection lost",
+            Ended::ConnectionLost { sent: false } => {
+                "instrument connection lost before it was sent"
+            }
+            Ended::ConnectionLost { .. } | Ended::Ambiguous => "instrument connection lost",
         };
         self.forwarded.remove(&ticket);
         for (id, _) in &recipients {

@@ -10,7 +10,9 @@ use flamingo_protocol_core::{
 
 use super::client::{Client, Command};
 use super::client_quota::TOO_MANY_WAITING;
-use super::permissions::{WORKFLOW_RUNS, expects_answer, is_answered_at_end, is_query, is_stop};
+use super::permissions::{
+    WORKFLOW_RUNS, expects_answer, is_answered_at_end, is_emergency, is_query, is_stop,
+};
 use super::{ClientId, ForwardedCommand, MAX_FORWARDED, Recipient, Router};
 
 /// The time limit of a command that the instrument answers at the end of the motion.
@@ -26,7 +28,7 @@ impl Router {
         let Some(client) = self.clients.get_mut(&id) else { return };
         client.counters.commands += 1;
         let within_rate = client.quota.take(now, FRAME_LEN + command.payload.len());
-        if is_stop(&frame) {
+        if is_emergency(&frame) {
             self.send_stop(now, Some(id), &frame, command.arrived);
             return;
         }
@@ -36,6 +38,7 @@ impl Router {
             Err(format!("too fast: {} commands/s", self.options.limits.commands_per_s))
         };
         match permission {
+            Ok(()) if is_stop(&frame) => self.send_stop(now, Some(id), &frame, command.arrived),
             Ok(()) => {
                 if let Some(client) = self.clients.get_mut(&id) {
                     client.waiting.push_back(command);
@@ -99,14 +102,12 @@ impl Router {
         let Some(core) = self.core.as_mut() else { return false };
         let timeout =
             if is_answered_at_end(&frame) { MOTION_TIMEOUT } else { self.options.request_timeout };
-        let deadline = expects_answer(&frame).then_some(now + timeout);
-        let ticket = match deadline {
-            Some(deadline) => core.request(now, &frame, deadline),
-            None => core.send(now, &frame),
-        };
+        let asks = expects_answer(&frame);
+        let ticket =
+            if asks { core.request(now, &frame, now + timeout) } else { core.send(now, &frame) };
         match ticket {
             Ok(ticket) => {
-                self.remember_forwarded(ticket, vec![(id, frame.client_id)], command, deadline);
+                self.remember_forwarded(ticket, vec![(id, frame.client_id)], command, asks);
                 if let Some(client) = self.clients.get_mut(&id) {
                     client.being_written = Some(ticket);
                 }
@@ -126,18 +127,18 @@ impl Router {
         }
     }
 
-    /// Remembers a command that was given to the core. `deadline`: `None` if it has no answer.
+    /// Remembers a command that was given to the core.
     pub(super) fn remember_forwarded(
         &mut self,
         ticket: Ticket,
         recipients: Vec<Recipient>,
         command: Command,
-        deadline: Option<Instant>,
+        expects_answer: bool,
     ) {
-        let expects_answer = deadline.is_some();
-        let at_end = is_answered_at_end(&command.frame);
-        let occupies_slot_until =
-            deadline.filter(|_| !at_end).map(|deadline| deadline + self.options.core.grace);
+        // As in the core: a stop needs no slot, and a motion must not occupy one for minutes.
+        let occupies =
+            expects_answer && !is_answered_at_end(&command.frame) && !is_stop(&command.frame);
+        let occupies_slot_until = occupies.then_some(Instant::FAR_FUTURE);
         if expects_answer {
             for (id, _) in &recipients {
                 if let Some(client) = self.clients.get_mut(id) {

@@ -21,11 +21,14 @@ impl Router {
     /// The instrument is connected. Unsent stops go first; then the router asks for the state, and
     /// forwards commands only after the answer.
     pub fn upstream_opened(&mut self, now: Instant) {
-        self.core = Some(Box::new(CoreConnection::new(self.options.core)));
+        let core = CoreConnection::new(self.options.core).starting_after(self.last_ticket);
+        self.core = Some(Box::new(core));
         self.open = false;
         for (arrived, stop) in std::mem::take(&mut self.unsent_stops) {
             if now.since(arrived) < STOP_VALID_FOR {
                 self.send_stop(now, None, &stop, arrived);
+            } else {
+                self.log(format!("{} was never sent: the instrument was away too long", stop.code));
             }
         }
         let query = Frame::command(CommandCode::SYSTEM_STATE_GET);
@@ -49,6 +52,7 @@ impl Router {
     pub fn upstream_lost(&mut self, now: Instant) {
         let Some(core) = self.core.as_mut() else { return };
         core.handle_eof();
+        self.last_ticket = core.last_ticket();
         let counters = core.counters();
         add_counters(&mut self.earlier_connections, &counters);
         self.earlier_connections.reconnects += 1;
@@ -112,6 +116,9 @@ impl Router {
     fn command_written(&mut self, now: Instant, ticket: Ticket) {
         let Some(forwarded) = self.forwarded.get_mut(&ticket) else { return };
         forwarded.written = true;
+        if let Some(until) = &mut forwarded.occupies_slot_until {
+            *until = now + self.options.request_timeout + self.options.core.grace;
+        }
         // The payload is not needed any more and would occupy the room of others.
         forwarded.command.payload = Arc::default();
         // Its answer has come, or its client has left.

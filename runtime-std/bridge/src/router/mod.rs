@@ -6,7 +6,7 @@
 //!
 //! - `permissions.rs`: what a client may send.
 //! - `client_quota.rs`: how much a client may send and keep waiting; `token_bucket.rs` is a rate.
-//! - `dispatch.rs`: when a command goes to the instrument. `stops.rs`: HALT and laser-off go first.
+//! - `dispatch.rs`: when a command goes to the instrument. `stops.rs`: stops go first.
 //! - `deliver.rs`: who receives what the instrument sends. `replies.rs`: what the bridge itself sends.
 //! - `instrument.rs`: the connection to the instrument begins and ends.
 //! - `client.rs`: one client. `client_closed.rs`: what happens to its commands when it leaves.
@@ -52,7 +52,11 @@ pub type ClientId = u64;
 pub struct RouterOptions {
     /// The configuration of the connection to the instrument.
     pub core: Config,
-    /// Time limit for an answer of the instrument.
+    /// The tickets begin after this one. It should be random, so that with tokens the bridge does not
+    /// take the answer to another client of the instrument for its own.
+    pub last_ticket: Ticket,
+    /// Time limit for an answer of the instrument, from the first byte of the command that is
+    /// written. A command may wait for its turn as long, and as long again to be written.
     pub request_timeout: Duration,
     /// How much each client may use.
     pub limits: LimitSettings,
@@ -96,7 +100,8 @@ struct ForwardedCommand {
     ended: bool,
     /// Its client has left: the answer is counted and sent to nobody.
     abandoned: bool,
-    /// Until then it occupies a slot of the window, unless its answer comes. `None`: it occupies none.
+    /// Until then it occupies a slot of the window, unless its answer comes; without end while it is
+    /// not written. `None`: it occupies none.
     occupies_slot_until: Option<Instant>,
 }
 
@@ -109,6 +114,8 @@ pub struct Router {
     options: RouterOptions,
     /// `None` while the instrument is not connected.
     core: Option<Box<CoreConnection>>,
+    /// The last ticket of the last connection: no ticket of it may name a command of the next one.
+    last_ticket: Ticket,
     /// The instrument has reported its state: commands may be forwarded.
     open: bool,
     /// The bridge is stopping: only stops are accepted.
@@ -136,12 +143,10 @@ pub struct Router {
 impl Router {
     /// A router without clients and without a connection to the instrument.
     #[must_use]
-    pub fn new(mut options: RouterOptions) -> Self {
-        // A command may be written at the end of its time limit. Its answer must be recognised as late
-        // for as long as it can come, or it would be taken for the answer to the next command.
-        options.core.grace = options.core.grace.max(options.request_timeout);
+    pub fn new(options: RouterOptions) -> Self {
         let lease = MotionLease::new(options.lease);
         Self {
+            last_ticket: options.last_ticket,
             options,
             core: None,
             open: false,

@@ -28,7 +28,13 @@ pub(super) fn is_answered_at_end(frame: &Frame) -> bool {
     frame.code.row().is_some_and(|row| row.timing == Timing::AtEnd)
 }
 
-/// Whether this command is a HALT or a laser-off.
+/// Whether this command is a HALT or a laser-off: any client may send it at any time.
+pub(super) fn is_emergency(frame: &Frame) -> bool {
+    frame.code.row().is_some_and(|row| row.effect.is_emergency())
+}
+
+/// Whether this command is a stop: HALT, laser-off, or the stop of a workflow or of live images. Once
+/// accepted, it waits behind no other command, and is not withdrawn.
 pub(super) fn is_stop(frame: &Frame) -> bool {
     frame.code.row().is_some_and(|row| row.effect.stops())
 }
@@ -68,7 +74,8 @@ impl Router {
         if client.role != Role::Control && !is_read_only(frame) {
             return Err(format!("the role of this client is {}", client.role));
         }
-        if client.waiting.len() >= self.options.limits.queue_frames {
+        // A stop does not wait with the others.
+        if client.waiting.len() >= self.options.limits.queue_frames && !is_stop(frame) {
             return Err(TOO_MANY_WAITING.into());
         }
         frame.check_command(self.options.core.payload_limit).map_err(|error| error.to_string())?;

@@ -1,5 +1,6 @@
-//! Stops: HALT and laser-off go before every other command, and cancel the commands that must not run
-//! after them.
+//! Stops go before every other command, and cancel the commands that must not run after them: HALT and
+//! laser-off, which any client may send, and the stops of a workflow and of live images, for which a
+//! client needs permission (`permissions.rs`).
 
 use flamingo_protocol_core::{
     CommandCode, Frame, connection::is_cancelled_by, error::CommandError, time::Instant,
@@ -10,9 +11,8 @@ use super::permissions::expects_answer;
 use super::{ClientId, Router};
 
 impl Router {
-    /// Sends a stop at once, before everything else. Any client may stop. A stop cancels commands of
-    /// all clients that must not run after it. `id`: `None` if the bridge itself stops. `arrived`:
-    /// when the stop was requested.
+    /// Sends a stop at once, before everything else. It cancels commands of all clients that must not
+    /// run after it. `id`: `None` if the bridge itself stops. `arrived`: when the stop was requested.
     pub(super) fn send_stop(
         &mut self,
         now: Instant,
@@ -29,21 +29,22 @@ impl Router {
             return;
         }
         let Some(core) = self.core.as_mut() else { return };
-        let deadline = expects_answer(stop).then_some(now + self.options.request_timeout);
-        let (ticket, deadline) = match deadline {
-            None => (core.send(now, stop), None),
-            Some(deadline) => match core.request(now, stop, deadline) {
-                // The stop is sent as long as there is room to send it, even if its answer cannot be
-                // recognised.
-                Err(CommandError::Full { .. }) => (core.send(now, stop), None),
-                requested => (requested, Some(deadline)),
-            },
+        let mut asks = expects_answer(stop);
+        let mut ticket = if asks {
+            core.request(now, stop, now + self.options.request_timeout)
+        } else {
+            core.send(now, stop)
         };
+        if asks && matches!(ticket, Err(CommandError::Full { .. })) {
+            // The stop is sent as long as there is room to send it, even if its answer cannot be
+            // recognised.
+            (ticket, asks) = (core.send(now, stop), false);
+        }
         match ticket {
             Ok(ticket) => {
                 let recipients = id.map(|id| (id, stop.client_id)).into_iter().collect();
                 let command = Command { frame: *stop, payload: [].into(), arrived };
-                self.remember_forwarded(ticket, recipients, command, deadline);
+                self.remember_forwarded(ticket, recipients, command, asks);
             }
             Err(error) => self.refuse_stop(now, id, stop, &error.to_string()),
         }

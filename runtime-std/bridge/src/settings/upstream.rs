@@ -13,7 +13,8 @@ pub struct UpstreamSettings {
     pub address: String,
     /// Time limit for connecting, in ms. Default: 2000.
     pub connect_timeout_ms: u64,
-    /// Time limit for an answer, in ms. Default: 5000.
+    /// Time limit for an answer, in ms, from when the command is sent. A command may wait as long for
+    /// its turn, and as long again to be sent. Default: 5000.
     pub request_timeout_ms: u64,
     /// The wait before the first attempt to connect again, in ms. It doubles with each attempt.
     /// Default: 250.

@@ -35,6 +35,8 @@ pub(super) struct Sent {
     pub(super) answered: bool,
     pub(super) key: Key,
     pub(super) order: Order,
+    /// How many answers of its key may still come for it and for what it stands for.
+    pub(super) missing: u16,
     /// Its values in the two fields that may hold a token.
     tokens: [i32; 2],
     pub(super) at: Duration,
@@ -50,7 +52,7 @@ impl Sent {
         state: State,
     ) -> Self {
         let (key, tokens) = (Key::of(frame), tokens(frame));
-        Self { number, answered: false, key, order, tokens, at, state }
+        Self { number, answered: false, key, order, missing: 1, tokens, at, state }
     }
 
     pub(super) const fn is_waiting(&self) -> bool {
@@ -113,14 +115,16 @@ impl Outstanding {
         forgotten
     }
 
-    /// Puts the key of a command in doubt. One doubt a key is enough: it counts as sent when the
-    /// last of them was.
+    /// Puts the key of a command in doubt. One doubt a key is enough: that of the command that was sent
+    /// last, with its number and its tokens.
     pub(super) fn doubt(&mut self, mut sent: Sent) {
         sent.state = State::Doubt;
         self.commands.retain(|other| {
             let same = other.state == State::Doubt && other.key == sent.key;
-            if same && sent.order.is_before(other.order) {
-                sent.order = other.order;
+            if same {
+                let missing = sent.missing.saturating_add(other.missing);
+                let newest = if sent.order.is_before(other.order) { *other } else { sent };
+                sent = Sent { missing, ..newest };
             }
             !same
         });
@@ -167,11 +171,11 @@ impl Outstanding {
 
     /// Ends everything that a proven answer settles: what was sent before the command and keeps its
     /// order with it. Returns the commands that still waited.
-    pub(super) fn settle(&mut self, answered: &Sent, config: &Config) -> Vec<Sent> {
+    pub(super) fn settle(&mut self, key: Key, order: Order, config: &Config) -> Vec<Sent> {
         let mut unanswered = Vec::new();
         self.commands.retain(|sent| {
-            let older = sent.order.is_before(answered.order);
-            let settled = older && config.keeps_order(sent.key.code, answered.key.code);
+            let older = sent.order.is_before(order);
+            let settled = older && config.keeps_order(sent.key.code, key.code);
             if settled && sent.is_waiting() {
                 unanswered.push(*sent);
             }
@@ -180,13 +184,26 @@ impl Outstanding {
         unanswered
     }
 
+    /// Whether a single command of that key may be answered, commands in doubt not counted.
+    pub(super) fn is_of_one_command(&self, key: Key) -> bool {
+        self.of_key(key).filter(|(_, sent)| sent.state != State::Doubt).count() == 1
+    }
+
+    /// How many answers of that key may still come. `None`: nobody knows.
+    pub(super) fn missing(&self, key: Key) -> Option<u16> {
+        let missing = self.of_key(key).map(|(_, sent)| sent.missing);
+        let missing = missing.fold(0, u16::saturating_add);
+        (!self.all_in_doubt).then_some(missing)
+    }
+
     /// A frame used up this command: if the frame was not its answer, the command gets none. Unless
-    /// that is certain, its key falls into doubt. A command that waits is removed only if it `ends`.
+    /// that is certain, its key falls into doubt. A command that waits stays as it is, unless it `ends`.
     pub(super) fn use_up(&mut self, place: usize, certain: bool, ends: bool) {
         let Some(used) = self.commands.get(place).copied() else { return };
-        if ends || !used.is_waiting() {
-            self.commands.remove(place);
+        if used.is_waiting() && !ends {
+            return;
         }
+        self.commands.remove(place);
         if !certain {
             self.doubt(Sent { answered: true, ..used });
         }

@@ -5,7 +5,9 @@
 //! when it gives a command up. This watcher must give every frame the class that the connection gives
 //! it, with the same command and the same proof. There is one exception. When the grace of a command is
 //! over, the connection has forgotten the command. The watcher names it for one more frame, as a
-//! presumed late answer ([`Pair::is_very_late`]).
+//! presumed late answer ([`Pair::is_very_late`]). It is told, too, which queries are the connection's own
+//! (fences), and when the connection waits for a true answer for longer than usual
+//! ([`Pair::is_long_hold`]): other clients do not.
 //!
 //! The second watcher is not informed. It must agree until the client does something that it cannot
 //! know. After that it may give another class, but an answer that it calls proven must be the true one.
@@ -29,6 +31,7 @@ pub(super) struct Seen {
     pub(super) classes: HashMap<&'static str, u64>,
     pub(super) presumed: u64,
     pub(super) very_late: u64,
+    pub(super) long_holds: u64,
     pub(super) settings_under_the_older_code: u64,
     /// Frames on which the second watcher had to agree, too.
     pub(super) uninformed_agrees: u64,
@@ -51,6 +54,8 @@ pub(super) struct Pair {
     /// The numbers of the first watcher.
     numbers: HashMap<u64, Ticket>,
     given_up: HashMap<Ticket, Duration>,
+    /// Decides which presumed answers are followed by a long hold.
+    long_holds: u32,
     named_very_late: HashSet<Ticket>,
     uninformed: Conversation,
     /// So far the client did nothing that the second watcher cannot know.
@@ -75,6 +80,7 @@ impl Pair {
             informed: Conversation::new(config),
             numbers: HashMap::new(),
             given_up: HashMap::new(),
+            long_holds: 0,
             named_very_late: HashSet::new(),
             uninformed: Conversation::new(config),
             agrees: true,
@@ -233,6 +239,12 @@ impl Pair {
 
     fn watch_came(&mut self, class: &Class, sent: &FromDevice) {
         let frame = sent.frame;
+        if let Class::Solicited { ticket, proven: false } | Class::Late { ticket, proven: false } =
+            class
+            && ticket.is_fence()
+        {
+            self.informed.recovery.end_turn();
+        }
         let informed = self.informed.instrument_sent(self.at(), &frame);
         *self.seen.classes.entry(informed.name()).or_default() += 1;
         self.seen.presumed += u64::from(informed.proven() == Some(false));
@@ -256,6 +268,25 @@ impl Pair {
         assert!(same, "the connection says {class:?}, the watcher {informed:?} of {frame:?}");
         self.classes.push(informed);
         self.watch_uninformed(informed, sent);
+        if let Class::Solicited { ticket, proven: false } = class {
+            let is_long = self.is_long_hold();
+            self.agrees &= !is_long && !ticket.is_fence();
+            self.seen.long_holds += u64::from(is_long);
+            if ticket.is_fence() {
+                // Nobody takes this answer for the true one: the fence is in doubt at once.
+                self.set_tombstone(*ticket, self.at(), |_| true);
+                self.informed.expire(self.at());
+            } else if is_long {
+                self.set_tombstone(*ticket, self.at() + self.informed.grace(), |_| true);
+            }
+        }
+    }
+
+    /// After some presumed answers, the connection waits for the true one for the whole grace. The
+    /// constants are those of the core.
+    fn is_long_hold(&mut self) -> bool {
+        self.long_holds = self.long_holds.wrapping_add(0x9E37_79B9);
+        self.long_holds < 0x2559_DE5C
     }
 
     /// The connection has forgotten the command, since its grace is over. The watcher names it, once.
@@ -297,7 +328,9 @@ impl Pair {
         // What the watcher holds for settled is what the connection holds for it.
         let settled =
             self.informed.unanswered.drain(..).map(|unanswered| self.numbers[&unanswered.to]);
-        let settled: HashSet<_> = settled.filter(|ticket| !ticket.is_fence()).collect();
+        let (fences, settled): (HashSet<_>, HashSet<_>) =
+            settled.partition(|ticket: &Ticket| ticket.is_fence());
+        self.agrees &= fences.is_empty();
         assert_eq!(settled, unanswered);
     }
 
@@ -306,10 +339,15 @@ impl Pair {
         let until = self.at() + self.informed.grace();
         self.agrees = false;
         self.given_up.insert(ticket, self.at());
+        self.set_tombstone(ticket, until, Sent::is_waiting);
+    }
+
+    /// Tells the first watcher until when the answer to a command may come.
+    fn set_tombstone(&mut self, ticket: Ticket, until: Duration, which: impl Fn(&Sent) -> bool) {
         let numbers = &self.numbers;
         let ticket_of = |sent: &Sent| sent.number.and_then(|number| numbers.get(&number));
-        let waiting = |sent: &&mut Sent| sent.is_waiting() && ticket_of(sent) == Some(&ticket);
-        if let Some(sent) = self.informed.outstanding.iter_mut().find(waiting) {
+        let named = |sent: &&mut Sent| which(sent) && ticket_of(sent) == Some(&ticket);
+        if let Some(sent) = self.informed.outstanding.iter_mut().find(named) {
             sent.state = State::Tombstone { until };
         }
     }

@@ -90,8 +90,9 @@ fn an_event_after_its_time_may_be_the_echo_of_a_command() {
 fn a_query_that_nobody_waits_for_puts_its_key_in_doubt() {
     let mut pair = default();
     pair.send(image_size());
+    // The query that settles it, number 1, gets no answer.
     pair.ask(image_size(), 3_000);
-    assert_eq!(sends(&mut pair, image_size()), solicited(1, ms(0), false));
+    assert_eq!(sends(&mut pair, image_size()), solicited(2, ms(0), false));
 }
 
 #[test]
@@ -111,15 +112,16 @@ fn after_a_presumed_answer_the_true_one_may_still_come() {
 fn after_the_grace_an_answer_is_presumed_until_proof() {
     let mut pair = default();
     pair.ask(image_size(), 3_000);
-    // The query that settles it gets no answer either.
     pair.pass(ms(4_000));
+    // With it goes the query that settles the first one, number 2.
     pair.ask(image_size(), 3_000);
-    assert_eq!(sends(&mut pair, image_size()), solicited(2, ms(0), false));
-    pair.ask(Frame::command(CommandCode::CAMERA_PIXEL_FIELD_OF_VIEW_GET), 3_000);
+    assert_eq!(sends(&mut pair, image_size()), solicited(3, ms(0), false));
     let proof = Frame::command(CommandCode::CAMERA_PIXEL_FIELD_OF_VIEW_GET);
-    assert_eq!(sends(&mut pair, proof), solicited(3, ms(0), true));
+    assert_eq!(sends(&mut pair, proof), solicited(2, ms(0), true));
+    // That was asked before number 3, whose true answer may still come: another one, number 4.
     pair.ask(image_size(), 3_000);
-    assert_eq!(sends(&mut pair, image_size()), solicited(4, ms(0), true));
+    assert_eq!(sends(&mut pair, proof), solicited(4, ms(0), true));
+    assert_eq!(sends(&mut pair, image_size()), solicited(5, ms(0), true));
 }
 
 #[test]
@@ -188,7 +190,7 @@ fn run(seed: u64) -> Seen {
 #[test]
 fn core_and_watcher_agree_on_random_conversations() {
     let mut all = Seen::default();
-    for seed in 0..500 {
+    for seed in 0..1000 {
         let seen = std::panic::catch_unwind(|| run(seed));
         let seen = seen.unwrap_or_else(|_| panic!("in the conversation of seed {seed}"));
         for (class, count) in seen.classes {
@@ -196,6 +198,7 @@ fn core_and_watcher_agree_on_random_conversations() {
         }
         all.presumed += seen.presumed;
         all.very_late += seen.very_late;
+        all.long_holds += seen.long_holds;
         all.settings_under_the_older_code += seen.settings_under_the_older_code;
         all.uninformed_agrees += seen.uninformed_agrees;
         all.uninformed_proven += seen.uninformed_proven;
@@ -206,5 +209,5 @@ fn core_and_watcher_agree_on_random_conversations() {
     assert!(all.classes.values().all(|count| *count > 100), "{all:?}");
     let rest = [all.presumed, all.very_late, all.uninformed_agrees, all.uninformed_proven];
     assert!(rest.iter().all(|count| *count > 100), "{all:?}");
-    assert!(all.settings_under_the_older_code > 10, "{all:?}");
+    assert!(all.settings_under_the_older_code > 10 && all.long_holds > 10, "{all:?}");
 }

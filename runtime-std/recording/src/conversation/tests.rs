@@ -228,3 +228,27 @@ fn too_many_keys_in_doubt_leave_every_answer_presumed() {
     conversation.client_sent(ms(1), &size);
     assert_eq!(conversation.instrument_sent(ms(2), &size), presumed(1, ms(1)));
 }
+
+#[test]
+fn a_token_proves_nothing_about_other_commands() {
+    let tokens = Some(TokenField::ClientId);
+    let mut conversation = Conversation::new(Config::default().with_tokens(tokens));
+    let numbered = |axis, client_id| Frame { client_id, ..position(axis) };
+    conversation.client_sent(ms(0), &numbered(1, 1));
+    conversation.client_sent(ms(1), &numbered(2, 2));
+    assert_eq!(conversation.instrument_sent(ms(2), &numbered(2, 2)), solicited(2, ms(1)));
+    assert_eq!(conversation.next_unanswered(ms(2)), None);
+    assert_eq!(conversation.instrument_sent(ms(3), &numbered(1, 1)), solicited(1, ms(3)));
+}
+
+#[test]
+fn a_tagged_answer_that_came_twice_makes_the_next_presumed() {
+    let tagged = Frame { flags: Flags::ANSWER_TAG, ..position(1) };
+    let mut conversation = Conversation::new(Config::default().with_peer_tags(true));
+    conversation.client_sent(ms(0), &position(1));
+    assert_eq!(conversation.instrument_sent(ms(1), &tagged), solicited(1, ms(1)));
+    let unsolicited = FrameClass::Unsolicited { ours: false };
+    assert_eq!(conversation.instrument_sent(ms(2), &tagged), unsolicited);
+    conversation.client_sent(ms(3), &position(1));
+    assert_eq!(conversation.instrument_sent(ms(4), &tagged), presumed(2, ms(1)));
+}

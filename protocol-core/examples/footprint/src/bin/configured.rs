@@ -5,7 +5,7 @@
 use flamingo_footprint::use_client;
 use flamingo_protocol_core::{Config, Connection};
 
-static mut CLIENT: Connection<4, 8, 6, 1> = Connection::new(Config::DEFAULT);
+static mut CLIENT: Connection<4, 12, 9, 4> = Connection::new(Config::DEFAULT);
 
 #[unsafe(no_mangle)]
 extern "C" fn _start() -> ! {

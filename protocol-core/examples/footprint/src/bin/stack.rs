@@ -35,7 +35,7 @@ macro_rules! measured {
 
 type Bytes = &'static [u8];
 /// The client's side with settings that are known only at run time.
-type RuntimeClient = Connection<4, 8, 6, 1>;
+type RuntimeClient = Connection<4, 12, 9, 4>;
 
 fn codec() {
     measured! {
@@ -104,6 +104,9 @@ fn client() {
         "Connection::held" Client::held: (client: &Client) -> usize;
         "Connection::in_flight" Client::in_flight: (client: &Client) -> (usize, usize);
         "Connection::config" Client::config: (client: &Client) -> &Config;
+        "Connection::starting_after" Client::starting_after:
+            (client: Client, last: Ticket) -> Client;
+        "Connection::last_ticket" Client::last_ticket: (client: &Client) -> Ticket;
         "Connection::request" Client::request:
             (client: &mut Client, now: Instant, command: &Frame, deadline: Instant)
                 -> Result<Ticket, CommandError>;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use flamingo_protocol_core::{
-    CommandCode, Config, Flags, Frame, Incoming, Responder,
+    CommandCode, Config, Flags, Frame, Incoming, Responder, Ticket,
     time::{Duration, Instant},
     wire::{Assembler, Piece},
 };
@@ -41,6 +41,7 @@ pub(super) fn push(axis: i32, value: f64) -> Frame {
 pub(super) fn options() -> RouterOptions {
     RouterOptions {
         core: Config::default(),
+        last_ticket: Ticket::from_number(0),
         request_timeout: ms(5000),
         limits: LimitSettings::default(),
         lease: None,

@@ -152,7 +152,7 @@ fn a_client_that_is_never_answered_leaves_slots_to_others() {
         Some(CommandCode::CAMERA_IMAGE_SIZE_GET)
     );
     // It also leaves slots after the timeout, when late answers may still come.
-    harness.pass(ms(6_000));
+    harness.pass(ms(5_500));
     let size = harness.commands.pop().expect("the last one").0;
     harness.instrument_sends(&answer(&size, 0.0));
     for _ in 0..20 {

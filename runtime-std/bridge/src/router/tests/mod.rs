@@ -2,9 +2,11 @@
 
 #![allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::float_cmp)]
 
+mod aborts;
 mod failures;
 mod harness;
 mod limits;
 mod long_run;
 mod routing;
 mod safety;
+mod times;

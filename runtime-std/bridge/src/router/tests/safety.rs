@@ -183,6 +183,8 @@ fn an_unsent_stop_expires() {
     harness.router.upstream_opened(harness.now);
     harness.write();
     assert_eq!(harness.reached(), [(CommandCode::SYSTEM_STATE_GET, 0)]);
+    let told = harness.log.iter().any(|line| line.contains("STAGE_HALT (0x6003) was never sent"));
+    assert!(told, "{:?}", harness.log);
 }
 
 #[test]
