@@ -60,7 +60,8 @@ pub fn images(stream: &[u8], limit: u32) -> Transcript {
         let [size, width, height, device] = [0, 4, 8, 20].map(|offset| word(header, offset));
         let pixels = 2 * u128::from(width) * u128::from(height);
         at += 40;
-        if u128::from(size) != pixels || size > limit || device > 3 {
+        let one_is_zero = (width == 0) != (height == 0);
+        if u128::from(size) != pixels || one_is_zero || size > limit || device > 3 {
             transcript.items.push(Item::Broken);
             transcript.unread = stream.len() - at;
             return transcript;

@@ -85,7 +85,10 @@ pub fn control(data: &[u8]) -> Vec<u8> {
 pub fn images(data: &[u8]) -> Vec<u8> {
     let (mut input, mut stream) = (Input(data), Vec::new());
     while let Some(op) = input.first() {
-        let (width, height) = (u32::from(input.byte() % 8), u32::from(input.byte() % 8));
+        let (mut width, mut height) = (u32::from(input.byte() % 8), u32::from(input.byte() % 8));
+        if width * height == 0 && op % 8 != 3 {
+            (width, height) = (0, 0); // an update of options
+        }
         let mut header =
             ImageHeader { size: 2 * width * height, width, height, ..Default::default() };
         (header.device, header.options) = (u32::from(op >> 6), u32::from(input.byte()));

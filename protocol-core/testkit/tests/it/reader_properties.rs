@@ -21,7 +21,8 @@ fn bytes() -> impl Strategy<Value = Vec<u8>> {
 }
 
 fn image_header() -> impl Strategy<Value = ImageHeader> {
-    let pixels = (0..3000_u32, 0..3000_u32, 0..4_u32);
+    let size = prop_oneof![Just((0, 0)), (1..3000_u32, 1..3000_u32)];
+    let pixels = (size, 0..4_u32).prop_map(|((width, height), device)| (width, height, device));
     let rest = (any::<[u32; 4]>(), any::<[i32; 2]>());
     (pixels, rest).prop_map(|((width, height, device), (words, indices))| {
         let [scale_min, scale_max, options, crosshair] = words;

@@ -172,9 +172,6 @@ impl Router {
             }
             Ended::TimedOut { sent: false } => "not sent: the instrument was busy for too long",
             Ended::Superseded { .. } => "cancelled by a stop before it was sent",
-            Ended::ConnectionLost { sent: false } => {
-                "instrument connection lost before it was sent"
-            }
             Ended::ConnectionLost { .. } | Ended::Ambiguous => "instrument connection lost",
         };
         self.forwarded.remove(&ticket);
