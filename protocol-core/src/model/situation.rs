@@ -3,7 +3,8 @@
 use core::fmt;
 use std::vec::Vec;
 
-use super::world::{Client, Truth};
+use super::world::Truth;
+use crate::connection::Connection;
 use crate::connection::entry::{Entry, States};
 use crate::connection::key::Key;
 use crate::{Class, Ticket};
@@ -16,6 +17,8 @@ pub(super) struct Seen {
     pub(super) situation: Situation,
     /// Its true origin.
     pub(super) truth: &'static str,
+    /// The same answer came before, while nothing waited for it.
+    pub(super) told_before: bool,
 }
 
 /// The possible owners of a frame, and whether a single owner is certain.
@@ -35,18 +38,28 @@ impl fmt::Display for Situation {
 
 impl fmt::Display for Seen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { class, situation, truth } = self;
-        write!(f, "{class} ({situation}): {truth}")
+        let Self { class, situation, truth, told_before } = self;
+        let again = if *told_before { ", once more after it was told" } else { "" };
+        write!(f, "{class} ({situation}): {truth}{again}")
     }
 }
 
-pub(super) fn situation(client: &Client, key: Key) -> Situation {
+pub(super) fn situation<
+    const REQUESTS: usize,
+    const OWED: usize,
+    const QUEUE: usize,
+    const STOPS: usize,
+>(
+    client: &Connection<REQUESTS, OWED, QUEUE, STOPS>,
+    key: Key,
+) -> Situation {
     let owners = client.requests.pending.entries.iter().filter(|entry| entry.is_owner_of(key));
     let (waiting, owed): (Vec<&Entry>, Vec<&Entry>) = owners.partition(|entry| entry.waits());
-    let of = Entry::new(Ticket::NONE, key.code, key.selector, client.config());
+    let pending = &client.requests.pending;
+    let of = Entry::new(Ticket::from_number(1), key.code, key.selector, client.config());
     let key = if client.config().pushable(key.code) {
         "pushable"
-    } else if client.requests.pending.states_of(&of).any(States::DOUBT) {
+    } else if pending.states_of(&of).any(States::DOUBT) {
         "in doubt"
     } else {
         "certain"
@@ -63,7 +76,12 @@ fn count(number: usize) -> &'static str {
 }
 
 impl Seen {
-    pub(super) fn new(class: &Class, situation: Situation, truth: Truth) -> Self {
+    pub(super) fn new(
+        class: &Class,
+        situation: Situation,
+        truth: Truth,
+        told_before: bool,
+    ) -> Self {
         let whose = |ticket: Ticket| match truth {
             Truth::Push => "a push",
             Truth::Answer(of) if of == ticket => "its own answer",
@@ -84,7 +102,7 @@ impl Seen {
                 ("unsolicited", if push { "a push" } else { "an answer that was given up" })
             }
         };
-        Self { class, situation, truth }
+        Self { class, situation, truth, told_before }
     }
 
     pub(super) fn is_right(&self) -> bool {

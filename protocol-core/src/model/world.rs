@@ -1,40 +1,101 @@
 //! One state of the model: the real connection, a device that takes any step that the assumptions
 //! allow, and the true origin of every frame.
+//!
+//! What must hold in a state and after a step is in `checks.rs` and `recovery.rs`.
 
-use std::collections::VecDeque;
-use std::string::{String, ToString};
+use std::rc::Rc;
 use std::vec::Vec;
-use std::{format, vec};
 
+use super::checks::{Asked, Stop, is_stop};
+use super::device::{Command, Device, Peer};
+use super::recovery::Polling;
 use super::situation::{Seen, situation};
-use crate::connection::entry::{Entry, Outcome, State, States};
 use crate::connection::key::Key;
 use crate::{
-    Class, Config, Connection, Event, Flags, Frame, Output, Ticket, Transmit,
+    Class, Config, Connection, Event, Frame, Output, Ticket, Transmit,
     time::{Duration, Instant},
 };
 
-/// The properties of the device.
-#[allow(clippy::struct_excessive_bools)] // independent facts
+/// What may be asked in a search, and of whom.
+#[derive(Debug)]
+pub(super) struct Setting {
+    pub(super) config: Config,
+    pub(super) peer: Peer,
+    pub(super) commands: Vec<Ask>,
+    pub(super) budget: Budget,
+    /// Commands that go out at once in every state, unless the window is full.
+    pub(super) passing: Vec<Frame>,
+    /// The ways of polling that recover from every state.
+    pub(super) polling: Vec<Polling>,
+    /// While the program polls one of the commands, it is proven again after that time.
+    pub(super) proof_within: Option<Duration>,
+    /// While the program polls all commands in turn, each is proven again after that time.
+    pub(super) proof_in_turns_within: Option<Duration>,
+    /// The search leaves the assumptions. It reports a wrong proof instead of failing.
+    pub(super) outside: bool,
+}
+
+impl Setting {
+    /// Requests of these commands with a deadline of three seconds.
+    pub(super) fn new(config: Config, peer: Peer, frames: &[Frame], budget: Budget) -> Self {
+        let patience = Some(Duration::from_millis(3000));
+        let commands = frames.iter().map(|frame| Ask { frame: *frame, patience }).collect();
+        Self {
+            config,
+            peer,
+            commands,
+            budget,
+            passing: Vec::new(),
+            polling: Vec::new(),
+            proof_within: None,
+            proof_in_turns_within: None,
+            outside: budget.doubled > 0,
+        }
+    }
+
+    /// Adds a command with another deadline, or with none.
+    pub(super) fn and(mut self, frame: Frame, patience: Option<Duration>) -> Self {
+        self.commands.push(Ask { frame, patience });
+        self
+    }
+}
+
+/// A command of the program.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Peer {
-    /// It marks its pushes, so that they differ from answers.
-    pub(super) flags_pushes: bool,
-    pub(super) echoes_tokens: bool,
-    /// It tags its answers and no other frames.
-    pub(super) tags_answers: bool,
-    /// It answers all commands in order, not only those of one subsystem.
-    pub(super) strict_order: bool,
+pub(super) struct Ask {
+    pub(super) frame: Frame,
+    /// How long the program waits for the answer; `None`: it sends the frame and does not wait.
+    pub(super) patience: Option<Duration>,
 }
 
 /// How many more of each event may happen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Budget {
     pub(super) requests: u8,
+    /// Frames that are sent without waiting for an answer.
+    pub(super) sends: u8,
     pub(super) cancels: u8,
     pub(super) pushes: u8,
     pub(super) missing: u8,
     pub(super) doubled: u8,
+    /// How often the wire may stand still in the middle of a frame.
+    pub(super) stalls: u8,
+    /// Requests that stay unanswered until everything about them has ended by time.
+    pub(super) lost: u8,
+    /// How often the connection may be lost and made again.
+    pub(super) reconnects: u8,
+    /// How often so many tickets may pass that a token comes round again.
+    pub(super) rounds: u8,
+}
+
+impl Budget {
+    pub(super) fn word(self) -> u64 {
+        let Self { requests, sends, cancels, pushes, missing, doubled, stalls, lost, .. } = self;
+        let Self { reconnects, rounds, .. } = self;
+        let bytes = [requests, sends, cancels, pushes, missing, doubled, stalls << 4 | lost];
+        let [a, b, c, d, e, f, g] = bytes;
+        u64::from_le_bytes([a, b, c, d, e, f, g, reconnects << 4 | rounds])
+    }
 }
 
 /// A step that may happen next.
@@ -49,39 +110,36 @@ pub(super) enum Step {
     /// The device answers this command, and will answer it once more.
     Double(usize),
     Push(usize),
+    /// The program asks, the device never answers, and all timers end.
+    Lose(usize),
+    /// One byte of the next frame goes out, and no more.
+    Stall,
+    /// More bytes go out, but not the last one.
+    Drip,
+    /// Everything goes out.
+    Flow,
+    /// The connection is lost. The next one begins with the next ticket.
+    Reconnect,
+    /// So many tickets pass that the next one has the token of this command.
+    Round(Ticket),
     /// Time passes until a timer is due.
     Wait,
 }
 
-/// A command that the device has not answered.
-#[derive(Debug, Clone, Copy)]
-struct Command {
-    ticket: Ticket,
-    frame: Frame,
-}
-
-/// The state of a request.
+/// How the bytes go out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Asked {
-    ticket: Ticket,
-    outcomes: u8,
-    cancelled: bool,
+pub(super) enum Wire {
+    Flows,
+    /// The next frame will stand still.
+    WillStall,
+    Stalls,
 }
 
-pub(super) type Client = Connection<5, 16, 10, 4>;
-
-#[derive(Debug, Clone)]
-pub(super) struct World {
-    client: Client,
-    now: Instant,
-    peer: Peer,
-    keys: [Frame; 2],
-    budget: Budget,
-    /// The unanswered commands of each subsystem, oldest first.
-    device: Vec<(u32, VecDeque<Command>)>,
-    asked: Vec<Asked>,
-    /// The search is outside the assumptions. Then it reports a wrong proof instead of failing.
-    outside: bool,
+/// A received frame, and the request that got it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Heard {
+    pub(super) seen: Seen,
+    pub(super) answers: Option<Ticket>,
 }
 
 /// The true origin of a frame.
@@ -91,31 +149,67 @@ pub(super) enum Truth {
     Push,
 }
 
-impl World {
-    pub(super) fn new(config: Config, peer: Peer, keys: [Frame; 2], budget: Budget) -> Self {
+#[derive(Debug, Clone)]
+pub(super) struct World<
+    const REQUESTS: usize = 5,
+    const OWED: usize = 16,
+    const QUEUE: usize = 10,
+    const STOPS: usize = 4,
+> {
+    pub(super) setting: Rc<Setting>,
+    pub(super) client: Connection<REQUESTS, OWED, QUEUE, STOPS>,
+    pub(super) now: Instant,
+    pub(super) budget: Budget,
+    pub(super) device: Device,
+    pub(super) wire: Wire,
+    /// The frame that is partly sent, and the number of its bytes that are not sent.
+    pub(super) half_sent: Option<(Frame, usize)>,
+    /// What was asked and has no outcome yet, in the order in which it was asked.
+    pub(super) asked: Vec<Asked>,
+    pub(super) stops: Vec<Stop>,
+    /// Answers that came out as unsolicited.
+    pub(super) told: Vec<Ticket>,
+}
+
+impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: usize>
+    World<REQUESTS, OWED, QUEUE, STOPS>
+{
+    pub(super) fn new(setting: Setting) -> Self {
         Self {
-            client: Client::new(config),
+            client: Connection::new(setting.config),
             now: Instant::from_micros(0),
-            peer,
-            keys,
-            budget,
-            device: Vec::new(),
+            budget: setting.budget,
+            setting: Rc::new(setting),
+            device: Device::default(),
+            wire: Wire::Flows,
+            half_sent: None,
             asked: Vec::new(),
-            outside: budget.doubled > 0,
+            stops: Vec::new(),
+            told: Vec::new(),
         }
     }
 
     /// All steps that may happen next.
     pub(super) fn steps(&self) -> Vec<Step> {
         let mut steps = Vec::new();
-        if self.budget.requests > 0 {
-            steps.extend([Step::Ask(0), Step::Ask(1)]);
+        for (command, ask) in self.setting.commands.iter().enumerate() {
+            let left =
+                if ask.patience.is_some() { self.budget.requests } else { self.budget.sends };
+            if left > 0 && self.has_room(command) {
+                steps.push(Step::Ask(command));
+            }
+            if self.budget.lost > 0 {
+                steps.push(Step::Lose(command));
+            }
+            if self.budget.pushes > 0 && self.may_push(&ask.frame) {
+                steps.push(Step::Push(command));
+            }
         }
         if self.budget.cancels > 0 {
-            let open = self.asked.iter().filter(|asked| asked.outcomes == 0 && !asked.cancelled);
+            let open = self.asked.iter().filter(|asked| asked.patience.is_some());
             steps.extend(open.map(|asked| Step::Cancel(asked.ticket)));
         }
-        for queue in 0..self.device.len() {
+        for queue in 0..self.device.queues() {
             steps.push(Step::Answer(queue));
             if self.budget.missing > 0 {
                 steps.push(Step::Miss(queue));
@@ -124,8 +218,20 @@ impl World {
                 steps.push(Step::Double(queue));
             }
         }
-        if self.budget.pushes > 0 {
-            steps.extend([0, 1].into_iter().filter(|key| self.may_push(*key)).map(Step::Push));
+        match self.wire {
+            Wire::Flows if self.budget.stalls > 0 => steps.push(Step::Stall),
+            Wire::Flows => {}
+            Wire::WillStall => steps.push(Step::Flow),
+            Wire::Stalls => {
+                steps.push(Step::Flow);
+                steps.extend(self.half_sent.filter(|(_, left)| *left > 1).map(|_| Step::Drip));
+            }
+        }
+        if self.budget.reconnects > 0 {
+            steps.push(Step::Reconnect);
+        }
+        if self.budget.rounds > 0 {
+            steps.extend(self.device.commands().map(|command| Step::Round(command.ticket)));
         }
         if self.client.poll_timeout().is_some() {
             steps.push(Step::Wait);
@@ -134,252 +240,194 @@ impl World {
     }
 
     /// The assumption: a push of a code that is not pushable carries a mark.
-    fn may_push(&self, key: usize) -> bool {
-        let Peer { flags_pushes, echoes_tokens, tags_answers, .. } = self.peer;
+    fn may_push(&self, command: &Frame) -> bool {
+        let Peer { flags_pushes, echoes_tokens, tags_answers, .. } = self.setting.peer;
         let told_apart = flags_pushes || echoes_tokens || tags_answers;
-        told_apart || self.client.config().pushable(self.keys[key].code)
+        told_apart || self.client.config().pushable(command.code)
     }
 
     /// Takes the step and returns a description of each received frame.
-    pub(super) fn take(&mut self, step: Step) -> Vec<Seen> {
-        let mut seen = Vec::new();
+    pub(super) fn take(&mut self, step: Step) -> Option<Seen> {
+        let mut heard = None;
         match step {
-            Step::Ask(key) => {
-                self.budget.requests -= 1;
-                self.ask(key);
+            Step::Ask(command) => {
+                let left = match self.setting.commands[command].patience {
+                    Some(_) => &mut self.budget.requests,
+                    None => &mut self.budget.sends,
+                };
+                *left -= 1;
+                self.ask(command);
             }
             Step::Cancel(ticket) => {
                 self.budget.cancels -= 1;
                 self.client.cancel(self.now, ticket);
-                for asked in self.asked.iter_mut().filter(|asked| asked.ticket == ticket) {
-                    asked.cancelled = true;
-                }
+                self.is_cancelled(ticket);
             }
-            Step::Answer(queue) => seen.push(self.answer(queue)),
+            Step::Answer(queue) => heard = Some(self.answer(queue)),
             Step::Miss(queue) => {
                 self.budget.missing -= 1;
-                self.take_command(queue);
+                self.device.take(queue);
             }
             Step::Double(queue) => {
                 self.budget.doubled -= 1;
-                let command = *self.device[queue].1.front().unwrap();
-                seen.push(self.hear(&answer_to(&command.frame), Truth::Answer(command.ticket)));
+                let command = self.device.first(queue);
+                heard = Some(self.hear_answer(&command));
             }
-            Step::Push(key) => {
+            Step::Push(command) => {
                 self.budget.pushes -= 1;
-                seen.push(self.push(key));
+                let push = self.setting.peer.push(&self.setting.commands[command].frame);
+                heard = Some(self.hear(&push, Truth::Push));
+            }
+            Step::Lose(command) => {
+                self.budget.lost -= 1;
+                self.ask(command);
+                self.every_timer_ends(|world| world.device = Device::default());
+            }
+            Step::Stall => {
+                self.budget.stalls -= 1;
+                self.wire = Wire::WillStall;
+            }
+            Step::Drip => {
+                let (_, left) = self.half_sent.unwrap();
+                self.write_some(left - 1);
+            }
+            Step::Flow => self.wire = Wire::Flows,
+            Step::Reconnect => self.reconnect(),
+            Step::Round(ticket) => {
+                self.budget.rounds -= 1;
+                let last = Ticket::from_number(ticket.number() + (1 << 24) - 1);
+                self.client = self.client.clone().starting_after(last);
             }
             Step::Wait => self.wait(),
         }
         self.write();
-        seen
+        heard.map(|heard| heard.seen)
     }
 
-    fn ask(&mut self, key: usize) -> Ticket {
-        let deadline = self.now + Duration::from_millis(3000);
-        let ticket = self.client.request(self.now, &self.keys[key], deadline).unwrap();
-        self.asked.push(Asked { ticket, outcomes: 0, cancelled: false });
+    /// A device that repeats tokens may still answer what the connection before has asked.
+    fn reconnect(&mut self) {
+        self.budget.reconnects -= 1;
+        self.client.handle_eof();
         self.write();
+        self.every_request_has_one_outcome();
+        let client = Connection::new(self.setting.config);
+        self.client = client.starting_after(self.client.last_ticket());
+        (self.half_sent, self.wire) = (None, Wire::Flows);
+        self.stops.clear();
+        if self.setting.config.tokens.is_none() {
+            self.device = Device::default();
+        }
+    }
+
+    /// Whether the connection takes this command now.
+    pub(super) fn has_room(&self, command: usize) -> bool {
+        let Ask { frame, patience } = self.setting.commands[command];
+        patience.is_none() || self.client.clone().request(self.now, &frame, self.now).is_ok()
+    }
+
+    pub(super) fn ask(&mut self, command: usize) -> Ticket {
+        let ask = self.setting.commands[command];
+        self.ask_for(ask)
+    }
+
+    pub(super) fn ask_for(&mut self, Ask { frame, patience }: Ask) -> Ticket {
+        let ticket = match patience {
+            Some(patience) => self.client.request(self.now, &frame, self.now + patience),
+            None => self.client.send(self.now, &frame),
+        };
+        let ticket = ticket.unwrap();
+        self.asked.push(Asked::new(ticket, frame, patience, self.now, &self.setting.config));
+        if is_stop(frame.code) {
+            self.a_stop_waits(ticket);
+        }
+        self.write();
+        self.a_stop_has_cancelled(ticket, &frame);
         ticket
     }
 
-    fn wait(&mut self) {
+    pub(super) fn wait(&mut self) {
         let (due, _) = self.client.poll_timeout().unwrap();
         self.now = self.now.max(due);
         self.client.handle_timeout(self.now);
         self.write();
+        self.nothing_is_overdue();
     }
 
-    fn take_command(&mut self, queue: usize) -> Command {
-        let command = self.device[queue].1.pop_front().unwrap();
-        self.device.retain(|(_, commands)| !commands.is_empty());
-        command
-    }
-
-    fn answer(&mut self, queue: usize) -> Seen {
-        let command = self.take_command(queue);
-        let seen = self.hear(&answer_to(&command.frame), Truth::Answer(command.ticket));
+    pub(super) fn answer(&mut self, queue: usize) -> Heard {
+        let command = self.device.take(queue);
+        let heard = self.hear_answer(&command);
         self.write();
-        seen
+        heard
     }
 
-    fn push(&mut self, key: usize) -> Seen {
-        let mut push = answer_to(&self.keys[key]);
-        if self.peer.flags_pushes {
-            push.flags = Flags::STAGE_POSITIONS_IN_BUFFER;
-        }
-        self.hear(&push, Truth::Push)
+    fn hear_answer(&mut self, command: &Command) -> Heard {
+        let answer = self.setting.peer.answer(&command.frame);
+        self.hear(&answer, Truth::Answer(command.ticket))
     }
 
-    /// Passes all frames that the client sends to the device, and takes the events.
-    fn write(&mut self) {
+    /// Passes the frames that the client sends to the device, and takes the events.
+    pub(super) fn write(&mut self) {
         loop {
-            while let Some(Event::Ended { ticket, .. }) = self.client.poll_event() {
-                self.count_outcome(ticket);
+            while let Some(event) = self.client.poll_event() {
+                match event {
+                    Event::Ended { ticket, ended } => self.has_ended(ticket, ended),
+                    Event::StopBlocked => self.a_stop_is_told_blocked(),
+                    _ => {}
+                }
             }
-            let Some(Transmit::Bytes(bytes)) = self.client.poll_transmit(self.now) else { break };
-            let frame = Frame::decode(bytes).unwrap();
-            let ticket = self.client.transmitted(self.now, 128).unwrap();
-            let subsystem = if self.peer.strict_order { 0 } else { frame.code.subsystem() };
-            let command = Command { ticket, frame };
-            match self.device.iter_mut().find(|(of, _)| *of == subsystem) {
-                Some((_, queue)) => queue.push_back(command),
-                None => self.device.push((subsystem, VecDeque::from(vec![command]))),
+            if self.wire == Wire::WillStall && self.write_some(1) {
+                self.wire = Wire::Stalls;
+            }
+            if self.wire != Wire::Flows || !self.write_some(usize::MAX) {
+                return;
             }
         }
     }
 
-    fn count_outcome(&mut self, ticket: Ticket) {
-        let asked = self.asked.iter_mut().find(|asked| asked.ticket == ticket);
-        let asked = asked.expect("only what was asked has an outcome");
-        asked.outcomes += 1;
-        assert!(asked.outcomes == 1 && !asked.cancelled, "{ticket:?} has more than one outcome");
+    /// Writes at most `most` bytes. Returns whether there was anything to write.
+    fn write_some(&mut self, most: usize) -> bool {
+        let starts = self.half_sent.is_none();
+        let (frame, left, shown) = match (self.client.poll_transmit(self.now), self.half_sent) {
+            (None, _) => return false,
+            (Some(Transmit::Bytes(bytes)), None) => {
+                let frame = Frame::decode(bytes).unwrap();
+                (frame, bytes.len() + frame.payload_len as usize, bytes.len())
+            }
+            (Some(Transmit::Bytes(bytes)), Some((frame, left))) => (frame, left, bytes.len()),
+            (Some(Transmit::Payload { remaining, .. }), begun) => {
+                let (frame, left) = begun.expect("the payload follows its frame");
+                (frame, left, remaining as usize)
+            }
+        };
+        let written = shown.min(most);
+        self.half_sent = Some((frame, left - written));
+        let finished = self.client.transmitted(self.now, written);
+        assert_eq!(finished.is_some(), left == written);
+        if starts {
+            self.has_started(&frame);
+        }
+        if let Some(ticket) = finished {
+            self.half_sent = None;
+            self.has_gone_out(ticket);
+            let command = Command { ticket, frame, arrived: self.now };
+            self.device.receive(self.setting.peer.keeps, command);
+        }
+        true
     }
 
     /// The client receives a frame. If its class is proven, its true origin must match.
-    fn hear(&mut self, frame: &Frame, truth: Truth) -> Seen {
-        let mut frame = *frame;
-        if !self.peer.echoes_tokens || truth == Truth::Push {
-            frame.int32_data[2] = 0;
-        }
-        if self.peer.tags_answers && truth != Truth::Push {
-            frame.flags = frame.flags.with(Flags::ANSWER_TAG);
-        }
-        let situation = situation(&self.client, Key::of(&frame));
+    pub(super) fn hear(&mut self, frame: &Frame, truth: Truth) -> Heard {
+        let situation = situation(&self.client, Key::of(frame));
         let bytes = frame.encode();
         let (consumed, output) = self.client.handle_input(self.now, &bytes);
         let Some(Output::Frame(received)) = output else { panic!("a frame comes out") };
         assert_eq!(consumed, 128);
-        let true_owner = |ticket| truth == Truth::Answer(ticket);
-        let seen = Seen::new(&received.class, situation, truth);
-        match received.class {
-            Class::Solicited { ticket, proven } => {
-                self.check_proof(!proven || true_owner(ticket), truth, ticket);
-                if !ticket.is_fence() {
-                    self.count_outcome(ticket);
-                }
-            }
-            Class::Late { ticket, proven } => {
-                self.check_proof(!proven || true_owner(ticket), truth, ticket);
-            }
-            Class::Ambiguous { .. } => {}
-            Class::Unsolicited { .. } => {
-                let lost = matches!(truth, Truth::Answer(ticket) if self.is_open(ticket));
-                assert!(!lost || self.outside, "{truth:?} waits for what is said to be nobody's");
-            }
+        let told_before = matches!(truth, Truth::Answer(of) if self.told.contains(&of));
+        let seen = Seen::new(&received.class, situation, truth, told_before);
+        if let (Class::Unsolicited { .. }, Truth::Answer(of)) = (&received.class, truth) {
+            self.told.push(of);
         }
-        seen
+        let answers = self.check_class(&received, truth);
+        Heard { seen, answers }
     }
-
-    fn check_proof(&self, holds: bool, truth: Truth, ticket: Ticket) {
-        assert!(holds || self.outside, "proven wrong: {truth:?} for {ticket:?}");
-    }
-
-    fn is_open(&self, ticket: Ticket) -> bool {
-        let of = self.asked.iter().find(|asked| asked.ticket == ticket);
-        of.is_some_and(|asked| asked.outcomes == 0 && !asked.cancelled)
-    }
-
-    /// Checks the outcomes in a state without further steps.
-    pub(super) fn every_request_has_one_outcome(&self) {
-        for asked in &self.asked {
-            assert!(asked.cancelled || asked.outcomes == 1, "{asked:?} has no outcome");
-        }
-    }
-
-    /// Checks that the connection recovers: if the device works from here on, each request gets its
-    /// own answer.
-    pub(super) fn recovers(mut self) {
-        self.budget = Budget { requests: 0, cancels: 0, pushes: 0, missing: 0, doubled: 0 };
-        for _ in 0..2 {
-            self.settle_down();
-            for key in [0, 1] {
-                self.ask(key);
-                self.settle_down();
-            }
-        }
-        for key in [0, 1] {
-            let ticket = self.ask(key);
-            let own = loop {
-                if let Some(queue) = self.queue_of(ticket) {
-                    // The commands before it in its queue are answered first, in order.
-                    let command = self.take_command(queue);
-                    let frame = answer_to(&command.frame);
-                    let seen = self.hear(&frame, Truth::Answer(command.ticket));
-                    self.write();
-                    if command.ticket == ticket {
-                        break seen;
-                    }
-                } else if self.device.is_empty() {
-                    self.wait();
-                } else {
-                    self.answer(0);
-                }
-            };
-            assert!(own.is_right(), "still shifted: {own}");
-            self.settle_down();
-        }
-    }
-
-    fn queue_of(&self, ticket: Ticket) -> Option<usize> {
-        let holds =
-            |queue: &VecDeque<Command>| queue.iter().any(|command| command.ticket == ticket);
-        self.device.iter().position(|(_, queue)| holds(queue))
-    }
-
-    /// The device answers every command, and every grace ends.
-    fn settle_down(&mut self) {
-        loop {
-            while !self.device.is_empty() {
-                self.answer(0);
-            }
-            if self.client.poll_timeout().is_none() {
-                return;
-            }
-            self.wait();
-        }
-    }
-
-    /// A text that is equal for equal states. Times count from now. It leaves out the counters, the
-    /// content of free entries, the position of an entry in the table, and the time of an entry
-    /// that does not end by time.
-    pub(super) fn fingerprint(&self) -> String {
-        let on_the_way: Vec<Vec<Ticket>> = self
-            .device
-            .iter()
-            .map(|(_, queue)| queue.iter().map(|command| command.ticket).collect())
-            .collect();
-        let waiting: Vec<(Ticket, Key)> = self.client.outbox.waiting();
-        let table = &self.client.requests.pending;
-        let kept = |entry: &&Entry| entry.state != State::Over || entry.outcome != Outcome::None;
-        let mut entries: Vec<Entry> = table.entries.iter().filter(kept).copied().collect();
-        entries.sort_by_key(|entry| entry.ticket);
-        for entry in entries.iter_mut().filter(|entry| !entry.state.is(States::ENDS_BY_TIME)) {
-            entry.until = self.now;
-        }
-        let pending = format!("{entries:?} {:?} {:?}", table.forgotten, table.long_holds);
-        let (now, asked) = (self.now.as_micros(), &self.asked);
-        let relative = relative_times(&pending, now);
-        format!("{:?} {on_the_way:?} {waiting:?} {asked:?} {relative}", self.budget)
-    }
-}
-
-fn answer_to(command: &Frame) -> Frame {
-    let mut answer = *command;
-    answer.status = 1;
-    answer
-}
-
-/// Replaces each `Instant(n)` by n counted from now.
-fn relative_times(debug: &str, now: u64) -> String {
-    let mut parts = debug.split("Instant(");
-    let mut text = parts.next().unwrap_or_default().to_string();
-    for part in parts {
-        let (number, rest) = part.split_once(')').unwrap();
-        let micros: u64 = number.parse().unwrap();
-        text.push('@');
-        text.push_str(&micros.saturating_sub(now).to_string());
-        text.push_str(rest);
-    }
-    text
 }
