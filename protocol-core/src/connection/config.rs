@@ -146,11 +146,12 @@ pub struct Config {
     /// How long the true answer may still come after a presumed answer, which may have been a push.
     /// The next request of that key waits for this time. Default: 100 ms.
     pub presumed_grace: Duration,
-    /// The number of unanswered commands that may be on the wire, at least 1. HALT, laser-off,
-    /// fences and commands that the peer answers at the end of a motion do not count. Default: 4.
+    /// The number of unanswered commands that may be on the wire, at least 1. Stops, fences and
+    /// commands that the peer answers at the end of a motion do not count. Default: 4.
     pub window: usize,
-    /// How long a HALT or laser-off may wait without a written byte before
-    /// [`Event::StopBlocked`](crate::Event::StopBlocked). Default: 1000 ms.
+    /// How long a stop may wait from the call until it is sent, before
+    /// [`Event::StopBlocked`](crate::Event::StopBlocked); the event is repeated after each further
+    /// `stop_patience`. Default: 1000 ms.
     pub stop_patience: Duration,
 }
 

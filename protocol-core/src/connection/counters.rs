@@ -29,7 +29,7 @@ pub struct Counters {
     pub unanswered: u64,
     /// Answers whose payload was not complete in time.
     pub payload_stalled: u64,
-    /// Frames that a HALT or laser-off cancelled.
+    /// Frames that a stop cancelled.
     pub superseded: u64,
     /// Fences: harmless queries that the connection sent to settle older requests.
     pub fences_sent: u64,

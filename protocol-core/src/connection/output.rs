@@ -55,7 +55,7 @@ pub enum Event {
     Unresponsive,
     /// The peer has proven, in the same ordering domain, that it answers again.
     Responsive,
-    /// A HALT or laser-off waits too long behind a partly sent frame. Close the connection and send
+    /// A stop has waited for `stop_patience` and is not sent. Close the connection and send
     /// the stop over a new one.
     StopBlocked,
 }
@@ -69,7 +69,7 @@ pub enum Reason {
     Deadline(Ticket),
     /// The grace is over: the time in which a late answer may come.
     Grace,
-    /// A HALT or laser-off has waited too long to be written.
+    /// A stop has waited too long to be written.
     StopBlocked,
 }
 

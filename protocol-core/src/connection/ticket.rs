@@ -82,7 +82,7 @@ pub enum Ended {
     },
     /// A frame came that may answer this request or another request.
     Ambiguous,
-    /// A HALT or laser-off cancelled the frame before it was sent.
+    /// A stop cancelled the frame before it was sent.
     Superseded {
         /// The ticket of the stop.
         by: Ticket,

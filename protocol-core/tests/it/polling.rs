@@ -181,7 +181,7 @@ fn another_key_does_not_take_all_the_long_holds() {
         polling.client.hear(&answer(&level(1), -1.0));
         while polling.ends.len() < 200 {
             polling.tick(false);
-            let due = polling.ends.len() % between == 0;
+            let due = polling.ends.len().is_multiple_of(between);
             if due && polling.client.outcomes(other) > 0 {
                 other = polling.client.ask(&position(3));
             }
