@@ -64,12 +64,12 @@ impl<const OWED: usize> Requests<OWED> {
             facts.token = self.pending.owner_by_token(key.code, frame.int(field.field()));
         }
         let verdict = classify(&facts);
-        if let Verdict::Solicited { owner, proven: false } | Verdict::Late { owner, proven: false } =
-            verdict
-            && facts.candidates.count() == 1
-            && let Some(entry) = self.pending.at(owner)
-        {
-            entry.missing = 0; // this frame is one of the answers of its key
+        let presumed = matches!(
+            verdict,
+            Verdict::Solicited { proven: false, .. } | Verdict::Late { proven: false, .. }
+        );
+        if presumed && facts.candidates.count() == 1 {
+            self.pending.one_answer_came(key);
         }
         let mut original = None;
         let (class, counter) = match verdict {

@@ -68,6 +68,19 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
         newer
     }
 
+    /// A frame came that is an answer of this key, and nobody knows to which request. The oldest that
+    /// misses an answer misses one fewer: then those that are newer, and may outlive it, are never
+    /// counted too low.
+    pub(crate) fn one_answer_came(&mut self, key: Key) {
+        let may_come = States::OUTSTANDING.or(States::OWED);
+        let misses =
+            |entry: &Entry| entry.key == key && entry.missing > 0 && entry.state.is(may_come);
+        let oldest = self.oldest(misses);
+        if let Some(entry) = oldest.and_then(|oldest| self.at(oldest)) {
+            entry.missing = entry.missing.saturating_sub(1);
+        }
+    }
+
     /// A frame came that is only presumed to be an answer, because its key is in doubt. Returns the
     /// command before which everything in its domain is settled, if this frame shows that.
     pub(crate) fn presumed_in_doubt(
