@@ -81,22 +81,29 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
     }
 
     /// Takes a request in, if every live one could still leave a tombstone. `most` may be live: of
-    /// HALT and laser-off if it is one of these, else of the others without the fences. A stop is
-    /// never refused because there is no room for tombstones: the oldest tombstone whose outcome
-    /// was taken falls into doubt.
-    pub(crate) fn insert(&mut self, entry: &Entry, most: usize) -> Result<(), Full> {
+    /// HALT and laser-off if it is one of these, else of the others without the fences. All but HALT
+    /// and laser-off leave `reserved` places to these. A stop is never refused because there is no
+    /// room for tombstones: the oldest tombstone whose outcome was taken falls into doubt.
+    pub(crate) fn insert(
+        &mut self,
+        entry: &Entry,
+        most: usize,
+        reserved: usize,
+    ) -> Result<(), Full> {
         let effect = entry.facts().effect;
         let emergency = effect.is_emergency();
-        let (mut taken, mut live) = (0_usize, 0_usize);
+        let (mut taken, mut live, mut fences) = (0_usize, 0_usize, 0_usize);
         for other in &self.entries {
             if other.is_live() || other.state.is(States::TOMBSTONE) {
                 taken = taken.wrapping_add(1);
                 let other_emergency = other.facts().effect.is_emergency();
-                let alike = !other.ticket.is_fence() && other_emergency == emergency;
-                live = live.wrapping_add(usize::from(alike && other.is_live()));
+                let alike = usize::from(other_emergency == emergency && other.is_live());
+                let of_fences = if other.ticket.is_fence() { &mut fences } else { &mut live };
+                *of_fences = of_fences.wrapping_add(alike);
             }
         }
-        if live >= most {
+        let leaves = ENTRIES.saturating_sub(live).saturating_sub(fences);
+        if live >= most || (!emergency && leaves <= reserved) {
             return Err(if emergency { Full::StopLane } else { Full::Requests });
         }
         let mut room = taken < ENTRIES;

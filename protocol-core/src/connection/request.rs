@@ -152,7 +152,7 @@ impl<
                 Lane::Abort => REQUESTS.saturating_add(1),
                 _ => REQUESTS,
             };
-            let inserted = self.requests.pending.insert(&entry, most);
+            let inserted = self.requests.pending.insert(&entry, most, STOPS);
             inserted.map_err(|what| CommandError::Full { what })?;
         }
         self.last_ticket = ticket;
@@ -276,7 +276,7 @@ impl<
         let mut fences = entries.iter().filter(waits).filter_map(|entry| self.fence_for(entry));
         let Some(at) = fences.next() else { return };
         let fence = self.fence(at);
-        if self.requests.pending.insert(&fence, usize::MAX).is_err() {
+        if self.requests.pending.insert(&fence, usize::MAX, STOPS).is_err() {
             return;
         }
         self.last_ticket = self.last_ticket.next();
@@ -315,8 +315,8 @@ impl<
                 return Some(at);
             }
             // The key of the request itself cannot prove anything: its own old answer may still
-            // come. A tombstone holds the request anyway, and for a known time.
-            let free = !of_fence.any(States::HOLDS_KEY) && !states.any(States::TOMBSTONE);
+            // come.
+            let free = !of_fence.any(States::HOLDS_KEY);
             let few = pending.missing(fence.key, fence.domain) <= MOST_COUNTED;
             if counted.is_none() && free && few && fence.key != request.key {
                 counted = Some(at);

@@ -185,6 +185,19 @@ fn unanswered_stops_of_workflows_take_no_place_of_halt() {
 }
 
 #[test]
+fn the_smallest_table_keeps_places_for_all_halts() {
+    let mut client = Client::<1, 6, 4>::sized(Config::default());
+    let old = client.ask(&position(1));
+    client.cancel(old);
+    client.ask(&position(1)); // it is held, and a fence is sent
+    assert_eq!(client.wire.len(), 2);
+    let _ = client.try_ask(&ask(STOPS[0]));
+    for axis in 1..=4 {
+        client.ask(&halt(axis));
+    }
+}
+
+#[test]
 fn a_stop_of_a_workflow_that_is_stuck_is_reported_as_blocked() {
     let mut client = Client::new();
     client.queue(&upload(1000), ms(60_000)).unwrap();
