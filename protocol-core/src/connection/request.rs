@@ -152,7 +152,10 @@ impl<
                 Lane::Abort => REQUESTS.saturating_add(1),
                 _ => REQUESTS,
             };
-            let inserted = self.requests.pending.insert(&entry, most, STOPS);
+            let mut inserted = self.requests.pending.insert(&entry, most, STOPS);
+            if inserted.is_err() && lane == Lane::Abort && self.give_up_fence() {
+                inserted = self.requests.pending.insert(&entry, most, STOPS);
+            }
             inserted.map_err(|what| CommandError::Full { what })?;
         }
         self.last_ticket = ticket;
@@ -194,6 +197,21 @@ impl<
             return self.grace(deadline);
         }
         deadline
+    }
+
+    /// Gives up the fence under way, which takes a place that a stop needs. Returns whether there was
+    /// one. If it was sent, its answer may still come.
+    fn give_up_fence(&mut self) -> bool {
+        let pending = &mut self.requests.pending;
+        let fence = pending.oldest(Entry::is_fence_under_way);
+        let Some(entry) = fence.and_then(|at| pending.at(at)) else { return false };
+        let (ticket, sent) = (entry.ticket, entry.waits());
+        entry.state = if sent { State::Owed } else { State::Over };
+        if let Some(at) = fence.filter(|_| sent) {
+            pending.use_up(at, false);
+        }
+        self.outbox.cancel(ticket);
+        true
     }
 
     /// The lane of a command, if it has a place in the outbox.
