@@ -16,6 +16,7 @@ pub mod junk;
 pub mod link;
 pub mod ops;
 pub mod oracle;
+pub mod random;
 pub mod readers;
 pub mod reference;
 pub mod stream;

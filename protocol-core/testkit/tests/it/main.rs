@@ -2,6 +2,7 @@
 //! regressions and fuzz corpora.
 #![allow(clippy::unwrap_used, clippy::cast_possible_truncation)]
 
+mod conversations;
 mod corpus;
 mod junk;
 mod peers_failures;
