@@ -253,9 +253,9 @@ impl LongHolds {
     }
 }
 
-/// The most answers that a request waits for while they are counted: more fences than this would
-/// be a load for the peer.
-pub(crate) const MOST_COUNTED: u16 = 16;
+/// The most answers of a fence's key that a request waits for while they are counted. That takes at
+/// most seven round trips; with more, a request could wait past its deadline again and again.
+pub(crate) const MOST_COUNTED: u16 = 2;
 /// So many frames of other keys let another key take its turn.
 const TURN: u8 = 16;
 
