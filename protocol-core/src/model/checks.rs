@@ -6,8 +6,9 @@
 
 use core::fmt;
 
+use super::setting::{Ask, Budget};
 use super::tokens::OWN_VALUE;
-use super::world::{Ask, Budget, Truth, Wire, World};
+use super::world::{Truth, Wire, World};
 use crate::connection::entry::{Entry, State, States};
 use crate::connection::key::Key;
 use crate::wire::command::{Kind, Timing};
@@ -191,7 +192,7 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
                 assert!(self.client.closed, "the connection is not lost");
                 assert_eq!(sent, asked.started, "whether it was sent");
             }
-            other => panic!("{other:?} of {asked:?}"),
+            Ended::PayloadStalled { .. } => panic!("no answer has a payload: {asked:?}"),
         }
     }
 
@@ -224,6 +225,11 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
             let passes = may_pass(frame, &asked.frame) || asked.started;
             assert!(passes, "{frame} goes out before {}", asked.frame);
         }
+        let waits = |asked: &&Asked| asked.started && asked.patience.is_some();
+        let of_key =
+            self.asked.iter().filter(waits).filter(|asked| Key::of(&asked.frame) == Key::of(frame));
+        let of_key = of_key.count();
+        assert!(of_key < 2 || frame.code == CommandCode::STAGE_HALT, "two {frame} are on the wire");
         let waiting = self.asked.iter().filter(|asked| asked.started && counts(asked)).count();
         assert!(waiting <= setting.config.window, "more than the window");
     }

@@ -6,7 +6,7 @@
 
 use core::cmp::Ordering;
 use std::format;
-use std::string::String;
+use std::string::{String, ToString};
 use std::vec::Vec;
 
 use super::world::World;
@@ -80,8 +80,8 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
         let half_sent = self.half_sent.map(|(frame, left)| (Key::of(&frame), left));
         let mut rest = format!("{half_sent:?} {:?} {:?}", pending.long_holds, pending.silent);
         for (text, of) in split_at_orders(&beside) {
-            rest += text;
-            rest += &format!("{:?}", of.map(order));
+            rest.push_str(text);
+            rest.extend(of.map(order).map(|rank| rank.to_string()));
         }
         Fingerprint { words, rest }
     }

@@ -2,7 +2,7 @@
 //! requests, pushes and cancels, with answers on time, late, missing or doubled. Compiled for tests
 //! only.
 //!
-//! `world.rs` holds one state and its steps, `device.rs` the other end, `checks.rs` and
+//! `setting.rs` holds what may happen, `world.rs` one state and its steps, `device.rs` the other end, `checks.rs` and
 //! `recovery.rs` what must hold, `situation.rs` the description of a received frame. This file
 //! holds the search, and the settings of the rules about who gets a frame; the other files hold the
 //! settings of one subject each.
@@ -14,6 +14,7 @@ mod fingerprint;
 mod motions;
 mod polling;
 mod recovery;
+mod setting;
 mod situation;
 mod small;
 mod stops;
@@ -31,8 +32,9 @@ use std::{format, println};
 use crate::connection::{OnAmbiguous, OrderingDomain, UnmarkedPushes};
 use crate::{CommandCode, Config, Frame};
 use device::{Keeps, Peer};
+use setting::{Budget, Setting, Step};
 use situation::Seen;
-use world::{Budget, Setting, Step, World};
+use world::World;
 
 /// A search has failed. With `FLAMINGO_MODEL=first-failure` the others do not go on.
 static HAS_FAILED: AtomicBool = AtomicBool::new(false);

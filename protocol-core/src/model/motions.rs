@@ -1,6 +1,7 @@
 //! Commands that may be answered only at the end of a motion: what passes them, and what does not.
 
-use super::world::{Budget, Setting, World};
+use super::setting::{Budget, Setting};
+use super::world::World;
 use super::{FLAGGED, ask, budget, position, report, search};
 use crate::{CommandCode, Config, Frame};
 

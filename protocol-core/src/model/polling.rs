@@ -6,7 +6,8 @@ use std::println;
 use std::vec::Vec;
 
 use super::device::Peer;
-use super::world::{Ask, Budget, Setting, Truth, World};
+use super::setting::{Ask, Budget, Setting};
+use super::world::{Truth, World};
 use super::{FLAGGED, UNFLAGGED, ask, position};
 use crate::connection::UnmarkedPushes;
 use crate::{
@@ -120,12 +121,10 @@ impl Poll {
         }
     }
 
-    fn grace(self) -> Duration {
-        self.twice(Config::default().grace + self.deadline)
-    }
-
-    fn twice(self, span: Duration) -> Duration {
-        span + span
+    /// The time within which polling recovers.
+    fn bound(self) -> Duration {
+        let once = Config::default().grace + self.deadline;
+        once + once
     }
 }
 
@@ -138,7 +137,7 @@ fn after_one_lost_answer_polling_recovers() {
             let mut troubles = std::vec![Trouble::None; before];
             troubles.push(Trouble::Lost);
             let time = poll.recovers_after(&troubles);
-            assert!(time <= poll.grace(), "{time:?} after {troubles:?}: {poll:?}");
+            assert!(time <= poll.bound(), "{time:?} after {troubles:?}: {poll:?}");
             longest = longest.max(time);
         }
     }
@@ -155,7 +154,7 @@ fn after_any_three_troubles_polling_recovers() {
                 for third in TROUBLES {
                     let time = poll.recovers_after(&[first, second, third]);
                     assert!(
-                        time <= poll.grace(),
+                        time <= poll.bound(),
                         "{time:?} after {first:?} {second:?} {third:?}: {poll:?}"
                     );
                     longest = longest.max(time);
@@ -206,7 +205,7 @@ fn shifted_beside(other: Frame, round_trip: Duration, every: u32) -> Duration {
             answers += 1;
             asked[0] = world.ask(0);
         }
-        if x && beside && answers % every == 0 {
+        if x && beside && u32::is_multiple_of(answers, every) {
             asked[1] = world.ask(1);
         }
         let heard = world.live(begin, round_trip);

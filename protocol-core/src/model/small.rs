@@ -2,7 +2,8 @@
 
 use std::vec::Vec;
 
-use super::world::{Ask, Budget, Setting, World};
+use super::setting::{Ask, Budget, Setting};
+use super::world::World;
 use super::{FLAGGED, ask, budget, position, report, search};
 use crate::{CommandCode, Config, Frame, time::Duration};
 
@@ -70,4 +71,18 @@ fn a_table_that_overflows_proves_nothing_wrong() {
     let setting = Setting::new(Config::default(), FLAGGED, &[halt, position(1)], budget);
     let found = search(World::<1, 6, 7, 4>::new(setting));
     report("one request at a time, halts", &found);
+}
+
+/// More answers are overdue than the table can name, and come while the program asks again.
+#[test]
+fn a_late_answer_to_a_forgotten_request_is_not_proven() {
+    let axes = |code: CommandCode| (1..=4).map(move |axis| ask(code).with_selector(axis));
+    let frames: Vec<Frame> = axes(CommandCode::STAGE_POSITION_GET)
+        .chain(axes(CommandCode::STAGE_VELOCITY_SET))
+        .chain([ask(CommandCode::SYSTEM_STATE_GET)])
+        .collect();
+    let budget = Budget { requests: 1, overdue: 9, ..Budget::default() };
+    let found =
+        search(World::<1, 6, 7, 4>::new(Setting::new(Config::default(), FLAGGED, &frames, budget)));
+    report("nine late answers, six entries", &found);
 }

@@ -1,6 +1,7 @@
 //! Stops behind a frame that stands still on the wire: they wait without end, and are told.
 
-use super::world::{Budget, Setting, World};
+use super::setting::{Budget, Setting, Step};
+use super::world::{Wire, World};
 use super::{FLAGGED, ask, position, report, search};
 use crate::{CommandCode, Config, Frame, time::Duration};
 
@@ -28,6 +29,23 @@ fn a_halt_behind_a_stalled_upload_waits_and_is_told() {
         .and(halt, None);
     let found = search(<World>::new(setting));
     report("a halt behind an upload", &found);
+}
+
+/// The program takes the events only after the stop is out.
+#[test]
+fn a_stop_that_is_out_is_not_told_blocked() {
+    let budget = Budget { requests: 1, ..stalls() };
+    let halt = ask(CommandCode::STAGE_HALT).with_selector(1);
+    let setting = Setting::new(Config::default(), FLAGGED, &[upload()], budget).and(halt, None);
+    let mut world = <World>::new(setting);
+    for step in [Step::Stall, Step::Ask(0), Step::Ask(1)] {
+        world.take(step);
+    }
+    world.end_timers();
+    world.wire = Wire::Flows;
+    while world.write_some(usize::MAX) {}
+    assert!(world.stops.is_empty());
+    world.write();
 }
 
 #[test]

@@ -3,7 +3,8 @@
 use std::vec::Vec;
 
 use super::device::{Keeps, Peer};
-use super::world::{Budget, Setting, World};
+use super::setting::{Budget, Setting};
+use super::world::World;
 use super::{FLAGGED, Found, UNFLAGGED, ask, budget, has, position, report, search, uncertain};
 use crate::connection::TokenField;
 use crate::{CommandCode, Config, Frame, time::Duration};

@@ -1,6 +1,7 @@
 //! The window, and how long a request may wait in the queue.
 
-use super::world::{Budget, Setting, World};
+use super::setting::{Budget, Setting};
+use super::world::World;
 use super::{FLAGGED, UNFLAGGED, ask, position, report, search};
 use crate::{CommandCode, Config, Frame, time::Duration};
 

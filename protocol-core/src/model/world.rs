@@ -8,123 +8,10 @@ use std::vec::Vec;
 
 use super::checks::{Asked, Stop, is_stop};
 use super::device::{Command, Device, Peer};
-use super::recovery::Polling;
+use super::setting::{Ask, Budget, Setting, Step};
 use super::situation::{Seen, situation};
 use crate::connection::key::Key;
-use crate::{
-    Class, Config, Connection, Event, Frame, Output, Ticket, Transmit,
-    time::{Duration, Instant},
-};
-
-/// What may be asked in a search, and of whom.
-#[derive(Debug)]
-pub(super) struct Setting {
-    pub(super) config: Config,
-    pub(super) peer: Peer,
-    pub(super) commands: Vec<Ask>,
-    pub(super) budget: Budget,
-    /// Commands that go out at once in every state, unless the window is full.
-    pub(super) passing: Vec<Frame>,
-    /// The ways of polling that recover from every state.
-    pub(super) polling: Vec<Polling>,
-    /// While the program polls one of the commands, it is proven again after that time.
-    pub(super) proof_within: Option<Duration>,
-    /// While the program polls all commands in turn, each is proven again after that time.
-    pub(super) proof_in_turns_within: Option<Duration>,
-    /// The search leaves the assumptions. It reports a wrong proof instead of failing.
-    pub(super) outside: bool,
-}
-
-impl Setting {
-    /// Requests of these commands with a deadline of three seconds.
-    pub(super) fn new(config: Config, peer: Peer, frames: &[Frame], budget: Budget) -> Self {
-        let patience = Some(Duration::from_millis(3000));
-        let commands = frames.iter().map(|frame| Ask { frame: *frame, patience }).collect();
-        Self {
-            config,
-            peer,
-            commands,
-            budget,
-            passing: Vec::new(),
-            polling: Vec::new(),
-            proof_within: None,
-            proof_in_turns_within: None,
-            outside: budget.doubled > 0,
-        }
-    }
-
-    /// Adds a command with another deadline, or with none.
-    pub(super) fn and(mut self, frame: Frame, patience: Option<Duration>) -> Self {
-        self.commands.push(Ask { frame, patience });
-        self
-    }
-}
-
-/// A command of the program.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Ask {
-    pub(super) frame: Frame,
-    /// How long the program waits for the answer; `None`: it sends the frame and does not wait.
-    pub(super) patience: Option<Duration>,
-}
-
-/// How many more of each event may happen.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Budget {
-    pub(super) requests: u8,
-    /// Frames that are sent without waiting for an answer.
-    pub(super) sends: u8,
-    pub(super) cancels: u8,
-    pub(super) pushes: u8,
-    pub(super) missing: u8,
-    pub(super) doubled: u8,
-    /// How often the wire may stand still in the middle of a frame.
-    pub(super) stalls: u8,
-    /// Requests that stay unanswered until everything about them has ended by time.
-    pub(super) lost: u8,
-    /// How often the connection may be lost and made again.
-    pub(super) reconnects: u8,
-    /// How often so many tickets may pass that a token comes round again.
-    pub(super) rounds: u8,
-}
-
-impl Budget {
-    pub(super) fn word(self) -> u64 {
-        let Self { requests, sends, cancels, pushes, missing, doubled, stalls, lost, .. } = self;
-        let Self { reconnects, rounds, .. } = self;
-        let bytes = [requests, sends, cancels, pushes, missing, doubled, stalls << 4 | lost];
-        let [a, b, c, d, e, f, g] = bytes;
-        u64::from_le_bytes([a, b, c, d, e, f, g, reconnects << 4 | rounds])
-    }
-}
-
-/// A step that may happen next.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Step {
-    Ask(usize),
-    Cancel(Ticket),
-    /// The device answers the oldest command of this queue.
-    Answer(usize),
-    /// The device will never answer this command.
-    Miss(usize),
-    /// The device answers this command, and will answer it once more.
-    Double(usize),
-    Push(usize),
-    /// The program asks, the device never answers, and all timers end.
-    Lose(usize),
-    /// One byte of the next frame goes out, and no more.
-    Stall,
-    /// More bytes go out, but not the last one.
-    Drip,
-    /// Everything goes out.
-    Flow,
-    /// The connection is lost. The next one begins with the next ticket.
-    Reconnect,
-    /// So many tickets pass that the next one has the token of this command.
-    Round(Ticket),
-    /// Time passes until a timer is due.
-    Wait,
-}
+use crate::{Class, Connection, Event, Frame, Output, Ticket, Transmit, time::Instant};
 
 /// How the bytes go out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -191,6 +78,9 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
 
     /// All steps that may happen next.
     pub(super) fn steps(&self) -> Vec<Step> {
+        if self.budget.overdue > 0 {
+            return [Step::Overdue].into();
+        }
         let mut steps = Vec::new();
         for (command, ask) in self.setting.commands.iter().enumerate() {
             let left =
@@ -283,6 +173,11 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
                 self.ask(command);
                 self.every_timer_ends(|world| world.device = Device::default());
             }
+            Step::Overdue => {
+                self.ask(usize::from(self.setting.budget.overdue - self.budget.overdue));
+                self.budget.overdue -= 1;
+                self.every_timer_ends(|_| {});
+            }
             Step::Stall => {
                 self.budget.stalls -= 1;
                 self.wire = Wire::WillStall;
@@ -345,10 +240,14 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
         ticket
     }
 
-    pub(super) fn wait(&mut self) {
+    pub(super) fn end_timers(&mut self) {
         let (due, _) = self.client.poll_timeout().unwrap();
         self.now = self.now.max(due);
         self.client.handle_timeout(self.now);
+    }
+
+    pub(super) fn wait(&mut self) {
+        self.end_timers();
         self.write();
         self.nothing_is_overdue();
     }
@@ -385,7 +284,7 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
     }
 
     /// Writes at most `most` bytes. Returns whether there was anything to write.
-    fn write_some(&mut self, most: usize) -> bool {
+    pub(super) fn write_some(&mut self, most: usize) -> bool {
         let starts = self.half_sent.is_none();
         let (frame, left, shown) = match (self.client.poll_transmit(self.now), self.half_sent) {
             (None, _) => return false,
