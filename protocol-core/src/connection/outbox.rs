@@ -10,8 +10,6 @@ use crate::time::{Duration, Instant};
 use crate::wire::command::CommandCode;
 use crate::wire::frame::Frame;
 use crate::wire::layout::{CODE, FRAME_LEN, INT32_DATA_0, PAYLOAD_LEN, word};
-#[cfg(test)]
-use crate::{connection::key::Key, wire::facts::CommandFacts};
 
 /// What to write next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -199,24 +197,6 @@ impl<const PLACES: usize> Outbox<PLACES> {
         let place = self.places.iter_mut().find(|place| place.fate == Fate::Free)?;
         (place.fate, place.going, place.blocked) = (Fate::Alive, going, false);
         Some(&mut place.bytes)
-    }
-
-    /// The caller's own frames that have not begun, in the order they were given.
-    #[cfg(test)]
-    pub(crate) fn waiting(&self) -> std::vec::Vec<(Ticket, Key)> {
-        let mut waiting = std::vec::Vec::new();
-        for (at, place) in self.places.iter().enumerate() {
-            let ticket = place.going.ticket;
-            let begun = self.half_sent() == Which::at(at);
-            if place.fate == Fate::Alive && place.going.lane == Lane::Queue && !begun {
-                waiting.push((
-                    ticket,
-                    Key::new(place.code(), CommandFacts::of(place.code()), place.selector()),
-                ));
-            }
-        }
-        waiting.sort_by_key(|(ticket, _)| *ticket);
-        waiting
     }
 
     /// Ends the frames that wait behind a stop and that it cancels; they are told by

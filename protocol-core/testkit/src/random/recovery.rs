@@ -15,6 +15,9 @@ use super::promise::Promise;
 
 /// Right answers in a row that show that polling works.
 const ENOUGH: usize = 6;
+/// The core counts the frames of one key at a time. After so many frames of others, another key takes
+/// its turn.
+const TURN: usize = 16;
 
 impl Conversation {
     pub(super) fn finish(&mut self) {
@@ -136,7 +139,7 @@ impl Conversation {
                 return;
             }
             let until = self.now.since(soon).as_micros();
-            let more = if fenced { 0 } else { 2 * missing };
+            let more = if fenced { 0 } else { TURN + 2 * missing };
             let in_time = proven || until < 2 * (grace + deadline + presumed) || poll < more;
             self.check(Promise::Recovers, in_time, || format!("{query} without proof"));
             let now = self.now;
