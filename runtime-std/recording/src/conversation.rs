@@ -208,7 +208,7 @@ impl Conversation {
                         self.outstanding.use_up(oldest, facts.certain(), false);
                     }
                     if of_one {
-                        self.recover(owner, frame, at);
+                        self.recover(frame, at);
                     }
                 }
                 FrameClass::Solicited { to, after, proven }
@@ -224,7 +224,7 @@ impl Conversation {
                     if very_late && self.is_answered_again(frame) {
                         self.doubt(at, frame);
                     } else if of_one && !very_late {
-                        self.recover(owner, frame, at);
+                        self.recover(frame, at);
                     }
                 }
                 FrameClass::Late { to, after, proven }
@@ -290,11 +290,9 @@ impl Conversation {
 
     /// A frame of a key in doubt came, which answers some command of this key. If as many frames came
     /// as answers were missing, it settles older commands.
-    fn recover(&mut self, place: usize, frame: &Frame, at: Duration) {
-        if let Some(sent) = self.outstanding.get_mut(place) {
-            sent.missing = 0;
-        }
+    fn recover(&mut self, frame: &Frame, at: Duration) {
         let key = Key::of(frame);
+        self.outstanding.one_answer_came(key);
         if self.config.tokens.is_none()
             && !self.config.pushable(frame.code)
             && let Some(missing) = self.outstanding.missing(key)

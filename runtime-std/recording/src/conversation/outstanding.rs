@@ -189,6 +189,20 @@ impl Outstanding {
         self.of_key(key).filter(|(_, sent)| sent.state != State::Doubt).count() == 1
     }
 
+    /// A frame came that is an answer of this key, and nobody knows to which command: the oldest that
+    /// misses an answer misses one fewer.
+    pub(super) fn one_answer_came(&mut self, key: Key) {
+        let misses = self.commands.iter_mut().filter(|sent| sent.key == key && sent.missing > 0);
+        let oldest = misses.reduce(
+            |oldest, sent| {
+                if sent.order.is_before(oldest.order) { sent } else { oldest }
+            },
+        );
+        if let Some(oldest) = oldest {
+            oldest.missing -= 1;
+        }
+    }
+
     /// How many answers of that key may still come. `None`: nobody knows.
     pub(super) fn missing(&self, key: Key) -> Option<u16> {
         let missing = self.of_key(key).map(|(_, sent)| sent.missing);
