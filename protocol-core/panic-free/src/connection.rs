@@ -3,7 +3,7 @@
 
 use flamingo_protocol_core::{
     Class, Config, Connection, Output, Responder,
-    connection::{ConfigSource, Owners},
+    connection::{ConfigSource, Key, Order, Owners, Recovery},
     pump::Endpoint,
 };
 
@@ -21,8 +21,17 @@ pub fn all() {
     let known: &mut Connection<4, 12, 9, 4, Known> = &mut Connection::with(any(Known));
     each(known);
     sink(<Config as ConfigSource>::config(&settings));
+    counts();
     endpoint::<Connection>(&mut Connection::default());
     endpoint::<Responder>(&mut Responder::default());
+}
+
+fn counts() {
+    let mut recovery = any(<Recovery as Default>::default());
+    sink(Recovery::new());
+    Recovery::end_turn(any(&mut recovery));
+    let (key, newest) = (any(Key::of(&frame())), any(Order::new(any(0))));
+    sink(Recovery::count(any(&mut recovery), key, newest, any(0)));
 }
 
 /// Settings that are known at compile time.

@@ -7,7 +7,7 @@ use flamingo_protocol_core::{
     Responder, Ticket, Transmit,
     connection::{
         Cancelled, Candidate, Candidates, Counters, Facts, Key, OnAmbiguous, Order, OrderingDomain,
-        Owners, Reason, Token, TokenField, UnmarkedPushes, Verdict,
+        Owners, Reason, Recovery, Token, TokenField, UnmarkedPushes, Verdict,
     },
     error::{CommandError, DecodeError, Full, TextError},
     image::{ImageError, ImageHeader, ImagePiece, ImageReader},
@@ -52,6 +52,7 @@ pub fn all() {
     log::<Facts<u64>>();
     log::<Key>();
     log::<Order>();
+    log::<Recovery>();
     log::<Token<u64>>();
     log::<Verdict<u64>>();
     log::<Class>();

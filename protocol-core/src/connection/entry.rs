@@ -78,6 +78,8 @@ impl States {
     pub(crate) const OWNS_ANSWER: Self = Self::TOMBSTONE.or(Self::SENT);
     /// A frame may come for it, or nobody knows.
     pub(crate) const OUTSTANDING: Self = Self::OWNS_ANSWER.or(Self::DOUBT);
+    /// Its answer may still come, or nobody knows.
+    pub(crate) const MAY_COME: Self = Self::OUTSTANDING.or(Self::OWED);
     /// The true answer may still come: the next request of that key waits.
     pub(crate) const OWED: Self = Self::TOMBSTONE.or(Self::of(&[State::ReceivingPresumed]));
     /// The payload of its answer is coming in.
@@ -223,6 +225,15 @@ impl Entry {
             && !self.ticket.is_fence()
             && !self.facts().effect.stops()
             && self.facts().timing != Timing::AtEnd
+    }
+
+    /// Its answer has come, and its payload, if one was to come, or will not. If the answer is only
+    /// presumed, the true one may come until then.
+    pub(crate) fn complete(&mut self, until: Option<Instant>) {
+        self.state = State::Over;
+        if let Some(until) = until {
+            (self.state, self.until) = (State::Presumed, until);
+        }
     }
 
     /// Ends without an answer. A fence has nobody to tell.

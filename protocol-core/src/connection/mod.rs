@@ -31,6 +31,7 @@ pub use outbox::Transmit;
 pub use output::{Event, Output, Reason, Received};
 pub use overtaking::is_cancelled_by;
 pub use request::Cancelled;
+pub use settlement::Recovery;
 pub use ticket::{Ended, Ticket};
 
 use crate::connection::counters::count;

@@ -2,7 +2,8 @@
 //!
 //! A request keeps its entry from the call until nothing can come for it any more: queued, sent,
 //! then perhaps a tombstone, a doubt. How what is owed comes to an end is `settlement.rs`; what a single
-//! entry knows is `entry.rs`; what is known of keys without an entry is `forgotten.rs`. Which frame belongs to whom is `classify.rs`.
+//! entry knows is `entry.rs`; what is known of keys without an entry is `forgotten.rs`. Which frame
+//! belongs to whom is `classify.rs`.
 
 use heapless::Vec;
 
@@ -21,7 +22,7 @@ use crate::wire::facts::answered_command;
 
 /// Where an entry is in the table. It stays there until it is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Slot(pub(crate) usize);
+pub(crate) struct Slot(usize);
 
 /// Room for `ENTRIES`.
 #[derive(Debug, Clone)]
@@ -43,7 +44,7 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
         forgotten: Forgotten::NONE,
         long_holds: LongHolds::NONE,
         silent: SilentDomains::NONE,
-        recovery: Recovery::NONE,
+        recovery: Recovery::new(),
     };
 
     fn number_of(&self, which: impl Fn(&Entry) -> bool) -> usize {
@@ -156,22 +157,23 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
         now: Instant,
         facts: &mut Facts<Slot>,
     ) -> Option<Slot> {
-        let mut echo = None;
+        let (mut echo, mut heard) = (None, None);
         let mut from = 0;
-        let mut silent = self.silent;
         while let Some((slot, entry)) = self.next_of_key(from, key) {
             from = slot.0.wrapping_add(1);
             if entry.state.is(States::OWNS_ANSWER) {
                 facts.candidates.add(entry.candidate(slot));
                 facts.in_doubt |= self.forgotten.has(key, entry.domain);
-                silent.end(entry.domain);
+                heard = Some(entry.domain);
             }
             facts.in_doubt |= entry.state == State::Doubt;
             if entry.state == State::Echo && now <= entry.until {
                 echo = Some(slot);
             }
         }
-        self.silent = silent;
+        if let Some(domain) = heard {
+            self.silent.end(domain);
+        }
         facts.echo_expected = echo.is_some();
         echo
     }

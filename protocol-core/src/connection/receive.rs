@@ -64,13 +64,6 @@ impl<const OWED: usize> Requests<OWED> {
             facts.token = self.pending.owner_by_token(key.code, frame.int(field.field()));
         }
         let verdict = classify(&facts);
-        let presumed = matches!(
-            verdict,
-            Verdict::Solicited { proven: false, .. } | Verdict::Late { proven: false, .. }
-        );
-        if presumed && facts.candidates.count() == 1 {
-            self.pending.one_answer_came(key);
-        }
         let mut original = None;
         let (class, counter) = match verdict {
             Verdict::Solicited { owner, proven } => {
@@ -112,10 +105,8 @@ impl<const OWED: usize> Requests<OWED> {
             }
         };
         count(counter, 1);
-        if let Verdict::Solicited { owner, proven } | Verdict::Late { owner, proven } = verdict
-            && config.tokens.is_none()
-        {
-            self.settle(owner, proven, &facts);
+        if let Some((domain, order)) = self.settled_by(config, &verdict, &facts) {
+            self.settle(domain, order);
         }
         (class, original)
     }
@@ -139,19 +130,33 @@ impl<const OWED: usize> Requests<OWED> {
         self.pending.doubt(&mut doubt);
     }
 
-    /// Settles what the answer to a request shows. A token shows nothing about other answers.
-    fn settle(&mut self, owner: Slot, proven: bool, facts: &Facts<Slot>) {
-        let Some(entry) = self.pending.at(owner) else { return };
-        let Entry { key, domain, order, ticket, .. } = *entry;
-        let settled = if proven {
-            Some(order)
-        } else if facts.pushable || facts.candidates.count() != 1 {
-            None
-        } else {
-            // Its key is in doubt: the frame is the answer to some request of that key.
-            self.pending.presumed_in_doubt(key, domain, self.order, ticket.is_fence())
+    /// What a frame settles: everything in this domain that was sent before this order. A token shows
+    /// nothing about other answers.
+    fn settled_by(
+        &mut self,
+        config: &Config,
+        verdict: &Verdict<Slot>,
+        facts: &Facts<Slot>,
+    ) -> Option<(Domain, Order)> {
+        let (Verdict::Solicited { owner, proven } | Verdict::Late { owner, proven }) = *verdict
+        else {
+            return None;
         };
-        let Some(order) = settled.filter(|_| domain != Domain::NONE) else { return };
+        let Entry { domain, order, .. } = *self.pending.get(owner)?;
+        if domain == Domain::NONE || config.tokens.is_some() {
+            return None;
+        }
+        if proven {
+            return Some((domain, order));
+        }
+        // The key is in doubt, or else the frame may be a push, or answer another candidate.
+        let is_answer = !facts.pushable && facts.candidates.count() == 1;
+        let before = is_answer.then(|| self.pending.count_answer(owner, self.order))??;
+        Some((domain, before))
+    }
+
+    /// Settles everything in a domain that was sent before this order.
+    fn settle(&mut self, domain: Domain, order: Order) {
         self.pending.settle(domain, order);
         if self.unresponsive == domain {
             self.unresponsive = Domain::NONE;

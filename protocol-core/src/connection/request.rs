@@ -132,35 +132,14 @@ impl<
         if deadline.is_some() && facts.kind == Kind::FireAndForget {
             return Err(CommandError::NeverAnswered);
         }
-        let stops = facts.effect.stops();
         let lane = self.free_lane(facts.effect)?;
         let ticket = self.next_ticket();
         if let Some(deadline) = deadline {
-            let config = self.settings.config();
-            let mut entry = Entry::new(ticket, command.code, command.selector(), config);
-            entry.patience = deadline.since(now);
-            if !stops {
-                entry.until = self.latest_start(&entry, deadline);
-            }
-            entry.uploads = command.payload_len;
-            if let Some(field) = config.tokens {
-                entry.original = field.get(command);
-            }
-            // One place more, so that the stop of a workflow is not refused for want of a place.
-            let most = match lane {
-                Lane::Stop => STOPS,
-                Lane::Abort => REQUESTS.saturating_add(1),
-                _ => REQUESTS,
-            };
-            let mut inserted = self.requests.pending.insert(&entry, most, STOPS);
-            if inserted.is_err() && lane == Lane::Abort && self.give_up_fence() {
-                inserted = self.requests.pending.insert(&entry, most, STOPS);
-            }
-            inserted.map_err(|what| CommandError::Full { what })?;
+            self.admit(now, ticket, command, deadline, lane)?;
         }
         self.last_ticket = ticket;
         let mut due = Instant::FAR_FUTURE;
-        if stops {
+        if facts.effect.stops() {
             let (pending, counters) = (&mut self.requests.pending, &mut self.requests.counters);
             self.outbox.supersede(ticket, command, |ticket| {
                 count(&mut counters.superseded, 1);
@@ -187,6 +166,37 @@ impl<
             }
         }
         Ok(ticket)
+    }
+
+    /// Enters a request into the table.
+    fn admit(
+        &mut self,
+        now: Instant,
+        ticket: Ticket,
+        command: &Frame,
+        deadline: Instant,
+        lane: Lane,
+    ) -> Result<(), CommandError> {
+        let config = self.settings.config();
+        let mut entry = Entry::new(ticket, command.code, command.selector(), config);
+        (entry.patience, entry.uploads) = (deadline.since(now), command.payload_len);
+        if let Some(field) = config.tokens {
+            entry.original = field.get(command);
+        }
+        if !entry.facts().effect.stops() {
+            entry.until = self.latest_start(&entry, deadline);
+        }
+        // One place more, so that the stop of a workflow is not refused for want of a place.
+        let most = match lane {
+            Lane::Stop => STOPS,
+            Lane::Abort => REQUESTS.saturating_add(1),
+            _ => REQUESTS,
+        };
+        let mut inserted = self.requests.pending.insert(&entry, most, STOPS);
+        if inserted.is_err() && lane == Lane::Abort && self.give_up_fence() {
+            inserted = self.requests.pending.insert(&entry, most, STOPS);
+        }
+        inserted.map_err(|what| CommandError::Full { what })
     }
 
     /// Until when a request may wait to be sent. An older request of its key may hold it for a

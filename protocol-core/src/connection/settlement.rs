@@ -9,7 +9,7 @@ use crate::connection::config::Config;
 use crate::connection::entry::{Entry, Outcome, State, States};
 use crate::connection::key::{Domain, Key, Order};
 use crate::connection::pending::{Pending, Slot};
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
 
 impl<const ENTRIES: usize> Pending<ENTRIES> {
     /// Turns the oldest tombstone into a doubt; with a key, the oldest tombstone of that key.
@@ -68,36 +68,38 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
         newer
     }
 
-    /// A frame came that is an answer of this key, and nobody knows to which request. The oldest that
-    /// misses an answer misses one fewer: then those that are newer, and may outlive it, are never
-    /// counted too low.
-    pub(crate) fn one_answer_came(&mut self, key: Key) {
-        let may_come = States::OUTSTANDING.or(States::OWED);
-        let misses =
-            |entry: &Entry| entry.key == key && entry.missing > 0 && entry.state.is(may_come);
+    /// A frame came that is an answer of the key of `owner`, and nobody knows to which request. Counts
+    /// it, and returns the order before which everything in its domain is settled, if this frame
+    /// shows that. `newest` is the command that was sent last.
+    pub(crate) fn count_answer(&mut self, owner: Slot, newest: Order) -> Option<Order> {
+        let Entry { key, domain, ticket, .. } = *self.get(owner)?;
+        self.one_answer_came(key, domain);
+        if ticket.is_fence() {
+            self.recovery.end_turn();
+        }
+        let missing = self.missing(key, domain);
+        self.recovery.count(key, newest, missing)
+    }
+
+    /// The oldest request of a key that misses an answer misses one fewer. So those that are newer,
+    /// and may outlive it, are never counted too low. For the same reason nothing is counted while
+    /// forgotten requests, which are older, miss answers.
+    fn one_answer_came(&mut self, key: Key, domain: Domain) {
+        if self.forgotten.missing(key, domain) > 0 {
+            return;
+        }
+        let misses = |entry: &Entry| {
+            entry.key == key && entry.missing > 0 && entry.state.is(States::MAY_COME)
+        };
         let oldest = self.oldest(misses);
         if let Some(entry) = oldest.and_then(|oldest| self.at(oldest)) {
             entry.missing = entry.missing.saturating_sub(1);
         }
     }
 
-    /// A frame came that is only presumed to be an answer, because its key is in doubt. Returns the
-    /// command before which everything in its domain is settled, if this frame shows that.
-    pub(crate) fn presumed_in_doubt(
-        &mut self,
-        key: Key,
-        domain: Domain,
-        newest: Order,
-        fence: bool,
-    ) -> Option<Order> {
-        let missing = self.missing(key, domain);
-        self.recovery.count(key, newest, missing, fence).map(Order::next)
-    }
-
     /// How many answers of this key may still come.
     pub(crate) fn missing(&self, key: Key, domain: Domain) -> u16 {
-        let may_come = States::OUTSTANDING.or(States::OWED);
-        let of_key = |entry: &&Entry| entry.key == key && entry.state.is(may_come);
+        let of_key = |entry: &&Entry| entry.key == key && entry.state.is(States::MAY_COME);
         let forgotten = self.forgotten.missing(key, domain);
         let entries = self.entries.iter().filter(of_key);
         entries.fold(forgotten, |missing, entry| missing.saturating_add(entry.missing))
@@ -172,12 +174,22 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
 
     /// The answer to a request has come, and it has no payload.
     pub(crate) fn complete(&mut self, at: Slot, proven: bool, now: Instant, config: &Config) {
-        if let Some(request) = self.entries.get_mut(at.0) {
-            self.long_holds.complete(request, proven, now, config);
-            if !proven && request.ticket.is_fence() {
-                self.use_up(at, false); // nobody takes its answer for the true one
-            }
+        let until = self.true_answer_until(proven, now, config);
+        let Some(request) = self.at(at) else { return };
+        request.complete(until);
+        if !proven && request.ticket.is_fence() {
+            self.use_up(at, false); // nobody takes its answer for the true one
         }
+    }
+
+    /// Until when the true answer to a request may come. `None` if the one that came is proven.
+    fn true_answer_until(
+        &mut self,
+        proven: bool,
+        now: Instant,
+        config: &Config,
+    ) -> Option<Instant> {
+        (!proven).then(|| now + self.long_holds.next(config))
     }
 
     /// Ends the payload that is being received. `missing` is the number of bytes that did not come.
@@ -188,13 +200,13 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
         missing: u32,
         outcome: Outcome,
     ) {
-        for entry in &mut self.entries {
-            if entry.state.is(States::RECEIVING) {
-                let proven = entry.state == State::Receiving;
-                self.long_holds.complete(entry, proven, now, config);
-                entry.outcome = outcome;
-                entry.received = entry.expected.saturating_sub(missing);
-            }
+        let Some(at) = self.oldest(|entry| entry.state.is(States::RECEIVING)) else { return };
+        let proven = self.get(at).is_some_and(|entry| entry.state == State::Receiving);
+        let until = self.true_answer_until(proven, now, config);
+        if let Some(request) = self.at(at) {
+            request.complete(until);
+            request.outcome = outcome;
+            request.received = request.expected.saturating_sub(missing);
         }
     }
 
@@ -233,23 +245,10 @@ impl LongHolds {
     /// 2³² divided by the fourth power of the golden ratio.
     const LONG_BELOW: u32 = 0x2559_DE5C;
 
-    /// The answer to a request has come, and its payload, if one was to come, or will not. If the
-    /// answer is only presumed, the true one may still come.
-    pub(crate) fn complete(
-        &mut self,
-        request: &mut Entry,
-        proven: bool,
-        now: Instant,
-        config: &Config,
-    ) {
-        if proven {
-            request.state = State::Over;
-            return;
-        }
+    /// How long the true answer may still come after one that is only presumed.
+    fn next(&mut self, config: &Config) -> Duration {
         self.0 = self.0.wrapping_add(Self::STEP);
-        let is_long = self.0 < Self::LONG_BELOW;
-        let hold = if is_long { config.grace } else { config.presumed_grace };
-        (request.state, request.until) = (State::Presumed, now + hold);
+        if self.0 < Self::LONG_BELOW { config.grace } else { config.presumed_grace }
     }
 }
 
@@ -265,10 +264,26 @@ const TURN: u8 = 16;
 /// Each frame of a key uses up one answer of that key. When as many frames came as answers were
 /// missing at some point in time, the next frame answers a command that was sent later. So whatever
 /// was sent before that time, in the same ordering domain, will not be answered any more.
-#[derive(Debug, Clone, Copy)]
-#[cfg_attr(test, derive(PartialEq, Eq))]
+///
+/// A [`Connection`](crate::Connection) counts with it, and so does a program that only watches a
+/// connection:
+///
+/// ```
+/// use flamingo_protocol_core::{
+///     CommandCode, Frame,
+///     connection::{Key, Order, Recovery},
+/// };
+/// let key = Key::of(&Frame::command(CommandCode::STAGE_POSITION_GET).with_selector(1));
+/// let mut recovery = Recovery::new();
+/// // Commands 1 to 4 were sent, and one answer of this key is missing. It, or another, comes.
+/// assert_eq!(recovery.count(key, Order::new(4), 1), None);
+/// assert_eq!(recovery.count(key, Order::new(5), 1), None, "the missing one may have come only now");
+/// // This one answers a command after the fourth.
+/// assert_eq!(recovery.count(key, Order::new(6), 1), Some(Order::new(5)));
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub(crate) struct Recovery {
+pub struct Recovery {
     key: Key,
     /// The last command that was sent when counting began.
     mark: Order,
@@ -279,20 +294,23 @@ pub(crate) struct Recovery {
 }
 
 impl Recovery {
-    /// No key is counted: all zero.
-    pub(crate) const NONE: Self =
-        Self { key: Key::NONE, mark: Order::FIRST, missing: 0, others: 0 };
+    /// No key is counted.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { key: Key::NONE, mark: Order::FIRST, missing: 0, others: 0 }
+    }
 
-    /// A frame came that is only presumed to be an answer, because `key` is in doubt. `newest` is the
-    /// last command that was sent, and `missing` the number of answers of this key that may still
-    /// come. A fence is counted at once. Returns the command up to which everything is settled, if this frame shows that.
-    pub(crate) fn count(
-        &mut self,
-        key: Key,
-        newest: Order,
-        missing: u16,
-        fence: bool,
-    ) -> Option<Order> {
+    /// The next frame is counted at once, whatever its key. Otherwise another key takes its turn only
+    /// after some frames. A fence is counted at once.
+    pub const fn end_turn(&mut self) {
+        self.others = TURN;
+    }
+
+    /// A frame came that is an answer of this key, and nobody knows to which request. `newest` is the
+    /// command that was sent last, and `missing` the number of answers of this key that may still
+    /// come. Returns the order before which everything in its domain is settled, if the frame shows
+    /// that.
+    pub fn count(&mut self, key: Key, newest: Order, missing: u16) -> Option<Order> {
         let mut settled = None;
         if key == self.key {
             self.others = 0;
@@ -300,12 +318,18 @@ impl Recovery {
                 self.missing = self.missing.saturating_sub(1);
                 return None;
             }
-            settled = Some(self.mark);
-        } else if self.key != Key::NONE && self.others < TURN && !fence {
+            settled = Some(self.mark.next());
+        } else if self.key != Key::NONE && self.others < TURN {
             self.others = self.others.saturating_add(1);
             return None;
         }
         *self = Self { key, mark: newest, missing, others: 0 };
         settled
+    }
+}
+
+impl Default for Recovery {
+    fn default() -> Self {
+        Self::new()
     }
 }

@@ -123,6 +123,36 @@ fn a_pending_presumed_answer_does_not_replace_a_fence() {
 }
 
 #[test]
+fn counting_ends_no_request_whose_answer_still_comes() {
+    // The peer answers every command once and in order.
+    let mut client = Client::new();
+    client.send(&position(1));
+    for _ in 0..3 {
+        client.ask(&position(1));
+    }
+    client.ask(&position(2));
+    let next_timer = |client: &mut Client| {
+        let (due, _) = client.core.poll_timeout().unwrap();
+        client.pass(due.since(client.now));
+    };
+    let mut answered = 0;
+    let mut answer_next = |client: &mut Client| {
+        let Some(frame) = client.wire.get(answered).copied() else { return false };
+        answered += 1;
+        client.hear(&answer(&frame, 0.0));
+        true
+    };
+    assert!(answer_next(&mut client) && answer_next(&mut client));
+    next_timer(&mut client);
+    assert!(answer_next(&mut client));
+    next_timer(&mut client);
+    client.ask(&position(2));
+    while answer_next(&mut client) {}
+    let unanswered = |event: &Event| matches!(event, Event::Ended { ended: Ended::Unanswered, .. });
+    assert!(!client.events.iter().any(unanswered), "all are answered: {:?}", client.events);
+}
+
+#[test]
 fn an_answer_under_way_in_another_subsystem_is_no_proof() {
     let mut client = Client::new();
     let lost = client.ask(&position(1));

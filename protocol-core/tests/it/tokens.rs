@@ -1,5 +1,5 @@
-//! What a token proves, and what it does not: the answer that carries it, and nothing about other
-//! answers; a request of this connection, and of no other.
+//! What a token proves: that a frame answers the request with this token, on this connection. It
+//! proves nothing about other requests and connections.
 
 use crate::common::*;
 use flamingo_protocol_core::{
