@@ -7,20 +7,18 @@
 //! client waits for: a command that is answered by the protocol counts as waiting.
 
 mod outstanding;
-mod recovery;
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use flamingo_protocol_core::{
     Config, Flags, Frame,
-    connection::{Key, Order, Verdict, classify},
+    connection::{Key, Order, Recovery, Verdict, classify},
     responder::is_answered,
     wire::{Kind, Timing},
 };
 
 use outstanding::{Outstanding, REMEMBERED, Sent, State};
-use recovery::Recovery;
 
 /// How long a command waits for its answer before it counts as unanswered: the response timeout of
 /// the known clients.
@@ -292,13 +290,12 @@ impl Conversation {
     /// as answers were missing, it settles older commands.
     fn recover(&mut self, frame: &Frame, at: Duration) {
         let key = Key::of(frame);
-        self.outstanding.one_answer_came(key);
         if self.config.tokens.is_none()
             && !self.config.pushable(frame.code)
-            && let Some(missing) = self.outstanding.missing(key)
-            && let Some(settled) = self.recovery.count(key, self.sent, missing)
+            && let Some(missing) = self.outstanding.count_answer(key)
+            && let Some(settled) = self.recovery.count(key, self.order(), missing)
         {
-            self.settle_before(key, Order::new(settled.wrapping_add(1)), at);
+            self.settle_before(key, settled, at);
         }
     }
 

@@ -190,8 +190,12 @@ impl Outstanding {
     }
 
     /// A frame came that is an answer of this key, and nobody knows to which command: the oldest that
-    /// misses an answer misses one fewer.
-    pub(super) fn one_answer_came(&mut self, key: Key) {
+    /// misses an answer misses one fewer. Returns how many answers of that key may still come, or
+    /// `None` if nobody knows.
+    pub(super) fn count_answer(&mut self, key: Key) -> Option<u16> {
+        if self.all_in_doubt {
+            return None;
+        }
         let misses = self.commands.iter_mut().filter(|sent| sent.key == key && sent.missing > 0);
         let oldest = misses.reduce(
             |oldest, sent| {
@@ -201,13 +205,7 @@ impl Outstanding {
         if let Some(oldest) = oldest {
             oldest.missing -= 1;
         }
-    }
-
-    /// How many answers of that key may still come. `None`: nobody knows.
-    pub(super) fn missing(&self, key: Key) -> Option<u16> {
-        let missing = self.of_key(key).map(|(_, sent)| sent.missing);
-        let missing = missing.fold(0, u16::saturating_add);
-        (!self.all_in_doubt).then_some(missing)
+        Some(self.of_key(key).map(|(_, sent)| sent.missing).fold(0, u16::saturating_add))
     }
 
     /// A frame used up this command: if the frame was not its answer, the command gets none. Unless
