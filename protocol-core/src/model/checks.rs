@@ -149,7 +149,10 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
                     asked.any(|asked| asked.ticket == ticket && asked.patience.is_some())
                 };
                 let lost = matches!(truth, Truth::Answer(ticket) if waits(ticket));
-                assert!(!lost || outside, "{truth:?} waits for what is said to be nobody's");
+                assert!(
+                    !lost || outside,
+                    "{truth:?} waits for an answer that was called unsolicited"
+                );
             }
         }
         None
@@ -183,7 +186,7 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
                 let comes = self.device.holds(ticket) && !self.setting.outside;
                 assert!(
                     !comes,
-                    "the device will answer what is said to stay unanswered: {asked:?}"
+                    "a request that the device will answer ended as unanswered: {asked:?}"
                 );
             }
             Ended::Superseded { .. } => assert!(!asked.started, "sent and superseded: {asked:?}"),

@@ -2,13 +2,14 @@
 //! requests, pushes and cancels, with answers on time, late, missing or doubled. Compiled for tests
 //! only.
 //!
-//! `setting.rs` holds what may happen, `world.rs` one state and its steps, `device.rs` the other end, `checks.rs` and
-//! `recovery.rs` what must hold, `situation.rs` the description of a received frame. This file
-//! holds the search, and the settings of the rules about who gets a frame; the other files hold the
-//! settings of one subject each.
+//! `setting.rs` holds what may happen, `world.rs` one state and its steps, `device.rs` the other
+//! end, `fingerprint.rs` what tells states apart, `checks.rs` and `recovery.rs` what must hold,
+//! `situation.rs` the description of a received frame. This file holds the search, and the settings
+//! of the rules about who gets a frame. The other files hold the settings of one subject each.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod checks;
+mod counting;
 mod device;
 mod fingerprint;
 mod motions;
@@ -30,8 +31,9 @@ use std::vec::Vec;
 use std::{format, println};
 
 use crate::connection::{OnAmbiguous, OrderingDomain, UnmarkedPushes};
-use crate::{CommandCode, Config, Frame};
+use crate::{CommandCode, Config, Frame, time::Duration};
 use device::{Keeps, Peer};
+use recovery::{Checked, Polling};
 use setting::{Budget, Setting, Step};
 use situation::Seen;
 use world::World;
@@ -55,7 +57,7 @@ fn search<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const ST
 ) -> Found {
     let (mut seen, mut open) = (HashSet::new(), VecDeque::new());
     let mut found = Found::default();
-    let mut quiet = HashSet::new();
+    let mut checked = Checked::default();
     seen.insert(start.fingerprint());
     open.push_back((start, Vec::new()));
     let first_failure = std::env::var("FLAMINGO_MODEL").is_ok_and(|value| value == "first-failure");
@@ -64,7 +66,7 @@ fn search<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const ST
         found.states += 1;
         let steps = world.steps();
         on_failure(&path, || {
-            world.check(&mut quiet);
+            world.check(&mut checked);
             if steps.is_empty() {
                 world.every_request_has_one_outcome();
             }
@@ -92,9 +94,16 @@ fn on_failure(steps: &[Step], check: impl FnOnce()) {
     }
 }
 
+const POLLED: Duration = Duration::from_millis(150);
+/// Twice the grace and the deadline.
+const POLLED_WITHIN: Duration = Duration::from_millis(8000);
+
 /// The search with the default capacities.
 fn explore(config: Config, peer: Peer, frames: &[Frame], budget: Budget) -> Found {
-    search(<World>::new(Setting::new(config, peer, frames, budget)))
+    let mut setting = Setting::new(config, peer, frames, budget);
+    // Above `presumed_grace`, which lets one push shift all answers.
+    setting.polling.push(Polling { round_trip: POLLED, within: POLLED_WITHIN });
+    search(<World>::new(setting))
 }
 
 fn position(axis: i32) -> Frame {
@@ -158,17 +167,6 @@ fn two_keys_that_fence_each_other_are_never_wrong() {
     let keys = [position(1), position(2)];
     let found = explore(Config::default(), FLAGGED, &keys, budget());
     report("two axes", &found);
-    assert_eq!(uncertain(&found), IN_DOUBT);
-}
-
-/// The subsystem has a single query, so nothing can be a fence. Then the answers are counted.
-#[test]
-fn a_key_without_a_fence_is_proven_again_by_counting() {
-    let budget = Budget { requests: 4, sends: 1, cancels: 1, missing: 1, ..Budget::default() };
-    let state = ask(CommandCode::SYSTEM_STATE_GET);
-    let setting = Setting::new(Config::default(), FLAGGED, &[state], budget).and(state, None);
-    let found = search(<World>::new(setting));
-    report("a single query", &found);
     assert_eq!(uncertain(&found), IN_DOUBT);
 }
 

@@ -4,6 +4,7 @@
 use std::collections::HashSet;
 use std::vec::Vec;
 
+use super::checks::is_stop;
 use super::fingerprint::Fingerprint;
 use super::setting::Budget;
 use super::world::{Heard, Wire, World};
@@ -12,6 +13,15 @@ use crate::{
     Ticket,
     time::{Duration, Instant},
 };
+
+/// The states from which recovery was checked.
+#[derive(Debug, Default)]
+pub(super) struct Checked {
+    /// Nothing more goes wrong.
+    healed: HashSet<Fingerprint>,
+    /// Everything is answered, and every grace is over.
+    quiet: HashSet<Fingerprint>,
+}
 
 /// How a program polls a device that works.
 #[derive(Debug, Clone, Copy)]
@@ -25,24 +35,28 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
     World<REQUESTS, OWED, QUEUE, STOPS>
 {
     /// Checks what must hold in each state.
-    /// `recovered` holds the states from which it recovers for certain.
-    pub(super) fn check(&self, recovered: &mut HashSet<Fingerprint>) {
-        self.clone().recovers(recovered);
-        for polling in &self.setting.polling {
-            self.recovers_while_polling(*polling);
-        }
-        if let Some(within) = self.setting.proof_within {
-            for command in self.polled() {
-                self.clone().proof_comes_back(&[command], within);
-            }
-        }
-        if let Some(within) = self.setting.proof_in_turns_within {
-            let polled: Vec<usize> = self.polled().collect();
-            self.clone().proof_comes_back(&polled, within);
-        }
+    pub(super) fn check(&self, checked: &mut Checked) {
         for frame in &self.setting.passing {
             self.goes_out_at_once(frame);
         }
+        let mut healed = self.clone();
+        healed.heal();
+        if !checked.healed.insert(healed.fingerprint()) {
+            return;
+        }
+        for polling in &self.setting.polling {
+            healed.recovers_while_polling(*polling);
+        }
+        if let Some(polling) = self.setting.proof {
+            for command in self.polled() {
+                healed.clone().proof_comes_back(&[command], polling);
+            }
+        }
+        if let Some(polling) = self.setting.proof_in_turns {
+            let polled: Vec<usize> = self.polled().collect();
+            healed.clone().proof_comes_back(&polled, polling);
+        }
+        healed.recovers(checked);
     }
 
     /// Nothing goes wrong from here on.
@@ -64,10 +78,9 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
 
     /// With a pause after each request, in which everything is answered and every grace ends, each
     /// key soon gets its own answers.
-    fn recovers(mut self, recovered: &mut HashSet<Fingerprint>) {
-        self.heal();
+    fn recovers(mut self, checked: &mut Checked) {
         self.settle_down();
-        if !recovered.insert(self.fingerprint()) {
+        if !checked.quiet.insert(self.fingerprint()) {
             return;
         }
         for _ in 0..2 {
@@ -127,15 +140,13 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
     }
 
     /// The program polls these commands in turn, without a pause: each soon has a proven answer.
-    fn proof_comes_back(mut self, polled: &[usize], within: Duration) {
-        const ROUND_TRIP: Duration = Duration::from_millis(20);
-        self.heal();
+    fn proof_comes_back(mut self, polled: &[usize], Polling { round_trip, within }: Polling) {
         let healthy = self.now;
         let mut missing = polled.to_vec();
         while !missing.is_empty() {
             for command in polled {
                 let proven = |heard: Heard| heard.seen.class == "proven";
-                if self.poll(*command, healthy, ROUND_TRIP).is_some_and(proven) {
+                if self.poll(*command, healthy, round_trip).is_some_and(proven) {
                     missing.retain(|of| of != command);
                 }
             }
@@ -146,10 +157,10 @@ impl<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const STOPS: 
 
     /// Without a pause: the program asks again as soon as the last poll has its outcome, and the
     /// device answers after the round trip.
-    pub(super) fn recovers_while_polling(&self, Polling { round_trip, within }: Polling) {
-        for command in self.polled() {
+    fn recovers_while_polling(&self, Polling { round_trip, within }: Polling) {
+        let polled = self.polled().filter(|at| !is_stop(self.setting.commands[*at].frame.code));
+        for command in polled {
             let mut world = self.clone();
-            world.heal();
             let healthy = world.now;
             while !world.polls_its_own(command, healthy, round_trip) {
                 let spent = world.now.since(healthy);

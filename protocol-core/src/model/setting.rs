@@ -21,9 +21,9 @@ pub(super) struct Setting {
     /// The ways of polling that recover from every state.
     pub(super) polling: Vec<Polling>,
     /// While the program polls one of the commands, it is proven again after that time.
-    pub(super) proof_within: Option<Duration>,
+    pub(super) proof: Option<Polling>,
     /// While the program polls all commands in turn, each is proven again after that time.
-    pub(super) proof_in_turns_within: Option<Duration>,
+    pub(super) proof_in_turns: Option<Polling>,
     /// The search leaves the assumptions. It reports a wrong proof instead of failing.
     pub(super) outside: bool,
 }
@@ -40,8 +40,8 @@ impl Setting {
             budget,
             passing: Vec::new(),
             polling: Vec::new(),
-            proof_within: None,
-            proof_in_turns_within: None,
+            proof: None,
+            proof_in_turns: None,
             outside: budget.doubled > 0,
         }
     }

@@ -2,13 +2,15 @@
 
 use std::vec::Vec;
 
+use super::recovery::Polling;
 use super::setting::{Ask, Budget, Setting};
 use super::world::World;
 use super::{FLAGGED, ask, budget, position, report, search};
 use crate::{CommandCode, Config, Frame, time::Duration};
 
 const SHORT: Option<Duration> = Some(Duration::from_millis(300));
-const LONG: Option<Duration> = Some(Duration::from_millis(20_000));
+const POLLING: Polling =
+    Polling { round_trip: Duration::from_millis(20), within: Duration::from_millis(20_000) };
 
 /// The queries of three subsystems; each subsystem has one that can be a fence.
 fn queries() -> Vec<Frame> {
@@ -27,8 +29,8 @@ fn losing(lost: u8) -> Setting {
     let budget = Budget { lost, ..Budget::default() };
     let mut setting = Setting::new(Config::default(), FLAGGED, &[], budget);
     setting.commands = queries().into_iter().map(|frame| Ask { frame, patience: SHORT }).collect();
-    setting.proof_within = LONG;
-    setting.proof_in_turns_within = LONG;
+    setting.proof = Some(POLLING);
+    setting.proof_in_turns = Some(POLLING);
     setting
 }
 
@@ -39,16 +41,16 @@ fn after_more_losses_than_the_table_can_name_proof_comes_back() {
     report("six entries", &found);
 }
 
-/// After a pause of the link no query of the subsystem is certain, so none can be a fence. The answers
-/// to one of them are counted, and prove the others.
+/// After a pause of the link no query of the subsystem is certain, so none can be a fence. The
+/// answers to one of them are counted, and prove the others.
 #[test]
 fn after_a_loss_on_all_four_axes_proof_comes_back() {
     let budget = Budget { lost: 5, ..Budget::default() };
     let mut setting = Setting::new(Config::default(), FLAGGED, &[], budget);
     let axes = (1..=4).map(|axis| Ask { frame: position(axis), patience: SHORT });
     setting.commands = axes.collect();
-    setting.proof_within = LONG;
-    setting.proof_in_turns_within = LONG;
+    setting.proof = Some(POLLING);
+    setting.proof_in_turns = Some(POLLING);
     let found = search(World::<4, 24, 12, 4>::new(setting));
     report("four axes", &found);
 }

@@ -57,8 +57,8 @@ fn with_tokens_halts_of_two_deadlines_keep_their_answers() {
     assert!(uncertain(&found).is_empty());
 }
 
-/// Answers to another connection come, or a token comes round again while its first answer may still
-/// come: no answer is proven for a request that it does not belong to.
+/// Answers to another connection come, or a token comes round again while its first answer may
+/// still come: no answer is proven for a request that it does not belong to.
 #[test]
 fn a_token_of_another_connection_or_round_names_nothing() {
     let home = valued(ask(CommandCode::STAGE_HOME).with_selector(1));

@@ -1,4 +1,5 @@
-//! What comes in: each frame of the device comes out once, in order, as it was, and in a class that is true.
+//! Checks the frames that the client receives: each frame of the device comes out once, in order,
+//! unchanged, and in the right class.
 
 use flamingo_protocol_core::{Class, Received, Ticket};
 
@@ -105,7 +106,8 @@ impl Conversation {
         }
     }
 
-    /// The frame is as it was sent, but for the token and the length of the echo of an upload.
+    /// Compares a received frame with the sent one. Only the token, and the length in the echo of an
+    /// upload, may differ.
     fn compare(&mut self, received: &Received, sent: &Sent) {
         let mut expected = sent.frame;
         let owner = super::client::owner(&received.class).map(|(ticket, _)| ticket);

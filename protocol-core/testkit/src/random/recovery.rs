@@ -114,7 +114,8 @@ impl Conversation {
         let soon = self.now + Duration::from_micros(2 * (grace + deadline) + lasting + round_trip);
         self.note(|_| format!("polls {query} with a deadline of {deadline} µs"));
         let fenced = !pushable && presumed > 1_000 && self.has_fence(Key::of(&query), true);
-        // If all fences are in doubt, proof comes back when as many frames came as answers may be missing.
+        // If all fences are in doubt, proof comes back when as many frames came as answers may be
+        // missing. A fence that is certain here may be in doubt before it is needed.
         let counted = !pushable
             && presumed > 1_000
             && self.has_fence(Key::of(&query), false)
@@ -139,7 +140,7 @@ impl Conversation {
                 return;
             }
             let until = self.now.since(soon).as_micros();
-            let more = if fenced { 0 } else { TURN + 2 * missing };
+            let more = TURN + 2 * missing;
             let in_time = proven || until < 2 * (grace + deadline + presumed) || poll < more;
             self.check(Promise::Recovers, in_time, || format!("{query} without proof"));
             let now = self.now;
