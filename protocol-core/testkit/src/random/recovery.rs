@@ -2,7 +2,7 @@
 
 use flamingo_protocol_core::{
     CommandCode, Ended, Frame, Ticket,
-    connection::Key,
+    connection::{Key, OrderingDomain},
     time::{Duration, Instant},
     wire::Kind,
 };
@@ -113,9 +113,13 @@ impl Conversation {
         let lasting = if pushable { 9 * (round_trip + presumed) + grace } else { 0 };
         let soon = self.now + Duration::from_micros(2 * (grace + deadline) + lasting + round_trip);
         self.note(|_| format!("polls {query} with a deadline of {deadline} µs"));
-        let fenced = !pushable && presumed > 1_000 && self.has_fence(Key::of(&query), true);
+        let fenced = !pushable
+            && presumed > 1_000
+            && config.ordering != OrderingDomain::Connection
+            && self.has_fence(Key::of(&query), true);
         // If all fences are in doubt, proof comes back when as many frames came as answers may be
-        // missing. A fence that is certain here may be in doubt before it is needed.
+        // missing. In one domain for all commands, keys that the table has forgotten may share the
+        // bit of a fence: then that is in doubt with them.
         let counted = !pushable
             && presumed > 1_000
             && self.has_fence(Key::of(&query), false)
@@ -140,7 +144,7 @@ impl Conversation {
                 return;
             }
             let until = self.now.since(soon).as_micros();
-            let more = TURN + 2 * missing;
+            let more = if fenced { 0 } else { TURN + 2 * missing };
             let in_time = proven || until < 2 * (grace + deadline + presumed) || poll < more;
             self.check(Promise::Recovers, in_time, || format!("{query} without proof"));
             let now = self.now;
