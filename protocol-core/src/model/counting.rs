@@ -70,7 +70,7 @@ fn a_forgotten_request_is_counted_before_those_in_the_table() {
     let (forgotten, newer) = (entry(1, 1), entry(2, 3));
     let mut pending = Pending::<6>::NEW;
     pending.forgotten.add(&forgotten);
-    pending.push(&mut newer.clone());
+    pending.push(&newer);
     let at = pending.oldest(|_| true).unwrap();
     pending.count_answer(at, newer.order);
     pending.settle(newer.domain, Order::new(2));
