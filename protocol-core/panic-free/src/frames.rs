@@ -1,7 +1,7 @@
 //! Control frames and image headers: encode, decode, build, check.
 
 use flamingo_protocol_core::{
-    Frame, connection::is_cancelled_by, image::ImageHeader, responder::is_answered, wire::Status,
+    Frame, connection::is_cancelled_by, image::ImageHeader, responder::is_answered, wire::{Status, StatusRule},
 };
 
 use crate::any::{any, bytes, code, frame, sink, text};
@@ -14,6 +14,7 @@ pub fn all() {
     sink(Frame::with_payload_len(frame(), any(0)));
     sink(Frame::selector(&frame()));
     sink(Frame::outcome(&frame()));
+    sink(Frame::outcome_by(&frame(), any(StatusRule::Set)));
     sink(Frame::text(&frame()));
     sink(Frame::buffer_bytes(&frame()));
     let mut frame_to_fill = frame();
@@ -31,5 +32,5 @@ pub fn all() {
     sink(ImageHeader::encode(&header));
     sink(ImageHeader::check(&header, any(0)));
     sink(ImageHeader::decode(bytes(), any(0)));
-    sink(Status::of(any(0)));
+    sink(Status::of(any(0), any(StatusRule::Unknown)));
 }

@@ -15,7 +15,7 @@ use flamingo_protocol_core::{
     time::{Duration, Instant},
     wire::{
         Assembler, CallbackFlag, Effect, Field, Kind, LaserLevel, Payload, Piece, Pushed, Row,
-        Selector, Status, Timing,
+        Selector, Status, StatusRule, Timing,
     },
 };
 
@@ -92,6 +92,7 @@ pub fn all() {
     log::<Row>();
     log::<Selector>();
     log::<Status>();
+    log::<StatusRule>();
     log::<TextError>();
     log::<Ticket>();
     log::<Timing>();

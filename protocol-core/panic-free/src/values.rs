@@ -35,6 +35,7 @@ fn codes() {
     sink(CommandCode::from_name(text()));
     let Some(row) = any(None::<&'static Row>) else { return };
     sink((Row::answers_without_flag(row), Row::also_pushed(row), Row::name(row)));
+    sink(Row::is_usually_acknowledged(row));
     sink((Effect::stops(row.effect), Effect::is_emergency(row.effect)));
     sink((Effect::moves(row.effect), Effect::lights(row.effect)));
 }

@@ -5,6 +5,8 @@
 
 use core::fmt;
 
+use crate::wire::status::StatusRule;
+
 /// A command code as it stands at offset 4 of a frame. Every value is legal; [`TABLE`] knows some.
 ///
 /// ```
@@ -26,7 +28,8 @@ pub enum Kind {
     Query,
     /// Acknowledged by an echo.
     Action,
-    /// Not acknowledged in practice: never waited for.
+    /// Not acknowledged, or not reliably: never waited for. [`Row::is_usually_acknowledged`] tells
+    /// which of the two.
     FireAndForget,
     /// Sent only by the server.
     Event,
@@ -164,6 +167,8 @@ pub struct Row {
     pub effect: Effect,
     /// Whether its answer keeps the order of its subsystem.
     pub timing: Timing,
+    /// What a status of 0 says.
+    pub status: StatusRule,
     /// A frame of this code may answer that command; nearly always the code itself.
     pub answers: CommandCode,
 }
@@ -178,6 +183,12 @@ impl Row {
     /// Whether the server answers this command even without TRIGGER_CALL_BACK.
     pub const fn answers_without_flag(&self) -> bool {
         !matches!(self.callback, CallbackFlag::Needed)
+    }
+
+    /// Whether the server usually acknowledges this command with an echo, although nothing waits for
+    /// one: a fire-and-forget command of the LEDs or of the illumination. Lasers get none.
+    pub const fn is_usually_acknowledged(&self) -> bool {
+        matches!((self.kind, self.code.subsystem()), (Kind::FireAndForget, 0x4 | 0x7))
     }
 
     /// Whether the server also sends this code unasked.
@@ -199,12 +210,14 @@ macro_rules! commands {
     (@effect $value:ident) => { Effect::$value };
     (@timing) => { Timing::AtOnce };
     (@timing $value:ident) => { Timing::$value };
+    (@status) => { StatusRule::Unknown };
+    (@status $value:ident) => { StatusRule::$value };
     (@answers $code:literal) => { CommandCode($code) };
     (@answers $code:literal $other:literal) => { CommandCode($other) };
     ($($code:literal $name:ident $kind:ident
         $(, sel $sel:ident)? $(, payload $payload:ident)? $(, callback $callback:ident)?
         $(, pushed $pushed:ident)? $(, effect $effect:ident)? $(, timing $timing:ident)?
-        $(, answers $answers:literal)? ;)*) => {
+        $(, status $status:ident)? $(, answers $answers:literal)? ;)*) => {
         impl CommandCode {
             $(
                 #[doc = concat!("`", stringify!($code), "`")]
@@ -222,6 +235,7 @@ macro_rules! commands {
             pushed: commands!(@pushed $($pushed)?),
             effect: commands!(@effect $($effect)?),
             timing: commands!(@timing $($timing)?),
+            status: commands!(@status $($status)?),
             answers: commands!(@answers $code $($answers)?),
         }),*];
 
@@ -234,7 +248,7 @@ macro_rules! commands {
 commands! {
     0x1007 COMMON_SCOPE_SETTINGS Event, payload Down, pushed Always, answers 0x1009;
     0x1008 COMMON_SCOPE_SETTINGS_SAVE Action, payload Up;
-    0x1009 COMMON_SCOPE_SETTINGS_LOAD Query, payload Down;
+    0x1009 COMMON_SCOPE_SETTINGS_LOAD Query, payload Down, callback Optional;
     0x100B COMMON_CONTROL_SETTINGS_SAVE Action, payload Up;
     0x1013 STORAGE_PATH_SET Query, payload Down;
     0x1014 STORAGE_PATH_UNMOUNT Action;
@@ -251,8 +265,8 @@ commands! {
     0x3004 CAMERA_WORK_FLOW_START FireAndForget, payload Up, effect MovesAndLights;
     0x3005 CAMERA_WORK_FLOW_STOP Action, callback Omitted, effect StopsWorkflow;
     0x3006 CAMERA_SNAPSHOT_GET Action;
-    0x3007 CAMERA_LIVE_VIEW_START Action;
-    0x3008 CAMERA_LIVE_VIEW_STOP Action, effect StopsLiveView;
+    0x3007 CAMERA_LIVE_VIEW_START Action, status Set;
+    0x3008 CAMERA_LIVE_VIEW_STOP Action, effect StopsLiveView, status NothingToStop;
     0x3009 CAMERA_EXPOSURE_SET Action;
     0x300A CAMERA_EXPOSURE_GET Query, pushed AfterSet;
     0x300F CAMERA_ROI_LEFT_SET Action;
@@ -260,7 +274,7 @@ commands! {
     0x3011 CAMERA_ROI_TOP_SET Action;
     0x3012 CAMERA_ROI_TOP_GET Query, pushed AfterSet;
     0x3014 CAMERA_STACK_COMPLETE Event, pushed Always;
-    0x3027 CAMERA_IMAGE_SIZE_GET Query;
+    0x3027 CAMERA_IMAGE_SIZE_GET Query, status Set;
     0x302B CAMERA_CHECK_STACK Query, payload Both;
     0x3036 CAMERA_CHECK_STACK_UPDATES Query, payload Both;
     0x3037 CAMERA_PIXEL_FIELD_OF_VIEW_GET Query;
@@ -279,7 +293,7 @@ commands! {
     0x6008 STAGE_POSITION_GET Query, sel Axis, pushed Position;
     0x6009 STAGE_VELOCITY_SET Action, sel Axis;
     0x600F STAGE_WAIT_FOR_MOTION_TO_STOP Action, sel Axis, timing AtEnd;
-    0x6010 STAGE_MOTION_STOPPED Event, sel Axis, pushed Always;
+    0x6010 STAGE_MOTION_STOPPED Event, sel Axis, pushed Always, status Set;
     0x7004 ILLUMINATION_LEFT_ENABLE FireAndForget;
     0x7005 ILLUMINATION_LEFT_DISABLE FireAndForget;
     0x7006 ILLUMINATION_RIGHT_ENABLE FireAndForget;
@@ -294,7 +308,7 @@ commands! {
     0xA003 SYSTEM_STATE_SNAP_SHOT Event, pushed Always;
     0xA004 SYSTEM_STATE_LIVE_VIEW Event, pushed Always;
     0xA005 SYSTEM_STATE_WORK_FLOW_RUNNING Event, pushed Always;
-    0xA007 SYSTEM_STATE_GET Query, callback Optional;
+    0xA007 SYSTEM_STATE_GET Query, callback Optional, status Set;
 }
 
 impl CommandCode {

@@ -12,7 +12,7 @@ use crate::wire::layout::{
     HARDWARE_ID, INT32_DATA_0, INT32_DATA_1, INT32_DATA_2, PAYLOAD_LEN, START_MARKER, STATUS,
     SUBSYSTEM_ID, VALUE, call_copy_buffer, copy_buffer, put, put_word,
 };
-use crate::wire::status::Status;
+use crate::wire::status::{Status, StatusRule, declines};
 
 /// The bits of `cmdDataBits0`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -168,10 +168,40 @@ impl Frame {
         selector
     }
 
-    /// What the status says.
+    /// What the status says, by the rule of the code in the table of commands.
+    ///
+    /// ```
+    /// use flamingo_protocol_core::{CommandCode, Frame, wire::Status};
+    /// let mut answer = Frame::command(CommandCode::STAGE_POSITION_GET).with_value(7.5);
+    /// assert_eq!(answer.outcome(), Status::Unset);
+    /// answer.status = 1;
+    /// assert_eq!(answer.outcome(), Status::Success);
+    /// ```
     #[must_use]
-    pub const fn outcome(&self) -> Status {
-        Status::of(self.status)
+    pub fn outcome(&self) -> Status {
+        self.outcome_by(self.code.row().map_or(StatusRule::Unknown, |row| row.status))
+    }
+
+    /// What the status says, by this rule. A text that declines is a failure. An answer whose data is
+    /// what was asked for is none: then the instrument sets no status.
+    #[must_use]
+    pub fn outcome_by(&self, rule: StatusRule) -> Status {
+        match Status::of(self.status, rule) {
+            Status::Success => Status::Success,
+            _ if declines(self.buffer_bytes()) => Status::Failure,
+            Status::Failure if self.has_asked_data() => Status::Unset,
+            status => status,
+        }
+    }
+
+    /// Whether this is the answer to a query, with data that only an answer has.
+    fn has_asked_data(&self) -> bool {
+        let [first, second, _] = self.int32_data;
+        match self.code {
+            CommandCode::SYSTEM_STATE_GET => (0xA001..=0xA005).contains(&first),
+            CommandCode::CAMERA_IMAGE_SIZE_GET => first > 0 && second > 0,
+            _ => false,
+        }
     }
 
     /// The text in the buffer, up to the first NUL.

@@ -19,5 +19,5 @@ pub use frame::{Flags, Frame};
 pub use layout::{
     BUFFER_LEN, CMD_END, CMD_START, END_MARKER, FIELDS, FRAME_LEN, Field, MAX_PAYLOAD, START_MARKER,
 };
-pub use status::Status;
+pub use status::{Status, StatusRule};
 pub use text::{LaserLevel, pushed_positions};

@@ -21,6 +21,7 @@ fn rows(heading: &str) -> Vec<Vec<&'static str>> {
 /// The first cells of a command's row. The notes behind them are prose.
 fn cells(row: &Row) -> Vec<String> {
     let kind = match row.kind {
+        _ if row.is_usually_acknowledged() => "usually acknowledged",
         Kind::Query => "query",
         Kind::Action => "action",
         Kind::FireAndForget => "fire and forget",

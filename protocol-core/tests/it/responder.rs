@@ -119,7 +119,19 @@ fn every_command_of_the_table_is_answered_as_the_protocol_says() {
     }
     let anyway: Vec<_> = TABLE.iter().filter(|row| is_answered(&Frame::new(row.code))).collect();
     let codes: Vec<_> = anyway.iter().map(|row| row.code).collect();
-    assert_eq!(codes, [CommandCode::CAMERA_WORK_FLOW_STOP, CommandCode::SYSTEM_STATE_GET]);
+    let expected = [
+        CommandCode::COMMON_SCOPE_SETTINGS_LOAD,
+        CommandCode::CAMERA_WORK_FLOW_STOP,
+        CommandCode::SYSTEM_STATE_GET,
+    ];
+    assert_eq!(codes, expected);
+}
+
+#[test]
+fn lights_are_usually_acknowledged_and_lasers_never() {
+    let lights = TABLE.iter().filter(|row| row.is_usually_acknowledged());
+    let codes: Vec<_> = lights.map(|row| row.code.0).collect();
+    assert_eq!(codes, [0x4001, 0x4002, 0x4003, 0x7004, 0x7005, 0x7006, 0x7007]);
 }
 
 #[test]
