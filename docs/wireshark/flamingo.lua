@@ -143,7 +143,7 @@ local f = control.fields
 f.start = ProtoField.uint32("flamingo.start", "cmdStart", base.HEX)
 f.code = ProtoField.uint32("flamingo.code", "cmd", base.HEX, names)
 f.name = ProtoField.string("flamingo.name", "Name")
-f.status = ProtoField.int32("flamingo.status", "status", base.DEC, { [0] = "failure; 0 on a command", [1] = "success" })
+f.status = ProtoField.int32("flamingo.status", "status", base.DEC, { [0] = "failure, or not set; 0 on a command", [1] = "success" })
 f.hardware_id = ProtoField.int32("flamingo.hardware_id", "hardwareID")
 f.subsystem_id = ProtoField.int32("flamingo.subsystem_id", "subsystemID")
 f.client_id = ProtoField.int32("flamingo.client_id", "clientID")
@@ -208,6 +208,24 @@ local function payload_length(tvb, offset, pinfo)
     return declared
 end
 
+-- Returns the command that a code means on older firmware: there the camera codes from 0x3027 on are
+-- four higher.
+local function older_name(code)
+    local row = code >= 0x302B and code <= 0x3FFF and commands[code - 4]
+    return row and row.name
+end
+
+-- Returns the text of a frame for people: in the payload, or in the buffer.
+local function message_text(tvb, offset, length)
+    local text = ""
+    if length > FRAME then
+        text = tvb(offset + FRAME, length - FRAME):raw()
+    elseif tvb(offset + 52, 1):uint() ~= 0 then
+        text = tvb(offset + 52, 72):stringz()
+    end
+    return not text:find("[^%g%s]") and text:gsub("%s+", " "):sub(1, 200) or ""
+end
+
 local function add_frame(tvb, offset, length, tree)
     local code = tvb(offset + 4, 4):le_uint()
     local row = commands[code]
@@ -224,7 +242,10 @@ local function add_frame(tvb, offset, length, tree)
     local summary = selects and (name .. " " .. selects) or name
     local item = tree:add(control, tvb(offset, length), "Flamingo, " .. summary)
     item:add_le(f.start, tvb(offset, 4))
-    item:add_le(f.code, tvb(offset + 4, 4))
+    local code_item = item:add_le(f.code, tvb(offset + 4, 4))
+    if older_name(code) then
+        code_item:append_text(" (older firmware: " .. older_name(code) .. ")")
+    end
     item:add(f.name, tvb(offset + 4, 4), name):set_generated()
     item:add_le(f.status, tvb(offset + 8, 4))
     item:add_le(f.hardware_id, tvb(offset + 12, 4))
@@ -242,7 +263,10 @@ local function add_frame(tvb, offset, length, tree)
     for _, flag in ipairs(flags) do
         bits:add_le(f["flag_" .. flag[1]], tvb(offset + 36, 4))
     end
-    item:add_le(f.value, tvb(offset + 40, 8))
+    local value = item:add_le(f.value, tvb(offset + 40, 8))
+    if code == 0x6008 and selected >= 1 and selected <= 3 and tvb(offset + 40, 8):le_float() == 0 then
+        value:append_text(" (0: no position, or not known)")
+    end
     item:add_le(f.payload_bytes, tvb(offset + 48, 4))
     local buffer = item:add(f.buffer, tvb(offset + 52, 72))
     if tvb(offset + 52, 1):uint() ~= 0 then
@@ -256,6 +280,9 @@ local function add_frame(tvb, offset, length, tree)
             bytes:add(f.payload_text, payload, payload:string())
         end
         summary = string.format("%s (%d bytes)", summary, length - FRAME)
+    end
+    if not row and message_text(tvb, offset, length) ~= "" then
+        summary = summary .. ": " .. message_text(tvb, offset, length)
     end
     return summary
 end
