@@ -9,6 +9,7 @@ use async_channel::Receiver;
 use flamingo_protocol_core::{
     CommandCode, Frame,
     error::{CommandError, Full},
+    wire::Status,
 };
 
 use crate::clock::Clock;
@@ -18,6 +19,7 @@ use crate::error::Error;
 use crate::fanout::{CallId, Fanout, Subscription};
 use crate::motion_waiter::MotionWaiter;
 use crate::options::Options;
+use crate::status_rules::StatusRules;
 
 /// A connection to the instrument, shared by any number of tasks. Clones are the same connection;
 /// it ends when the last one is dropped.
@@ -66,6 +68,7 @@ struct Link {
     clock: Clock,
     address: String,
     timeout: Duration,
+    status: StatusRules,
     /// Closed when the driver has ended.
     running: Receiver<()>,
 }
@@ -87,7 +90,8 @@ impl Opening {
         opened: Receiver<Result<Answer, Error>>,
     ) -> Self {
         let (address, timeout) = (options.address.clone(), options.timeout);
-        Self { link: Link { caller, fanout, clock, address, timeout, running }, opened }
+        let status = options.status.clone();
+        Self { link: Link { caller, fanout, clock, address, timeout, status, running }, opened }
     }
 
     /// Waits for the end of the handshake, for which the engine must be driven meanwhile.
@@ -97,8 +101,9 @@ impl Opening {
     /// # Errors
     /// Why there is no connection, or [`Error::ConnectionLost`] if the engine was dropped.
     pub async fn client(self) -> Result<Client, Error> {
-        let Self { link, opened } = self;
+        let Self { mut link, opened } = self;
         let state = opened.recv().await.unwrap_or_else(|_| Err(link.lost()))?;
+        link.status.learn(&state.frame);
         let next_call = AtomicU64::new(1);
         Ok(Client(Arc::new(Shared { link, state_at_connect: state, next_call })))
     }
@@ -161,6 +166,13 @@ impl Client {
     #[must_use]
     pub fn timeout(&self) -> Duration {
         self.0.link.timeout
+    }
+
+    /// What the status of a frame says, by [`Options::status`]. Answers have it in
+    /// [`Answer::outcome`].
+    #[must_use]
+    pub fn outcome(&self, frame: &Frame) -> Status {
+        self.0.link.status.outcome(frame)
     }
 
     /// The clock of this client: µs since it was made.

@@ -34,6 +34,11 @@ pub enum Error {
         /// Why the core refused it.
         source: CommandError,
     },
+    /// The command is no stop, so it must not go before the handshake; nothing was sent.
+    NoStop {
+        /// The code of the command.
+        code: CommandCode,
+    },
     /// The peer accepted the connection, but did not answer the first query.
     Silent {
         /// The `HOST:PORT` of the control port.
@@ -112,6 +117,9 @@ pub enum Error {
         address: String,
         /// How it ended.
         reason: String,
+        /// Whether the command was written before, with its payload. Then it may have been carried
+        /// out.
+        sent: bool,
     },
 }
 
@@ -128,6 +136,11 @@ impl fmt::Display for Error {
             Self::Refused { code, source } => {
                 write!(f, "{code} refused, nothing was sent: {source}")
             }
+            Self::NoStop { code } => write!(
+                f,
+                "{code} refused, nothing was sent: expected HALT, laser-off, or the stop of a workflow \
+                 or of live images"
+            ),
             Self::Silent { address, after } => write!(
                 f,
                 "{address} accepts, but did not answer SYSTEM_STATE_GET within {after:?}; \
@@ -166,7 +179,7 @@ impl fmt::Display for Error {
             Self::TokensNotEchoed { address, field } => {
                 write!(f, "{address} does not echo the token in {field}; switch tokens off")
             }
-            Self::ConnectionLost { address, reason } => {
+            Self::ConnectionLost { address, reason, .. } => {
                 write!(f, "connection to {address} lost: {reason}; connect again")
             }
         }
@@ -214,7 +227,29 @@ impl Error {
     /// [`Error::ConnectionLost`] to `address`, for `reason`.
     #[must_use]
     pub fn lost(address: &str, reason: &str) -> Self {
-        Self::ConnectionLost { address: address.into(), reason: reason.into() }
+        Self::ConnectionLost { address: address.into(), reason: reason.into(), sent: false }
+    }
+
+    /// Whether the command went out before the call failed. Then the instrument may have carried it
+    /// out.
+    #[must_use]
+    pub fn was_sent(&self) -> bool {
+        match self {
+            Self::TimedOut { sent, .. } | Self::ConnectionLost { sent, .. } => *sent,
+            Self::Broken { .. }
+            | Self::Unanswered { .. }
+            | Self::PayloadStalled { .. }
+            | Self::Ambiguous { .. }
+            | Self::Unconfirmed { .. } => true,
+            Self::Resolve { .. }
+            | Self::Connect { .. }
+            | Self::Refused { .. }
+            | Self::NoStop { .. }
+            | Self::Silent { .. }
+            | Self::Superseded { .. }
+            | Self::NotFlamingo { .. }
+            | Self::TokensNotEchoed { .. } => false,
+        }
     }
 
     /// The exit code that scripts may rely on: 2 refused or cancelled, 3 no connection, 4 no clear
@@ -222,7 +257,7 @@ impl Error {
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Refused { .. } | Self::Superseded { .. } => 2,
+            Self::Refused { .. } | Self::NoStop { .. } | Self::Superseded { .. } => 2,
             Self::Resolve { .. } | Self::Connect { .. } => 3,
             Self::TimedOut { .. }
             | Self::Silent { .. }

@@ -11,17 +11,22 @@
 
 mod client;
 pub mod clock;
+pub mod command_code;
 pub mod driver;
 mod error;
+pub mod events_on_request;
 mod fanout;
 mod message;
 mod motion_waiter;
 mod options;
 #[cfg(feature = "smol")]
 pub mod socket;
+mod status_rules;
 
 pub use client::Client;
 pub use clock::Clock;
+#[cfg(feature = "smol")]
+pub use driver::Stopped;
 pub use driver::{Answer, CoreConnection, Stats};
 pub use error::Error;
 pub use fanout::{CallId, Event, EventFrame, Subscription};
@@ -29,3 +34,4 @@ pub use flamingo_protocol_core as protocol;
 pub use message::{Message, MessageCollector};
 pub use motion_waiter::{MotionStopped, MotionWaiter};
 pub use options::{Options, Reconnect};
+pub use status_rules::StatusRules;

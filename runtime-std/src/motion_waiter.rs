@@ -50,7 +50,7 @@ impl MotionWaiter {
         loop {
             match self.stops.next().await {
                 Some(Event::Frame(event)) if [self.axis, 255].contains(&event.frame.selector()) => {
-                    let completed = event.frame.outcome() == Status::Succeeded;
+                    let completed = event.frame.outcome() == Status::Success;
                     return Ok(MotionStopped { frame: event.frame, completed, at: event.at });
                 }
                 Some(Event::ConnectionLost | Event::Lagged(_)) => {

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use flamingo_protocol_core::Config;
 
+use crate::status_rules::StatusRules;
+
 /// How to connect, and how long to wait.
 ///
 /// ```
@@ -35,6 +37,8 @@ pub struct Options {
     pub settle: Duration,
     /// What is known about the peer.
     pub protocol: Config,
+    /// What a status of 0 says, where the peer differs from the table of commands.
+    pub status: StatusRules,
     /// Connect again when the connection is lost. `None`, the default: every call fails from then
     /// on.
     pub reconnect: Option<Reconnect>,
@@ -52,6 +56,7 @@ impl Options {
             timeout: Duration::from_secs(3),
             settle: Duration::from_millis(50),
             protocol: Config::default(),
+            status: StatusRules::default(),
             reconnect: None,
             event_capacity: 4096,
         }
@@ -82,6 +87,13 @@ impl Options {
     #[must_use]
     pub fn protocol(mut self, config: Config) -> Self {
         self.protocol = config;
+        self
+    }
+
+    /// Sets [`Self::status`].
+    #[must_use]
+    pub fn status(mut self, rules: StatusRules) -> Self {
+        self.status = rules;
         self
     }
 

@@ -19,6 +19,8 @@ use crate::fanout::Event;
 
 /// Calls taken in one turn: fewer than the core has slots for stops.
 const CALLS_PER_TURN: usize = 8;
+/// Stops that may wait for a connection.
+const STOPS_KEPT: usize = 64;
 /// More than there are axes and lasers: of a repeated stop the last one counts.
 const STOPS_REMEMBERED: usize = 32;
 
@@ -62,6 +64,9 @@ impl Engine {
             return;
         }
         if !self.is_connected() {
+            if call.stops() && self.may_connect_again() && self.blocked_stops.len() < STOPS_KEPT {
+                return self.stop_on_the_next_connection(call);
+            }
             return call.refuse(self.lost_error("not connected at present"));
         }
         if !self.is_open() && !call.stops() {

@@ -271,7 +271,8 @@ impl Engine {
         let payload: Arc<[u8]> = message.payload.into();
         if let Class::Solicited { ticket, proven } = class {
             let payload = Arc::clone(&payload);
-            let answer = Answer { frame, payload, proven, at, elapsed: Duration::ZERO };
+            let outcome = self.options.status.outcome(&frame);
+            let answer = Answer { frame, payload, proven, outcome, at, elapsed: Duration::ZERO };
             let taken = ticket.is_fence() || self.pending.answer(ticket, now, answer);
             if taken && proven {
                 return;

@@ -14,6 +14,7 @@
 //! | `inbox.rs` | the channels between clients and engine |
 //! | `turn.rs` | one round of reading and writing on a non-blocking socket |
 //! | `on_smol.rs` | the socket and the waiting, on smol |
+//! | `stop_first.rs` | stops over a connection of their own |
 
 mod calls;
 mod engine;
@@ -22,9 +23,13 @@ pub(crate) mod inbox;
 mod on_smol;
 pub(crate) mod pending_calls;
 mod session;
+#[cfg(feature = "smol")]
+mod stop_first;
 mod turn;
 
 pub use crate::client::Opening;
 pub use engine::{Action, CoreConnection, Engine};
 pub use pending_calls::{Answer, Stats};
+#[cfg(feature = "smol")]
+pub use stop_first::Stopped;
 pub use turn::{READ_CHUNK, Turn, turn};

@@ -58,7 +58,7 @@ impl Client {
 }
 
 /// Runs an engine until it ends. Cancel-safe: dropping the future ends every call of its clients.
-async fn drive(mut engine: Engine, clock: Clock) {
+pub(super) async fn drive(mut engine: Engine, clock: Clock) {
     let mut buffer = vec![0; READ_CHUNK].into_boxed_slice();
     let mut stream: Option<Async<TcpStream>> = None;
     let mut connecting: Option<Connecting> = None;

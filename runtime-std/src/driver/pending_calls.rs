@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 use async_channel::Sender;
 use flamingo_protocol_core::{
     CommandCode, Ended, Frame, Ticket, connection::Counters, error::DecodeError, time::Instant,
+    wire::Status,
 };
 
 use crate::error::Error;
@@ -24,6 +25,8 @@ pub struct Answer {
     /// Whether only this request can have caused the frame. If not, it is the presumed answer, and
     /// subscribers receive it too.
     pub proven: bool,
+    /// What its status says. [`Status::Unset`] is a presumed success.
+    pub outcome: Status,
     /// When the frame arrived, by this host's calendar.
     pub at: SystemTime,
     /// From the call to the last byte of the answer.
@@ -37,6 +40,7 @@ impl fmt::Debug for Answer {
             .field("frame", &self.frame)
             .field("payload", &format_args!("{} bytes", self.payload.len()))
             .field("proven", &self.proven)
+            .field("outcome", &self.outcome)
             .field("at", &self.at)
             .field("elapsed", &self.elapsed)
             .finish()
@@ -93,13 +97,30 @@ impl fmt::Debug for Call {
 }
 
 impl Call {
+    /// A call without a payload and without a number.
+    pub(crate) fn of(frame: Frame, called_at: Instant, timeout: Duration, reply: Reply) -> Self {
+        Self {
+            id: CallId::default(),
+            frame,
+            payload: None,
+            called_at,
+            timeout,
+            reply,
+            written: false,
+            unconfirmed: false,
+            noise_before: 0,
+        }
+    }
+
     pub(crate) fn refuse(&self, error: Error) {
         self.reply.fail(error);
     }
 
-    /// What to add to the reason of a lost connection: whether the command may have been received.
-    pub(crate) fn unwritten(&self) -> &'static str {
-        if self.written { "" } else { "; the command was not sent completely" }
+    /// The connection is lost. The error says whether the command may have been received.
+    pub(crate) fn lose(&self, address: &str, reason: &str) {
+        let unwritten = if self.written { "" } else { "; the command was not sent completely" };
+        let reason = format!("{reason}{unwritten}");
+        self.refuse(Error::ConnectionLost { address: address.into(), reason, sent: self.written });
     }
 
     pub(crate) fn code(&self) -> CommandCode {
@@ -260,13 +281,13 @@ impl PendingCalls {
 
     /// The connection is gone: every call ends. With `keep_stops`, stops that are not written are
     /// returned instead, to be sent over the next connection.
-    pub(crate) fn lose_all(&mut self, keep_stops: bool, lost: &dyn Fn(&str) -> Error) -> Vec<Call> {
+    pub(crate) fn lose_all(&mut self, keep_stops: bool, address: &str, reason: &str) -> Vec<Call> {
         self.payloads.clear();
         let calls = self.waiting.drain().map(|(_, call)| call);
         let (stops, others): (Vec<_>, Vec<_>) =
             calls.partition(|call| keep_stops && call.stops() && !call.written);
         for call in others {
-            call.refuse(lost(call.unwritten()));
+            call.lose(address, reason);
         }
         stops
     }

@@ -9,7 +9,8 @@ use flamingo_protocol_core::{CommandCode, Frame, connection::TokenField, time::I
 use super::engine::{Action, Engine};
 use super::pending_calls::{Answer, Call, Reply};
 use crate::error::Error;
-use crate::fanout::{CallId, Event};
+use crate::events_on_request;
+use crate::fanout::Event;
 
 /// How long a peer that did not answer has to show what it is.
 const LAST_WORDS: Duration = Duration::from_millis(300);
@@ -73,6 +74,11 @@ impl Engine {
         !matches!(self.phase, Phase::Waiting { .. } | Phase::Connecting | Phase::Ended)
     }
 
+    /// Whether a connection is being made, or will be.
+    pub(super) fn may_connect_again(&self) -> bool {
+        matches!(self.phase, Phase::Waiting { .. } | Phase::Connecting)
+    }
+
     pub(super) fn is_open(&self) -> bool {
         matches!(self.phase, Phase::Open)
     }
@@ -91,11 +97,26 @@ impl Engine {
         self.advance(now);
     }
 
+    /// A stop that is the first thing to be written when there is a connection.
+    pub(super) fn send_first(&mut self, stop: Call) {
+        self.blocked_stops.push(stop);
+    }
+
+    /// A stop is called while there is no connection: it is not kept waiting for the next attempt.
+    pub(super) fn stop_on_the_next_connection(&mut self, stop: Call) {
+        self.send_first(stop);
+        if matches!(self.phase, Phase::Waiting { .. }) {
+            self.phase = Phase::Connecting;
+            self.actions.push_back(Action::Connect);
+        }
+    }
+
     /// [`Action::Connect`] has failed.
     pub fn connect_failed(&mut self, now: Instant, error: Error) {
         if !matches!(self.phase, Phase::Connecting) {
             return;
         }
+        self.lost_reason = error.to_string();
         if self.report_opening(Err(error)) {
             return self.end();
         }
@@ -118,7 +139,7 @@ impl Engine {
             }
             Phase::Settling { until } if *until <= now => self.ask(now),
             Phase::Asking { answer } => match answer.try_recv() {
-                Ok(Ok(answer)) => self.open(answer),
+                Ok(Ok(answer)) => self.open(now, answer),
                 Ok(Err(_)) => {
                     self.phase = Phase::LastWords { until: now + LAST_WORDS.into() };
                     self.actions.push_back(Action::ShutdownWrite);
@@ -136,17 +157,8 @@ impl Engine {
     /// Asks for the system's state: only a peer that answers gets any other command.
     fn ask(&mut self, now: Instant) {
         let (reply, answer) = async_channel::bounded(1);
-        let call = Call {
-            id: CallId::default(),
-            frame: Frame::command(CommandCode::SYSTEM_STATE_GET),
-            payload: None,
-            called_at: now,
-            timeout: self.options.timeout,
-            reply: Reply::Answer(reply),
-            written: false,
-            unconfirmed: false,
-            noise_before: 0,
-        };
+        let query = Frame::command(CommandCode::SYSTEM_STATE_GET);
+        let call = Call::of(query, now, self.options.timeout, Reply::Answer(reply));
         match self.core.request(now, &call.frame, now + call.timeout.into()) {
             Ok(ticket) => {
                 self.pending.insert(ticket, call);
@@ -160,8 +172,13 @@ impl Engine {
         }
     }
 
-    fn open(&mut self, answer: Answer) {
+    fn open(&mut self, now: Instant, answer: Answer) {
+        self.options.status.learn(&answer.frame);
         self.phase = Phase::Open;
+        if events_on_request::is_offered(&answer.frame) {
+            // An error means that no frame fits, which cannot be: nothing else was sent yet.
+            let _ = self.core.send(now, &events_on_request::request());
+        }
         if !self.report_opening(Ok(answer)) {
             self.reconnects += 1;
             self.fanout.publish(&Event::Reconnected);
@@ -196,8 +213,7 @@ impl Engine {
         let stop_blocked = matches!(lost, Lost::StopBlocked);
         let (address, reason) = (&self.options.address, lost.reason());
         tracing::warn!(address, reason, "connection lost");
-        let error = |when: &str| Error::lost(address, &format!("{reason}{when}"));
-        self.blocked_stops = self.pending.lose_all(stop_blocked, &error);
+        self.blocked_stops = self.pending.lose_all(stop_blocked, address, reason);
         self.lost_reason = reason.into();
         self.fanout.publish(&Event::ConnectionLost);
         // Closed before there is another one: a server takes only so many clients.
@@ -215,20 +231,19 @@ impl Engine {
             return;
         }
         tracing::debug!(address = self.options.address, "connection closed");
-        let reason = Lost::Closed.reason();
-        let error = |when: &str| Error::lost(&self.options.address, &format!("{reason}{when}"));
-        self.pending.lose_all(false, &error);
+        self.pending.lose_all(false, &self.options.address, Lost::Closed.reason());
         self.end();
     }
 
     fn handshake_failed(&mut self, now: Instant, error: Error) {
         self.actions.push_back(Action::Disconnect { reset: false });
+        if self.opening.is_some() {
+            self.lost_reason = error.to_string();
+        }
+        self.pending.lose_all(false, &self.options.address, &self.lost_reason);
         if self.report_opening(Err(error)) {
             return self.end();
         }
-        let reason = &self.lost_reason;
-        let lost = |when: &str| Error::lost(&self.options.address, &format!("{reason}{when}"));
-        self.pending.lose_all(false, &lost);
         self.connect_later(now);
     }
 
@@ -250,7 +265,7 @@ impl Engine {
 
     fn refuse_blocked_stops(&mut self) {
         for stop in std::mem::take(&mut self.blocked_stops) {
-            stop.refuse(self.lost_error(&format!("{}{}", self.lost_reason, stop.unwritten())));
+            stop.lose(&self.options.address, &self.lost_reason);
         }
     }
 

@@ -4,7 +4,10 @@
 pub mod acceptor;
 pub mod instrument_ports;
 
+use std::future::Future;
 use std::net::{SocketAddr, TcpStream};
+use std::pin::Pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use smol::io::AsyncReadExt;
@@ -20,12 +23,13 @@ pub const LOST_AFTER: Duration = Duration::from_secs(60);
 /// The operating system counts keep-alive times in seconds.
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Resolves `address` (`HOST:PORT`) and connects to the first address of the host that accepts.
+/// Resolves `address` (`HOST:PORT`), tries all addresses of the host at once, and keeps the first that
+/// accepts.
 ///
 /// Cancel-safe: dropping the future closes the socket.
 ///
 /// # Errors
-/// [`Error::Resolve`] and [`Error::Connect`], after `timeout` for each address at the latest.
+/// [`Error::Resolve`] and [`Error::Connect`], after `timeout` at the latest.
 pub async fn connect(address: &str, timeout: Duration) -> Result<Async<TcpStream>, Error> {
     let stream = connect_for_images(address, timeout).await?;
     let sized = SockRef::from(stream.get_ref()).set_recv_buffer_size(RECEIVE_BUFFER);
@@ -46,14 +50,46 @@ pub async fn connect_for_images(
     let resolved = future::or(smol::net::resolve(address), timed_out(timeout)).await;
     let addresses =
         resolved.map_err(|source| Error::Resolve { address: address.into(), source })?;
-    let mut last = std::io::Error::from(std::io::ErrorKind::AddrNotAvailable);
+    connect_to_first(addresses, timeout)
+        .await
+        .map_err(|source| Error::Connect { address: address.into(), source })
+}
+
+/// Connects to all these addresses at once. The first that accepts counts, and the other attempts
+/// end: an address that does not reply must not delay a stop.
+async fn connect_to_first(
+    addresses: impl IntoIterator<Item = SocketAddr>,
+    timeout: Duration,
+) -> std::io::Result<Async<TcpStream>> {
+    type Attempt = Pin<Box<dyn Future<Output = std::io::Result<Async<TcpStream>>> + Send>>;
+    let mut attempts: Vec<Attempt> = Vec::new();
     for peer in addresses {
-        match connect_to(peer, timeout).await {
-            Ok(stream) => return Ok(stream),
-            Err(error) => last = error,
-        }
+        attempts.push(Box::pin(connect_to(peer, timeout)));
     }
-    Err(Error::Connect { address: address.into(), source: last })
+    let mut last = std::io::Error::from(std::io::ErrorKind::AddrNotAvailable);
+    future::poll_fn(|cx| {
+        let mut connected = None;
+        attempts.retain_mut(|attempt| match attempt.as_mut().poll(cx) {
+            _ if connected.is_some() => false,
+            Poll::Pending => true,
+            Poll::Ready(Ok(stream)) => {
+                connected = Some(stream);
+                false
+            }
+            Poll::Ready(Err(error)) => {
+                last = error;
+                false
+            }
+        });
+        match connected {
+            Some(stream) => Poll::Ready(Ok(stream)),
+            None if attempts.is_empty() => {
+                Poll::Ready(Err(std::mem::replace(&mut last, std::io::ErrorKind::Other.into())))
+            }
+            None => Poll::Pending,
+        }
+    })
+    .await
 }
 
 async fn connect_to(peer: SocketAddr, timeout: Duration) -> std::io::Result<Async<TcpStream>> {
@@ -128,6 +164,26 @@ mod tests {
         socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
         socket.connect(&socket.local_addr().unwrap()).unwrap();
         assert!(is_its_own_peer(&socket.into()));
+    }
+
+    #[test]
+    fn an_address_that_does_not_reply_delays_no_other() {
+        // A listener whose queue is full does not reply to a further connection.
+        let full =
+            socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        full.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        full.listen(0).unwrap();
+        let silent = full.local_addr().unwrap().as_socket().unwrap();
+        let alive = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let alive = alive.local_addr().unwrap();
+        smol::block_on(async {
+            let fill = || Async::<TcpStream>::connect(silent);
+            let _queued = [future::poll_once(fill()).await, future::poll_once(fill()).await];
+            // Never reached: with one address after the other, the test would wait for it.
+            let long = Duration::from_secs(3600);
+            let connected = connect_to_first([silent, alive], long).await.unwrap();
+            assert_eq!(connected.get_ref().peer_addr().unwrap(), alive);
+        });
     }
 
     #[test]

@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
+use flamingo_protocol_core::wire::Status;
 use flamingo_protocol_core::{
     Class, CommandCode, Frame,
     connection::{OnAmbiguous, TokenField},
 };
-use flamingo_runtime_std::Error;
+use flamingo_runtime_std::{Client, Error};
 use flamingo_runtime_testkit::peer::{
-    answer_to, connected, motion_stopped, move_to, next_frame, position_of, position_push, soon,
+    Peer, answer_to, connected, listen, motion_stopped, move_to, next_frame, position_of,
+    position_push, soon,
 };
 use smol::future;
 
@@ -287,5 +289,33 @@ fn an_answer_that_is_no_frame_breaks_the_protocol_and_says_how() {
         };
         let (answer, ()) = future::zip(client.request(position_of(1)), script).await;
         assert!((value(&answer) - 2.0).abs() < f64::EPSILON);
+    });
+}
+
+#[test]
+fn an_instrument_that_sets_no_status_sets_it_nowhere() {
+    smol::block_on(async {
+        for (at_connect, expected) in [(1, Status::Failure), (0, Status::Unset)] {
+            let (listener, options) = listen();
+            let script = async {
+                let mut peer = Peer::accept(&listener).await;
+                let query = peer.expect(CommandCode::SYSTEM_STATE_GET).await;
+                let mut state = answer_to(&query, 0.0).with_selector(0xA002);
+                state.status = at_connect;
+                peer.write(&state).await;
+                let mut answer = peer.expect(CommandCode::CAMERA_IMAGE_SIZE_GET).await;
+                answer.status = 0;
+                peer.write(&answer).await;
+                peer
+            };
+            let asks = async {
+                let client = Client::connect(options).await.unwrap();
+                let size = Frame::command(CommandCode::CAMERA_IMAGE_SIZE_GET);
+                (client.request(size).await.unwrap(), client)
+            };
+            let ((answer, client), _peer) = future::zip(asks, script).await;
+            assert_eq!(answer.outcome, expected);
+            assert_eq!(client.outcome(&answer.frame), expected);
+        }
     });
 }

@@ -1,0 +1,121 @@
+//! Stops over a connection of their own, before anything else is sent on it. How an engine sends them
+//! first is `session.rs`.
+
+use async_channel::Receiver;
+use flamingo_protocol_core::{CommandCode, Frame, wire::Kind};
+use smol::future;
+
+use super::engine::Engine;
+use super::on_smol::drive;
+use super::pending_calls::{Answer, Call, Reply};
+use crate::client::Client;
+use crate::clock::Clock;
+use crate::error::Error;
+use crate::options::Options;
+
+/// What became of a stop that went first.
+#[derive(Debug)]
+pub struct Stopped {
+    /// The stop.
+    pub frame: Frame,
+    /// The acknowledgement, or why there is none; [`Error::was_sent`] says whether the stop went out.
+    /// `None`: it went out, and its code is never acknowledged.
+    pub outcome: Result<Option<Answer>, Error>,
+}
+
+/// Where the outcome of a stop comes from.
+enum Outcome {
+    Answer(Receiver<Result<Answer, Error>>),
+    Written(Receiver<Result<(), Error>>),
+}
+
+impl Outcome {
+    async fn wait(self) -> Result<Option<Answer>, Error> {
+        let closed = |_| Err(Error::lost("the instrument", "it was closed"));
+        match self {
+            Self::Answer(outcome) => outcome.recv().await.unwrap_or_else(closed).map(Some),
+            Self::Written(outcome) => {
+                let written = outcome.recv().await;
+                written
+                    .unwrap_or_else(|_| Err(Error::lost("the instrument", "it was closed")))
+                    .map(|()| None)
+            }
+        }
+    }
+}
+
+impl Client {
+    /// Connects and stops these axes (1 x, 2 y, 3 z, 4 r), with [`Self::stop_at`].
+    ///
+    /// ```
+    /// use flamingo_runtime_std::{Client, Options};
+    /// # use flamingo_simulator::{Simulator, SimulatorOptions};
+    /// # smol::block_on(async {
+    /// # let instrument = Simulator::start(SimulatorOptions::default()).await?;
+    /// # let address = instrument.control().to_string();
+    /// for stopped in Client::halt_at(Options::new(address), &[1, 2, 3, 4]).await? {
+    ///     let axis = stopped.frame.selector();
+    ///     assert!(stopped.outcome.is_ok(), "axis {axis} may still move");
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Self::stop_at`].
+    pub async fn halt_at(options: Options, axes: &[i32]) -> Result<Vec<Stopped>, Error> {
+        let halt = |axis: &i32| Frame::command(CommandCode::STAGE_HALT).with_selector(*axis);
+        let halts: Vec<_> = axes.iter().map(halt).collect();
+        Self::stop_at(options, &halts).await
+    }
+
+    /// Connects and sends these stops: HALT, laser-off, and the stops of a workflow and of live images.
+    /// They are the first bytes that the instrument receives. Nothing is asked before, so an
+    /// instrument that answers nothing is stopped too. All addresses of the host are tried at once.
+    /// Ends when each stop is acknowledged or its time, [`Options::timeout`], is over. Then the
+    /// connection is closed.
+    ///
+    /// Cancel-safe, but if the future is dropped before the stops are written, they are not sent.
+    ///
+    /// # Errors
+    /// [`Error::NoStop`]: a frame is no stop. [`Error::Resolve`], [`Error::Connect`]. In these cases
+    /// nothing was sent.
+    pub async fn stop_at(options: Options, stops: &[Frame]) -> Result<Vec<Stopped>, Error> {
+        let clock = Clock::start();
+        let timeout = options.timeout;
+        let (mut engine, opening) = Engine::new(options, clock);
+        let mut sent = Vec::new();
+        for stop in stops {
+            let kind = stop.code.row().map(|row| row.kind);
+            let (reply, outcome) = if kind == Some(Kind::FireAndForget) {
+                let (reply, outcome) = async_channel::bounded(1);
+                (Reply::Written(reply), Outcome::Written(outcome))
+            } else {
+                let (reply, outcome) = async_channel::bounded(1);
+                (Reply::Answer(reply), Outcome::Answer(outcome))
+            };
+            let call = Call::of(*stop, clock.now(), timeout, reply);
+            if !call.stops() {
+                return Err(Error::NoStop { code: stop.code });
+            }
+            engine.send_first(call);
+            sent.push((*stop, outcome));
+        }
+        let outcomes = async {
+            let mut stopped = Vec::new();
+            for (frame, outcome) in sent {
+                stopped.push(Stopped { frame, outcome: outcome.wait().await });
+            }
+            stopped
+        };
+        let driver = async {
+            drive(engine, clock).await;
+            future::pending().await
+        };
+        let stopped = future::or(outcomes, driver).await;
+        match future::poll_once(opening.client()).await {
+            Some(Err(error @ (Error::Resolve { .. } | Error::Connect { .. }))) => Err(error),
+            _ => Ok(stopped),
+        }
+    }
+}
