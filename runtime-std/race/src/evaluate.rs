@@ -215,7 +215,7 @@ fn ends(observed: &Observations<'_>) -> Ends {
             let stopped = frame.code == CommandCode::STAGE_MOTION_STOPPED;
             stopped
                 && frame.selector() == MOVED
-                && frame.outcome() == Status::Succeeded
+                && frame.outcome() == Status::Success
                 && record.at > moved.begun
         });
         match (moved.noticed, stop) {

@@ -34,8 +34,8 @@ use flamingo_runtime_std::socket::instrument_ports::{InstrumentPorts, ListenErro
 
 pub use scenario::{
     AxisModel, AxisName, BackgroundTraffic, CameraModel, Fault, Faults, ImageModel, Latency,
-    LightModel, Pushes, Scenario, ScenarioCode, ScenarioError, ServerModel, SettingsModel,
-    StageModel, Tokens, WorkflowModel,
+    LightModel, MessageModel, Pushes, Scenario, ScenarioCode, ScenarioError, ServerModel,
+    SettingsModel, StageModel, StatusModel, StatusSetters, Tokens, WorkflowModel,
 };
 pub use truth::{CommandRecord, FaultKind, FaultRecord, TrueClass, Truth, TruthRecord};
 

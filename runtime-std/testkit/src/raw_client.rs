@@ -194,13 +194,13 @@ pub fn move_to(axis: i32, target: f64) -> Frame {
     command(CommandCode::STAGE_POSITION_SET).with_selector(axis).with_value(target)
 }
 
-/// The file of a workflow that ends at z = 20.5; `Tile` takes two stacks.
+/// The file of a workflow that ends at z = 20.5; `Tile` takes two stacks, with an overlap of 50 % in X.
 pub fn workflow(planes: u32, option: &str, z: f64) -> String {
     format!(
         "<Workflow Settings>\r\n  <Experiment Settings>\r\n    Frame rate (f/s) = 400\r\n  \
          </Experiment Settings>\r\n  <Stack Settings>\r\n    Number of planes = {planes}\r\n    \
-         Stack option = {option}\r\n    Stack option settings 1 = 2\r\n    \
-         Stack option settings 2 = 1\r\n  </Stack Settings>\r\n  <Start Position>\r\n    \
+         Stack option = {option}\r\n    Stack option settings 1 = 50\r\n    \
+         Stack option settings 2 = 0\r\n  </Stack Settings>\r\n  <Start Position>\r\n    \
          X (mm) = 7\r\n    Y (mm) = 15\r\n    Z (mm) = {z}\r\n    Angle (degrees) = 10\r\n  \
          </Start Position>\r\n  <End Position>\r\n    Z (mm) = 20.5\r\n  </End Position>\r\n  \
          <Illumination Source>\r\n    Laser 2 2: 488 nm = 12.5 1\r\n  \

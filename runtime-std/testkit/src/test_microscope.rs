@@ -70,14 +70,18 @@ pub async fn answer_with(peer: &mut Peer, query: &Frame, payload: &[u8]) {
     peer.write_bytes(&[&answer.encode()[..], payload].concat()).await;
 }
 
-/// Three stacks of ten planes, within the limits of [`SETTINGS`] and of the simulator.
+/// Three stacks of ten planes, one for each laser, within the limits of [`SETTINGS`] and of the simulator.
 pub const WORKFLOW: &str = include_str!("workflow.txt");
 
-/// [`WORKFLOW`] with so many stacks of so many planes.
+/// [`WORKFLOW`] with so many stacks, 1 to 3, of so many planes.
 pub fn workflow(stacks: u32, planes: u32) -> Workflow {
+    let off = |text: String, laser: &str| {
+        text.replace(&format!("{laser} nm MLE = 4.50 1"), &format!("{laser} nm MLE = 4.50 0"))
+    };
+    let unused = ["561", "405"].iter().skip(stacks as usize - 1);
     let depth = f64::from(planes - 1) * 0.005;
-    let text = WORKFLOW
-        .replace("settings 1 = 3", &format!("settings 1 = {stacks}"))
+    let text = unused
+        .fold(WORKFLOW.to_owned(), |text, laser| off(text, laser))
         .replace("Number of planes = 10", &format!("Number of planes = {planes}"))
         .replace("0.045", &format!("{depth:.3}"))
         .replace("19.045", &format!("{:.3}", 19.0 + depth));

@@ -80,5 +80,5 @@ pub(super) fn begins_motion(command: &Frame) -> bool {
 
 /// Whether this frame reports the completed motion of an axis.
 fn ends(stop: &Frame, axis: i32) -> bool {
-    stop.outcome() == Status::Succeeded && [axis, 255].contains(&stop.selector())
+    stop.outcome() == Status::Success && [axis, 255].contains(&stop.selector())
 }

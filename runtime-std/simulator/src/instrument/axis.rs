@@ -55,6 +55,12 @@ impl Axis {
         &self.spec
     }
 
+    /// The target that the axis moves to when it is asked for `target`.
+    pub(super) fn clamped(&self, target: f64) -> f64 {
+        let low = self.spec.clamp_min.filter(|low| target < *low);
+        low.or(self.spec.clamp_max.filter(|high| target > *high)).unwrap_or(target)
+    }
+
     pub(super) fn allows(&self, target: f64) -> bool {
         (self.spec.min..=self.spec.max).contains(&target)
     }

@@ -8,6 +8,9 @@ use super::{Command, Event, Instrument, Reply, seconds, with_text};
 use crate::images::{ImageOrder, StreamName};
 use crate::scenario::Scenario;
 
+/// The pitch of the sensor in µm, which the answer to CAMERA_IMAGE_SIZE_GET carries.
+const SENSOR_PITCH_UM: f64 = 6.5;
+
 pub(super) struct Camera {
     exposure_us: i32,
     /// The 1-based left and top edge of a symmetric region.
@@ -46,8 +49,9 @@ impl Camera {
         }
     }
 
-    pub(super) fn stop_live(&mut self) {
-        self.live = None;
+    /// Stops the live view. False: none ran.
+    pub(super) fn stop_live(&mut self) -> bool {
+        self.live.take().is_some()
     }
 
     /// Width and height of the next image in pixels: the sensor without its two equal borders.
@@ -114,13 +118,19 @@ impl Instrument {
                 let [width, height] = size.map(|side| side as i32);
                 reply.frame.int32_data[0] = width;
                 reply.frame.int32_data[1] = height;
+                reply.frame.value = SENSOR_PITCH_UM;
             }
             Code::CAMERA_PIXEL_FIELD_OF_VIEW_GET => {
                 reply.frame.value = self.scenario.camera.pixel_size_mm;
             }
             Code::CAMERA_SNAPSHOT_GET => return Some(self.snapshot(now, command)),
             Code::CAMERA_LIVE_VIEW_START => return Some(self.start_live(now, command)),
-            Code::CAMERA_LIVE_VIEW_STOP => camera.stop_live(),
+            Code::CAMERA_LIVE_VIEW_STOP => {
+                if !camera.stop_live() {
+                    reply.frame.status = command.frame.status;
+                    reply.frame = with_text(reply.frame, "no live view to stop");
+                }
+            }
             Code::CAMERA_WORK_FLOW_START => return self.start_workflow(now, command, payload),
             Code::CAMERA_WORK_FLOW_STOP => self.stop_workflow(now),
             Code::CAMERA_CHECK_STACK | Code::CAMERA_CHECK_STACK_UPDATES => {
@@ -157,6 +167,7 @@ impl Instrument {
             let view = self.camera.views;
             self.camera.live = Some(view);
             self.schedule.add(now + self.live_period(), Event::LiveImage { view });
+            self.push_settings();
         }
         Reply::done(command)
     }
@@ -191,15 +202,36 @@ impl Instrument {
 
     /// The report of the instrument about a workflow before it runs.
     fn check_stack(&self, workflow: &[u8]) -> String {
-        match WorkflowPlan::parse(workflow).and_then(|plan| self.check_plan(&plan)) {
+        match self.parse_plan(workflow).and_then(|plan| self.check_plan(&plan)) {
             Ok(()) => "Stack settings are valid\n".to_owned(),
             Err(reason) => format!("{reason}\n"),
         }
     }
 
-    /// Pushes to a client why its workflow does not run.
+    /// Reads a workflow file. The field of view, in mm, decides the number of tiles.
+    pub(super) fn parse_plan(&self, workflow: &[u8]) -> Result<WorkflowPlan, String> {
+        let pixel = self.scenario.camera.pixel_size_mm;
+        WorkflowPlan::parse(workflow, self.camera.size().map(|side| f64::from(side) * pixel))
+    }
+
+    /// Pushes why a workflow does not run: to the client that uploaded it, or as a message for people.
     pub(super) fn decline_workflow(&mut self, command: &Command, reason: &str) {
+        if self.scenario.messages.explain_rejections {
+            self.push_message(reason);
+            return;
+        }
         let frame = Frame { status: 0, ..command.frame };
         self.push_to(command.from, with_text(frame, reason), &[]);
+    }
+
+    /// Pushes a text for people to all clients.
+    pub(super) fn push_message(&mut self, text: &str) {
+        let messages = &self.scenario.messages;
+        let frame = Frame::new(messages.code.0);
+        if messages.in_payload {
+            self.push(frame, text.as_bytes());
+        } else {
+            self.push(with_text(frame, text), &[]);
+        }
     }
 }

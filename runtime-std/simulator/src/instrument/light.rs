@@ -1,6 +1,6 @@
 //! Lasers, LEDs, illumination paths and the filter wheel.
 
-use flamingo_protocol_core::{CommandCode as Code, Frame};
+use flamingo_protocol_core::{CommandCode as Code, Flags, Frame, wire::Row};
 
 use super::{Command, Instrument, Reply, with_text};
 
@@ -84,6 +84,13 @@ impl Light {
 }
 
 impl Instrument {
+    /// Whether this is an LED or illumination command that the scenario acknowledges.
+    pub(super) fn is_acknowledged_light(&self, command: &Frame) -> bool {
+        self.scenario.light.acknowledged
+            && command.flags.contains(Flags::TRIGGER_CALL_BACK)
+            && command.code.row().is_some_and(Row::is_usually_acknowledged)
+    }
+
     pub(super) fn light_command(&mut self, command: &Command) -> Option<Reply> {
         let [data0, data1, _] = command.frame.int32_data;
         let light = &mut self.light;
@@ -94,7 +101,9 @@ impl Instrument {
                 let mut get = Frame { status: 1, ..Frame::new(Code::LASER_LEVEL_GET) };
                 get.int32_data[0] = data0;
                 let get = with_text(get, &light.level_text(data0));
-                if set {
+                if set && self.scenario.light.level_pushed_after_set {
+                    self.push(get, &[]);
+                } else if set {
                     self.push_get_after_set(get);
                 }
                 set

@@ -7,12 +7,14 @@ mod axis;
 mod background;
 mod camera;
 mod light;
+mod older_codes;
 mod reply;
 mod schedule;
 mod stage;
 mod storage;
 #[cfg(test)]
 mod tests;
+mod tiles;
 mod workflow;
 mod workflow_plan;
 
@@ -149,9 +151,12 @@ impl Instrument {
         &mut self,
         now: Instant,
         from: ConnectionId,
-        frame: Frame,
+        mut frame: Frame,
         payload: &[u8],
     ) {
+        let wire_code = frame.code;
+        let known = self.code_from_wire(wire_code);
+        frame.code = known.unwrap_or(wire_code);
         let Some(client) = self.clients.get_mut(&from) else { return };
         client.commands += 1;
         let command = Command { from, number: client.commands, frame };
@@ -166,7 +171,8 @@ impl Instrument {
             self.clients.remove(&from);
             return;
         }
-        if self.scenario.never_answered.iter().any(|listed| listed.0 == frame.code) {
+        let unanswered = self.scenario.never_answered.iter().any(|listed| listed.0 == wire_code);
+        if unanswered || known.is_none() {
             return;
         }
         let reply = match frame.code.subsystem() {
@@ -179,7 +185,7 @@ impl Instrument {
         };
         if let Some(reply) = reply {
             self.push_to_others(&command, &reply);
-            if is_answered(&frame) {
+            if is_answered(&frame) || self.is_acknowledged_light(&frame) {
                 self.answer(now, &command, reply);
             }
         }
@@ -237,23 +243,26 @@ impl Instrument {
     fn push_to_others(&mut self, command: &Command, reply: &Reply) {
         let kind = command.frame.code.row().map(|row| row.kind);
         let is_visible = matches!(kind, Some(Kind::Action | Kind::FireAndForget));
-        if !is_visible || reply.frame.outcome() != Status::Succeeded {
+        if !is_visible || reply.frame.outcome() != Status::Success {
             return;
         }
         let payload = self.push_payload(command.frame.code);
+        let status = self.scenario.status.of_answer(&command.frame, reply.frame.status);
+        let echo = Frame { status, ..reply.frame };
         let others: Vec<_> =
             self.clients.keys().copied().filter(|id| *id != command.from).collect();
         for to in others {
-            self.push_to(to, reply.frame, &payload);
+            self.push_to(to, echo, &payload);
         }
     }
 
-    /// The payload of a push: some bytes for 0x4003, none for other codes.
+    /// The payload of a push: a text for 0x4003, none for other codes.
     fn push_payload(&self, code: CommandCode) -> Vec<u8> {
         if code != CommandCode::LED_PREVIEW_DISABLE {
             return Vec::new();
         }
-        (0..self.scenario.pushes.led_payload_bytes).map(|at| (at % 251) as u8).collect()
+        let text = b"LEDOFF".iter().copied().cycle();
+        text.take(usize::from(self.scenario.pushes.led_payload_bytes)).collect()
     }
 
     /// Pushes a frame to every client.
@@ -281,8 +290,10 @@ impl Instrument {
     /// Schedules an answer, with its latency and its faults.
     fn answer(&mut self, now: Instant, command: &Command, reply: Reply) {
         let scenario = Arc::clone(&self.scenario);
-        let Some(client) = self.clients.get_mut(&command.from) else { return };
+        let code = self.code_on_wire(command.frame.code);
         let Reply { mut frame, payload, latency } = reply;
+        frame.status = scenario.status.of_answer(&command.frame, frame.status);
+        frame.code = self.code_on_wire(frame.code);
         frame.payload_len = u32::try_from(payload.len()).unwrap_or(u32::MAX);
         if scenario.tokens.echo_upload_length && payload.is_empty() {
             frame.payload_len = command.frame.payload_len;
@@ -296,7 +307,8 @@ impl Instrument {
         if scenario.tokens.tag_answers {
             frame.flags = frame.flags.with(Flags::ANSWER_TAG);
         }
-        let code = command.frame.code;
+        let counts = is_answered(&command.frame);
+        let Some(client) = self.clients.get_mut(&command.from) else { return };
         let fault =
             |kind| Action::Fault { connection: command.from, kind, request: command.number };
         let mut due = now + latency.unwrap_or_else(|| ordinary_latency(&scenario, &mut client.rng));
@@ -315,13 +327,13 @@ impl Instrument {
             *last = due;
         }
         let duplicates = client.duplicate.fires(code, &mut client.rng);
-        client.unanswered += 1;
+        client.unanswered += u32::from(counts);
         let mut outgoing = Outgoing {
             frame,
             payload,
             truth: TrueClass::Answer { request: command.number, late, duplicate: false },
         };
-        let event = Event::Answer { to: command.from, outgoing: outgoing.clone(), settles: true };
+        let event = Event::Answer { to: command.from, outgoing: outgoing.clone(), settles: counts };
         self.schedule.add(due, event);
         if duplicates {
             self.actions.push(fault(FaultKind::DuplicateAnswer));

@@ -70,9 +70,11 @@ impl Instrument {
         let axis = command.frame.selector();
         match command.frame.code {
             Code::STAGE_POSITION_GET => {
-                let position = self.stage.axis(axis)?.position(now);
+                let state = self.stage.axis(axis)?;
+                let linear = axis <= 3;
+                let hidden = self.scenario.stage.zero_while_moving && linear && state.is_moving();
                 let mut reply = Reply::done(command);
-                reply.frame.value = position;
+                reply.frame.value = if hidden { 0.0 } else { state.position(now) };
                 Some(reply)
             }
             Code::STAGE_POSITION_SET
@@ -159,6 +161,7 @@ impl Instrument {
         let stage = &self.scenario.stage;
         let (factor, settle) = (stage.speed_factor, millis(stage.settle_ms));
         let Some(state) = self.stage.axis_mut(axis) else { return false };
+        let target = state.clamped(target);
         if !state.allows(target) {
             return false;
         }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use flamingo_protocol_core::CommandCode as Code;
+use flamingo_protocol_core::{CommandCode as Code, Frame};
 
 use super::light::Led;
 use super::stage::Stage;
@@ -22,14 +22,23 @@ impl Storage {
 }
 
 impl Instrument {
+    fn settings_text(&self) -> Vec<u8> {
+        let made = || scope_settings(&self.stage, &self.light.led).into_bytes();
+        self.storage.saved.clone().unwrap_or_else(made)
+    }
+
+    /// Pushes the scope settings to all clients, if the scenario says so.
+    pub(super) fn push_settings(&mut self) {
+        if self.scenario.settings.pushed_at_live_start {
+            let frame = Frame { status: 1, ..Frame::new(Code::COMMON_SCOPE_SETTINGS) };
+            self.push(frame, &self.settings_text());
+        }
+    }
+
     pub(super) fn storage_command(&mut self, command: &Command, payload: &[u8]) -> Option<Reply> {
         match command.frame.code {
             Code::COMMON_SCOPE_SETTINGS_LOAD => {
-                let text =
-                    self.storage.saved.clone().unwrap_or_else(|| {
-                        scope_settings(&self.stage, &self.light.led).into_bytes()
-                    });
-                let mut reply = Reply::done(command).with_payload(text);
+                let mut reply = Reply::done(command).with_payload(self.settings_text());
                 if self.scenario.settings.answer_under_1007 {
                     reply.frame.code = Code::COMMON_SCOPE_SETTINGS;
                 }

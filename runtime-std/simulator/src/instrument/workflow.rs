@@ -64,7 +64,7 @@ impl Instrument {
         let checked = if self.workflow.is_busy() {
             Err("a work flow is running".to_owned())
         } else {
-            WorkflowPlan::parse(bytes).and_then(|plan| self.check_plan(&plan).map(|()| plan))
+            self.parse_plan(bytes).and_then(|plan| self.check_plan(&plan).map(|()| plan))
         };
         match checked {
             Ok(plan) => {
@@ -81,7 +81,9 @@ impl Instrument {
     /// Whether every position of a plan is within the limits.
     pub(super) fn check_plan(&self, plan: &WorkflowPlan) -> Result<(), String> {
         let starts = (1..).zip(plan.start);
-        for (number, position) in starts.chain([(Z, plan.end_z)]) {
+        // The tiles between the corner tiles are within the limits if the corner tiles are.
+        let last = (1..).zip(plan.tiles.last);
+        for (number, position) in starts.chain(last).chain([(Z, plan.end_z)]) {
             if !self.stage.axis(number).is_some_and(|axis| axis.allows(position)) {
                 let name = ["X", "Y", "Z", "R"][number as usize - 1];
                 return Err(format!("{name} {position:.3} is beyond its hard limit"));
@@ -145,7 +147,10 @@ impl Instrument {
             self.schedule.add(due, Event::Workflow { run: number });
         } else {
             self.light_off();
-            self.push(Frame { status: 1, ..Frame::new(Code::UI_IMAGES_SAVED_TO_STORAGE) }, &[]);
+            if self.scenario.workflow.images_saved {
+                let saved = Code::UI_IMAGES_SAVED_TO_STORAGE;
+                self.push(Frame { status: 1, ..Frame::new(saved) }, &[]);
+            }
             self.workflow.run = None;
         }
     }
@@ -159,6 +164,10 @@ impl Instrument {
         self.announce_state();
         self.push_gauge(Code::UI_SET_GAUGE_SIZE, 0, plan.total_planes());
         self.push_light(Code::LED_PREVIEW_DISABLE, 0);
+        let message = self.scenario.messages.at_workflow_start.clone();
+        if !message.is_empty() {
+            self.push_message(&message);
+        }
         for (laser, percent, on) in &plan.lasers {
             self.light.use_laser(*laser, *percent, *on);
             self.push_light(Code::LASER_LEVEL_GET, *laser);
@@ -184,14 +193,21 @@ impl Instrument {
         if planes < plan.planes {
             return Some((at + period, Phase::Sweep { stack, planes, began }));
         }
-        let mut complete = Frame { status: 1, ..Frame::new(Code::CAMERA_STACK_COMPLETE) };
-        complete.int32_data = [planes, plan.planes, 0];
-        complete.value = as_seconds(at.since(began)) * 1e6;
-        self.push(complete, &[]);
-        if stack + 1 >= plan.stacks {
+        if self.scenario.workflow.stack_complete {
+            let mut complete = Frame { status: 1, ..Frame::new(Code::CAMERA_STACK_COMPLETE) };
+            complete.int32_data = [planes, plan.planes, 0];
+            complete.value = as_seconds(at.since(began)) * 1e6;
+            self.push(complete, &[]);
+        }
+        if stack + 1 >= plan.stacks() {
             return None;
         }
-        self.move_axis(at, Z, plan.start[2], None, None);
+        let [x, y] = plan.place_of(stack + 1);
+        for (axis, target) in (1..).zip([x, y, plan.start[2]]) {
+            if (self.stage.position(at, axis) - target).abs() > 1e-9 {
+                self.move_axis(at, axis, target, None, None);
+            }
+        }
         Some((at + ARRIVAL_POLL, Phase::Approach { stack: stack + 1 }))
     }
 

@@ -21,7 +21,7 @@ pub enum AxisName {
 }
 
 /// An axis. At the start it stands at its home position. In a scenario file the keys are `min_mm`,
-/// `max_mm`, `home_mm` and `velocity_mm_per_s`, on R `min_deg` … `velocity_deg_per_s`.
+/// `max_mm`, `home_mm`, `velocity_mm_per_s`, `clamp_min_mm` and `clamp_max_mm`, on R `min_deg` … `clamp_max_deg`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub struct AxisModel {
@@ -33,12 +33,17 @@ pub struct AxisModel {
     pub home: f64,
     /// In mm (R: degrees) per second, until STAGE_VELOCITY_SET changes it.
     pub velocity: f64,
+    /// A lower target is silently replaced by this one, before the limits are checked. The motion ends there with
+    /// status 1.
+    pub clamp_min: Option<f64>,
+    /// The same for a higher target.
+    pub clamp_max: Option<f64>,
 }
 
-const X: AxisModel = AxisModel { min: 1.0, max: 12.31, home: 7.5, velocity: 1.0 };
-const Y: AxisModel = AxisModel { min: 5.0, max: 25.0, home: 15.0, velocity: 1.0 };
-const Z: AxisModel = AxisModel { min: 12.5, max: 26.0, home: 19.0, velocity: 1.0 };
-const R: AxisModel = AxisModel { min: -720.0, max: 720.0, home: 0.0, velocity: 50.0 };
+const X: AxisModel = AxisModel::new([1.0, 12.31], 7.5, 1.0);
+const Y: AxisModel = AxisModel::new([5.0, 25.0], 15.0, 1.0);
+const Z: AxisModel = AxisModel::new([12.5, 26.0], 19.0, 1.0);
+const R: AxisModel = AxisModel::new([-720.0, 720.0], 0.0, 50.0);
 
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -47,6 +52,8 @@ struct LinearKeys {
     max_mm: Option<f64>,
     home_mm: Option<f64>,
     velocity_mm_per_s: Option<f64>,
+    clamp_min_mm: Option<f64>,
+    clamp_max_mm: Option<f64>,
 }
 
 #[derive(Default, Deserialize)]
@@ -56,11 +63,17 @@ struct RotationKeys {
     max_deg: Option<f64>,
     home_deg: Option<f64>,
     velocity_deg_per_s: Option<f64>,
+    clamp_min_deg: Option<f64>,
+    clamp_max_deg: Option<f64>,
 }
 
 impl AxisModel {
+    const fn new([min, max]: [f64; 2], home: f64, velocity: f64) -> Self {
+        Self { min, max, home, velocity, clamp_min: None, clamp_max: None }
+    }
+
     fn checked<E: Error>(self, unit: &str) -> Result<Self, E> {
-        let Self { min, max, home, velocity } = self;
+        let Self { min, max, home, velocity, clamp_min, clamp_max } = self;
         if !(min.is_finite() && max.is_finite() && min < max && (min..=max).contains(&home)) {
             return Err(E::custom(format!(
                 "expected min_{unit} < max_{unit} with home_{unit} between them, \
@@ -70,6 +83,13 @@ impl AxisModel {
         if !(velocity.is_finite() && velocity > 0.0) {
             return Err(E::custom(format!(
                 "expected velocity_{unit}_per_s above 0, found {velocity}"
+            )));
+        }
+        let (low, high) = (clamp_min.unwrap_or(min), clamp_max.unwrap_or(max));
+        if !(low.is_finite() && high.is_finite() && (low..=high).contains(&home)) {
+            return Err(E::custom(format!(
+                "expected clamp_min_{unit} up to home_{unit} and clamp_max_{unit} from there, \
+                 found {low}, {home} and {high}"
             )));
         }
         Ok(self)
@@ -86,6 +106,8 @@ fn linear<'de, D: Deserializer<'de>>(
         max: keys.max_mm.unwrap_or(default.max),
         home: keys.home_mm.unwrap_or(default.home),
         velocity: keys.velocity_mm_per_s.unwrap_or(default.velocity),
+        clamp_min: keys.clamp_min_mm,
+        clamp_max: keys.clamp_max_mm,
     };
     axis.checked("mm")
 }
@@ -109,6 +131,8 @@ fn r<'de, D: Deserializer<'de>>(deserializer: D) -> Result<AxisModel, D::Error> 
         max: keys.max_deg.unwrap_or(R.max),
         home: keys.home_deg.unwrap_or(R.home),
         velocity: keys.velocity_deg_per_s.unwrap_or(R.velocity),
+        clamp_min: keys.clamp_min_deg,
+        clamp_max: keys.clamp_max_deg,
     };
     axis.checked("deg")
 }
@@ -141,6 +165,8 @@ pub struct StageModel {
     pub find_reference_ms: f64,
     /// Whether HOME and FIND_REFERENCE are answered at the end of the motion instead of at once.
     pub home_answers_at_end: bool,
+    /// Whether the query of a linear axis that moves is answered with exactly 0.
+    pub zero_while_moving: bool,
     /// Axes that move back and forth until a command moves or stops them.
     pub continuous_axes: Vec<AxisName>,
 }
@@ -156,6 +182,7 @@ impl Default for StageModel {
             settle_ms: 5.0,
             find_reference_ms: 4000.0,
             home_answers_at_end: false,
+            zero_while_moving: false,
             continuous_axes: Vec::new(),
         }
     }

@@ -1,12 +1,14 @@
 //! Checks of the values in a scenario file. An error says what was expected and what was found.
 
 use flamingo_protocol_core::CommandCode;
+use flamingo_runtime_std::command_code;
 use serde::de::{self, Deserialize, Deserializer, Visitor};
 
 use super::traffic::Latency;
 
-/// A command code in a scenario file: a number, or the name of the command in the server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A command code in a scenario file: the name of the command in the server, or a number in quotes with `0x`. The
+/// number of a known command needs no quotes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ScenarioCode(pub CommandCode);
 
 impl<'de> Deserialize<'de> for ScenarioCode {
@@ -15,17 +17,13 @@ impl<'de> Deserialize<'de> for ScenarioCode {
         impl Visitor<'_> for CodeVisitor {
             type Value = ScenarioCode;
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("a command code: a name or a number from 0 to 0xFFFFFFFF")
+                f.write_str("a command such as \"STAGE_POSITION_GET\" or \"0x6008\"")
             }
             fn visit_i64<E: de::Error>(self, value: i64) -> Result<ScenarioCode, E> {
-                let code = u32::try_from(value)
-                    .map_err(|_| E::invalid_value(de::Unexpected::Signed(value), &self))?;
-                Ok(ScenarioCode(CommandCode(code)))
+                command_code::from_integer(value).map(ScenarioCode).map_err(E::custom)
             }
             fn visit_str<E: de::Error>(self, value: &str) -> Result<ScenarioCode, E> {
-                CommandCode::from_name(value)
-                    .map(ScenarioCode)
-                    .ok_or_else(|| E::invalid_value(de::Unexpected::Str(value), &self))
+                command_code::from_text(value).map(ScenarioCode).map_err(E::custom)
             }
         }
         deserializer.deserialize_any(CodeVisitor)

@@ -6,12 +6,16 @@
 mod axes;
 mod check;
 mod faults;
+mod messages;
+mod status;
 mod subsystems;
 mod traffic;
 
 pub use axes::{AxisModel, AxisName, StageModel};
 pub use check::ScenarioCode;
 pub use faults::{Fault, Faults};
+pub use messages::MessageModel;
+pub use status::{StatusModel, StatusSetters};
 pub use subsystems::{CameraModel, ImageModel, LightModel, SettingsModel, WorkflowModel};
 pub use traffic::{BackgroundTraffic, Latency, Pushes, ServerModel, Tokens};
 
@@ -44,6 +48,8 @@ pub struct Scenario {
     /// The time that an answer takes.
     #[serde(deserialize_with = "check::latency")]
     pub latency: Latency,
+    /// The status of the answers.
+    pub status: StatusModel,
     /// Which messages are pushed, and their form.
     pub pushes: Pushes,
     /// Unsolicited traffic without a cause.
@@ -54,7 +60,7 @@ pub struct Scenario {
     pub server: ServerModel,
     /// The four axes.
     pub stage: StageModel,
-    /// Lasers.
+    /// Lasers, LEDs and illumination.
     pub light: LightModel,
     /// The camera.
     pub camera: CameraModel,
@@ -64,6 +70,8 @@ pub struct Scenario {
     pub settings: SettingsModel,
     /// Workflows.
     pub workflow: WorkflowModel,
+    /// Texts for people.
+    pub messages: MessageModel,
     /// The faults.
     pub faults: Faults,
 }
@@ -75,6 +83,7 @@ impl Default for Scenario {
             truth_capacity_frames: 262_144,
             never_answered: Vec::new(),
             latency: Latency::default(),
+            status: StatusModel::default(),
             pushes: Pushes::default(),
             background: BackgroundTraffic::default(),
             tokens: Tokens::default(),
@@ -85,6 +94,7 @@ impl Default for Scenario {
             images: ImageModel::default(),
             settings: SettingsModel::default(),
             workflow: WorkflowModel::default(),
+            messages: MessageModel::default(),
             faults: Faults::default(),
         }
     }
@@ -146,6 +156,8 @@ mod tests {
         assert_eq!(zero, "line 2: expected a number above 0, found 0");
         let swapped = refused("\n[latency]\nmin_ms = 3\nmax_ms = 2\n");
         assert!(swapped.contains("min_ms = 3 is above max_ms = 2"), "{swapped}");
+        let clamps = refused("[stage.r]\nclamp_max_deg = -5\n");
+        assert!(clamps.contains("clamp_max_deg") && clamps.contains("found"), "{clamps}");
         let limits = refused("[stage.y]\nmin_mm = 30\n");
         assert!(limits.starts_with("line 1: ") && limits.contains("min_mm"), "{limits}");
     }
@@ -158,7 +170,23 @@ mod tests {
             scenario.never_answered.iter().map(|code| code.0.0).collect::<Vec<_>>(),
             [0x6008, 0x3027]
         );
+        let scenario = Scenario::from_toml("[status.codes]\n0x6008 = 0\nstage_halt = 5\n").unwrap();
+        let codes: Vec<_> =
+            scenario.status.codes.iter().map(|(code, at)| (code.0.0, *at)).collect();
+        assert_eq!(codes, [(0x6003, 5), (0x6008, 0)]);
+        assert!(refused("[status.codes]\n0xZZ = 0\n").contains("0xZZ"));
         let unknown = refused("never_answered = [\"NO_SUCH_THING\"]");
         assert!(unknown.contains("NO_SUCH_THING"), "{unknown}");
+        for (bad, reason) in [
+            ("6008", "write \"0x6008\" for STAGE_POSITION_GET"),
+            ("\"6008\"", "write 0x6008 for STAGE_POSITION_GET"),
+            ("0x1778", "\"0x1778\" in quotes for this one"),
+            ("-1", "expected a command code"),
+        ] {
+            let error = refused(&format!("never_answered = [{bad}]"));
+            assert!(error.contains(reason), "{bad}: {error}");
+        }
+        let hex = Scenario::from_toml("never_answered = [\"0x1778\"]").unwrap();
+        assert_eq!(hex.never_answered[0].0.0, 0x1778);
     }
 }

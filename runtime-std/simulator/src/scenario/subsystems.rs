@@ -4,13 +4,24 @@ use serde::Deserialize;
 
 use super::check;
 
-/// Lasers.
-#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+/// Lasers, LEDs and illumination.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct LightModel {
     /// Lasers (1 to 4) whose level query is refused: status 0 and `getLevel error`.
     pub declining_lasers: Vec<i32>,
+    /// Whether LED commands (0x4001 to 0x4003) and illumination commands (0x7004 to 0x7007) with TRIGGER_CALL_BACK are
+    /// acknowledged by an echo. Laser commands never are.
+    pub acknowledged: bool,
+    /// Whether LASER_LEVEL_SET is followed by a push of the level (LASER_LEVEL_GET).
+    pub level_pushed_after_set: bool,
+}
+
+impl Default for LightModel {
+    fn default() -> Self {
+        Self { declining_lasers: Vec::new(), acknowledged: true, level_pushed_after_set: true }
+    }
 }
 
 /// The camera.
@@ -23,11 +34,14 @@ pub struct CameraModel {
     /// The answer to CAMERA_PIXEL_FIELD_OF_VIEW_GET, in mm per pixel.
     #[serde(deserialize_with = "check::above_zero")]
     pub pixel_size_mm: f64,
+    /// Whether CAMERA_IMAGE_SIZE_GET (0x3027) and the camera codes above it have numbers that are four higher, as in
+    /// older firmware: 0x302B image size, 0x302F check of a workflow, 0x303A, 0x303B pixel size.
+    pub older_codes: bool,
 }
 
 impl Default for CameraModel {
     fn default() -> Self {
-        Self { exposure_us: 9_002, pixel_size_mm: 0.000_253 }
+        Self { exposure_us: 9_002, pixel_size_mm: 0.000_253, older_codes: false }
     }
 }
 
@@ -68,12 +82,20 @@ pub struct SettingsModel {
     pub drives: Vec<String>,
     /// Whether the list comes in the buffer, as far as it fits, instead of a payload.
     pub drives_in_buffer: bool,
+    /// Whether CAMERA_LIVE_VIEW_START pushes the scope settings to all clients, as COMMON_SCOPE_SETTINGS (0x1007) with
+    /// a payload.
+    pub pushed_at_live_start: bool,
 }
 
 impl Default for SettingsModel {
     fn default() -> Self {
         let drives = vec!["/media/data/ssd1".to_owned(), "/media/data/ssd2".to_owned()];
-        Self { answer_under_1007: false, drives, drives_in_buffer: false }
+        Self {
+            answer_under_1007: false,
+            drives,
+            drives_in_buffer: false,
+            pushed_at_live_start: false,
+        }
     }
 }
 
@@ -90,10 +112,20 @@ pub struct WorkflowModel {
     pub start_delay_ms: f64,
     /// Whether a stale SYSTEM_STATE_IDLE comes after the upload, before the workflow runs.
     pub stale_idle: bool,
+    /// Whether CAMERA_STACK_COMPLETE comes after each stack.
+    pub stack_complete: bool,
+    /// Whether UI_IMAGES_SAVED_TO_STORAGE comes after the last stack.
+    pub images_saved: bool,
 }
 
 impl Default for WorkflowModel {
     fn default() -> Self {
-        Self { speed_factor: 1.0, start_delay_ms: 20.0, stale_idle: false }
+        Self {
+            speed_factor: 1.0,
+            start_delay_ms: 20.0,
+            stale_idle: false,
+            stack_complete: true,
+            images_saved: true,
+        }
     }
 }

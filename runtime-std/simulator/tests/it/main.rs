@@ -3,6 +3,8 @@
 mod client_faults;
 mod faults;
 mod load;
+mod observed;
+mod observed_workflows;
 mod queries;
 mod scenarios;
 mod server;

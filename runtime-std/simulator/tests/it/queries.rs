@@ -139,7 +139,7 @@ fn without_the_flag_and_without_a_known_code_there_is_no_answer() {
     client.send(&command(Code(0xFFFF_FFFF)));
     client.send(&command(Code::CAMERA_EXPOSURE_GET));
     client.send(&query(255));
-    client.send(&command(Code::LED_SET).with_selector(1));
+    client.send(&Frame::new(Code::LED_SET).with_selector(1));
     client.send(&command(Code::LASER_DISABLE_ALL).with_selector(1));
     assert!(client.settle().is_empty());
     assert_eq!(simulator.truth().received_from(client.address()).len(), 9);
@@ -161,13 +161,16 @@ fn actions_of_one_client_are_pushed_to_all_others() {
     actor.send(&command(Code::CAMERA_EXPOSURE_SET).with_selector(5_000));
     actor.send(&command(Code::CAMERA_EXPOSURE_GET));
     let acknowledged = actor.settle();
-    assert_eq!(codes(&acknowledged), [Code::CAMERA_EXPOSURE_SET, Code::CAMERA_EXPOSURE_GET]);
+    assert_eq!(
+        codes(&acknowledged),
+        [Code::LED_PREVIEW_DISABLE, Code::CAMERA_EXPOSURE_SET, Code::CAMERA_EXPOSURE_GET]
+    );
     let seen = witness.settle();
     assert_eq!(
         codes(&seen),
         [Code::LED_PREVIEW_DISABLE, Code::LASER_ENABLE_PREVIEW, Code::CAMERA_EXPOSURE_SET]
     );
-    assert_eq!(seen[0].payload.len(), 6, "0x4003 pushes carry 6 bytes");
+    assert_eq!(seen[0].payload, b"LEDOFF", "0x4003 pushes carry 6 bytes");
     assert_eq!(seen[1].frame.selector(), 3);
 }
 

@@ -20,7 +20,7 @@ fn examples() -> Vec<(PathBuf, String)> {
 #[test]
 fn every_example_loads_and_starts_and_answers() {
     let examples = examples();
-    assert!(examples.len() >= 9);
+    assert!(examples.len() >= 12);
     for (path, text) in examples {
         assert!(text.starts_with("# "), "{} says what it is", path.display());
         let scenario = Scenario::from_toml(&text).unwrap_or_else(|error| {
@@ -48,6 +48,7 @@ fn the_healthy_example_shows_every_key_with_its_default() {
     for table in [
         "",
         "latency",
+        "status",
         "pushes",
         "background",
         "tokens",
@@ -60,6 +61,7 @@ fn the_healthy_example_shows_every_key_with_its_default() {
         "images",
         "settings",
         "workflow",
+        "messages",
         "faults",
     ] {
         let header = if table.is_empty() { String::new() } else { format!("[{table}]\n") };
