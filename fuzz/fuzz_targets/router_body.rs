@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use flamingo_bridge::router::{ClientId, Router, RouterAction, RouterOptions};
-use flamingo_bridge::settings::{Delivery, LimitSettings, Role};
+use flamingo_bridge::settings::{Delivery, LimitSettings, Role, WhenLost};
 use flamingo_runtime_std::protocol::{
     CommandCode, Config, Flags, Frame, Incoming, Responder, Ticket,
     time::{Duration, Instant},
@@ -33,7 +33,7 @@ struct World {
 }
 
 const CODES: [u32; 16] = [
-    0x6008, 0x6008, 0x6008, 0x6004, 0x6003, 0x6002, 0x3027, 0x300A, 0x2002, 0x2001, 0x2007, 0x3007,
+    0x6008, 0x6008, 0x4001, 0x6004, 0x6003, 0x6002, 0x3027, 0x300A, 0x2002, 0x2001, 0x2007, 0x3007,
     0xA007, 0xBEEF, 0x3005, 0x3008,
 ];
 
@@ -59,6 +59,8 @@ pub(crate) fn run(data: &[u8]) {
         echo_actions: switches & 4 != 0,
         tag: switches & 8 != 0,
         coalesce: switches & 16 != 0,
+        when_lost: [WhenLost::Silence, WhenLost::Refusal, WhenLost::Close, WhenLost::Silence]
+            [usize::from(switches >> 5 & 3)],
     };
     let mut world = World {
         router: Router::new(options),
@@ -125,7 +127,7 @@ impl World {
             (14 | 15, _) if self.connected => {
                 let mut push = Frame::new(CommandCode(CODES[usize::from(argument) % 2]));
                 push.flags = Flags::STAGE_POSITIONS_IN_BUFFER;
-                push.int32_data = [1 + i32::from(argument % 4), -1, 0];
+                push.int32_data = [1 + i32::from(argument % 4), 0, -1];
                 self.router.upstream_input(self.now, &push.encode());
             }
             (16 | 17, _) => {
@@ -140,7 +142,7 @@ impl World {
     fn ask(&mut self, id: ClientId, argument: u8) {
         self.number += 1;
         let mut frame = Frame::command(CommandCode(CODES[usize::from(argument) % CODES.len()]));
-        frame.int32_data = [1 + i32::from(argument % 4), self.number, 0];
+        frame.int32_data = [1 + i32::from(argument % 4), 0, self.number];
         let len = if argument & 0x1F == 0x1F { u32::from(argument) * 3 } else { 0 };
         if len > 0 {
             frame =
@@ -155,7 +157,13 @@ impl World {
     /// The instrument answers a command; answers keep their order within a subsystem.
     fn answer(&mut self, which: usize) {
         let now = self.now;
-        self.commands.retain(|(since, _)| now.since(*since) < Duration::from_millis(4900));
+        let open = self.router.is_open();
+        self.commands.retain(|(since, command)| {
+            // Only clients number their commands. The core waits for a fence as long as its grace.
+            let is_fence = open && command.int32_data[2] == 0;
+            let limit = if is_fence { 900 } else { 4900 };
+            now.since(*since) < Duration::from_millis(limit)
+        });
         let Some((_, first)) = self.commands.get(which % self.commands.len().max(1)) else {
             return;
         };
@@ -213,7 +221,8 @@ impl World {
                 let row = frame.code.row();
                 let answered = row
                     .is_none_or(|_| flamingo_runtime_std::protocol::responder::is_answered(&frame));
-                if answered {
+                // The lights are answered although the table does not expect that.
+                if answered || frame.code == CommandCode::LED_SET {
                     self.commands.push((self.now, frame));
                 }
             }
@@ -231,7 +240,7 @@ impl World {
             rest = &rest[consumed..];
             let Some(Piece::Frame { frame, skipped }) = piece else { continue };
             assert_eq!(skipped, 0, "nothing but frames");
-            let own = client.asked.remove(&frame.int32_data[1]);
+            let own = client.asked.remove(&frame.int32_data[2]);
             assert!(own || client.inline, "client {id} never asked {frame}");
         }
     }

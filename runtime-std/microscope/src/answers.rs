@@ -6,14 +6,15 @@ use flamingo_runtime_std::Answer;
 
 use crate::Error;
 
-/// Returns the answer unless its status is 0, failure. The instrument also sends statuses other
-/// than 0 and 1; they are no failure.
+/// Returns the answer unless its status is a failure. An answer whose status says nothing is a presumed
+/// success.
 pub(crate) fn succeeded(what: &str, answer: Answer) -> Result<Answer, Error> {
-    if answer.frame.outcome() != Status::Failed {
+    if answer.outcome != Status::Failure {
         return Ok(answer);
     }
     let code = answer.frame.code;
-    Err(Error::Refused { what: what.to_owned(), code, status: 0, reason: reason(&answer) })
+    let status = answer.frame.status;
+    Err(Error::Refused { what: what.to_owned(), code, status, reason: reason(&answer) })
 }
 
 /// Returns the text of an answer: its buffer, or its payload if the buffer is empty.

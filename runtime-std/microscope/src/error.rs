@@ -12,7 +12,7 @@ use crate::axis::Axis;
 use crate::files::scope_settings::ScopeSettingsError;
 use crate::stage::limits::OutOfLimits;
 use crate::units::Position;
-use flamingo_runtime_std::Error as ClientError;
+use flamingo_runtime_std::{Answer, Error as ClientError};
 
 /// Why a method of the typed layer failed. Each message names what was asked for, what was expected
 /// and found, and what to try.
@@ -106,6 +106,31 @@ pub enum Error {
         /// The target, if it is known.
         target: Option<Position>,
     },
+    /// STAGE_MOTION_STOPPED reports success, but the axis stands elsewhere.
+    #[error(
+        "axis {axis} stands at {position}, expected {target}, though the instrument reports the end \
+         of the motion with success; its firmware may have clamped the target to a limit of its own"
+    )]
+    OffTarget {
+        /// The axis.
+        axis: Axis,
+        /// Where it stands.
+        position: Position,
+        /// Where it should be.
+        target: Position,
+    },
+    /// The instrument answered a position of exactly 0, which is outside of the limits of the axis. An
+    /// axis that moves may answer so. It means that the position is not known now.
+    #[error(
+        "position of axis {axis}: not known now; the instrument answered 0, which is outside of its \
+         limits: it may be moving, ask again later"
+    )]
+    PositionUnknown {
+        /// The axis.
+        axis: Axis,
+        /// The answer.
+        answer: Box<Answer>,
+    },
     /// The command was not sent, because a HALT or a laser-off cancelled it.
     #[error("{what}: cancelled by a stop before it was sent; repeat it if you still want it")]
     Superseded {
@@ -120,18 +145,33 @@ pub enum Error {
     },
     /// The workflow was uploaded, but did not begin in time.
     #[error(
-        "the workflow was uploaded, but the instrument says {state} after {after:?}, not \
-         WORK_FLOW_RUNNING; check its settings, or abort it"
+        "the workflow was uploaded, but no start was reported, and the instrument is in state {state} \
+         after {after:?}{}; check its settings, or abort it", with_texts(.said)
     )]
     NotStarted {
-        /// The state of the instrument.
+        /// The state that the instrument answered.
         state: SystemState,
         /// The time since the upload.
         after: Duration,
+        /// The texts of unknown codes that arrived since the upload.
+        said: Vec<String>,
     },
     /// The scope settings cannot be read.
     #[error("scope settings: {0}")]
     Settings(#[from] ScopeSettingsError),
+    /// The instrument acknowledged settings, but has others now.
+    #[error(
+        "saving the scope settings: the instrument acknowledged with status {status}{}, but its \
+         settings are not those that were sent: {difference}", with_reason(.reason)
+    )]
+    NotSaved {
+        /// The status of the acknowledgement.
+        status: i32,
+        /// The text of the acknowledgement; often empty.
+        reason: String,
+        /// The first line that differs.
+        difference: String,
+    },
     /// The answer has a value that is impossible.
     #[error("{what}: expected {expected}, found {found}; the peer broke the protocol")]
     Implausible {
@@ -166,6 +206,10 @@ fn with_reason(reason: &str) -> String {
     if reason.is_empty() { String::new() } else { format!(", saying {reason:?}") }
 }
 
+fn with_texts(said: &[String]) -> String {
+    if said.is_empty() { String::new() } else { format!("; its messages: {said:?}") }
+}
+
 impl Error {
     /// Turns an error of the client into one that names what was asked for.
     pub(crate) fn of(what: &str, source: ClientError) -> Self {
@@ -195,11 +239,13 @@ impl Error {
             | Self::Busy { .. }
             | Self::Superseded { .. }
             | Self::Workflow { .. } => 2,
-            Self::Unsupported { .. } | Self::NotStarted { .. } => 4,
+            Self::Unsupported { .. } | Self::NotStarted { .. } | Self::PositionUnknown { .. } => 4,
             Self::Refused { .. }
             | Self::Halted { .. }
             | Self::Retargeted { .. }
-            | Self::NotCompleted { .. } => 5,
+            | Self::NotCompleted { .. }
+            | Self::OffTarget { .. }
+            | Self::NotSaved { .. } => 5,
             Self::Settings(_) | Self::Implausible { .. } => 6,
         }
     }

@@ -39,12 +39,13 @@ pub fn state_name(code: i32) -> Option<&'static str> {
     code.name()?.strip_prefix("SYSTEM_STATE_")
 }
 
-/// The meaning of a status: 1 and 0 are known. Others occur, but their meaning is not known.
-pub const fn status_name(status: i32) -> &'static str {
-    match Status::of(status) {
-        Status::Succeeded => "success",
-        Status::Failed => "failure; 0 on a command",
-        Status::Other => "neither success (1) nor failure (0)",
+/// The meaning of a frame's status, in words.
+pub fn status_name(frame: &Frame) -> &'static str {
+    match frame.outcome() {
+        Status::Success => "success",
+        Status::Failure => "failure",
+        Status::Unset if frame.status == 0 => "0: not set, as in a command",
+        Status::Unset => "no known meaning",
     }
 }
 
@@ -132,7 +133,7 @@ pub fn field_meaning(frame: &Frame, field: &Field) -> String {
         name if name == CMD_START.name => format!("start marker 0x{START_MARKER:08X}"),
         name if name == CMD_END.name => format!("end marker 0x{END_MARKER:08X}"),
         "cmd" => code_meaning(frame.code),
-        "status" => status_name(frame.status).to_owned(),
+        "status" => status_name(frame).to_owned(),
         "hardwareID" => "device instance".to_owned(),
         "clientID" => "chosen by the client".to_owned(),
         "int32Data0" => selector_name(frame),

@@ -36,7 +36,7 @@ mod workflows;
 pub use axis::Axis;
 pub use devices::{
     Camera, FilterWheel, Illumination, ImageSize, Laser, Lasers, Led, LedColour, LiveUpdates,
-    SettingsStore, Storage, SystemState,
+    Saved, SettingsStore, Storage, SystemState,
 };
 pub use error::Error;
 pub use files::{scope_settings, sections, workflow};

@@ -169,6 +169,12 @@ impl Microscope {
         axes.get_mut(axis as usize).is_some_and(|noted| std::mem::replace(noted, moving))
     }
 
+    /// Whether an axis may be moving, as far as this program knows.
+    pub(crate) fn is_moving(&self, axis: Axis) -> bool {
+        let axes = self.0.moving.lock().unwrap_or_else(PoisonError::into_inner);
+        axes.get(axis as usize).copied().unwrap_or(false)
+    }
+
     /// Counts a workflow that this program uploads.
     pub(crate) fn run_began(&self) {
         self.0.runs.fetch_add(1, Ordering::AcqRel);

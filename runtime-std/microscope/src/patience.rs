@@ -26,7 +26,7 @@ pub struct Patience {
     /// After this time without a message about a motion, the position is asked for. Default: 2 s.
     pub motion_silence: Duration,
     /// X, Y and Z have arrived when they are at most this far from their target, in mm. Default:
-    /// 0.002 mm.
+    /// 0.001 mm.
     pub arrival_mm: Mm,
     /// R has arrived when it is at most this far from its target, in degrees. Default: 0.01
     /// degrees.
@@ -36,6 +36,9 @@ pub struct Patience {
     /// After this time without a message about a workflow, the system state is asked for. Default:
     /// 10 s.
     pub workflow_silence: Duration,
+    /// How often the system state is asked for before a workflow begins, and while it runs if its
+    /// messages do not arrive. Default: 1 s.
+    pub workflow_poll: Duration,
 }
 
 impl Default for Patience {
@@ -43,10 +46,11 @@ impl Default for Patience {
         Self {
             stop_grace: Duration::from_millis(250),
             motion_silence: Duration::from_secs(2),
-            arrival_mm: Mm(0.002),
+            arrival_mm: Mm(0.001),
             arrival_degrees: Degrees(0.01),
             workflow_start: Duration::from_secs(10),
             workflow_silence: Duration::from_secs(10),
+            workflow_poll: Duration::from_secs(1),
         }
     }
 }
@@ -91,6 +95,13 @@ impl Patience {
     #[must_use]
     pub const fn workflow_silence(mut self, time: Duration) -> Self {
         self.workflow_silence = time;
+        self
+    }
+
+    /// Sets [`Self::workflow_poll`].
+    #[must_use]
+    pub const fn workflow_poll(mut self, time: Duration) -> Self {
+        self.workflow_poll = time;
         self
     }
 }

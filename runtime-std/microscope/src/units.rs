@@ -51,7 +51,7 @@ unit! {
     Micros(u32), "µs"
 }
 unit! {
-    /// Percent of the full power of a device, 0 to 100: laser levels.
+    /// Percent: of the full power of a laser, or of the width of a tile.
     Percent(f64), "%"
 }
 

@@ -5,7 +5,8 @@
 use flamingo_protocol_core::{CommandCode, Frame};
 
 use crate::answers::{above_zero, in_range};
-use crate::units::{Micros, MmPerPixel};
+use crate::files::workflow::FieldOfView;
+use crate::units::{Micros, Mm, MmPerPixel};
 use crate::{Error, Microscope, Reading};
 use flamingo_runtime_std::Answer;
 
@@ -135,6 +136,25 @@ impl Camera {
                 above_zero(what, "mm/pixel", answer.frame.value).map(MmPerPixel)
             })
             .await
+    }
+
+    /// What one image shows of the sample: the image size times the pixel size. `None` if the
+    /// instrument does not tell one of them now, as while there is no live view.
+    ///
+    /// # Errors
+    /// As [`Self::exposure`].
+    pub async fn field_of_view(&self) -> Result<Option<FieldOfView>, Error> {
+        let Some(ImageSize { width, height }) = self.image_size().await?.value else {
+            return Ok(None);
+        };
+        let pixel = match self.pixel_size().await {
+            Ok(reading) => reading.value.0,
+            // A size that is not above 0 means that there is none.
+            Err(Error::Implausible { .. }) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let extent = |pixels: u32| Mm(f64::from(pixels) * pixel);
+        Ok(Some(FieldOfView { width: extent(width), height: extent(height) }))
     }
 
     /// Takes one image: CAMERA_SNAPSHOT_GET (0x3006). The image arrives on the live port, so

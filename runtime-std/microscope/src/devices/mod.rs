@@ -15,6 +15,6 @@ pub use filter_wheel::FilterWheel;
 pub use illumination::Illumination;
 pub use lasers::{Laser, Lasers};
 pub use led::{Led, LedColour};
-pub use settings_store::SettingsStore;
+pub use settings_store::{Saved, SettingsStore};
 pub use storage::Storage;
 pub use system_state::SystemState;

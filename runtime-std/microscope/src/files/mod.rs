@@ -3,6 +3,7 @@
 //!
 //! Loading and sending them is in `devices/settings_store.rs` and `workflows/`.
 
+pub(crate) mod finding;
 pub mod scope_settings;
 pub mod sections;
 pub mod workflow;

@@ -1,15 +1,20 @@
 //! The scope settings as values with units: the text that COMMON_SCOPE_SETTINGS_LOAD (0x1009)
 //! returns.
 //!
-//! The form of the text is in `sections/`; loading and saving it is in
+//! Each line is read on its own: a line that cannot be read is reported, and takes nothing away from
+//! the others. Limits are read in `limit_lines.rs`. The form of the text is in `sections/`; loading and saving it is in
 //! `devices/settings_store.rs`.
+
+mod limit_lines;
 
 use std::str::FromStr;
 
 use crate::axis::Axis;
+use crate::files::finding::{Finding, Severity};
 use crate::files::sections::{Entry, SectionError, SectionText, ValueError};
 use crate::stage::limits::{Limit, StageLimits};
 use crate::units::Position;
+use limit_lines::DoubtfulLine;
 
 const STAGE: &str = "Stage limits";
 const FILTERS: &str = "Filter wheel encoder counts";
@@ -17,8 +22,9 @@ const ASSIGNED: &str = "Filter wheel position assignments";
 const KIND: &str = "Type";
 const LED: &str = "LED settings";
 
-/// The scope settings. A value that they do not contain is `None`; a value that cannot be read is an
-/// error.
+/// The scope settings. A value that they do not contain, or that cannot be read, is `None`;
+/// [`Self::findings`] tells which lines cannot be read, and [`StageLimits::known`] whether an axis may
+/// be moved.
 ///
 /// ```
 /// use flamingo_microscope::Axis;
@@ -29,7 +35,8 @@ const LED: &str = "LED settings";
 /// let settings = ScopeSettings::parse(text)?;
 /// assert_eq!(settings.home(Axis::X), Some(Position::Mm(7.5)));
 /// assert!(settings.limits(Axis::X).check(Axis::X, Position::Mm(12.32)).is_err());
-/// assert!(!settings.limits(Axis::X).is_complete(), "the lower limit is missing");
+/// let unknown = settings.limits(Axis::X).known().unwrap_err();
+/// assert_eq!(unknown.to_string(), "the scope settings have no lower limit");
 /// # Ok::<(), flamingo_microscope::scope_settings::ScopeSettingsError>(())
 /// ```
 #[derive(Debug, Clone, PartialEq)]
@@ -37,6 +44,8 @@ pub struct ScopeSettings {
     text: SectionText,
     axes: [AxisSettings; 4],
     filters: Vec<Filter>,
+    /// The problems of values. Those of the form are in the text.
+    problems: Vec<(Severity, ScopeSettingsError)>,
 }
 
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -56,7 +65,7 @@ pub struct Filter {
     pub description: String,
 }
 
-/// Why scope settings cannot be read.
+/// Why scope settings, or one of their lines, cannot be read.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ScopeSettingsError {
@@ -80,16 +89,43 @@ pub enum ScopeSettingsError {
 }
 
 impl ScopeSettings {
-    /// Reads the text of the settings.
+    /// Reads each line of the settings on its own. What cannot be read is in [`Self::findings`].
     ///
     /// # Errors
-    /// [`ScopeSettingsError`] with the number of the line.
+    /// [`ScopeSettingsError::Form`]: the text is UTF-16 or UTF-32, or has more than 1000 errors.
     pub fn parse(text: &[u8]) -> Result<Self, ScopeSettingsError> {
-        let text = SectionText::parse(text)?;
-        let [x, y, z, r] = Axis::ALL.map(|axis| AxisSettings::read(&text, axis));
-        let axes = [x?, y?, z?, r?];
-        let filters = filters(&text)?;
-        Ok(Self { text, axes, filters })
+        let text = SectionText::read(text)?;
+        let mut problems = Vec::new();
+        let doubtful = limit_lines::doubtful(&text);
+        let errors = doubtful.iter().filter(|line| !line.is_known_error);
+        problems.extend(errors.map(|line| (Severity::Error, line.error.clone().into())));
+        let axes = Axis::ALL.map(|axis| AxisSettings::read(&text, axis, &doubtful, &mut problems));
+        let filters = filters(&text, &mut problems);
+        Ok(Self { text, axes, filters, problems })
+    }
+
+    /// Reads settings that must be right in every line, because they are about to be saved.
+    ///
+    /// # Errors
+    /// [`ScopeSettingsError`]: the first line that cannot be read.
+    pub fn parse_whole(text: &[u8]) -> Result<Self, ScopeSettingsError> {
+        SectionText::parse(text)?;
+        let settings = Self::parse(text)?;
+        let mut problems = settings.problems.iter();
+        match problems.find(|(severity, _)| *severity == Severity::Error) {
+            Some((_, error)) => Err(error.clone()),
+            None => Ok(settings),
+        }
+    }
+
+    /// The lines that cannot be read or that look wrong, in order.
+    #[must_use]
+    pub fn findings(&self) -> Vec<Finding> {
+        let of_values = self.problems.iter().map(|(severity, error)| error.finding(*severity));
+        let mut findings = self.text.findings();
+        findings.extend(of_values);
+        findings.sort_by_key(|finding| finding.line);
+        findings
     }
 
     /// The text that was read.
@@ -98,7 +134,8 @@ impl ScopeSettings {
         &self.text
     }
 
-    /// The limits of an axis: at each end the narrower one of the hard and the soft limit.
+    /// The limits of an axis: at each end the narrowest one of the hard and the soft limits. Before a
+    /// motion, check with [`StageLimits::known`] that they are known.
     #[must_use]
     pub fn limits(&self, axis: Axis) -> &StageLimits {
         &self.axis(axis).limits
@@ -198,130 +235,68 @@ impl ScopeSettings {
     }
 }
 
+impl ScopeSettingsError {
+    fn finding(&self, severity: Severity) -> Finding {
+        let (line, message) = match self {
+            Self::Form(SectionError { line, expected, found }) => {
+                (*line, format!("expected {expected}, found {found}"))
+            }
+            Self::Value(ValueError { line, name, expected, found }) => {
+                (*line, format!("{name}: expected {expected}, found {found:?}"))
+            }
+            Self::Crossed { min, .. } => (min.line, self.to_string()),
+        };
+        Finding { line: Some(line), severity, message }
+    }
+}
+
 impl AxisSettings {
-    fn read(text: &SectionText, axis: Axis) -> Result<Self, ScopeSettingsError> {
-        let entry = |name: &str| text.get(STAGE, &format!("{name} {axis}-axis"));
-        let position = |name: &str| {
-            let entry = entry(name);
-            entry.map(|entry| finite(&entry).map(|at| Position::of(axis, at))).transpose()
+    fn read(
+        text: &SectionText,
+        axis: Axis,
+        doubtful: &[DoubtfulLine],
+        problems: &mut Vec<(Severity, ScopeSettingsError)>,
+    ) -> Self {
+        let limits = limit_lines::limits(text, axis, doubtful, problems);
+        let mut number = |name: &str| {
+            let entry = text.get(STAGE, &format!("{name} {axis}-axis"))?;
+            let read = finite(&entry);
+            // Some instruments leave such a value empty.
+            let empty = entry.value.is_empty();
+            let severity = if empty { Severity::Warning } else { Severity::Error };
+            read.map_err(|error| problems.push((severity, error.into()))).ok()
         };
-        let limit = |name: &str| {
-            let Some(entry) = entry(name) else { return Ok(None) };
-            let at = Position::of(axis, finite(&entry)?);
-            let name = format!("{name} {axis}-axis");
-            Ok::<_, ScopeSettingsError>(Some(Limit { at, name, line: entry.line }))
-        };
-        let min = [limit("Soft limit min")?, limit("Hard limit min")?].into_iter().flatten();
-        let max = [limit("Soft limit max")?, limit("Hard limit max")?].into_iter().flatten();
-        let limits = StageLimits {
-            min: min.reduce(|a, b| if b.at.value() > a.at.value() { b } else { a }),
-            max: max.reduce(|a, b| if b.at.value() < a.at.value() { b } else { a }),
-        };
-        if let (Some(min), Some(max)) = (&limits.min, &limits.max)
-            && min.at.value() >= max.at.value()
-        {
-            return Err(ScopeSettingsError::Crossed { min: min.clone(), max: max.clone() });
-        }
-        let velocity = entry("Default velocity").map(|entry| finite(&entry)).transpose()?;
-        let (home, unload) = (position("Home")?, position("Unload")?);
-        Ok(Self { limits, home, unload, velocity })
+        let velocity = number("Default velocity");
+        let mut position = |name: &str| number(name).map(|at| Position::of(axis, at));
+        let (home, unload) = (position("Home"), position("Unload"));
+        Self { limits, home, unload, velocity }
     }
 }
 
 /// Reads the lines `Filter wheel description 2 = 525/50`; sorted by their numbers.
-fn filters(text: &SectionText) -> Result<Vec<Filter>, ScopeSettingsError> {
+fn filters(text: &SectionText, problems: &mut Vec<(Severity, ScopeSettingsError)>) -> Vec<Filter> {
     const NAME: &str = "Filter wheel description ";
     let mut filters = Vec::new();
     for entry in text.entries(FILTERS) {
         let Some(number) = entry.name.strip_prefix(NAME) else { continue };
-        let number = number.trim().parse();
-        let number = number.map_err(|_| entry.wrong("a name that ends with a number"))?;
-        filters.push(Filter { number, description: entry.value.into_owned() });
+        if let Ok(number) = number.trim().parse() {
+            filters.push(Filter { number, description: entry.value.into_owned() });
+        } else {
+            let error = entry.wrong("a name that ends with a number");
+            problems.push((Severity::Warning, error.into()));
+        }
     }
     filters.sort_by_key(|filter| filter.number);
-    Ok(filters)
+    filters
 }
 
 fn finite(entry: &Entry) -> Result<f64, ValueError> {
     let number = entry.value.parse().ok().filter(|number: &f64| number.is_finite());
-    number.ok_or_else(|| entry.wrong("a finite number"))
+    number.ok_or_else(|| {
+        let comma = entry.value.contains(',');
+        entry.wrong(if comma { "a finite number with a decimal point" } else { "a finite number" })
+    })
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const SETTINGS: &str = "<Camera>\r\n  Soft limit max x-axis = 1\r\n</Camera>\r\n\
-        <Stage limits>\r\n  Hard limit max x-axis = 14.5\r\n  Soft limit max x-axis = 12.31\r\n  \
-        Hard limit min x-axis = 1.000\r\n  Soft limit min x-axis = 2.5\r\n  \
-        Soft limit min r-axis = -720.000\r\n  Home r-axis = -90\r\n</Stage limits>\r\n\
-        <Filter wheel encoder counts>\r\n  Filter wheel position 1 = 512 7\r\n  \
-        Filter wheel description 2 = 525/50\r\n  Filter wheel description 1 = open\r\n\
-        </Filter wheel encoder counts>\r\n<Filter wheel position assignments>\r\n  Laser 2 = 3\r\n\
-        </Filter wheel position assignments>\r\n<Type>\r\n  Microscope name = n1\r\n</Type>\r\n";
-
-    fn settings(text: &str) -> Result<ScopeSettings, ScopeSettingsError> {
-        ScopeSettings::parse(text.as_bytes())
-    }
-
-    #[test]
-    fn the_narrower_of_hard_and_soft_limits_counts() {
-        let settings = settings(SETTINGS).unwrap();
-        let limits = settings.limits(Axis::X);
-        assert!(limits.is_complete());
-        assert_eq!(limits.check(Axis::X, Position::Mm(12.31)), Ok(()));
-        assert_eq!(limits.check(Axis::X, Position::Mm(2.5)), Ok(()));
-        let above = limits.check(Axis::X, Position::Mm(12.32)).unwrap_err();
-        assert_eq!((above.limit.name.as_str(), above.limit.line), ("Soft limit max x-axis", 6));
-        let below = limits.check(Axis::X, Position::Mm(2.0)).unwrap_err();
-        assert_eq!(
-            below.to_string(),
-            "target of axis x: expected at least 2.5 mm (Soft limit min x-axis, line 8 of the \
-             scope settings), found 2 mm"
-        );
-        assert!(limits.check(Axis::X, Position::Mm(f64::NAN)).is_err());
-    }
-
-    #[test]
-    fn a_limit_that_is_not_in_the_settings_refuses_nothing() {
-        let settings = settings(SETTINGS).unwrap();
-        let limits = settings.limits(Axis::R);
-        assert!(!limits.is_complete());
-        assert_eq!(limits.check(Axis::R, Position::Degrees(100_000.0)), Ok(()));
-        assert!(limits.check(Axis::R, Position::Degrees(-721.0)).is_err());
-        assert_eq!(*settings.limits(Axis::Z), StageLimits::default());
-        assert_eq!(settings.home(Axis::R), Some(Position::Degrees(-90.0)));
-        assert_eq!(settings.home(Axis::X), None);
-    }
-
-    #[test]
-    fn filters_and_names_are_read() {
-        let settings = settings(SETTINGS).unwrap();
-        let filters: Vec<_> = settings.filters().iter().map(|f| f.description.as_str()).collect();
-        assert_eq!(filters, ["open", "525/50"]);
-        assert_eq!(settings.filter_for_laser(2), Ok(Some(3)));
-        assert_eq!(settings.filter_for_laser(1), Ok(None));
-        assert_eq!(settings.microscope_name().as_deref(), Some("n1"));
-    }
-
-    #[test]
-    fn an_error_names_the_line_of_a_value_that_is_no_number() {
-        for value in ["abc", "NaN", "inf", ""] {
-            let text = SETTINGS.replace("12.31", value);
-            let error = settings(&text).unwrap_err().to_string();
-            assert!(error.starts_with("line 6: Soft limit max x-axis: expected a"), "{error}");
-        }
-    }
-
-    #[test]
-    fn an_error_names_both_lines_of_limits_that_cross() {
-        let error = settings(&SETTINGS.replace("12.31", "2.5")).unwrap_err().to_string();
-        assert!(error.contains("lines 8 and 6"), "{error}");
-    }
-
-    #[test]
-    fn a_text_that_is_cut_off_is_an_error() {
-        let error = settings(&SETTINGS[..100]).unwrap_err();
-        assert!(matches!(error, ScopeSettingsError::Form(_)), "{error}");
-    }
-}
+mod tests;

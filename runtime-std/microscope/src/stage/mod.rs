@@ -82,13 +82,36 @@ impl Stage {
     /// The position of an axis, in mm, R in degrees: STAGE_POSITION_GET (0x6008). The instrument
     /// pushes positions with the same code during motions; a push is never taken for the answer.
     ///
+    /// A linear axis that moves may answer exactly 0. If 0 is outside of its limits, that is
+    /// [`Error::PositionUnknown`], never a position.
+    ///
     /// # Errors
-    /// [`Error::Timeout`], [`Error::Refused`], [`Error::ConnectionLost`], [`Error::Implausible`].
+    /// [`Error::Timeout`], [`Error::Refused`], [`Error::ConnectionLost`], [`Error::Implausible`],
+    /// [`Error::PositionUnknown`].
     pub async fn position(&self, axis: Axis) -> Result<Reading<Position>, Error> {
         let what = format!("position of axis {axis}");
         let frame = Frame::command(CommandCode::STAGE_POSITION_GET);
         let frame = frame.with_selector(axis.selector());
-        self.microscope.read(&what, frame, |answer| position(axis, &what, answer)).await
+        let read = self.microscope.read(&what, frame, |answer| position(axis, &what, answer));
+        let Reading { value, answer } = read.await?;
+        if self.says_nothing(axis, value).await {
+            return Err(Error::PositionUnknown { axis, answer: Box::new(answer) });
+        }
+        Ok(Reading { value, answer })
+    }
+
+    /// Whether this is the 0 of a linear axis that moves: 0 is outside of its limits. Without limits, an
+    /// axis that this program moves counts as such.
+    async fn says_nothing(&self, axis: Axis, position: Position) -> bool {
+        if axis == Axis::R || position.value() != 0.0 {
+            return false;
+        }
+        match self.microscope.settings().get().await {
+            Ok(settings) if settings.limits(axis).is_known() => {
+                settings.limits(axis).check(axis, position).is_err()
+            }
+            _ => self.microscope.is_moving(axis),
+        }
     }
 
     /// The positions of all four axes. Each axis is asked with a frame of its own, all at the same
@@ -279,13 +302,10 @@ impl Stage {
         for (axis, target) in targets {
             let limits = settings.limits(*axis);
             limits.check(*axis, *target)?;
-            if !limits.is_complete() {
-                return Err(Error::Unsupported {
-                    what: format!("move of axis {axis}"),
-                    why: "the scope settings do not name both of its limits; nothing was sent"
-                        .to_owned(),
-                });
-            }
+            limits.known().map_err(|why| Error::Unsupported {
+                what: format!("move of axis {axis}"),
+                why: format!("{why}; nothing was sent"),
+            })?;
         }
         Ok(())
     }

@@ -51,6 +51,7 @@ pub(super) enum Ending {
     Halted,
     Retargeted,
     NotCompleted { status: Option<i32>, position: Option<Position> },
+    OffTarget { position: Position, target: Position },
     Refused { reason: String },
     Lost,
 }
@@ -84,6 +85,8 @@ pub struct Motion {
     pub(super) status: Option<i32>,
     /// A STAGE_MOTION_STOPPED with status 1 that arrived while `doubt` was not `None`.
     pub(super) doubtful: Option<(SystemTime, Frame)>,
+    /// A STAGE_MOTION_STOPPED with status 1 that the position has still to confirm.
+    pub(super) reported: Option<(SystemTime, Frame)>,
     /// When to ask for the position, unless the motion ends before.
     pub(super) ask_at: Option<Instant>,
     pub(super) ending: Option<Ending>,
@@ -111,6 +114,7 @@ impl Motion {
             doubt: if earlier { Doubt::Earlier } else { Doubt::None },
             status: None,
             doubtful: None,
+            reported: None,
             ask_at: None,
             ending: None,
         }
@@ -142,12 +146,20 @@ impl Motion {
             };
             match future::or(late, given_up).await {
                 // The motion has ended, so the missing acknowledgement does not matter.
-                None | Some(Err(ClientError::TimedOut { .. })) => return Ok(motion),
+                None | Some(Err(ClientError::TimedOut { .. } | ClientError::Unanswered { .. })) => {
+                    return Ok(motion);
+                }
                 Some(answer) => answer,
             }
         };
+        if matches!(answer, Err(ClientError::Unanswered { .. } | ClientError::TimedOut { .. }))
+            && motion.reported.is_some()
+        {
+            // The end of the motion is reported, so the missing acknowledgement does not matter.
+            return Ok(motion);
+        }
         match answer.map_err(|error| Error::of(&what, error)) {
-            Ok(answer) if answer.frame.outcome() == Status::Failed => {
+            Ok(answer) if answer.outcome == Status::Failure => {
                 microscope.set_moving(axis, motion.doubt == Doubt::Earlier);
                 succeeded(&what, answer).map(|_| motion)
             }
@@ -217,13 +229,16 @@ impl Motion {
 
     /// Waits until the motion has ended. There is no time limit, but the wait always ends: after
     /// [`crate::Patience::motion_silence`] without a message the position is asked for, and if the
-    /// axis stands still, the motion has ended.
+    /// axis stands still, the motion has ended. After the message that reports its end, the position is
+    /// asked for as well: firmware may clamp a target. While the instrument answers 0 outside of the
+    /// limits, the motion goes on.
     ///
     /// Cancel-safe. A second call returns the same result.
     ///
     /// # Errors
     /// [`Error::Halted`]: a HALT ended the motion, from this or another client.
     /// [`Error::NotCompleted`]: the axis stands still, but not at its target.
+    /// [`Error::OffTarget`]: the same, though the instrument reports success.
     /// [`Error::Retargeted`]: a later command gave the axis another target. [`Error::Refused`]: the
     /// instrument refused the command. [`Error::ConnectionLost`].
     pub async fn wait(&mut self) -> Result<Arrival, Error> {
@@ -234,6 +249,9 @@ impl Motion {
             Ending::Retargeted => Err(Error::Retargeted { axis }),
             Ending::NotCompleted { status, position } => {
                 Err(Error::NotCompleted { axis, status, position, target: self.target })
+            }
+            Ending::OffTarget { position, target } => {
+                Err(Error::OffTarget { axis, position, target })
             }
             Ending::Refused { reason } => Err(Error::Refused {
                 what: format!("motion of axis {axis}"),

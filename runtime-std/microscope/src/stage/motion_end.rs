@@ -10,10 +10,20 @@ use flamingo_protocol_core::{Class, CommandCode, Frame, wire::Timing};
 use smol::{Timer, future};
 
 use super::motion::{ALL_AXES, Doubt, Ending, Motion};
+use crate::Error;
 use crate::axis::Axis;
 use crate::units::Position;
 use flamingo_runtime_std::Clock;
 use flamingo_runtime_std::{Event, EventFrame, Subscription};
+
+/// What the question for the position of the axis gave.
+#[derive(Debug, Clone, Copy)]
+enum Found {
+    At(Position),
+    /// The instrument does not know it now.
+    Unknown,
+    NoAnswer,
+}
 
 impl Motion {
     /// Waits for the end of the motion.
@@ -21,6 +31,10 @@ impl Motion {
         loop {
             if let Some(ending) = &self.ending {
                 return ending.clone();
+            }
+            if let Some(ending) = self.confirm_reported().await {
+                self.finish(ending);
+                continue;
             }
             let now = self.microscope.client().clock().now();
             let silence = self.microscope.patience().motion_silence;
@@ -39,13 +53,16 @@ impl Motion {
                 }
             };
             if let Some(ending) = ending {
-                let stopped = !matches!(ending, Ending::Retargeted | Ending::Lost);
-                if stopped {
-                    self.microscope.set_moving(self.axis, false);
-                }
-                self.ending = Some(ending);
+                self.finish(ending);
             }
         }
+    }
+
+    fn finish(&mut self, ending: Ending) {
+        if !matches!(ending, Ending::Retargeted | Ending::Lost) {
+            self.microscope.set_moving(self.axis, false);
+        }
+        self.ending = Some(ending);
     }
 
     /// What an event means for this motion; `None`: as far as is known, the motion continues.
@@ -56,7 +73,7 @@ impl Motion {
                 None
             }
             Event::Commanded { frame, .. } if self.commanded => self.later_command(&frame),
-            Event::Frame(event) if self.commanded => self.message(&event).await,
+            Event::Frame(event) if self.commanded => self.message(&event),
             Event::Lagged(_) => {
                 // The lost events may include the motion's own command.
                 self.commanded = true;
@@ -80,7 +97,7 @@ impl Motion {
     }
 
     /// A message from the instrument.
-    async fn message(&mut self, event: &EventFrame) -> Option<Ending> {
+    fn message(&mut self, event: &EventFrame) -> Option<Ending> {
         let frame = &event.frame;
         let selector = frame.selector();
         if selector != self.axis.selector() && selector != ALL_AXES {
@@ -88,8 +105,9 @@ impl Motion {
         }
         if frame.code == CommandCode::STAGE_MOTION_STOPPED {
             // Also if it is the answer to a request of another task.
-            if frame.outcome() == Status::Succeeded {
-                return self.completed(event).await;
+            if self.microscope.client().outcome(frame) == Status::Success {
+                self.reported = Some((event.at, event.frame));
+                return None;
             }
             self.status = Some(frame.status);
             self.ask_after_grace();
@@ -99,7 +117,8 @@ impl Motion {
         match frame.code {
             // The echo of a command that nothing waits for, at once or at the end of the motion.
             code if ours || (code == self.code && is_answered_at_end(code)) => {
-                let refused = code == self.code && frame.outcome() == Status::Failed;
+                let refused =
+                    code == self.code && self.microscope.client().outcome(frame) == Status::Failure;
                 let reason = String::from_utf8_lossy(frame.buffer_bytes()).into_owned();
                 refused.then_some(Ending::Refused { reason })
             }
@@ -115,24 +134,32 @@ impl Motion {
         }
     }
 
-    /// STAGE_MOTION_STOPPED with status 1. It may belong to an earlier motion.
-    async fn completed(&mut self, event: &EventFrame) -> Option<Ending> {
-        let arrived = Ending::Arrived { at: event.at, message: Some(event.frame) };
-        if self.doubt == Doubt::None || self.target.is_none() {
-            return Some(arrived);
-        }
-        // If another one follows, that one belongs to this motion; otherwise this one does.
-        self.doubtful = Some((event.at, event.frame));
-        match self.position().await {
-            Some(position) if !self.is_at_target(position) => {
-                let doubt = std::mem::replace(&mut self.doubt, Doubt::None);
-                match doubt {
-                    Doubt::Halt => Some(Ending::Halted),
-                    Doubt::Elsewhere => Some(Ending::Retargeted),
-                    Doubt::None | Doubt::Earlier => None,
-                }
+    /// Asks for the position after a STAGE_MOTION_STOPPED with status 1: it may belong to an earlier
+    /// motion, and firmware may have clamped the target. The message is kept until the position is
+    /// known, so that a caller may cancel.
+    async fn confirm_reported(&mut self) -> Option<Ending> {
+        let (at, frame) = self.reported?;
+        let arrived = Ending::Arrived { at, message: Some(frame) };
+        let Some(target) = self.target else { return Some(arrived) };
+        let found = self.position().await;
+        self.reported = None;
+        // If another message follows, that one belongs to this motion; otherwise this one does.
+        let doubtful = self.doubt != Doubt::None || matches!(found, Found::Unknown);
+        self.doubtful = doubtful.then_some((at, frame)).or(self.doubtful);
+        let position = match found {
+            Found::At(position) if !self.is_at_target(position) => position,
+            Found::At(_) | Found::NoAnswer => return Some(arrived),
+            // It moves, or has just stopped: the position decides when it is known.
+            Found::Unknown => {
+                self.ask_after_grace();
+                return None;
             }
-            _ => Some(arrived),
+        };
+        match std::mem::replace(&mut self.doubt, Doubt::None) {
+            Doubt::Halt => Some(Ending::Halted),
+            Doubt::Elsewhere => Some(Ending::Retargeted),
+            Doubt::Earlier => None,
+            Doubt::None => Some(Ending::OffTarget { position, target }),
         }
     }
 
@@ -149,29 +176,34 @@ impl Motion {
     async fn end_by_position(&mut self) -> Option<Ending> {
         let first = self.position().await;
         Timer::after(self.microscope.patience().stop_grace).await;
-        let position = self.position().await;
-        match (first, position) {
-            (Some(first), Some(now)) if !self.is_same(first, now) => return None,
-            // One of two answers proves nothing: ask again later.
-            (Some(_), None) | (None, Some(_)) => return None,
-            _ => {}
+        let position = match (first, self.position().await) {
+            (Found::At(first), Found::At(now)) if self.is_same(first, now) => Some(now),
+            (Found::NoAnswer, Found::NoAnswer) => None,
+            // It moves, or one of two answers proves nothing: ask again later.
+            _ => return None,
+        };
+        if position.is_some_and(|position| self.is_at_target(position)) {
+            let (at, message) = match self.doubtful {
+                Some((at, frame)) => (at, Some(frame)),
+                None => (Clock::wall(), None),
+            };
+            return Some(Ending::Arrived { at, message });
         }
-        Some(match (self.doubt, position) {
-            (_, Some(position)) if self.is_at_target(position) => {
-                Ending::Arrived { at: Clock::wall(), message: None }
-            }
-            (Doubt::Halt, _) => Ending::Halted,
-            (Doubt::Elsewhere, _) => Ending::Retargeted,
-            _ => match self.doubtful {
-                Some((at, frame)) => Ending::Arrived { at, message: Some(frame) },
-                None => Ending::NotCompleted { status: self.status, position },
-            },
+        Some(match (self.doubt, self.doubtful, position, self.target) {
+            (Doubt::Halt, ..) => Ending::Halted,
+            (Doubt::Elsewhere, ..) => Ending::Retargeted,
+            (_, Some(_), Some(position), Some(target)) => Ending::OffTarget { position, target },
+            (_, Some((at, frame)), ..) => Ending::Arrived { at, message: Some(frame) },
+            (_, None, ..) => Ending::NotCompleted { status: self.status, position },
         })
     }
 
-    async fn position(&self) -> Option<Position> {
-        let position = self.stage().position(self.axis).await;
-        position.ok().map(|reading| reading.value)
+    async fn position(&self) -> Found {
+        match self.stage().position(self.axis).await {
+            Ok(reading) => Found::At(reading.value),
+            Err(Error::PositionUnknown { .. }) => Found::Unknown,
+            Err(_) => Found::NoAnswer,
+        }
     }
 
     /// Whether the target is known and `position` is within the tolerance of it.

@@ -46,7 +46,8 @@ pub struct Workflows {
 pub struct StackReport {
     /// The text of the report.
     pub text: String,
-    /// Whether the instrument would run it: the text does not contain "hard limit".
+    /// Whether the instrument would run it: there is a text, and it does not contain "hard limit".
+    /// Older firmware uses the code for something else; its empty report is no approval.
     pub accepted: bool,
 }
 
@@ -68,7 +69,8 @@ impl Workflows {
         let answer = succeeded(what, answer.map_err(|error| Error::of(what, error))?)?;
         let payload = String::from_utf8_lossy(&answer.payload).into_owned();
         let text = if payload.is_empty() { text_of(&answer) } else { payload };
-        let accepted = !text.to_ascii_lowercase().contains("hard limit");
+        let told = !text.trim_matches(|c: char| c == '\0' || c.is_whitespace()).is_empty();
+        let accepted = told && !text.to_ascii_lowercase().contains("hard limit");
         Ok(StackReport { text, accepted })
     }
 

@@ -9,10 +9,13 @@ use flamingo_protocol_core::wire::Status;
 use flamingo_protocol_core::{Class, CommandCode, time::Instant};
 use smol::{Timer, future};
 
-use super::run_events::{CODES, RunEvent, RunSummary, StackComplete};
+use super::run_events::{CODES, RunEvent, RunSummary, StackComplete, unknown_text};
 use crate::{Error, Microscope, SystemState};
 use flamingo_runtime_std::Error as ClientError;
 use flamingo_runtime_std::{Event, EventFrame, Subscription};
+
+/// The number of texts that are kept for an error.
+const MOST_TEXTS: usize = 8;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
@@ -32,10 +35,19 @@ enum Phase {
 pub struct Run {
     microscope: Microscope,
     events: Subscription,
+    /// All codes, for the texts of unknown ones. They are apart from the events, so that pushes of
+    /// positions never displace an event.
+    texts: Subscription,
     phase: Phase,
     /// Images that are done, and all images, from the progress gauge.
     progress: (u32, u32),
     summary: RunSummary,
+    /// The images of complete stacks.
+    images_of_stacks: u64,
+    /// The texts of unknown codes that came before the workflow began.
+    said: Vec<String>,
+    /// Whether the start was found by asking: then messages may not come at all.
+    asks: bool,
     /// When to ask for the system state, unless a message arrives before.
     ask_at: Option<Instant>,
     /// The state that the instrument answered. Events that arrived before the answer come first.
@@ -60,10 +72,14 @@ impl Run {
     pub(super) fn joined(microscope: &Microscope) -> Self {
         Self {
             events: microscope.client().subscribe(&CODES),
+            texts: microscope.client().subscribe(&[]),
             microscope: microscope.clone(),
             phase: Phase::Running,
             progress: (0, 0),
             summary: RunSummary::default(),
+            images_of_stacks: 0,
+            said: Vec::new(),
+            asks: false,
             ask_at: None,
             answered_state: None,
             stopped: false,
@@ -79,10 +95,13 @@ impl Run {
     ///
     /// # Errors
     /// [`Error::Refused`]: the instrument refused the workflow. [`Error::NotStarted`]: it did not
-    /// begin within [`crate::Patience::workflow_start`]. [`Error::ConnectionLost`]: it is not known
-    /// whether it still runs.
+    /// begin within [`crate::Patience::workflow_start`]. [`Error::Timeout`]: by then the instrument
+    /// does not answer. [`Error::ConnectionLost`]: it is not known whether it still runs.
     pub async fn next(&mut self) -> Result<Option<RunEvent>, Error> {
         loop {
+            if let Some(text) = self.next_text() {
+                return Ok(Some(text));
+            }
             if self.phase == Phase::Ended {
                 return Ok(None);
             }
@@ -111,15 +130,44 @@ impl Run {
             Timer::after(due.since(now).into()).await;
             None
         };
-        match future::or(next, quiet).await {
-            Some(Some(event)) => self.event(event),
-            Some(None) => Err(self.lost()),
-            None => {
-                self.ask().await;
+        let text = async {
+            match self.texts.next().await {
+                Some(event) => Ok(event),
+                // The other subscription reports the end of the connection.
+                None => future::pending().await,
+            }
+        };
+        let first = async { Err(future::or(next, quiet).await) };
+        match future::or(text, first).await {
+            Ok(event) => Ok(self.text(&event)),
+            Err(Some(Some(event))) => self.event(event),
+            Err(Some(None)) => Err(self.lost()),
+            Err(None) => {
+                self.ask().await?;
                 self.ask_at = None;
                 Ok(None)
             }
         }
+    }
+
+    /// The next text of an unknown code that has arrived.
+    fn next_text(&mut self) -> Option<RunEvent> {
+        loop {
+            let event = self.texts.try_next()?;
+            let text = self.text(&event);
+            if text.is_some() {
+                return text;
+            }
+        }
+    }
+
+    fn text(&mut self, event: &Event) -> Option<RunEvent> {
+        let Event::Frame(event) = event else { return None };
+        let text = unknown_text(event)?;
+        if matches!(self.phase, Phase::Uploaded(_)) && self.said.len() < MOST_TEXTS {
+            self.said.push(text.clone());
+        }
+        Some(RunEvent::Text { code: event.frame.code, text })
     }
 
     fn event(&mut self, event: Event) -> Result<Option<RunEvent>, Error> {
@@ -128,6 +176,7 @@ impl Run {
                 if self.phase == Phase::Running {
                     self.ask_at = None;
                 }
+                self.asks = false;
                 self.frame(&event)
             }
             Event::Lagged(missed) => {
@@ -158,13 +207,15 @@ impl Run {
     /// As [`Self::next`].
     pub async fn wait(&mut self) -> Result<RunSummary, Error> {
         while self.next().await?.is_some() {}
-        Ok(self.summary)
+        Ok(self.summary())
     }
 
     /// The totals so far.
     #[must_use]
     pub fn summary(&self) -> RunSummary {
-        self.summary
+        let (done, total) = self.progress;
+        let images = self.images_of_stacks.max(done.into());
+        RunSummary { images, images_total: total.into(), ..self.summary }
     }
 
     /// Stops the workflow with [`crate::Workflows::abort`]. Wait for its end with [`Self::wait`].
@@ -184,8 +235,10 @@ impl Run {
     /// The time without a message after which the system state is asked for.
     fn allowed_silence(&self) -> Duration {
         let patience = self.microscope.patience();
+        let often = patience.workflow_poll.min(patience.workflow_silence);
         match self.phase {
-            Phase::Uploaded(_) => patience.workflow_start.min(patience.workflow_silence),
+            Phase::Uploaded(_) => often.min(patience.workflow_start),
+            Phase::Running if self.asks => often,
             _ => patience.workflow_silence,
         }
     }
@@ -223,7 +276,7 @@ impl Run {
             CommandCode::CAMERA_STACK_COMPLETE if self.phase == Phase::Running => {
                 let [acquired, expected, errors] = [data0, data1, data2];
                 self.summary.stacks += 1;
-                self.summary.images += u64::try_from(acquired).unwrap_or(0);
+                self.images_of_stacks += u64::try_from(acquired).unwrap_or(0);
                 let missing = expected.saturating_sub(acquired);
                 self.summary.images_missing += u64::try_from(missing).unwrap_or(0);
                 self.summary.errors += u64::try_from(errors).unwrap_or(0);
@@ -242,11 +295,12 @@ impl Run {
     fn upload_echo(&mut self, event: &EventFrame) -> Result<Option<RunEvent>, Error> {
         let waits = matches!(self.phase, Phase::Uploaded(_));
         let from_us = !matches!(event.class, Class::Late { .. });
-        if !waits || !from_us || event.frame.outcome() != Status::Failed {
+        let reason = String::from_utf8_lossy(event.frame.buffer_bytes()).trim().to_owned();
+        let failed = self.microscope.client().outcome(&event.frame) == Status::Failure;
+        if !waits || !from_us || !failed {
             return Ok(None);
         }
         self.ended();
-        let reason = String::from_utf8_lossy(event.frame.buffer_bytes()).into_owned();
         let code = event.frame.code;
         Err(Error::Refused { what: "the workflow".to_owned(), code, status: 0, reason })
     }
@@ -262,12 +316,25 @@ impl Run {
         changed.then_some(RunEvent::Progress { done, total: size })
     }
 
-    /// Asks the instrument for its state.
-    async fn ask(&mut self) {
-        // Without an answer the question is repeated later. The events report a lost connection.
-        if let Ok(state) = self.microscope.state().await {
-            self.answered_state = Some(state.value);
+    /// Asks the instrument for its state. Without an answer the question is repeated later, unless the
+    /// workflow should have begun. The events report a lost connection.
+    async fn ask(&mut self) -> Result<(), Error> {
+        match self.microscope.state().await {
+            Ok(state) => self.answered_state = Some(state.value),
+            Err(error @ Error::Timeout { .. }) if self.is_overdue() => {
+                self.ended();
+                return Err(error);
+            }
+            Err(_) => {}
         }
+        Ok(())
+    }
+
+    /// Whether the workflow should have begun by now.
+    fn is_overdue(&self) -> bool {
+        let Phase::Uploaded(at) = self.phase else { return false };
+        let waited = self.microscope.client().clock().now().since(at);
+        Duration::from(waited) >= self.microscope.patience().workflow_start
     }
 
     /// The state that the instrument answered.
@@ -276,17 +343,16 @@ impl Run {
         match self.phase {
             Phase::Uploaded(_) if running => {
                 self.phase = Phase::Running;
+                self.asks = true;
                 return Ok(Some(RunEvent::Started));
             }
             // The workflow was stopped before it began.
             Phase::Uploaded(_) if self.stopped => self.ended(),
-            Phase::Uploaded(at) => {
-                let waited = self.microscope.client().clock().now().since(at);
+            Phase::Uploaded(_) if self.is_overdue() => {
                 let after = self.microscope.patience().workflow_start;
-                if Duration::from(waited) >= after {
-                    self.ended();
-                    return Err(Error::NotStarted { state, after });
-                }
+                self.ended();
+                let said = std::mem::take(&mut self.said);
+                return Err(Error::NotStarted { state, after, said });
             }
             Phase::Disconnected { .. } if running => {
                 self.phase = Phase::Running;

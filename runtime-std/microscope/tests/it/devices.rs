@@ -146,8 +146,8 @@ fn positions_are_those_of_their_own_axes() {
         .await;
         // A HALT never waits for earlier ones, so after a lost answer the next ones are ambiguous.
         for halted in [stage.halt(Axis::R).await, stage.halt_all().await] {
-            let unclear =
-                fault.ends_with("answers") && matches!(halted, Err(Error::Timeout { .. }));
+            let unclear = fault.ends_with("answers")
+                && matches!(halted, Err(Error::Timeout { .. } | Error::Unsupported { .. }));
             assert!(halted.is_ok() || unclear, "{fault}: {halted:?}");
         }
     });

@@ -2,6 +2,7 @@
 
 mod devices;
 mod examples;
+mod fuzz_corpus;
 mod limits;
 mod live_stream;
 mod motion;

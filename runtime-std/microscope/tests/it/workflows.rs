@@ -119,6 +119,7 @@ fn a_refused_stop_and_a_stale_idle_after_it_end_nothing() {
             let stop = peer.expect(CommandCode::CAMERA_WORK_FLOW_STOP).await;
             let mut refusal = peer::answer_to(&stop, 0.0);
             refusal.status = 0;
+            refusal.set_text("refused").unwrap();
             peer.write(&refusal).await;
             tell(&mut peer, IDLE).await;
         })
@@ -194,6 +195,127 @@ fn a_refusal_of_the_instrument_ends_the_run_with_its_reason() {
         let ended = soon("its end", run.wait()).await;
         let Err(Error::Refused { reason, .. }) = ended else { panic!("{ended:?}") };
         assert_eq!(reason, "work flow empty");
+    });
+}
+
+#[test]
+fn an_echo_of_the_upload_with_status_0_alone_refuses_nothing() {
+    smol::block_on(async {
+        let (microscope, mut peer) = microscope_and_peer(|_| ()).await;
+        let mut run = started(&microscope, &mut peer, &workflow(1, 3)).await;
+        let echo = Frame { status: 0, ..message(CommandCode::CAMERA_WORK_FLOW_START, [0; 3]) };
+        peer.write(&echo).await;
+        for code in [RUNNING, IDLE] {
+            tell(&mut peer, code).await;
+        }
+        soon("its end", run.wait()).await.unwrap();
+    });
+}
+
+/// A frame of a code that nobody knows, with a text in its buffer.
+fn text_frame(text: &str) -> Frame {
+    let mut frame = Frame { status: 0, ..message(UNKNOWN, [0; 3]) };
+    frame.set_text(text).unwrap();
+    frame
+}
+
+const UNKNOWN: CommandCode = CommandCode(0x10FE);
+
+#[test]
+fn texts_of_unknown_codes_are_shown_during_a_run() {
+    smol::block_on(async {
+        let (microscope, mut peer) = microscope_and_peer(|_| ()).await;
+        let mut run = started(&microscope, &mut peer, &workflow(1, 3)).await;
+        peer.write(&text_frame("the disk is nearly full")).await;
+        tell(&mut peer, RUNNING).await;
+        // No texts for people: a known code, bytes that are no text, an empty frame.
+        let mut known = message(CommandCode::LASER_LEVEL_GET, [1, 0, 0]);
+        known.set_text("5.00").unwrap();
+        peer.write(&known).await;
+        let mut binary = message(UNKNOWN, [0; 3]);
+        binary.buffer[..4].copy_from_slice(&[1, 2, 0xFF, 3]);
+        peer.write(&binary).await;
+        peer.write(&message(UNKNOWN, [0; 3])).await;
+        test_microscope::answer_with(&mut peer, &message(UNKNOWN, [0; 3]), b"in a payload\n").await;
+        tell(&mut peer, IDLE).await;
+        let mut seen = Vec::new();
+        while let Some(event) = soon("the next", run.next()).await.unwrap() {
+            if let RunEvent::Text { code, text } = event {
+                assert_eq!(code, UNKNOWN);
+                seen.push(text);
+            }
+        }
+        assert_eq!(seen, ["the disk is nearly full", "in a payload"]);
+    });
+}
+
+#[test]
+fn a_workflow_that_does_not_begin_repeats_what_was_explained() {
+    smol::block_on(async {
+        let (microscope, mut peer) = microscope_and_peer(|_| ()).await;
+        let mut run = started(&microscope, &mut peer, &workflow(1, 3)).await;
+        peer.write(&text_frame("Z 27.000 is beyond its hard limit")).await;
+        let idle = async {
+            loop {
+                answer_state(&mut peer, SystemState::Idle).await;
+            }
+        };
+        let ended = soon("its end", future::or(run.wait(), idle)).await;
+        let error = ended.unwrap_err();
+        assert!(error.to_string().contains("Z 27.000 is beyond"), "{error}");
+        assert!(error.to_string().contains("in state IDLE after 500ms"), "{error}");
+    });
+}
+
+#[test]
+fn an_instrument_that_does_not_answer_is_not_called_idle() {
+    smol::block_on(async {
+        let (microscope, mut peer) =
+            microscope_and_peer(|options| options.timeout = Duration::from_millis(100)).await;
+        let mut run = started(&microscope, &mut peer, &workflow(1, 3)).await;
+        let ended = soon("its end", run.wait()).await.unwrap_err();
+        assert!(matches!(ended, Error::Timeout { .. }), "{ended}");
+        assert!(!ended.to_string().contains("IDLE"), "{ended}");
+    });
+}
+
+#[test]
+fn images_are_counted_by_progress_before_a_stack_is_complete() {
+    smol::block_on(async {
+        let (microscope, mut peer) = microscope_and_peer(|_| ()).await;
+        let mut run = started(&microscope, &mut peer, &workflow(2, 300)).await;
+        tell(&mut peer, RUNNING).await;
+        for done in [10, 76] {
+            peer.write(&message(CommandCode::UI_SET_GAUGE_VALUE, [done, 600, 0])).await;
+        }
+        while run.summary().images < 76 {
+            soon("the next", run.next()).await.unwrap();
+        }
+        assert_eq!((run.summary().images, run.summary().images_total), (76, 600));
+        peer.write(&message(CommandCode::CAMERA_STACK_COMPLETE, [300, 300, 0])).await;
+        tell(&mut peer, IDLE).await;
+        let summary = soon("its end", run.wait()).await.unwrap();
+        assert_eq!((summary.images, summary.stacks), (300, 1), "the stacks tell more");
+    });
+}
+
+#[test]
+fn a_run_whose_messages_do_not_arrive_is_followed_by_asking() {
+    smol::block_on(async {
+        let patience = test_microscope::patience()
+            .workflow_silence(Duration::from_secs(60))
+            .workflow_poll(Duration::from_millis(30));
+        let settings = test_microscope::SETTINGS;
+        let (microscope, mut peer) =
+            test_microscope::microscope_and_peer_with(settings, patience, |_| ()).await;
+        let mut run = started(&microscope, &mut peer, &workflow(1, 3)).await;
+        let states = async {
+            for state in [SystemState::Idle, SystemState::WorkflowRunning, SystemState::Idle] {
+                answer_state(&mut peer, state).await;
+            }
+            future::pending().await
+        };
+        soon("its end", future::or(run.wait(), states)).await.unwrap();
     });
 }
 

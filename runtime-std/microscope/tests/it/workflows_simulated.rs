@@ -159,3 +159,73 @@ fn queries_of_another_client_during_a_workflow_change_nothing() {
         assert_eq!(microscope.state().await.unwrap().value, SystemState::Idle);
     });
 }
+
+/// A workflow whose corner tiles are 2 mm apart in X and Y.
+fn tiled(overlap: &str, lasers: usize) -> Workflow {
+    // Without tiles, each laser makes one stack.
+    let file = workflow(u32::try_from(lasers).unwrap(), 2);
+    let text = String::from_utf8(file.bytes().to_vec()).unwrap();
+    let (before, end) = text.split_once("<End Position>").unwrap();
+    let end =
+        end.replacen("X (mm) = 7.5", "X (mm) = 9.5", 1).replacen("Y (mm) = 15", "Y (mm) = 17", 1);
+    let before = before
+        .replace("Stack option = ZStack", "Stack option = Tile")
+        .replace("settings 1 = 0", &format!("settings 1 = {overlap}"))
+        .replace("settings 2 = 0", &format!("settings 2 = {overlap}"));
+    Workflow::parse(format!("{before}<End Position>{end}").as_bytes()).unwrap()
+}
+
+#[test]
+fn predicted_stacks_of_tiles_are_the_stacks_that_are_made() {
+    smol::block_on(async {
+        let scenario = "[workflow]\nspeed_factor = 1000.0\nstart_delay_ms = 0\n\
+            [stage]\nspeed_factor = 5000.0\nsettle_ms = 0\n[images]\nwidth = 64\nheight = 64\n\
+            [camera]\npixel_size_mm = 0.0105";
+        let simulator = simulator(scenario).await;
+        let microscope = microscope(&simulator).await;
+        let camera = microscope.camera();
+        assert_eq!(camera.field_of_view().await.unwrap(), None, "there is no live view");
+        camera.start_live_view(LiveUpdates::Always).await.unwrap();
+        let view = camera.field_of_view().await.unwrap();
+        assert!(view.is_some());
+        for (overlap, tiles) in [("0", 16), ("10", 25), ("10.5", 25), ("50", 64)] {
+            for lasers in [1, 2] {
+                let workflow = tiled(overlap, lasers);
+                assert_eq!(workflow.stacks(None), Ok(None));
+                let predicted = workflow.stacks(view).unwrap().unwrap();
+                let mut run = microscope.workflows().start(&workflow).await.unwrap();
+                let summary = soon("its end", run.wait()).await.unwrap();
+                assert_eq!(summary.stacks, predicted, "{overlap} % with {lasers} lasers");
+                assert_eq!(workflow.images(view), Ok(Some(summary.images)));
+                assert_eq!(predicted, tiles * u32::try_from(lasers).unwrap());
+            }
+        }
+    });
+}
+
+#[test]
+fn a_rejection_that_comes_as_a_text_is_shown() {
+    smol::block_on(async {
+        let scenario = "[messages]\ncode = \"0x1ABC\"\nexplain_rejections = true\n\
+            [stage.x]\nmax_mm = 8.0";
+        let simulator = simulator(scenario).await;
+        let options = flamingo_runtime_std::Options::new(simulator.control().to_string());
+        let client = flamingo_runtime_std::Client::connect(options).await.unwrap();
+        let microscope = Microscope::over(client, test_microscope::patience());
+        let text = test_microscope::WORKFLOW.replace("X (mm) = 7.5", "X (mm) = 9.5");
+        // The instrument has other limits than its settings say.
+        let told = test_microscope::SETTINGS;
+        let limits = flamingo_microscope::scope_settings::ScopeSettings::parse(told.as_bytes());
+        assert!(limits.unwrap().limits(Axis::X).known().is_ok());
+        microscope.settings().save(told.as_bytes()).await.unwrap();
+        let beyond = Workflow::parse(text.as_bytes()).unwrap();
+        let mut run = microscope.workflows().start(&beyond).await.unwrap();
+        let said = soon("the text", run.next()).await.unwrap();
+        let Some(RunEvent::Text { code: CommandCode(0x1ABC), text }) = said else {
+            panic!("{said:?}")
+        };
+        assert!(text.contains("hard limit"), "{text}");
+        let ended = soon("its end", run.wait()).await.unwrap_err();
+        assert!(ended.to_string().contains("hard limit"), "{ended}");
+    });
+}

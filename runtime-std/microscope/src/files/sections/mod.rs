@@ -1,12 +1,19 @@
 //! The form of the instrument's texts: nested sections `<Section>` … `</Section>` with lines of
 //! `name = value`. Scope settings and workflow files have this form.
 //!
-//! Reading and writing keeps every byte. What the values mean is in `scope_settings.rs` and
-//! `workflow/`.
+//! Reading and writing keeps every byte. Reading is in `reader.rs`, one line in `line.rs`. What the
+//! values mean is in `scope_settings.rs` and `workflow/`.
+
+mod line;
+mod reader;
 
 use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
+
+use crate::files::finding::{Finding, Severity};
+pub(crate) use line::same_name;
+use line::{Kind, kind};
 
 /// A text of sections. It keeps every byte: indentation, line ends, and bytes that are not UTF-8.
 ///
@@ -21,24 +28,29 @@ use std::ops::Range;
 /// assert_eq!(text.to_bytes(), b"<Stage limits>\r\n  Home x-axis = 8\r\n</Stage limits>\r\n");
 /// # Ok::<(), flamingo_microscope::sections::SectionError>(())
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct SectionText {
     lines: Vec<Line>,
     /// The names of the sections, in the order of their opening tags.
     sections: Vec<String>,
+    /// The section in which each of them was opened.
+    parents: Vec<Option<usize>>,
+    /// The problems of the lines, in the order in which they were found.
+    problems: Vec<(Severity, SectionError)>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Line {
     /// The line with its line end.
     bytes: Vec<u8>,
+    /// The section that is open at the line.
+    section: Option<usize>,
     entry: Option<Span>,
 }
 
-/// The places of name and value in a line, and the section of the line.
+/// The places of name and value in a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Span {
-    section: Option<usize>,
     name: Range<usize>,
     value: Range<usize>,
 }
@@ -52,6 +64,24 @@ pub struct Entry<'a> {
     pub value: Cow<'a, str>,
     /// The number of its line, from 1.
     pub line: usize,
+}
+
+/// A line and the sections around it.
+pub(crate) struct AnyLine<'a> {
+    /// The number of the line, from 1.
+    pub(crate) number: usize,
+    /// The names of the sections, from the inside to the outside.
+    pub(crate) sections: Vec<&'a str>,
+    pub(crate) content: Content<'a>,
+}
+
+/// What a line contains.
+pub(crate) enum Content<'a> {
+    Entry(Entry<'a>),
+    /// The name in a tag.
+    Tag(String),
+    /// Text of another form.
+    Other(Cow<'a, str>),
 }
 
 /// Why a text does not have this form.
@@ -91,47 +121,52 @@ impl Entry<'_> {
 }
 
 impl SectionText {
-    /// Reads a text.
+    /// Reads a text whose lines are all right. Warnings are allowed: see [`Self::findings`].
     ///
     /// # Errors
-    /// [`SectionError`]: a section is not closed, or is closed with another name; or a line is
-    /// neither empty, nor a tag, nor `name = value`.
+    /// [`SectionError`]: the first error of [`Self::read`].
     pub fn parse(bytes: &[u8]) -> Result<Self, SectionError> {
-        let mut text = Self { lines: Vec::new(), sections: Vec::new() };
-        let mut open: Vec<(usize, usize)> = Vec::new();
-        for (number, bytes) in (1..).zip(bytes.split_inclusive(|byte| *byte == b'\n')) {
-            let entry = match kind(bytes) {
-                Kind::Empty => None,
-                Kind::Open(name) => {
-                    open.push((text.sections.len(), number));
-                    text.sections.push(name);
-                    None
-                }
-                Kind::Close(name) => {
-                    let last = open.pop().map(|(section, _)| text.sections[section].clone());
-                    if last.as_deref().is_none_or(|last| !last.eq_ignore_ascii_case(&name)) {
-                        let expected = last
-                            .map_or("no closing tag: no section is open".into(), |name| tag(&name));
-                        return Err(SectionError { line: number, expected, found: tag(&name) });
-                    }
-                    None
-                }
-                Kind::Entry { name, value } => {
-                    Some(Span { section: open.last().map(|(section, _)| *section), name, value })
-                }
-                Kind::Other => {
-                    let expected = "`name = value`, <Section> or </Section>".to_owned();
-                    let found = format!("{:?}", shown(bytes));
-                    return Err(SectionError { line: number, expected, found });
-                }
-            };
-            text.lines.push(Line { bytes: bytes.to_vec(), entry });
-        }
-        if let Some((section, line)) = open.pop() {
-            let expected = format!("{} before the end", tag(&text.sections[section]));
-            return Err(SectionError { line, expected, found: "none".to_owned() });
-        }
-        Ok(text)
+        let text = Self::read(bytes)?;
+        let error = text.errors().next().cloned();
+        error.map_or(Ok(text), Err)
+    }
+
+    /// Reads each line on its own. [`Self::findings`] names the lines that have problems; the other
+    /// lines can be used. An error is a section that is not closed or is closed with another name, a
+    /// line that is neither empty, nor a tag, nor `name = value`, a line end CR alone, and a no-break
+    /// space outside a value. A warning is a byte order mark, a comment, an end tag that is there
+    /// twice or has two slashes, and a name that is there twice.
+    ///
+    /// # Errors
+    /// [`SectionError`]: the text is UTF-16 or UTF-32, or has more than 1000 errors.
+    pub fn read(bytes: &[u8]) -> Result<Self, SectionError> {
+        reader::Reader::default().read(bytes)
+    }
+
+    /// The problems of the lines, in the order of the lines.
+    #[must_use]
+    pub fn findings(&self) -> Vec<Finding> {
+        let problems = self.problems.iter();
+        let mut findings: Vec<_> = problems
+            .map(|(severity, SectionError { line, expected, found })| Finding {
+                line: Some(*line),
+                severity: *severity,
+                message: format!("expected {expected}, found {found}"),
+            })
+            .collect();
+        findings.sort_by_key(|finding| finding.line);
+        findings
+    }
+
+    /// The errors of the form, as they were found.
+    pub(crate) fn errors(&self) -> impl Iterator<Item = &SectionError> {
+        let problems = self.problems.iter();
+        problems.filter(|(severity, _)| *severity == Severity::Error).map(|(_, error)| error)
+    }
+
+    /// The names of the sections, in the order of their opening tags.
+    pub fn sections(&self) -> impl Iterator<Item = &str> {
+        self.sections.iter().map(String::as_str)
     }
 
     /// The text. Only the values that were set differ from the bytes that were read.
@@ -143,20 +178,42 @@ impl SectionText {
     /// Whether there is a section with this name. Upper and lower case are the same.
     #[must_use]
     pub fn has_section(&self, section: &str) -> bool {
-        self.sections.iter().any(|name| name.eq_ignore_ascii_case(section))
+        self.sections.iter().any(|name| same_name(name, section))
     }
 
     /// The first entry `name` directly in a section `section`. Upper and lower case are the same.
     #[must_use]
     pub fn get(&self, section: &str, name: &str) -> Option<Entry<'_>> {
-        self.entries(section).find(|entry| entry.name.eq_ignore_ascii_case(name))
+        self.entries(section).find(|entry| same_name(&entry.name, name))
+    }
+
+    /// All entries `name` directly in the sections `section`, in order.
+    pub fn all<'a>(&'a self, section: &str, name: &str) -> impl Iterator<Item = Entry<'a>> {
+        self.entries(section).filter(move |entry| same_name(&entry.name, name))
+    }
+
+    /// All lines that are neither empty nor comments.
+    pub(crate) fn lines(&self) -> impl Iterator<Item = AnyLine<'_>> {
+        (1..).zip(&self.lines).filter_map(|(number, line)| {
+            let content = match kind(&line.bytes) {
+                Kind::Empty | Kind::Comment => return None,
+                Kind::Open(name) | Kind::Close { name, .. } => Content::Tag(name),
+                Kind::Entry { .. } | Kind::Other => match &line.entry {
+                    Some(span) => Content::Entry(line.entry(span, number)),
+                    None => Content::Other(String::from_utf8_lossy(&line.bytes)),
+                },
+            };
+            let around = std::iter::successors(line.section, |at| self.parents[*at]);
+            let sections = around.map(|at| self.sections[at].as_str()).collect();
+            Some(AnyLine { number, sections, content })
+        })
     }
 
     /// All entries directly in the sections with this name, in order.
     pub fn entries<'a>(&'a self, section: &str) -> impl Iterator<Item = Entry<'a>> {
         (1..).zip(&self.lines).filter_map(move |(number, line)| {
             let span = line.entry.as_ref()?;
-            self.is_in(span, section).then(|| line.entry(span, number))
+            self.is_in(line, section).then(|| line.entry(span, number))
         })
     }
 
@@ -184,13 +241,13 @@ impl SectionText {
         self.lines.iter().position(|line| {
             line.entry.as_ref().is_some_and(|span| {
                 let found = String::from_utf8_lossy(&line.bytes[span.name.clone()]);
-                self.is_in(span, section) && found.eq_ignore_ascii_case(name)
+                self.is_in(line, section) && same_name(&found, name)
             })
         })
     }
 
-    fn is_in(&self, span: &Span, section: &str) -> bool {
-        span.section.is_some_and(|at| self.sections[at].eq_ignore_ascii_case(section))
+    fn is_in(&self, line: &Line, section: &str) -> bool {
+        line.section.is_some_and(|at| same_name(&self.sections[at], section))
     }
 }
 
@@ -202,63 +259,6 @@ impl Line {
             line,
         }
     }
-}
-
-enum Kind {
-    Empty,
-    Open(String),
-    Close(String),
-    Entry { name: Range<usize>, value: Range<usize> },
-    Other,
-}
-
-fn kind(line: &[u8]) -> Kind {
-    let Range { start, end } = trimmed(line, 0..line.len());
-    let text = &line[start..end];
-    if text.is_empty() {
-        return Kind::Empty;
-    }
-    if let Some(tag) = text.strip_prefix(b"<").and_then(|tag| tag.strip_suffix(b">")) {
-        let name = |tag: &[u8]| String::from_utf8_lossy(tag.trim_ascii()).into_owned();
-        return tag
-            .strip_prefix(b"/")
-            .map_or_else(|| Kind::Open(name(tag)), |tag| Kind::Close(name(tag)));
-    }
-    let Some(sign) = text.iter().position(|byte| *byte == b'=') else { return Kind::Other };
-    let name = trimmed(line, start..start + sign);
-    if name.is_empty() {
-        return Kind::Other;
-    }
-    // The place of an empty value is after the space that follows the sign.
-    let rest = start + sign + 1..line.len();
-    let mut value = trimmed(line, rest.clone());
-    if value.is_empty() {
-        let space = usize::from(line.get(rest.start) == Some(&b' '));
-        value = rest.start + space..rest.start + space;
-    }
-    Kind::Entry { name, value }
-}
-
-/// The range without the spaces, line ends and NULs at both ends. (A payload may end with NULs.)
-fn trimmed(line: &[u8], range: Range<usize>) -> Range<usize> {
-    let is_space = |byte: &u8| byte.is_ascii_whitespace() || *byte == 0;
-    let bytes = &line[range.clone()];
-    let Some(first) = bytes.iter().position(|byte| !is_space(byte)) else {
-        return range.start..range.start;
-    };
-    let last = bytes.iter().rposition(|byte| !is_space(byte)).unwrap_or(first);
-    range.start + first..range.start + last + 1
-}
-
-fn tag(name: &str) -> String {
-    format!("</{name}>")
-}
-
-/// How many characters of a line an error shows.
-const SHOWN: usize = 60;
-
-fn shown(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).trim().chars().take(SHOWN).collect()
 }
 
 impl fmt::Display for SectionText {

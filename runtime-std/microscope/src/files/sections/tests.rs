@@ -104,3 +104,100 @@ fn every_text_that_can_be_read_is_written_unchanged() {
     }
     assert!(read > 100, "{read} texts had something to set");
 }
+
+#[test]
+fn a_form_that_files_have_is_read_with_a_warning() {
+    for (text, line, expected) in [
+        ("<A>\nx = 1\n</A>\n</A>\n", 4, "found </A> again"),
+        ("<W>\n<A>\nx = 1\n</A>\n</a>\n<//A>\n</W>\n", 5, "found </a> again"),
+        ("<A>\nx = 1\n<//A>\n", 3, "expected </A>, found another slash"),
+        ("<A>\nx = 1\n<\\A>\n", 3, "expected </A>, found another slash"),
+        ("\u{FEFF}<A>\nx = 1\n</A>\n", 1, "byte order mark"),
+        ("\u{FEFF}z = 2\n<A>\nx = 1\n</A>\n", 1, "byte order mark"),
+        ("# a = 1\n<A>\nx = 1\n</A>\n", 1, "the comment \"# a = 1\""),
+        ("<A>\n // x = 2\nx = 1\n</A>\n", 2, "the comment"),
+        ("<A>\n<!-- x = 2 -->\nx = 1\n</A>\n", 2, "the comment"),
+        ("<A>\nx = 1\nX = 2\n</A>\n", 3, "expected `X` once in <A>, found it also on line 2"),
+        (
+            "<A>\nx = 1\n</A>\n<B>\n</B>\n<a>\nx  = 2\n</a>\n",
+            6,
+            "expected <a> once, found it also on line 1",
+        ),
+    ] {
+        let read = SectionText::parse(text.as_bytes()).unwrap();
+        let findings = read.findings();
+        let named =
+            |finding: &Finding| finding.line == Some(line) && finding.message.contains(expected);
+        assert!(findings.iter().any(named), "{text:?}: {findings:?}");
+        assert!(findings.iter().all(|finding| finding.severity == Severity::Warning), "{text:?}");
+        assert_eq!(read.get("A", "x").unwrap().value, "1", "{text:?}");
+        assert_eq!(read.to_bytes(), text.as_bytes());
+    }
+}
+
+#[test]
+fn a_line_with_an_error_takes_nothing_from_the_others() {
+    for (text, line, expected) in [
+        ("<A>\nx = 1\n<B>\n</A>\n", 4, "expected </B>, found </A>"),
+        ("<A>\nx = 1\n", 1, "expected </A> before the end"),
+        ("<A>\rx = 1\r</A>", 1, "a line end CR alone"),
+        ("<A>\r\rx = 1\r\n</A>\r\n", 1, "a line end CR alone"),
+        ("<A>\n\u{A0}x = 1\n</A>\n", 2, "found another space"),
+        ("<A>\nx\u{A0}= 1\n</A>\n", 2, "found another space"),
+        ("<A>\nx = 1\u{A0}\n</A>\n", 2, "found another space"),
+        ("<A>\u{200B}\nx = 1\n</A>\n", 1, "found another space"),
+        ("</B>\n<A>\nx = 1\nnonsense\n</A>\n", 4, "found \"nonsense\""),
+    ] {
+        let read = SectionText::read(text.as_bytes()).unwrap();
+        let findings = read.findings();
+        let named =
+            |finding: &Finding| finding.line == Some(line) && finding.message.contains(expected);
+        assert!(findings.iter().any(named), "{text:?}: {findings:?}");
+        assert_eq!(read.get("A", "x").unwrap().value, "1", "{text:?}");
+        assert_eq!(read.to_bytes(), text.as_bytes());
+        assert!(SectionText::parse(text.as_bytes()).is_err(), "{text:?}");
+    }
+    let latin = SectionText::read(b"<A>\n\xA0x = 1\n</A>\n").unwrap().findings();
+    assert!(latin[0].message.contains("found another space"), "{latin:?}");
+    let inside = SectionText::parse("<A>\nx = a\u{A0}b\n</A>\n".as_bytes()).unwrap();
+    assert_eq!(inside.findings(), [], "a space inside a value is part of it");
+}
+
+#[test]
+fn a_text_of_wide_characters_is_refused_with_its_name() {
+    let text = "<A>\nx = 1\n</A>\n";
+    let little: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let big: Vec<u8> = text.encode_utf16().flat_map(u16::to_be_bytes).collect();
+    let widest: Vec<u8> = text.chars().flat_map(|c| u32::from(c).to_le_bytes()).collect();
+    let marked = |mark: &[u8], text: &[u8]| [mark, text].concat();
+    for (bytes, name) in [
+        (marked(&[0xFF, 0xFE], &little), "UTF-16"),
+        (marked(&[0xFE, 0xFF], &big), "UTF-16"),
+        (marked(&[0xFF, 0xFE, 0, 0], &widest), "UTF-32"),
+        (little, "UTF-16"),
+        (big, "UTF-16"),
+        (widest, "UTF-32"),
+    ] {
+        let error = SectionText::read(&bytes).unwrap_err().to_string();
+        assert!(error.contains(&format!("found {name}")), "{error}");
+    }
+}
+
+#[test]
+fn a_text_of_another_kind_is_refused_after_many_errors() {
+    let few = SectionText::read("nonsense\n".repeat(1000).as_bytes()).unwrap();
+    assert_eq!(few.findings().len(), 1000);
+    let error = SectionText::read("nonsense\n".repeat(2000).as_bytes()).unwrap_err();
+    assert_eq!(error.line, 1001);
+    let open = "<A>\n".repeat(2000);
+    for text in [open.clone(), format!("<B>\n{open}</B>\n")] {
+        let error = SectionText::read(text.as_bytes()).unwrap_err().to_string();
+        assert!(error.contains("expected at most 1000 errors"), "{error}");
+    }
+    let deep = format!("{}{}", "<A>\n".repeat(65), "</A>\n".repeat(65));
+    let error = SectionText::parse(deep.as_bytes()).unwrap_err();
+    assert_eq!((error.line, error.found.as_str()), (65, "<A> in another one"));
+    let warned = SectionText::read("# comment\n".repeat(5000).as_bytes()).unwrap().findings();
+    assert_eq!(warned.len(), 1000);
+    assert!(warned[999].message.contains("the others are not shown"), "{:?}", warned[999]);
+}

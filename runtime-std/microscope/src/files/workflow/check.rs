@@ -1,66 +1,35 @@
-//! Checks a workflow before it is uploaded. Each finding names its line.
+//! Checks a workflow before it is uploaded. Each finding names its line. What the server makes of
+//! valid values is in `cautions.rs`.
 
-use std::fmt;
-
+use super::values::finite;
 use super::{
-    END, EXPERIMENT, PATH, SOURCE, STACK, START, StackOption, Workflow, WorkflowError, axis_name,
+    AUTO, END, EXPERIMENT, PATH, PLANES, SOURCE, STACK, START, Workflow, WorkflowError, axis_name,
+    light,
 };
 use crate::axis::Axis;
+use crate::files::finding::{Finding, Severity};
 use crate::files::scope_settings::ScopeSettings;
 use crate::files::sections::ValueError;
 use crate::units::{Mm, Position};
 
-/// The severity of a finding.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Severity {
-    /// It may be intended.
-    Warning,
-    /// The workflow must not be uploaded.
-    Error,
-}
-
-impl fmt::Display for Severity {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(if *self == Self::Error { "error" } else { "warning" })
-    }
-}
-
-/// An error in a workflow, or something that looks like one.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finding {
-    /// The number of the line in the file, from 1; `None` if the line is missing.
-    pub line: Option<usize>,
-    /// The severity.
-    pub severity: Severity,
-    /// What was expected and what was found.
-    pub message: String,
-}
-
-impl fmt::Display for Finding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.line {
-            Some(line) => write!(f, "line {line}: {}", self.message),
-            None => f.write_str(&self.message),
-        }
-    }
-}
-
 /// The known names of image formats.
-const FORMATS: [&str; 3] = ["Tiff", "Raw", "NotSaved"];
+pub(super) const FORMATS: [&str; 4] = ["Tiff", "BigTiff", "Raw", "NotSaved"];
 
-struct Check<'a> {
-    workflow: &'a Workflow,
+pub(super) struct Check<'a> {
+    pub(super) workflow: &'a Workflow,
     findings: Vec<Finding>,
 }
 
 impl Workflow {
     /// Finds errors and warnings, in the order of the lines: values that cannot be read or are
-    /// missing, and values that contradict each other. With scope settings, also positions outside
-    /// the limits.
+    /// missing, values that contradict each other, and values that the server does not use as they
+    /// seem to be meant. With scope settings, also positions outside the limits.
     #[must_use]
     pub fn check(&self, settings: Option<&ScopeSettings>) -> Vec<Finding> {
-        let mut check = Check { workflow: self, findings: Vec::new() };
+        let mut check = Check { workflow: self, findings: self.text.findings() };
         check.stack();
+        check.stack_option();
+        check.capture_modes();
         check.times();
         check.light();
         check.saving();
@@ -77,7 +46,7 @@ impl Workflow {
 }
 
 impl Check<'_> {
-    fn add(&mut self, severity: Severity, line: Option<usize>, message: String) {
+    pub(super) fn add(&mut self, severity: Severity, line: Option<usize>, message: String) {
         self.findings.push(Finding { line, severity, message });
     }
 
@@ -86,7 +55,7 @@ impl Check<'_> {
         self.add(Severity::Error, line, format!("{name}: {message}"));
     }
 
-    fn warn(&mut self, section: &str, name: &str, message: &str) {
+    pub(super) fn warn(&mut self, section: &str, name: &str, message: &str) {
         let line = self.line(section, name);
         self.add(Severity::Warning, line, format!("{name}: {message}"));
     }
@@ -96,7 +65,7 @@ impl Check<'_> {
     }
 
     /// Returns the value, or adds a finding.
-    fn value<T>(&mut self, value: Result<T, WorkflowError>) -> Option<T> {
+    pub(super) fn value<T>(&mut self, value: Result<T, WorkflowError>) -> Option<T> {
         match value {
             Ok(value) => Some(value),
             Err(WorkflowError::Value(ValueError { line, name, expected, found })) => {
@@ -116,7 +85,7 @@ impl Check<'_> {
         let planes = self.value(workflow.planes());
         if let Some(None | Some(0)) = planes {
             let message = "expected 1 or more, found none; without it the workflow does not run";
-            self.error(STACK, "Number of planes", message);
+            self.error(STACK, PLANES, message);
         }
         let planes = planes.flatten().unwrap_or(0);
         let depth = self.value(workflow.depth()).flatten();
@@ -141,7 +110,8 @@ impl Check<'_> {
             (velocity, spacing, rate, planes)
         {
             let expected = spacing * rate;
-            if (velocity.0 - expected).abs() > 0.01 * expected {
+            // 0 lets the server choose.
+            if velocity.0 != 0.0 && (velocity.0 - expected).abs() > 0.01 * expected {
                 let message = format!(
                     "one plane spacing an image is {expected:.6} mm/s, found {}",
                     velocity.0
@@ -149,15 +119,15 @@ impl Check<'_> {
                 self.warn(STACK, "Z stage velocity (mm/s)", &message);
             }
         }
-        match self.value(workflow.stack_option()) {
-            Some(StackOption::Other(option)) => {
-                let message = format!("{option:?} is not known: stacks and images are not counted");
-                self.warn(STACK, "Stack option", &message);
-            }
-            Some(StackOption::Tile { across, down }) if across == 0 || down == 0 => {
-                self.error(STACK, "Stack option", "Tile: expected 1 or more tiles each way");
-            }
-            _ => {}
+        if let Some(velocity) = velocity.filter(|v| v.0 != 0.0 && !(0.001..=1.0).contains(&v.0)) {
+            let message =
+                format!("expected 0.001 to 1 mm/s, or 0 for automatic, found {}", velocity.0);
+            self.warn(STACK, "Z stage velocity (mm/s)", &message);
+        }
+        let entry = workflow.filled(STACK, PLANES);
+        if entry.is_some_and(|entry| entry.value.eq_ignore_ascii_case(AUTO)) {
+            let message = "`auto` is not documented: the planes are counted from the distance";
+            self.warn(STACK, PLANES, message);
         }
         self.depth_and_ends(depth);
     }
@@ -220,6 +190,9 @@ impl Check<'_> {
         let lasers = self.value(workflow.lasers());
         let led = self.value(workflow.led());
         let paths = self.value(workflow.paths());
+        for conflict in light::conflicts(&workflow.text) {
+            self.value(Err::<(), _>(conflict));
+        }
         for laser in lasers.iter().flatten() {
             let line = Some(laser.line);
             if !(0.0..=100.0).contains(&laser.level.0) {
@@ -247,39 +220,29 @@ impl Check<'_> {
         }
     }
 
-    fn saving(&mut self) {
-        let Some(format) = self.workflow.save_format() else { return };
-        if !FORMATS.iter().any(|known| known.eq_ignore_ascii_case(&format)) {
-            let message = format!("expected one of {}, found {format:?}", FORMATS.join(", "));
-            self.warn(EXPERIMENT, "Save image data", &message);
-        }
-        if self.workflow.save_drive().is_none() && !format.eq_ignore_ascii_case("NotSaved") {
-            self.warn(EXPERIMENT, "Save image drive", "images are saved, but no drive is named");
-        }
-    }
-
+    /// Checks a position. If a line is there twice, both are checked, since the server may use either.
     fn position(&mut self, section: &'static str, settings: Option<&ScopeSettings>) {
+        let workflow = self.workflow;
         for axis in Axis::ALL {
             let name = axis_name(axis);
-            match self.value(self.workflow.number(section, name)) {
-                Some(Some(at)) => {
-                    let limits = settings.map(|settings| settings.limits(axis));
-                    if limits.is_some_and(|limits| !limits.is_complete()) {
-                        let message = "the scope settings do not name both limits of this axis";
-                        self.error(section, name, message);
-                    }
-                    let beyond = limits.map(|limits| limits.check(axis, Position::of(axis, at)));
-                    if let Some(Err(beyond)) = beyond {
-                        let message = format!("<{section}>: {beyond}");
-                        let line = self.line(section, name);
-                        self.add(Severity::Error, line, message);
-                    }
+            let entries = workflow.text.all(section, name);
+            let entries: Vec<_> = entries.filter(|entry| !entry.value.is_empty()).collect();
+            if section == START && workflow.filled(section, name).is_none() {
+                let message = format!("<{section}>: expected a position, found none");
+                self.error(section, name, &message);
+            }
+            for entry in &entries {
+                let at = finite(entry);
+                let Some(at) = self.value(at.map_err(WorkflowError::from)) else { continue };
+                let Some(limits) = settings.map(|settings| settings.limits(axis)) else { continue };
+                if let Err(unknown) = limits.known() {
+                    let message = format!("{name}: limits of axis {axis} not known: {unknown}");
+                    self.add(Severity::Error, Some(entry.line), message);
                 }
-                Some(None) if section == START => {
-                    let message = format!("<{section}>: expected a position, found none");
-                    self.error(section, name, &message);
+                if let Err(beyond) = limits.check(axis, Position::of(axis, at)) {
+                    let message = format!("<{section}>: {beyond}");
+                    self.add(Severity::Error, Some(entry.line), message);
                 }
-                _ => {}
             }
         }
     }

@@ -1,18 +1,23 @@
 //! A workflow file: the text that CAMERA_WORK_FLOW_START (0x3004) uploads.
 //!
 //! Reading it is here; `light.rs` reads its lasers, LED and paths; `values.rs` reads its numbers and
-//! times; `check.rs` finds errors; `change.rs` sets values. The form of the text is in `sections/`.
+//! times; `count.rs` counts stacks and images; `check.rs` and `cautions.rs` find errors and warnings;
+//! `change.rs` sets values. The form of the text is in `sections/`.
 //! Running a workflow is in the folder `workflows/` of this crate.
 
+mod cautions;
 mod change;
 mod check;
+mod count;
 mod light;
 mod values;
 
 use std::time::Duration;
 
-pub use check::{Finding, Severity};
+pub use count::FieldOfView;
 pub use light::LaserLine;
+
+pub use crate::files::finding::{Finding, Severity};
 
 use crate::axis::Axis;
 use crate::files::sections::{SectionError, SectionText, ValueError};
@@ -25,6 +30,11 @@ const START: &str = "Start Position";
 const END: &str = "End Position";
 const SOURCE: &str = "Illumination Source";
 const PATH: &str = "Illumination Path";
+const OPTIONS: &str = "Illumination Options";
+const PLANES: &str = "Number of planes";
+const LASERS_TOGETHER: &str = "Run stack with multiple lasers on";
+/// The number of planes that the server finds out.
+const AUTO: &str = "auto";
 
 /// A workflow file. A value that the file does not contain, or that is empty, is `None`.
 ///
@@ -70,17 +80,17 @@ pub enum WorkflowError {
 }
 
 /// The layout of the stacks of a workflow.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum StackOption {
     /// One stack.
     ZStack,
-    /// A grid of stacks between the start and the end position.
+    /// A grid of tiles: the start and the end position are the centres of the corner tiles.
     Tile {
-        /// The number of stacks side by side: `Stack option settings 1`.
-        across: u32,
-        /// The number of stacks one above the other: `Stack option settings 2`.
-        down: u32,
+        /// The overlap in X, 0 to 50 %: `Stack option settings 1`.
+        overlap_x: Percent,
+        /// The overlap in Y, 0 to 50 %: `Stack option settings 2`.
+        overlap_y: Percent,
     },
     /// Another option, as the file names it.
     Other(String),
@@ -88,7 +98,8 @@ pub enum StackOption {
 
 impl Workflow {
     /// Reads a workflow file. Only the form is checked here; each value is read by its method, and
-    /// all of them by [`Self::check`].
+    /// all of them by [`Self::check`]. Forms that are read with a warning are in
+    /// [`crate::sections::SectionText::read`].
     ///
     /// # Errors
     /// [`WorkflowError::Form`] with the line; [`WorkflowError::NoWorkflow`].
@@ -111,7 +122,7 @@ impl Workflow {
     /// # Errors
     /// [`WorkflowError::Value`]: the value cannot be read; the error has the line.
     pub fn exposure(&self) -> Result<Option<Micros>, WorkflowError> {
-        Ok(self.whole(EXPERIMENT, "Exposure time (us)")?.map(Micros))
+        Ok(self.grouped(EXPERIMENT, "Exposure time (us)")?.map(Micros))
     }
 
     /// The frame rate, in images per second.
@@ -130,12 +141,21 @@ impl Workflow {
         Ok(self.number(EXPERIMENT, "Plane spacing (um)")?.map(|um| Mm(um / 1000.0)))
     }
 
-    /// The number of planes of a stack.
+    /// The number of planes of a stack. `auto` is the distance divided by the plane spacing.
     ///
     /// # Errors
     /// As [`Self::exposure`].
     pub fn planes(&self) -> Result<Option<u32>, WorkflowError> {
-        self.whole(STACK, "Number of planes")
+        let entry = self.filled(STACK, PLANES);
+        let Some(entry) = entry.filter(|entry| entry.value.eq_ignore_ascii_case(AUTO)) else {
+            return self.whole(STACK, PLANES);
+        };
+        let (depth, spacing) = (self.depth()?, self.plane_spacing()?);
+        let planes = depth.zip(spacing).map(|(depth, spacing)| (depth.0 / spacing.0).abs().round());
+        let planes = planes.filter(|planes| (1.0..=f64::from(u32::MAX)).contains(planes));
+        let expected = "a whole number, or `auto` with a distance and a plane spacing";
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // in range
+        Ok(Some(planes.ok_or_else(|| entry.wrong(expected))? as u32))
     }
 
     /// The distance that Z moves in a stack; negative if it moves down.
@@ -160,13 +180,18 @@ impl Workflow {
     /// As [`Self::exposure`].
     pub fn stack_option(&self) -> Result<StackOption, WorkflowError> {
         let option = self.words(STACK, "Stack option").unwrap_or_default();
-        Ok(match option.as_str() {
-            "" | "ZStack" => StackOption::ZStack,
-            "Tile" => StackOption::Tile {
-                across: self.whole(STACK, "Stack option settings 1")?.unwrap_or(1),
-                down: self.whole(STACK, "Stack option settings 2")?.unwrap_or(1),
-            },
-            _ => StackOption::Other(option),
+        let is = |name: &str| option.eq_ignore_ascii_case(name);
+        let overlap =
+            |name| Ok::<_, WorkflowError>(Percent(self.number(STACK, name)?.unwrap_or(0.0)));
+        if is("") || is("ZStack") {
+            return Ok(StackOption::ZStack);
+        }
+        if !is("Tile") {
+            return Ok(StackOption::Other(option));
+        }
+        Ok(StackOption::Tile {
+            overlap_x: overlap("Stack option settings 1")?,
+            overlap_y: overlap("Stack option settings 2")?,
         })
     }
 
@@ -210,10 +235,10 @@ impl Workflow {
         Ok(self.number(END, axis_name(axis))?.map(|at| Position::of(axis, at)))
     }
 
-    /// The lasers, in the order of the file.
+    /// The lasers, in the order of the file. A laser that is there twice counts once.
     ///
     /// # Errors
-    /// As [`Self::exposure`].
+    /// As [`Self::exposure`]. Also if a laser is there twice with different values.
     pub fn lasers(&self) -> Result<Vec<LaserLine>, WorkflowError> {
         light::lasers(&self.text)
     }
@@ -231,7 +256,7 @@ impl Workflow {
     /// # Errors
     /// As [`Self::exposure`].
     pub fn paths(&self) -> Result<[Option<bool>; 2], WorkflowError> {
-        Ok([light::path(&self.text, "Left path")?, light::path(&self.text, "Right path")?])
+        light::paths(&self.text)
     }
 
     /// The drive that images are saved to.
@@ -256,46 +281,6 @@ impl Workflow {
     #[must_use]
     pub fn comments(&self) -> Option<String> {
         self.words(EXPERIMENT, "Comments")
-    }
-
-    /// The number of stacks of one repetition.
-    ///
-    /// # Errors
-    /// As [`Self::exposure`].
-    pub fn stacks(&self) -> Result<u32, WorkflowError> {
-        Ok(match self.stack_option()? {
-            StackOption::Tile { across, down } => across.max(1).saturating_mul(down.max(1)),
-            StackOption::ZStack | StackOption::Other(_) => 1,
-        })
-    }
-
-    /// The number of images of one repetition, for one camera.
-    ///
-    /// # Errors
-    /// As [`Self::exposure`].
-    pub fn images(&self) -> Result<u64, WorkflowError> {
-        Ok(u64::from(self.stacks()?) * u64::from(self.planes()?.unwrap_or(0)))
-    }
-
-    /// The number of repetitions: one, and one more for each interval within the duration.
-    ///
-    /// # Errors
-    /// As [`Self::exposure`].
-    pub fn repetitions(&self) -> Result<u64, WorkflowError> {
-        let (duration, interval) = (self.duration()?, self.interval()?);
-        let seconds = |time: Option<Duration>| time.map_or(0, |time| time.as_secs());
-        Ok(1 + seconds(duration).checked_div(seconds(interval)).unwrap_or(0))
-    }
-
-    /// The shortest time for the images of one repetition, without the motions between the stacks.
-    ///
-    /// # Errors
-    /// As [`Self::exposure`].
-    pub fn acquisition_time(&self) -> Result<Option<Duration>, WorkflowError> {
-        let rate = self.frame_rate()?.filter(|rate| *rate > 0.0);
-        #[allow(clippy::cast_precision_loss)] // an estimate
-        let seconds = rate.map(|rate| self.images().map(|images| images as f64 / rate));
-        Ok(seconds.transpose()?.and_then(|time| Duration::try_from_secs_f64(time).ok()))
     }
 
     fn pose(&self, section: &'static str) -> Result<Option<Pose>, WorkflowError> {

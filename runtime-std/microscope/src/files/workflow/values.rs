@@ -1,25 +1,32 @@
-//! Reading the values of a workflow file: numbers with commas, times, and words. An empty value
+//! Reading the values of a workflow file: numbers, times, and words. An empty value
 //! counts as missing.
 
 use std::time::Duration;
 
 use super::{Workflow, WorkflowError};
-use crate::files::sections::Entry;
+use crate::files::sections::{Entry, ValueError};
 
 impl Workflow {
-    /// Reads a finite number, with or without commas between the thousands.
+    /// Reads a finite number without a comma.
     pub(super) fn number(&self, section: &str, name: &str) -> Result<Option<f64>, WorkflowError> {
         let Some(entry) = self.filled(section, name) else { return Ok(None) };
-        Ok(Some(number(&entry.value).ok_or_else(|| entry.wrong("a finite number"))?))
+        Ok(Some(finite(&entry)?))
     }
 
-    /// Reads a whole number that is not negative, with or without commas between the thousands.
+    /// Reads a whole number that is not negative, without a comma.
     pub(super) fn whole(&self, section: &str, name: &str) -> Result<Option<u32>, WorkflowError> {
         let Some(entry) = self.filled(section, name) else { return Ok(None) };
-        let whole = number(&entry.value)
-            .filter(|number| number.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(number));
-        #[allow(clippy::cast_possible_truncation)] // in range
-        Ok(Some(whole.ok_or_else(|| entry.wrong("a whole number"))? as u32))
+        let whole = number(&entry.value).and_then(whole);
+        Ok(Some(whole.ok_or_else(|| entry.wrong(expected(&entry, "a whole number")))?))
+    }
+
+    /// Reads a whole number as [`Self::whole`], with or without commas between the thousands. Files of
+    /// instruments have such commas only in the exposure time.
+    pub(super) fn grouped(&self, section: &str, name: &str) -> Result<Option<u32>, WorkflowError> {
+        let Some(entry) = self.filled(section, name) else { return Ok(None) };
+        let whole = number(&entry.value).or_else(|| grouped(&entry.value)).and_then(whole);
+        let expected = "a whole number, with or without commas between the thousands";
+        Ok(Some(whole.ok_or_else(|| entry.wrong(expected))?))
     }
 
     /// Reads a time `dd:hh:mm:ss`.
@@ -44,12 +51,37 @@ impl Workflow {
     }
 }
 
+/// Reads a finite number without a comma. A comma may be a decimal comma, so it is refused.
+pub(super) fn finite(entry: &Entry<'_>) -> Result<f64, ValueError> {
+    number(&entry.value).ok_or_else(|| entry.wrong(expected(entry, "a finite number")))
+}
+
 pub(super) fn number(text: &str) -> Option<f64> {
-    let plain = text.replace(',', "");
-    // Three digits follow each comma: `9,002`, but not `9,0` or `,5`.
-    let whole = text.split_once('.').map_or(text, |(whole, _)| whole);
-    let grouped = whole.split(',').skip(1).all(|group| group.len() == 3);
-    plain.parse().ok().filter(|number: &f64| number.is_finite() && grouped)
+    text.parse().ok().filter(|number: &f64| number.is_finite())
+}
+
+/// What was expected instead of a value that may have a comma.
+fn expected(entry: &Entry<'_>, number: &'static str) -> &'static str {
+    match (entry.value.contains(','), number) {
+        (true, "a whole number") => "a whole number without a comma",
+        (true, _) => "a finite number with a decimal point and without a comma",
+        (false, number) => number,
+    }
+}
+
+fn whole(number: f64) -> Option<u32> {
+    let in_range = number.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(&number);
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // in range
+    in_range.then_some(number as u32)
+}
+
+/// Reads a number of one to three digits and then groups of three digits, such as `9,002`.
+fn grouped(text: &str) -> Option<f64> {
+    let (first, groups) = text.split_once(',')?;
+    let is_group = |group: &str| group.bytes().all(|byte| byte.is_ascii_digit());
+    let is_first = (1..=3).contains(&first.len()) && is_group(first) && !first.starts_with('0');
+    let is_grouped = groups.split(',').all(|group| group.len() == 3 && is_group(group));
+    (is_first && is_grouped).then(|| number(&text.replace(',', ""))).flatten()
 }
 
 fn time(text: &str) -> Option<Duration> {
@@ -65,11 +97,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_number_may_have_commas_only_between_its_thousands() {
-        assert_eq!(number("9,002"), Some(9002.0));
-        assert_eq!(number("1,000,000.5"), Some(1_000_000.5));
-        for wrong in ["9,02", "9,0021", "1,5", "NaN", "inf", "-", "12 1"] {
+    fn a_number_has_no_comma() {
+        assert_eq!(number("-1234.5"), Some(-1234.5));
+        for wrong in ["9,002", "0,500", "1.5,5", ",5", "5,", "NaN", "inf", "-", "12 1"] {
             assert_eq!(number(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_grouped_number_has_three_digits_after_each_comma() {
+        assert_eq!(grouped("9,002"), Some(9002.0));
+        assert_eq!(grouped("1,000,000"), Some(1_000_000.0));
+        for wrong in [
+            "9,02", "9,0021", "9002,000", "0,500", ",500", "1,5", "1,,000", "-1,000", "1,000.5",
+            "1.5,500",
+        ] {
+            assert_eq!(grouped(wrong), None, "{wrong}");
         }
     }
 
