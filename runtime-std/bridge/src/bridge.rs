@@ -12,11 +12,12 @@ use smol::{Async, Task};
 
 use crate::access::admission::Admission;
 use crate::callback_port::{self, CallbackPort};
-use crate::control::listener::{ControlListener, bind, local_address};
+use crate::control::listener::ControlListener;
 use crate::control::{ControlHandle, ControlRequest, ControlStatus, ControlTask};
-use crate::image_relay::{self, ImageRelay};
+use crate::image_relay::{self, ImagePort, ImageRelay};
+use crate::ports::{Addresses, OpenRow, RowAddresses, bind, local_address, open_rows};
 use crate::router::Router;
-use crate::settings::{BridgeSettings, BridgeSettingsError, ListenSettings};
+use crate::settings::{BridgeSettings, BridgeSettingsError};
 use crate::status::{BridgeStatus, http_server};
 use crate::threads::{ImagesThread, run_on_thread};
 use crate::wiring::{image_source, instrument_link, open_recorder, router_options};
@@ -85,51 +86,9 @@ pub struct Bridge {
 
 impl std::fmt::Debug for Bridge {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Bridge").field("control", &self.addresses.control).finish_non_exhaustive()
-    }
-}
-
-/// Where each port listens.
-struct Addresses {
-    control: SocketAddr,
-    named: BTreeMap<String, SocketAddr>,
-    live: Option<SocketAddr>,
-    stack: Option<SocketAddr>,
-    callback: Option<SocketAddr>,
-    status: Option<SocketAddr>,
-}
-
-/// The listening sockets besides the control ports. `None`: the port is off.
-struct Listeners {
-    callback: Option<Async<TcpListener>>,
-    live: Option<Async<TcpListener>>,
-    stack: Option<Async<TcpListener>>,
-    status: Option<Async<TcpListener>>,
-}
-
-impl Listeners {
-    fn open(listen: &ListenSettings) -> Result<Self, BridgeError> {
-        let open = |address: Option<SocketAddr>| address.map(bind).transpose();
-        Ok(Self {
-            callback: open(listen.callback_address())?,
-            live: open(listen.live_address())?,
-            stack: open(listen.stack_address())?,
-            status: open(listen.status)?,
-        })
-    }
-
-    fn addresses(&self, control: &[ControlListener], listen: &ListenSettings) -> Addresses {
-        let address = |listener: &Option<Async<TcpListener>>| listener.as_ref().map(local_address);
-        let named =
-            |port: &ControlListener| Some((port.name.as_deref()?.to_owned(), port.address()));
-        Addresses {
-            control: control.first().map_or(listen.control, ControlListener::address),
-            named: control.iter().filter_map(named).collect(),
-            live: address(&self.live),
-            stack: address(&self.stack),
-            callback: address(&self.callback),
-            status: address(&self.status),
-        }
+        f.debug_struct("Bridge")
+            .field("control", &self.addresses.main.control)
+            .finish_non_exhaustive()
     }
 }
 
@@ -143,33 +102,40 @@ impl Bridge {
         settings.check()?;
         let limits = &settings.limits;
         let admission = Admission::new(settings);
-        let [allow, allow_stacks] = allow_functions(&admission);
-        let control_listeners =
-            ControlListener::open_all(&settings.listen, Duration::from_secs(limits.lost_after_s))?;
+        let (main, named) = open_rows(&settings.listen)?;
+        let status_listener = settings.listen.status.map(bind).transpose()?;
+        let addresses = Addresses {
+            main: main.addresses(),
+            named: named
+                .iter()
+                .filter_map(|row| Some((row.name.clone()?, row.addresses())))
+                .collect(),
+            status: status_listener.as_ref().map(local_address),
+        };
         let recorder = open_recorder(settings)?.map(Arc::new);
         let relay = |port| {
             let source = image_source(settings, port, recorder.clone())?;
             Ok::<_, BridgeError>(ImageRelay::new(port, source, image_relay::QUEUE_BOUNDS))
         };
         let (live, stack) = (relay(Port::Live)?, relay(Port::Stack)?);
-        let listeners = Listeners::open(&settings.listen)?;
-        let addresses = listeners.addresses(&control_listeners, &settings.listen);
-
-        let mut port_tasks = Vec::new();
         let callback = Arc::new(CallbackPort::new(callback_port::QUEUE_BOUNDS));
-        if let Some(listener) = listeners.callback {
-            let (callback, allow) = (Arc::clone(&callback), Arc::clone(&allow));
-            let limit = limits.subscribers;
+        let mut listeners = Listeners::default();
+        for row in std::iter::once(main).chain(named) {
+            listeners.add(row, &admission, Duration::from_secs(limits.lost_after_s))?;
+        }
+        let mut port_tasks = Vec::new();
+        for (listener, allow) in listeners.callback {
+            let (callback, limit) = (Arc::clone(&callback), limits.subscribers);
             port_tasks.push(smol::spawn(async move { callback.run(listener, allow, limit).await }));
         }
         let images = ImagesThread::start(
-            [(listeners.live, &live, &allow), (listeners.stack, &stack, &allow_stacks)],
+            [(&live, listeners.live), (&stack, listeners.stack)],
             limits.viewers,
         )?;
         let publish = Arc::clone(&callback);
         let (control, requests) = ControlTask::new(
             Router::new(router_options(settings)),
-            control_listeners,
+            listeners.control,
             admission.clone(),
             instrument_link(settings, recorder.clone()),
             Box::new(move |message| publish.publish(&message)),
@@ -185,7 +151,8 @@ impl Bridge {
             clock,
             recorder,
         };
-        if let Some(listener) = listeners.status {
+        if let Some(listener) = status_listener {
+            let allow = allow_function(&admission, None, Admission::allows);
             let source = status.clone();
             let read_status = move || {
                 let source = source.clone();
@@ -200,31 +167,39 @@ impl Bridge {
     /// The address of the main control port.
     #[must_use]
     pub fn control(&self) -> SocketAddr {
-        self.addresses.control
+        self.addresses.main.control
     }
 
     /// The addresses of the additional control ports, by their names in the settings.
     #[must_use]
-    pub fn named_ports(&self) -> &BTreeMap<String, SocketAddr> {
+    pub fn named_ports(&self) -> BTreeMap<String, SocketAddr> {
+        let named = self.addresses.named.iter();
+        named.map(|(name, row)| (name.clone(), row.control)).collect()
+    }
+
+    /// The addresses of the additional control ports and of the ports that follow them, by their
+    /// names in the settings.
+    #[must_use]
+    pub fn named_rows(&self) -> &BTreeMap<String, RowAddresses> {
         &self.addresses.named
     }
 
-    /// The address of the port of live images. `None` if it is off.
+    /// The address of the main port of live images. `None` if it is off.
     #[must_use]
     pub fn live(&self) -> Option<SocketAddr> {
-        self.addresses.live
+        self.addresses.main.live
     }
 
-    /// The address of the port of stack images. `None` if it is off.
+    /// The address of the main port of stack images. `None` if it is off.
     #[must_use]
     pub fn stack(&self) -> Option<SocketAddr> {
-        self.addresses.stack
+        self.addresses.main.stack
     }
 
-    /// The address of the callback port, which sends unsolicited messages. `None` if it is off.
+    /// The address of the main callback port, which sends unsolicited messages. `None` if it is off.
     #[must_use]
     pub fn callback(&self) -> Option<SocketAddr> {
-        self.addresses.callback
+        self.addresses.main.callback
     }
 
     /// The address of the status page (HTTP). `None` if it is off.
@@ -277,13 +252,45 @@ impl Bridge {
     }
 }
 
-/// The functions that the ports call for each address: one for all ports, and one for stack images.
-fn allow_functions(admission: &Admission) -> [Allow; 2] {
-    let (all, stacks) = (admission.clone(), admission.clone());
-    [
-        Arc::new(move |address: IpAddr| all.allows(address)),
-        Arc::new(move |address: IpAddr| stacks.allows_stacks(address)),
-    ]
+/// The listening sockets of all rows, each with who may connect.
+#[derive(Default)]
+struct Listeners {
+    control: Vec<ControlListener>,
+    live: Vec<ImagePort>,
+    stack: Vec<ImagePort>,
+    callback: Vec<(Async<TcpListener>, Allow)>,
+}
+
+impl Listeners {
+    fn add(
+        &mut self,
+        row: OpenRow,
+        admission: &Admission,
+        lost_after: Duration,
+    ) -> Result<(), BridgeError> {
+        let address = row.addresses().control;
+        let OpenRow { name, control, live, stack, callback } = row;
+        let name: Option<Arc<str>> = name.map(Into::into);
+        let all = allow_function(admission, name.clone(), Admission::allows);
+        let stacks = allow_function(admission, name.clone(), Admission::allows_stacks);
+        let control = ControlListener::new(name, control, lost_after)
+            .map_err(|source| BridgeError::Bind { address, source })?;
+        self.control.push(control);
+        self.live.extend(live.map(|listener| (listener, Arc::clone(&all))));
+        self.stack.extend(stack.map(|listener| (listener, stacks)));
+        self.callback.extend(callback.map(|listener| (listener, all)));
+        Ok(())
+    }
+}
+
+/// The function that a port of the row `name` calls for each address.
+fn allow_function(
+    admission: &Admission,
+    name: Option<Arc<str>>,
+    allows: fn(&Admission, Option<&str>, IpAddr) -> bool,
+) -> Allow {
+    let admission = admission.clone();
+    Arc::new(move |address| allows(&admission, name.as_deref(), address))
 }
 
 /// Collects the status from the control side and the ports.

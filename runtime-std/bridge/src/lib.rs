@@ -7,6 +7,7 @@ mod broadcast;
 mod callback_port;
 mod control;
 mod image_relay;
+mod ports;
 #[doc(hidden)]
 pub mod router;
 pub mod service_manager;
@@ -16,5 +17,6 @@ mod threads;
 mod wiring;
 
 pub use bridge::{Bridge, BridgeError};
+pub use ports::RowAddresses;
 pub use settings::BridgeSettings;
 pub use status::BridgeStatus;

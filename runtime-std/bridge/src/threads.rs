@@ -1,15 +1,13 @@
 //! The threads of the bridge: the control side runs on one, and the image ports share another, because
 //! writing an image takes longer than a command may wait.
 
-use std::net::TcpListener;
 use std::sync::Arc;
 
 use async_channel::{Receiver, Sender};
-use smol::{Async, future};
+use smol::future;
 
 use crate::BridgeError;
-use crate::image_relay::ImageRelay;
-use flamingo_runtime_std::socket::acceptor::Allow;
+use crate::image_relay::{ImagePort, ImageRelay};
 
 /// The thread of the image ports.
 pub(crate) struct ImagesThread {
@@ -19,20 +17,17 @@ pub(crate) struct ImagesThread {
     ended: Receiver<()>,
 }
 
-/// The listening socket of an image port, if it is on; its relay; and who may view it.
-pub(crate) type ImagePort<'a> = (Option<Async<TcpListener>>, &'a Arc<ImageRelay>, &'a Allow);
-
 impl ImagesThread {
-    /// Serves both image ports, each for up to `max_viewers` viewers.
+    /// Serves the live and the stack images, at each port for up to `max_viewers` viewers.
     pub(crate) fn start(
-        ports: [ImagePort<'_>; 2],
+        relays: [(&Arc<ImageRelay>, Vec<ImagePort>); 2],
         max_viewers: usize,
     ) -> Result<Self, BridgeError> {
-        let [live, stack] = ports.map(|(listener, relay, allow)| {
-            let (relay, allow) = (Arc::clone(relay), Arc::clone(allow));
+        let [live, stack] = relays.map(|(relay, ports)| {
+            let relay = Arc::clone(relay);
             async move {
-                if let Some(listener) = listener {
-                    relay.run(listener, allow, max_viewers).await;
+                if !ports.is_empty() {
+                    relay.run(ports, max_viewers).await;
                 }
             }
         });

@@ -17,14 +17,17 @@ use flamingo_recording::{Port, Recorder, RecorderOptions, Rotation};
 use flamingo_runtime_std::socket::instrument_ports::image_port;
 
 pub(crate) fn router_options(settings: &BridgeSettings) -> RouterOptions {
-    let BridgeSettings { upstream, limits, events, lease, .. } = settings;
+    let BridgeSettings { upstream, unmarked, limits, events, lease, .. } = settings;
     let tokens = match upstream.tokens {
         Tokens::Off => None,
         Tokens::ClientId => Some(TokenField::ClientId),
         Tokens::Int32Data2 => Some(TokenField::Int32Data2),
     };
     RouterOptions {
-        core: Config::default().with_tokens(tokens).with_window(upstream.window),
+        core: Config::default()
+            .with_tokens(tokens)
+            .with_window(upstream.window)
+            .with_unmarked((*unmarked).into()),
         last_ticket: Ticket::from_number(fastrand::u32(..)),
         request_timeout: flamingo_protocol_core::time::Duration::from_millis(
             upstream.request_timeout_ms,
@@ -35,6 +38,7 @@ pub(crate) fn router_options(settings: &BridgeSettings) -> RouterOptions {
         echo_actions: events.echo_actions,
         tag: events.tag,
         coalesce: upstream.coalesce_polls,
+        when_lost: upstream.when_lost,
     }
 }
 

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{AccessSettings, Role};
-use crate::settings::{BridgeSettings, Delivery, EventSettings, NamedPort};
+use crate::settings::{BridgeSettings, EventDelivery, EventSettings, NamedPort};
 
 /// The rules in force. All copies share them, so that each sees a change at once.
 #[derive(Debug, Clone)]
@@ -29,19 +29,25 @@ impl Admission {
         *self.rules() = Rules::new(settings);
     }
 
-    /// Whether `address` may connect to any port.
-    pub(crate) fn allows(&self, address: IpAddr) -> bool {
-        self.rules().access.allows(address)
+    /// Whether `address` may connect to any port of the row named `row`.
+    pub(crate) fn allows(&self, row: Option<&str>, address: IpAddr) -> bool {
+        let rules = self.rules();
+        rules.has_row(row) && rules.access.allows(address)
     }
 
-    /// Whether `address` may see stack images. Observers may not.
-    pub(crate) fn allows_stacks(&self, address: IpAddr) -> bool {
-        self.rules().access.role(address).is_some_and(|role| role != Role::Observer)
+    /// Whether `address` may see stack images of the row named `row`. Observers may not.
+    pub(crate) fn allows_stacks(&self, row: Option<&str>, address: IpAddr) -> bool {
+        let rules = self.rules();
+        rules.has_row(row) && rules.access.role(address).is_some_and(|role| role != Role::Observer)
     }
 
     /// The role and the delivery of a client at `address`, on the control port named `port` (the main
     /// control port has no name). `None` if it may not connect.
-    pub(crate) fn admit(&self, port: Option<&str>, address: IpAddr) -> Option<(Role, Delivery)> {
+    pub(crate) fn admit(
+        &self,
+        port: Option<&str>,
+        address: IpAddr,
+    ) -> Option<(Role, EventDelivery)> {
         let rules = self.rules();
         let role = rules.access.role(address)?;
         let delivery = rules.events.delivery(address);
@@ -50,7 +56,7 @@ impl Admission {
         };
         // A reload may have removed the port from the settings: it admits nobody then.
         let port = rules.named_ports.get(name)?;
-        Some((port.role.map_or(role, |own| own.max(role)), port.delivery.unwrap_or(delivery)))
+        Some((port.role.map_or(role, |own| own.max(role)), port.event_delivery(delivery)))
     }
 
     fn rules(&self) -> MutexGuard<'_, Rules> {
@@ -65,6 +71,11 @@ impl Rules {
             events: settings.events.clone(),
             named_ports: settings.listen.more.clone(),
         }
+    }
+
+    /// Whether the settings still have this row. The main row has no name.
+    fn has_row(&self, name: Option<&str>) -> bool {
+        name.is_none_or(|name| self.named_ports.contains_key(name))
     }
 }
 
@@ -112,23 +123,28 @@ mod tests {
     fn observers_see_live_images_but_not_stacks() {
         let admission = admission("[access]\ndefault_role = \"observer\"");
         let ip = "127.0.0.1".parse().unwrap();
-        assert!(admission.allows(ip) && !admission.allows_stacks(ip));
+        assert!(admission.allows(None, ip) && !admission.allows_stacks(None, ip));
         admission.replace(&BridgeSettings::default());
-        assert!(admission.allows_stacks(ip));
+        assert!(admission.allows_stacks(None, ip));
         assert!(
-            !admission.allows_stacks("10.0.0.1".parse().unwrap()),
+            !admission.allows_stacks(None, "10.0.0.1".parse().unwrap()),
             "that address may not connect"
         );
     }
 
     #[test]
     fn the_delivery_of_a_named_port_overrides_the_address() {
-        let admission = admission(TEXT);
+        let more = "[listen.more.python]\naddress = \"127.0.0.1:4\"\npreset = \"python-gui\"\n\
+            [listen.more.part]\naddress = \"127.0.0.1:5\"\nexcept = [\"STAGE_POSITION_GET\"]\n\
+            [events]\ndefault = \"both\"\nexcept = [\"LASER_LEVEL_GET\"]";
+        let admission = admission(&format!("{TEXT}\n{more}"));
         let ip = "127.0.0.1".parse().unwrap();
-        let delivery = |port| admission.admit(port, ip).map(|(_, delivery)| delivery);
-        assert_eq!(delivery(None), Some(Delivery::Callback));
-        assert_eq!(delivery(Some("guests")), Some(Delivery::Callback));
-        assert_eq!(delivery(Some("gui")), Some(Delivery::Inline));
+        let delivery = |port| admission.admit(port, ip).unwrap().1.to_string();
+        assert_eq!(delivery(None), "both except LASER_LEVEL_GET");
+        assert_eq!(delivery(Some("guests")), "both except LASER_LEVEL_GET");
+        assert_eq!(delivery(Some("gui")), "inline");
+        assert_eq!(delivery(Some("python")), "inline except STAGE_POSITION_GET");
+        assert_eq!(delivery(Some("part")), "both except STAGE_POSITION_GET");
     }
 
     #[test]
@@ -137,6 +153,7 @@ mod tests {
         let ip = "127.0.0.1".parse().unwrap();
         admission.replace(&BridgeSettings::default());
         assert_eq!(admission.admit(Some("gui"), ip), None);
-        assert_eq!(admission.admit(None, ip), Some((Role::Control, Delivery::Callback)));
+        assert!(!admission.allows(Some("gui"), ip) && !admission.allows_stacks(Some("gui"), ip));
+        assert_eq!(admission.admit(None, ip), Some((Role::Control, EventDelivery::default())));
     }
 }

@@ -4,8 +4,8 @@ use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_channel::Receiver;
-use smol::{Async, Task, Timer};
+use async_channel::{Receiver, Sender};
+use smol::{Async, Task, Timer, future};
 
 use super::ControlTask;
 use super::inbox::wake;
@@ -34,6 +34,8 @@ pub(super) struct Connecting {
     task: Task<()>,
     /// Receives the connection, before the thread is woken.
     connection: Receiver<Async<TcpStream>>,
+    /// Ends the wait before the next attempt.
+    hurry: Sender<()>,
 }
 
 impl ControlTask {
@@ -82,9 +84,10 @@ impl ControlTask {
         let InstrumentLink { address, connect_timeout, mut backoff, .. } = self.link.clone();
         let (connected, connection) = async_channel::bounded(1);
         let waker = Arc::clone(&self.waker);
+        let (hurry, hurried) = async_channel::bounded::<()>(1);
         let task = smol::spawn(async move {
             if wait_first {
-                Timer::after(backoff.wait()).await;
+                wait_or_hurry(backoff.wait(), &hurried).await;
             }
             loop {
                 match socket::connect(&address, connect_timeout).await {
@@ -95,10 +98,18 @@ impl ControlTask {
                     }
                     Err(error) => tracing::warn!(%error, "the instrument cannot be reached"),
                 }
-                Timer::after(backoff.wait()).await;
+                wait_or_hurry(backoff.wait(), &hurried).await;
             }
         });
-        self.connecting = Some(Connecting { task, connection });
+        self.connecting = Some(Connecting { task, connection, hurry });
+    }
+
+    /// Does not wait before the next attempt to connect. An attempt that is under way goes on.
+    pub(super) fn connect_now(&self) {
+        if let Some(connecting) = &self.connecting {
+            // An error means that it is in a hurry already.
+            let _ = connecting.hurry.try_send(());
+        }
     }
 
     /// Uses the connection, if it has been made.
@@ -133,4 +144,18 @@ impl ControlTask {
         }
         Ok(socket)
     }
+}
+
+/// Waits for this time, or until there is a hurry.
+async fn wait_or_hurry(time: Duration, hurried: &Receiver<()>) {
+    let wait = async {
+        Timer::after(time).await;
+    };
+    let hurry = async {
+        if hurried.recv().await.is_err() {
+            // The attempts end with the sender.
+            future::pending::<()>().await;
+        }
+    };
+    future::or(wait, hurry).await;
 }

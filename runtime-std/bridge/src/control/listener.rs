@@ -1,5 +1,5 @@
-//! The listening sockets of the bridge: opening them, and accepting clients at the control ports. Who
-//! may connect is in `access/`; the other ports accept with the adapter's `Acceptor`.
+//! Accepting clients at the control ports, which `ports.rs` opens. Who may connect is in `access/`; the
+//! other ports accept with the adapter's `Acceptor`.
 
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
@@ -8,11 +8,8 @@ use std::time::Duration;
 
 use flamingo_protocol_core::time::Instant;
 use mio::net::TcpStream;
-use smol::Async;
 
 use super::wait::{Poller, Target};
-use crate::BridgeError;
-use crate::settings::ListenSettings;
 use flamingo_runtime_std::socket;
 
 /// The most clients that one call accepts, so that other work is not delayed.
@@ -32,24 +29,15 @@ pub(crate) struct ControlListener {
 }
 
 impl ControlListener {
-    /// Opens all control ports, the main one first.
-    pub(crate) fn open_all(
-        listen: &ListenSettings,
+    /// Accepts at `listener` from now on.
+    pub(crate) fn new(
+        name: Option<Arc<str>>,
+        listener: TcpListener,
         lost_after: Duration,
-    ) -> Result<Vec<Self>, BridgeError> {
-        let named =
-            listen.more.iter().map(|(name, port)| (Some(name.as_str().into()), port.address));
-        let all = std::iter::once((None, listen.control)).chain(named);
-        let open = |(name, address)| {
-            let listener = bind_control(address);
-            let listener = listener.map_err(|source| BridgeError::Bind { address, source })?;
-            Ok(Self { name, listener, lost_after, accepts_from: None })
-        };
-        all.map(open).collect()
-    }
-
-    pub(crate) fn address(&self) -> SocketAddr {
-        or_unknown(self.listener.local_addr())
+    ) -> std::io::Result<Self> {
+        listener.set_nonblocking(true)?;
+        let listener = mio::net::TcpListener::from_std(listener);
+        Ok(Self { name, listener, lost_after, accepts_from: None })
     }
 
     /// Reports new clients to `poller` from now on. `index` is the position of this listener.
@@ -108,26 +96,6 @@ fn configure(stream: TcpStream, lost_after: Duration) -> std::io::Result<TcpStre
     Ok(TcpStream::from_std(stream))
 }
 
-fn bind_control(address: SocketAddr) -> std::io::Result<mio::net::TcpListener> {
-    let listener = TcpListener::bind(address)?;
-    listener.set_nonblocking(true)?;
-    Ok(mio::net::TcpListener::from_std(listener))
-}
-
-/// Opens one of the other ports.
-pub(crate) fn bind(address: SocketAddr) -> Result<Async<TcpListener>, BridgeError> {
-    Async::<TcpListener>::bind(address).map_err(|source| BridgeError::Bind { address, source })
-}
-
-pub(crate) fn local_address(listener: &Async<TcpListener>) -> SocketAddr {
-    or_unknown(listener.get_ref().local_addr())
-}
-
-fn or_unknown(address: std::io::Result<SocketAddr>) -> SocketAddr {
-    // A listening socket always has an address.
-    address.unwrap_or(SocketAddr::from(([0, 0, 0, 0], 0)))
-}
-
 #[cfg(test)]
 mod tests {
     use std::net;
@@ -137,9 +105,12 @@ mod tests {
     use super::*;
 
     fn listener(lost_after: Duration) -> ControlListener {
-        let control = ([127, 0, 0, 1], 0).into();
-        let listen = ListenSettings { control, ..ListenSettings::default() };
-        ControlListener::open_all(&listen, lost_after).unwrap().remove(0)
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        ControlListener::new(None, listener, lost_after).unwrap()
+    }
+
+    fn address(port: &ControlListener) -> SocketAddr {
+        port.listener.local_addr().unwrap()
     }
 
     /// Accepts until a client comes.
@@ -159,7 +130,7 @@ mod tests {
         let mut port = listener(Duration::from_secs(12));
         port.pause(Instant::default());
         let end = port.accepts_from().unwrap();
-        let _client = net::TcpStream::connect(port.address()).unwrap();
+        let _client = net::TcpStream::connect(address(&port)).unwrap();
         for micros in [0, end.as_micros() - 1] {
             let now = Instant::from_micros(micros);
             port.note_client(now);
@@ -173,7 +144,7 @@ mod tests {
     #[cfg(target_os = "linux")]
     fn an_unreachable_client_is_lost_after_the_configured_time() {
         let mut port = listener(Duration::from_secs(12));
-        let _client = net::TcpStream::connect(port.address()).unwrap();
+        let _client = net::TcpStream::connect(address(&port)).unwrap();
         let accepted = accept(&mut port, Instant::default());
         let socket = SockRef::from(&accepted[0].0);
         let [first, every] = [socket.tcp_keepalive_time(), socket.tcp_keepalive_interval()];

@@ -26,7 +26,7 @@ use mio::Waker;
 use crate::access::Role;
 use crate::access::admission::Admission;
 use crate::router::{ClientId, Router, RouterAction};
-use crate::settings::Delivery;
+use crate::settings::EventDelivery;
 use flamingo_runtime_std::Clock;
 pub(crate) use inbox::{ControlHandle, ControlRequest, ControlStatus};
 use instrument::Connecting;
@@ -196,6 +196,7 @@ impl ControlTask {
                     self.lose_instrument(reason);
                 }
                 RouterAction::Reconnect(_) => {}
+                RouterAction::ConnectNow => self.connect_now(),
                 RouterAction::Log(text) => tracing::info!("{text}"),
             }
         }
@@ -228,7 +229,7 @@ impl ControlTask {
             return;
         }
         let now = self.clock.now();
-        let opened = self.router.client_opened(now, address.to_string(), role, delivery);
+        let opened = self.router.client_opened(now, address.to_string(), role, delivery.clone());
         let Some(id) = opened else {
             tracing::warn!(%address, "a client is refused: limits.clients are connected");
             return;
@@ -246,7 +247,7 @@ impl ControlTask {
     }
 
     /// The present role and delivery of a client. `None` if it may not be connected.
-    fn admission_of(&self, socket: &ControlSocket) -> Option<(Role, Delivery)> {
+    fn admission_of(&self, socket: &ControlSocket) -> Option<(Role, EventDelivery)> {
         self.admission.admit(socket.port.as_deref(), socket.address.ip().to_canonical())
     }
 

@@ -2,7 +2,7 @@
 //! operating system reports only once must not be lost.
 
 use std::io::{Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -35,8 +35,9 @@ fn with_clients(count: usize) -> Waiting {
     let mut settings = BridgeSettings::new(upstream.to_string());
     settings.listen.control = any_port;
     settings.limits.clients = count;
-    let listeners = ControlListener::open_all(&settings.listen, TIMEOUT).unwrap();
-    let address = listeners[0].address();
+    let listener = TcpListener::bind(any_port).unwrap();
+    let address = listener.local_addr().unwrap();
+    let listeners = vec![ControlListener::new(None, listener, TIMEOUT).unwrap()];
     let (control, handle) = ControlTask::new(
         Router::new(router_options(&settings)),
         listeners,
@@ -58,14 +59,16 @@ fn start(control: ControlTask) -> JoinHandle<()> {
 }
 
 fn query() -> [u8; 128] {
-    Frame::command(CommandCode::STAGE_POSITION_GET).with_selector(1).encode()
+    Frame::command(CommandCode::SYSTEM_STATE_GET).encode()
 }
 
-/// Reads the answer, which is a refusal: the instrument is not connected.
+/// Reads the answer: the instrument is not connected.
 fn read_answer(client: &mut TcpStream) {
     let mut answer = [0; 128];
     client.read_exact(&mut answer).expect("an answer");
-    assert_eq!(Frame::decode(&answer).unwrap().code, CommandCode::STAGE_POSITION_GET);
+    let answer = Frame::decode(&answer).unwrap();
+    let disconnected = CommandCode::SYSTEM_STATE_DISCONNECTED.0 as i32;
+    assert_eq!((answer.code, answer.selector()), (CommandCode::SYSTEM_STATE_GET, disconnected));
 }
 
 #[test]

@@ -12,7 +12,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use flamingo_protocol_core::image::{HEADER_LEN, ImageError, ImagePiece, ImageReader};
 use smol::io::AsyncReadExt;
-use smol::{Async, Timer, future};
+use smol::{Async, Executor, Timer, future};
 use thiserror::Error;
 
 use crate::backoff::Backoff;
@@ -25,6 +25,9 @@ use flamingo_runtime_std::socket::acceptor::{Acceptor, Allow};
 
 /// The queue of one viewer.
 pub(crate) const QUEUE_BOUNDS: QueueBounds = QueueBounds { messages: 64, bytes: 256 * 1024 * 1024 };
+
+/// The listening socket of an image port, and who may view it.
+pub(crate) type ImagePort = (Async<TcpListener>, Allow);
 
 /// The instrument's image port.
 #[derive(Debug, Clone)]
@@ -76,18 +79,21 @@ impl ImageRelay {
         }
     }
 
-    /// Accepts up to `limit` viewers and relays images to them until the future is dropped, which
-    /// disconnects them all.
-    pub(crate) async fn run(
-        self: &Arc<Self>,
-        listener: Async<TcpListener>,
-        allow: Allow,
-        limit: usize,
-    ) {
-        let acceptor = Acceptor::new(self.port.name(), listener, allow, limit);
-        let viewers =
-            acceptor.run(|stream, address| Arc::clone(self).serve_viewer(stream, address));
-        future::or(viewers, self.relay()).await;
+    /// Accepts up to `limit` viewers at each port and relays images to them until the future is
+    /// dropped, which disconnects them all.
+    pub(crate) async fn run(self: &Arc<Self>, ports: Vec<ImagePort>, limit: usize) {
+        let executor = Executor::new();
+        for (listener, allow) in ports {
+            let relay = Arc::clone(self);
+            let acceptor = Acceptor::new(self.port.name(), listener, allow, limit);
+            let accept = async move {
+                acceptor
+                    .run(|stream, address| Arc::clone(&relay).serve_viewer(stream, address))
+                    .await;
+            };
+            executor.spawn(accept).detach();
+        }
+        executor.run(self.relay()).await;
     }
 
     async fn serve_viewer(self: Arc<Self>, stream: Async<TcpStream>, address: SocketAddr) {

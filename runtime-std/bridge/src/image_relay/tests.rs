@@ -27,7 +27,7 @@ fn with_relay<T: Future<Output = ()>>(bounds: QueueBounds, test: impl FnOnce(Har
     let relay = ImageRelay::new(Port::Live, source, bounds);
     let (listener, address) = listen();
     let server = Arc::clone(&relay);
-    let server = server.run(listener, allow_all(), 8);
+    let server = server.run(vec![(listener, allow_all())], 8);
     smol::block_on(future::or(server, test(Harness { instrument, relay, address })));
 }
 

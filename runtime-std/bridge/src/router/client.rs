@@ -7,7 +7,7 @@ use std::sync::Arc;
 use flamingo_protocol_core::{Frame, Incoming, Responder, Ticket, time::Instant};
 
 use super::client_quota::ClientQuota;
-use crate::settings::{Delivery, LimitSettings, Role};
+use crate::settings::{EventDelivery, LimitSettings, Role};
 use crate::status::ClientCounters;
 use flamingo_runtime_std::{Message, MessageCollector};
 
@@ -52,7 +52,9 @@ struct Upload {
 #[derive(Debug)]
 pub(super) struct Client {
     pub(super) role: Role,
-    pub(super) delivery: Delivery,
+    pub(super) delivery: EventDelivery,
+    /// The client has chosen its delivery itself; a reload of the settings keeps it.
+    pub(super) chose_delivery: bool,
     pub(super) address: String,
     pub(super) connected: Instant,
     /// Accepted commands that were not forwarded yet, in order.
@@ -81,12 +83,13 @@ impl Client {
         now: Instant,
         address: String,
         role: Role,
-        delivery: Delivery,
+        delivery: EventDelivery,
         limits: &LimitSettings,
     ) -> Self {
         Self {
             role,
             delivery,
+            chose_delivery: false,
             address,
             connected: now,
             waiting: VecDeque::new(),

@@ -13,6 +13,8 @@ impl Router {
         self.gone += client.counters;
         self.gone.dropped += dropped;
         self.abandon_commands(now, id);
+        self.forget_waiting_for_stops(id);
+        self.open_halts.forget(id);
         if self.lease.release(id) && self.options.dead_man {
             self.stop_everything(now, &client.address);
         }
@@ -22,12 +24,12 @@ impl Router {
 
     fn abandon_commands(&mut self, now: Instant, id: ClientId) {
         let own = self.forwarded.iter_mut().filter(|(_, forwarded)| {
-            let is_recipient = forwarded.recipients.iter().any(|(recipient, _)| *recipient == id);
+            let is_recipient = forwarded.recipients.iter().any(|recipient| recipient.id == id);
             is_recipient && !forwarded.ended
         });
         let mut unsent = Vec::new();
         for (ticket, forwarded) in own {
-            forwarded.recipients.retain(|(recipient, _)| *recipient != id);
+            forwarded.recipients.retain(|recipient| recipient.id != id);
             if !forwarded.recipients.is_empty() {
                 continue;
             }

@@ -87,7 +87,7 @@ impl Router {
         for forwarded in occupying {
             all += 1;
             let first = forwarded.recipients.first();
-            own += usize::from(first.is_some_and(|(recipient, _)| *recipient == id));
+            own += usize::from(first.is_some_and(|recipient| recipient.id == id));
         }
         own == 0 || own < self.options.core.window.saturating_sub(all)
     }

@@ -3,11 +3,12 @@
 
 use flamingo_protocol_core::{Class, Ended, Event, Frame, Output, Ticket, time::Instant};
 
+use super::halt_all::SENT_NOT_ANSWERED;
 use super::permissions::is_stop;
 use super::replies::encode_message;
-use super::{Recipient, Router, RouterAction};
+use super::{ClientId, Recipient, Router, RouterAction};
 use crate::settings::Delivery;
-use flamingo_runtime_std::Message;
+use flamingo_runtime_std::{Message, events_on_request};
 
 impl Router {
     /// Handles bytes of the instrument. It consumes all of them.
@@ -40,7 +41,7 @@ impl Router {
                 self.state_reported(now, frame);
             }
             Class::Solicited { ticket, proven } => {
-                let echoed = self.deliver_answer(ticket, frame, payload);
+                let echoed = self.deliver_answer(now, ticket, frame, payload);
                 if !proven && !echoed {
                     // It may have been a push, which the subscribers must not miss.
                     self.publish(frame, payload, Delivery::Callback, &[]);
@@ -49,7 +50,7 @@ impl Router {
             Class::Late { ticket, proven } => {
                 let recipients = self.count_late(ticket);
                 if self.is_echoed(frame) {
-                    self.echo_to_others(&recipients, frame, payload);
+                    self.echo_to_others(now, &recipients, frame, payload);
                 } else if !proven {
                     self.publish(frame, payload, Delivery::Callback, &[]);
                 }
@@ -62,16 +63,45 @@ impl Router {
                     self.count_late(*ticket);
                 }
             }
-            Class::Unsolicited { .. } => {
-                self.workflow.observe(frame);
-                self.publish(frame, payload, Delivery::Both, &[]);
+            Class::Unsolicited { .. } => self.deliver_unsolicited(now, frame, payload),
+        }
+    }
+
+    /// Publishes an unsolicited frame. If it may answer a command of one client that was not expected
+    /// to be answered, that client receives it as its answer.
+    fn deliver_unsolicited(&mut self, now: Instant, frame: &Frame, payload: &[u8]) {
+        self.workflow.observe(frame);
+        let within = self.options.request_timeout;
+        let is_push = self.options.core.marked_as_push(frame);
+        let sender = if is_push { None } else { self.not_expected.take_sender(now, frame, within) };
+        let sender = sender.filter(|sender| self.clients.contains_key(&sender.id));
+        if let Some(Recipient { id, client_id, .. }) = sender {
+            let own = self.tagged(&Frame { client_id, ..*frame }, true);
+            self.send_to_client(id, &encode_message(&own, payload));
+            if let Some(client) = self.clients.get_mut(&id) {
+                client.counters.answers += 1;
             }
         }
+        // The answer to one client must not become the answer to another.
+        let ids = self.clients.keys().copied();
+        let except: Vec<_> = match sender {
+            None => Vec::new(),
+            Some(sender) => ids
+                .filter(|id| *id == sender.id || self.may_take_for_answer(now, *id, frame.code))
+                .collect(),
+        };
+        self.publish(frame, payload, Delivery::Both, &except);
     }
 
     /// Sends an answer to the clients that asked, and echoes an action to the others. Returns whether
     /// it was echoed.
-    fn deliver_answer(&mut self, ticket: Ticket, frame: &Frame, payload: &[u8]) -> bool {
+    fn deliver_answer(
+        &mut self,
+        now: Instant,
+        ticket: Ticket,
+        frame: &Frame,
+        payload: &[u8],
+    ) -> bool {
         let Some(forwarded) = self.forwarded.get_mut(&ticket) else { return false };
         if forwarded.ended {
             // Its payload was not complete within the time limit.
@@ -95,20 +125,34 @@ impl Router {
             answer.hardware_id = command.hardware_id;
             answer.int32_data = command.int32_data;
         }
-        for (id, client_id) in &recipients {
-            let own = self.tagged(&Frame { client_id: *client_id, ..answer }, true);
-            self.send_to_client(*id, &encode_message(&own, payload));
-            if let Some(client) = self.clients.get_mut(id) {
-                client.counters.answers += 1;
+        for to in &recipients {
+            if let Some(client) = self.clients.get_mut(&to.id) {
                 client.in_flight = client.in_flight.saturating_sub(1);
                 client.being_written.take_if(|written| *written == ticket);
+            }
+            let own = match to.halt_all {
+                Some(number) => self.axis_halted(number, &answer),
+                None => Some(Frame { client_id: to.client_id, ..answer }),
+            };
+            if let Some(own) = own {
+                self.send_answer(to.id, &own, payload);
             }
         }
         let echoed = self.is_echoed(frame);
         if echoed {
-            self.echo_to_others(&recipients, frame, payload);
+            self.echo_to_others(now, &recipients, frame, payload);
         }
         echoed
+    }
+
+    fn send_answer(&mut self, id: ClientId, answer: &Frame, payload: &[u8]) {
+        let mut own = self.tagged(answer, true);
+        let Some(client) = self.clients.get_mut(&id) else { return };
+        client.counters.answers += 1;
+        if !client.delivery.is_all_inline() {
+            events_on_request::offer(&mut own);
+        }
+        self.send_to_client(id, &encode_message(&own, payload));
     }
 
     /// Handles the events of the core. `ambiguous`: the frame that was just received, if it is
@@ -124,7 +168,7 @@ impl Router {
                 Event::Ended { ticket, ended: Ended::Ambiguous } => {
                     if let Some((frame, payload)) = ambiguous {
                         answered += 1;
-                        self.deliver_answer(ticket, frame, payload);
+                        self.deliver_answer(now, ticket, frame, payload);
                     }
                 }
                 Event::Ended { ticket, ended } => self.command_ended(now, ticket, ended),
@@ -153,8 +197,8 @@ impl Router {
         forwarded.ended = true;
         let expects_answer = forwarded.expects_answer;
         let (recipients, frame) = (forwarded.recipients.clone(), forwarded.command.frame);
-        for (id, _) in &recipients {
-            let Some(client) = self.clients.get_mut(id) else { continue };
+        for to in &recipients {
+            let Some(client) = self.clients.get_mut(&to.id) else { continue };
             client.being_written.take_if(|written| *written == ticket);
             if expects_answer {
                 client.in_flight = client.in_flight.saturating_sub(1);
@@ -163,9 +207,12 @@ impl Router {
         let reason = match ended {
             // What the instrument does not answer, the bridge does not answer either.
             Ended::TimedOut { sent: true } | Ended::Unanswered | Ended::PayloadStalled { .. } => {
-                for (id, _) in &recipients {
-                    if let Some(client) = self.clients.get_mut(id) {
+                for to in &recipients {
+                    if let Some(client) = self.clients.get_mut(&to.id) {
                         client.counters.unanswered += 1;
+                    }
+                    if let Some(number) = to.halt_all {
+                        self.axis_not_halted(number, frame.selector(), SENT_NOT_ANSWERED);
                     }
                 }
                 return;
@@ -175,11 +222,14 @@ impl Router {
             Ended::ConnectionLost { .. } | Ended::Ambiguous => "instrument connection lost",
         };
         self.forwarded.remove(&ticket);
-        for (id, _) in &recipients {
-            if matches!(ended, Ended::Superseded { .. }) {
-                self.report_superseded(*id, &frame);
-            } else {
-                self.answer_failure(*id, &frame, reason);
+        for to in &recipients {
+            let own = Frame { client_id: to.client_id, ..frame };
+            match to.halt_all {
+                Some(number) => self.axis_not_halted(number, frame.selector(), reason),
+                None if matches!(ended, Ended::Superseded { .. }) => {
+                    self.report_superseded(to.id, &own);
+                }
+                None => self.answer_failure(to.id, &own, reason),
             }
         }
         self.forward_waiting(now);
@@ -195,7 +245,7 @@ impl Router {
         if self.forwarded.get(&ticket).is_some_and(|forwarded| forwarded.written) {
             self.forwarded.remove(&ticket);
         }
-        let client = recipients.first().and_then(|(id, _)| self.clients.get_mut(id));
+        let client = recipients.first().and_then(|to| self.clients.get_mut(&to.id));
         client.map_or(&mut self.gone, |client| &mut client.counters).late += 1;
         recipients
     }

@@ -2,7 +2,7 @@
 //! commands, and equal queries may share one request.
 
 use flamingo_protocol_core::{
-    Flags, Frame, Ticket,
+    CommandCode, Flags, Frame, Ticket,
     error::CommandError,
     time::{Duration, Instant},
     wire::FRAME_LEN,
@@ -14,6 +14,8 @@ use super::permissions::{
     WORKFLOW_RUNS, expects_answer, is_answered_at_end, is_emergency, is_query, is_stop,
 };
 use super::{ClientId, ForwardedCommand, MAX_FORWARDED, Recipient, Router};
+use crate::settings::Delivery;
+use flamingo_runtime_std::events_on_request;
 
 /// The time limit of a command that the instrument answers at the end of the motion.
 const MOTION_TIMEOUT: Duration = Duration::from_millis(180_000);
@@ -27,9 +29,18 @@ impl Router {
         let frame = command.frame;
         let Some(client) = self.clients.get_mut(&id) else { return };
         client.counters.commands += 1;
+        if frame.code == events_on_request::REQUEST {
+            client.delivery = Delivery::Inline.into();
+            client.chose_delivery = true;
+            return;
+        }
         let within_rate = client.quota.take(now, FRAME_LEN + command.payload.len());
         if is_emergency(&frame) {
             self.send_stop(now, Some(id), &frame, command.arrived);
+            return;
+        }
+        if within_rate && self.core.is_none() && frame.code == CommandCode::SYSTEM_STATE_GET {
+            self.answer_disconnected(id, &frame);
             return;
         }
         let permission = if within_rate {
@@ -92,7 +103,8 @@ impl Router {
         if self.options.coalesce
             && is_query(&frame)
             && frame.payload_len == 0
-            && let Some(ticket) = self.join_equal_command(now, id, &frame)
+            && let Some(ticket) =
+                self.join_equal_command(now, Recipient::new(id, frame.client_id), &frame)
         {
             if let Some(client) = self.clients.get_mut(&id) {
                 client.being_written = Some(ticket);
@@ -107,7 +119,12 @@ impl Router {
             if asks { core.request(now, &frame, now + timeout) } else { core.send(now, &frame) };
         match ticket {
             Ok(ticket) => {
-                self.remember_forwarded(ticket, vec![(id, frame.client_id)], command, asks);
+                self.remember_forwarded(
+                    ticket,
+                    vec![Recipient::new(id, frame.client_id)],
+                    command,
+                    asks,
+                );
                 if let Some(client) = self.clients.get_mut(&id) {
                     client.being_written = Some(ticket);
                 }
@@ -140,8 +157,8 @@ impl Router {
             expects_answer && !is_answered_at_end(&command.frame) && !is_stop(&command.frame);
         let occupies_slot_until = occupies.then_some(Instant::FAR_FUTURE);
         if expects_answer {
-            for (id, _) in &recipients {
-                if let Some(client) = self.clients.get_mut(id) {
+            for to in &recipients {
+                if let Some(client) = self.clients.get_mut(&to.id) {
                     client.in_flight += 1;
                 }
             }
@@ -170,7 +187,7 @@ impl Router {
     pub(super) fn join_equal_command(
         &mut self,
         now: Instant,
-        id: ClientId,
+        to: Recipient,
         frame: &Frame,
     ) -> Option<Ticket> {
         let without_client = |frame: &Frame| Frame { client_id: 0, ..*frame };
@@ -179,16 +196,16 @@ impl Router {
             is_open && without_client(&forwarded.command.frame) == without_client(frame)
         })?;
         let (ticket, expects_answer) = (*ticket, equal.expects_answer);
-        let own = equal.recipients.iter().filter(|(recipient, _)| *recipient == id).count();
+        let own = equal.recipients.iter().filter(|recipient| recipient.id == to.id).count();
         if expects_answer && own >= MAX_FORWARDED {
-            self.refuse(now, id, frame, TOO_MANY_WAITING);
+            self.refuse_recipient(now, to, frame, TOO_MANY_WAITING);
             return Some(ticket);
         }
         if expects_answer || own == 0 {
-            equal.recipients.push((id, frame.client_id));
+            equal.recipients.push(to);
         }
         equal.abandoned = false;
-        if expects_answer && let Some(client) = self.clients.get_mut(&id) {
+        if expects_answer && let Some(client) = self.clients.get_mut(&to.id) {
             client.in_flight += 1;
         }
         Some(ticket)

@@ -3,19 +3,13 @@
 use std::sync::Arc;
 
 use flamingo_protocol_core::{
-    CommandCode, Frame, Ticket, Transmit,
-    connection::Counters,
-    time::{Duration, Instant},
+    CommandCode, Frame, Ticket, Transmit, connection::Counters, time::Instant, wire::Kind,
 };
 
-use super::permissions::is_stop;
 use super::{Router, WorkflowState};
 use crate::settings::Delivery;
 use crate::status::UpstreamStatus;
 use flamingo_runtime_std::CoreConnection;
-
-/// How long a stop that could not be sent stays valid. A later stop would stop something else.
-const STOP_VALID_FOR: Duration = Duration::from_millis(10_000);
 
 impl Router {
     /// The instrument is connected. Unsent stops go first; then the router asks for the state, and
@@ -24,13 +18,7 @@ impl Router {
         let core = CoreConnection::new(self.options.core).starting_after(self.last_ticket);
         self.core = Some(Box::new(core));
         self.open = false;
-        for (arrived, stop) in std::mem::take(&mut self.unsent_stops) {
-            if now.since(arrived) < STOP_VALID_FOR {
-                self.send_stop(now, None, &stop, arrived);
-            } else {
-                self.log(format!("{} was never sent: the instrument was away too long", stop.code));
-            }
-        }
+        self.send_unsent_stops(now);
         let query = Frame::command(CommandCode::SYSTEM_STATE_GET);
         let deadline = now + self.options.request_timeout;
         let ticket = self.core.as_mut().map(|core| core.request(now, &query, deadline));
@@ -48,7 +36,8 @@ impl Router {
     }
 
     /// The connection to the instrument is lost. Every waiting client gets an answer that says so.
-    /// Nothing is sent again on the next connection, apart from stops of which no byte was written.
+    /// Nothing is sent again on the next connection, apart from stops that were not written whole, or
+    /// that were written before the instrument had reported its state.
     pub fn upstream_lost(&mut self, now: Instant) {
         let Some(core) = self.core.as_mut() else { return };
         core.handle_eof();
@@ -56,17 +45,16 @@ impl Router {
         let counters = core.counters();
         add_counters(&mut self.earlier_connections, &counters);
         self.earlier_connections.reconnects += 1;
-        let unsent =
-            self.forwarded.values().filter(|forwarded| !forwarded.written && !forwarded.ended);
-        let unsent = unsent.map(|unsent| (unsent.command.arrived, unsent.command.frame));
-        self.unsent_stops = unsent.filter(|(_, frame)| is_stop(frame)).collect();
+        let unsent = self.take_unsent_stops();
         self.open = false;
         self.take_events(now, None);
         self.core = None;
         self.incoming.clear();
         self.forwarded.clear();
+        self.not_expected.clear();
         self.workflow = WorkflowState::default();
         self.fail_waiting_commands("instrument connection lost");
+        self.hold_stops(unsent);
         self.publish_state(CommandCode::SYSTEM_STATE_DISCONNECTED);
     }
 
@@ -125,8 +113,8 @@ impl Router {
         let is_over = forwarded.ended && forwarded.recipients.is_empty();
         let expects_answer = forwarded.expects_answer;
         let (recipients, frame) = (forwarded.recipients.clone(), forwarded.command.frame);
-        for (id, _) in &recipients {
-            if let Some(client) = self.clients.get_mut(id) {
+        for to in &recipients {
+            if let Some(client) = self.clients.get_mut(&to.id) {
                 client.being_written.take_if(|written| *written == ticket);
             }
         }
@@ -136,9 +124,19 @@ impl Router {
         if is_over || !expects_answer {
             self.forwarded.remove(&ticket);
         }
-        if !expects_answer && self.options.echo_actions {
+        if !expects_answer {
+            for by in recipients.iter().filter(|by| by.halt_all.is_none()) {
+                self.not_expected.sent(now, *by, &frame);
+            }
+        }
+        // A query is no action: its frame, with zeros, would read as data.
+        let acts = frame
+            .code
+            .row()
+            .is_some_and(|row| matches!(row.kind, Kind::Action | Kind::FireAndForget));
+        if !expects_answer && acts && self.options.echo_actions {
             let echo = Frame { payload_len: 0, ..frame };
-            self.echo_to_others(&recipients, &echo, &[]);
+            self.echo_to_others(now, &recipients, &echo, &[]);
         }
     }
 

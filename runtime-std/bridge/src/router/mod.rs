@@ -7,9 +7,12 @@
 //! - `permissions.rs`: what a client may send.
 //! - `client_quota.rs`: how much a client may send and keep waiting; `token_bucket.rs` is a rate.
 //! - `dispatch.rs`: when a command goes to the instrument. `stops.rs`: stops go first.
-//! - `deliver.rs`: who receives what the instrument sends. `replies.rs`: what the bridge itself sends.
+//! - `halt_all.rs`: a HALT of all axes becomes four.
+//! - `deliver.rs`: who receives what the instrument sends. `replies.rs` and
+//!   `refusals.rs`: what the bridge itself sends.
 //! - `instrument.rs`: the connection to the instrument begins and ends.
 //! - `client.rs`: one client. `client_closed.rs`: what happens to its commands when it leaves.
+//! - `not_expected.rs`: answers to commands that, by the table, are not answered.
 //! - `lease.rs` and `workflow.rs`: two facts that permissions depend on.
 
 mod client;
@@ -17,9 +20,12 @@ mod client_closed;
 mod client_quota;
 mod deliver;
 mod dispatch;
+mod halt_all;
 mod instrument;
 mod lease;
+mod not_expected;
 mod permissions;
+mod refusals;
 mod replies;
 mod stops;
 #[cfg(test)]
@@ -31,16 +37,19 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use flamingo_protocol_core::{
-    Class, Config, Frame, Ticket,
+    Class, Config, Ticket,
     time::{Duration, Instant},
     wire::FRAME_LEN,
 };
 
-use crate::settings::{Delivery, LimitSettings, Role};
+use crate::settings::{EventDelivery, LimitSettings, Role, WhenLost};
 use crate::status::{ClientCounters, ClientStatus, UpstreamStatus};
 use client::{Client, ClientInput, Command};
 use flamingo_runtime_std::{CoreConnection, MessageCollector};
+use halt_all::OpenHalts;
 use lease::MotionLease;
+use not_expected::NotExpected;
+use stops::UnsentStop;
 use workflow::WorkflowState;
 
 /// The number of a client. It is never used again.
@@ -70,6 +79,8 @@ pub struct RouterOptions {
     pub tag: bool,
     /// Equal queries that wait at the same time share one request.
     pub coalesce: bool,
+    /// What a client receives for a query while the instrument is not connected.
+    pub when_lost: WhenLost,
 }
 
 /// What the sockets must do for the router.
@@ -79,12 +90,27 @@ pub enum RouterAction {
     Publish(Arc<[u8]>),
     /// Close the connection to the instrument, for this reason, and connect again.
     Reconnect(&'static str),
+    /// A stop waits for a connection to the instrument: do not wait before the next attempt.
+    ConnectNow,
     /// Log this line for the operator.
     Log(String),
 }
 
-/// A client that receives the answer to a command, and the clientID that it used.
-type Recipient = (ClientId, i32);
+/// A client that receives the answer to a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Recipient {
+    id: ClientId,
+    /// The clientID that it used.
+    client_id: i32,
+    /// The command is a part of this HALT of all axes, whose answer waits for the other parts.
+    halt_all: Option<u64>,
+}
+
+impl Recipient {
+    const fn new(id: ClientId, client_id: i32) -> Self {
+        Self { id, client_id, halt_all: None }
+    }
+}
 
 /// A command that was given to the core and whose answer may still come.
 #[allow(clippy::struct_excessive_bools)] // independent facts
@@ -132,8 +158,12 @@ pub struct Router {
     actions: VecDeque<RouterAction>,
     lease: MotionLease,
     workflow: WorkflowState,
-    /// Stops that were not written before the connection was lost, with the time of their arrival.
-    unsent_stops: Vec<(Instant, Frame)>,
+    /// Stops that wait for a connection to the instrument.
+    unsent_stops: Vec<UnsentStop>,
+    /// HALTs of all axes that are not answered.
+    open_halts: OpenHalts,
+    /// Commands that were sent and, by the table, are not answered.
+    not_expected: NotExpected,
     /// The sum over the clients that left.
     gone: ClientCounters,
     /// The sum over the earlier connections to the instrument.
@@ -161,6 +191,8 @@ impl Router {
             lease,
             workflow: WorkflowState::default(),
             unsent_stops: Vec::new(),
+            open_halts: OpenHalts::default(),
+            not_expected: NotExpected::default(),
             gone: ClientCounters::default(),
             earlier_connections: UpstreamStatus::default(),
         }
@@ -172,14 +204,14 @@ impl Router {
         now: Instant,
         address: String,
         role: Role,
-        delivery: Delivery,
+        delivery: impl Into<EventDelivery>,
     ) -> Option<ClientId> {
         if !self.has_room_for_client() {
             return None;
         }
         let id = self.next_client;
         self.next_client += 1;
-        let client = Client::new(now, address, role, delivery, &self.options.limits);
+        let client = Client::new(now, address, role, delivery.into(), &self.options.limits);
         self.clients.insert(id, client);
         Some(id)
     }
@@ -222,10 +254,12 @@ impl Router {
     }
 
     /// Changes the role and the delivery of a client.
-    pub fn set_role(&mut self, id: ClientId, role: Role, delivery: Delivery) {
+    pub fn set_role(&mut self, id: ClientId, role: Role, delivery: impl Into<EventDelivery>) {
         if let Some(client) = self.clients.get_mut(&id) {
             client.role = role;
-            client.delivery = delivery;
+            if !client.chose_delivery {
+                client.delivery = delivery.into();
+            }
         }
     }
 
@@ -263,7 +297,8 @@ impl Router {
             let since = first.into_iter().chain(client.last_upload_progress()).min()?;
             Some(since + self.options.request_timeout)
         });
-        core.into_iter().chain(waiting).min()
+        let stops = self.unsent_stops.iter().map(|stop| stop.due(self.options.request_timeout));
+        core.into_iter().chain(waiting).chain(stops).min()
     }
 
     /// Ends what is due.
@@ -272,6 +307,7 @@ impl Router {
             core.handle_timeout(now);
         }
         self.end_stalled(now);
+        self.end_unsent_stops(now);
         self.take_events(now, None);
         self.forward_waiting(now);
     }

@@ -65,7 +65,8 @@ impl Router {
         frame: &Frame,
     ) -> Result<(), String> {
         let Some(client) = self.clients.get(&id) else { return Ok(()) };
-        if self.core.is_none() {
+        // A stop waits for the connection.
+        if self.core.is_none() && !is_stop(frame) {
             return Err("the instrument is not connected".into());
         }
         if self.stopping {

@@ -1,64 +1,68 @@
-//! What the bridge sends to clients and subscribers: its own answers to refused commands, published
-//! messages, echoes of actions, and log lines.
+//! What the bridge sends to clients and subscribers: published messages, echoes of actions, and log
+//! lines. Its answers to refused commands are in `refusals.rs`.
 
-use flamingo_protocol_core::{Flags, Frame, time::Instant, wire::Kind};
+use flamingo_protocol_core::{CommandCode, Flags, Frame, time::Instant, wire::Kind};
 
-use super::permissions::expects_answer;
 use super::{ClientId, Recipient, Router, RouterAction};
 use crate::settings::Delivery;
 
-/// The longest reason that fits into the buffer of a frame, in bytes.
-const MAX_REASON: usize = 72;
-
 impl Router {
-    /// Refuses a command: it does not reach the instrument, and the client learns the reason if it
-    /// expects an answer.
-    pub(super) fn refuse(&mut self, now: Instant, id: ClientId, frame: &Frame, reason: &str) {
-        if let Some(client) = self.clients.get_mut(&id) {
-            client.counters.refused += 1;
-            if !expects_answer(frame) && client.quota.take_log_line(now) {
-                // Without an answer, only the log tells that the command was refused.
-                let address = &client.address;
-                let line = format!("{} of client {id} at {address}: {reason}", frame.code);
-                self.log(line);
-            }
-        }
-        self.answer_failure(id, frame, reason);
-    }
-
-    /// Answers a command with status 0 and the reason in the buffer.
-    pub(super) fn answer_failure(&mut self, id: ClientId, frame: &Frame, reason: &str) {
-        if !expects_answer(frame) {
-            return;
-        }
-        let mut answer = Frame { status: 0, payload_len: 0, buffer: [0; 72], ..*frame };
-        let limit = reason.len().min(MAX_REASON);
-        let end = (0..=limit).rev().find(|at| reason.is_char_boundary(*at)).unwrap_or(0);
-        // The text fits and has no NUL, so that setting it cannot fail.
-        let _ = answer.set_text(reason.get(..end).unwrap_or_default());
-        let answer = self.tagged(&answer, true);
-        self.send_to_client(id, &encode_message(&answer, &[]));
-    }
-
     /// Whether this is the answer to an action that the other clients are told about.
     pub(super) fn is_echoed(&self, frame: &Frame) -> bool {
         let is_action = frame.code.row().is_some_and(|row| row.kind == Kind::Action);
         is_action && self.options.echo_actions
     }
 
-    /// Reports an action of these clients to all others.
-    pub(super) fn echo_to_others(&mut self, actors: &[Recipient], frame: &Frame, payload: &[u8]) {
-        let actors: Vec<_> = actors.iter().map(|(id, _)| *id).collect();
+    /// Reports an action of these clients to all others. A client that could take the report for the
+    /// answer to a command of its own finds it on the callback port only.
+    pub(super) fn echo_to_others(
+        &mut self,
+        now: Instant,
+        actors: &[Recipient],
+        frame: &Frame,
+        payload: &[u8],
+    ) {
+        let actors: Vec<_> = actors.iter().map(|actor| actor.id).collect();
+        let others =
+            self.clients.keys().filter(|id| self.may_take_for_answer(now, **id, frame.code));
+        let except: Vec<_> = actors.iter().chain(others).copied().collect();
         for id in &actors {
             if let Some(client) = self.clients.get_mut(id) {
                 client.counters.echoes += 1;
             }
         }
-        self.publish(frame, payload, Delivery::Both, &actors);
+        self.publish(frame, payload, Delivery::Both, &except);
+    }
+
+    /// Whether a client could take the report of another client's action for the answer to its own
+    /// command: it has sent a command of this code that may still be answered; or it asked for the
+    /// events, so that nothing it believes may depend on whether such a command is on its way to the
+    /// bridge. Such a client takes no light for an answer.
+    pub(super) fn may_take_for_answer(
+        &self,
+        now: Instant,
+        id: ClientId,
+        code: CommandCode,
+    ) -> bool {
+        let is_light = code.row().is_some_and(|row| row.kind == Kind::FireAndForget);
+        let code = code.row().map_or(code, |row| row.answers);
+        let Some(client) = self.clients.get(&id) else { return false };
+        let waits = client.waiting.iter().any(|command| command.frame.code == code);
+        let mut forwarded = self.forwarded.values().filter(|forwarded| !forwarded.ended);
+        if client.chose_delivery {
+            return !is_light;
+        }
+        waits
+            || self.not_expected.may_be_answered(now, id, code, self.options.request_timeout)
+            || forwarded.any(|forwarded| {
+                forwarded.command.frame.code == code
+                    && forwarded.recipients.iter().any(|recipient| recipient.id == id)
+            })
     }
 
     /// Publishes an unsolicited message on the callback port. With [`Delivery::Both`], the clients
-    /// whose delivery is inline receive it as well, between two answers, apart from those in `except`.
+    /// whose delivery sends its code inline receive it as well, between two answers, apart from those
+    /// in `except`.
     pub(super) fn publish(
         &mut self,
         frame: &Frame,
@@ -69,7 +73,7 @@ impl Router {
         let message = encode_message(&self.tagged(frame, false), payload);
         if to == Delivery::Both {
             let inline =
-                self.clients.iter().filter(|(_, client)| client.delivery != Delivery::Callback);
+                self.clients.iter().filter(|(_, client)| client.delivery.is_inline(frame.code));
             let ids: Vec<_> = inline.map(|(id, _)| *id).filter(|id| !except.contains(id)).collect();
             for id in ids {
                 self.send_to_client(id, &message);

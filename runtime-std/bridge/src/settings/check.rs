@@ -6,7 +6,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use flamingo_protocol_core::wire::{FRAME_LEN, MAX_PAYLOAD};
 
 use super::{
-    BridgeSettings, BridgeSettingsError, ListenSettings, PortChoice, Role, UpstreamSettings,
+    BridgeSettings, BridgeSettingsError, Delivery, EventSettings, ListenSettings, PortChoice,
+    PortRow, Role, UpstreamSettings,
 };
 
 type CheckResult = Result<(), BridgeSettingsError>;
@@ -20,6 +21,7 @@ impl BridgeSettings {
     pub fn check(&self) -> CheckResult {
         self.upstream.check()?;
         self.listen.check()?;
+        self.events.check()?;
         self.check_not_own_upstream()?;
         self.check_allow_list()?;
         self.check_rules_name_networks()?;
@@ -58,8 +60,12 @@ impl BridgeSettings {
         let image = |wanted: bool, steps, purpose| {
             control.checked_add(steps).filter(|_| wanted).map(|port| (port, purpose))
         };
-        let live = image(self.listen.live != PortChoice::Off, 1, "the port of live images");
-        let stack = image(self.listen.stack != PortChoice::Off, 2, "the port of stack images");
+        let rows = self.listen.rows();
+        let any = |is_on: fn(&PortRow) -> bool| rows.iter().any(|(_, row)| is_on(row));
+        let [live, stack] =
+            [any(|row| row.live != PortChoice::Off), any(|row| row.stack != PortChoice::Off)];
+        let live = image(live, 1, "the port of live images");
+        let stack = image(stack, 2, "the port of stack images");
         [Some((control, "the control port")), live, stack].into_iter().flatten()
     }
 
@@ -194,43 +200,36 @@ impl UpstreamSettings {
 
 impl ListenSettings {
     /// Each port on which the bridge would listen, with its option.
-    fn ports(&self) -> impl Iterator<Item = (String, SocketAddr)> {
-        let fixed = [
-            ("listen.control", Some(self.control)),
-            ("listen.live", self.live_address()),
-            ("listen.stack", self.stack_address()),
-            ("listen.callback", self.callback_address()),
-            ("listen.status", self.status),
-        ];
-        let fixed = fixed.into_iter().filter_map(|(key, address)| Some((key.into(), address?)));
-        let named = self.more.iter();
-        fixed.chain(named.map(|(name, port)| (format!("listen.more.{name}.address"), port.address)))
+    fn ports(&self) -> Vec<(String, SocketAddr)> {
+        let mut ports = Vec::new();
+        for (name, row) in self.rows() {
+            ports.push((option_of(name.as_deref(), "control"), row.control));
+            let followers = row.followers().into_iter();
+            ports.extend(followers.filter_map(|(option, _, address)| {
+                Some((option_of(name.as_deref(), option), address?))
+            }));
+        }
+        ports.extend(self.status.map(|address| ("listen.status".to_owned(), address)));
+        ports
     }
 
     /// Checks that each port exists and that no two are equal.
     fn check(&self) -> CheckResult {
-        for (key, port, address) in [
-            ("listen.live", self.live, self.live_address()),
-            ("listen.stack", self.stack, self.stack_address()),
-            ("listen.callback", self.callback, self.callback_address()),
-        ] {
-            if port != PortChoice::Off && address.is_none() {
-                let problem = format!(
-                    "it would be above 65535, since it follows the control port {}: set a number or \
-                     \"off\"",
-                    self.control.port()
-                );
-                return refused(key, problem);
+        for (name, row) in self.rows() {
+            for (option, port, address) in row.followers() {
+                if port != PortChoice::Off && address.is_none() {
+                    let problem = format!(
+                        "it would be above 65535, since it follows the control port {}: set a \
+                         number or \"off\"",
+                        row.control.port()
+                    );
+                    return refused(&option_of(name.as_deref(), option), problem);
+                }
             }
         }
-        if let Some((name, _)) =
-            self.more.iter().find(|(_, port)| port.role == Some(Role::Observer))
-        {
-            let problem =
-                "an observer may not use a control port: expected \"control\" or \"read-only\"";
-            return refused(&format!("listen.more.{name}.role"), problem);
-        }
-        let ports: Vec<_> = self.ports().filter(|(_, address)| address.port() != 0).collect();
+        self.check_named_ports()?;
+        let ports = self.ports();
+        let ports: Vec<_> = ports.iter().filter(|(_, address)| address.port() != 0).collect();
         for (at, (key, address)) in ports.iter().enumerate() {
             let before = ports.iter().take(at);
             let mut same = before.filter(|(_, other)| other.port() == address.port());
@@ -240,6 +239,60 @@ impl ListenSettings {
             }
         }
         Ok(())
+    }
+
+    fn check_named_ports(&self) -> CheckResult {
+        for (name, port) in &self.more {
+            if port.role == Some(Role::Observer) {
+                let problem =
+                    "an observer may not use a control port: expected \"control\" or \"read-only\"";
+                return refused(&format!("listen.more.{name}.role"), problem);
+            }
+            let own = port.delivery.is_some() || !port.except.is_empty();
+            if port.preset.is_some() && own {
+                return refused(&format!("listen.more.{name}.preset"), PRESET_ALONE);
+            }
+            if port.delivery == Some(Delivery::Callback) && !port.except.is_empty() {
+                return refused(&format!("listen.more.{name}.except"), EXCEPT_NEEDS_INLINE);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl EventSettings {
+    /// Checks that no option is without effect.
+    fn check(&self) -> CheckResult {
+        let own = self.default != Delivery::Callback || !self.except.is_empty();
+        if self.preset.is_some() && own {
+            return refused("events.preset", PRESET_ALONE);
+        }
+        if self.default == Delivery::Callback && !self.except.is_empty() {
+            return refused("events.except", EXCEPT_NEEDS_INLINE);
+        }
+        for (index, rule) in self.rules.iter().enumerate() {
+            if rule.delivery == Delivery::Callback && !rule.except.is_empty() {
+                return refused(&format!("events.rules[{index}].except"), EXCEPT_NEEDS_INLINE);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A preset chooses the delivery and the codes that it leaves out.
+const PRESET_ALONE: &str =
+    "it replaces the delivery and `except`: set either the preset, or these options";
+
+/// The callback port sends everything.
+const EXCEPT_NEEDS_INLINE: &str = "it leaves out codes on the control port, to which the delivery \
+     \"callback\" sends none: also set the delivery \"inline\" or \"both\"";
+
+/// The name of an option of the main row, or of the row of a named port.
+fn option_of(row: Option<&str>, option: &str) -> String {
+    match (row, option) {
+        (None, option) => format!("listen.{option}"),
+        (Some(name), "control") => format!("listen.more.{name}.address"),
+        (Some(name), option) => format!("listen.more.{name}.{option}"),
     }
 }
 

@@ -40,7 +40,7 @@ pub(crate) use choice;
 
 #[cfg(test)]
 mod tests {
-    use crate::settings::{Delivery, LogFormat, Role, Tokens};
+    use crate::settings::{Delivery, LogFormat, Preset, Role, Tokens, WhenLost};
 
     fn has_one_name<T>(all: &[T])
     where
@@ -61,6 +61,8 @@ mod tests {
         has_one_name(Delivery::ALL);
         has_one_name(Tokens::ALL);
         has_one_name(LogFormat::ALL);
+        has_one_name(Preset::ALL);
+        has_one_name(WhenLost::ALL);
     }
 
     #[test]

@@ -1,11 +1,12 @@
-//! The section `[events]`: where unsolicited messages go, by the address of the client.
+//! The section `[events]`: where unsolicited messages go, by the address of the client. The types of
+//! a delivery are in `delivery.rs`.
 
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use super::choice::choice;
+use super::{CodeList, Delivery, EventDelivery, Preset};
 use crate::access::networks::{any_contains, deserialize_networks};
 
 /// How unsolicited messages reach the clients.
@@ -15,6 +16,11 @@ use crate::access::networks::{any_contains, deserialize_networks};
 pub struct EventSettings {
     /// The delivery for clients that no rule names. Default: the callback port only.
     pub default: Delivery,
+    /// The codes that the default delivery does not send on the control port. Default: none.
+    pub except: CodeList,
+    /// A preset instead of `default` and `except`. Default: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub preset: Option<Preset>,
     /// The first rule whose networks contain the client's address applies. Default: none.
     pub rules: Vec<DeliveryRule>,
     /// Whether the bridge sets bit 0x40000000 of `cmdDataBits0` on answers and clears it on
@@ -26,16 +32,33 @@ pub struct EventSettings {
 
 impl Default for EventSettings {
     fn default() -> Self {
-        Self { default: Delivery::default(), rules: Vec::new(), tag: false, echo_actions: true }
+        Self {
+            default: Delivery::default(),
+            except: CodeList::default(),
+            preset: None,
+            rules: Vec::new(),
+            tag: false,
+            echo_actions: true,
+        }
     }
 }
 
 impl EventSettings {
     /// Where a client at `address` receives unsolicited messages.
     #[must_use]
-    pub fn delivery(&self, address: IpAddr) -> Delivery {
+    pub fn delivery(&self, address: IpAddr) -> EventDelivery {
         let rule = self.rules.iter().find(|rule| any_contains(&rule.networks, address));
-        rule.map_or(self.default, |rule| rule.delivery)
+        match (rule, self.preset) {
+            (Some(rule), _) => EventDelivery::new(rule.delivery, rule.except.clone()),
+            (None, Some(preset)) => preset.delivery(),
+            (None, None) => EventDelivery::new(self.default, self.except.clone()),
+        }
+    }
+
+    /// Chooses a preset for the clients that no rule names, instead of the delivery so far.
+    pub fn use_preset(&mut self, preset: Preset) {
+        self.preset = Some(preset);
+        (self.default, self.except) = (Delivery::default(), CodeList::default());
     }
 }
 
@@ -49,28 +72,15 @@ pub struct DeliveryRule {
     pub networks: Vec<IpNet>,
     /// Where these clients receive unsolicited messages.
     pub delivery: Delivery,
+    /// The codes that are not sent on the control port. Default: none.
+    #[serde(default)]
+    pub except: CodeList,
 }
 
 impl DeliveryRule {
     /// A rule for clients in `networks`.
     #[must_use]
-    pub const fn new(networks: Vec<IpNet>, delivery: Delivery) -> Self {
-        Self { networks, delivery }
+    pub fn new(networks: Vec<IpNet>, delivery: Delivery) -> Self {
+        Self { networks, delivery, except: CodeList::default() }
     }
 }
-
-/// Where a client receives unsolicited messages.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-#[non_exhaustive]
-pub enum Delivery {
-    /// Only on the callback port.
-    #[default]
-    Callback,
-    /// Only on the control port, between the answers, as the instrument does.
-    Inline,
-    /// On both.
-    Both,
-}
-
-choice!(Delivery { Callback => "callback", Inline => "inline", Both => "both" });

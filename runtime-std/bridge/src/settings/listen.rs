@@ -1,5 +1,5 @@
 //! The section `[listen]`: the ports of the bridge. The image ports and the callback port follow
-//! the control port unless the settings choose others.
+//! their control port unless the settings choose others; together they are a row.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,7 +9,7 @@ use std::str::FromStr;
 use serde::de::{Error, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{Delivery, Role};
+use super::{CodeList, Delivery, EventDelivery, Preset, Role};
 
 /// The ports of the bridge.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,7 +17,7 @@ use super::{Delivery, Role};
 #[non_exhaustive]
 pub struct ListenSettings {
     /// The address and number of the control port. The image ports and the callback port listen on
-    /// the same address. Port 0 takes free ports. Default: 127.0.0.1:53717.
+    /// the same address. Port 0 takes free ports in a row. Default: 127.0.0.1:53717.
     pub control: SocketAddr,
     /// The port of live images. Default: control port + 1.
     pub live: PortChoice,
@@ -32,7 +32,8 @@ pub struct ListenSettings {
     pub more: BTreeMap<String, NamedPort>,
 }
 
-/// An additional control port: it distinguishes programs that run at the same address.
+/// An additional control port: it distinguishes programs that run at the same address. The ports of
+/// images and of unsolicited messages follow it, as they follow the main one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
@@ -46,13 +47,38 @@ pub struct NamedPort {
     /// Where clients of this port receive unsolicited messages. Default: as for their address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delivery: Option<Delivery>,
+    /// The codes that are not sent on the control port. Default: none, or as for their address if
+    /// this port has no delivery.
+    #[serde(default, skip_serializing_if = "CodeList::is_empty")]
+    pub except: CodeList,
+    /// A preset instead of `delivery` and `except`. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preset: Option<Preset>,
+    /// The port of live images. Default: this control port + 1.
+    #[serde(default)]
+    pub live: PortChoice,
+    /// The port of stack images. Default: this control port + 2.
+    #[serde(default)]
+    pub stack: PortChoice,
+    /// The port of unsolicited messages. Default: this control port + 3.
+    #[serde(default)]
+    pub callback: PortChoice,
+}
+
+/// A control port and the ports that follow it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PortRow {
+    pub(crate) control: SocketAddr,
+    pub(crate) live: PortChoice,
+    pub(crate) stack: PortChoice,
+    pub(crate) callback: PortChoice,
 }
 
 /// The number of a port that may follow the control port.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PortChoice {
-    /// The control port plus a fixed step, or a free port if the control port is 0.
+    /// The control port plus a fixed step. With control port 0, all of them are free ports in a row.
     #[default]
     Next,
     /// The bridge does not open this port.
@@ -65,7 +91,32 @@ impl NamedPort {
     /// A control port at `address` without a role or delivery of its own.
     #[must_use]
     pub const fn new(address: SocketAddr) -> Self {
-        Self { address, role: None, delivery: None }
+        Self {
+            address,
+            role: None,
+            delivery: None,
+            except: CodeList::new(),
+            preset: None,
+            live: PortChoice::Next,
+            stack: PortChoice::Next,
+            callback: PortChoice::Next,
+        }
+    }
+
+    /// Where clients of this port receive unsolicited messages; `address` is the delivery of their
+    /// address.
+    pub(crate) fn event_delivery(&self, address: EventDelivery) -> EventDelivery {
+        match (self.preset, self.delivery) {
+            (Some(preset), _) => preset.delivery(),
+            (None, Some(delivery)) => EventDelivery::new(delivery, self.except.clone()),
+            (None, None) if self.except.is_empty() => address,
+            (None, None) => EventDelivery::new(address.delivery, self.except.clone()),
+        }
+    }
+
+    pub(crate) fn row(&self) -> PortRow {
+        let Self { address: control, live, stack, callback, .. } = *self;
+        PortRow { control, live, stack, callback }
     }
 }
 
@@ -83,22 +134,65 @@ impl Default for ListenSettings {
 }
 
 impl ListenSettings {
+    /// The main control port with the ports that follow it.
+    pub(crate) fn row(&self) -> PortRow {
+        let Self { control, live, stack, callback, .. } = *self;
+        PortRow { control, live, stack, callback }
+    }
+
+    /// All rows, with the names of the additional ones.
+    pub(crate) fn rows(&self) -> Vec<(Option<String>, PortRow)> {
+        let named = self.more.iter().map(|(name, port)| (Some(name.clone()), port.row()));
+        std::iter::once((None, self.row())).chain(named).collect()
+    }
+
     /// The address of the port of live images. `None` if it is off.
     #[must_use]
     pub fn live_address(&self) -> Option<SocketAddr> {
-        self.following(self.live, 1)
+        self.row().live_address()
     }
 
     /// The address of the port of stack images. `None` if it is off.
     #[must_use]
     pub fn stack_address(&self) -> Option<SocketAddr> {
-        self.following(self.stack, 2)
+        self.row().stack_address()
     }
 
     /// The address of the callback port. `None` if it is off.
     #[must_use]
     pub fn callback_address(&self) -> Option<SocketAddr> {
+        self.row().callback_address()
+    }
+}
+
+impl PortRow {
+    pub(crate) fn live_address(&self) -> Option<SocketAddr> {
+        self.following(self.live, 1)
+    }
+
+    pub(crate) fn stack_address(&self) -> Option<SocketAddr> {
+        self.following(self.stack, 2)
+    }
+
+    pub(crate) fn callback_address(&self) -> Option<SocketAddr> {
         self.following(self.callback, 3)
+    }
+
+    /// The ports that follow the control port: the name of the option, the choice and the address.
+    pub(crate) fn followers(&self) -> [(&'static str, PortChoice, Option<SocketAddr>); 3] {
+        [
+            ("live", self.live, self.live_address()),
+            ("stack", self.stack, self.stack_address()),
+            ("callback", self.callback, self.callback_address()),
+        ]
+    }
+
+    /// Whether a port that is not off would be above 65535.
+    pub(crate) fn is_beyond_the_last_port(&self) -> bool {
+        let is_beyond = |(_, choice, address): (_, PortChoice, Option<SocketAddr>)| {
+            choice != PortChoice::Off && address.is_none()
+        };
+        self.followers().into_iter().any(is_beyond)
     }
 
     /// The address for `port`; [`PortChoice::Next`] is `steps` above the control port. `None` also if

@@ -1,11 +1,14 @@
 //! The settings of a bridge: the whole file, how it is read, and what a reading error reports.
 //!
-//! Each section is a file: `upstream.rs` (the instrument), `listen.rs` (the ports), `limits.rs`
-//! (quotas per client), `events.rs` (where unsolicited messages go); who may connect is in
-//! `access/`. `check.rs` refuses settings that do not fit together.
+//! Each section is a file: `upstream.rs` (the instrument and its pushes), `listen.rs` (the ports),
+//! `limits.rs` (quotas per client), `events.rs` and `delivery.rs` (where unsolicited messages go); who
+//! may connect is in `access/`. `check.rs` refuses settings that do not fit together.
 
 mod check;
 pub(crate) mod choice;
+mod delivery;
+#[cfg(test)]
+mod delivery_tests;
 mod events;
 mod limits;
 mod listen;
@@ -18,10 +21,12 @@ use serde::{Deserialize, Serialize};
 use choice::choice;
 
 pub use crate::access::{AccessSettings, Role, RoleRule};
-pub use events::{Delivery, DeliveryRule, EventSettings};
+pub use delivery::{CodeList, Delivery, EventDelivery, Preset};
+pub use events::{DeliveryRule, EventSettings};
 pub use limits::LimitSettings;
+pub(crate) use listen::PortRow;
 pub use listen::{ListenSettings, NamedPort, PortChoice, parse_status_address};
-pub use upstream::{Tokens, UpstreamSettings};
+pub use upstream::{Tokens, UnmarkedSettings, UpstreamSettings, WhenLost};
 
 /// All settings of a bridge. `docs/bridge.example.toml` lists every option with its default.
 ///
@@ -49,6 +54,8 @@ pub use upstream::{Tokens, UpstreamSettings};
 pub struct BridgeSettings {
     /// The instrument and the connection to it.
     pub upstream: UpstreamSettings,
+    /// The pushes of the instrument that carry no mark.
+    pub unmarked: UnmarkedSettings,
     /// The ports on which the bridge listens.
     pub listen: ListenSettings,
     /// How much each client may use.

@@ -10,16 +10,16 @@ use super::*;
 
 const EXAMPLE: &str = include_str!("../../../../docs/bridge.example.toml");
 
-fn read(text: &str) -> BridgeSettings {
+pub(super) fn read(text: &str) -> BridgeSettings {
     BridgeSettings::from_toml(text).unwrap()
 }
 
-fn read_error(text: &str) -> BridgeSettingsError {
+pub(super) fn read_error(text: &str) -> BridgeSettingsError {
     BridgeSettings::from_toml(text).unwrap_err()
 }
 
 /// The error of the check; it adds an instrument if the file has none.
-fn check_error(text: &str) -> String {
+pub(super) fn check_error(text: &str) -> String {
     let mut settings = read(text);
     if settings.upstream.address.is_empty() {
         settings.upstream.address = "10.0.0.5:53717".to_owned();
@@ -28,7 +28,7 @@ fn check_error(text: &str) -> String {
 }
 
 /// The check accepts the file; it adds an instrument if the file has none.
-fn assert_accepted(text: &str) {
+pub(super) fn assert_accepted(text: &str) {
     let mut settings = read(text);
     if settings.upstream.address.is_empty() {
         settings.upstream.address = "10.0.0.5:53717".to_owned();
@@ -36,7 +36,7 @@ fn assert_accepted(text: &str) {
     assert_eq!(settings.check(), Ok(()), "{text}");
 }
 
-fn ip(text: &str) -> IpAddr {
+pub(super) fn ip(text: &str) -> IpAddr {
     text.parse().unwrap()
 }
 
@@ -77,16 +77,22 @@ fn the_example_file_holds_the_defaults() {
 #[test]
 fn the_example_file_lists_every_option() {
     let networks = vec![IpNet::from(ip("10.0.0.5"))];
+    let codes: CodeList = vec![flamingo_protocol_core::CommandCode::STAGE_POSITION_GET].into();
     let mut settings = BridgeSettings::default();
     settings.access.roles.push(RoleRule::new(networks.clone(), Role::Control));
     let mut port = NamedPort::new(([127, 0, 0, 1], 1).into());
     (port.role, port.delivery) = (Some(Role::Control), Some(Delivery::Both));
+    (port.preset, port.except) = (Some(Preset::Clean), codes.clone());
     settings.listen.more.insert("gui".to_owned(), port);
     settings.events.rules.push(DeliveryRule::new(networks, Delivery::Both));
+    settings.events.preset = Some(Preset::Clean);
     let (mut options, mut written) = (BTreeSet::new(), BTreeSet::new());
     paths(&serde_json::to_value(&settings).unwrap(), "", &mut options);
     let example: serde_json::Value = toml::from_str(&whole_example()).unwrap();
     paths(&example, "", &mut written);
+    // The example has two named ports.
+    let one_name = |path: &String| path.replace("more.python.", "more.gui.");
+    let written: BTreeSet<_> = written.iter().map(one_name).collect();
     assert_eq!(written, options);
     assert!(options.len() > 35, "{options:?}");
 }
@@ -96,7 +102,8 @@ fn the_commented_out_options_of_the_example_can_be_used() {
     let settings = read(&whole_example());
     let role = settings.access.roles.first().map(|rule| rule.role);
     assert_eq!(role, Some(Role::ReadOnly));
-    assert_eq!(settings.events.delivery(ip("127.0.0.1")), Delivery::Inline);
+    assert_eq!(settings.events.delivery(ip("127.0.0.1")), Preset::PythonGui.delivery());
+    assert_eq!(settings.listen.more["python"].preset, Some(Preset::PythonGui));
 }
 
 #[test]
@@ -175,11 +182,11 @@ fn the_first_rule_that_matches_decides_the_delivery() {
         [[events.rules]]\nnetworks = [\"127.0.0.1\"]\ndelivery = \"inline\"\n\
         [[events.rules]]\nnetworks = [\"127.0.0.0/8\"]\ndelivery = \"callback\"";
     let events = read(text).events;
-    assert_eq!(events.delivery(ip("127.0.0.1")), Delivery::Inline);
-    assert_eq!(events.delivery(ip("::ffff:127.0.0.1")), Delivery::Inline);
-    assert_eq!(events.delivery(ip("127.0.0.2")), Delivery::Callback);
-    assert_eq!(events.delivery(ip("10.0.0.1")), Delivery::Both);
-    assert_eq!(EventSettings::default().delivery(ip("10.0.0.1")), Delivery::Callback);
+    assert_eq!(events.delivery(ip("127.0.0.1")), Delivery::Inline.into());
+    assert_eq!(events.delivery(ip("::ffff:127.0.0.1")), Delivery::Inline.into());
+    assert_eq!(events.delivery(ip("127.0.0.2")), Delivery::Callback.into());
+    assert_eq!(events.delivery(ip("10.0.0.1")), Delivery::Both.into());
+    assert_eq!(EventSettings::default().delivery(ip("10.0.0.1")), Delivery::Callback.into());
 }
 
 #[test]

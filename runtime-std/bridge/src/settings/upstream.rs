@@ -1,5 +1,6 @@
-//! The section `[upstream]`: the instrument and the connection to it.
+//! The sections `[upstream]`, the instrument and the connection to it, and `[unmarked]`, its pushes.
 
+use flamingo_protocol_core::connection::UnmarkedPushes;
 use serde::{Deserialize, Serialize};
 
 use super::choice::choice;
@@ -27,6 +28,8 @@ pub struct UpstreamSettings {
     pub window: usize,
     /// Whether equal queries that wait at the same time share one request. Default: no.
     pub coalesce_polls: bool,
+    /// What a client receives for a query while the instrument is not connected. Default: nothing.
+    pub when_lost: WhenLost,
 }
 
 impl Default for UpstreamSettings {
@@ -40,6 +43,7 @@ impl Default for UpstreamSettings {
             tokens: Tokens::default(),
             window: 4,
             coalesce_polls: false,
+            when_lost: WhenLost::default(),
         }
     }
 }
@@ -60,3 +64,56 @@ pub enum Tokens {
 }
 
 choice!(Tokens { Off => "off", ClientId => "client-id", Int32Data2 => "int32-data2" });
+
+/// What a client receives for a query while the instrument is not connected. SYSTEM_STATE_GET is
+/// always answered with SYSTEM_STATE_DISCONNECTED.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum WhenLost {
+    /// Nothing: the time limit of the client tells it.
+    #[default]
+    Silence,
+    /// A refusal: status 0, no number that could be a value, and the reason as text.
+    Refusal,
+    /// The bridge closes the connection to the client.
+    Close,
+}
+
+choice!(WhenLost { Silence => "silence", Refusal => "refusal", Close => "close" });
+
+/// The pushes of the instrument that carry no mark. An answer that can look like such a push is only
+/// presumed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[allow(clippy::struct_excessive_bools)] // four independent facts about an instrument
+#[non_exhaustive]
+pub struct UnmarkedSettings {
+    /// Position updates during a motion. Default: no, they have STAGE_POSITIONS_IN_BUFFER.
+    pub positions: bool,
+    /// Laser levels and LED changes. Default: yes.
+    pub lights: bool,
+    /// The GET that belongs to a SET, pushed when the SET is done. Default: yes.
+    pub after_set: bool,
+    /// Echoes of the actions of other clients of the instrument. Default: no.
+    pub other_clients: bool,
+}
+
+impl Default for UnmarkedSettings {
+    fn default() -> Self {
+        let UnmarkedPushes { positions, lights, after_set, other_clients, .. } =
+            UnmarkedPushes::DEFAULT;
+        Self { positions, lights, after_set, other_clients }
+    }
+}
+
+impl From<UnmarkedSettings> for UnmarkedPushes {
+    fn from(settings: UnmarkedSettings) -> Self {
+        let UnmarkedSettings { positions, lights, after_set, other_clients } = settings;
+        Self::DEFAULT
+            .with_positions(positions)
+            .with_lights(lights)
+            .with_after_set(after_set)
+            .with_other_clients(other_clients)
+    }
+}

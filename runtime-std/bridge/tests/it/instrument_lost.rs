@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crate::harness::{bridge, until};
 use async_channel::{Receiver, Sender};
-use flamingo_bridge::settings::{BridgeSettings, Delivery, Tokens};
+use flamingo_bridge::settings::{BridgeSettings, Delivery, Tokens, WhenLost};
 use flamingo_protocol_core::{CommandCode as Code, Frame, wire::Kind};
 use flamingo_runtime_testkit::raw_client::{PATIENCE, RawClient, ReceivedMessage, command, query};
 use smol::{Timer, future};
@@ -164,7 +164,7 @@ fn querying_client(
             let (between, got) = client.until(|frame| !is_event(frame));
             between.iter().for_each(assert_whole);
             let is_right = is_right(&asked, &got);
-            if got.frame.text() == Ok("instrument connection lost") {
+            if got.frame.text() == Ok("refused: instrument connection lost") {
                 lost.insert(asked.hardware_id);
             }
             if is_right != was_right {
@@ -195,9 +195,12 @@ fn is_right(asked: &Frame, got: &ReceivedMessage) -> bool {
         assert_eq!((*frame, payload.clone()), answer(asked, Code::SYSTEM_STATE_IDLE));
         return true;
     }
-    let reasons = ["instrument connection lost", "the instrument is not connected"];
+    let reasons =
+        ["refused: instrument connection lost", "refused: the instrument is not connected"];
     assert!(reasons.contains(&frame.text().expect("a reason")), "{frame}");
-    assert_eq!(Frame { buffer: [0; 72], ..*frame }, *asked, "no other field is changed");
+    assert!(frame.value.is_nan() && frame.int32_data[1] == -1, "it does not read as data: {frame}");
+    let same = Frame { value: asked.value, int32_data: asked.int32_data, ..*frame };
+    assert_eq!(Frame { buffer: [0; 72], ..same }, *asked, "no other field is changed");
     assert!(payload.is_empty());
     false
 }
@@ -274,7 +277,11 @@ fn run(tune: fn(&mut BridgeSettings)) {
         (may_end, spawn(move || instrument.serve(listener, state, ending)))
     };
     let mut instrument = begin(listener, connections[0], ScriptedInstrument::default());
-    let bridge = bridge(address, tune);
+    let bridge = bridge(address, |settings| {
+        // A client that waits for each answer must learn that there is none.
+        settings.upstream.when_lost = WhenLost::Refusal;
+        tune(settings);
+    });
     let (callback, control) = (bridge.callback().expect("the port is on"), bridge.control());
     let subscriber = subscriber(callback);
     let mut idle = RawClient::to(control);

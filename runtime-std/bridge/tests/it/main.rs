@@ -6,5 +6,7 @@ mod instrument_lost;
 mod many_clients;
 mod naive_program;
 mod named_ports;
+mod python_gui;
 mod router_fuzz_corpus;
+mod stop_first;
 mod stopping;

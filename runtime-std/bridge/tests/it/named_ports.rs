@@ -2,10 +2,11 @@
 //! address.
 
 use std::io::{ErrorKind, Read};
+use std::net::SocketAddr;
 
 use flamingo_bridge::{Bridge, BridgeSettings};
 use flamingo_protocol_core::{CommandCode, Frame};
-use flamingo_runtime_testkit::raw_client::{RawClient, simulator};
+use flamingo_runtime_testkit::raw_client::{RawClient, image, simulator, socket};
 use flamingo_simulator::Simulator;
 
 const BUSY: &str = "[background]\nframes_per_s = 200\n";
@@ -52,6 +53,33 @@ fn each_port_decides_where_its_clients_receive_events() {
     script.socket.set_nonblocking(true).expect("a socket");
     let more = script.socket.read(&mut [0; 1]).map_err(|error| error.kind());
     assert_eq!(more, Err(ErrorKind::WouldBlock), "the script receives nothing but its answers");
+    smol::block_on(bridge.stop());
+    smol::block_on(instrument.stop());
+}
+
+#[test]
+fn a_client_of_a_named_port_finds_its_images_next_to_it() {
+    let instrument = simulator("[images]\nwidth = 64\nheight = 64\n");
+    let bridge = bridge(&instrument);
+    let all = bridge.named_rows().values().map(|row| row.control).chain([bridge.control()]);
+    for control in all.collect::<Vec<_>>() {
+        let next = |steps| SocketAddr::new(control.ip(), control.port() + steps);
+        let mut viewer = socket(next(1));
+        let mut client = RawClient::to(bridge.control());
+        let start = Frame::command(CommandCode::CAMERA_LIVE_VIEW_START);
+        client.ask(&start);
+        assert_eq!(image(&mut viewer).header.width, 64);
+        client.ask(&Frame::command(CommandCode::CAMERA_LIVE_VIEW_STOP));
+        // Stack images and unsolicited messages have their ports, too.
+        let (stack, mut events) = (socket(next(2)), RawClient::to(next(3)));
+        crate::harness::until(&bridge, |status| status.callback.subscribers == 1);
+        client.ask(&start);
+        let live = CommandCode::SYSTEM_STATE_LIVE_VIEW;
+        assert_eq!(events.until_code(live).1.frame.code, live);
+        client.ask(&Frame::command(CommandCode::CAMERA_LIVE_VIEW_STOP));
+        drop((stack, events));
+        crate::harness::until(&bridge, |status| status.callback.subscribers == 0);
+    }
     smol::block_on(bridge.stop());
     smol::block_on(instrument.stop());
 }

@@ -4,7 +4,7 @@ use flamingo_protocol_core::{CommandCode, Frame};
 
 use super::harness::*;
 use crate::router::RouterOptions;
-use crate::settings::{Delivery, LimitSettings, Role};
+use crate::settings::{Delivery, LimitSettings, Role, WhenLost};
 
 #[test]
 fn a_client_that_leaves_with_requests_in_flight_harms_nobody() {
@@ -60,7 +60,8 @@ fn a_late_answer_is_never_given_to_the_next_request() {
 
 #[test]
 fn a_lost_instrument_fails_all_commands_and_none_is_resent() {
-    let mut harness = Harness::new(options());
+    let when_lost = WhenLost::Refusal;
+    let mut harness = Harness::new(RouterOptions { when_lost, ..options() });
     let id = harness.client();
     for axis in 1..=4 {
         harness.ask(id, &go(axis));

@@ -10,7 +10,7 @@ use flamingo_protocol_core::{
 };
 
 use crate::router::{ClientId, Router, RouterAction, RouterOptions};
-use crate::settings::{Delivery, LimitSettings, Role};
+use crate::settings::{Delivery, EventDelivery, LimitSettings, Role, WhenLost};
 
 pub(super) const IDLE: CommandCode = CommandCode::SYSTEM_STATE_IDLE;
 
@@ -49,6 +49,7 @@ pub(super) fn options() -> RouterOptions {
         echo_actions: true,
         tag: false,
         coalesce: false,
+        when_lost: WhenLost::default(),
     }
 }
 
@@ -63,6 +64,8 @@ pub(super) struct Harness {
     pub(super) log: Vec<String>,
     /// The reasons for which the router wanted to connect again.
     pub(super) reconnects: Vec<&'static str>,
+    /// How often the router wanted a connection at once.
+    pub(super) connect_now: usize,
 }
 
 impl Harness {
@@ -84,6 +87,7 @@ impl Harness {
             published: Vec::new(),
             log: Vec::new(),
             reconnects: Vec::new(),
+            connect_now: 0,
         }
     }
 
@@ -101,7 +105,7 @@ impl Harness {
         self.client_as(Role::Control, Delivery::Callback)
     }
 
-    pub(super) fn client_as(&mut self, role: Role, delivery: Delivery) -> ClientId {
+    pub(super) fn client_as(&mut self, role: Role, delivery: impl Into<EventDelivery>) -> ClientId {
         let address = format!("client:{}", self.readers.len());
         let id = self.router.client_opened(self.now, address, role, delivery).expect("room");
         self.readers.insert(id, Assembler::default());
@@ -163,6 +167,7 @@ impl Harness {
                 RouterAction::Publish(message) => self.published.push(message),
                 RouterAction::Log(line) => self.log.push(line),
                 RouterAction::Reconnect(reason) => self.reconnects.push(reason),
+                RouterAction::ConnectNow => self.connect_now += 1,
             }
         }
     }

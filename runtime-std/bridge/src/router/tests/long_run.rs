@@ -7,7 +7,7 @@ use flamingo_protocol_core::time::{Duration, Instant};
 
 use super::harness::*;
 use crate::router::{ClientId, RouterOptions};
-use crate::settings::{Delivery, Role};
+use crate::settings::{Delivery, Role, WhenLost};
 
 const HOUR: u64 = 3600 * 1000;
 const CLIENTS: usize = 8;
@@ -36,7 +36,7 @@ impl LongRun {
             1 => go(axis),
             _ => position(axis),
         };
-        command.int32_data[1] = self.number;
+        command.int32_data[2] = self.number;
         self.asked.get_mut(&id).unwrap().push_back(self.number);
         self.harness.ask(id, &command);
     }
@@ -47,7 +47,7 @@ impl LongRun {
         for id in clients {
             for frame in self.harness.received(id) {
                 let asked = self.asked.get_mut(&id).unwrap();
-                let at = asked.iter().position(|number| *number == frame.int32_data[1]);
+                let at = asked.iter().position(|number| *number == frame.int32_data[2]);
                 let at = at.unwrap_or_else(|| panic!("client {id} never asked {frame}"));
                 asked.remove(at);
                 if frame.status == 1 { self.answers += 1 } else { self.refused += 1 }
@@ -110,7 +110,8 @@ impl LongRun {
 
 #[test]
 fn an_hour_of_traffic_mixes_up_no_answer_and_leaks_nothing() {
-    let mut harness = Harness::new(RouterOptions { echo_actions: false, ..options() });
+    let when_lost = WhenLost::Refusal;
+    let mut harness = Harness::new(RouterOptions { echo_actions: false, when_lost, ..options() });
     let asked = (0..CLIENTS).map(|_| (harness.client(), VecDeque::new())).collect();
     let rng = fastrand::Rng::with_seed(4);
     let mut run = LongRun {

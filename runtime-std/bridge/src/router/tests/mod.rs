@@ -3,10 +3,15 @@
 #![allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::float_cmp)]
 
 mod aborts;
+mod away;
 mod failures;
+mod halt_all;
 mod harness;
+mod inline_events;
+mod lights;
 mod limits;
 mod long_run;
 mod routing;
 mod safety;
+mod stops_away;
 mod times;

@@ -4,6 +4,7 @@
 use flamingo_protocol_core::connection::TokenField;
 
 use super::harness::*;
+use crate::settings::WhenLost;
 
 /// A router that lets `window` commands be unanswered.
 fn with_window(window: usize) -> Harness {
@@ -48,6 +49,7 @@ fn a_slot_is_occupied_for_as_long_as_its_answer_may_come() {
 fn an_answer_of_an_old_connection_is_nobodys() {
     let mut with_tokens = options();
     with_tokens.core.tokens = Some(TokenField::ClientId);
+    with_tokens.when_lost = WhenLost::Refusal;
     let mut harness = Harness::new(with_tokens);
     let id = harness.client();
     harness.ask(id, &position(2));
