@@ -8,6 +8,8 @@ use clap::{Args, Parser, Subcommand};
 use flamingo_microscope::Axis;
 use flamingo_protocol_core::CommandCode;
 
+use crate::profile::PeerArgs;
+
 use crate::commands::{
     bridge, completions, decode, demo, doctor, get, halt, live, man, move_axis, record, replay,
     send, settings, sim, watch, workflow,
@@ -80,6 +82,9 @@ pub(crate) struct ClientArgs {
     #[command(flatten)]
     pub(crate) server: ConnectArgs,
 
+    #[command(flatten)]
+    pub(crate) peer: PeerArgs,
+
     /// How long to wait for an answer, such as 500ms or 3s
     #[arg(long, value_name = "TIME", default_value = "3s", value_parser = duration, global = true)]
     pub(crate) timeout: Duration,
@@ -119,18 +124,9 @@ pub(crate) fn axis_parser() -> impl TypedValueParser<Value = Axis> {
     PossibleValuesParser::new(letters).try_map(|letter| letter.parse::<Axis>())
 }
 
-/// Parses a command code: a name, a decimal number, or a hex number with 0x.
+/// Parses a command code: a name, any hex number with 0x, or the decimal number of a known code.
 pub(crate) fn code(text: &str) -> Result<CommandCode, String> {
-    if let Some(code) = CommandCode::from_name(text) {
-        return Ok(code);
-    }
-    let number = match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
-        Some(digits) => u32::from_str_radix(digits, 16),
-        None => text.parse(),
-    };
-    number.map(CommandCode).map_err(|_| {
-        format!("expected a name such as STAGE_HALT or a number such as 0x6003, found {text:?}")
-    })
+    flamingo_runtime_std::command_code::from_text(text).map_err(|error| error.to_string())
 }
 
 /// Parses a signed 32-bit number. Hex gives its bits.
@@ -194,6 +190,18 @@ mod tests {
         for bad in ["", "STOP", "0x", "0x1_0000", "-1", "4294967296"] {
             assert!(code(bad).is_err(), "{bad}");
         }
+        assert_eq!(code("0x1778"), Ok(CommandCode(0x1778)), "any code can be sent");
+    }
+
+    #[test]
+    fn a_hex_code_without_0x_is_refused_and_named() {
+        for (text, meant) in
+            [("6003", "STAGE_HALT (0x6003)"), ("6008", "0x6008"), ("4001", "0x4001")]
+        {
+            let error = code(text).unwrap_err();
+            assert!(error.contains(meant), "{error}");
+        }
+        assert!(code("6008").unwrap_err().contains("0x1778"), "what it would have been");
     }
 
     #[test]

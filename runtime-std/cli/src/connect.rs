@@ -4,10 +4,14 @@ use flamingo_protocol_core::wire::Status;
 use std::future::Future;
 use std::time::Duration;
 
-use flamingo_runtime_std::{Answer, Client, Error, Options};
+use flamingo_runtime_std::{Answer, Client, Error};
 use smol::Timer;
 
-use crate::failure::{CommandResult, Failure, REFUSED};
+use crate::failure::{CommandResult, Failure, LOST, NO_ANSWER, REFUSED};
+use crate::profile::PeerArgs;
+
+/// SYSTEM_STATE_DISCONNECTED.
+pub(crate) const DISCONNECTED: i32 = 0xA001;
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
@@ -16,12 +20,34 @@ impl From<Error> for Failure {
 }
 
 /// Connects. `timeout` limits each answer, including the first one.
-pub(crate) async fn connect(address: &str, timeout: Duration) -> CommandResult<Client> {
-    let mut options = Options::new(address);
-    options.timeout = timeout;
+pub(crate) async fn connect(
+    peer: &PeerArgs,
+    address: &str,
+    timeout: Duration,
+) -> CommandResult<Client> {
+    let options = peer.options(address, timeout)?;
     tracing::info!(address, ?timeout, "connecting");
     let client = Client::connect(options).await?;
     tracing::info!(state = client.state_at_connect().frame.selector(), "connected");
+    Ok(client)
+}
+
+/// Connects to an instrument, and not to a bridge that has lost it. Nothing would be answered then.
+pub(crate) async fn connect_to_instrument(
+    peer: &PeerArgs,
+    address: &str,
+    timeout: Duration,
+) -> CommandResult<Client> {
+    let client = connect(peer, address, timeout).await?;
+    if client.state_at_connect().frame.selector() == DISCONNECTED {
+        return Err(Failure::new(
+            LOST,
+            format!(
+                "{address}: the state is DISCONNECTED: a bridge answers, but it has lost its \
+                 instrument; nothing was sent; look at the bridge's log, or try flamingo doctor"
+            ),
+        ));
+    }
     Ok(client)
 }
 
@@ -39,10 +65,18 @@ pub(crate) fn failure(error: &Error, what: &str) -> Failure {
     Failure::new(error.exit_code(), format!("{what}: {error}"))
 }
 
-/// Returns the answer unless its status is 0 (failure). Instruments also send statuses other than 0
-/// and 1; they are no failure. `what` names the command and its object.
+/// The failure of a stop that got no answer. If it went out, it is only not confirmed.
+pub(crate) fn unconfirmed(error: &Error, what: &str) -> Failure {
+    if error.was_sent() {
+        return Failure::new(NO_ANSWER, format!("{what}: sent, but not confirmed: {error}"));
+    }
+    failure(error, &format!("{what}: not sent"))
+}
+
+/// Returns the answer unless its status is a failure. An answer whose status says nothing is a presumed
+/// success. `what` names the command and its object.
 pub(crate) fn succeeded(answer: Answer, what: &str) -> CommandResult<Answer> {
-    if answer.frame.outcome() != Status::Failed {
+    if answer.outcome != Status::Failure {
         return Ok(answer);
     }
     let text = String::from_utf8_lossy(answer.frame.buffer_bytes()).into_owned();
@@ -50,8 +84,8 @@ pub(crate) fn succeeded(answer: Answer, what: &str) -> CommandResult<Answer> {
     Err(Failure::new(
         REFUSED,
         format!(
-            "{what}: the instrument answered {} with failure (status 0){reason}",
-            answer.frame.code
+            "{what}: the instrument answered {} with failure (status {}){reason}",
+            answer.frame.code, answer.frame.status
         ),
     ))
 }

@@ -3,11 +3,13 @@
 
 use std::time::{Duration, SystemTime};
 
+use flamingo_protocol_core::wire::Status;
 use flamingo_protocol_core::{Class, Frame};
 use flamingo_recording::conversation::FrameClass;
+use flamingo_runtime_std::Answer;
 use serde::Serialize;
 
-use crate::frame_text::{class_name, printable};
+use crate::frame_text::{class_name, outcome_name, printable};
 use crate::output::{milliseconds, rfc3339};
 
 /// The longest binary payload, in bytes, that is printed as hex. Of a longer one only the length is
@@ -42,6 +44,9 @@ pub(crate) struct FrameJson {
     class: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     proven: Option<bool>,
+    /// What the status says, on answers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    outcome: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     time: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -73,6 +78,7 @@ impl FrameJson {
             payload_hex: None,
             class: None,
             proven: None,
+            outcome: None,
             time: None,
             elapsed_ms: None,
         }
@@ -106,10 +112,16 @@ impl FrameJson {
         self
     }
 
-    /// Adds that it is the answer to a request.
-    pub(crate) fn answer(mut self, proven: bool, elapsed: Duration) -> Self {
+    /// The answer to a request.
+    pub(crate) fn of(answer: &Answer) -> Self {
+        let frame = Self::new(&answer.frame).at(answer.at);
+        frame.answer(answer.proven, answer.outcome, answer.elapsed)
+    }
+
+    fn answer(mut self, proven: bool, outcome: Status, elapsed: Duration) -> Self {
         self.class = Some("solicited");
         self.proven = Some(proven);
+        self.outcome = Some(outcome_name(outcome));
         self.elapsed_ms = Some(milliseconds(elapsed));
         self
     }
@@ -153,7 +165,7 @@ mod tests {
         frame.value = 7.635;
         frame.set_text("a").unwrap();
         let record = FrameJson::new(&frame)
-            .answer(true, Duration::from_micros(1_234))
+            .answer(true, Status::Success, Duration::from_micros(1_234))
             .at(SystemTime::UNIX_EPOCH);
         assert_eq!(
             json(&record),
@@ -161,7 +173,7 @@ mod tests {
              \"subsystem_id\":0,\"client_id\":0,\"int32_data0\":1,\"int32_data1\":0,\
              \"int32_data2\":0,\"flags\":2147483648,\"value\":7.635,\"payload_bytes\":0,\
              \"text\":\"a\",\"class\":\"solicited\",\"proven\":true,\
-             \"time\":\"1970-01-01T00:00:00.000000Z\",\"elapsed_ms\":1.234}"
+             \"outcome\":\"success\",\"time\":\"1970-01-01T00:00:00.000000Z\",\"elapsed_ms\":1.234}"
         );
     }
 

@@ -5,6 +5,7 @@ use flamingo_microscope::field_words;
 use flamingo_microscope::pushed_positions;
 use flamingo_protocol_core::wire::Status;
 use flamingo_protocol_core::{Class, Flags, Frame};
+use flamingo_runtime_std::Answer;
 
 /// The name of a class (`solicited`, `late`, `ambiguous` or `unsolicited`), and for answers whether
 /// they are proven.
@@ -14,6 +15,27 @@ pub(crate) fn class_name(class: &Class) -> (&'static str, Option<bool>) {
         Class::Late { proven, .. } => ("late", Some(*proven)),
         Class::Ambiguous { .. } => ("ambiguous", None),
         Class::Unsolicited { .. } => ("unsolicited", None),
+    }
+}
+
+/// What the status of an answer says, in the words of the JSON.
+pub(crate) const fn outcome_name(outcome: Status) -> &'static str {
+    match outcome {
+        Status::Success => "success",
+        Status::Failure => "failure",
+        Status::Unset => "presumed success",
+    }
+}
+
+/// What to add to the line of an answer whose status is no success.
+pub(crate) fn outcome_remark(answer: &Answer) -> String {
+    match answer.outcome {
+        Status::Success => String::new(),
+        outcome => {
+            let text = String::from_utf8_lossy(answer.frame.buffer_bytes()).into_owned();
+            let said = if text.is_empty() { text } else { format!(", {text:?}") };
+            format!("  (status {}: {}{said})", answer.frame.status, outcome_name(outcome))
+        }
     }
 }
 
@@ -27,7 +49,7 @@ pub(crate) fn frame_line(frame: &Frame, payload: &[u8]) -> String {
         "" => parts.push(frame.value.to_string()),
         unit => parts.push(format!("{} {unit}", frame.value)),
     }
-    if frame.outcome() != Status::Succeeded {
+    if frame.outcome() != Status::Success {
         parts.push(format!("status {}", frame.status));
     }
     let buffer = String::from_utf8_lossy(frame.buffer_bytes());

@@ -10,6 +10,7 @@ mod frame_text;
 mod interrupt;
 mod logging;
 mod output;
+mod profile;
 
 use std::process::ExitCode;
 
@@ -50,7 +51,7 @@ async fn run(command: Command, out: &mut Out, interrupt: &Interrupt) -> CommandR
         Command::Race(args) => interrupt.or(race::run(args, out.json())).await,
         Command::Get(args) => interrupt.or(get::run(args, out)).await,
         Command::Move(args) => move_axis::run(args, out, interrupt).await,
-        Command::Halt(args) => halt::run(args, out, interrupt).await,
+        Command::Halt(args) => halt::run(args, out).await,
         Command::Watch(args) => interrupt.or(watch::run(args, out)).await,
         Command::Send(args) => interrupt.or(send::run(args, out)).await,
         Command::Live(args) => Box::pin(live::run(*args, out, interrupt)).await,

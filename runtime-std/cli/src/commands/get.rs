@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 use flamingo_microscope::{Axis, field_words};
-use flamingo_microscope::{Camera, Laser, Microscope, Patience, Reading};
+use flamingo_microscope::{Camera, Error, Laser, Microscope, Patience, Reading};
 use flamingo_protocol_core::{CommandCode, Frame};
 use flamingo_runtime_std::Answer;
 use serde::Serialize;
@@ -12,6 +12,7 @@ use crate::args::{ClientArgs, axis_parser};
 use crate::connect::{self, failure, succeeded};
 use crate::failure::{CommandResult, Failure, PROTOCOL, exit_code_of, note};
 use crate::frame_json::FrameJson;
+use crate::frame_text::outcome_remark;
 use crate::output::Out;
 
 /// Send one query
@@ -82,13 +83,16 @@ struct GetJson {
 
 impl GetJson {
     fn new(value: serde_json::Value, answer: &Answer) -> Self {
-        let frame = FrameJson::new(&answer.frame);
-        Self { value, frame: frame.answer(answer.proven, answer.elapsed).at(answer.at) }
+        Self { value, frame: FrameJson::of(answer) }
     }
 }
 
 pub(crate) async fn run(args: GetArgs, out: &mut Out) -> CommandResult {
-    let client = connect::connect(&args.client.server.connect, args.client.timeout).await?;
+    let (peer, address) = (&args.client.peer, &args.client.server.connect);
+    let client = match args.query {
+        Query::State => connect::connect(peer, address, args.client.timeout).await?,
+        _ => connect::connect_to_instrument(peer, address, args.client.timeout).await?,
+    };
     let microscope = Microscope::over(client, Patience::default());
     let (answer, value) = match args.query {
         Query::State => {
@@ -126,8 +130,17 @@ pub(crate) async fn run(args: GetArgs, out: &mut Out) -> CommandResult {
 }
 
 async fn position(microscope: &Microscope, axis: Axis) -> CommandResult<(Answer, Value)> {
-    let Reading { value, answer } = microscope.stage().position(axis).await?;
-    let (at, unit) = (value.value(), axis.unit());
+    let unit = axis.unit();
+    let Reading { value, answer } = match microscope.stage().position(axis).await {
+        Ok(reading) => reading,
+        Err(Error::PositionUnknown { answer, .. }) => {
+            let json = json!({ "axis": axis.letter(), format!("position_{unit}"): null });
+            let text = "unknown (it answered 0, which is outside of its limits: it moves)";
+            return Ok((*answer, Value::new(format!("axis {axis}"), text, json)));
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let at = value.value();
     let json = json!({ "axis": axis.letter(), format!("position_{unit}"): at });
     Ok((answer, Value::new(format!("axis {axis}"), format!("{at:>12.6} {unit}"), json)))
 }
@@ -167,10 +180,7 @@ async fn settings(microscope: &Microscope, out: &mut Out) -> CommandResult {
 fn print(out: &mut Out, answer: &Answer, value: Value) -> CommandResult {
     let Value { json, label, text } = value;
     out.either(&GetJson::new(json, answer), || {
-        let status = match answer.frame.status {
-            1 => String::new(),
-            other => format!("  (status {other}: {})", field_words::status_name(other)),
-        };
+        let status = outcome_remark(answer);
         let presumed = if answer.proven { "" } else { "  (presumed)" };
         format!("{label:<12}{text}{status}{presumed}")
     })

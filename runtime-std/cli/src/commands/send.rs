@@ -5,19 +5,24 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use flamingo_microscope::Axis;
 use flamingo_protocol_core::{
     CommandCode, Flags, Frame,
     wire::{Kind, MAX_PAYLOAD, Payload},
 };
-use flamingo_runtime_std::Clock;
+use flamingo_runtime_std::{Answer, Client, Clock, Stopped};
 use serde::Serialize;
 
 use crate::args::{ClientArgs, code, finite, integer};
-use crate::connect::{self, failure, succeeded, within};
-use crate::failure::{CommandResult, Failure, NO_ANSWER, note};
+
+use crate::connect::{self, failure, succeeded, unconfirmed, within};
+use crate::failure::{CommandResult, Failure, NO_ANSWER, exit_code_of, note};
 use crate::frame_json::FrameJson;
-use crate::frame_text::{frame_line, printable};
+use crate::frame_text::{frame_line, outcome_remark, printable};
 use crate::output::{Out, milliseconds};
+
+/// The selector of all axes.
+const ALL_AXES: i32 = 255;
 
 /// Send any command and print its answer
 ///
@@ -81,7 +86,12 @@ struct SentJson {
 pub(crate) async fn run(args: SendArgs, out: &mut Out) -> CommandResult {
     // The input is checked completely before connecting.
     let (frame, payload) = command(&args).await?;
-    let client = connect::connect(&args.client.server.connect, args.client.timeout).await?;
+    if frame.code.row().is_some_and(|row| row.effect.stops()) {
+        return stop(&args, frame, out).await;
+    }
+    let client =
+        connect::connect(&args.client.peer, &args.client.server.connect, args.client.timeout)
+            .await?;
     let unacknowledged = is_unacknowledged(frame.code);
     if unacknowledged && !args.no_answer {
         note(&format!("{} is never acknowledged, so there is no wait for an answer", frame.code));
@@ -94,25 +104,60 @@ pub(crate) async fn run(args: SendArgs, out: &mut Out) -> CommandResult {
             }
         };
         within(args.client.timeout, write).await.ok_or_else(|| not_accepted(&args))??;
-        let sent = SentJson { sent: true, frame: FrameJson::new(&frame).at(Clock::wall()) };
-        return out.either(&sent, || format!("sent  {frame}"));
+        return print_sent(out, &frame);
     }
     let answer = match payload {
         Some(payload) => client.upload(frame, payload, args.client.timeout).await,
         None => client.request(frame).await,
     };
-    let answer = answer.map_err(|error| failure(&error, "send"))?;
-    let record = FrameJson::new(&answer.frame).payload(&answer.payload);
-    let record = record.answer(answer.proven, answer.elapsed).at(answer.at);
+    print(out, answer.map_err(|error| failure(&error, "send"))?)
+}
+
+fn print_sent(out: &mut Out, frame: &Frame) -> CommandResult {
+    let sent = SentJson { sent: true, frame: FrameJson::new(frame).at(Clock::wall()) };
+    out.either(&sent, || format!("sent  {frame}"))
+}
+
+fn print(out: &mut Out, answer: Answer) -> CommandResult {
+    let record = FrameJson::of(&answer).payload(&answer.payload);
     out.either(&record, || {
         let presumed = if answer.proven { "" } else { "  (presumed)" };
         let line = frame_line(&answer.frame, &answer.payload);
-        format!("{line}  after {} ms{presumed}", milliseconds(answer.elapsed))
+        let (elapsed, remark) = (milliseconds(answer.elapsed), outcome_remark(&answer));
+        format!("{line}  after {elapsed} ms{presumed}{remark}")
     })?;
     if let Some(text) = printable(&answer.payload).filter(|_| !out.json()) {
         out.line(text.trim_end())?;
     }
     succeeded(answer, "send").map(drop)
+}
+
+/// HALT of all axes (255) as one HALT for each axis: it is not known whether an instrument stops with
+/// 255.
+fn each_axis(stop: Frame) -> Vec<Frame> {
+    if stop.code == CommandCode::STAGE_HALT && stop.selector() == ALL_AXES {
+        return Axis::ALL.map(|axis| stop.with_selector(axis.selector())).to_vec();
+    }
+    vec![stop]
+}
+
+/// Sends a stop before the handshake.
+async fn stop(args: &SendArgs, frame: Frame, out: &mut Out) -> CommandResult {
+    let options = args.client.peer.options(&args.client.server.connect, args.client.timeout)?;
+    let stopped = Client::stop_at(options, &each_axis(frame)).await?;
+    let mut failed = None;
+    for Stopped { frame, outcome } in stopped {
+        let printed = match outcome {
+            Ok(Some(answer)) => print(out, answer),
+            Ok(None) => print_sent(out, &frame),
+            Err(error) if args.no_answer && error.was_sent() => print_sent(out, &frame),
+            Err(error) => Err(unconfirmed(&error, &format!("send {}", frame.code))),
+        };
+        if let Some(code) = exit_code_of(printed)? {
+            failed = failed.or(Some(code));
+        }
+    }
+    failed.map_or(Ok(()), |code| Err(Failure::reported(code)))
 }
 
 /// The frame and its payload.
@@ -135,9 +180,11 @@ async fn command(args: &SendArgs) -> CommandResult<(Frame, Option<Vec<u8>>)> {
     };
     let len = payload.as_ref().map_or(0, Vec::len);
     frame.payload_len = u32::try_from(len).unwrap_or(u32::MAX);
-    frame
-        .check_command(MAX_PAYLOAD)
-        .map_err(|error| Failure::usage(format!("{}: {error}; nothing was sent", args.code)))?;
+    for frame in each_axis(frame) {
+        frame
+            .check_command(MAX_PAYLOAD)
+            .map_err(|error| Failure::usage(format!("{}: {error}; nothing was sent", args.code)))?;
+    }
     Ok((frame, payload))
 }
 

@@ -7,13 +7,14 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use flamingo_microscope::Axis;
 use flamingo_microscope::scope_settings::ScopeSettings;
-use flamingo_microscope::{Microscope, Patience};
+use flamingo_microscope::sections::SectionText;
+use flamingo_microscope::{Error, Microscope, Patience, Saved};
 use serde::Serialize;
 
 use crate::args::ClientArgs;
 use crate::commands::workflow::read_file;
 use crate::connect;
-use crate::failure::{CommandResult, Failure};
+use crate::failure::{CommandResult, Failure, note};
 use crate::interrupt::Interrupt;
 use crate::output::{Out, rfc3339};
 
@@ -31,8 +32,9 @@ enum SettingsCommand {
 
 /// Replace the scope settings of the instrument with a file
 ///
-/// The command first loads the old settings and keeps them in a file. It reports "saved" only after
-/// the instrument has acknowledged the upload with success.
+/// The command first loads the old settings and keeps them in a file. It warns about lines that look
+/// wrong, and about sections of the old settings that the file does not have. It reports "saved" only
+/// after the instrument has acknowledged the upload and has returned the new settings.
 #[derive(Debug, Args)]
 struct SaveArgs {
     /// File with the settings, as `flamingo get settings` prints them; - is stdin
@@ -56,6 +58,11 @@ struct SaveArgs {
 struct SavedJson {
     saved: bool,
     bytes: usize,
+    /// The status and the text of the acknowledgement.
+    status: i32,
+    text: String,
+    /// Whether the instrument returned the new settings.
+    read_back: bool,
     backup: String,
 }
 
@@ -63,21 +70,33 @@ pub(crate) async fn run(args: SettingsArgs, out: &mut Out, interrupt: &Interrupt
     let SettingsCommand::Save(args) = args.command;
     let text = interrupt.or(read_file(&args.file)).await?;
     let file = args.file.display();
-    let settings = ScopeSettings::parse(&text)
+    let settings = ScopeSettings::parse_whole(&text)
         .map_err(|error| Failure::usage(format!("{file}: {error}; nothing was saved")))?;
     if let Some(axis) = Axis::ALL.into_iter().find(|axis| !settings.limits(*axis).is_complete()) {
         let message = format!("{file}: expected both limits of axis {axis} in <Stage limits>");
         return Err(Failure::usage(format!("{message}; nothing was saved")));
     }
-    let connect = connect::connect(&args.client.server.connect, args.client.timeout);
+    for finding in settings.findings() {
+        note(&format!("warning: {file}: {finding}"));
+    }
+    let connect = connect::connect_to_instrument(
+        &args.client.peer,
+        &args.client.server.connect,
+        args.client.timeout,
+    );
     let client = interrupt.or(connect).await?;
     let microscope = Microscope::over(client, Patience::default());
-    let before = interrupt.or(old_settings(&microscope)).await?;
+    let old = async { Ok(microscope.settings().load_text().await?) };
+    let before: Vec<u8> = interrupt.or(old).await?;
     if before == text {
         let message =
             format!("{file}: the instrument already has these settings; nothing was saved");
-        crate::failure::note(&message);
+        note(&message);
         return Ok(());
+    }
+    for section in missing_sections(&before, settings.text()) {
+        let warning = format!("the instrument has a section <{section}>, the file has none");
+        note(&format!("warning: {file}: {warning}; saving removes it"));
     }
     if !args.yes {
         let question = format!("Overwrite the settings of {}?", args.client.server.connect);
@@ -91,20 +110,34 @@ pub(crate) async fn run(args: SettingsArgs, out: &mut Out, interrupt: &Interrupt
     // From here on Ctrl-C is ignored, so that the upload is complete.
     let saved = microscope.settings().save(&text).await;
     let kept = format!("the old settings are kept in {}", backup.display());
-    saved
-        .map_err(|error| Failure::new(error.exit_code(), format!("not saved: {error}; {kept}")))?;
-    let record = SavedJson { saved: true, bytes: text.len(), backup: backup.display().to_string() };
-    out.either(&record, || format!("saved       {} bytes; {kept}", text.len()))
+    let Saved { status, text: said, .. } = saved.map_err(|error| {
+        let how = match error {
+            Error::NotSaved { .. } | Error::Superseded { .. } => "not saved",
+            _ => "whether they were saved is not known",
+        };
+        Failure::new(error.exit_code(), format!("{how}: {error}; {kept}"))
+    })?;
+    let bytes = text.len();
+    let acknowledged = match (status, said.as_str()) {
+        (1, "") => "acknowledged with success".to_owned(),
+        (status, "") => format!("acknowledged with status {status}"),
+        (status, said) => format!("acknowledged with status {status} and {said:?}"),
+    };
+    let backup = backup.display().to_string();
+    let record = SavedJson { saved: true, bytes, status, text: said, read_back: true, backup };
+    out.either(&record, || {
+        format!("saved       {bytes} bytes; {acknowledged}, read back unchanged; {kept}")
+    })
 }
 
-/// The text of the old settings.
-async fn old_settings(microscope: &Microscope) -> CommandResult<Vec<u8>> {
-    use flamingo_protocol_core::{CommandCode, Frame};
-    // They are not parsed: settings with errors can be replaced, too.
-    let frame = Frame::command(CommandCode::COMMON_SCOPE_SETTINGS_LOAD);
-    let answer = microscope.client().request(frame).await?;
-    let answer = connect::succeeded(answer, "settings")?;
-    Ok(answer.payload.to_vec())
+/// The names of the sections that the old settings have and the new ones do not have.
+fn missing_sections(before: &[u8], new: &SectionText) -> Vec<String> {
+    // Each line of the old settings is read on its own: settings with errors can be replaced, too.
+    let Ok(before) = SectionText::read(before) else { return Vec::new() };
+    let missing = before.sections().filter(|section| !new.has_section(section));
+    let mut missing: Vec<String> = missing.map(str::to_owned).collect();
+    missing.dedup();
+    missing
 }
 
 /// Asks on the terminal. Without a terminal, `--yes` is needed.

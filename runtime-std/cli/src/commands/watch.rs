@@ -54,7 +54,9 @@ const fn is_zero(number: &u32) -> bool {
 }
 
 pub(crate) async fn run(args: WatchArgs, out: &mut Out) -> CommandResult {
-    let client = connect::connect(&args.client.server.connect, args.client.timeout).await?;
+    let client =
+        connect::connect(&args.client.peer, &args.client.server.connect, args.client.timeout)
+            .await?;
     let events = client.subscribe(&args.code);
     tracing::info!("watching");
     let shown = show(events, args.count.unwrap_or(u64::MAX), out);

@@ -1,12 +1,15 @@
 //! `flamingo bridge` as a program and a service: its first line, signals and status, and an instrument
 //! that is killed and restarted.
 
+#![allow(clippy::cast_possible_wrap)] // codes are small
+
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use crate::program::{Running, address, flamingo as run, start};
-use flamingo_protocol_core::Frame;
-use flamingo_runtime_testkit::raw_client::{RawClient, query};
+use flamingo_protocol_core::{CommandCode, Frame};
+use flamingo_runtime_std::Clock;
+use flamingo_runtime_testkit::raw_client::{RawClient, query, workflow};
 use serde_json::Value;
 
 /// A simulated instrument, a bridge to it, and the ports of the bridge.
@@ -40,27 +43,94 @@ fn other_commands_work_through_the_bridge_and_sigterm_ends_it() {
     assert_eq!(bridge.ended().code, Some(0));
 }
 
-#[test]
-fn a_rule_delivers_events_on_the_control_connection() {
-    let file = std::env::temp_dir().join(format!("flamingo-inline-{}.toml", std::process::id()));
-    std::fs::write(&file, "[events]\ndefault = \"inline\"\n").expect("a file");
-    let (_instrument, _bridge, ports) = bridged(&["--config", file.to_str().expect("a path")]);
-    let control = address(&ports["control"]);
-    run(&["move", "x", "5.2", "--wait", "--connect", &control]).expect_done();
-    std::fs::remove_file(&file).expect("it was there");
+/// A settings file that exists as long as this value.
+struct File(std::path::PathBuf);
+
+impl File {
+    fn new(name: &str, text: &str) -> Self {
+        let name = format!("flamingo-bridge-{name}-{}.toml", std::process::id());
+        let file = std::env::temp_dir().join(name);
+        std::fs::write(&file, text).expect("a file");
+        Self(file)
+    }
+
+    fn path(&self) -> &str {
+        self.0.to_str().expect("a path")
+    }
+}
+
+impl Drop for File {
+    fn drop(&mut self) {
+        // It may be gone already.
+        let _ = std::fs::remove_file(&self.0);
+    }
 }
 
 #[test]
-fn without_an_instrument_clients_get_an_answer_that_says_so() {
+fn a_rule_delivers_events_on_the_control_connection() {
+    let file = File::new("inline", "[events]\ndefault = \"inline\"\n");
+    let (_instrument, _bridge, ports) = bridged(&["--config", file.path()]);
+    let control = address(&ports["control"]);
+    run(&["move", "x", "5.2", "--wait", "--connect", &control]).expect_done();
+}
+
+#[test]
+fn commands_that_need_events_work_with_every_preset() {
+    let workflow = File::new("workflow", &workflow(3, "ZStack", 20.49));
+    for preset in ["clean", "python-gui", "cpp-gui"] {
+        let (_instrument, _bridge, ports) = bridged(&["--preset", preset]);
+        let control = address(&ports["control"]);
+        let clock = Clock::start();
+        let begin = clock.now();
+        run(&["move", "x", "5.2", "--wait", "--connect", &control]).expect_done();
+        let took = Duration::from(clock.now().since(begin));
+        assert!(took < Duration::from_secs(5), "{preset}: {took:?}");
+        let watch = ["watch", "--code", "STAGE_POSITION_GET", "--count", "2", "--for", "20s"];
+        let watch = start(&[&watch[..], &["--connect", &control, "--json"]].concat());
+        run(&["move", "x", "6.2", "--connect", &control]).expect_done();
+        let seen = watch.ended();
+        assert_eq!((seen.code, seen.objects().len()), (Some(0), 2), "{preset}: {seen:?}");
+        let run_workflow = ["workflow", "run", workflow.path(), "--connect", &control];
+        let ran = run(&run_workflow);
+        assert_eq!(ran.code, Some(0), "{preset}: {ran:?}");
+    }
+}
+
+#[test]
+fn lights_are_acknowledged_through_the_bridge_at_once() {
+    let (_instrument, _bridge, ports) = bridged(&[]);
+    let (mut client, clock) = (client(&ports), Clock::start());
+    for code in [0x4001, 0x4002, 0x4003, 0x7004, 0x7005, 0x7006, 0x7007] {
+        let command = Frame::command(CommandCode(code));
+        let begin = clock.now();
+        client.send(&command);
+        let echo = client.next().frame;
+        assert_eq!((echo.code, echo.int32_data), (command.code, command.int32_data), "{echo}");
+        let took = Duration::from(clock.now().since(begin));
+        assert!(took < Duration::from_secs(1), "{echo}: {took:?}");
+    }
+}
+
+#[test]
+fn without_an_instrument_the_state_is_disconnected() {
     // A port that nobody listens on.
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     let upstream = listener.local_addr().expect("an address").to_string();
     drop(listener);
-    let bridge = start(&["bridge", "--upstream", &upstream, "--listen", "127.0.0.1:0"]);
+    let file = File::new("refusal", "[upstream]\nwhen_lost = \"refusal\"\n");
+    let more = ["--config", file.path(), "--upstream", &upstream, "--listen", "127.0.0.1:0"];
+    let bridge = start(&[&["bridge"], &more[..]].concat());
     let ports = bridge.ports();
+    let state = Frame::command(CommandCode::SYSTEM_STATE_GET);
     let mut client = client(&ports);
+    client.send(&state);
+    let answer = client.next().frame;
+    let disconnected = CommandCode::SYSTEM_STATE_DISCONNECTED.0 as i32;
+    assert_eq!((answer.status, answer.selector()), (1, disconnected), "{answer}");
     let answer = ask(&mut client);
-    assert_eq!((answer.status, answer.text()), (0, Ok("the instrument is not connected")));
+    let text = "refused: the instrument is not connected";
+    assert_eq!((answer.status, answer.text()), (0, Ok(text)));
+    assert!(answer.value.is_nan(), "{answer}");
     bridge.interrupt();
     assert_eq!(bridge.ended().code, Some(130));
 }
@@ -83,7 +153,9 @@ fn clients_continue_within_5_s_of_an_instrument_restart() {
     let instrument = start(&["sim", "--port", "0", "--scenario", busy, "--json"]);
     let port = instrument.ports()["control"].to_string();
     let upstream = format!("127.0.0.1:{port}");
-    let bridge = start(&["bridge", "--upstream", &upstream, "--listen", "127.0.0.1:0"]);
+    let file = File::new("restart", "[upstream]\nwhen_lost = \"refusal\"\n");
+    let more = ["--config", file.path(), "--upstream", &upstream, "--listen", "127.0.0.1:0"];
+    let bridge = start(&[&["bridge"], &more[..]].concat());
     let ports = bridge.ports();
     bridge.expect_log("the instrument is connected");
     let mut client = client(&ports);

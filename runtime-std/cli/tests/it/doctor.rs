@@ -12,7 +12,7 @@ use flamingo_protocol_core::{CommandCode, Frame, wire::Kind};
 use flamingo_simulator::Simulator;
 use serde_json::Value;
 
-fn doctor(address: &str, arguments: &[&str]) -> Ended {
+pub(crate) fn doctor(address: &str, arguments: &[&str]) -> Ended {
     let common = ["doctor", "--connect", address, "--timeout", "500ms", "--listen", "400ms"];
     flamingo(&[&common[..], arguments].concat())
 }
@@ -25,7 +25,7 @@ fn simulator(scenario: &str) -> (Simulator, String) {
 
 /// Checks the exit code, the words in the last line, and that stderr is empty.
 #[track_caller]
-fn expect_cause(ended: &Ended, code: i32, words: &[&str]) {
+pub(crate) fn expect_cause(ended: &Ended, code: i32, words: &[&str]) {
     assert_eq!((ended.code, ended.stderr.as_str()), (Some(code), ""), "{ended:?}");
     let last = ended.stdout.lines().last().unwrap();
     assert!(last.starts_with("=> "), "{ended:?}");
@@ -35,7 +35,7 @@ fn expect_cause(ended: &Ended, code: i32, words: &[&str]) {
 }
 
 /// A server on a port of its own that runs `serve` for each connection.
-fn server(serve: fn(TcpStream)) -> String {
+pub(crate) fn server(serve: fn(TcpStream)) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     spawn(move || {

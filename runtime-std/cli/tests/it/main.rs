@@ -8,6 +8,7 @@ mod live;
 mod misbehaving_peer;
 mod program;
 mod race;
+mod real_instruments;
 mod record;
 mod scripted_motions;
 mod settings;

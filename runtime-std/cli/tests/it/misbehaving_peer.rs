@@ -64,7 +64,7 @@ fn a_server_that_waits_for_a_whole_line_is_a_protocol_error() {
             assert_eq!(heard.len(), 128, "the handshake, and nothing else");
             peer.write_bytes(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
         };
-        let arguments = ["halt", "--timeout", "300ms", "--connect", &address];
+        let arguments = ["get", "state", "--timeout", "300ms", "--connect", &address];
         let (ended, ()) = zip(flamingo_meanwhile(&arguments), server).await;
         ended.expect_error(6, &[&address, "HTTP/1.1"]);
     });
@@ -205,7 +205,10 @@ fn a_failing_axis_does_not_hide_the_others() {
                 let query = peer.expect(CommandCode::STAGE_POSITION_GET).await;
                 let axis = f64::from(query.selector());
                 let failed = query.selector() == 2;
-                let answer = if failed { failure_of(&query) } else { answer_to(&query, axis) };
+                let mut answer = if failed { failure_of(&query) } else { answer_to(&query, axis) };
+                if failed {
+                    answer.set_text("axis 2: error").unwrap();
+                }
                 peer.write(&answer).await;
             }
             peer

@@ -10,11 +10,66 @@ const SETTINGS: &str = "<Stage limits>\n  Soft limit min x-axis = 1\n  Soft limi
     </Stage limits>\n";
 
 async fn answer_settings(peer: &mut Peer) {
+    answer_with_settings(peer, SETTINGS).await;
+}
+
+async fn answer_with_settings(peer: &mut Peer, settings: &str) {
     let query = peer.expect(CommandCode::COMMON_SCOPE_SETTINGS_LOAD).await;
     let mut answer = answer_to(&query, 0.0);
-    answer.payload_len = u32::try_from(SETTINGS.len()).unwrap();
+    answer.payload_len = u32::try_from(settings.len()).unwrap();
     peer.write(&answer).await;
-    peer.write_bytes(SETTINGS.as_bytes()).await;
+    peer.write_bytes(settings.as_bytes()).await;
+}
+
+async fn refuse_settings(peer: &mut Peer) {
+    let query = peer.expect(CommandCode::COMMON_SCOPE_SETTINGS_LOAD).await;
+    let mut refusal = failure_of(&query);
+    refusal.set_text("no settings: error").unwrap();
+    peer.write(&refusal).await;
+}
+
+async fn answer_position(peer: &mut Peer, at: f64) {
+    let query = peer.expect(CommandCode::STAGE_POSITION_GET).await;
+    peer.answer(&query, at).await;
+}
+
+#[test]
+fn halt_stops_an_instrument_that_answers_nothing() {
+    smol::block_on(async {
+        let (listener, options) = listen();
+        let arguments = ["halt", "--timeout", "200ms", "--connect", &options.address];
+        let server = async {
+            let mut peer = Peer::accept(&listener).await;
+            for axis in 1..=4 {
+                assert_eq!(peer.expect(CommandCode::STAGE_HALT).await.selector(), axis);
+            }
+            peer
+        };
+        let (ended, _peer) = zip(flamingo_meanwhile(&arguments), server).await;
+        assert_eq!(ended.code, Some(4), "{ended:?}");
+        assert_eq!(ended.stderr.matches("sent, but not confirmed").count(), 4, "{ended:?}");
+    });
+}
+
+#[test]
+fn a_stop_that_is_sent_by_code_goes_first_too() {
+    smol::block_on(async {
+        for (code, answered) in [("STAGE_HALT", true), ("0x3005", true), ("LASER_DISABLE", false)] {
+            let (listener, options) = listen();
+            let arguments = ["send", code, "--data0", "1", "--connect", &options.address];
+            let server = async {
+                let mut peer = Peer::accept(&listener).await;
+                let stop = peer.read().await;
+                assert_ne!(stop.code, CommandCode::SYSTEM_STATE_GET);
+                if answered {
+                    peer.answer(&stop, 0.0).await;
+                }
+                peer
+            };
+            let (ended, _peer) = zip(flamingo_meanwhile(&arguments), server).await;
+            ended.expect_done();
+        }
+    });
 }
 
 #[test]
@@ -44,6 +99,7 @@ fn a_move_that_ends_before_its_acknowledgement_is_done() {
             peer.write(&position_push(1, 7.2)).await;
             peer.write(&motion_stopped(1, 1)).await;
             peer.answer(&command, 7.25).await;
+            answer_position(&mut peer, 7.25).await;
             peer
         });
         let object = ended.await.expect_done().object();
@@ -64,6 +120,7 @@ fn a_move_whose_acknowledgement_is_lost_ends_with_its_motion() {
             // Another axis, which is none of its business.
             peer.write(&motion_stopped(2, 1)).await;
             peer.write(&motion_stopped(255, 1)).await;
+            answer_position(&mut peer, 7.25).await;
             peer
         });
         let object = ended.await.expect_done().object();
@@ -106,9 +163,190 @@ fn a_motion_that_does_not_end_in_time_is_reported() {
 }
 
 #[test]
-fn a_move_without_known_limits_is_a_warning() {
+fn a_move_without_known_limits_is_refused() {
     smol::block_on(async {
-        let ended = against(&["move", "x", "7.25"], |mut peer| async {
+        let ended = against(&["move", "x", "7.25", "--timeout", "300ms"], |mut peer| async {
+            let query = peer.expect(CommandCode::COMMON_SCOPE_SETTINGS_LOAD).await;
+            peer.write(&failure_of(&query)).await;
+            expect_nothing_more(&mut peer).await;
+            peer
+        });
+        ended.await.expect_error(2, &["limits of axis x not known", "--unchecked"]);
+    });
+}
+
+#[test]
+fn a_move_is_refused_if_a_limit_has_another_name() {
+    smol::block_on(async {
+        let ended = against(&["move", "x", "11.5"], |mut peer| async {
+            let limit = "  Soft limt max x-axis = 9\n</Stage limits>";
+            let settings = SETTINGS.replace("</Stage limits>", limit);
+            answer_with_settings(&mut peer, &settings).await;
+            let mut rest = Vec::new();
+            smol::io::AsyncReadExt::read_to_end(&mut peer.stream, &mut rest).await.unwrap();
+            assert!(rest.is_empty(), "the move was sent");
+            peer
+        });
+        ended.await.expect_error(2, &["limits of axis x not known: line 4", "nothing was moved"]);
+    });
+}
+
+#[test]
+fn a_move_is_refused_while_the_settings_are_not_answered() {
+    smol::block_on(async {
+        let ended = against(&["move", "x", "7.25", "--timeout", "300ms"], |mut peer| async {
+            peer.expect(CommandCode::COMMON_SCOPE_SETTINGS_LOAD).await;
+            expect_nothing_more(&mut peer).await;
+            peer
+        });
+        ended.await.expect_error(2, &["limits of axis x not known", "nothing was moved"]);
+    });
+}
+
+#[test]
+fn a_leading_plus_moves_from_where_the_axis_stands() {
+    smol::block_on(async {
+        let ways: [&[&str]; 3] = [&["x", "+0.25"], &["x", "--by", "0.25"], &["--by", "0.25", "x"]];
+        for way in ways {
+            let arguments = [&["move"], way].concat();
+            let ended = against(&arguments, |mut peer| async {
+                answer_settings(&mut peer).await;
+                for _ in 0..2 {
+                    answer_position(&mut peer, 7.0).await;
+                }
+                let command = peer.expect(CommandCode::STAGE_POSITION_SET).await;
+                assert_eq!((command.selector(), command.value), (1, 7.25));
+                peer.answer(&command, 7.25).await;
+                peer
+            });
+            let ended = ended.await;
+            assert!(ended.expect_done().stdout.contains("axis x to 7.25"), "{ended:?}");
+        }
+    });
+}
+
+#[test]
+fn an_axis_that_moves_is_not_moved_by_a_distance() {
+    smol::block_on(async {
+        // A slow axis, of which only the pushes tell, and one that pushes nothing.
+        for (pushes, second) in [(true, 7.0), (false, 7.001)] {
+            let ended = against(&["move", "x", "--by", "-0.5"], |mut peer| async move {
+                answer_settings(&mut peer).await;
+                answer_position(&mut peer, 7.0).await;
+                if pushes {
+                    peer.write(&position_push(1, 7.0)).await;
+                }
+                answer_position(&mut peer, second).await;
+                expect_nothing_more(&mut peer).await;
+                peer
+            });
+            ended.await.expect_error(2, &["axis x", "moving", "nothing was moved"]);
+        }
+    });
+}
+
+#[test]
+fn no_distance_is_counted_from_0_without_limits() {
+    smol::block_on(async {
+        let arguments = ["move", "x", "--by", "1", "--unchecked"];
+        let ended = against(&arguments, |mut peer| async {
+            refuse_settings(&mut peer).await;
+            for _ in 0..2 {
+                answer_position(&mut peer, 0.0).await;
+                // Whether 0 is outside of the limits.
+                refuse_settings(&mut peer).await;
+            }
+            expect_nothing_more(&mut peer).await;
+            peer
+        });
+        let ended = ended.await;
+        assert_eq!(ended.code, Some(2), "{ended:?}");
+        assert!(ended.stderr.contains("it answered 0"), "{ended:?}");
+    });
+}
+
+#[test]
+fn a_halt_of_all_axes_by_code_is_one_for_each() {
+    smol::block_on(async {
+        let (listener, options) = listen();
+        let arguments = ["send", "0x6003", "--data0", "255", "--connect", &options.address];
+        let server = async {
+            let mut peer = Peer::accept(&listener).await;
+            for axis in 1..=4 {
+                let halt = peer.expect(CommandCode::STAGE_HALT).await;
+                assert_eq!(halt.selector(), axis);
+                peer.answer(&halt, 0.0).await;
+            }
+            peer
+        };
+        let (ended, _peer) = zip(flamingo_meanwhile(&arguments), server).await;
+        assert_eq!(ended.expect_done().stdout.lines().count(), 4);
+    });
+}
+
+#[test]
+fn a_halt_with_a_status_of_minus_1_is_not_confirmed() {
+    smol::block_on(async {
+        let (listener, options) = listen();
+        let arguments = ["halt", "--connect", &options.address];
+        let server = async {
+            let mut peer = Peer::accept(&listener).await;
+            for axis in 1..=4 {
+                let mut halted = peer.expect(CommandCode::STAGE_HALT).await;
+                halted.status = if axis == 2 { -1 } else { 0 };
+                peer.write(&halted).await;
+            }
+            peer
+        };
+        let (ended, _peer) = zip(flamingo_meanwhile(&arguments), server).await;
+        ended.expect_error(5, &["halt of axis y", "status -1"]);
+        assert_eq!(ended.stdout.matches("presumed success").count(), 3, "{ended:?}");
+    });
+}
+
+#[test]
+fn nothing_is_sent_to_a_bridge_that_has_lost_its_instrument() {
+    smol::block_on(async {
+        for command in [&["get", "position"][..], &["move", "x", "7"]] {
+            let (listener, options) = listen();
+            let arguments = [command, &["--connect", &options.address]].concat();
+            let server = async {
+                let mut peer = Peer::accept(&listener).await;
+                let query = peer.expect(CommandCode::SYSTEM_STATE_GET).await;
+                peer.write(&answer_to(&query, 0.0).with_selector(0xA001)).await;
+                expect_nothing_more(&mut peer).await;
+            };
+            let (ended, ()) = zip(flamingo_meanwhile(&arguments), server).await;
+            ended.expect_error(7, &["DISCONNECTED", "bridge", "nothing was sent"]);
+        }
+    });
+}
+
+async fn expect_nothing_more(peer: &mut Peer) {
+    let mut rest = Vec::new();
+    smol::io::AsyncReadExt::read_to_end(&mut peer.stream, &mut rest).await.unwrap();
+    assert!(rest.is_empty(), "something was sent");
+}
+
+#[test]
+fn a_clamped_target_is_a_failure_that_names_the_position() {
+    smol::block_on(async {
+        let ended = against(&["move", "x", "7.25", "--wait"], |mut peer| async {
+            answer_settings(&mut peer).await;
+            let command = peer.expect(CommandCode::STAGE_POSITION_SET).await;
+            peer.answer(&command, 7.25).await;
+            peer.write(&motion_stopped(1, 1)).await;
+            answer_position(&mut peer, 7.2).await;
+            peer
+        });
+        ended.await.expect_error(5, &["7.2 mm", "7.25 mm", "clamped"]);
+    });
+}
+
+#[test]
+fn an_unchecked_move_without_known_limits_is_a_warning() {
+    smol::block_on(async {
+        let ended = against(&["move", "x", "7.25", "--unchecked"], |mut peer| async {
             let query = peer.expect(CommandCode::COMMON_SCOPE_SETTINGS_LOAD).await;
             peer.write(&failure_of(&query)).await;
             let command = peer.expect(CommandCode::STAGE_POSITION_SET).await;
@@ -143,7 +381,12 @@ fn ctrl_c_halts_the_moving_axis_and_reports_it() {
 #[test]
 fn an_axis_that_cannot_be_halted_does_not_stop_the_others() {
     smol::block_on(async {
-        let ended = against(&["halt", "--timeout", "500ms", "--json"], |mut peer| async {
+        let (listener, options) = listen();
+        let address = &options.address;
+        let arguments = ["halt", "--timeout", "500ms", "--json", "--connect", address];
+        let server = async {
+            // Nothing is asked before.
+            let mut peer = Peer::accept(&listener).await;
             // All four are on the wire before any is answered.
             let mut halts = Vec::new();
             for _ in 0..4 {
@@ -153,9 +396,9 @@ fn an_axis_that_cannot_be_halted_does_not_stop_the_others() {
                 peer.answer(halt, 0.0).await;
             }
             peer
-        });
-        let ended = ended.await;
-        ended.expect_error(4, &["halt of axis y"]);
+        };
+        let (ended, _peer) = zip(flamingo_meanwhile(&arguments), server).await;
+        ended.expect_error(4, &["halt of axis y", "sent, but not confirmed"]);
         let axes: Vec<_> = ended.objects().iter().map(|object| object["axis"].clone()).collect();
         assert_eq!(axes, ["x", "z", "r"]);
     });

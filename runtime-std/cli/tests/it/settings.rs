@@ -64,10 +64,11 @@ fn settings_without_limits_of_an_axis_are_not_saved() {
     witness.expect_nobody();
 }
 
-#[test]
-fn settings_that_the_instrument_refuses_are_a_failure() {
+/// Runs `settings save` against an instrument that has `old`, acknowledges with `status`, and then has
+/// `now`.
+fn saved(name: &str, status: i32, old: &str, now: &str) -> crate::program::Ended {
     smol::block_on(async {
-        let folder = Folder::new("refuses");
+        let folder = Folder::new(name);
         let (listener, options) = peer::listen();
         let (file, backup) =
             (folder.file("new.txt", test_microscope::SETTINGS), folder.path("old.txt"));
@@ -77,23 +78,83 @@ fn settings_that_the_instrument_refuses_are_a_failure() {
         let server = async {
             let mut peer = peer::Peer::accept_and_shake_hands(&listener).await;
             let query = peer.expect(CommandCode::COMMON_SCOPE_SETTINGS_LOAD).await;
-            test_microscope::answer_with(&mut peer, &query, b"<Stage limits>\n</Stage limits>\n")
-                .await;
+            test_microscope::answer_with(&mut peer, &query, old.as_bytes()).await;
             let save = peer.expect(CommandCode::COMMON_SCOPE_SETTINGS_SAVE).await;
             assert_eq!(
                 peer.read_bytes(save.payload_len as usize).await,
                 test_microscope::SETTINGS.as_bytes()
             );
-            let mut refusal = peer::answer_to(&save, 0.0);
-            refusal.status = 0;
-            peer.write(&refusal).await;
+            let mut answer = peer::answer_to(&save, 0.0);
+            answer.status = status;
+            peer.write(&answer).await;
+            let query = peer.expect(CommandCode::COMMON_SCOPE_SETTINGS_LOAD).await;
+            test_microscope::answer_with(&mut peer, &query, now.as_bytes()).await;
             peer
         };
         let (ended, _peer) =
             future::zip(crate::program::flamingo_meanwhile(&arguments), server).await;
-        ended.expect_error(5, &["not saved", "status 0", "kept in"]);
-        assert_eq!(ended.stdout, "");
-    });
+        ended
+    })
+}
+
+const OLD: &str = "<Stage limits>\n</Stage limits>\n<Type>\n  Microscope name = n1\n</Type>\n";
+
+#[test]
+fn settings_that_the_instrument_does_not_have_are_no_success() {
+    for status in [0, 1] {
+        let ended = saved("other", status, OLD, OLD);
+        let said = format!("status {status}");
+        assert_eq!((ended.code, ended.stdout.as_str()), (Some(5), ""), "{ended:?}");
+        for said in ["not saved", &said, "kept in", "line 2: expected"] {
+            assert!(ended.stderr.contains(said), "{said}: {ended:?}");
+        }
+    }
+}
+
+#[test]
+fn settings_are_read_back_whatever_the_status() {
+    for (status, said) in [(1, "with success"), (0, "with status 0")] {
+        let old = "<Stage limits>\n</Stage limits>\n";
+        let ended = saved("back", status, old, test_microscope::SETTINGS);
+        let text = &ended.expect_done().stdout;
+        assert!(text.contains(said) && text.contains("read back unchanged"), "{text}");
+    }
+}
+
+#[test]
+fn settings_that_cannot_be_read_back_are_not_called_unsaved() {
+    let ended = saved("unread", 1, "<Stage limits>\n</Stage limits>\n", "");
+    let said = ["whether they were saved is not known", "reading back", "kept in"];
+    ended.expect_error(6, &said);
+}
+
+#[test]
+fn sections_that_would_vanish_are_a_warning() {
+    let ended = saved("vanish", 1, OLD, test_microscope::SETTINGS);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.stderr.contains("has a section <Type>, the file has none"), "{ended:?}");
+    assert!(!ended.stderr.contains("<Stage limits>"), "{ended:?}");
+}
+
+#[test]
+fn odd_lines_of_new_settings_are_a_warning_with_their_line() {
+    let folder = Folder::new("odd");
+    let (_simulator, address) = simulator("");
+    let before = flamingo(&["get", "settings", "--connect", &address]).stdout;
+    let odd = format!("\u{FEFF}{before}</Type>\n# by hand\n");
+    let line = before.lines().count() + 1;
+    let file = folder.file("odd.txt", odd);
+    let backup = folder.path("old.txt");
+    let arguments = ["settings", "save", &file, "--yes", "--backup", &backup];
+    let ended = flamingo(&[&arguments[..], &["--connect", &address]].concat());
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    for said in ["line 1: ".to_owned(), format!("line {line}: "), format!("line {}: ", line + 1)] {
+        assert!(ended.stderr.contains(&format!("odd.txt: {said}")), "{ended:?}");
+    }
+    let wide: Vec<u8> = before.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let file = folder.file("wide.txt", wide);
+    let arguments = ["settings", "save", &file, "--yes", "--connect", &address];
+    flamingo(&arguments).expect_error(2, &["UTF-16", "nothing was saved"]);
 }
 
 /// `script` of util-linux provides a terminal; without it the test is skipped.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{ArgAction, Args, Subcommand};
 use flamingo_bridge::settings::{
-    BridgeSettings, LogFormat, PortChoice, Tokens, parse_status_address,
+    BridgeSettings, LogFormat, PortChoice, Preset, Tokens, parse_status_address,
 };
 
 use crate::failure::{CommandResult, Failure};
@@ -57,6 +57,11 @@ struct OverrideArgs {
     /// Address of the HTTP server with the counters [default: off]
     #[arg(long, value_name = "ADDR:PORT|off", value_parser = StatusAddress::read)]
     status: Option<StatusAddress>,
+
+    /// Where clients receive unsolicited messages: as a known kind of program needs it; see
+    /// docs/bridge.md. Named ports and rules of the file keep their own
+    #[arg(long, value_name = "NAME", value_parser = preset())]
+    preset: Option<Preset>,
 
     /// Mark answers with bit 0x40000000 of cmdDataBits0; unsolicited messages never have it
     #[arg(long, value_name = "true|false", action = ArgAction::Set)]
@@ -108,6 +113,11 @@ fn tokens() -> impl TypedValueParser<Value = Tokens> {
     PossibleValuesParser::new(names).try_map(|name| name.parse::<Tokens>())
 }
 
+fn preset() -> impl TypedValueParser<Value = Preset> {
+    let names = Preset::ALL.iter().map(|choice| choice.name());
+    PossibleValuesParser::new(names).try_map(|name| name.parse::<Preset>())
+}
+
 fn log_format() -> impl TypedValueParser<Value = LogFormat> {
     let names = LogFormat::ALL.iter().map(|choice| choice.name());
     PossibleValuesParser::new(names).try_map(|name| name.parse::<LogFormat>())
@@ -153,6 +163,9 @@ impl OverrideArgs {
         override_with(&mut listen.live, self.live_port);
         override_with(&mut listen.stack, self.stack_port);
         override_with(&mut listen.status, self.status.map(|StatusAddress(address)| address));
+        if let Some(preset) = self.preset {
+            events.use_preset(preset);
+        }
         override_with(&mut events.tag, self.tag);
         override_with(&mut record.folder, self.record.clone());
         override_with(&mut log.format, self.log);
@@ -274,7 +287,7 @@ mod tests {
     #[test]
     fn each_option_overrides_the_file_and_nothing_else() {
         let file = BridgeSettings::from_toml(FILE).unwrap();
-        let cases: [(&[&str], Change); 12] = [
+        let cases: [(&[&str], Change); 13] = [
             (&["--upstream", "scope:1"], |s| s.upstream.address = "scope:1".to_owned()),
             (&["--listen", "[::1]:0"], |s| s.listen.control = "[::1]:0".parse().unwrap()),
             (&["--callback-port", "off"], |s| s.listen.callback = PortChoice::Off),
@@ -283,6 +296,7 @@ mod tests {
             (&["--stack-port", "9000"], |s| s.listen.stack = PortChoice::Number(9000)),
             (&["--status", "off"], |s| s.listen.status = None),
             (&["--status", "[::1]:1"], |s| s.listen.status = "[::1]:1".parse().ok()),
+            (&["--preset", "python-gui"], |s| s.events.use_preset(Preset::PythonGui)),
             (&["--tag=false"], |s| s.events.tag = false),
             (&["--tokens", "int32-data2"], |s| s.upstream.tokens = Tokens::Int32Data2),
             (&["--record", "other"], |s| s.record.folder = "other".to_owned()),
@@ -356,6 +370,7 @@ mod tests {
             ["--status", "9000"],
             ["--tokens", "clientid"],
             ["--log", "xml"],
+            ["--preset", "python"],
         ] {
             let error = parsed(&bad).unwrap_err();
             assert!(error.to_string().starts_with("error: invalid value"), "{error}");

@@ -197,6 +197,7 @@ mod tests {
             frame: STATE,
             payload: Arc::from([]),
             proven: true,
+            outcome: flamingo_protocol_core::wire::Status::Success,
             at: SystemTime::UNIX_EPOCH,
             elapsed: Duration::from_millis(2),
         };

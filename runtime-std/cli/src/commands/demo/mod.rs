@@ -90,8 +90,7 @@ fn scenario() -> Scenario {
 fn print(out: &mut Out, happened: &Happened) -> CommandResult {
     match happened {
         Happened::Answered { answer, .. } => {
-            let record = FrameJson::new(&answer.frame);
-            let record = record.answer(answer.proven, answer.elapsed).at(answer.at);
+            let record = FrameJson::of(answer);
             out.either(&record, || {
                 let proof = if answer.proven { "proven" } else { "presumed" };
                 let line = frame_line(&answer.frame, &answer.payload);

@@ -28,25 +28,42 @@ pub(super) struct Received {
     pub(super) frames_per_s: f64,
 }
 
-async fn connect(address: &str) -> Result<Async<TcpStream>, (u8, String)> {
+/// A connection, and what the other addresses of the host did instead of accepting.
+struct Connected {
+    stream: Async<TcpStream>,
+    refusals: Vec<String>,
+}
+
+/// Tries all addresses of the host at once, and waits for each of them.
+async fn connect(address: &str) -> Result<Connected, (u8, String)> {
     let resolved = smol::net::resolve(address).await;
     let peers = resolved.map_err(|error| (3, format!("{address} cannot be resolved: {error}")))?;
-    let mut last = format!("{address} has no address");
-    for peer in peers {
-        match within(CONNECT, Async::<TcpStream>::connect(peer)).await {
-            Some(Ok(stream)) => return Ok(stream),
-            Some(Err(error)) => last = format!("{peer} does not accept: {error}"),
-            None => last = format!("{peer} does not accept within {CONNECT:?}"),
+    let attempts = peers.into_iter().map(|peer| {
+        smol::spawn(async move {
+            match within(CONNECT, Async::<TcpStream>::connect(peer)).await {
+                Some(Ok(stream)) => Ok(stream),
+                Some(Err(error)) => Err(format!("{peer} does not accept: {error}")),
+                None => Err(format!("{peer} does not accept within {CONNECT:?}")),
+            }
+        })
+    });
+    let (mut first, mut refusals) = (None, Vec::new());
+    for attempt in attempts.collect::<Vec<_>>() {
+        match attempt.await {
+            Ok(stream) => first = first.or(Some(stream)),
+            Err(refusal) => refusals.push(refusal),
         }
     }
-    Err((3, last))
+    let none =
+        if refusals.is_empty() { format!("{address} has no address") } else { refusals.join("; ") };
+    first.map(|stream| Connected { stream, refusals }).ok_or((3, none))
 }
 
 /// Connects to the control port and listens, without a query.
 pub(super) async fn control(address: &str, span: Duration) -> (Received, Finding) {
     let check = "reachable";
-    let mut stream = match connect(address).await {
-        Ok(stream) => stream,
+    let Connected { mut stream, refusals } = match connect(address).await {
+        Ok(connected) => connected,
         Err((code, evidence)) => {
             let meaning = "is the instrument on, is its program running, are address and port right, \
                 and is there no firewall between?";
@@ -84,6 +101,11 @@ pub(super) async fn control(address: &str, span: Duration) -> (Received, Finding
     } else if received.frames_per_s > FLOOD {
         let evidence = format!("{address} sends {:.0} frames/s unrequested", received.frames_per_s);
         Finding::warning(check, evidence, "this many frames can delay answers")
+    } else if !refusals.is_empty() {
+        let evidence = format!("{address} accepts, but {}", refusals.join("; "));
+        let meaning = "a program that tries the addresses of a host one after the other waits for \
+            this one first; use the address that accepts";
+        Finding::warning(check, evidence, meaning)
     } else {
         Finding::ok(check, format!("{address} accepts"), "the address is right")
     };
@@ -98,7 +120,7 @@ pub(super) async fn live(control: &str, port: Option<u16>, span: Duration) -> Fi
         return Finding::warning(check, "there is no port after 65535", "use --live-port");
     };
     let mut stream = match connect(&address).await {
-        Ok(stream) => stream,
+        Ok(connected) => connected.stream,
         Err((_, evidence)) => {
             return Finding::warning(check, evidence, "live images cannot be received");
         }

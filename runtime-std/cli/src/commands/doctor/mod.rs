@@ -1,15 +1,17 @@
 //! `flamingo doctor`: diagnoses the connection to the instrument, one finding per line.
 //!
 //! This file has the order of the checks and the conclusion. Checks that send queries are in
-//! `queries.rs`, checks that only listen in `listen.rs`.
+//! `queries.rs`, the one of statuses in `statuses.rs`, checks that only listen in `listen.rs`.
 
 mod listen;
 mod queries;
+mod statuses;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use flamingo_runtime_std::{Client, Options};
+use flamingo_runtime_std::Client;
 use serde::Serialize;
 
 use crate::args::{ClientArgs, duration};
@@ -28,6 +30,10 @@ pub(crate) struct DoctorArgs {
     /// Time to listen for events
     #[arg(long = "listen", value_name = "TIME", default_value = "1s", value_parser = duration)]
     listen: Duration,
+
+    /// Write what was found as a profile, for --profile
+    #[arg(long, value_name = "FILE")]
+    save_profile: Option<PathBuf>,
 
     /// Live port, if it is not the one after the control port
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
@@ -149,8 +155,7 @@ async fn run_checks(args: &DoctorArgs, report: &mut Report<'_>) -> CommandResult
     if !report.add(finding)? {
         return Ok(());
     }
-    let mut options = Options::new(address);
-    options.timeout = args.client.timeout;
+    let options = args.client.peer.options(address, args.client.timeout)?;
     let client = match Client::connect(options).await {
         Ok(client) => client,
         Err(error) => return report.add(queries::not_connected(&error, &received)).map(drop),
@@ -164,10 +169,18 @@ async fn run_checks(args: &DoctorArgs, report: &mut Report<'_>) -> CommandResult
     for finding in queries::settings(&client).await {
         report.add(finding)?;
     }
+    let statuses = statuses::ask(&client).await;
+    for finding in statuses::findings(&statuses) {
+        report.add(finding)?;
+    }
     for finding in queries::traffic(&client, args.listen).await {
         report.add(finding)?;
     }
     report.add(listen::live(address, args.live_port, args.listen).await)?;
     client.close().await;
+    if let Some(file) = &args.save_profile {
+        let unmarked = report.findings.iter().any(|finding| finding.check == queries::MARKS);
+        statuses::save_profile(file, &statuses, unmarked)?;
+    }
     Ok(())
 }

@@ -1,18 +1,23 @@
 //! Checks that send queries, all of them harmless, and the meaning of the answers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use flamingo_microscope::scope_settings::ScopeSettings;
 use flamingo_microscope::{Axis, field_words};
-use flamingo_protocol_core::{CommandCode, Flags, Frame, wire::Kind};
+use flamingo_protocol_core::{
+    Class, CommandCode, Flags, Frame,
+    wire::{Kind, Status},
+};
 use flamingo_runtime_std::{Client, Error, Event};
 
 use super::Finding;
 use super::listen::Received;
-use crate::connect::within;
-use crate::failure::{LOST, PROTOCOL};
+use crate::connect::{DISCONNECTED, within};
+use crate::failure::{LOST, PROTOCOL, REFUSED};
 
+/// The check that finds pushes without a mark.
+pub(super) const MARKS: &str = "marks of pushes";
 /// A number that is unlikely to come back by chance.
 const TOKEN: i32 = 0x5A17;
 
@@ -50,10 +55,23 @@ pub(super) fn state(client: &Client) -> Finding {
     let check = "protocol";
     let answer = client.state_at_connect();
     let code = answer.frame.selector();
+    let text = String::from_utf8_lossy(answer.frame.buffer_bytes()).into_owned();
+    if answer.outcome == Status::Failure {
+        let said = if text.is_empty() { String::new() } else { format!(", saying {text:?}") };
+        let evidence = format!("SYSTEM_STATE_GET was refused{said}");
+        let meaning = "this is a bridge, or another program in between, that cannot reach the \
+            instrument: run doctor against the instrument itself";
+        return Finding::failed(check, REFUSED, evidence, meaning);
+    }
     let Some(state) = field_words::state_name(code) else {
         let evidence = format!("the answer to SYSTEM_STATE_GET is 0x{code:04X}");
         return Finding::failed(check, PROTOCOL, evidence, "expected 0xA001 to 0xA005");
     };
+    if code == DISCONNECTED {
+        let meaning = "a bridge answers, but its instrument is away or does not answer it: look at \
+            the bridge's log, and run doctor against the instrument itself";
+        return Finding::failed(check, LOST, "the state is DISCONNECTED", meaning);
+    }
     let took = answer.elapsed.as_secs_f64() * 1e3;
     Finding::ok(check, format!("state {state} within {took:.1} ms"), "it answers")
 }
@@ -99,19 +117,26 @@ pub(super) async fn settings(client: &Client) -> Vec<Finding> {
     let answer = match client.request(query).await {
         Ok(answer) => answer,
         Err(error) => {
-            let meaning = "the limits of the stage are not known, so moves are not checked";
+            let meaning = "the limits of the stage are not known, so moves are refused";
             return vec![Finding::warning(check, error.to_string(), meaning)];
         }
     };
     let bytes = answer.payload.len();
     let code = answer.frame.code;
-    let whole = if code == CommandCode::COMMON_SCOPE_SETTINGS_LOAD {
+    let parsed = ScopeSettings::parse(&answer.payload);
+    let has_limits = |settings: &ScopeSettings| {
+        Axis::ALL.into_iter().any(|axis| settings.limits(axis).is_known())
+    };
+    let whole = if !parsed.as_ref().is_ok_and(has_limits) {
+        let evidence = format!("{bytes} bytes, and no limit of the stage in them");
+        Finding::warning(check, evidence, "expected the section <Stage limits>; moves are refused")
+    } else if code == CommandCode::COMMON_SCOPE_SETTINGS_LOAD {
         Finding::ok(check, format!("{bytes} bytes under 0x{:04X}", code.0), "as documented")
     } else {
         let evidence = format!("{bytes} bytes under 0x{:04X}, not 0x1009", code.0);
         Finding::warning(check, evidence, "this is accepted as the answer, but only presumed")
     };
-    let limits = match ScopeSettings::parse(&answer.payload) {
+    let limits = match parsed {
         Ok(settings) => {
             let open: Vec<_> = Axis::ALL
                 .into_iter()
@@ -137,15 +162,19 @@ pub(super) async fn settings(client: &Client) -> Vec<Finding> {
 pub(super) async fn traffic(client: &Client, span: Duration) -> Vec<Finding> {
     let mut events = client.subscribe(&[]);
     let mut codes: BTreeMap<CommandCode, u64> = BTreeMap::new();
-    let mut pushes = Vec::new();
+    let (mut pushes, mut unmarked) = (Vec::new(), BTreeSet::new());
     let mut lost = false;
     let listened = within(span, async {
         while let Some(event) = events.next().await {
             match event {
                 Event::Frame(event) => {
                     *codes.entry(event.frame.code).or_default() += 1;
-                    if event.frame.flags.contains(Flags::STAGE_POSITIONS_IN_BUFFER) {
+                    let is_unasked = matches!(event.class, Class::Unsolicited { .. });
+                    if is_unasked && event.frame.code == CommandCode::STAGE_POSITION_GET {
                         pushes.push((event.frame.selector(), event.at));
+                        if !event.frame.flags.contains(Flags::STAGE_POSITIONS_IN_BUFFER) {
+                            unmarked.insert(event.frame.selector());
+                        }
                     }
                 }
                 Event::ConnectionLost => lost = true,
@@ -158,7 +187,20 @@ pub(super) async fn traffic(client: &Client, span: Duration) -> Vec<Finding> {
         let meaning = "it drops its clients; look at its log";
         return vec![Finding::failed("traffic", LOST, "the connection was lost", meaning)];
     }
-    vec![others(&codes, span), push_interval(&pushes)]
+    let marks = (!unmarked.is_empty()).then(|| unmarked_positions(&unmarked));
+    [others(&codes, span), push_interval(&pushes)].into_iter().chain(marks).collect()
+}
+
+/// Positions that look like answers.
+fn unmarked_positions(axes: &BTreeSet<i32>) -> Finding {
+    let axes: Vec<_> = axes
+        .iter()
+        .map(|axis| Axis::from_selector(*axis).map_or(axis.to_string(), |axis| axis.to_string()))
+        .collect();
+    let evidence = format!("positions of {} are pushed without their mark", axes.join(", "));
+    let meaning = "a push can be taken for an answer: use --unmarked positions with every command, or \
+        unmarked.positions in the profile and in bridge.toml";
+    Finding::warning(MARKS, evidence, meaning)
 }
 
 fn others(codes: &BTreeMap<CommandCode, u64>, span: Duration) -> Finding {

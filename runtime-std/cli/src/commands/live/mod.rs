@@ -133,7 +133,11 @@ struct Setup {
 pub(crate) async fn run(args: LiveArgs, out: &mut Out, interrupt: &Interrupt) -> CommandResult {
     preview::check(args.preview.as_deref())?;
     let sink = args.out.as_deref().map(|folder| Sink::create(folder, args.format)).transpose()?;
-    let connect = connect::connect(&args.client.server.connect, args.client.timeout);
+    let connect = connect::connect_to_instrument(
+        &args.client.peer,
+        &args.client.server.connect,
+        args.client.timeout,
+    );
     let client = interrupt.or(connect).await?;
     let microscope = Microscope::over(client, Patience::default());
     let (start_view, setup, mut stream) = Box::pin(interrupt.or(begin(&microscope, &args))).await?;

@@ -8,8 +8,8 @@ use std::io::Read;
 use std::path::Path;
 
 use clap::{Args, Subcommand};
-use flamingo_microscope::Error;
-use flamingo_microscope::workflow::{Finding, Severity, Workflow};
+use flamingo_microscope::workflow::{FieldOfView, Finding, Severity, StackOption, Workflow};
+use flamingo_microscope::{Error, Microscope};
 use serde::Serialize;
 
 use crate::failure::{CommandResult, Failure, PROTOCOL};
@@ -71,6 +71,12 @@ fn read_at_once(path: &Path) -> CommandResult<Vec<u8>> {
 async fn read_workflow(path: &Path) -> CommandResult<Workflow> {
     let bytes = read_file(path).await?;
     Workflow::parse(&bytes).map_err(|error| Failure::usage(format!("{}: {error}", path.display())))
+}
+
+/// The field of view, if the file has tiles and the instrument tells it.
+async fn field_of_view(microscope: &Microscope, workflow: &Workflow) -> Option<FieldOfView> {
+    let Ok(StackOption::Tile { .. }) = workflow.stack_option() else { return None };
+    microscope.camera().field_of_view().await.ok().flatten()
 }
 
 /// The JSON of a finding.

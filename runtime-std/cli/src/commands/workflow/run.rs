@@ -4,15 +4,15 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use flamingo_microscope::workflow::{Severity, StackOption, Workflow};
-use flamingo_microscope::{Microscope, Patience, Run, RunEvent, RunSummary, StackComplete};
+use flamingo_microscope::workflow::{FieldOfView, Severity, Workflow};
+use flamingo_microscope::{Error, Microscope, Patience, Run, RunEvent, RunSummary, StackComplete};
 use flamingo_runtime_std::Clock;
 use flamingo_runtime_std::protocol::time::Instant;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use smol::future::or;
 
-use super::{print_finding, read_workflow};
+use super::{field_of_view, print_finding, read_workflow};
 use crate::args::ClientArgs;
 use crate::connect::{self, within};
 use crate::failure::{CommandResult, Failure, INTERRUPTED, NO_ANSWER, REFUSED, note};
@@ -28,8 +28,9 @@ const UPLOAD: Duration = Duration::from_secs(30);
 /// Run a workflow and follow it to its end
 ///
 /// The file is checked against the limits of the instrument and then uploaded unchanged. The command
-/// ends when the instrument is idle again. Ctrl-C stops the workflow. Closing the output pipe does not
-/// stop the workflow.
+/// ends when the instrument is idle again; that is a success unless the instrument reported errors or
+/// missing images. Texts that the instrument sends meanwhile are shown. Ctrl-C stops the workflow.
+/// Closing the output pipe does not stop the workflow.
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs {
     /// Workflow file; - is stdin
@@ -64,6 +65,10 @@ enum RunEventJson {
         acquisition_us: f64,
     },
     ImagesSaved,
+    Text {
+        code: u32,
+        text: String,
+    },
     Disconnected,
     Reconnected,
     Missed {
@@ -71,7 +76,12 @@ enum RunEventJson {
     },
     Ended {
         stacks: u32,
+        /// The number of stacks that the file asks for, if that is known.
+        stacks_expected: Option<u32>,
+        /// Whether the instrument reported complete stacks at all.
+        stacks_told: bool,
         images: u64,
+        images_total: u64,
         images_missing: u64,
         errors: u64,
         saved: bool,
@@ -83,10 +93,16 @@ enum RunEventJson {
 
 pub(crate) async fn run(args: RunArgs, out: &mut Out, interrupt: &Interrupt) -> CommandResult {
     let workflow = interrupt.or(read_workflow(&args.file)).await?;
-    let connect = connect::connect(&args.client.server.connect, args.client.timeout);
+    let connect = connect::connect_to_instrument(
+        &args.client.peer,
+        &args.client.server.connect,
+        args.client.timeout,
+    );
     let client = interrupt.or(connect).await?;
     let microscope = Microscope::over(client, Patience::default());
     interrupt.or(check(&microscope, &workflow, &args, out)).await?;
+    let view = async { Ok(field_of_view(&microscope, &workflow).await) };
+    let stacks = stacks(&workflow, interrupt.or(view).await?);
     // Ctrl-C does not interrupt the upload: only after it is it known whether there is a workflow to
     // stop. A stop at an earlier time could stop the workflow of another client.
     let started = within(UPLOAD, microscope.workflows().start(&workflow)).await;
@@ -94,7 +110,7 @@ pub(crate) async fn run(args: RunArgs, out: &mut Out, interrupt: &Interrupt) -> 
         let limit = humantime::format_duration(UPLOAD);
         Failure::new(NO_ANSWER, format!("the instrument did not accept the file within {limit}"))
     })?;
-    let mut follower = Follower::new(run?, &workflow, out);
+    let mut follower = Follower::new(run?, stacks, out);
     let bytes = workflow.bytes().len();
     follower.report(&RunEventJson::Uploaded { bytes }, || format!("uploaded    {bytes} bytes"))?;
     let followed = async { Some(follower.follow().await) };
@@ -108,7 +124,7 @@ pub(crate) async fn run(args: RunArgs, out: &mut Out, interrupt: &Interrupt) -> 
         Some(Err(failure)) => return Err(failure),
         None => return Err(follower.stop().await),
     };
-    check_result(&workflow, &summary)
+    check_result(stacks, &summary)
 }
 
 /// Reports findings about the workflow, with the limits of the instrument.
@@ -118,7 +134,19 @@ async fn check(
     args: &RunArgs,
     out: &mut Out,
 ) -> CommandResult {
-    let settings = microscope.settings().load().await?.value;
+    let settings = match microscope.settings().load().await {
+        Ok(settings) => settings.value,
+        Err(error @ (Error::ConnectionLost { .. } | Error::Client { .. })) => {
+            return Err(error.into());
+        }
+        Err(error) => {
+            let file = args.file.display();
+            return Err(Failure::usage(format!(
+                "{file}: the limits of the stage are not known: {error}; nothing was sent; correct the \
+                 scope settings"
+            )));
+        }
+    };
     for finding in workflow.check(Some(&settings)) {
         if finding.severity == Severity::Warning {
             note(&format!("warning: {}: {finding}", args.file.display()));
@@ -143,11 +171,11 @@ struct Follower<'a> {
 }
 
 impl<'a> Follower<'a> {
-    fn new(run: Run, workflow: &Workflow, out: &'a mut Out) -> Self {
+    fn new(run: Run, stacks: Option<u32>, out: &'a mut Out) -> Self {
         let bar = ProgressBar::new(0);
         let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} images  {msg}");
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-        Self { run, out, bar, clock: Clock::start(), first: None, stacks: stacks(workflow) }
+        Self { run, out, bar, clock: Clock::start(), first: None, stacks }
     }
 
     fn report(&mut self, event: &RunEventJson, text: impl FnOnce() -> String) -> CommandResult {
@@ -167,6 +195,11 @@ impl<'a> Follower<'a> {
     }
 
     fn show(&mut self, event: &RunEvent) -> CommandResult {
+        if let RunEvent::Text { code, text } = event {
+            let (code, text) = (code.0, text.clone());
+            let line = format!("message     0x{code:04X} {text:?}");
+            return self.report(&RunEventJson::Text { code, text }, || line);
+        }
         match *event {
             RunEvent::Started => self.report(&RunEventJson::Started, || "running".to_owned()),
             RunEvent::State(state) => {
@@ -236,22 +269,26 @@ impl<'a> Follower<'a> {
 
     fn ended(&mut self, summary: &RunSummary) -> CommandResult {
         let elapsed = Duration::from(self.clock.now().since(Instant::default()));
-        let RunSummary { stacks, images, images_missing, errors, saved, aborted, missed } =
-            *summary;
-        let elapsed_ms = milliseconds(elapsed);
+        let RunSummary { images_missing, errors, saved, aborted, missed, .. } = *summary;
+        let RunSummary { stacks, images, images_total, .. } = *summary;
         let event = RunEventJson::Ended {
             stacks,
+            stacks_expected: self.stacks,
+            stacks_told: stacks > 0,
             images,
+            images_total,
             images_missing,
             errors,
             saved,
             aborted,
             missed,
-            elapsed_ms,
+            elapsed_ms: milliseconds(elapsed),
         };
         let how = if aborted { "stopped" } else { "done" };
         self.report(&event, || {
-            format!("{how:<11} {stacks} stacks, {images} images in {:.1} s", elapsed.as_secs_f64())
+            let seconds = elapsed.as_secs_f64();
+            let told = if stacks == 0 { " (complete stacks were not told)" } else { "" };
+            format!("{how:<11} {stacks} stacks{told}, {images} images in {seconds:.1} s")
         })
     }
 
@@ -266,7 +303,7 @@ impl<'a> Follower<'a> {
             Some(Ok(summary)) => {
                 // Stderr has this, too, in case stdout is closed.
                 let _ = self.ended(&summary);
-                format!("interrupted, workflow stopped after {} images", summary.images)
+                format!("interrupted, workflow stopped after {}", done(&summary, self.stacks))
             }
             Some(Err(error)) => format!("interrupted, but: {error}; the workflow may still run"),
             None => "interrupted, but the instrument is not idle yet; check it".to_owned(),
@@ -275,30 +312,38 @@ impl<'a> Follower<'a> {
     }
 }
 
-/// Fails if the workflow did not do what the file requests.
-fn check_result(workflow: &Workflow, summary: &RunSummary) -> CommandResult {
-    if summary.errors > 0 || summary.images_missing > 0 {
-        let RunSummary { errors, images_missing, .. } = summary;
+/// Fails if the instrument reported errors or missing images. The counts of stacks and images fail
+/// nothing, since not all firmware sends them; a lower count than expected is a warning.
+fn check_result(expected: Option<u32>, summary: &RunSummary) -> CommandResult {
+    let RunSummary { errors, images_missing, stacks, images, images_total, missed, .. } = *summary;
+    if errors > 0 || images_missing > 0 {
         let message =
             format!("the workflow ended with {errors} errors, {images_missing} images missing");
         return Err(Failure::new(REFUSED, message));
     }
-    if let Some(expected) = stacks(workflow)
-        && summary.missed == 0
-        && summary.stacks < expected
-    {
-        let message = format!(
-            "the workflow ended after {} of {expected} stacks; did another client stop it?",
-            summary.stacks
-        );
-        return Err(Failure::new(REFUSED, message));
+    let fewer_stacks = stacks > 0 && expected.is_some_and(|expected| stacks < expected);
+    if missed == 0 && (fewer_stacks || images < images_total) {
+        note(&format!(
+            "warning: the instrument is idle after {}; did another client stop the workflow?",
+            done(summary, expected)
+        ));
     }
     Ok(())
 }
 
-/// The number of stacks, if the workflow runs once and the file determines it.
-fn stacks(workflow: &Workflow) -> Option<u32> {
-    let counted = !matches!(workflow.stack_option(), Ok(StackOption::Other(_)));
+/// Images and stacks, with their expected numbers where these are known.
+fn done(summary: &RunSummary, expected: Option<u32>) -> String {
+    let RunSummary { stacks, images, images_total, .. } = *summary;
+    let images = match images_total {
+        0 => format!("{images} images"),
+        total => format!("{images} of {total} images"),
+    };
+    let expected = expected.map_or(String::new(), |expected| format!("of {expected} "));
+    format!("{images} and {stacks} {expected}complete stacks")
+}
+
+/// The number of stacks, if the workflow runs once and the file and the field of view determine it.
+fn stacks(workflow: &Workflow, view: Option<FieldOfView>) -> Option<u32> {
     let once = matches!(workflow.repetitions(), Ok(1));
-    workflow.stacks().ok().filter(|_| counted && once)
+    workflow.stacks(view).ok().flatten().filter(|_| once)
 }
