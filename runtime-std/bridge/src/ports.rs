@@ -74,7 +74,7 @@ fn open_row_once(name: Option<&str>, row: &PortRow) -> Result<OpenRow, BridgeErr
     let failed = |source| BridgeError::Bind { address: row.control, source };
     let control = TcpListener::bind(row.control).map_err(failed)?;
     let address = control.local_addr().map_err(failed)?;
-    // The adopted port number, with the address as it was given.
+    // The address of the settings, with the port number that the system chose.
     let row = PortRow { control: SocketAddr::new(row.control.ip(), address.port()), ..*row };
     let none_left = || {
         let source = io::Error::from(io::ErrorKind::AddrNotAvailable);

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use flamingo_protocol_core::connection::UnmarkedPushes;
+use flamingo_bridge::settings::UnmarkedSettings;
 use flamingo_protocol_core::wire::StatusRule;
 use flamingo_protocol_core::{CommandCode, Config};
 use flamingo_runtime_std::{Options, StatusRules};
@@ -52,25 +52,12 @@ pub(crate) enum Unmarked {
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Profile {
+    /// The section of the same name in the settings of the bridge.
     #[serde(default)]
-    pub(crate) unmarked: UnmarkedProfile,
+    pub(crate) unmarked: UnmarkedSettings,
     /// `CODE = "set"`, `"unknown"` or `"nothing-to-stop"`.
     #[serde(default)]
     pub(crate) status: BTreeMap<String, String>,
-}
-
-/// The section `[unmarked]`. What it does not name is as usual.
-#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct UnmarkedProfile {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) positions: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) lights: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) after_set: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) other_clients: Option<bool>,
 }
 
 impl PeerArgs {
@@ -83,7 +70,7 @@ impl PeerArgs {
                 |why: String| Failure::usage(format!("--profile {}: {why}", file.display()));
             let text = std::fs::read_to_string(file).map_err(|error| usage(error.to_string()))?;
             let profile = Profile::parse(&text).map_err(usage)?;
-            config.unmarked = profile.unmarked.applied_to(config.unmarked);
+            config.unmarked = profile.unmarked.into();
             for (code, rule) in profile.rules().map_err(usage)? {
                 rules.set(code, rule);
             }
@@ -122,16 +109,6 @@ impl Profile {
     }
 }
 
-impl UnmarkedProfile {
-    fn applied_to(&self, pushes: UnmarkedPushes) -> UnmarkedPushes {
-        pushes
-            .with_positions(self.positions.unwrap_or(pushes.positions))
-            .with_lights(self.lights.unwrap_or(pushes.lights))
-            .with_after_set(self.after_set.unwrap_or(pushes.after_set))
-            .with_other_clients(self.other_clients.unwrap_or(pushes.other_clients))
-    }
-}
-
 /// The name of a rule, as profiles and options have it.
 pub(crate) const fn rule_name(rule: StatusRule) -> &'static str {
     match rule {
@@ -157,6 +134,7 @@ fn status_rule(text: &str) -> Result<(CommandCode, StatusRule), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use flamingo_protocol_core::connection::UnmarkedPushes;
 
     fn options(args: &PeerArgs) -> Result<Options, Failure> {
         args.options("127.0.0.1:1", Duration::from_secs(1))
@@ -166,7 +144,7 @@ mod tests {
     fn a_profile_changes_only_what_it_names() {
         let profile = "[unmarked]\npositions = true\n[status]\nSTAGE_HALT = \"set\"\n";
         let profile = Profile::parse(profile).unwrap();
-        let pushes = profile.unmarked.applied_to(UnmarkedPushes::DEFAULT);
+        let pushes = UnmarkedPushes::from(profile.unmarked);
         assert_eq!(pushes, UnmarkedPushes::DEFAULT.with_positions(true));
         assert_eq!(profile.rules(), Ok(vec![(CommandCode::STAGE_HALT, StatusRule::Set)]));
     }

@@ -30,17 +30,12 @@ enum Outcome {
 }
 
 impl Outcome {
-    async fn wait(self) -> Result<Option<Answer>, Error> {
-        let closed = |_| Err(Error::lost("the instrument", "it was closed"));
-        match self {
-            Self::Answer(outcome) => outcome.recv().await.unwrap_or_else(closed).map(Some),
-            Self::Written(outcome) => {
-                let written = outcome.recv().await;
-                written
-                    .unwrap_or_else(|_| Err(Error::lost("the instrument", "it was closed")))
-                    .map(|()| None)
-            }
-        }
+    async fn wait(self, address: &str) -> Result<Option<Answer>, Error> {
+        let outcome = match self {
+            Self::Answer(outcome) => outcome.recv().await.map(|answer| answer.map(Some)),
+            Self::Written(outcome) => outcome.recv().await.map(|written| written.map(|()| None)),
+        };
+        outcome.unwrap_or_else(|_| Err(Error::lost(address, "it was closed")))
     }
 }
 
@@ -82,7 +77,7 @@ impl Client {
     /// nothing was sent.
     pub async fn stop_at(options: Options, stops: &[Frame]) -> Result<Vec<Stopped>, Error> {
         let clock = Clock::start();
-        let timeout = options.timeout;
+        let (address, timeout) = (options.address.clone(), options.timeout);
         let (mut engine, opening) = Engine::new(options, clock);
         let mut sent = Vec::new();
         for stop in stops {
@@ -104,7 +99,7 @@ impl Client {
         let outcomes = async {
             let mut stopped = Vec::new();
             for (frame, outcome) in sent {
-                stopped.push(Stopped { frame, outcome: outcome.wait().await });
+                stopped.push(Stopped { frame, outcome: outcome.wait(&address).await });
             }
             stopped
         };

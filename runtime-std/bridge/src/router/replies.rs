@@ -35,24 +35,22 @@ impl Router {
     }
 
     /// Whether a client could take the report of another client's action for the answer to its own
-    /// command: it has sent a command of this code that may still be answered; or it asked for the
-    /// events, so that nothing it believes may depend on whether such a command is on its way to the
-    /// bridge. Such a client takes no light for an answer.
+    /// command: it has sent a command of this code that may still be answered. A client that asked for
+    /// the events may also have such a command on its way to the bridge; but it takes no light for an
+    /// answer.
     pub(super) fn may_take_for_answer(
         &self,
         now: Instant,
         id: ClientId,
         code: CommandCode,
     ) -> bool {
-        let is_light = code.row().is_some_and(|row| row.kind == Kind::FireAndForget);
-        let code = code.row().map_or(code, |row| row.answers);
         let Some(client) = self.clients.get(&id) else { return false };
-        let waits = client.waiting.iter().any(|command| command.frame.code == code);
-        let mut forwarded = self.forwarded.values().filter(|forwarded| !forwarded.ended);
         if client.chose_delivery {
-            return !is_light;
+            return code.row().is_none_or(|row| row.kind != Kind::FireAndForget);
         }
-        waits
+        let code = code.row().map_or(code, |row| row.answers);
+        let mut forwarded = self.forwarded.values().filter(|forwarded| !forwarded.ended);
+        client.waiting.iter().any(|command| command.frame.code == code)
             || self.not_expected.may_be_answered(now, id, code, self.options.request_timeout)
             || forwarded.any(|forwarded| {
                 forwarded.command.frame.code == code

@@ -98,7 +98,7 @@ impl MoveArgs {
     }
 }
 
-/// Where an axis is to move, as it was written.
+/// The target of the command line: a position or a distance.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Goal {
     To(f64),

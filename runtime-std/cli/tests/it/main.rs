@@ -11,6 +11,7 @@ mod race;
 mod real_instruments;
 mod record;
 mod scripted_motions;
+mod scripted_stops;
 mod settings;
 mod simulator;
 mod usage;

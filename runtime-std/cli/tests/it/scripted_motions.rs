@@ -1,4 +1,5 @@
-//! `flamingo move` and `halt` against a scripted peer: motions that end early, fail, or do not end.
+//! `flamingo move` against a scripted peer: motions that end early, fail, or do not end. Stops are in
+//! `scripted_stops.rs`.
 
 use crate::misbehaving_peer::{against, failure_of};
 use crate::program::{flamingo_meanwhile, start};
@@ -31,45 +32,6 @@ async fn refuse_settings(peer: &mut Peer) {
 async fn answer_position(peer: &mut Peer, at: f64) {
     let query = peer.expect(CommandCode::STAGE_POSITION_GET).await;
     peer.answer(&query, at).await;
-}
-
-#[test]
-fn halt_stops_an_instrument_that_answers_nothing() {
-    smol::block_on(async {
-        let (listener, options) = listen();
-        let arguments = ["halt", "--timeout", "200ms", "--connect", &options.address];
-        let server = async {
-            let mut peer = Peer::accept(&listener).await;
-            for axis in 1..=4 {
-                assert_eq!(peer.expect(CommandCode::STAGE_HALT).await.selector(), axis);
-            }
-            peer
-        };
-        let (ended, _peer) = zip(flamingo_meanwhile(&arguments), server).await;
-        assert_eq!(ended.code, Some(4), "{ended:?}");
-        assert_eq!(ended.stderr.matches("sent, but not confirmed").count(), 4, "{ended:?}");
-    });
-}
-
-#[test]
-fn a_stop_that_is_sent_by_code_goes_first_too() {
-    smol::block_on(async {
-        for (code, answered) in [("STAGE_HALT", true), ("0x3005", true), ("LASER_DISABLE", false)] {
-            let (listener, options) = listen();
-            let arguments = ["send", code, "--data0", "1", "--connect", &options.address];
-            let server = async {
-                let mut peer = Peer::accept(&listener).await;
-                let stop = peer.read().await;
-                assert_ne!(stop.code, CommandCode::SYSTEM_STATE_GET);
-                if answered {
-                    peer.answer(&stop, 0.0).await;
-                }
-                peer
-            };
-            let (ended, _peer) = zip(flamingo_meanwhile(&arguments), server).await;
-            ended.expect_done();
-        }
-    });
 }
 
 #[test]
@@ -266,45 +228,6 @@ fn no_distance_is_counted_from_0_without_limits() {
 }
 
 #[test]
-fn a_halt_of_all_axes_by_code_is_one_for_each() {
-    smol::block_on(async {
-        let (listener, options) = listen();
-        let arguments = ["send", "0x6003", "--data0", "255", "--connect", &options.address];
-        let server = async {
-            let mut peer = Peer::accept(&listener).await;
-            for axis in 1..=4 {
-                let halt = peer.expect(CommandCode::STAGE_HALT).await;
-                assert_eq!(halt.selector(), axis);
-                peer.answer(&halt, 0.0).await;
-            }
-            peer
-        };
-        let (ended, _peer) = zip(flamingo_meanwhile(&arguments), server).await;
-        assert_eq!(ended.expect_done().stdout.lines().count(), 4);
-    });
-}
-
-#[test]
-fn a_halt_with_a_status_of_minus_1_is_not_confirmed() {
-    smol::block_on(async {
-        let (listener, options) = listen();
-        let arguments = ["halt", "--connect", &options.address];
-        let server = async {
-            let mut peer = Peer::accept(&listener).await;
-            for axis in 1..=4 {
-                let mut halted = peer.expect(CommandCode::STAGE_HALT).await;
-                halted.status = if axis == 2 { -1 } else { 0 };
-                peer.write(&halted).await;
-            }
-            peer
-        };
-        let (ended, _peer) = zip(flamingo_meanwhile(&arguments), server).await;
-        ended.expect_error(5, &["halt of axis y", "status -1"]);
-        assert_eq!(ended.stdout.matches("presumed success").count(), 3, "{ended:?}");
-    });
-}
-
-#[test]
 fn nothing_is_sent_to_a_bridge_that_has_lost_its_instrument() {
     smol::block_on(async {
         for command in [&["get", "position"][..], &["move", "x", "7"]] {
@@ -375,31 +298,5 @@ fn ctrl_c_halts_the_moving_axis_and_reports_it() {
         peer.answer(&halt, 0.0).await;
         let ended = smol::unblock(move || running.ended()).await;
         ended.expect_error(130, &["interrupted", "axis x halted"]);
-    });
-}
-
-#[test]
-fn an_axis_that_cannot_be_halted_does_not_stop_the_others() {
-    smol::block_on(async {
-        let (listener, options) = listen();
-        let address = &options.address;
-        let arguments = ["halt", "--timeout", "500ms", "--json", "--connect", address];
-        let server = async {
-            // Nothing is asked before.
-            let mut peer = Peer::accept(&listener).await;
-            // All four are on the wire before any is answered.
-            let mut halts = Vec::new();
-            for _ in 0..4 {
-                halts.push(peer.expect(CommandCode::STAGE_HALT).await);
-            }
-            for halt in halts.iter().filter(|halt| halt.selector() != 2) {
-                peer.answer(halt, 0.0).await;
-            }
-            peer
-        };
-        let (ended, _peer) = zip(flamingo_meanwhile(&arguments), server).await;
-        ended.expect_error(4, &["halt of axis y", "sent, but not confirmed"]);
-        let axes: Vec<_> = ended.objects().iter().map(|object| object["axis"].clone()).collect();
-        assert_eq!(axes, ["x", "z", "r"]);
     });
 }

@@ -41,7 +41,7 @@ pub struct SettingsStore {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Saved {
-    /// Its status: 1 is success. Some handlers leave it at 0, as it was sent.
+    /// Its status: 1 is success. Some handlers set no status: then it is 0, the status of the command.
     pub status: i32,
     /// Its text; often empty.
     pub text: String,

@@ -295,14 +295,14 @@ impl Run {
     fn upload_echo(&mut self, event: &EventFrame) -> Result<Option<RunEvent>, Error> {
         let waits = matches!(self.phase, Phase::Uploaded(_));
         let from_us = !matches!(event.class, Class::Late { .. });
-        let reason = String::from_utf8_lossy(event.frame.buffer_bytes()).trim().to_owned();
-        let failed = self.microscope.client().outcome(&event.frame) == Status::Failure;
-        if !waits || !from_us || !failed {
+        let frame = &event.frame;
+        if !waits || !from_us || self.microscope.client().outcome(frame) != Status::Failure {
             return Ok(None);
         }
         self.ended();
-        let code = event.frame.code;
-        Err(Error::Refused { what: "the workflow".to_owned(), code, status: 0, reason })
+        let reason = String::from_utf8_lossy(frame.buffer_bytes()).trim().to_owned();
+        let (what, code, status) = ("the workflow".to_owned(), frame.code, frame.status);
+        Err(Error::Refused { what, code, status, reason })
     }
 
     /// Keeps the gauge from going back or beyond its end.

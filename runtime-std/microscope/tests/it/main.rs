@@ -6,6 +6,7 @@ mod fuzz_corpus;
 mod limits;
 mod live_stream;
 mod motion;
+mod motion_positions;
 mod settings;
 mod traps;
 mod workflows;

@@ -9,7 +9,7 @@ use flamingo_runtime_std::{Answer, Client};
 
 use super::Finding;
 use crate::failure::{CommandResult, Failure};
-use crate::profile::{Profile, UnmarkedProfile, rule_name};
+use crate::profile::{Profile, rule_name};
 
 /// Queries that change nothing.
 const QUERIES: [(CommandCode, i32); 8] = [
@@ -68,13 +68,8 @@ pub(super) fn save_profile(
     statuses: &Statuses,
     unmarked_positions: bool,
 ) -> CommandResult {
-    let mut profile = Profile {
-        unmarked: UnmarkedProfile {
-            positions: unmarked_positions.then_some(true),
-            ..UnmarkedProfile::default()
-        },
-        ..Profile::default()
-    };
+    let mut profile = Profile::default();
+    profile.unmarked.positions |= unmarked_positions;
     for (code, answer) in statuses {
         let rule = match answer.as_ref().map(|answer| answer.outcome) {
             Some(Status::Success) => StatusRule::Set,

@@ -158,7 +158,7 @@ impl SectionText {
         findings
     }
 
-    /// The errors of the form, as they were found.
+    /// The errors of the form, in the order in which the reader found them.
     pub(crate) fn errors(&self) -> impl Iterator<Item = &SectionError> {
         let problems = self.problems.iter();
         problems.filter(|(severity, _)| *severity == Severity::Error).map(|(_, error)| error)
