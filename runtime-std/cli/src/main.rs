@@ -36,9 +36,10 @@ fn main() -> ExitCode {
     if let Command::Bridge(args) = &command {
         return failure::exit_code(bridge::run(args, cli.verbose, &mut out));
     }
-    let result = logging::start(cli.verbose, LogFormat::Text)
-        .and_then(|()| Interrupt::install())
-        .and_then(|interrupt| smol::block_on(run(command, &mut out, &interrupt)));
+    let result = logging::start(cli.verbose, LogFormat::Text).and_then(|_logs| {
+        let interrupt = Interrupt::install()?;
+        smol::block_on(run(command, &mut out, &interrupt))
+    });
     failure::exit_code(result)
 }
 

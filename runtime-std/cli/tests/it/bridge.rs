@@ -6,7 +6,7 @@
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use crate::program::{Running, address, flamingo as run, start};
+use crate::program::{Running, address, flamingo as run, start, start_with_unread_stderr};
 use flamingo_protocol_core::{CommandCode, Frame};
 use flamingo_runtime_std::Clock;
 use flamingo_runtime_testkit::raw_client::{RawClient, query, workflow};
@@ -39,6 +39,23 @@ fn other_commands_work_through_the_bridge_and_sigterm_ends_it() {
     assert!(counted["gone"]["answers"].as_u64().is_some_and(|answers| answers >= 2), "{counted}");
     let table = run(&["bridge", "status", "--status", &status]);
     assert!(table.expect_done().stdout.contains("connected"), "{table:?}");
+    bridge.signal("-TERM");
+    assert_eq!(bridge.ended().code, Some(0));
+}
+
+#[test]
+fn a_log_that_nobody_reads_delays_no_client() {
+    let instrument = start(&["sim", "--port", "0", "--json"]);
+    let upstream = address(&instrument.ports()["control"]);
+    let arguments = ["bridge", "--upstream", &upstream, "--listen", "127.0.0.1:0"];
+    let (bridge, _unread) = start_with_unread_stderr(&arguments);
+    let ports = bridge.ports();
+    // Each client is two lines of about 100 bytes. A pipe holds 64 KiB.
+    for _ in 0..1000 {
+        let mut client = client(&ports);
+        client.send(&Frame::command(CommandCode::SYSTEM_STATE_GET));
+        assert_eq!(client.next().frame.code, CommandCode::SYSTEM_STATE_GET);
+    }
     bridge.signal("-TERM");
     assert_eq!(bridge.ended().code, Some(0));
 }

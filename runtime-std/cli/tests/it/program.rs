@@ -2,7 +2,7 @@
 //! it talks to are in the test kit.
 #![allow(dead_code, unreachable_pub)] // each test file uses a part of it
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, PipeReader, Read, Write};
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -80,13 +80,27 @@ pub fn start_on_a_full_disk(arguments: &[&str]) -> Running {
     start_with(shell, arguments, None)
 }
 
-fn start_with(mut program: Command, arguments: &[&str], input: Option<Vec<u8>>) -> Running {
-    let mut child = program
+/// Starts it with a pipe as stderr that nobody reads.
+pub fn start_with_unread_stderr(arguments: &[&str]) -> (Running, PipeReader) {
+    let (unread, stderr) = std::io::pipe().unwrap();
+    let mut program = Command::new(PROGRAM);
+    let mut child =
+        prepared(&mut program, arguments).stdin(Stdio::null()).stderr(stderr).spawn().unwrap();
+    let stdout = lines(child.stdout.take().unwrap());
+    (Running { child, stdout, stderr: lines(std::io::empty()) }, unread)
+}
+
+fn prepared<'a>(program: &'a mut Command, arguments: &[&str]) -> &'a mut Command {
+    program
         .args(arguments)
         .env_remove("FLAMINGO_CONNECT")
         .env_remove("FLAMINGO_LOG")
-        .stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() })
         .stdout(Stdio::piped())
+}
+
+fn start_with(mut program: Command, arguments: &[&str], input: Option<Vec<u8>>) -> Running {
+    let mut child = prepared(&mut program, arguments)
+        .stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() })
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();

@@ -24,12 +24,12 @@ const PATIENCE: Duration = Duration::from_secs(3);
 
 pub(crate) fn run(args: &BridgeArgs, verbose: u8, out: &mut Out) -> CommandResult {
     if let Some(status) = args.status()? {
-        logging::start(verbose, LogFormat::Text)?;
+        let _logs = logging::start(verbose, LogFormat::Text)?;
         return smol::block_on(show_status(status, out));
     }
     let settings = args.settings()?;
     // By default a bridge logs the connections of its clients.
-    logging::start(verbose.max(1), settings.log.format)?;
+    let _logs = logging::start(verbose.max(1), settings.log.format)?;
     smol::block_on(serve(args, &settings, out))
 }
 
