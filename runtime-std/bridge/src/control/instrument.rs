@@ -9,6 +9,7 @@ use smol::{Async, Task, Timer, future};
 
 use super::ControlTask;
 use super::inbox::wake;
+use super::rounds::{INSTRUMENT_WRITES, WRITE_CHUNK};
 use super::socket::ControlSocket;
 use super::wait::Target;
 use crate::backoff::Backoff;
@@ -54,15 +55,19 @@ impl ControlTask {
         }
     }
 
+    /// Writes to the instrument, up to [`INSTRUMENT_WRITES`] times.
     pub(super) fn write_instrument(&mut self) {
-        while let Some(instrument) = self.instrument.as_mut().filter(|socket| !socket.write_blocked)
-        {
+        for _ in 0..INSTRUMENT_WRITES {
+            let Some(instrument) = self.instrument.as_mut().filter(|socket| !socket.write_blocked)
+            else {
+                return;
+            };
             let now = self.clock.now();
             let bytes = self.router.upstream_output(now);
             if bytes.is_empty() {
                 return;
             }
-            match instrument.write(bytes) {
+            match instrument.write(&bytes[..bytes.len().min(WRITE_CHUNK)]) {
                 Ok(0) => return,
                 Ok(count) => self.router.upstream_wrote(now, count),
                 Err(error) => self.lose_instrument(&error.to_string()),

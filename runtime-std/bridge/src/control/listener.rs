@@ -10,10 +10,14 @@ use flamingo_protocol_core::time::Instant;
 use mio::net::TcpStream;
 
 use super::wait::{Poller, Target};
+use crate::router::LogRate;
 use flamingo_runtime_std::socket;
 
-/// The most clients that one call accepts, so that other work is not delayed.
-pub(super) const MAX_ACCEPTS: usize = 16;
+/// The most clients that one call accepts, so that other work is not delayed. Half of the default of
+/// `limits.stop_slots`, so that a client in a reserved slot is read before others take its place.
+pub(super) const MAX_ACCEPTS: usize = 4;
+/// Log lines per second about clients that cannot be accepted.
+const LOG_LINES_PER_S: u64 = 5;
 /// The pause after accepting has failed, since it would fail again at once.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(50);
 
@@ -26,6 +30,7 @@ pub(crate) struct ControlListener {
     lost_after: Duration,
     /// When to accept next. `None`: nobody waits.
     accepts_from: Option<Instant>,
+    log: LogRate,
 }
 
 impl ControlListener {
@@ -37,7 +42,13 @@ impl ControlListener {
     ) -> std::io::Result<Self> {
         listener.set_nonblocking(true)?;
         let listener = mio::net::TcpListener::from_std(listener);
-        Ok(Self { name, listener, lost_after, accepts_from: None })
+        Ok(Self {
+            name,
+            listener,
+            lost_after,
+            accepts_from: None,
+            log: LogRate::new(LOG_LINES_PER_S),
+        })
     }
 
     /// Reports new clients to `poller` from now on. `index` is the position of this listener.
@@ -70,21 +81,29 @@ impl ControlListener {
             match self.listener.accept() {
                 Ok((stream, address)) => match configure(stream, self.lost_after) {
                     Ok(stream) => accepted.push((stream, address)),
-                    Err(error) => tracing::warn!(%address, %error, "a client was not accepted"),
+                    Err(error) => self.log_refused(now, &error),
                 },
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     self.accepts_from = None;
                     break;
                 }
-                // The client has already left, or too many files are open. The others wait.
+                // The client has already left.
+                Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
+                // For example, too many files are open. The clients wait.
                 Err(error) => {
-                    tracing::warn!(%error, "a client was not accepted");
+                    self.log_refused(now, &error);
                     self.pause(now);
                     break;
                 }
             }
         }
         accepted
+    }
+
+    fn log_refused(&mut self, now: Instant, error: &std::io::Error) {
+        if let Some(left_out) = self.log.pass(now) {
+            tracing::warn!(%error, left_out, "a client was not accepted");
+        }
     }
 }
 

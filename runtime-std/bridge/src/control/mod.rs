@@ -3,13 +3,14 @@
 //! asks the operating system itself which sockets are ready: a reactor that it shared with other
 //! threads would make most commands wait for another thread.
 //!
-//! `instrument.rs` connects to the instrument, `wait.rs` waits for the next thing to do,
+//! `rounds.rs` gives each socket its turn, `instrument.rs` connects to the instrument, `wait.rs` waits for the next thing to do,
 //! `listener.rs` accepts clients, `socket.rs` reads and writes one socket, and `inbox.rs` is how the
 //! other parts of the bridge reach this one.
 
 mod inbox;
 mod instrument;
 pub(crate) mod listener;
+mod rounds;
 mod socket;
 #[cfg(test)]
 mod tests;
@@ -25,18 +26,20 @@ use mio::Waker;
 
 use crate::access::Role;
 use crate::access::admission::Admission;
-use crate::router::{ClientId, Router, RouterAction};
+use crate::router::{ClientId, LogRate, Router, RouterAction};
 use crate::settings::EventDelivery;
 use flamingo_runtime_std::Clock;
 pub(crate) use inbox::{ControlHandle, ControlRequest, ControlStatus};
 use instrument::Connecting;
 pub(crate) use instrument::InstrumentLink;
 use listener::ControlListener;
+use rounds::INSTRUMENT_READ;
 use socket::ControlSocket;
 use wait::{Poller, Target};
 
-/// The most bytes read from one socket before the others are served.
-const READ_CHUNK: usize = 64 * 1024;
+/// Log lines per second about clients that come and go, and as many about clients that are not
+/// accepted.
+const LOG_LINES_PER_S: u64 = 20;
 /// The time limit for commands in flight when the bridge is told to stop.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -50,6 +53,8 @@ pub(crate) struct ControlTask {
     instrument: Option<ControlSocket>,
     connecting: Option<Connecting>,
     clients: BTreeMap<ClientId, ControlSocket>,
+    /// The next round reads this client first, or the next one that is readable.
+    first_client: ClientId,
     poller: Poller,
     /// Wakes this thread while it waits.
     waker: Arc<Waker>,
@@ -60,6 +65,10 @@ pub(crate) struct ControlTask {
     stop_deadline: Option<Instant>,
     /// Dropped when the instrument is connected.
     notify_connected: Vec<Sender<()>>,
+    /// What is logged about clients that come and go.
+    connections_log: LogRate,
+    /// What is logged about clients that are not accepted.
+    refused_log: LogRate,
 }
 
 impl ControlTask {
@@ -88,13 +97,16 @@ impl ControlTask {
             instrument: None,
             connecting: None,
             clients: BTreeMap::new(),
+            first_client: 0,
             poller,
             waker,
             requests,
             publish,
-            buffer: vec![0; READ_CHUNK].into_boxed_slice(),
+            buffer: vec![0; INSTRUMENT_READ].into_boxed_slice(),
             stop_deadline: None,
             notify_connected: Vec::new(),
+            connections_log: LogRate::new(LOG_LINES_PER_S),
+            refused_log: LogRate::new(LOG_LINES_PER_S),
         };
         Ok((task, handle))
     }
@@ -114,81 +126,24 @@ impl ControlTask {
         }
     }
 
-    /// Reads each socket once, and writes what the router has for them.
-    fn turn(&mut self) {
-        self.read_instrument();
-        self.read_clients();
-        let now = self.clock.now();
-        if self.router.poll_timeout().is_some_and(|due| due <= now) {
-            self.router.handle_timeout(now);
-        }
-        self.write_instrument();
-        self.perform_actions();
-        self.write_clients();
-        self.perform_actions();
-        if self.router.is_open() {
-            self.notify_connected.clear();
-        }
-    }
-
     fn is_over(&self) -> bool {
         self.stop_deadline
             .is_some_and(|deadline| !self.router.is_busy() || deadline <= self.clock.now())
     }
 
-    fn read_clients(&mut self) {
-        let now = self.clock.now();
-        let mut lost = Vec::new();
-        for (id, socket) in self.clients.iter_mut().filter(|(_, socket)| socket.is_readable()) {
-            match socket.read(&mut self.buffer) {
-                None => {}
-                Some(Ok(0)) => self.router.client_half_closed(*id),
-                Some(Ok(count)) => self.router.client_input(now, *id, &self.buffer[..count]),
-                Some(Err(error)) => {
-                    tracing::info!(client = id, %error, "the connection to a client is lost");
-                    lost.push(*id);
-                }
-            }
-        }
-        self.close(&lost);
-    }
-
-    fn write_clients(&mut self) {
-        let mut ended = Vec::new();
-        for (id, socket) in &mut self.clients {
-            while !socket.write_blocked {
-                let bytes = self.router.client_output(*id);
-                if bytes.is_empty() {
-                    break;
-                }
-                match socket.write(bytes) {
-                    Ok(0) => break,
-                    Ok(count) => self.router.client_wrote(*id, count),
-                    Err(error) => {
-                        tracing::info!(client = id, %error, "the connection to a client is lost");
-                        ended.push(*id);
-                        break;
-                    }
-                }
-            }
-            if self.router.should_close(*id) {
-                ended.push(*id);
-            }
-        }
-        self.close(&ended);
-    }
-
-    fn close(&mut self, ids: &[ClientId]) {
+    pub(super) fn close(&mut self, ids: &[ClientId]) {
         let now = self.clock.now();
         for id in ids {
-            if let Some(socket) = self.clients.remove(id) {
-                tracing::info!(client = id, address = %socket.address, "a client disconnected");
-                self.router.client_closed(now, *id);
+            let Some(socket) = self.clients.remove(id) else { continue };
+            self.router.client_closed(now, *id);
+            if let Some(left_out) = self.connections_log.pass(now) {
+                let address = socket.address;
+                tracing::info!(client = id, %address, left_out, "a client disconnected");
             }
         }
     }
 
-    fn perform_actions(&mut self) {
+    pub(super) fn perform_actions(&mut self) {
         while let Some(action) = self.router.poll_action() {
             match action {
                 RouterAction::Publish(message) => (self.publish)(message),
@@ -216,25 +171,29 @@ impl ControlTask {
     }
 
     fn admit(&mut self, mut socket: ControlSocket) {
-        let (address, port) = (socket.address, socket.port.as_deref().unwrap_or("control"));
-        let Some((role, delivery)) = self.admission_of(&socket) else {
-            tracing::warn!(%address, port, "a client is not allowed to connect");
-            return;
-        };
-        if role == Role::Observer {
-            tracing::warn!(
-                %address,
-                "an observer may only use the callback port and the port of live images"
-            );
-            return;
-        }
         let now = self.clock.now();
-        let opened = self.router.client_opened(now, address.to_string(), role, delivery.clone());
-        let Some(id) = opened else {
-            tracing::warn!(%address, "a client is refused: limits.clients are connected");
-            return;
+        let (address, port) = (socket.address, socket.port.as_deref().unwrap_or("control"));
+        let (role, delivery) = match self.admission_of(&socket) {
+            Some((role, delivery)) if role != Role::Observer => (role, delivery),
+            refused => {
+                let reason = match refused {
+                    None => "its address is not allowed to connect",
+                    Some(_) => "an observer may use the callback port and the live images only",
+                };
+                if let Some(left_out) = self.refused_log.pass(now) {
+                    tracing::warn!(%address, port, reason, left_out, "a client is refused");
+                }
+                return;
+            }
         };
-        tracing::info!(client = id, %address, port, %role, %delivery, "a client connected");
+        let opened = self.router.client_opened(now, address.to_string(), role, delivery.clone());
+        // The router logs why there is no slot.
+        let Some(id) = opened else { return };
+        if let Some(left_out) = self.connections_log.pass(now) {
+            tracing::info!(
+                client = id, %address, port, %role, %delivery, left_out, "a client connected"
+            );
+        }
         match socket.register(&self.poller, Target::Client(id)) {
             Ok(()) => {
                 self.clients.insert(id, socket);

@@ -66,16 +66,18 @@ impl ControlSocket {
         poller.register(&mut self.stream, target)
     }
 
-    /// Remembers what the system has reported.
-    pub(super) fn note(&mut self, event: &Event) {
+    /// Remembers what the system has reported. Returns whether the peer sends nothing more.
+    pub(super) fn note(&mut self, event: &Event) -> bool {
+        let ends = event.is_read_closed() || event.is_error();
         self.read_state = match self.read_state {
             ReadState::Closed => ReadState::Closed,
-            _ if event.is_read_closed() || event.is_error() => ReadState::LastBytes,
+            _ if ends => ReadState::LastBytes,
             ReadState::Nothing if event.is_readable() => ReadState::Bytes,
             unchanged => unchanged,
         };
         // Writing, too, finds an error.
         self.write_blocked &= !(event.is_writable() || event.is_write_closed() || event.is_error());
+        ends
     }
 
     /// Whether there may be something to read.

@@ -34,7 +34,7 @@ fn with_clients(count: usize) -> Waiting {
     let upstream = instrument.local_addr().unwrap().as_socket().unwrap();
     let mut settings = BridgeSettings::new(upstream.to_string());
     settings.listen.control = any_port;
-    settings.limits.clients = count;
+    (settings.limits.clients, settings.limits.clients_per_address) = (count, count);
     let listener = TcpListener::bind(any_port).unwrap();
     let address = listener.local_addr().unwrap();
     let listeners = vec![ControlListener::new(None, listener, TIMEOUT).unwrap()];

@@ -11,7 +11,7 @@ use mio::event::Source;
 use mio::{Events, Interest, Poll, Token, Waker};
 
 use super::inbox::ControlRequest;
-use super::{ControlTask, listener::ControlListener, socket::ControlSocket};
+use super::{ControlTask, listener::ControlListener};
 use crate::router::ClientId;
 
 /// The most events that are taken from the operating system at once. The others follow.
@@ -98,15 +98,16 @@ impl ControlTask {
         Ok(())
     }
 
-    /// Zero if there is more to do than one turn has done; `None` if no deadline is known.
-    fn wait_at_most(&self) -> Option<Duration> {
-        let mut sockets = self.instrument.iter().chain(self.clients.values());
-        if sockets.any(ControlSocket::is_readable) || self.has_request() {
+    /// Zero if there is more to do than one round has done; `None` if no deadline is known. Nothing that
+    /// can be written is left unwritten during a wait.
+    fn wait_at_most(&mut self) -> Option<Duration> {
+        let now = self.clock.now();
+        if self.has_request() || self.has_work(now) {
             return Some(Duration::ZERO);
         }
         let accepts = self.listeners.iter().filter_map(ControlListener::accepts_from);
         let due = self.router.poll_timeout().into_iter().chain(self.stop_deadline).chain(accepts);
-        due.min().map(|due| due.since(self.clock.now()).into())
+        due.chain(self.reads_from(now)).min().map(|due| due.since(now).into())
     }
 
     fn note_events(&mut self) {
@@ -125,8 +126,10 @@ impl ControlTask {
                     }
                 }
                 Target::Client(id) => {
-                    if let Some(socket) = self.clients.get_mut(&id) {
-                        socket.note(event);
+                    if let Some(socket) = self.clients.get_mut(&id)
+                        && socket.note(event)
+                    {
+                        self.router.client_ending(now, id);
                     }
                 }
             }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use flamingo_protocol_core::{Frame, Incoming, Responder, Ticket, time::Instant};
 
 use super::client_quota::ClientQuota;
+use super::slots::Slot;
 use crate::settings::{EventDelivery, LimitSettings, Role};
 use crate::status::ClientCounters;
 use flamingo_runtime_std::{Message, MessageCollector};
@@ -30,6 +31,8 @@ impl Command {
 #[derive(Debug)]
 pub(super) enum ClientInput {
     Command(Command),
+    /// A frame whose payload follows: call [`Client::begin_upload`] before the next input.
+    UploadBegins(Frame),
     /// An upload that is larger than the client's room. Its payload was dropped as it arrived.
     Oversized(Frame),
 }
@@ -49,8 +52,10 @@ struct Upload {
 }
 
 /// A connected client.
+#[allow(clippy::struct_excessive_bools)] // independent facts
 #[derive(Debug)]
 pub(super) struct Client {
+    pub(super) slot: Slot,
     pub(super) role: Role,
     pub(super) delivery: EventDelivery,
     /// The client has chosen its delivery itself; a reload of the settings keeps it.
@@ -65,7 +70,9 @@ pub(super) struct Client {
     pub(super) in_flight: usize,
     pub(super) counters: ClientCounters,
     pub(super) quota: ClientQuota,
-    /// It sends nothing more; its commands are still answered.
+    /// It has closed its sending direction; bytes of it may still wait to be read.
+    pub(super) ending: bool,
+    /// It sends nothing more that may be accepted; its commands are still answered.
     pub(super) half_closed: bool,
     /// The connection is about to be closed; its input is ignored.
     pub(super) closing: bool,
@@ -82,11 +89,13 @@ impl Client {
     pub(super) fn new(
         now: Instant,
         address: String,
+        slot: Slot,
         role: Role,
         delivery: EventDelivery,
         limits: &LimitSettings,
     ) -> Self {
         Self {
+            slot,
             role,
             delivery,
             chose_delivery: false,
@@ -97,6 +106,7 @@ impl Client {
             in_flight: 0,
             counters: ClientCounters::default(),
             quota: ClientQuota::new(now, limits),
+            ending: false,
             half_closed: false,
             closing: false,
             input: Responder::default(),
@@ -108,13 +118,11 @@ impl Client {
         }
     }
 
-    /// Consumes bytes up to the end of the next command. `room`: the bytes of uploads that may be
-    /// held for this client. Returns how many bytes were consumed.
+    /// Consumes bytes up to the end of the next command. Returns how many bytes were consumed.
     pub(super) fn handle_input(
         &mut self,
         now: Instant,
         bytes: &[u8],
-        room: usize,
     ) -> (usize, Option<ClientInput>) {
         let noise_before = self.input.noise_bytes();
         let (consumed, incoming) = self.input.handle_input(bytes);
@@ -126,7 +134,12 @@ impl Client {
             None => None,
             Some(Incoming::Command { frame, .. }) => {
                 self.consecutive_noise = 0;
-                self.begin_command(now, frame, room)
+                if frame.payload_len > 0 {
+                    return (consumed, Some(ClientInput::UploadBegins(frame)));
+                }
+                self.collector
+                    .frame(frame, ())
+                    .map(|(message, ())| Command::new(message, now).into())
             }
             Some(Incoming::Payload { bytes, remaining }) => {
                 self.continue_upload(now, bytes, remaining)
@@ -135,15 +148,15 @@ impl Client {
         (consumed, input)
     }
 
-    fn begin_command(&mut self, now: Instant, frame: Frame, room: usize) -> Option<ClientInput> {
+    /// Prepares for the payload of this frame. `room`: the bytes of uploads that may be held for this
+    /// client.
+    pub(super) fn begin_upload(&mut self, now: Instant, frame: Frame, room: usize) {
         let oversized = frame.payload_len as usize > room;
-        if frame.payload_len > 0 {
-            self.upload = Some(Upload { frame, oversized, last_progress: now });
+        self.upload = Some(Upload { frame, oversized, last_progress: now });
+        if !oversized {
+            // The message is not complete before its payload.
+            let _ = self.collector.frame(frame, ());
         }
-        if oversized {
-            return None;
-        }
-        self.collector.frame(frame, ()).map(|(message, ())| Command::new(message, now).into())
     }
 
     fn continue_upload(
@@ -210,11 +223,6 @@ impl Client {
             self.output.clear();
             self.written = 0;
         }
-    }
-
-    /// Whether it may send more commands.
-    pub(super) fn is_active(&self) -> bool {
-        !self.half_closed && !self.closing
     }
 
     /// Whether it sends nothing more and has received everything.

@@ -1,7 +1,9 @@
-//! The quotas of a client: the number of clients, rates, waiting uploads, unanswered commands, and
-//! time. The settings are in `settings/limits.rs`.
+//! The quotas of a client: rates, waiting uploads, unanswered commands, and time. The settings are in
+//! `settings/limits.rs`. How many clients may connect is in `slots.rs`.
 
-use flamingo_protocol_core::time::Instant;
+use std::collections::BTreeMap;
+
+use flamingo_protocol_core::{time::Instant, wire::FRAME_LEN};
 
 use super::client::Client;
 use super::token_bucket::TokenBucket;
@@ -19,6 +21,8 @@ pub(super) const TOO_MANY_WAITING: &str = "too many commands wait: read the answ
 pub(super) struct ClientQuota {
     commands: TokenBucket,
     bytes: TokenBucket,
+    /// The bytes for which it is worth reading: a frame, if the rate holds one.
+    least_read: u64,
     log_lines: TokenBucket,
 }
 
@@ -27,16 +31,30 @@ impl ClientQuota {
         Self {
             commands: TokenBucket::new(now, u64::from(limits.commands_per_s)),
             bytes: TokenBucket::new(now, limits.bytes_per_s),
+            least_read: limits.bytes_per_s.min(FRAME_LEN as u64),
             log_lines: TokenBucket::new(now, LOG_LINES_PER_S),
         }
     }
 
-    /// Counts a command of `bytes` bytes. Returns whether it is within the rates.
-    pub(super) fn take(&mut self, now: Instant, bytes: usize) -> bool {
-        // Both count, also if the command is refused.
-        let command = self.commands.take(now, 1);
-        let bytes = self.bytes.take(now, bytes as u64);
-        command && bytes
+    /// Counts a command. A refused one counts, too.
+    pub(super) fn count_command(&mut self, now: Instant) {
+        self.commands.spend(now, 1);
+    }
+
+    /// Counts received bytes.
+    pub(super) fn count_bytes(&mut self, now: Instant, bytes: usize) {
+        self.bytes.spend(now, bytes as u64);
+    }
+
+    /// How many bytes may be read, so that neither rate is exceeded. The error is the time from which
+    /// a frame may be read.
+    fn read_allowance(&self, now: Instant) -> Result<usize, Instant> {
+        let (commands, bytes) = (self.commands.available(now), self.bytes.available(now));
+        if commands == 0 || bytes < self.least_read {
+            return Err(self.commands.holds_at(1).max(self.bytes.holds_at(self.least_read)));
+        }
+        let most = commands.saturating_mul(FRAME_LEN as u64).min(bytes);
+        Ok(usize::try_from(most).unwrap_or(usize::MAX))
     }
 
     /// Whether the log may have one more line about refused commands of this client.
@@ -45,22 +63,32 @@ impl ClientQuota {
     }
 }
 
+/// How many slots of the window are occupied, in all and by each client.
+#[derive(Debug, Default)]
+pub(super) struct WindowUse {
+    size: usize,
+    all: usize,
+    by_client: BTreeMap<ClientId, usize>,
+}
+
+impl WindowUse {
+    /// Whether one more command of this client may be without an answer: a client may have as many as
+    /// there are free slots in the window. Otherwise a client whose commands are never answered would
+    /// occupy all slots, and the others could not ask.
+    pub(super) fn has_free_slot(&self, id: ClientId) -> bool {
+        let own = self.by_client.get(&id).copied().unwrap_or(0);
+        own == 0 || own < self.size.saturating_sub(self.all)
+    }
+}
+
 impl Router {
-    /// Whether one more client may connect. Clients that only wait for answers do not count, but the
-    /// bridge disconnects the oldest of them when there are too many.
-    pub(super) fn has_room_for_client(&mut self) -> bool {
-        let limit = self.options.limits.clients;
-        if self.clients.values().filter(|client| client.is_active()).count() >= limit {
-            return false;
-        }
-        let mut half_closed =
-            self.clients.values_mut().filter(|client| client.half_closed && !client.closing);
-        if let Some(oldest) = half_closed.next()
-            && half_closed.count() + 1 >= limit
-        {
-            oldest.closing = true;
-        }
-        true
+    /// How many bytes of this client may be read now. A client above one of its rates is not read
+    /// until it is below: the error is that time. What it sends meanwhile waits in its own connection.
+    ///
+    /// # Errors
+    /// The time from which the client may be read.
+    pub fn read_allowance(&self, now: Instant, id: ClientId) -> Result<usize, Instant> {
+        self.clients.get(&id).map_or(Ok(0), |client| client.quota.read_allowance(now))
     }
 
     /// The bytes of uploads that may still be held for a client.
@@ -75,21 +103,20 @@ impl Router {
         own_room.min(total.saturating_sub(waiting + forwarded))
     }
 
-    /// Whether one more command of this client may be without an answer: a client may have as many as
-    /// there are free slots in the window. Otherwise a client whose commands are never answered would
-    /// occupy all slots, and the others could not ask.
-    pub(super) fn has_free_slot(&self, now: Instant, id: ClientId) -> bool {
+    /// Who occupies the window.
+    pub(super) fn window_use(&self, now: Instant) -> WindowUse {
+        let mut window_use = WindowUse { size: self.options.core.window, ..WindowUse::default() };
         let occupying = self
             .forwarded
             .values()
             .filter(|forwarded| forwarded.occupies_slot_until.is_some_and(|until| now < until));
-        let (mut all, mut own) = (0, 0);
         for forwarded in occupying {
-            all += 1;
-            let first = forwarded.recipients.first();
-            own += usize::from(first.is_some_and(|recipient| recipient.id == id));
+            window_use.all += 1;
+            if let Some(first) = forwarded.recipients.first() {
+                *window_use.by_client.entry(first.id).or_default() += 1;
+            }
         }
-        own == 0 || own < self.options.core.window.saturating_sub(all)
+        window_use
     }
 
     /// Refuses commands that have waited too long, since nobody expects them any more, and

@@ -1,6 +1,8 @@
 //! Who receives what the instrument sends: answers go to the clients that asked, unsolicited frames to
 //! the subscribers, and each outcome is counted.
 
+use std::collections::BTreeSet;
+
 use flamingo_protocol_core::{Class, Ended, Event, Frame, Output, Ticket, time::Instant};
 
 use super::halt_all::SENT_NOT_ANSWERED;
@@ -44,7 +46,7 @@ impl Router {
                 let echoed = self.deliver_answer(now, ticket, frame, payload);
                 if !proven && !echoed {
                     // It may have been a push, which the subscribers must not miss.
-                    self.publish(frame, payload, Delivery::Callback, &[]);
+                    self.publish(frame, payload, Delivery::Callback, &BTreeSet::new());
                 }
             }
             Class::Late { ticket, proven } => {
@@ -52,7 +54,7 @@ impl Router {
                 if self.is_echoed(frame) {
                     self.echo_to_others(now, &recipients, frame, payload);
                 } else if !proven {
-                    self.publish(frame, payload, Delivery::Callback, &[]);
+                    self.publish(frame, payload, Delivery::Callback, &BTreeSet::new());
                 }
             }
             Class::Ambiguous { owners } => {
@@ -83,13 +85,11 @@ impl Router {
             }
         }
         // The answer to one client must not become the answer to another.
-        let ids = self.clients.keys().copied();
-        let except: Vec<_> = match sender {
-            None => Vec::new(),
-            Some(sender) => ids
-                .filter(|id| *id == sender.id || self.may_take_for_answer(now, *id, frame.code))
-                .collect(),
-        };
+        let mut except = BTreeSet::new();
+        if let Some(sender) = sender {
+            except = self.may_take_for_answer(now, frame.code);
+            except.insert(sender.id);
+        }
         self.publish(frame, payload, Delivery::Both, &except);
     }
 

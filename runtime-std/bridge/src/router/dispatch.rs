@@ -5,7 +5,6 @@ use flamingo_protocol_core::{
     CommandCode, Flags, Frame, Ticket,
     error::CommandError,
     time::{Duration, Instant},
-    wire::FRAME_LEN,
 };
 
 use super::client::{Client, Command};
@@ -13,6 +12,7 @@ use super::client_quota::TOO_MANY_WAITING;
 use super::permissions::{
     WORKFLOW_RUNS, expects_answer, is_answered_at_end, is_emergency, is_query, is_stop,
 };
+use super::slots::{STOPS_ONLY, Slot, passes_in_reserved_slot};
 use super::{ClientId, ForwardedCommand, MAX_FORWARDED, Recipient, Router};
 use crate::settings::Delivery;
 use flamingo_runtime_std::events_on_request;
@@ -34,21 +34,20 @@ impl Router {
             client.chose_delivery = true;
             return;
         }
-        let within_rate = client.quota.take(now, FRAME_LEN + command.payload.len());
+        client.quota.count_command(now);
+        if client.slot == Slot::StopsOnly && !passes_in_reserved_slot(&frame) {
+            client.half_closed = true;
+            return self.refuse(now, id, &frame, STOPS_ONLY);
+        }
         if is_emergency(&frame) {
             self.send_stop(now, Some(id), &frame, command.arrived);
             return;
         }
-        if within_rate && self.core.is_none() && frame.code == CommandCode::SYSTEM_STATE_GET {
+        if self.core.is_none() && frame.code == CommandCode::SYSTEM_STATE_GET {
             self.answer_disconnected(id, &frame);
             return;
         }
-        let permission = if within_rate {
-            self.check_permission(now, id, &frame)
-        } else {
-            Err(format!("too fast: {} commands/s", self.options.limits.commands_per_s))
-        };
-        match permission {
+        match self.check_permission(now, id, &frame) {
             Ok(()) if is_stop(&frame) => self.send_stop(now, Some(id), &frame, command.arrived),
             Ok(()) => {
                 if let Some(client) = self.clients.get_mut(&id) {
@@ -77,12 +76,12 @@ impl Router {
 
     /// The first client after the last served one that has a command to forward.
     fn next_client_to_serve(&self, now: Instant) -> Option<ClientId> {
-        let is_ready = |id: ClientId, client: &Client| {
-            let waits = client.being_written.is_none() && !client.waiting.is_empty();
-            waits && self.has_free_slot(now, id)
-        };
-        let mut ready =
-            self.clients.iter().filter(|(id, client)| is_ready(**id, client)).map(|(id, _)| *id);
+        let waits = |client: &Client| client.being_written.is_none() && !client.waiting.is_empty();
+        let mut waiting = self.clients.iter().filter(|(_, client)| waits(client)).peekable();
+        waiting.peek()?;
+        // All commands in flight are looked at once, whatever the number of clients.
+        let window = self.window_use(now);
+        let mut ready = waiting.map(|(id, _)| *id).filter(|id| window.has_free_slot(*id));
         let last = self.last_served;
         let first = ready.next();
         first.filter(|id| *id > last).or_else(|| ready.find(|id| *id > last)).or(first)

@@ -1,5 +1,6 @@
 //! The connection to the instrument: how it begins and ends, and what is written to it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use flamingo_protocol_core::{
@@ -62,7 +63,7 @@ impl Router {
     fn publish_state(&mut self, state: CommandCode) {
         let mut frame = Frame::new(state);
         frame.status = 1;
-        self.publish(&frame, &[], Delivery::Both, &[]);
+        self.publish(&frame, &[], Delivery::Both, &BTreeSet::new());
     }
 
     fn fail_waiting_commands(&mut self, reason: &str) {

@@ -36,6 +36,11 @@ impl MotionLease {
         }
     }
 
+    /// Whether this client was the last one to hold the lease.
+    pub(super) fn is_last_holder(&self, client: ClientId) -> bool {
+        self.last_use.is_some_and(|(holder, _)| holder == client)
+    }
+
     /// The client has left. Returns whether it was the last one to hold the lease: a motion that it
     /// began may still run, although the client has been idle.
     pub(super) fn release(&mut self, client: ClientId) -> bool {

@@ -6,6 +6,7 @@
 //!
 //! - `permissions.rs`: what a client may send.
 //! - `client_quota.rs`: how much a client may send and keep waiting; `token_bucket.rs` is a rate.
+//! - `slots.rs`: how many clients may connect. `log_rate.rs`: lines about what can be repeated at will.
 //! - `dispatch.rs`: when a command goes to the instrument. `stops.rs`: stops go first.
 //! - `halt_all.rs`: a HALT of all axes becomes four.
 //! - `deliver.rs`: who receives what the instrument sends. `replies.rs` and
@@ -23,10 +24,12 @@ mod dispatch;
 mod halt_all;
 mod instrument;
 mod lease;
+mod log_rate;
 mod not_expected;
 mod permissions;
 mod refusals;
 mod replies;
+mod slots;
 mod stops;
 #[cfg(test)]
 mod tests;
@@ -39,7 +42,6 @@ use std::sync::Arc;
 use flamingo_protocol_core::{
     Class, Config, Ticket,
     time::{Duration, Instant},
-    wire::FRAME_LEN,
 };
 
 use crate::settings::{EventDelivery, LimitSettings, Role, WhenLost};
@@ -48,7 +50,9 @@ use client::{Client, ClientInput, Command};
 use flamingo_runtime_std::{CoreConnection, MessageCollector};
 use halt_all::OpenHalts;
 use lease::MotionLease;
+pub(crate) use log_rate::LogRate;
 use not_expected::NotExpected;
+use slots::Slot;
 use stops::UnsentStop;
 use workflow::WorkflowState;
 
@@ -164,6 +168,8 @@ pub struct Router {
     open_halts: OpenHalts,
     /// Commands that were sent and, by the table, are not answered.
     not_expected: NotExpected,
+    /// What is logged about clients that find no free slot.
+    slot_log: LogRate,
     /// The sum over the clients that left.
     gone: ClientCounters,
     /// The sum over the earlier connections to the instrument.
@@ -193,12 +199,14 @@ impl Router {
             unsent_stops: Vec::new(),
             open_halts: OpenHalts::default(),
             not_expected: NotExpected::default(),
+            slot_log: LogRate::new(slots::LOG_LINES_PER_S),
             gone: ClientCounters::default(),
             earlier_connections: UpstreamStatus::default(),
         }
     }
 
-    /// A client has connected. `None`: the limit is reached; close the connection.
+    /// A client has connected. `address` is its `IP:PORT`. `None`: there is no slot, not even one of
+    /// those that are reserved for stops; close the connection.
     pub fn client_opened(
         &mut self,
         now: Instant,
@@ -206,33 +214,39 @@ impl Router {
         role: Role,
         delivery: impl Into<EventDelivery>,
     ) -> Option<ClientId> {
-        if !self.has_room_for_client() {
-            return None;
-        }
+        let slot = self.take_slot(now, &address)?;
         let id = self.next_client;
         self.next_client += 1;
-        let client = Client::new(now, address, role, delivery.into(), &self.options.limits);
+        let client = Client::new(now, address, slot, role, delivery.into(), &self.options.limits);
         self.clients.insert(id, client);
         Some(id)
     }
 
     /// Handles bytes of a client. It consumes all of them.
     pub fn client_input(&mut self, now: Instant, id: ClientId, mut bytes: &[u8]) {
+        if let Some(client) = self.clients.get_mut(&id) {
+            client.quota.count_bytes(now, bytes.len());
+        }
         while !bytes.is_empty() {
-            let room = self.room_for_uploads(id);
             let Some(client) = self.clients.get_mut(&id).filter(|client| !client.closing) else {
                 return;
             };
-            let (consumed, input) = client.handle_input(now, bytes, room);
+            let (consumed, input) = client.handle_input(now, bytes);
             bytes = bytes.get(consumed..).unwrap_or(&[]);
             if client.consecutive_noise() > self.options.limits.noise_bytes {
                 return self.disconnect(id, "it does not send frames");
             }
             match input {
                 Some(ClientInput::Command(command)) => self.handle_command(now, id, command),
+                Some(ClientInput::UploadBegins(frame)) => {
+                    let room = self.room_for_uploads(id);
+                    if let Some(client) = self.clients.get_mut(&id) {
+                        client.begin_upload(now, frame, room);
+                    }
+                }
                 Some(ClientInput::Oversized(frame)) => {
                     // It counts against the rate, although it is refused.
-                    let _ = client.quota.take(now, FRAME_LEN + frame.payload_len as usize);
+                    client.quota.count_command(now);
                     let reason = "upload refused: larger than the bridge may hold";
                     self.refuse(now, id, &frame, reason);
                 }
@@ -241,7 +255,19 @@ impl Router {
         }
     }
 
-    /// A client has closed its sending direction. It still receives the answers to its commands.
+    /// The connection to a client ends: it sends nothing after the bytes that wait to be read, if any.
+    /// The dead man's switch acts at once, and then the client is gone: what it has sent and was not
+    /// executed yet is not executed any more.
+    pub fn client_ending(&mut self, now: Instant, id: ClientId) {
+        if self.options.dead_man && self.lease.is_last_holder(id) {
+            return self.client_closed(now, id);
+        }
+        if let Some(client) = self.clients.get_mut(&id) {
+            client.ending = true;
+        }
+    }
+
+    /// A client has closed its sending direction, and all was read. It still receives the answers to its commands.
     pub fn client_half_closed(&mut self, id: ClientId) {
         if let Some(client) = self.clients.get_mut(&id) {
             client.half_closed = true;
@@ -324,6 +350,7 @@ impl Router {
             id: *id,
             address: client.address.clone(),
             role: client.role.to_string(),
+            stops_only: client.slot == Slot::StopsOnly,
             delivery: client.delivery.to_string(),
             connected_s: std::time::Duration::from(now.since(client.connected)).as_secs_f64(),
             waiting: client.waiting.len(),

@@ -63,17 +63,16 @@ impl NotExpected {
         self.0.remove(oldest).map(|sent| sent.by)
     }
 
-    /// Whether this client has sent a command of this code within the last `within` that has no answer
+    /// The clients that have sent a command of this code within the last `within` that has no answer
     /// yet.
-    pub(super) fn may_be_answered(
+    pub(super) fn senders(
         &self,
         now: Instant,
-        id: ClientId,
         code: CommandCode,
         within: Duration,
-    ) -> bool {
-        let mut own = self.0.iter().filter(|sent| sent.by.id == id && sent.key.0 == code);
-        own.any(|sent| now.since(sent.at) <= within)
+    ) -> impl Iterator<Item = ClientId> {
+        let recent = self.0.iter().filter(move |sent| now.since(sent.at) <= within);
+        recent.filter(move |sent| sent.key.0 == code).map(|sent| sent.by.id)
     }
 
     /// The connection to the instrument has ended: no answer comes any more.

@@ -83,6 +83,9 @@ impl Router {
         if self.is_blocked_by_workflow(now, frame) {
             return Err(WORKFLOW_RUNS.into());
         }
+        if needs_lease(frame) && self.options.dead_man && client.ending {
+            return Err("the client has closed its connection: the dead man's switch acts".into());
+        }
         if needs_lease(frame) {
             self.lease.take(now, id).map_err(|holder| {
                 let holder = self.clients.get(&holder);

@@ -1,8 +1,11 @@
 //! What the bridge sends to clients and subscribers: published messages, echoes of actions, and log
 //! lines. Its answers to refused commands are in `refusals.rs`.
 
+use std::collections::BTreeSet;
+
 use flamingo_protocol_core::{CommandCode, Flags, Frame, time::Instant, wire::Kind};
 
+use super::client::Client;
 use super::{ClientId, Recipient, Router, RouterAction};
 use crate::settings::Delivery;
 
@@ -22,40 +25,41 @@ impl Router {
         frame: &Frame,
         payload: &[u8],
     ) {
-        let actors: Vec<_> = actors.iter().map(|actor| actor.id).collect();
-        let others =
-            self.clients.keys().filter(|id| self.may_take_for_answer(now, **id, frame.code));
-        let except: Vec<_> = actors.iter().chain(others).copied().collect();
-        for id in &actors {
-            if let Some(client) = self.clients.get_mut(id) {
+        let mut except = self.may_take_for_answer(now, frame.code);
+        for actor in actors {
+            except.insert(actor.id);
+            if let Some(client) = self.clients.get_mut(&actor.id) {
                 client.counters.echoes += 1;
             }
         }
         self.publish(frame, payload, Delivery::Both, &except);
     }
 
-    /// Whether a client could take the report of another client's action for the answer to its own
-    /// command: it has sent a command of this code that may still be answered. A client that asked for
-    /// the events may also have such a command on its way to the bridge; but it takes no light for an
-    /// answer.
+    /// The clients that receive events with this code, and could take the report of another client's
+    /// action for the answer to their own command: they have sent a command of this code that may
+    /// still be answered. A client that asked for the events may also have such a command on its way to
+    /// the bridge; but it takes no light for an answer.
     pub(super) fn may_take_for_answer(
         &self,
         now: Instant,
-        id: ClientId,
         code: CommandCode,
-    ) -> bool {
-        let Some(client) = self.clients.get(&id) else { return false };
-        if client.chose_delivery {
-            return code.row().is_none_or(|row| row.kind != Kind::FireAndForget);
-        }
-        let code = code.row().map_or(code, |row| row.answers);
-        let mut forwarded = self.forwarded.values().filter(|forwarded| !forwarded.ended);
-        client.waiting.iter().any(|command| command.frame.code == code)
-            || self.not_expected.may_be_answered(now, id, code, self.options.request_timeout)
-            || forwarded.any(|forwarded| {
-                forwarded.command.frame.code == code
-                    && forwarded.recipients.iter().any(|recipient| recipient.id == id)
-            })
+    ) -> BTreeSet<ClientId> {
+        let answer = code.row().map_or(code, |row| row.answers);
+        let open = self.forwarded.values().filter(|forwarded| !forwarded.ended);
+        let open = open.filter(|forwarded| forwarded.command.frame.code == answer);
+        let mut asked: BTreeSet<_> =
+            open.flat_map(|forwarded| &forwarded.recipients).map(|to| to.id).collect();
+        asked.extend(self.not_expected.senders(now, answer, self.options.request_timeout));
+        let is_light = code.row().is_some_and(|row| row.kind == Kind::FireAndForget);
+        let may_take = |id: ClientId, client: &Client| {
+            if client.chose_delivery {
+                return !is_light;
+            }
+            let mut waiting = client.waiting.iter();
+            asked.contains(&id) || waiting.any(|command| command.frame.code == answer)
+        };
+        let inline = self.clients.iter().filter(|(_, client)| client.delivery.is_inline(code));
+        inline.filter(|(id, client)| may_take(**id, client)).map(|(id, _)| *id).collect()
     }
 
     /// Publishes an unsolicited message on the callback port. With [`Delivery::Both`], the clients
@@ -66,7 +70,7 @@ impl Router {
         frame: &Frame,
         payload: &[u8],
         to: Delivery,
-        except: &[ClientId],
+        except: &BTreeSet<ClientId>,
     ) {
         let message = encode_message(&self.tagged(frame, false), payload);
         if to == Delivery::Both {

@@ -229,6 +229,12 @@ impl Router {
         }
     }
 
+    /// Whether a stop of this client waits for a connection, and the client for its answer.
+    pub(super) fn waits_for_unsent_stop(&self, id: ClientId) -> bool {
+        let awaited = self.unsent_stops.iter().filter(|stop| stop.is_awaited);
+        awaited.flat_map(|stop| &stop.recipients).any(|recipient| recipient.id == id)
+    }
+
     /// The client has left: its stops that wait are sent all the same.
     pub(super) fn forget_waiting_for_stops(&mut self, id: ClientId) {
         for stop in &mut self.unsent_stops {

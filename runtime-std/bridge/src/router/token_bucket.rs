@@ -1,6 +1,6 @@
 //! A rate limit: a token bucket that fills with time.
 
-use flamingo_protocol_core::time::Instant;
+use flamingo_protocol_core::time::{Duration, Instant};
 
 /// A bucket that holds the tokens of one second.
 #[derive(Debug, Clone, Copy)]
@@ -22,16 +22,46 @@ impl TokenBucket {
     /// Takes `amount` tokens and returns `true`, or takes nothing if the bucket holds less. An amount
     /// above the capacity needs a full bucket and empties it.
     pub(super) fn take(&mut self, now: Instant, amount: u64) -> bool {
-        let capacity = u128::from(self.per_second) * MILLION;
-        let micros = u128::from(now.since(self.last_filled).as_micros());
-        self.level = capacity.min(self.level + micros * u128::from(self.per_second));
-        self.last_filled = self.last_filled.max(now);
-        let amount = (u128::from(amount) * MILLION).min(capacity);
+        self.fill(now);
+        let amount = self.part_of_capacity(amount);
         if amount > self.level {
             return false;
         }
         self.level -= amount;
         true
+    }
+
+    /// Takes `amount` tokens, or all if the bucket holds less.
+    pub(super) fn spend(&mut self, now: Instant, amount: u64) {
+        self.fill(now);
+        self.level = self.level.saturating_sub(u128::from(amount) * MILLION);
+    }
+
+    /// How many whole tokens the bucket holds.
+    pub(super) fn available(&self, now: Instant) -> u64 {
+        u64::try_from(self.level_at(now) / MILLION).unwrap_or(u64::MAX)
+    }
+
+    /// When the bucket holds `amount` tokens, or is full if it cannot hold as many.
+    pub(super) fn holds_at(&self, amount: u64) -> Instant {
+        let missing = self.part_of_capacity(amount).saturating_sub(self.level);
+        let micros = missing.div_ceil(u128::from(self.per_second).max(1));
+        self.last_filled + Duration::from_micros(u64::try_from(micros).unwrap_or(u64::MAX))
+    }
+
+    fn fill(&mut self, now: Instant) {
+        self.level = self.level_at(now);
+        self.last_filled = self.last_filled.max(now);
+    }
+
+    fn level_at(&self, now: Instant) -> u128 {
+        let micros = u128::from(now.since(self.last_filled).as_micros());
+        self.part_of_capacity(u64::MAX).min(self.level + micros * u128::from(self.per_second))
+    }
+
+    /// In millionths of a token.
+    fn part_of_capacity(&self, amount: u64) -> u128 {
+        u128::from(amount.min(self.per_second)) * MILLION
     }
 }
 
@@ -63,6 +93,19 @@ mod tests {
         assert!(bucket.take(at(0), 500));
         assert!(!bucket.take(at(999), 500));
         assert!(bucket.take(at(1000), 500));
+    }
+
+    #[test]
+    fn what_is_spent_comes_back_at_the_rate() {
+        let mut bucket = TokenBucket::new(at(0), 10);
+        assert_eq!((bucket.available(at(0)), bucket.holds_at(10)), (10, at(0)));
+        bucket.spend(at(0), 9);
+        assert_eq!(bucket.available(at(0)), 1);
+        bucket.spend(at(0), 5);
+        assert_eq!(bucket.available(at(99)), 0, "it takes no more than there is");
+        assert_eq!((bucket.holds_at(1), bucket.holds_at(10)), (at(100), at(1000)));
+        assert_eq!((bucket.available(at(100)), bucket.available(at(60_000))), (1, 10));
+        assert_eq!(bucket.holds_at(500), at(1000), "it never holds more than the capacity");
     }
 
     #[test]

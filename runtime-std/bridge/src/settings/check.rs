@@ -116,6 +116,8 @@ impl BridgeSettings {
             ("upstream.reconnect_max_ms", upstream.reconnect_max_ms == 0),
             ("upstream.window", upstream.window == 0),
             ("limits.clients", limits.clients == 0),
+            ("limits.clients_per_address", limits.clients_per_address == 0),
+            ("limits.stop_slots", limits.stop_slots == 0),
             ("limits.viewers", limits.viewers == 0),
             ("limits.subscribers", limits.subscribers == 0),
             ("limits.commands_per_s", limits.commands_per_s == 0),

@@ -3,21 +3,26 @@
 
 use serde::{Deserialize, Serialize};
 
-/// How much each client may use. The bridge refuses or disconnects a client that exceeds a limit;
-/// other clients do not notice.
+/// How much each client may use. The bridge slows down, refuses or disconnects a client that exceeds a
+/// limit; other clients do not notice.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
 pub struct LimitSettings {
     /// Clients on all control ports together. Default: 64.
     pub clients: usize,
+    /// Clients of one address (an IPv6 network of 64 bits counts as one address). Default: 48.
+    pub clients_per_address: usize,
+    /// Further clients, for which only stops pass. Default: 8.
+    pub stop_slots: usize,
     /// Viewers on each image port. Default: 16.
     pub viewers: usize,
     /// Subscribers on the callback port. Default: 64.
     pub subscribers: usize,
-    /// Commands per second from one client, and the size of a burst. Default: 2000.
+    /// Commands per second from one client, and the size of a burst. Above it, the bridge does not
+    /// read the client until it is below. Default: 2000.
     pub commands_per_s: u32,
-    /// Bytes per second from one client. Default: 64 MiB.
+    /// Bytes per second from one client, in the same way. Default: 64 MiB.
     pub bytes_per_s: u64,
     /// The longest payload from a client, in bytes. Default: 32 MiB.
     pub upload_bytes: u32,
@@ -39,6 +44,8 @@ impl Default for LimitSettings {
     fn default() -> Self {
         Self {
             clients: 64,
+            clients_per_address: 48,
+            stop_slots: 8,
             viewers: 16,
             subscribers: 64,
             commands_per_s: 2000,

@@ -353,7 +353,7 @@ fn every_number_must_be_at_least_one() {
             }
         }
     }
-    assert_eq!(numbers, 20);
+    assert_eq!(numbers, 22);
 }
 
 #[test]

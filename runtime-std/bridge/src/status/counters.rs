@@ -120,6 +120,8 @@ pub struct ClientStatus {
     pub address: String,
     /// The name of its role.
     pub role: String,
+    /// Whether it has a reserved slot, so that only its stops pass.
+    pub stops_only: bool,
     /// The name of its delivery of unsolicited frames.
     pub delivery: String,
     /// Seconds since it connected.

@@ -68,7 +68,7 @@ fn client_rows(status: &BridgeStatus) -> String {
         let first = [
             client.id.to_string(),
             printable(&client.address),
-            printable(&client.role),
+            if client.stops_only { "stops only".into() } else { printable(&client.role) },
             printable(&client.delivery),
             span(client.connected_s),
             client.waiting.to_string(),

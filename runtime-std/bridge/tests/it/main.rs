@@ -1,5 +1,7 @@
 //! The bridge on real sockets: clients on one side, a simulated or scripted instrument on the other.
 
+mod dead_man;
+mod floods;
 mod harness;
 mod image_ports;
 mod instrument_lost;

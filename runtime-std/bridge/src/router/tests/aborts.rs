@@ -42,13 +42,6 @@ fn an_abort_needs_the_permission_that_it_always_needed() {
         harness.ask(reader, &abort);
         assert_refused(&harness.received(reader), &abort, "read-only");
 
-        let limits = LimitSettings { commands_per_s: 1, ..LimitSettings::default() };
-        let mut harness = Harness::new(RouterOptions { limits, ..options() });
-        let fast = harness.client();
-        harness.ask(fast, &position(1));
-        harness.ask(fast, &abort);
-        assert_refused(&harness.received(fast), &abort, "too fast");
-
         let mut harness = Harness::new(options());
         let id = harness.client();
         harness.router.stop();

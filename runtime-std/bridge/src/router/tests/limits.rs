@@ -1,6 +1,6 @@
 //! The quotas of a client, and what happens to a client that exceeds one.
 
-use flamingo_protocol_core::{CommandCode, Frame};
+use flamingo_protocol_core::{CommandCode, Frame, wire::FRAME_LEN};
 
 use super::harness::*;
 use crate::router::RouterOptions;
@@ -12,19 +12,6 @@ fn limited(limits: LimitSettings) -> Harness {
 
 fn upload(len: u32) -> Frame {
     Frame::command(CommandCode::COMMON_SCOPE_SETTINGS_SAVE).with_payload_len(len)
-}
-
-#[test]
-fn the_number_of_clients_is_limited() {
-    let mut harness = limited(LimitSettings { clients: 2, ..LimitSettings::default() });
-    let first = harness.client();
-    harness.client();
-    let open = |harness: &mut Harness| {
-        harness.router.client_opened(harness.now, String::new(), Role::Control, Delivery::Callback)
-    };
-    assert_eq!(open(&mut harness), None);
-    harness.leave(first);
-    assert!(open(&mut harness).is_some_and(|id| id != first), "an id is never used again");
 }
 
 #[test]
@@ -61,21 +48,45 @@ fn a_client_that_does_not_read_is_disconnected() {
 }
 
 #[test]
-fn commands_above_the_rate_are_refused_but_a_halt_passes() {
-    let mut harness = limited(LimitSettings { commands_per_s: 3, ..LimitSettings::default() });
-    let id = harness.client();
-    for _ in 0..3 {
-        harness.ask(id, &position(1));
+fn a_client_above_its_rate_is_not_read_until_it_is_below() {
+    let mut harness = limited(LimitSettings { commands_per_s: 4, ..LimitSettings::default() });
+    let (fast, other) = (harness.client(), harness.client());
+    let allowed = |harness: &Harness, id| harness.router.read_allowance(harness.now, id);
+    assert_eq!(allowed(&harness, fast), Ok(4 * FRAME_LEN), "a burst of one second");
+    for _ in 0..4 {
+        harness.ask(fast, &position(1));
         harness.answer_next(0.0);
     }
-    assert_eq!(harness.received(id).len(), 3);
+    assert_eq!(harness.received(fast).len(), 4, "nothing is refused");
+    let below = harness.now + ms(250);
+    assert_eq!(allowed(&harness, fast), Err(below));
+    assert_eq!(allowed(&harness, other), Ok(4 * FRAME_LEN), "the other client is read");
+    harness.pass(ms(249));
+    assert_eq!(allowed(&harness, fast), Err(below));
+    harness.pass(ms(1));
+    assert_eq!(allowed(&harness, fast), Ok(FRAME_LEN));
+    harness.pass(ms(60_000));
+    assert_eq!(allowed(&harness, fast), Ok(4 * FRAME_LEN), "a burst of one second");
+}
+
+#[test]
+fn a_client_above_its_bytes_is_not_read_until_it_is_below() {
+    let mut harness = limited(LimitSettings { bytes_per_s: 1000, ..LimitSettings::default() });
+    let id = harness.client();
+    let allowed = |harness: &Harness| harness.router.read_allowance(harness.now, id);
+    harness.ask_bytes(id, &[&upload(800).encode()[..], &[5; 800]].concat());
+    assert_eq!(allowed(&harness), Err(harness.now + ms(56)), "until a frame may be read");
+    harness.pass(ms(56));
+    assert_eq!(allowed(&harness), Ok(FRAME_LEN));
+    harness.ask_bytes(id, &[0; 100]);
+    assert_eq!(allowed(&harness), Err(harness.now + ms(100)), "noise counts");
+    // Even a rate below the length of a frame stops no client for ever.
+    let mut harness = limited(LimitSettings { bytes_per_s: 100, ..LimitSettings::default() });
+    let id = harness.client();
+    assert_eq!(harness.router.read_allowance(harness.now, id), Ok(100));
     harness.ask(id, &position(1));
-    assert_refused(&harness.received(id), &position(1), "too fast");
-    harness.ask(id, &halt(1));
-    assert_eq!(harness.reached(), [(CommandCode::STAGE_HALT, 1)]);
-    harness.pass(ms(400));
-    harness.ask(id, &position(1));
-    assert_eq!(harness.commands.len(), 2);
+    harness.pass(ms(1000));
+    assert_eq!(harness.router.read_allowance(harness.now, id), Ok(100));
 }
 
 #[test]
@@ -121,22 +132,6 @@ fn an_oversized_upload_is_refused_and_the_next_frame_is_read() {
     harness.ask_bytes(one, &upload(1000).encode());
     harness.ask_bytes(other, &[&upload(600).encode()[..], &[5; 600]].concat());
     assert_refused(&harness.received(other), &upload(600), "larger than");
-}
-
-#[test]
-fn half_closed_clients_do_not_count_and_are_limited() {
-    let mut harness = limited(LimitSettings { clients: 2, ..LimitSettings::default() });
-    let mut waiting = Vec::new();
-    for _ in 0..10 {
-        let id = harness.client();
-        harness.ask(id, &position(1));
-        harness.router.client_half_closed(id);
-        waiting.push(id);
-    }
-    let kept: Vec<_> = waiting.iter().filter(|id| !harness.router.should_close(**id)).collect();
-    assert_eq!(kept, [&waiting[8], &waiting[9]], "the last two");
-    harness.client();
-    harness.client();
 }
 
 #[test]
@@ -238,9 +233,9 @@ fn refused_uploads_count_against_the_rate() {
     for _ in 0..2 {
         harness.ask_bytes(id, &[&upload(101).encode()[..], &[5; 101]].concat());
     }
-    harness.received(id);
-    harness.ask(id, &position(1));
-    assert_refused(&harness.received(id), &position(1), "too fast");
+    assert_eq!(harness.received(id).len(), 2, "both are refused");
+    let allowed = harness.router.read_allowance(harness.now, id);
+    assert_eq!(allowed, Err(harness.now + ms(500)));
 }
 
 #[test]

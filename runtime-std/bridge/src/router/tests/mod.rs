@@ -4,6 +4,7 @@
 
 mod aborts;
 mod away;
+mod dead_man;
 mod failures;
 mod halt_all;
 mod harness;
@@ -13,5 +14,6 @@ mod limits;
 mod long_run;
 mod routing;
 mod safety;
+mod slots;
 mod stops_away;
 mod times;

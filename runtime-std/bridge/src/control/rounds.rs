@@ -1,0 +1,137 @@
+//! One round of the control side: every socket gets its turn, and none more than its share. So no
+//! client, and not the instrument either, keeps the others waiting. What `wait.rs` does comes before
+//! each round: the events of all sockets are taken, and new clients are accepted.
+
+use super::ControlTask;
+use super::socket::ControlSocket;
+use crate::router::{ClientId, Router};
+use flamingo_protocol_core::time::Instant;
+
+/// The most bytes read from one client in a round: 16 frames. A frame takes about 3 µs, so that a round
+/// takes about 3 ms if 64 clients send as fast as they can.
+const CLIENT_READ: usize = 2 * 1024;
+
+/// The most bytes read from the instrument in a round: 128 frames, or 0.4 ms.
+pub(super) const INSTRUMENT_READ: usize = 16 * 1024;
+
+/// The most bytes given to the operating system in one write: it copies them in about 10 µs.
+pub(super) const WRITE_CHUNK: usize = 64 * 1024;
+
+/// The most writes to the instrument after the bytes of one client were read: at most as many as the
+/// frames that were read. A write takes about 5 µs.
+pub(super) const INSTRUMENT_WRITES: usize = 16;
+
+impl ControlTask {
+    /// Reads each socket, and writes what the router has for them.
+    pub(super) fn turn(&mut self) {
+        self.read_instrument();
+        let now = self.clock.now();
+        if self.router.poll_timeout().is_some_and(|due| due <= now) {
+            self.router.handle_timeout(now);
+        }
+        self.read_clients();
+        self.write_instrument();
+        self.perform_actions();
+        self.write_clients();
+        self.perform_actions();
+        if self.router.is_open() {
+            self.notify_connected.clear();
+        }
+    }
+
+    /// Reads each client that may be read, another one first in each round. What a client wants of the
+    /// instrument is written before the next client is read, so that a stop waits for nobody.
+    fn read_clients(&mut self) {
+        let (before, after) = (..self.first_client, self.first_client..);
+        let order = self.clients.range(after).chain(self.clients.range(before));
+        let readable = order.filter(|(_, socket)| socket.is_readable());
+        let order: Vec<_> = readable.map(|(id, _)| *id).collect();
+        self.first_client = order.first().map_or(0, |first| first + 1);
+        let mut lost = Vec::new();
+        for id in order {
+            if !self.read_client(id) {
+                lost.push(id);
+            }
+            self.write_instrument();
+        }
+        self.close(&lost);
+    }
+
+    /// Reads one client. Returns `false` if its connection is lost.
+    fn read_client(&mut self, id: ClientId) -> bool {
+        let now = self.clock.now();
+        let Some(socket) = self.clients.get_mut(&id) else { return true };
+        let Ok(allowed) = self.router.read_allowance(now, id) else { return true };
+        let share = allowed.min(CLIENT_READ).min(self.buffer.len());
+        match socket.read(&mut self.buffer[..share]) {
+            None => {}
+            Some(Ok(0)) => {
+                self.router.client_ending(now, id);
+                self.router.client_half_closed(id);
+            }
+            Some(Ok(count)) => self.router.client_input(now, id, &self.buffer[..count]),
+            Some(Err(error)) => {
+                if let Some(left_out) = self.connections_log.pass(now) {
+                    tracing::info!(client = id, %error, left_out, "the connection to a client is lost");
+                }
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Writes once to each client that has something to read, and closes those that are done.
+    fn write_clients(&mut self) {
+        let now = self.clock.now();
+        let mut ended = Vec::new();
+        for (id, socket) in &mut self.clients {
+            if has_output(&self.router, *id, socket) {
+                let bytes = self.router.client_output(*id);
+                let share = bytes.len().min(WRITE_CHUNK);
+                match socket.write(&bytes[..share]) {
+                    Ok(count) => self.router.client_wrote(*id, count),
+                    Err(error) => {
+                        if let Some(left_out) = self.connections_log.pass(now) {
+                            tracing::info!(
+                                client = id, %error, left_out, "the connection to a client is lost"
+                            );
+                        }
+                        ended.push(*id);
+                    }
+                }
+            }
+            if self.router.should_close(*id) {
+                ended.push(*id);
+            }
+        }
+        self.close(&ended);
+    }
+
+    /// Whether the next round has something to do, whatever happens meanwhile: then it begins at once.
+    pub(super) fn has_work(&mut self, now: Instant) -> bool {
+        let instrument = self.instrument.as_ref();
+        if instrument.is_some_and(ControlSocket::is_readable) {
+            return true;
+        }
+        let accepts_bytes = instrument.is_some_and(|socket| !socket.write_blocked);
+        if accepts_bytes && !self.router.upstream_output(now).is_empty() {
+            return true;
+        }
+        let router = &self.router;
+        self.clients.iter().any(|(id, socket)| {
+            let reads = socket.is_readable() && router.read_allowance(now, *id).is_ok();
+            reads || has_output(router, *id, socket) || router.should_close(*id)
+        })
+    }
+
+    /// When the next client may be read that has sent too fast.
+    pub(super) fn reads_from(&self, now: Instant) -> Option<Instant> {
+        let readable = self.clients.iter().filter(|(_, socket)| socket.is_readable());
+        readable.filter_map(|(id, _)| self.router.read_allowance(now, *id).err()).min()
+    }
+}
+
+/// Whether something can be written to this client.
+fn has_output(router: &Router, id: ClientId, socket: &ControlSocket) -> bool {
+    !socket.write_blocked && !router.client_output(id).is_empty()
+}

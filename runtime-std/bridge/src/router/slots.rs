@@ -1,0 +1,143 @@
+//! The slots of clients: how many clients may be connected, in all and from one address. When they are
+//! taken, a further client gets a reserved slot, in which only stops pass and the state is reported. So
+//! a HALT finds a way in. How much a connected client may send is in `client_quota.rs`.
+
+use std::cmp::Reverse;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+
+use flamingo_protocol_core::{CommandCode, Frame, time::Instant};
+
+use super::client::Client;
+use super::permissions::is_stop;
+use super::{ClientId, Router};
+
+/// Why a command is refused in a reserved slot.
+pub(super) const STOPS_ONLY: &str = "all slots for clients are taken: only stops pass";
+
+/// Whether this command passes in a reserved slot.
+pub(super) fn passes_in_reserved_slot(frame: &Frame) -> bool {
+    is_stop(frame) || frame.code == CommandCode::SYSTEM_STATE_GET
+}
+
+/// Log lines per second about clients that find no slot.
+pub(super) const LOG_LINES_PER_S: u64 = 5;
+
+/// A slot for a client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Slot {
+    /// Every command passes that its role permits.
+    Full,
+    /// It is reserved for stops.
+    StopsOnly,
+}
+
+impl Router {
+    /// Finds a slot for a client. `None`: there is none. Clients that only wait for answers do not
+    /// count, but the bridge disconnects the oldest of them when there are too many.
+    pub(super) fn take_slot(&mut self, now: Instant, address: &str) -> Option<Slot> {
+        if let Some(limit) = self.reached_limit(address) {
+            let freed = self.free_reserved_slot();
+            let outcome = if freed { "gets a reserved slot" } else { "is refused" };
+            if let Some(left_out) = self.slot_log.pass(now) {
+                let also =
+                    if left_out == 0 { String::new() } else { format!(", and {left_out} more") };
+                let line =
+                    format!("the client at {address}{also} {outcome}: {limit} are connected");
+                self.log(line);
+            }
+            return freed.then_some(Slot::StopsOnly);
+        }
+        let limit = self.options.limits.clients;
+        let mut half_closed = self.clients.values_mut().filter(|client| client.only_waits());
+        if let Some(oldest) = half_closed.next()
+            && half_closed.count() + 1 >= limit
+        {
+            oldest.closing = true;
+        }
+        Some(Slot::Full)
+    }
+
+    /// The limit that keeps one more client of this address out of the slots, if there is one.
+    fn reached_limit(&self, address: &str) -> Option<String> {
+        let limits = &self.options.limits;
+        let in_slot = || self.clients.values().filter(|client| client.is_active());
+        if in_slot().count() >= limits.clients {
+            return Some(format!("limits.clients = {} clients", limits.clients));
+        }
+        let network = network(address)?;
+        let same = in_slot().filter(|client| self::network(&client.address) == Some(network));
+        (same.count() >= limits.clients_per_address).then(|| {
+            format!("limits.clients_per_address = {} clients of it", limits.clients_per_address)
+        })
+    }
+
+    /// Makes sure that a reserved slot is free: if all are taken, the oldest client without an
+    /// unanswered stop is disconnected, of the address that has most of them. Returns whether one is
+    /// free.
+    fn free_reserved_slot(&mut self) -> bool {
+        let reserved: Vec<_> = self
+            .clients
+            .iter()
+            .filter(|(_, client)| client.slot == Slot::StopsOnly && !client.closing)
+            .map(|(id, client)| (*id, network(&client.address)))
+            .collect();
+        if reserved.len() < self.options.limits.stop_slots {
+            return true;
+        }
+        let idle = reserved.iter().filter(|(id, _)| !self.has_unanswered_stop(*id));
+        let of_same = |network| reserved.iter().filter(|(_, other)| *other == network).count();
+        let oldest = idle.max_by_key(|(id, network)| (of_same(*network), Reverse(*id)));
+        let Some((id, _)) = oldest else { return false };
+        if let Some(client) = self.clients.get_mut(id) {
+            client.closing = true;
+        }
+        true
+    }
+
+    fn has_unanswered_stop(&self, id: ClientId) -> bool {
+        let sent = self.forwarded.values().any(|forwarded| {
+            let is_open = !forwarded.ended && is_stop(&forwarded.command.frame);
+            is_open && forwarded.recipients.iter().any(|recipient| recipient.id == id)
+        });
+        sent || self.waits_for_unsent_stop(id)
+    }
+}
+
+impl Client {
+    /// Whether it occupies a slot, since it may send more commands.
+    fn is_active(&self) -> bool {
+        self.slot == Slot::Full && !self.half_closed && !self.ending && !self.closing
+    }
+
+    /// Whether it only waits for answers, in no slot.
+    fn only_waits(&self) -> bool {
+        self.slot == Slot::Full && (self.half_closed || self.ending) && !self.closing
+    }
+}
+
+/// What counts as one address: an IPv4 address, or an IPv6 network of 64 bits, since one machine may use
+/// all addresses of it. `None` if it is not known.
+fn network(address: &str) -> Option<IpAddr> {
+    let address: SocketAddr = address.parse().ok()?;
+    Some(match address.ip().to_canonical() {
+        IpAddr::V6(ip) => {
+            let [a, b, c, d, ..] = ip.segments();
+            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
+        }
+        ip @ IpAddr::V4(_) => ip,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ipv6_network_of_64_bits_counts_as_one_address() {
+        assert_eq!(network("[2001:db8::1]:5"), network("[2001:db8::ffff:1]:6"));
+        assert_ne!(network("[2001:db8::1]:5"), network("[2001:db8:0:1::1]:5"));
+        assert_eq!(network("[::ffff:10.0.0.1]:5"), network("10.0.0.1:6"));
+        assert_ne!(network("10.0.0.1:5"), network("10.0.0.2:5"));
+        assert_eq!(network("nobody"), None);
+    }
+}

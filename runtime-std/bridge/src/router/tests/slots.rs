@@ -1,0 +1,178 @@
+//! The slots of clients, and the reserved slots in which only stops pass.
+
+use flamingo_protocol_core::{CommandCode, Frame};
+
+use super::harness::*;
+use crate::router::{ClientId, RouterOptions};
+use crate::settings::{Delivery, LimitSettings, Role};
+
+fn with_slots(clients: usize, clients_per_address: usize, stop_slots: usize) -> Harness {
+    let limits =
+        LimitSettings { clients, clients_per_address, stop_slots, ..LimitSettings::default() };
+    Harness::new(RouterOptions { limits, ..options() })
+}
+
+fn is_stops_only(harness: &Harness, id: ClientId) -> bool {
+    let (status, _) = harness.router.client_status(harness.now);
+    status.iter().find(|client| client.id == id).expect("it is connected").stops_only
+}
+
+/// Closes the connections that the router wants closed, as the sockets do.
+fn close_ended(harness: &mut Harness) {
+    let ended: Vec<_> =
+        harness.router.clients().filter(|id| harness.router.should_close(*id)).collect();
+    for id in ended {
+        harness.leave(id);
+    }
+}
+
+#[test]
+fn a_client_above_the_limit_may_only_stop() {
+    let mut harness = with_slots(2, 2, 1);
+    let clients = [harness.client(), harness.client()];
+    let further = harness.client();
+    assert_eq!([clients[0], further].map(|id| is_stops_only(&harness, id)), [false, true]);
+    harness.ask(further, &Frame::command(CommandCode::SYSTEM_STATE_GET));
+    harness.answer_next(0.0);
+    assert_eq!(harness.received(further).len(), 1);
+    harness.ask(further, &halt(1));
+    harness.ask(further, &Frame::command(CommandCode::LASER_DISABLE_ALL));
+    assert_eq!(harness.commands.len(), 2);
+    harness.answer_next(0.0);
+    assert_eq!(harness.received(further), [answer(&halt(1), 0.0)]);
+    assert!(!harness.router.should_close(further));
+    harness.leave(clients[0]);
+    let next = harness.client();
+    assert!(!is_stops_only(&harness, next) && next > further, "an id is never used again");
+}
+
+#[test]
+fn another_command_in_a_reserved_slot_ends_the_client() {
+    for command in [position(1), go(1), Frame::command(CommandCode(0xBEEF))] {
+        let mut harness = with_slots(1, 1, 1);
+        harness.client();
+        let further = harness.client();
+        // A stop that follows at once still passes, and is answered.
+        harness.ask_bytes(further, &[command.encode(), halt(1).encode()].concat());
+        assert_eq!(harness.reached(), [(CommandCode::STAGE_HALT, 1)]);
+        assert_refused(&harness.received(further), &command, "only stops pass");
+        assert!(!harness.router.should_close(further), "its stop is not answered");
+        harness.answer_next(0.0);
+        assert_eq!(harness.received(further), [answer(&halt(1), 0.0)]);
+        assert!(harness.router.should_close(further));
+    }
+}
+
+#[test]
+fn the_oldest_client_without_an_unanswered_stop_makes_room() {
+    let mut harness = with_slots(1, 1, 2);
+    harness.client();
+    let (stopping, idle) = (harness.client(), harness.client());
+    harness.ask(stopping, &halt(1));
+    let third = harness.client();
+    close_ended(&mut harness);
+    let left: Vec<_> = harness.router.clients().collect();
+    assert!(left.contains(&stopping) && left.contains(&third) && !left.contains(&idle));
+    harness.ask(third, &halt(2));
+    let opened = harness.router.client_opened(
+        harness.now,
+        "client:9".into(),
+        Role::Control,
+        Delivery::Callback,
+    );
+    assert_eq!(opened, None, "both wait for the answers to their stops");
+    harness.answer_next(0.0);
+    let fourth = harness.client();
+    close_ended(&mut harness);
+    assert!(!harness.router.clients().any(|id| id == stopping));
+    harness.ask(fourth, &halt(3));
+    assert_eq!(harness.reached().last(), Some(&(CommandCode::STAGE_HALT, 3)));
+}
+
+#[test]
+fn a_stop_that_waits_for_the_instrument_keeps_its_slot() {
+    let mut harness = with_slots(1, 1, 1);
+    harness.client();
+    harness.router.upstream_lost(harness.now);
+    let stopping = harness.client();
+    harness.ask(stopping, &halt(1));
+    let opened = harness.router.client_opened(
+        harness.now,
+        "client:9".into(),
+        Role::Control,
+        Delivery::Callback,
+    );
+    assert_eq!(opened, None);
+    assert!(!harness.router.should_close(stopping));
+}
+
+#[test]
+fn the_clients_of_one_address_are_limited() {
+    let mut harness = with_slots(10, 2, 3);
+    let mut open = |address: &str| {
+        let opened = harness.router.client_opened(
+            harness.now,
+            address.into(),
+            Role::Control,
+            Delivery::Callback,
+        );
+        let id = opened.expect("a slot");
+        is_stops_only(&harness, id)
+    };
+    assert_eq!(["10.0.0.1:1", "10.0.0.1:2", "10.0.0.1:3"].map(&mut open), [false, false, true]);
+    assert!(!open("10.0.0.2:1"), "another address has its own slots");
+    let network = ["[2001:db8::1]:1", "[2001:db8::2]:1", "[2001:db8::3]:1"];
+    assert_eq!(network.map(&mut open), [false, false, true], "a network of 64 bits");
+    harness.write();
+    let lines = harness.log.iter().filter(|line| line.contains("limits.clients_per_address"));
+    assert_eq!(lines.count(), 2, "{:?}", harness.log);
+}
+
+#[test]
+fn a_reserved_slot_is_taken_from_the_address_that_has_most() {
+    let mut harness = with_slots(1, 1, 3);
+    let open = |harness: &mut Harness, address: &str| {
+        let (role, delivery) = (Role::Control, Delivery::Callback);
+        harness.router.client_opened(harness.now, address.into(), role, delivery).expect("a slot")
+    };
+    open(&mut harness, "10.0.0.9:1");
+    let alone = open(&mut harness, "10.0.0.2:1");
+    for port in 1..100 {
+        open(&mut harness, &format!("10.0.0.1:{port}"));
+        close_ended(&mut harness);
+    }
+    assert!(harness.router.clients().any(|id| id == alone));
+    assert_eq!(harness.router.clients().count(), 4);
+}
+
+#[test]
+fn a_flood_of_refused_clients_does_not_flood_the_log() {
+    let mut harness = with_slots(1, 1, 1);
+    for _ in 0..1000 {
+        harness.client();
+        close_ended(&mut harness);
+    }
+    let refused = |line: &&String| line.contains("limits.clients = 1");
+    assert_eq!(harness.log.iter().filter(refused).count(), 5, "the lines of one second");
+    harness.pass(ms(1000));
+    harness.client();
+    harness.write();
+    let last = harness.log.iter().rfind(refused).expect("a line");
+    assert!(last.contains("and 994 more"), "{last}");
+}
+
+#[test]
+fn half_closed_clients_do_not_count_and_are_limited() {
+    let mut harness = with_slots(2, 2, 1);
+    let mut waiting = Vec::new();
+    for _ in 0..10 {
+        let id = harness.client();
+        harness.ask(id, &position(1));
+        harness.router.client_half_closed(id);
+        waiting.push(id);
+    }
+    let kept: Vec<_> = waiting.iter().filter(|id| !harness.router.should_close(**id)).collect();
+    assert_eq!(kept, [&waiting[8], &waiting[9]], "the last two");
+    harness.client();
+    harness.client();
+}
