@@ -1,6 +1,6 @@
 //! The body of the router's fuzz target. It decodes bytes into actions of clients, the instrument and the
 //! network. It panics if a client receives an answer to a query that it did not send, or bytes that are
-//! not a frame.
+//! not a frame, or if a client that sends too fast would be read at once, or never again.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -44,6 +44,8 @@ pub(crate) fn run(data: &[u8]) {
     let switches = next().unwrap_or(0);
     let mut limits = LimitSettings::default();
     limits.clients = 4;
+    limits.stop_slots = 2;
+    limits.commands_per_s = 40;
     limits.queue_frames = 6;
     limits.out_bytes = 4096;
     limits.noise_bytes = 300;
@@ -106,9 +108,14 @@ impl World {
                 }
             }
             (2, Some(id)) => self.close(id),
-            (3, Some(id)) => self.router.client_half_closed(id),
+            (3, Some(id)) => {
+                self.router.client_ending(self.now, id);
+                self.router.client_half_closed(id);
+            }
+            (18, Some(id)) => self.router.client_ending(self.now, id),
             (4, Some(id)) => {
-                let noise = vec![argument & 0x1F; usize::from(argument)];
+                let allowed = self.allowed(id).min(usize::from(argument));
+                let noise = vec![argument & 0x1F; allowed];
                 self.router.client_input(self.now, id, &noise);
             }
             (5, _) => {
@@ -139,7 +146,26 @@ impl World {
         }
     }
 
+    /// How many bytes of a client may be read. A client that has sent too fast may be read within a
+    /// second.
+    fn allowed(&self, id: ClientId) -> usize {
+        match self.router.read_allowance(self.now, id) {
+            Ok(bytes) => {
+                assert!(bytes > 0, "nothing to read is no permission");
+                bytes
+            }
+            Err(from) => {
+                assert!(from > self.now, "otherwise, the sockets would spin");
+                assert!(from.since(self.now) <= Duration::from_millis(1000));
+                0
+            }
+        }
+    }
+
     fn ask(&mut self, id: ClientId, argument: u8) {
+        if self.allowed(id) == 0 {
+            return;
+        }
         self.number += 1;
         let mut frame = Frame::command(CommandCode(CODES[usize::from(argument) % CODES.len()]));
         frame.int32_data = [1 + i32::from(argument % 4), 0, self.number];
