@@ -14,6 +14,7 @@ use crate::access::admission::Admission;
 use crate::callback_port::{self, CallbackPort};
 use crate::control::listener::ControlListener;
 use crate::control::{ControlHandle, ControlRequest, ControlStatus, ControlTask};
+use crate::descriptors;
 use crate::image_relay::{self, ImagePort, ImageRelay};
 use crate::ports::{Addresses, OpenRow, RowAddresses, bind, local_address, open_rows};
 use crate::router::Router;
@@ -100,6 +101,7 @@ impl Bridge {
     #[allow(clippy::unused_async)] // the signature stays if a later version has to wait
     pub async fn start(settings: &BridgeSettings) -> Result<Self, BridgeError> {
         settings.check()?;
+        descriptors::check(settings);
         let limits = &settings.limits;
         let admission = Admission::new(settings);
         let (main, named) = open_rows(&settings.listen)?;

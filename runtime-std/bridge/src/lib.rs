@@ -6,6 +6,7 @@ mod bridge;
 mod broadcast;
 mod callback_port;
 mod control;
+mod descriptors;
 mod image_relay;
 mod ports;
 #[doc(hidden)]

@@ -9,8 +9,8 @@ use std::time::Duration;
 use flamingo_protocol_core::time::Instant;
 use mio::net::TcpStream;
 
+use super::log_rate::LogRate;
 use super::wait::{Poller, Target};
-use crate::router::LogRate;
 use flamingo_runtime_std::socket;
 
 /// The most clients that one call accepts, so that other work is not delayed. Half of the default of

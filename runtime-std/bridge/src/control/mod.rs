@@ -3,13 +3,15 @@
 //! asks the operating system itself which sockets are ready: a reactor that it shared with other
 //! threads would make most commands wait for another thread.
 //!
-//! `rounds.rs` gives each socket its turn, `instrument.rs` connects to the instrument, `wait.rs` waits for the next thing to do,
-//! `listener.rs` accepts clients, `socket.rs` reads and writes one socket, and `inbox.rs` is how the
-//! other parts of the bridge reach this one.
+//! `rounds.rs` gives each socket its turn, `instrument.rs` connects to the instrument, `wait.rs` waits
+//! for the next thing to do, `listener.rs` accepts clients, `socket.rs` reads and writes one socket,
+//! `log_rate.rs` bounds what is logged about clients, and `inbox.rs` is how the other parts of the
+//! bridge reach this one.
 
 mod inbox;
 mod instrument;
 pub(crate) mod listener;
+mod log_rate;
 mod rounds;
 mod socket;
 #[cfg(test)]
@@ -26,19 +28,19 @@ use mio::Waker;
 
 use crate::access::Role;
 use crate::access::admission::Admission;
-use crate::router::{ClientId, LogRate, Router, RouterAction};
+use crate::router::{ClientId, Router, RouterAction};
 use crate::settings::EventDelivery;
 use flamingo_runtime_std::Clock;
 pub(crate) use inbox::{ControlHandle, ControlRequest, ControlStatus};
 use instrument::Connecting;
 pub(crate) use instrument::InstrumentLink;
 use listener::ControlListener;
+use log_rate::LogRate;
 use rounds::INSTRUMENT_READ;
 use socket::ControlSocket;
 use wait::{Poller, Target};
 
-/// Log lines per second about clients that come and go, and as many about clients that are not
-/// accepted.
+/// Log lines per second about clients that come and go, and as many about what else they do.
 const LOG_LINES_PER_S: u64 = 20;
 /// The time limit for commands in flight when the bridge is told to stop.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
@@ -67,8 +69,8 @@ pub(crate) struct ControlTask {
     notify_connected: Vec<Sender<()>>,
     /// What is logged about clients that come and go.
     connections_log: LogRate,
-    /// What is logged about clients that are not accepted.
-    refused_log: LogRate,
+    /// What else is logged about clients.
+    clients_log: LogRate,
 }
 
 impl ControlTask {
@@ -106,7 +108,7 @@ impl ControlTask {
             stop_deadline: None,
             notify_connected: Vec::new(),
             connections_log: LogRate::new(LOG_LINES_PER_S),
-            refused_log: LogRate::new(LOG_LINES_PER_S),
+            clients_log: LogRate::new(LOG_LINES_PER_S),
         };
         Ok((task, handle))
     }
@@ -153,6 +155,11 @@ impl ControlTask {
                 RouterAction::Reconnect(_) => {}
                 RouterAction::ConnectNow => self.connect_now(),
                 RouterAction::Log(text) => tracing::info!("{text}"),
+                RouterAction::LogClient(text) => {
+                    if let Some(left_out) = self.clients_log.pass(self.clock.now()) {
+                        tracing::info!(left_out, "{text}");
+                    }
+                }
             }
         }
     }
@@ -180,7 +187,7 @@ impl ControlTask {
                     None => "its address is not allowed to connect",
                     Some(_) => "an observer may use the callback port and the live images only",
                 };
-                if let Some(left_out) = self.refused_log.pass(now) {
+                if let Some(left_out) = self.clients_log.pass(now) {
                     tracing::warn!(%address, port, reason, left_out, "a client is refused");
                 }
                 return;

@@ -7,7 +7,7 @@ use flamingo_protocol_core::{time::Instant, wire::FRAME_LEN};
 
 use super::client::Client;
 use super::token_bucket::TokenBucket;
-use super::{ClientId, Router, RouterAction};
+use super::{ClientId, Router};
 use crate::settings::LimitSettings;
 
 /// Log lines per second about refused commands of one client.
@@ -149,6 +149,6 @@ impl Router {
         let Some(client) = self.clients.get_mut(&id) else { return };
         client.closing = true;
         let line = format!("client {id} at {} is disconnected: {reason}", client.address);
-        self.actions.push_back(RouterAction::Log(line));
+        self.log_client(line);
     }
 }

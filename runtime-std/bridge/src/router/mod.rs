@@ -6,7 +6,7 @@
 //!
 //! - `permissions.rs`: what a client may send.
 //! - `client_quota.rs`: how much a client may send and keep waiting; `token_bucket.rs` is a rate.
-//! - `slots.rs`: how many clients may connect. `log_rate.rs`: lines about what can be repeated at will.
+//! - `slots.rs`: how many clients may connect.
 //! - `dispatch.rs`: when a command goes to the instrument. `stops.rs`: stops go first.
 //! - `halt_all.rs`: a HALT of all axes becomes four.
 //! - `deliver.rs`: who receives what the instrument sends. `replies.rs` and
@@ -24,7 +24,6 @@ mod dispatch;
 mod halt_all;
 mod instrument;
 mod lease;
-mod log_rate;
 mod not_expected;
 mod permissions;
 mod refusals;
@@ -50,10 +49,10 @@ use client::{Client, ClientInput, Command};
 use flamingo_runtime_std::{CoreConnection, MessageCollector};
 use halt_all::OpenHalts;
 use lease::MotionLease;
-pub(crate) use log_rate::LogRate;
 use not_expected::NotExpected;
 use slots::Slot;
 use stops::UnsentStop;
+pub(crate) use token_bucket::TokenBucket;
 use workflow::WorkflowState;
 
 /// The number of a client. It is never used again.
@@ -98,6 +97,8 @@ pub enum RouterAction {
     ConnectNow,
     /// Log this line for the operator.
     Log(String),
+    /// Log this line about a client at a bounded rate, since clients can cause it as often as they want.
+    LogClient(String),
 }
 
 /// A client that receives the answer to a command.
@@ -168,8 +169,6 @@ pub struct Router {
     open_halts: OpenHalts,
     /// Commands that were sent and, by the table, are not answered.
     not_expected: NotExpected,
-    /// What is logged about clients that find no free slot.
-    slot_log: LogRate,
     /// The sum over the clients that left.
     gone: ClientCounters,
     /// The sum over the earlier connections to the instrument.
@@ -199,7 +198,6 @@ impl Router {
             unsent_stops: Vec::new(),
             open_halts: OpenHalts::default(),
             not_expected: NotExpected::default(),
-            slot_log: LogRate::new(slots::LOG_LINES_PER_S),
             gone: ClientCounters::default(),
             earlier_connections: UpstreamStatus::default(),
         }
@@ -214,7 +212,7 @@ impl Router {
         role: Role,
         delivery: impl Into<EventDelivery>,
     ) -> Option<ClientId> {
-        let slot = self.take_slot(now, &address)?;
+        let slot = self.take_slot(&address)?;
         let id = self.next_client;
         self.next_client += 1;
         let client = Client::new(now, address, slot, role, delivery.into(), &self.options.limits);

@@ -30,7 +30,7 @@ impl Router {
                 // Without an answer, only the log tells that the command was refused.
                 let address = &client.address;
                 let line = format!("{} of client {id} at {address}: {reason}", frame.code);
-                self.log(line);
+                self.log_client(line);
             }
         }
         self.answer_failure(id, frame, reason);

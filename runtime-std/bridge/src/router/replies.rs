@@ -111,6 +111,11 @@ impl Router {
         }
     }
 
+    /// Logs a line that clients can cause as often as they want.
+    pub(super) fn log_client(&mut self, line: String) {
+        self.actions.push_back(RouterAction::LogClient(line));
+    }
+
     pub(super) fn log(&mut self, line: impl Into<String>) {
         self.actions.push_back(RouterAction::Log(line.into()));
     }

@@ -5,7 +5,7 @@
 use std::cmp::Reverse;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-use flamingo_protocol_core::{CommandCode, Frame, time::Instant};
+use flamingo_protocol_core::{CommandCode, Frame};
 
 use super::client::Client;
 use super::permissions::is_stop;
@@ -19,9 +19,6 @@ pub(super) fn passes_in_reserved_slot(frame: &Frame) -> bool {
     is_stop(frame) || frame.code == CommandCode::SYSTEM_STATE_GET
 }
 
-/// Log lines per second about clients that find no slot.
-pub(super) const LOG_LINES_PER_S: u64 = 5;
-
 /// A slot for a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Slot {
@@ -34,17 +31,11 @@ pub(super) enum Slot {
 impl Router {
     /// Finds a slot for a client. `None`: there is none. Clients that only wait for answers do not
     /// count, but the bridge disconnects the oldest of them when there are too many.
-    pub(super) fn take_slot(&mut self, now: Instant, address: &str) -> Option<Slot> {
+    pub(super) fn take_slot(&mut self, address: &str) -> Option<Slot> {
         if let Some(limit) = self.reached_limit(address) {
             let freed = self.free_reserved_slot();
             let outcome = if freed { "gets a reserved slot" } else { "is refused" };
-            if let Some(left_out) = self.slot_log.pass(now) {
-                let also =
-                    if left_out == 0 { String::new() } else { format!(", and {left_out} more") };
-                let line =
-                    format!("the client at {address}{also} {outcome}: {limit} are connected");
-                self.log(line);
-            }
+            self.log_client(format!("the client at {address} {outcome}: {limit} are connected"));
             return freed.then_some(Slot::StopsOnly);
         }
         let limit = self.options.limits.clients;

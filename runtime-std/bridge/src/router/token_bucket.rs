@@ -4,7 +4,7 @@ use flamingo_protocol_core::time::{Duration, Instant};
 
 /// A bucket that holds the tokens of one second.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct TokenBucket {
+pub(crate) struct TokenBucket {
     per_second: u64,
     /// In millionths of a token, so that whole µs fill it exactly.
     level: u128,
@@ -15,13 +15,13 @@ const MILLION: u128 = 1_000_000;
 
 impl TokenBucket {
     /// A full bucket.
-    pub(super) fn new(now: Instant, per_second: u64) -> Self {
+    pub(crate) fn new(now: Instant, per_second: u64) -> Self {
         Self { per_second, level: u128::from(per_second) * MILLION, last_filled: now }
     }
 
     /// Takes `amount` tokens and returns `true`, or takes nothing if the bucket holds less. An amount
     /// above the capacity needs a full bucket and empties it.
-    pub(super) fn take(&mut self, now: Instant, amount: u64) -> bool {
+    pub(crate) fn take(&mut self, now: Instant, amount: u64) -> bool {
         self.fill(now);
         let amount = self.part_of_capacity(amount);
         if amount > self.level {

@@ -185,6 +185,14 @@ mod tests {
     }
 
     #[test]
+    fn a_client_in_a_reserved_slot_is_marked() {
+        let role = "control".to_owned();
+        let client = ClientStatus { role, stops_only: true, ..ClientStatus::default() };
+        let text = status_table(&BridgeStatus { clients: vec![client], ..Default::default() });
+        assert!(text.contains("stops only") && !text.contains("control"), "{text}");
+    }
+
+    #[test]
     fn each_port_has_a_row() {
         let mut status = BridgeStatus::default();
         status.callback.frames = 11;

@@ -1,6 +1,8 @@
 //! The bridge on real sockets: clients on one side, a simulated or scripted instrument on the other.
 
 mod dead_man;
+#[cfg(target_os = "linux")]
+mod descriptors;
 mod floods;
 mod harness;
 mod image_ports;

@@ -165,7 +165,7 @@ impl Harness {
         while let Some(report) = self.router.poll_action() {
             match report {
                 RouterAction::Publish(message) => self.published.push(message),
-                RouterAction::Log(line) => self.log.push(line),
+                RouterAction::Log(line) | RouterAction::LogClient(line) => self.log.push(line),
                 RouterAction::Reconnect(reason) => self.reconnects.push(reason),
                 RouterAction::ConnectNow => self.connect_now += 1,
             }

@@ -146,22 +146,6 @@ fn a_reserved_slot_is_taken_from_the_address_that_has_most() {
 }
 
 #[test]
-fn a_flood_of_refused_clients_does_not_flood_the_log() {
-    let mut harness = with_slots(1, 1, 1);
-    for _ in 0..1000 {
-        harness.client();
-        close_ended(&mut harness);
-    }
-    let refused = |line: &&String| line.contains("limits.clients = 1");
-    assert_eq!(harness.log.iter().filter(refused).count(), 5, "the lines of one second");
-    harness.pass(ms(1000));
-    harness.client();
-    harness.write();
-    let last = harness.log.iter().rfind(refused).expect("a line");
-    assert!(last.contains("and 994 more"), "{last}");
-}
-
-#[test]
 fn half_closed_clients_do_not_count_and_are_limited() {
     let mut harness = with_slots(2, 2, 1);
     let mut waiting = Vec::new();

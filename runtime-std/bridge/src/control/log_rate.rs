@@ -3,23 +3,23 @@
 
 use flamingo_protocol_core::time::Instant;
 
-use super::token_bucket::TokenBucket;
+use crate::router::TokenBucket;
 
 /// A log with a bounded rate.
 #[derive(Debug)]
-pub(crate) struct LogRate {
+pub(super) struct LogRate {
     lines: TokenBucket,
     left_out: u64,
 }
 
 impl LogRate {
     /// `lines_per_s`: also the size of a burst.
-    pub(crate) fn new(lines_per_s: u64) -> Self {
+    pub(super) fn new(lines_per_s: u64) -> Self {
         Self { lines: TokenBucket::new(Instant::default(), lines_per_s), left_out: 0 }
     }
 
     /// Whether one more line may be logged now: then it holds how many lines before it were left out.
-    pub(crate) fn pass(&mut self, now: Instant) -> Option<u64> {
+    pub(super) fn pass(&mut self, now: Instant) -> Option<u64> {
         if !self.lines.take(now, 1) {
             self.left_out += 1;
             return None;
