@@ -155,12 +155,13 @@ impl Bridge {
         };
         if let Some(listener) = status_listener {
             let allow = allow_function(&admission, None, Admission::allows);
+            let hosts = settings.listen.status_hosts.clone();
             let source = status.clone();
             let read_status = move || {
                 let source = source.clone();
                 async move { source.read().await }
             };
-            port_tasks.push(smol::spawn(http_server::serve(listener, allow, read_status)));
+            port_tasks.push(smol::spawn(http_server::serve(listener, allow, hosts, read_status)));
         }
         let control_ended = run_on_thread("flamingo-bridge", || control.run())?;
         Ok(Self { addresses, requests, admission, status, control_ended, port_tasks, images })

@@ -230,6 +230,7 @@ impl ListenSettings {
             }
         }
         self.check_named_ports()?;
+        self.check_status_hosts()?;
         let ports = self.ports();
         let ports: Vec<_> = ports.iter().filter(|(_, address)| address.port() != 0).collect();
         for (at, (key, address)) in ports.iter().enumerate() {
@@ -241,6 +242,21 @@ impl ListenSettings {
             }
         }
         Ok(())
+    }
+
+    /// Checks that each name can be the host of a URL.
+    fn check_status_hosts(&self) -> CheckResult {
+        let is_name = |name: &str| {
+            let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+            !name.is_empty() && !name.ends_with('.') && name.bytes().all(allowed)
+        };
+        match self.status_hosts.iter().find(|name| !is_name(name)) {
+            Some(name) => refused(
+                "listen.status_hosts",
+                format!("expected a name without port, such as \"scope.lab\", found {name:?}"),
+            ),
+            None => Ok(()),
+        }
     }
 
     fn check_named_ports(&self) -> CheckResult {

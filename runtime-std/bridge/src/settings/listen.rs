@@ -28,6 +28,9 @@ pub struct ListenSettings {
     /// The address of the status page (HTTP). Default: off.
     #[serde(serialize_with = "serialize_status", deserialize_with = "deserialize_status")]
     pub status: Option<SocketAddr>,
+    /// The names of this machine in URLs of the status page. It can always be called by its IP
+    /// address, and by `localhost`. Default: none.
+    pub status_hosts: Vec<String>,
     /// Additional control ports, by name. Default: none.
     pub more: BTreeMap<String, NamedPort>,
 }
@@ -128,6 +131,7 @@ impl Default for ListenSettings {
             stack: PortChoice::Next,
             callback: PortChoice::Next,
             status: None,
+            status_hosts: Vec::new(),
             more: BTreeMap::new(),
         }
     }

@@ -317,6 +317,16 @@ fn a_port_that_would_be_above_65535_is_refused() {
 }
 
 #[test]
+fn a_host_of_the_status_page_is_a_name_without_port() {
+    assert_accepted("[listen]\nstatus_hosts = [\"scope.lab\", \"pc-7\", \"my_pc\"]");
+    for bad in ["", "scope:53721", "http://scope", "scope.", "a b", "*", "[::1]"] {
+        let error = check_error(&format!("[listen]\nstatus_hosts = [\"ok\", {bad:?}]"));
+        assert!(error.starts_with("listen.status_hosts: expected a name without port"), "{error}");
+        assert!(error.ends_with(&format!("found {bad:?}")), "{error}");
+    }
+}
+
+#[test]
 fn a_named_port_is_checked_like_the_main_control_port() {
     let more = |rest: &str| format!("[listen.more.gui]\naddress = {rest}");
     assert_accepted(&more("\"127.0.0.1:53721\""));

@@ -14,6 +14,8 @@ use flamingo_runtime_std::{Error, socket};
 /// The longest response that is read; it has room for tens of thousands of clients.
 const MAX_BYTES: u64 = 16 * 1024 * 1024;
 const MAX_HEADERS: usize = 64;
+/// The characters of a reason that are shown.
+const MAX_REASON: usize = 300;
 
 /// The status of a bridge could not be fetched.
 #[derive(Debug, Error)]
@@ -138,7 +140,14 @@ fn parse_response(bytes: &[u8]) -> Result<BridgeStatus, ResponseError> {
     let code = response.code.unwrap_or_default();
     if code != 200 {
         let reason = response.reason.unwrap_or_default();
-        return Err(ResponseError::Other(format!("expected 200, found {code} {reason}")));
+        let mut problem = format!("expected 200, found {code} {reason}");
+        // The text that the bridge sends with it says what to do.
+        let text = str::from_utf8(bytes.get(start..).unwrap_or_default()).unwrap_or_default();
+        if let Some(line) = text.lines().next().filter(|line| !line.is_empty()) {
+            let line = line.chars().filter(|c| !c.is_control()).take(MAX_REASON);
+            problem.extend([": "].into_iter().map(String::from).chain(line.map(String::from)));
+        }
+        return Err(ResponseError::Other(problem));
     }
     let body = &bytes[start..];
     let length =
@@ -171,6 +180,10 @@ mod tests {
         for (response, expected) in [
             ("\u{21}\u{e6}hello world, how do you do\r\n\r\n", "expected HTTP/1.1"),
             ("HTTP/1.1 404 Not Found\r\n\r\n", "expected 200, found 404 Not Found"),
+            (
+                "HTTP/1.1 421 Misdirected Request\r\n\r\nadd the name\u{7}\n",
+                "expected 200, found 421 Misdirected Request: add the name",
+            ),
             ("HTTP/1.1 200 OK\r\n\r\n<html>", "unexpected JSON"),
         ] {
             let Err(ResponseError::Other(problem)) = parse_response(response.as_bytes()) else {

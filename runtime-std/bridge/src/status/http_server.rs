@@ -1,44 +1,62 @@
 //! The status page (HTTP): `/status` as JSON, `/metrics` for Prometheus. It answers one request per
 //! connection and limits its size and time.
 //!
-//! The caller provides the numbers; their types are in `counters.rs`.
+//! `http_request.rs` decides what a request may have, and `holders.rs` which connection is closed if
+//! there are too many. The caller provides the numbers; their types are in `counters.rs`.
 
 use std::future::Future;
 use std::io;
 use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
 use std::time::Duration;
 
-use httparse::{EMPTY_HEADER, Request};
 use smol::io::{AsyncReadExt, AsyncWriteExt};
 use smol::{Async, Timer, future};
 
 use super::BridgeStatus;
+use super::holders::{Holders, Phase, Place};
+use super::http_request::{Page, RequestError, StatusRequest, parse};
 use super::prometheus::metrics;
 use flamingo_runtime_std::socket::acceptor::{Acceptor, Allow};
 
-/// Connections at the same time.
+/// Connections at the same time. A new one closes an old one.
 const MAX_CONNECTIONS: usize = 16;
-/// The time limit from the first byte of a request to the last byte of the response.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
-/// The longest request, in bytes, and the most headers in it.
+/// Connections of which most are being closed: as many as may come at once.
+const MAX_ACCEPTED: usize = 512;
+/// The time limit for a request.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(1);
+/// The time limit for the response, up to the end of the connection.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(4);
+/// The longest request, in bytes.
 const MAX_BYTES: usize = 8 * 1024;
-const MAX_HEADERS: usize = 64;
 /// Bytes after a request that are read and ignored, so that they do not reset the connection and
 /// destroy the response.
 const MAX_IGNORED: usize = 64 * 1024;
 
-/// Answers requests until the future is dropped, which ends all connections. `read_status` returns
-/// the status, or `None` while the bridge stops.
-pub(crate) async fn serve<S, F>(listener: Async<TcpListener>, allow: Allow, read_status: S)
-where
+/// Answers requests until the future is dropped, which ends all connections. `hosts` are the names by
+/// which this machine may be called. `read_status` returns the status, or `None` while the bridge
+/// stops.
+pub(crate) async fn serve<S, F>(
+    listener: Async<TcpListener>,
+    allow: Allow,
+    hosts: Vec<String>,
+    read_status: S,
+) where
     S: Fn() -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Option<BridgeStatus>> + Send + 'static,
 {
-    let acceptor = Acceptor::new("status", listener, allow, MAX_CONNECTIONS);
-    let serve = |stream: Async<TcpStream>, address| {
-        let read_status = read_status.clone();
+    let acceptor = Acceptor::new("status", listener, allow, MAX_ACCEPTED);
+    let (hosts, holders): (Arc<[String]>, _) = (hosts.into(), Holders::new(MAX_CONNECTIONS));
+    let serve = |stream: Async<TcpStream>, address: std::net::SocketAddr| {
+        let (read_status, hosts) = (read_status.clone(), Arc::clone(&hosts));
+        let place = holders.enter(address.ip());
         async move {
-            if let Err(error) = within(REQUEST_TIMEOUT, answer(&stream, read_status)).await {
+            let answered = answer(&stream, &place, &hosts, read_status);
+            let closed = async {
+                place.is_closed().await;
+                Err(io::Error::other("a newer connection took its place"))
+            };
+            if let Err(error) = future::or(answered, closed).await {
                 tracing::debug!(%address, %error, "a request for the status was not answered");
             }
         }
@@ -54,24 +72,41 @@ async fn within<T>(timeout: Duration, work: impl Future<Output = io::Result<T>>)
     future::or(work, too_late).await
 }
 
-async fn answer<S, F>(mut stream: &Async<TcpStream>, read_status: S) -> io::Result<()>
+async fn answer<S, F>(
+    stream: &Async<TcpStream>,
+    place: &Place,
+    hosts: &[String],
+    read_status: S,
+) -> io::Result<()>
 where
     S: Fn() -> F,
     F: Future<Output = Option<BridgeStatus>>,
 {
-    let request = match read_request(stream).await? {
-        Ok(request) => request,
-        Err(error) => StatusRequest { page: Err(error), is_head: false },
-    };
+    let request = within(REQUEST_TIMEOUT, read_request(stream, hosts)).await?;
+    place.set_phase(Phase::Response);
+    within(RESPONSE_TIMEOUT, respond(stream, place, request, read_status)).await
+}
+
+async fn respond<S, F>(
+    mut stream: &Async<TcpStream>,
+    place: &Place,
+    request: StatusRequest,
+    read_status: S,
+) -> io::Result<()>
+where
+    S: Fn() -> F,
+    F: Future<Output = Option<BridgeStatus>>,
+{
     let response = match request.page {
         Ok(page) => match read_status().await {
-            Some(status) => page.render(&status),
+            Some(status) => HttpResponse::of_page(page, &status),
             None => HttpResponse::error(RequestError::Stopping),
         },
         Err(error) => HttpResponse::error(error),
     };
     stream.write_all(&response.encode(request.is_head)).await?;
     stream.get_ref().shutdown(std::net::Shutdown::Write)?;
+    place.set_phase(Phase::Answered);
     // Closing with unread bytes would reset the connection, and the answer with it.
     let mut rest = [0; 1024];
     let mut ignored = 0;
@@ -84,53 +119,11 @@ where
     Ok(())
 }
 
-/// The pages of the server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Page {
-    Json,
-    Metrics,
-}
-
-impl Page {
-    fn render(self, status: &BridgeStatus) -> HttpResponse {
-        match self {
-            Self::Json => match serde_json::to_string(status) {
-                Ok(json) => HttpResponse::new("200 OK", "application/json", json + "\n"),
-                Err(error) => {
-                    HttpResponse::new("500 Internal Server Error", TEXT, format!("{error}\n"))
-                }
-            },
-            Self::Metrics => HttpResponse::new(
-                "200 OK",
-                "text/plain; version=0.0.4; charset=utf-8",
-                metrics(status),
-            ),
-        }
-    }
-}
-
-/// Why a response holds no status.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum RequestError {
-    NotHttp,
-    TooLarge,
-    UnknownPath,
-    Method,
-    Stopping,
-}
-
-/// What a request asks for.
-#[derive(Debug, PartialEq, Eq)]
-struct StatusRequest {
-    page: Result<Page, RequestError>,
-    /// The method is HEAD: the response has no body.
-    is_head: bool,
-}
-
 /// Reads up to the end of a request's headers.
 async fn read_request(
     mut stream: &Async<TcpStream>,
-) -> io::Result<Result<StatusRequest, RequestError>> {
+    hosts: &[String],
+) -> io::Result<StatusRequest> {
     let mut bytes = Vec::new();
     let mut chunk = [0; 1024];
     loop {
@@ -138,38 +131,26 @@ async fn read_request(
             0 => return Err(io::ErrorKind::UnexpectedEof.into()),
             count => bytes.extend_from_slice(&chunk[..count]),
         }
-        match parse(&bytes) {
-            Ok(None) if bytes.len() >= MAX_BYTES => return Ok(Err(RequestError::TooLarge)),
+        match parse(&bytes, hosts) {
+            Ok(None) if bytes.len() >= MAX_BYTES => {
+                return Ok(StatusRequest::refused(RequestError::TooLarge));
+            }
             Ok(None) => {}
-            Ok(Some(request)) => return Ok(Ok(request)),
-            Err(error) => return Ok(Err(error)),
+            Ok(Some(request)) => return Ok(request),
+            Err(error) => return Ok(StatusRequest::refused(error)),
         }
     }
 }
 
-/// Returns `None` while the request is incomplete.
-fn parse(bytes: &[u8]) -> Result<Option<StatusRequest>, RequestError> {
-    let mut headers = [EMPTY_HEADER; MAX_HEADERS];
-    let mut request = Request::new(&mut headers);
-    match request.parse(bytes) {
-        Ok(httparse::Status::Complete(_)) => {}
-        Ok(httparse::Status::Partial) => return Ok(None),
-        Err(httparse::Error::TooManyHeaders) => return Err(RequestError::TooLarge),
-        Err(_) => return Err(RequestError::NotHttp),
-    }
-    let is_head = request.method == Some("HEAD");
-    let path = request.path.unwrap_or_default();
-    let path = path.split_once('?').map_or(path, |(path, _)| path);
-    let page = match (path, request.method) {
-        ("/status", Some("GET" | "HEAD")) => Ok(Page::Json),
-        ("/metrics", Some("GET" | "HEAD")) => Ok(Page::Metrics),
-        ("/status" | "/metrics", _) => Err(RequestError::Method),
-        _ => Err(RequestError::UnknownPath),
-    };
-    Ok(Some(StatusRequest { page, is_head }))
-}
-
 const TEXT: &str = "text/plain; charset=utf-8";
+
+/// In every response. No page of another site may read, embed or frame it; browsers take such a
+/// permission from headers that this server never sends.
+const PROTECTION: &str = "Cache-Control: no-store\r\n\
+     X-Content-Type-Options: nosniff\r\n\
+     X-Frame-Options: DENY\r\n\
+     Content-Security-Policy: default-src 'none'; frame-ancestors 'none'\r\n\
+     Cross-Origin-Resource-Policy: same-origin\r\n";
 
 struct HttpResponse {
     status: &'static str,
@@ -182,12 +163,34 @@ impl HttpResponse {
         Self { status, kind, body: body.into() }
     }
 
+    fn of_page(page: Page, status: &BridgeStatus) -> Self {
+        match page {
+            Page::Json => match serde_json::to_string(status) {
+                Ok(json) => Self::new("200 OK", "application/json", json + "\n"),
+                Err(error) => Self::new("500 Internal Server Error", TEXT, format!("{error}\n")),
+            },
+            Page::Metrics => {
+                Self::new("200 OK", "text/plain; version=0.0.4; charset=utf-8", metrics(status))
+            }
+        }
+    }
+
     fn error(error: RequestError) -> Self {
         let (status, body) = match error {
             RequestError::NotHttp => ("400 Bad Request", "expected an HTTP/1.1 request\n"),
             RequestError::TooLarge => {
                 ("431 Request Header Fields Too Large", "expected a request of at most 8 KiB\n")
             }
+            RequestError::Host => ("400 Bad Request", "expected one Host header with a host\n"),
+            RequestError::OtherHost => (
+                "421 Misdirected Request",
+                "expected an IP address or localhost as host, or a name in listen.status_hosts: \
+                 use the IP address, or add the name to the settings of the bridge\n",
+            ),
+            RequestError::OtherPage => (
+                "403 Forbidden",
+                "a page of another site or port may not read the status: open the address itself\n",
+            ),
             RequestError::UnknownPath => ("404 Not Found", "the pages are /status and /metrics\n"),
             RequestError::Method => ("405 Method Not Allowed", "expected GET or HEAD\n"),
             RequestError::Stopping => ("503 Service Unavailable", "the bridge is stopping\n"),
@@ -202,7 +205,7 @@ impl HttpResponse {
         let body = if is_head { "" } else { body };
         format!(
             "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n\
-             {allow}Cache-Control: no-store\r\nConnection: close\r\n\r\n{body}"
+             {allow}{PROTECTION}Connection: close\r\n\r\n{body}"
         )
         .into_bytes()
     }
@@ -213,6 +216,7 @@ mod tests {
     use std::io::{Read, Write};
     use std::net::SocketAddr;
 
+    use super::super::http_request::MAX_HEADERS;
     use super::*;
     use crate::status::{StatusError, fetch_status};
     use flamingo_runtime_testkit::loopback::{allow_all, connect, listen};
@@ -223,7 +227,7 @@ mod tests {
     ) {
         let (listener, address) = listen();
         let read_status = move || future::ready(status.clone());
-        let server = serve(listener, allow_all(), read_status);
+        let server = serve(listener, allow_all(), Vec::new(), read_status);
         smol::block_on(future::or(server, test(address)));
     }
 
@@ -251,7 +255,8 @@ mod tests {
     #[test]
     fn the_status_is_served_as_json_and_as_metrics() {
         with_server(Some(status()), |address| async move {
-            let (head, body) = exchange(address, "GET /status HTTP/1.1\r\nHost: x\r\n\r\n").await;
+            let (head, body) =
+                exchange(address, "GET /status HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n").await;
             assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
             assert!(head.contains("Content-Type: application/json\r\n"), "{head}");
             assert_eq!(serde_json::from_str::<BridgeStatus>(&body).unwrap(), status());
@@ -264,23 +269,28 @@ mod tests {
     #[test]
     fn head_returns_the_headers_of_get_and_no_body() {
         with_server(Some(status()), |address| async move {
-            let (get, _) = exchange(address, "GET /status HTTP/1.1\r\n\r\n").await;
-            let (head, body) = exchange(address, "HEAD /status HTTP/1.1\r\n\r\n").await;
+            let (get, _) = exchange(address, "GET /status HTTP/1.1\r\nHost: [::1]:1\r\n\r\n").await;
+            let (head, body) =
+                exchange(address, "HEAD /status HTTP/1.1\r\nHost: [::1]:1\r\n\r\n").await;
             assert_eq!((head, body.as_str()), (get, ""));
         });
     }
 
     #[test]
     fn bad_requests_are_refused_with_the_reason() {
+        const HOST: &str = "Host: localhost\r\n";
         let large = format!("GET /status HTTP/1.1\r\nX: {}", "x".repeat(MAX_BYTES));
         let many = format!("GET / HTTP/1.1\r\n{}\r\n", "X: x\r\n".repeat(MAX_HEADERS + 1));
         let cases = [
-            ("GET / HTTP/1.1\r\n\r\n".to_owned(), "404"),
-            ("GET /statuses HTTP/1.1\r\n\r\n".to_owned(), "404"),
-            ("POST /status HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc".to_owned(), "405"),
-            ("DELETE /metrics HTTP/1.1\r\n\r\n".to_owned(), "405"),
+            (format!("GET / HTTP/1.1\r\n{HOST}\r\n"), "404"),
+            (format!("GET /statuses HTTP/1.1\r\n{HOST}\r\n"), "404"),
+            (format!("POST /status HTTP/1.1\r\n{HOST}Content-Length: 3\r\n\r\nabc"), "405"),
+            (format!("DELETE /metrics HTTP/1.1\r\n{HOST}\r\n"), "405"),
             ("\u{1}\u{2}\u{3}\r\n\r\n".to_owned(), "400"),
-            ("GET /status SPDY/9\r\n\r\n".to_owned(), "400"),
+            (format!("GET /status SPDY/9\r\n{HOST}\r\n"), "400"),
+            ("GET /status HTTP/1.1\r\n\r\n".to_owned(), "400"),
+            ("GET /status HTTP/1.1\r\nHost: evil.example\r\n\r\n".to_owned(), "421"),
+            (format!("GET /status HTTP/1.1\r\n{HOST}Origin: null\r\n\r\n"), "403"),
             (large, "431"),
             (many, "431"),
         ];
@@ -289,25 +299,46 @@ mod tests {
                 let (head, body) = exchange(address, &request).await;
                 assert!(head.starts_with(&format!("HTTP/1.1 {code} ")), "{request}: {head}");
                 assert_eq!(head.contains("\r\nAllow: GET, HEAD\r\n"), code == "405", "{head}");
-                assert!(body.ends_with('\n'), "{body}");
+                assert!(body.ends_with('\n') && !body.contains("7.8"), "{body}");
             }
         });
     }
 
     #[test]
-    fn a_request_in_single_bytes_is_the_same_request() {
-        let request = b"HEAD /metrics HTTP/1.1\r\nHost: x\r\n\r\n";
-        for length in 0..request.len() {
-            assert_eq!(parse(&request[..length]), Ok(None), "{length} bytes");
+    fn every_response_keeps_other_sites_out() {
+        for response in [
+            HttpResponse::of_page(Page::Json, &status()),
+            HttpResponse::of_page(Page::Metrics, &status()),
+            HttpResponse::error(RequestError::OtherHost),
+            HttpResponse::error(RequestError::Method),
+        ] {
+            let text = String::from_utf8(response.encode(true)).unwrap();
+            assert!(text.contains("\r\nX-Content-Type-Options: nosniff\r\n"), "{text}");
+            assert!(text.contains("\r\nCross-Origin-Resource-Policy: same-origin\r\n"), "{text}");
+            assert!(text.contains("\r\nX-Frame-Options: DENY\r\n"), "{text}");
+            assert!(text.contains("frame-ancestors 'none'\r\n"), "{text}");
+            assert!(!text.contains("Access-Control-"), "{text}");
         }
-        let expected = StatusRequest { page: Ok(Page::Metrics), is_head: true };
-        assert_eq!(parse(request), Ok(Some(expected)));
+    }
+
+    #[test]
+    fn a_name_of_the_settings_is_a_host() {
+        let (listener, address) = listen();
+        let read_status = || future::ready(Some(status()));
+        let server = serve(listener, allow_all(), vec!["scope.lab".into()], read_status);
+        let request = "GET /status HTTP/1.1\r\nHost: scope.lab:53721\r\n\r\n";
+        let test = async {
+            let (head, _) = exchange(address, request).await;
+            assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
+        };
+        smol::block_on(future::or(server, test));
     }
 
     #[test]
     fn a_stopping_bridge_answers_with_503() {
         with_server(None, |address| async move {
-            let (head, _) = exchange(address, "GET /status HTTP/1.1\r\n\r\n").await;
+            let (head, _) =
+                exchange(address, "GET /status HTTP/1.1\r\nHost: [::1]:1\r\n\r\n").await;
             assert!(head.starts_with("HTTP/1.1 503 "), "{head}");
             let error =
                 fetch_status(&address.to_string(), Duration::from_secs(20)).await.unwrap_err();
@@ -338,15 +369,27 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_above_the_limit_is_closed_at_once() {
+    fn holders_of_connections_keep_no_request_out() {
         with_server(Some(status()), |address| async move {
-            let mut inside = Vec::new();
-            for _ in 0..MAX_CONNECTIONS {
-                inside.push(connect(address).await);
+            let mut holders = Vec::new();
+            for number in 0..100 {
+                let mut holder = connect(address).await;
+                let begun: &[u8] = match number % 3 {
+                    0 => b"",
+                    1 => b"GET /sta",
+                    _ => b"GET /status HTTP/1.1\r\nHost: localhost\r\n\r\n",
+                };
+                holder.write_all(begun).unwrap();
+                holders.push(holder);
             }
-            let mut one_too_many = connect(address).await;
-            let read = smol::unblock(move || one_too_many.read(&mut [0])).await;
-            assert!(matches!(read, Ok(0)), "{read:?}");
+            for _ in 0..3 {
+                let fetched = fetch_status(&address.to_string(), Duration::from_secs(20)).await;
+                assert_eq!(fetched.unwrap(), status());
+                holders.push(connect(address).await);
+            }
+            let mut oldest = holders.remove(0);
+            let end = smol::unblock(move || oldest.read(&mut [0])).await;
+            assert!(matches!(end, Ok(0)), "{end:?}");
         });
     }
 }
