@@ -15,11 +15,13 @@ use flamingo_runtime_std::{Message, events_on_request};
 impl Router {
     /// Handles bytes of the instrument. It consumes all of them.
     pub fn upstream_input(&mut self, now: Instant, mut bytes: &[u8]) {
+        let mut frame_came = false;
         while let Some(core) = self.core.as_mut() {
             let (consumed, output) = core.handle_input(now, bytes);
             bytes = bytes.get(consumed..).unwrap_or(&[]);
             let whole = match output {
                 Some(Output::Frame(received)) => {
+                    frame_came = true;
                     self.incoming.frame(received.frame, received.class)
                 }
                 Some(Output::Payload { bytes, remaining }) => {
@@ -31,6 +33,7 @@ impl Router {
                 self.deliver(now, &message, class);
             }
         }
+        self.note_input(now, frame_came);
         self.take_events(now, None);
         self.forward_waiting(now);
     }
@@ -41,6 +44,10 @@ impl Router {
             Class::Solicited { ticket, .. } if ticket.is_fence() => {}
             Class::Solicited { ticket, .. } if self.state_query == Some(ticket) => {
                 self.state_reported(now, frame);
+            }
+            Class::Solicited { ticket, .. } if self.has_wrong_token(ticket, frame) => {
+                self.end_with_wrong_token(now, ticket, None);
+                self.publish(frame, payload, Delivery::Callback, &BTreeSet::new());
             }
             Class::Solicited { ticket, proven } => {
                 let echoed = self.deliver_answer(now, ticket, frame, payload);
@@ -65,7 +72,10 @@ impl Router {
                     self.count_late(*ticket);
                 }
             }
-            Class::Unsolicited { .. } => self.deliver_unsolicited(now, frame, payload),
+            Class::Unsolicited { .. } => {
+                self.end_swapped(now, frame);
+                self.deliver_unsolicited(now, frame, payload);
+            }
         }
     }
 
@@ -195,6 +205,10 @@ impl Router {
         }
         let Some(forwarded) = self.forwarded.get_mut(&ticket) else { return };
         forwarded.ended = true;
+        if matches!(ended, Ended::Unanswered | Ended::PayloadStalled { .. }) {
+            // No answer to it can come any more.
+            forwarded.occupies_slot_until = None;
+        }
         let expects_answer = forwarded.expects_answer;
         let (recipients, frame) = (forwarded.recipients.clone(), forwarded.command.frame);
         for to in &recipients {

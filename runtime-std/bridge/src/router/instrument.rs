@@ -51,6 +51,7 @@ impl Router {
         self.take_events(now, None);
         self.core = None;
         self.incoming.clear();
+        self.input = None;
         self.forwarded.clear();
         self.not_expected.clear();
         self.workflow = WorkflowState::default();

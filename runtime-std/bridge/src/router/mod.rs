@@ -12,6 +12,8 @@
 //! - `deliver.rs`: who receives what the instrument sends. `replies.rs` and
 //!   `refusals.rs`: what the bridge itself sends.
 //! - `instrument.rs`: the connection to the instrument begins and ends.
+//! - `stalled_input.rs`: a payload or a frame of the instrument that begins and does not go on.
+//! - `wrong_tokens.rs`: answers that have the token of another request.
 //! - `client.rs`: one client. `client_closed.rs`: what happens to its commands when it leaves.
 //! - `not_expected.rs`: answers to commands that, by the table, are not answered.
 //! - `lease.rs` and `workflow.rs`: two facts that permissions depend on.
@@ -29,11 +31,13 @@ mod permissions;
 mod refusals;
 mod replies;
 mod slots;
+mod stalled_input;
 mod stops;
 #[cfg(test)]
 mod tests;
 mod token_bucket;
 mod workflow;
+mod wrong_tokens;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -51,6 +55,7 @@ use halt_all::OpenHalts;
 use lease::MotionLease;
 use not_expected::NotExpected;
 use slots::Slot;
+use stalled_input::InputProgress;
 use stops::UnsentStop;
 pub(crate) use token_bucket::TokenBucket;
 use workflow::WorkflowState;
@@ -160,6 +165,10 @@ pub struct Router {
     next_client: ClientId,
     /// Collects the frames of the instrument and their payloads, with their classes.
     incoming: MessageCollector<Class>,
+    /// How far a payload or a frame has come that is incomplete.
+    input: Option<InputProgress>,
+    /// When the log last said that an answer had the token of another request.
+    wrong_token_logged: Option<Instant>,
     actions: VecDeque<RouterAction>,
     lease: MotionLease,
     workflow: WorkflowState,
@@ -192,6 +201,8 @@ impl Router {
             last_served: 0,
             next_client: 1,
             incoming: MessageCollector::default(),
+            input: None,
+            wrong_token_logged: None,
             actions: VecDeque::new(),
             lease,
             workflow: WorkflowState::default(),
@@ -322,7 +333,7 @@ impl Router {
             Some(since + self.options.request_timeout)
         });
         let stops = self.unsent_stops.iter().map(|stop| stop.due(self.options.request_timeout));
-        core.into_iter().chain(waiting).chain(stops).min()
+        core.into_iter().chain(waiting).chain(stops).chain(self.input_due()).min()
     }
 
     /// Ends what is due.
@@ -331,6 +342,7 @@ impl Router {
             core.handle_timeout(now);
         }
         self.end_stalled(now);
+        self.end_stalled_input(now);
         self.end_unsent_stops(now);
         self.take_events(now, None);
         self.forward_waiting(now);

@@ -15,5 +15,7 @@ mod long_run;
 mod routing;
 mod safety;
 mod slots;
+mod stalled_input;
 mod stops_away;
 mod times;
+mod wrong_tokens;
