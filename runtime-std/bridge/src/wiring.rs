@@ -84,6 +84,7 @@ pub(crate) fn image_source(
     Ok(ImageSource {
         address,
         connect_timeout: Duration::from_millis(upstream.connect_timeout_ms),
+        stall_timeout: Duration::from_millis(upstream.request_timeout_ms),
         backoff: reconnect_backoff(settings),
         recorder,
     })

@@ -4,6 +4,7 @@
 //! The core's `ImageReader` knows the format of an image; `broadcast.rs` queues images per viewer.
 
 use std::convert::Infallible;
+use std::future::Future;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -26,6 +27,9 @@ use flamingo_runtime_std::socket::acceptor::{Acceptor, Allow};
 /// The queue of one viewer.
 pub(crate) const QUEUE_BOUNDS: QueueBounds = QueueBounds { messages: 64, bytes: 256 * 1024 * 1024 };
 
+/// So many bytes of an image, or its rest, must come within the time limit.
+const LEAST_PROGRESS: usize = 1 << 20;
+
 /// The listening socket of an image port, and who may view it.
 pub(crate) type ImagePort = (Async<TcpListener>, Allow);
 
@@ -35,6 +39,9 @@ pub(crate) struct ImageSource {
     /// `HOST:PORT`.
     pub(crate) address: String,
     pub(crate) connect_timeout: Duration,
+    /// The time limit for the rest of a header that has begun, and for each [`LEAST_PROGRESS`] bytes of
+    /// an image. The next image may take any time.
+    pub(crate) stall_timeout: Duration,
     /// The waits between two attempts to connect.
     pub(crate) backoff: Backoff,
     /// Records the images, if the settings want that.
@@ -50,6 +57,8 @@ enum RelayError {
     Socket(#[from] std::io::Error),
     #[error("the data is not an image: {0}")]
     Header(#[from] ImageError),
+    #[error("an image began and did not go on within {0:?}")]
+    Stalled(Duration),
 }
 
 /// An image port and its viewers.
@@ -129,14 +138,14 @@ impl ImageRelay {
 
     /// Relays the images of one connection until it ends.
     async fn relay_connection(&self, backoff: &mut Backoff) -> Result<Infallible, RelayError> {
-        let ImageSource { address, connect_timeout, .. } = &self.source;
+        let ImageSource { address, connect_timeout, stall_timeout, .. } = &self.source;
         let stream = socket::connect(address, *connect_timeout).await?;
         tracing::info!(port = %self.port, address, "connected to the instrument");
         let _connected = ConnectedFlag::set(&self.connected);
         let mut taps = self.taps(&stream);
         let mut reader = ImageReader::default();
         loop {
-            let image = read_image(&stream, &mut reader).await?;
+            let image = read_image(&stream, &mut reader, *stall_timeout).await?;
             // Not earlier: a peer that accepts and closes at once must not cause constant attempts.
             backoff.reset();
             self.bytes.fetch_add(image.len() as u64, Ordering::Relaxed);
@@ -177,9 +186,12 @@ impl Drop for ConnectedFlag<'_> {
 async fn read_image(
     mut stream: &Async<TcpStream>,
     reader: &mut ImageReader,
+    stall_timeout: Duration,
 ) -> Result<SharedBytes, RelayError> {
     let mut header = [0; HEADER_LEN];
-    stream.read_exact(&mut header).await?;
+    let (first, rest) = header.split_at_mut(1);
+    stream.read_exact(first).await?;
+    within(stall_timeout, async { Ok(stream.read_exact(rest).await?) }).await?;
     let size = match reader.push(&header).1? {
         Some(ImagePiece::Header(header)) => header.size as usize,
         // Images are read whole, so that the reader was at a header and got all of it.
@@ -188,17 +200,40 @@ async fn read_image(
     let mut image: SharedBytes = std::iter::repeat_n(0, HEADER_LEN + size).collect();
     let bytes = Arc::get_mut(&mut image).unwrap_or_default();
     bytes[..HEADER_LEN].copy_from_slice(&header);
-    let mut from = HEADER_LEN;
-    while from < bytes.len() {
-        let count = stream.read(&mut bytes[from..]).await?;
+    for part in bytes[HEADER_LEN..].chunks_mut(LEAST_PROGRESS) {
+        within(stall_timeout, read_pixels(stream, reader, part)).await?;
+    }
+    Ok(image)
+}
+
+/// Fills `part` with the next pixels.
+async fn read_pixels(
+    mut stream: &Async<TcpStream>,
+    reader: &mut ImageReader,
+    part: &mut [u8],
+) -> Result<(), RelayError> {
+    let mut from = 0;
+    while from < part.len() {
+        let count = stream.read(&mut part[from..]).await?;
         if count == 0 {
             return Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into());
         }
-        reader.push(&bytes[from..from + count]).1?;
+        reader.push(&part[from..from + count]).1?;
         from += count;
         future::yield_now().await;
     }
-    Ok(image)
+    Ok(())
+}
+
+async fn within<T>(
+    timeout: Duration,
+    work: impl Future<Output = Result<T, RelayError>>,
+) -> Result<T, RelayError> {
+    let too_late = async {
+        Timer::after(timeout).await;
+        Err(RelayError::Stalled(timeout))
+    };
+    future::or(work, too_late).await
 }
 
 #[cfg(test)]

@@ -1,6 +1,5 @@
 //! What viewers receive from an image port that the test itself serves.
 
-use std::future::Future;
 use std::io::{Read, Write};
 
 use flamingo_protocol_core::image::ImageHeader;
@@ -16,11 +15,21 @@ struct Harness {
 }
 
 fn with_relay<T: Future<Output = ()>>(bounds: QueueBounds, test: impl FnOnce(Harness) -> T) {
+    with_patient_relay(Duration::from_secs(20), bounds, test);
+}
+
+/// The same, with this time limit for an image that has begun.
+fn with_patient_relay<T: Future<Output = ()>>(
+    stall_timeout: Duration,
+    bounds: QueueBounds,
+    test: impl FnOnce(Harness) -> T,
+) {
     let (instrument, behind) = listen();
     let short = Duration::from_millis(1);
     let source = ImageSource {
         address: behind.to_string(),
         connect_timeout: Duration::from_secs(20),
+        stall_timeout,
         backoff: Backoff::new(short, short),
         recorder: None,
     };
@@ -224,5 +233,38 @@ fn the_relay_reconnects_only_while_there_are_viewers() {
         // Connections that were begun before the viewer left.
         while future::poll_once(harness.accept()).await.is_some() {}
         assert_eq!(harness.relay.status(), ImagePortStatus::default());
+    });
+}
+
+#[test]
+fn half_a_header_and_half_an_image_end_the_connection() {
+    let short = Duration::from_millis(20);
+    with_patient_relay(short, QUEUE_BOUNDS, |harness| async move {
+        let viewer = harness.viewer().await;
+        let whole = image(1, 64);
+        for length in [1, HEADER_LEN - 1, HEADER_LEN, HEADER_LEN + 1, whole.len() - 1] {
+            let instrument = send(harness.accept().await, whole[..length].to_vec()).await;
+            assert!(is_closed(instrument).await, "{length} bytes");
+        }
+        let _instrument = send(harness.accept().await, image(2, 8)).await;
+        let (_viewer, number) = receive(viewer, 8).await;
+        assert_eq!(number, 2, "the viewer has stayed, and receives whole images only");
+    });
+}
+
+#[test]
+fn the_next_image_may_take_any_time() {
+    let short = Duration::from_millis(20);
+    with_patient_relay(short, QUEUE_BOUNDS, |harness| async move {
+        let mut viewer = harness.viewer().await;
+        let mut instrument = harness.accept().await;
+        for number in 0..3 {
+            Timer::after(3 * short).await;
+            instrument = send(instrument, image(number, 8)).await;
+            let received;
+            (viewer, received) = receive(viewer, 8).await;
+            assert_eq!(received, number);
+        }
+        assert!(future::poll_once(harness.accept()).await.is_none(), "it has not connected again");
     });
 }

@@ -9,6 +9,7 @@ impl Router {
     /// The connection to a client is closed. Its unsent commands are dropped, apart from stops.
     pub fn client_closed(&mut self, now: Instant, id: ClientId) {
         let Some(client) = self.clients.remove(&id) else { return };
+        self.names.leave(id);
         let dropped = client.waiting.len() as u64;
         self.gone += client.counters;
         self.gone.dropped += dropped;

@@ -14,12 +14,13 @@
 //! - `instrument.rs`: the connection to the instrument begins and ends.
 //! - `stalled_input.rs`: a payload or a frame of the instrument that begins and does not go on.
 //! - `wrong_tokens.rs`: answers that have the token of another request.
-//! - `client.rs`: one client. `client_closed.rs`: what happens to its commands when it leaves.
+//! - `client.rs`: one client. `client_names.rs`: its name in the status. `client_closed.rs`: what happens to its commands when it leaves.
 //! - `not_expected.rs`: answers to commands that, by the table, are not answered.
 //! - `lease.rs` and `workflow.rs`: two facts that permissions depend on.
 
 mod client;
 mod client_closed;
+mod client_names;
 mod client_quota;
 mod deliver;
 mod dispatch;
@@ -50,6 +51,7 @@ use flamingo_protocol_core::{
 use crate::settings::{EventDelivery, LimitSettings, Role, WhenLost};
 use crate::status::{ClientCounters, ClientStatus, UpstreamStatus};
 use client::{Client, ClientInput, Command};
+use client_names::ClientNames;
 use flamingo_runtime_std::{CoreConnection, MessageCollector};
 use halt_all::OpenHalts;
 use lease::MotionLease;
@@ -159,6 +161,7 @@ pub struct Router {
     /// The bridge's own query for the state, at the start of a connection.
     state_query: Option<Ticket>,
     clients: BTreeMap<ClientId, Client>,
+    names: ClientNames,
     forwarded: BTreeMap<Ticket, ForwardedCommand>,
     /// The client whose command was forwarded last; the next client has its turn.
     last_served: ClientId,
@@ -197,6 +200,7 @@ impl Router {
             stopping: false,
             state_query: None,
             clients: BTreeMap::new(),
+            names: ClientNames::default(),
             forwarded: BTreeMap::new(),
             last_served: 0,
             next_client: 1,
@@ -226,6 +230,7 @@ impl Router {
         let slot = self.take_slot(&address)?;
         let id = self.next_client;
         self.next_client += 1;
+        self.names.enter(id, &address);
         let client = Client::new(now, address, slot, role, delivery.into(), &self.options.limits);
         self.clients.insert(id, client);
         Some(id)
@@ -358,6 +363,7 @@ impl Router {
     pub fn client_status(&self, now: Instant) -> (Vec<ClientStatus>, ClientCounters) {
         let each = self.clients.iter().map(|(id, client)| ClientStatus {
             id: *id,
+            name: self.names.of(*id),
             address: client.address.clone(),
             role: client.role.to_string(),
             stops_only: client.slot == Slot::StopsOnly,

@@ -116,6 +116,9 @@ impl Sum for ClientCounters {
 pub struct ClientStatus {
     /// The number of the client; the bridge never uses it again.
     pub id: u64,
+    /// Its address and a number, such as `127.0.0.1#1`: the lowest number that no other client of that
+    /// address has. The next client may have the same name.
+    pub name: String,
     /// `IP:PORT`.
     pub address: String,
     /// The name of its role.

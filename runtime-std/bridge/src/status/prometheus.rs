@@ -148,7 +148,8 @@ impl Text {
         self.sample(name, &[], value);
     }
 
-    /// One sample per client. Without clients there is no family.
+    /// One sample per client, named by its address and a number, but not by its port: a client that
+    /// connects again continues its series, from 0. Without clients there is no family.
     fn for_each_client<T: Display>(
         &mut self,
         status: &BridgeStatus,
@@ -162,8 +163,9 @@ impl Text {
             self.family(&name, kind, help);
         }
         for client in &status.clients {
-            let id = client.id.to_string();
-            self.sample(&name, &[("client", &id), ("address", &client.address)], value(client));
+            let address = client.name.rsplit_once('#').map_or("", |(address, _)| address);
+            let labels = [("client", client.name.as_str()), ("address", address)];
+            self.sample(&name, &labels, value(client));
         }
     }
 
@@ -199,16 +201,17 @@ mod tests {
     use super::*;
 
     fn status() -> BridgeStatus {
-        let client = |id, address: &str| ClientStatus {
+        let client = |id, name: &str| ClientStatus {
             id,
-            address: address.into(),
+            name: name.into(),
+            address: format!("127.0.0.1:{}", 50_000 + id),
             waiting: 3,
             counters: ClientCounters { answers: 10 * id, ..ClientCounters::default() },
             ..ClientStatus::default()
         };
         let mut status =
             BridgeStatus { version: "1.2".into(), uptime_s: 1.5, ..BridgeStatus::default() };
-        status.clients = vec![client(1, "127.0.0.1:9"), client(2, "a\"b\\c\nd")];
+        status.clients = vec![client(1, "127.0.0.1#1"), client(2, "a\"b\\c\nd#2")];
         status.gone.answers = 5;
         status.stack.images = 7;
         status
@@ -250,8 +253,11 @@ mod tests {
             ("flamingo_bridge_info{version=\"1.2\"}", 1.0),
             ("flamingo_bridge_clients", 2.0),
             ("flamingo_bridge_answers_total", 35.0),
-            ("flamingo_bridge_client_waiting{client=\"1\",address=\"127.0.0.1:9\"}", 3.0),
-            ("flamingo_bridge_client_answers_total{client=\"1\",address=\"127.0.0.1:9\"}", 10.0),
+            ("flamingo_bridge_client_waiting{client=\"127.0.0.1#1\",address=\"127.0.0.1\"}", 3.0),
+            (
+                "flamingo_bridge_client_answers_total{client=\"127.0.0.1#1\",address=\"127.0.0.1\"}",
+                10.0,
+            ),
             ("flamingo_bridge_images_total{port=\"stack\"}", 7.0),
             ("flamingo_bridge_images_total{port=\"live\"}", 0.0),
         ] {
@@ -262,7 +268,9 @@ mod tests {
     #[test]
     fn labels_are_escaped() {
         let text = metrics(&status());
-        assert!(text.contains(r#"{client="2",address="a\"b\\c\nd"} 20"#), "{text}");
+        let labels = r#"{client="a\"b\\c\nd#2",address="a\"b\\c\nd"} 20"#;
+        assert!(text.contains(labels), "{text}");
+        assert!(!text.contains("50001"), "a port would make a series per connection: {text}");
     }
 
     #[test]

@@ -61,11 +61,13 @@ fn instrument_lines(status: &BridgeStatus) -> String {
 
 fn client_rows(status: &BridgeStatus) -> String {
     let names = ClientCounters::default().each().map(|(name, ..)| name.replace('_', " "));
-    let first = ["client", "address", "role", "events to", "connected for", "waiting", "in flight"];
+    let first =
+        ["client", "id", "address", "role", "events to", "connected for", "waiting", "in flight"];
     let header = first.map(String::from).into_iter().chain(names).collect();
     let mut rows: Vec<Vec<String>> = vec![header];
     for client in &status.clients {
         let first = [
+            printable(&client.name),
             client.id.to_string(),
             printable(&client.address),
             if client.stops_only { "stops only".into() } else { printable(&client.role) },
@@ -77,11 +79,11 @@ fn client_rows(status: &BridgeStatus) -> String {
         rows.push(first.into_iter().chain(values(&client.counters)).collect());
     }
     for (name, counters) in [("gone", status.gone), ("total", status.total())] {
-        let first = [name, "", "", "", "", "", ""].map(String::from);
+        let first = [name, "", "", "", "", "", "", ""].map(String::from);
         rows.push(first.into_iter().chain(values(&counters)).collect());
     }
     // Columns of text are left-aligned.
-    aligned(&rows, &[0, 1, 2, 3])
+    aligned(&rows, &[0, 2, 3, 4])
 }
 
 fn values(counters: &ClientCounters) -> [String; 12] {
@@ -160,6 +162,7 @@ mod tests {
     fn columns_are_aligned_and_no_text_moves_the_cursor() {
         let client = |id, address: &str| ClientStatus {
             id,
+            name: format!("127.0.0.1#{id}"),
             address: address.into(),
             role: "read-only".into(),
             delivery: "callback".into(),
@@ -178,6 +181,7 @@ mod tests {
         for (line, number) in [(first, "70"), (second, "12340"), (gone, "0"), (total, "12410")] {
             assert!(line[..end].ends_with(&format!(" {number}")), "{number} in {text}");
         }
+        assert!(first.starts_with("127.0.0.1#7 ") && second.starts_with("127.0.0.1#1234 "));
         let role = header.find("role").unwrap();
         assert!(first[role..].starts_with("read-only") && second[role..].starts_with("read-only"));
         assert!(first.contains("1m 5s"), "{text}");
