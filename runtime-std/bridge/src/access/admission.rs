@@ -66,6 +66,13 @@ impl Admission {
 
 impl Rules {
     fn new(settings: &BridgeSettings) -> Self {
+        if settings.access.is_reduced() {
+            tracing::warn!(
+                "access.allow names more than this machine, and access.default_role is not set: \
+                 clients without a rule of their own are read-only; set it to \"control\" to let \
+                 all of them move the stage and use lasers"
+            );
+        }
         Self {
             access: settings.access.clone(),
             events: settings.events.clone(),
@@ -90,6 +97,7 @@ mod tests {
     const TEXT: &str = r#"
         [access]
         allow = ["127.0.0.0/8", "10.0.0.0/8"]
+        default_role = "control"
         [[access.roles]]
         networks = ["10.0.0.0/8"]
         role = "read-only"

@@ -22,8 +22,10 @@ pub struct AccessSettings {
     /// The networks whose addresses may connect. Default: loopback.
     #[serde(deserialize_with = "deserialize_networks")]
     pub allow: Vec<IpNet>,
-    /// The role of addresses that no rule names. Default: control.
-    pub default_role: Role,
+    /// The role of addresses that no rule names. Default: control if only loopback may connect,
+    /// otherwise read-only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub default_role: Option<Role>,
     /// The first rule whose networks contain the address gives the role. A rule does not admit
     /// addresses that are not in `allow`. Default: none.
     pub roles: Vec<RoleRule>,
@@ -50,12 +52,11 @@ impl RoleRule {
 }
 
 /// What a client may do. A role that is greater in the order of this type allows less.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Role {
     /// The client may send every command.
-    #[default]
     Control,
     /// The client may send queries, halt axes, and switch lasers off.
     ReadOnly,
@@ -71,7 +72,7 @@ impl Default for AccessSettings {
             IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(127, 0, 0, 0), 8)),
             IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::LOCALHOST, 128)),
         ];
-        Self { allow: loopback.to_vec(), default_role: Role::default(), roles: Vec::new() }
+        Self { allow: loopback.to_vec(), default_role: None, roles: Vec::new() }
     }
 }
 
@@ -89,7 +90,20 @@ impl AccessSettings {
             return None;
         }
         let rule = self.roles.iter().find(|rule| any_contains(&rule.networks, address));
-        Some(rule.map_or(self.default_role, |rule| rule.role))
+        Some(rule.map_or_else(|| self.default_role(), |rule| rule.role))
+    }
+
+    /// The role of addresses that no rule names. If other machines may connect, somebody must have
+    /// decided that they may move the stage.
+    #[must_use]
+    pub fn default_role(&self) -> Role {
+        let unless_set = if self.loopback_only() { Role::Control } else { Role::ReadOnly };
+        self.default_role.unwrap_or(unless_set)
+    }
+
+    /// Whether other machines may connect, and nothing says with which role.
+    pub(crate) fn is_reduced(&self) -> bool {
+        self.default_role.is_none() && !self.loopback_only()
     }
 
     /// Whether only this machine may connect.
@@ -149,6 +163,25 @@ mod tests {
         ] {
             assert_eq!(access.role(ip(address)), Some(role), "{address}");
         }
+    }
+
+    #[test]
+    fn wider_than_loopback_without_a_role_is_read_only() {
+        for allow in ["10.0.0.0/8", "0.0.0.0/0", "126.0.0.0/7", "::/0"] {
+            let list = format!("allow = [\"127.0.0.0/8\", \"10.0.0.5\", {allow:?}]\n");
+            let role = |rest: &str, address| access(&format!("{list}{rest}")).role(ip(address));
+            for address in ["10.0.0.5", "127.0.0.1"] {
+                assert_eq!(role("", address), Some(Role::ReadOnly), "{allow}: {address}");
+                let told = role("default_role = \"control\"", address);
+                assert_eq!(told, Some(Role::Control), "{allow}: {address}");
+            }
+            let rule = "[[roles]]\nnetworks = [\"127.0.0.0/8\"]\nrole = \"control\"";
+            assert_eq!(role(rule, "127.0.0.1"), Some(Role::Control), "{allow}");
+            assert_eq!(role(rule, "10.0.0.5"), Some(Role::ReadOnly), "{allow}");
+            assert!(access(&list).is_reduced(), "{allow}");
+        }
+        assert!(!access("default_role = \"control\"\nallow = [\"10.0.0.5\"]").is_reduced());
+        assert!(!AccessSettings::default().is_reduced());
     }
 
     #[test]

@@ -16,7 +16,7 @@ use flamingo_runtime_std::socket;
 /// The most clients that one call accepts, so that other work is not delayed. Half of the default of
 /// `limits.stop_slots`, so that a client in a reserved slot is read before others take its place.
 pub(super) const MAX_ACCEPTS: usize = 4;
-/// Log lines per second about clients that cannot be accepted.
+/// Log lines per second about accepting clients.
 const LOG_LINES_PER_S: u64 = 5;
 /// The pause after accepting has failed, since it would fail again at once.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(50);
@@ -79,10 +79,14 @@ impl ControlListener {
         }
         for _ in 0..MAX_ACCEPTS {
             match self.listener.accept() {
-                Ok((stream, address)) => match configure(stream, self.lost_after) {
-                    Ok(stream) => accepted.push((stream, address)),
-                    Err(error) => self.log_refused(now, &error),
-                },
+                Ok((stream, address)) => {
+                    let (stream, configured) = configure(stream, self.lost_after);
+                    // Without these options it is slower, or it is lost later.
+                    if let Err(error) = configured {
+                        self.log_problem(now, &error, "an option of a socket cannot be set");
+                    }
+                    accepted.push((stream, address));
+                }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     self.accepts_from = None;
                     break;
@@ -91,7 +95,7 @@ impl ControlListener {
                 Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
                 // For example, too many files are open. The clients wait.
                 Err(error) => {
-                    self.log_refused(now, &error);
+                    self.log_problem(now, &error, "a client was not accepted");
                     self.pause(now);
                     break;
                 }
@@ -100,19 +104,19 @@ impl ControlListener {
         accepted
     }
 
-    fn log_refused(&mut self, now: Instant, error: &std::io::Error) {
+    fn log_problem(&mut self, now: Instant, error: &std::io::Error, problem: &str) {
         if let Some(left_out) = self.log.pass(now) {
-            tracing::warn!(%error, left_out, "a client was not accepted");
+            tracing::warn!(%error, left_out, "{problem}");
         }
     }
 }
 
 /// Makes the system report a client that is unreachable for `lost_after`.
-fn configure(stream: TcpStream, lost_after: Duration) -> std::io::Result<TcpStream> {
+fn configure(stream: TcpStream, lost_after: Duration) -> (TcpStream, std::io::Result<()>) {
     let stream = stream.into();
-    socket::set_options(&stream, lost_after)?;
-    socket::set_user_timeout(&stream, lost_after)?;
-    Ok(TcpStream::from_std(stream))
+    let options = socket::set_options(&stream, lost_after);
+    let configured = options.and(socket::set_user_timeout(&stream, lost_after));
+    (TcpStream::from_std(stream), configured)
 }
 
 #[cfg(test)]
@@ -157,6 +161,14 @@ mod tests {
             assert_eq!(port.accepts_from(), Some(end));
         }
         assert_eq!(accept(&mut port, end).len(), 1);
+    }
+
+    #[test]
+    fn a_client_is_accepted_although_an_option_cannot_be_set() {
+        // The settings refuse such a time; the operating system does, too.
+        let mut port = listener(Duration::from_secs(u64::MAX));
+        let _client = net::TcpStream::connect(address(&port)).unwrap();
+        assert_eq!(accept(&mut port, Instant::default()).len(), 1);
     }
 
     #[test]

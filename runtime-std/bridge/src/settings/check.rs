@@ -1,9 +1,9 @@
 //! Checks whether the settings fit together and are safe. Reading the file has already checked each
-//! option alone, except for zeros.
+//! option alone, apart from the ranges of numbers, which are in `ranges.rs`.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use flamingo_protocol_core::wire::{FRAME_LEN, MAX_PAYLOAD};
+use flamingo_protocol_core::wire::FRAME_LEN;
 
 use super::{
     BridgeSettings, BridgeSettingsError, Delivery, EventSettings, ListenSettings, PortChoice,
@@ -25,7 +25,7 @@ impl BridgeSettings {
         self.check_not_own_upstream()?;
         self.check_allow_list()?;
         self.check_rules_name_networks()?;
-        self.check_no_zeros()?;
+        self.check_ranges()?;
         self.check_sizes()?;
         if self.lease.dead_man && !self.lease.enabled {
             let problem =
@@ -106,39 +106,6 @@ impl BridgeSettings {
         }
     }
 
-    /// No number may be zero.
-    fn check_no_zeros(&self) -> CheckResult {
-        let (upstream, limits) = (&self.upstream, &self.limits);
-        let numbers = [
-            ("upstream.connect_timeout_ms", upstream.connect_timeout_ms == 0),
-            ("upstream.request_timeout_ms", upstream.request_timeout_ms == 0),
-            ("upstream.reconnect_min_ms", upstream.reconnect_min_ms == 0),
-            ("upstream.reconnect_max_ms", upstream.reconnect_max_ms == 0),
-            ("upstream.window", upstream.window == 0),
-            ("limits.clients", limits.clients == 0),
-            ("limits.clients_per_address", limits.clients_per_address == 0),
-            ("limits.stop_slots", limits.stop_slots == 0),
-            ("limits.viewers", limits.viewers == 0),
-            ("limits.subscribers", limits.subscribers == 0),
-            ("limits.commands_per_s", limits.commands_per_s == 0),
-            ("limits.bytes_per_s", limits.bytes_per_s == 0),
-            ("limits.upload_bytes", limits.upload_bytes == 0),
-            ("limits.upload_bytes_total", limits.upload_bytes_total == 0),
-            ("limits.queue_frames", limits.queue_frames == 0),
-            ("limits.out_bytes", limits.out_bytes == 0),
-            ("limits.noise_bytes", limits.noise_bytes == 0),
-            ("limits.lost_after_s", limits.lost_after_s == 0),
-            ("lease.idle_s", self.lease.idle_s == 0),
-            ("record.file_mb", self.record.file_mb == 0),
-            ("record.file_minutes", self.record.file_minutes == 0),
-            ("record.keep_files", self.record.keep_files == 0),
-        ];
-        match numbers.iter().find(|(_, zero)| *zero) {
-            Some((key, _)) => refused(key, "expected 1 or more, found 0"),
-            None => Ok(()),
-        }
-    }
-
     /// Limits that depend on each other must agree, and a frame must fit.
     fn check_sizes(&self) -> CheckResult {
         let (upstream, limits) = (&self.upstream, &self.limits);
@@ -146,10 +113,6 @@ impl BridgeSettings {
             let least = upstream.reconnect_min_ms;
             let problem = format!("expected at least upstream.reconnect_min_ms, which is {least}");
             return refused("upstream.reconnect_max_ms", problem);
-        }
-        if limits.upload_bytes > MAX_PAYLOAD {
-            let problem = format!("the instrument accepts at most {MAX_PAYLOAD}");
-            return refused("limits.upload_bytes", problem);
         }
         if limits.upload_bytes_total < u64::from(limits.upload_bytes) {
             let least = limits.upload_bytes;

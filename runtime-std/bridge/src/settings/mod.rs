@@ -2,7 +2,8 @@
 //!
 //! Each section is a file: `upstream.rs` (the instrument and its pushes), `listen.rs` (the ports),
 //! `limits.rs` (quotas per client), `events.rs` and `delivery.rs` (where unsolicited messages go); who
-//! may connect is in `access/`. `check.rs` refuses settings that do not fit together.
+//! may connect is in `access/`. `check.rs` refuses settings that do not fit together, and `ranges.rs`
+//! numbers that are too small or too large.
 
 mod check;
 pub(crate) mod choice;
@@ -12,6 +13,7 @@ mod delivery_tests;
 mod events;
 mod limits;
 mod listen;
+mod ranges;
 #[cfg(test)]
 mod tests;
 mod upstream;

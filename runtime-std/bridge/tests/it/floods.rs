@@ -94,7 +94,7 @@ fn a_halt_is_accepted_when_all_slots_are_taken() {
     let bridge = bridge(instrument.control(), |settings| {
         settings.limits.clients = 3;
         settings.limits.stop_slots = 2;
-        settings.access.default_role = Role::Control;
+        settings.access.default_role = Some(Role::Control);
     });
     let mut mute: Vec<_> = (0..3).map(|_| socket(bridge.control())).collect();
     let halt = command(Code::STAGE_HALT).with_selector(1);

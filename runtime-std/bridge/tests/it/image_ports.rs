@@ -174,7 +174,7 @@ fn a_slow_viewer_loses_its_oldest_images_in_the_status() {
 fn an_observer_may_use_live_images_and_the_callback_port() {
     let instrument = simulator("[images]\nframes_per_s = 100\nwidth = 64\nheight = 64\n");
     let bridge = bridge(instrument.control(), |settings| {
-        settings.access.default_role = Role::Observer;
+        settings.access.default_role = Some(Role::Observer);
     });
     let mut viewer = socket(live(&bridge));
     let mut subscriber = RawClient::to(bridge.callback().expect("the port is on"));

@@ -6,6 +6,8 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use super::lock::{Lock, lock_file, lock_whole_folder, share_folder};
+
 /// Begins the name of each file in a folder.
 const PREFIX: &str = "flamingo-";
 const SUFFIX: &str = ".pcapng";
@@ -64,26 +66,39 @@ pub(super) enum Files {
     One {
         path: Option<PathBuf>,
         writer: Option<Box<dyn Write + Send>>,
+        /// Its folder.
+        #[allow(dead_code)] // only held
+        lock: Option<Lock>,
     },
     Many {
         folder: PathBuf,
         rotation: Rotation,
+        #[allow(dead_code)] // only held
+        lock: Option<Lock>,
     },
 }
 
 impl Files {
     pub(super) fn one(path: &Path) -> io::Result<Self> {
-        let writer: Box<dyn Write + Send> = Box::new(File::create(path)?);
-        Ok(Self::One { path: Some(path.into()), writer: Some(writer) })
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let lock = share_folder(folder.unwrap_or(Path::new(".")))?;
+        let file = File::options().write(true).create(true).truncate(false).open(path)?;
+        // A device or a pipe may have several writers.
+        if file.metadata()?.is_file() {
+            lock_file(&file, path)?;
+            file.set_len(0)?;
+        }
+        Ok(Self::One { path: Some(path.into()), writer: Some(Box::new(file)), lock })
     }
 
     pub(super) fn writer(writer: Box<dyn Write + Send>) -> Self {
-        Self::One { path: None, writer: Some(writer) }
+        Self::One { path: None, writer: Some(writer), lock: None }
     }
 
     pub(super) fn many(folder: &Path, rotation: Rotation) -> io::Result<Self> {
         fs::create_dir_all(folder)?;
-        Ok(Self::Many { folder: folder.into(), rotation })
+        let lock = lock_whole_folder(folder)?;
+        Ok(Self::Many { folder: folder.into(), rotation, lock })
     }
 
     /// Whether a file of this length in bytes and of this age must be followed by the next one.
@@ -100,11 +115,11 @@ impl Files {
         now: Duration,
     ) -> io::Result<(Option<PathBuf>, Box<dyn Write + Send>)> {
         match self {
-            Self::One { path, writer } => {
+            Self::One { path, writer, .. } => {
                 let writer = writer.take().ok_or(io::ErrorKind::AlreadyExists)?;
                 Ok((path.clone(), writer))
             }
-            Self::Many { folder, rotation } => {
+            Self::Many { folder, rotation, .. } => {
                 let (path, file) = create(folder, now)?;
                 remove_oldest(folder, rotation.keep, &path);
                 Ok((Some(path), Box::new(file)))
@@ -113,7 +128,7 @@ impl Files {
     }
 }
 
-/// Creates a file that does not exist yet: two bridges may record into one folder.
+/// Creates a file that does not exist yet: two files may begin in the same microsecond.
 fn create(folder: &Path, mut now: Duration) -> io::Result<(PathBuf, File)> {
     loop {
         let path = folder.join(name(now));

@@ -4,9 +4,10 @@
 //! the recording says so. If the disk is full, the recording ends and the connections go on. The
 //! callers hand bytes over with a [`Tap`] (`tap.rs`). `record_writer.rs` knows the connections,
 //! `recorded_connection.rs` turns one connection into packets, `pcap_sink.rs` writes packets to the
-//! current file, and `files.rs` chooses that file.
+//! current file, `files.rs` chooses that file, and `lock.rs` keeps other recordings away.
 
 mod files;
+mod lock;
 mod pcap_sink;
 mod record_writer;
 mod recorded_connection;
@@ -196,7 +197,7 @@ impl Recorder {
     /// Records into one file. A file that exists is replaced.
     ///
     /// # Errors
-    /// The file cannot be written, or the thread cannot be started.
+    /// The file cannot be written, another recording writes it or uses its whole folder, or the thread cannot be started.
     pub fn to_file(path: &Path, options: RecorderOptions) -> io::Result<Self> {
         Self::start(Files::one(path)?, options)
     }
@@ -204,7 +205,7 @@ impl Recorder {
     /// Records into files of that folder, which is created if it does not exist.
     ///
     /// # Errors
-    /// The folder or the first file cannot be written, or the thread cannot be started.
+    /// The folder or the first file cannot be written, another recording uses the folder, or the thread cannot be started.
     pub fn to_folder(
         folder: &Path,
         rotation: Rotation,

@@ -187,6 +187,50 @@ fn each_file_can_be_read_alone_and_the_oldest_are_removed() {
     }
 }
 
+/// The error of a recording that must not begin; it names `place`.
+fn busy(recorder: io::Result<Recorder>, place: &Path) {
+    let error = recorder.expect_err("it is in use");
+    assert_eq!(error.kind(), io::ErrorKind::ResourceBusy, "{error}");
+    assert!(error.to_string().contains(place.to_str().unwrap()), "{error}");
+    assert!(error.to_string().contains("choose another"), "{error}");
+}
+
+#[test]
+fn two_recordings_do_not_share_a_folder_that_removes_files() {
+    let folder = Folder::new("shared");
+    let (folder, file) = (&folder.0, folder.0.join("one.pcapng"));
+    let whole = || Recorder::to_folder(folder, Rotation::default(), RecorderOptions::default());
+    let single = || Recorder::to_file(&file, RecorderOptions::default());
+    let first = whole().unwrap();
+    busy(whole(), folder);
+    busy(single(), folder);
+    assert!(!file.exists());
+    first.finish();
+    let second = single().unwrap();
+    busy(whole(), folder);
+    drop(second);
+    // Nothing is locked after the end, and no lock is left in the folder.
+    drop(whole().unwrap());
+    let names = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name());
+    assert!(names.into_iter().all(|name| name.to_string_lossy().ends_with(".pcapng")));
+}
+
+#[test]
+fn two_recordings_do_not_write_one_file() {
+    let folder = Folder::new("one-file");
+    let [one, other] = ["one.pcapng", "other.pcapng"].map(|name| folder.0.join(name));
+    let begin = |file: &Path| Recorder::to_file(file, RecorderOptions::default());
+    let first = begin(&one).unwrap();
+    let _second = begin(&other).expect("another file of the folder");
+    let [mut client, _instrument] = open(&first, Port::Control);
+    client.bytes(Frame::command(CommandCode::SYSTEM_STATE_GET).encode().to_vec());
+    busy(begin(&one), &one);
+    drop(client);
+    first.finish();
+    assert!(std::fs::metadata(&one).unwrap().len() > 128, "the file was not emptied");
+    begin(&one).expect("the first recording has ended");
+}
+
 #[test]
 fn a_connection_stuck_in_an_image_does_not_spoil_other_files() {
     let folder = Folder::new("rotation-hangs");
