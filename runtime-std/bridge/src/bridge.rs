@@ -16,7 +16,9 @@ use crate::control::listener::ControlListener;
 use crate::control::{ControlHandle, ControlRequest, ControlStatus, ControlTask};
 use crate::descriptors;
 use crate::image_relay::{self, ImagePort, ImageRelay};
-use crate::ports::{Addresses, OpenRow, RowAddresses, bind, local_address, open_rows};
+use crate::ports::{
+    Addresses, OpenPorts, OpenRow, RowAddresses, another_port, local_address, open_ports,
+};
 use crate::router::Router;
 use crate::settings::{BridgeSettings, BridgeSettingsError};
 use crate::status::{BridgeStatus, http_server};
@@ -31,8 +33,10 @@ use flamingo_runtime_std::socket::acceptor::Allow;
 #[non_exhaustive]
 pub enum BridgeError {
     /// The bridge cannot listen on an address.
-    #[error("cannot listen on {address}: {source}")]
+    #[error("{option}: cannot listen on {address}: {source}; {}", another_port(option, source))]
     Bind {
+        /// The option of the settings.
+        option: String,
         /// The address.
         address: SocketAddr,
         /// The cause.
@@ -104,8 +108,7 @@ impl Bridge {
         descriptors::check(settings);
         let limits = &settings.limits;
         let admission = Admission::new(settings);
-        let (main, named) = open_rows(&settings.listen)?;
-        let status_listener = settings.listen.status.map(bind).transpose()?;
+        let OpenPorts { main, named, status: status_listener } = open_ports(&settings.listen)?;
         let addresses = Addresses {
             main: main.addresses(),
             named: named
@@ -271,13 +274,12 @@ impl Listeners {
         admission: &Admission,
         lost_after: Duration,
     ) -> Result<(), BridgeError> {
-        let address = row.addresses().control;
         let OpenRow { name, control, live, stack, callback } = row;
         let name: Option<Arc<str>> = name.map(Into::into);
         let all = allow_function(admission, name.clone(), Admission::allows);
         let stacks = allow_function(admission, name.clone(), Admission::allows_stacks);
         let control = ControlListener::new(name, control, lost_after)
-            .map_err(|source| BridgeError::Bind { address, source })?;
+            .map_err(|source| BridgeError::Poll { source })?;
         self.control.push(control);
         self.live.extend(live.map(|listener| (listener, Arc::clone(&all))));
         self.stack.extend(stack.map(|listener| (listener, stacks)));

@@ -1,5 +1,11 @@
-//! Tells the service manager (systemd) the state of the bridge. Without a service manager, or on a
-//! system that has none, the calls do nothing.
+//! Tells the service manager (systemd) the state of the bridge, and that it still serves its clients.
+//! Without a service manager, or on a system that has none, the calls do nothing.
+
+use std::time::Duration;
+
+use smol::{Timer, future};
+
+use crate::Bridge;
 
 /// A state of the bridge that the service manager waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,6 +17,8 @@ pub enum ServiceState {
     Reloading,
     /// The bridge accepts no more clients.
     Stopping,
+    /// The bridge serves its clients; see [`feed_watchdog`].
+    Alive,
 }
 
 /// Tells the service manager. A failure is logged and has no other effect.
@@ -22,42 +30,154 @@ pub enum ServiceState {
 /// ```
 pub fn notify(state: ServiceState) {
     #[cfg(unix)]
-    if let Err(error) = sd_notify::notify(&messages(state)) {
+    if let Some(to) = std::env::var_os("NOTIFY_SOCKET")
+        && let Err(error) = unix::send(&to, state)
+    {
         tracing::warn!(?state, %error, "the service manager was not told");
     }
     #[cfg(not(unix))]
     let _ = state;
 }
 
-#[cfg(unix)]
-fn messages(state: ServiceState) -> Vec<sd_notify::NotifyState<'static>> {
-    use sd_notify::NotifyState;
-    match state {
-        ServiceState::Ready => vec![NotifyState::Ready],
-        // Type=notify-reload requires the time at which the reload began.
-        ServiceState::Reloading => {
-            let since = NotifyState::monotonic_usec_now().ok();
-            std::iter::once(NotifyState::Reloading).chain(since).collect()
+/// Tells the service manager again and again that the bridge is alive, if it wants to know (in systemd,
+/// `WatchdogSec`). Each time, the thread that serves the clients must have answered before: if it
+/// hangs, nothing is sent, and the service manager restarts the bridge. Never ends.
+///
+/// Cancel-safe: it only reads.
+pub async fn feed_watchdog<T>(bridge: &Bridge) -> T {
+    let [time, process] = ["WATCHDOG_USEC", "WATCHDOG_PID"].map(|name| std::env::var(name).ok());
+    let Some(time) = watchdog_time(time.as_deref(), process.as_deref(), std::process::id()) else {
+        return future::pending().await;
+    };
+    loop {
+        if bridge.status().await.is_some() {
+            notify(ServiceState::Alive);
         }
-        ServiceState::Stopping => vec![NotifyState::Stopping],
+        Timer::after(time / 2).await;
+    }
+}
+
+/// The time within which the service manager waits for [`ServiceState::Alive`]. `None`: it does not
+/// wait, or it waits for another process than `own`.
+fn watchdog_time(micros: Option<&str>, process: Option<&str>, own: u32) -> Option<Duration> {
+    if process.is_some_and(|process| process.parse() != Ok(own)) {
+        return None;
+    }
+    let micros = micros?.parse::<u64>().ok().filter(|micros| *micros > 0)?;
+    // Not more often: a shorter time is a mistake, and would keep a processor busy.
+    Some(Duration::from_micros(micros.max(10_000)))
+}
+
+#[cfg(unix)]
+mod unix {
+    use std::ffi::OsStr;
+    use std::io;
+    use std::os::unix::net::UnixDatagram;
+
+    use sd_notify::NotifyState;
+
+    use super::ServiceState;
+
+    /// Sends one datagram to the socket of the service manager: a path, or on Linux a name after `@`.
+    pub(super) fn send(to: &OsStr, state: ServiceState) -> io::Result<()> {
+        let socket = UnixDatagram::unbound()?;
+        connect(&socket, to)?;
+        let lines: Vec<_> = messages(state).iter().map(ToString::to_string).collect();
+        socket.send(lines.join("\n").as_bytes()).map(|_| ())
+    }
+
+    fn connect(socket: &UnixDatagram, to: &OsStr) -> io::Result<()> {
+        #[cfg(target_os = "linux")]
+        {
+            use std::os::linux::net::SocketAddrExt;
+            use std::os::unix::ffi::OsStrExt;
+            use std::os::unix::net::SocketAddr;
+            if let Some(name) = to.as_bytes().strip_prefix(b"@") {
+                return socket.connect_addr(&SocketAddr::from_abstract_name(name)?);
+            }
+        }
+        socket.connect(to)
+    }
+
+    pub(super) fn messages(state: ServiceState) -> Vec<NotifyState<'static>> {
+        match state {
+            ServiceState::Ready => vec![NotifyState::Ready],
+            // Type=notify-reload requires the time at which the reload began.
+            ServiceState::Reloading => {
+                let since = NotifyState::monotonic_usec_now().ok();
+                std::iter::once(NotifyState::Reloading).chain(since).collect()
+            }
+            ServiceState::Stopping => vec![NotifyState::Stopping],
+            ServiceState::Alive => vec![NotifyState::Watchdog],
+        }
     }
 }
 
 #[cfg(all(test, unix))]
 mod tests {
+    use std::os::unix::net::UnixDatagram;
+
     use super::*;
 
     fn texts(state: ServiceState) -> Vec<String> {
-        messages(state).iter().map(ToString::to_string).collect()
+        unix::messages(state).iter().map(ToString::to_string).collect()
+    }
+
+    fn received(socket: &UnixDatagram) -> String {
+        socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        let mut bytes = [0; 200];
+        let count = socket.recv(&mut bytes).unwrap();
+        String::from_utf8(bytes[..count].to_vec()).unwrap()
     }
 
     #[test]
     fn each_state_is_sent_in_the_words_of_systemd() {
         assert_eq!(texts(ServiceState::Ready), ["READY=1"]);
         assert_eq!(texts(ServiceState::Stopping), ["STOPPING=1"]);
+        assert_eq!(texts(ServiceState::Alive), ["WATCHDOG=1"]);
         let reloading = texts(ServiceState::Reloading);
         assert_eq!(reloading[0], "RELOADING=1");
         assert!(reloading[1].starts_with("MONOTONIC_USEC="), "{reloading:?}");
+    }
+
+    #[test]
+    fn a_socket_with_a_path_is_told() {
+        let folder = flamingo_runtime_testkit::folder::Folder::new("notify");
+        let path = folder.path("socket");
+        let socket = UnixDatagram::bind(&path).unwrap();
+        unix::send(path.as_ref(), ServiceState::Reloading).unwrap();
+        let text = received(&socket);
+        assert!(text.starts_with("RELOADING=1\nMONOTONIC_USEC="), "{text}");
+        drop(folder);
+        unix::send(path.as_ref(), ServiceState::Ready).unwrap_err();
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_socket_with_an_abstract_name_is_told() {
+        use std::os::linux::net::SocketAddrExt;
+        let name = format!("flamingo-notify-{}", std::process::id());
+        let address = std::os::unix::net::SocketAddr::from_abstract_name(&name).unwrap();
+        let socket = UnixDatagram::bind_addr(&address).unwrap();
+        unix::send(format!("@{name}").as_ref(), ServiceState::Ready).unwrap();
+        assert_eq!(received(&socket), "READY=1");
+    }
+
+    #[test]
+    fn the_watchdog_of_another_process_is_not_fed() {
+        let second = Some(Duration::from_secs(1));
+        for (micros, process, expected) in [
+            (Some("1000000"), Some("7"), second),
+            (Some("1000000"), None, second),
+            (Some("1000000"), Some("8"), None),
+            (Some("1000000"), Some(""), None),
+            (Some("0"), Some("7"), None),
+            (Some("soon"), Some("7"), None),
+            (None, Some("7"), None),
+            (Some("1"), None, Some(Duration::from_millis(10))),
+        ] {
+            assert_eq!(watchdog_time(micros, process, 7), expected, "{micros:?} {process:?}");
+        }
     }
 
     #[test]

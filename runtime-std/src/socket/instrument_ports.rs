@@ -6,6 +6,8 @@ use std::{fmt, io};
 
 use smol::Async;
 
+use super::port_holder;
+
 /// How often three consecutive free ports are looked for.
 const ATTEMPTS: u32 = 200;
 
@@ -105,6 +107,10 @@ impl InstrumentPorts {
             attempts -= 1;
             match self.listen_once() {
                 Err(_) if attempts > 0 => {}
+                Err(ListenError::Bind { address, source }) => {
+                    let source = port_holder::explain(address, source);
+                    return Err(ListenError::Bind { address, source });
+                }
                 result => return result,
             }
         }

@@ -3,6 +3,7 @@
 
 pub mod acceptor;
 pub mod instrument_ports;
+pub mod port_holder;
 
 use std::future::Future;
 use std::net::{SocketAddr, TcpStream};

@@ -17,7 +17,7 @@ impl ClientNames {
         let host = socket.map_or_else(|_| address.into(), |at| at.ip().to_canonical().to_string());
         let is_taken =
             |number: &u32| self.0.values().any(|(other, taken)| *other == host && taken == number);
-        let number = (1..).find(|number| !is_taken(number)).unwrap_or(u32::MAX);
+        let number = (1..=u32::MAX).find(|number| !is_taken(number)).unwrap_or(u32::MAX);
         self.0.insert(id, (host, number));
     }
 

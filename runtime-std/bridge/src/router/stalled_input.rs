@@ -49,7 +49,7 @@ impl Router {
             self.actions.push_back(RouterAction::Reconnect(reason));
         } else if let Some(core) = self.core.as_mut() {
             let (bytes, _) = core.abandon_input(now);
-            self.log(&format!("{bytes} bytes of half a frame of the instrument are dropped"));
+            self.log(format!("{bytes} bytes of half a frame of the instrument are dropped"));
         }
     }
 }

@@ -269,7 +269,7 @@ const EXCEPT_NEEDS_INLINE: &str = "it leaves out codes on the control port, to w
      \"callback\" sends none: also set the delivery \"inline\" or \"both\"";
 
 /// The name of an option of the main row, or of the row of a named port.
-fn option_of(row: Option<&str>, option: &str) -> String {
+pub(crate) fn option_of(row: Option<&str>, option: &str) -> String {
     match (row, option) {
         (None, option) => format!("listen.{option}"),
         (Some(name), "control") => format!("listen.more.{name}.address"),

@@ -22,6 +22,8 @@ use serde::{Deserialize, Serialize};
 
 use choice::choice;
 
+pub(crate) use check::option_of;
+
 pub use crate::access::{AccessSettings, Role, RoleRule};
 pub use delivery::{CodeList, Delivery, EventDelivery, Preset};
 pub use events::{DeliveryRule, EventSettings};

@@ -12,5 +12,6 @@ mod naive_program;
 mod named_ports;
 mod python_gui;
 mod router_fuzz_corpus;
+mod shared_places;
 mod stop_first;
 mod stopping;

@@ -1,6 +1,7 @@
 //! Tests of the `flamingo` program: each runs it as a process.
 
 mod bridge;
+mod bridge_service;
 mod decode;
 mod demo;
 mod doctor;

@@ -73,6 +73,13 @@ pub fn start(arguments: &[&str]) -> Running {
     start_with(Command::new(PROGRAM), arguments, None)
 }
 
+/// Starts it with these variables in its environment.
+pub fn start_in(environment: &[(&str, &str)], arguments: &[&str]) -> Running {
+    let mut program = Command::new(PROGRAM);
+    program.envs(environment.iter().copied());
+    start_with(program, arguments, None)
+}
+
 /// Starts it with a limit of 4 KiB per file, which acts like a full disk.
 pub fn start_on_a_full_disk(arguments: &[&str]) -> Running {
     let mut shell = Command::new("sh");

@@ -7,10 +7,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_signal::{Signal, Signals};
-use flamingo_bridge::service_manager::{ServiceState, notify};
+use flamingo_bridge::service_manager::{ServiceState, feed_watchdog, notify};
 use flamingo_bridge::settings::LogFormat;
 use flamingo_bridge::status::{fetch_status, status_table};
 use flamingo_bridge::{Bridge, BridgeSettings};
+use smol::future;
 use smol::stream::StreamExt;
 
 use crate::failure::{CommandResult, Failure, note};
@@ -53,20 +54,28 @@ async fn serve(args: &BridgeArgs, settings: &BridgeSettings, out: &mut Out) -> C
         note(&format!("bridge to {to}; try: flamingo get state --connect {}", bridge.control()));
     }
     notify(ServiceState::Ready);
-    while let Some(signal) = signals.next().await {
-        match signal {
-            Ok(Signal::Hup) => reload(args, &bridge).await,
-            Ok(Signal::Int) => {
-                notify(ServiceState::Stopping);
-                bridge.stop().await;
-                return Err(Failure::interrupted());
-            }
-            _ => break,
-        }
-    }
+    let ended =
+        future::or(until_stopped(args, &bridge, &mut signals), feed_watchdog(&bridge)).await;
     notify(ServiceState::Stopping);
     bridge.stop().await;
-    Ok(())
+    match ended {
+        Some(Signal::Int) => Err(Failure::interrupted()),
+        _ => Ok(()),
+    }
+}
+
+/// Handles signals until one of them ends the bridge. Returns that signal.
+async fn until_stopped(
+    args: &BridgeArgs,
+    bridge: &Bridge,
+    signals: &mut Signals,
+) -> Option<Signal> {
+    loop {
+        match signals.next().await?.ok()? {
+            Signal::Hup => reload(args, bridge).await,
+            other => return Some(other),
+        }
+    }
 }
 
 #[cfg(unix)]
