@@ -1,6 +1,7 @@
 //! Tells the service manager (systemd) the state of the bridge, and that it still serves its clients.
 //! Without a service manager, or on a system that has none, the calls do nothing.
 
+use std::future::Future;
 use std::time::Duration;
 
 use smol::{Timer, future};
@@ -49,11 +50,21 @@ pub async fn feed_watchdog<T>(bridge: &Bridge) -> T {
     let Some(time) = watchdog_time(time.as_deref(), process.as_deref(), std::process::id()) else {
         return future::pending().await;
     };
+    let serves = || async { bridge.status().await.is_some() };
+    feed(time / 2, serves, || notify(ServiceState::Alive)).await
+}
+
+/// Calls `tell` again and again, each time after `serves` has ended with `true`.
+async fn feed<T, F: Future<Output = bool>>(
+    every: Duration,
+    serves: impl Fn() -> F,
+    tell: impl Fn(),
+) -> T {
     loop {
-        if bridge.status().await.is_some() {
-            notify(ServiceState::Alive);
+        if serves().await {
+            tell();
         }
-        Timer::after(time / 2).await;
+        Timer::after(every).await;
     }
 }
 
@@ -116,6 +127,7 @@ mod unix {
 #[cfg(all(test, unix))]
 mod tests {
     use std::os::unix::net::UnixDatagram;
+    use std::sync::atomic::{AtomicU32, Ordering};
 
     use super::*;
 
@@ -178,6 +190,30 @@ mod tests {
         ] {
             assert_eq!(watchdog_time(micros, process, 7), expected, "{micros:?} {process:?}");
         }
+    }
+
+    #[test]
+    fn a_bridge_that_hangs_or_has_ended_is_not_reported_alive() {
+        let (asked, told) = (AtomicU32::new(0), AtomicU32::new(0));
+        let (hangs, hung) = async_channel::bounded::<()>(1);
+        // It serves twice, has ended once, and then hangs.
+        let serves = || {
+            let (time, hangs) = (asked.fetch_add(1, Ordering::Relaxed), hangs.clone());
+            async move {
+                if time == 3 {
+                    hangs.try_send(()).unwrap();
+                    future::pending::<()>().await;
+                }
+                time < 2
+            }
+        };
+        let tell = || {
+            told.fetch_add(1, Ordering::Relaxed);
+        };
+        let fed = feed(Duration::from_millis(1), serves, tell);
+        let until_hung = async { hung.recv().await.unwrap() };
+        smol::block_on(future::or(fed, until_hung));
+        assert_eq!(told.load(Ordering::Relaxed), 2);
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod floods;
 mod harness;
 mod image_ports;
 mod instrument_lost;
+mod instrument_stalls;
 mod many_clients;
 mod naive_program;
 mod named_ports;

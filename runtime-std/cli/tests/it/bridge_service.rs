@@ -7,7 +7,9 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::Duration;
 
-use crate::program::{flamingo, start_in};
+use flamingo_runtime_testkit::folder::Folder;
+
+use crate::program::{address, flamingo, start, start_in};
 
 /// A port that this process has taken.
 fn taken() -> (TcpListener, String) {
@@ -34,6 +36,22 @@ fn a_taken_port_is_explained_by_each_program() {
     let nowhere = nowhere.to_str().unwrap();
     flamingo(&["record", "--out", nowhere, "--listen", &port])
         .expect_error(2, &[&holder, "another port"]);
+}
+
+#[test]
+fn the_log_says_that_other_machines_may_only_read() {
+    let folder = Folder::new("read-only");
+    let (_instrument, nobody) = taken();
+    let upstream = format!("127.0.0.1:{nobody}");
+    let text = "[access]\nallow = [\"127.0.0.0/8\", \"10.0.0.0/8\"]\n";
+    let file = folder.file("bridge.toml", text);
+    let arguments = ["bridge", "--upstream", &upstream, "--listen", "127.0.0.1:0"];
+    let bridge = start(&[&arguments[..], &["--config", &file]].concat());
+    bridge.expect_log("access.default_role is not set");
+    let control = address(&bridge.ports()["control"]);
+    let moved =
+        flamingo(&["send", "STAGE_POSITION_SET", "1", "--value", "1", "--connect", &control]);
+    assert_ne!(moved.code, Some(0), "{moved:?}");
 }
 
 #[test]
