@@ -29,7 +29,7 @@ pub(crate) struct Limits {
     pub(crate) witness_p99: Option<f64>,
     pub(crate) halt_p99: f64,
     pub(crate) halt_max: f64,
-    /// The answer to a HALT has the same limits. Not if the instrument cannot answer.
+    /// Whether the answer to a HALT has the same limits. Not if the instrument cannot answer.
     pub(crate) halt_answers: bool,
 }
 
@@ -158,10 +158,18 @@ fn stops_and_motions() -> Vec<Attack> {
     vec![
         attack("halts-1", halts(1)),
         attack("halts-8", halts(8)),
-        attack("home-twice", Load::Conversation(conversations::home_twice)),
+        // A HALT of an observer would cancel the second HOME, pass for another form, and end the
+        // motion of the dead man.
+        Attack {
+            halts: false,
+            ..attack("home-twice", Load::Conversation(conversations::home_twice))
+        },
+        Attack {
+            halts: false,
+            ..attack("halt-forms", Load::Conversation(conversations::halt_forms))
+        },
         Attack {
             settings: lease,
-            // A HALT of an observer would end the motion.
             halts: false,
             ..attack("dead-man", Load::Conversation(conversations::dead_man))
         },
@@ -181,8 +189,8 @@ fn uploads() -> Vec<Attack> {
         pace: Some(ms(100)),
         ..Crowd::default()
     };
-    let upload = |name, read_bytes_per_s| Attack {
-        instrument: Behaviour { read_bytes_per_s, ..Behaviour::default() },
+    let upload = |name, read_bytes_per_s, small_buffer| Attack {
+        instrument: Behaviour { read_bytes_per_s, small_buffer, ..Behaviour::default() },
         limits: BEHIND_AN_UPLOAD,
         ..attack(name, Load::Conversation(conversations::big_uploads))
     };
@@ -191,9 +199,10 @@ fn uploads() -> Vec<Attack> {
             load: vec![Load::Control(dribble), Load::Conversation(conversations::small_uploads)],
             ..quiet("dribble")
         },
-        upload("upload-100-mb-s", 100_000_000),
-        upload("upload-4-mb-s", 4_000_000),
-        upload("upload-1-mb-s", 1_000_000),
+        upload("upload-100-mb-s", 100_000_000, false),
+        upload("upload-12-mb-s", 12_500_000, false),
+        upload("upload-4-mb-s", 4_000_000, false),
+        upload("upload-1-mb-s", 1_000_000, true),
         Attack {
             instrument: Behaviour { ignores_payloads: true, ..Behaviour::default() },
             ..attack("smuggle", Load::Conversation(conversations::smuggle))
@@ -242,7 +251,12 @@ fn other_ports() -> Vec<Attack> {
         load: vec![Load::Status(crowd), Load::Conversation(conversations::read_status)],
         ..quiet(name)
     };
+    let noise = Crowd { clients: 8, repeat: vec![0xAA; 65_536], ..deaf.clone() };
     vec![
+        Attack {
+            load: vec![Load::Callback(noise.clone()), Load::Live(noise)],
+            ..quiet("noise-elsewhere")
+        },
         status("status-holders", holders),
         status("status-flood", readers),
         Attack {

@@ -6,7 +6,7 @@ use std::net::{IpAddr, TcpStream};
 use std::time::Duration;
 
 use flamingo_runtime_std::protocol::{
-    CommandCode, Frame,
+    CommandCode, Flags, Frame,
     wire::{Payload, TABLE},
 };
 
@@ -14,13 +14,15 @@ use crate::bridge_process::Ports;
 use crate::crowd::connecting;
 use crate::figures::{Stop, Times, micros, ms, now};
 use crate::instrument::Instrument;
-use crate::observers::{Caller, address, text};
+use crate::observers::{Caller, READ_ONLY, address, text};
 
 /// What a conversation did, and what was wrong.
 #[derive(Debug, Default)]
 pub(crate) struct Said {
     pub(crate) load: String,
     pub(crate) faults: Vec<String>,
+    /// What took too long.
+    pub(crate) slow: Vec<String>,
 }
 
 pub(crate) type Conversation = fn(Ports, &Instrument, &Stop) -> Said;
@@ -58,7 +60,7 @@ pub(crate) fn big_uploads(ports: Ports, _: &Instrument, stop: &Stop) -> Said {
         let mut answer = [0; 128];
         let _ = stream.read(&mut answer);
     }
-    Said { load: format!("{begun} uploads of 32 MiB, {} MiB sent", sent >> 20), faults: Vec::new() }
+    Said { load: format!("{begun} uploads of 32 MiB, {} MiB sent", sent >> 20), ..Said::default() }
 }
 
 fn connect(from: IpAddr, ports: Ports) -> std::io::Result<TcpStream> {
@@ -74,7 +76,7 @@ fn connect(from: IpAddr, ports: Ports) -> std::io::Result<TcpStream> {
 pub(crate) fn small_uploads(ports: Ports, _: &Instrument, stop: &Stop) -> Said {
     let mut head = Frame::command(CommandCode::CAMERA_CHECK_STACK).with_payload_len(65_536);
     head.hardware_id = 5;
-    let bytes = [&head.encode()[..], &[7; 65_536]].concat();
+    let bytes = [&head.encode()[..], &vec![7; 65_536]].concat();
     let (mut count, mut faults) = (0, Vec::new());
     while stop.after(ms(300)) {
         count += 1;
@@ -89,7 +91,11 @@ pub(crate) fn small_uploads(ports: Ports, _: &Instrument, stop: &Stop) -> Said {
             Err(error) => faults.push(format!("an upload of 64 KiB: {error}")),
         }
     }
-    Said { load: format!("{count} healthy uploads of 64 KiB"), faults: shortened(faults) }
+    Said {
+        load: format!("{count} healthy uploads of 64 KiB"),
+        faults: shortened(faults),
+        ..Said::default()
+    }
 }
 
 /// The first of many equal faults, with their number.
@@ -98,27 +104,95 @@ fn shortened(faults: Vec<String>) -> Vec<String> {
     faults.into_iter().take(1).map(|fault| format!("{fault} ({count} times)")).collect()
 }
 
-/// Two clients send HOME of the same axis, one of them a WAIT as well, and wait for the end.
+/// Two clients send HOME and WAIT of the same axes, and wait for the end.
 pub(crate) fn home_twice(ports: Ports, _: &Instrument, stop: &Stop) -> Said {
-    let command = |code| Frame::command(code).with_selector(1).encode();
-    let home = command(CommandCode::STAGE_HOME);
-    let wait = command(CommandCode::STAGE_WAIT_FOR_MOTION_TO_STOP);
+    let commands = |code: CommandCode, axes: &[i32]| -> Vec<u8> {
+        axes.iter().flat_map(|axis| Frame::command(code).with_selector(*axis).encode()).collect()
+    };
+    let (home, wait) = (CommandCode::STAGE_HOME, CommandCode::STAGE_WAIT_FOR_MOTION_TO_STOP);
+    // In turn: one axis, and all axes.
+    let rounds: [&[i32]; 2] = [&[1], &[1, 2, 3, 4]];
     let (mut sent, mut answered) = (0, 0);
-    while stop.goes_on() {
+    for axes in rounds.into_iter().cycle() {
+        if !stop.goes_on() {
+            break;
+        }
         let first = Caller::connect(ATTACKER, ports.control);
         let second = Caller::connect(SECOND_ATTACKER, ports.control);
         let (Ok(mut first), Ok(mut second)) = (first, second) else {
             continue;
         };
-        let commands = first.send(&home).and_then(|()| second.send(&[home, home, wait].concat()));
-        if commands.is_ok() {
-            sent += 4;
-        }
+        let _ = first.send(&commands(home, axes));
+        let _ = second.send(&[commands(home, axes), commands(wait, axes)].concat());
+        sent += 3 * axes.len();
         for caller in [&mut first, &mut second] {
             answered += u32::from(caller.frame(PATIENCE).is_ok());
         }
     }
-    Said { load: format!("{sent} HOME and WAIT of axis 1, {answered} answers"), faults: Vec::new() }
+    Said { load: format!("{sent} HOME and WAIT, {answered} answers"), ..Said::default() }
+}
+
+/// A HALT of an unusual form: it must reach these axes.
+struct Form {
+    name: &'static str,
+    bytes: Vec<u8>,
+    axes: &'static [i32],
+}
+
+fn forms() -> Vec<Form> {
+    let halt = |axis| {
+        let mut halt = Frame::command(CommandCode::STAGE_HALT).with_selector(axis);
+        halt.hardware_id = -4;
+        halt
+    };
+    let mut status = halt(1);
+    status.status = -1;
+    let form = |name, frame: Frame, axes| Form { name, bytes: frame.encode().to_vec(), axes };
+    let mut with_payload = form("with a payload", halt(1).with_payload_len(128), &[1]);
+    with_payload.bytes.extend([0; 128]);
+    vec![
+        form("of axis 1", halt(1), &[1]),
+        form("of axis 0", halt(0), &[1, 2, 3, 4]),
+        form("of axis 255", halt(255), &[1, 2, 3, 4]),
+        form("of axis -1", halt(-1), &[1, 2, 3, 4]),
+        form("with a value that is no number", halt(1).with_value(f64::NAN), &[1]),
+        form("with an infinite value", halt(1).with_value(f64::INFINITY), &[1]),
+        form("with a status", status, &[1]),
+        form("without flags", Frame { flags: Flags::default(), ..halt(1) }, &[1]),
+        with_payload,
+    ]
+}
+
+/// A read-only client sends HALT in every form: each must reach its axes within 250 ms.
+pub(crate) fn halt_forms(ports: Ports, instrument: &Instrument, stop: &Stop) -> Said {
+    let (mut sent, mut faults) = (0, Vec::new());
+    let forms = forms();
+    for form in forms.iter().cycle() {
+        if !stop.goes_on() {
+            break;
+        }
+        let before = now();
+        let stream = connect(READ_ONLY, ports);
+        let written = stream.and_then(|mut stream| {
+            stream.write_all(&form.bytes)?;
+            let _ = stream.read(&mut [0; 128]);
+            Ok(stream)
+        });
+        sent += 1;
+        let reached =
+            |axis| instrument.log().halts.iter().any(|halt| halt.axis == axis && halt.at >= before);
+        let end = before + 250_000;
+        while !form.axes.iter().copied().all(reached) && now() < end {
+            stop.after(ms(1));
+        }
+        let missing: Vec<_> = form.axes.iter().filter(|axis| !reached(**axis)).collect();
+        if written.is_err() || !missing.is_empty() {
+            faults.push(format!("HALT {}: nothing reached the axes {missing:?}", form.name));
+        }
+    }
+    faults.sort();
+    faults.dedup();
+    Said { load: format!("{sent} HALTs of {} forms", forms.len()), faults, ..Said::default() }
 }
 
 /// The holder of the lease sends HOME and closes its connection: the HALT must follow at once. In
@@ -158,15 +232,14 @@ pub(crate) fn dead_man(ports: Ports, instrument: &Instrument, stop: &Stop) -> Sa
         }
         drop(kept);
     }
-    if times.percentile(100) > 250.0 {
-        faults.push(format!("HALT {:.0} ms after the FIN", times.percentile(100)));
-    }
+    let longest = times.percentile(100);
+    let slow = (longest > 250.0).then(|| format!("HALT {longest:.0} ms after the FIN"));
     let load = format!(
         "{trials} holders left, HALT p50 {:.1} ms, max {:.1} ms",
         times.percentile(50),
         times.percentile(100)
     );
-    Said { load, faults: shortened(faults) }
+    Said { load, faults: shortened(faults), slow: slow.into_iter().collect() }
 }
 
 /// A HOME in the payload of a command that uploads nothing.
@@ -200,6 +273,7 @@ pub(crate) fn smuggle(ports: Ports, instrument: &Instrument, stop: &Stop) -> Sai
     Said {
         load: format!("{sent} frames in payloads of {} codes", codes.len()),
         faults: if arrived > 0 { vec![fault] } else { Vec::new() },
+        ..Said::default()
     }
 }
 
@@ -226,7 +300,7 @@ pub(crate) fn ends_deafness(ports: Ports, instrument: &Instrument, stop: &Stop) 
     );
     let deaf = longest > 3_000_000;
     let fault = "deaf for more than 3 s with a request_timeout_ms of 1000".to_owned();
-    Said { load, faults: if deaf { vec![fault] } else { Vec::new() } }
+    Said { load, faults: if deaf { vec![fault] } else { Vec::new() }, ..Said::default() }
 }
 
 /// Reads the status again and again: it must come within a second.
@@ -251,9 +325,8 @@ pub(crate) fn read_status(ports: Ports, _: &Instrument, stop: &Stop) -> Said {
             Err(error) => faults.push(format!("the status page: {error}")),
         }
     }
-    if times.percentile(100) > 1000.0 {
-        faults.push("the status page took more than 1 s".to_owned());
-    }
+    let longest = times.percentile(100);
+    let slow = (longest > 1000.0).then(|| format!("the status page took {longest:.0} ms"));
     let load = format!("{} status reads, max {:.0} ms", times.count(), times.percentile(100));
-    Said { load, faults: shortened(faults) }
+    Said { load, faults: shortened(faults), slow: slow.into_iter().collect() }
 }

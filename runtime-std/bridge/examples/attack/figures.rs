@@ -117,4 +117,6 @@ pub(crate) struct Seen {
     pub(crate) load: Vec<String>,
     /// What the parts of the load found wrong.
     pub(crate) faults: Vec<String>,
+    /// What took too long for a part of the load.
+    pub(crate) slow: Vec<String>,
 }

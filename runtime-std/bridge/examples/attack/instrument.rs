@@ -25,6 +25,8 @@ pub(crate) struct Behaviour {
     pub(crate) pushes_per_s: u32,
     /// How fast it reads. 0: as fast as it can.
     pub(crate) read_bytes_per_s: u32,
+    /// Its operating system takes few bytes before it has read them.
+    pub(crate) small_buffer: bool,
     /// It takes the bytes of a payload for frames.
     pub(crate) ignores_payloads: bool,
     /// When HOME is answered. A HALT of its axis ends it.
@@ -41,6 +43,7 @@ impl Default for Behaviour {
         Self {
             pushes_per_s: 50,
             read_bytes_per_s: 0,
+            small_buffer: false,
             ignores_payloads: false,
             home_takes: ms(2000),
             stalls_after: None,
@@ -95,8 +98,7 @@ impl Instrument {
             listener.set_nonblocking(false).expect("a socket");
             listener
         });
-        if behaviour.read_bytes_per_s > 0 {
-            // Otherwise the operating system takes megabytes from the bridge at once.
+        if behaviour.small_buffer {
             let socket = socket2::SockRef::from(&control);
             socket.set_recv_buffer_size(65_536).expect("a socket");
         }
@@ -173,9 +175,8 @@ impl ControlConnection<'_> {
         let (_open, never) = channel::<()>();
         let mut reader = self.stream;
         while let Ok(count @ 1..) = reader.read(&mut buffer) {
-            if rate > 0 {
-                let wait = Duration::from_micros(count as u64 * 1_000_000 / rate);
-                let _ = never.recv_timeout(wait);
+            if let Some(wait) = (count as u64 * 1_000_000).checked_div(rate) {
+                let _ = never.recv_timeout(Duration::from_micros(wait));
             }
             bytes.extend_from_slice(&buffer[..count]);
             let (taken, answers) = self.take(&bytes, &mut skip);
@@ -233,7 +234,7 @@ impl ControlConnection<'_> {
             }
             _ if self.shared.behaviour.swaps => match outgoing.held.take() {
                 Some((_, first)) => {
-                    answers.extend([answer.encode(), first.encode()].as_flattened())
+                    answers.extend([answer.encode(), first.encode()].as_flattened());
                 }
                 None => outgoing.held = Some((at + 2000, answer)),
             },

@@ -142,7 +142,7 @@ fn start(load: Load, ports: Ports, instrument: &Arc<Instrument>) -> Running {
             rate(done.sent_bytes),
             rate(done.received_bytes)
         );
-        Said { load, faults: Vec::new() }
+        Said { load, ..Said::default() }
     });
     Running { end, thread }
 }
@@ -177,6 +177,7 @@ fn run(attack: Attack, time: Duration) -> Seen {
         let said = thread.join().expect("no panic");
         seen.load.push(said.load);
         seen.faults.extend(said.faults);
+        seen.slow.extend(said.slow);
     }
     if bridge.has_ended() {
         seen.faults.push("the bridge has ended".to_owned());

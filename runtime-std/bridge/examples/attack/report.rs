@@ -65,7 +65,7 @@ fn three(times: &Times) -> String {
 
 /// The limits that are broken, each as a sentence.
 pub(crate) fn broken(seen: &Seen, limits: &Limits, judge: Judge) -> Vec<String> {
-    let Seen { witness, halts, .. } = seen;
+    let Seen { witness, halts, events, .. } = seen;
     let mut broken = seen.faults.clone();
     let example = |text: &Option<String>| text.clone().unwrap_or_default();
     if witness.wrong > 0 {
@@ -73,6 +73,9 @@ pub(crate) fn broken(seen: &Seen, limits: &Limits, judge: Judge) -> Vec<String> 
     }
     if witness.lost > 0 && limits.witness_p99.is_some() {
         broken.push(format!("{} lost answers: {}", witness.lost, example(&witness.example)));
+    }
+    if events.lost > 0 && limits.witness_p99.is_some() {
+        broken.push(format!("{} events lost", events.lost));
     }
     if witness.right == 0 {
         broken.push("the witness received no answer".to_owned());
@@ -83,6 +86,7 @@ pub(crate) fn broken(seen: &Seen, limits: &Limits, judge: Judge) -> Vec<String> 
     if judge == Judge::AnswersOnly {
         return broken;
     }
+    broken.extend(seen.slow.iter().cloned());
     let mut above = |what: &str, found: f64, limit: f64| {
         if found > limit {
             broken.push(format!("{what} {found:.1} ms, more than {limit:.0} ms"));
@@ -90,6 +94,7 @@ pub(crate) fn broken(seen: &Seen, limits: &Limits, judge: Judge) -> Vec<String> 
     };
     if let Some(limit) = limits.witness_p99 {
         above("p99 of the witness", witness.times.percentile(99), limit);
+        above("longest delay of an event", events.times.percentile(100), 1000.0);
     }
     above("p99 of HALT", halts.reached.percentile(99), limits.halt_p99);
     above("longest HALT", halts.reached.percentile(100), limits.halt_max);
