@@ -1,12 +1,16 @@
 //! Measures how the memory of a bridge grows under load (`soak [MINUTES]`, default 10): the slope of the
 //! resident set after the warm-up, with its standard error. Linux only.
 //!
+//! Eight clients ask and connect again and again. Beside them, clients come and go that send nothing, half
+//! a frame, or close only their own direction.
+//!
 //! The bridge and the simulator run in one process: if their sum does not grow, neither grows.
 
 #![allow(clippy::cast_precision_loss)] // seconds and KiB
 
+use std::collections::VecDeque;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::channel;
@@ -51,12 +55,14 @@ fn main() {
     let bridge = smol::block_on(Bridge::start(&settings)).expect("free ports");
     smol::block_on(bridge.until_connected());
 
-    let (end, answers) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+    let (end, counts) = (Arc::new(AtomicBool::new(false)), Arc::new(Counts::default()));
     let mut threads = Vec::new();
     for number in 0..8 {
-        let (end, answers, address) = (Arc::clone(&end), Arc::clone(&answers), bridge.control());
-        threads.push(spawn(move || client(address, number, &end, &answers)));
+        let (end, counts, address) = (Arc::clone(&end), Arc::clone(&counts), bridge.control());
+        threads.push(spawn(move || client(address, number, &end, &counts)));
     }
+    let (address, ended, counted) = (bridge.control(), Arc::clone(&end), Arc::clone(&counts));
+    threads.push(spawn(move || half_open(address, &ended, &counted)));
     let (callback, ended) = (bridge.callback().expect("the port is on"), Arc::clone(&end));
     threads.push(spawn(move || {
         let mut socket = TcpStream::connect(callback).expect("the port is open");
@@ -71,8 +77,8 @@ fn main() {
     for minute in 1..=WARM_UP_MINUTES + minutes {
         // Nothing is ever sent, so that this waits for a minute.
         let _ = never.recv_timeout(Duration::from_secs(60));
-        let (now, answered) = (resident(), answers.load(Ordering::Relaxed));
-        println!("{minute} min: {now} KiB resident, {answered} answers");
+        let now = resident();
+        println!("{minute} min: {now} KiB resident, {}", counts.text());
         if minute >= WARM_UP_MINUTES {
             points.push(now);
         }
@@ -88,21 +94,62 @@ fn main() {
     }
 }
 
+/// What the clients did.
+#[derive(Default)]
+struct Counts {
+    answers: AtomicU64,
+    /// Connections that ended before their 500 answers.
+    lost: AtomicU64,
+    half_open: AtomicU64,
+}
+
+impl Counts {
+    fn text(&self) -> String {
+        let [answers, lost, half_open] =
+            [&self.answers, &self.lost, &self.half_open].map(|count| count.load(Ordering::Relaxed));
+        format!("{answers} answers, {lost} connections lost, {half_open} half-open clients")
+    }
+}
+
 /// Sends queries, and connects again after every 500.
-fn client(address: SocketAddr, number: i32, end: &AtomicBool, answers: &AtomicU64) {
+fn client(address: SocketAddr, number: i32, end: &AtomicBool, counts: &Counts) {
     let query = Frame::command(CommandCode::STAGE_POSITION_GET).with_selector(1 + number % 4);
     while !end.load(Ordering::Relaxed) {
         let mut socket = TcpStream::connect(address).expect("the port is open");
         let mut answer = [0; 128];
         for _ in 0..500 {
-            if socket
-                .write_all(&query.encode())
-                .and_then(|()| socket.read_exact(&mut answer))
-                .is_err()
-            {
-                return;
+            let asked = socket.write_all(&query.encode());
+            if asked.and_then(|()| socket.read_exact(&mut answer)).is_err() {
+                counts.lost.fetch_add(1, Ordering::Relaxed);
+                break;
             }
-            answers.fetch_add(1, Ordering::Relaxed);
+            counts.answers.fetch_add(1, Ordering::Relaxed);
         }
+    }
+}
+
+/// Keeps eight connections open that send no whole frame, and replaces the oldest every 10 ms.
+fn half_open(address: SocketAddr, end: &AtomicBool, counts: &Counts) {
+    let query = Frame::command(CommandCode::STAGE_POSITION_GET).with_selector(1).encode();
+    let (_open, never) = channel::<()>();
+    let mut open = VecDeque::new();
+    for nth in 0_usize.. {
+        // Nothing is ever sent, so that this waits.
+        let _ = never.recv_timeout(Duration::from_millis(10));
+        if end.load(Ordering::Relaxed) {
+            return;
+        }
+        let mut socket = TcpStream::connect(address).expect("the port is open");
+        // An error means that the bridge has closed it, which is right.
+        let _ = match nth % 3 {
+            0 => Ok(()),
+            1 => socket.write_all(&query[..60]),
+            _ => socket.write_all(&query).and_then(|()| socket.shutdown(Shutdown::Write)),
+        };
+        open.push_back(socket);
+        if open.len() > 8 {
+            open.pop_front();
+        }
+        counts.half_open.fetch_add(1, Ordering::Relaxed);
     }
 }
