@@ -32,6 +32,10 @@ bench:
     cargo bench -p flamingo-microscope --bench live
     cargo bench -p flamingo-recording --bench recording
 
+# attack a bridge in every way, or in these: just attack flood-60 mute
+attack *arguments:
+    cargo run --release -p flamingo-bridge --example attack -- "$@"
+
 # fuzz one target; new inputs go to target/fuzz, apart from the committed ones
 fuzz target seconds='60':
     mkdir -p target/fuzz/{{ target }}
