@@ -81,7 +81,7 @@ fn query() -> Vec<u8> {
 
 /// So many of these, to be sent at once.
 fn many_of(frame: &Frame) -> Vec<u8> {
-    frame.encode().repeat(32)
+    frame.encode().repeat(2048)
 }
 
 /// Clients that send this frame as fast as they can.
@@ -170,6 +170,7 @@ fn stops_and_motions() -> Vec<Attack> {
         },
         Attack {
             settings: lease,
+            instrument: Behaviour { home_takes: ms(20_000), ..Behaviour::default() },
             halts: false,
             ..attack("dead-man", Load::Conversation(conversations::dead_man))
         },

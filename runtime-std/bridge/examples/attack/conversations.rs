@@ -13,7 +13,7 @@ use flamingo_runtime_std::protocol::{
 use crate::bridge_process::Ports;
 use crate::crowd::connecting;
 use crate::figures::{Stop, Times, micros, ms, now};
-use crate::instrument::Instrument;
+use crate::instrument::{Instrument, NEVER_ANSWERED};
 use crate::observers::{Caller, READ_ONLY, address, text};
 
 /// What a conversation did, and what was wrong.
@@ -195,23 +195,26 @@ pub(crate) fn halt_forms(ports: Ports, instrument: &Instrument, stop: &Stop) -> 
     Said { load: format!("{sent} HALTs of {} forms", forms.len()), faults, ..Said::default() }
 }
 
-/// The holder of the lease sends HOME and closes its connection: the HALT must follow at once. In
-/// every second trial it only shuts its direction down.
+/// The holder of the lease sends a command that is not answered before it closes its connection, or only
+/// its own direction: the HALT must follow at once.
 pub(crate) fn dead_man(ports: Ports, instrument: &Instrument, stop: &Stop) -> Said {
-    let home = Frame::command(CommandCode::STAGE_HOME).with_selector(1);
+    let commands = [CommandCode::STAGE_HOME, NEVER_ANSWERED];
     let (mut times, mut faults) = (Times::default(), Vec::new());
     let mut trials = 0;
-    while stop.after(ms(50)) {
+    for code in commands.into_iter().cycle() {
+        if !stop.after(ms(50)) {
+            break;
+        }
         trials += 1;
         let Ok(stream) = connect(ATTACKER, ports) else {
             faults.push("the holder cannot connect".to_owned());
             continue;
         };
         let mut writer = &stream;
-        let _ = writer.write_all(&home.encode());
+        let _ = writer.write_all(&Frame::command(code).with_selector(1).encode());
         stop.after(ms(100));
         let left = now();
-        let kept = if trials % 2 == 0 {
+        let kept = if trials % 4 < 2 {
             drop(stream);
             None
         } else {

@@ -14,7 +14,7 @@ use socket2::{Domain, Socket, Type};
 use crate::figures::{Stop, micros, ms, now};
 
 /// The most bytes that one client sends before the next one has its turn.
-const TURN: usize = 65_536;
+const TURN: usize = 1 << 20;
 
 /// What every client of a crowd does.
 #[derive(Clone)]

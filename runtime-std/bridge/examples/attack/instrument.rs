@@ -19,6 +19,9 @@ const FRAME: usize = 128;
 /// The event whose first integer counts up, so that the subscriber knows each.
 pub(crate) const EVENT: CommandCode = CommandCode::UI_SET_GAUGE_VALUE;
 
+/// A command that is never answered.
+pub(crate) const NEVER_ANSWERED: CommandCode = CommandCode::STAGE_POSITION_SET_SLIDER;
+
 /// How this instrument differs from one that answers everything at once.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Behaviour {
@@ -219,7 +222,7 @@ impl ControlConnection<'_> {
         let answer = answer_to(command);
         let mut outgoing = self.outgoing();
         match command.code {
-            CommandCode::CAMERA_WORK_FLOW_START => {}
+            CommandCode::CAMERA_WORK_FLOW_START | NEVER_ANSWERED => {}
             CommandCode::STAGE_HOME => {
                 outgoing.delayed.push((at + micros(self.shared.behaviour.home_takes), answer));
             }
