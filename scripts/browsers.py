@@ -2,6 +2,7 @@
 scripts/check-browser; the pages are in browser_methods.py.
 """
 
+import atexit
 import http.server
 import json
 import pathlib
@@ -91,11 +92,10 @@ class Chromium:
     def __init__(self, folder, public_port):
         self.profile = pathlib.Path(folder) / "chromium"
         # A page of public_port counts as one from the internet.
-        self.process = subprocess.Popen(
+        self.process = start(
             [find("chromium", "google-chrome"), *CHROMIUM, f"--user-data-dir={self.profile}",
              "--host-resolver-rules=MAP *.test 127.0.0.1",
-             f"--ip-address-space-overrides=127.0.0.1:{public_port}=public", "about:blank"],
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+             f"--ip-address-space-overrides=127.0.0.1:{public_port}=public", "about:blank"])
         file = self.profile / "DevToolsActivePort"
         self.debugging = wait_for("Chromium's debugging port", lambda: self.read_port(file))
 
@@ -135,9 +135,9 @@ class Firefox:
         values = "".join(f"user_pref({json.dumps(name)}, {json.dumps(value)});\n"
                          for name, value in {**FIREFOX, **more}.items())
         (profile / "user.js").write_text(values)
-        self.process = subprocess.Popen(
+        self.process = start(
             [find("firefox-esr", "firefox"), "--headless", "--no-remote", "--marionette",
-             "--remote-allow-system-access", "--profile", profile], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+             "--remote-allow-system-access", "--profile", profile])
         self.socket = wait_for("Firefox's Marionette", lambda: connected(more["marionette.port"]))
         self.socket.settimeout(PATIENCE)
         self.read()  # its greeting
@@ -183,6 +183,13 @@ class Firefox:
 
     def close(self):
         end(self.process)
+
+
+def start(command):
+    """Starts a browser that ends with this script, also if the script fails before it knows the browser."""
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    atexit.register(end, process)
+    return process
 
 
 def end(process):
