@@ -12,10 +12,12 @@
 mod client;
 pub mod clock;
 pub mod command_code;
+mod command_reader;
 pub mod driver;
 mod error;
 pub mod events_on_request;
 mod fanout;
+mod log_rate;
 mod message;
 mod motion_waiter;
 mod options;
@@ -25,12 +27,14 @@ mod status_rules;
 
 pub use client::Client;
 pub use clock::Clock;
+pub use command_reader::{CommandReader, FRAME_PATIENCE, InputError, InputLimits};
 #[cfg(feature = "smol")]
 pub use driver::Stopped;
 pub use driver::{Answer, CoreConnection, Stats};
 pub use error::Error;
 pub use fanout::{CallId, Event, EventFrame, Subscription};
 pub use flamingo_protocol_core as protocol;
+pub use log_rate::LogRate;
 pub use message::{Message, MessageCollector};
 pub use motion_waiter::{MotionStopped, MotionWaiter};
 pub use options::{Options, Reconnect};

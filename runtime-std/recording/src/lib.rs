@@ -6,6 +6,7 @@ mod comments;
 pub mod conversation;
 mod pcapng;
 pub mod recorder;
+mod refusals;
 pub mod relay;
 pub mod replay;
 mod tcp_flow;
@@ -48,6 +49,14 @@ impl Port {
 impl fmt::Display for Port {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
+    }
+}
+
+/// The most clients of a port of the relay or the replay at a time: 64 on the three ports together.
+const fn connection_limit(port: Port) -> usize {
+    match port {
+        Port::Control => 32,
+        Port::Live | Port::Stack => 16,
     }
 }
 

@@ -1,8 +1,10 @@
 //! A relay in front of the instrument. It listens on three ports, and opens a connection to the
 //! instrument for each connection of a client. Bytes pass unchanged, and are recorded.
 //!
-//! The relay adds nothing and decides nothing: if one end stops reading, the other end notices, as it
-//! would without the relay. Several clients on one connection are the task of the bridge.
+//! The relay adds nothing: if one end stops reading, the other end notices, as it would without the
+//! relay. It decides one thing: whether a client is a client. Until its first frame is whole, the bytes
+//! of a client are held back, and a web page is disconnected. Several clients on one connection are the
+//! task of the bridge.
 
 use std::io;
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -13,11 +15,14 @@ use smol::io::{AsyncReadExt, AsyncWriteExt};
 use smol::{Async, future};
 
 use super::buffer_pool::BufferPool;
-use super::{Port, Recorder, RecorderStatus, Side, Tap};
+use super::refusals::Refusals;
+use super::{Port, Recorder, RecorderStatus, Side, Tap, connection_limit};
 use flamingo_runtime_std::socket;
 use flamingo_runtime_std::socket::acceptor::AcceptorThread;
+use flamingo_runtime_std::socket::client_input::{self, ClientEnd};
 use flamingo_runtime_std::socket::instrument_ports::image_port;
 use flamingo_runtime_std::socket::instrument_ports::{InstrumentPorts, ListenError};
+use flamingo_runtime_std::{Clock, CommandReader, InputLimits};
 
 /// The most bytes that one read takes.
 const CHUNK: usize = 256 * 1024;
@@ -117,9 +122,17 @@ impl Relay {
         {
             let timeout = options.connect_timeout;
             let recorder = Arc::clone(&recorder);
-            let route = Arc::new(Route { port, instrument, timeout, recorder });
+            let route = Arc::new(Route {
+                port,
+                instrument,
+                timeout,
+                recorder,
+                buffers: BufferPool::new(CHUNK),
+                refusals: Refusals::new(port),
+            });
             let serve = move |stream, address| serve(Arc::clone(&route), stream, address);
-            let acceptor = AcceptorThread::start(port.name(), listener, serve);
+            let acceptor =
+                AcceptorThread::start(port.name(), listener, connection_limit(port), serve);
             acceptors.push(acceptor.map_err(RelayError::Thread)?);
         }
         Ok(Self { addresses, recorder, acceptors })
@@ -158,10 +171,13 @@ struct Route {
     instrument: String,
     timeout: Duration,
     recorder: Arc<Recorder>,
+    /// Shared by all connections of the port, so that its memory is limited.
+    buffers: BufferPool,
+    refusals: Refusals,
 }
 
 async fn serve(route: Arc<Route>, client: Async<TcpStream>, address: SocketAddr) {
-    let Route { port, instrument, timeout, recorder } = &*route;
+    let Route { port, instrument, timeout, recorder, buffers, refusals } = &*route;
     let upstream = match port {
         Port::Control => socket::connect(instrument, *timeout).await,
         Port::Live | Port::Stack => socket::connect_for_images(instrument, *timeout).await,
@@ -179,23 +195,64 @@ async fn serve(route: Arc<Route>, client: Async<TcpStream>, address: SocketAddr)
     let peer = upstream.get_ref().peer_addr().unwrap_or_else(|_| known_address(instrument));
     tracing::info!(%port, client = %address, "a client connected");
     let [sent, came] = recorder.open(*port, address, peer);
-    let both = future::try_zip(
-        pump(&client, &upstream, sent, Side::Client),
-        pump(&upstream, &client, came, Side::Instrument),
-    );
+    let to_instrument = async {
+        match first_frame(*port, &client).await {
+            Ok(bytes) => pump(&client, &upstream, &bytes, sent, Side::Client, buffers).await,
+            // It has sent nothing that passes on.
+            Err(ClientEnd::Closed) => {
+                let _ = upstream.get_ref().shutdown(Shutdown::Write);
+                sent.finish();
+                Ok(())
+            }
+            Err(ClientEnd::Refused(error)) => {
+                refusals.note(address, &error);
+                sent.refuse(&error.to_string());
+                Err(io::Error::other(error))
+            }
+            Err(end) => {
+                sent.cut(Side::Client);
+                Err(io::Error::other(end))
+            }
+        }
+    };
+    let to_client = pump(&upstream, &client, &[], came, Side::Instrument, buffers);
+    let both = future::try_zip(to_instrument, to_client);
     let why =
         both.await.err().map_or_else(|| "it was closed".to_owned(), |error| error.to_string());
     tracing::info!(%port, client = %address, %why, "a connection is over");
 }
 
-/// Copies bytes until one end has sent everything, and then closes that direction to the other end.
+/// Reads from a client until its first frame is whole. Returns all bytes that came.
+async fn first_frame(port: Port, client: &Async<TcpStream>) -> Result<Vec<u8>, ClientEnd> {
+    let limits = if port == Port::Control { InputLimits::COMMANDS } else { InputLimits::SILENT };
+    let clock = Clock::start();
+    let mut reader = CommandReader::new(clock.now(), limits);
+    let (mut buffer, mut bytes) = ([0; 1024], Vec::new());
+    while !reader.has_frame() {
+        let count = client_input::read(client, &clock, &reader, &mut buffer).await?;
+        reader.handle_input(clock.now(), &buffer[..count])?;
+        bytes.extend_from_slice(&buffer[..count]);
+    }
+    Ok(bytes)
+}
+
+/// Copies `first`, and then bytes until one end has sent everything. Then it closes that direction to
+/// the other end.
 async fn pump(
     mut from: &Async<TcpStream>,
     mut to: &Async<TcpStream>,
+    first: &[u8],
     mut tap: Tap,
     side: Side,
+    buffers: &BufferPool,
 ) -> io::Result<()> {
-    let buffers = BufferPool::new(CHUNK);
+    if !first.is_empty() {
+        tap.copy(first);
+        if let Err(error) = to.write_all(first).await {
+            tap.cut(side.other());
+            return Err(error);
+        }
+    }
     let mut buffer = buffers.take();
     loop {
         let count = match from.read(buffer.space()).await {

@@ -5,9 +5,10 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 
 use async_channel::{Receiver, Sender};
-use flamingo_protocol_core::{Frame, Incoming, Responder};
-use flamingo_runtime_std::{Message, MessageCollector};
-use smol::io::{AsyncReadExt, AsyncWriteExt};
+use flamingo_protocol_core::{Frame, Incoming};
+use flamingo_runtime_std::socket::client_input::{self, ClientEnd};
+use flamingo_runtime_std::{Clock, CommandReader, Message, MessageCollector};
+use smol::io::AsyncWriteExt;
 use smol::{Async, Timer, future};
 
 use super::byte_faults::{FaultInjector, Step, TruthEntry, WritePlan};
@@ -42,28 +43,37 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    /// Serves the client until either side ends it.
-    pub(super) async fn serve(self) {
+    /// Serves the client until either side ends it. Returns why nothing more is read from it, unless the
+    /// instrument has ended the connection.
+    pub(super) async fn serve(self) -> Option<ClientEnd> {
         let (output, outbox) = async_channel::bounded(BATCHES);
         let connected = Input::Connected { id: self.id, address: self.address, output };
         // An error means that the simulator is ending.
         let _ = self.instrument.send(connected).await;
-        future::or(self.read(), self.write(outbox)).await;
+        let read = async { self.read().await.err() };
+        let write = async {
+            self.write(outbox).await;
+            None
+        };
+        let end = future::or(read, write).await;
         let _ = self.instrument.send(Input::Disconnected { id: self.id }).await;
+        end
     }
 
-    async fn read(&self) {
-        let mut responder = Responder::<1>::default();
+    /// Reads commands until nothing more comes.
+    async fn read(&self) -> Result<(), ClientEnd> {
+        let clock = Clock::start();
+        let mut reader = CommandReader::new(clock.now(), self.scenario.server.input_limits());
         let mut stall = Trigger::new(&self.scenario.faults.stalled_reader);
         let mut rng = random_stream(self.scenario.seed, 5, self.id);
         let mut buffer = vec![0; CHUNK];
         let mut messages = MessageCollector::default();
         let mut request = 0;
         loop {
-            let Ok(length @ 1..) = (&self.stream).read(&mut buffer).await else { return };
+            let length = client_input::read(&self.stream, &clock, &reader, &mut buffer).await?;
             let mut rest = &buffer[..length];
             while !rest.is_empty() {
-                let (consumed, incoming) = responder.handle_input(rest);
+                let (consumed, incoming) = reader.handle_input(clock.now(), rest)?;
                 rest = &rest[consumed..];
                 let whole = match incoming {
                     None => None,
@@ -76,7 +86,7 @@ impl Connection {
                 request += 1;
                 let command = Input::Command { id: self.id, frame, payload };
                 if self.instrument.send(command).await.is_err() {
-                    return;
+                    return Ok(()); // the simulator is ending
                 }
                 if stall.fires(frame.code, &mut rng) {
                     self.truth.record_fault(self.address, FaultKind::StalledReader, request, 0);

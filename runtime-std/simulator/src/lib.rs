@@ -30,6 +30,7 @@ use std::thread::JoinHandle;
 use async_channel::Sender;
 use smol::{LocalExecutor, future};
 
+use flamingo_runtime_std::LogRate;
 use flamingo_runtime_std::socket::instrument_ports::{InstrumentPorts, ListenError};
 
 pub use scenario::{
@@ -171,7 +172,9 @@ impl Simulator {
         let truth = Truth::new(scenario.truth_capacity_frames);
         let (stop, stopped) = async_channel::bounded::<()>(1);
         let (tasks, spawned) = async_channel::bounded::<server::Task>(8);
-        let shared = server::Shared { scenario: Arc::new(scenario), truth: truth.clone(), tasks };
+        let log = Arc::new(LogRate::new(server::LOG_LINES_PER_S));
+        let scenario = Arc::new(scenario);
+        let shared = server::Shared { scenario, truth: truth.clone(), tasks, log };
         let all = move || {
             let executor = LocalExecutor::new();
             let spawn = async {

@@ -21,12 +21,14 @@ use super::images::{
 use super::instrument::{Action, ConnectionId, Instrument};
 use super::scenario::Scenario;
 use super::truth::{FaultKind, Truth};
-use flamingo_runtime_std::Clock;
-use flamingo_runtime_std::socket::wait_until_closed;
+use flamingo_runtime_std::socket::client_input::{ClientEnd, until_closed};
+use flamingo_runtime_std::{Clock, LogRate};
 
 /// A task of the simulator. All tasks run on its thread.
 pub(super) type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 
+/// Log lines per second about peers that are no clients.
+pub(super) const LOG_LINES_PER_S: u32 = 5;
 /// How many commands wait for the instrument before their readers wait.
 const INPUTS: usize = 256;
 
@@ -37,12 +39,23 @@ pub(super) struct Shared {
     pub(super) truth: Truth,
     /// Takes new tasks.
     pub(super) tasks: Sender<Task>,
+    /// For lines about peers that are no clients.
+    pub(super) log: Arc<LogRate>,
 }
 
 impl Shared {
     async fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         // An error means that the simulator is ending.
         let _ = self.tasks.send(Box::pin(task)).await;
+    }
+
+    /// Records and logs that a peer is no client, if that was the end of its connection.
+    fn note_end(&self, address: SocketAddr, end: Option<ClientEnd>) {
+        let Some(ClientEnd::Refused(error)) = end else { return };
+        self.truth.record_fault(address, FaultKind::NotAClient, 0, 0);
+        if let Some(left_out) = self.log.line(self.truth.clock().now()) {
+            tracing::warn!(%address, left_out, "closed: {error}");
+        }
     }
 }
 
@@ -118,8 +131,10 @@ async fn accept_control(shared: Shared, listener: Async<TcpListener>, instrument
             scenario: Arc::clone(&shared.scenario),
             truth: shared.truth.clone(),
         };
+        let notes = shared.clone();
         let serve = async move {
-            connection.serve().await;
+            let end = connection.serve().await;
+            notes.note_end(address, end);
             drop(slot);
         };
         shared.spawn(serve).await;
@@ -135,12 +150,18 @@ async fn accept_viewers(
 ) {
     let listener = LimitedListener::new(listener, limit);
     for viewer in 0_u64.. {
-        let (socket, _, slot) = listener.next(&shared).await;
+        let (socket, address, slot) = listener.next(&shared).await;
         let faults = ViewerFaults::new(&shared.scenario, viewer);
         let (images, queue) = async_channel::bounded(QUEUE);
         let _ = image_inputs.send(ImageInput::Viewer(Viewer { stream, images })).await;
+        let notes = shared.clone();
         let serve = async move {
-            future::or(wait_until_closed(&socket), send_images(&socket, queue, faults)).await;
+            let send = async {
+                send_images(&socket, queue, faults).await;
+                None
+            };
+            let end = future::or(async { Some(until_closed(&socket).await) }, send).await;
+            notes.note_end(address, end);
             drop(slot);
         };
         shared.spawn(serve).await;

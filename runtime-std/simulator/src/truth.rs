@@ -102,6 +102,9 @@ pub enum FaultKind {
     StalePrefix,
     /// The limit of clients was reached: the client was accepted and closed.
     Refused,
+    /// The connection was closed: the client has sent something that is no frame before its first one, or no whole
+    /// frame in time. Nothing of it was executed.
+    NotAClient,
 }
 
 /// A fault that happened.

@@ -11,12 +11,16 @@ use std::time::Duration;
 use async_channel::Sender;
 use smol::{Async, Executor, Timer, future};
 
+use crate::{Clock, LogRate};
+
 /// Decides which addresses may connect. It is asked again while a connection lasts, so its answer may
 /// change.
 pub type Allow = Arc<dyn Fn(IpAddr) -> bool + Send + Sync>;
 
 /// How often a connection is checked for whether its address is still allowed.
 const ASKED_AGAIN: Duration = Duration::from_millis(500);
+/// Log lines per second about connections that are not accepted.
+const LOG_LINES_PER_S: u32 = 5;
 
 /// Accepts connections. A connection from an address that is not allowed, or beyond the limit, is
 /// closed at once, as the instrument does it.
@@ -25,6 +29,8 @@ pub struct Acceptor {
     allow: Allow,
     limit: usize,
     name: &'static str,
+    clock: Clock,
+    log: LogRate,
 }
 
 impl Acceptor {
@@ -38,7 +44,8 @@ impl Acceptor {
         allow: Allow,
         limit: usize,
     ) -> Self {
-        Self { listener, allow, limit, name }
+        let (clock, log) = (Clock::start(), LogRate::new(LOG_LINES_PER_S));
+        Self { listener, allow, limit, name, clock, log }
     }
 
     /// Serves each connection in a task of its own, for ever.
@@ -79,18 +86,19 @@ impl Acceptor {
                 Ok(accepted) => accepted,
                 Err(error) => {
                     // Out of file descriptors, most likely: others must end first.
-                    tracing::warn!(port = name, %error, "cannot accept");
+                    if let Some(left_out) = self.log.line(self.clock.now()) {
+                        tracing::warn!(port = name, %error, left_out, "cannot accept");
+                    }
                     Timer::after(Duration::from_millis(20)).await;
                     continue;
                 }
             };
             if !(self.allow)(address.ip()) {
-                tracing::warn!(port = name, %address, "closed: its address is not allowed");
+                self.refused(address, "its address is not allowed");
                 continue;
             }
             if Arc::strong_count(inside) > self.limit {
-                let limit = self.limit;
-                tracing::warn!(port = name, %address, limit, "closed: there is no room for it");
+                self.refused(address, "there is no room for it");
                 continue;
             }
             // Without these options the connection is slower, or a dead peer stays longer.
@@ -98,9 +106,16 @@ impl Acceptor {
             return (stream, address);
         }
     }
+
+    fn refused(&self, address: SocketAddr, why: &str) {
+        if let Some(left_out) = self.log.line(self.clock.now()) {
+            let (port, limit) = (self.name, self.limit);
+            tracing::warn!(port, %address, limit, left_out, "closed: {why}");
+        }
+    }
 }
 
-/// An [`Acceptor`] without limits on a thread of its own. Dropping it ends all connections.
+/// An [`Acceptor`] for all addresses on a thread of its own. Dropping it ends all connections.
 #[derive(Debug)]
 pub struct AcceptorThread {
     /// Dropped to end the thread.
@@ -109,20 +124,22 @@ pub struct AcceptorThread {
 }
 
 impl AcceptorThread {
-    /// Starts the thread. `name` is the name of the port in logs, and part of the thread's name.
+    /// Starts the thread, which serves at most `limit` connections at a time. `name` is the name of
+    /// the port in logs, and part of the thread's name.
     ///
     /// # Errors
     /// The operating system has no thread left.
     pub fn start<S, F>(
         name: &'static str,
         listener: Async<TcpListener>,
+        limit: usize,
         serve: S,
     ) -> io::Result<Self>
     where
         S: Fn(Async<TcpStream>, SocketAddr) -> F + Send + 'static,
         F: Future<Output = ()> + Send + 'static,
     {
-        let acceptor = Acceptor::new(name, listener, Arc::new(|_| true), usize::MAX);
+        let acceptor = Acceptor::new(name, listener, Arc::new(|_| true), limit);
         let (alive, end) = async_channel::bounded::<()>(1);
         let run = move || {
             let ended = async {

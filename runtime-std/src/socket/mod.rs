@@ -1,7 +1,8 @@
-//! TCP sockets with the options that the instrument needs: connecting, and accepting connections. No
-//! byte is moved here.
+//! TCP sockets with the options that the instrument needs: connecting, accepting connections, and reading
+//! clients. No byte is moved in this file.
 
 pub mod acceptor;
+pub mod client_input;
 pub mod instrument_ports;
 pub mod port_holder;
 
@@ -11,7 +12,6 @@ use std::pin::Pin;
 use std::task::Poll;
 use std::time::Duration;
 
-use smol::io::AsyncReadExt;
 use smol::{Async, Timer, future};
 use socket2::{SockRef, TcpKeepalive};
 
@@ -136,14 +136,6 @@ pub fn set_user_timeout(stream: &TcpStream, time: Duration) -> std::io::Result<(
     SockRef::from(stream).set_tcp_user_timeout(Some(time))?;
     let _ = (stream, time);
     Ok(())
-}
-
-/// Waits until the peer closes the connection. What it sends meanwhile is read and thrown away.
-///
-/// Cancel-safe: bytes that were read are lost in any case.
-pub async fn wait_until_closed(mut stream: &Async<TcpStream>) {
-    let mut buffer = [0; 1024];
-    while let Ok(1..) = stream.read(&mut buffer).await {}
 }
 
 async fn timed_out<T>(timeout: Duration) -> std::io::Result<T> {

@@ -137,11 +137,18 @@ impl Tap {
 
     /// The connection was reset, by this side or by the other.
     pub fn cut(mut self, by: Side) {
-        self.reset(by);
+        self.reset(by, None);
     }
 
-    fn reset(&mut self, by: Side) {
-        let note = self.last();
+    /// The connection was closed because of what this side has sent, which did not reach the other side
+    /// and is not recorded. The recording has `why` as a comment.
+    pub fn refuse(mut self, why: &str) {
+        self.reset(self.from, Some(format!("refused: {why}")));
+    }
+
+    fn reset(&mut self, by: Side, why: Option<String>) {
+        let last = self.last();
+        let note = why.unwrap_or(last);
         // The sequence number of the packet counts only the bytes of its own side.
         let missing = if by == self.from { std::mem::take(&mut self.missing) } else { 0 };
         self.ended = true;
@@ -259,7 +266,7 @@ impl Tap {
 impl Drop for Tap {
     fn drop(&mut self) {
         if !self.ended {
-            self.reset(self.from);
+            self.reset(self.from, None);
         }
     }
 }

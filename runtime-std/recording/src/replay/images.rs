@@ -13,19 +13,19 @@ use super::super::Side;
 use super::super::capture::{Capture, EventKind};
 use super::Speed;
 use flamingo_runtime_std::Clock;
-use flamingo_runtime_std::socket;
+use flamingo_runtime_std::socket::client_input::{ClientEnd, until_closed};
 
 /// The black pixels that one write takes.
 static BLACK: [u8; 64 * 1024] = [0; 64 * 1024];
 
 /// Plays until the viewer or the recorded instrument closes the connection. Without a connection
-/// there are no images.
+/// there are no images. Returns why the viewer is disconnected, unless the instrument has closed it.
 pub(super) async fn play_to_viewer(
     stream: &Async<TcpStream>,
     file: &Path,
     connection: Option<u64>,
     speed: Speed,
-) {
+) -> Option<ClientEnd> {
     let play = async {
         let ended = match connection {
             Some(connection) => play(stream, file.to_owned(), connection, speed).await,
@@ -35,8 +35,9 @@ pub(super) async fn play_to_viewer(
         if matches!(ended, Ok(false)) {
             future::pending::<()>().await;
         }
+        None
     };
-    future::or(socket::wait_until_closed(stream), play).await;
+    future::or(async { Some(until_closed(stream).await) }, play).await
 }
 
 /// Plays all images. Returns whether the recorded instrument closed the connection.

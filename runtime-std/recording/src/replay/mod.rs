@@ -1,8 +1,10 @@
 //! A recording plays the instrument: clients connect to three ports and get the recorded answers.
 //!
-//! This file has the sockets. `script.rs` reads the recording, `player.rs` decides what is sent when,
-//! and `images.rs` plays images.
+//! This file opens the ports and limits their connections. `script.rs` reads the recording,
+//! `control.rs` plays a control connection, for which `player.rs` decides what is sent when, and
+//! `images.rs` plays images.
 
+mod control;
 mod images;
 mod player;
 mod script;
@@ -13,24 +15,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use flamingo_protocol_core::{Incoming, Responder, time::Instant};
-use smol::io::{AsyncReadExt, AsyncWriteExt};
-use smol::{Async, Timer, future};
+use smol::Async;
 
-use super::Port;
 use super::capture::CaptureError;
-use flamingo_runtime_std::Clock;
+use super::refusals::Refusals;
+use super::{Port, connection_limit};
+use control::ControlClient;
 use flamingo_runtime_std::socket::acceptor::AcceptorThread;
+use flamingo_runtime_std::socket::client_input::ClientEnd;
 use flamingo_runtime_std::socket::instrument_ports::{InstrumentPorts, ListenError};
-use player::Player;
 use script::Script;
 
 pub use player::Tally;
-
-/// The most bytes that one read from a client takes.
-const CHUNK: usize = 64 * 1024;
-/// How many bytes may wait for a client that does not read. Then the replay waits.
-const WAITING: usize = 1024 * 1024;
 
 /// How fast a recording is played.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -123,7 +119,7 @@ pub enum ReplayError {
 /// A recording that is being played. Dropping it ends the replay.
 ///
 /// The first client gets the first control connection of the recording, the next client the next one,
-/// and after the last one the first again. Viewers of images get image connections in the same way.
+/// and after the last one the first again. A client has its turn with its first command. Viewers of images get image connections in the same way.
 /// An answer is sent when the client has sent its command. Unsolicited frames are sent in their places
 /// between the answers, at the recorded times.
 ///
@@ -180,9 +176,11 @@ impl Replay {
                 file: file.to_owned(),
                 options: options.clone(),
                 next: AtomicUsize::new(0),
+                refusals: Refusals::new(port),
             });
             let serve = move |stream, address| Arc::clone(&replay_port).serve(stream, address);
-            let acceptor = AcceptorThread::start(port.name(), listener, serve);
+            let acceptor =
+                AcceptorThread::start(port.name(), listener, connection_limit(port), serve);
             acceptors.push(acceptor.map_err(ReplayError::Thread)?);
         }
         Ok(Self { addresses, script, _acceptors: acceptors })
@@ -211,96 +209,46 @@ struct ReplayPort {
     file: PathBuf,
     options: ReplayOptions,
     next: AtomicUsize,
+    refusals: Refusals,
 }
 
 impl ReplayPort {
     async fn serve(self: Arc<Self>, stream: Async<TcpStream>, address: SocketAddr) {
+        let end = match self.port {
+            Port::Control => self.play_to_client(&stream, address).await,
+            port => {
+                let turn = self.turn(address);
+                let number = turn.map(|turn| self.script.images(port)[turn]);
+                images::play_to_viewer(&stream, &self.file, number, self.options.speed).await
+            }
+        };
+        if let Some(ClientEnd::Refused(error)) = end {
+            self.refusals.note(address, &error);
+        }
+    }
+
+    /// The connection of the recording that the next client gets.
+    fn turn(&self, address: SocketAddr) -> Option<usize> {
         let count = self.script.count(self.port);
         let turn = self.next.fetch_add(1, Ordering::Relaxed).checked_rem(count);
         tracing::info!(port = %self.port, client = %address, connection = turn, "a client connected");
-        match self.port {
-            Port::Control => {
-                let steps = turn.map_or(&[][..], |turn| &self.script.control[turn]);
-                let tally = play_to_client(&stream, steps, &self.options).await;
-                tracing::info!(client = %address, matched = tally.matched, missed = tally.missed,
-                    repeated = tally.repeated, unknown = tally.unknown, "a client disconnected");
-            }
-            port => {
-                let number = turn.map(|turn| self.script.images(port)[turn]);
-                images::play_to_viewer(&stream, &self.file, number, self.options.speed).await;
-            }
-        }
+        turn
     }
-}
 
-/// Plays a control connection to a client, until the client or the recorded instrument closes it.
-async fn play_to_client(
-    stream: &Async<TcpStream>,
-    steps: &[script::Step],
-    options: &ReplayOptions,
-) -> Tally {
-    let clock = Clock::start();
-    let mut player = Player::new(steps, options.speed, options.patience, clock.now());
-    let mut reader = Responder::<1>::default();
-    let mut buffer = vec![0; CHUNK];
-    let mut waiting = Vec::new();
-    loop {
-        while waiting.len() < WAITING
-            && let Some(bytes) = player.poll(clock.now())
-        {
-            waiting.extend_from_slice(&bytes);
-        }
-        if waiting.is_empty() && player.is_over() {
-            return player.tally();
-        }
-        let due = player.poll_timeout().filter(|_| waiting.len() < WAITING);
-        let woken = future::or(
-            future::or(read(stream, &mut buffer), write(stream, &waiting)),
-            sleep_until(&clock, due),
-        );
-        match woken.await {
-            Woken::Read(0) | Woken::Gone => return player.tally(),
-            Woken::Read(count) => {
-                let mut rest = &buffer[..count];
-                while !rest.is_empty() {
-                    let (consumed, incoming) = reader.handle_input(rest);
-                    rest = &rest[consumed..];
-                    if let Some(Incoming::Command { frame, .. }) = incoming {
-                        player.command(clock.now(), &frame);
-                    }
-                }
-            }
-            Woken::Wrote(count) => drop(waiting.drain(..count)),
-            Woken::Due => {}
-        }
+    async fn play_to_client(
+        &self,
+        stream: &Async<TcpStream>,
+        address: SocketAddr,
+    ) -> Option<ClientEnd> {
+        let client = match ControlClient::begin(stream).await {
+            Ok(client) => client,
+            Err(end) => return Some(end),
+        };
+        let turn = self.turn(address);
+        let steps = turn.map_or(&[][..], |turn| &self.script.control[turn]);
+        let (tally, end) = client.play(steps, &self.options).await;
+        tracing::info!(client = %address, matched = tally.matched, missed = tally.missed,
+            repeated = tally.repeated, unknown = tally.unknown, "a client disconnected");
+        end
     }
-}
-
-/// Why the loop was woken.
-enum Woken {
-    Read(usize),
-    Wrote(usize),
-    Due,
-    Gone,
-}
-
-/// Cancel-safe: bytes that were read are returned at once.
-async fn read(mut stream: &Async<TcpStream>, buffer: &mut [u8]) -> Woken {
-    stream.read(buffer).await.map_or(Woken::Gone, Woken::Read)
-}
-
-/// Cancel-safe: the number of bytes that were written is returned at once.
-async fn write(mut stream: &Async<TcpStream>, bytes: &[u8]) -> Woken {
-    if bytes.is_empty() {
-        return future::pending().await;
-    }
-    stream.write(bytes).await.map_or(Woken::Gone, Woken::Wrote)
-}
-
-async fn sleep_until(clock: &Clock, due: Option<Instant>) -> Woken {
-    match due.and_then(|due| clock.moment(due)) {
-        Some(due) => drop(Timer::at(due).await),
-        None => future::pending().await,
-    }
-    Woken::Due
 }

@@ -1,5 +1,8 @@
 //! The traffic of a simulated instrument: latencies, pushes, background traffic, echoed fields, sockets.
 
+use std::time::Duration;
+
+use flamingo_runtime_std::InputLimits;
 use serde::Deserialize;
 
 use super::check::{self, ScenarioCode};
@@ -117,10 +120,30 @@ pub struct ServerModel {
     pub stack_clients: usize,
     /// SO_SNDBUF of every socket in bytes; 0 = the default of the operating system.
     pub send_buffer_bytes: usize,
+    /// The time in ms that a client of the control port has for its first frame after connecting, and for each
+    /// frame after the first byte of it; 0 = no limit.
+    #[serde(deserialize_with = "check::not_negative")]
+    pub first_frame_ms: f64,
+}
+
+impl ServerModel {
+    /// What the control port accepts. Bytes between two frames are skipped, however many.
+    pub(crate) fn input_limits(&self) -> InputLimits {
+        let within = Duration::try_from_secs_f64(self.first_frame_ms / 1000.0);
+        // A longer time than there is means no limit, too.
+        let within = within.ok().filter(|within| !within.is_zero()).map(Into::into);
+        InputLimits { first_frame: within, rest_of_frame: within, ..InputLimits::COMMANDS }
+    }
 }
 
 impl Default for ServerModel {
     fn default() -> Self {
-        Self { control_clients: 3, live_clients: 5, stack_clients: 5, send_buffer_bytes: 0 }
+        Self {
+            control_clients: 3,
+            live_clients: 5,
+            stack_clients: 5,
+            send_buffer_bytes: 0,
+            first_frame_ms: 5000.0,
+        }
     }
 }
