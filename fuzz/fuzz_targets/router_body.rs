@@ -18,6 +18,8 @@ struct Client {
     asked: BTreeSet<i32>,
     reader: Assembler,
     inline: bool,
+    /// It has sent a frame.
+    began: bool,
 }
 
 struct World {
@@ -117,6 +119,8 @@ impl World {
                 let allowed = self.allowed(id).min(usize::from(argument));
                 let noise = vec![argument & 0x1F; allowed];
                 self.router.client_input(self.now, id, &noise);
+                let stranger = !self.clients[&id].began && !noise.is_empty();
+                assert!(!stranger || self.router.should_close(id), "the first bytes are a frame");
             }
             (5, _) => {
                 self.router.upstream_lost(self.now);
@@ -174,7 +178,9 @@ impl World {
             frame =
                 Frame { code: CommandCode::COMMON_SCOPE_SETTINGS_SAVE, payload_len: len, ..frame };
         }
-        self.clients.get_mut(&id).expect("the client exists").asked.insert(self.number);
+        let client = self.clients.get_mut(&id).expect("the client exists");
+        client.asked.insert(self.number);
+        client.began = true;
         let mut bytes = frame.encode().to_vec();
         bytes.resize(128 + len as usize, 0xF3);
         self.router.client_input(self.now, id, &bytes);

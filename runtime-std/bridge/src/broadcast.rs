@@ -5,13 +5,14 @@
 //! The callback port and the image ports use it; the adapter's `Acceptor` admits the connections.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::io::{self, Read};
 use std::net::TcpStream;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_channel::{Receiver, Sender};
 use smol::io::AsyncWriteExt;
 use smol::{Async, future};
+
+use flamingo_runtime_std::socket::client_input::{ClientEnd, until_closed};
 
 /// The bytes of a whole message; all receivers share them.
 pub(crate) type SharedBytes = Arc<[u8]>;
@@ -176,10 +177,11 @@ impl BroadcastReceiver {
         self.broadcast.lock().queues.get(&self.id).map_or(0, |queue| queue.lost)
     }
 
-    /// Writes every message to the socket until the peer disconnects. Returns the reason.
+    /// Writes every message to the socket until the peer disconnects, or sends what is no frame.
+    /// Returns the reason.
     ///
     /// Not cancel-safe: a cancelled call may have written part of a message. Close the socket then.
-    pub(crate) async fn serve(&self, socket: &Async<TcpStream>) -> io::Error {
+    pub(crate) async fn serve(&self, socket: &Async<TcpStream>) -> ClientEnd {
         let send = async {
             let mut socket = socket;
             let mut batch = Vec::new();
@@ -194,13 +196,13 @@ impl BroadcastReceiver {
                     &message[..]
                 };
                 if let Err(error) = socket.write_all(bytes).await {
-                    return error;
+                    return error.into();
                 }
                 // A socket that always accepts bytes must not starve the others.
                 future::yield_now().await;
             }
         };
-        future::or(until_disconnected(socket), send).await
+        future::or(until_closed(socket), send).await
     }
 }
 
@@ -208,29 +210,6 @@ impl Drop for BroadcastReceiver {
     fn drop(&mut self) {
         self.broadcast.lock().queues.remove(&self.id);
         let _ = self.broadcast.changed.0.try_send(());
-    }
-}
-
-/// Reads and ignores what the peer sends, in order to notice its end.
-async fn until_disconnected(socket: &Async<TcpStream>) -> io::Error {
-    let mut buffer = [0; 1024];
-    loop {
-        // Waits first, since this is polled with each message that is written.
-        if let Err(error) = socket.readable().await {
-            return error;
-        }
-        match socket.get_ref().read(&mut buffer) {
-            Ok(0) => {
-                return io::Error::new(
-                    io::ErrorKind::UnexpectedEof,
-                    "the peer closed the connection",
-                );
-            }
-            Ok(_) => future::yield_now().await,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return error,
-        }
     }
 }
 

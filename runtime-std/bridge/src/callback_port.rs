@@ -1,5 +1,6 @@
 //! The callback port: sends unsolicited messages, each a 128-byte frame and its payload, to any number
-//! of subscribers. The port is one-way: it ignores what a subscriber sends.
+//! of subscribers. The port is one-way: it ignores the frames that a subscriber sends, and disconnects
+//! a subscriber that sends anything else.
 //!
 //! The router decides what is published and in which order; `broadcast.rs` queues it.
 
@@ -63,6 +64,7 @@ mod tests {
     use std::io::{Read, Write};
     use std::time::Duration;
 
+    use flamingo_protocol_core::{CommandCode, Frame};
     use smol::{Timer, future};
 
     use super::*;
@@ -192,7 +194,8 @@ mod tests {
         with_port(QUEUE_BOUNDS, 8, |callback, address| async move {
             let dead = connect(address).await;
             let mut socket = connect(address).await;
-            socket.write_all(&[0xaa; 4096]).unwrap();
+            let frame = Frame::command(CommandCode::STAGE_HOME).encode();
+            socket.write_all(&frame.repeat(32)).unwrap();
             until(&callback, |status| status.subscribers == 2).await;
             // It closes with unread bytes, so that the next write to it fails.
             callback.publish(&message(0, 128));

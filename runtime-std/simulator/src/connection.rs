@@ -45,7 +45,7 @@ pub(super) struct Connection {
 impl Connection {
     /// Serves the client until either side ends it. Returns why nothing more is read from it, unless the
     /// instrument has ended the connection.
-    pub(super) async fn serve(self) -> Option<ClientEnd> {
+    pub(super) async fn serve(&self) -> Option<ClientEnd> {
         let (output, outbox) = async_channel::bounded(BATCHES);
         let connected = Input::Connected { id: self.id, address: self.address, output };
         // An error means that the simulator is ending.

@@ -4,13 +4,16 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use flamingo_protocol_core::{Frame, Incoming, Responder, Ticket, time::Instant};
+use flamingo_protocol_core::{
+    Frame, Incoming, Ticket,
+    time::{Duration, Instant},
+};
 
 use super::client_quota::ClientQuota;
 use super::slots::Slot;
 use crate::settings::{EventDelivery, LimitSettings, Role};
 use crate::status::ClientCounters;
-use flamingo_runtime_std::{Message, MessageCollector};
+use flamingo_runtime_std::{CommandReader, InputError, InputLimits, Message, MessageCollector};
 
 /// A command with its whole payload.
 #[derive(Debug, Clone)]
@@ -76,10 +79,9 @@ pub(super) struct Client {
     pub(super) half_closed: bool,
     /// The connection is about to be closed; its input is ignored.
     pub(super) closing: bool,
-    input: Responder<1>,
+    input: CommandReader,
     collector: MessageCollector,
     upload: Option<Upload>,
-    consecutive_noise: u64,
     output: Vec<u8>,
     /// The bytes of `output` that were written.
     written: usize,
@@ -93,7 +95,13 @@ impl Client {
         role: Role,
         delivery: EventDelivery,
         limits: &LimitSettings,
+        request_timeout: Duration,
     ) -> Self {
+        let input = InputLimits {
+            first_frame: Some(std::time::Duration::from_secs(limits.first_frame_s).into()),
+            rest_of_frame: Some(request_timeout),
+            noise_bytes: limits.noise_bytes,
+        };
         Self {
             slot,
             role,
@@ -109,33 +117,30 @@ impl Client {
             ending: false,
             half_closed: false,
             closing: false,
-            input: Responder::default(),
+            input: CommandReader::new(now, input),
             collector: MessageCollector::default(),
             upload: None,
-            consecutive_noise: 0,
             output: Vec::new(),
             written: 0,
         }
     }
 
-    /// Consumes bytes up to the end of the next command. Returns how many bytes were consumed.
+    /// Consumes bytes up to the end of the next command. Returns how many bytes were consumed, or why
+    /// the client must be disconnected.
     pub(super) fn handle_input(
         &mut self,
         now: Instant,
         bytes: &[u8],
-    ) -> (usize, Option<ClientInput>) {
-        let noise_before = self.input.noise_bytes();
-        let (consumed, incoming) = self.input.handle_input(bytes);
+    ) -> Result<(usize, Option<ClientInput>), InputError> {
+        let read = self.input.handle_input(now, bytes);
+        self.counters.noise_bytes = self.input.noise_bytes();
+        let (consumed, incoming) = read?;
         self.counters.bytes_in += consumed as u64;
-        let noise = self.input.noise_bytes() - noise_before;
-        self.counters.noise_bytes += noise;
-        self.consecutive_noise += noise;
         let input = match incoming {
             None => None,
             Some(Incoming::Command { frame, .. }) => {
-                self.consecutive_noise = 0;
                 if frame.payload_len > 0 {
-                    return (consumed, Some(ClientInput::UploadBegins(frame)));
+                    return Ok((consumed, Some(ClientInput::UploadBegins(frame))));
                 }
                 self.collector
                     .frame(frame, ())
@@ -145,7 +150,18 @@ impl Client {
                 self.continue_upload(now, bytes, remaining)
             }
         };
-        (consumed, input)
+        Ok((consumed, input))
+    }
+
+    /// When [`Self::check_input_time`] is due.
+    pub(super) fn input_timeout(&self) -> Option<Instant> {
+        self.is_active().then(|| self.input.poll_timeout()).flatten()
+    }
+
+    /// Checks whether a frame of the client is late. A client that sends nothing more may wait for its
+    /// answers.
+    pub(super) fn check_input_time(&self, now: Instant) -> Result<(), InputError> {
+        if self.is_active() { self.input.check_time(now) } else { Ok(()) }
     }
 
     /// Prepares for the payload of this frame. `room`: the bytes of uploads that may be held for this
@@ -188,11 +204,6 @@ impl Client {
     /// When the last bytes of the arriving upload came, if there is one.
     pub(super) fn last_upload_progress(&self) -> Option<Instant> {
         self.upload.as_ref().map(|upload| upload.last_progress)
-    }
-
-    /// The bytes since the last frame that were not part of one.
-    pub(super) fn consecutive_noise(&self) -> u64 {
-        self.consecutive_noise
     }
 
     /// Queues a whole message, unless `limit` bytes already wait. One message has room at any

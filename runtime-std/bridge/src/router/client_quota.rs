@@ -9,9 +9,12 @@ use super::client::Client;
 use super::token_bucket::TokenBucket;
 use super::{ClientId, Router};
 use crate::settings::LimitSettings;
+use flamingo_runtime_std::InputError;
 
 /// Log lines per second about refused commands of one client.
 const LOG_LINES_PER_S: u64 = 5;
+/// Log lines per second about peers that do not send frames.
+pub(super) const STRANGER_LINES_PER_S: u32 = 5;
 
 /// Why the bridge does not accept one more command of a client.
 pub(super) const TOO_MANY_WAITING: &str = "too many commands wait: read the answers first";
@@ -120,11 +123,12 @@ impl Router {
     }
 
     /// Refuses commands that have waited too long, since nobody expects them any more, and
-    /// disconnects clients whose upload stalled, since it occupies the room of others.
+    /// disconnects clients whose upload stalled, since it occupies the room of others, and clients that
+    /// send no frame or half a frame, since they occupy a place.
     pub(super) fn end_stalled(&mut self, now: Instant) {
         let timeout = self.options.request_timeout;
         let is_over = |since: Instant| since + timeout <= now;
-        let (mut expired, mut stalled) = (Vec::new(), Vec::new());
+        let (mut expired, mut stalled, mut strangers) = (Vec::new(), Vec::new(), Vec::new());
         for (id, client) in self.clients.iter_mut().filter(|(_, client)| !client.closing) {
             while let Some(command) =
                 client.waiting.front().filter(|command| is_over(command.arrived))
@@ -135,9 +139,15 @@ impl Router {
             if client.last_upload_progress().is_some_and(is_over) {
                 stalled.push(*id);
             }
+            if let Err(error) = client.check_input_time(now) {
+                strangers.push((*id, error));
+            }
         }
         for id in stalled {
             self.disconnect(id, "its upload stalled");
+        }
+        for (id, error) in strangers {
+            self.disconnect_stranger(now, id, &error);
         }
         for (id, frame) in expired {
             self.refuse(now, id, &frame, "not sent: it waited too long for its turn");
@@ -150,5 +160,22 @@ impl Router {
         client.closing = true;
         let line = format!("client {id} at {} is disconnected: {reason}", client.address);
         self.log_client(line);
+    }
+
+    /// Disconnects a peer that does not send frames. A web page can be such a peer many times in a
+    /// second, so the log has only some of them.
+    pub(super) fn disconnect_stranger(&mut self, now: Instant, id: ClientId, error: &InputError) {
+        match self.stranger_log.line(now) {
+            Some(0) => self.disconnect(id, &error.to_string()),
+            Some(left_out) => {
+                let before = format!("{left_out} lines about such clients were left out");
+                self.disconnect(id, &format!("{error} ({before})"));
+            }
+            None => {
+                if let Some(client) = self.clients.get_mut(&id) {
+                    client.closing = true;
+                }
+            }
+        }
     }
 }

@@ -52,7 +52,7 @@ use crate::settings::{EventDelivery, LimitSettings, Role, WhenLost};
 use crate::status::{ClientCounters, ClientStatus, UpstreamStatus};
 use client::{Client, ClientInput, Command};
 use client_names::ClientNames;
-use flamingo_runtime_std::{CoreConnection, MessageCollector};
+use flamingo_runtime_std::{CoreConnection, LogRate, MessageCollector};
 use halt_all::OpenHalts;
 use lease::MotionLease;
 use not_expected::NotExpected;
@@ -185,6 +185,8 @@ pub struct Router {
     gone: ClientCounters,
     /// The sum over the earlier connections to the instrument.
     earlier_connections: UpstreamStatus,
+    /// Limits the lines about peers that do not send frames.
+    stranger_log: LogRate,
 }
 
 impl Router {
@@ -215,6 +217,7 @@ impl Router {
             not_expected: NotExpected::default(),
             gone: ClientCounters::default(),
             earlier_connections: UpstreamStatus::default(),
+            stranger_log: LogRate::new(client_quota::STRANGER_LINES_PER_S),
         }
     }
 
@@ -231,7 +234,8 @@ impl Router {
         let id = self.next_client;
         self.next_client += 1;
         self.names.enter(id, &address);
-        let client = Client::new(now, address, slot, role, delivery.into(), &self.options.limits);
+        let (limits, timeout) = (&self.options.limits, self.options.request_timeout);
+        let client = Client::new(now, address, slot, role, delivery.into(), limits, timeout);
         self.clients.insert(id, client);
         Some(id)
     }
@@ -245,11 +249,11 @@ impl Router {
             let Some(client) = self.clients.get_mut(&id).filter(|client| !client.closing) else {
                 return;
             };
-            let (consumed, input) = client.handle_input(now, bytes);
+            let (consumed, input) = match client.handle_input(now, bytes) {
+                Ok(read) => read,
+                Err(error) => return self.disconnect_stranger(now, id, &error),
+            };
             bytes = bytes.get(consumed..).unwrap_or(&[]);
-            if client.consecutive_noise() > self.options.limits.noise_bytes {
-                return self.disconnect(id, "it does not send frames");
-            }
             match input {
                 Some(ClientInput::Command(command)) => self.handle_command(now, id, command),
                 Some(ClientInput::UploadBegins(frame)) => {
@@ -337,8 +341,10 @@ impl Router {
             let since = first.into_iter().chain(client.last_upload_progress()).min()?;
             Some(since + self.options.request_timeout)
         });
+        let inputs = self.clients.values().filter_map(Client::input_timeout);
         let stops = self.unsent_stops.iter().map(|stop| stop.due(self.options.request_timeout));
-        core.into_iter().chain(waiting).chain(stops).chain(self.input_due()).min()
+        let due = core.into_iter().chain(waiting).chain(inputs).chain(stops);
+        due.chain(self.input_due()).min()
     }
 
     /// Ends what is due.

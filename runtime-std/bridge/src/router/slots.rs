@@ -96,7 +96,7 @@ impl Router {
 
 impl Client {
     /// Whether it occupies a slot, since it may send more commands.
-    fn is_active(&self) -> bool {
+    pub(super) fn is_active(&self) -> bool {
         self.slot == Slot::Full && !self.half_closed && !self.ending && !self.closing
     }
 

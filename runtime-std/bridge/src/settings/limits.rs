@@ -33,8 +33,12 @@ pub struct LimitSettings {
     /// Bytes that may wait for a client that does not read; then the bridge disconnects it.
     /// Default: 1 MiB.
     pub out_bytes: usize,
-    /// Consecutive bytes without a frame after which the bridge disconnects a client. Default: 1024.
+    /// Bytes between two frames of a client that belong to none; a client that sends more is
+    /// disconnected. Before its first frame, no such byte is accepted. Default: 1024.
     pub noise_bytes: u64,
+    /// Seconds after connecting within which a client must send its first frame; then the bridge
+    /// disconnects it. Default: 5.
+    pub first_frame_s: u64,
     /// Seconds for which a client's machine may be unreachable; then the client is lost.
     /// Default: 60.
     pub lost_after_s: u64,
@@ -55,6 +59,7 @@ impl Default for LimitSettings {
             queue_frames: 256,
             out_bytes: 1 << 20,
             noise_bytes: 1024,
+            first_frame_s: 5,
             lost_after_s: 60,
         }
     }

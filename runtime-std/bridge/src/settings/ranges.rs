@@ -51,6 +51,7 @@ impl BridgeSettings {
             ("limits.queue_frames", limits.queue_frames as u64, 1_000_000),
             ("limits.out_bytes", limits.out_bytes as u64, TIB),
             ("limits.noise_bytes", limits.noise_bytes, TIB),
+            ("limits.first_frame_s", limits.first_frame_s, YEAR_S),
             ("limits.lost_after_s", limits.lost_after_s, LOST_AFTER_S),
             ("lease.idle_s", lease.idle_s, YEAR_S),
             ("record.file_mb", record.file_mb, 1_000_000_000),

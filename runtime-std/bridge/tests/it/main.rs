@@ -16,3 +16,4 @@ mod router_fuzz_corpus;
 mod shared_places;
 mod stop_first;
 mod stopping;
+mod web_pages;

@@ -3,4 +3,5 @@
 mod disk;
 mod recorded;
 mod replay;
+mod strangers;
 mod wire;

@@ -130,6 +130,8 @@ pub struct ScenarioError {
 
 #[cfg(test)]
 mod tests {
+    use flamingo_runtime_std::InputLimits;
+
     use super::*;
 
     fn refused(text: &str) -> String {
@@ -160,6 +162,17 @@ mod tests {
         assert!(clamps.contains("clamp_max_deg") && clamps.contains("found"), "{clamps}");
         let limits = refused("[stage.y]\nmin_mm = 30\n");
         assert!(limits.starts_with("line 1: ") && limits.contains("min_mm"), "{limits}");
+    }
+
+    #[test]
+    fn the_time_for_a_frame_is_a_limit_unless_it_is_zero() {
+        for (ms, limit) in [("5000", Some(5_000)), ("0", None), ("0.0", None), ("1e300", None)] {
+            let server = Scenario::from_toml(&format!("[server]\nfirst_frame_ms = {ms}\n"));
+            let limits = server.unwrap().server.input_limits();
+            let expected = limit.map(flamingo_protocol_core::time::Duration::from_millis);
+            assert_eq!((limits.first_frame, limits.rest_of_frame), (expected, expected), "{ms}");
+        }
+        assert_eq!(Scenario::default().server.input_limits(), InputLimits::COMMANDS);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use flamingo_protocol_core::{CommandCode as Code, Frame};
 use flamingo_runtime_std::Clock;
 use flamingo_runtime_testkit::raw_client::{
-    PROMPT, RawClient, codes, command, query, simulator, two_clients,
+    self, PROMPT, RawClient, codes, command, query, simulator, two_clients,
 };
 use flamingo_simulator::{
     FaultKind, Scenario, Simulator, SimulatorError, SimulatorOptions, TrueClass,
@@ -39,6 +39,59 @@ fn a_taken_port_is_named_and_other_ports_can_be_chosen() {
     let options = SimulatorOptions::default().live_port(ports[0]).stack_port(ports[1]);
     let chosen = smol::block_on(Simulator::start(options)).unwrap();
     assert_eq!([chosen.live().port(), chosen.stack().port()], ports);
+}
+
+#[test]
+fn a_client_without_a_whole_frame_gives_its_slot_back() {
+    let simulator = simulator("[server]\nfirst_frame_ms = 100\ncontrol_clients = 1\n");
+    let frame = query(1).encode();
+    // Nothing, half a first frame, and half a second one.
+    for bytes in [&[][..], &frame[..127], &[&frame[..], &frame[..1]].concat()] {
+        // There is room as soon as the server has seen the end of the last client.
+        let (answers, ends) = loop {
+            let mut client = RawClient::connect(&simulator);
+            // It may be closed already.
+            let _ = client.socket.write_all(bytes);
+            let answers = client.until_end().len();
+            let faults = simulator.truth().faults().into_iter();
+            let own = faults.filter(|fault| fault.connection == client.address());
+            let ends: Vec<_> = own.map(|fault| fault.kind).collect();
+            if ends != [FaultKind::Refused] {
+                break (answers, ends);
+            }
+        };
+        assert_eq!(answers, bytes.len() / 128);
+        assert_eq!(ends, [FaultKind::NotAClient], "{} bytes", bytes.len());
+    }
+}
+
+#[test]
+fn noise_after_the_first_frame_is_skipped_however_long() {
+    let simulator = simulator("");
+    let mut client = RawClient::connect(&simulator);
+    client.settle();
+    client.socket.write_all(&vec![0xAA; 100_000]).unwrap();
+    assert_eq!(client.ask(&query(1)).frame.status, 1);
+}
+
+#[test]
+fn a_viewer_that_sends_no_frame_is_closed() {
+    let simulator = simulator("");
+    for port in [simulator.live(), simulator.stack()] {
+        let mut viewer = raw_client::socket(port);
+        viewer.write_all(&query(1).encode()).unwrap();
+        viewer.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
+        let read = viewer.read(&mut [0]);
+        assert!(!matches!(read, Ok(1..)), "{read:?}");
+        let address = viewer.local_addr().unwrap();
+        let faults = simulator.truth().faults();
+        assert!(
+            faults.iter().any(|fault| {
+                fault.kind == FaultKind::NotAClient && fault.connection == address
+            })
+        );
+    }
+    assert_eq!(simulator.truth().received(), []);
 }
 
 #[test]

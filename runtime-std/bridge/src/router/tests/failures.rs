@@ -212,6 +212,10 @@ fn an_action_with_a_late_answer_is_still_echoed() {
     let mut harness = Harness::new(options());
     let id = harness.client_as(Role::Control, Delivery::Inline);
     let other = harness.client_as(Role::Control, Delivery::Inline);
+    // A client that sends no frame does not stay.
+    harness.ask(other, &position(1));
+    harness.answer_next(1.0);
+    harness.received(other);
     harness.ask(id, &go(1));
     harness.pass(ms(5000));
     let done = answer(&harness.answer_next(5.0), 5.0);

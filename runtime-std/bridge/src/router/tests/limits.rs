@@ -18,6 +18,7 @@ fn upload(len: u32) -> Frame {
 fn a_client_that_sends_noise_is_disconnected() {
     let mut harness = limited(LimitSettings { noise_bytes: 500, ..LimitSettings::default() });
     let (bad, good) = (harness.client(), harness.client());
+    harness.ask(bad, &position(1));
     harness.ask_bytes(bad, &[0xAA; 400]);
     harness.ask(bad, &position(1));
     assert!(!harness.router.should_close(bad), "a little noise is tolerated");
@@ -198,6 +199,8 @@ fn a_client_whose_upload_stalls_is_disconnected() {
         LimitSettings { upload_bytes: 1000, upload_bytes_total: 1000, ..LimitSettings::default() };
     let mut harness = limited(limits);
     let (stalled, other) = (harness.client(), harness.client());
+    harness.ask(other, &position(1));
+    harness.answer_next(1.0);
     harness.ask_bytes(stalled, &upload(1000).encode());
     harness.pass(ms(4_000));
     harness.ask_bytes(stalled, &[5; 10]);

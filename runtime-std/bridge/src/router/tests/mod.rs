@@ -6,6 +6,7 @@ mod aborts;
 mod away;
 mod dead_man;
 mod failures;
+mod first_frame;
 mod halt_all;
 mod harness;
 mod inline_events;

@@ -84,6 +84,9 @@ fn each_payload_has_its_own_time() {
 fn half_a_frame_that_stalls_is_dropped_and_counted() {
     let mut harness = Harness::new(options());
     let id = harness.client();
+    harness.ask(id, &position(1));
+    harness.answer_next(1.0);
+    harness.received(id);
     let noise = |harness: &Harness| harness.router.upstream_status().noise_bytes;
     arrive(&mut harness, &push(1, 1.0).encode()[..100]);
     harness.pass(ms(4999));

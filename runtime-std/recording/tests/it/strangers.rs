@@ -1,0 +1,102 @@
+//! Peers of the relay and the replay that are no clients: they send no frame, half a frame, or connect too
+//! often. What web pages send is tested with the bridge.
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+
+use crate::recorded::{kinds, numbered, open, recorder, relay};
+use flamingo_protocol_core::{CommandCode, Frame};
+use flamingo_recording::capture::EventKind;
+use flamingo_recording::replay::{Replay, ReplayOptions};
+use flamingo_recording::{Port, Side};
+use flamingo_runtime_testkit::folder::Folder;
+use flamingo_runtime_testkit::raw_client::{self, RawClient, query};
+
+/// Whether the server closes the connection without a byte.
+fn is_closed(mut socket: TcpStream) -> bool {
+    match socket.read(&mut [0]) {
+        Ok(count) => count == 0,
+        Err(error) => error.kind() == std::io::ErrorKind::ConnectionReset,
+    }
+}
+
+/// A replay of a recording with one query and its answer.
+fn replay(folder: &Folder) -> Replay {
+    let file = folder.0.join("played.pcapng");
+    let recorder = recorder(&file, false);
+    let [mut sent, mut came] = open(&recorder, Port::Control);
+    sent.bytes(query(1).encode().to_vec());
+    came.bytes(Frame { status: 1, ..query(1) }.encode().to_vec());
+    sent.finish();
+    came.finish();
+    recorder.finish();
+    smol::block_on(Replay::start(&file, ReplayOptions::default())).unwrap()
+}
+
+#[test]
+fn a_mute_peer_of_relay_and_replay_is_closed_in_time() {
+    let folder = Folder::new("mute");
+    let simulator = raw_client::simulator("[server]\nfirst_frame_ms = 0\n");
+    let relay = relay(simulator.control(), recorder(&folder.0.join("run.pcapng"), false));
+    let replay = replay(&folder);
+    let viewers = [relay.addresses()[1], replay.addresses()[1]].map(raw_client::socket);
+    let [relay_control, replay_control] = [relay.addresses()[0], replay.addresses()[0]];
+    let mut half = raw_client::socket(replay_control);
+    half.write_all(&query(1).encode()[..127]).unwrap();
+    let mut began = raw_client::socket(replay_control);
+    began.write_all(&[&query(1).encode()[..], &query(2).encode()[..1]].concat()).unwrap();
+    began.read_exact(&mut [0; 128]).unwrap();
+    let half_viewers = [relay.addresses()[2], replay.addresses()[2]].map(|port| {
+        let mut viewer = raw_client::socket(port);
+        viewer.write_all(&query(1).encode()[..127]).unwrap();
+        viewer
+    });
+    let mute = [raw_client::socket(relay_control), raw_client::socket(replay_control), half, began];
+    assert!(mute.into_iter().chain(half_viewers).all(is_closed));
+    // A viewer may be silent for ever.
+    for viewer in viewers {
+        viewer.set_nonblocking(true).unwrap();
+        let read = (&viewer).read(&mut [0]).unwrap_err();
+        assert_eq!(read.kind(), std::io::ErrorKind::WouldBlock);
+    }
+}
+
+#[test]
+fn the_relay_passes_no_part_of_a_first_frame() {
+    let folder = Folder::new("half-frame");
+    let file = folder.0.join("run.pcapng");
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let relay = relay(listener.local_addr().unwrap(), recorder(&file, false));
+    let mut client = raw_client::socket(relay.addresses()[0]);
+    client.write_all(&numbered(1).encode()[..127]).unwrap();
+    drop(client);
+    let (mut peer, _) = listener.accept().unwrap();
+    assert_eq!(peer.read(&mut [0]).unwrap(), 0);
+    drop(peer);
+    relay.finish();
+    let sent = kinds(&file, Port::Control, Side::Client);
+    assert_eq!(sent, [EventKind::Opened, EventKind::Finished]);
+}
+
+/// Opens as many connections as a control port serves, and then more.
+fn fill(control: SocketAddr) {
+    const LIMIT: usize = 32;
+    let mut clients: Vec<_> = (0..LIMIT).map(|_| RawClient::to(control)).collect();
+    for client in &mut clients {
+        assert_eq!(client.ask(&query(1)).frame.code, CommandCode::STAGE_POSITION_GET);
+    }
+    for _ in 0..5 {
+        assert!(is_closed(raw_client::socket(control)));
+    }
+    assert!(clients.iter_mut().all(|client| client.waiting().is_empty()));
+}
+
+#[test]
+fn connections_above_the_limit_are_closed_at_once() {
+    let folder = Folder::new("limits");
+    let simulator = raw_client::simulator("[server]\ncontrol_clients = 100\n");
+    let relay = relay(simulator.control(), recorder(&folder.0.join("run.pcapng"), false));
+    fill(relay.addresses()[0]);
+    let replay = replay(&folder);
+    fill(replay.addresses()[0]);
+}
