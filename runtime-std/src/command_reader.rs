@@ -152,9 +152,9 @@ impl fmt::Display for Hex<'_> {
 /// assert!(matches!(read, Ok((128, Some(Incoming::Command { .. })))));
 ///
 /// let mut page = CommandReader::new(now, InputLimits::COMMANDS);
-/// let refused = page.handle_input(now, &[b"POST / HTTP/1.1\r\n\r\n", &frame[..]].concat());
+/// let request = [b"POST / HTTP/1.1\r\n\r\n", &frame[..]].concat();
 /// assert_eq!(
-///     refused.unwrap_err().to_string(),
+///     page.handle_input(now, &request).unwrap_err().to_string(),
 ///     "expected a frame (54 E6 21 F3 ...), found 50 4F 53 54 (\"POST\"): a web page or another program?"
 /// );
 /// ```
