@@ -5,7 +5,7 @@
 //! The callback port and the image ports use it; the adapter's `Acceptor` admits the connections.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_channel::{Receiver, Sender};
@@ -13,12 +13,16 @@ use smol::io::AsyncWriteExt;
 use smol::{Async, future};
 
 use flamingo_runtime_std::socket::client_input::{ClientEnd, until_closed};
+use flamingo_runtime_std::{Clock, LogRate};
 
 /// The bytes of a whole message; all receivers share them.
 pub(crate) type SharedBytes = Arc<[u8]>;
 
 /// Small messages that wait are written together, up to this many bytes.
 const BATCH_BYTES: usize = 16 * 1024;
+
+/// Log lines per second about peers that do not send frames.
+const STRANGER_LINES_PER_S: u32 = 5;
 
 /// The limits of one receiver's queue. A message that exceeds them waits alone.
 #[derive(Debug, Clone, Copy)]
@@ -82,12 +86,16 @@ pub(crate) struct Broadcast {
     bounds: QueueBounds,
     /// Signals that a receiver joined or left. It has room for one signal, which is enough.
     changed: (Sender<()>, Receiver<()>),
+    clock: Clock,
+    /// Limits the lines about peers that do not send frames.
+    stranger_log: LogRate,
 }
 
 impl Broadcast {
     pub(crate) fn new(bounds: QueueBounds) -> Arc<Self> {
         let changed = async_channel::bounded(1);
-        Arc::new(Self { receivers: Mutex::default(), bounds, changed })
+        let (clock, stranger_log) = (Clock::start(), LogRate::new(STRANGER_LINES_PER_S));
+        Arc::new(Self { receivers: Mutex::default(), bounds, changed, clock, stranger_log })
     }
 
     /// Queues a message for each receiver and never waits. Messages arrive in the order of these calls.
@@ -203,6 +211,19 @@ impl BroadcastReceiver {
             }
         };
         future::or(until_closed(socket), send).await
+    }
+
+    /// Logs why [`Self::serve`] has ended. A web page can connect many times in a second, so the log has
+    /// only some lines about peers that do not send frames.
+    pub(crate) fn log_end(&self, port: &str, address: SocketAddr, end: &ClientEnd) {
+        let ClientEnd::Refused(error) = end else {
+            tracing::info!(port, %address, reason = %end, lost = self.lost(), "disconnected");
+            return;
+        };
+        let Broadcast { stranger_log, clock, .. } = &*self.broadcast;
+        if let Some(left_out) = stranger_log.line(clock.now()) {
+            tracing::warn!(port, %address, left_out, "closed: {error}");
+        }
     }
 }
 

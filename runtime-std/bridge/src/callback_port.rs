@@ -54,8 +54,8 @@ async fn serve_subscriber(
 ) {
     let receiver = broadcast.subscribe();
     tracing::info!(%address, "subscriber connected");
-    let reason = receiver.serve(&stream).await;
-    tracing::info!(%address, %reason, lost = receiver.lost(), "subscriber disconnected");
+    let end = receiver.serve(&stream).await;
+    receiver.log_end("callback", address, &end);
 }
 
 #[cfg(test)]

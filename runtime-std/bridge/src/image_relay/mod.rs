@@ -108,8 +108,8 @@ impl ImageRelay {
     async fn serve_viewer(self: Arc<Self>, stream: Async<TcpStream>, address: SocketAddr) {
         let (port, viewer) = (self.port.name(), self.broadcast.subscribe());
         tracing::info!(port, %address, "viewer connected");
-        let reason = viewer.serve(&stream).await;
-        tracing::info!(port, %address, %reason, lost = viewer.lost(), "viewer disconnected");
+        let end = viewer.serve(&stream).await;
+        viewer.log_end(port, address, &end);
     }
 
     /// Connects to the instrument when the first viewer comes and disconnects after the last one.
