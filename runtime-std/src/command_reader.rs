@@ -7,7 +7,7 @@
 use std::fmt;
 
 use flamingo_protocol_core::time::{Duration, Instant};
-use flamingo_protocol_core::wire::{END_MARKER, FRAME_LEN, START_MARKER};
+use flamingo_protocol_core::wire::{END_MARKER, FRAME_LEN, MAX_PAYLOAD, START_MARKER};
 use flamingo_protocol_core::{Incoming, Responder};
 
 /// How long the first frame of a client may take, and the rest of a frame that has begun, where
@@ -26,6 +26,8 @@ pub struct InputLimits {
     pub rest_of_frame: Option<Duration>,
     /// After the first frame, the most bytes between two frames that belong to none.
     pub noise_bytes: u64,
+    /// A frame that declares a longer payload is no frame.
+    pub payload_bytes: u32,
 }
 
 impl InputLimits {
@@ -34,11 +36,11 @@ impl InputLimits {
         first_frame: Some(FRAME_PATIENCE),
         rest_of_frame: Some(FRAME_PATIENCE),
         noise_bytes: u64::MAX,
+        payload_bytes: MAX_PAYLOAD,
     };
     /// A port that takes no commands, such as one for images: a client may be silent for ever, and
     /// may send frames and nothing else.
-    pub const SILENT: Self =
-        Self { first_frame: None, rest_of_frame: Some(FRAME_PATIENCE), noise_bytes: 0 };
+    pub const SILENT: Self = Self { first_frame: None, noise_bytes: 0, ..Self::COMMANDS };
 }
 
 /// Why a client must be disconnected. What it has sent since its last whole frame must not have any
@@ -177,7 +179,7 @@ impl CommandReader {
     #[must_use]
     pub fn new(now: Instant, limits: InputLimits) -> Self {
         Self {
-            scanner: Responder::default(),
+            scanner: Responder::new(limits.payload_bytes),
             limits,
             connected: now,
             opening: Vec::new(),
@@ -238,6 +240,13 @@ impl CommandReader {
                 Err(InputError::NotAFrame { found })
             }
         }
+    }
+
+    /// The payload that the last frame declares does not come: the bytes after the frame are read as
+    /// frames. Call it directly after that frame.
+    pub fn forget_payload(&mut self) {
+        self.scanner.abandon_input();
+        self.half_since = None;
     }
 
     /// When [`Self::check_time`] is due. `None`: not until more bytes have come.

@@ -143,6 +143,29 @@ fn noise_is_not_counted_in_payloads() {
 }
 
 #[test]
+fn a_payload_above_the_limit_makes_it_no_frame() {
+    let upload = |len| Frame::command(CommandCode::CAMERA_CHECK_STACK).with_payload_len(len);
+    let limits = InputLimits { payload_bytes: 100, noise_bytes: 0, ..InputLimits::COMMANDS };
+    let (_, first) = read_parts(limits, [&upload(101).encode()[..]]);
+    assert!(matches!(first, Some(InputError::BrokenFrame { .. })), "{first:?}");
+    let later = [&frame(1)[..], &upload(101).encode()].concat();
+    let refused = Some(InputError::TooMuchNoise { limit: 0 });
+    assert_eq!(read_parts(limits, [&later[..]]), (vec![1], refused));
+    assert_eq!(read_parts(limits, [&upload(100).encode()[..]]), (vec![0], None));
+}
+
+#[test]
+fn frames_follow_a_payload_that_is_forgotten() {
+    let mut reader = CommandReader::new(at(0), InputLimits::COMMANDS);
+    let upload = Frame::command(CommandCode::CAMERA_CHECK_STACK).with_payload_len(500);
+    reader.handle_input(at(0), &upload.encode()).unwrap();
+    reader.forget_payload();
+    let read = reader.handle_input(at(0), &frame(2));
+    assert!(matches!(read, Ok((128, Some(Incoming::Command { skipped: 0, .. })))), "{read:?}");
+    assert_eq!(reader.noise_bytes(), 0);
+}
+
+#[test]
 fn a_client_without_a_frame_is_refused_in_time() {
     let mut reader = CommandReader::new(at(100), InputLimits::COMMANDS);
     assert_eq!(reader.poll_timeout(), Some(at(5_100)));

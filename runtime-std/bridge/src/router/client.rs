@@ -101,6 +101,7 @@ impl Client {
             first_frame: Some(std::time::Duration::from_secs(limits.first_frame_s).into()),
             rest_of_frame: Some(request_timeout),
             noise_bytes: limits.noise_bytes,
+            ..InputLimits::COMMANDS
         };
         Self {
             slot,
