@@ -160,7 +160,8 @@ fn frames_follow_a_payload_that_is_forgotten() {
     let upload = Frame::command(CommandCode::CAMERA_CHECK_STACK).with_payload_len(500);
     reader.handle_input(at(0), &upload.encode()).unwrap();
     reader.forget_payload();
-    let read = reader.handle_input(at(0), &frame(2));
+    let second = frame(2);
+    let read = reader.handle_input(at(0), &second);
     assert!(matches!(read, Ok((128, Some(Incoming::Command { skipped: 0, .. })))), "{read:?}");
     assert_eq!(reader.noise_bytes(), 0);
 }
