@@ -9,15 +9,14 @@ use std::time::Duration;
 use flamingo_protocol_core::time::Instant;
 use mio::net::TcpStream;
 
-use super::log_rate::LogRate;
 use super::wait::{Poller, Target};
-use flamingo_runtime_std::socket;
+use flamingo_runtime_std::{LogRate, socket};
 
 /// The most clients that one call accepts, so that other work is not delayed. Half of the default of
 /// `limits.stop_slots`, so that a client in a reserved slot is read before others take its place.
 pub(super) const MAX_ACCEPTS: usize = 4;
 /// Log lines per second about accepting clients.
-const LOG_LINES_PER_S: u64 = 5;
+const LOG_LINES_PER_S: u32 = 5;
 /// The pause after accepting has failed, since it would fail again at once.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(50);
 
@@ -105,7 +104,7 @@ impl ControlListener {
     }
 
     fn log_problem(&mut self, now: Instant, error: &std::io::Error, problem: &str) {
-        if let Some(left_out) = self.log.pass(now) {
+        if let Some(left_out) = self.log.line(now) {
             tracing::warn!(%error, left_out, "{problem}");
         }
     }

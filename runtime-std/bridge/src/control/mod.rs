@@ -4,14 +4,12 @@
 //! threads would make most commands wait for another thread.
 //!
 //! `rounds.rs` gives each socket its turn, `instrument.rs` connects to the instrument, `wait.rs` waits
-//! for the next thing to do, `listener.rs` accepts clients, `socket.rs` reads and writes one socket,
-//! `log_rate.rs` bounds what is logged about clients, and `inbox.rs` is how the other parts of the
-//! bridge reach this one.
+//! for the next thing to do, `listener.rs` accepts clients, `socket.rs` reads and writes one socket, and
+//! `inbox.rs` is how the other parts of the bridge reach this one.
 
 mod inbox;
 mod instrument;
 pub(crate) mod listener;
-mod log_rate;
 mod rounds;
 mod socket;
 #[cfg(test)]
@@ -30,18 +28,17 @@ use crate::access::Role;
 use crate::access::admission::Admission;
 use crate::router::{ClientId, Router, RouterAction};
 use crate::settings::EventDelivery;
-use flamingo_runtime_std::Clock;
+use flamingo_runtime_std::{Clock, LogRate};
 pub(crate) use inbox::{ControlHandle, ControlRequest, ControlStatus};
 use instrument::Connecting;
 pub(crate) use instrument::InstrumentLink;
 use listener::ControlListener;
-use log_rate::LogRate;
 use rounds::INSTRUMENT_READ;
 use socket::ControlSocket;
 use wait::{Poller, Target};
 
 /// Log lines per second about clients that come and go, and as many about what else they do.
-const LOG_LINES_PER_S: u64 = 20;
+const LOG_LINES_PER_S: u32 = 20;
 /// The time limit for commands in flight when the bridge is told to stop.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -138,7 +135,7 @@ impl ControlTask {
         for id in ids {
             let Some(socket) = self.clients.remove(id) else { continue };
             self.router.client_closed(now, *id);
-            if let Some(left_out) = self.connections_log.pass(now) {
+            if let Some(left_out) = self.connections_log.line(now) {
                 let address = socket.address;
                 tracing::info!(client = id, %address, left_out, "a client disconnected");
             }
@@ -156,7 +153,7 @@ impl ControlTask {
                 RouterAction::ConnectNow => self.connect_now(),
                 RouterAction::Log(text) => tracing::info!("{text}"),
                 RouterAction::LogClient(text) => {
-                    if let Some(left_out) = self.clients_log.pass(self.clock.now()) {
+                    if let Some(left_out) = self.clients_log.line(self.clock.now()) {
                         tracing::info!(left_out, "{text}");
                     }
                 }
@@ -187,7 +184,7 @@ impl ControlTask {
                     None => "its address is not allowed to connect",
                     Some(_) => "an observer may use the callback port and the live images only",
                 };
-                if let Some(left_out) = self.clients_log.pass(now) {
+                if let Some(left_out) = self.clients_log.line(now) {
                     tracing::warn!(%address, port, reason, left_out, "a client is refused");
                 }
                 return;
@@ -196,7 +193,7 @@ impl ControlTask {
         let opened = self.router.client_opened(now, address.to_string(), role, delivery.clone());
         // The router logs why there is no slot.
         let Some(id) = opened else { return };
-        if let Some(left_out) = self.connections_log.pass(now) {
+        if let Some(left_out) = self.connections_log.line(now) {
             tracing::info!(
                 client = id, %address, port, %role, %delivery, left_out, "a client connected"
             );

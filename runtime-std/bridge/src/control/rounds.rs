@@ -71,7 +71,7 @@ impl ControlTask {
             }
             Some(Ok(count)) => self.router.client_input(now, id, &self.buffer[..count]),
             Some(Err(error)) => {
-                if let Some(left_out) = self.connections_log.pass(now) {
+                if let Some(left_out) = self.connections_log.line(now) {
                     tracing::info!(client = id, %error, left_out, "the connection to a client is lost");
                 }
                 return false;
@@ -91,7 +91,7 @@ impl ControlTask {
                 match socket.write(&bytes[..share]) {
                     Ok(count) => self.router.client_wrote(*id, count),
                     Err(error) => {
-                        if let Some(left_out) = self.connections_log.pass(now) {
+                        if let Some(left_out) = self.connections_log.line(now) {
                             tracing::info!(
                                 client = id, %error, left_out, "the connection to a client is lost"
                             );

@@ -59,7 +59,7 @@ use not_expected::NotExpected;
 use slots::Slot;
 use stalled_input::InputProgress;
 use stops::UnsentStop;
-pub(crate) use token_bucket::TokenBucket;
+
 use workflow::WorkflowState;
 
 /// The number of a client. It is never used again.
