@@ -23,7 +23,7 @@ pub(crate) fn check(settings: &BridgeSettings) {
 /// How many descriptors these limits need with `rows` rows of ports.
 fn needed(limits: &LimitSettings, rows: usize) -> usize {
     // As many clients again may wait for the answers to their last commands.
-    let clients = limits.clients.saturating_mul(2).saturating_add(limits.stop_slots);
+    let clients = limits.clients.saturating_add(limits.stop_slots).saturating_mul(2);
     let each_row = limits.viewers.saturating_mul(2).saturating_add(limits.subscribers);
     let listeners_of_a_row = 4;
     let rows = each_row.saturating_add(listeners_of_a_row).saturating_mul(rows);
@@ -46,10 +46,10 @@ mod tests {
     fn every_limit_of_connections_needs_descriptors() {
         let default = LimitSettings::default();
         let least = needed(&default, 1);
-        assert_eq!(least, 2 * 64 + 8 + (2 * 16 + 64 + 4) + OTHERS);
+        assert_eq!(least, 2 * 64 + 2 * 256 + (2 * 16 + 64 + 4) + OTHERS);
         let more = [
             LimitSettings { clients: 65, ..default.clone() },
-            LimitSettings { stop_slots: 9, ..default.clone() },
+            LimitSettings { stop_slots: 257, ..default.clone() },
             LimitSettings { viewers: 17, ..default.clone() },
             LimitSettings { subscribers: 65, ..default.clone() },
         ];

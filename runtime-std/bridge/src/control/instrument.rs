@@ -40,19 +40,20 @@ pub(super) struct Connecting {
 }
 
 impl ControlTask {
-    pub(super) fn read_instrument(&mut self) {
-        let Some(instrument) = self.instrument.as_mut().filter(|socket| socket.is_readable())
-        else {
-            return;
-        };
+    /// Reads once from the instrument, also if the system has not reported yet that there is something.
+    /// Returns whether bytes came.
+    pub(super) fn read_instrument(&mut self) -> bool {
+        let Some(instrument) = self.instrument.as_mut() else { return false };
         match instrument.read(&mut self.buffer) {
             None => {}
             Some(Ok(0)) => self.lose_instrument("the instrument closed the connection"),
             Some(Ok(count)) => {
                 self.router.upstream_input(self.clock.now(), &self.buffer[..count]);
+                return true;
             }
             Some(Err(error)) => self.lose_instrument(&error.to_string()),
         }
+        false
     }
 
     /// Writes to the instrument, up to [`INSTRUMENT_WRITES`] times.

@@ -12,8 +12,8 @@ use mio::net::TcpStream;
 use super::wait::{Poller, Target};
 use flamingo_runtime_std::{LogRate, socket};
 
-/// The most clients that one call accepts, so that other work is not delayed. Half of the default of
-/// `limits.stop_slots`, so that a client in a reserved slot is read before others take its place.
+/// The most clients that one call accepts, so that other work is not delayed, and so that a client in a
+/// reserved slot is read before others take its place.
 pub(super) const MAX_ACCEPTS: usize = 4;
 /// Log lines per second about accepting clients.
 const LOG_LINES_PER_S: u32 = 5;

@@ -24,32 +24,46 @@ pub(super) const INSTRUMENT_WRITES: usize = 16;
 impl ControlTask {
     /// Reads each socket, and writes what the router has for them.
     pub(super) fn turn(&mut self) {
-        self.read_instrument();
+        if self.instrument.as_ref().is_some_and(ControlSocket::is_readable) {
+            self.read_instrument();
+        }
         let now = self.clock.now();
         if self.router.poll_timeout().is_some_and(|due| due <= now) {
             self.router.handle_timeout(now);
         }
         self.read_clients();
         self.write_instrument();
-        self.perform_actions();
-        self.write_clients();
-        self.perform_actions();
+        self.deliver();
         if self.router.is_open() {
             self.notify_connected.clear();
         }
     }
 
+    /// Does what the router wants, and writes what it has for the clients.
+    fn deliver(&mut self) {
+        self.perform_actions();
+        self.write_clients();
+        self.perform_actions();
+    }
+
     /// Reads each client that may be read, another one first in each round. What a client wants of the
     /// instrument is written before the next client is read, so that a stop waits for nobody.
     fn read_clients(&mut self) {
+        let now = self.clock.now();
         let (before, after) = (..self.first_client, self.first_client..);
         let order = self.clients.range(after).chain(self.clients.range(before));
-        let readable = order.filter(|(_, socket)| socket.is_readable());
-        let order: Vec<_> = readable.map(|(id, _)| *id).collect();
-        self.first_client = order.first().map_or(0, |first| first + 1);
+        let order: Vec<_> = order
+            .filter(|(_, socket)| socket.is_readable())
+            .filter_map(|(id, _)| Some((*id, self.router.read_allowance(now, *id).ok()?)))
+            .collect();
+        self.first_client = order.first().map_or(0, |(first, _)| first + 1);
         let mut lost = Vec::new();
-        for id in order {
-            if !self.read_client(id) {
+        for (nth, (id, allowed)) in order.into_iter().enumerate() {
+            // An answer, its client and the command that follows it must not wait for a whole round.
+            if nth > 0 && self.read_instrument() {
+                self.deliver();
+            }
+            if !self.read_client(id, allowed) {
                 lost.push(id);
             }
             self.write_instrument();
@@ -57,11 +71,10 @@ impl ControlTask {
         self.close(&lost);
     }
 
-    /// Reads one client. Returns `false` if its connection is lost.
-    fn read_client(&mut self, id: ClientId) -> bool {
+    /// Reads one client, `allowed` bytes at most. Returns `false` if its connection is lost.
+    fn read_client(&mut self, id: ClientId, allowed: usize) -> bool {
         let now = self.clock.now();
         let Some(socket) = self.clients.get_mut(&id) else { return true };
-        let Ok(allowed) = self.router.read_allowance(now, id) else { return true };
         let share = allowed.min(CLIENT_READ).min(self.buffer.len());
         match socket.read(&mut self.buffer[..share]) {
             None => {}
@@ -107,27 +120,29 @@ impl ControlTask {
         self.close(&ended);
     }
 
-    /// Whether the next round has something to do, whatever happens meanwhile: then it begins at once.
-    pub(super) fn has_work(&mut self, now: Instant) -> bool {
+    /// When the next round has something to do, whatever happens meanwhile: at once, or when a client
+    /// may be read that has sent too fast.
+    pub(super) fn next_work(&mut self, now: Instant) -> Option<Instant> {
         let instrument = self.instrument.as_ref();
-        if instrument.is_some_and(ControlSocket::is_readable) {
-            return true;
-        }
         let accepts_bytes = instrument.is_some_and(|socket| !socket.write_blocked);
-        if accepts_bytes && !self.router.upstream_output(now).is_empty() {
-            return true;
+        if instrument.is_some_and(ControlSocket::is_readable)
+            || (accepts_bytes && !self.router.upstream_output(now).is_empty())
+        {
+            return Some(now);
         }
-        let router = &self.router;
-        self.clients.iter().any(|(id, socket)| {
-            let reads = socket.is_readable() && router.read_allowance(now, *id).is_ok();
-            reads || has_output(router, *id, socket) || router.should_close(*id)
-        })
-    }
-
-    /// When the next client may be read that has sent too fast.
-    pub(super) fn reads_from(&self, now: Instant) -> Option<Instant> {
-        let readable = self.clients.iter().filter(|(_, socket)| socket.is_readable());
-        readable.filter_map(|(id, _)| self.router.read_allowance(now, *id).err()).min()
+        let mut next = None;
+        for (id, socket) in &self.clients {
+            if has_output(&self.router, *id, socket) || self.router.should_close(*id) {
+                return Some(now);
+            }
+            if socket.is_readable() {
+                match self.router.read_allowance(now, *id) {
+                    Ok(_) => return Some(now),
+                    Err(from) => next = next.into_iter().chain([from]).min(),
+                }
+            }
+        }
+        next
     }
 }
 

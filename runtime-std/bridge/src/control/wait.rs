@@ -102,12 +102,13 @@ impl ControlTask {
     /// can be written is left unwritten during a wait.
     fn wait_at_most(&mut self) -> Option<Duration> {
         let now = self.clock.now();
-        if self.has_request() || self.has_work(now) {
+        if self.has_request() {
             return Some(Duration::ZERO);
         }
+        let work = self.next_work(now);
         let accepts = self.listeners.iter().filter_map(ControlListener::accepts_from);
         let due = self.router.poll_timeout().into_iter().chain(self.stop_deadline).chain(accepts);
-        due.chain(self.reads_from(now)).min().map(|due| due.since(now).into())
+        due.chain(work).min().map(|due| due.since(now).into())
     }
 
     fn note_events(&mut self) {

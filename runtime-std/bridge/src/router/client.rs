@@ -114,7 +114,7 @@ impl Client {
             being_written: None,
             in_flight: 0,
             counters: ClientCounters::default(),
-            quota: ClientQuota::new(now, limits),
+            quota: ClientQuota::new(now, limits, slot),
             ending: false,
             half_closed: false,
             closing: false,

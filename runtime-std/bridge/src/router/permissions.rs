@@ -77,6 +77,9 @@ impl Router {
         }
         // A stop does not wait with the others.
         if client.waiting.len() >= self.options.limits.queue_frames && !is_stop(frame) {
+            if let Some(client) = self.clients.get_mut(&id) {
+                client.quota.count_overflow(now);
+            }
             return Err(TOO_MANY_WAITING.into());
         }
         frame.check_command(self.options.core.payload_limit).map_err(|error| error.to_string())?;

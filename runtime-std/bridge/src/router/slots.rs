@@ -3,6 +3,7 @@
 //! a HALT finds a way in. How much a connected client may send is in `client_quota.rs`.
 
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use flamingo_protocol_core::{CommandCode, Frame};
@@ -26,6 +27,17 @@ pub(super) enum Slot {
     Full,
     /// It is reserved for stops.
     StopsOnly,
+}
+
+impl Slot {
+    /// The most commands per second from one client, whatever the settings permit.
+    pub(super) const fn commands_per_s(self) -> u32 {
+        match self {
+            Self::Full => u32::MAX,
+            // There may be many reserved slots, and stops are few.
+            Self::StopsOnly => 20,
+        }
+    }
 }
 
 impl Router {
@@ -63,24 +75,30 @@ impl Router {
     }
 
     /// Makes sure that a reserved slot is free: if all are taken, the oldest client without an
-    /// unanswered stop is disconnected, of the address that has most of them. Returns whether one is
-    /// free.
+    /// unanswered stop leaves, of the address that has most of them. What it has sent before is still
+    /// read, so that its stop is not lost. Returns whether one is free.
     fn free_reserved_slot(&mut self) -> bool {
-        let reserved: Vec<_> = self
-            .clients
-            .iter()
-            .filter(|(_, client)| client.slot == Slot::StopsOnly && !client.closing)
-            .map(|(id, client)| (*id, network(&client.address)))
-            .collect();
-        if reserved.len() < self.options.limits.stop_slots {
+        let slots = self.options.limits.stop_slots;
+        let reserved = self.clients.iter().filter(|(_, client)| client.slot == Slot::StopsOnly);
+        let (leaving, staying): (Vec<_>, Vec<_>) =
+            reserved.partition(|(_, client)| client.half_closed || client.closing);
+        if leaving.len() >= slots {
+            return false;
+        }
+        if staying.len() < slots {
             return true;
         }
-        let idle = reserved.iter().filter(|(id, _)| !self.has_unanswered_stop(*id));
-        let of_same = |network| reserved.iter().filter(|(_, other)| *other == network).count();
-        let oldest = idle.max_by_key(|(id, network)| (of_same(*network), Reverse(*id)));
+        let staying = staying.iter().map(|(id, client)| (**id, network(&client.address)));
+        let staying: Vec<_> = staying.collect();
+        let mut of_same = BTreeMap::<_, usize>::new();
+        for (_, network) in &staying {
+            *of_same.entry(*network).or_default() += 1;
+        }
+        let idle = staying.iter().filter(|(id, _)| !self.has_unanswered_stop(*id));
+        let oldest = idle.max_by_key(|(id, network)| (of_same.get(network), Reverse(*id)));
         let Some((id, _)) = oldest else { return false };
         if let Some(client) = self.clients.get_mut(id) {
-            client.closing = true;
+            client.half_closed = true;
         }
         true
     }

@@ -6,17 +6,17 @@ use flamingo_protocol_core::time::{Duration, Instant};
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct TokenBucket {
     per_second: u64,
-    /// In millionths of a token, so that whole µs fill it exactly.
-    level: u128,
+    /// In millionths of a token, so that whole µs fill it exactly. Negative: more was spent than there was.
+    level: i128,
     last_filled: Instant,
 }
 
-const MILLION: u128 = 1_000_000;
+const MILLION: i128 = 1_000_000;
 
 impl TokenBucket {
     /// A full bucket.
     pub(crate) fn new(now: Instant, per_second: u64) -> Self {
-        Self { per_second, level: u128::from(per_second) * MILLION, last_filled: now }
+        Self { per_second, level: i128::from(per_second) * MILLION, last_filled: now }
     }
 
     /// Takes `amount` tokens and returns `true`, or takes nothing if the bucket holds less. An amount
@@ -31,20 +31,27 @@ impl TokenBucket {
         true
     }
 
-    /// Takes `amount` tokens, or all if the bucket holds less.
+    /// Takes `amount` tokens, also if the bucket holds less: then it holds none until the time of these
+    /// tokens has passed, but for two seconds at most.
     pub(super) fn spend(&mut self, now: Instant, amount: u64) {
         self.fill(now);
-        self.level = self.level.saturating_sub(u128::from(amount) * MILLION);
+        self.level =
+            (self.level - i128::from(amount) * MILLION).max(-self.part_of_capacity(u64::MAX));
+    }
+
+    /// Whether the bucket holds `amount` tokens.
+    pub(super) fn holds(&self, now: Instant, amount: u64) -> bool {
+        self.level_at(now) >= i128::from(amount) * MILLION
     }
 
     /// How many whole tokens the bucket holds.
     pub(super) fn available(&self, now: Instant) -> u64 {
-        u64::try_from(self.level_at(now) / MILLION).unwrap_or(u64::MAX)
+        u64::try_from(self.level_at(now) / MILLION).unwrap_or(0)
     }
 
     /// When the bucket holds `amount` tokens, or is full if it cannot hold as many.
     pub(super) fn holds_at(&self, amount: u64) -> Instant {
-        let missing = self.part_of_capacity(amount).saturating_sub(self.level);
+        let missing = (self.part_of_capacity(amount) - self.level).max(0).unsigned_abs();
         let micros = missing.div_ceil(u128::from(self.per_second).max(1));
         self.last_filled + Duration::from_micros(u64::try_from(micros).unwrap_or(u64::MAX))
     }
@@ -54,14 +61,14 @@ impl TokenBucket {
         self.last_filled = self.last_filled.max(now);
     }
 
-    fn level_at(&self, now: Instant) -> u128 {
-        let micros = u128::from(now.since(self.last_filled).as_micros());
-        self.part_of_capacity(u64::MAX).min(self.level + micros * u128::from(self.per_second))
+    fn level_at(&self, now: Instant) -> i128 {
+        let micros = i128::from(now.since(self.last_filled).as_micros());
+        self.part_of_capacity(u64::MAX).min(self.level + micros * i128::from(self.per_second))
     }
 
     /// In millionths of a token.
-    fn part_of_capacity(&self, amount: u64) -> u128 {
-        u128::from(amount.min(self.per_second)) * MILLION
+    fn part_of_capacity(&self, amount: u64) -> i128 {
+        i128::from(amount.min(self.per_second)) * MILLION
     }
 }
 
@@ -102,10 +109,12 @@ mod tests {
         bucket.spend(at(0), 9);
         assert_eq!(bucket.available(at(0)), 1);
         bucket.spend(at(0), 5);
-        assert_eq!(bucket.available(at(99)), 0, "it takes no more than there is");
-        assert_eq!((bucket.holds_at(1), bucket.holds_at(10)), (at(100), at(1000)));
-        assert_eq!((bucket.available(at(100)), bucket.available(at(60_000))), (1, 10));
-        assert_eq!(bucket.holds_at(500), at(1000), "it never holds more than the capacity");
+        assert_eq!(bucket.available(at(499)), 0, "it owes four");
+        assert_eq!((bucket.holds_at(1), bucket.holds_at(10)), (at(500), at(1400)));
+        assert_eq!((bucket.available(at(500)), bucket.available(at(60_000))), (1, 10));
+        assert_eq!(bucket.holds_at(500), at(1400), "it never holds more than the capacity");
+        bucket.spend(at(0), u64::MAX);
+        assert_eq!(bucket.holds_at(10), at(2000), "it owes no more than the capacity");
     }
 
     #[test]

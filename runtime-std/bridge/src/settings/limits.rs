@@ -13,7 +13,8 @@ pub struct LimitSettings {
     pub clients: usize,
     /// Clients of one address (an IPv6 network of 64 bits counts as one address). Default: 48.
     pub clients_per_address: usize,
-    /// Further clients, for which only stops pass. Default: 8.
+    /// Further clients, for which only stops pass. Default: 256, so that clients that send nothing and
+    /// connect again at once leave time for a stop.
     pub stop_slots: usize,
     /// Viewers on each image port. Default: 16.
     pub viewers: usize,
@@ -49,7 +50,7 @@ impl Default for LimitSettings {
         Self {
             clients: 64,
             clients_per_address: 48,
-            stop_slots: 8,
+            stop_slots: 256,
             viewers: 16,
             subscribers: 64,
             commands_per_s: 2000,

@@ -86,7 +86,8 @@ fn a_client_above_its_bytes_is_not_read_until_it_is_below() {
     let id = harness.client();
     assert_eq!(harness.router.read_allowance(harness.now, id), Ok(100));
     harness.ask(id, &position(1));
-    harness.pass(ms(1000));
+    assert_eq!(harness.router.read_allowance(harness.now, id), Err(harness.now + ms(1280)));
+    harness.pass(ms(1280));
     assert_eq!(harness.router.read_allowance(harness.now, id), Ok(100));
 }
 
