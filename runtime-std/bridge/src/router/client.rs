@@ -156,13 +156,13 @@ impl Client {
 
     /// When [`Self::check_input_time`] is due.
     pub(super) fn input_timeout(&self) -> Option<Instant> {
-        self.is_active().then(|| self.input.poll_timeout()).flatten()
+        self.may_send_more().then(|| self.input.poll_timeout()).flatten()
     }
 
     /// Checks whether a frame of the client is late. A client that sends nothing more may wait for its
     /// answers.
     pub(super) fn check_input_time(&self, now: Instant) -> Result<(), InputError> {
-        if self.is_active() { self.input.check_time(now) } else { Ok(()) }
+        if self.may_send_more() { self.input.check_time(now) } else { Ok(()) }
     }
 
     /// Prepares for the payload of this frame. `room`: the bytes of uploads that may be held for this
@@ -235,6 +235,11 @@ impl Client {
             self.output.clear();
             self.written = 0;
         }
+    }
+
+    /// Whether it may send more commands.
+    pub(super) fn may_send_more(&self) -> bool {
+        !self.half_closed && !self.ending && !self.closing
     }
 
     /// Whether it sends nothing more and has received everything.

@@ -78,29 +78,33 @@ impl Router {
     /// unanswered stop leaves, of the address that has most of them. What it has sent before is still
     /// read, so that its stop is not lost. Returns whether one is free.
     fn free_reserved_slot(&mut self) -> bool {
-        let slots = self.options.limits.stop_slots;
         let reserved = self.clients.iter().filter(|(_, client)| client.slot == Slot::StopsOnly);
+        let reserved = reserved.filter(|(_, client)| !client.closing);
         let (leaving, staying): (Vec<_>, Vec<_>) =
-            reserved.partition(|(_, client)| client.half_closed || client.closing);
-        if leaving.len() >= slots {
-            return false;
-        }
+            reserved.partition(|(_, client)| client.half_closed);
+        let slots = self.options.limits.stop_slots;
         if staying.len() < slots {
             return true;
         }
-        let staying = staying.iter().map(|(id, client)| (**id, network(&client.address)));
-        let staying: Vec<_> = staying.collect();
+        let idle = |(id, _): &&(&ClientId, &Client)| !self.has_unanswered_stop(**id);
+        let (many_leave, closes) = (leaving.len() >= slots, leaving.iter().find(idle));
+        let closes = closes.map(|(id, _)| **id);
         let mut of_same = BTreeMap::<_, usize>::new();
-        for (_, network) in &staying {
-            *of_same.entry(*network).or_default() += 1;
+        for (_, client) in &staying {
+            *of_same.entry(network(&client.address)).or_default() += 1;
         }
-        let idle = staying.iter().filter(|(id, _)| !self.has_unanswered_stop(*id));
-        let oldest = idle.max_by_key(|(id, network)| (of_same.get(network), Reverse(*id)));
-        let Some((id, _)) = oldest else { return false };
-        if let Some(client) = self.clients.get_mut(id) {
-            client.half_closed = true;
+        let most = |(id, client): &&(&ClientId, &Client)| {
+            (of_same.get(&network(&client.address)).copied(), Reverse(**id))
+        };
+        let leaves = staying.iter().filter(idle).max_by_key(most).map(|(id, _)| **id);
+        let Some(leaves) = leaves.and_then(|id| self.clients.get_mut(&id)) else { return false };
+        leaves.half_closed = true;
+        if !many_leave {
+            return true;
         }
-        true
+        // The oldest of them does not read its answers.
+        let closes = closes.and_then(|id| self.clients.get_mut(&id));
+        closes.map(|client| client.closing = true).is_some()
     }
 
     fn has_unanswered_stop(&self, id: ClientId) -> bool {
@@ -114,8 +118,8 @@ impl Router {
 
 impl Client {
     /// Whether it occupies a slot, since it may send more commands.
-    pub(super) fn is_active(&self) -> bool {
-        self.slot == Slot::Full && !self.half_closed && !self.ending && !self.closing
+    fn is_active(&self) -> bool {
+        self.slot == Slot::Full && self.may_send_more()
     }
 
     /// Whether it only waits for answers, in no slot.

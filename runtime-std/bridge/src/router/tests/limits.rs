@@ -71,6 +71,23 @@ fn a_client_above_its_rate_is_not_read_until_it_is_below() {
 }
 
 #[test]
+fn a_command_that_finds_the_queue_full_counts_as_ten() {
+    let limits = LimitSettings { commands_per_s: 100, queue_frames: 1, ..LimitSettings::default() };
+    let mut harness = limited(limits);
+    let id = harness.client();
+    for _ in 0..3 {
+        harness.ask(id, &position(1));
+    }
+    let allowed = |harness: &Harness| harness.router.read_allowance(harness.now, id);
+    assert_eq!(allowed(&harness), Ok(97 * FRAME_LEN), "each counts as one");
+    for _ in 0..10 {
+        harness.ask(id, &position(1));
+    }
+    assert_eq!(harness.received(id).len(), 10, "each is refused");
+    assert_eq!(allowed(&harness), Err(harness.now + ms(40)), "until it owes nothing");
+}
+
+#[test]
 fn a_client_above_its_bytes_is_not_read_until_it_is_below() {
     let mut harness = limited(LimitSettings { bytes_per_s: 1000, ..LimitSettings::default() });
     let id = harness.client();

@@ -1,6 +1,6 @@
 //! The slots of clients, and the reserved slots in which only stops pass.
 
-use flamingo_protocol_core::{CommandCode, Frame};
+use flamingo_protocol_core::{CommandCode, Frame, wire::FRAME_LEN};
 
 use super::harness::*;
 use crate::router::{ClientId, RouterOptions};
@@ -82,6 +82,7 @@ fn the_oldest_client_without_an_unanswered_stop_makes_room() {
     );
     assert_eq!(opened, None, "both wait for the answers to their stops");
     harness.answer_next(0.0);
+    assert_eq!(harness.received(stopping).len(), 1);
     let fourth = harness.client();
     close_ended(&mut harness);
     assert!(!harness.router.clients().any(|id| id == stopping));
@@ -104,6 +105,43 @@ fn a_stop_that_waits_for_the_instrument_keeps_its_slot() {
     );
     assert_eq!(opened, None);
     assert!(!harness.router.should_close(stopping));
+}
+
+#[test]
+fn a_stop_of_a_client_that_makes_room_still_passes() {
+    let mut harness = with_slots(1, 1, 1);
+    harness.client();
+    let first = harness.client();
+    harness.client();
+    // The stop has come before the sockets close the connection.
+    harness.ask(first, &halt(1));
+    assert_eq!(harness.reached(), [(CommandCode::STAGE_HALT, 1)]);
+    assert!(!harness.router.should_close(first), "it waits for its answer");
+    harness.answer_next(0.0);
+    assert_eq!(harness.received(first), [answer(&halt(1), 0.0)]);
+    assert!(harness.router.should_close(first));
+}
+
+#[test]
+fn clients_that_make_room_and_do_not_read_are_closed() {
+    let mut harness = with_slots(1, 1, 2);
+    harness.client();
+    for _ in 0..10 {
+        let further = harness.client();
+        harness.ask(further, &Frame::command(CommandCode::SYSTEM_STATE_GET));
+        harness.answer_next(0.0);
+        // It does not read its answer.
+        close_ended(&mut harness);
+        assert!(harness.router.clients().count() <= 1 + 2 + 2);
+    }
+}
+
+#[test]
+fn a_client_in_a_reserved_slot_may_send_little() {
+    let mut harness = with_slots(1, 1, 1);
+    harness.client();
+    let further = harness.client();
+    assert_eq!(harness.router.read_allowance(harness.now, further), Ok(20 * FRAME_LEN));
 }
 
 #[test]
@@ -159,4 +197,16 @@ fn half_closed_clients_do_not_count_and_are_limited() {
     assert_eq!(kept, [&waiting[8], &waiting[9]], "the last two");
     harness.client();
     harness.client();
+}
+
+#[test]
+fn a_mute_client_in_a_reserved_slot_is_closed_in_time() {
+    let mut harness = with_slots(1, 1, 1);
+    let talking = harness.client();
+    harness.ask(talking, &position(1));
+    let mute = harness.client();
+    harness.pass(ms(4_999));
+    assert!(!harness.router.should_close(mute));
+    harness.pass(ms(1));
+    assert!(harness.router.should_close(mute));
 }
