@@ -98,13 +98,15 @@ impl Router {
         let timeout = self.options.request_timeout;
         let is_over = |since: Instant| since + timeout <= now;
         let (mut expired, mut stalled) = (Vec::new(), Vec::new());
+        let motions = self.pending_motions();
         for (id, client) in self.clients.iter_mut().filter(|(_, client)| !client.closing) {
-            while let Some(command) =
-                client.waiting.front().filter(|command| is_over(command.arrived))
-            {
-                expired.push((*id, command.frame));
-                client.waiting.pop_front();
-            }
+            client.waiting.retain(|command| {
+                let waited = motions.refused_at(command, timeout) <= now;
+                if waited {
+                    expired.push((*id, command.frame));
+                }
+                !waited
+            });
             if client.last_upload_progress().is_some_and(is_over) {
                 stalled.push(*id);
             }

@@ -2,23 +2,18 @@
 //! commands, and equal queries may share one request.
 
 use flamingo_protocol_core::{
-    CommandCode, Flags, Frame, Ticket,
-    error::CommandError,
-    time::{Duration, Instant},
-    wire::FRAME_LEN,
+    CommandCode, Flags, Frame, Ticket, error::CommandError, time::Instant, wire::FRAME_LEN,
 };
 
 use super::client::{Client, Command};
 use super::client_quota::TOO_MANY_WAITING;
+use super::motions::MOTION_TIMEOUT;
 use super::permissions::{
     WORKFLOW_RUNS, expects_answer, is_answered_at_end, is_emergency, is_query, is_stop,
 };
 use super::{ClientId, ForwardedCommand, MAX_FORWARDED, Recipient, Router};
 use crate::settings::Delivery;
 use flamingo_runtime_std::events_on_request;
-
-/// The time limit of a command that the instrument answers at the end of the motion.
-const MOTION_TIMEOUT: Duration = Duration::from_millis(180_000);
 
 impl Router {
     /// Handles a whole command of a client: it is queued, goes first, or is refused.
@@ -67,31 +62,34 @@ impl Router {
         if !self.open {
             return;
         }
-        while let Some(id) = self.next_client_to_serve(now) {
-            if !self.forward_next(now, id) {
+        while let Some((id, position)) = self.next_to_serve(now) {
+            if !self.forward_next(now, id, position) {
                 return;
             }
             self.last_served = id;
         }
     }
 
-    /// The first client after the last served one that has a command to forward.
-    fn next_client_to_serve(&self, now: Instant) -> Option<ClientId> {
-        let is_ready = |id: ClientId, client: &Client| {
-            let waits = client.being_written.is_none() && !client.waiting.is_empty();
-            waits && self.has_free_slot(now, id)
+    /// The first client after the last served one that has a command to forward, and the position of
+    /// that command in its queue.
+    fn next_to_serve(&self, now: Instant) -> Option<(ClientId, usize)> {
+        let motions = self.pending_motions();
+        let ready = |(id, client): (&ClientId, &Client)| {
+            if client.being_written.is_some() || client.waiting.is_empty() {
+                return None;
+            }
+            let position = client.next_command(&motions)?;
+            self.has_free_slot(now, *id).then_some((*id, position))
         };
-        let mut ready =
-            self.clients.iter().filter(|(id, client)| is_ready(**id, client)).map(|(id, _)| *id);
         let last = self.last_served;
-        let first = ready.next();
-        first.filter(|id| *id > last).or_else(|| ready.find(|id| *id > last)).or(first)
+        let mut later = self.clients.range(last.saturating_add(1)..).filter_map(ready);
+        later.next().or_else(|| self.clients.range(..=last).find_map(ready))
     }
 
-    /// Gives the next command of the client to the core. Returns `false` if the core is full.
-    fn forward_next(&mut self, now: Instant, id: ClientId) -> bool {
-        let Some(command) = self.clients.get_mut(&id).and_then(|client| client.waiting.pop_front())
-        else {
+    /// Gives this command of the client to the core. Returns `false` if the core is full.
+    fn forward_next(&mut self, now: Instant, id: ClientId, position: usize) -> bool {
+        let client = self.clients.get_mut(&id);
+        let Some(command) = client.and_then(|client| client.waiting.remove(position)) else {
             return true;
         };
         let frame = command.frame;
@@ -133,7 +131,7 @@ impl Router {
             Err(CommandError::Full { .. }) => {
                 // There is room again when another command ends.
                 if let Some(client) = self.clients.get_mut(&id) {
-                    client.waiting.push_front(command);
+                    client.waiting.insert(position, command);
                 }
                 false
             }

@@ -6,7 +6,8 @@
 //!
 //! - `permissions.rs`: what a client may send.
 //! - `client_quota.rs`: how much a client may send and keep waiting; `token_bucket.rs` is a rate.
-//! - `dispatch.rs`: when a command goes to the instrument. `stops.rs`: stops go first.
+//! - `dispatch.rs`: when a command goes to the instrument. `stops.rs`: stops go first. `motions.rs`:
+//!   what may overtake a command that is answered at the end of a motion.
 //! - `halt_all.rs`: a HALT of all axes becomes four.
 //! - `deliver.rs`: who receives what the instrument sends. `replies.rs` and
 //!   `refusals.rs`: what the bridge itself sends.
@@ -23,6 +24,7 @@ mod dispatch;
 mod halt_all;
 mod instrument;
 mod lease;
+mod motions;
 mod not_expected;
 mod permissions;
 mod refusals;
@@ -292,10 +294,12 @@ impl Router {
     pub fn poll_timeout(&self) -> Option<Instant> {
         let core = self.core.as_ref().and_then(|core| core.poll_timeout()).map(|(at, _)| at);
         let waiting = self.clients.values().filter(|client| !client.closing);
+        let motions = self.pending_motions();
         let waiting = waiting.filter_map(|client| {
-            let first = client.waiting.front().map(|command| command.arrived);
-            let since = first.into_iter().chain(client.last_upload_progress()).min()?;
-            Some(since + self.options.request_timeout)
+            let uploads = client.last_upload_progress();
+            let uploads = uploads.map(|since| since + self.options.request_timeout);
+            let refused = client.next_refusal(&motions, self.options.request_timeout);
+            uploads.into_iter().chain(refused).min()
         });
         let stops = self.unsent_stops.iter().map(|stop| stop.due(self.options.request_timeout));
         core.into_iter().chain(waiting).chain(stops).min()

@@ -15,6 +15,9 @@ use crate::settings::Role;
 /// Why a live view does not begin.
 pub(super) const WORKFLOW_RUNS: &str = "a workflow is running: live view cannot start";
 
+/// The subsystem of the stage: the codes 0x6000 to 0x6FFF.
+pub(super) const STAGE: u32 = 0x6;
+
 /// Whether the instrument is expected to answer this command.
 pub(super) fn expects_answer(frame: &Frame) -> bool {
     match frame.code.row() {

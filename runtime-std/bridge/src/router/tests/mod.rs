@@ -11,6 +11,7 @@ mod inline_events;
 mod lights;
 mod limits;
 mod long_run;
+mod motions;
 mod routing;
 mod safety;
 mod stops_away;
