@@ -272,11 +272,12 @@ impl ControlTask {
 
     /// Gives each client its new role and delivery, and closes those that may not stay.
     fn apply_access(&mut self) {
+        let now = self.clock.now();
         let mut refused = Vec::new();
         for (id, socket) in &self.clients {
             match self.admission_of(socket) {
                 Some((role, delivery)) if role != Role::Observer => {
-                    self.router.set_role(*id, role, delivery);
+                    self.router.set_role(now, *id, role, delivery);
                 }
                 _ => refused.push(*id),
             }

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use flamingo_protocol_core::{Frame, Incoming, Responder, Ticket, time::Instant};
 
 use super::client_quota::ClientQuota;
+use super::stop_rate::StopRate;
+use super::upload::{PayloadUse, Upload, UploadRoom};
 use crate::settings::{EventDelivery, LimitSettings, Role};
 use crate::status::ClientCounters;
 use flamingo_runtime_std::{Message, MessageCollector};
@@ -30,22 +32,16 @@ impl Command {
 #[derive(Debug)]
 pub(super) enum ClientInput {
     Command(Command),
-    /// An upload that is larger than the client's room. Its payload was dropped as it arrived.
-    Oversized(Frame),
+    /// A command that is refused for this reason. Its payload was dropped as it arrived.
+    Refused(Frame, &'static str),
+    /// A command after which the bytes of this client have no known meaning.
+    Distrusted(Frame, &'static str),
 }
 
 impl From<Command> for ClientInput {
     fn from(command: Command) -> Self {
         Self::Command(command)
     }
-}
-
-/// An upload that is arriving. Its payload is collected unless it is oversized.
-#[derive(Debug)]
-struct Upload {
-    frame: Frame,
-    oversized: bool,
-    last_progress: Instant,
 }
 
 /// A connected client.
@@ -65,13 +61,15 @@ pub(super) struct Client {
     pub(super) in_flight: usize,
     pub(super) counters: ClientCounters,
     pub(super) quota: ClientQuota,
+    pub(super) stops: StopRate,
     /// It sends nothing more; its commands are still answered.
     pub(super) half_closed: bool,
     /// The connection is about to be closed; its input is ignored.
     pub(super) closing: bool,
     input: Responder<1>,
     collector: MessageCollector,
-    upload: Option<Upload>,
+    /// The payload that is arriving.
+    pub(super) upload: Option<Upload>,
     consecutive_noise: u64,
     output: Vec<u8>,
     /// The bytes of `output` that were written.
@@ -97,9 +95,11 @@ impl Client {
             in_flight: 0,
             counters: ClientCounters::default(),
             quota: ClientQuota::new(now, limits),
+            stops: StopRate::new(now, limits.stops_per_s),
             half_closed: false,
             closing: false,
-            input: Responder::default(),
+            // A stop counts whatever it declares.
+            input: Responder::new(u32::MAX),
             collector: MessageCollector::default(),
             upload: None,
             consecutive_noise: 0,
@@ -108,13 +108,13 @@ impl Client {
         }
     }
 
-    /// Consumes bytes up to the end of the next command. `room`: the bytes of uploads that may be
-    /// held for this client. Returns how many bytes were consumed.
+    /// Consumes bytes up to the end of the next command. `room`: how much this client may upload.
+    /// Returns how many bytes were consumed.
     pub(super) fn handle_input(
         &mut self,
         now: Instant,
         bytes: &[u8],
-        room: usize,
+        room: UploadRoom,
     ) -> (usize, Option<ClientInput>) {
         let noise_before = self.input.noise_bytes();
         let (consumed, incoming) = self.input.handle_input(bytes);
@@ -129,21 +129,42 @@ impl Client {
                 self.begin_command(now, frame, room)
             }
             Some(Incoming::Payload { bytes, remaining }) => {
-                self.continue_upload(now, bytes, remaining)
+                self.continue_upload(now, bytes, remaining, room)
             }
         };
         (consumed, input)
     }
 
-    fn begin_command(&mut self, now: Instant, frame: Frame, room: usize) -> Option<ClientInput> {
-        let oversized = frame.payload_len as usize > room;
-        if frame.payload_len > 0 {
-            self.upload = Some(Upload { frame, oversized, last_progress: now });
+    fn begin_command(
+        &mut self,
+        now: Instant,
+        frame: Frame,
+        room: UploadRoom,
+    ) -> Option<ClientInput> {
+        let stop = Frame { payload_len: 0, ..frame };
+        let command = Command { frame: stop, payload: [].into(), arrived: now };
+        if frame.payload_len == 0 {
+            return Some(command.into());
         }
-        if oversized {
-            return None;
+        match PayloadUse::of(&frame, self.role) {
+            PayloadUse::Forward => {
+                let upload = Upload::held(now, frame, room);
+                if upload.is_held() {
+                    self.collector.frame(frame, ());
+                }
+                self.upload = Some(upload);
+                None
+            }
+            PayloadUse::Drop => {
+                self.upload = Some(Upload::dropped(now, frame));
+                Some(command.into())
+            }
+            PayloadUse::Ignore => {
+                self.input.abandon_input();
+                Some(command.into())
+            }
+            PayloadUse::Distrust(reason) => Some(ClientInput::Distrusted(stop, reason)),
         }
-        self.collector.frame(frame, ()).map(|(message, ())| Command::new(message, now).into())
     }
 
     fn continue_upload(
@@ -151,30 +172,40 @@ impl Client {
         now: Instant,
         bytes: &[u8],
         remaining: u32,
+        room: UploadRoom,
     ) -> Option<ClientInput> {
         let upload = self.upload.as_mut()?;
-        upload.last_progress = now;
-        let (frame, oversized) = (upload.frame, upload.oversized);
+        if !upload.came(now, bytes.len(), room) {
+            self.collector.clear();
+        }
+        let refused = upload.refused();
         if remaining == 0 {
             self.upload = None;
-        }
-        if oversized {
-            return (remaining == 0).then_some(ClientInput::Oversized(frame));
+            if let Some((frame, reason)) = refused {
+                return Some(ClientInput::Refused(frame, reason));
+            }
         }
         let message = self.collector.payload(bytes, remaining);
         message.map(|(message, ())| Command::new(message, now).into())
     }
 
-    /// The bytes of uploads that are held for this client, or reserved for the one that is arriving.
+    /// The bytes of uploads that are held for this client.
     pub(super) fn held_upload_bytes(&self) -> usize {
-        let arriving = self.upload.as_ref().filter(|upload| !upload.oversized);
-        let arriving = arriving.map_or(0, |upload| upload.frame.payload_len as usize);
-        arriving + self.waiting.iter().map(|command| command.payload.len()).sum::<usize>()
+        let arriving = self.collector.partial().map_or(0, |message| message.payload.len());
+        arriving + self.waiting_upload_bytes()
     }
 
-    /// When the last bytes of the arriving upload came, if there is one.
-    pub(super) fn last_upload_progress(&self) -> Option<Instant> {
-        self.upload.as_ref().map(|upload| upload.last_progress)
+    /// The bytes of whole uploads that wait for the instrument.
+    pub(super) fn waiting_upload_bytes(&self) -> usize {
+        self.waiting.iter().map(|command| command.payload.len()).sum()
+    }
+
+    /// Refuses the payload that is arriving. Its client learns that when the rest of it has come.
+    pub(super) fn refuse_upload(&mut self, reason: &'static str) {
+        if let Some(upload) = self.upload.as_mut().filter(|upload| upload.is_held()) {
+            upload.refuse(reason);
+            self.collector.clear();
+        }
     }
 
     /// The bytes since the last frame that were not part of one.

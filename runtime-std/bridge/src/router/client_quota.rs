@@ -1,9 +1,8 @@
-//! The quotas of a client: the number of clients, rates, waiting uploads, unanswered commands, and
-//! time. The settings are in `settings/limits.rs`.
+//! The quotas of a client: the number of clients, rates, unanswered commands, and time. The settings are
+//! in `settings/limits.rs`; uploads are in `upload.rs`, and the rate of stops in `stop_rate.rs`.
 
 use flamingo_protocol_core::time::Instant;
 
-use super::client::Client;
 use super::token_bucket::TokenBucket;
 use super::{ClientId, Router, RouterAction};
 use crate::settings::LimitSettings;
@@ -63,18 +62,6 @@ impl Router {
         true
     }
 
-    /// The bytes of uploads that may still be held for a client.
-    pub(super) fn room_for_uploads(&self, id: ClientId) -> usize {
-        let limits = &self.options.limits;
-        let forwarded: usize =
-            self.forwarded.values().map(|forwarded| forwarded.command.payload.len()).sum();
-        let waiting: usize = self.clients.values().map(Client::held_upload_bytes).sum();
-        let own = self.clients.get(&id).map_or(0, Client::held_upload_bytes);
-        let total = usize::try_from(limits.upload_bytes_total).unwrap_or(usize::MAX);
-        let own_room = (limits.upload_bytes as usize).saturating_sub(own);
-        own_room.min(total.saturating_sub(waiting + forwarded))
-    }
-
     /// Whether one more command of this client may be without an answer: a client may have as many as
     /// there are free slots in the window. Otherwise a client whose commands are never answered would
     /// occupy all slots, and the others could not ask.
@@ -92,12 +79,10 @@ impl Router {
         own == 0 || own < self.options.core.window.saturating_sub(all)
     }
 
-    /// Refuses commands that have waited too long, since nobody expects them any more, and
-    /// disconnects clients whose upload stalled, since it occupies the room of others.
+    /// Refuses commands that have waited too long, since nobody expects them any more.
     pub(super) fn end_stalled(&mut self, now: Instant) {
         let timeout = self.options.request_timeout;
-        let is_over = |since: Instant| since + timeout <= now;
-        let (mut expired, mut stalled) = (Vec::new(), Vec::new());
+        let mut expired = Vec::new();
         let motions = self.pending_motions();
         for (id, client) in self.clients.iter_mut().filter(|(_, client)| !client.closing) {
             client.waiting.retain(|command| {
@@ -107,12 +92,6 @@ impl Router {
                 }
                 !waited
             });
-            if client.last_upload_progress().is_some_and(is_over) {
-                stalled.push(*id);
-            }
-        }
-        for id in stalled {
-            self.disconnect(id, "its upload stalled");
         }
         for (id, frame) in expired {
             self.refuse(now, id, &frame, "not sent: it waited too long for its turn");

@@ -29,11 +29,11 @@ impl Router {
             client.chose_delivery = true;
             return;
         }
-        let within_rate = client.quota.take(now, FRAME_LEN + command.payload.len());
         if is_emergency(&frame) {
-            self.send_stop(now, Some(id), &frame, command.arrived);
-            return;
+            // It has a rate of its own.
+            return self.send_stop(now, Some(id), &frame, command.arrived);
         }
+        let within_rate = client.quota.take(now, FRAME_LEN + command.payload.len());
         if within_rate && self.core.is_none() && frame.code == CommandCode::SYSTEM_STATE_GET {
             self.answer_disconnected(id, &frame);
             return;

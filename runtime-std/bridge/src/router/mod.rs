@@ -8,10 +8,13 @@
 //! - `client_quota.rs`: how much a client may send and keep waiting; `token_bucket.rs` is a rate.
 //! - `dispatch.rs`: when a command goes to the instrument. `stops.rs`: stops go first. `motions.rs`:
 //!   what may overtake a command that is answered at the end of a motion.
-//! - `halt_all.rs`: a HALT of all axes becomes four.
-//! - `deliver.rs`: who receives what the instrument sends. `replies.rs` and
-//!   `refusals.rs`: what the bridge itself sends.
+//! - `stop_rate.rs`: how often a client may stop. `unsent_stops.rs`: stops that wait for a connection.
+//!   `halt_all.rs`: a HALT of all axes becomes four.
+//! - `deliver.rs`: who receives what the instrument sends; `recipient.rs` is one of them. `replies.rs`
+//!   and `refusals.rs`: what the bridge itself sends.
 //! - `instrument.rs`: the connection to the instrument begins and ends.
+//! - `role_change.rs`: a client got another role.
+//! - `upload.rs`: payloads that clients send.
 //! - `client.rs`: one client. `client_closed.rs`: what happens to its commands when it leaves.
 //! - `not_expected.rs`: answers to commands that, by the table, are not answered.
 //! - `lease.rs` and `workflow.rs`: two facts that permissions depend on.
@@ -27,12 +30,17 @@ mod lease;
 mod motions;
 mod not_expected;
 mod permissions;
+mod recipient;
 mod refusals;
 mod replies;
+mod role_change;
+mod stop_rate;
 mod stops;
 #[cfg(test)]
 mod tests;
 mod token_bucket;
+mod unsent_stops;
+mod upload;
 mod workflow;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -51,7 +59,8 @@ use flamingo_runtime_std::{CoreConnection, MessageCollector};
 use halt_all::OpenHalts;
 use lease::MotionLease;
 use not_expected::NotExpected;
-use stops::UnsentStop;
+use recipient::Recipient;
+use unsent_stops::UnsentStop;
 use workflow::WorkflowState;
 
 /// The number of a client. It is never used again.
@@ -96,22 +105,6 @@ pub enum RouterAction {
     ConnectNow,
     /// Log this line for the operator.
     Log(String),
-}
-
-/// A client that receives the answer to a command.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Recipient {
-    id: ClientId,
-    /// The clientID that it used.
-    client_id: i32,
-    /// The command is a part of this HALT of all axes, whose answer waits for the other parts.
-    halt_all: Option<u64>,
-}
-
-impl Recipient {
-    const fn new(id: ClientId, client_id: i32) -> Self {
-        Self { id, client_id, halt_all: None }
-    }
 }
 
 /// A command that was given to the core and whose answer may still come.
@@ -162,6 +155,8 @@ pub struct Router {
     workflow: WorkflowState,
     /// Stops that wait for a connection to the instrument.
     unsent_stops: Vec<UnsentStop>,
+    /// The bridge gives up this connection for a stop that it blocks.
+    given_up: bool,
     /// HALTs of all axes that are not answered.
     open_halts: OpenHalts,
     /// Commands that were sent and, by the table, are not answered.
@@ -193,6 +188,7 @@ impl Router {
             lease,
             workflow: WorkflowState::default(),
             unsent_stops: Vec::new(),
+            given_up: false,
             open_halts: OpenHalts::default(),
             not_expected: NotExpected::default(),
             gone: ClientCounters::default(),
@@ -232,11 +228,13 @@ impl Router {
             }
             match input {
                 Some(ClientInput::Command(command)) => self.handle_command(now, id, command),
-                Some(ClientInput::Oversized(frame)) => {
+                Some(ClientInput::Refused(frame, reason)) => {
                     // It counts against the rate, although it is refused.
                     let _ = client.quota.take(now, FRAME_LEN + frame.payload_len as usize);
-                    let reason = "upload refused: larger than the bridge may hold";
                     self.refuse(now, id, &frame, reason);
+                }
+                Some(ClientInput::Distrusted(frame, reason)) => {
+                    return self.distrust(now, id, &frame, reason);
                 }
                 None => {}
             }
@@ -253,16 +251,6 @@ impl Router {
     /// From now on the router finishes the accepted commands and accepts only stops.
     pub fn stop(&mut self) {
         self.stopping = true;
-    }
-
-    /// Changes the role and the delivery of a client.
-    pub fn set_role(&mut self, id: ClientId, role: Role, delivery: impl Into<EventDelivery>) {
-        if let Some(client) = self.clients.get_mut(&id) {
-            client.role = role;
-            if !client.chose_delivery {
-                client.delivery = delivery.into();
-            }
-        }
     }
 
     /// The bytes to write to a client next.
@@ -296,13 +284,14 @@ impl Router {
         let waiting = self.clients.values().filter(|client| !client.closing);
         let motions = self.pending_motions();
         let waiting = waiting.filter_map(|client| {
-            let uploads = client.last_upload_progress();
-            let uploads = uploads.map(|since| since + self.options.request_timeout);
-            let refused = client.next_refusal(&motions, self.options.request_timeout);
-            uploads.into_iter().chain(refused).min()
+            let timeout = self.options.request_timeout;
+            let upload = client.upload.as_ref();
+            let upload = upload.map(|upload| upload.due(timeout, &self.options.limits).0);
+            upload.into_iter().chain(client.next_refusal(&motions, timeout)).min()
         });
         let stops = self.unsent_stops.iter().map(|stop| stop.due(self.options.request_timeout));
-        core.into_iter().chain(waiting).chain(stops).min()
+        let delayed = self.clients.values().filter_map(|client| client.stops.due());
+        core.into_iter().chain(waiting).chain(stops).chain(delayed).min()
     }
 
     /// Ends what is due.
@@ -311,6 +300,8 @@ impl Router {
             core.handle_timeout(now);
         }
         self.end_stalled(now);
+        self.end_slow_uploads(now);
+        self.send_delayed_stops(now);
         self.end_unsent_stops(now);
         self.take_events(now, None);
         self.forward_waiting(now);

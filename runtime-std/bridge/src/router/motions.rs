@@ -62,7 +62,8 @@ impl Client {
     }
 
     /// The position in the queue of the command that may be forwarded next. It is the first one,
-    /// unless that waits for the end of a motion: then it is the first query that makes no difference
+    /// unless that waits for the end of a motion, or for a stop that the client has sent before: then
+    /// it is the first query that makes no difference
     /// to the commands that it overtakes. A position is true at any time, but a setting may have been
     /// changed by an earlier command of its subsystem.
     pub(super) fn next_command(&self, motions: &PendingMotions) -> Option<usize> {
@@ -71,7 +72,7 @@ impl Client {
         let mut overtaken = 0;
         for (position, Command { frame, .. }) in self.waiting.iter().enumerate() {
             let may_pass = position == 0 || (is_query(frame) && overtaken & bit(frame) == 0);
-            if may_pass && !motions.hold(frame) {
+            if may_pass && !motions.hold(frame) && !self.stops.precede(frame) {
                 return Some(position);
             }
             if frame.code.subsystem() != STAGE {

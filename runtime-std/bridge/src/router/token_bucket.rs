@@ -1,6 +1,6 @@
 //! A rate limit: a token bucket that fills with time.
 
-use flamingo_protocol_core::time::Instant;
+use flamingo_protocol_core::time::{Duration, Instant};
 
 /// A bucket that holds the tokens of one second.
 #[derive(Debug, Clone, Copy)]
@@ -33,6 +33,14 @@ impl TokenBucket {
         self.level -= amount;
         true
     }
+
+    /// When [`Self::take`] returns `true` for this amount.
+    pub(super) fn available_at(&self, amount: u64) -> Instant {
+        let capacity = u128::from(self.per_second) * MILLION;
+        let missing = (u128::from(amount) * MILLION).min(capacity).saturating_sub(self.level);
+        let micros = missing.div_ceil(u128::from(self.per_second).max(1));
+        self.last_filled + Duration::from_micros(u64::try_from(micros).unwrap_or(u64::MAX))
+    }
 }
 
 #[cfg(test)]
@@ -63,6 +71,18 @@ mod tests {
         assert!(bucket.take(at(0), 500));
         assert!(!bucket.take(at(999), 500));
         assert!(bucket.take(at(1000), 500));
+    }
+
+    #[test]
+    fn a_token_is_available_at_the_time_that_is_named() {
+        let mut bucket = TokenBucket::new(at(1000), 7);
+        assert_eq!(bucket.available_at(7), at(1000));
+        for _ in 0..100 {
+            let due = bucket.available_at(3);
+            let before = Instant::from_micros(due.as_micros() - 1);
+            assert!(before < at(1000) || !bucket.take(before, 3));
+            assert!(bucket.take(due, 3));
+        }
     }
 
     #[test]

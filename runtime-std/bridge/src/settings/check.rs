@@ -119,9 +119,12 @@ impl BridgeSettings {
             ("limits.viewers", limits.viewers == 0),
             ("limits.subscribers", limits.subscribers == 0),
             ("limits.commands_per_s", limits.commands_per_s == 0),
+            ("limits.stops_per_s", limits.stops_per_s == 0),
             ("limits.bytes_per_s", limits.bytes_per_s == 0),
             ("limits.upload_bytes", limits.upload_bytes == 0),
             ("limits.upload_bytes_total", limits.upload_bytes_total == 0),
+            ("limits.read_only_upload_bytes", limits.read_only_upload_bytes == 0),
+            ("limits.upload_bytes_per_s_min", limits.upload_bytes_per_s_min == 0),
             ("limits.queue_frames", limits.queue_frames == 0),
             ("limits.out_bytes", limits.out_bytes == 0),
             ("limits.noise_bytes", limits.noise_bytes == 0),
@@ -156,6 +159,12 @@ impl BridgeSettings {
         }
         let problem = format!("expected at least the length of a frame, {FRAME_LEN}");
         if limits.bytes_per_s < FRAME_LEN as u64 {
+            return refused("limits.bytes_per_s", problem);
+        }
+        if limits.bytes_per_s < limits.upload_bytes_per_s_min {
+            let least = limits.upload_bytes_per_s_min;
+            let problem =
+                format!("expected at least limits.upload_bytes_per_s_min, which is {least}");
             return refused("limits.bytes_per_s", problem);
         }
         if limits.out_bytes < FRAME_LEN {

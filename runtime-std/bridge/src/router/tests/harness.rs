@@ -172,6 +172,20 @@ impl Harness {
         }
     }
 
+    /// Writes up to `count` bytes to the instrument, and no more.
+    pub(super) fn write_some(&mut self, mut count: usize) {
+        while count > 0 {
+            let bytes = self.router.upstream_output(self.now);
+            let bytes = bytes[..bytes.len().min(count)].to_vec();
+            if bytes.is_empty() {
+                return;
+            }
+            self.router.upstream_wrote(self.now, bytes.len());
+            self.arrive(&bytes);
+            count -= bytes.len();
+        }
+    }
+
     fn arrive(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             let (consumed, incoming) = self.instrument.handle_input(bytes);
