@@ -193,7 +193,7 @@ impl ControlTask {
             match action {
                 RouterAction::Publish(message) => (self.publish)(message),
                 RouterAction::Reconnect(reason) if self.instrument.is_some() => {
-                    self.lose_instrument(reason);
+                    self.give_up_instrument(reason);
                 }
                 RouterAction::Reconnect(_) => {}
                 RouterAction::ConnectNow => self.connect_now(),

@@ -99,9 +99,10 @@ impl ControlTask {
     }
 
     /// Zero if there is more to do than one turn has done; `None` if no deadline is known.
-    fn wait_at_most(&self) -> Option<Duration> {
+    fn wait_at_most(&mut self) -> Option<Duration> {
+        let has_more_to_write = self.has_more_for_instrument();
         let mut sockets = self.instrument.iter().chain(self.clients.values());
-        if sockets.any(ControlSocket::is_readable) || self.has_request() {
+        if has_more_to_write || sockets.any(ControlSocket::is_readable) || self.has_request() {
             return Some(Duration::ZERO);
         }
         let accepts = self.listeners.iter().filter_map(ControlListener::accepts_from);

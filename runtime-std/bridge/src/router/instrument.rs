@@ -110,15 +110,17 @@ impl Router {
         }
         // The payload is not needed any more and would occupy the room of others.
         forwarded.command.payload = Arc::default();
+        let command = forwarded.command.clone();
         // Its answer has come, or its client has left.
         let is_over = forwarded.ended && forwarded.recipients.is_empty();
         let expects_answer = forwarded.expects_answer;
-        let (recipients, frame) = (forwarded.recipients.clone(), forwarded.command.frame);
+        let (recipients, frame) = (forwarded.recipients.clone(), command.frame);
         for to in &recipients {
             if let Some(client) = self.clients.get_mut(&to.id) {
                 client.being_written.take_if(|written| *written == ticket);
             }
         }
+        self.note_unconfirmed(&command);
         if frame.code == CommandCode::CAMERA_WORK_FLOW_START {
             self.workflow.start_sent(now);
         }

@@ -155,6 +155,8 @@ pub struct Router {
     workflow: WorkflowState,
     /// Stops that wait for a connection to the instrument.
     unsent_stops: Vec<UnsentStop>,
+    /// Laser-offs that this connection has sent, and after which it has switched no such laser on.
+    unconfirmed_stops: Vec<UnsentStop>,
     /// The bridge gives up this connection for a stop that it blocks.
     given_up: bool,
     /// HALTs of all axes that are not answered.
@@ -188,6 +190,7 @@ impl Router {
             lease,
             workflow: WorkflowState::default(),
             unsent_stops: Vec::new(),
+            unconfirmed_stops: Vec::new(),
             given_up: false,
             open_halts: OpenHalts::default(),
             not_expected: NotExpected::default(),

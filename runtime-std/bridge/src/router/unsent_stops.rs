@@ -6,9 +6,10 @@ use flamingo_protocol_core::{
     time::{Duration, Instant},
 };
 
-use super::permissions::{expects_answer, is_stop};
+use super::client::Command;
+use super::permissions::{expects_answer, is_emergency, is_stop};
 use super::recipient::Recipient;
-use super::stops::MAX_AWAITING;
+use super::stops::{MAX_AWAITING, must_not_follow};
 use super::{ClientId, ForwardedCommand, Router, RouterAction};
 
 /// How long a stop may wait for a connection to the instrument. A later stop would stop something else.
@@ -85,12 +86,23 @@ impl Router {
         let unsent = self.forwarded.iter().filter(|(_, forwarded)| is_unsent(forwarded));
         let tickets: Vec<_> = unsent.map(|(ticket, _)| *ticket).collect();
         let unsent = tickets.into_iter().filter_map(|ticket| self.forwarded.remove(&ticket));
-        unsent
-            .map(|forwarded| {
-                let command = forwarded.command;
-                UnsentStop::new(command.arrived, command.frame, forwarded.recipients)
-            })
-            .collect()
+        let unsent = unsent.map(|forwarded| {
+            let command = forwarded.command;
+            UnsentStop::new(command.arrived, command.frame, forwarded.recipients)
+        });
+        let unconfirmed = std::mem::take(&mut self.unconfirmed_stops);
+        unsent.chain(unconfirmed.into_iter().filter(|_| all)).collect()
+    }
+
+    /// A command was written. Nothing confirms a laser-off, so it is remembered until the laser is
+    /// switched on again.
+    pub(super) fn note_unconfirmed(&mut self, command: &Command) {
+        let Command { frame, arrived, .. } = command;
+        self.unconfirmed_stops
+            .retain(|stop| stop.frame != *frame && !must_not_follow(frame, &stop.frame));
+        if is_emergency(frame) && !expects_answer(frame) {
+            self.unconfirmed_stops.push(UnsentStop::new(*arrived, *frame, Vec::new()));
+        }
     }
 
     /// Keeps these stops for the next connection.

@@ -8,5 +8,6 @@ mod naive_program;
 mod named_ports;
 mod python_gui;
 mod router_fuzz_corpus;
+mod stop_behind_upload;
 mod stop_first;
 mod stopping;

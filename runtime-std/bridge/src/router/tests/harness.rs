@@ -162,6 +162,10 @@ impl Harness {
             self.router.upstream_wrote(self.now, bytes.len());
             self.arrive(&bytes);
         }
+        self.take_actions();
+    }
+
+    fn take_actions(&mut self) {
         while let Some(report) = self.router.poll_action() {
             match report {
                 RouterAction::Publish(message) => self.published.push(message),
@@ -170,6 +174,19 @@ impl Harness {
                 RouterAction::ConnectNow => self.connect_now += 1,
             }
         }
+    }
+
+    /// A new connection begins. The instrument does not answer yet.
+    pub(super) fn reopen(&mut self) {
+        self.instrument = Responder::default();
+        self.router.upstream_opened(self.now);
+        self.write();
+    }
+
+    /// The reasons for which the router wanted to connect again. Nothing is written.
+    pub(super) fn take_reconnects(&mut self) -> Vec<&'static str> {
+        self.take_actions();
+        std::mem::take(&mut self.reconnects)
     }
 
     /// Writes up to `count` bytes to the instrument, and no more.

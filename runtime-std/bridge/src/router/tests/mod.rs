@@ -18,5 +18,6 @@ mod safety;
 mod stop_forms;
 mod stop_rates;
 mod stops_away;
+mod stops_blocked;
 mod times;
 mod uploads;

@@ -109,11 +109,13 @@ fn a_stop_of_a_failed_handshake_is_sent_again() {
     let mut harness = Harness::unconnected(options());
     let id = harness.client();
     harness.ask(id, &halt(1));
+    harness.ask(id, &lasers_off());
     for _ in 0..3 {
         harness.commands.clear();
         harness.router.upstream_opened(harness.now);
         harness.write();
-        assert_eq!(harness.reached(), [(CommandCode::STAGE_HALT, 1), STATE]);
+        let off = CommandCode::LASER_DISABLE_ALL;
+        assert_eq!(harness.reached(), [(CommandCode::STAGE_HALT, 1), (off, 1), STATE]);
         harness.router.upstream_lost(harness.now);
         harness.write();
         assert_eq!(harness.received(id), []);
