@@ -18,6 +18,7 @@ pub(super) struct DelayedStop {
     frame: Frame,
     /// The commands of the client that it answers.
     recipients: Vec<Recipient>,
+    /// When the last of them arrived.
     arrived: Instant,
 }
 
@@ -75,6 +76,7 @@ impl Router {
         let Some(client) = self.clients.get_mut(&to.id) else { return true };
         let StopRate { rate, delayed } = &mut client.stops;
         if let Some(equal) = delayed.iter_mut().find(|delayed| delayed.frame == *stop) {
+            equal.arrived = arrived;
             if equal.recipients.len() >= MAX_AWAITING {
                 client.counters.unanswered += 1;
                 return false;

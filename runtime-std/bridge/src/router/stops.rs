@@ -108,6 +108,9 @@ impl Router {
             // It stops for all of them, and occupies no further place of the core.
             Some(equal) => {
                 self.withdraw_what_follows(now, stop);
+                if let Some(forwarded) = self.forwarded.get_mut(&equal) {
+                    forwarded.command.arrived = arrived;
+                }
                 self.share_answer(equal, &recipients);
             }
             None => self.give_stop_to_core(now, recipients, stop, arrived),

@@ -143,9 +143,6 @@ impl Router {
     /// How much this client may upload now. Bytes count when they have come, not when they are declared.
     pub(super) fn room_for_uploads(&self, id: ClientId) -> UploadRoom {
         let limits = &self.options.limits;
-        let forwarded: usize =
-            self.forwarded.values().map(|forwarded| forwarded.command.payload.len()).sum();
-        let held: usize = self.clients.values().map(Client::held_upload_bytes).sum();
         let total = usize::try_from(limits.upload_bytes_total).unwrap_or(usize::MAX);
         let own = self.clients.get(&id);
         let waiting = own.map_or(0, Client::waiting_upload_bytes);
@@ -154,7 +151,18 @@ impl Router {
             Some(Role::Control) => usize::MAX,
             _ => limits.read_only_upload_bytes as usize,
         };
-        UploadRoom { longest: longest.min(of_role), bytes: total.saturating_sub(held + forwarded) }
+        UploadRoom {
+            longest: longest.min(of_role),
+            bytes: total.saturating_sub(self.held_upload_bytes()),
+        }
+    }
+
+    /// The bytes of uploads that are held, of all clients.
+    #[must_use]
+    pub fn held_upload_bytes(&self) -> usize {
+        let forwarded = self.forwarded.values().map(|forwarded| forwarded.command.payload.len());
+        let waiting = self.clients.values().map(Client::held_upload_bytes);
+        forwarded.chain(waiting).sum()
     }
 
     /// Ends the connection to a client whose bytes after this command cannot be trusted.

@@ -187,3 +187,24 @@ fn moves_between_equal_stops_that_wait_are_cancelled() {
     let halted = received.iter().filter(|frame| frame.code == HALT && frame.status == 1);
     assert_eq!((halted.count(), received.len()), (101, 201));
 }
+
+#[test]
+fn a_delayed_stop_is_as_recent_as_the_last_that_joined() {
+    let mut harness = with_rate(1);
+    let id = harness.client();
+    harness.ask(id, &halt(1));
+    harness.ask(id, &halt(1));
+    harness.pass(ms(900));
+    harness.ask(id, &halt(1));
+    harness.router.upstream_lost(harness.now);
+    harness.write();
+    harness.pass(ms(9_900));
+    harness.commands.clear();
+    harness.router.upstream_opened(harness.now);
+    harness.write();
+    assert_eq!(
+        harness.reached()[0],
+        (HALT, 1),
+        "10 s have passed since the first, 9.9 s since the last"
+    );
+}
