@@ -193,7 +193,7 @@ impl World {
             (_, Some(id)) if self.is_uploading(id) => self.go_on_uploading(id, argument),
             (19, Some(id)) => self.begin_upload(id, argument),
             (20..=23, Some(id)) => {
-                for _ in 0..1 + argument % 12 {
+                for _ in 0..=argument % 12 {
                     self.halt(id, argument);
                 }
             }
@@ -235,10 +235,9 @@ impl World {
         frame.int32_data[2] = self.next_number(id);
         frame.value = if argument & 8 == 0 { 0.0 } else { f64::NAN };
         frame.flags = if argument & 16 == 0 { frame.flags } else { Flags(u32::from(argument)) };
-        let payload = usize::from(argument >> 6) * 50;
-        frame.payload_len = payload as u32;
+        frame.payload_len = u32::from(argument >> 6) * 50;
         let mut bytes = frame.encode().to_vec();
-        bytes.resize(128 + payload, 0xF3);
+        bytes.resize(128 + frame.payload_len as usize, 0xF3);
         self.router.client_input(self.now, id, &bytes);
         for (number, asked) in (1..).zip(&mut self.stops.asked) {
             if axis == number || !(1..=4).contains(&axis) {

@@ -83,10 +83,10 @@ impl Router {
     pub(super) fn end_stalled(&mut self, now: Instant) {
         let timeout = self.options.request_timeout;
         let mut expired = Vec::new();
-        let motions = self.pending_motions();
+        let pending = self.pending_keys();
         for (id, client) in self.clients.iter_mut().filter(|(_, client)| !client.closing) {
             client.waiting.retain(|command| {
-                let waited = motions.refused_at(command, timeout) <= now;
+                let waited = pending.refused_at(command, timeout) <= now;
                 if waited {
                     expired.push((*id, command.frame));
                 }

@@ -7,10 +7,10 @@ use flamingo_protocol_core::{
 
 use super::client::{Client, Command};
 use super::client_quota::TOO_MANY_WAITING;
-use super::motions::MOTION_TIMEOUT;
 use super::permissions::{
     WORKFLOW_RUNS, expects_answer, is_answered_at_end, is_emergency, is_query, is_stop,
 };
+use super::turns::MOTION_TIMEOUT;
 use super::{ClientId, ForwardedCommand, MAX_FORWARDED, Recipient, Router};
 use crate::settings::Delivery;
 use flamingo_runtime_std::events_on_request;
@@ -73,12 +73,12 @@ impl Router {
     /// The first client after the last served one that has a command to forward, and the position of
     /// that command in its queue.
     fn next_to_serve(&self, now: Instant) -> Option<(ClientId, usize)> {
-        let motions = self.pending_motions();
+        let pending = self.pending_keys();
         let ready = |(id, client): (&ClientId, &Client)| {
             if client.being_written.is_some() || client.waiting.is_empty() {
                 return None;
             }
-            let position = client.next_command(&motions)?;
+            let position = client.next_command(&pending)?;
             self.has_free_slot(now, *id).then_some((*id, position))
         };
         let last = self.last_served;

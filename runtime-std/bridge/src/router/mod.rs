@@ -6,8 +6,8 @@
 //!
 //! - `permissions.rs`: what a client may send.
 //! - `client_quota.rs`: how much a client may send and keep waiting; `token_bucket.rs` is a rate.
-//! - `dispatch.rs`: when a command goes to the instrument. `stops.rs`: stops go first. `motions.rs`:
-//!   what may overtake a command that is answered at the end of a motion.
+//! - `dispatch.rs`: when a command goes to the instrument. `turns.rs`: which command of a client has
+//!   its turn. `stops.rs`: stops go first.
 //! - `stop_rate.rs`: how often a client may stop. `unsent_stops.rs`: stops that wait for a connection.
 //!   `halt_all.rs`: a HALT of all axes becomes four.
 //! - `deliver.rs`: who receives what the instrument sends; `recipient.rs` is one of them. `replies.rs`
@@ -27,7 +27,6 @@ mod dispatch;
 mod halt_all;
 mod instrument;
 mod lease;
-mod motions;
 mod not_expected;
 mod permissions;
 mod recipient;
@@ -39,6 +38,7 @@ mod stops;
 #[cfg(test)]
 mod tests;
 mod token_bucket;
+mod turns;
 mod unsent_stops;
 mod upload;
 mod workflow;
@@ -285,12 +285,12 @@ impl Router {
     pub fn poll_timeout(&self) -> Option<Instant> {
         let core = self.core.as_ref().and_then(|core| core.poll_timeout()).map(|(at, _)| at);
         let waiting = self.clients.values().filter(|client| !client.closing);
-        let motions = self.pending_motions();
+        let pending = self.pending_keys();
         let waiting = waiting.filter_map(|client| {
             let timeout = self.options.request_timeout;
             let upload = client.upload.as_ref();
             let upload = upload.map(|upload| upload.due(timeout, &self.options.limits).0);
-            upload.into_iter().chain(client.next_refusal(&motions, timeout)).min()
+            upload.into_iter().chain(client.next_refusal(&pending, timeout)).min()
         });
         let stops = self.unsent_stops.iter().map(|stop| stop.due(self.options.request_timeout));
         let delayed = self.clients.values().filter_map(|client| client.stops.due());

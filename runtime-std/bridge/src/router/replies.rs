@@ -51,6 +51,7 @@ impl Router {
         let code = code.row().map_or(code, |row| row.answers);
         let mut forwarded = self.forwarded.values().filter(|forwarded| !forwarded.ended);
         client.waiting.iter().any(|command| command.frame.code == code)
+            || client.stops.include(code)
             || self.not_expected.may_be_answered(now, id, code, self.options.request_timeout)
             || forwarded.any(|forwarded| {
                 forwarded.command.frame.code == code

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 
-use flamingo_protocol_core::{Frame, time::Instant};
+use flamingo_protocol_core::{CommandCode, Frame, time::Instant};
 
 use super::recipient::Recipient;
 use super::stops::{MAX_AWAITING, must_not_follow};
@@ -43,6 +43,11 @@ impl StopRate {
     /// Whether a stop that waits cancels this command, which came later: the stop must go first.
     pub(super) fn precede(&self, command: &Frame) -> bool {
         self.delayed.iter().any(|stop| must_not_follow(command, &stop.frame))
+    }
+
+    /// Whether a stop of this code waits.
+    pub(super) fn include(&self, code: CommandCode) -> bool {
+        self.delayed.iter().any(|stop| stop.frame.code == code)
     }
 
     pub(super) fn is_empty(&self) -> bool {

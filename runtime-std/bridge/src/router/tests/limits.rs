@@ -78,15 +78,15 @@ fn commands_above_the_rate_are_refused_but_a_halt_passes() {
 fn commands_above_the_queue_limit_are_refused() {
     let mut harness = limited(LimitSettings { queue_frames: 4, ..LimitSettings::default() });
     let id = harness.client();
-    for _ in 0..7 {
+    for _ in 0..6 {
         harness.ask(id, &position(1));
     }
     let refused = harness.received(id);
-    assert_eq!(refused.len(), 1, "one is on the wire, one in the core, four wait: {refused:?}");
-    for _ in 0..6 {
+    assert_eq!(refused.len(), 1, "one is on the wire, four wait: {refused:?}");
+    for _ in 0..5 {
         harness.answer_next(1.0);
     }
-    assert_eq!(harness.received(id).len(), 6);
+    assert_eq!(harness.received(id).len(), 5);
 }
 
 #[test]

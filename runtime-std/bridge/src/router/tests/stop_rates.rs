@@ -208,3 +208,20 @@ fn a_delayed_stop_is_as_recent_as_the_last_that_joined() {
         "10 s have passed since the first, 9.9 s since the last"
     );
 }
+
+#[test]
+fn the_halt_of_another_client_does_not_answer_a_delayed_one() {
+    let mut harness = with_rate(1);
+    let id = harness.client_as(Role::Control, Delivery::Inline);
+    let other = harness.client();
+    harness.ask(id, &halt(1));
+    harness.answer_next(0.0);
+    harness.received(id);
+    harness.ask(id, &halt(1));
+    harness.ask(other, &halt(1));
+    harness.answer_next(0.0);
+    assert_eq!(harness.received(id), [], "it is not the report of the other HALT");
+    harness.pass(ms(1000));
+    harness.answer_next(0.0);
+    assert_eq!(harness.received(id), [answer(&halt(1), 0.0)]);
+}

@@ -1,4 +1,5 @@
-//! Commands that are answered at the end of a motion, and the commands beside them.
+//! Which command of a client has its turn: commands that are answered at the end of a motion or not at
+//! all, and the commands beside them.
 
 use flamingo_protocol_core::{CommandCode, Frame, connection::TokenField};
 
@@ -130,4 +131,37 @@ fn a_halt_cancels_the_motions_that_wait_for_another() {
     assert_refused(&harness.received(second), &home(1), "cancelled by a stop");
     harness.answer_next(0.0);
     assert_eq!(harness.reached(), [(CommandCode::STAGE_HALT, 1)]);
+}
+
+#[test]
+fn a_command_that_is_not_answered_delays_only_its_equals() {
+    let unknown = Frame::command(CommandCode(0x6FFF));
+    let save = Frame::command(CommandCode::COMMON_SCOPE_SETTINGS_SAVE).with_payload_len(4);
+    let set = Frame::command(CommandCode::CAMERA_EXPOSURE_SET).with_value(10.0);
+    for (mute, others) in [
+        (unknown, [position(1), go(2)]),
+        (position(1), [position(2), go(2)]),
+        (go(1), [position(2), go(2)]),
+        (set, [Frame::command(CommandCode::CAMERA_IMAGE_SIZE_GET), go(1)]),
+        (save, [Frame::command(CommandCode::COMMON_SCOPE_SETTINGS_LOAD), go(1)]),
+    ] {
+        let mut harness = Harness::new(options());
+        let (deaf, second, witness) = (harness.client(), harness.client(), harness.client());
+        let mut bytes = mute.encode().to_vec();
+        bytes.resize(128 + mute.payload_len as usize, 0);
+        for id in [deaf, deaf, second] {
+            harness.ask_bytes(id, &bytes);
+        }
+        assert_eq!(harness.reached(), [(mute.code, mute.selector())]);
+        for other in others {
+            harness.ask(witness, &other);
+            let (asked, _) = harness.commands.pop().expect("a command");
+            assert_eq!(asked.code, other.code, "behind {mute}");
+            harness.instrument_sends(&answer(&asked, 0.0));
+            assert_eq!(harness.received(witness).len(), 1);
+            if other.code == mute.code {
+                break; // its answer proves that the first is not answered
+            }
+        }
+    }
 }
