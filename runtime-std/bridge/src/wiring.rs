@@ -68,6 +68,7 @@ pub(crate) fn instrument_link(
         connect_timeout: Duration::from_millis(upstream.connect_timeout_ms),
         backoff: reconnect_backoff(settings),
         recorder,
+        last_connected: None,
     }
 }
 

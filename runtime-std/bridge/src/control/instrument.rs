@@ -13,6 +13,7 @@ use super::inbox::wake;
 use super::socket::ControlSocket;
 use super::wait::Target;
 use crate::backoff::Backoff;
+use flamingo_protocol_core::time::Instant;
 use flamingo_recording::Recorder;
 use flamingo_runtime_std::socket;
 
@@ -36,6 +37,8 @@ pub(crate) struct InstrumentLink {
     pub(crate) backoff: Backoff,
     /// Records the traffic, if the settings want that.
     pub(crate) recorder: Option<Arc<Recorder>>,
+    /// When the last connection began.
+    pub(crate) last_connected: Option<Instant>,
 }
 
 /// The attempts to connect.
@@ -112,11 +115,16 @@ impl ControlTask {
     /// Connects in the background, again and again. `wait_first`: also waits before the first
     /// attempt.
     pub(super) fn connect(&mut self, wait_first: bool) {
-        let InstrumentLink { address, connect_timeout, mut backoff, .. } = self.link.clone();
+        let InstrumentLink { address, connect_timeout, mut backoff, last_connected, .. } =
+            self.link.clone();
+        // An instrument that accepts and closes at once must not make this a busy loop.
+        let since = last_connected.map(|at| Duration::from(self.clock.now().since(at)));
+        let pause = URGENT_WAIT.saturating_sub(since.unwrap_or(URGENT_WAIT));
         let (connected, connection) = async_channel::bounded(1);
         let waker = Arc::clone(&self.waker);
         let (hurry, hurried) = async_channel::bounded::<()>(1);
         let task = smol::spawn(async move {
+            Timer::after(pause).await;
             let mut urgent_attempts = 0;
             if wait_first && wait_or_hurry(backoff.wait(), &hurried).await {
                 urgent_attempts = URGENT_ATTEMPTS;
@@ -165,6 +173,7 @@ impl ControlTask {
         match self.instrument_socket(stream) {
             Ok(socket) => {
                 self.instrument = Some(socket);
+                self.link.last_connected = Some(self.clock.now());
                 self.router.upstream_opened(self.clock.now());
             }
             Err(error) => {

@@ -40,7 +40,11 @@ impl PendingKeys {
 }
 
 impl Router {
+    /// Empty if no command waits for one of them.
     pub(super) fn pending_keys(&self) -> PendingKeys {
+        if self.clients.values().all(|client| client.waiting.is_empty()) {
+            return PendingKeys(Vec::new());
+        }
         let pending = self.forwarded.values().filter(|forwarded| {
             let is_open = forwarded.expects_answer && !forwarded.ended;
             // An equal query may join it.

@@ -3,6 +3,8 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::spawn;
 use std::time::Duration;
 
@@ -106,24 +108,57 @@ fn a_halt_behind_an_upload_goes_first_on_a_fresh_link() {
     smol::block_on(bridge.stop());
 }
 
-#[test]
-fn a_refused_connection_does_not_make_a_halt_wait() {
-    let (port, address) = port(); // it refuses connections
-    let mut settings = BridgeSettings::new(address.to_string());
+/// A bridge that would wait a minute before it connects again, and whose clients soon learn that their
+/// stop was not sent.
+fn patient_bridge(upstream: SocketAddr) -> Bridge {
+    let mut settings = BridgeSettings::new(upstream.to_string());
     settings.listen.control = SocketAddr::from(([127, 0, 0, 1], 0));
     settings.upstream.reconnect_min_ms = 60_000;
     settings.upstream.reconnect_max_ms = 60_000;
     settings.upstream.request_timeout_ms = 300;
-    let bridge = smol::block_on(Bridge::start(&settings)).expect("free ports");
-    let mut client = RawClient::to(bridge.control());
+    smol::block_on(Bridge::start(&settings)).expect("free ports")
+}
+
+/// Sends a HALT and waits until the client is told that it was not sent.
+fn halt_in_vain(client: &mut RawClient) {
     client.send(&command(Code::STAGE_HALT).with_selector(1));
-    // The bridge has tried to connect for this stop, and could not.
     let told = client.until_code(Code::STAGE_HALT).1.frame;
     assert!(told.text().expect("text").contains("no connection yet"), "{told}");
+}
+
+#[test]
+fn a_refused_connection_does_not_make_a_halt_wait() {
+    let (port, address) = port(); // it refuses connections
+    let bridge = patient_bridge(address);
+    halt_in_vain(&mut RawClient::to(bridge.control()));
+    // The bridge has tried to connect for this stop, and could not.
     port.listen(1).expect("a port");
     let mut link = accept(&TcpListener::from(port));
     let first = read_frame(&mut link);
     assert_eq!((first.code, first.selector()), (Code::STAGE_HALT, 1));
     drop(link);
+    smol::block_on(bridge.stop());
+}
+
+#[test]
+fn an_instrument_that_closes_at_once_is_not_called_without_end() {
+    let (port, address) = port();
+    port.listen(128).expect("a port");
+    let listener = TcpListener::from(port);
+    let bridge = patient_bridge(address);
+    let (count, done) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
+    let (counted, is_done) = (Arc::clone(&count), Arc::clone(&done));
+    let instrument = spawn(move || {
+        while !is_done.load(Ordering::SeqCst) {
+            drop(accept(&listener));
+            counted.fetch_add(1, Ordering::SeqCst);
+        }
+    });
+    halt_in_vain(&mut RawClient::to(bridge.control()));
+    let connections = count.load(Ordering::SeqCst);
+    assert!((2..100).contains(&connections), "{connections} connections in 300 ms");
+    done.store(true, Ordering::SeqCst);
+    drop(TcpStream::connect(address));
+    instrument.join().expect("it accepts until the end");
     smol::block_on(bridge.stop());
 }
