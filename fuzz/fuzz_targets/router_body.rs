@@ -237,7 +237,8 @@ impl World {
         frame.flags = if argument & 16 == 0 { frame.flags } else { Flags(u32::from(argument)) };
         frame.payload_len = u32::from(argument >> 6) * 50;
         let mut bytes = frame.encode().to_vec();
-        bytes.resize(128 + frame.payload_len as usize, 0xF3);
+        let comes = argument & 32 == 0; // else the length is wrong
+        bytes.resize(128 + if comes { frame.payload_len as usize } else { 0 }, 0xF3);
         self.router.client_input(self.now, id, &bytes);
         for (number, asked) in (1..).zip(&mut self.stops.asked) {
             if axis == number || !(1..=4).contains(&axis) {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use flamingo_protocol_core::{Frame, Incoming, Responder, Ticket, time::Instant};
 
 use super::client_quota::ClientQuota;
+use super::hidden_stops::HiddenStops;
 use super::stop_rate::StopRate;
 use super::upload::{PayloadUse, Upload, UploadRoom};
 use crate::settings::{EventDelivery, LimitSettings, Role};
@@ -70,6 +71,7 @@ pub(super) struct Client {
     collector: MessageCollector,
     /// The payload that is arriving.
     pub(super) upload: Option<Upload>,
+    hidden_stops: Option<HiddenStops>,
     consecutive_noise: u64,
     output: Vec<u8>,
     /// The bytes of `output` that were written.
@@ -102,6 +104,7 @@ impl Client {
             input: Responder::new(u32::MAX),
             collector: MessageCollector::default(),
             upload: None,
+            hidden_stops: None,
             consecutive_noise: 0,
             output: Vec::new(),
             written: 0,
@@ -119,6 +122,9 @@ impl Client {
         let noise_before = self.input.noise_bytes();
         let (consumed, incoming) = self.input.handle_input(bytes);
         self.counters.bytes_in += consumed as u64;
+        if let Some(hidden) = &mut self.hidden_stops {
+            hidden.look(bytes.get(..consumed).unwrap_or(bytes));
+        }
         let noise = self.input.noise_bytes() - noise_before;
         self.counters.noise_bytes += noise;
         self.consecutive_noise += noise;
@@ -157,6 +163,8 @@ impl Client {
             }
             PayloadUse::Drop => {
                 self.upload = Some(Upload::dropped(now, frame));
+                let found = self.take_hidden_stops();
+                self.hidden_stops = Some(HiddenStops::behind(&frame, found));
                 Some(command.into())
             }
             PayloadUse::Ignore => {
@@ -198,6 +206,13 @@ impl Client {
     /// The bytes of whole uploads that wait for the instrument.
     pub(super) fn waiting_upload_bytes(&self) -> usize {
         self.waiting.iter().map(|command| command.payload.len()).sum()
+    }
+
+    /// Takes the stops that were found in the payload of a stop.
+    pub(super) fn take_hidden_stops(&mut self) -> Vec<Frame> {
+        let found = self.hidden_stops.as_mut().map(HiddenStops::take);
+        self.hidden_stops.take_if(|hidden| hidden.is_over());
+        found.unwrap_or_default()
     }
 
     /// Refuses the payload that is arriving. Its client learns that when the rest of it has come.

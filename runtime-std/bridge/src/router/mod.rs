@@ -14,7 +14,7 @@
 //!   and `refusals.rs`: what the bridge itself sends.
 //! - `instrument.rs`: the connection to the instrument begins and ends.
 //! - `role_change.rs`: a client got another role.
-//! - `upload.rs`: payloads that clients send.
+//! - `upload.rs`: payloads that clients send. `hidden_stops.rs`: stops in the payload of a stop.
 //! - `client.rs`: one client. `client_closed.rs`: what happens to its commands when it leaves.
 //! - `not_expected.rs`: answers to commands that, by the table, are not answered.
 //! - `lease.rs` and `workflow.rs`: two facts that permissions depend on.
@@ -25,6 +25,7 @@ mod client_quota;
 mod deliver;
 mod dispatch;
 mod halt_all;
+mod hidden_stops;
 mod instrument;
 mod lease;
 mod not_expected;
@@ -226,14 +227,20 @@ impl Router {
             };
             let (consumed, input) = client.handle_input(now, bytes, room);
             bytes = bytes.get(consumed..).unwrap_or(&[]);
-            if client.consecutive_noise() > self.options.limits.noise_bytes {
+            let noise = client.consecutive_noise();
+            for stop in client.take_hidden_stops() {
+                self.send_stop(now, Some(id), &stop, now);
+            }
+            if noise > self.options.limits.noise_bytes {
                 return self.disconnect(id, "it does not send frames");
             }
             match input {
                 Some(ClientInput::Command(command)) => self.handle_command(now, id, command),
                 Some(ClientInput::Refused(frame, reason)) => {
                     // It counts against the rate, although it is refused.
-                    let _ = client.quota.take(now, FRAME_LEN + frame.payload_len as usize);
+                    if let Some(client) = self.clients.get_mut(&id) {
+                        let _ = client.quota.take(now, FRAME_LEN + frame.payload_len as usize);
+                    }
                     self.refuse(now, id, &frame, reason);
                 }
                 Some(ClientInput::Distrusted(frame, reason)) => {

@@ -24,7 +24,8 @@ const NO_ROOM: &str = "upload refused: other uploads take the room of the bridge
 pub(super) enum PayloadUse {
     /// It is collected, and forwarded with its command.
     Forward,
-    /// The command is a stop, which does not wait for it. It is read and dropped.
+    /// The command is a stop, which does not wait for it. It is read and dropped, apart from the stops
+    /// in it (`hidden_stops.rs`).
     Drop,
     /// The command is a stop, and no payload is that long: none is expected.
     Ignore,

@@ -162,3 +162,18 @@ fn a_halt_cancels_what_may_move_although_it_is_unknown() {
     harness.answer_next(0.0);
     assert_eq!(harness.reached(), [(HALT, 3)]);
 }
+
+#[test]
+fn a_halt_with_a_wrong_length_swallows_no_other_halt() {
+    for len in [1, 64, 127, 128, 129, 300, 1000, MAX_PAYLOAD, u32::MAX] {
+        for cut in [1, 100, 128, 4 * 128] {
+            let mut harness = Harness::new(options());
+            let id = harness.client();
+            let frames = [1, 2, 3, 4].map(|axis| halt(axis).with_payload_len(len).encode());
+            for bytes in frames.concat().chunks(cut) {
+                harness.ask_bytes(id, bytes);
+            }
+            assert_eq!(harness.commands, halts(&[1, 2, 3, 4]), "{len} bytes, {cut} at a time");
+        }
+    }
+}
