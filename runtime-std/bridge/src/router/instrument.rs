@@ -55,7 +55,7 @@ impl Router {
         self.workflow = WorkflowState::default();
         self.fail_waiting_commands("instrument connection lost");
         self.hold_stops(unsent);
-        self.hold_delayed_stops(now);
+        self.hold_delayed_stops();
         self.publish_state(CommandCode::SYSTEM_STATE_DISCONNECTED);
     }
 

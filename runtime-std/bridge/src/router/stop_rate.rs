@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use flamingo_protocol_core::{CommandCode, Frame, time::Instant};
 
 use super::recipient::Recipient;
-use super::stops::{MAX_AWAITING, must_not_follow};
+use super::stops::{join, must_not_follow};
 use super::token_bucket::TokenBucket;
 use super::{ClientId, Router};
 
@@ -79,21 +79,24 @@ impl Router {
         arrived: Instant,
     ) -> bool {
         let Some(client) = self.clients.get_mut(&to.id) else { return true };
-        let StopRate { rate, delayed } = &mut client.stops;
-        if let Some(equal) = delayed.iter_mut().find(|delayed| delayed.frame == *stop) {
-            equal.arrived = arrived;
-            if equal.recipients.len() >= MAX_AWAITING {
-                client.counters.unanswered += 1;
-                return false;
+        let mut delayed = std::mem::take(&mut client.stops.delayed);
+        let equal = delayed.iter_mut().find(|delayed| delayed.frame == *stop);
+        let (goes, waits) = match equal {
+            None if client.stops.rate.take(now, 1) => (true, false),
+            None => {
+                delayed.push_back(DelayedStop { frame: *stop, recipients: vec![to], arrived });
+                (false, true)
             }
-            equal.recipients.push(to);
-        } else if rate.take(now, 1) {
-            return true;
-        } else {
-            delayed.push_back(DelayedStop { frame: *stop, recipients: vec![to], arrived });
+            Some(equal) => {
+                equal.arrived = arrived;
+                (false, join(&mut equal.recipients, &to, stop, client))
+            }
+        };
+        client.stops.delayed = delayed;
+        if waits {
+            self.count_awaited(&[to], stop, 1);
         }
-        self.count_awaited(&[to], stop, 1);
-        false
+        goes
     }
 
     /// Sends the stops of this client that have waited for its rate.
@@ -110,11 +113,14 @@ impl Router {
         self.send_delayed(now, due);
     }
 
-    /// The connection is lost: the stops that wait for a rate wait for the next connection.
-    pub(super) fn hold_delayed_stops(&mut self, now: Instant) {
+    /// The connection is lost, and nothing of a client is in flight any more: the stops that wait for a
+    /// rate wait for the next connection.
+    pub(super) fn hold_delayed_stops(&mut self) {
         let all: Vec<_> =
             self.clients.values_mut().flat_map(|client| client.stops.take_all()).collect();
-        self.send_delayed(now, all);
+        for DelayedStop { frame, recipients, arrived } in all {
+            self.hold_stop(&recipients, &frame, arrived);
+        }
     }
 
     /// The client has left: its stops are sent all the same, and nobody waits for their answers.

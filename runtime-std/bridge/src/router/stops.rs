@@ -10,15 +10,15 @@ use flamingo_protocol_core::{
     wire::{Effect, Selector},
 };
 
-use super::client::Command;
+use super::client::{Client, Command};
 use super::halt_all::SENT_NOT_ANSWERED;
 use super::permissions::{LASERS, STAGE, expects_answer, is_emergency, is_unknown_in};
 use super::recipient::Recipient;
 use super::{ClientId, ForwardedCommand, Router};
 
-/// How many stops of one client may wait for the same answer. More of them are sent, but the client
-/// gets no more answers.
-pub(super) const MAX_AWAITING: usize = 1024;
+/// How many commands of one client may wait for answers before its stops get none. They are sent all the
+/// same.
+const MAX_AWAITING: usize = 1024;
 
 /// How many HALTs of one axis may be without an answer, each with an answer of its own: of all clients,
 /// and of one client. The answer to the last of them serves the others. The core has 16 places for the
@@ -57,6 +57,28 @@ pub(super) fn must_not_follow(waiting: &Frame, stop: &Frame) -> bool {
         _ => false,
     };
     unknown || is_cancelled_by(waiting, stop)
+}
+
+/// Adds a client to those that an equal stop answers, if there is room. A laser-off, which has no
+/// answer, is one for each client. Returns whether it was added.
+pub(super) fn join(
+    recipients: &mut Vec<Recipient>,
+    to: &Recipient,
+    stop: &Frame,
+    client: &mut Client,
+) -> bool {
+    let is_asked = expects_answer(stop);
+    let joins = if is_asked {
+        client.in_flight < MAX_AWAITING
+    } else {
+        recipients.iter().all(|other| other.id != to.id)
+    };
+    if joins {
+        recipients.push(*to);
+    } else if is_asked && to.awaits {
+        client.counters.unanswered += 1;
+    }
+    joins
 }
 
 impl Router {
@@ -196,11 +218,8 @@ impl Router {
         forwarded.abandoned &= recipients.is_empty();
         for to in recipients {
             let Some(client) = self.clients.get_mut(&to.id) else { continue };
-            let own = forwarded.recipients.iter().filter(|other| other.id == to.id).count();
-            if own >= MAX_AWAITING {
-                client.counters.unanswered += 1;
-            } else if forwarded.expects_answer || own == 0 {
-                forwarded.recipients.push(*to);
+            let ForwardedCommand { recipients, command, .. } = forwarded;
+            if join(recipients, to, &command.frame, client) {
                 client.in_flight += usize::from(forwarded.expects_answer);
             }
         }

@@ -9,7 +9,7 @@ use flamingo_protocol_core::{
 use super::client::Command;
 use super::permissions::{expects_answer, is_emergency, is_stop};
 use super::recipient::Recipient;
-use super::stops::{MAX_AWAITING, must_not_follow};
+use super::stops::{join, must_not_follow};
 use super::{ClientId, ForwardedCommand, Router, RouterAction};
 
 /// How long a stop may wait for a connection to the instrument. A later stop would stop something else.
@@ -52,25 +52,25 @@ impl UnsentStop {
 impl Router {
     /// Keeps a stop for the next connection, which begins with it.
     pub(super) fn hold_stop(&mut self, recipients: &[Recipient], stop: &Frame, arrived: Instant) {
-        self.count_awaited(recipients, stop, 1);
         self.hold(UnsentStop::new(arrived, *stop, recipients.to_vec()));
     }
 
-    fn hold(&mut self, stop: UnsentStop) {
-        let Some(held) = self.unsent_stops.iter_mut().find(|held| held.frame == stop.frame) else {
+    fn hold(&mut self, mut stop: UnsentStop) {
+        let recipients = std::mem::take(&mut stop.recipients);
+        let same = self.unsent_stops.iter().position(|held| held.frame == stop.frame);
+        let place = same.unwrap_or(self.unsent_stops.len());
+        if same.is_none() {
             self.unsent_stops.push(stop);
-            return self.actions.push_back(RouterAction::ConnectNow);
-        };
-        held.arrived = held.arrived.max(stop.arrived);
-        held.awaited_since = held.awaited_since.into_iter().chain(stop.awaited_since).min();
-        for to in stop.recipients {
-            let own = held.recipients.iter().filter(|other| other.id == to.id).count();
-            if own < MAX_AWAITING {
-                held.recipients.push(to);
-            } else if let Some(client) = self.clients.get_mut(&to.id) {
-                client.counters.unanswered += 1;
-                let counted = usize::from(expects_answer(&stop.frame));
-                client.in_flight = client.in_flight.saturating_sub(counted);
+            self.actions.push_back(RouterAction::ConnectNow);
+        } else if let Some(held) = self.unsent_stops.get_mut(place) {
+            held.arrived = held.arrived.max(stop.arrived);
+            held.awaited_since = held.awaited_since.into_iter().chain(stop.awaited_since).min();
+        }
+        let Some(held) = self.unsent_stops.get_mut(place) else { return };
+        for to in recipients {
+            let Some(client) = self.clients.get_mut(&to.id) else { continue };
+            if join(&mut held.recipients, &to, &held.frame, client) {
+                client.in_flight += usize::from(expects_answer(&held.frame));
             }
         }
     }
@@ -108,7 +108,6 @@ impl Router {
     /// Keeps these stops for the next connection.
     pub(super) fn hold_stops(&mut self, stops: Vec<UnsentStop>) {
         for stop in stops {
-            self.count_awaited(&stop.recipients, &stop.frame, 1);
             self.hold(stop);
         }
     }

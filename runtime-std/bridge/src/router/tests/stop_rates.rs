@@ -148,21 +148,26 @@ fn a_delayed_stop_is_sent_when_its_client_leaves() {
 }
 
 #[test]
-fn a_delayed_stop_goes_first_on_the_next_connection() {
+fn delayed_stops_go_first_on_the_next_connection() {
     let mut harness = with_rate(1);
     let id = harness.client();
-    for axis in 1..=2 {
+    for axis in 1..=4 {
         harness.ask(id, &halt(axis));
     }
+    harness.router.client_half_closed(id);
     harness.commands.clear();
     harness.router.upstream_lost(harness.now);
     harness.write();
     assert_refused(&harness.received(id), &halt(1), "connection lost");
     harness.router.upstream_opened(harness.now);
     harness.write();
-    assert_eq!(harness.reached()[0], (HALT, 2));
-    harness.answer_next(0.0);
-    assert_eq!(harness.received(id), [answer(&halt(2), 0.0)]);
+    assert_eq!(harness.reached()[..3], [(HALT, 2), (HALT, 3), (HALT, 4)]);
+    for axis in 2..=4 {
+        assert!(!harness.router.should_close(id), "it waits for an answer");
+        harness.answer_next(0.0);
+        assert_eq!(harness.received(id), [answer(&halt(axis), 0.0)]);
+    }
+    assert!(harness.router.should_close(id));
 }
 
 #[test]
