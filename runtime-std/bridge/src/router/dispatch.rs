@@ -46,6 +46,7 @@ impl Router {
         match permission {
             Ok(()) if is_stop(&frame) => self.send_stop(now, Some(id), &frame, command.arrived),
             Ok(()) => {
+                self.accepted_actions += u64::from(!is_query(&frame));
                 if let Some(client) = self.clients.get_mut(&id) {
                     client.waiting.push_back(command);
                 }

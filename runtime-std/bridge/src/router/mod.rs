@@ -48,7 +48,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use flamingo_protocol_core::{
-    Class, Config, Ticket,
+    Class, Config, Frame, Ticket,
     time::{Duration, Instant},
     wire::FRAME_LEN,
 };
@@ -160,6 +160,11 @@ pub struct Router {
     unconfirmed_stops: Vec<UnsentStop>,
     /// The bridge gives up this connection for a stop that it blocks.
     given_up: bool,
+    /// How many commands other than queries and stops were accepted.
+    accepted_actions: u64,
+    /// Each different stop, with that number when it last cancelled what waited. A flood of stops must
+    /// not search the queues each time.
+    last_cancels: Vec<(Frame, u64)>,
     /// HALTs of all axes that are not answered.
     open_halts: OpenHalts,
     /// Commands that were sent and, by the table, are not answered.
@@ -193,6 +198,8 @@ impl Router {
             unsent_stops: Vec::new(),
             unconfirmed_stops: Vec::new(),
             given_up: false,
+            accepted_actions: 0,
+            last_cancels: Vec::new(),
             open_halts: OpenHalts::default(),
             not_expected: NotExpected::default(),
             gone: ClientCounters::default(),

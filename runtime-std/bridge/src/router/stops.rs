@@ -269,6 +269,11 @@ impl Router {
     /// Cancels the commands that are not sent and must not run after this stop. The core itself cancels
     /// those that it knows.
     fn cancel_waiting(&mut self, now: Instant, stop: &Frame) {
+        if self.last_cancels.contains(&(*stop, self.accepted_actions)) {
+            return; // nothing has come since
+        }
+        self.last_cancels.retain(|(last, _)| last != stop);
+        self.last_cancels.push((*stop, self.accepted_actions));
         let mut cancelled = Vec::new();
         for (id, client) in &mut self.clients {
             client.waiting.retain(|command| {
