@@ -16,6 +16,11 @@ use crate::settings::{BridgeSettings, RecordSettings, Tokens};
 use flamingo_recording::{Port, Recorder, RecorderOptions, Rotation};
 use flamingo_runtime_std::socket::instrument_ports::image_port;
 
+/// How long a stop waits behind a command that the instrument does not take. A stop must reach the
+/// instrument within 1 s; the rest of it is for the next connection.
+const STOP_PATIENCE: flamingo_protocol_core::time::Duration =
+    flamingo_protocol_core::time::Duration::from_millis(800);
+
 pub(crate) fn router_options(settings: &BridgeSettings) -> RouterOptions {
     let BridgeSettings { upstream, unmarked, limits, events, lease, .. } = settings;
     let tokens = match upstream.tokens {
@@ -27,6 +32,7 @@ pub(crate) fn router_options(settings: &BridgeSettings) -> RouterOptions {
         core: Config::default()
             .with_tokens(tokens)
             .with_window(upstream.window)
+            .with_stop_patience(STOP_PATIENCE)
             .with_unmarked((*unmarked).into()),
         last_ticket: Ticket::from_number(fastrand::u32(..)),
         request_timeout: flamingo_protocol_core::time::Duration::from_millis(
@@ -68,6 +74,7 @@ pub(crate) fn instrument_link(
         connect_timeout: Duration::from_millis(upstream.connect_timeout_ms),
         backoff: reconnect_backoff(settings),
         recorder,
+        last_connected: None,
     }
 }
 

@@ -147,7 +147,7 @@ impl ControlTask {
             match action {
                 RouterAction::Publish(message) => (self.publish)(message),
                 RouterAction::Reconnect(reason) if self.instrument.is_some() => {
-                    self.lose_instrument(reason);
+                    self.give_up_instrument(reason);
                 }
                 RouterAction::Reconnect(_) => {}
                 RouterAction::ConnectNow => self.connect_now(),
@@ -235,11 +235,12 @@ impl ControlTask {
 
     /// Gives each client its new role and delivery, and closes those that may not stay.
     fn apply_access(&mut self) {
+        let now = self.clock.now();
         let mut refused = Vec::new();
         for (id, socket) in &self.clients {
             match self.admission_of(socket) {
                 Some((role, delivery)) if role != Role::Observer => {
-                    self.router.set_role(*id, role, delivery);
+                    self.router.set_role(now, *id, role, delivery);
                 }
                 _ => refused.push(*id),
             }

@@ -22,16 +22,17 @@ pub(super) const WRITE_CHUNK: usize = 64 * 1024;
 pub(super) const INSTRUMENT_WRITES: usize = 16;
 
 impl ControlTask {
-    /// Reads each socket, and writes what the router has for them.
+    /// Reads each socket, and writes what the router has for them. What is late ends after reading: if
+    /// this thread had to wait for a processor, the bytes that have come meanwhile are in time.
     pub(super) fn turn(&mut self) {
         if self.instrument.as_ref().is_some_and(ControlSocket::is_readable) {
             self.read_instrument();
         }
+        self.read_clients();
         let now = self.clock.now();
         if self.router.poll_timeout().is_some_and(|due| due <= now) {
             self.router.handle_timeout(now);
         }
-        self.read_clients();
         self.write_instrument();
         self.deliver();
         if self.router.is_open() {

@@ -4,9 +4,11 @@
 use std::io::{ErrorKind, Read, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use mio::event::Event;
 use mio::net::TcpStream;
+use socket2::SockRef;
 
 use super::wait::{Poller, Target};
 use flamingo_recording::{Port, Recorder, Side, Tap};
@@ -58,6 +60,14 @@ impl ControlSocket {
     pub(super) fn record(&mut self, recorder: &Recorder) {
         if let Ok(own) = self.stream.local_addr() {
             self.taps = Some(recorder.open(Port::Control, own, self.address));
+        }
+    }
+
+    /// Closing the connection resets it: what was not sent is dropped, and the peer learns of the end at
+    /// once.
+    pub(super) fn reset_on_close(&self) {
+        if let Err(error) = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)) {
+            tracing::warn!(%error, "the connection ends only when the peer has read everything");
         }
     }
 

@@ -10,7 +10,10 @@ use flamingo_protocol_core::{
 };
 
 use super::client_quota::ClientQuota;
+use super::hidden_stops::HiddenStops;
 use super::slots::Slot;
+use super::stop_rate::StopRate;
+use super::upload::{PayloadUse, Upload};
 use crate::settings::{EventDelivery, LimitSettings, Role};
 use crate::status::ClientCounters;
 use flamingo_runtime_std::{CommandReader, InputError, InputLimits, Message, MessageCollector};
@@ -34,24 +37,18 @@ impl Command {
 #[derive(Debug)]
 pub(super) enum ClientInput {
     Command(Command),
-    /// A frame whose payload follows: call [`Client::begin_upload`] before the next input.
-    UploadBegins(Frame),
-    /// An upload that is larger than the client's room. Its payload was dropped as it arrived.
-    Oversized(Frame),
+    /// A frame whose payload follows: call [`Client::begin_payload`] before the next input.
+    PayloadFollows(Frame),
+    /// A command that is refused for this reason. Its payload was dropped as it arrived.
+    Refused(Frame, &'static str),
+    /// A command after which the bytes of this client have no known meaning.
+    Distrusted(Frame, &'static str),
 }
 
 impl From<Command> for ClientInput {
     fn from(command: Command) -> Self {
         Self::Command(command)
     }
-}
-
-/// An upload that is arriving. Its payload is collected unless it is oversized.
-#[derive(Debug)]
-struct Upload {
-    frame: Frame,
-    oversized: bool,
-    last_progress: Instant,
 }
 
 /// A connected client.
@@ -73,6 +70,7 @@ pub(super) struct Client {
     pub(super) in_flight: usize,
     pub(super) counters: ClientCounters,
     pub(super) quota: ClientQuota,
+    pub(super) stops: StopRate,
     /// It has closed its sending direction; bytes of it may still wait to be read.
     pub(super) ending: bool,
     /// It sends nothing more that may be accepted; its commands are still answered.
@@ -81,7 +79,9 @@ pub(super) struct Client {
     pub(super) closing: bool,
     input: CommandReader,
     collector: MessageCollector,
-    upload: Option<Upload>,
+    /// The payload that is arriving.
+    pub(super) upload: Option<Upload>,
+    hidden_stops: Option<HiddenStops>,
     output: Vec<u8>,
     /// The bytes of `output` that were written.
     written: usize,
@@ -101,7 +101,8 @@ impl Client {
             first_frame: Some(std::time::Duration::from_secs(limits.first_frame_s).into()),
             rest_of_frame: Some(request_timeout),
             noise_bytes: limits.noise_bytes,
-            ..InputLimits::COMMANDS
+            // A stop counts whatever length it declares.
+            payload_bytes: u32::MAX,
         };
         Self {
             slot,
@@ -115,40 +116,45 @@ impl Client {
             in_flight: 0,
             counters: ClientCounters::default(),
             quota: ClientQuota::new(now, limits, slot),
+            stops: StopRate::new(now, limits.stops_per_s),
             ending: false,
             half_closed: false,
             closing: false,
             input: CommandReader::new(now, input),
             collector: MessageCollector::default(),
             upload: None,
+            hidden_stops: None,
             output: Vec::new(),
             written: 0,
         }
     }
 
-    /// Consumes bytes up to the end of the next command. Returns how many bytes were consumed, or why
-    /// the client must be disconnected.
+    /// Consumes bytes up to the end of the next command. `room`: how many bytes of an arriving payload
+    /// may be held. Returns how many bytes were consumed, or why the client must be disconnected.
     pub(super) fn handle_input(
         &mut self,
         now: Instant,
         bytes: &[u8],
+        room: usize,
     ) -> Result<(usize, Option<ClientInput>), InputError> {
         let read = self.input.handle_input(now, bytes);
         self.counters.noise_bytes = self.input.noise_bytes();
+        if let Some(hidden) = &mut self.hidden_stops {
+            let consumed = read.as_ref().map_or(bytes.len(), |(consumed, _)| *consumed);
+            hidden.look(bytes.get(..consumed).unwrap_or(bytes));
+        }
         let (consumed, incoming) = read?;
         self.counters.bytes_in += consumed as u64;
         let input = match incoming {
             None => None,
             Some(Incoming::Command { frame, .. }) => {
                 if frame.payload_len > 0 {
-                    return Ok((consumed, Some(ClientInput::UploadBegins(frame))));
+                    return Ok((consumed, Some(ClientInput::PayloadFollows(frame))));
                 }
-                self.collector
-                    .frame(frame, ())
-                    .map(|(message, ())| Command::new(message, now).into())
+                Some(Command { frame, payload: [].into(), arrived: now }.into())
             }
             Some(Incoming::Payload { bytes, remaining }) => {
-                self.continue_upload(now, bytes, remaining)
+                self.continue_upload(now, bytes, remaining, room)
             }
         };
         Ok((consumed, input))
@@ -156,23 +162,47 @@ impl Client {
 
     /// When [`Self::check_input_time`] is due.
     pub(super) fn input_timeout(&self) -> Option<Instant> {
-        self.may_send_more().then(|| self.input.poll_timeout()).flatten()
+        let due = self.may_send_more().then(|| self.input.poll_timeout()).flatten()?;
+        Some(due.max(self.quota.reads_from()))
     }
 
     /// Checks whether a frame of the client is late. A client that sends nothing more may wait for its
     /// answers.
     pub(super) fn check_input_time(&self, now: Instant) -> Result<(), InputError> {
-        if self.may_send_more() { self.input.check_time(now) } else { Ok(()) }
+        let is_due = self.input_timeout().is_some_and(|due| due <= now);
+        if is_due { self.input.check_time(now) } else { Ok(()) }
     }
 
-    /// Prepares for the payload of this frame. `room`: the bytes of uploads that may be held for this
-    /// client.
-    pub(super) fn begin_upload(&mut self, now: Instant, frame: Frame, room: usize) {
-        let oversized = frame.payload_len as usize > room;
-        self.upload = Some(Upload { frame, oversized, last_progress: now });
-        if !oversized {
-            // The message is not complete before its payload.
-            let _ = self.collector.frame(frame, ());
+    /// Decides about the payload of this frame. `longest`: the longest payload of this client. Returns
+    /// the command if it does not wait for its payload.
+    pub(super) fn begin_payload(
+        &mut self,
+        now: Instant,
+        frame: Frame,
+        longest: usize,
+    ) -> Option<ClientInput> {
+        let stop = Frame { payload_len: 0, ..frame };
+        let command = Command { frame: stop, payload: [].into(), arrived: now };
+        match PayloadUse::of(&frame, self.role) {
+            PayloadUse::Forward => {
+                let upload = Upload::held(now, frame, longest);
+                if upload.is_held() {
+                    self.collector.frame(frame, ());
+                }
+                self.upload = Some(upload);
+                None
+            }
+            PayloadUse::Drop => {
+                self.upload = Some(Upload::dropped(now, frame));
+                let found = self.take_hidden_stops();
+                self.hidden_stops = Some(HiddenStops::behind(&frame, found));
+                Some(command.into())
+            }
+            PayloadUse::Ignore => {
+                self.input.forget_payload();
+                Some(command.into())
+            }
+            PayloadUse::Distrust(reason) => Some(ClientInput::Distrusted(stop, reason)),
         }
     }
 
@@ -181,30 +211,62 @@ impl Client {
         now: Instant,
         bytes: &[u8],
         remaining: u32,
+        room: usize,
     ) -> Option<ClientInput> {
         let upload = self.upload.as_mut()?;
-        upload.last_progress = now;
-        let (frame, oversized) = (upload.frame, upload.oversized);
+        if !upload.came(now, bytes.len(), room) {
+            self.collector.clear();
+        }
+        let refused = upload.refused();
         if remaining == 0 {
             self.upload = None;
-        }
-        if oversized {
-            return (remaining == 0).then_some(ClientInput::Oversized(frame));
+            if let Some((frame, reason)) = refused {
+                return Some(ClientInput::Refused(frame, reason));
+            }
         }
         let message = self.collector.payload(bytes, remaining);
         message.map(|(message, ())| Command::new(message, now).into())
     }
 
-    /// The bytes of uploads that are held for this client, or reserved for the one that is arriving.
-    pub(super) fn held_upload_bytes(&self) -> usize {
-        let arriving = self.upload.as_ref().filter(|upload| !upload.oversized);
-        let arriving = arriving.map_or(0, |upload| upload.frame.payload_len as usize);
-        arriving + self.waiting.iter().map(|command| command.payload.len()).sum::<usize>()
+    /// When the arriving upload ends if no more bytes of it come, and the reason.
+    pub(super) fn upload_due(
+        &self,
+        timeout: Duration,
+        limits: &LimitSettings,
+    ) -> Option<(Instant, &'static str)> {
+        let (due, reason) = self.upload.as_ref()?.due(timeout, limits);
+        Some((due.max(self.quota.reads_from()), reason))
     }
 
-    /// When the last bytes of the arriving upload came, if there is one.
-    pub(super) fn last_upload_progress(&self) -> Option<Instant> {
-        self.upload.as_ref().map(|upload| upload.last_progress)
+    /// Whether bytes of a payload are held that is arriving.
+    pub(super) fn is_uploading(&self) -> bool {
+        self.upload.as_ref().is_some_and(Upload::is_held)
+    }
+
+    /// The bytes of uploads that are held for this client.
+    pub(super) fn held_upload_bytes(&self) -> usize {
+        let arriving = self.collector.partial().map_or(0, |message| message.payload.len());
+        arriving + self.waiting_upload_bytes()
+    }
+
+    /// The bytes of whole uploads that wait for the instrument.
+    pub(super) fn waiting_upload_bytes(&self) -> usize {
+        self.waiting.iter().map(|command| command.payload.len()).sum()
+    }
+
+    /// Takes the stops that were found in the payload of a stop.
+    pub(super) fn take_hidden_stops(&mut self) -> Vec<Frame> {
+        let found = self.hidden_stops.as_mut().map(HiddenStops::take);
+        self.hidden_stops.take_if(|hidden| hidden.is_over());
+        found.unwrap_or_default()
+    }
+
+    /// Refuses the payload that is arriving. Its client learns that when the rest of it has come.
+    pub(super) fn refuse_upload(&mut self, reason: &'static str) {
+        if let Some(upload) = self.upload.as_mut().filter(|upload| upload.is_held()) {
+            upload.refuse(reason);
+            self.collector.clear();
+        }
     }
 
     /// Queues a whole message, unless `limit` bytes already wait. One message has room at any

@@ -16,6 +16,7 @@ impl Router {
         self.abandon_commands(now, id);
         self.forget_waiting_for_stops(id);
         self.open_halts.forget(id);
+        self.send_stops_of_gone(now, client.stops);
         if self.lease.release(id) && self.options.dead_man {
             self.stop_everything(now, &client.address);
         }

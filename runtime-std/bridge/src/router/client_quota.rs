@@ -1,11 +1,11 @@
-//! The quotas of a client: rates, waiting uploads, unanswered commands, and time. The settings are in
-//! `settings/limits.rs`. How many clients may connect is in `slots.rs`.
+//! The quotas of a client: rates, unanswered commands, and time. The settings are in
+//! `settings/limits.rs`. How many clients may connect is in `slots.rs`; uploads are in `upload.rs`, and
+//! the rate of stops in `stop_rate.rs`.
 
 use std::collections::BTreeMap;
 
 use flamingo_protocol_core::{time::Instant, wire::FRAME_LEN};
 
-use super::client::Client;
 use super::slots::Slot;
 use super::token_bucket::TokenBucket;
 use super::{ClientId, Router};
@@ -65,11 +65,17 @@ impl ClientQuota {
     /// a frame may be read.
     fn read_allowance(&self, now: Instant) -> Result<usize, Instant> {
         if !self.commands.holds(now, 1) || !self.bytes.holds(now, self.least_read) {
-            return Err(self.commands.holds_at(1).max(self.bytes.holds_at(self.least_read)));
+            return Err(self.reads_from());
         }
         let frames = self.commands.available(now).saturating_mul(FRAME_LEN as u64);
         let most = frames.min(self.bytes.available(now));
         Ok(usize::try_from(most).unwrap_or(usize::MAX))
+    }
+
+    /// From when on a frame may be read. Until then the client cannot be late: the bridge does not read
+    /// what it has sent.
+    pub(super) fn reads_from(&self) -> Instant {
+        self.commands.holds_at(1).max(self.bytes.holds_at(self.least_read))
     }
 
     /// Whether the log may have one more line about refused commands of this client.
@@ -107,18 +113,6 @@ impl Router {
         self.clients.get(&id).map_or(Ok(0), |client| client.quota.read_allowance(now))
     }
 
-    /// The bytes of uploads that may still be held for a client.
-    pub(super) fn room_for_uploads(&self, id: ClientId) -> usize {
-        let limits = &self.options.limits;
-        let forwarded: usize =
-            self.forwarded.values().map(|forwarded| forwarded.command.payload.len()).sum();
-        let waiting: usize = self.clients.values().map(Client::held_upload_bytes).sum();
-        let own = self.clients.get(&id).map_or(0, Client::held_upload_bytes);
-        let total = usize::try_from(limits.upload_bytes_total).unwrap_or(usize::MAX);
-        let own_room = (limits.upload_bytes as usize).saturating_sub(own);
-        own_room.min(total.saturating_sub(waiting + forwarded))
-    }
-
     /// Who occupies the window.
     pub(super) fn window_use(&self, now: Instant) -> WindowUse {
         let mut window_use = WindowUse { size: self.options.core.window, ..WindowUse::default() };
@@ -136,28 +130,22 @@ impl Router {
     }
 
     /// Refuses commands that have waited too long, since nobody expects them any more, and
-    /// disconnects clients whose upload stalled, since it occupies the room of others, and clients that
-    /// send no frame or half a frame, since they occupy a place.
+    /// disconnects clients that send no frame or half a frame, since they occupy a place.
     pub(super) fn end_stalled(&mut self, now: Instant) {
         let timeout = self.options.request_timeout;
-        let is_over = |since: Instant| since + timeout <= now;
-        let (mut expired, mut stalled, mut strangers) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut expired, mut strangers) = (Vec::new(), Vec::new());
+        let pending = self.pending_keys();
         for (id, client) in self.clients.iter_mut().filter(|(_, client)| !client.closing) {
-            while let Some(command) =
-                client.waiting.front().filter(|command| is_over(command.arrived))
-            {
-                expired.push((*id, command.frame));
-                client.waiting.pop_front();
-            }
-            if client.last_upload_progress().is_some_and(is_over) {
-                stalled.push(*id);
-            }
+            client.waiting.retain(|command| {
+                let waited = pending.refused_at(command, timeout) <= now;
+                if waited {
+                    expired.push((*id, command.frame));
+                }
+                !waited
+            });
             if let Err(error) = client.check_input_time(now) {
                 strangers.push((*id, error));
             }
-        }
-        for id in stalled {
-            self.disconnect(id, "its upload stalled");
         }
         for (id, error) in strangers {
             self.disconnect_stranger(now, id, &error);

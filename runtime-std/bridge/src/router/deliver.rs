@@ -6,7 +6,6 @@ use std::collections::BTreeSet;
 use flamingo_protocol_core::{Class, Ended, Event, Frame, Output, Ticket, time::Instant};
 
 use super::halt_all::SENT_NOT_ANSWERED;
-use super::permissions::is_stop;
 use super::replies::encode_message;
 use super::{ClientId, Recipient, Router, RouterAction};
 use crate::settings::Delivery;
@@ -87,10 +86,10 @@ impl Router {
         let is_push = self.options.core.marked_as_push(frame);
         let sender = if is_push { None } else { self.not_expected.take_sender(now, frame, within) };
         let sender = sender.filter(|sender| self.clients.contains_key(&sender.id));
-        if let Some(Recipient { id, client_id, .. }) = sender {
-            let own = self.tagged(&Frame { client_id, ..*frame }, true);
-            self.send_to_client(id, &encode_message(&own, payload));
-            if let Some(client) = self.clients.get_mut(&id) {
+        if let Some(sender) = sender {
+            let own = self.tagged(&sender.own(frame), true);
+            self.send_to_client(sender.id, &encode_message(&own, payload));
+            if let Some(client) = self.clients.get_mut(&sender.id) {
                 client.counters.answers += 1;
             }
         }
@@ -124,16 +123,9 @@ impl Router {
         // written.
         forwarded.ended = true;
         let written = forwarded.written;
-        let command = forwarded.command.frame;
         self.workflow.observe(frame);
         if written {
             self.forwarded.remove(&ticket);
-        }
-        let mut answer = *frame;
-        if is_stop(frame) {
-            // One answer may serve several stops: each client gets the fields of its own command.
-            answer.hardware_id = command.hardware_id;
-            answer.int32_data = command.int32_data;
         }
         for to in &recipients {
             if let Some(client) = self.clients.get_mut(&to.id) {
@@ -141,10 +133,10 @@ impl Router {
                 client.being_written.take_if(|written| *written == ticket);
             }
             let own = match to.halt_all {
-                Some(number) => self.axis_halted(number, &answer),
-                None => Some(Frame { client_id: to.client_id, ..answer }),
+                Some(number) => self.axis_halted(number, frame),
+                None => Some(to.own(frame)),
             };
-            if let Some(own) = own {
+            if let Some(own) = own.filter(|_| to.awaits) {
                 self.send_answer(to.id, &own, payload);
             }
         }
@@ -183,6 +175,7 @@ impl Router {
                 }
                 Event::Ended { ticket, ended } => self.command_ended(now, ticket, ended),
                 Event::StopBlocked => {
+                    self.given_up = true;
                     let reason = "a stop waits behind a frame that is not written";
                     self.actions.push_back(RouterAction::Reconnect(reason));
                 }
@@ -237,8 +230,9 @@ impl Router {
         };
         self.forwarded.remove(&ticket);
         for to in &recipients {
-            let own = Frame { client_id: to.client_id, ..frame };
+            let own = to.own(&frame);
             match to.halt_all {
+                _ if !to.awaits => {}
                 Some(number) => self.axis_not_halted(number, frame.selector(), reason),
                 None if matches!(ended, Ended::Superseded { .. }) => {
                     self.report_superseded(to.id, &own);

@@ -2,9 +2,7 @@
 //! commands, and equal queries may share one request.
 
 use flamingo_protocol_core::{
-    CommandCode, Flags, Frame, Ticket,
-    error::CommandError,
-    time::{Duration, Instant},
+    CommandCode, Flags, Frame, Ticket, error::CommandError, time::Instant,
 };
 
 use super::client::{Client, Command};
@@ -13,12 +11,10 @@ use super::permissions::{
     WORKFLOW_RUNS, expects_answer, is_answered_at_end, is_emergency, is_query, is_stop,
 };
 use super::slots::{STOPS_ONLY, Slot, passes_in_reserved_slot};
+use super::turns::MOTION_TIMEOUT;
 use super::{ClientId, ForwardedCommand, MAX_FORWARDED, Recipient, Router};
 use crate::settings::Delivery;
 use flamingo_runtime_std::events_on_request;
-
-/// The time limit of a command that the instrument answers at the end of the motion.
-const MOTION_TIMEOUT: Duration = Duration::from_millis(180_000);
 
 impl Router {
     /// Handles a whole command of a client: it is queued, goes first, or is refused.
@@ -40,8 +36,8 @@ impl Router {
             return self.refuse(now, id, &frame, STOPS_ONLY);
         }
         if is_emergency(&frame) {
-            self.send_stop(now, Some(id), &frame, command.arrived);
-            return;
+            // It has a rate of its own.
+            return self.send_stop(now, Some(id), &frame, command.arrived);
         }
         if self.core.is_none() && frame.code == CommandCode::SYSTEM_STATE_GET {
             self.answer_disconnected(id, &frame);
@@ -50,6 +46,7 @@ impl Router {
         match self.check_permission(now, id, &frame) {
             Ok(()) if is_stop(&frame) => self.send_stop(now, Some(id), &frame, command.arrived),
             Ok(()) => {
+                self.accepted_actions += u64::from(!is_query(&frame));
                 if let Some(client) = self.clients.get_mut(&id) {
                     client.waiting.push_back(command);
                 }
@@ -66,31 +63,35 @@ impl Router {
         if !self.open {
             return;
         }
-        while let Some(id) = self.next_client_to_serve(now) {
-            if !self.forward_next(now, id) {
+        while let Some((id, position)) = self.next_to_serve(now) {
+            if !self.forward_next(now, id, position) {
                 return;
             }
             self.last_served = id;
         }
     }
 
-    /// The first client after the last served one that has a command to forward.
-    fn next_client_to_serve(&self, now: Instant) -> Option<ClientId> {
+    /// The first client after the last served one that has a command to forward, and the position of
+    /// that command in its queue.
+    fn next_to_serve(&self, now: Instant) -> Option<(ClientId, usize)> {
         let waits = |client: &Client| client.being_written.is_none() && !client.waiting.is_empty();
         let mut waiting = self.clients.iter().filter(|(_, client)| waits(client)).peekable();
         waiting.peek()?;
         // All commands in flight are looked at once, whatever the number of clients.
-        let window = self.window_use(now);
-        let mut ready = waiting.map(|(id, _)| *id).filter(|id| window.has_free_slot(*id));
+        let (window, pending) = (self.window_use(now), self.pending_keys());
+        let with_slot = waiting.filter(|(id, _)| window.has_free_slot(**id));
+        let mut ready =
+            with_slot.filter_map(|(id, client)| Some((*id, client.next_command(&pending)?)));
         let last = self.last_served;
         let first = ready.next();
-        first.filter(|id| *id > last).or_else(|| ready.find(|id| *id > last)).or(first)
+        let is_later = |(id, _): &(ClientId, usize)| *id > last;
+        first.filter(is_later).or_else(|| ready.find(is_later)).or(first)
     }
 
-    /// Gives the next command of the client to the core. Returns `false` if the core is full.
-    fn forward_next(&mut self, now: Instant, id: ClientId) -> bool {
-        let Some(command) = self.clients.get_mut(&id).and_then(|client| client.waiting.pop_front())
-        else {
+    /// Gives this command of the client to the core. Returns `false` if the core is full.
+    fn forward_next(&mut self, now: Instant, id: ClientId, position: usize) -> bool {
+        let client = self.clients.get_mut(&id);
+        let Some(command) = client.and_then(|client| client.waiting.remove(position)) else {
             return true;
         };
         let frame = command.frame;
@@ -132,7 +133,7 @@ impl Router {
             Err(CommandError::Full { .. }) => {
                 // There is room again when another command ends.
                 if let Some(client) = self.clients.get_mut(&id) {
-                    client.waiting.push_front(command);
+                    client.waiting.insert(position, command);
                 }
                 false
             }

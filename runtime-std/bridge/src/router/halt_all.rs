@@ -1,15 +1,12 @@
-//! STAGE_HALT with the selector 255, for all axes. Whether the instrument obeys it is not known, so the
-//! bridge sends it a HALT for each axis, and answers the client once, when each of them has an outcome.
+//! STAGE_HALT with the selector 255, for all axes, or with a number that is no axis. Whether the
+//! instrument obeys it is not known, so the bridge sends it a HALT for each axis (`stops.rs`), and
+//! answers the client once, when each of them has an outcome.
 
 use std::collections::BTreeMap;
 
-use flamingo_protocol_core::{CommandCode, Frame, time::Instant};
+use flamingo_protocol_core::Frame;
 
-use super::permissions::expects_answer;
-use super::{ClientId, Recipient, Router};
-
-/// The selector that means all axes.
-const ALL_AXES: i32 = 255;
+use super::{ClientId, Router};
 
 /// Why an axis may not have been halted, although its HALT was sent.
 pub(super) const SENT_NOT_ANSWERED: &str = "HALT was sent, but not answered";
@@ -37,10 +34,11 @@ pub(super) struct OpenHalts {
 }
 
 impl OpenHalts {
-    fn begin(&mut self, client: ClientId, frame: Frame) -> u64 {
+    /// The number of a HALT that was split into this many.
+    pub(super) fn begin(&mut self, client: ClientId, frame: Frame, open: usize) -> u64 {
         self.last_number += 1;
         let (failed, reason) = (Vec::new(), String::new());
-        let halt = OpenHalt { client, frame, open: 4, status: i32::MAX, failed, reason };
+        let halt = OpenHalt { client, frame, open, status: i32::MAX, failed, reason };
         self.halts.insert(self.last_number, halt);
         self.last_number
     }
@@ -67,30 +65,9 @@ impl OpenHalts {
     }
 }
 
-/// Whether this command halts all axes.
-pub(super) fn halts_all_axes(stop: &Frame) -> bool {
-    stop.code == CommandCode::STAGE_HALT && stop.selector() == ALL_AXES
-}
-
 impl Router {
-    /// Sends a HALT for each axis in place of this one.
-    pub(super) fn halt_all_axes(
-        &mut self,
-        now: Instant,
-        id: Option<ClientId>,
-        stop: &Frame,
-        arrived: Instant,
-    ) {
-        let awaiting = id.filter(|_| expects_answer(stop));
-        let halt_all = awaiting.map(|id| self.open_halts.begin(id, *stop));
-        for axis in 1..=4 {
-            let to = id.map(|id| Recipient { id, client_id: stop.client_id, halt_all });
-            self.send_one_stop(now, to, &stop.with_selector(axis), arrived);
-        }
-    }
-
     /// The instrument has answered the HALT of one axis. Returns the answer to the client once all
-    /// four are acknowledged.
+    /// are acknowledged.
     pub(super) fn axis_halted(&mut self, number: u64, answer: &Frame) -> Option<Frame> {
         let note = |halt: &mut OpenHalt| halt.status = halt.status.min(answer.status);
         let halt = self.open_halts.axis_ended(number, note)?;

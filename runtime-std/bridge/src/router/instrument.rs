@@ -7,7 +7,7 @@ use flamingo_protocol_core::{
     CommandCode, Frame, Ticket, Transmit, connection::Counters, time::Instant, wire::Kind,
 };
 
-use super::{Router, WorkflowState};
+use super::{Router, WorkflowState, permissions};
 use crate::settings::Delivery;
 use crate::status::UpstreamStatus;
 use flamingo_runtime_std::CoreConnection;
@@ -18,7 +18,7 @@ impl Router {
     pub fn upstream_opened(&mut self, now: Instant) {
         let core = CoreConnection::new(self.options.core).starting_after(self.last_ticket);
         self.core = Some(Box::new(core));
-        self.open = false;
+        (self.open, self.given_up) = (false, false);
         self.send_unsent_stops(now);
         let query = Frame::command(CommandCode::SYSTEM_STATE_GET);
         let deadline = now + self.options.request_timeout;
@@ -57,6 +57,7 @@ impl Router {
         self.workflow = WorkflowState::default();
         self.fail_waiting_commands("instrument connection lost");
         self.hold_stops(unsent);
+        self.hold_delayed_stops();
         self.publish_state(CommandCode::SYSTEM_STATE_DISCONNECTED);
     }
 
@@ -111,15 +112,17 @@ impl Router {
         }
         // The payload is not needed any more and would occupy the room of others.
         forwarded.command.payload = Arc::default();
+        let command = forwarded.command.clone();
         // Its answer has come, or its client has left.
         let is_over = forwarded.ended && forwarded.recipients.is_empty();
         let expects_answer = forwarded.expects_answer;
-        let (recipients, frame) = (forwarded.recipients.clone(), forwarded.command.frame);
+        let (recipients, frame) = (forwarded.recipients.clone(), command.frame);
         for to in &recipients {
             if let Some(client) = self.clients.get_mut(&to.id) {
                 client.being_written.take_if(|written| *written == ticket);
             }
         }
+        self.note_unconfirmed(&command);
         if frame.code == CommandCode::CAMERA_WORK_FLOW_START {
             self.workflow.start_sent(now);
         }
@@ -127,7 +130,7 @@ impl Router {
             self.forwarded.remove(&ticket);
         }
         if !expects_answer {
-            for by in recipients.iter().filter(|by| by.halt_all.is_none()) {
+            for by in recipients.iter().filter(|by| by.awaits) {
                 self.not_expected.sent(now, *by, &frame);
             }
         }
@@ -136,7 +139,9 @@ impl Router {
             .code
             .row()
             .is_some_and(|row| matches!(row.kind, Kind::Action | Kind::FireAndForget));
-        if !expects_answer && acts && self.options.echo_actions {
+        // The answer of the instrument, if it was asked for one, reports the action.
+        let is_reported = permissions::expects_answer(&frame);
+        if !is_reported && acts && self.options.echo_actions {
             let echo = Frame { payload_len: 0, ..frame };
             self.echo_to_others(now, &recipients, &echo, &[]);
         }
@@ -154,10 +159,11 @@ impl Router {
         let in_flight =
             self.forwarded.values().any(|forwarded| !forwarded.ended && !forwarded.abandoned);
         in_flight
-            || self
-                .clients
-                .values()
-                .any(|client| !client.waiting.is_empty() || !client.to_write().is_empty())
+            || !self.unsent_stops.is_empty()
+            || self.clients.values().any(|client| {
+                let is_idle = client.waiting.is_empty() && client.stops.is_empty();
+                !is_idle || !client.to_write().is_empty()
+            })
     }
 
     /// The status of the connection to the instrument; its counters include earlier connections.

@@ -7,14 +7,19 @@
 //! - `permissions.rs`: what a client may send.
 //! - `client_quota.rs`: how much a client may send and keep waiting; `token_bucket.rs` is a rate.
 //! - `slots.rs`: how many clients may connect.
-//! - `dispatch.rs`: when a command goes to the instrument. `stops.rs`: stops go first.
-//! - `halt_all.rs`: a HALT of all axes becomes four.
-//! - `deliver.rs`: who receives what the instrument sends. `replies.rs` and
-//!   `refusals.rs`: what the bridge itself sends.
+//! - `dispatch.rs`: when a command goes to the instrument. `turns.rs`: which command of a client has
+//!   its turn. `stops.rs`: stops go first.
+//! - `stop_rate.rs`: how often a client may stop. `unsent_stops.rs`: stops that wait for a connection.
+//!   `halt_all.rs`: a HALT of all axes becomes four.
+//! - `deliver.rs`: who receives what the instrument sends; `recipient.rs` is one of them. `replies.rs`
+//!   and `refusals.rs`: what the bridge itself sends.
 //! - `instrument.rs`: the connection to the instrument begins and ends.
 //! - `stalled_input.rs`: a payload or a frame of the instrument that begins and does not go on.
 //! - `wrong_tokens.rs`: answers that have the token of another request.
-//! - `client.rs`: one client. `client_names.rs`: its name in the status. `client_closed.rs`: what happens to its commands when it leaves.
+//! - `role_change.rs`: a client got another role.
+//! - `upload.rs`: payloads that clients send. `hidden_stops.rs`: stops in the payload of a stop.
+//! - `client.rs`: one client. `client_names.rs`: its name in the status. `client_closed.rs`: what
+//!   happens to its commands when it leaves.
 //! - `not_expected.rs`: answers to commands that, by the table, are not answered.
 //! - `lease.rs` and `workflow.rs`: two facts that permissions depend on.
 
@@ -25,18 +30,25 @@ mod client_quota;
 mod deliver;
 mod dispatch;
 mod halt_all;
+mod hidden_stops;
 mod instrument;
 mod lease;
 mod not_expected;
 mod permissions;
+mod recipient;
 mod refusals;
 mod replies;
+mod role_change;
 mod slots;
 mod stalled_input;
+mod stop_rate;
 mod stops;
 #[cfg(test)]
 mod tests;
 mod token_bucket;
+mod turns;
+mod unsent_stops;
+mod upload;
 mod workflow;
 mod wrong_tokens;
 
@@ -44,7 +56,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use flamingo_protocol_core::{
-    Class, Config, Ticket,
+    Class, Config, Frame, Ticket,
     time::{Duration, Instant},
 };
 
@@ -56,10 +68,10 @@ use flamingo_runtime_std::{CoreConnection, LogRate, MessageCollector};
 use halt_all::OpenHalts;
 use lease::MotionLease;
 use not_expected::NotExpected;
+use recipient::Recipient;
 use slots::Slot;
 use stalled_input::InputProgress;
-use stops::UnsentStop;
-
+use unsent_stops::UnsentStop;
 use workflow::WorkflowState;
 
 /// The number of a client. It is never used again.
@@ -106,22 +118,6 @@ pub enum RouterAction {
     Log(String),
     /// Log this line about a client at a bounded rate, since clients can cause it as often as they want.
     LogClient(String),
-}
-
-/// A client that receives the answer to a command.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Recipient {
-    id: ClientId,
-    /// The clientID that it used.
-    client_id: i32,
-    /// The command is a part of this HALT of all axes, whose answer waits for the other parts.
-    halt_all: Option<u64>,
-}
-
-impl Recipient {
-    const fn new(id: ClientId, client_id: i32) -> Self {
-        Self { id, client_id, halt_all: None }
-    }
 }
 
 /// A command that was given to the core and whose answer may still come.
@@ -177,6 +173,15 @@ pub struct Router {
     workflow: WorkflowState,
     /// Stops that wait for a connection to the instrument.
     unsent_stops: Vec<UnsentStop>,
+    /// Laser-offs that this connection has sent, and after which it has switched no such laser on.
+    unconfirmed_stops: Vec<UnsentStop>,
+    /// The bridge gives up this connection for a stop that it blocks.
+    given_up: bool,
+    /// How many commands other than queries and stops were accepted.
+    accepted_actions: u64,
+    /// Each different stop, with that number when it last cancelled what waited. A flood of stops must
+    /// not search the queues each time.
+    last_cancels: Vec<(Frame, u64)>,
     /// HALTs of all axes that are not answered.
     open_halts: OpenHalts,
     /// Commands that were sent and, by the table, are not answered.
@@ -213,6 +218,10 @@ impl Router {
             lease,
             workflow: WorkflowState::default(),
             unsent_stops: Vec::new(),
+            unconfirmed_stops: Vec::new(),
+            given_up: false,
+            accepted_actions: 0,
+            last_cancels: Vec::new(),
             open_halts: OpenHalts::default(),
             not_expected: NotExpected::default(),
             gone: ClientCounters::default(),
@@ -246,30 +255,47 @@ impl Router {
             client.quota.count_bytes(now, bytes.len());
         }
         while !bytes.is_empty() {
+            let uploads = self.clients.get(&id).is_some_and(Client::is_uploading);
+            // It looks at all clients, and matters for uploads only.
+            let room = if uploads { self.room_for_uploads() } else { 0 };
             let Some(client) = self.clients.get_mut(&id).filter(|client| !client.closing) else {
                 return;
             };
-            let (consumed, input) = match client.handle_input(now, bytes) {
-                Ok(read) => read,
-                Err(error) => return self.disconnect_stranger(now, id, &error),
-            };
-            bytes = bytes.get(consumed..).unwrap_or(&[]);
-            match input {
-                Some(ClientInput::Command(command)) => self.handle_command(now, id, command),
-                Some(ClientInput::UploadBegins(frame)) => {
-                    let room = self.room_for_uploads(id);
-                    if let Some(client) = self.clients.get_mut(&id) {
-                        client.begin_upload(now, frame, room);
+            let read = client.handle_input(now, bytes, room);
+            for stop in client.take_hidden_stops() {
+                self.send_stop(now, Some(id), &stop, now);
+            }
+            match read {
+                Ok((consumed, input)) => {
+                    bytes = bytes.get(consumed..).unwrap_or(&[]);
+                    if let Some(input) = input {
+                        self.handle_client_input(now, id, input);
                     }
                 }
-                Some(ClientInput::Oversized(frame)) => {
-                    // It counts against the rate, although it is refused.
-                    client.quota.count_command(now);
-                    let reason = "upload refused: larger than the bridge may hold";
-                    self.refuse(now, id, &frame, reason);
-                }
-                None => {}
+                Err(error) => return self.disconnect_stranger(now, id, &error),
             }
+        }
+    }
+
+    fn handle_client_input(&mut self, now: Instant, id: ClientId, input: ClientInput) {
+        match input {
+            ClientInput::Command(command) => self.handle_command(now, id, command),
+            ClientInput::PayloadFollows(frame) => {
+                let longest = self.longest_upload(id);
+                let client = self.clients.get_mut(&id);
+                let at_once = client.and_then(|client| client.begin_payload(now, frame, longest));
+                if let Some(input) = at_once {
+                    self.handle_client_input(now, id, input);
+                }
+            }
+            ClientInput::Refused(frame, reason) => {
+                // It counts against the rate, although it is refused.
+                if let Some(client) = self.clients.get_mut(&id) {
+                    client.quota.count_command(now);
+                }
+                self.refuse(now, id, &frame, reason);
+            }
+            ClientInput::Distrusted(frame, reason) => self.distrust(now, id, &frame, reason),
         }
     }
 
@@ -295,16 +321,6 @@ impl Router {
     /// From now on the router finishes the accepted commands and accepts only stops.
     pub fn stop(&mut self) {
         self.stopping = true;
-    }
-
-    /// Changes the role and the delivery of a client.
-    pub fn set_role(&mut self, id: ClientId, role: Role, delivery: impl Into<EventDelivery>) {
-        if let Some(client) = self.clients.get_mut(&id) {
-            client.role = role;
-            if !client.chose_delivery {
-                client.delivery = delivery.into();
-            }
-        }
     }
 
     /// The bytes to write to a client next.
@@ -336,14 +352,16 @@ impl Router {
     pub fn poll_timeout(&self) -> Option<Instant> {
         let core = self.core.as_ref().and_then(|core| core.poll_timeout()).map(|(at, _)| at);
         let waiting = self.clients.values().filter(|client| !client.closing);
+        let pending = self.pending_keys();
         let waiting = waiting.filter_map(|client| {
-            let first = client.waiting.front().map(|command| command.arrived);
-            let since = first.into_iter().chain(client.last_upload_progress()).min()?;
-            Some(since + self.options.request_timeout)
+            let timeout = self.options.request_timeout;
+            let upload = client.upload_due(timeout, &self.options.limits).map(|(due, _)| due);
+            upload.into_iter().chain(client.next_refusal(&pending, timeout)).min()
         });
         let inputs = self.clients.values().filter_map(Client::input_timeout);
         let stops = self.unsent_stops.iter().map(|stop| stop.due(self.options.request_timeout));
-        let due = core.into_iter().chain(waiting).chain(inputs).chain(stops);
+        let delayed = self.clients.values().filter_map(|client| client.stops.due());
+        let due = core.into_iter().chain(waiting).chain(inputs).chain(stops).chain(delayed);
         due.chain(self.input_due()).min()
     }
 
@@ -354,6 +372,8 @@ impl Router {
         }
         self.end_stalled(now);
         self.end_stalled_input(now);
+        self.end_slow_uploads(now);
+        self.send_delayed_stops(now);
         self.end_unsent_stops(now);
         self.take_events(now, None);
         self.forward_waiting(now);

@@ -15,6 +15,20 @@ use crate::settings::Role;
 /// Why a live view does not begin.
 pub(super) const WORKFLOW_RUNS: &str = "a workflow is running: live view cannot start";
 
+/// Why a waiting command of a client is refused whose role was changed.
+pub(super) const NOT_ALLOWED_NOW: &str = "not sent: the role of this client is read-only now";
+
+/// The subsystem of the stage: the codes 0x6000 to 0x6FFF.
+pub(super) const STAGE: u32 = 0x6;
+
+/// The subsystem of the lasers: the codes 0x2000 to 0x2FFF.
+pub(super) const LASERS: u32 = 0x2;
+
+/// Whether this code of a subsystem is not in the table, so that it may do anything there.
+pub(super) fn is_unknown_in(frame: &Frame, subsystem: u32) -> bool {
+    frame.code.subsystem() == subsystem && frame.code.row().is_none()
+}
+
 /// Whether the instrument is expected to answer this command.
 pub(super) fn expects_answer(frame: &Frame) -> bool {
     match frame.code.row() {
@@ -45,15 +59,19 @@ pub(super) fn is_query(frame: &Frame) -> bool {
 
 /// Whether this command changes nothing. The table lists STORAGE_PATH_SET as a query, but only the
 /// selector 0 asks; any other chooses a drive.
-fn is_read_only(frame: &Frame) -> bool {
+pub(super) fn is_read_only(frame: &Frame) -> bool {
     let chooses_drive = frame.code == CommandCode::STORAGE_PATH_SET && frame.selector() != 0;
     is_query(frame) && !chooses_drive
 }
 
-/// Whether this command needs the motion lease: motion and lasers.
+/// Whether this command needs the motion lease: motion and lasers, and codes that are not in the table
+/// and may do the same. An instrument that expects no payload may read one as commands.
 fn needs_lease(frame: &Frame) -> bool {
     let acts = frame.code.row().is_some_and(|row| row.effect.moves() || row.effect.lights());
-    acts || [CommandCode::LASER_LEVEL_SET, CommandCode::STAGE_VELOCITY_SET].contains(&frame.code)
+    let may_act = is_unknown_in(frame, STAGE) || is_unknown_in(frame, LASERS);
+    let may_contain_commands = frame.code.row().is_none() && frame.payload_len > 0;
+    let sets = [CommandCode::LASER_LEVEL_SET, CommandCode::STAGE_VELOCITY_SET];
+    acts || may_act || may_contain_commands || sets.contains(&frame.code)
 }
 
 impl Router {
@@ -82,7 +100,11 @@ impl Router {
             }
             return Err(TOO_MANY_WAITING.into());
         }
-        frame.check_command(self.options.core.payload_limit).map_err(|error| error.to_string())?;
+        // Of a stop, nothing is sent that could be wrong.
+        if !is_stop(frame) {
+            let limit = self.options.core.payload_limit;
+            frame.check_command(limit).map_err(|error| error.to_string())?;
+        }
         if self.is_blocked_by_workflow(now, frame) {
             return Err(WORKFLOW_RUNS.into());
         }

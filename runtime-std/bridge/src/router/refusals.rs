@@ -45,8 +45,9 @@ impl Router {
         reason: &str,
     ) {
         match to.halt_all {
+            _ if !to.awaits => {}
             Some(number) => self.axis_not_halted(number, frame.selector(), reason),
-            None => self.refuse(now, to.id, &Frame { client_id: to.client_id, ..*frame }, reason),
+            None => self.refuse(now, to.id, &to.own(frame), reason),
         }
     }
 

@@ -56,7 +56,9 @@ impl Router {
                 return !is_light;
             }
             let mut waiting = client.waiting.iter();
-            asked.contains(&id) || waiting.any(|command| command.frame.code == answer)
+            asked.contains(&id)
+                || client.stops.include(answer)
+                || waiting.any(|command| command.frame.code == answer)
         };
         let inline = self.clients.iter().filter(|(_, client)| client.delivery.is_inline(code));
         inline.filter(|(id, client)| may_take(**id, client)).map(|(id, _)| *id).collect()

@@ -1,53 +1,90 @@
 //! Stops go before every other command, and cancel the commands that must not run after them: HALT and
 //! laser-off, which any client may send, and the stops of a workflow and of live images, for which a
-//! client needs permission (`permissions.rs`).
+//! client needs permission (`permissions.rs`). The rate of the stops of one client is in
+//! `stop_rate.rs`; stops without a connection are in `unsent_stops.rs`.
 
 use flamingo_protocol_core::{
-    CommandCode, Frame,
+    CommandCode, Frame, Ticket,
     connection::is_cancelled_by,
-    error::CommandError,
-    time::{Duration, Instant},
+    time::Instant,
+    wire::{Effect, Selector},
 };
 
-use super::client::Command;
-use super::client_quota::TOO_MANY_WAITING;
-use super::halt_all::{SENT_NOT_ANSWERED, halts_all_axes};
-use super::permissions::{expects_answer, is_stop};
-use super::{ClientId, ForwardedCommand, MAX_FORWARDED, Recipient, Router, RouterAction};
+use super::client::{Client, Command};
+use super::halt_all::SENT_NOT_ANSWERED;
+use super::permissions::{LASERS, STAGE, expects_answer, is_emergency, is_unknown_in};
+use super::recipient::Recipient;
+use super::{ClientId, ForwardedCommand, Router};
 
-/// How long a stop may wait for a connection to the instrument. A later stop would stop something else.
-const STOP_VALID_FOR: Duration = Duration::from_millis(10_000);
+/// How many commands of one client may wait for answers before its stops get none. They are sent all the
+/// same.
+const MAX_AWAITING: usize = 1024;
 
-/// When the client of such a stop is told that it still waits. `flamingo` waits 3 s for an
-/// answer.
-const TOLD_AFTER: Duration = Duration::from_millis(2_000);
+/// How many HALTs of one axis may be without an answer, each with an answer of its own: of all clients,
+/// and of one client. The answer to the last of them serves the others. The core has 16 places for the
+/// four axes.
+const MAX_UNANSWERED: usize = 3;
+const MAX_UNANSWERED_OF_ONE: usize = 2;
 
-/// How many different stops may wait for a connection.
-const MAX_UNSENT: usize = 64;
+/// The axes, or the laser lines.
+const NUMBERS: std::ops::RangeInclusive<i32> = 1..=4;
 
-/// A stop that waits for a connection to the instrument.
-#[derive(Debug)]
-pub(super) struct UnsentStop {
-    arrived: Instant,
-    frame: Frame,
-    /// The clients that sent it. Empty for a stop of the bridge itself.
-    recipients: Vec<Recipient>,
-    /// These clients wait for its answer.
-    is_awaited: bool,
-}
-
-impl UnsentStop {
-    /// When its clients are told that it was not sent, or when it is given up.
-    pub(super) fn due(&self, request_timeout: Duration) -> Instant {
-        let waits = if self.is_awaited { request_timeout.min(TOLD_AFTER) } else { STOP_VALID_FOR };
-        self.arrived + waits
+/// What the instrument receives for a client's stop: frames that contain only the code, and the
+/// axis or the laser. Whatever else the client has sent could make the instrument refuse the stop. A
+/// HALT of no single axis halts each; the laser-off of no laser switches all lasers off.
+pub(super) fn frames_of_stop(stop: &Frame) -> Vec<Frame> {
+    let clean = Frame::command(stop.code);
+    let number = Some(stop.selector()).filter(|number| NUMBERS.contains(number));
+    let selects = stop.code.row().is_some_and(|row| row.selector != Selector::None);
+    match number {
+        Some(number) if selects => vec![clean.with_selector(number)],
+        None if stop.code == CommandCode::STAGE_HALT => {
+            NUMBERS.map(|axis| clean.with_selector(axis)).collect()
+        }
+        None if stop.code == CommandCode::LASER_DISABLE => {
+            vec![Frame::command(CommandCode::LASER_DISABLE_ALL)]
+        }
+        _ => vec![clean],
     }
 }
 
+/// Whether a command that waits must not run after this stop. What a code does that is not in the table
+/// is not known: such a code of the stage may move it, and such a code of the lasers may light one.
+pub(super) fn must_not_follow(waiting: &Frame, stop: &Frame) -> bool {
+    let unknown = match stop.code.row().map(|row| row.effect) {
+        Some(Effect::StopsMotion) => is_unknown_in(waiting, STAGE),
+        Some(Effect::StopsLight) => is_unknown_in(waiting, LASERS),
+        _ => false,
+    };
+    unknown || is_cancelled_by(waiting, stop)
+}
+
+/// Adds a client to those that an equal stop answers, if there is room. A laser-off, which has no
+/// answer, is one for each client. Returns whether it was added.
+pub(super) fn join(
+    recipients: &mut Vec<Recipient>,
+    to: &Recipient,
+    stop: &Frame,
+    client: &mut Client,
+) -> bool {
+    let is_asked = expects_answer(stop);
+    let joins = if is_asked {
+        client.in_flight < MAX_AWAITING
+    } else {
+        recipients.iter().all(|other| other.id != to.id)
+    };
+    if joins {
+        recipients.push(*to);
+    } else if is_asked && to.awaits {
+        client.counters.unanswered += 1;
+    }
+    joins
+}
+
 impl Router {
-    /// Sends a stop at once, before everything else. It cancels commands of all clients that must not
-    /// run after it. `id`: `None` if the bridge itself stops. `arrived`: when the stop was requested.
-    /// Without a connection, the stop waits for one.
+    /// Sends a stop before everything else. It cancels commands of all clients that must not run after
+    /// it. `id`: `None` if the bridge itself stops. `arrived`: when the stop was requested. Without a
+    /// connection, the stop waits for one.
     pub(super) fn send_stop(
         &mut self,
         now: Instant,
@@ -55,68 +92,163 @@ impl Router {
         stop: &Frame,
         arrived: Instant,
     ) {
-        if halts_all_axes(stop) {
-            return self.halt_all_axes(now, id, stop, arrived);
+        let frames = frames_of_stop(stop);
+        let mut to = id.map(|id| Recipient::of_stop(id, stop));
+        if let Some(to) = to.as_mut().filter(|to| to.awaits && frames.len() > 1) {
+            to.halt_all = Some(self.open_halts.begin(to.id, *stop, frames.len()));
         }
-        let to = id.map(|id| Recipient::new(id, stop.client_id));
-        self.send_one_stop(now, to, stop, arrived);
+        for frame in frames {
+            self.cancel_waiting(now, &frame);
+            match to {
+                Some(to) => self.send_stop_of_client(now, to, &frame, arrived),
+                None => self.send_stop_part(now, Vec::new(), &frame, arrived),
+            }
+        }
     }
 
-    pub(super) fn send_one_stop(
-        &mut self,
-        now: Instant,
-        to: Option<Recipient>,
-        stop: &Frame,
-        arrived: Instant,
-    ) {
-        self.cancel_waiting(stop);
-        let recipients: Vec<_> = to.into_iter().collect();
-        if self.core.is_none() {
-            return self.hold_stop(now, &recipients, stop, arrived);
+    fn send_stop_of_client(&mut self, now: Instant, to: Recipient, stop: &Frame, arrived: Instant) {
+        self.send_delayed_stops_of(now, to.id);
+        let sends_a_frame = self.core.is_some() && self.unwritten_equal(stop).is_none();
+        let counts = sends_a_frame && is_emergency(stop);
+        if !counts || self.is_within_stop_rate(now, to, stop, arrived) {
+            self.send_stop_part(now, vec![to], stop, arrived);
         }
-        // Many equal stops of one client must not occupy the room of another's.
-        if to.is_some_and(|to| self.joins_equal_stop(now, to, stop)) {
-            return;
-        }
-        self.give_stop_to_core(now, recipients, stop, arrived);
-        self.take_events(now, None);
     }
 
-    fn give_stop_to_core(
+    /// Sends a stop that is clean and has cancelled what waits.
+    pub(super) fn send_stop_part(
         &mut self,
         now: Instant,
         recipients: Vec<Recipient>,
         stop: &Frame,
         arrived: Instant,
     ) {
-        let Some(core) = self.core.as_mut() else { return };
-        let mut asks = expects_answer(stop);
-        let mut ticket = if asks {
-            core.request(now, stop, now + self.options.request_timeout)
-        } else {
-            core.send(now, stop)
-        };
-        if asks && matches!(ticket, Err(CommandError::Full { .. })) {
-            // The stop is sent as long as there is room to send it, even if its answer cannot be
-            // recognised.
-            (ticket, asks) = (core.send(now, stop), false);
+        if self.core.is_none() {
+            return self.hold_stop(&recipients, stop, arrived);
         }
-        match ticket {
+        match self.unwritten_equal(stop) {
+            // It stops for all of them, and occupies no further place of the core.
+            Some(equal) => {
+                self.withdraw_what_follows(now, stop);
+                if let Some(forwarded) = self.forwarded.get_mut(&equal) {
+                    forwarded.command.arrived = arrived;
+                }
+                self.share_answer(equal, &recipients);
+            }
+            None => self.give_stop_to_core(now, recipients, stop, arrived),
+        }
+        self.take_events(now, None);
+    }
+
+    pub(super) fn give_stop_to_core(
+        &mut self,
+        now: Instant,
+        mut recipients: Vec<Recipient>,
+        stop: &Frame,
+        arrived: Instant,
+    ) {
+        let asks = expects_answer(stop) && self.has_room_for_answer(&recipients, stop);
+        let deadline = now + self.options.request_timeout;
+        let Some(core) = self.core.as_mut() else { return };
+        let asked = asks.then(|| core.request(now, stop, deadline)).and_then(Result::ok);
+        let sent = match asked {
+            Some(ticket) => Ok(ticket),
+            // The stop is sent all the same; the answer to an equal one serves it as well.
+            None => core.send(now, stop),
+        };
+        match sent {
             Ok(ticket) => {
-                if !asks {
-                    let parts = recipients.iter().filter_map(|to| to.halt_all);
-                    for number in parts {
-                        self.axis_not_halted(number, stop.selector(), SENT_NOT_ANSWERED);
-                    }
+                if asked.is_none() && expects_answer(stop) {
+                    self.answer_otherwise(&mut recipients, stop);
                 }
                 let command = Command { frame: *stop, payload: [].into(), arrived };
-                self.remember_forwarded(ticket, recipients, command, asks);
+                self.remember_forwarded(ticket, recipients, command, asked.is_some());
             }
             Err(error) => self.refuse_stop(now, &recipients, stop, &error.to_string()),
         }
     }
 
-    fn refuse_stop(&mut self, now: Instant, recipients: &[Recipient], stop: &Frame, reason: &str) {
+    /// Whether one more stop like this may have an answer of its own. The places of the core are for
+    /// all clients and axes.
+    fn has_room_for_answer(&self, recipients: &[Recipient], stop: &Frame) -> bool {
+        let (mut all, mut own) = (0, 0);
+        for (_, unanswered) in self.unanswered_equals(stop) {
+            all += 1;
+            let sender = unanswered.recipients.first();
+            own += usize::from(
+                sender.is_some_and(|sender| recipients.iter().any(|to| to.id == sender.id)),
+            );
+        }
+        !is_emergency(stop) || (all < MAX_UNANSWERED && own < MAX_UNANSWERED_OF_ONE)
+    }
+
+    fn unanswered_equals(&self, stop: &Frame) -> impl Iterator<Item = (Ticket, &ForwardedCommand)> {
+        let each = self.forwarded.iter().map(|(ticket, forwarded)| (*ticket, forwarded));
+        each.filter(|(_, forwarded)| {
+            forwarded.expects_answer && !forwarded.ended && forwarded.command.frame == *stop
+        })
+    }
+
+    /// The stop has no answer of its own: the newest equal stop without an answer answers it.
+    fn answer_otherwise(&mut self, recipients: &mut [Recipient], stop: &Frame) {
+        let newest = self.unanswered_equals(stop).map(|(ticket, _)| ticket).last();
+        match newest {
+            Some(equal) => self.share_answer(equal, recipients),
+            None => {
+                for number in recipients.iter().filter_map(|to| to.halt_all) {
+                    self.axis_not_halted(number, stop.selector(), SENT_NOT_ANSWERED);
+                }
+            }
+        }
+        for to in recipients {
+            to.awaits = false;
+        }
+    }
+
+    /// The stop that equals this one and is not written completely.
+    fn unwritten_equal(&self, stop: &Frame) -> Option<Ticket> {
+        let mut open =
+            self.forwarded.iter().filter(|(_, forwarded)| !forwarded.written && !forwarded.ended);
+        open.find(|(_, forwarded)| forwarded.command.frame == *stop).map(|(ticket, _)| *ticket)
+    }
+
+    /// The answer to a forwarded stop is also the answer to equal stops.
+    fn share_answer(&mut self, equal: Ticket, recipients: &[Recipient]) {
+        let Some(forwarded) = self.forwarded.get_mut(&equal) else { return };
+        forwarded.abandoned &= recipients.is_empty();
+        for to in recipients {
+            let Some(client) = self.clients.get_mut(&to.id) else { continue };
+            let ForwardedCommand { recipients, command, .. } = forwarded;
+            if join(recipients, to, &command.frame, client) {
+                client.in_flight += usize::from(forwarded.expects_answer);
+            }
+        }
+    }
+
+    /// A stop that is not written yet also serves a later, equal one. What was given to the core after
+    /// the first must not run after the second.
+    fn withdraw_what_follows(&mut self, now: Instant, stop: &Frame) {
+        let mut open = self
+            .forwarded
+            .values()
+            .filter(|forwarded| !forwarded.written && !forwarded.ended)
+            .map(|forwarded| &forwarded.command.frame);
+        if open.any(|frame| is_cancelled_by(frame, stop))
+            && let Some(core) = self.core.as_mut()
+            && let Ok(second) = core.send(now, stop)
+        {
+            // The core has cancelled them. Of the equal stops, this one is the last, and has not begun.
+            core.cancel(now, second);
+        }
+    }
+
+    pub(super) fn refuse_stop(
+        &mut self,
+        now: Instant,
+        recipients: &[Recipient],
+        stop: &Frame,
+        reason: &str,
+    ) {
         if recipients.is_empty() {
             self.log(format!("a stop failed: {}: {reason}", stop.code));
         }
@@ -125,40 +257,8 @@ impl Router {
         }
     }
 
-    /// Keeps a stop for the next connection, which begins with it.
-    fn hold_stop(
-        &mut self,
-        now: Instant,
-        recipients: &[Recipient],
-        stop: &Frame,
-        arrived: Instant,
-    ) {
-        if self.stopping {
-            return self.refuse_stop(now, recipients, stop, "the instrument is not connected");
-        }
-        let is_equal = |held: &&mut UnsentStop| {
-            held.frame == Frame { client_id: held.frame.client_id, ..*stop }
-        };
-        if let Some(held) = self.unsent_stops.iter_mut().find(is_equal) {
-            if held.recipients.len() >= MAX_FORWARDED {
-                return self.refuse_stop(now, recipients, stop, TOO_MANY_WAITING);
-            }
-            held.arrived = arrived;
-            held.is_awaited |= expects_answer(stop) && !recipients.is_empty();
-            held.recipients.extend(recipients);
-        } else if self.unsent_stops.len() < MAX_UNSENT {
-            let is_awaited = expects_answer(stop) && !recipients.is_empty();
-            let recipients = recipients.to_vec();
-            self.unsent_stops.push(UnsentStop { arrived, frame: *stop, recipients, is_awaited });
-            self.actions.push_back(RouterAction::ConnectNow);
-        } else {
-            return self.refuse_stop(now, recipients, stop, TOO_MANY_WAITING);
-        }
-        self.count_awaited(recipients, stop, 1);
-    }
-
     /// A client that waits for the answer to a stop stays connected, even if it sends nothing more.
-    fn count_awaited(&mut self, recipients: &[Recipient], stop: &Frame, change: isize) {
+    pub(super) fn count_awaited(&mut self, recipients: &[Recipient], stop: &Frame, change: isize) {
         for to in recipients.iter().filter(|_| expects_answer(stop)) {
             if let Some(client) = self.clients.get_mut(&to.id) {
                 client.in_flight = client.in_flight.saturating_add_signed(change);
@@ -166,89 +266,18 @@ impl Router {
         }
     }
 
-    /// The stops of a connection that has ended which must go out on the next one.
-    pub(super) fn take_unsent_stops(&mut self) -> Vec<UnsentStop> {
-        let was_open = self.open;
-        let is_unsent = |forwarded: &ForwardedCommand| {
-            let may_be_lost = !forwarded.written || !was_open;
-            may_be_lost && !forwarded.ended && is_stop(&forwarded.command.frame)
-        };
-        let unsent = self.forwarded.iter().filter(|(_, forwarded)| is_unsent(forwarded));
-        let tickets: Vec<_> = unsent.map(|(ticket, _)| *ticket).collect();
-        let unsent = tickets.into_iter().filter_map(|ticket| self.forwarded.remove(&ticket));
-        unsent
-            .map(|forwarded| UnsentStop {
-                arrived: forwarded.command.arrived,
-                frame: forwarded.command.frame,
-                is_awaited: forwarded.expects_answer && !forwarded.recipients.is_empty(),
-                recipients: forwarded.recipients,
-            })
-            .collect()
-    }
-
-    /// Keeps these stops for the next connection.
-    pub(super) fn hold_stops(&mut self, stops: Vec<UnsentStop>) {
-        for stop in stops {
-            self.count_awaited(&stop.recipients, &stop.frame, 1);
-            self.unsent_stops.push(stop);
-            self.actions.push_back(RouterAction::ConnectNow);
+    /// Cancels the commands that are not sent and must not run after this stop. The core itself cancels
+    /// those that it knows.
+    fn cancel_waiting(&mut self, now: Instant, stop: &Frame) {
+        if self.last_cancels.contains(&(*stop, self.accepted_actions)) {
+            return; // nothing has come since
         }
-    }
-
-    /// Begins a connection with the stops that waited for it.
-    pub(super) fn send_unsent_stops(&mut self, now: Instant) {
-        self.end_unsent_stops(now);
-        for stop in std::mem::take(&mut self.unsent_stops) {
-            self.count_awaited(&stop.recipients, &stop.frame, -1);
-            self.give_stop_to_core(now, stop.recipients, &stop.frame, stop.arrived);
-        }
-        self.take_events(now, None);
-    }
-
-    /// Tells clients that their stop was not sent yet, and gives up those that have waited too long.
-    pub(super) fn end_unsent_stops(&mut self, now: Instant) {
-        let timeout = self.options.request_timeout;
-        for mut stop in std::mem::take(&mut self.unsent_stops) {
-            if now < stop.due(timeout) {
-                self.unsent_stops.push(stop);
-                continue;
-            }
-            let is_valid = now.since(stop.arrived) < STOP_VALID_FOR;
-            self.count_awaited(&stop.recipients, &stop.frame, -1);
-            if stop.is_awaited && is_valid {
-                let reason = "no connection yet; it goes first if there is one soon";
-                self.refuse_stop(now, &std::mem::take(&mut stop.recipients), &stop.frame, reason);
-                stop.is_awaited = false;
-                self.unsent_stops.push(stop);
-            } else {
-                let reason = "not sent: the instrument was away too long";
-                let code = stop.frame.code;
-                self.log(format!("{code} was never sent: the instrument was away too long"));
-                self.refuse_stop(now, &stop.recipients, &stop.frame, reason);
-            }
-        }
-    }
-
-    /// Whether a stop of this client waits for a connection, and the client for its answer.
-    pub(super) fn waits_for_unsent_stop(&self, id: ClientId) -> bool {
-        let awaited = self.unsent_stops.iter().filter(|stop| stop.is_awaited);
-        awaited.flat_map(|stop| &stop.recipients).any(|recipient| recipient.id == id)
-    }
-
-    /// The client has left: its stops that wait are sent all the same.
-    pub(super) fn forget_waiting_for_stops(&mut self, id: ClientId) {
-        for stop in &mut self.unsent_stops {
-            stop.recipients.retain(|recipient| recipient.id != id);
-            stop.is_awaited &= !stop.recipients.is_empty();
-        }
-    }
-
-    /// Cancels the waiting commands that must not run after this stop.
-    fn cancel_waiting(&mut self, stop: &Frame) {
+        self.last_cancels.retain(|(last, _)| last != stop);
+        self.last_cancels.push((*stop, self.accepted_actions));
         let mut cancelled = Vec::new();
         for (id, client) in &mut self.clients {
             client.waiting.retain(|command| {
-                let cancels = is_cancelled_by(&command.frame, stop);
+                let cancels = must_not_follow(&command.frame, stop);
                 if cancels {
                     cancelled.push((*id, command.frame));
                 }
@@ -258,6 +287,18 @@ impl Router {
         for (id, frame) in cancelled {
             self.report_superseded(id, &frame);
         }
+        let unknown = self.forwarded.iter().filter(|(_, forwarded)| {
+            let frame = &forwarded.command.frame;
+            let is_open = !forwarded.written && !forwarded.ended;
+            is_open && !is_cancelled_by(frame, stop) && must_not_follow(frame, stop)
+        });
+        let unknown: Vec<_> =
+            unknown.map(|(ticket, forwarded)| (*ticket, forwarded.command.frame)).collect();
+        for (ticket, frame) in unknown {
+            for to in self.withdraw(now, ticket) {
+                self.report_superseded(to.id, &to.own(&frame));
+            }
+        }
     }
 
     /// Tells a client that a stop cancelled its command.
@@ -266,15 +307,6 @@ impl Router {
             client.counters.superseded += 1;
         }
         self.answer_failure(id, frame, "cancelled by a stop before it was sent");
-    }
-
-    /// Whether an equal stop is about to be written, which then stops for both clients. It does not
-    /// if a command was queued in between that must not run after the second stop.
-    fn joins_equal_stop(&mut self, now: Instant, to: Recipient, stop: &Frame) -> bool {
-        let mut open =
-            self.forwarded.values().filter(|forwarded| !forwarded.written && !forwarded.ended);
-        let cancels_more = open.any(|forwarded| is_cancelled_by(&forwarded.command.frame, stop));
-        !cancels_more && self.join_equal_command(now, to, stop).is_some()
     }
 
     /// The dead man's switch: halts all axes and switches all lasers off.

@@ -118,6 +118,18 @@ mod tests {
     }
 
     #[test]
+    fn a_token_is_available_at_the_time_that_is_named() {
+        let mut bucket = TokenBucket::new(at(1000), 7);
+        assert_eq!(bucket.holds_at(7), at(1000));
+        for _ in 0..100 {
+            let due = bucket.holds_at(3);
+            let before = Instant::from_micros(due.as_micros() - 1);
+            assert!(before < at(1000) || !bucket.take(before, 3));
+            assert!(bucket.take(due, 3));
+        }
+    }
+
+    #[test]
     fn time_that_goes_backwards_fills_nothing() {
         let mut bucket = TokenBucket::new(at(1000), 10);
         assert!(bucket.take(at(1000), 10));

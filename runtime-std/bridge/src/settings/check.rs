@@ -123,6 +123,12 @@ impl BridgeSettings {
         if limits.bytes_per_s < FRAME_LEN as u64 {
             return refused("limits.bytes_per_s", problem);
         }
+        if limits.bytes_per_s < limits.upload_bytes_per_s_min {
+            let least = limits.upload_bytes_per_s_min;
+            let problem =
+                format!("expected at least limits.upload_bytes_per_s_min, which is {least}");
+            return refused("limits.bytes_per_s", problem);
+        }
         if limits.out_bytes < FRAME_LEN {
             return refused("limits.out_bytes", problem);
         }

@@ -23,12 +23,20 @@ pub struct LimitSettings {
     /// Commands per second from one client, and the size of a burst. Above it, the bridge does not
     /// read the client until it is below. Default: 2000.
     pub commands_per_s: u32,
+    /// HALTs and laser-offs per second that go to the instrument for one client, and the size of a
+    /// burst. Above it, equal stops are sent as one. Default: 20.
+    pub stops_per_s: u32,
     /// Bytes per second from one client, in the same way. Default: 64 MiB.
     pub bytes_per_s: u64,
     /// The longest payload from a client, in bytes. Default: 32 MiB.
     pub upload_bytes: u32,
-    /// All payloads that wait in the bridge, in bytes. Default: 128 MiB.
+    /// All bytes of payloads that wait in the bridge. Default: 128 MiB.
     pub upload_bytes_total: u64,
+    /// The longest payload from a client with the role `read-only`, in bytes. Default: 64 KiB.
+    pub read_only_upload_bytes: u32,
+    /// The lowest mean rate of a payload from a client, in bytes per second, after the first 5 s. The
+    /// bridge disconnects a slower client. Default: 64 KiB.
+    pub upload_bytes_per_s_min: u64,
     /// Commands of one client that wait for the instrument. Default: 256.
     pub queue_frames: usize,
     /// Bytes that may wait for a client that does not read; then the bridge disconnects it.
@@ -54,9 +62,12 @@ impl Default for LimitSettings {
             viewers: 16,
             subscribers: 64,
             commands_per_s: 2000,
+            stops_per_s: 20,
             bytes_per_s: 64 << 20,
             upload_bytes: 32 << 20,
             upload_bytes_total: 128 << 20,
+            read_only_upload_bytes: 64 << 10,
+            upload_bytes_per_s_min: 64 << 10,
             queue_frames: 256,
             out_bytes: 1 << 20,
             noise_bytes: 1024,

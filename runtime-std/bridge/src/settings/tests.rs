@@ -358,6 +358,7 @@ fn limits_that_contradict_each_other_are_refused() {
         ("[limits]\nupload_bytes = 33_554_433", "limits.upload_bytes: "),
         ("[limits]\nupload_bytes_total = 33_554_431", "limits.upload_bytes_total: "),
         ("[limits]\nbytes_per_s = 127", "limits.bytes_per_s: "),
+        ("[limits]\nbytes_per_s = 65_535", "limits.bytes_per_s: expected at least limits.upload"),
         ("[limits]\nout_bytes = 127", "limits.out_bytes: "),
     ] {
         let error = check_error(text);
@@ -366,7 +367,7 @@ fn limits_that_contradict_each_other_are_refused() {
     assert_accepted(
         "[upstream]\nreconnect_max_ms = 250\n[limits]\nupload_bytes_total = 33_554_432",
     );
-    assert_accepted("[limits]\nbytes_per_s = 128\nout_bytes = 128");
+    assert_accepted("[limits]\nbytes_per_s = 128\nupload_bytes_per_s_min = 128\nout_bytes = 128");
 }
 
 #[test]

@@ -46,7 +46,7 @@ fn a_client_is_served_while_many_others_flood() {
     let bridge = bridge(instrument.control(), |settings| {
         settings.limits.commands_per_s = 2000;
     });
-    let refused = command(Code::CAMERA_LIVE_VIEW_START).with_payload_len(1);
+    let refused = command(Code::STAGE_POSITION_SET).with_selector(9);
     let frames = [query(1), command(Code::SYSTEM_STATE_GET), query(9), refused];
     let floods: Vec<_> =
         frames.iter().cycle().take(40).map(|frame| Flood::start(bridge.control(), frame)).collect();

@@ -14,6 +14,7 @@ mod named_ports;
 mod python_gui;
 mod router_fuzz_corpus;
 mod shared_places;
+mod stop_behind_upload;
 mod stop_first;
 mod stopping;
 mod web_pages;

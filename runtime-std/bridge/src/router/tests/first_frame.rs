@@ -130,3 +130,19 @@ fn a_client_that_sends_nothing_more_still_gets_its_answer() {
     harness.answer_next(0.0);
     assert_eq!(harness.received(id), [answer(&home, 0.0)]);
 }
+
+#[test]
+fn a_client_that_is_not_read_is_not_late() {
+    let limits = LimitSettings { commands_per_s: 1, ..LimitSettings::default() };
+    let mut options = RouterOptions { limits, ..options() };
+    options.request_timeout = ms(500);
+    let mut harness = Harness::new(options);
+    let id = harness.client();
+    // The rate ends in the middle of the second frame.
+    harness.ask_bytes(id, &[&position(1).encode()[..], &position(2).encode()[..60]].concat());
+    harness.pass(ms(999));
+    assert!(!harness.router.should_close(id), "the bridge does not read its other half");
+    harness.ask_bytes(id, &position(2).encode()[60..]);
+    harness.pass(ms(60_000));
+    assert!(!harness.router.should_close(id));
+}

@@ -162,6 +162,10 @@ impl Harness {
             self.router.upstream_wrote(self.now, bytes.len());
             self.arrive(&bytes);
         }
+        self.take_actions();
+    }
+
+    fn take_actions(&mut self) {
         while let Some(report) = self.router.poll_action() {
             match report {
                 RouterAction::Publish(message) => self.published.push(message),
@@ -169,6 +173,33 @@ impl Harness {
                 RouterAction::Reconnect(reason) => self.reconnects.push(reason),
                 RouterAction::ConnectNow => self.connect_now += 1,
             }
+        }
+    }
+
+    /// A new connection begins. The instrument does not answer yet.
+    pub(super) fn reopen(&mut self) {
+        self.instrument = Responder::default();
+        self.router.upstream_opened(self.now);
+        self.write();
+    }
+
+    /// The reasons for which the router wanted to connect again. Nothing is written.
+    pub(super) fn take_reconnects(&mut self) -> Vec<&'static str> {
+        self.take_actions();
+        std::mem::take(&mut self.reconnects)
+    }
+
+    /// Writes up to `count` bytes to the instrument, and no more.
+    pub(super) fn write_some(&mut self, mut count: usize) {
+        while count > 0 {
+            let bytes = self.router.upstream_output(self.now);
+            let bytes = bytes[..bytes.len().min(count)].to_vec();
+            if bytes.is_empty() {
+                return;
+            }
+            self.router.upstream_wrote(self.now, bytes.len());
+            self.arrive(&bytes);
+            count -= bytes.len();
         }
     }
 
@@ -225,4 +256,9 @@ pub(super) fn assert_refused(received: &[Frame], command: &Frame, reason: &str) 
     assert_eq!((refused.code, refused.status), (command.code, 0));
     let text = refused.text().expect("text");
     assert!(text.contains(reason), "{text}");
+}
+
+/// An upload of so many bytes.
+pub(super) fn upload(len: u32) -> Frame {
+    Frame::command(CommandCode::COMMON_SCOPE_SETTINGS_SAVE).with_payload_len(len)
 }

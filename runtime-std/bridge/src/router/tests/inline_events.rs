@@ -41,7 +41,7 @@ fn a_client_that_asks_for_events_receives_all_of_them() {
         harness.ask(id, &events_on_request::request());
         assert!(harness.commands.is_empty(), "the instrument does not receive the request");
         // A reload of the settings does not take it back.
-        harness.router.set_role(id, Role::Control, Delivery::Callback);
+        harness.router.set_role(harness.now, id, Role::Control, Delivery::Callback);
         harness.instrument_sends(&push(1, 1.0));
         assert_eq!(harness.received(id), [push(1, 1.0)]);
         harness.ask(id, &state());

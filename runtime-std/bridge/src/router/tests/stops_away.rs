@@ -1,7 +1,10 @@
 //! Stops that clients send while the instrument is not connected: they go out first on the next
 //! connection, before any other frame.
 
-use flamingo_protocol_core::{CommandCode, Frame, wire::TABLE};
+use flamingo_protocol_core::{
+    CommandCode, Frame,
+    wire::{Selector, TABLE},
+};
 
 use super::harness::*;
 use crate::router::RouterOptions;
@@ -25,7 +28,8 @@ fn a_stop_sent_while_it_is_away_goes_before_the_handshake() {
         harness.pass(ms(1000));
         harness.router.upstream_opened(harness.now);
         harness.write();
-        assert_eq!(harness.reached(), [(row.code, 1), STATE]);
+        let selector = i32::from(row.selector != Selector::None);
+        assert_eq!(harness.reached(), [(row.code, selector), STATE]);
         harness.answer_next(0.0);
         assert_eq!(harness.received(id), [answer(&stop, 0.0)], "the client gets the true answer");
     }
@@ -105,11 +109,13 @@ fn a_stop_of_a_failed_handshake_is_sent_again() {
     let mut harness = Harness::unconnected(options());
     let id = harness.client();
     harness.ask(id, &halt(1));
+    harness.ask(id, &lasers_off());
     for _ in 0..3 {
         harness.commands.clear();
         harness.router.upstream_opened(harness.now);
         harness.write();
-        assert_eq!(harness.reached(), [(CommandCode::STAGE_HALT, 1), STATE]);
+        let off = CommandCode::LASER_DISABLE_ALL;
+        assert_eq!(harness.reached(), [(CommandCode::STAGE_HALT, 1), (off, 1), STATE]);
         harness.router.upstream_lost(harness.now);
         harness.write();
         assert_eq!(harness.received(id), []);
@@ -167,13 +173,53 @@ fn the_dead_man_switch_waits_for_the_connection() {
 }
 
 #[test]
-fn the_stops_that_wait_are_bounded() {
+fn the_stops_that_wait_are_bounded_and_none_is_refused() {
+    let mut harness = Harness::unconnected(options());
+    let (one, other) = (harness.client(), harness.client());
+    for number in 0..5000 {
+        let stop = Frame { hardware_id: number, ..halt(1 + number % 4) };
+        harness.ask(one, &stop);
+    }
+    harness.ask(other, &halt(3));
+    harness.ask(other, &lasers_off());
+    assert_eq!(harness.connect_now, 5, "equal stops are one");
+    assert_eq!(harness.received(one), []);
+    harness.router.upstream_opened(harness.now);
+    harness.write();
+    assert_eq!(harness.reached().len(), 6, "five stops and the state");
+    for _ in 0..4 {
+        harness.answer_next(0.0);
+    }
+    assert_eq!(harness.received(other), [answer(&halt(3), 0.0)]);
+    assert_eq!(harness.received(one).len(), 1024, "each answer, up to a limit");
+    let (status, _) = harness.router.client_status(harness.now);
+    assert_eq!(status[0].counters.unanswered, 5000 - 1024, "what was not answered is counted");
+}
+
+#[test]
+fn stops_of_others_do_not_delay_what_a_client_is_told() {
+    let mut harness = Harness::unconnected(options());
+    let (one, other) = (harness.client(), harness.client());
+    harness.ask(one, &halt(1));
+    for _ in 0..20 {
+        harness.pass(ms(99));
+        harness.ask(other, &halt(1));
+    }
+    harness.pass(ms(20));
+    assert_refused(&harness.received(one), &halt(1), "no connection yet");
+}
+
+#[test]
+fn a_stop_waits_for_the_connection_of_a_bridge_that_stops() {
     let mut harness = Harness::unconnected(options());
     let id = harness.client();
-    for number in 0..100 {
-        let stop = Frame { hardware_id: number, ..halt(1) };
-        harness.ask(id, &stop);
-    }
-    assert_eq!(harness.connect_now, 64);
-    assert_eq!(harness.received(id).len(), 36, "the others are refused");
+    harness.router.stop();
+    harness.ask(id, &halt(1));
+    assert_eq!(harness.connect_now, 1);
+    assert!(harness.router.is_busy(), "the bridge waits for it");
+    harness.router.upstream_opened(harness.now);
+    harness.write();
+    assert_eq!(harness.reached(), [(CommandCode::STAGE_HALT, 1), STATE]);
+    harness.answer_next(0.0);
+    assert_eq!(harness.received(id), [answer(&halt(1), 0.0)]);
 }

@@ -1,0 +1,116 @@
+//! A stop behind an upload that the instrument takes slowly, or not at all.
+
+use flamingo_protocol_core::{CommandCode, Frame};
+
+use super::harness::*;
+
+const HALT: CommandCode = CommandCode::STAGE_HALT;
+const STATE: (CommandCode, i32) = (CommandCode::SYSTEM_STATE_GET, 0);
+
+fn save(len: u32) -> Frame {
+    Frame::command(CommandCode::COMMON_SCOPE_SETTINGS_SAVE).with_payload_len(len)
+}
+
+/// The bytes of an upload of 1 MB.
+fn upload() -> Vec<u8> {
+    [&save(1_000_000).encode()[..], &vec![5; 1_000_000]].concat()
+}
+
+/// Lets the link take 1 kB each 10 ms for this many steps.
+fn drip(harness: &mut Harness, steps: u32) {
+    for _ in 0..steps {
+        let end = harness.now + ms(10);
+        while let Some(due) = harness.router.poll_timeout().filter(|due| *due <= end) {
+            harness.now = harness.now.max(due);
+            harness.router.handle_timeout(harness.now);
+        }
+        harness.now = end;
+        harness.write_some(1000);
+    }
+}
+
+#[test]
+fn an_upload_that_drips_holds_a_halt_for_a_second_at_most() {
+    let mut harness = Harness::new(options());
+    let clients = [harness.client(), harness.client()];
+    let stopping = harness.client();
+    for client in clients {
+        harness.router.client_input(harness.now, client, &upload());
+    }
+    drip(&mut harness, 10);
+    harness.router.client_input(harness.now, stopping, &halt(1).encode());
+    drip(&mut harness, 99);
+    assert_eq!(harness.take_reconnects(), [""; 0]);
+    drip(&mut harness, 1);
+    let reason = "a stop waits behind a frame that is not written";
+    assert_eq!(harness.take_reconnects(), [reason]);
+    assert_eq!(harness.reached(), [(save(0).code, 0)], "nothing else was sent");
+    harness.commands.clear();
+    harness.router.upstream_lost(harness.now);
+    for client in clients {
+        assert_refused(&harness.received(client), &save(0), "connection lost");
+    }
+    harness.reopen();
+    assert_eq!(harness.reached(), [(HALT, 1), STATE], "the HALT goes first");
+    harness.answer_next(0.0);
+    assert_eq!(harness.received(stopping), [answer(&halt(1), 0.0)]);
+}
+
+#[test]
+fn uploads_that_follow_each_other_do_not_delay_a_halt() {
+    let mut harness = Harness::new(options());
+    let clients = [harness.client(), harness.client(), harness.client()];
+    let stopping = harness.client();
+    for client in clients {
+        let small = [&save(50_000).encode()[..], &vec![5; 50_000]].concat();
+        harness.router.client_input(harness.now, client, &small);
+    }
+    drip(&mut harness, 10);
+    harness.router.client_input(harness.now, stopping, &halt(1).encode());
+    drip(&mut harness, 50);
+    assert_eq!(harness.take_reconnects(), [""; 0]);
+    assert_eq!(harness.reached()[..2], [(save(0).code, 0), (HALT, 1)]);
+}
+
+#[test]
+fn stops_that_the_instrument_may_not_have_read_go_again() {
+    let mut harness = Harness::new(options());
+    let (uploading, stopping) = (harness.client(), harness.client());
+    harness.ask(stopping, &halt(1));
+    harness.ask(stopping, &halt(2));
+    harness.answer_next(0.0);
+    harness.router.client_input(harness.now, uploading, &upload());
+    harness.write_some(1000);
+    harness.router.client_input(harness.now, stopping, &halt(3).encode());
+    drip(&mut harness, 100);
+    assert_eq!(harness.take_reconnects().len(), 1);
+    harness.commands.clear();
+    harness.router.upstream_lost(harness.now);
+    harness.reopen();
+    assert_eq!(harness.reached(), [(HALT, 2), (HALT, 3), STATE], "the first was answered");
+}
+
+#[test]
+fn a_laser_off_that_may_be_lost_goes_again() {
+    let off = |laser| Frame::command(CommandCode::LASER_DISABLE).with_selector(laser);
+    let mut harness = Harness::new(options());
+    let (uploading, stopping) = (harness.client(), harness.client());
+    for laser in [1, 2] {
+        harness.ask(stopping, &off(laser));
+    }
+    harness.ask(stopping, &Frame::command(CommandCode::LASER_ENABLE).with_selector(1));
+    harness.router.client_input(harness.now, uploading, &upload());
+    harness.write_some(1000);
+    harness.router.client_input(harness.now, stopping, &halt(3).encode());
+    drip(&mut harness, 100);
+    assert_eq!(harness.take_reconnects().len(), 1);
+    for expected in [vec![(HALT, 3), (off(2).code, 2), STATE], vec![STATE]] {
+        harness.commands.clear();
+        harness.router.upstream_lost(harness.now);
+        harness.reopen();
+        assert_eq!(harness.reached(), expected, "laser 1 was switched on again");
+        for (frame, _) in std::mem::take(&mut harness.commands) {
+            harness.instrument_sends(&answer(&frame, 0.0));
+        }
+    }
+}

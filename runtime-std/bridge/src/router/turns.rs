@@ -1,0 +1,89 @@
+//! Which waiting command of a client has its turn. Of equal commands, at most one is on the wire: the
+//! others wait in the queues of their clients, since what waits in the core may hold what comes after
+//! it. Some commands are answered at the end of a motion, which may take minutes; the queries of their
+//! client overtake them. Which client has its turn is in `dispatch.rs`.
+
+use flamingo_protocol_core::{
+    Frame,
+    connection::Key,
+    time::{Duration, Instant},
+};
+
+use super::Router;
+use super::client::{Client, Command};
+use super::permissions::{STAGE, expects_answer, is_answered_at_end, is_query};
+
+/// The time limit of a command that the instrument answers at the end of the motion.
+pub(super) const MOTION_TIMEOUT: Duration = Duration::from_millis(180_000);
+
+/// The keys of the commands that were given to the core, and whose answers are still to come.
+#[derive(Debug)]
+pub(super) struct PendingKeys(Vec<Key>);
+
+impl PendingKeys {
+    /// Whether this command waits for one of them: the core would hold it until that is answered.
+    fn hold(&self, frame: &Frame) -> bool {
+        !self.0.is_empty() && expects_answer(frame) && self.0.contains(&Key::of(frame))
+    }
+
+    /// Whether this command waits for the end of a motion.
+    fn hold_to_the_end(&self, frame: &Frame) -> bool {
+        is_answered_at_end(frame) && self.hold(frame)
+    }
+
+    /// When this waiting command is refused, since it has waited too long. `timeout`: the time limit
+    /// of a command that does not wait for the end of a motion.
+    pub(super) fn refused_at(&self, command: &Command, timeout: Duration) -> Instant {
+        let waits = self.hold_to_the_end(&command.frame);
+        command.arrived + if waits { timeout.max(MOTION_TIMEOUT) } else { timeout }
+    }
+}
+
+impl Router {
+    /// Empty if no command waits for one of them.
+    pub(super) fn pending_keys(&self) -> PendingKeys {
+        if self.clients.values().all(|client| client.waiting.is_empty()) {
+            return PendingKeys(Vec::new());
+        }
+        let pending = self.forwarded.values().filter(|forwarded| {
+            let is_open = forwarded.expects_answer && !forwarded.ended;
+            // An equal query may join it.
+            let is_shared = self.options.coalesce && !forwarded.written;
+            is_open && !(is_shared && is_query(&forwarded.command.frame))
+        });
+        PendingKeys(pending.map(|forwarded| Key::of(&forwarded.command.frame)).collect())
+    }
+}
+
+impl Client {
+    /// When the first of the waiting commands is refused.
+    pub(super) fn next_refusal(&self, pending: &PendingKeys, timeout: Duration) -> Option<Instant> {
+        // They are in the order of their arrival.
+        let first = self.waiting.front();
+        let mut others = self.waiting.iter();
+        let first_of_others = others.find(|command| !pending.hold_to_the_end(&command.frame));
+        let each = first.into_iter().chain(first_of_others);
+        each.map(|command| pending.refused_at(command, timeout)).min()
+    }
+
+    /// The position in the queue of the command that may be forwarded next. It is the first one,
+    /// unless that waits for the end of a motion, or for a stop that the client has sent before: then
+    /// it is the first query that makes no difference to the commands that it overtakes. A position is
+    /// true at any time, but a setting may have been changed by an earlier command of its subsystem.
+    pub(super) fn next_command(&self, pending: &PendingKeys) -> Option<usize> {
+        // A bit for each subsystem; the last bit stands for all others.
+        let bit = |frame: &Frame| 1_u16 << frame.code.subsystem().min(15);
+        let mut overtaken = 0;
+        for (position, Command { frame, .. }) in self.waiting.iter().enumerate() {
+            let has_turn = position == 0 || (is_query(frame) && overtaken & bit(frame) == 0);
+            let is_overtaken = pending.hold_to_the_end(frame) || self.stops.precede(frame);
+            if has_turn && !is_overtaken {
+                return Some(position).filter(|_| !pending.hold(frame));
+            }
+            if frame.code.subsystem() != STAGE {
+                overtaken |= bit(frame);
+            }
+        }
+        None
+    }
+}
