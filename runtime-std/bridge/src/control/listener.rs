@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use flamingo_protocol_core::time::Instant;
 use mio::net::TcpStream;
+use socket2::SockRef;
 
 use super::wait::{Poller, Target};
 use flamingo_runtime_std::{LogRate, socket};
@@ -15,6 +16,10 @@ use flamingo_runtime_std::{LogRate, socket};
 /// The most clients that one call accepts, so that other work is not delayed, and so that a client in a
 /// reserved slot is read before others take its place.
 pub(super) const MAX_ACCEPTS: usize = 4;
+/// The most bytes of a client that wait to be read (Linux: twice as many, with its own data). A client
+/// above its rate is not read; what it sends meanwhile must neither grow old nor use up the memory that
+/// the system has for all connections.
+const RECEIVE_BUFFER: usize = 64 * 1024;
 /// Log lines per second about accepting clients.
 const LOG_LINES_PER_S: u32 = 5;
 /// The pause after accepting has failed, since it would fail again at once.
@@ -110,19 +115,18 @@ impl ControlListener {
     }
 }
 
-/// Makes the system report a client that is unreachable for `lost_after`.
+/// Makes the system report a client that is unreachable for `lost_after`, and hold few bytes of it.
 fn configure(stream: TcpStream, lost_after: Duration) -> (TcpStream, std::io::Result<()>) {
     let stream = stream.into();
     let options = socket::set_options(&stream, lost_after);
-    let configured = options.and(socket::set_user_timeout(&stream, lost_after));
-    (TcpStream::from_std(stream), configured)
+    let timeout = socket::set_user_timeout(&stream, lost_after);
+    let buffer = SockRef::from(&stream).set_recv_buffer_size(RECEIVE_BUFFER);
+    (TcpStream::from_std(stream), options.and(timeout).and(buffer))
 }
 
 #[cfg(test)]
 mod tests {
     use std::net;
-
-    use socket2::SockRef;
 
     use super::*;
 
@@ -181,5 +185,21 @@ mod tests {
         let probes = socket.tcp_keepalive_retries().unwrap();
         assert_eq!(first.unwrap() + every.unwrap() * probes, Duration::from_secs(12));
         assert_eq!(socket.tcp_user_timeout().unwrap(), Some(Duration::from_secs(12)));
+    }
+
+    #[test]
+    fn the_system_holds_few_bytes_of_a_client() {
+        let mut port = listener(Duration::from_secs(12));
+        let mut client = net::TcpStream::connect(address(&port)).unwrap();
+        let accepted = accept(&mut port, Instant::default());
+        SockRef::from(&client).set_send_buffer_size(RECEIVE_BUFFER).unwrap();
+        client.set_nonblocking(true).unwrap();
+        let mut sent = 0;
+        while let Ok(count) = std::io::Write::write(&mut client, &[0; 4096]) {
+            sent += count;
+        }
+        // The buffers of both sides, each twice as large as asked for.
+        assert!(sent <= 4 * RECEIVE_BUFFER, "{sent} bytes");
+        drop(accepted);
     }
 }
