@@ -108,7 +108,6 @@ impl Router {
     ///
     /// # Errors
     /// The time from which the client may be read.
-    #[inline]
     pub fn read_allowance(&self, now: Instant, id: ClientId) -> Result<usize, Instant> {
         self.clients.get(&id).map_or(Ok(0), |client| client.quota.read_allowance(now))
     }
