@@ -65,13 +65,12 @@ pub(super) fn is_read_only(frame: &Frame) -> bool {
 }
 
 /// Whether this command needs the motion lease: motion and lasers, and codes that are not in the table
-/// and may do the same. An instrument that expects no payload may read one as commands.
+/// and may do the same.
 fn needs_lease(frame: &Frame) -> bool {
     let acts = frame.code.row().is_some_and(|row| row.effect.moves() || row.effect.lights());
     let may_act = is_unknown_in(frame, STAGE) || is_unknown_in(frame, LASERS);
-    let may_contain_commands = frame.code.row().is_none() && frame.payload_len > 0;
     let sets = [CommandCode::LASER_LEVEL_SET, CommandCode::STAGE_VELOCITY_SET];
-    acts || may_act || may_contain_commands || sets.contains(&frame.code)
+    acts || may_act || sets.contains(&frame.code)
 }
 
 impl Router {

@@ -35,8 +35,8 @@ pub(super) enum PayloadUse {
 }
 
 impl PayloadUse {
-    /// For a command that declares a payload, of a client with this role.
-    pub(super) fn of(command: &Frame, role: Role) -> Self {
+    /// For a command that declares a payload.
+    pub(super) fn of(command: &Frame) -> Self {
         let is_possible = command.payload_len <= MAX_PAYLOAD;
         let payload = command.code.row().map(|row| row.payload);
         match payload {
@@ -44,8 +44,6 @@ impl PayloadUse {
             _ if is_stop(command) => Self::Ignore,
             _ if !is_possible => Self::Distrust("a payload above 32 MiB: the connection ends"),
             Some(Payload::Up | Payload::Both) => Self::Forward,
-            // The user of this role knows what the code means.
-            None if role == Role::Control => Self::Forward,
             None => Self::Distrust("an unknown code with a payload: the connection ends"),
             Some(Payload::None | Payload::Down) => {
                 Self::Distrust("this command takes no payload: the connection ends")

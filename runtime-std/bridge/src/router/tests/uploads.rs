@@ -175,15 +175,16 @@ fn a_length_that_cannot_be_true_ends_the_connection() {
 }
 
 #[test]
-fn an_unknown_code_with_a_payload_needs_the_role_control() {
-    let unknown = Frame::command(CommandCode(0x8123)).with_payload_len(10);
-    let mut harness = Harness::new(options());
-    let id = harness.client();
-    let reader = harness.client_as(Role::ReadOnly, Delivery::Callback);
-    harness.ask_bytes(reader, &whole(&unknown));
-    assert!(harness.router.should_close(reader) && harness.commands.is_empty());
-    harness.ask_bytes(id, &whole(&unknown));
-    assert_eq!(harness.commands, [(unknown, vec![5; 10])]);
+fn an_unknown_code_with_a_payload_ends_the_connection() {
+    for role in [Role::Control, Role::ReadOnly] {
+        let mut harness = Harness::new(options());
+        let id = harness.client_as(role, Delivery::Callback);
+        let unknown = Frame::command(CommandCode(0x8123)).with_payload_len(128);
+        harness.ask_bytes(id, &[unknown.encode(), go(1).encode()].concat());
+        assert!(harness.router.should_close(id) && harness.commands.is_empty());
+        let told = Frame { payload_len: 0, ..unknown };
+        assert_refused(&harness.received(id), &told, "unknown code with a payload");
+    }
 }
 
 #[test]
