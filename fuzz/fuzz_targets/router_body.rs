@@ -160,10 +160,9 @@ impl World {
                     [Role::Control, Role::Control, Role::ReadOnly][usize::from(argument % 3)];
                 let inline = argument & 64 != 0;
                 let delivery = if inline { Delivery::Inline } else { Delivery::Callback };
-                if let Some(id) = self.router.client_opened(self.now, "x".into(), role, delivery) {
-                    self.clients.insert(id, Client { inline, ..Client::default() });
-                    self.stops.budget += u64::from(STOPS_PER_S) * STOP_US;
-                }
+                let id = self.router.client_opened(self.now, "x".into(), role, delivery);
+                self.clients.insert(id, Client { inline, ..Client::default() });
+                self.stops.budget += u64::from(STOPS_PER_S) * STOP_US;
             }
             (2, Some(id)) => self.close(id),
             (3, Some(id)) => {

@@ -190,9 +190,7 @@ impl ControlTask {
                 return;
             }
         };
-        let opened = self.router.client_opened(now, address.to_string(), role, delivery.clone());
-        // The router logs why there is no slot.
-        let Some(id) = opened else { return };
+        let id = self.router.client_opened(now, address.to_string(), role, delivery.clone());
         if let Some(left_out) = self.connections_log.line(now) {
             tracing::info!(
                 client = id, %address, port, %role, %delivery, left_out, "a client connected"

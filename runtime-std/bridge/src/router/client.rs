@@ -183,7 +183,7 @@ impl Client {
     ) -> Option<ClientInput> {
         let stop = Frame { payload_len: 0, ..frame };
         let command = Command { frame: stop, payload: [].into(), arrived: now };
-        match PayloadUse::of(&frame, self.role) {
+        match PayloadUse::of(&frame) {
             PayloadUse::Forward => {
                 let upload = Upload::held(now, frame, longest);
                 if upload.is_held() {

@@ -230,23 +230,23 @@ impl Router {
         }
     }
 
-    /// A client has connected. `address` is its `IP:PORT`. `None`: there is no slot, not even one of
-    /// those that are reserved for stops; close the connection.
+    /// A client has connected. `address` is its `IP:PORT`. If all slots are taken, it gets one that is
+    /// reserved for stops, and another client may have to leave.
     pub fn client_opened(
         &mut self,
         now: Instant,
         address: String,
         role: Role,
         delivery: impl Into<EventDelivery>,
-    ) -> Option<ClientId> {
-        let slot = self.take_slot(&address)?;
+    ) -> ClientId {
+        let slot = self.take_slot(&address);
         let id = self.next_client;
         self.next_client += 1;
         self.names.enter(id, &address);
         let (limits, timeout) = (&self.options.limits, self.options.request_timeout);
         let client = Client::new(now, address, slot, role, delivery.into(), limits, timeout);
         self.clients.insert(id, client);
-        Some(id)
+        id
     }
 
     /// Handles bytes of a client. It consumes all of them.

@@ -3,7 +3,7 @@
 //! a HALT finds a way in. How much a connected client may send is in `client_quota.rs`.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use flamingo_protocol_core::{CommandCode, Frame};
@@ -41,14 +41,15 @@ impl Slot {
 }
 
 impl Router {
-    /// Finds a slot for a client. `None`: there is none. Clients that only wait for answers do not
-    /// count, but the bridge disconnects the oldest of them when there are too many.
-    pub(super) fn take_slot(&mut self, address: &str) -> Option<Slot> {
+    /// Finds a slot for a client. Clients that only wait for answers do not count, but the bridge
+    /// disconnects the oldest of them when there are too many.
+    pub(super) fn take_slot(&mut self, address: &str) -> Slot {
         if let Some(limit) = self.reached_limit(address) {
-            let freed = self.free_reserved_slot();
-            let outcome = if freed { "gets a reserved slot" } else { "is refused" };
-            self.log_client(format!("the client at {address} {outcome}: {limit} are connected"));
-            return freed.then_some(Slot::StopsOnly);
+            self.free_reserved_slot();
+            self.log_client(format!(
+                "the client at {address} gets a reserved slot: {limit} are connected"
+            ));
+            return Slot::StopsOnly;
         }
         let limit = self.options.limits.clients;
         let mut half_closed = self.clients.values_mut().filter(|client| client.only_waits());
@@ -57,7 +58,7 @@ impl Router {
         {
             oldest.closing = true;
         }
-        Some(Slot::Full)
+        Slot::Full
     }
 
     /// The limit that keeps one more client of this address out of the slots, if there is one.
@@ -74,45 +75,47 @@ impl Router {
         })
     }
 
-    /// Makes sure that a reserved slot is free: if all are taken, the oldest client without an
-    /// unanswered stop leaves, of the address that has most of them. What it has sent before is still
-    /// read, so that its stop is not lost. Returns whether one is free.
-    fn free_reserved_slot(&mut self) -> bool {
+    /// Makes sure that a reserved slot is free. If all are taken, a client leaves: of those without an
+    /// unanswered stop, if there are any, the oldest of the address that has most of them. What it has
+    /// sent before is still read, and its answers are written, so that its stop is not lost. If too many
+    /// are leaving, the oldest of them is closed; its stop is sent all the same.
+    fn free_reserved_slot(&mut self) {
         let reserved = self.clients.iter().filter(|(_, client)| client.slot == Slot::StopsOnly);
         let reserved = reserved.filter(|(_, client)| !client.closing);
         let (leaving, staying): (Vec<_>, Vec<_>) =
             reserved.partition(|(_, client)| client.half_closed);
         let slots = self.options.limits.stop_slots;
         if staying.len() < slots {
-            return true;
+            return;
         }
-        let idle = |(id, _): &&(&ClientId, &Client)| !self.has_unanswered_stop(**id);
-        let (many_leave, closes) = (leaving.len() >= slots, leaving.iter().find(idle));
-        let closes = closes.map(|(id, _)| **id);
+        let stopping = self.clients_with_unanswered_stops();
         let mut of_same = BTreeMap::<_, usize>::new();
         for (_, client) in &staying {
             *of_same.entry(network(&client.address)).or_default() += 1;
         }
-        let most = |(id, client): &&(&ClientId, &Client)| {
-            (of_same.get(&network(&client.address)).copied(), Reverse(**id))
+        let first_to_leave = |(id, client): &&(&ClientId, &Client)| {
+            let same = of_same.get(&network(&client.address)).copied();
+            (!stopping.contains(id), same, Reverse(**id))
         };
-        let leaves = staying.iter().filter(idle).max_by_key(most).map(|(id, _)| **id);
-        let Some(leaves) = leaves.and_then(|id| self.clients.get_mut(&id)) else { return false };
-        leaves.half_closed = true;
-        if !many_leave {
-            return true;
+        let first_to_close =
+            |(id, _): &&(&ClientId, &Client)| (!stopping.contains(id), Reverse(**id));
+        let leaves = staying.iter().max_by_key(first_to_leave).map(|(id, _)| **id);
+        let closes = leaving.iter().max_by_key(first_to_close).map(|(id, _)| **id);
+        let closes = closes.filter(|_| leaving.len() >= slots);
+        if let Some(client) = leaves.and_then(|id| self.clients.get_mut(&id)) {
+            client.half_closed = true;
         }
-        // The oldest of them does not read its answers.
-        let closes = closes.and_then(|id| self.clients.get_mut(&id));
-        closes.map(|client| client.closing = true).is_some()
+        if let Some(client) = closes.and_then(|id| self.clients.get_mut(&id)) {
+            client.closing = true;
+        }
     }
 
-    fn has_unanswered_stop(&self, id: ClientId) -> bool {
-        let sent = self.forwarded.values().any(|forwarded| {
-            let is_open = !forwarded.ended && is_stop(&forwarded.command.frame);
-            is_open && forwarded.recipients.iter().any(|recipient| recipient.id == id)
-        });
-        sent || self.waits_for_unsent_stop(id)
+    fn clients_with_unanswered_stops(&self) -> BTreeSet<ClientId> {
+        let sent = self.forwarded.values();
+        let sent = sent.filter(|sent| !sent.ended && is_stop(&sent.command.frame));
+        let sent = sent.flat_map(|sent| &sent.recipients).map(|recipient| recipient.id);
+        let delayed = self.clients.iter().filter(|(_, client)| !client.stops.is_empty());
+        sent.chain(self.clients_with_unsent_stops()).chain(delayed.map(|(id, _)| *id)).collect()
     }
 }
 

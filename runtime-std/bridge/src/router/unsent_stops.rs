@@ -146,10 +146,10 @@ impl Router {
         }
     }
 
-    /// Whether a stop of this client waits for a connection, and the client for its answer.
-    pub(super) fn waits_for_unsent_stop(&self, id: ClientId) -> bool {
+    /// The clients that wait for the answers to stops that wait for a connection.
+    pub(super) fn clients_with_unsent_stops(&self) -> impl Iterator<Item = ClientId> {
         let awaited = self.unsent_stops.iter().filter(|stop| stop.awaited_since.is_some());
-        awaited.flat_map(|stop| &stop.recipients).any(|recipient| recipient.id == id)
+        awaited.flat_map(|stop| &stop.recipients).map(|recipient| recipient.id)
     }
 
     /// The client has left: its stops that wait are sent all the same.
