@@ -1,13 +1,15 @@
 //! The connection to the instrument: how it begins and ends, and what is written to it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use flamingo_protocol_core::{
     CommandCode, Frame, Ticket, Transmit, connection::Counters, time::Instant, wire::Kind,
 };
 
-use super::{Router, WorkflowState, permissions};
+use super::client::Command;
+use super::permissions::{self, is_read_only};
+use super::{ForwardedCommand, Router, WorkflowState};
 use crate::settings::Delivery;
 use crate::status::UpstreamStatus;
 use flamingo_runtime_std::CoreConnection;
@@ -38,8 +40,12 @@ impl Router {
 
     /// The connection to the instrument is lost. Every waiting client gets an answer that says so.
     /// Nothing is sent again on the next connection, apart from stops that were not written whole, or
-    /// that were written before the instrument had reported its state.
+    /// that were written before the instrument had reported its state. If the bridge gives the connection
+    /// up for a stop, queries that were not written wait for the next one.
     pub fn upstream_lost(&mut self, now: Instant) {
+        if self.given_up {
+            self.take_back_unwritten_queries();
+        }
         let Some(core) = self.core.as_mut() else { return };
         core.handle_eof();
         self.last_ticket = core.last_ticket();
@@ -74,8 +80,31 @@ impl Router {
             let Some(client) = self.clients.get_mut(&id) else { continue };
             client.being_written = None;
             client.in_flight = 0;
-            for command in std::mem::take(&mut client.waiting) {
+            let (kept, failed) =
+                std::mem::take(&mut client.waiting).into_iter().partition::<VecDeque<_>, _>(
+                    |command| self.given_up && may_wait_for_next_link(&command.frame),
+                );
+            client.waiting = kept;
+            for command in failed {
                 self.answer_failure(id, &command.frame, reason);
+            }
+        }
+    }
+
+    /// Puts the queries that were not written back into the queues of their clients.
+    fn take_back_unwritten_queries(&mut self) {
+        let is_unwritten = |sent: &ForwardedCommand| {
+            !sent.written && !sent.ended && may_wait_for_next_link(&sent.command.frame)
+        };
+        let unwritten = self.forwarded.iter().filter(|(_, sent)| is_unwritten(sent));
+        let tickets: Vec<_> = unwritten.map(|(ticket, _)| *ticket).collect();
+        // The latest first, so that the earliest is at the front of its queue.
+        for ticket in tickets.into_iter().rev() {
+            let Some(sent) = self.forwarded.remove(&ticket) else { continue };
+            for to in &sent.recipients {
+                let Some(client) = self.clients.get_mut(&to.id) else { continue };
+                let frame = to.own(&sent.command.frame);
+                client.waiting.push_front(Command { frame, ..sent.command.clone() });
             }
         }
     }
@@ -176,6 +205,12 @@ impl Router {
         }
         status
     }
+}
+
+/// Whether this command may wait until the bridge has connected again, which it does at once after it
+/// has given a connection up: a query, which changes nothing whenever it is sent.
+pub(super) fn may_wait_for_next_link(frame: &Frame) -> bool {
+    is_read_only(frame) && frame.payload_len == 0
 }
 
 fn add_counters(status: &mut UpstreamStatus, counters: &Counters) {

@@ -9,6 +9,7 @@ use flamingo_protocol_core::{
 };
 
 use super::client_quota::TOO_MANY_WAITING;
+use super::instrument::may_wait_for_next_link;
 use super::{ClientId, Router};
 use crate::settings::Role;
 
@@ -82,8 +83,8 @@ impl Router {
         frame: &Frame,
     ) -> Result<(), String> {
         let Some(client) = self.clients.get(&id) else { return Ok(()) };
-        // A stop waits for the connection.
-        if self.core.is_none() && !is_stop(frame) {
+        let waits = is_stop(frame) || self.given_up && may_wait_for_next_link(frame);
+        if self.core.is_none() && !waits {
             return Err("the instrument is not connected".into());
         }
         if self.stopping {

@@ -3,6 +3,8 @@
 use flamingo_protocol_core::{CommandCode, Frame};
 
 use super::harness::*;
+use crate::router::RouterOptions;
+use crate::settings::WhenLost;
 
 const HALT: CommandCode = CommandCode::STAGE_HALT;
 const STATE: (CommandCode, i32) = (CommandCode::SYSTEM_STATE_GET, 0);
@@ -113,4 +115,47 @@ fn a_laser_off_that_may_be_lost_goes_again() {
             harness.instrument_sends(&answer(&frame, 0.0));
         }
     }
+}
+
+#[test]
+fn queries_behind_the_upload_are_asked_after_the_halt() {
+    let mut harness = Harness::new(options());
+    let [uploading, asking, pipelining, stopping] = [(); 4].map(|()| harness.client());
+    harness.router.client_input(harness.now, uploading, &upload());
+    harness.write_some(1000);
+    harness.router.client_input(harness.now, asking, &position(1).encode());
+    let two = [position(2).encode(), go(3).encode(), position(4).encode()].concat();
+    harness.router.client_input(harness.now, pipelining, &two);
+    harness.router.client_input(harness.now, stopping, &halt(1).encode());
+    drip(&mut harness, 100);
+    assert_eq!(harness.take_reconnects().len(), 1);
+    harness.commands.clear();
+    harness.router.upstream_lost(harness.now);
+    let refused = harness.received(pipelining);
+    assert_refused(&refused, &go(3), "cancelled by a stop");
+    // It comes while the bridge connects again.
+    harness.router.client_input(harness.now, stopping, &position(3).encode());
+    harness.connect(IDLE);
+    assert_eq!(harness.commands[0].0, halt(1));
+    while !harness.commands.is_empty() {
+        harness.answer_next(1.0);
+    }
+    assert_eq!(harness.received(asking), [answer(&position(1), 1.0)]);
+    assert_eq!(harness.received(pipelining), [2, 4].map(|axis| answer(&position(axis), 1.0)));
+    assert_eq!(harness.received(stopping).len(), 2);
+}
+
+#[test]
+fn queries_wait_no_longer_than_their_time_for_the_next_link() {
+    let mut harness = Harness::new(RouterOptions { when_lost: WhenLost::Refusal, ..options() });
+    let [uploading, asking, stopping] = [(); 3].map(|()| harness.client());
+    harness.router.client_input(harness.now, uploading, &upload());
+    harness.write_some(1000);
+    harness.router.client_input(harness.now, asking, &position(1).encode());
+    harness.router.client_input(harness.now, stopping, &halt(1).encode());
+    drip(&mut harness, 100);
+    harness.router.upstream_lost(harness.now);
+    assert!(harness.received(asking).is_empty());
+    harness.pass(ms(5_000));
+    assert_refused(&harness.received(asking), &position(1), "waited too long");
 }
