@@ -232,6 +232,14 @@ impl Bridge {
         }
     }
 
+    /// Waits until the thread that serves the clients has ended, which happens only if it failed.
+    ///
+    /// Cancel-safe: call it again to wait further.
+    pub async fn until_failed(&self) {
+        // Nothing is ever sent: the channel closes when the thread ends.
+        let _ = self.control_ended.recv().await;
+    }
+
     /// Applies the access rules and the delivery of unsolicited messages, and no other setting.
     /// Closes the clients that may not be connected any more.
     ///

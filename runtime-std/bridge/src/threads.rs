@@ -66,3 +66,16 @@ pub(crate) fn run_on_thread(
     thread.map_err(|source| BridgeError::Thread { source })?;
     Ok(ended)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_thread_is_noticed_also_if_it_panics() {
+        for work in [|| (), || panic!("the panic of this test")] {
+            let ended = run_on_thread("test", work).unwrap();
+            assert!(smol::block_on(ended.recv()).is_err());
+        }
+    }
+}

@@ -54,11 +54,15 @@ async fn serve(args: &BridgeArgs, settings: &BridgeSettings, out: &mut Out) -> C
         note(&format!("bridge to {to}; try: flamingo get state --connect {}", bridge.control()));
     }
     notify(ServiceState::Ready);
-    let ended =
-        future::or(until_stopped(args, &bridge, &mut signals), feed_watchdog(&bridge)).await;
+    let stopped = async { Ok(until_stopped(args, &bridge, &mut signals).await) };
+    let failed = async {
+        bridge.until_failed().await;
+        Err(Failure::new(1, "bridge: the thread that serves the clients has failed; see the log"))
+    };
+    let ended = future::or(stopped, future::or(failed, feed_watchdog(&bridge))).await;
     notify(ServiceState::Stopping);
     bridge.stop().await;
-    match ended {
+    match ended? {
         Some(Signal::Int) => Err(Failure::interrupted()),
         _ => Ok(()),
     }
