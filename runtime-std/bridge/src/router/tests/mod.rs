@@ -13,6 +13,7 @@ mod inline_events;
 mod lights;
 mod limits;
 mod long_run;
+mod review;
 mod role_change;
 mod routing;
 mod safety;
