@@ -107,7 +107,9 @@ pub(crate) fn run(data: &[u8]) {
         let Some(op) = next() else { break };
         let argument = next().unwrap_or(0);
         world.step(op, argument);
+        world.check_wait();
         world.settle(if op & 0x80 != 0 { 7 } else { usize::MAX });
+        world.check_wait();
     }
     world.finish();
 }
@@ -126,6 +128,19 @@ impl World {
         self.now = self.now + Duration::from_millis(millis);
         self.stops.budget += 1000 * millis * self.clients.len() as u64;
         self.router.handle_timeout(self.now);
+        self.check_wait();
+    }
+
+    /// What is due is over after it was handled: otherwise, the sockets would spin.
+    fn check_wait(&mut self) {
+        for _ in 0..3 {
+            let due = self.router.poll_timeout();
+            if due.is_none_or(|due| due > self.now) {
+                return;
+            }
+            self.router.handle_timeout(self.now);
+        }
+        panic!("handling what is due does not end it");
     }
 
     /// Each HALT that was sent within the last 9 s has reached the instrument, or does so soon.
