@@ -7,6 +7,7 @@ use flamingo_protocol_core::{Class, Ended, Event, Frame, Output, Ticket, time::I
 
 use super::halt_all::SENT_NOT_ANSWERED;
 use super::replies::encode_message;
+use super::stops::CANCELLED;
 use super::{ClientId, Recipient, Router, RouterAction};
 use crate::settings::Delivery;
 use flamingo_runtime_std::{Message, events_on_request};
@@ -225,7 +226,7 @@ impl Router {
                 return;
             }
             Ended::TimedOut { sent: false } => "not sent: the instrument was busy for too long",
-            Ended::Superseded { .. } => "cancelled by a stop before it was sent",
+            Ended::Superseded { .. } => CANCELLED,
             Ended::ConnectionLost { .. } | Ended::Ambiguous => "instrument connection lost",
         };
         self.forwarded.remove(&ticket);

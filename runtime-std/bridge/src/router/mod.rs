@@ -177,7 +177,7 @@ pub struct Router {
     unconfirmed_stops: Vec<UnsentStop>,
     /// The bridge gives up this connection for a stop that it blocks.
     given_up: bool,
-    /// How many commands other than queries and stops were accepted.
+    /// How many commands other than queries and stops were accepted, or have begun with a payload.
     accepted_actions: u64,
     /// Each different stop, with that number when it last cancelled what waited. A flood of stops must
     /// not search the queues each time.
@@ -284,6 +284,9 @@ impl Router {
                 let longest = self.longest_upload(id);
                 let client = self.clients.get_mut(&id);
                 let at_once = client.and_then(|client| client.begin_payload(now, frame, longest));
+                // A stop that comes before the end of the payload cancels it.
+                let is_held = self.clients.get(&id).is_some_and(Client::is_uploading);
+                self.accepted_actions += u64::from(is_held);
                 if let Some(input) = at_once {
                     self.handle_client_input(now, id, input);
                 }

@@ -16,6 +16,8 @@ use super::permissions::{LASERS, STAGE, expects_answer, is_emergency, is_unknown
 use super::recipient::Recipient;
 use super::{ClientId, ForwardedCommand, Router};
 
+/// Why a command is not sent that must not run after a stop.
+pub(super) const CANCELLED: &str = "cancelled by a stop before it was sent";
 /// How many commands of one client may wait for answers before its stops get none. They are sent all the
 /// same.
 const MAX_AWAITING: usize = 1024;
@@ -276,6 +278,10 @@ impl Router {
         self.last_cancels.push((*stop, self.accepted_actions));
         let mut cancelled = Vec::new();
         for (id, client) in &mut self.clients {
+            // Of an upload that is arriving, the client learns it when the rest has come.
+            if client.upload.as_ref().is_some_and(|upload| must_not_follow(upload.frame(), stop)) {
+                client.refuse_upload(CANCELLED);
+            }
             client.waiting.retain(|command| {
                 let cancels = must_not_follow(&command.frame, stop);
                 if cancels {
@@ -306,7 +312,7 @@ impl Router {
         if let Some(client) = self.clients.get_mut(&id) {
             client.counters.superseded += 1;
         }
-        self.answer_failure(id, frame, "cancelled by a stop before it was sent");
+        self.answer_failure(id, frame, CANCELLED);
     }
 
     /// The dead man's switch: halts all axes and switches all lasers off.
