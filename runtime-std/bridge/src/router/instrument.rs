@@ -185,8 +185,11 @@ impl Router {
     /// Whether a command has no outcome yet, or bytes wait for a client.
     #[must_use]
     pub fn is_busy(&self) -> bool {
-        let in_flight =
-            self.forwarded.values().any(|forwarded| !forwarded.ended && !forwarded.abandoned);
+        // A stop is written even if its client has left.
+        let in_flight = self
+            .forwarded
+            .values()
+            .any(|forwarded| !forwarded.ended && (!forwarded.abandoned || !forwarded.written));
         in_flight
             || !self.unsent_stops.is_empty()
             || self.clients.values().any(|client| {
