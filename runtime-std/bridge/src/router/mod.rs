@@ -262,7 +262,11 @@ impl Router {
                 return;
             };
             let read = client.handle_input(now, bytes, room);
-            for stop in client.take_hidden_stops() {
+            let hidden = client.take_hidden_stops();
+            for stop in hidden {
+                if let Some(client) = self.clients.get_mut(&id) {
+                    client.quota.count_command(now);
+                }
                 self.send_stop(now, Some(id), &stop, now);
             }
             match read {
