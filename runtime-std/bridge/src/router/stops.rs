@@ -97,7 +97,7 @@ impl Router {
         let frames = frames_of_stop(stop);
         let mut to = id.map(|id| Recipient::of_stop(id, stop));
         if let Some(to) = to.as_mut().filter(|to| to.awaits && frames.len() > 1) {
-            to.halt_all = Some(self.open_halts.begin(to.id, *stop, frames.len()));
+            self.await_each_axis(to, stop, frames.len());
         }
         for frame in frames {
             self.cancel_waiting(now, &frame);
@@ -105,6 +105,17 @@ impl Router {
                 Some(to) => self.send_stop_of_client(now, to, &frame, arrived),
                 None => self.send_stop_part(now, Vec::new(), &frame, arrived),
             }
+        }
+    }
+
+    /// The answer to a HALT of all axes waits for each part, if there is room for the answers to all.
+    fn await_each_axis(&mut self, to: &mut Recipient, stop: &Frame, parts: usize) {
+        let Some(client) = self.clients.get_mut(&to.id) else { return };
+        if client.in_flight + parts <= MAX_AWAITING {
+            to.halt_all = Some(self.open_halts.begin(to.id, *stop, parts));
+        } else {
+            to.awaits = false;
+            client.counters.unanswered += 1;
         }
     }
 

@@ -83,18 +83,6 @@ fn stops_hidden_in_a_payload_count_as_commands() {
 }
 
 #[test]
-fn the_stop_of_a_workflow_passes_while_the_bridge_stops() {
-    let mut harness = Harness::new(options());
-    let client = harness.client();
-    harness.router.stop();
-    for code in [CommandCode::CAMERA_WORK_FLOW_STOP, CommandCode::CAMERA_LIVE_VIEW_STOP] {
-        harness.ask(client, &Frame::command(code));
-        assert_eq!(harness.reached(), [(code, 0)]);
-        harness.commands.clear();
-    }
-}
-
-#[test]
 fn an_upload_that_began_before_the_dead_man_fires_does_not_run() {
     let mut harness =
         Harness::new(RouterOptions { lease: Some(ms(10_000)), dead_man: true, ..options() });
