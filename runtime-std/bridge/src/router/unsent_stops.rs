@@ -19,6 +19,10 @@ const STOP_VALID_FOR: Duration = Duration::from_millis(10_000);
 /// answer.
 const TOLD_AFTER: Duration = Duration::from_millis(2_000);
 
+/// A stop that is requested again so long after the attempts began hurries them again: they are in a
+/// hurry no longer than a stop is valid.
+const HURRIES_AGAIN_AFTER: Duration = Duration::from_millis(5_000);
+
 /// A stop that waits for a connection to the instrument. No two of them are equal, so that their number
 /// is that of the different stops.
 #[derive(Debug)]
@@ -30,12 +34,15 @@ pub(super) struct UnsentStop {
     recipients: Vec<Recipient>,
     /// Since when the first of them has waited for its answer.
     awaited_since: Option<Instant>,
+    /// When it hurried the attempts to connect last.
+    hurried: Instant,
 }
 
 impl UnsentStop {
     fn new(arrived: Instant, frame: Frame, recipients: Vec<Recipient>) -> Self {
         let is_awaited = expects_answer(&frame) && recipients.iter().any(|to| to.awaits);
-        Self { arrived, frame, recipients, awaited_since: is_awaited.then_some(arrived) }
+        let awaited_since = is_awaited.then_some(arrived);
+        Self { arrived, frame, recipients, awaited_since, hurried: arrived }
     }
 
     fn given_up_at(&self) -> Instant {
@@ -65,6 +72,10 @@ impl Router {
         } else if let Some(held) = self.unsent_stops.get_mut(place) {
             held.arrived = held.arrived.max(stop.arrived);
             held.awaited_since = held.awaited_since.into_iter().chain(stop.awaited_since).min();
+            if held.hurried + HURRIES_AGAIN_AFTER <= held.arrived {
+                held.hurried = held.arrived;
+                self.actions.push_back(RouterAction::ConnectNow);
+            }
         }
         let Some(held) = self.unsent_stops.get_mut(place) else { return };
         for to in recipients {
