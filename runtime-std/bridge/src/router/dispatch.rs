@@ -8,7 +8,8 @@ use flamingo_protocol_core::{
 use super::client::{Client, Command};
 use super::client_quota::TOO_MANY_WAITING;
 use super::permissions::{
-    WORKFLOW_RUNS, expects_answer, is_answered_at_end, is_emergency, is_query, is_stop,
+    WORKFLOW_RUNS, expects_answer, is_answered_at_end, is_emergency, is_query, is_read_only,
+    is_stop,
 };
 use super::slots::{STOPS_ONLY, Slot, passes_in_reserved_slot};
 use super::turns::MOTION_TIMEOUT;
@@ -101,7 +102,7 @@ impl Router {
             return true;
         }
         if self.options.coalesce
-            && is_query(&frame)
+            && is_read_only(&frame)
             && frame.payload_len == 0
             && let Some(ticket) =
                 self.join_equal_command(now, Recipient::new(id, frame.client_id), &frame)

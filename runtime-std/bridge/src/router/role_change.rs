@@ -51,6 +51,8 @@ impl Router {
             for to in self.withdraw(now, ticket) {
                 self.refuse(now, to.id, &to.own(&frame), NOT_ALLOWED_NOW);
             }
+            // An equal command of another client may have waited for it.
+            self.forward_waiting(now);
         }
     }
 

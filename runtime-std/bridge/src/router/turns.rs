@@ -11,7 +11,7 @@ use flamingo_protocol_core::{
 
 use super::Router;
 use super::client::{Client, Command};
-use super::permissions::{STAGE, expects_answer, is_answered_at_end, is_query};
+use super::permissions::{STAGE, expects_answer, is_answered_at_end, is_query, is_read_only};
 
 /// The time limit of a command that the instrument answers at the end of the motion.
 pub(super) const MOTION_TIMEOUT: Duration = Duration::from_millis(180_000);
@@ -49,7 +49,7 @@ impl Router {
             let is_open = forwarded.expects_answer && !forwarded.ended;
             // An equal query may join it.
             let is_shared = self.options.coalesce && !forwarded.written;
-            is_open && !(is_shared && is_query(&forwarded.command.frame))
+            is_open && !(is_shared && is_read_only(&forwarded.command.frame))
         });
         PendingKeys(pending.map(|forwarded| Key::of(&forwarded.command.frame)).collect())
     }
