@@ -100,3 +100,17 @@ fn connections_above_the_limit_are_closed_at_once() {
     let replay = replay(&folder);
     fill(replay.addresses()[0]);
 }
+
+#[test]
+fn a_stranger_at_the_relay_opens_no_connection_to_the_instrument() {
+    let folder = Folder::new("no-connection");
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let relay =
+        relay(listener.local_addr().unwrap(), recorder(&folder.0.join("run.pcapng"), false));
+    let mut page = raw_client::socket(relay.addresses()[0]);
+    page.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
+    assert!(is_closed(page));
+    listener.set_nonblocking(true).unwrap();
+    let accepted = listener.accept().unwrap_err();
+    assert_eq!(accepted.kind(), std::io::ErrorKind::WouldBlock);
+}
