@@ -102,7 +102,7 @@ fn connections_above_the_limit_are_closed_at_once() {
 }
 
 #[test]
-fn a_stranger_at_the_relay_opens_no_connection_to_the_instrument() {
+fn a_stranger_at_the_relay_reaches_no_instrument() {
     let folder = Folder::new("no-connection");
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let relay =

@@ -20,7 +20,7 @@ fn halts_of_all_axes_without_room_for_answers_leave_nothing() {
 }
 
 #[test]
-fn an_unwritten_halt_of_a_client_that_left_keeps_the_bridge_busy() {
+fn an_unwritten_halt_of_a_gone_client_keeps_the_bridge_busy() {
     let mut harness = Harness::new(options());
     let client = harness.client();
     harness.router.client_input(harness.now, client, &halt(1).encode());
@@ -59,7 +59,7 @@ fn a_stop_that_is_renewed_hurries_again() {
 }
 
 #[test]
-fn a_drive_that_two_clients_choose_is_set_although_one_loses_its_role() {
+fn a_drive_is_set_although_another_client_loses_its_role() {
     let mut harness = Harness::new(RouterOptions { coalesce: true, ..options() });
     let (one, other) = (harness.client(), harness.client());
     let choose = Frame::command(CommandCode::STORAGE_PATH_SET).with_selector(3);
