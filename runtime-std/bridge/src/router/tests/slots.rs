@@ -210,3 +210,12 @@ fn a_mute_client_in_a_reserved_slot_is_closed_in_time() {
     harness.pass(ms(1));
     assert!(harness.router.should_close(mute));
 }
+
+#[test]
+fn a_reserved_slot_lets_no_upload_take_room() {
+    let limits = LimitSettings { clients: 1, stop_slots: 1, ..LimitSettings::default() };
+    let mut harness = Harness::new(RouterOptions { limits, ..options() });
+    let (_full, reserved) = (harness.client(), harness.client());
+    harness.ask_bytes(reserved, &[&upload(1000).encode()[..], &[5; 999]].concat());
+    assert_eq!(harness.router.held_upload_bytes(), 0);
+}
