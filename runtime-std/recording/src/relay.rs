@@ -1,10 +1,11 @@
 //! A relay in front of the instrument. It listens on three ports, and opens a connection to the
-//! instrument for each connection of a client. Bytes pass unchanged, and are recorded.
+//! instrument for each client. Bytes pass unchanged, and are recorded.
 //!
 //! The relay adds nothing: if one end stops reading, the other end notices, as it would without the
 //! relay. It decides one thing: whether a client is a client. Until its first frame is whole, the bytes
-//! of a client are held back, and a web page is disconnected. Several clients on one connection are the
-//! task of the bridge.
+//! of a client are held back, and a web page is disconnected. An instrument serves few connections, so a
+//! client of the control port gets one only then. A viewer sends nothing and gets one at once. Several
+//! clients on one connection are the task of the bridge.
 
 use std::io;
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -22,7 +23,7 @@ use flamingo_runtime_std::socket::acceptor::AcceptorThread;
 use flamingo_runtime_std::socket::client_input::{self, ClientEnd};
 use flamingo_runtime_std::socket::instrument_ports::image_port;
 use flamingo_runtime_std::socket::instrument_ports::{InstrumentPorts, ListenError};
-use flamingo_runtime_std::{Clock, CommandReader, InputLimits};
+use flamingo_runtime_std::{Clock, CommandReader, Error, InputLimits};
 
 /// The most bytes that one read takes.
 const CHUNK: usize = 256 * 1024;
@@ -176,13 +177,52 @@ struct Route {
     refusals: Refusals,
 }
 
+impl Route {
+    async fn connect(&self) -> Result<Async<TcpStream>, Error> {
+        match self.port {
+            Port::Control => socket::connect(&self.instrument, self.timeout).await,
+            Port::Live | Port::Stack => {
+                socket::connect_for_images(&self.instrument, self.timeout).await
+            }
+        }
+    }
+
+    /// A client sends nothing that passes on. Records why.
+    fn end_without_frame(&self, client: SocketAddr, sent: Tap, end: ClientEnd) -> io::Result<()> {
+        match end {
+            ClientEnd::Closed => {
+                sent.finish();
+                Ok(())
+            }
+            ClientEnd::Refused(error) => {
+                self.refusals.note(client, &error);
+                sent.refuse(&error.to_string());
+                Err(io::Error::other(error))
+            }
+            end => {
+                sent.cut(Side::Client);
+                Err(io::Error::other(end))
+            }
+        }
+    }
+}
+
 async fn serve(route: Arc<Route>, client: Async<TcpStream>, address: SocketAddr) {
-    let Route { port, instrument, timeout, recorder, buffers, refusals } = &*route;
-    let upstream = match port {
-        Port::Control => socket::connect(instrument, *timeout).await,
-        Port::Live | Port::Stack => socket::connect_for_images(instrument, *timeout).await,
+    let Route { port, instrument, recorder, buffers, .. } = &*route;
+    let first = match port {
+        Port::Control => match first_frame(*port, &client).await {
+            Ok(bytes) => Some(bytes),
+            Err(end) => {
+                let [sent, came] = recorder.open(*port, address, known_address(instrument));
+                if route.end_without_frame(address, sent, end).is_ok() {
+                    came.finish();
+                }
+                return;
+            }
+        },
+        Port::Live | Port::Stack => None,
     };
-    let upstream = match upstream {
+    let upstream = match route.connect().await {
         Ok(upstream) => upstream,
         Err(error) => {
             tracing::warn!(%port, client = %address, %error, "cannot reach the instrument; a client is disconnected");
@@ -196,22 +236,17 @@ async fn serve(route: Arc<Route>, client: Async<TcpStream>, address: SocketAddr)
     tracing::info!(%port, client = %address, "a client connected");
     let [sent, came] = recorder.open(*port, address, peer);
     let to_instrument = async {
-        match first_frame(*port, &client).await {
+        let first = match first {
+            Some(bytes) => Ok(bytes),
+            None => first_frame(*port, &client).await,
+        };
+        match first {
             Ok(bytes) => pump(&client, &upstream, &bytes, sent, Side::Client, buffers).await,
-            // It has sent nothing that passes on.
-            Err(ClientEnd::Closed) => {
-                let _ = upstream.get_ref().shutdown(Shutdown::Write);
-                sent.finish();
-                Ok(())
-            }
-            Err(ClientEnd::Refused(error)) => {
-                refusals.note(address, &error);
-                sent.refuse(&error.to_string());
-                Err(io::Error::other(error))
-            }
             Err(end) => {
-                sent.cut(Side::Client);
-                Err(io::Error::other(end))
+                if matches!(end, ClientEnd::Closed) {
+                    let _ = upstream.get_ref().shutdown(Shutdown::Write);
+                }
+                route.end_without_frame(address, sent, end)
             }
         }
     };

@@ -1,8 +1,8 @@
 //! Peers of the relay and the replay that are no clients: they send no frame, half a frame, or connect too
 //! often. What web pages send is tested with the bridge.
 
-use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 
 use crate::recorded::{kinds, numbered, open, recorder, relay};
 use flamingo_protocol_core::{CommandCode, Frame};
@@ -16,7 +16,7 @@ use flamingo_runtime_testkit::raw_client::{self, RawClient, query};
 fn is_closed(mut socket: TcpStream) -> bool {
     match socket.read(&mut [0]) {
         Ok(count) => count == 0,
-        Err(error) => error.kind() == std::io::ErrorKind::ConnectionReset,
+        Err(error) => error.kind() == ErrorKind::ConnectionReset,
     }
 }
 
@@ -36,7 +36,7 @@ fn replay(folder: &Folder) -> Replay {
 #[test]
 fn a_mute_peer_of_relay_and_replay_is_closed_in_time() {
     let folder = Folder::new("mute");
-    let simulator = raw_client::simulator("[server]\nfirst_frame_ms = 0\n");
+    let simulator = raw_client::simulator("");
     let relay = relay(simulator.control(), recorder(&folder.0.join("run.pcapng"), false));
     let replay = replay(&folder);
     let viewers = [relay.addresses()[1], replay.addresses()[1]].map(raw_client::socket);
@@ -57,25 +57,57 @@ fn a_mute_peer_of_relay_and_replay_is_closed_in_time() {
     for viewer in viewers {
         viewer.set_nonblocking(true).unwrap();
         let read = (&viewer).read(&mut [0]).unwrap_err();
-        assert_eq!(read.kind(), std::io::ErrorKind::WouldBlock);
+        assert_eq!(read.kind(), ErrorKind::WouldBlock);
     }
 }
 
 #[test]
-fn the_relay_passes_no_part_of_a_first_frame() {
+fn a_client_without_a_frame_opens_no_instrument_connection() {
     let folder = Folder::new("half-frame");
     let file = folder.0.join("run.pcapng");
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let relay = relay(listener.local_addr().unwrap(), recorder(&file, false));
-    let mut client = raw_client::socket(relay.addresses()[0]);
-    client.write_all(&numbered(1).encode()[..127]).unwrap();
-    drop(client);
-    let (mut peer, _) = listener.accept().unwrap();
-    assert_eq!(peer.read(&mut [0]).unwrap(), 0);
-    drop(peer);
+    let frame = numbered(1).encode();
+    // Half a frame, bytes of a web page, and, until it is late, nothing.
+    for sent in [&frame[..127], b"POST / HTTP/1.1\r\n\r\n", &[]] {
+        let mut client = raw_client::socket(relay.addresses()[0]);
+        client.write_all(sent).unwrap();
+        if sent.len() == 127 {
+            client.shutdown(Shutdown::Write).unwrap();
+        }
+        assert!(is_closed(client), "{} bytes", sent.len());
+    }
+    listener.set_nonblocking(true).unwrap();
+    assert_eq!(listener.accept().unwrap_err().kind(), ErrorKind::WouldBlock);
     relay.finish();
     let sent = kinds(&file, Port::Control, Side::Client);
-    assert_eq!(sent, [EventKind::Opened, EventKind::Finished]);
+    let [first, left, second, refused, third, late] = &sent[..] else { panic!("{sent:?}") };
+    assert_eq!([first, second, third], [&EventKind::Opened; 3]);
+    assert_eq!([left, refused, late], [&EventKind::Finished, &EventKind::Reset, &EventKind::Reset]);
+}
+
+#[test]
+fn the_relay_connects_when_the_first_frame_is_whole() {
+    let folder = Folder::new("whole-frame");
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let relay =
+        relay(listener.local_addr().unwrap(), recorder(&folder.0.join("run.pcapng"), false));
+    let frames = [numbered(1).encode(), numbered(2).encode()].concat();
+    let mut client = raw_client::socket(relay.addresses()[0]);
+    client.write_all(&frames[..127]).unwrap();
+    // A second client is served first, although it has connected later.
+    let mut second = raw_client::socket(relay.addresses()[0]);
+    second.write_all(&frames[128..]).unwrap();
+    let read = |length| {
+        let (mut peer, _) = listener.accept().unwrap();
+        peer.set_read_timeout(Some(raw_client::PATIENCE)).unwrap();
+        let mut bytes = vec![0; length];
+        peer.read_exact(&mut bytes).unwrap();
+        bytes
+    };
+    assert!(read(128) == frames[128..]);
+    client.write_all(&frames[127..]).unwrap();
+    assert!(read(256) == frames);
 }
 
 /// Opens as many connections as a control port serves, and then more.

@@ -16,13 +16,16 @@ use flamingo_recording::relay::Relay;
 use flamingo_recording::{Port, Recorder, RecorderOptions, Side};
 use flamingo_runtime_testkit::folder::Folder;
 
-/// A relay in front of a peer that the test plays. Returns the sockets of client and peer.
-fn through_relay(recorder: Recorder) -> (Relay, TcpStream, TcpStream) {
+/// A relay in front of a peer that the test plays. The client has sent `first`, since the relay connects
+/// only then. Returns the sockets of client and peer, which has received `first`.
+fn through_relay(recorder: Recorder, first: &Frame) -> (Relay, TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let relay = relay(listener.local_addr().unwrap(), recorder);
-    let client = raw_client::socket(relay.addresses()[0]);
-    let (peer, _) = listener.accept().unwrap();
+    let mut client = raw_client::socket(relay.addresses()[0]);
+    client.write_all(&first.encode()).unwrap();
+    let (mut peer, _) = listener.accept().unwrap();
     peer.set_read_timeout(Some(raw_client::PATIENCE)).unwrap();
+    assert_eq!(read(&mut peer, FRAME_LEN), first.encode());
     (relay, client, peer)
 }
 
@@ -36,11 +39,10 @@ fn read(socket: &mut TcpStream, length: usize) -> Vec<u8> {
 fn the_relay_passes_and_records_all_bytes_unchanged() {
     let folder = Folder::new("unchanged");
     let file = folder.0.join("run.pcapng");
-    let (relay, mut client, mut peer) = through_relay(recorder(&file, false));
     // Noise, a false start marker, a payload longer than a packet, a part of a frame at the end.
-    let upload = Frame::command(CommandCode::CAMERA_CHECK_STACK);
+    let upload = Frame::command(CommandCode::CAMERA_CHECK_STACK).with_payload_len(200_000);
+    let (relay, mut client, mut peer) = through_relay(recorder(&file, false), &upload);
     let payload: Vec<u8> = (0..200_000_u32).map(|n| n.to_le_bytes()[0]).collect();
-    let up = [&upload.with_payload_len(200_000).encode()[..], &payload].concat();
     let down = [
         &[9; 7][..],
         &START_MARKER.to_le_bytes(),
@@ -49,8 +51,8 @@ fn the_relay_passes_and_records_all_bytes_unchanged() {
         &numbered(3).encode()[..50],
     ]
     .concat();
-    client.write_all(&up).unwrap();
-    assert!(read(&mut peer, up.len()) == up);
+    client.write_all(&payload).unwrap();
+    assert!(read(&mut peer, payload.len()) == payload);
     for chunk in down.chunks(61) {
         peer.write_all(chunk).unwrap();
     }
@@ -63,7 +65,7 @@ fn the_relay_passes_and_records_all_bytes_unchanged() {
     assert_eq!((status.lost_bytes, status.stopped), (0, None));
 
     let sent = kinds(&file, Port::Control, Side::Client);
-    assert_eq!(frames(&sent), [(upload.with_payload_len(200_000), payload)]);
+    assert_eq!(frames(&sent), [(upload, payload)]);
     let came = kinds(&file, Port::Control, Side::Instrument);
     let [
         EventKind::Message { noise, message, .. },
@@ -131,9 +133,7 @@ fn the_side_that_ends_a_connection_is_recorded() {
     let folder = Folder::new("ends");
     for resets in [false, true] {
         let file = folder.0.join(format!("{resets}.pcapng"));
-        let (relay, mut client, mut peer) = through_relay(recorder(&file, false));
-        client.write_all(&numbered(1).encode()).unwrap();
-        read(&mut peer, FRAME_LEN);
+        let (relay, mut client, peer) = through_relay(recorder(&file, false), &numbered(1));
         if resets {
             socket2::SockRef::from(&peer).set_linger(Some(Duration::ZERO)).unwrap();
         }
@@ -158,6 +158,7 @@ fn a_refused_connection_is_recorded_as_reset() {
     let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let relay = relay(nobody, recorder(&file, false));
     let mut client = raw_client::socket(relay.addresses()[0]);
+    client.write_all(&numbered(1).encode()).unwrap();
     // The connection is closed or reset.
     assert!(!matches!(client.read(&mut [0]), Ok(1..)));
     relay.finish();
@@ -196,7 +197,7 @@ impl Write for Full {
 #[test]
 fn a_full_disk_ends_the_recording_but_not_the_relay() {
     let recorder = Recorder::to_writer(Full(4_000), RecorderOptions::default()).unwrap();
-    let (relay, mut client, mut peer) = through_relay(recorder);
+    let (relay, mut client, mut peer) = through_relay(recorder, &numbered(0));
     let (mut written, stopped) = (0, async { relay.until_stopped().await });
     let mut stopped = Box::pin(stopped);
     while smol::block_on(smol::future::poll_once(&mut stopped)).is_none() {
