@@ -5,12 +5,14 @@ use std::sync::{Mutex, PoisonError};
 use flamingo_protocol_core::time::{Duration, Instant};
 
 const SECOND: Duration = Duration::from_millis(1_000);
+/// Enough to see what happens, and few enough that other lines stay visible.
+const PEER_LINES_PER_S: u32 = 5;
 
 /// Limits the log lines that a peer can cause: without a limit, a peer could fill the disk.
 ///
 /// ```
 /// # use flamingo_runtime_std::{Clock, LogRate};
-/// let log = LogRate::new(1);
+/// let log = LogRate::new(1); // `LogRate::default()`: 5 lines per second
 /// let now = Clock::start().now();
 /// assert_eq!(log.line(now), Some(0), "the first line of a second");
 /// assert_eq!(log.line(now), None);
@@ -27,6 +29,13 @@ struct State {
     since: Instant,
     lines: u32,
     left_out: u64,
+}
+
+/// At most 5 lines in each second, about peers that are refused or disconnected.
+impl Default for LogRate {
+    fn default() -> Self {
+        Self::new(PEER_LINES_PER_S)
+    }
 }
 
 impl LogRate {

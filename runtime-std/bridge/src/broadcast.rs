@@ -21,9 +21,6 @@ pub(crate) type SharedBytes = Arc<[u8]>;
 /// Small messages that wait are written together, up to this many bytes.
 const BATCH_BYTES: usize = 16 * 1024;
 
-/// Log lines per second about peers that do not send frames.
-const STRANGER_LINES_PER_S: u32 = 5;
-
 /// The limits of one receiver's queue. A message that exceeds them waits alone.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct QueueBounds {
@@ -94,7 +91,7 @@ pub(crate) struct Broadcast {
 impl Broadcast {
     pub(crate) fn new(bounds: QueueBounds) -> Arc<Self> {
         let changed = async_channel::bounded(1);
-        let (clock, stranger_log) = (Clock::start(), LogRate::new(STRANGER_LINES_PER_S));
+        let (clock, stranger_log) = (Clock::start(), LogRate::default());
         Arc::new(Self { receivers: Mutex::default(), bounds, changed, clock, stranger_log })
     }
 

@@ -1,31 +1,37 @@
-//! The log of clients that are disconnected because they send something that is no frame, for the relay
-//! and the replay.
+//! The log of clients that the relay or the replay disconnects: they send something that is no frame, or
+//! the instrument cannot be reached.
 
 use std::net::SocketAddr;
 
 use super::Port;
-use flamingo_runtime_std::{Clock, InputError, LogRate};
-
-/// Log lines per second of a port.
-const LINES_PER_S: u32 = 5;
+use flamingo_runtime_std::{Clock, Error, InputError, LogRate};
 
 /// Writes the lines of one port.
 #[derive(Debug)]
 pub(super) struct Refusals {
     port: Port,
     clock: Clock,
-    log: LogRate,
+    strangers: LogRate,
+    unreachable: LogRate,
 }
 
 impl Refusals {
     pub(super) fn new(port: Port) -> Self {
-        Self { port, clock: Clock::start(), log: LogRate::new(LINES_PER_S) }
+        let (strangers, unreachable) = (LogRate::default(), LogRate::default());
+        Self { port, clock: Clock::start(), strangers, unreachable }
     }
 
     /// A client is disconnected for this reason.
     pub(super) fn note(&self, client: SocketAddr, error: &InputError) {
-        if let Some(left_out) = self.log.line(self.clock.now()) {
+        if let Some(left_out) = self.strangers.line(self.clock.now()) {
             tracing::warn!(port = %self.port, %client, left_out, "closed: {error}");
+        }
+    }
+
+    /// A client is disconnected since the instrument cannot be reached.
+    pub(super) fn note_unreachable(&self, client: SocketAddr, error: &Error) {
+        if let Some(left_out) = self.unreachable.line(self.clock.now()) {
+            tracing::warn!(port = %self.port, %client, %error, left_out, "cannot reach the instrument; a client is disconnected");
         }
     }
 }

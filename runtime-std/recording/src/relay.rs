@@ -225,7 +225,7 @@ async fn serve(route: Arc<Route>, client: Async<TcpStream>, address: SocketAddr)
     let upstream = match route.connect().await {
         Ok(upstream) => upstream,
         Err(error) => {
-            tracing::warn!(%port, client = %address, %error, "cannot reach the instrument; a client is disconnected");
+            route.refusals.note_unreachable(address, &error);
             let [_sent, came] = recorder.open(*port, address, known_address(instrument));
             came.cut(Side::Instrument);
             return;

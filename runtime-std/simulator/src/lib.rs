@@ -172,7 +172,7 @@ impl Simulator {
         let truth = Truth::new(scenario.truth_capacity_frames);
         let (stop, stopped) = async_channel::bounded::<()>(1);
         let (tasks, spawned) = async_channel::bounded::<server::Task>(8);
-        let log = Arc::new(LogRate::new(server::LOG_LINES_PER_S));
+        let log = Arc::new(LogRate::default());
         let scenario = Arc::new(scenario);
         let shared = server::Shared { scenario, truth: truth.clone(), tasks, log };
         let all = move || {

@@ -27,8 +27,6 @@ use flamingo_runtime_std::{Clock, LogRate};
 /// A task of the simulator. All tasks run on its thread.
 pub(super) type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Log lines per second about peers that are no clients.
-pub(super) const LOG_LINES_PER_S: u32 = 5;
 /// How many commands wait for the instrument before their readers wait.
 const INPUTS: usize = 256;
 

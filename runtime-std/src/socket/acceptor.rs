@@ -19,8 +19,6 @@ pub type Allow = Arc<dyn Fn(IpAddr) -> bool + Send + Sync>;
 
 /// How often a connection is checked for whether its address is still allowed.
 const ASKED_AGAIN: Duration = Duration::from_millis(500);
-/// Log lines per second about connections that are not accepted.
-const LOG_LINES_PER_S: u32 = 5;
 
 /// Accepts connections. A connection from an address that is not allowed, or beyond the limit, is
 /// closed at once, as the instrument does it.
@@ -30,6 +28,7 @@ pub struct Acceptor {
     limit: usize,
     name: &'static str,
     clock: Clock,
+    /// For lines about connections that are not accepted.
     log: LogRate,
 }
 
@@ -44,7 +43,7 @@ impl Acceptor {
         allow: Allow,
         limit: usize,
     ) -> Self {
-        let (clock, log) = (Clock::start(), LogRate::new(LOG_LINES_PER_S));
+        let (clock, log) = (Clock::start(), LogRate::default());
         Self { listener, allow, limit, name, clock, log }
     }
 
