@@ -42,7 +42,7 @@ class Instrument:
     """Logs every byte that arrives, and answers the query for the state and HALT."""
 
     def __init__(self):
-        self.arrived = []
+        self.control, self.images = [], []  # what arrived, for each connection
         # Nobody needs the image ports, but they must be the next two.
         for base in range(20_000, 30_000, 3):
             try:
@@ -51,13 +51,13 @@ class Instrument:
             except OSError:
                 continue
         self.port = base
-        accept_each(listeners[0], self.serve)
+        accept_each(listeners[0], lambda connection: self.serve(connection, self.control))
         for listener in listeners[1:]:
-            accept_each(listener, self.serve)
+            accept_each(listener, lambda connection: self.serve(connection, self.images))
 
-    def serve(self, connection):
+    def serve(self, connection, logs):
         log = bytearray()
-        self.arrived.append(log)
+        logs.append(log)
         with contextlib.suppress(OSError), connection:
             while more := connection.recv(65_536):
                 whole = len(log) // FRAME.size
@@ -79,12 +79,12 @@ class Instrument:
 
     def frames(self):
         """What arrived, without the frames that a bridge and `flamingo halt` send."""
-        found = [each for log in self.arrived for each in frames_in(bytes(log))]
+        found = [each for log in self.control + self.images for each in frames_in(bytes(log))]
         return [each for each in found if fields(each)[0] not in (STATE_GET, HALT)]
 
     def noise(self):
         """How many bytes arrived that are in no frame."""
-        return sum(len(log) - FRAME.size * len(frames_in(bytes(log))) for log in self.arrived)
+        return sum(len(log) - FRAME.size * len(frames_in(bytes(log))) for log in self.control + self.images)
 
 
 class Watcher:
