@@ -10,19 +10,18 @@ pub(super) struct MotionLease {
     /// The idle time after which the lease is free again. `None`: there is no lease, and every client
     /// may move at any time.
     idle: Option<Duration>,
-    /// The client that took the lease last, and when it used it last.
-    last_use: Option<(ClientId, Instant)>,
+    /// The client that took the lease last, and from when on it is free.
+    last_holder: Option<(ClientId, Instant)>,
 }
 
 impl MotionLease {
     pub(super) const fn new(idle: Option<Duration>) -> Self {
-        Self { idle, last_use: None }
+        Self { idle, last_holder: None }
     }
 
     /// The client that holds the lease now.
     pub(super) fn holder(&self, now: Instant) -> Option<ClientId> {
-        let idle = self.idle?;
-        self.last_use.filter(|(_, last)| now.since(*last) < idle).map(|(client, _)| client)
+        self.last_holder.filter(|(_, free_from)| now < *free_from).map(|(client, _)| client)
     }
 
     /// Takes or keeps the lease. The error is the other client that holds it.
@@ -30,7 +29,7 @@ impl MotionLease {
         match self.holder(now) {
             Some(holder) if holder != client => Err(holder),
             _ => {
-                self.last_use = self.idle.map(|_| (client, now));
+                self.last_holder = self.idle.map(|idle| (client, now + idle));
                 Ok(())
             }
         }
@@ -38,13 +37,22 @@ impl MotionLease {
 
     /// Whether this client was the last one to hold the lease.
     pub(super) fn is_last_holder(&self, client: ClientId) -> bool {
-        self.last_use.is_some_and(|(holder, _)| holder == client)
+        self.last_holder.is_some_and(|(holder, _)| holder == client)
+    }
+
+    /// The client may not move any more: the lease is free for others. It stays the last holder, since a
+    /// motion that it began may still run.
+    pub(super) fn make_free(&mut self, now: Instant, client: ClientId) {
+        if let Some((_, free_from)) = self.last_holder.as_mut().filter(|(last, _)| *last == client)
+        {
+            *free_from = now.min(*free_from);
+        }
     }
 
     /// The client has left. Returns whether it was the last one to hold the lease: a motion that it
     /// began may still run, although the client has been idle.
     pub(super) fn release(&mut self, client: ClientId) -> bool {
-        self.last_use.take_if(|(holder, _)| *holder == client).is_some()
+        self.last_holder.take_if(|(holder, _)| *holder == client).is_some()
     }
 }
 

@@ -25,6 +25,8 @@ impl Router {
         if role == Role::Control {
             return;
         }
+        self.lease.make_free(now, id);
+        let Some(client) = self.clients.get_mut(&id) else { return };
         let longest = self.options.limits.read_only_upload_bytes;
         let may_stay = |frame: &Frame| is_read_only(frame) && frame.payload_len <= longest;
         if client.upload.as_ref().is_some_and(|upload| !may_stay(upload.frame())) {
