@@ -132,7 +132,7 @@ impl Router {
     pub(super) fn send_stop_part(
         &mut self,
         now: Instant,
-        recipients: Vec<Recipient>,
+        mut recipients: Vec<Recipient>,
         stop: &Frame,
         arrived: Instant,
     ) {
@@ -143,10 +143,16 @@ impl Router {
             // It stops for all of them, and occupies no further place of the core.
             Some(equal) => {
                 self.withdraw_what_follows(now, stop);
+                let mut is_asked = false;
                 if let Some(forwarded) = self.forwarded.get_mut(&equal) {
                     forwarded.command.arrived = arrived;
+                    is_asked = forwarded.expects_answer;
                 }
-                self.share_answer(equal, &recipients);
+                if is_asked || !expects_answer(stop) {
+                    self.share_answer(equal, &recipients);
+                } else {
+                    self.answer_otherwise(&mut recipients, stop);
+                }
             }
             None => self.give_stop_to_core(now, recipients, stop, arrived),
         }
@@ -326,12 +332,15 @@ impl Router {
         self.answer_failure(id, frame, CANCELLED);
     }
 
-    /// The dead man's switch: halts all axes and switches all lasers off.
+    /// The dead man's switch: halts all axes, switches all lasers off, and stops a workflow that runs.
     pub(super) fn stop_everything(&mut self, now: Instant, holder: &str) {
+        // Otherwise it would go on with its next plane.
+        let workflow = self.workflow.is_active(now);
+        let workflow = workflow.then_some(Frame::command(CommandCode::CAMERA_WORK_FLOW_STOP));
         self.log(format!("{holder} held the lease and is lost: the bridge stops everything"));
         let halts = (1..=4).map(|axis| Frame::command(CommandCode::STAGE_HALT).with_selector(axis));
         let lasers_off = Frame::command(CommandCode::LASER_DISABLE_ALL);
-        for stop in halts.chain([lasers_off]) {
+        for stop in halts.chain([lasers_off]).chain(workflow) {
             self.send_stop(now, None, &stop, now);
         }
     }

@@ -159,28 +159,6 @@ fn the_stops_of_a_quiet_link_leave_at_once() {
 }
 
 #[test]
-fn the_workflow_stop_that_a_lost_holder_has_sent_is_not_lost() {
-    let (bridge, mut instrument, mut client) =
-        homing(|settings| settings.limits.commands_per_s = 2);
-    let state = command(Code::SYSTEM_STATE_GET).encode();
-    let stop = command(Code::CAMERA_WORK_FLOW_STOP);
-    let bytes = [state.repeat(3), stop.encode().to_vec()].concat();
-    client.socket.write_all(&bytes).expect("it is connected");
-    client.socket.shutdown(Shutdown::Write).expect("it is connected");
-    let mut reached = Vec::new();
-    while reached.last() != Some(&Code::LASER_DISABLE_ALL) {
-        reached.push(instrument.next().code);
-    }
-    instrument.link.set_read_timeout(Some(Duration::from_secs(2))).expect("a socket");
-    let mut bytes = [0; 128];
-    while instrument.link.read_exact(&mut bytes).is_ok() {
-        reached.push(Frame::decode(&bytes).expect("whole frames").code);
-    }
-    assert!(reached.contains(&Code::CAMERA_WORK_FLOW_STOP), "{reached:?}");
-    drop(bridge);
-}
-
-#[test]
 fn a_halt_before_a_reset_is_sent() {
     for _ in 0..20 {
         let (bridge, mut instrument, holder) = homing(|_| ());

@@ -89,3 +89,19 @@ fn without_the_switch_the_end_of_a_client_stops_nothing() {
     assert_eq!(harness.received(holder).len(), 1);
     assert!(harness.router.should_close(holder));
 }
+
+#[test]
+fn the_end_of_the_holder_also_stops_a_workflow() {
+    let mut harness = armed();
+    let holder = harness.client();
+    harness.ask(holder, &go(1));
+    harness.answer_next(0.0);
+    harness.instrument_sends(&Frame::new(CommandCode::SYSTEM_STATE_WORK_FLOW_RUNNING));
+    harness.commands.clear();
+    end(&mut harness, holder);
+    let workflow = (CommandCode::CAMERA_WORK_FLOW_STOP, 0);
+    let mut reached = harness.reached();
+    assert!(reached.contains(&workflow), "{reached:?}");
+    reached.retain(|stop| *stop != workflow);
+    assert_eq!(reached, STOPS);
+}

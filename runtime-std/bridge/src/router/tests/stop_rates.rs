@@ -230,3 +230,24 @@ fn the_halt_of_another_client_does_not_answer_a_delayed_one() {
     harness.answer_next(0.0);
     assert_eq!(harness.received(id), [answer(&halt(1), 0.0)]);
 }
+
+#[test]
+fn a_halt_that_joins_an_unasked_one_has_one_answer() {
+    let mut harness = with_rate(1000);
+    let id = harness.client();
+    // More than may have an answer of their own; the last ones are not written yet.
+    for number in 0..4 {
+        harness.ask(id, &Frame { client_id: number, ..halt(255) });
+    }
+    for number in 4..8 {
+        let frame = Frame { client_id: number, ..halt(255) };
+        harness.router.client_input(harness.now, id, &frame.encode());
+    }
+    harness.write();
+    answer_all(&mut harness);
+    harness.pass(ms(10));
+    answer_all(&mut harness);
+    let mut answers: Vec<_> = harness.received(id).iter().map(|frame| frame.client_id).collect();
+    answers.sort_unstable();
+    assert_eq!(answers, (0..8).collect::<Vec<_>>(), "one answer to each");
+}
