@@ -26,12 +26,12 @@ impl Router {
         let frame = command.frame;
         let Some(client) = self.clients.get_mut(&id) else { return };
         client.counters.commands += 1;
+        client.quota.count_command(now);
         if frame.code == events_on_request::REQUEST {
             client.delivery = Delivery::Inline.into();
             client.chose_delivery = true;
             return;
         }
-        client.quota.count_command(now);
         if client.slot == Slot::StopsOnly && !passes_in_reserved_slot(&frame) {
             client.half_closed = true;
             return self.refuse(now, id, &frame, STOPS_ONLY);

@@ -285,6 +285,11 @@ impl Router {
         match input {
             ClientInput::Command(command) => self.handle_command(now, id, command),
             ClientInput::PayloadFollows(frame) => {
+                let slot = self.clients.get(&id).map(|client| client.slot);
+                if slot == Some(Slot::StopsOnly) && !permissions::is_stop(&frame) {
+                    let refused = Frame { payload_len: 0, ..frame };
+                    return self.distrust(now, id, &refused, slots::STOPS_ONLY);
+                }
                 let longest = self.longest_upload(id);
                 let client = self.clients.get_mut(&id);
                 let at_once = client.and_then(|client| client.begin_payload(now, frame, longest));

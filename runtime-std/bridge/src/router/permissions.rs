@@ -87,7 +87,7 @@ impl Router {
         if self.core.is_none() && !waits {
             return Err("the instrument is not connected".into());
         }
-        if self.stopping {
+        if self.stopping && !is_stop(frame) {
             return Err("the bridge is stopping".into());
         }
         if client.role != Role::Control && !is_read_only(frame) {
