@@ -86,13 +86,20 @@ pub(crate) struct Broadcast {
     clock: Clock,
     /// Limits the lines about peers that do not send frames.
     stranger_log: LogRate,
+    connections_log: LogRate,
 }
 
 impl Broadcast {
     pub(crate) fn new(bounds: QueueBounds) -> Arc<Self> {
         let changed = async_channel::bounded(1);
-        let (clock, stranger_log) = (Clock::start(), LogRate::default());
-        Arc::new(Self { receivers: Mutex::default(), bounds, changed, clock, stranger_log })
+        Arc::new(Self {
+            receivers: Mutex::default(),
+            bounds,
+            changed,
+            clock: Clock::start(),
+            stranger_log: LogRate::default(),
+            connections_log: LogRate::default(),
+        })
     }
 
     /// Queues a message for each receiver and never waits. Messages arrive in the order of these calls.
@@ -210,14 +217,25 @@ impl BroadcastReceiver {
         future::or(until_closed(socket), send).await
     }
 
+    /// Logs that the receiver at this address has connected.
+    pub(crate) fn log_start(&self, port: &str, address: SocketAddr) {
+        let Broadcast { connections_log, clock, .. } = &*self.broadcast;
+        if let Some(left_out) = connections_log.line(clock.now()) {
+            tracing::info!(port, %address, left_out, "connected");
+        }
+    }
+
     /// Logs why [`Self::serve`] has ended. A web page can connect many times in a second, so the log has
     /// only some lines about peers that do not send frames.
     pub(crate) fn log_end(&self, port: &str, address: SocketAddr, end: &ClientEnd) {
+        let Broadcast { stranger_log, connections_log, clock, .. } = &*self.broadcast;
         let ClientEnd::Refused(error) = end else {
-            tracing::info!(port, %address, reason = %end, lost = self.lost(), "disconnected");
+            if let Some(left_out) = connections_log.line(clock.now()) {
+                let lost = self.lost();
+                tracing::info!(port, %address, reason = %end, lost, left_out, "disconnected");
+            }
             return;
         };
-        let Broadcast { stranger_log, clock, .. } = &*self.broadcast;
         if let Some(left_out) = stranger_log.line(clock.now()) {
             tracing::warn!(port, %address, left_out, "closed: {error}");
         }

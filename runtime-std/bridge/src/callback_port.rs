@@ -53,7 +53,7 @@ async fn serve_subscriber(
     address: SocketAddr,
 ) {
     let receiver = broadcast.subscribe();
-    tracing::info!(%address, "subscriber connected");
+    receiver.log_start("callback", address);
     let end = receiver.serve(&stream).await;
     receiver.log_end("callback", address, &end);
 }

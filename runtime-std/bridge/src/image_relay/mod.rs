@@ -107,7 +107,7 @@ impl ImageRelay {
 
     async fn serve_viewer(self: Arc<Self>, stream: Async<TcpStream>, address: SocketAddr) {
         let (port, viewer) = (self.port.name(), self.broadcast.subscribe());
-        tracing::info!(port, %address, "viewer connected");
+        viewer.log_start(port, address);
         let end = viewer.serve(&stream).await;
         viewer.log_end(port, address, &end);
     }

@@ -2,7 +2,7 @@
 //! client of that address has. A client that connects again has the same name, as a rule, so that the
 //! number of names stays small. The port of its address would be another one each time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
 use super::ClientId;
@@ -15,9 +15,9 @@ impl ClientNames {
     pub(super) fn enter(&mut self, id: ClientId, address: &str) {
         let socket = address.parse::<SocketAddr>();
         let host = socket.map_or_else(|_| address.into(), |at| at.ip().to_canonical().to_string());
-        let is_taken =
-            |number: &u32| self.0.values().any(|(other, taken)| *other == host && taken == number);
-        let number = (1..=u32::MAX).find(|number| !is_taken(number)).unwrap_or(u32::MAX);
+        let same = self.0.values().filter(|(other, _)| *other == host);
+        let taken: BTreeSet<_> = same.map(|(_, number)| *number).collect();
+        let number = (1..=u32::MAX).find(|number| !taken.contains(number)).unwrap_or(u32::MAX);
         self.0.insert(id, (host, number));
     }
 
