@@ -144,5 +144,5 @@ fn a_stranger_at_the_relay_reaches_no_instrument() {
     assert!(is_closed(page));
     listener.set_nonblocking(true).unwrap();
     let accepted = listener.accept().unwrap_err();
-    assert_eq!(accepted.kind(), std::io::ErrorKind::WouldBlock);
+    assert_eq!(accepted.kind(), ErrorKind::WouldBlock);
 }
