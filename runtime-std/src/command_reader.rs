@@ -81,7 +81,8 @@ impl fmt::Display for InputError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotAFrame { found } => {
-                let expected = Hex(&START_MARKER.to_le_bytes());
+                let marker = START_MARKER.to_le_bytes();
+                let expected = Hex(&marker);
                 let text = found.escape_ascii();
                 let found = Hex(found);
                 write!(
@@ -91,7 +92,8 @@ impl fmt::Display for InputError {
                 )
             }
             Self::BrokenFrame { found } => {
-                let expected = Hex(&END_MARKER.to_le_bytes());
+                let marker = END_MARKER.to_le_bytes();
+                let expected = Hex(&marker);
                 write!(
                     f,
                     "expected a frame of {FRAME_LEN} bytes that ends with {expected} and declares a \

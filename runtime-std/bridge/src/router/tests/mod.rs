@@ -5,6 +5,7 @@
 mod aborts;
 mod away;
 mod dead_man;
+mod edges;
 mod failures;
 mod first_frame;
 mod halt_all;
@@ -13,7 +14,6 @@ mod inline_events;
 mod lights;
 mod limits;
 mod long_run;
-mod review;
 mod role_change;
 mod routing;
 mod safety;
