@@ -88,7 +88,8 @@ mod linux {
             line.own.port() == address.port() && same
         };
         let lines = tables.iter().flat_map(|table| table.lines().filter_map(Line::read));
-        let line = lines.filter(conflicts).max_by_key(|line| line.listens)?;
+        // A connection that is over for its program keeps the port for a minute, and has no inode.
+        let line = lines.filter(conflicts).max_by_key(|line| (line.listens, line.inode != 0))?;
         let who = process(line.inode).unwrap_or_else(|| match line.inode {
             0 => "a program that has ended".to_owned(),
             _ => format!("a program of user {}", line.user),
