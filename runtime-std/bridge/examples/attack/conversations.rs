@@ -35,9 +35,10 @@ const HEALTHY: IpAddr = address([127, 0, 0, 5]);
 const SMUGGLED: i32 = -2;
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// Uploads 32 MiB again and again.
+/// Uploads 32 MiB again and again. A HALT cancels no settings, as it would cancel a workflow, so that it
+/// finds an upload before it.
 pub(crate) fn big_uploads(ports: Ports, _: &Instrument, stop: &Stop) -> Said {
-    let head = Frame::command(CommandCode::CAMERA_WORK_FLOW_START).with_payload_len(32 << 20);
+    let head = Frame::command(CommandCode::COMMON_SCOPE_SETTINGS_SAVE).with_payload_len(32 << 20);
     let piece = vec![7; 65_536];
     let (mut begun, mut sent) = (0, 0);
     while stop.goes_on() {
