@@ -81,12 +81,24 @@ impl Router {
         // All commands in flight are looked at once, whatever the number of clients.
         let (window, pending) = (self.window_use(now), self.pending_keys());
         let with_slot = waiting.filter(|(id, _)| window.has_free_slot(**id));
-        let mut ready =
-            with_slot.filter_map(|(id, client)| Some((*id, client.next_command(&pending)?)));
+        let ready: Vec<_> = with_slot
+            .filter_map(|(id, client)| {
+                let position = client.next_command(&pending)?;
+                Some((*id, position, client.waiting.get(position)?))
+            })
+            .collect();
+        // An upload occupies the connection for long: what came before it goes first.
+        let small = ready.iter().filter(|(.., command)| command.payload.is_empty());
+        let oldest = small.map(|(.., command)| command.arrived).min();
+        let has_turn = |command: &Command| {
+            command.payload.is_empty() || oldest.is_none_or(|oldest| command.arrived < oldest)
+        };
+        let mut turns = ready.iter().filter(|(.., command)| has_turn(command));
         let last = self.last_served;
-        let first = ready.next();
-        let is_later = |(id, _): &(ClientId, usize)| *id > last;
-        first.filter(is_later).or_else(|| ready.find(is_later)).or(first)
+        let first = turns.next();
+        let is_later = |(id, ..): &&(ClientId, usize, &Command)| *id > last;
+        let next = first.filter(is_later).or_else(|| turns.find(is_later)).or(first);
+        next.map(|(id, position, _)| (*id, *position))
     }
 
     /// Gives this command of the client to the core. Returns `false` if the core is full.

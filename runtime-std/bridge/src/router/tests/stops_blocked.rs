@@ -159,3 +159,23 @@ fn queries_wait_no_longer_than_their_time_for_the_next_link() {
     harness.pass(ms(5_000));
     assert_refused(&harness.received(asking), &position(1), "waited too long");
 }
+
+#[test]
+fn a_query_that_waits_for_the_next_link_goes_before_an_upload() {
+    let mut harness = Harness::new(options());
+    let [uploading, asking, stopping] = [(); 3].map(|()| harness.client());
+    harness.router.client_input(harness.now, uploading, &upload());
+    harness.write_some(1000);
+    harness.router.client_input(harness.now, asking, &position(1).encode());
+    harness.router.client_input(harness.now, stopping, &halt(1).encode());
+    drip(&mut harness, 100);
+    harness.commands.clear();
+    harness.router.upstream_lost(harness.now);
+    harness.reopen();
+    harness.answer_next(0.0);
+    harness.router.client_input(harness.now, uploading, &upload());
+    let (state, _) = harness.commands.remove(0);
+    harness.instrument_sends(&answer(&state, 0.0).with_selector(IDLE.0 as i32));
+    let lengths: Vec<_> = harness.commands.iter().map(|(frame, _)| frame.payload_len).collect();
+    assert_eq!(lengths, [0, 1_000_000]);
+}
