@@ -20,8 +20,6 @@ pub(super) const MAX_ACCEPTS: usize = 4;
 /// above its rate is not read; what it sends meanwhile must neither grow old nor use up the memory that
 /// the system has for all connections.
 const RECEIVE_BUFFER: usize = 64 * 1024;
-/// Log lines per second about accepting clients.
-const LOG_LINES_PER_S: u32 = 5;
 /// The pause after accepting has failed, since it would fail again at once.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(50);
 
@@ -46,13 +44,7 @@ impl ControlListener {
     ) -> std::io::Result<Self> {
         listener.set_nonblocking(true)?;
         let listener = mio::net::TcpListener::from_std(listener);
-        Ok(Self {
-            name,
-            listener,
-            lost_after,
-            accepts_from: None,
-            log: LogRate::new(LOG_LINES_PER_S),
-        })
+        Ok(Self { name, listener, lost_after, accepts_from: None, log: LogRate::default() })
     }
 
     /// Reports new clients to `poller` from now on. `index` is the position of this listener.

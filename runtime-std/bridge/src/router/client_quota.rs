@@ -14,8 +14,6 @@ use flamingo_runtime_std::InputError;
 
 /// Log lines per second about refused commands of one client.
 const LOG_LINES_PER_S: u64 = 5;
-/// Log lines per second about peers that do not send frames.
-pub(super) const STRANGER_LINES_PER_S: u32 = 5;
 
 /// Why the bridge does not accept one more command of a client.
 pub(super) const TOO_MANY_WAITING: &str = "too many commands wait: read the answers first";

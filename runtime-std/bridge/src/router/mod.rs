@@ -227,7 +227,7 @@ impl Router {
             not_expected: NotExpected::default(),
             gone: ClientCounters::default(),
             earlier_connections: UpstreamStatus::default(),
-            stranger_log: LogRate::new(client_quota::STRANGER_LINES_PER_S),
+            stranger_log: LogRate::default(),
         }
     }
 

@@ -1,5 +1,5 @@
-//! What a bridge shares with others, and what it does not: the folder of its recording, its status with
-//! the pages of other web sites, and the names of its metrics with later clients.
+//! Three things that others may want of a bridge: another recorder its folder, a web site its status, and
+//! a later client the name of an earlier one in the metrics.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
