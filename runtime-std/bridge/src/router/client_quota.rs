@@ -10,10 +10,7 @@ use super::slots::Slot;
 use super::token_bucket::TokenBucket;
 use super::{ClientId, Router};
 use crate::settings::LimitSettings;
-use flamingo_runtime_std::InputError;
-
-/// Log lines per second about refused commands of one client.
-const LOG_LINES_PER_S: u64 = 5;
+use flamingo_runtime_std::{InputError, LogRate};
 
 /// Why the bridge does not accept one more command of a client.
 pub(super) const TOO_MANY_WAITING: &str = "too many commands wait: read the answers first";
@@ -29,7 +26,7 @@ pub(super) struct ClientQuota {
     bytes: TokenBucket,
     /// The bytes for which it is worth reading: a frame, if the rate holds one.
     least_read: u64,
-    log_lines: TokenBucket,
+    log: LogRate,
 }
 
 impl ClientQuota {
@@ -39,7 +36,7 @@ impl ClientQuota {
             commands: TokenBucket::new(now, u64::from(commands)),
             bytes: TokenBucket::new(now, limits.bytes_per_s),
             least_read: limits.bytes_per_s.min(FRAME_LEN as u64),
-            log_lines: TokenBucket::new(now, LOG_LINES_PER_S),
+            log: LogRate::default(),
         }
     }
 
@@ -76,9 +73,10 @@ impl ClientQuota {
         self.commands.holds_at(1).max(self.bytes.holds_at(self.least_read))
     }
 
-    /// Whether the log may have one more line about refused commands of this client.
-    pub(super) fn take_log_line(&mut self, now: Instant) -> bool {
-        self.log_lines.take(now, 1)
+    /// Whether the log may have one more line about refused commands of this client: then how many were
+    /// left out since the last one.
+    pub(super) fn log_line(&self, now: Instant) -> Option<u64> {
+        self.log.line(now)
     }
 }
 

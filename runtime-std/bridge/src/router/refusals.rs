@@ -26,11 +26,14 @@ impl Router {
         let is_told = self.is_told(frame);
         if let Some(client) = self.clients.get_mut(&id) {
             client.counters.refused += 1;
-            if !is_told && client.quota.take_log_line(now) {
-                // Without an answer, only the log tells that the command was refused.
-                let address = &client.address;
-                let line = format!("{} of client {id} at {address}: {reason}", frame.code);
-                self.log_client(line);
+            // Without an answer, only the log tells that the command was refused.
+            if !is_told && let Some(left_out) = client.quota.log_line(now) {
+                let (code, address) = (frame.code, &client.address);
+                let line = format!("{code} of client {id} at {address}: {reason}");
+                self.log_client(match left_out {
+                    0 => line,
+                    _ => format!("{line} ({left_out} lines like it were left out)"),
+                });
             }
         }
         self.answer_failure(id, frame, reason);
