@@ -14,7 +14,9 @@ use flamingo_protocol_core::{
 
 use crate::clock::Clock;
 use crate::driver::inbox::Caller;
-use crate::driver::pending_calls::{Answer, Call, Reply, Stats};
+use crate::driver::outcome::{Done, Wanted};
+use crate::driver::pending_calls::{Answer, Call, Stats};
+use crate::driver::waiting::Waiting;
 use crate::error::Error;
 use crate::fanout::{CallId, Fanout, Subscription};
 use crate::motion_waiter::MotionWaiter;
@@ -277,8 +279,11 @@ impl Client {
         payload: Option<Arc<[u8]>>,
         timeout: Duration,
     ) -> Result<Answer, Error> {
-        let (reply, outcome) = async_channel::bounded(1);
-        self.run_call(call, frame, payload, timeout, Reply::Answer(reply), outcome).await
+        match self.run_call(call, frame, payload, timeout, Wanted::Answer).await? {
+            Done::Answered(answer) => Ok(answer),
+            // Never given to a call that wants an answer.
+            Done::Written => Err(self.0.link.lost()),
+        }
     }
 
     async fn write(
@@ -287,37 +292,27 @@ impl Client {
         frame: Frame,
         payload: Option<Arc<[u8]>>,
     ) -> Result<(), Error> {
-        let (reply, outcome) = async_channel::bounded(1);
-        self.run_call(call, frame, payload, self.0.link.timeout, Reply::Written(reply), outcome)
-            .await
+        self.run_call(call, frame, payload, self.0.link.timeout, Wanted::Written).await?;
+        Ok(())
     }
 
-    async fn run_call<T>(
+    async fn run_call(
         &self,
         id: CallId,
         mut frame: Frame,
         payload: Option<Arc<[u8]>>,
         timeout: Duration,
-        reply: Reply,
-        outcome: Receiver<Result<T, Error>>,
-    ) -> Result<T, Error> {
+        wanted: Wanted,
+    ) -> Result<Done, Error> {
         let len = payload.as_ref().map_or(0, |payload| payload.len());
         // Longer than u32 is longer than any limit: the core refuses it.
         frame.payload_len = u32::try_from(len).unwrap_or(u32::MAX);
         let code = frame.code;
-        let call = Call {
-            id,
-            frame,
-            payload,
-            called_at: self.0.link.clock.now(),
-            timeout,
-            reply,
-            written: false,
-            unconfirmed: false,
-            noise_before: 0,
-        };
         let link = &self.0.link;
-        let mut guard = CallGuard { outcome, caller: &link.caller, done: false };
+        let (reply, outcome) = link.caller.reply(wanted);
+        let call = Call { id, payload, ..Call::of(frame, link.clock.now(), timeout, reply) };
+        let may_be_held = call.payload.is_none() && !call.stops();
+        let waiting = Waiting::new(&link.caller, outcome, may_be_held);
         let handed_over = if call.stops() {
             let full =
                 || Error::Refused { code, source: CommandError::Full { what: Full::StopLane } };
@@ -326,25 +321,6 @@ impl Client {
             link.caller.call(call).await
         };
         handed_over.map_err(|_| link.lost())?;
-        let outcome = guard.outcome.recv().await;
-        guard.done = true;
-        outcome.unwrap_or_else(|_| Err(link.lost()))
-    }
-}
-
-/// A call in flight. Dropped before its outcome arrived, it wakes the driver, which takes the call
-/// back.
-struct CallGuard<'a, T> {
-    outcome: Receiver<Result<T, Error>>,
-    caller: &'a Caller,
-    done: bool,
-}
-
-impl<T> Drop for CallGuard<'_, T> {
-    fn drop(&mut self) {
-        if !self.done {
-            self.outcome.close();
-            self.caller.abandon();
-        }
+        waiting.await.unwrap_or_else(|_| Err(link.lost()))
     }
 }

@@ -1,13 +1,14 @@
 #![doc = include_str!("../README.md")]
 //!
 //! # How it is built
-//! The driver moves bytes between a socket and the state machine of [`protocol`]. [`Client`] is what
-//! programs hold; clones of it are the same connection. Client, [`Subscription`] and
-//! [`driver::Engine`] name no runtime; smol is named in `driver/on_smol.rs` and `socket/` only.
+//! [`Client`] is what programs hold; clones of it are the same connection. A caller moves the bytes of its
+//! command and its answer itself, between a socket and the state machine of [`protocol`]; the driver does it
+//! while no caller waits. Client, [`Subscription`] and [`driver::Driver`] name no runtime; smol is named in
+//! `driver/on_smol.rs` and `socket/` only.
 //!
 //! # Features
 //! `smol`, on by default, enables `Client::connect`, `Client::open` and `socket`. Without it, an
-//! adapter for another runtime uses [`driver::Engine`] and does not compile smol.
+//! adapter for another runtime uses [`driver::Driver`] and does not compile smol.
 
 mod client;
 pub mod clock;

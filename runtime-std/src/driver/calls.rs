@@ -12,7 +12,8 @@ use flamingo_protocol_core::{
 
 use super::engine::Engine;
 use super::inbox::Next;
-use super::pending_calls::{Call, Reply, Stats};
+use super::outcome::Wanted;
+use super::pending_calls::{Call, Stats};
 use super::session::Lost;
 use crate::error::Error;
 use crate::fanout::Event;
@@ -31,13 +32,12 @@ impl Engine {
         let mut more = true;
         for _ in 0..CALLS_PER_TURN {
             match self.inbox.next() {
-                Next::Call(call) => self.accept(now, *call),
+                Next::Call(call) => self.accept(now, call),
                 Next::Nothing => {
                     more = false;
                     break;
                 }
                 Next::Closed if self.has_unsent_stop() => {
-                    self.is_closing = true;
                     more = false;
                     break;
                 }
@@ -63,6 +63,7 @@ impl Engine {
         if call.is_abandoned() {
             return;
         }
+        call.reply.take_call();
         if !self.is_connected() {
             if call.stops() && self.may_connect_again() && self.blocked_stops.len() < STOPS_KEPT {
                 return self.stop_on_the_next_connection(call);
@@ -83,14 +84,14 @@ impl Engine {
             self.stops.push_front((call.called_at, call.frame));
         }
         call.noise_before = self.core.counters().noise_bytes;
-        let mut ticket = match &call.reply {
-            Reply::Answer(_) if call.is_too_late(now) => {
+        let mut ticket = match call.reply.wanted() {
+            Wanted::Answer if call.is_too_late(now) => {
                 let (code, after) = (call.code(), call.timeout);
                 return call.refuse(Error::TimedOut { code, after, sent: false });
             }
             // The time that it was in the inbox is not taken from the time for its answer.
-            Reply::Answer(_) => self.core.request(now, &call.frame, now + call.timeout.into()),
-            Reply::Written(_) => self.core.send(now, &call.frame),
+            Wanted::Answer => self.core.request(now, &call.frame, now + call.timeout.into()),
+            Wanted::Written => self.core.send(now, &call.frame),
         };
         call.unconfirmed = false;
         if call.stops() && matches!(ticket, Err(CommandError::Full { .. })) {

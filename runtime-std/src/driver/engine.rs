@@ -10,9 +10,10 @@ use std::time::{Duration, SystemTime};
 use async_channel::Sender;
 use flamingo_protocol_core::{
     Class, CommandCode, Connection, Event as CoreEvent, Frame, Output, Received, Ticket, Transmit,
-    time::Instant,
+    time::Instant, wire::FRAME_LEN,
 };
 
+use super::gathered::Gathered;
 use super::inbox::{Inbox, inbox};
 use super::pending_calls::{Answer, Call, Meanwhile, PendingCalls};
 use super::session::{Lost, Phase};
@@ -51,13 +52,11 @@ pub enum Action {
 
 /// The driver without its I/O, for one runtime as well as another.
 ///
-/// A program that drives it repeats, for as long as [`Engine::poll_action`] gives no
-/// [`Action::End`]:
+/// A [`Driver`](super::Driver) drives it on a socket. A test drives it with bytes and times of its own:
 /// 1. Do what [`Engine::poll_action`] asks for, until it asks for nothing.
-/// 2. Call [`turn`](super::turn) with the socket. If that was busy, let other tasks run, poll an
-///    attempt to connect once, and start again.
-/// 3. Wait until [`Engine::woken`] completes, the time of [`Engine::poll_timeout`] has come, the
-///    socket can be read, or written if [`Turn::wants_write`](super::Turn::wants_write) says so.
+/// 2. Call [`Engine::take_calls`], and pass on the bytes that have come: [`Engine::handle_input`].
+/// 3. Call [`Engine::handle_timeout`] if the time of [`Engine::poll_timeout`] has come.
+/// 4. Write what [`Engine::poll_transmit`] gives, and report it: [`Engine::transmitted`].
 ///
 /// Dropping the engine ends every call and every subscription of its clients.
 ///
@@ -102,9 +101,8 @@ pub struct Engine {
     pub(super) blocked_stops: Vec<Call>,
     /// Why the last connection was lost.
     pub(super) lost_reason: String,
-    /// No client is left, but a stop is still to be written before the end.
-    pub(super) is_closing: bool,
     messages: MessageCollector<About>,
+    gathered: Gathered,
     /// Closed when everything above has been dropped.
     _running: Sender<()>,
 }
@@ -152,8 +150,8 @@ impl Engine {
             stops: VecDeque::new(),
             blocked_stops: Vec::new(),
             lost_reason: String::new(),
-            is_closing: false,
             messages: MessageCollector::default(),
+            gathered: Gathered::default(),
             _running: running,
         };
         (engine, to_open)
@@ -176,17 +174,15 @@ impl Engine {
         !self.actions.is_empty()
     }
 
-    /// Completes when a client has called: take a turn then. It completes once for any number of
-    /// calls, and always after the last client has been dropped.
-    ///
-    /// Cancel-safe: a call that was not reported is reported by the next future.
-    pub async fn woken(&self) {
-        if self.is_closing {
-            // What is left to do depends on the socket and the time only.
-            return std::future::pending().await;
-        }
-        // Closed: the next turn finds out that no client is left.
-        let _ = self.inbox.wake.recv().await;
+    /// How many calls have had their answer since this was last asked.
+    pub(super) fn take_answered(&mut self) -> usize {
+        self.pending.take_answered()
+    }
+
+    /// Whether some call waits for its outcome.
+    #[must_use]
+    pub fn has_pending_calls(&self) -> bool {
+        !self.pending.is_empty()
     }
 
     /// When [`Self::handle_timeout`] is due. Read what has already arrived before you call it:
@@ -234,11 +230,17 @@ impl Engine {
         self.advance(now);
     }
 
-    /// The bytes to write next, if there are any. Report with [`Self::transmitted`] how many of
-    /// them were written before you call anything else.
+    /// The bytes to write next, if there are any: several frames if several may go. Report with
+    /// [`Self::transmitted`] how many of them were written before you call anything else.
     pub fn poll_transmit(&mut self, now: Instant) -> Option<&[u8]> {
         if !self.is_connected() {
             return None;
+        }
+        if self.gathered.is_empty() {
+            self.gather(now);
+        }
+        if !self.gathered.is_empty() {
+            return Some(self.gathered.rest());
         }
         match self.core.poll_transmit(now)? {
             Transmit::Bytes(bytes) => Some(bytes),
@@ -246,9 +248,28 @@ impl Engine {
         }
     }
 
+    /// Takes all frames from the core that may go out in one write.
+    fn gather(&mut self, now: Instant) {
+        while let Some(Transmit::Bytes(bytes)) = self.core.poll_transmit(now)
+            && self.gathered.takes(bytes)
+        {
+            self.gathered.push(bytes);
+            if let Some(ticket) = self.core.transmitted(now, FRAME_LEN) {
+                self.gathered.end_frame(ticket);
+            }
+        }
+    }
+
     /// Reports that the first `written` bytes of what [`Self::poll_transmit`] gave are written.
     pub fn transmitted(&mut self, now: Instant, written: usize) {
-        if let Some(ticket) = self.core.transmitted(now, written) {
+        if self.gathered.is_empty() {
+            if let Some(ticket) = self.core.transmitted(now, written) {
+                self.pending.written(ticket);
+            }
+            return;
+        }
+        self.gathered.written(written);
+        while let Some(ticket) = self.gathered.next_written() {
             self.pending.written(ticket);
         }
     }
@@ -261,6 +282,7 @@ impl Engine {
         self.first_bytes.clear();
         self.answered_without_token = false;
         self.messages.clear();
+        self.gathered.clear();
     }
 
     /// Delivers an answer to the request that waits for it, and anything else to the subscribers.

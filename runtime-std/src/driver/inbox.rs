@@ -1,8 +1,12 @@
 //! The channels between the clients and the engine: calls, stops, questions about the counters.
 //! They serve any runtime. How a call enters the core is `calls.rs`.
 
+use std::sync::{Arc, OnceLock, Weak};
+
 use async_channel::{Receiver, Sender, TryRecvError, TrySendError};
 
+use super::link::Link;
+use super::outcome::{Expected, Reply, Slots, Wanted};
 use super::pending_calls::{Call, Stats};
 
 /// Calls that may wait for the engine; a further one waits in its caller.
@@ -15,7 +19,8 @@ pub(crate) struct Caller {
     calls: Sender<Call>,
     stats: Sender<Sender<Stats>>,
     dropped: Sender<()>,
-    wake: Sender<()>,
+    slots: Slots,
+    link: Arc<OnceLock<Weak<Link>>>,
 }
 
 /// The engine's end. When it is dropped, every call that is still in it ends.
@@ -25,13 +30,13 @@ pub(super) struct Inbox {
     pub(super) stats: Receiver<Sender<Stats>>,
     /// A future was dropped: look for abandoned calls.
     pub(super) dropped: Receiver<()>,
-    /// Something of the above has arrived; one message is enough.
-    pub(super) wake: Receiver<()>,
+    link: Arc<OnceLock<Weak<Link>>>,
 }
 
 /// What [`Inbox::next`] returns.
+#[allow(clippy::large_enum_variant)] // moved once; a box would be an allocation for each call
 pub(super) enum Next {
-    Call(Box<Call>),
+    Call(Call),
     Nothing,
     /// The last client is gone, or one has closed the connection.
     Closed,
@@ -46,33 +51,43 @@ pub(super) fn inbox() -> (Caller, Inbox) {
     let (calls, calls_in) = async_channel::bounded(CALLS);
     let (stats, stats_in) = async_channel::bounded(1);
     let (dropped, dropped_in) = async_channel::bounded(1);
-    let (wake, wake_in) = async_channel::bounded(1);
-    let caller = Caller { stops, calls, stats, dropped, wake };
-    let inbox = Inbox {
-        stops: stops_in,
-        calls: calls_in,
-        stats: stats_in,
-        dropped: dropped_in,
-        wake: wake_in,
-    };
+    let link = Arc::new(OnceLock::new());
+    let caller =
+        Caller { stops, calls, stats, dropped, slots: Slots::default(), link: Arc::clone(&link) };
+    let inbox =
+        Inbox { stops: stops_in, calls: calls_in, stats: stats_in, dropped: dropped_in, link };
     (caller, inbox)
 }
 
 impl Caller {
+    /// What a call needs to report its outcome, and its caller to receive it.
+    pub(crate) fn reply(&self, wanted: Wanted) -> (Reply, Expected) {
+        self.slots.pair(wanted)
+    }
+
+    /// Keeps what a call that has ended needed, for another one.
+    pub(crate) fn keep(&self, ended: &Expected) {
+        self.slots.keep(ended);
+    }
+
+    /// What moves the bytes, if the engine has a socket.
+    pub(crate) fn link(&self) -> Option<Arc<Link>> {
+        self.link.get()?.upgrade()
+    }
+
     /// Hands over a call; waits while too many wait. Dropping the future takes it back.
     pub(crate) async fn call(&self, call: Call) -> Result<(), Closed> {
-        self.calls.send(call).await.map_err(|_| Closed)?;
-        self.wake();
-        Ok(())
+        match self.calls.try_send(call) {
+            Ok(()) => Ok(()),
+            Err(TrySendError::Closed(_)) => Err(Closed),
+            Err(TrySendError::Full(call)) => self.calls.send(call).await.map_err(|_| Closed),
+        }
     }
 
     /// Hands over a stop, which never waits behind other calls. `None`: there is no place for it.
     pub(crate) fn stop(&self, call: Call) -> Option<Result<(), Closed>> {
         match self.stops.try_send(call) {
-            Ok(()) => {
-                self.wake();
-                Some(Ok(()))
-            }
+            Ok(()) => Some(Ok(())),
             Err(TrySendError::Closed(_)) => Some(Err(Closed)),
             Err(TrySendError::Full(_)) => None,
         }
@@ -99,13 +114,28 @@ impl Caller {
         self.wake();
     }
 
+    /// The driver looks at what is new.
     fn wake(&self) {
-        // Full: the engine will take a turn anyway. Closed: there is none.
-        let _ = self.wake.try_send(());
+        if let Some(link) = self.link() {
+            link.wake_driver();
+        }
+    }
+}
+
+impl Drop for Caller {
+    /// The driver learns that no client is left.
+    fn drop(&mut self) {
+        self.close();
     }
 }
 
 impl Inbox {
+    /// From now on, clients use this link.
+    pub(super) fn attach(&self, link: Weak<Link>) {
+        // An engine is given to one link only.
+        let _ = self.link.set(link);
+    }
+
     /// The next call, a stop before any other.
     pub(super) fn next(&self) -> Next {
         let call = match self.stops.try_recv() {
@@ -113,10 +143,28 @@ impl Inbox {
             call => call,
         };
         match call {
-            Ok(call) => Next::Call(Box::new(call)),
+            Ok(call) => Next::Call(call),
             Err(TryRecvError::Empty) => Next::Nothing,
             Err(TryRecvError::Closed) => Next::Closed,
         }
+    }
+
+    /// Shows how many calls wait, without the engine.
+    pub(super) fn arrivals(&self) -> Arrivals {
+        Arrivals { stops: self.stops.clone(), calls: self.calls.clone() }
+    }
+}
+
+/// Shows how many calls wait, without the engine.
+#[derive(Debug)]
+pub(super) struct Arrivals {
+    stops: Receiver<Call>,
+    calls: Receiver<Call>,
+}
+
+impl Arrivals {
+    pub(super) fn len(&self) -> usize {
+        self.stops.len() + self.calls.len()
     }
 }
 

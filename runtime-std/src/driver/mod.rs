@@ -1,9 +1,9 @@
 //! What moves bytes between a socket and the core, in two halves.
 //!
 //! [`Engine`] is the half without I/O: it takes calls, bytes and time, and gives out bytes, answers,
-//! events and [`Action`]s. It names no runtime, opens no socket and sets no timer. The other half is
-//! `on_smol.rs`: the socket, the timer and the waiting on smol. An adapter for another runtime is a
-//! file like it, in a crate of its own; [`turn`] and everything else here serve it as they are.
+//! events and [`Action`]s. The other half moves the bytes: a caller that asks writes and reads the socket
+//! itself, and the [`Driver`] does it while no caller waits. Neither names a runtime: `on_smol.rs` is all
+//! that is written for smol. An adapter for another runtime is a file like it, in a crate of its own.
 //!
 //! | file | holds |
 //! |---|---|
@@ -11,25 +11,35 @@
 //! | `session.rs` | how a connection begins and ends: handshake, loss, connecting again |
 //! | `calls.rs` | how a call enters the core |
 //! | `pending_calls.rs` | the calls that wait for an outcome |
+//! | `outcome.rs` | where the outcome of a call waits for its caller |
 //! | `inbox.rs` | the channels between clients and engine |
+//! | `gathered.rs` | frames that go out in one write |
 //! | `turn.rs` | one round of reading and writing on a non-blocking socket |
+//! | `link.rs` | who takes a turn: callers and [`Driver`], one at a time |
+//! | `readiness.rs` | who is woken when the socket can be read |
+//! | `waiting.rs` | the future of a call, which takes turns while it waits |
 //! | `on_smol.rs` | the socket and the waiting, on smol |
 //! | `stop_first.rs` | stops over a connection of their own |
 
 mod calls;
 mod engine;
+mod gathered;
 pub(crate) mod inbox;
+mod link;
 #[cfg(feature = "smol")]
 mod on_smol;
+pub(crate) mod outcome;
 pub(crate) mod pending_calls;
+mod readiness;
 mod session;
 #[cfg(feature = "smol")]
 mod stop_first;
 mod turn;
+pub(crate) mod waiting;
 
 pub use crate::client::Opening;
 pub use engine::{Action, CoreConnection, Engine};
+pub use link::{Driver, Socket, Step};
 pub use pending_calls::{Answer, Stats};
 #[cfg(feature = "smol")]
 pub use stop_first::Stopped;
-pub use turn::{READ_CHUNK, Turn, turn};

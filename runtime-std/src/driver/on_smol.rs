@@ -1,16 +1,18 @@
-//! The driver's socket and its waiting, on smol. What is done with the bytes is `engine.rs`; one round
-//! of reading and writing is `turn.rs`.
+//! The driver's socket and its waiting, on smol: all that is written for this runtime. What the driver does
+//! is `link.rs`; one round of reading and writing is `turn.rs`.
 
 use std::future::Future;
+use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use flamingo_protocol_core::time::Instant;
 use smol::{Async, Timer, future};
 use socket2::SockRef;
 
-use super::engine::{Action, Engine};
-use super::turn::{READ_CHUNK, turn};
+use super::link::{Driver, Socket, Step};
 use crate::client::Client;
 use crate::clock::Clock;
 use crate::error::Error;
@@ -45,8 +47,8 @@ impl Client {
         options: Options,
     ) -> Result<(Self, impl Future<Output = ()> + Send + 'static), Error> {
         let clock = Clock::start();
-        let (engine, opening) = Engine::new(options, clock);
-        let mut driver = Box::pin(drive(engine, clock));
+        let (driver, opening) = Driver::new(options, clock);
+        let mut driver = Box::pin(drive(driver, clock));
         let ended = async {
             (&mut driver).await;
             // The result of the handshake is on its way to `opening`.
@@ -57,54 +59,31 @@ impl Client {
     }
 }
 
-/// Runs an engine until it ends. Cancel-safe: dropping the future ends every call of its clients.
-pub(super) async fn drive(mut engine: Engine, clock: Clock) {
-    let mut buffer = vec![0; READ_CHUNK].into_boxed_slice();
-    let mut stream: Option<Async<TcpStream>> = None;
+/// Polls a driver until it ends. Cancel-safe: dropping the future ends every call of its clients.
+pub(super) async fn drive(mut driver: Driver, clock: Clock) {
+    let mut timer = Alarm::default();
     let mut connecting: Option<Connecting> = None;
-    loop {
-        while let Some(action) = engine.poll_action() {
-            match action {
-                Action::Connect => connecting = Some(connect(engine.options())),
-                Action::ShutdownWrite => {
-                    if let Some(stream) = &stream {
-                        // A socket that cannot be shut down is closed already.
-                        let _ = stream.get_ref().shutdown(Shutdown::Write);
+    future::poll_fn(move |cx| {
+        loop {
+            match driver.poll(cx) {
+                Poll::Ready(Step::Connect) => connecting = driver.options().as_ref().map(connect),
+                Poll::Ready(_) => return Poll::Ready(()),
+                Poll::Pending => {
+                    let attempt = connecting.as_mut().map(|attempt| attempt.as_mut().poll(cx));
+                    if let Some(Poll::Ready(result)) = attempt {
+                        connecting = None;
+                        match result {
+                            Ok(stream) => driver.connected(Box::new(SmolSocket(stream))),
+                            Err(error) => driver.connect_failed(error),
+                        }
+                    } else if !timer.is_over(driver.due(), &clock, cx) {
+                        return Poll::Pending;
                     }
-                }
-                Action::Disconnect { reset } => {
-                    if let Some(stream) = stream.take().filter(|_| reset) {
-                        // Without it, some bytes may arrive late.
-                        let _ = SockRef::from(stream.get_ref()).set_linger(Some(Duration::ZERO));
-                    }
-                }
-                Action::End => return,
-            }
-        }
-        let done = turn(&mut engine, stream.as_ref().map(Async::get_ref), &clock, &mut buffer);
-        let wake = if done.busy {
-            future::yield_now().await;
-            // Calls that keep the engine busy must not delay a connection.
-            look_at(connecting.as_mut()).await
-        } else {
-            let socket = stream.as_ref().map(|stream| (stream, done.wants_write));
-            wait(&engine, &clock, socket, connecting.as_mut()).await
-        };
-        match wake {
-            Wake::Turn => {}
-            Wake::Broken(error) => engine.disconnected(clock.now(), &error.to_string()),
-            Wake::Connected(result) => {
-                connecting = None;
-                match result {
-                    Ok(connected) => {
-                        stream = Some(connected);
-                        engine.connected(clock.now());
-                    }
-                    Err(error) => engine.connect_failed(clock.now(), error),
                 }
             }
         }
-    }
+    })
+    .await;
 }
 
 fn connect(options: &Options) -> Connecting {
@@ -112,59 +91,62 @@ fn connect(options: &Options) -> Connecting {
     Box::pin(async move { socket::connect(&address, timeout).await })
 }
 
-/// Why waiting has ended.
-enum Wake {
-    Turn,
-    Broken(std::io::Error),
-    Connected(Result<Async<TcpStream>, Error>),
+/// The one timer of a driver, which is moved only when the driver moves its own.
+struct Alarm {
+    at: Option<Instant>,
+    timer: Timer,
 }
 
-/// Polls the attempt to connect once.
-async fn look_at(connecting: Option<&mut Connecting>) -> Wake {
-    match connecting {
-        Some(attempt) => future::poll_once(attempt).await.map_or(Wake::Turn, Wake::Connected),
-        None => Wake::Turn,
+impl Default for Alarm {
+    fn default() -> Self {
+        Self { at: None, timer: Timer::never() }
     }
 }
 
-/// Waits until there is something to do. Cancel-safe: each part may be dropped and made again.
-async fn wait(
-    engine: &Engine,
-    clock: &Clock,
-    socket: Option<(&Async<TcpStream>, bool)>,
-    connecting: Option<&mut Connecting>,
-) -> Wake {
-    let readable = async {
-        match socket {
-            Some((stream, _)) => stream.readable().await.map_or_else(Wake::Broken, |()| Wake::Turn),
-            None => future::pending().await,
-        }
-    };
-    let writable = async {
-        match socket {
-            Some((stream, true)) => {
-                stream.writable().await.map_or_else(Wake::Broken, |()| Wake::Turn)
+impl Alarm {
+    /// Whether this time has come. If not, the task is woken then.
+    fn is_over(&mut self, due: Option<Instant>, clock: &Clock, cx: &mut Context<'_>) -> bool {
+        if self.at != due {
+            self.at = due;
+            match due.and_then(|due| clock.moment(due)) {
+                Some(moment) => self.timer.set_at(moment),
+                None => self.timer = Timer::never(),
             }
-            _ => future::pending().await,
         }
-    };
-    let timer = async {
-        match engine.poll_timeout().and_then(|due| clock.moment(due)) {
-            Some(due) => drop(Timer::at(due).await),
-            None => future::pending().await,
+        let is_over = Pin::new(&mut self.timer).poll(cx).is_ready();
+        if is_over {
+            self.at = None;
         }
-        Wake::Turn
-    };
-    let connected = async {
-        match connecting {
-            Some(connecting) => Wake::Connected(connecting.await),
-            None => future::pending().await,
-        }
-    };
-    let woken = async {
-        engine.woken().await;
-        Wake::Turn
-    };
-    let socket = future::or(readable, writable);
-    future::or(connected, future::or(future::or(socket, woken), timer)).await
+        is_over
+    }
+}
+
+struct SmolSocket(Async<TcpStream>);
+
+impl Socket for SmolSocket {
+    fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.get_ref().read(buffer)
+    }
+
+    fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.get_ref().write(bytes)
+    }
+
+    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.poll_readable(cx)
+    }
+
+    fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.poll_writable(cx)
+    }
+
+    fn shutdown_write(&self) {
+        // A socket that cannot be shut down is closed already.
+        let _ = self.0.get_ref().shutdown(Shutdown::Write);
+    }
+
+    fn discard_unsent(&self) {
+        // Without it, some bytes may arrive late.
+        let _ = SockRef::from(self.0.get_ref()).set_linger(Some(Duration::ZERO));
+    }
 }

@@ -6,12 +6,12 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use async_channel::Sender;
 use flamingo_protocol_core::{
     CommandCode, Ended, Frame, Ticket, connection::Counters, error::DecodeError, time::Instant,
     wire::Status,
 };
 
+use super::outcome::{Done, Reply, Wanted};
 use crate::error::Error;
 use crate::fanout::CallId;
 
@@ -113,7 +113,8 @@ impl Call {
     }
 
     pub(crate) fn refuse(&self, error: Error) {
-        self.reply.fail(error);
+        // The caller may have gone.
+        self.reply.give(Err(error));
     }
 
     /// The connection is lost. The error says whether the command may have been received.
@@ -149,37 +150,14 @@ impl Call {
     }
 }
 
-/// Where the outcome of a call goes. A full channel cannot be: there is one outcome.
-pub(crate) enum Reply {
-    /// To a request.
-    Answer(Sender<Result<Answer, Error>>),
-    /// To a caller that waits until the frame is written.
-    Written(Sender<Result<(), Error>>),
-}
-
-impl Reply {
-    fn is_abandoned(&self) -> bool {
-        match self {
-            Self::Answer(reply) => reply.is_closed(),
-            Self::Written(reply) => reply.is_closed(),
-        }
-    }
-
-    fn fail(&self, error: Error) {
-        // The caller may have gone.
-        let _ = match self {
-            Self::Answer(reply) => reply.try_send(Err(error)).is_ok(),
-            Self::Written(reply) => reply.try_send(Err(error)).is_ok(),
-        };
-    }
-}
-
 /// The calls that the core has a ticket for.
 #[derive(Default)]
 pub(crate) struct PendingCalls {
     waiting: HashMap<Ticket, Call>,
     /// Payloads that the core may still ask for, even if no caller waits any more.
     payloads: HashMap<Ticket, Arc<[u8]>>,
+    /// Calls that have had their answer since [`Self::take_answered`].
+    answered: usize,
 }
 
 impl PendingCalls {
@@ -188,6 +166,10 @@ impl PendingCalls {
             self.payloads.insert(ticket, payload);
         }
         self.waiting.insert(ticket, call);
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
     }
 
     /// The rest of a payload from `offset` on; empty if there is none.
@@ -201,14 +183,14 @@ impl PendingCalls {
         self.payloads.remove(&ticket);
         let Some(call) = self.waiting.get_mut(&ticket) else { return };
         call.written = true;
-        if matches!(call.reply, Reply::Answer(_)) && !call.unconfirmed {
+        if call.reply.wanted() == Wanted::Answer && !call.unconfirmed {
             return;
         }
         let Some(call) = self.waiting.remove(&ticket) else { return };
-        match &call.reply {
+        match call.reply.wanted() {
             // The caller may have gone.
-            Reply::Written(reply) => drop(reply.try_send(Ok(()))),
-            Reply::Answer(_) => call.refuse(Error::Unconfirmed { code: call.code() }),
+            Wanted::Written => drop(call.reply.give(Ok(Done::Written))),
+            Wanted::Answer => call.refuse(Error::Unconfirmed { code: call.code() }),
         }
     }
 
@@ -227,10 +209,13 @@ impl PendingCalls {
     pub(crate) fn answer(&mut self, ticket: Ticket, now: Instant, mut answer: Answer) -> bool {
         let Some(call) = self.waiting.remove(&ticket) else { return false };
         answer.elapsed = now.since(call.called_at).into();
-        match call.reply {
-            Reply::Answer(reply) => reply.try_send(Ok(answer)).is_ok(),
-            Reply::Written(_) => false,
-        }
+        self.answered += 1;
+        call.reply.wanted() == Wanted::Answer && call.reply.give(Ok(Done::Answered(answer)))
+    }
+
+    /// How many calls have had their answer since this was last asked.
+    pub(crate) fn take_answered(&mut self) -> usize {
+        std::mem::take(&mut self.answered)
     }
 
     /// The call ended without an answer.

@@ -3,11 +3,11 @@
 
 use std::time::Duration;
 
-use async_channel::Receiver;
 use flamingo_protocol_core::{CommandCode, Frame, connection::TokenField, time::Instant};
 
 use super::engine::{Action, Engine};
-use super::pending_calls::{Answer, Call, Reply};
+use super::outcome::{self, Done, Expected, Wanted};
+use super::pending_calls::{Answer, Call};
 use crate::error::Error;
 use crate::events_on_request;
 use crate::fanout::Event;
@@ -25,7 +25,7 @@ pub(super) enum Phase {
     /// Connected; stale bytes of an earlier conversation are read before anything is sent.
     Settling { until: Instant },
     /// The query of the handshake is out.
-    Asking { answer: Receiver<Result<Answer, Error>> },
+    Asking { answer: Expected },
     /// The query was not answered, and the sending half is shut down. A peer that speaks lines
     /// still waits for the end of one, and may now show what it is.
     LastWords { until: Instant },
@@ -138,13 +138,13 @@ impl Engine {
                 self.actions.push_back(Action::Connect);
             }
             Phase::Settling { until } if *until <= now => self.ask(now),
-            Phase::Asking { answer } => match answer.try_recv() {
-                Ok(Ok(answer)) => self.open(now, answer),
-                Ok(Err(_)) => {
+            Phase::Asking { answer } => match answer.take() {
+                Some(Ok(Ok(Done::Answered(answer)))) => self.open(now, answer),
+                Some(Ok(Err(_))) => {
                     self.phase = Phase::LastWords { until: now + LAST_WORDS.into() };
                     self.actions.push_back(Action::ShutdownWrite);
                 }
-                Err(_) => {}
+                _ => {}
             },
             Phase::LastWords { until } if *until <= now => {
                 let error = self.handshake_error(self.silent());
@@ -156,9 +156,9 @@ impl Engine {
 
     /// Asks for the system's state: only a peer that answers gets any other command.
     fn ask(&mut self, now: Instant) {
-        let (reply, answer) = async_channel::bounded(1);
+        let (reply, answer) = outcome::pair(Wanted::Answer);
         let query = Frame::command(CommandCode::SYSTEM_STATE_GET);
-        let call = Call::of(query, now, self.options.timeout, Reply::Answer(reply));
+        let call = Call::of(query, now, self.options.timeout, reply);
         match self.core.request(now, &call.frame, now + call.timeout.into()) {
             Ok(ticket) => {
                 self.pending.insert(ticket, call);

@@ -1,13 +1,14 @@
 //! Stops over a connection of their own, before anything else is sent on it. How an engine sends them
 //! first is `session.rs`.
 
-use async_channel::Receiver;
 use flamingo_protocol_core::{CommandCode, Frame, wire::Kind};
 use smol::future;
 
 use super::engine::Engine;
+use super::link::Driver;
 use super::on_smol::drive;
-use super::pending_calls::{Answer, Call, Reply};
+use super::outcome::{self, Done, Expected, Wanted};
+use super::pending_calls::{Answer, Call};
 use crate::client::Client;
 use crate::clock::Clock;
 use crate::error::Error;
@@ -23,19 +24,13 @@ pub struct Stopped {
     pub outcome: Result<Option<Answer>, Error>,
 }
 
-/// Where the outcome of a stop comes from.
-enum Outcome {
-    Answer(Receiver<Result<Answer, Error>>),
-    Written(Receiver<Result<(), Error>>),
-}
-
-impl Outcome {
-    async fn wait(self, address: &str) -> Result<Option<Answer>, Error> {
-        let outcome = match self {
-            Self::Answer(outcome) => outcome.recv().await.map(|answer| answer.map(Some)),
-            Self::Written(outcome) => outcome.recv().await.map(|written| written.map(|()| None)),
-        };
-        outcome.unwrap_or_else(|_| Err(Error::lost(address, "it was closed")))
+/// Waits for the outcome of a stop.
+async fn wait(expected: Expected, address: &str) -> Result<Option<Answer>, Error> {
+    match expected.wait().await {
+        Ok(Ok(Done::Answered(answer))) => Ok(Some(answer)),
+        Ok(Ok(Done::Written)) => Ok(None),
+        Ok(Err(error)) => Err(error),
+        Err(_) => Err(Error::lost(address, "it was closed")),
     }
 }
 
@@ -82,13 +77,9 @@ impl Client {
         let mut sent = Vec::new();
         for stop in stops {
             let kind = stop.code.row().map(|row| row.kind);
-            let (reply, outcome) = if kind == Some(Kind::FireAndForget) {
-                let (reply, outcome) = async_channel::bounded(1);
-                (Reply::Written(reply), Outcome::Written(outcome))
-            } else {
-                let (reply, outcome) = async_channel::bounded(1);
-                (Reply::Answer(reply), Outcome::Answer(outcome))
-            };
+            let is_acknowledged = kind != Some(Kind::FireAndForget);
+            let wanted = if is_acknowledged { Wanted::Answer } else { Wanted::Written };
+            let (reply, outcome) = outcome::pair(wanted);
             let call = Call::of(*stop, clock.now(), timeout, reply);
             if !call.stops() {
                 return Err(Error::NoStop { code: stop.code });
@@ -99,12 +90,12 @@ impl Client {
         let outcomes = async {
             let mut stopped = Vec::new();
             for (frame, outcome) in sent {
-                stopped.push(Stopped { frame, outcome: outcome.wait(&address).await });
+                stopped.push(Stopped { frame, outcome: wait(outcome, &address).await });
             }
             stopped
         };
         let driver = async {
-            drive(engine, clock).await;
+            drive(Driver::of(engine, clock), clock).await;
             future::pending().await
         };
         let stopped = future::or(outcomes, driver).await;

@@ -1,12 +1,12 @@
 //! Under pressure: floods, full channels, large payloads, slow hosts. Every call still ends as it
 //! should, and nothing grows without bound.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
 use flamingo_protocol_core::{CommandCode, Frame, connection::TokenField};
-use flamingo_runtime_std::{Client, Error, Event};
+use flamingo_runtime_std::{Client, Error, Event, Options};
 use flamingo_runtime_testkit::peer::{
     Driver, Peer, answer_to, connected, listen, move_to, next_frame, opened, position_of, soon,
 };
@@ -130,23 +130,31 @@ fn a_dropped_and_superseded_upload_releases_its_payload() {
         let mut first = Box::pin(client.request(position_of(1)));
         post(&mut first).await;
         let query = driven(&mut driver, peer.read()).await;
+        // The window is full. This waits for it, and the upload waits behind this.
+        let setting = Frame::command(CommandCode::CAMERA_EXPOSURE_SET);
+        let mut set = Box::pin(client.request(setting));
+        post(&mut set).await;
         let payload: Arc<[u8]> = vec![7; 1000].into();
         let held = Arc::downgrade(&payload);
         let workflow = Frame::command(CommandCode::CAMERA_WORK_FLOW_START);
-        let mut upload = Box::pin(client.upload(workflow, payload, Duration::from_secs(60)));
+        let mut upload = Box::pin(client.send_with_payload(workflow, payload));
         post(&mut upload).await;
-        // The window is full: with the driver's next turns the upload waits in the queue.
+        // With the driver's next turns the upload waits in the queue.
         driven(&mut driver, client.stats()).await.unwrap();
         drop(upload);
+        assert!(held.upgrade().is_some(), "it is kept in case that it is sent");
         let script = async {
             let halt = peer.expect(CommandCode::STAGE_HALT).await;
             peer.answer(&query, 1.0).await;
             peer.answer(&halt, 0.0).await;
+            let setting = peer.expect(CommandCode::CAMERA_EXPOSURE_SET).await;
+            peer.answer(&setting, 0.0).await;
         };
-        let all = future::zip(future::zip(client.halt(1), script), first);
-        let ((halted, ()), answered) = driven(&mut driver, all).await;
+        let all = future::zip(future::zip(client.halt(1), script), future::zip(first, set));
+        let ((halted, ()), (answered, set)) = driven(&mut driver, all).await;
         halted.unwrap();
         answered.unwrap();
+        set.unwrap();
         driven(&mut driver, client.stats()).await.unwrap();
         assert!(held.upgrade().is_none(), "the payload is not needed any more");
     });
@@ -240,6 +248,65 @@ fn debug_output_shows_the_length_of_a_payload_not_its_bytes() {
         let (answer, ()) = future::zip(client.request(query), script).await;
         for text in [format!("{answer:?}"), format!("{:?}", next_frame(&mut events).await)] {
             assert!(text.contains("5000 bytes") && text.len() < 2000, "{} long", text.len());
+        }
+    });
+}
+
+/// Answers each query with the number of its axis, as many at once as have come.
+fn axis_server() -> std::net::SocketAddr {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        let (mut socket, _) = listener.accept().unwrap();
+        let mut buffer = [0; 128 * 64];
+        let mut held = 0;
+        while let Ok(count @ 1..) = socket.read(&mut buffer[held..]) {
+            held += count;
+            let whole = held - held % 128;
+            let mut answers = Vec::new();
+            for query in buffer[..whole].chunks(128) {
+                let query = Frame::decode(query).unwrap();
+                let value = f64::from(query.selector());
+                answers.extend(answer_to(&query, value).encode());
+            }
+            if socket.write_all(&answers).is_err() {
+                return;
+            }
+            buffer.copy_within(whole..held, 0);
+            held -= whole;
+        }
+    });
+    address
+}
+
+#[test]
+fn threads_and_tasks_on_one_client_get_their_own_answers() {
+    let client = smol::block_on(Client::connect(Options::new(axis_server().to_string())));
+    let client = &client.expect("the handshake");
+    std::thread::scope(|scope| {
+        for axis in 1..=4 {
+            scope.spawn(move || {
+                let executor = smol::LocalExecutor::new();
+                let tasks = [axis, axis % 4 + 1].map(|axis| {
+                    executor.spawn(async move {
+                        for round in 0..500 {
+                            // Some are not waited for.
+                            let asked = client.request(position_of(axis));
+                            if round % 7 == 3 {
+                                future::or(async { drop(asked.await) }, future::yield_now()).await;
+                                continue;
+                            }
+                            let answer = soon("an answer", asked).await.expect("an answer");
+                            assert!((answer.frame.value - f64::from(axis)).abs() < f64::EPSILON);
+                        }
+                    })
+                });
+                smol::block_on(executor.run(async {
+                    for task in tasks {
+                        task.await;
+                    }
+                }));
+            });
         }
     });
 }

@@ -50,29 +50,6 @@ fn a_halt_overtakes_and_cancels_all_queued_moves() {
 }
 
 #[test]
-fn a_move_in_the_inbox_does_not_run_after_a_later_halt() {
-    smol::block_on(async {
-        let (client, driver, mut peer) = opened(|_| {}).await;
-        // The driver does not run yet: HALT overtakes the move in the inbox.
-        let mut moved = Box::pin(client.request(move_to(1, 5.0)));
-        assert!(future::poll_once(&mut moved).await.is_none());
-        let mut halted = Box::pin(client.halt(2));
-        assert!(future::poll_once(&mut halted).await.is_none());
-        let driver = smol::spawn(driver);
-        let halt = peer.expect(CommandCode::STAGE_HALT).await;
-        peer.answer(&halt, 0.0).await;
-        halted.await.unwrap();
-        let moved = moved.await;
-        assert!(matches!(moved, Err(Error::Superseded { .. })), "{moved:?}");
-        // A move that is called after it is sent.
-        let (_, next) = future::zip(client.send(move_to(1, 6.0)), peer.read()).await;
-        assert!((next.value - 6.0).abs() < f64::EPSILON);
-        client.close().await;
-        driver.await;
-    });
-}
-
-#[test]
 fn a_halt_whose_future_is_dropped_goes_out_all_the_same() {
     smol::block_on(async {
         let (client, driver, mut peer) = opened(|_| {}).await;

@@ -6,7 +6,6 @@ use std::time::Duration;
 use flamingo_runtime_std::driver::Action;
 use flamingo_runtime_std::{Error, Event};
 use flamingo_runtime_testkit::peer::{answer_to, is_lost, position_of};
-use smol::future::FutureExt;
 
 use crate::bench::{Bench, SECOND, every_2_s, poll};
 
@@ -104,20 +103,4 @@ fn closing_ends_the_engine_and_every_call() {
     assert!(is_lost(&poll(&mut asked).expect("the end of the request")));
     drop(bench);
     assert!(poll(&mut closing).is_some());
-}
-
-#[test]
-fn a_call_wakes_the_engine_once() {
-    let (bench, client) = Bench::open(|_| {});
-    let mut idle = Box::pin(bench.engine.woken());
-    while poll(&mut idle).is_some() {
-        idle = Box::pin(bench.engine.woken());
-    }
-    let calls: Vec<_> = (1..4).map(|axis| client.request(position_of(axis)).boxed()).collect();
-    let mut calls = calls;
-    for call in &mut calls {
-        assert!(poll(call).is_none());
-    }
-    assert!(poll(&mut idle).is_some());
-    assert!(poll(&mut Box::pin(bench.engine.woken())).is_none());
 }

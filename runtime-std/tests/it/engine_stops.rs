@@ -5,7 +5,7 @@ use std::time::Duration;
 use flamingo_protocol_core::{CommandCode, Frame};
 use flamingo_runtime_std::driver::Action;
 use flamingo_runtime_std::{Error, Options};
-use flamingo_runtime_testkit::peer::{answer_to, is_lost, position_of};
+use flamingo_runtime_testkit::peer::{answer_to, is_lost, move_to, position_of};
 
 use crate::bench::{Bench, SECOND, poll};
 
@@ -144,7 +144,7 @@ fn closing_waits_until_a_stop_is_written() {
     drop((upload, client));
     assert!(!bench.engine.take_calls(bench.now));
     assert_eq!(bench.actions(), [], "the HALT is still behind the upload");
-    assert!(poll(&mut Box::pin(bench.engine.woken())).is_none(), "and nothing is to be done");
+    assert!(!bench.engine.take_calls(bench.now), "and nothing else is to be done");
     while let Some(bytes) = bench.engine.poll_transmit(bench.now) {
         let written = bytes.len();
         bench.engine.transmitted(bench.now, written);
@@ -180,4 +180,21 @@ fn closing_does_not_wait_for_ever_for_a_stop() {
     bench.engine.connect_failed(bench.now, Error::lost("instrument:53717", "no route"));
     bench.pass(SECOND);
     assert_eq!(bench.actions(), [Action::End]);
+}
+
+#[test]
+fn a_move_in_the_inbox_does_not_run_after_a_later_halt() {
+    let (mut bench, client) = Bench::open(|_| {});
+    // The engine takes no calls yet: HALT overtakes the move in the inbox.
+    let mut moved = Box::pin(client.request(move_to(1, 5.0)));
+    assert!(poll(&mut moved).is_none());
+    let mut halted = Box::pin(client.halt(2));
+    assert!(poll(&mut halted).is_none());
+    assert_eq!(bench.sent_codes(), [(CommandCode::STAGE_HALT, 2)]);
+    let moved = poll(&mut moved).expect("the end of the move");
+    assert!(matches!(moved, Err(Error::Superseded { .. })), "{moved:?}");
+    // A move that is called after it is sent.
+    let mut again = Box::pin(client.request(move_to(1, 6.0)));
+    assert!(poll(&mut again).is_none());
+    assert_eq!(bench.sent_codes(), [(CommandCode::STAGE_POSITION_SET, 1)]);
 }

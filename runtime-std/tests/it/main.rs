@@ -14,4 +14,5 @@ mod engine_times;
 mod engine_tokens;
 mod examples;
 mod halt_first;
+mod link;
 mod peers_failures;
