@@ -1,93 +1,33 @@
 //! Distributes events to any number of subscribers, on any runtime. It never blocks the driver: a
-//! slow subscriber loses its own oldest events and receives their number. What is an event is decided
-//! in `driver/engine.rs`.
+//! slow subscriber loses its own oldest events and receives their number. How the frames of one read
+//! become one batch is `event_batch.rs`; what is an event is decided in `driver/engine.rs`.
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::future::poll_fn;
+use std::slice;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
+use std::task::{Context, Poll, Waker};
 
-use async_channel::{Receiver, Sender};
-use flamingo_protocol_core::{Class, CommandCode, Frame};
+use flamingo_protocol_core::CommandCode;
+
+use crate::event::Event;
 
 /// Payload bytes that may wait for one subscriber, unless a single event has more.
 const MOST_BYTES: usize = 64 * 1024 * 1024;
 
-/// What a subscriber receives.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub enum Event {
-    /// A frame that is not the proven answer to a request.
-    Frame(EventFrame),
-    /// This many events were lost since the last one that was received, because the subscriber was
-    /// too slow.
-    Lagged(u64),
-    /// The peer no longer answers harmless queries.
-    Unresponsive,
-    /// The peer answers harmless queries again.
-    Responsive,
-    /// The connection is lost; every request in flight has ended.
-    ConnectionLost,
-    /// There is a new connection.
-    Reconnected,
-    /// This client sends a command that starts or stops a motion. These events come in the order in
-    /// which the commands take effect, and before any frame that they cause. Only a subscription
-    /// that names the code of the command receives them.
-    Commanded {
-        /// The command.
-        frame: Frame,
-        /// The number of the call that sends it.
-        call: CallId,
-    },
-}
-
-/// Identifies a call of a client.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct CallId(pub(crate) u64);
-
-/// A frame that is not the proven answer to a request: unsolicited, late, ambiguous, or a presumed
-/// answer (which its request receives too).
-#[derive(Clone)]
-pub struct EventFrame {
-    /// The frame.
-    pub frame: Frame,
-    /// Its payload, whole.
-    pub payload: Arc<[u8]>,
-    /// How the frame was classified.
-    pub class: Class,
-    /// When the frame arrived, by this host's calendar.
-    pub at: SystemTime,
-    /// Bytes that were skipped as noise before it.
-    pub skipped: u32,
-}
-
-/// Without the payload's bytes: there may be millions.
-impl fmt::Debug for EventFrame {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EventFrame")
-            .field("frame", &self.frame)
-            .field("payload", &format_args!("{} bytes", self.payload.len()))
-            .field("class", &self.class)
-            .field("at", &self.at)
-            .field("skipped", &self.skipped)
-            .finish()
-    }
-}
-
-impl Event {
-    fn payload_len(&self) -> usize {
-        if let Self::Frame(event) = self { event.payload.len() } else { 0 }
-    }
-}
-
-/// The events that wait for a subscriber. Its lock is held for a push or a pop, never across an await.
+/// The events that wait for a subscriber. Its lock is held for a batch or a pop, never across an await.
 #[derive(Default)]
 struct Queue {
     events: VecDeque<Event>,
     payload_bytes: usize,
     /// Events that were lost and not yet reported; all of them came before the ones that wait.
     lost: u64,
+    /// Of the task that found the queue empty.
+    waiting: Option<Waker>,
+    /// No event will come any more.
+    closed: bool,
 }
 
 impl Queue {
@@ -123,8 +63,6 @@ struct Subscriber {
     codes: Vec<CommandCode>,
     capacity: usize,
     queue: Arc<Mutex<Queue>>,
-    /// Receives a message when an event waits; one is enough.
-    wake: Sender<()>,
 }
 
 impl Subscriber {
@@ -135,11 +73,28 @@ impl Subscriber {
             _ => true,
         }
     }
+
+    /// Takes what it wants. Returns how many old events were dropped.
+    fn push(&self, events: &[Event], to_wake: &mut Vec<Waker>) -> u64 {
+        let mut wanted = events.iter().filter(|event| self.wants(event)).peekable();
+        if wanted.peek().is_none() {
+            return 0;
+        }
+        let mut queue = lock(&self.queue);
+        let lost = wanted.map(|event| queue.push(event.clone(), self.capacity)).sum();
+        to_wake.extend(queue.waiting.take());
+        lost
+    }
+
+    /// Its subscription was dropped.
+    fn is_gone(&self) -> bool {
+        Arc::strong_count(&self.queue) == 1
+    }
 }
 
 /// All subscribers of a client.
 pub(crate) struct Fanout {
-    /// Its lock is held for a push, never across an await. `None`: no event will come any more.
+    /// Its lock is held for a batch, never across an await. `None`: no event will come any more.
     subscribers: Mutex<Option<Vec<Subscriber>>>,
     capacity: usize,
     lost: AtomicU64,
@@ -160,6 +115,11 @@ impl Fanout {
         }
     }
 
+    /// How many events may wait for a subscriber.
+    pub(crate) fn capacity(&self) -> usize {
+        self.capacity
+    }
+
     /// From this call on, events of these codes (of all codes if `codes` is empty) go to it.
     pub(crate) fn subscribe(&self, codes: &[CommandCode]) -> Subscription {
         self.subscribe_within(codes, self.capacity)
@@ -167,29 +127,40 @@ impl Fanout {
 
     /// The same with a capacity of at most `most`.
     pub(crate) fn subscribe_within(&self, codes: &[CommandCode], most: usize) -> Subscription {
-        let (wake, woken) = async_channel::bounded(1);
-        let queue = Arc::new(Mutex::new(Queue::default()));
-        let subscription = Subscription { queue: Arc::clone(&queue), woken };
-        if let Some(subscribers) = &mut *lock(&self.subscribers) {
-            subscribers.retain(|subscriber| !subscriber.wake.is_closed());
-            let capacity = self.capacity.min(most);
-            subscribers.push(Subscriber { codes: codes.to_vec(), capacity, queue, wake });
+        let subscription = Subscription { queue: Arc::default() };
+        let queue = Arc::clone(&subscription.queue);
+        match &mut *lock(&self.subscribers) {
+            Some(subscribers) => {
+                subscribers.retain(|subscriber| !subscriber.is_gone());
+                let capacity = self.capacity.min(most);
+                subscribers.push(Subscriber { codes: codes.to_vec(), capacity, queue });
+            }
+            None => lock(&queue).closed = true,
         }
         subscription
     }
 
+    /// Gives one event to the subscribers.
     pub(crate) fn publish(&self, event: &Event) {
+        let mut to_wake = Vec::new();
+        self.publish_all(slice::from_ref(event), &mut to_wake);
+        to_wake.into_iter().for_each(Waker::wake);
+    }
+
+    /// Gives events to the subscribers. Each subscriber is locked once. The caller wakes those that
+    /// wait: then every subscriber has the whole batch, and no lock is held.
+    pub(crate) fn publish_all(&self, events: &[Event], to_wake: &mut Vec<Waker>) {
         let mut subscribers = lock(&self.subscribers);
         let Some(subscribers) = &mut *subscribers else { return };
+        let mut lost = 0;
         subscribers.retain(|subscriber| {
-            if subscriber.wants(event) {
-                let lost = lock(&subscriber.queue).push(event.clone(), subscriber.capacity);
-                self.lost.fetch_add(lost, Ordering::Relaxed);
-                // Full: it has been woken already.
-                let _ = subscriber.wake.try_send(());
+            let stays = !subscriber.is_gone();
+            if stays {
+                lost += subscriber.push(events, to_wake);
             }
-            !subscriber.wake.is_closed()
+            stays
         });
+        self.lost.fetch_add(lost, Ordering::Relaxed);
     }
 
     /// Events that all subscribers together have lost because they were too slow.
@@ -199,7 +170,15 @@ impl Fanout {
 
     /// No event will come any more.
     pub(crate) fn close(&self) {
-        lock(&self.subscribers).take();
+        let subscribers = lock(&self.subscribers).take();
+        for subscriber in subscribers.into_iter().flatten() {
+            let waiting = {
+                let mut queue = lock(&subscriber.queue);
+                queue.closed = true;
+                queue.waiting.take()
+            };
+            waiting.into_iter().for_each(Waker::wake);
+        }
     }
 }
 
@@ -210,8 +189,6 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// A stream of events. Dropping it ends the subscription.
 pub struct Subscription {
     queue: Arc<Mutex<Queue>>,
-    /// Closed when no event will come any more.
-    woken: Receiver<()>,
 }
 
 impl fmt::Debug for Subscription {
@@ -227,15 +204,20 @@ impl Subscription {
     ///
     /// Cancel-safe: an event that was not returned is returned by the next call.
     pub async fn next(&mut self) -> Option<Event> {
-        loop {
-            let event = self.try_next();
-            if event.is_some() {
-                return event;
-            }
-            if self.woken.recv().await.is_err() {
-                return self.try_next();
-            }
+        poll_fn(|context| self.poll_next(context)).await
+    }
+
+    fn poll_next(&mut self, context: &Context<'_>) -> Poll<Option<Event>> {
+        let mut queue = lock(&self.queue);
+        let event = queue.pop();
+        if event.is_some() || queue.closed {
+            return Poll::Ready(event);
         }
+        match &mut queue.waiting {
+            Some(waker) => waker.clone_from(context.waker()),
+            none => *none = Some(context.waker().clone()),
+        }
+        Poll::Pending
     }
 
     /// The next event, if it is already there.
@@ -246,16 +228,26 @@ impl Subscription {
 
 #[cfg(test)]
 mod tests {
+    use std::time::SystemTime;
+
+    use flamingo_protocol_core::{Class, Frame};
+
     use super::*;
+    use crate::event::EventFrame;
+    use crate::payload::Payload;
 
     fn event(code: CommandCode, number: i32) -> Event {
-        Event::Frame(EventFrame {
+        event_with(code, number, Payload::default())
+    }
+
+    fn event_with(code: CommandCode, number: i32, payload: Payload) -> Event {
+        Event::Frame(Arc::new(EventFrame {
             frame: Frame::new(code).with_selector(number),
-            payload: Arc::from([]),
+            payload,
             class: Class::Unsolicited { ours: false },
             at: SystemTime::UNIX_EPOCH,
             skipped: 0,
-        })
+        }))
     }
 
     fn number(event: Option<Event>) -> i32 {
@@ -333,10 +325,8 @@ mod tests {
     fn an_event_larger_than_the_limit_is_kept_alone() {
         let fanout = Fanout::new(4);
         let mut events = fanout.subscribe(&[]);
-        let Event::Frame(mut large) = event(GAUGE, 1) else { unreachable!() };
-        large.payload = vec![0; MOST_BYTES + 1].into();
         fanout.publish(&event(GAUGE, 0));
-        fanout.publish(&Event::Frame(large));
+        fanout.publish(&event_with(GAUGE, 1, vec![0; MOST_BYTES + 1].into()));
         assert!(matches!(events.try_next(), Some(Event::Lagged(1))));
         assert_eq!(number(events.try_next()), 1);
     }

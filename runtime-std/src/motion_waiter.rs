@@ -7,7 +7,8 @@ use flamingo_protocol_core::wire::Status;
 use flamingo_protocol_core::{CommandCode, Frame};
 
 use crate::error::Error;
-use crate::fanout::{Event, Fanout, Subscription};
+use crate::event::Event;
+use crate::fanout::{Fanout, Subscription};
 
 /// Ends of motions that may wait for a [`MotionWaiter`] that is not polled; after that it reports
 /// that it may have missed one.

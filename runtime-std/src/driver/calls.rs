@@ -1,6 +1,8 @@
 //! How a call of a client enters the core, and how it is taken back. How calls reach the engine is
 //! `inbox.rs`; where they wait for their outcome is `pending_calls.rs`.
 
+use std::sync::Arc;
+
 use async_channel::Sender;
 use flamingo_protocol_core::{
     Frame,
@@ -16,7 +18,7 @@ use super::outcome::Wanted;
 use super::pending_calls::{Call, Stats};
 use super::session::Lost;
 use crate::error::Error;
-use crate::fanout::Event;
+use crate::event::Event;
 
 /// Calls taken in one turn: fewer than the core has slots for stops.
 const CALLS_PER_TURN: usize = 8;
@@ -117,7 +119,7 @@ impl Engine {
     fn publish_commanded(&self, call: &Call) {
         let Some(effect) = call.code().row().map(|row| row.effect) else { return };
         if effect.moves() || effect == Effect::StopsMotion {
-            self.fanout.publish(&Event::Commanded { frame: call.frame, call: call.id });
+            self.fanout.publish(&Event::Commanded { frame: Arc::new(call.frame), call: call.id });
         }
     }
 

@@ -20,9 +20,12 @@ use super::session::{Lost, Phase};
 use crate::client::Opening;
 use crate::clock::Clock;
 use crate::error::Error;
-use crate::fanout::{Event, EventFrame, Fanout};
+use crate::event::{Event, EventFrame};
+use crate::event_batch::EventBatch;
+use crate::fanout::Fanout;
 use crate::message::{Message, MessageCollector};
 use crate::options::Options;
+use crate::payload::Payload;
 
 /// The core with room for a program's worth of tasks: 64 requests in flight, 256 tombstones,
 /// 64 queued frames of its own, and 16 stops.
@@ -103,6 +106,8 @@ pub struct Engine {
     pub(super) lost_reason: String,
     messages: MessageCollector<About>,
     gathered: Gathered,
+    /// Events of the input that is being taken. Empty between two calls.
+    batch: EventBatch,
     /// Closed when everything above has been dropped.
     _running: Sender<()>,
 }
@@ -134,6 +139,7 @@ impl Engine {
         // different seeds: an instrument that makes up tokens could lie in any other way too.
         let before_first = Ticket::from_number(fastrand::u32(..));
         let core = CoreConnection::new(options.protocol).starting_after(before_first);
+        let batch = EventBatch::new(&fanout);
         let engine = Self {
             core: Box::new(core),
             pending: PendingCalls::default(),
@@ -152,6 +158,7 @@ impl Engine {
             lost_reason: String::new(),
             messages: MessageCollector::default(),
             gathered: Gathered::default(),
+            batch,
             _running: running,
         };
         (engine, to_open)
@@ -212,20 +219,28 @@ impl Engine {
         while self.is_connected() {
             let (consumed, output) = self.core.handle_input(now, bytes);
             bytes = &bytes[consumed..];
-            let message = match output {
-                Some(Output::Frame(Received { frame, class, skipped })) => {
-                    self.messages.frame(frame, About { class, skipped, at })
+            match output {
+                Some(Output::Frame(received)) if received.frame.payload_len == 0 => {
+                    self.messages.clear();
+                    self.deliver(now, &received, Payload::default(), at);
+                }
+                Some(Output::Frame(received)) => {
+                    let Received { frame, class, skipped } = received;
+                    self.messages.frame(frame, About { class, skipped, at });
                 }
                 Some(Output::Payload { bytes, remaining }) => {
-                    self.messages.payload(bytes, remaining)
+                    let whole = self.messages.payload(bytes, remaining);
+                    if let Some((Message { frame, payload }, About { class, skipped, at })) = whole
+                    {
+                        let received = Received { frame, class, skipped };
+                        self.deliver(now, &received, payload.into(), at);
+                    }
                 }
                 None if bytes.is_empty() => break,
-                None => None,
-            };
-            if let Some((message, about)) = message {
-                self.deliver(now, message, about);
+                None => {}
             }
         }
+        self.batch.flush(&self.fanout);
         self.take_events(now, None);
         self.advance(now);
     }
@@ -286,15 +301,19 @@ impl Engine {
     }
 
     /// Delivers an answer to the request that waits for it, and anything else to the subscribers.
-    /// A presumed answer goes to both, since it may be an event.
-    fn deliver(&mut self, now: Instant, message: Message, about: About) {
-        let About { class, skipped, at } = about;
-        let frame = message.frame;
-        let payload: Arc<[u8]> = message.payload.into();
-        if let Class::Solicited { ticket, proven } = class {
-            let payload = Arc::clone(&payload);
-            let outcome = self.options.status.outcome(&frame);
-            let answer = Answer { frame, payload, proven, outcome, at, elapsed: Duration::ZERO };
+    /// A presumed answer goes to both, since it may be an event. Events wait in the batch for the end
+    /// of the input, but no longer than until the next answer.
+    fn deliver(&mut self, now: Instant, received: &Received, payload: Payload, at: SystemTime) {
+        let Received { frame, class, .. } = received;
+        if matches!(class, Class::Solicited { .. } | Class::Ambiguous { .. }) {
+            // A caller that gets its outcome now finds the earlier events in its subscriptions.
+            self.batch.flush(&self.fanout);
+        }
+        if let Class::Solicited { ticket, proven } = *class {
+            let payload = payload.clone();
+            let outcome = self.options.status.outcome(frame);
+            let answer =
+                Answer { frame: *frame, payload, proven, outcome, at, elapsed: Duration::ZERO };
             let taken = ticket.is_fence() || self.pending.answer(ticket, now, answer);
             if taken && proven {
                 return;
@@ -303,13 +322,14 @@ impl Engine {
         if matches!(class, Class::Ambiguous { .. }) {
             // Its requests end with this frame, not with the next ambiguous one. No connection is lost
             // here: the core reports a blocked stop only after its `handle_timeout`.
-            self.take_events(now, Some(&frame));
+            self.take_events(now, Some(frame));
         }
         if !self.is_open() && frame.code == CommandCode::SYSTEM_STATE_GET {
             self.answered_without_token = true;
         }
         self.events += 1;
-        self.fanout.publish(&Event::Frame(EventFrame { frame, payload, class, at, skipped }));
+        let (frame, class, skipped) = (*frame, class.clone(), received.skipped);
+        self.batch.push(EventFrame { frame, payload, class, at, skipped }, &self.fanout);
     }
 
     /// Takes what the core reports beside frames.

@@ -13,7 +13,8 @@ use flamingo_protocol_core::{
 
 use super::outcome::{Done, Reply, Wanted};
 use crate::error::Error;
-use crate::fanout::CallId;
+use crate::event::CallId;
+use crate::payload::Payload;
 
 /// An answer to a request.
 #[derive(Clone)]
@@ -21,7 +22,7 @@ pub struct Answer {
     /// The frame.
     pub frame: Frame,
     /// Its payload, whole.
-    pub payload: Arc<[u8]>,
+    pub payload: Payload,
     /// Whether only this request can have caused the frame. If not, it is the presumed answer, and
     /// subscribers receive it too.
     pub proven: bool,

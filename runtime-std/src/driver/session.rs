@@ -9,8 +9,8 @@ use super::engine::{Action, Engine};
 use super::outcome::{self, Done, Expected, Wanted};
 use super::pending_calls::{Answer, Call};
 use crate::error::Error;
+use crate::event::Event;
 use crate::events_on_request;
-use crate::fanout::Event;
 
 /// How long a peer that did not answer has to show what it is.
 const LAST_WORDS: Duration = Duration::from_millis(300);

@@ -3,6 +3,7 @@
 
 use std::net::{TcpListener, TcpStream};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use flamingo_protocol_core::{
@@ -149,7 +150,7 @@ pub fn event_codes() -> impl Iterator<Item = CommandCode> + Clone {
     TABLE.iter().filter(|row| row.kind == Kind::Event).map(|row| row.code)
 }
 
-pub async fn next_frame(events: &mut Subscription) -> EventFrame {
+pub async fn next_frame(events: &mut Subscription) -> Arc<EventFrame> {
     match soon("an event", events.next()).await {
         Some(Event::Frame(event)) => event,
         other => panic!("expected a frame, got {other:?}"),

@@ -1,6 +1,8 @@
 //! The adapter's tests: the client in front of a scripted peer over real sockets, the engine on virtual
 //! time, and the examples.
 
+mod allocations;
+mod allocator;
 mod bench;
 mod client_connect;
 mod client_ends;
@@ -12,6 +14,7 @@ mod engine_events;
 mod engine_stops;
 mod engine_times;
 mod engine_tokens;
+mod event_batches;
 mod examples;
 mod halt_first;
 mod link;

@@ -108,7 +108,7 @@ pub fn pushed_positions(text: &str) -> Vec<(Axis, f64)> {
 mod tests {
     use super::*;
     use flamingo_protocol_core::{Class, Frame};
-    use std::sync::Arc;
+    use flamingo_runtime_std::Payload;
 
     fn push(text: &str, flags: Flags) -> EventFrame {
         let mut frame = Frame::new(CommandCode::STAGE_POSITION_GET).with_selector(2);
@@ -116,7 +116,13 @@ mod tests {
         frame.flags = flags;
         frame.set_text(text).unwrap();
         let class = Class::Unsolicited { ours: false };
-        EventFrame { frame, payload: Arc::from([]), class, at: SystemTime::UNIX_EPOCH, skipped: 0 }
+        EventFrame {
+            frame,
+            payload: Payload::default(),
+            class,
+            at: SystemTime::UNIX_EPOCH,
+            skipped: 0,
+        }
     }
 
     #[test]

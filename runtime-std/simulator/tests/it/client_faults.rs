@@ -1,6 +1,7 @@
 //! Faults of the instrument never give a client a wrong answer: the client over TCP against the simulator with
 //! faults. The answer echoes int32Data1, which identifies the query.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use flamingo_protocol_core::{Class, CommandCode, Frame, connection::TokenField};
@@ -37,7 +38,7 @@ fn assert_right(answer: Result<Answer, Error>, number: i32) {
 }
 
 /// All events of a subscription until the client was closed.
-async fn rest(mut events: Subscription) -> Vec<EventFrame> {
+async fn rest(mut events: Subscription) -> Vec<Arc<EventFrame>> {
     let mut frames = Vec::new();
     while let Some(event) = events.next().await {
         match event {
@@ -80,7 +81,7 @@ fn a_late_answer_never_becomes_the_next_requests_answer() {
             client.close().await;
             let late = rest(events).await;
             assert!(timeouts >= 3, "{tokens:?}: {timeouts} answers were late");
-            let is_late = |event: &&EventFrame| matches!(event.class, Class::Late { .. });
+            let is_late = |event: &&Arc<EventFrame>| matches!(event.class, Class::Late { .. });
             let told = late.iter().filter(is_late).count();
             assert!(told >= timeouts - 1, "{tokens:?}: {told} of {timeouts} were told as late");
         });

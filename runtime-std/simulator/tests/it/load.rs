@@ -2,6 +2,7 @@
 //! unsolicited frames. The result is checked against the simulator's ground truth, not the client's own counters.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use flamingo_protocol_core::{Class, CommandCode, Frame, connection::TokenField, time::Duration};
 use flamingo_runtime_std::{Client, Event, EventFrame, Options, Subscription};
@@ -109,7 +110,7 @@ async fn query_axis(client: Client, axis: i32, queries: i32) -> Report {
 }
 
 /// All events of a subscription until the client is closed.
-async fn collect(mut events: Subscription) -> Vec<EventFrame> {
+async fn collect(mut events: Subscription) -> Vec<Arc<EventFrame>> {
     let mut frames = Vec::new();
     while let Some(event) = events.next().await {
         match event {
@@ -174,7 +175,7 @@ async fn run(load: Load) -> Report {
 }
 
 /// Compares what was sent between the two marks with what the subscriber got.
-fn judge(truth: &[TruthRecord], frames: &[EventFrame], report: &mut Report) {
+fn judge(truth: &[TruthRecord], frames: &[Arc<EventFrame>], report: &mut Report) {
     let at = |mark: i32| {
         let is_mark = |record: &TruthRecord| record.frame.int32_data[1] == mark;
         truth.iter().position(is_mark).expect("the mark is in the truth")
@@ -184,7 +185,8 @@ fn judge(truth: &[TruthRecord], frames: &[EventFrame], report: &mut Report) {
     let pushes = counted(between.iter().filter(is_push).map(|record| &record.frame));
     let answers = counted(between.iter().filter(|r| !is_push(r)).map(|record| &record.frame));
     let got = counted(frames.iter().map(|event| &event.frame));
-    let as_unsolicited = |event: &&EventFrame| matches!(event.class, Class::Unsolicited { .. });
+    let as_unsolicited =
+        |event: &&Arc<EventFrame>| matches!(event.class, Class::Unsolicited { .. });
     let unsolicited = frames.iter().filter(as_unsolicited);
     report.events = pushes.values().sum();
     report.events_lost = missing(&pushes, &got);

@@ -1,5 +1,6 @@
 //! Compares what the client of the demo observed with what the simulator sent.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use flamingo_protocol_core::{Class, CommandCode, Frame, wire::Selector};
@@ -15,7 +16,7 @@ use flamingo_race::statistics::percentile;
 #[derive(Default)]
 pub(super) struct Observed {
     answers: Vec<(Frame, Answer)>,
-    events: Vec<EventFrame>,
+    events: Vec<Arc<EventFrame>>,
     failures: Vec<String>,
     stats: Option<Stats>,
 }
@@ -160,10 +161,10 @@ fn window(truth: &[TruthRecord]) -> std::ops::Range<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::Arc;
     use std::time::SystemTime;
 
     use flamingo_protocol_core::time::Instant;
+    use flamingo_runtime_std::Payload;
 
     const STATE: Frame = Frame::new(CommandCode::SYSTEM_STATE_GET);
 
@@ -186,16 +187,18 @@ mod tests {
     }
 
     fn observed(events: &[Frame], answers: usize) -> Observed {
-        let event = |frame: &Frame| EventFrame {
-            frame: *frame,
-            payload: Arc::from([]),
-            class: Class::Unsolicited { ours: false },
-            at: SystemTime::UNIX_EPOCH,
-            skipped: 0,
+        let event = |frame: &Frame| {
+            Arc::new(EventFrame {
+                frame: *frame,
+                payload: Payload::default(),
+                class: Class::Unsolicited { ours: false },
+                at: SystemTime::UNIX_EPOCH,
+                skipped: 0,
+            })
         };
         let answer = Answer {
             frame: STATE,
-            payload: Arc::from([]),
+            payload: Payload::default(),
             proven: true,
             outcome: flamingo_protocol_core::wire::Status::Success,
             at: SystemTime::UNIX_EPOCH,

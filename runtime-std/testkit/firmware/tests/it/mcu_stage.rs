@@ -196,7 +196,8 @@ fn a_halt_stops_a_move_and_the_next_move_reaches_its_target() {
         let mut motion = client.arm(X);
         ask(&client, speed(0.1)).await;
         ask(&client, move_to(X, 12.0)).await;
-        let first = pushed(&next_frame(&mut events).await);
+        let event = next_frame(&mut events).await;
+        let first = pushed(&event);
         assert_eq!(first.to_bits(), 7.5025_f64.to_bits());
         assert_done(&client.halt(X).await.expect("stopped").frame, &halt());
         let end = soon("the end of the motion", motion.wait()).await.expect("reported");
@@ -266,7 +267,8 @@ fn an_unplugged_board_keeps_moving_for_the_next_client() {
 
         let client = plug_in(&board).await;
         let mut events = client.subscribe(&[]);
-        let position = pushed(&next_frame(&mut events).await);
+        let event = next_frame(&mut events).await;
+        let position = pushed(&event);
         assert!(position > last, "{position} is not after {last}");
         let asked = ask(&client, position_of(X)).await.value;
         assert!(asked >= position && asked < 12.0, "{asked}");
