@@ -5,12 +5,14 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::Waker;
+use std::time::SystemTime;
 
-use flamingo_protocol_core::wire::FRAME_LEN;
+use flamingo_protocol_core::{Received, wire::FRAME_LEN};
 
 use crate::driver::READ_CHUNK;
 use crate::event::{Event, EventFrame};
 use crate::fanout::Fanout;
+use crate::payload::Payload;
 
 /// Events in a batch: as many as one read can have.
 const BATCH: usize = READ_CHUNK / FRAME_LEN;
@@ -37,9 +39,14 @@ impl EventBatch {
     }
 
     /// Adds an event. A full batch goes to the subscribers at once.
-    #[inline] // 1278 instead of 1376 instructions for an event: it is copied once less
-    pub(crate) fn push(&mut self, event: EventFrame, fanout: &Fanout) {
-        let event = self.shared(event);
+    pub(crate) fn push(
+        &mut self,
+        received: &Received,
+        payload: Payload,
+        at: SystemTime,
+        fanout: &Fanout,
+    ) {
+        let event = self.shared(received, payload, at);
         self.events.push(Event::Frame(event));
         if self.events.len() == BATCH {
             self.flush(fanout);
@@ -64,11 +71,16 @@ impl EventBatch {
         self.to_wake.drain(..).for_each(Waker::wake);
     }
 
-    #[inline] // as above
-    fn shared(&mut self, event: EventFrame) -> Arc<EventFrame> {
+    /// An event that the subscribers can share, in the memory of an earlier one if one is free.
+    fn shared(&mut self, received: &Received, payload: Payload, at: SystemTime) -> Arc<EventFrame> {
         if let Some(mut oldest) = self.earlier.pop_front() {
             if let Some(place) = Arc::get_mut(&mut oldest) {
-                *place = event;
+                // Built first and then moved here, it would take 10 ns more.
+                place.frame = received.frame;
+                place.payload = payload;
+                place.class.clone_from(&received.class);
+                place.at = at;
+                place.skipped = received.skipped;
                 return oldest;
             }
             // A subscriber holds it. An event that is held for too long is not waited for.
@@ -76,6 +88,7 @@ impl EventBatch {
                 self.earlier.push_front(oldest);
             }
         }
-        Arc::new(event)
+        let Received { frame, class, skipped } = received.clone();
+        Arc::new(EventFrame { frame, payload, class, at, skipped })
     }
 }

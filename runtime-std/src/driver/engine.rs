@@ -20,7 +20,7 @@ use super::session::{Lost, Phase};
 use crate::client::Opening;
 use crate::clock::Clock;
 use crate::error::Error;
-use crate::event::{Event, EventFrame};
+use crate::event::Event;
 use crate::event_batch::EventBatch;
 use crate::fanout::Fanout;
 use crate::message::{Message, MessageCollector};
@@ -217,19 +217,20 @@ impl Engine {
             self.first_bytes.extend(bytes.iter().take(missing));
         }
         while self.is_connected() {
-            let (consumed, output) = self.core.handle_input(now, bytes);
-            bytes = &bytes[consumed..];
+            // By reference: to move a frame takes 10 ns.
+            let (consumed, output) = &self.core.handle_input(now, bytes);
+            bytes = &bytes[*consumed..];
             match output {
                 Some(Output::Frame(received)) if received.frame.payload_len == 0 => {
                     self.messages.clear();
-                    self.deliver(now, &received, Payload::default(), at);
+                    self.deliver(now, received, Payload::default(), at);
                 }
                 Some(Output::Frame(received)) => {
-                    let Received { frame, class, skipped } = received;
+                    let Received { frame, class, skipped } = received.clone();
                     self.messages.frame(frame, About { class, skipped, at });
                 }
                 Some(Output::Payload { bytes, remaining }) => {
-                    let whole = self.messages.payload(bytes, remaining);
+                    let whole = self.messages.payload(bytes, *remaining);
                     if let Some((Message { frame, payload }, About { class, skipped, at })) = whole
                     {
                         let received = Received { frame, class, skipped };
@@ -328,8 +329,7 @@ impl Engine {
             self.answered_without_token = true;
         }
         self.events += 1;
-        let (frame, class, skipped) = (*frame, class.clone(), received.skipped);
-        self.batch.push(EventFrame { frame, payload, class, at, skipped }, &self.fanout);
+        self.batch.push(received, payload, at, &self.fanout);
     }
 
     /// Takes what the core reports beside frames.
