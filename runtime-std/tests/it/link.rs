@@ -14,6 +14,8 @@ use flamingo_runtime_std::driver::{Driver, Socket, Step};
 use flamingo_runtime_std::{Answer, Client, Clock, Error, Options};
 use flamingo_runtime_testkit::peer::{answer_to, position_of};
 
+use crate::allocator::allocations;
+
 /// What the driver's end and the peer's end share.
 #[derive(Default)]
 struct Wire {
@@ -84,7 +86,7 @@ impl Socket for PlayedSocket {
 impl Peer {
     /// The frames that have come since the last call.
     fn take(&self) -> Vec<Frame> {
-        let bytes = std::mem::take(&mut self.0.lock().unwrap().from_client);
+        let bytes: Vec<_> = self.0.lock().unwrap().from_client.drain(..).collect();
         bytes.chunks(FRAME_LEN).map(|frame| Frame::decode(frame).expect("a frame")).collect()
     }
 
@@ -244,6 +246,23 @@ fn a_caller_writes_and_reads_without_the_driver() {
     assert!(asked.poll().expect("the answer").is_ok());
     assert_eq!(asked.woken(), 0, "it does not wake itself");
     assert_eq!(rig.driver_woken(), 0);
+}
+
+#[test]
+fn a_query_and_its_answer_allocate_nothing() {
+    let rig = Rig::new();
+    let query = |axis| {
+        let mut asked = rig.ask(axis);
+        let mut count = allocations(|| assert!(asked.poll().is_none()));
+        rig.peer.answer_all();
+        count += allocations(|| assert!(asked.poll().expect("the answer").is_ok()));
+        count
+    };
+    // What is allocated once is used again.
+    for axis in 1..=4 {
+        query(axis);
+    }
+    assert_eq!((0..1000).map(|number| query(number % 4 + 1)).sum::<u64>(), 0);
 }
 
 #[test]
