@@ -22,6 +22,7 @@ use crate::event::CallId;
 use crate::fanout::{Fanout, Subscription};
 use crate::motion_waiter::MotionWaiter;
 use crate::options::Options;
+use crate::payload::Payload;
 use crate::status_rules::StatusRules;
 
 /// A connection to the instrument, shared by any number of tasks. Clones are the same connection;
@@ -202,7 +203,7 @@ impl Client {
     pub async fn upload(
         &self,
         frame: Frame,
-        payload: impl Into<Arc<[u8]>>,
+        payload: impl Into<Payload>,
         timeout: Duration,
     ) -> Result<Answer, Error> {
         self.ask(self.call_id(), frame, Some(payload.into()), timeout).await
@@ -224,7 +225,7 @@ impl Client {
     pub async fn send_with_payload(
         &self,
         frame: Frame,
-        payload: impl Into<Arc<[u8]>>,
+        payload: impl Into<Payload>,
     ) -> Result<(), Error> {
         self.write(self.call_id(), frame, Some(payload.into())).await
     }
@@ -277,7 +278,7 @@ impl Client {
         &self,
         call: CallId,
         frame: Frame,
-        payload: Option<Arc<[u8]>>,
+        payload: Option<Payload>,
         timeout: Duration,
     ) -> Result<Answer, Error> {
         match self.run_call(call, frame, payload, timeout, Wanted::Answer).await? {
@@ -291,7 +292,7 @@ impl Client {
         &self,
         call: CallId,
         frame: Frame,
-        payload: Option<Arc<[u8]>>,
+        payload: Option<Payload>,
     ) -> Result<(), Error> {
         self.run_call(call, frame, payload, self.0.link.timeout, Wanted::Written).await?;
         Ok(())
@@ -301,7 +302,7 @@ impl Client {
         &self,
         id: CallId,
         mut frame: Frame,
-        payload: Option<Arc<[u8]>>,
+        payload: Option<Payload>,
         timeout: Duration,
         wanted: Wanted,
     ) -> Result<Done, Error> {

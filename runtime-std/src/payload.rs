@@ -15,6 +15,14 @@ use std::sync::Arc;
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Payload(Option<Arc<Vec<u8>>>);
 
+impl Payload {
+    /// The bytes as a vector. They are copied only if another clone still needs them.
+    #[must_use]
+    pub fn into_vec(self) -> Vec<u8> {
+        self.0.map_or_else(Vec::new, Arc::unwrap_or_clone)
+    }
+}
+
 impl Deref for Payload {
     type Target = [u8];
 
@@ -33,6 +41,20 @@ impl From<Vec<u8>> for Payload {
     /// Takes the bytes, and does not copy them.
     fn from(bytes: Vec<u8>) -> Self {
         Self((!bytes.is_empty()).then(|| Arc::new(bytes)))
+    }
+}
+
+impl From<&[u8]> for Payload {
+    /// Copies the bytes.
+    fn from(bytes: &[u8]) -> Self {
+        bytes.to_vec().into()
+    }
+}
+
+impl From<String> for Payload {
+    /// Takes the bytes of the text, and does not copy them.
+    fn from(text: String) -> Self {
+        text.into_bytes().into()
     }
 }
 
@@ -55,6 +77,10 @@ mod tests {
         assert_eq!(payload.clone().as_ptr(), at, "neither made nor cloned by a copy");
         assert_eq!(payload.as_ref(), [1, 2, 3]);
         assert_eq!(format!("{payload:?}"), "3 bytes");
+        let other = payload.clone();
+        let (copied, moved) = (payload.into_vec(), other.into_vec());
+        assert_ne!(copied.as_ptr(), at, "another clone needs them");
+        assert_eq!(moved.as_ptr(), at);
     }
 
     #[test]

@@ -133,22 +133,29 @@ impl Expected {
 
     /// The outcome; `waker` is woken when there is one.
     pub(crate) fn poll(&self, waker: &Waker) -> Poll<Result<Outcome, NoOutcome>> {
-        if let State::Waiting(waits) = &mut *self.0.lock() {
-            match &mut waits.waker {
-                Some(current) => current.clone_from(waker),
-                current => *current = Some(waker.clone()),
-            }
+        let mut state = self.0.lock();
+        let State::Waiting(waits) = &mut *state else {
+            drop(state);
+            // Nobody else takes it.
+            return self.take().map_or(Poll::Pending, Poll::Ready);
+        };
+        if waits.waker.as_ref().is_some_and(|current| current.will_wake(waker)) {
             return Poll::Pending;
         }
-        // Nobody else takes it.
-        self.take().map_or(Poll::Pending, Poll::Ready)
+        let old = waits.waker.replace(waker.clone());
+        drop(state);
+        // Without the lock, since it may be the last that is left of a task.
+        drop(old);
+        Poll::Pending
     }
 
     /// Wakes nobody until it is polled again.
     pub(crate) fn forget_waker(&self) {
-        if let State::Waiting(waits) = &mut *self.0.lock() {
-            waits.waker = None;
-        }
+        let mut state = self.0.lock();
+        let State::Waiting(waits) = &mut *state else { return };
+        let old = waits.waker.take();
+        drop(state);
+        drop(old);
     }
 
     /// Whether nobody has taken the call from the inbox yet.
@@ -158,7 +165,10 @@ impl Expected {
 
     /// The caller does not wait any more.
     pub(crate) fn abandon(&self) {
-        *self.0.lock() = State::Left;
+        let mut state = self.0.lock();
+        let old = std::mem::replace(&mut *state, State::Left);
+        drop(state);
+        drop(old);
     }
 
     /// A number that no other call has while this one waits.

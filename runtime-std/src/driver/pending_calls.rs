@@ -3,7 +3,6 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use flamingo_protocol_core::{
@@ -70,7 +69,7 @@ pub struct Stats {
 pub(crate) struct Call {
     pub(crate) id: CallId,
     pub(crate) frame: Frame,
-    pub(crate) payload: Option<Arc<[u8]>>,
+    pub(crate) payload: Option<Payload>,
     pub(crate) called_at: Instant,
     /// The time for the answer, from the first byte that is written. It may wait as long before.
     pub(crate) timeout: Duration,
@@ -156,7 +155,7 @@ impl Call {
 pub(crate) struct PendingCalls {
     waiting: HashMap<Ticket, Call>,
     /// Payloads that the core may still ask for, even if no caller waits any more.
-    payloads: HashMap<Ticket, Arc<[u8]>>,
+    payloads: HashMap<Ticket, Payload>,
     /// Calls that have had their answer since [`Self::take_answered`].
     answered: usize,
 }

@@ -31,7 +31,8 @@ pub(super) struct Readiness {
 }
 
 impl Readiness {
-    /// Its lock is held for a few instructions; no waker is called meanwhile.
+    /// Its lock is held for a few instructions. No waker is called or dropped meanwhile: it may be the last
+    /// that is left of a task, and that task may hold a call.
     fn lock(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -59,10 +60,12 @@ impl Readiness {
     /// From now on, this is the driver.
     pub(super) fn set_driver(&self, waker: &Waker) {
         let mut waiting = self.lock();
-        match &mut waiting.driver {
-            Some(driver) => driver.clone_from(waker),
-            driver => *driver = Some(waker.clone()),
+        if waiting.driver.as_ref().is_some_and(|driver| driver.will_wake(waker)) {
+            return;
         }
+        let old = waiting.driver.replace(waker.clone());
+        drop(waiting);
+        drop(old);
     }
 
     /// The driver has something to do beside reading.
@@ -93,9 +96,14 @@ impl Readiness {
     /// A caller waits, and reads the socket if it is woken.
     pub(super) fn enter(&self, caller: CallerId, waker: &Waker) {
         let mut waiting = self.lock();
-        match waiting.callers.iter_mut().find(|(id, _)| *id == caller) {
-            Some((_, current)) => current.clone_from(waker),
-            None => waiting.callers.push_back((caller, waker.clone())),
+        let known = waiting.callers.iter_mut().find(|(id, _)| *id == caller);
+        let Some((_, current)) = known else {
+            return waiting.callers.push_back((caller, waker.clone()));
+        };
+        if !current.will_wake(waker) {
+            let old = std::mem::replace(current, waker.clone());
+            drop(waiting);
+            drop(old);
         }
     }
 

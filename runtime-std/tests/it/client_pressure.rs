@@ -2,11 +2,10 @@
 //! should, and nothing grows without bound.
 
 use std::io::{Read, Write};
-use std::sync::Arc;
 use std::time::Duration;
 
 use flamingo_protocol_core::{CommandCode, Frame, connection::TokenField};
-use flamingo_runtime_std::{Client, Error, Event, Options};
+use flamingo_runtime_std::{Client, Error, Event, Options, Payload};
 use flamingo_runtime_testkit::peer::{
     Driver, Peer, answer_to, connected, listen, move_to, next_frame, opened, position_of, soon,
 };
@@ -134,15 +133,14 @@ fn a_dropped_and_superseded_upload_releases_its_payload() {
         let setting = Frame::command(CommandCode::CAMERA_EXPOSURE_SET);
         let mut set = Box::pin(client.request(setting));
         post(&mut set).await;
-        let payload: Arc<[u8]> = vec![7; 1000].into();
-        let held = Arc::downgrade(&payload);
+        let payload = Payload::from(vec![7; 1000]);
+        let (kept, at) = (payload.clone(), payload.as_ptr());
         let workflow = Frame::command(CommandCode::CAMERA_WORK_FLOW_START);
         let mut upload = Box::pin(client.send_with_payload(workflow, payload));
         post(&mut upload).await;
         // With the driver's next turns the upload waits in the queue.
         driven(&mut driver, client.stats()).await.unwrap();
         drop(upload);
-        assert!(held.upgrade().is_some(), "it is kept in case that it is sent");
         let script = async {
             let halt = peer.expect(CommandCode::STAGE_HALT).await;
             peer.answer(&query, 1.0).await;
@@ -156,7 +154,8 @@ fn a_dropped_and_superseded_upload_releases_its_payload() {
         answered.unwrap();
         set.unwrap();
         driven(&mut driver, client.stats()).await.unwrap();
-        assert!(held.upgrade().is_none(), "the payload is not needed any more");
+        let bytes = kept.into_vec();
+        assert_eq!(bytes.as_ptr(), at, "nobody else needs the payload any more");
     });
 }
 
