@@ -8,7 +8,7 @@ use crate::connection::config::Config;
 use crate::connection::key::{Domain, Key, Order};
 use crate::connection::ticket::Ticket;
 use crate::time::{Duration, Instant};
-use crate::wire::command::{CommandCode, Kind, Timing};
+use crate::wire::command::{CommandCode, Effect, Kind, Timing};
 use crate::wire::facts::CommandFacts;
 
 /// What may still happen to an entry.
@@ -133,7 +133,8 @@ pub(crate) struct Entry {
     pub(crate) outcome: Outcome,
     /// Within what its answer keeps its order.
     pub(crate) domain: Domain,
-    /// No frame of its key is a push that nothing marks as one.
+    /// Its answer can prove something, so it can also be in doubt: no frame of its key is a push that
+    /// nothing marks as one, and a request can have its key.
     pub(crate) certain: bool,
     pub(crate) ticket: Ticket,
     pub(crate) key: Key,
@@ -154,6 +155,9 @@ pub(crate) struct Entry {
     /// How many answers may still come for it; for a doubt, also those of the older requests of its
     /// key that it stands for.
     pub(crate) missing: u16,
+    /// What is known about its command. The table of commands is searched once, not for each frame.
+    pub(crate) effect: Effect,
+    pub(crate) timing: Timing,
 }
 
 impl Entry {
@@ -175,13 +179,10 @@ impl Entry {
             state: State::Queued,
             outcome: Outcome::None,
             domain: Domain::of(key.code, facts.timing, config.ordering),
-            certain: !config.may_push(facts),
+            certain: !config.may_push(facts) && facts.kind != Kind::FireAndForget,
+            effect: facts.effect,
+            timing: facts.timing,
         }
-    }
-
-    /// What is known about its command.
-    pub(crate) fn facts(&self) -> &'static CommandFacts {
-        CommandFacts::of(self.key.code)
     }
 
     /// Nothing is to come for it.
@@ -213,18 +214,12 @@ impl Entry {
         self.state.is(States::OWNS_ANSWER) && self.key == key
     }
 
-    /// Whether a frame that may be its answer can be taken for the answer to another request. Not
-    /// if no request ever has its key, or if the answers of its key are always presumed.
-    pub(crate) fn may_be_in_doubt(&self) -> bool {
-        self.certain && self.facts().kind != Kind::FireAndForget
-    }
-
     /// While it is unanswered it takes a place in the window.
     pub(crate) fn counts(&self) -> bool {
         matches!(self.state, State::Sent | State::Owed)
             && !self.ticket.is_fence()
-            && !self.facts().effect.stops()
-            && self.facts().timing != Timing::AtEnd
+            && !self.effect.stops()
+            && self.timing != Timing::AtEnd
     }
 
     /// Its answer has come, and its payload, if one was to come, or will not. If the answer is only

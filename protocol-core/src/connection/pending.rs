@@ -91,13 +91,12 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
         most: usize,
         reserved: usize,
     ) -> Result<(), Full> {
-        let effect = entry.facts().effect;
-        let emergency = effect.is_emergency();
+        let emergency = entry.effect.is_emergency();
         let (mut taken, mut live, mut fences) = (0_usize, 0_usize, 0_usize);
         for other in &self.entries {
             if other.is_live() || other.state.is(States::TOMBSTONE) {
                 taken = taken.wrapping_add(1);
-                let other_emergency = other.facts().effect.is_emergency();
+                let other_emergency = other.effect.is_emergency();
                 let alike = usize::from(other_emergency == emergency && other.is_live());
                 let of_fences = if other.ticket.is_fence() { &mut fences } else { &mut live };
                 *of_fences = of_fences.wrapping_add(alike);
@@ -108,7 +107,7 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
             return Err(if emergency { Full::StopLane } else { Full::Requests });
         }
         let mut room = taken < ENTRIES;
-        if effect.stops() {
+        if entry.effect.stops() {
             // A frame that answers one of them names all of them, at most `MAX_OWNERS`.
             let open = |other: &Entry| other.key == entry.key && other.state.is(States::MAY_OWN);
             let crowded = self.number_of(open) >= MAX_OWNERS;
@@ -266,7 +265,7 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
         let Some(request) = self.entries.iter().find(queued) else {
             return true; // fire and forget
         };
-        let effect = request.facts().effect;
+        let effect = request.effect;
         let states = self.states_of(request);
         if effect.stops() {
             return effect.is_emergency() || !states.any(States::SENT);

@@ -183,7 +183,7 @@ impl<
         if let Some(field) = config.tokens {
             entry.original = field.get(command);
         }
-        if !entry.facts().effect.stops() {
+        if !entry.effect.stops() {
             entry.until = self.latest_start(&entry, deadline);
         }
         // One place more, so that the stop of a workflow is not refused for want of a place.
@@ -300,7 +300,7 @@ impl<
         if self.outbox.taken(Lane::Fence) > 0 || self.own_frames() > Self::QUEUE_PLACES {
             return; // an older fence is still half sent, or a stop has taken the single place
         }
-        let waits = |entry: &&Entry| entry.state == State::Queued && !entry.facts().effect.stops();
+        let waits = |entry: &&Entry| entry.state == State::Queued && !entry.effect.stops();
         let mut fences = entries.iter().filter(waits).filter_map(|entry| self.fence_for(entry));
         let Some(at) = fences.next() else { return };
         let fence = self.fence(at);

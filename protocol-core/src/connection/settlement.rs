@@ -40,7 +40,7 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
 
     /// Puts the key of the newest frame in doubt.
     pub(crate) fn doubt(&mut self, newest: &mut Entry) {
-        if newest.may_be_in_doubt() {
+        if newest.certain {
             self.join_doubts(newest);
             newest.state = State::Doubt;
             if !self.push(newest) {
@@ -119,7 +119,7 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
     pub(crate) fn use_up(&mut self, oldest: Slot, certain: bool) {
         let tombstone = self.get(oldest).filter(|entry| !entry.waits());
         let Some(mut entry) = tombstone.copied() else { return };
-        let doubt = !certain && entry.may_be_in_doubt() && !self.join_doubts(&mut entry);
+        let doubt = !certain && entry.certain && !self.join_doubts(&mut entry);
         entry.state = if doubt { State::Doubt } else { State::Over };
         if let Some(place) = self.at(oldest) {
             *place = entry;
