@@ -49,7 +49,7 @@ impl<const PLACES: usize> Outbox<PLACES> {
     /// The caller's own frames that were queued before this one.
     fn earlier(&self, place: &Place) -> impl Iterator<Item = &Place> {
         let ticket = place.going.ticket;
-        self.places.iter().filter(move |other| {
+        self.places().iter().filter(move |other| {
             other.fate == Fate::Alive
                 && other.going.lane == Lane::Queue
                 && other.going.ticket.is_before(ticket)
