@@ -32,6 +32,11 @@ impl Forgotten {
         self.keys.get(set_of(domain)).is_some_and(|keys| keys & bit_of(key) != 0)
     }
 
+    /// Whether any key is in doubt.
+    pub(crate) fn any(&self) -> bool {
+        self.keys.iter().any(|keys| *keys != 0)
+    }
+
     /// Puts the key of an entry in doubt.
     pub(crate) fn add(&mut self, doubt: &Entry) {
         let at = set_of(doubt.domain);

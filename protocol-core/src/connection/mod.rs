@@ -37,6 +37,7 @@ pub use ticket::{Ended, Ticket};
 use crate::connection::counters::count;
 use crate::connection::entry::{Entry, Outcome, States};
 use crate::connection::outbox::{Going, Lane, Outbox};
+use crate::connection::pending::FEW;
 use crate::connection::receive::{LinkEvent, Requests};
 use crate::scanner::{Found, Scanner};
 use crate::time::Instant;
@@ -223,14 +224,25 @@ impl<
     /// Returns what to write next. After the write, call [`Self::transmitted`] with the number of
     /// written bytes before any other call.
     pub fn poll_transmit(&mut self, now: Instant) -> Option<Transmit<'_>> {
+        if self.requests.pending.nothing_goes && !cfg!(debug_assertions) {
+            return None;
+        }
         self.place_fence();
         let Self { outbox, requests, settings, .. } = self;
         let config = settings.config();
-        outbox.poll(|outbox, place| {
-            let Going { lane, ticket, .. } = place.going;
-            let in_turn = lane == Lane::Abort || outbox.overtakes_all(place);
-            in_turn && requests.pending.may_go(ticket, now, config)
-        })
+        let pending = &mut requests.pending;
+        // Counted once if there are many entries, and else for each frame: less flash.
+        let counted = (OWED > FEW).then(|| pending.has_room(config));
+        let has_room = || counted.unwrap_or_else(|| pending.has_room(config));
+        let next = outbox.poll(|outbox, place| {
+            let Going { lane, asked, ticket, .. } = place.going;
+            let in_turn =
+                || lane == Lane::Abort || (!asked || has_room()) && outbox.overtakes_all(place);
+            in_turn() && pending.may_go(ticket, now, config)
+        });
+        debug_assert!(next.is_none() || !pending.nothing_goes, "a change was not noted");
+        pending.nothing_goes = OWED > FEW && next.is_none();
+        next
     }
 
     /// Reports that `written` bytes of the last [`Self::poll_transmit`] are sent. Returns the
@@ -240,6 +252,7 @@ impl<
             return None;
         }
         let progress = self.outbox.transmitted(written)?;
+        self.requests.pending.touch();
         if progress.started {
             self.has_started(now, &progress);
         }
@@ -249,6 +262,7 @@ impl<
     /// Returns the next event. Call it until it returns `None`.
     pub fn poll_event(&mut self) -> Option<Event> {
         if let Some((ticket, ended)) = self.outbox.take_ended() {
+            self.requests.pending.touch();
             return Some(Event::Ended { ticket, ended });
         }
         if let Some(entry) = self.requests.pending.ended() {

@@ -4,6 +4,7 @@
 //! The outbox knows nothing of answers: it asks the caller whether a frame *may* go.
 
 use crate::connection::overtaking::{Axes, cancels};
+use crate::connection::pending::FEW;
 use crate::connection::request::Cancelled;
 use crate::connection::ticket::{Ended, Ticket};
 use crate::time::{Duration, Instant};
@@ -162,9 +163,6 @@ impl Which {
         self.0.wrapping_sub(1)
     }
 }
-
-/// So many places are few.
-const FEW: usize = 16;
 
 /// Room for `PLACES` frames.
 #[derive(Debug, Clone)]

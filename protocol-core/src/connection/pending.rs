@@ -24,6 +24,9 @@ use crate::wire::facts::answered_command;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Slot(usize);
 
+/// So many entries are few: to look at them takes less flash than to know that nothing has changed.
+pub(crate) const FEW: usize = 16;
+
 /// Room for `ENTRIES`.
 #[derive(Debug, Clone)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -35,6 +38,10 @@ pub(crate) struct Pending<const ENTRIES: usize> {
     pub(crate) long_holds: LongHolds,
     pub(crate) silent: SilentDomains,
     pub(crate) recovery: Recovery,
+    /// The last look found no frame that may go, and nothing has changed since.
+    pub(crate) nothing_goes: bool,
+    /// The last look found no outcome to tell, and nothing has changed since.
+    nothing_ended: bool,
 }
 
 impl<const ENTRIES: usize> Pending<ENTRIES> {
@@ -45,7 +52,22 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
         long_holds: LongHolds::NONE,
         silent: SilentDomains::NONE,
         recovery: Recovery::new(),
+        nothing_goes: false,
+        nothing_ended: false,
     };
+
+    /// Says that an entry changes, or the outbox.
+    pub(crate) const fn touch(&mut self) {
+        if ENTRIES > FEW {
+            (self.nothing_goes, self.nothing_ended) = (false, false);
+        }
+    }
+
+    /// All entries, to change them.
+    pub(crate) fn entries_mut(&mut self) -> &mut [Entry] {
+        self.touch();
+        &mut self.entries
+    }
 
     fn number_of(&self, which: impl Fn(&Entry) -> bool) -> usize {
         self.entries.iter().fold(0, |number, entry| number.wrapping_add(usize::from(which(entry))))
@@ -63,7 +85,7 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
 
     /// The entry of that ticket, if it is in one of these states.
     pub(crate) fn find(&mut self, ticket: Ticket, states: States) -> Option<&mut Entry> {
-        self.entries.iter_mut().find(|entry| entry.ticket == ticket && entry.state.is(states))
+        self.entries_mut().iter_mut().find(|entry| entry.ticket == ticket && entry.state.is(states))
     }
 
     /// The states of all entries with the key of this one, itself included. A key that was forgotten
@@ -127,6 +149,7 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
         let free = |state: State| {
             move |other: &Entry| other.state == state && other.outcome == Outcome::None
         };
+        self.touch();
         while self.entries.last().is_some_and(free(State::Over)) {
             self.entries.pop();
         }
@@ -171,6 +194,7 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
             }
         }
         if let Some(domain) = heard {
+            self.touch();
             self.silent.end(domain);
         }
         facts.echo_expected = echo.is_some();
@@ -191,7 +215,7 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
 
     /// The entry in that slot.
     pub(crate) fn at(&mut self, slot: Slot) -> Option<&mut Entry> {
-        self.entries.get_mut(slot.0)
+        self.entries_mut().get_mut(slot.0)
     }
 
     /// The first entry of that key from there on.
@@ -274,7 +298,18 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
         now < request.until
             && !states.any(holds)
             && !(states.any(States::UNSETTLED) && self.recovers(request.domain))
-            && self.number_of(Entry::counts) < config.window.max(1)
+    }
+
+    /// Whether the window has room for a request.
+    pub(crate) fn has_room(&self, config: &Config) -> bool {
+        self.number_of(Entry::counts) < config.window.max(1)
+    }
+
+    /// Whether something is queued and an older request is not settled.
+    pub(crate) fn may_need_fence(&self) -> bool {
+        let any = |states: States, entry: &Entry| states.or(States::only(entry.state));
+        let states = self.entries.iter().fold(States::NONE, any);
+        states.any(States::QUEUED) && (states.any(States::UNSETTLED) || self.forgotten.any())
     }
 
     /// The entry whose state ends next.
@@ -292,6 +327,12 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
 
     /// A request that ended without an answer; its outcome is to be told and cleared.
     pub(crate) fn ended(&mut self) -> Option<&mut Entry> {
-        self.entries.iter_mut().find(|entry| entry.outcome != Outcome::None)
+        if self.nothing_ended && !cfg!(debug_assertions) {
+            return None;
+        }
+        let ended = self.entries.iter().position(|entry| entry.outcome != Outcome::None);
+        debug_assert!(ended.is_none() || !self.nothing_ended, "a change was not noted");
+        self.nothing_ended = ENTRIES > FEW && ended.is_none();
+        self.at(Slot(ended?))
     }
 }

@@ -10,6 +10,7 @@ use crate::connection::entry::{Entry, Outcome, State, States};
 use crate::connection::key::Domain;
 use crate::connection::outbox::{Going, Lane, Progress};
 use crate::connection::overtaking::Axes;
+use crate::connection::pending::FEW;
 use crate::connection::settlement::MOST_COUNTED;
 use crate::connection::ticket::Ticket;
 use crate::error::{CommandError, Full};
@@ -102,6 +103,7 @@ impl<
     /// is late. If its outcome is known already, [`Self::poll_event`] still reports it.
     pub fn cancel(&mut self, now: Instant, ticket: Ticket) -> Cancelled {
         let fate = self.outbox.cancel(ticket);
+        self.requests.pending.touch();
         let until = self.grace(now);
         let Some(request) = self.requests.pending.find(ticket, States::ACTIVE) else {
             return fate;
@@ -149,6 +151,7 @@ impl<
             });
             due = now + self.settings.config().stop_patience;
         }
+        self.requests.pending.touch();
         let asked = deadline.is_some();
         let going = Going {
             lane,
@@ -265,10 +268,12 @@ impl<
     /// Ends the state of one entry that is due. Returns whether an entry was due.
     pub(crate) fn end_state(&mut self, now: Instant) -> bool {
         let grace = self.grace(now);
-        let Some(due) = self.requests.pending.next_end() else { return false };
-        let Some(entry) = self.requests.pending.at(due).filter(|entry| entry.until <= now) else {
+        let pending = &mut self.requests.pending;
+        let Some(due) = pending.next_end() else { return false };
+        if pending.get(due).is_none_or(|entry| entry.until > now) {
             return false;
-        };
+        }
+        let Some(entry) = pending.at(due) else { return false };
         let ticket = entry.ticket;
         match entry.state {
             State::Queued => {
@@ -292,7 +297,11 @@ impl<
     /// If the answer to an older request of the key of a queued request may still come, queues a
     /// fence: another query of that domain, whose answer settles the older request.
     pub(crate) fn place_fence(&mut self) {
-        let entries = &self.requests.pending.entries;
+        let pending = &self.requests.pending;
+        if OWED > FEW && !pending.may_need_fence() {
+            return;
+        }
+        let entries = &pending.entries;
         let under_way = entries.iter().any(Entry::is_fence_under_way);
         if self.settings.config().tokens.is_some() || under_way {
             return;

@@ -28,7 +28,7 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
     /// Records a frame that was sent without a request. Its echo may come. If the echo can look
     /// like the answer to a request of the same key, that key is in doubt.
     pub(crate) fn sent_unasked(&mut self, now: Instant, sent: &mut Entry) {
-        for entry in &mut self.entries {
+        for entry in self.entries_mut() {
             if entry.state == State::Echo && entry.until < now {
                 entry.state = State::Over;
             }
@@ -53,7 +53,7 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
     /// of the newest frame. Returns whether the entry is older, so that the other one remains.
     fn join_doubts(&mut self, of: &mut Entry) -> bool {
         let mut newer = false;
-        for entry in &mut self.entries {
+        for entry in self.entries_mut() {
             if entry.state == State::Doubt && entry.key == of.key {
                 newer = of.order.is_before(entry.order);
                 let missing = entry.missing.saturating_add(of.missing);
@@ -139,7 +139,7 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
     /// A proven answer settles everything older in its ordering domain: tombstones and doubts
     /// end; requests that still wait will never be answered.
     pub(crate) fn settle(&mut self, domain: Domain, order: Order) {
-        for entry in &mut self.entries {
+        for entry in self.entries_mut() {
             let unsettled = entry.domain == domain && entry.state.is(States::OUTSTANDING);
             if unsettled && entry.order.is_before(order) {
                 if entry.waits() {
@@ -212,7 +212,7 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
 
     /// The connection is lost: every request ends, and all tombstones and doubts end.
     pub(crate) fn lose_all(&mut self) {
-        for entry in &mut self.entries {
+        for entry in self.entries_mut() {
             if entry.state == State::Queued {
                 entry.end(Outcome::LostUnsent, State::Over);
             } else if entry.state.is(States::ACTIVE) {
