@@ -202,7 +202,7 @@ impl<const PLACES: usize> Outbox<PLACES> {
     }
 
     /// How many places the frames of a lane take, those that ended and were not told included.
-    #[inline(never)] // inlined, a client takes 54 bytes more flash
+    #[cfg_attr(target_os = "none", inline(never))] // inlined, a client takes 54 bytes more flash
     pub(crate) fn taken(&self, lane: Lane) -> usize {
         self.places().iter().fold(0, |number, place| {
             let taken = place.fate != Fate::Free && place.going.lane == lane;
@@ -310,7 +310,7 @@ impl<const PLACES: usize> Outbox<PLACES> {
     }
 
     /// Where the frame is that has begun to go out and is not complete.
-    #[inline(never)] // inlined: 24 bytes more
+    #[cfg_attr(target_os = "none", inline(never))] // inlined: 24 bytes more
     fn half_sent(&self) -> Which {
         if self.written > 0 { self.current } else { Which::NONE }
     }

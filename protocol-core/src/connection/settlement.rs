@@ -128,7 +128,7 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
 
     /// Ends a waiting request as ambiguous: a frame came that may answer it or another request. Its
     /// own answer may come until then.
-    #[inline(never)] // if inlined, a client takes 20 bytes more flash
+    #[cfg_attr(target_os = "none", inline(never))] // if inlined, a client takes 20 bytes more flash
     pub(crate) fn end_ambiguous(&mut self, request: Slot, until: Instant) {
         if let Some(request) = self.at(request).filter(|of| of.waits()) {
             request.end(Outcome::Ambiguous, State::Owed);

@@ -24,7 +24,7 @@ impl Frame {
     ///
     /// # Errors
     /// [`DecodeError`] names the field, what was expected and what was found.
-    #[inline(never)] // inlined, the codec calls memcpy: 900 bytes more flash
+    #[cfg_attr(target_os = "none", inline(never))] // inlined, the codec calls memcpy: 900 bytes more flash
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let length = DecodeError::Length { expected: FRAME_LEN, found: bytes.len() };
         let bytes = bytes.try_into().map_err(|_| length)?;
