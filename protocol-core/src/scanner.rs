@@ -50,6 +50,7 @@ impl FrameView<'_> {
     }
 
     /// All fields.
+    #[cfg_attr(not(target_os = "none"), inline(always))]
     pub(crate) fn read(self) -> Frame {
         parse::frame(self.bytes, self.payload_len)
     }

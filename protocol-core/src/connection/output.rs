@@ -80,10 +80,10 @@ impl Received {
         class: Class,
         original: Option<(TokenField, i32)>,
     ) -> Self {
-        let mut frame = view.read();
+        let mut received = Self { frame: view.read(), class, skipped: view.skipped };
         if let Some((field, original)) = original {
-            field.replace(&mut frame, original);
+            field.replace(&mut received.frame, original);
         }
-        Self { frame, class, skipped: view.skipped }
+        received
     }
 }

@@ -173,6 +173,7 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
 
     /// Adds to the facts what the table knows about a frame of `key` that comes now: its domain is
     /// not silent. Gives the command that it may be the echo of.
+    #[cfg_attr(not(target_os = "none"), inline(always))]
     pub(crate) fn facts(
         &mut self,
         key: Key,
