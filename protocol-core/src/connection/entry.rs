@@ -190,6 +190,11 @@ impl Entry {
         matches!(self.state, State::Over)
     }
 
+    /// Nothing is to come for it, and nothing is to be told.
+    pub(crate) fn is_free(&self) -> bool {
+        self.state == State::Over && self.outcome == Outcome::None
+    }
+
     /// A request whose outcome the caller has not taken.
     pub(crate) fn is_live(&self) -> bool {
         self.state.is(States::ACTIVE) || self.outcome != Outcome::None

@@ -10,6 +10,7 @@ pub(crate) mod config;
 pub(crate) mod counters;
 pub(crate) mod entry;
 mod forgotten;
+mod index;
 pub(crate) mod key;
 pub(crate) mod outbox;
 pub(crate) mod output;
@@ -36,6 +37,7 @@ pub use ticket::{Ended, Ticket};
 
 use crate::connection::counters::count;
 use crate::connection::entry::{Entry, Outcome, States};
+use crate::connection::index::INDEXED;
 use crate::connection::outbox::{Going, Lane, Outbox};
 use crate::connection::pending::FEW;
 use crate::connection::receive::{LinkEvent, Requests};
@@ -227,18 +229,23 @@ impl<
         if self.requests.pending.nothing_goes && !cfg!(debug_assertions) {
             return None;
         }
+        self.requests.pending.close();
         self.place_fence();
         let Self { outbox, requests, settings, .. } = self;
         let config = settings.config();
         let pending = &mut requests.pending;
+        pending.close();
         // Counted once if there are many entries, and else for each frame: less flash.
         let counted = (OWED > FEW).then(|| pending.has_room(config));
         let has_room = || counted.unwrap_or_else(|| pending.has_room(config));
+        let queries = OWED > FEW && outbox.has_queries_alone();
         let next = outbox.poll(|outbox, place| {
-            let Going { lane, asked, ticket, .. } = place.going;
-            let in_turn =
-                || lane == Lane::Abort || (!asked || has_room()) && outbox.overtakes_all(place);
-            in_turn() && pending.may_go(ticket, now, config)
+            let Going { lane, query, asked, ticket, .. } = place.going;
+            let in_turn = || {
+                lane == Lane::Abort
+                    || (!asked || has_room()) && (queries && query || outbox.overtakes_all(place))
+            };
+            in_turn() && (INDEXED && !asked || pending.may_go(ticket, now, config))
         });
         debug_assert!(next.is_none() || !pending.nothing_goes, "a change was not noted");
         pending.nothing_goes = OWED > FEW && next.is_none();

@@ -63,6 +63,12 @@ impl<const PLACES: usize> Outbox<PLACES> {
         before.fold(own, |axes, other| axes.and(other.going.axes))
     }
 
+    /// Whether all of the caller's own frames are queries: then each overtakes all.
+    pub(crate) fn has_queries_alone(&self) -> bool {
+        let own = |place: &&Place| place.fate == Fate::Alive && place.going.lane == Lane::Queue;
+        self.places().iter().filter(own).all(|place| place.going.query)
+    }
+
     /// Whether it makes no difference that this goes before all that was queued earlier. What waits
     /// for the end of a motion of an axis holds only what acts on the same axis.
     pub(crate) fn overtakes_all(&self, place: &Place) -> bool {

@@ -11,6 +11,7 @@ use crate::connection::classify::{Facts, MAX_OWNERS, Owners, Token};
 use crate::connection::config::Config;
 use crate::connection::entry::{Entry, Outcome, State, States};
 use crate::connection::forgotten::Forgotten;
+use crate::connection::index::{Counts, INDEXED, Index};
 use crate::connection::key::{Key, Order};
 use crate::connection::settlement::{LongHolds, Recovery};
 use crate::connection::silent::SilentDomains;
@@ -42,6 +43,7 @@ pub(crate) struct Pending<const ENTRIES: usize> {
     pub(crate) nothing_goes: bool,
     /// The last look found no outcome to tell, and nothing has changed since.
     nothing_ended: bool,
+    pub(crate) index: Index,
 }
 
 impl<const ENTRIES: usize> Pending<ENTRIES> {
@@ -54,6 +56,7 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
         recovery: Recovery::new(),
         nothing_goes: false,
         nothing_ended: false,
+        index: Index::NEW,
     };
 
     /// Says that an entry changes, or the outbox.
@@ -66,7 +69,13 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
     /// All entries, to change them.
     pub(crate) fn entries_mut(&mut self) -> &mut [Entry] {
         self.touch();
+        self.index.open_all();
         &mut self.entries
+    }
+
+    /// Counts what has changed.
+    pub(crate) fn close(&mut self) {
+        self.index.close(&self.entries);
     }
 
     fn number_of(&self, which: impl Fn(&Entry) -> bool) -> usize {
@@ -85,7 +94,15 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
 
     /// The entry of that ticket, if it is in one of these states.
     pub(crate) fn find(&mut self, ticket: Ticket, states: States) -> Option<&mut Entry> {
-        self.entries_mut().iter_mut().find(|entry| entry.ticket == ticket && entry.state.is(states))
+        let at = self.place_of(ticket, states)?;
+        self.at(Slot(at))
+    }
+
+    fn place_of(&self, ticket: Ticket, states: States) -> Option<usize> {
+        let is_it = |entry: &Entry| entry.ticket == ticket && entry.state.is(states);
+        let likely = self.index.of_ticket(ticket);
+        let likely = likely.filter(|at| self.entries.get(*at).is_some_and(is_it));
+        likely.or_else(|| self.entries.iter().position(is_it))
     }
 
     /// The states of all entries with the key of this one, itself included. A key that was forgotten
@@ -94,8 +111,19 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
     pub(crate) fn states_of(&self, of: &Entry) -> States {
         let forgotten = self.forgotten.has(of.key, of.domain);
         let start = if forgotten { States::DOUBT } else { States::NONE };
-        let of_key = self.entries.iter().filter(|entry| entry.key == of.key);
+        let of_key = self.of_key(of.key);
         of_key.fold(start, |states, entry| states.or(States::only(entry.state)))
+    }
+
+    fn has_in(&self, key: Key, states: States) -> bool {
+        self.of_key(key).any(|entry| entry.state.is(states))
+    }
+
+    /// All entries of a key. Some that are over may be left out.
+    fn of_key(&self, key: Key) -> impl Iterator<Item = &Entry> {
+        let (from, to) = self.index.of_key(key, &self.entries);
+        let entries = self.entries.get(from..to).unwrap_or_default();
+        entries.iter().filter(move |entry| entry.key == key)
     }
 
     /// Requests whose outcome the caller has not taken, and tombstones.
@@ -113,17 +141,9 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
         most: usize,
         reserved: usize,
     ) -> Result<(), Full> {
+        self.close();
         let emergency = entry.effect.is_emergency();
-        let (mut taken, mut live, mut fences) = (0_usize, 0_usize, 0_usize);
-        for other in &self.entries {
-            if other.is_live() || other.state.is(States::TOMBSTONE) {
-                taken = taken.wrapping_add(1);
-                let other_emergency = other.effect.is_emergency();
-                let alike = usize::from(other_emergency == emergency && other.is_live());
-                let of_fences = if other.ticket.is_fence() { &mut fences } else { &mut live };
-                *of_fences = of_fences.wrapping_add(alike);
-            }
-        }
+        let (taken, live, fences) = self.room(emergency);
         let leaves = ENTRIES.saturating_sub(live).saturating_sub(fences);
         if live >= most || (!emergency && leaves <= reserved) {
             return Err(if emergency { Full::StopLane } else { Full::Requests });
@@ -143,6 +163,25 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
         Err(if emergency { Full::StopLane } else { Full::Tombstones })
     }
 
+    /// How many entries are live or tombstones; and of the emergencies, or of the others, how many are
+    /// live: without the fences, and the fences.
+    fn room(&self, emergency: bool) -> (usize, usize, usize) {
+        if let Some(counts) = self.index.counts() {
+            return counts.room(emergency);
+        }
+        let (mut taken, mut live, mut fences) = (0_usize, 0_usize, 0_usize);
+        for other in &self.entries {
+            if other.is_live() || other.state.is(States::TOMBSTONE) {
+                taken = taken.wrapping_add(1);
+                let other_emergency = other.effect.is_emergency();
+                let alike = usize::from(other_emergency == emergency && other.is_live());
+                let of_fences = if other.ticket.is_fence() { &mut fences } else { &mut live };
+                *of_fences = of_fences.wrapping_add(alike);
+            }
+        }
+        (taken, live, fences)
+    }
+
     /// Puts an entry in. If there is no room, an echo goes, or else a doubt; but an echo takes the
     /// place of echoes alone. Gives whether it is in.
     pub(crate) fn push(&mut self, entry: &Entry) -> bool {
@@ -150,29 +189,37 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
             move |other: &Entry| other.state == state && other.outcome == Outcome::None
         };
         self.touch();
+        self.close();
         while self.entries.last().is_some_and(free(State::Over)) {
             self.entries.pop();
         }
-        let place = |state| self.entries.iter().position(free(state));
-        let mut found = place(State::Over);
-        if found.is_none() && !self.entries.is_full() {
-            return self.entries.push(*entry).is_ok();
+        let (from, len) = (self.index.free(), self.entries.len());
+        let rest = self.entries.get(from..).unwrap_or_default();
+        let over = rest.iter().position(free(State::Over));
+        let mut found = over.map(|at| at.wrapping_add(from));
+        if found.is_none() && self.entries.push(*entry).is_ok() {
+            self.index.put(len, entry);
+            return true;
         }
-        found = found.or_else(|| place(State::Echo));
+        found = found.or_else(|| self.entries.iter().position(free(State::Echo)));
         if found.is_none() && entry.state != State::Echo {
             // The oldest: the newest is of a key that is asked for at present.
             found = self.oldest(free(State::Doubt)).map(|slot| slot.0);
         }
-        let Some(place) = found.and_then(|at| self.entries.get_mut(at)) else { return false };
+        let Some(at) = found else { return false };
+        self.index.open(at, &self.entries);
+        let Some(place) = self.entries.get_mut(at) else { return false };
         if place.state == State::Doubt {
             self.forgotten.add(place);
         }
         *place = *entry;
+        self.index.put(at, entry);
         true
     }
 
     /// Adds to the facts what the table knows about a frame of `key` that comes now: its domain is
     /// not silent. Gives the command that it may be the echo of.
+    #[allow(clippy::inline_always)] // a call: 38 instructions more for an event on x86-64
     #[cfg_attr(not(target_os = "none"), inline(always))]
     pub(crate) fn facts(
         &mut self,
@@ -181,8 +228,11 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
         facts: &mut Facts<Slot>,
     ) -> Option<Slot> {
         let (mut echo, mut heard) = (None, None);
-        let mut from = 0;
-        while let Some((slot, entry)) = self.next_of_key(from, key) {
+        self.close();
+        let (mut from, to) = self.index.of_key(key, &self.entries);
+        while (!INDEXED || from < to)
+            && let Some((slot, entry)) = self.next_of_key(from, key)
+        {
             from = slot.0.wrapping_add(1);
             if entry.state.is(States::OWNS_ANSWER) {
                 facts.candidates.add(entry.candidate(slot));
@@ -216,7 +266,9 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
 
     /// The entry in that slot.
     pub(crate) fn at(&mut self, slot: Slot) -> Option<&mut Entry> {
-        self.entries_mut().get_mut(slot.0)
+        self.touch();
+        self.index.open(slot.0, &self.entries);
+        self.entries.get_mut(slot.0)
     }
 
     /// The first entry of that key from there on.
@@ -286,16 +338,19 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
 
     /// Whether the frame of that ticket may go on the wire now, as far as answers are concerned.
     pub(crate) fn may_go(&self, ticket: Ticket, now: Instant, config: &Config) -> bool {
-        let queued = |entry: &&Entry| entry.ticket == ticket && entry.state == State::Queued;
-        let Some(request) = self.entries.iter().find(queued) else {
+        let queued = self.place_of(ticket, States::QUEUED);
+        let Some(request) = queued.and_then(|at| self.entries.get(at)) else {
             return true; // fire and forget
         };
         let effect = request.effect;
+        let holds = if config.tokens.is_some() { States::SENT } else { States::HOLDS_KEY };
+        if INDEXED && !effect.stops() && self.has_in(request.key, holds) {
+            return false; // most wait for this, and the search ends at the first one
+        }
         let states = self.states_of(request);
         if effect.stops() {
             return effect.is_emergency() || !states.any(States::SENT);
         }
-        let holds = if config.tokens.is_some() { States::SENT } else { States::HOLDS_KEY };
         now < request.until
             && !states.any(holds)
             && !(states.any(States::UNSETTLED) && self.recovers(request.domain))
@@ -303,11 +358,15 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
 
     /// Whether the window has room for a request.
     pub(crate) fn has_room(&self, config: &Config) -> bool {
-        self.number_of(Entry::counts) < config.window.max(1)
+        let counted = self.index.counts().map(Counts::in_window);
+        counted.unwrap_or_else(|| self.number_of(Entry::counts)) < config.window.max(1)
     }
 
     /// Whether something is queued and an older request is not settled.
     pub(crate) fn may_need_fence(&self) -> bool {
+        if let Some(counts) = self.index.counts() {
+            return counts.may_be_held() || (counts.has_queued() && self.forgotten.any());
+        }
         let any = |states: States, entry: &Entry| states.or(States::only(entry.state));
         let states = self.entries.iter().fold(States::NONE, any);
         states.any(States::QUEUED) && (states.any(States::UNSETTLED) || self.forgotten.any())
@@ -331,7 +390,10 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
         if self.nothing_ended && !cfg!(debug_assertions) {
             return None;
         }
-        let ended = self.entries.iter().position(|entry| entry.outcome != Outcome::None);
+        self.close();
+        let none = self.index.counts().is_some_and(|counts| !counts.has_outcomes());
+        let is_ended = |entry: &Entry| entry.outcome != Outcome::None;
+        let ended = if none { None } else { self.entries.iter().position(is_ended) };
         debug_assert!(ended.is_none() || !self.nothing_ended, "a change was not noted");
         self.nothing_ended = ENTRIES > FEW && ended.is_none();
         self.at(Slot(ended?))

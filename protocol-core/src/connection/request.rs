@@ -180,6 +180,7 @@ impl<
         deadline: Instant,
         lane: Lane,
     ) -> Result<(), CommandError> {
+        self.requests.pending.close();
         let config = self.settings.config();
         let mut entry = Entry::new(ticket, command.code, command.selector(), config);
         (entry.patience, entry.uploads) = (deadline.since(now), command.payload_len);

@@ -7,6 +7,7 @@
 
 use crate::connection::config::Config;
 use crate::connection::entry::{Entry, Outcome, State, States};
+use crate::connection::index::{Counts, INDEXED};
 use crate::connection::key::{Domain, Key, Order};
 use crate::connection::pending::{Pending, Slot};
 use crate::time::{Duration, Instant};
@@ -28,9 +29,12 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
     /// Records a frame that was sent without a request. Its echo may come. If the echo can look
     /// like the answer to a request of the same key, that key is in doubt.
     pub(crate) fn sent_unasked(&mut self, now: Instant, sent: &mut Entry) {
-        for entry in self.entries_mut() {
-            if entry.state == State::Echo && entry.until < now {
-                entry.state = State::Over;
+        self.close();
+        if self.index.counts().is_none_or(Counts::has_echoes) {
+            for entry in self.entries_mut() {
+                if entry.state == State::Echo && entry.until < now {
+                    entry.state = State::Over;
+                }
             }
         }
         sent.state = State::Echo;
@@ -53,6 +57,9 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
     /// of the newest frame. Returns whether the entry is older, so that the other one remains.
     fn join_doubts(&mut self, of: &mut Entry) -> bool {
         let mut newer = false;
+        if INDEXED && !self.states_of(of).any(States::DOUBT) {
+            return false;
+        }
         for entry in self.entries_mut() {
             if entry.state == State::Doubt && entry.key == of.key {
                 newer = of.order.is_before(entry.order);
@@ -139,6 +146,11 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
     /// A proven answer settles everything older in its ordering domain: tombstones and doubts
     /// end; requests that still wait will never be answered.
     pub(crate) fn settle(&mut self, domain: Domain, order: Order) {
+        self.forgotten.settle(domain, order);
+        self.close();
+        if self.index.counts().is_some_and(|counts| !counts.may_be_outstanding(domain)) {
+            return;
+        }
         for entry in self.entries_mut() {
             let unsettled = entry.domain == domain && entry.state.is(States::OUTSTANDING);
             if unsettled && entry.order.is_before(order) {
@@ -148,7 +160,6 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
                 entry.state = State::Over;
             }
         }
-        self.forgotten.settle(domain, order);
     }
 
     /// Whether fences bring the proof of this domain back: the key of the fence under way is in doubt
