@@ -342,18 +342,14 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
         let Some(request) = queued.and_then(|at| self.entries.get(at)) else {
             return true; // fire and forget
         };
-        let effect = request.effect;
+        if request.effect.stops() {
+            return request.effect.is_emergency() || !self.has_in(request.key, States::SENT);
+        }
         let holds = if config.tokens.is_some() { States::SENT } else { States::HOLDS_KEY };
-        if INDEXED && !effect.stops() && self.has_in(request.key, holds) {
-            return false; // most wait for this, and the search ends at the first one
-        }
-        let states = self.states_of(request);
-        if effect.stops() {
-            return effect.is_emergency() || !states.any(States::SENT);
-        }
+        let unsettled = || self.states_of(request).any(States::UNSETTLED);
         now < request.until
-            && !states.any(holds)
-            && !(states.any(States::UNSETTLED) && self.recovers(request.domain))
+            && !self.has_in(request.key, holds)
+            && !(unsettled() && self.recovers(request.domain))
     }
 
     /// Whether the window has room for a request.
