@@ -151,9 +151,15 @@ impl<const ENTRIES: usize> Pending<ENTRIES> {
         if self.index.counts().is_some_and(|counts| !counts.may_be_outstanding(domain)) {
             return;
         }
-        for entry in self.entries_mut() {
+        let is_older = |entry: &Entry| {
             let unsettled = entry.domain == domain && entry.state.is(States::OUTSTANDING);
-            if unsettled && entry.order.is_before(order) {
+            unsettled && entry.order.is_before(order)
+        };
+        if INDEXED && !self.entries.iter().any(is_older) {
+            return;
+        }
+        for entry in self.entries_mut() {
+            if is_older(entry) {
                 if entry.waits() {
                     entry.end(Outcome::Unanswered, State::Over);
                 }
