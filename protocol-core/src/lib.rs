@@ -68,7 +68,7 @@
 //! | `names` | yes | `CommandCode::name` and `from_name`: about 2 KiB of text |
 //! | `embedded-io` | no | `pump::blocking`: moves bytes between a blocking port and an [`Endpoint`](pump::Endpoint) |
 //! | `embedded-io-async` | no | `pump::asynchronous`: the same for an async port |
-//! | `index` | no | counts of the table of requests: the time for a frame does not grow with it. For hosts: 7 KiB of RAM for each connection |
+//! | `index` | no | counts of the table of requests: the time for a frame does not grow with it. For hosts: 5 KiB of RAM for each connection |
 //! | `defmt` | no | `defmt::Format` for every public type; the core itself never logs |
 #![no_std]
 #![forbid(unsafe_code)]
