@@ -143,6 +143,7 @@ impl<
         assert!(QUEUE > STOPS + 1, "QUEUE must exceed STOPS + 1");
         assert!(REQUESTS > 0, "REQUESTS must be at least 1");
         assert!(STOPS >= 4, "STOPS must be at least 4: a HALT for each axis");
+        assert!(!INDEXED || OWED <= u16::MAX as usize, "the index counts at most 65 535 entries");
     };
     /// The places of the queue for the caller's own frames.
     pub(crate) const QUEUE_PLACES: usize = QUEUE.saturating_sub(STOPS + 1);
