@@ -59,6 +59,7 @@ impl core::error::Error for DecodeError {}
 
 /// Why the last 128 bytes were not a frame, in a compact form. [`DecodeError`] is the public form.
 #[derive(Debug, Clone, Copy)]
+#[cfg_attr(test, derive(PartialEq, Eq))]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(crate) enum Mismatch {
     /// Nothing was rejected yet.

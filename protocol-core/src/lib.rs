@@ -78,6 +78,7 @@
 extern crate std;
 
 mod assembler;
+mod candidate;
 pub mod connection;
 pub mod error;
 #[cfg(test)]

@@ -2,13 +2,15 @@
 //!
 //! A frame counts only if both markers stand and the declared payload is within the limit. The
 //! earliest valid frame wins; after a false start marker the search goes on at the byte behind it,
-//! so the real frame behind it is not lost. Who gets a frame is not decided here.
+//! so the real frame behind it is not lost. How the bytes of a frame are held, and where the next one
+//! may begin, is `candidate.rs`. Who gets a frame is not decided here.
 
+use crate::candidate::{Candidate, HOST};
 use crate::error::Mismatch;
 use crate::wire::command::CommandCode;
 use crate::wire::facts::CommandFacts;
 use crate::wire::frame::{Flags, Frame};
-use crate::wire::layout::{CODE, FLAGS, FRAME_LEN, Field, PAYLOAD_LEN, START_MARKER, word};
+use crate::wire::layout::{CODE, FLAGS, FRAME_LEN, Field, PAYLOAD_LEN, word};
 use crate::wire::parse;
 
 /// What the stream held next.
@@ -52,6 +54,7 @@ impl FrameView<'_> {
     /// All fields.
     #[allow(clippy::inline_always)] // a call and a copy: 4 ns more for an event on x86-64
     #[cfg_attr(not(target_os = "none"), inline(always))]
+    #[allow(clippy::inline_always)] // on a host alone
     pub(crate) fn read(self) -> Frame {
         parse::frame(self.bytes, self.payload_len)
     }
@@ -71,12 +74,9 @@ pub(crate) struct Limits {
 #[derive(Debug, Clone)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(crate) struct Scanner {
-    /// The first `held` bytes begin with the start marker, or with a part of it.
-    buffer: [u8; FRAME_LEN],
-    held: usize,
+    /// What is held of it begins with the start marker, or with a part of it.
+    candidate: Candidate,
     progress: Progress,
-    /// Why the last candidate was no frame.
-    rejected: Mismatch,
 }
 
 /// How far the stream was read.
@@ -108,19 +108,11 @@ impl Progress {
     }
 }
 
-/// [`Scanner::keep`] relies on it.
-const _: () = {
-    let [first, second, third, last] = START_MARKER.to_le_bytes();
-    assert!(first != second && first != third && first != last);
-};
-
 impl Scanner {
     /// Nothing has happened yet: all zero.
     pub(crate) const NEW: Self = Self {
-        buffer: [0; FRAME_LEN],
-        held: 0,
+        candidate: Candidate::NONE,
         progress: Progress { payload_remaining: 0, skipped: 0, noise_bytes: 0 },
-        rejected: Mismatch::None,
     };
 
     /// Takes bytes up to the end of what comes next; if nothing does, all. `may_echo` says whether a
@@ -132,13 +124,24 @@ impl Scanner {
         limits: Limits,
         may_echo: impl FnOnce(CommandCode, u32) -> bool,
     ) -> (usize, Option<Found<'scanner, 'input>>) {
+        self.advance_as::<HOST>(input, limits, may_echo)
+    }
+
+    /// The same, as on a host or on bare metal.
+    #[inline]
+    fn advance_as<'scanner, 'input: 'scanner, const HOST: bool>(
+        &'scanner mut self,
+        input: &'input [u8],
+        limits: Limits,
+        may_echo: impl FnOnce(CommandCode, u32) -> bool,
+    ) -> (usize, Option<Found<'scanner, 'input>>) {
         if self.progress.payload_remaining > 0 {
             return self.take_payload(input);
         }
         let (consumed, bytes) = match self.whole(input, limits.payload) {
             Some(bytes) => (FRAME_LEN, bytes),
-            None => match self.gather(input, limits.payload) {
-                Some(consumed) => (consumed, &self.buffer),
+            None => match self.gather::<HOST>(input, limits.payload) {
+                Some(consumed) => (consumed, self.candidate.bytes()),
                 None => return (input.len(), None),
             },
         };
@@ -147,58 +150,39 @@ impl Scanner {
 
     /// A frame that lies in the input as a whole.
     fn whole<'input>(&self, input: &'input [u8], limit: u32) -> Option<&'input [u8; FRAME_LEN]> {
-        let bytes = input.first_chunk().filter(|_| self.held == 0)?;
+        let bytes = input.first_chunk().filter(|_| self.candidate.held() == 0)?;
         parse::check(bytes, limit).is_ok().then_some(bytes)
     }
 
-    /// Takes bytes into the buffer until they are a frame, and gives how many; `None` if they are
-    /// none after all of them.
-    fn gather(&mut self, input: &[u8], limit: u32) -> Option<usize> {
-        let mut taken = 0_usize;
-        for byte in input {
-            taken = taken.wrapping_add(1);
-            if self.hold(*byte, limit) {
-                return Some(taken);
+    /// Takes bytes until those held are a frame, and gives how many; `None` if they are none after
+    /// all of them.
+    fn gather<const HOST: bool>(&mut self, input: &[u8], limit: u32) -> Option<usize> {
+        let mut rest = input;
+        while !rest.is_empty() {
+            let before = self.candidate.held();
+            if HOST && before == 0 {
+                let noise = self.candidate.hunt::<HOST>(rest, limit);
+                self.skip(noise);
+                rest = rest.get(noise..)?;
+            }
+            let mut taken = self.candidate.fill::<HOST>(rest)?;
+            let noise = self.candidate.noise::<HOST>(limit, before)?;
+            if noise > 0 {
+                self.skip(noise);
+                let mut end = self.candidate.held();
+                if HOST {
+                    // What came now is looked at again where it lies: there it need not be moved.
+                    (end, taken) = (before, noise.saturating_sub(before));
+                }
+                self.candidate.keep::<HOST>(noise, end);
+            }
+            rest = rest.get(taken..)?;
+            if noise == 0 && self.candidate.held() == FRAME_LEN {
+                self.candidate.clear();
+                return Some(input.len().wrapping_sub(rest.len()));
             }
         }
         None
-    }
-
-    /// Adds a byte to those held. If they are a frame then, lets it go and gives `true`. If they
-    /// are 128 bytes and no frame, the search goes on at the second of them.
-    fn hold(&mut self, byte: u8, limit: u32) -> bool {
-        self.keep(byte);
-        if self.held < FRAME_LEN {
-            return false;
-        }
-        self.held = 0;
-        let Err(why) = parse::check(&self.buffer, limit) else { return true };
-        self.rejected = why;
-        self.skip(1);
-        for at in 1..FRAME_LEN {
-            // It goes to a place before this one.
-            self.keep(self.buffer.get(at).copied().unwrap_or_default());
-        }
-        false
-    }
-
-    /// Adds a byte to those held if a frame may begin with them. The first byte of the start
-    /// marker does not occur in it again. So if a byte does not fit, a frame begins with that byte
-    /// at the earliest.
-    fn keep(&mut self, byte: u8) {
-        let marker = START_MARKER.to_le_bytes();
-        if marker.get(self.held).is_some_and(|expected| byte != *expected) {
-            self.skip(self.held);
-            self.held = 0;
-            if marker.first() != Some(&byte) {
-                self.skip(1);
-                return;
-            }
-        }
-        if let Some(place) = self.buffer.get_mut(self.held) {
-            *place = byte;
-            self.held = self.held.wrapping_add(1);
-        }
     }
 
     fn take_payload<'input>(&mut self, input: &'input [u8]) -> (usize, Option<Found<'_, 'input>>) {
@@ -216,14 +200,15 @@ impl Scanner {
     /// Gives up half a frame, as noise, and the rest of a payload. Gives how many bytes of each
     /// there were.
     pub(crate) fn abandon(&mut self) -> (usize, u32) {
-        let held = core::mem::take(&mut self.held);
+        let held = self.candidate.held();
+        self.candidate.clear();
         self.skip(held);
         (held, core::mem::take(&mut self.progress.payload_remaining))
     }
 
     /// Bytes that are held back until they turn out to be a frame or noise.
     pub(crate) const fn held(&self) -> usize {
-        self.held
+        self.candidate.held()
     }
 
     /// Bytes of the current payload that are still to come.
@@ -238,7 +223,7 @@ impl Scanner {
 
     /// Why the last candidate was no frame.
     pub(crate) const fn rejected(&self) -> Mismatch {
-        self.rejected
+        self.candidate.rejected()
     }
 
     fn skip(&mut self, noise: usize) {
@@ -257,3 +242,8 @@ fn payload_len(
     let is_echo = || CommandFacts::of(code).only_uploads() || may_echo(code, declared);
     if declared > 0 && limits.clears_upload_echo && is_echo() { 0 } else { declared }
 }
+
+#[cfg(test)]
+#[allow(clippy::indexing_slicing)]
+#[path = "scanner_tests.rs"]
+mod tests;
