@@ -54,7 +54,6 @@ impl FrameView<'_> {
     /// All fields.
     #[allow(clippy::inline_always)] // a call and a copy: 4 ns more for an event on x86-64
     #[cfg_attr(not(target_os = "none"), inline(always))]
-    #[allow(clippy::inline_always)] // on a host alone
     pub(crate) fn read(self) -> Frame {
         parse::frame(self.bytes, self.payload_len)
     }
