@@ -41,8 +41,8 @@ fn calls() {
     };
     let (mut in_chunks, mut asking, mut waiting) = (client(), client(), with_waiting(15, now));
     let cases = vec![
-        ("decode", 5.0, Call::new(1, || Frame::decode(black_box(&event)))),
-        ("encode", 5.0, Call::new(1, || black_box(&query).encode())),
+        ("decode", 13.0, Call::new(1, || Frame::decode(black_box(&event)))),
+        ("encode", 13.0, Call::new(1, || black_box(&query).encode())),
         ("event", 30.0, receives(client(), &event)),
         ("event, 16 requests in flight", 30.0, receives(with_pending(16, now), &event)),
         ("position push", 30.0, receives(client(), &push)),

@@ -105,7 +105,7 @@ pub fn receive_chunks(client: &mut HostClient, now: Instant, stream: &[u8], size
     for mut chunk in stream.chunks(size) {
         loop {
             let (consumed, output) = client.handle_input(now, chunk);
-            if std::hint::black_box(output).is_none() {
+            if std::hint::black_box(&output).is_none() {
                 break;
             }
             (frames, chunk) = (frames + 1, &chunk[consumed..]);
