@@ -1,11 +1,12 @@
 //! Helpers for the tests of the crates above the core: a scripted peer, a raw client of a simulated instrument, a
-//! typed microscope connected to either, a temporary folder.
+//! typed microscope connected to either, a temporary folder. `bench/` is what the benchmarks share.
 //!
 //! `firmware/` has the tests that run the firmware of `protocol-core/examples` in QEMU. The virtual clock and the
 //! two-ended harness of the core are in `protocol-core/testkit`.
 #![allow(missing_docs)] // helpers of tests, named after what they do
 #![allow(clippy::missing_panics_doc)] // a helper that panics fails its test
 
+pub mod bench;
 pub mod folder;
 pub mod loopback;
 pub mod peer;
