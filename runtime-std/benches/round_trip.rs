@@ -9,7 +9,7 @@ use flamingo_runtime_testkit::bench::limits::{
     echo_server, open, ping_pong, query, smol_open, smol_ping_pong,
 };
 use flamingo_runtime_testkit::bench::{
-    Contender, Figure, Report, Rounds, Stopwatch, Target, alternate, run,
+    Contender, Figure, Report, Rounds, Stopwatch, Target, alternate, caller_on_first, run,
 };
 use smol::LocalExecutor;
 
@@ -52,6 +52,7 @@ fn measure(report: &mut Report) {
         opened(address),
         connected(address),
     ];
+    caller_on_first();
     let rounds = alternate(ROUNDS, report.repetitions(TURNS), contenders);
     let open_p50 = Target::RatioAtMost(report.either(1.35, 1.15));
     let connect_p50 = Target::RatioAtMost(report.either(1.6, 1.4));

@@ -12,6 +12,7 @@ use smol::Async;
 use smol::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::Stopwatch;
+use super::processors::use_last;
 
 /// As many bytes as the driver reads at once.
 pub const READ_LEN: usize = flamingo_runtime_std::driver::READ_CHUNK;
@@ -35,11 +36,19 @@ pub fn open(address: SocketAddr) -> TcpStream {
     socket
 }
 
-/// Serves each connection with `serve` on a thread of its own.
+/// Serves each connection with `serve` on a thread of its own, on the last processor of the run.
 pub fn server(serve: impl Fn(TcpStream) + Send + Clone + 'static) -> SocketAddr {
+    listen(use_last, serve)
+}
+
+fn listen(
+    begin: impl FnOnce() + Send + 'static,
+    serve: impl Fn(TcpStream) + Send + Clone + 'static,
+) -> SocketAddr {
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
     let address = listener.local_addr().expect("an address");
     spawn(move || {
+        begin();
         while let Ok((socket, _)) = listener.accept() {
             socket.set_nodelay(true).expect("a socket");
             let serve = serve.clone();
@@ -113,6 +122,7 @@ pub fn event_server() -> EventServer {
     let address = listener.local_addr().expect("an address");
     let (send, orders) = channel::<usize>();
     spawn(move || {
+        use_last();
         let (mut socket, _) = listener.accept().expect("a client");
         socket.set_nodelay(true).expect("a socket");
         let mut answers = socket.try_clone().expect("a socket");
@@ -148,14 +158,18 @@ pub fn read_raw(socket: &mut TcpStream, frames: usize) {
     }
 }
 
-/// A relay for one client that costs as little as possible: two threads that copy bytes.
+/// A relay that costs as little as possible: two threads for each client that copy bytes. They run where the operating
+/// system puts them, as a bridge does.
 pub fn ideal_relay(upstream: SocketAddr) -> SocketAddr {
-    server(move |near| {
-        let far = open(upstream);
-        let (near_too, far_too) = (near.try_clone(), far.try_clone());
-        spawn(move || copy(near, far));
-        copy(far_too.expect("a socket"), near_too.expect("a socket"));
-    })
+    listen(
+        || {},
+        move |near| {
+            let far = open(upstream);
+            let (near_too, far_too) = (near.try_clone(), far.try_clone());
+            spawn(move || copy(near, far));
+            copy(far_too.expect("a socket"), near_too.expect("a socket"));
+        },
+    )
 }
 
 /// Copies bytes until one end disconnects.

@@ -17,6 +17,7 @@ use std::fs::OpenOptions;
 use std::io::Write;
 use std::process::{Command, ExitCode};
 
+pub use processors::caller_on_first;
 pub use samples::{Contender, Rounds, Stopwatch, alternate};
 
 const CPUS: &str = "BENCH_CPUS";
@@ -103,7 +104,7 @@ pub fn run(bench: &'static str, measure: impl FnOnce(&mut Report)) -> ExitCode {
 }
 
 fn run_on(bench: &'static str, cpus: usize, measure: impl FnOnce(&mut Report)) -> ExitCode {
-    processors::stay_on(cpus);
+    processors::use_first(cpus);
     let quick = std::env::var_os(QUICK).is_some();
     let mut report = Report { bench, cpus, quick, short: false };
     measure(&mut report);

@@ -1,23 +1,64 @@
-//! Which processors a benchmark may use.
+//! Which processors the threads of a benchmark use.
+
+use std::sync::OnceLock;
+
+/// The processors of this run.
+static RUN: OnceLock<Vec<usize>> = OnceLock::new();
 
 /// How many processors this process may use.
 pub(super) fn allowed() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// Makes this thread, and the threads that it starts from now on, run on the first `count` of the processors
-/// that this process may use.
+/// Makes this thread, and the threads that it starts from now on, use only the first processors.
+pub(super) fn use_first(count: usize) {
+    let mut mine = mine();
+    assert!(count <= mine.len(), "this process may not use {count} processors, only {mine:?}");
+    mine.truncate(count);
+    stay_on(RUN.get_or_init(|| mine));
+}
+
+/// Puts this thread, which is a server, on the last processor of the run.
+///
+/// A round trip between two processors takes several times as long as on one of them, and the operating system moves
+/// threads about. So the ends of a connection have fixed places: the server on the last processor, the caller on the
+/// first.
+pub(super) fn use_last() {
+    run().last().inspect(|cpu| stay_on(&[**cpu]));
+}
+
+/// Puts the caller on the first processor of the run. Threads that are started later are there as well, so start the
+/// others before.
+pub fn caller_on_first() {
+    run().first().inspect(|cpu| stay_on(&[**cpu]));
+}
+
+fn run() -> &'static [usize] {
+    RUN.get().map_or(&[], Vec::as_slice)
+}
+
 #[cfg(target_os = "linux")]
-pub(super) fn stay_on(count: usize) {
-    use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
-    let allowed = sched_getaffinity(None).expect("the processors that this process may use");
+fn mine() -> Vec<usize> {
+    use rustix::thread::{CpuSet, sched_getaffinity};
+    let allowed = sched_getaffinity(None).expect("the processors of this thread");
+    (0..CpuSet::MAX_CPU).filter(|cpu| allowed.is_set(*cpu)).collect()
+}
+
+#[cfg(target_os = "linux")]
+fn stay_on(cpus: &[usize]) {
+    use rustix::thread::{CpuSet, sched_setaffinity};
     let mut wanted = CpuSet::new();
-    for cpu in (0..CpuSet::MAX_CPU).filter(|cpu| allowed.is_set(*cpu)).take(count) {
-        wanted.set(cpu);
+    for cpu in cpus {
+        wanted.set(*cpu);
     }
-    assert_eq!(wanted.count() as usize, count, "this process may not use that many processors");
     sched_setaffinity(None, &wanted).expect("processors that this process may use");
 }
 
+/// Elsewhere threads run where the operating system puts them.
 #[cfg(not(target_os = "linux"))]
-pub(super) fn stay_on(_count: usize) {}
+fn mine() -> Vec<usize> {
+    (0..allowed()).collect()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn stay_on(_cpus: &[usize]) {}
