@@ -5,79 +5,42 @@
 
 use std::process::ExitCode;
 
-use flamingo_runtime_std::{Client, Event, Options, Subscription};
-use flamingo_runtime_testkit::bench::limits::{EventServer, event_server, open, read_raw};
+use flamingo_runtime_std::Options;
+use flamingo_runtime_std::protocol::wire::FRAME_LEN;
+use flamingo_runtime_testkit::bench::clients::{Caller, Way, mean};
+use flamingo_runtime_testkit::bench::limits::{
+    EventServer, Events, READ_LEN, event_server, open, read_raw,
+};
 use flamingo_runtime_testkit::bench::{
     Contender, Figure, Report, Stopwatch, Target, alternate, caller_on_first, run,
 };
-use smol::LocalExecutor;
 
 const ROUNDS: usize = 5;
 const TURNS: usize = 8;
 /// Events in a turn, divided by the square root of the number of subscribers.
 const EVENTS: usize = 40_000;
 
-/// Where the driver runs.
-#[derive(Debug, Clone, Copy)]
-enum Way {
-    Open,
-    Connect,
-}
-
-#[allow(clippy::cast_precision_loss)] // a few thousand
-fn mean(took: f64, count: usize) -> f64 {
-    took / count as f64
-}
-
-/// Takes so many events. Fails if one was lost.
-async fn take(mut subscription: Subscription, count: usize) -> Subscription {
-    for _ in 0..count {
-        match subscription.next().await {
-            Some(Event::Frame(_)) => {}
-            other => panic!("expected an event, got {other:?}"),
-        }
-    }
-    subscription
-}
-
 /// Each event goes to so many subscribers.
 fn subscribers(way: Way, count: usize, events: usize) -> Contender<'static> {
     let EventServer { address, send } = event_server();
-    let executor = LocalExecutor::new();
     let options = Options::new(address.to_string()).event_capacity(events);
-    let client = match way {
-        Way::Open => {
-            let opened = smol::block_on(Client::open(options));
-            let (client, driver) = opened.expect("the server answers");
-            executor.spawn(driver).detach();
-            client
-        }
-        Way::Connect => smol::block_on(Client::connect(options)).expect("the server answers"),
-    };
-    let mut all: Vec<_> = (0..count).map(|_| client.subscribe(&[])).collect();
+    let caller = Caller::connect(way, options);
+    let mut all: Vec<_> = (0..count).map(|_| caller.client.subscribe(&[])).collect();
+    let order = Events { count: events, payload: 0 };
     Box::new(move |times| {
-        let _ = &client; // it lives as long as the contender
-        let tasks: Vec<_> = all.drain(..).map(|one| executor.spawn(take(one, events))).collect();
-        let took = Stopwatch::time(|| {
-            send.send(events).expect("the server runs");
-            smol::block_on(executor.run(async {
-                for task in tasks {
-                    all.push(task.await);
-                }
-            }));
-        });
-        times.push(mean(took, events));
+        let send = || send.send(order).expect("the server runs");
+        times.push(caller.take_events(&mut all, events, send));
     })
 }
 
 /// The same frames are read from a socket, and nobody looks at them.
 fn raw(events: usize) -> Contender<'static> {
     let EventServer { address, send } = event_server();
-    let mut socket = open(address);
+    let (mut socket, mut buffer) = (open(address), vec![0; READ_LEN]);
     Box::new(move |times| {
         let took = Stopwatch::time(|| {
-            send.send(events).expect("the server runs");
-            read_raw(&mut socket, events);
+            send.send(Events { count: events, payload: 0 }).expect("the server runs");
+            read_raw(&mut socket, events * FRAME_LEN, &mut buffer);
         });
         times.push(mean(took, events));
     })
@@ -97,8 +60,8 @@ fn measure(report: &mut Report) {
         if count == 1 {
             report.line("frames per second, blocking socket", figure(0), Target::None);
         }
-        for (at, way) in [(1, "Client::open"), (2, "Client::connect")] {
-            let name = format!("events per second, {way}, subscribers: {count}");
+        for (at, way) in [(1, Way::Open), (2, Way::Connect)] {
+            let name = format!("events per second, {}, subscribers: {count}", way.name());
             report.line(&name, figure(at), Target::ValueAtLeast(least));
         }
     }

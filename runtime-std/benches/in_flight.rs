@@ -3,17 +3,17 @@
 //! the cost of a system call and of a change between threads.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::TcpStream;
 use std::process::ExitCode;
 
+use flamingo_runtime_std::Options;
 use flamingo_runtime_std::protocol::wire::FRAME_LEN;
 use flamingo_runtime_std::protocol::{CommandCode, Config, Frame};
-use flamingo_runtime_std::{Client, Options};
+use flamingo_runtime_testkit::bench::clients::{Caller, Way, mean};
 use flamingo_runtime_testkit::bench::limits::{echo_server, open, ping_pong};
 use flamingo_runtime_testkit::bench::{
     Contender, Figure, Report, Stopwatch, Target, alternate, caller_on_first, run,
 };
-use smol::LocalExecutor;
 
 const ROUNDS: usize = 5;
 const TURNS: usize = 20;
@@ -22,91 +22,46 @@ const IN_FLIGHT: usize = 16;
 const EACH: usize = 50;
 
 /// Queries with 16 different keys.
-fn queries() -> impl Iterator<Item = Frame> {
-    (1..)
-        .take(IN_FLIGHT)
-        .map(|axis| Frame::command(CommandCode::STAGE_POSITION_GET).with_selector(axis))
-}
-
-fn options(address: SocketAddr) -> Options {
-    Options::new(address.to_string()).protocol(Config::default().with_window(IN_FLIGHT))
-}
-
-/// 16 tasks, each with one request at a time. Appends the mean time of an answer.
-fn ask(executor: &LocalExecutor<'_>, client: &Client, times: &mut Vec<f64>) {
-    let ask = |query: Frame| async move {
-        for _ in 0..EACH {
-            client.request(query).await.expect("an answer");
-        }
-    };
-    let tasks = async {
-        let inner = LocalExecutor::new();
-        let tasks: Vec<_> = queries().map(|query| inner.spawn(ask(query))).collect();
-        inner
-            .run(async {
-                for task in tasks {
-                    task.await;
-                }
-            })
-            .await;
-    };
-    let took = Stopwatch::time(|| smol::block_on(executor.run(tasks)));
-    times.push(mean(took, IN_FLIGHT * EACH));
-}
-
-#[allow(clippy::cast_precision_loss)] // a few thousand
-fn mean(took: f64, count: usize) -> f64 {
-    took / count as f64
-}
-
-/// The driver runs on the thread of the callers.
-fn opened(address: SocketAddr) -> Contender<'static> {
-    let executor = LocalExecutor::new();
-    let (client, driver) =
-        smol::block_on(Client::open(options(address))).expect("the server answers");
-    executor.spawn(driver).detach();
-    Box::new(move |times| ask(&executor, &client, times))
-}
-
-/// The driver runs where `Client::connect` puts it.
-fn connected(address: SocketAddr) -> Contender<'static> {
-    let client = smol::block_on(Client::connect(options(address))).expect("the server answers");
-    Box::new(move |times| ask(&LocalExecutor::new(), &client, times))
+fn queries() -> Vec<Frame> {
+    let query = |axis| Frame::command(CommandCode::STAGE_POSITION_GET).with_selector(axis);
+    (1..).take(IN_FLIGHT).map(query).collect()
 }
 
 /// Blocking round trips of 16 frames: one write, and reads until all answers have come.
-fn blocking_batches(mut socket: TcpStream) -> Contender<'static> {
-    let batch: Vec<u8> = queries().flat_map(|query| query.encode()).collect();
-    let mut answers = vec![0; IN_FLIGHT * FRAME_LEN];
-    Box::new(move |times| {
-        let took = Stopwatch::time(|| {
-            for _ in 0..EACH {
-                socket.write_all(&batch).expect("the connection is open");
-                socket.read_exact(&mut answers).expect("the answers");
-            }
-        });
-        times.push(mean(took, IN_FLIGHT * EACH));
-    })
+fn blocking_batches(socket: &mut TcpStream, batch: &[u8]) -> f64 {
+    let mut answers = [0; IN_FLIGHT * FRAME_LEN];
+    let took = Stopwatch::time(|| {
+        for _ in 0..EACH {
+            socket.write_all(batch).expect("the connection is open");
+            socket.read_exact(&mut answers).expect("the answers");
+        }
+    });
+    mean(took, IN_FLIGHT * EACH)
 }
 
 /// Blocking round trips of one frame.
-fn blocking(mut socket: TcpStream) -> Contender<'static> {
-    Box::new(move |times| {
-        let mut each = Vec::new();
-        let count = 2 * EACH;
-        let took = Stopwatch::time(|| ping_pong(&mut socket, count, &mut each));
-        times.push(mean(took, count));
-    })
+fn blocking(socket: &mut TcpStream) -> f64 {
+    let count = 2 * EACH;
+    let mut each = Vec::with_capacity(count);
+    mean(Stopwatch::time(|| ping_pong(socket, count, &mut each)), count)
 }
 
 fn measure(report: &mut Report) {
     let address = echo_server();
-    let contenders = vec![
-        blocking(open(address)),
-        blocking_batches(open(address)),
-        opened(address),
-        connected(address),
+    let [mut one, mut many] = [open(address), open(address)];
+    let queries = queries();
+    let batch: Vec<u8> = queries.iter().flat_map(Frame::encode).collect();
+    let callers = Way::ALL.map(|way| {
+        let options = Options::new(address.to_string());
+        Caller::connect(way, options.protocol(Config::default().with_window(IN_FLIGHT)))
+    });
+    let mut contenders: Vec<Contender<'_>> = vec![
+        Box::new(move |times| times.push(blocking(&mut one))),
+        Box::new(move |times| times.push(blocking_batches(&mut many, &batch))),
     ];
+    for caller in &callers {
+        contenders.push(Box::new(|times| times.push(caller.ask_at_once(&queries, EACH))));
+    }
     caller_on_first();
     let rounds = alternate(ROUNDS, report.repetitions(TURNS), contenders);
     let target = Target::RatioAtLeast(report.either(4.0, 5.0));

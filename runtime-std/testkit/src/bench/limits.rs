@@ -1,10 +1,11 @@
 //! What the operating system allows: servers that cost as little as possible, blocking clients, relays that only copy
 //! bytes, and a bare smol socket. Each benchmark compares the crates with one of these.
 
+use std::collections::HashMap;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::spawn;
 
 use flamingo_protocol_core::{CommandCode, Flags, Frame, wire::FRAME_LEN};
@@ -61,16 +62,26 @@ fn listen(
 /// An instrument that answers each frame with the same frame: whatever has come is read in one read and answered
 /// in one write.
 pub fn echo_server() -> SocketAddr {
-    server(echo)
+    server(|socket| echo(socket, |_| true))
 }
 
-fn echo(mut socket: TcpStream) {
+/// Answers the frames that `answers` says.
+fn echo(mut socket: TcpStream, answers: impl Fn(&[u8]) -> bool) {
     let mut buffer = vec![0; READ_LEN];
     let mut held = 0;
     while let Ok(count @ 1..) = socket.read(&mut buffer[held..]) {
         held += count;
         let whole = held - held % FRAME_LEN;
-        if socket.write_all(&buffer[..whole]).is_err() {
+        let mut kept = 0;
+        for at in (0..whole).step_by(FRAME_LEN) {
+            if answers(&buffer[at..at + FRAME_LEN]) {
+                if kept < at {
+                    buffer.copy_within(at..at + FRAME_LEN, kept);
+                }
+                kept += FRAME_LEN;
+            }
+        }
+        if socket.write_all(&buffer[..kept]).is_err() {
             return;
         }
         buffer.copy_within(whole..held, 0);
@@ -109,48 +120,83 @@ pub fn smol_open(address: SocketAddr) -> Async<TcpStream> {
     Async::new(open(address)).expect("a socket")
 }
 
-/// An instrument that answers commands like [`echo_server`], and sends events when it is told to.
+/// A command that an [`EventServer`] never answers: a request of it stays pending.
+/// It has an ordering domain of its own, so no answer to another command ends the request.
+pub const NOT_ANSWERED: CommandCode = CommandCode::LASER_LEVEL_GET;
+
+/// An instrument with one client. It answers all commands but [`NOT_ANSWERED`], and sends events when it is told to.
 pub struct EventServer {
     pub address: SocketAddr,
-    /// Sends so many events over the connection that was opened first.
-    pub send: Sender<usize>,
+    /// Makes it send events.
+    pub send: Sender<Events>,
 }
 
-/// Starts an [`EventServer`] for one connection. The first frame of the client is answered before the events are sent.
+/// So many events, each with a payload of so many bytes.
+#[derive(Debug, Clone, Copy)]
+pub struct Events {
+    pub count: usize,
+    pub payload: usize,
+}
+
 pub fn event_server() -> EventServer {
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
     let address = listener.local_addr().expect("an address");
-    let (send, orders) = channel::<usize>();
+    let (send, orders) = channel();
     spawn(move || {
         use_last();
-        let (mut socket, _) = listener.accept().expect("a client");
+        let (socket, _) = listener.accept().expect("a client");
         socket.set_nodelay(true).expect("a socket");
-        let mut answers = socket.try_clone().expect("a socket");
-        let event = event().encode();
-        let many = event.repeat(READ_LEN / FRAME_LEN);
-        spawn(move || {
-            while let Ok(mut count) = orders.recv() {
-                while count > 0 {
-                    let now = count.min(READ_LEN / FRAME_LEN);
-                    if socket.write_all(&many[..now * FRAME_LEN]).is_err() {
-                        return;
-                    }
-                    count -= now;
-                }
-            }
-        });
-        let mut frame = [0; FRAME_LEN];
-        while answers.read_exact(&mut frame).is_ok() && answers.write_all(&frame).is_ok() {}
+        let commands = socket.try_clone().expect("a socket");
+        spawn(move || send_events(socket, &orders));
+        let is_answered =
+            |frame: &[u8]| Frame::decode(frame).is_ok_and(|it| it.code != NOT_ANSWERED);
+        echo(commands, is_answered);
     });
     EventServer { address, send }
 }
 
-/// Reads so many frames without looking at them.
-pub fn read_raw(socket: &mut TcpStream, frames: usize) {
-    let mut buffer = vec![0; READ_LEN];
-    let mut missing = frames * FRAME_LEN;
+fn send_events(mut socket: TcpStream, orders: &Receiver<Events>) {
+    // Made once, so that making them is not measured.
+    let mut made: HashMap<usize, Vec<u8>> = HashMap::new();
+    while let Ok(Events { count, payload }) = orders.recv() {
+        let many = made.entry(payload).or_insert_with(|| events_with(payload));
+        let mut missing = count * (FRAME_LEN + payload);
+        while missing > 0 {
+            let now = missing.min(many.len());
+            if socket.write_all(&many[..now]).is_err() {
+                return;
+            }
+            missing -= now;
+        }
+    }
+}
+
+/// Events that fill a buffer, at least one.
+fn events_with(payload: usize) -> Vec<u8> {
+    let declared = u32::try_from(payload).expect("at most 32 MiB");
+    let mut one = event().with_payload_len(declared).encode().to_vec();
+    one.resize(FRAME_LEN + payload, 7);
+    one.repeat((READ_LEN / one.len()).max(1))
+}
+
+/// An instrument that reads uploads and answers each with its frame, like the instrument without the payload.
+pub fn upload_server() -> SocketAddr {
+    server(|mut socket| {
+        let (mut frame, mut buffer) = ([0; FRAME_LEN], vec![0; READ_LEN]);
+        while socket.read_exact(&mut frame).is_ok() {
+            let declared = Frame::decode(&frame).expect("a frame").payload_len;
+            read_raw(&mut socket, declared as usize, &mut buffer);
+            if socket.write_all(&frame).is_err() {
+                return;
+            }
+        }
+    })
+}
+
+/// Reads so many bytes without looking at them.
+pub fn read_raw(socket: &mut TcpStream, mut missing: usize, buffer: &mut [u8]) {
     while missing > 0 {
-        let most = missing.min(READ_LEN);
+        let most = missing.min(buffer.len());
         match socket.read(&mut buffer[..most]).expect("the connection is open") {
             0 => panic!("the connection ended"),
             count => missing -= count,

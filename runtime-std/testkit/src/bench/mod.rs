@@ -1,5 +1,6 @@
 //! What the benchmarks share: one run for each number of processors, rounds in which a thing and its limit
-//! alternate, and one line for each figure. `limits.rs` has the limits, `processors.rs` the pinning.
+//! alternate, and one line for each figure. `limits.rs` has the limits, `clients.rs` the
+//! clients under a load, `processors.rs` the pinning.
 //!
 //! A benchmark runs itself once on one processor and once on two. These variables change a run:
 //!
@@ -9,6 +10,7 @@
 //! | `BENCH_JSON` | each figure is also appended to this file, as one JSON object per line |
 //! | `BENCH_QUICK` | few repetitions; no figure is judged |
 
+pub mod clients;
 pub mod limits;
 mod processors;
 mod samples;
