@@ -26,11 +26,9 @@ doc:
 footprint:
     .ci/run 'core: footprint' 'core: stack' 'core: instructions on the M4'
 
-# run the benchmarks: round trips, live images, recording
-bench:
-    cargo bench -p flamingo-bridge --bench bridge
-    cargo bench -p flamingo-microscope --bench live
-    cargo bench -p flamingo-recording --bench recording
+# run the benchmarks, or these: just bench round_trip; --write also writes docs/benchmarks.md
+bench *arguments:
+    scripts/benchmarks "$@"
 
 # attack a bridge in every way, or in these: just attack flood-60 mute
 attack *arguments:

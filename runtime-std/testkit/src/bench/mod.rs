@@ -160,9 +160,9 @@ impl Report {
         } else {
             [value_text, target, verdict.to_owned(), format!("(ratio {ratio_text})")]
         };
-        let name = format!("{name}, {} cpu", self.cpus);
-        let [first, target, verdict, rest] = columns;
-        println!("{name:<60} {first:>12}  {target:<9} {verdict:<5} {rest}");
+        let [first, target, verdict_text, rest] = columns;
+        let name_text = format!("{name}, {} cpu", self.cpus);
+        println!("{name_text:<60} {first:>12}  {target:<9} {verdict_text:<5} {rest}");
         let of = if of_ratio { "ratio" } else { "value" };
         let (ratio, wanted) = (number(ratio), number((bound != "-").then_some(wanted)));
         self.record(&format!(
