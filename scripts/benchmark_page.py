@@ -65,7 +65,9 @@ def markdown(rows):
 def write(data):
     """Writes the blocks of the page, and the plots."""
     page = PAGE.read_text()
-    page = replace(page, "machine", machine(data["machine"]))
+    for old in PLOTS.glob("*.svg"):
+        old.unlink()
+    page = replace(page, "machine", machine(data["machine"], data["lines"]))
     for bench in dict.fromkeys(line["bench"] for line in data["lines"]):
         lines = [line for line in data["lines"] if line["bench"] == bench]
         block = markdown(table([line for line in lines if "name" in line]))
@@ -86,10 +88,11 @@ def replace(page, name, block):
     return before + begin + block + end + rest.split(end)[1]
 
 
-def machine(facts):
-    how = ", under `chrt -f 20` beside other work" if facts["realtime"] else ""
+def machine(facts, lines):
+    busy = any(line["realtime"] for line in lines)
+    how = "`scripts/benchmarks --write --realtime`, beside other work" if busy else "`scripts/benchmarks --write`"
     return (f"{facts['processor']}, {facts['processors']} processors, {facts['system']}, Rust {facts['rust']}. "
-            f"Measured with `scripts/benchmarks --write`{how}; up to {facts['runs']} runs of each benchmark.\n")
+            f"Measured with {how}.\n")
 
 
 # Readable on a light page and on a dark one.
@@ -142,13 +145,13 @@ def plot(title, points):
     """A plot as SVG: a colour for each series, dashes for two processors."""
     series = list(dict.fromkeys((point["series"], point["cpus"]) for point in points))
     names = list(dict.fromkeys(name for name, _ in series))
-    height = HEIGHT + LEGEND * len(series)
+    height = HEIGHT + LEGEND * (len(series) + 1)
     bottom = HEIGHT - BOTTOM
     across = Axis([point["at"] for point in points], LEFT, WIDTH - 20)
     up = Axis([point["value"] for point in points], bottom, TOP)
     out = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" '
            f'font-family="sans-serif" font-size="13" fill="{INK}">',
-           text(WIDTH / 2, 20, title, extra='font-size="15"')]
+           text(WIDTH / 2, 20, title[0].upper() + title[1:], extra='font-size="15"')]
     for tick in up.ticks():
         y = up.place(tick)
         out.append(f'<line x1="{LEFT}" y1="{y:.1f}" x2="{WIDTH - 20}" y2="{y:.1f}" stroke="{INK}" stroke-opacity="0.3"/>')
@@ -171,7 +174,7 @@ def plot(title, points):
         line = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
         out.append(f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="2"{dashes}/>')
         out += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{colour}"/>' for x, y in places]
-        y = HEIGHT + LEGEND * at
+        y = HEIGHT + 10 + LEGEND * at
         out.append(f'<line x1="{LEFT}" y1="{y}" x2="{LEFT + 34}" y2="{y}" stroke="{colour}" stroke-width="2"{dashes}/>')
         plural = "s" if cpus > 1 else ""
         out.append(text(LEFT + 44, y + 4, f"{name}, {cpus} processor{plural}", "start"))

@@ -140,8 +140,8 @@ fn in_states(report: &mut Report, axis: &str, states: &[usize], make: fn(usize) 
         contenders.push(Box::new(move |times| times.push(ask())));
     }
     let rounds = alternate(ROUNDS, report.repetitions(TURNS), contenders);
-    let plot = format!("a frame against {axis}");
     for (first, series) in ["an event", "an answer, 8 requests in flight"].into_iter().enumerate() {
+        let plot = format!("{series}, against {axis}");
         let curve = Curve { plot: &plot, axis, series, scale: 1.0, unit: "ns" };
         for (place, at) in states.iter().enumerate() {
             curve.point(report, *at, &rounds, first + 2 * place);
