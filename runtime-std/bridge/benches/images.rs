@@ -52,6 +52,7 @@ fn send(listener: &TcpListener, per_second: Option<u32>) {
             while viewer.write_all(&image).is_ok() {
                 due += per_second.map_or(0.0, |rate| 1e9 / f64::from(rate));
                 let wait = (due - watch.nanos()).max(0.0);
+                #[allow(clippy::disallowed_methods)] // a camera takes its time
                 std::thread::sleep(Duration::from_secs_f64(wait / 1e9));
             }
         });
