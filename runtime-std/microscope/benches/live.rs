@@ -18,7 +18,7 @@ use flamingo_simulator::{Scenario, Simulator, SimulatorOptions};
 
 const SIDE: u32 = 2048;
 const IMAGES: u64 = 60;
-const ROUNDS: usize = 15;
+const ROUNDS: usize = 5;
 const LEAST: f64 = 0.95;
 
 /// Sends the same image without end to each client, one client at a time.

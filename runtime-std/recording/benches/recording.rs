@@ -29,7 +29,7 @@ const TICK: Duration = Duration::from_millis(1);
 /// The size of a read of the relay.
 const CHUNK: usize = 256 * 1024;
 const IMAGES: usize = 40;
-const ROUNDS: usize = 9;
+const ROUNDS: usize = 5;
 /// In percent.
 const MOST_OF_A_CORE: f64 = 10.0;
 const MOST_OF_WRITING: f64 = 1.3;
