@@ -42,7 +42,7 @@ def table(lines):
         sign = {"<=": "≤ ", ">=": "≥ ", "-": ""}
         targets = [sign[line["bound"]] + (f"{line['target']:g}" if line["bound"] != "-" else "") for line in of.values()]
         cells = [measured(of[count]) if count in of else "" for count in counts]
-        rows.append([name, ", ".join(dict.fromkeys(targets)), *cells])
+        rows.append([name, ", ".join(dict.fromkeys(filter(None, targets))), *cells])
     return rows
 
 

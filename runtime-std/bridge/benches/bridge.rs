@@ -57,7 +57,7 @@ fn measure(report: &mut Report) {
             let most = Target::RatioAtMost(2.2);
             let is_judged = *name == "bridge" && percent == 50;
             let target = if is_judged { report.either(most, Target::None) } else { Target::None };
-            report.line(&format!("round trip p{percent}, {name}, to direct"), figure, target);
+            report.line(&format!("round trip p{percent}, {name}"), figure, target);
         }
     }
     let figure = Figure::new(rounds.time(2, 50) / 1e3, "µs").ratio(rounds.ratio(2, 1, 50));
