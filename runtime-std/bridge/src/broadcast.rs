@@ -9,6 +9,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_channel::{Receiver, Sender};
+use bytes::Bytes;
 use smol::io::AsyncWriteExt;
 use smol::{Async, future};
 
@@ -16,7 +17,7 @@ use flamingo_runtime_std::socket::client_input::{ClientEnd, until_closed};
 use flamingo_runtime_std::{Clock, LogRate};
 
 /// The bytes of a whole message; all receivers share them.
-pub(crate) type SharedBytes = Arc<[u8]>;
+pub(crate) type SharedBytes = Bytes;
 
 /// Small messages that wait are written together, up to this many bytes.
 const BATCH_BYTES: usize = 16 * 1024;
@@ -108,7 +109,7 @@ impl Broadcast {
         receivers.published += 1;
         let mut lost = 0;
         for queue in receivers.queues.values_mut() {
-            lost += queue.push(Arc::clone(message), self.bounds);
+            lost += queue.push(message.clone(), self.bounds);
             // The channel is full: the signal is already there.
             let _ = queue.wake.try_send(());
         }

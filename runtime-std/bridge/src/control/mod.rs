@@ -21,6 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_channel::{Receiver, Sender};
+use bytes::Bytes;
 use flamingo_protocol_core::time::Instant;
 use mio::Waker;
 
@@ -58,7 +59,7 @@ pub(crate) struct ControlTask {
     /// Wakes this thread while it waits.
     waker: Arc<Waker>,
     requests: Receiver<ControlRequest>,
-    publish: Box<dyn Fn(Arc<[u8]>) + Send>,
+    publish: Box<dyn Fn(Bytes) + Send>,
     buffer: Box<[u8]>,
     /// When the bridge ends at the latest, once it was told to stop.
     stop_deadline: Option<Instant>,
@@ -80,7 +81,7 @@ impl ControlTask {
         mut listeners: Vec<ControlListener>,
         admission: Admission,
         link: InstrumentLink,
-        publish: Box<dyn Fn(Arc<[u8]>) + Send>,
+        publish: Box<dyn Fn(Bytes) + Send>,
     ) -> std::io::Result<(Self, ControlHandle)> {
         let (poller, waker) = Poller::new()?;
         for (index, listener) in listeners.iter_mut().enumerate() {

@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
 use flamingo_protocol_core::image::{HEADER_LEN, ImageError, ImagePiece, ImageReader};
 use smol::io::AsyncReadExt;
 use smol::{Async, Executor, Timer, future};
@@ -151,7 +150,7 @@ impl ImageRelay {
             self.bytes.fetch_add(image.len() as u64, Ordering::Relaxed);
             self.broadcast.publish(&image);
             if let Some([_, received]) = &mut taps {
-                received.bytes(Bytes::from_owner(image));
+                received.bytes(image);
             }
             // An instrument that always has data must not starve the viewers.
             future::yield_now().await;
@@ -197,13 +196,12 @@ async fn read_image(
         // Images are read whole, so that the reader was at a header and got all of it.
         _ => return Err(std::io::Error::from(std::io::ErrorKind::InvalidData).into()),
     };
-    let mut image: SharedBytes = std::iter::repeat_n(0, HEADER_LEN + size).collect();
-    let bytes = Arc::get_mut(&mut image).unwrap_or_default();
-    bytes[..HEADER_LEN].copy_from_slice(&header);
-    for part in bytes[HEADER_LEN..].chunks_mut(LEAST_PROGRESS) {
+    let mut image = vec![0; HEADER_LEN + size];
+    image[..HEADER_LEN].copy_from_slice(&header);
+    for part in image[HEADER_LEN..].chunks_mut(LEAST_PROGRESS) {
         within(stall_timeout, read_pixels(stream, reader, part)).await?;
     }
-    Ok(image)
+    Ok(image.into())
 }
 
 /// Fills `part` with the next pixels.

@@ -1,9 +1,7 @@
 //! One client: splits its bytes into whole commands, and queues whole messages for it. It knows
 //! neither the other clients nor the instrument.
 
-use std::collections::VecDeque;
-use std::sync::Arc;
-
+use bytes::Bytes;
 use flamingo_protocol_core::{
     Frame, Incoming, Ticket,
     time::{Duration, Instant},
@@ -14,6 +12,7 @@ use super::hidden_stops::HiddenStops;
 use super::slots::Slot;
 use super::stop_rate::StopRate;
 use super::upload::{PayloadUse, Upload};
+use super::waiting::WaitingCommands;
 use crate::settings::{EventDelivery, LimitSettings, Role};
 use crate::status::ClientCounters;
 use flamingo_runtime_std::{CommandReader, InputError, InputLimits, Message, MessageCollector};
@@ -22,7 +21,7 @@ use flamingo_runtime_std::{CommandReader, InputError, InputLimits, Message, Mess
 #[derive(Debug, Clone)]
 pub(super) struct Command {
     pub(super) frame: Frame,
-    pub(super) payload: Arc<[u8]>,
+    pub(super) payload: Bytes,
     /// When its last byte arrived.
     pub(super) arrived: Instant,
 }
@@ -63,7 +62,7 @@ pub(super) struct Client {
     pub(super) address: String,
     pub(super) connected: Instant,
     /// Accepted commands that were not forwarded yet, in order.
-    pub(super) waiting: VecDeque<Command>,
+    pub(super) waiting: WaitingCommands,
     /// The forwarded command that is not completely written yet.
     pub(super) being_written: Option<Ticket>,
     /// Forwarded commands that have no outcome yet.
@@ -111,7 +110,7 @@ impl Client {
             chose_delivery: false,
             address,
             connected: now,
-            waiting: VecDeque::new(),
+            waiting: WaitingCommands::default(),
             being_written: None,
             in_flight: 0,
             counters: ClientCounters::default(),
@@ -151,7 +150,7 @@ impl Client {
                 if frame.payload_len > 0 {
                     return Ok((consumed, Some(ClientInput::PayloadFollows(frame))));
                 }
-                Some(Command { frame, payload: [].into(), arrived: now }.into())
+                Some(Command { frame, payload: Bytes::new(), arrived: now }.into())
             }
             Some(Incoming::Payload { bytes, remaining }) => {
                 self.continue_upload(now, bytes, remaining, room)
@@ -182,7 +181,7 @@ impl Client {
         longest: usize,
     ) -> Option<ClientInput> {
         let stop = Frame { payload_len: 0, ..frame };
-        let command = Command { frame: stop, payload: [].into(), arrived: now };
+        let command = Command { frame: stop, payload: Bytes::new(), arrived: now };
         match PayloadUse::of(&frame) {
             PayloadUse::Forward => {
                 let upload = Upload::held(now, frame, longest);
@@ -251,7 +250,7 @@ impl Client {
 
     /// The bytes of whole uploads that wait for the instrument.
     pub(super) fn waiting_upload_bytes(&self) -> usize {
-        self.waiting.iter().map(|command| command.payload.len()).sum()
+        self.waiting.payload_bytes()
     }
 
     /// Takes the stops that were found in the payload of a stop.
@@ -269,18 +268,20 @@ impl Client {
         }
     }
 
-    /// Queues a whole message, unless `limit` bytes already wait. One message has room at any
+    /// Queues a frame and its payload, unless `limit` bytes already wait. One message has room at any
     /// length, so that a client that reads receives it. Returns whether it was queued.
-    pub(super) fn queue_message(&mut self, message: &[u8], limit: usize) -> bool {
+    pub(super) fn queue_message(&mut self, frame: &[u8], payload: &[u8], limit: usize) -> bool {
         let waiting = self.output.len() - self.written;
         if waiting >= limit {
             return false;
         }
-        if self.written > 0 {
+        // What is moved is not longer than what was written.
+        if self.written >= waiting {
             self.output.drain(..self.written);
             self.written = 0;
         }
-        self.output.extend_from_slice(message);
+        self.output.extend_from_slice(frame);
+        self.output.extend_from_slice(payload);
         true
     }
 
@@ -304,8 +305,18 @@ impl Client {
         !self.half_closed && !self.ending && !self.closing
     }
 
+    /// Whether its connection must be closed now.
+    pub(super) fn ends(&self) -> bool {
+        self.closing || self.is_done()
+    }
+
+    /// Whether something can be written to it, or its connection must be closed now.
+    pub(super) fn has_output_or_ends(&self) -> bool {
+        !self.to_write().is_empty() || self.ends()
+    }
+
     /// Whether it sends nothing more and has received everything.
-    pub(super) fn is_done(&self) -> bool {
+    fn is_done(&self) -> bool {
         let open = self.waiting.len() + self.in_flight + usize::from(self.being_written.is_some());
         self.half_closed && open == 0 && self.to_write().is_empty()
     }

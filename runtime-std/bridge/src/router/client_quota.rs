@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use flamingo_protocol_core::{time::Instant, wire::FRAME_LEN};
 
+use super::client::Command;
 use super::slots::Slot;
 use super::token_bucket::TokenBucket;
 use super::{ClientId, Router};
@@ -129,15 +130,11 @@ impl Router {
     pub(super) fn end_stalled(&mut self, now: Instant) {
         let timeout = self.options.request_timeout;
         let (mut expired, mut strangers) = (Vec::new(), Vec::new());
-        let pending = self.pending_keys();
+        let pending = self.search_pending_keys();
         for (id, client) in self.clients.iter_mut().filter(|(_, client)| !client.closing) {
-            client.waiting.retain(|command| {
-                let waited = pending.refused_at(command, timeout) <= now;
-                if waited {
-                    expired.push((*id, command.frame));
-                }
-                !waited
-            });
+            let late = |command: &Command| pending.refused_at(command, timeout) <= now;
+            let taken = client.waiting.take_if(late);
+            expired.extend(taken.into_iter().map(|command| (*id, command.frame)));
             if let Err(error) = client.check_input_time(now) {
                 strangers.push((*id, error));
             }

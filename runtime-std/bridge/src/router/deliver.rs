@@ -6,9 +6,8 @@ use std::collections::BTreeSet;
 use flamingo_protocol_core::{Class, Ended, Event, Frame, Output, Ticket, time::Instant};
 
 use super::halt_all::SENT_NOT_ANSWERED;
-use super::replies::encode_message;
 use super::stops::CANCELLED;
-use super::{ClientId, Recipient, Router, RouterAction};
+use super::{ClientId, Recipients, Router, RouterAction};
 use crate::settings::Delivery;
 use flamingo_runtime_std::{Message, events_on_request};
 
@@ -89,7 +88,7 @@ impl Router {
         let sender = sender.filter(|sender| self.clients.contains_key(&sender.id));
         if let Some(sender) = sender {
             let own = self.tagged(&sender.own(frame), true);
-            self.send_to_client(sender.id, &encode_message(&own, payload));
+            self.send_to_client(sender.id, &own, payload);
             if let Some(client) = self.clients.get_mut(&sender.id) {
                 client.counters.answers += 1;
             }
@@ -155,7 +154,7 @@ impl Router {
         if !client.delivery.is_all_inline() {
             events_on_request::offer(&mut own);
         }
-        self.send_to_client(id, &encode_message(&own, payload));
+        self.send_to_client(id, &own, payload);
     }
 
     /// Handles the events of the core. `ambiguous`: the frame that was just received, if it is
@@ -245,7 +244,7 @@ impl Router {
     }
 
     /// Counts a late answer for the first client that asked. Returns all that asked.
-    fn count_late(&mut self, ticket: Ticket) -> Vec<Recipient> {
+    fn count_late(&mut self, ticket: Ticket) -> Recipients {
         let forwarded = self.forwarded.get_mut(&ticket);
         let recipients = forwarded
             .map(|forwarded| std::mem::take(&mut forwarded.recipients))

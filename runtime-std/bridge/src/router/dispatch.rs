@@ -13,7 +13,7 @@ use super::permissions::{
 };
 use super::slots::{STOPS_ONLY, Slot, passes_in_reserved_slot};
 use super::turns::MOTION_TIMEOUT;
-use super::{ClientId, ForwardedCommand, MAX_FORWARDED, Recipient, Router};
+use super::{ClientId, ForwardedCommand, MAX_FORWARDED, Recipient, Recipients, Router};
 use crate::settings::Delivery;
 use flamingo_runtime_std::events_on_request;
 
@@ -73,13 +73,13 @@ impl Router {
     }
 
     /// The first client after the last served one that has a command to forward, and the position of
-    /// that command in its queue.
-    fn next_to_serve(&self, now: Instant) -> Option<(ClientId, usize)> {
+    /// that command in its queue, found by a full search.
+    pub(super) fn search_next_to_serve(&self, now: Instant) -> Option<(ClientId, usize)> {
         let waits = |client: &Client| client.being_written.is_none() && !client.waiting.is_empty();
         let mut waiting = self.clients.iter().filter(|(_, client)| waits(client)).peekable();
         waiting.peek()?;
         // All commands in flight are looked at once, whatever the number of clients.
-        let (window, pending) = (self.window_use(now), self.pending_keys());
+        let (window, pending) = (self.window_use(now), self.search_pending_keys());
         let with_slot = waiting.filter(|(id, _)| window.has_free_slot(**id));
         let ready: Vec<_> = with_slot
             .filter_map(|(id, client)| {
@@ -134,7 +134,7 @@ impl Router {
             Ok(ticket) => {
                 self.remember_forwarded(
                     ticket,
-                    vec![Recipient::new(id, frame.client_id)],
+                    Recipients::one(Recipient::new(id, frame.client_id)),
                     command,
                     asks,
                 );
@@ -161,7 +161,7 @@ impl Router {
     pub(super) fn remember_forwarded(
         &mut self,
         ticket: Ticket,
-        recipients: Vec<Recipient>,
+        recipients: Recipients,
         command: Command,
         expects_answer: bool,
     ) {

@@ -1,8 +1,8 @@
 //! The connection to the instrument: how it begins and ends, and what is written to it.
 
-use std::collections::{BTreeSet, VecDeque};
-use std::sync::Arc;
+use std::collections::BTreeSet;
 
+use bytes::Bytes;
 use flamingo_protocol_core::{
     CommandCode, Frame, Ticket, Transmit, connection::Counters, time::Instant, wire::Kind,
 };
@@ -80,11 +80,10 @@ impl Router {
             let Some(client) = self.clients.get_mut(&id) else { continue };
             client.being_written = None;
             client.in_flight = 0;
-            let (kept, failed) =
-                std::mem::take(&mut client.waiting).into_iter().partition::<VecDeque<_>, _>(
-                    |command| self.given_up && may_wait_for_next_link(&command.frame),
-                );
-            client.waiting = kept;
+            let given_up = self.given_up;
+            let failed = client
+                .waiting
+                .take_if(|command| !(given_up && may_wait_for_next_link(&command.frame)));
             for command in failed {
                 self.answer_failure(id, &command.frame, reason);
             }
@@ -140,7 +139,7 @@ impl Router {
             *until = now + self.options.request_timeout + self.options.core.grace;
         }
         // The payload is not needed any more and would occupy the room of others.
-        forwarded.command.payload = Arc::default();
+        forwarded.command.payload = Bytes::new();
         let command = forwarded.command.clone();
         // Its answer has come, or its client has left.
         let is_over = forwarded.ended && forwarded.recipients.is_empty();

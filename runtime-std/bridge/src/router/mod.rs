@@ -9,6 +9,7 @@
 //! - `slots.rs`: how many clients may connect.
 //! - `dispatch.rs`: when a command goes to the instrument. `turns.rs`: which command of a client has
 //!   its turn. `stops.rs`: stops go first.
+//! - `schedule.rs`: what is known of all clients without a search; `tracked.rs` reports the changes.
 //! - `stop_rate.rs`: how often a client may stop. `unsent_stops.rs`: stops that wait for a connection.
 //!   `halt_all.rs`: a HALT of all axes becomes four.
 //! - `deliver.rs`: who receives what the instrument sends; `recipient.rs` is one of them. `replies.rs`
@@ -18,7 +19,7 @@
 //! - `wrong_tokens.rs`: answers that have the token of another request.
 //! - `role_change.rs`: a client got another role.
 //! - `upload.rs`: payloads that clients send. `hidden_stops.rs`: stops in the payload of a stop.
-//! - `client.rs`: one client. `client_names.rs`: its name in the status. `client_input.rs`: its bytes
+//! - `client.rs`: one client. `waiting.rs`: its commands that wait. `client_names.rs`: its name in the status. `client_input.rs`: its bytes
 //!   become commands. `client_closed.rs`: what happens to its commands when it leaves.
 //! - `not_expected.rs`: answers to commands that, by the table, are not answered.
 //! - `lease.rs` and `workflow.rs`: two facts that permissions depend on.
@@ -40,6 +41,7 @@ mod recipient;
 mod refusals;
 mod replies;
 mod role_change;
+mod schedule;
 mod slots;
 mod stalled_input;
 mod stop_rate;
@@ -47,15 +49,17 @@ mod stops;
 #[cfg(test)]
 mod tests;
 mod token_bucket;
+mod tracked;
 mod turns;
 mod unsent_stops;
 mod upload;
+mod waiting;
 mod workflow;
 mod wrong_tokens;
 
-use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
+use std::collections::VecDeque;
 
+use bytes::Bytes;
 use flamingo_protocol_core::{
     Class, Config, Frame, Ticket,
     time::{Duration, Instant},
@@ -69,9 +73,11 @@ use flamingo_runtime_std::{CoreConnection, LogRate, MessageCollector};
 use halt_all::OpenHalts;
 use lease::MotionLease;
 use not_expected::NotExpected;
-use recipient::Recipient;
+use recipient::{Recipient, Recipients};
+use schedule::Schedule;
 use slots::Slot;
 use stalled_input::InputProgress;
+use tracked::Tracked;
 use unsent_stops::UnsentStop;
 use workflow::WorkflowState;
 
@@ -110,7 +116,7 @@ pub struct RouterOptions {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RouterAction {
     /// Send this whole message to every subscriber of the callback port.
-    Publish(Arc<[u8]>),
+    Publish(Bytes),
     /// Close the connection to the instrument, for this reason, and connect again.
     Reconnect(&'static str),
     /// A stop waits for a connection to the instrument: do not wait before the next attempt.
@@ -126,7 +132,7 @@ pub enum RouterAction {
 #[derive(Debug)]
 struct ForwardedCommand {
     /// The clients that receive the answer. Empty for a command of the bridge itself.
-    recipients: Vec<Recipient>,
+    recipients: Recipients,
     command: Command,
     expects_answer: bool,
     /// Its last byte, payload included, was written.
@@ -157,9 +163,11 @@ pub struct Router {
     stopping: bool,
     /// The bridge's own query for the state, at the start of a connection.
     state_query: Option<Ticket>,
-    clients: BTreeMap<ClientId, Client>,
+    clients: Tracked<ClientId, Client>,
     names: ClientNames,
-    forwarded: BTreeMap<Ticket, ForwardedCommand>,
+    forwarded: Tracked<Ticket, ForwardedCommand>,
+    /// What is derived from the clients and the forwarded commands.
+    schedule: Schedule,
     /// The client whose command was forwarded last; the next client has its turn.
     last_served: ClientId,
     next_client: ClientId,
@@ -207,9 +215,10 @@ impl Router {
             open: false,
             stopping: false,
             state_query: None,
-            clients: BTreeMap::new(),
+            clients: Tracked::default(),
             names: ClientNames::default(),
-            forwarded: BTreeMap::new(),
+            forwarded: Tracked::default(),
+            schedule: Schedule::default(),
             last_served: 0,
             next_client: 1,
             incoming: MessageCollector::default(),
@@ -271,30 +280,12 @@ impl Router {
     /// Whether the connection to a client must be closed now.
     #[must_use]
     pub fn should_close(&self, id: ClientId) -> bool {
-        self.clients.get(&id).is_none_or(|client| client.closing || client.is_done())
+        self.clients.get(&id).is_none_or(Client::ends)
     }
 
     /// The next action for the sockets, in order.
     pub fn poll_action(&mut self) -> Option<RouterAction> {
         self.actions.pop_front()
-    }
-
-    /// When [`Self::handle_timeout`] is due.
-    #[must_use]
-    pub fn poll_timeout(&self) -> Option<Instant> {
-        let core = self.core.as_ref().and_then(|core| core.poll_timeout()).map(|(at, _)| at);
-        let waiting = self.clients.values().filter(|client| !client.closing);
-        let pending = self.pending_keys();
-        let waiting = waiting.filter_map(|client| {
-            let timeout = self.options.request_timeout;
-            let upload = client.upload_due(timeout, &self.options.limits).map(|(due, _)| due);
-            upload.into_iter().chain(client.next_refusal(&pending, timeout)).min()
-        });
-        let inputs = self.clients.values().filter_map(Client::input_timeout);
-        let stops = self.unsent_stops.iter().map(|stop| stop.due(self.options.request_timeout));
-        let delayed = self.clients.values().filter_map(|client| client.stops.due());
-        let due = core.into_iter().chain(waiting).chain(inputs).chain(stops).chain(delayed);
-        due.chain(self.input_due()).min()
     }
 
     /// Ends what is due.
@@ -309,6 +300,7 @@ impl Router {
         self.end_unsent_stops(now);
         self.take_events(now, None);
         self.forward_waiting(now);
+        self.search_deadlines();
     }
 
     /// All clients.

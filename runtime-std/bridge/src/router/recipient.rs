@@ -1,4 +1,6 @@
-//! A client that receives the answer to a command, and which fields of its command the answer repeats.
+//! The clients that receive the answer to a command, and which fields of their command the answer repeats.
+
+use std::iter::Chain;
 
 use flamingo_protocol_core::{CommandCode, Frame, wire::Kind};
 
@@ -52,5 +54,71 @@ impl Recipient {
             }
             None => own,
         }
+    }
+}
+
+/// The clients that receive the answer to one command. As a rule, it is one client, which needs no memory
+/// of its own.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Recipients {
+    first: Option<Recipient>,
+    /// Empty if there is no first one.
+    others: Vec<Recipient>,
+}
+
+impl Recipients {
+    pub(super) const NONE: Self = Self { first: None, others: Vec::new() };
+
+    pub(super) const fn one(to: Recipient) -> Self {
+        Self { first: Some(to), others: Vec::new() }
+    }
+
+    pub(super) fn push(&mut self, to: Recipient) {
+        match self.first {
+            None => self.first = Some(to),
+            Some(_) => self.others.push(to),
+        }
+    }
+
+    pub(super) fn first(&self) -> Option<&Recipient> {
+        self.first.as_ref()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.first.is_none()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Recipient> {
+        self.into_iter()
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Recipient> {
+        self.first.iter_mut().chain(&mut self.others)
+    }
+
+    pub(super) fn retain(&mut self, stays: impl Fn(&Recipient) -> bool) {
+        self.others.retain(&stays);
+        self.first.take_if(|first| !stays(first));
+        if self.first.is_none() && !self.others.is_empty() {
+            self.first = Some(self.others.remove(0));
+        }
+    }
+}
+
+impl IntoIterator for Recipients {
+    type Item = Recipient;
+    type IntoIter = Chain<std::option::IntoIter<Recipient>, std::vec::IntoIter<Recipient>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.first.into_iter().chain(self.others)
+    }
+}
+
+impl<'a> IntoIterator for &'a Recipients {
+    type Item = &'a Recipient;
+    type IntoIter = Chain<std::option::Iter<'a, Recipient>, std::slice::Iter<'a, Recipient>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.first.iter().chain(&self.others)
     }
 }

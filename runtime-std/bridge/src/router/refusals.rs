@@ -9,7 +9,6 @@ use flamingo_protocol_core::{
 use flamingo_runtime_std::events_on_request;
 
 use super::permissions::expects_answer;
-use super::replies::encode_message;
 use super::{ClientId, Recipient, Router};
 use crate::settings::WhenLost;
 
@@ -91,7 +90,7 @@ impl Router {
             return;
         }
         let answer = self.tagged(&refusal(frame, reason), true);
-        self.send_to_client(id, &encode_message(&answer, &[]));
+        self.send_to_client(id, &answer, &[]);
     }
 
     /// Answers a query for the state: the instrument is not connected.
@@ -103,7 +102,7 @@ impl Router {
             events_on_request::offer(&mut answer);
         }
         let answer = self.tagged(&answer, true);
-        self.send_to_client(id, &encode_message(&answer, &[]));
+        self.send_to_client(id, &answer, &[]);
     }
 }
 

@@ -3,10 +3,11 @@
 
 use std::collections::BTreeSet;
 
+use bytes::Bytes;
 use flamingo_protocol_core::{CommandCode, Flags, Frame, time::Instant, wire::Kind};
 
 use super::client::Client;
-use super::{ClientId, Recipient, Router, RouterAction};
+use super::{ClientId, Recipients, Router, RouterAction};
 use crate::settings::Delivery;
 
 impl Router {
@@ -21,7 +22,7 @@ impl Router {
     pub(super) fn echo_to_others(
         &mut self,
         now: Instant,
-        actors: &[Recipient],
+        actors: &Recipients,
         frame: &Frame,
         payload: &[u8],
     ) {
@@ -76,17 +77,20 @@ impl Router {
     ) {
         let message = encode_message(&self.tagged(frame, false), payload);
         if to == Delivery::Both {
-            let inline =
-                self.clients.iter().filter(|(_, client)| client.delivery.is_inline(frame.code));
-            let ids: Vec<_> = inline.map(|(id, _)| *id).filter(|id| !except.contains(id)).collect();
-            for id in ids {
-                self.send_to_client(id, &message);
+            self.update_schedule();
+            for nth in 0..self.schedule.inline.as_slice().len() {
+                let Some(id) = self.schedule.inline.as_slice().get(nth).copied() else { break };
+                let client = self.clients.get(&id).filter(|_| !except.contains(&id));
+                if client.is_none_or(|client| !client.delivery.is_inline(frame.code)) {
+                    continue;
+                }
+                self.queue_for_client(id, &message, &[]);
                 if let Some(client) = self.clients.get_mut(&id) {
                     client.counters.events += 1;
                 }
             }
         }
-        self.actions.push_back(RouterAction::Publish(message.into()));
+        self.actions.push_back(RouterAction::Publish(message));
     }
 
     /// The frame with the answer tag set or cleared, if the settings want that.
@@ -102,12 +106,16 @@ impl Router {
     }
 
     /// Queues a whole message for a client, and disconnects it if too much waits already.
-    pub(super) fn send_to_client(&mut self, id: ClientId, message: &[u8]) {
+    pub(super) fn send_to_client(&mut self, id: ClientId, frame: &Frame, payload: &[u8]) {
+        self.queue_for_client(id, &frame.encode(), payload);
+    }
+
+    fn queue_for_client(&mut self, id: ClientId, frame: &[u8], payload: &[u8]) {
         let limit = self.options.limits.out_bytes;
         let Some(client) = self.clients.get_mut(&id).filter(|client| !client.closing) else {
             return;
         };
-        if !client.queue_message(message, limit) {
+        if !client.queue_message(frame, payload, limit) {
             client.counters.dropped += 1;
             self.disconnect(id, "it does not read");
         }
@@ -123,6 +131,7 @@ impl Router {
     }
 }
 
-pub(super) fn encode_message(frame: &Frame, payload: &[u8]) -> Vec<u8> {
-    [&frame.encode()[..], payload].concat()
+/// The bytes of a message, which all its receivers share.
+fn encode_message(frame: &Frame, payload: &[u8]) -> Bytes {
+    [&frame.encode()[..], payload].concat().into()
 }

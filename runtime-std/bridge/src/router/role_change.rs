@@ -4,7 +4,7 @@
 use flamingo_protocol_core::{Frame, Ticket, Transmit, connection::Cancelled, time::Instant};
 
 use super::permissions::{NOT_ALLOWED_NOW, is_read_only, is_stop};
-use super::recipient::Recipient;
+use super::recipient::Recipients;
 use super::{ClientId, Router};
 use crate::settings::{EventDelivery, Role};
 
@@ -32,17 +32,10 @@ impl Router {
         if client.upload.as_ref().is_some_and(|upload| !may_stay(upload.frame())) {
             client.refuse_upload(NOT_ALLOWED_NOW);
         }
-        let mut refused = Vec::new();
-        client.waiting.retain(|command| {
-            let stays = may_stay(&command.frame);
-            if !stays {
-                refused.push(command.frame);
-            }
-            stays
-        });
+        let refused = client.waiting.take_if(|command| !may_stay(&command.frame));
         let being_written = client.being_written;
-        for frame in refused {
-            self.refuse(now, id, &frame, NOT_ALLOWED_NOW);
+        for command in refused {
+            self.refuse(now, id, &command.frame, NOT_ALLOWED_NOW);
         }
         let forwarded = being_written.and_then(|ticket| self.forwarded.get(&ticket));
         let Some(frame) = forwarded.map(|forwarded| forwarded.command.frame) else { return };
@@ -60,17 +53,17 @@ impl Router {
 
     /// Takes a forwarded command back. Returns the clients that wait for it, if it will not be sent. A
     /// command whose payload is being written stays.
-    pub(super) fn withdraw(&mut self, now: Instant, ticket: Ticket) -> Vec<Recipient> {
-        let Some(core) = self.core.as_mut() else { return Vec::new() };
+    pub(super) fn withdraw(&mut self, now: Instant, ticket: Ticket) -> Recipients {
+        let Some(core) = self.core.as_mut() else { return Recipients::NONE };
         let is_begun = matches!(
             core.poll_transmit(now),
             Some(Transmit::Payload { ticket: begun, .. }) if begun == ticket
         );
         if is_begun {
-            return Vec::new();
+            return Recipients::NONE;
         }
         let is_unsent = core.cancel(now, ticket) == Cancelled::NotSent;
-        let Some(forwarded) = self.forwarded.get_mut(&ticket) else { return Vec::new() };
+        let Some(forwarded) = self.forwarded.get_mut(&ticket) else { return Recipients::NONE };
         let recipients = std::mem::take(&mut forwarded.recipients);
         let expects_answer = forwarded.expects_answer;
         // If a part of the frame was written, the rest follows, and its answer would be late.
@@ -84,6 +77,6 @@ impl Router {
             client.being_written.take_if(|written| *written == ticket);
             client.counters.unanswered += u64::from(!is_unsent && expects_answer);
         }
-        if is_unsent { recipients } else { Vec::new() }
+        if is_unsent { recipients } else { Recipients::NONE }
     }
 }

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 
 use flamingo_protocol_core::{CommandCode, Frame, time::Instant};
 
-use super::recipient::Recipient;
+use super::recipient::{Recipient, Recipients};
 use super::stops::{join, must_not_follow};
 use super::token_bucket::TokenBucket;
 use super::{ClientId, Router};
@@ -17,7 +17,7 @@ use super::{ClientId, Router};
 pub(super) struct DelayedStop {
     frame: Frame,
     /// The commands of the client that it answers.
-    recipients: Vec<Recipient>,
+    recipients: Recipients,
     /// When the last of them arrived.
     arrived: Instant,
 }
@@ -84,7 +84,11 @@ impl Router {
         let (goes, waits) = match equal {
             None if client.stops.rate.take(now, 1) => (true, false),
             None => {
-                delayed.push_back(DelayedStop { frame: *stop, recipients: vec![to], arrived });
+                delayed.push_back(DelayedStop {
+                    frame: *stop,
+                    recipients: Recipients::one(to),
+                    arrived,
+                });
                 (false, true)
             }
             Some(equal) => {
@@ -94,7 +98,7 @@ impl Router {
         };
         client.stops.delayed = delayed;
         if waits {
-            self.count_awaited(&[to], stop, 1);
+            self.count_awaited(&Recipients::one(to), stop, 1);
         }
         goes
     }
@@ -126,7 +130,7 @@ impl Router {
     /// The client has left: its stops are sent all the same, and nobody waits for their answers.
     pub(super) fn send_stops_of_gone(&mut self, now: Instant, mut stops: StopRate) {
         for DelayedStop { frame, arrived, .. } in stops.take_all() {
-            self.send_stop_part(now, Vec::new(), &frame, arrived);
+            self.send_stop_part(now, Recipients::NONE, &frame, arrived);
         }
     }
 

@@ -3,6 +3,7 @@
 //! client needs permission (`permissions.rs`). The rate of the stops of one client is in
 //! `stop_rate.rs`; stops without a connection are in `unsent_stops.rs`.
 
+use bytes::Bytes;
 use flamingo_protocol_core::{
     CommandCode, Frame, Ticket,
     connection::is_cancelled_by,
@@ -13,7 +14,7 @@ use flamingo_protocol_core::{
 use super::client::{Client, Command};
 use super::halt_all::SENT_NOT_ANSWERED;
 use super::permissions::{LASERS, STAGE, expects_answer, is_emergency, is_unknown_in};
-use super::recipient::Recipient;
+use super::recipient::{Recipient, Recipients};
 use super::{ClientId, ForwardedCommand, Router};
 
 /// Why a command is not sent that must not run after a stop.
@@ -64,7 +65,7 @@ pub(super) fn must_not_follow(waiting: &Frame, stop: &Frame) -> bool {
 /// Adds a client to those that an equal stop answers, if there is room. A laser-off, which has no
 /// answer, is one for each client. Returns whether it was added.
 pub(super) fn join(
-    recipients: &mut Vec<Recipient>,
+    recipients: &mut Recipients,
     to: &Recipient,
     stop: &Frame,
     client: &mut Client,
@@ -103,7 +104,7 @@ impl Router {
             self.cancel_waiting(now, &frame);
             match to {
                 Some(to) => self.send_stop_of_client(now, to, &frame, arrived),
-                None => self.send_stop_part(now, Vec::new(), &frame, arrived),
+                None => self.send_stop_part(now, Recipients::NONE, &frame, arrived),
             }
         }
     }
@@ -124,7 +125,7 @@ impl Router {
         let sends_a_frame = self.core.is_some() && self.unwritten_equal(stop).is_none();
         let counts = sends_a_frame && is_emergency(stop);
         if !counts || self.is_within_stop_rate(now, to, stop, arrived) {
-            self.send_stop_part(now, vec![to], stop, arrived);
+            self.send_stop_part(now, Recipients::one(to), stop, arrived);
         }
     }
 
@@ -132,7 +133,7 @@ impl Router {
     pub(super) fn send_stop_part(
         &mut self,
         now: Instant,
-        mut recipients: Vec<Recipient>,
+        mut recipients: Recipients,
         stop: &Frame,
         arrived: Instant,
     ) {
@@ -162,7 +163,7 @@ impl Router {
     pub(super) fn give_stop_to_core(
         &mut self,
         now: Instant,
-        mut recipients: Vec<Recipient>,
+        mut recipients: Recipients,
         stop: &Frame,
         arrived: Instant,
     ) {
@@ -180,7 +181,7 @@ impl Router {
                 if asked.is_none() && expects_answer(stop) {
                     self.answer_otherwise(&mut recipients, stop);
                 }
-                let command = Command { frame: *stop, payload: [].into(), arrived };
+                let command = Command { frame: *stop, payload: Bytes::new(), arrived };
                 self.remember_forwarded(ticket, recipients, command, asked.is_some());
             }
             Err(error) => self.refuse_stop(now, &recipients, stop, &error.to_string()),
@@ -189,7 +190,7 @@ impl Router {
 
     /// Whether one more stop like this may have an answer of its own. The places of the core are for
     /// all clients and axes.
-    fn has_room_for_answer(&self, recipients: &[Recipient], stop: &Frame) -> bool {
+    fn has_room_for_answer(&self, recipients: &Recipients, stop: &Frame) -> bool {
         let (mut all, mut own) = (0, 0);
         for (_, unanswered) in self.unanswered_equals(stop) {
             all += 1;
@@ -209,7 +210,7 @@ impl Router {
     }
 
     /// The stop has no answer of its own: the newest equal stop without an answer answers it.
-    fn answer_otherwise(&mut self, recipients: &mut [Recipient], stop: &Frame) {
+    fn answer_otherwise(&mut self, recipients: &mut Recipients, stop: &Frame) {
         let newest = self.unanswered_equals(stop).map(|(ticket, _)| ticket).last();
         match newest {
             Some(equal) => self.share_answer(equal, recipients),
@@ -219,7 +220,7 @@ impl Router {
                 }
             }
         }
-        for to in recipients {
+        for to in recipients.iter_mut() {
             to.awaits = false;
         }
     }
@@ -232,7 +233,7 @@ impl Router {
     }
 
     /// The answer to a forwarded stop is also the answer to equal stops.
-    fn share_answer(&mut self, equal: Ticket, recipients: &[Recipient]) {
+    fn share_answer(&mut self, equal: Ticket, recipients: &Recipients) {
         let Some(forwarded) = self.forwarded.get_mut(&equal) else { return };
         forwarded.abandoned &= recipients.is_empty();
         for to in recipients {
@@ -264,7 +265,7 @@ impl Router {
     pub(super) fn refuse_stop(
         &mut self,
         now: Instant,
-        recipients: &[Recipient],
+        recipients: &Recipients,
         stop: &Frame,
         reason: &str,
     ) {
@@ -277,7 +278,7 @@ impl Router {
     }
 
     /// A client that waits for the answer to a stop stays connected, even if it sends nothing more.
-    pub(super) fn count_awaited(&mut self, recipients: &[Recipient], stop: &Frame, change: isize) {
+    pub(super) fn count_awaited(&mut self, recipients: &Recipients, stop: &Frame, change: isize) {
         for to in recipients.iter().filter(|_| expects_answer(stop)) {
             if let Some(client) = self.clients.get_mut(&to.id) {
                 client.in_flight = client.in_flight.saturating_add_signed(change);
@@ -294,18 +295,13 @@ impl Router {
         self.last_cancels.retain(|(last, _)| last != stop);
         self.last_cancels.push((*stop, self.accepted_actions));
         let mut cancelled = Vec::new();
-        for (id, client) in &mut self.clients {
+        for (id, client) in self.clients.iter_mut() {
             // Of an upload that is arriving, the client learns it when the rest has come.
             if client.upload.as_ref().is_some_and(|upload| must_not_follow(upload.frame(), stop)) {
                 client.refuse_upload(CANCELLED);
             }
-            client.waiting.retain(|command| {
-                let cancels = must_not_follow(&command.frame, stop);
-                if cancels {
-                    cancelled.push((*id, command.frame));
-                }
-                !cancels
-            });
+            let taken = client.waiting.take_if(|command| must_not_follow(&command.frame, stop));
+            cancelled.extend(taken.into_iter().map(|command| (*id, command.frame)));
         }
         for (id, frame) in cancelled {
             self.report_superseded(id, &frame);

@@ -4,26 +4,48 @@
 //! client overtake them. Which client has its turn is in `dispatch.rs`.
 
 use flamingo_protocol_core::{
-    Frame,
-    connection::Key,
+    Frame, Ticket,
     time::{Duration, Instant},
 };
 
-use super::Router;
 use super::client::{Client, Command};
 use super::permissions::{STAGE, expects_answer, is_answered_at_end, is_query, is_read_only};
+use super::schedule::{KeyParts, key_parts};
+use super::{ForwardedCommand, Router};
 
 /// The time limit of a command that the instrument answers at the end of the motion.
 pub(super) const MOTION_TIMEOUT: Duration = Duration::from_millis(180_000);
 
-/// The keys of the commands that were given to the core, and whose answers are still to come.
-#[derive(Debug)]
-pub(super) struct PendingKeys(Vec<Key>);
+/// The keys of the commands that were given to the core, and whose answers are still to come; in order, each
+/// with the ticket of its command.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct PendingKeys(Vec<(KeyParts, Ticket)>);
 
 impl PendingKeys {
+    pub(super) fn insert(&mut self, key: KeyParts, ticket: Ticket) {
+        if let Err(at) = self.0.binary_search(&(key, ticket)) {
+            self.0.insert(at, (key, ticket));
+        }
+    }
+
+    pub(super) fn remove(&mut self, key: KeyParts, ticket: Ticket) {
+        if let Ok(at) = self.0.binary_search(&(key, ticket)) {
+            self.0.remove(at);
+        }
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    /// Whether a command with this key is pending.
+    pub(super) fn contain(&self, key: KeyParts) -> bool {
+        self.0.binary_search_by(|(pending, _)| pending.cmp(&key)).is_ok()
+    }
+
     /// Whether this command waits for one of them: the core would hold it until that is answered.
     fn hold(&self, frame: &Frame) -> bool {
-        !self.0.is_empty() && expects_answer(frame) && self.0.contains(&Key::of(frame))
+        !self.0.is_empty() && expects_answer(frame) && self.contain(key_parts(frame))
     }
 
     /// Whether this command waits for the end of a motion.
@@ -40,18 +62,39 @@ impl PendingKeys {
 }
 
 impl Router {
-    /// Empty if no command waits for one of them.
-    pub(super) fn pending_keys(&self) -> PendingKeys {
-        if self.clients.values().all(|client| client.waiting.is_empty()) {
-            return PendingKeys(Vec::new());
+    /// All keys, found by a full search.
+    pub(super) fn search_pending_keys(&self) -> PendingKeys {
+        let coalesces = self.options.coalesce;
+        let pending = self.forwarded.iter().filter(|(_, sent)| sent.holds_equal(coalesces));
+        let mut keys = PendingKeys::default();
+        for (ticket, sent) in pending {
+            keys.insert(key_parts(&sent.command.frame), *ticket);
         }
-        let pending = self.forwarded.values().filter(|forwarded| {
-            let is_open = forwarded.expects_answer && !forwarded.ended;
-            // An equal query may join it.
-            let is_shared = self.options.coalesce && !forwarded.written;
-            is_open && !(is_shared && is_read_only(&forwarded.command.frame))
+        keys
+    }
+
+    /// The first deadline of a client, found by a full search.
+    pub(super) fn search_client_due(&self) -> Option<Instant> {
+        let (timeout, limits) = (self.options.request_timeout, &self.options.limits);
+        let pending = self.search_pending_keys();
+        let open = self.clients.values().filter(|client| !client.closing);
+        let open = open.filter_map(|client| {
+            let upload = client.upload_due(timeout, limits).map(|(due, _)| due);
+            upload.into_iter().chain(client.next_refusal(&pending, timeout)).min()
         });
-        PendingKeys(pending.map(|forwarded| Key::of(&forwarded.command.frame)).collect())
+        let inputs = self.clients.values().filter_map(Client::input_timeout);
+        let delayed = self.clients.values().filter_map(|client| client.stops.due());
+        open.chain(inputs).chain(delayed).min()
+    }
+}
+
+impl ForwardedCommand {
+    /// Whether commands with the same key wait for its answer.
+    pub(super) fn holds_equal(&self, coalesces: bool) -> bool {
+        let is_open = self.expects_answer && !self.ended;
+        // An equal query may join it.
+        let is_shared = coalesces && !self.written;
+        is_open && !(is_shared && is_read_only(&self.command.frame))
     }
 }
 

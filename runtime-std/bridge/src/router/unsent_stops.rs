@@ -8,7 +8,7 @@ use flamingo_protocol_core::{
 
 use super::client::Command;
 use super::permissions::{expects_answer, is_emergency, is_stop};
-use super::recipient::Recipient;
+use super::recipient::Recipients;
 use super::stops::{join, must_not_follow};
 use super::{ClientId, ForwardedCommand, Router, RouterAction};
 
@@ -31,7 +31,7 @@ pub(super) struct UnsentStop {
     arrived: Instant,
     frame: Frame,
     /// The clients that sent it. Empty for a stop of the bridge itself.
-    recipients: Vec<Recipient>,
+    recipients: Recipients,
     /// Since when the first of them has waited for its answer.
     awaited_since: Option<Instant>,
     /// When it hurried the attempts to connect last.
@@ -39,7 +39,7 @@ pub(super) struct UnsentStop {
 }
 
 impl UnsentStop {
-    fn new(arrived: Instant, frame: Frame, recipients: Vec<Recipient>) -> Self {
+    fn new(arrived: Instant, frame: Frame, recipients: Recipients) -> Self {
         let is_awaited = expects_answer(&frame) && recipients.iter().any(|to| to.awaits);
         let awaited_since = is_awaited.then_some(arrived);
         Self { arrived, frame, recipients, awaited_since, hurried: arrived }
@@ -58,8 +58,8 @@ impl UnsentStop {
 
 impl Router {
     /// Keeps a stop for the next connection, which begins with it.
-    pub(super) fn hold_stop(&mut self, recipients: &[Recipient], stop: &Frame, arrived: Instant) {
-        self.hold(UnsentStop::new(arrived, *stop, recipients.to_vec()));
+    pub(super) fn hold_stop(&mut self, recipients: &Recipients, stop: &Frame, arrived: Instant) {
+        self.hold(UnsentStop::new(arrived, *stop, recipients.clone()));
     }
 
     fn hold(&mut self, mut stop: UnsentStop) {
@@ -112,7 +112,7 @@ impl Router {
         self.unconfirmed_stops
             .retain(|stop| stop.frame != *frame && !must_not_follow(frame, &stop.frame));
         if is_emergency(frame) && !expects_answer(frame) {
-            self.unconfirmed_stops.push(UnsentStop::new(*arrived, *frame, Vec::new()));
+            self.unconfirmed_stops.push(UnsentStop::new(*arrived, *frame, Recipients::NONE));
         }
     }
 

@@ -1,8 +1,8 @@
 //! A router with clients and an instrument whose answers the test decides.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
+use bytes::Bytes;
 use flamingo_protocol_core::{
     CommandCode, Config, Flags, Frame, Incoming, Responder, Ticket,
     time::{Duration, Instant},
@@ -60,7 +60,7 @@ pub(super) struct Harness {
     /// The commands that have reached the instrument and were not answered, with their payloads.
     pub(super) commands: Vec<(Frame, Vec<u8>)>,
     readers: BTreeMap<ClientId, Assembler>,
-    pub(super) published: Vec<Arc<[u8]>>,
+    pub(super) published: Vec<Bytes>,
     pub(super) log: Vec<String>,
     /// The reasons for which the router wanted to connect again.
     pub(super) reconnects: Vec<&'static str>,
