@@ -7,6 +7,7 @@ mod broadcast;
 mod callback_port;
 mod control;
 mod descriptors;
+mod id_set;
 mod image_relay;
 mod ports;
 #[doc(hidden)]

@@ -27,6 +27,7 @@ use mio::Waker;
 
 use crate::access::Role;
 use crate::access::admission::Admission;
+use crate::id_set::IdSet;
 use crate::router::{ClientId, Router, RouterAction};
 use crate::settings::EventDelivery;
 use flamingo_runtime_std::{Clock, LogRate};
@@ -53,6 +54,14 @@ pub(crate) struct ControlTask {
     instrument: Option<ControlSocket>,
     connecting: Option<Connecting>,
     clients: BTreeMap<ClientId, ControlSocket>,
+    /// The clients of which there may be something to read.
+    readable: IdSet,
+    /// The clients of this round, and how many bytes of each may be read; empty between two rounds.
+    to_read: Vec<(ClientId, usize)>,
+    /// The clients that have ended since the last round: the router may have forgotten them.
+    ending: Vec<ClientId>,
+    /// The clients to write to; empty between two rounds.
+    to_write: Vec<ClientId>,
     /// The next round reads this client first, or the next one that is readable.
     first_client: ClientId,
     poller: Poller,
@@ -97,6 +106,10 @@ impl ControlTask {
             instrument: None,
             connecting: None,
             clients: BTreeMap::new(),
+            readable: IdSet::default(),
+            to_read: Vec::new(),
+            ending: Vec::new(),
+            to_write: Vec::new(),
             first_client: 0,
             poller,
             waker,
@@ -135,6 +148,7 @@ impl ControlTask {
         let now = self.clock.now();
         for id in ids {
             let Some(socket) = self.clients.remove(id) else { continue };
+            self.readable.set(*id, false);
             self.router.client_closed(now, *id);
             if let Some(left_out) = self.connections_log.line(now) {
                 let address = socket.address;
@@ -199,6 +213,7 @@ impl ControlTask {
         }
         match socket.register(&self.poller, Target::Client(id)) {
             Ok(()) => {
+                self.readable.set(id, socket.is_readable());
                 self.clients.insert(id, socket);
             }
             Err(error) => {

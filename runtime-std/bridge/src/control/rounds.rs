@@ -48,76 +48,95 @@ impl ControlTask {
     }
 
     /// Reads each client that may be read, another one first in each round. What a client wants of the
-    /// instrument is written before the next client is read, so that a stop waits for nobody.
+    /// instrument is written before so much is read that a stop would have to wait for it, and a stop is
+    /// written at once. Until then, what several clients want goes out in one write.
     fn read_clients(&mut self) {
         let now = self.clock.now();
-        let (before, after) = (..self.first_client, self.first_client..);
-        let order = self.clients.range(after).chain(self.clients.range(before));
-        let order: Vec<_> = order
-            .filter(|(_, socket)| socket.is_readable())
-            .filter_map(|(id, _)| Some((*id, self.router.read_allowance(now, *id).ok()?)))
-            .collect();
-        self.first_client = order.first().map_or(0, |(first, _)| first + 1);
+        let mut to_read = std::mem::take(&mut self.to_read);
+        let readable = self.readable.in_turn(self.first_client);
+        to_read.extend(
+            readable.filter_map(|id| Some((id, self.router.read_allowance(now, id).ok()?))),
+        );
+        self.first_client = to_read.first().map_or(0, |(first, _)| first + 1);
         let mut lost = Vec::new();
-        for (nth, (id, allowed)) in order.into_iter().enumerate() {
+        let mut bytes = 0;
+        for (id, allowed) in to_read.drain(..) {
             // An answer, its client and the command that follows it must not wait for a whole round.
-            if nth > 0 && self.read_instrument() {
-                self.deliver();
+            if bytes >= CLIENT_READ {
+                bytes = 0;
+                if self.read_instrument() {
+                    self.deliver();
+                }
             }
-            if !self.read_client(id, allowed) {
-                lost.push(id);
+            match self.read_client(id, allowed) {
+                Ok(count) => bytes += count,
+                Err(ConnectionLost) => lost.push(id),
             }
-            self.write_instrument();
+            if bytes >= CLIENT_READ || self.router.has_stop_to_write() {
+                self.write_instrument();
+            }
         }
+        self.to_read = to_read;
         self.close(&lost);
     }
 
-    /// Reads one client, `allowed` bytes at most. Returns `false` if its connection is lost.
-    fn read_client(&mut self, id: ClientId, allowed: usize) -> bool {
+    /// Reads one client, `allowed` bytes at most. Returns how many bytes came.
+    fn read_client(&mut self, id: ClientId, allowed: usize) -> Result<usize, ConnectionLost> {
         let now = self.clock.now();
-        let Some(socket) = self.clients.get_mut(&id) else { return true };
+        let Some(socket) = self.clients.get_mut(&id) else { return Ok(0) };
         let share = allowed.min(CLIENT_READ).min(self.buffer.len());
-        match socket.read(&mut self.buffer[..share]) {
+        let read = socket.read(&mut self.buffer[..share]);
+        self.readable.set(id, socket.is_readable());
+        match read {
             None => {}
             Some(Ok(0)) => {
+                self.ending.push(id);
                 self.router.client_ending(now, id);
                 self.router.client_half_closed(id);
             }
-            Some(Ok(count)) => self.router.client_input(now, id, &self.buffer[..count]),
+            Some(Ok(count)) => {
+                self.router.client_input(now, id, &self.buffer[..count]);
+                return Ok(count);
+            }
             Some(Err(error)) => {
                 if let Some(left_out) = self.connections_log.line(now) {
                     tracing::info!(client = id, %error, left_out, "the connection to a client is lost");
                 }
-                return false;
+                return Err(ConnectionLost);
             }
         }
-        true
+        Ok(0)
     }
 
     /// Writes once to each client that has something to read, and closes those that are done.
     fn write_clients(&mut self) {
         let now = self.clock.now();
         let mut ended = Vec::new();
-        for (id, socket) in &mut self.clients {
-            if has_output(&self.router, *id, socket) {
-                let bytes = self.router.client_output(*id);
+        let mut to_write = std::mem::take(&mut self.to_write);
+        to_write.extend_from_slice(self.router.clients_to_serve());
+        to_write.append(&mut self.ending);
+        for id in to_write.drain(..) {
+            let Some(socket) = self.clients.get_mut(&id) else { continue };
+            if has_output(&self.router, id, socket) {
+                let bytes = self.router.client_output(id);
                 let share = bytes.len().min(WRITE_CHUNK);
                 match socket.write(&bytes[..share]) {
-                    Ok(count) => self.router.client_wrote(*id, count),
+                    Ok(count) => self.router.client_wrote(id, count),
                     Err(error) => {
                         if let Some(left_out) = self.connections_log.line(now) {
                             tracing::info!(
                                 client = id, %error, left_out, "the connection to a client is lost"
                             );
                         }
-                        ended.push(*id);
+                        ended.push(id);
                     }
                 }
             }
-            if self.router.should_close(*id) {
-                ended.push(*id);
+            if self.router.should_close(id) {
+                ended.push(id);
             }
         }
+        self.to_write = to_write;
         self.close(&ended);
     }
 
@@ -131,21 +150,29 @@ impl ControlTask {
         {
             return Some(now);
         }
+        self.to_write.extend_from_slice(self.router.clients_to_serve());
+        let can_be_served = |id: ClientId| {
+            let socket = self.clients.get(&id);
+            socket.is_some_and(|socket| !socket.write_blocked) || self.router.should_close(id)
+        };
+        let any = self.to_write.iter().any(|id| can_be_served(*id));
+        self.to_write.clear();
+        if any {
+            return Some(now);
+        }
         let mut next = None;
-        for (id, socket) in &self.clients {
-            if has_output(&self.router, *id, socket) || self.router.should_close(*id) {
-                return Some(now);
-            }
-            if socket.is_readable() {
-                match self.router.read_allowance(now, *id) {
-                    Ok(_) => return Some(now),
-                    Err(from) => next = next.into_iter().chain([from]).min(),
-                }
+        for id in self.readable.as_slice() {
+            match self.router.read_allowance(now, *id) {
+                Ok(_) => return Some(now),
+                Err(from) => next = next.into_iter().chain([from]).min(),
             }
         }
         next
     }
 }
+
+/// The connection to a client is lost.
+struct ConnectionLost;
 
 /// Whether something can be written to this client.
 fn has_output(router: &Router, id: ClientId, socket: &ControlSocket) -> bool {

@@ -127,9 +127,11 @@ impl ControlTask {
                     }
                 }
                 Target::Client(id) => {
-                    if let Some(socket) = self.clients.get_mut(&id)
-                        && socket.note(event)
-                    {
+                    let Some(socket) = self.clients.get_mut(&id) else { continue };
+                    let ends = socket.note(event);
+                    self.readable.set(id, socket.is_readable());
+                    if ends {
+                        self.ending.push(id);
                         self.router.client_ending(now, id);
                     }
                 }

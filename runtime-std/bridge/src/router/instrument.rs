@@ -57,6 +57,7 @@ impl Router {
         self.take_events(now, None);
         self.core = None;
         self.incoming.clear();
+        self.batch.clear();
         self.input = None;
         self.forwarded.clear();
         self.not_expected.clear();
@@ -110,6 +111,10 @@ impl Router {
 
     /// The bytes to write to the instrument next.
     pub fn upstream_output(&mut self, now: Instant) -> &[u8] {
+        self.fill_batch(now);
+        if !self.batch.is_empty() {
+            return self.batch.rest();
+        }
         let Some(core) = self.core.as_mut() else { return &[] };
         match core.poll_transmit(now) {
             None => &[],
@@ -124,6 +129,9 @@ impl Router {
 
     /// `count` bytes of [`Self::upstream_output`] were written.
     pub fn upstream_wrote(&mut self, now: Instant, count: usize) {
+        if !self.batch.is_empty() {
+            return self.wrote_batch(now, count);
+        }
         let written = self.core.as_mut().and_then(|core| core.transmitted(now, count));
         if let Some(ticket) = written {
             self.command_written(now, ticket);
@@ -132,7 +140,7 @@ impl Router {
     }
 
     /// The last byte of a command was written: the next command of its client may follow.
-    fn command_written(&mut self, now: Instant, ticket: Ticket) {
+    pub(super) fn command_written(&mut self, now: Instant, ticket: Ticket) {
         let Some(forwarded) = self.forwarded.get_mut(&ticket) else { return };
         forwarded.written = true;
         if let Some(until) = &mut forwarded.occupies_slot_until {

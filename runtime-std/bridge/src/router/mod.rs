@@ -14,7 +14,8 @@
 //!   `halt_all.rs`: a HALT of all axes becomes four.
 //! - `deliver.rs`: who receives what the instrument sends; `recipient.rs` is one of them. `replies.rs`
 //!   and `refusals.rs`: what the bridge itself sends.
-//! - `instrument.rs`: the connection to the instrument begins and ends.
+//! - `instrument.rs`: the connection to the instrument begins and ends. `batch.rs`: queries that go out in
+//!   one write.
 //! - `stalled_input.rs`: a payload or a frame of the instrument that begins and does not go on.
 //! - `wrong_tokens.rs`: answers that have the token of another request.
 //! - `role_change.rs`: a client got another role.
@@ -24,6 +25,7 @@
 //! - `not_expected.rs`: answers to commands that, by the table, are not answered.
 //! - `lease.rs` and `workflow.rs`: two facts that permissions depend on.
 
+mod batch;
 mod client;
 mod client_closed;
 mod client_input;
@@ -67,6 +69,7 @@ use flamingo_protocol_core::{
 
 use crate::settings::{EventDelivery, LimitSettings, Role, WhenLost};
 use crate::status::{ClientCounters, ClientStatus, UpstreamStatus};
+use batch::Batch;
 use client::{Client, Command};
 use client_names::ClientNames;
 use flamingo_runtime_std::{CoreConnection, LogRate, MessageCollector};
@@ -166,6 +169,8 @@ pub struct Router {
     clients: Tracked<ClientId, Client>,
     names: ClientNames,
     forwarded: Tracked<Ticket, ForwardedCommand>,
+    /// Queries that are on their way to the socket of the instrument.
+    batch: Batch,
     /// What is derived from the clients and the forwarded commands.
     schedule: Schedule,
     /// The client whose command was forwarded last; the next client has its turn.
@@ -218,6 +223,7 @@ impl Router {
             clients: Tracked::default(),
             names: ClientNames::default(),
             forwarded: Tracked::default(),
+            batch: Batch::default(),
             schedule: Schedule::default(),
             last_served: 0,
             next_client: 1,

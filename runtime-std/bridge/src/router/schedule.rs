@@ -11,10 +11,11 @@ use flamingo_protocol_core::time::{Duration, Instant};
 use flamingo_protocol_core::{Frame, Ticket};
 
 use super::client::Client;
-use super::permissions::expects_answer;
+use super::permissions::{expects_answer, is_stop};
 use super::tracked::Change;
 use super::turns::PendingKeys;
 use super::{ClientId, ForwardedCommand, Router};
+use crate::id_set::IdSet;
 use crate::settings::{Delivery, LimitSettings};
 
 /// The code and the selector of a [`Key`].
@@ -53,28 +54,8 @@ struct KnownCommand {
     key: Option<KeyParts>,
     /// It occupies a slot of the window of this client, until then.
     slot: Option<(Option<ClientId>, Instant)>,
-}
-
-/// Numbers in their order.
-#[derive(Debug, Default)]
-pub(super) struct IdSet(Vec<ClientId>);
-
-impl IdSet {
-    pub(super) fn set(&mut self, id: ClientId, is_in: bool) {
-        match self.0.binary_search(&id) {
-            Ok(at) if !is_in => drop(self.0.remove(at)),
-            Err(at) if is_in => self.0.insert(at, id),
-            _ => {}
-        }
-    }
-
-    pub(super) fn as_slice(&self) -> &[ClientId] {
-        &self.0
-    }
-
-    fn clear(&mut self) {
-        self.0.clear();
-    }
+    /// It is a stop that is not written whole.
+    stops: bool,
 }
 
 /// What is derived from all clients and from all commands in flight.
@@ -98,6 +79,8 @@ pub(super) struct Schedule {
     /// In the order of the tickets.
     commands: Vec<(Ticket, KnownCommand)>,
     pending: PendingKeys,
+    /// How many stops are not written whole.
+    stops: usize,
     occupied: usize,
     /// No slot is free earlier by the time alone.
     slot_due: Instant,
@@ -115,6 +98,7 @@ impl Default for Schedule {
             due: Instant::FAR_FUTURE,
             commands: Vec::new(),
             pending: PendingKeys::default(),
+            stops: 0,
             occupied: 0,
             slot_due: Instant::FAR_FUTURE,
         }
@@ -178,11 +162,12 @@ impl Schedule {
         }
         self.commands.clear();
         self.pending.clear();
-        (self.occupied, self.slot_due) = (0, Instant::FAR_FUTURE);
+        (self.stops, self.occupied, self.slot_due) = (0, 0, Instant::FAR_FUTURE);
     }
 
     fn note_command(&mut self, ticket: Ticket, known: Option<KnownCommand>) {
-        let known = known.filter(|known| known.key.is_some() || known.slot.is_some());
+        let known =
+            known.filter(|known| known.key.is_some() || known.slot.is_some() || known.stops);
         let found = self.commands.binary_search_by(|(other, _)| other.cmp(&ticket));
         let before = found.ok().and_then(|at| self.commands.get(at)).map(|(_, known)| *known);
         if before == known {
@@ -198,6 +183,8 @@ impl Schedule {
             }
             (Err(_), None) => {}
         }
+        self.stops += usize::from(known.is_some_and(|known| known.stops));
+        self.stops -= usize::from(before.is_some_and(|before| before.stops));
         if let Some(key) = before.and_then(|before| before.key) {
             self.pending.remove(key, ticket);
         }
@@ -282,6 +269,12 @@ fn line_of(client: &Client) -> Option<Line> {
     })
 }
 
+impl ForwardedCommand {
+    fn is_unwritten_stop(&self) -> bool {
+        !self.written && !self.ended && is_stop(&self.command.frame)
+    }
+}
+
 impl Client {
     /// The first of its deadlines, apart from that of its waiting commands if one of them is answered at the
     /// end of a motion.
@@ -361,6 +354,14 @@ impl Router {
         self.clients.mark_all();
     }
 
+    /// Whether a stop waits to be written: it must wait for no client.
+    pub fn has_stop_to_write(&mut self) -> bool {
+        self.update_schedule();
+        let any = self.schedule.stops > 0;
+        debug_assert_eq!(any, self.forwarded.values().any(ForwardedCommand::is_unwritten_stop));
+        any
+    }
+
     /// The clients for which [`Self::client_output`] is not empty or [`Self::should_close`] is true, in
     /// order.
     pub fn clients_to_serve(&mut self) -> &[ClientId] {
@@ -381,5 +382,6 @@ fn known(command: &ForwardedCommand, coalesces: bool) -> KnownCommand {
     KnownCommand {
         key: command.holds_equal(coalesces).then(|| key_parts(&command.command.frame)),
         slot: command.occupies_slot_until.map(|until| (first, until)),
+        stops: command.is_unwritten_stop(),
     }
 }
