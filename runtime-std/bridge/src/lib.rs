@@ -1,6 +1,8 @@
 #![doc = include_str!("../README.md")]
 
 mod access;
+#[cfg(test)]
+mod allocator;
 mod backoff;
 mod bridge;
 mod broadcast;

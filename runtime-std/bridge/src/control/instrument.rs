@@ -70,12 +70,12 @@ impl ControlTask {
 
     /// Writes to the instrument, up to [`INSTRUMENT_WRITES`] times.
     pub(super) fn write_instrument(&mut self) {
+        let now = self.clock.now();
         for _ in 0..INSTRUMENT_WRITES {
             let Some(instrument) = self.instrument.as_mut().filter(|socket| !socket.write_blocked)
             else {
                 return;
             };
-            let now = self.clock.now();
             let bytes = self.router.upstream_output(now);
             if bytes.is_empty() {
                 return;

@@ -145,6 +145,9 @@ impl ControlTask {
     }
 
     pub(super) fn close(&mut self, ids: &[ClientId]) {
+        if ids.is_empty() {
+            return;
+        }
         let now = self.clock.now();
         for id in ids {
             let Some(socket) = self.clients.remove(id) else { continue };
@@ -177,6 +180,9 @@ impl ControlTask {
     }
 
     fn accept(&mut self) {
+        if self.listeners.iter().all(|listener| listener.accepts_from().is_none()) {
+            return;
+        }
         let now = self.clock.now();
         let accepted = self.listeners.iter_mut().flat_map(|listener| {
             listener

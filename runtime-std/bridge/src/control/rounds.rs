@@ -51,6 +51,9 @@ impl ControlTask {
     /// instrument is written before so much is read that a stop would have to wait for it, and a stop is
     /// written at once. Until then, what several clients want goes out in one write.
     fn read_clients(&mut self) {
+        if self.readable.as_slice().is_empty() {
+            return;
+        }
         let now = self.clock.now();
         let mut to_read = std::mem::take(&mut self.to_read);
         let readable = self.readable.in_turn(self.first_client);
@@ -110,7 +113,6 @@ impl ControlTask {
 
     /// Writes once to each client that has something to read, and closes those that are done.
     fn write_clients(&mut self) {
-        let now = self.clock.now();
         let mut ended = Vec::new();
         let mut to_write = std::mem::take(&mut self.to_write);
         to_write.extend_from_slice(self.router.clients_to_serve());
@@ -123,7 +125,7 @@ impl ControlTask {
                 match socket.write(&bytes[..share]) {
                     Ok(count) => self.router.client_wrote(id, count),
                     Err(error) => {
-                        if let Some(left_out) = self.connections_log.line(now) {
+                        if let Some(left_out) = self.connections_log.line(self.clock.now()) {
                             tracing::info!(
                                 client = id, %error, left_out, "the connection to a client is lost"
                             );

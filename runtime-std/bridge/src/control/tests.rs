@@ -8,9 +8,11 @@ use std::time::Duration;
 
 use socket2::{Domain, Socket, Type};
 
+use super::inbox::wake;
 use super::listener::{ControlListener, MAX_ACCEPTS};
 use super::socket::ReadState;
 use super::*;
+use crate::allocator::allocations;
 use crate::settings::BridgeSettings;
 use crate::wiring::{instrument_link, router_options};
 use flamingo_protocol_core::{CommandCode, Frame};
@@ -132,4 +134,54 @@ fn dropping_the_last_handle_ends_the_thread() {
     drop(second);
     assert_eq!(clients[0].read(&mut [0]).unwrap(), 0, "the thread has ended");
     thread.join().unwrap();
+}
+
+/// The instrument answers each frame with the same frame.
+fn echo(instrument: &mut TcpStream, buffer: &mut [u8]) {
+    match instrument.read(buffer) {
+        Ok(count) => instrument.write_all(&buffer[..count]).unwrap(),
+        Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock),
+    }
+}
+
+#[test]
+fn a_round_trip_through_the_sockets_allocates_nothing() {
+    let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+    let upstream = listener.local_addr().unwrap();
+    let Waiting { mut control, handle, mut clients, _instrument } = with_clients(8);
+    control.router.compare_nothing();
+    control.link.address = upstream.to_string();
+    control.connect(false);
+    let (mut instrument, _) = listener.accept().unwrap();
+    instrument.set_nonblocking(true).unwrap();
+    let mut buffer = [0; 4096];
+    while control.clients.len() < clients.len() || !control.router.is_open() {
+        wake(&control.waker); // it must not wait for what this thread does
+        control.wait().unwrap();
+        control.turn();
+        echo(&mut instrument, &mut buffer);
+    }
+    for client in &mut clients {
+        client.set_nonblocking(true).unwrap();
+    }
+    let (mut answers, mut answer) = (0, [0; 128]);
+    let mut round = |control: &mut ControlTask| {
+        for client in &mut clients {
+            client.write_all(&query()).unwrap();
+        }
+        answers = 0;
+        while answers < clients.len() {
+            wake(&control.waker);
+            control.wait().unwrap();
+            control.turn();
+            echo(&mut instrument, &mut buffer);
+            for client in &mut clients {
+                answers += usize::from(client.read(&mut answer).is_ok());
+            }
+        }
+    };
+    (0..20).for_each(|_| round(&mut control));
+    let count = allocations(|| (0..20).for_each(|_| round(&mut control)));
+    assert_eq!(count, 0);
+    drop(handle);
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::float_cmp)]
 
 mod aborts;
+mod allocations;
 mod away;
 mod dead_man;
 mod edges;
