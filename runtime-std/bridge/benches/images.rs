@@ -39,6 +39,7 @@ fn ports() -> (TcpListener, TcpListener) {
 }
 
 /// Sends the same image to each client: without end, or this many times per second.
+#[allow(clippy::disallowed_methods)] // a camera has a pace
 fn send(listener: &TcpListener, per_second: Option<u32>) {
     let size = 2 * SIDE * SIDE;
     let header = ImageHeader { size, width: SIDE, height: SIDE, ..ImageHeader::default() };

@@ -19,7 +19,7 @@ pub(super) struct Batch {
     /// The bytes that were written.
     written: usize,
     /// The commands whose last byte was not written.
-    tickets: VecDeque<Option<Ticket>>,
+    tickets: VecDeque<Ticket>,
 }
 
 impl Batch {
@@ -38,13 +38,13 @@ impl Batch {
         self.written = 0;
     }
 
-    fn push(&mut self, frame: &[u8; FRAME_LEN], ticket: Option<Ticket>) {
+    fn push(&mut self, frame: &[u8; FRAME_LEN], ticket: Ticket) {
         self.bytes.extend_from_slice(frame);
         self.tickets.push_back(ticket);
     }
 
     /// Takes the next command whose last byte is among those that were written.
-    fn next_written(&mut self) -> Option<Option<Ticket>> {
+    fn next_written(&mut self) -> Option<Ticket> {
         let left = self.bytes.len() - self.written;
         if self.tickets.len() * FRAME_LEN < left + FRAME_LEN {
             return None;
@@ -67,12 +67,12 @@ impl Router {
             if !Frame::decode(&bytes).is_ok_and(|frame| may_wait_for_next_link(&frame)) {
                 return;
             }
+            // A whole frame without a payload always has a ticket. The number 0 names no command.
             let ticket = core.transmitted(now, FRAME_LEN);
+            let ticket = ticket.unwrap_or_else(|| Ticket::from_number(0));
             self.batch.push(&bytes, ticket);
-            if let Some(ticket) = ticket {
-                self.let_next_follow(ticket);
-                self.forward_waiting(now);
-            }
+            self.let_next_follow(ticket);
+            self.forward_waiting(now);
         }
     }
 
@@ -81,10 +81,8 @@ impl Router {
         self.batch.written = (self.batch.written + count).min(self.batch.bytes.len());
         let mut any = false;
         while let Some(ticket) = self.batch.next_written() {
-            if let Some(ticket) = ticket {
-                self.command_written(now, ticket);
-                any = true;
-            }
+            self.command_written(now, ticket);
+            any = true;
         }
         if any {
             self.forward_waiting(now);

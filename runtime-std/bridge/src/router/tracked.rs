@@ -167,8 +167,9 @@ mod tests {
                     model.clear();
                 }
                 1 => {
-                    map.values_mut().for_each(|each| *each ^= value);
-                    model.values_mut().for_each(|each| *each ^= value);
+                    for each in map.values_mut().chain(model.values_mut()) {
+                        *each ^= value;
+                    }
                 }
                 2..30 => {
                     map.insert(key, value);
@@ -178,7 +179,9 @@ mod tests {
                 60..80 => {
                     let (own, other) = (map.get_mut(&key), model.get_mut(&key));
                     assert_eq!(own.is_some(), other.is_some());
-                    own.into_iter().chain(other).for_each(|each| *each = value);
+                    for each in own.into_iter().chain(other) {
+                        *each = value;
+                    }
                 }
                 _ => follow(&mut map, &mut copy),
             }
