@@ -1,6 +1,8 @@
 //! Faults in the bytes of a connection: stray bytes, broken markers, split writes, a cut connection. Faults of whole
 //! answers (late, lost, duplicate) are in `instrument/`. When a fault happens is decided in `trigger.rs`.
 
+use std::collections::VecDeque;
+
 use fastrand::Rng;
 use flamingo_protocol_core::{
     CommandCode, Frame,
@@ -16,7 +18,8 @@ use super::truth::{FaultKind, TrueClass};
 /// One operation on the socket.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Step {
-    Write(Vec<u8>),
+    /// Write the next so many bytes of the plan.
+    Write(usize),
     Pause(Duration),
     HangUp,
 }
@@ -31,17 +34,27 @@ pub(super) enum TruthEntry {
 /// How a batch of frames is sent: steps for the socket, entries for the ground truth.
 #[derive(Debug, Default)]
 pub(super) struct WritePlan {
-    pub(super) steps: Vec<Step>,
+    pub(super) steps: VecDeque<Step>,
+    /// The bytes of all writes together.
+    pub(super) bytes: Vec<u8>,
     pub(super) entries: Vec<TruthEntry>,
-    pub(super) bytes: usize,
 }
 
 impl WritePlan {
+    /// Empties the plan and keeps its memory.
+    pub(super) fn clear(&mut self) {
+        self.steps.clear();
+        self.bytes.clear();
+        self.entries.clear();
+    }
+
     fn write(&mut self, bytes: &[u8]) {
-        self.bytes += bytes.len();
-        match self.steps.last_mut() {
-            Some(Step::Write(last)) => last.extend_from_slice(bytes),
-            _ => self.steps.push(Step::Write(bytes.to_vec())),
+        self.bytes.extend_from_slice(bytes);
+        match self.steps.back_mut() {
+            Some(Step::Write(count)) => *count += bytes.len(),
+            // Writing nothing would look like a client that takes nothing.
+            _ if bytes.is_empty() => {}
+            _ => self.steps.push_back(Step::Write(bytes.len())),
         }
     }
 
@@ -51,7 +64,7 @@ impl WritePlan {
 
     /// Whether this plan ends the connection.
     pub(super) fn hangs_up(&self) -> bool {
-        self.steps.last() == Some(&Step::HangUp)
+        self.steps.back() == Some(&Step::HangUp)
     }
 }
 
@@ -109,7 +122,7 @@ impl FaultInjector {
             let sent = self.rng.usize(1..FRAME_LEN);
             plan.write(&outgoing.frame.encode()[..sent]);
             plan.fault(FaultKind::DisconnectMidFrame, sent);
-            plan.steps.push(Step::HangUp);
+            plan.steps.push_back(Step::HangUp);
             return;
         }
         if self.junk.fires(code, &mut self.rng) {
@@ -151,7 +164,13 @@ impl FaultInjector {
     }
 
     fn write(&mut self, outgoing: &Outgoing, splits: bool, stalls: bool, plan: &mut WritePlan) {
-        let bytes = [&outgoing.frame.encode(), &*outgoing.payload].concat();
+        let frame = outgoing.frame.encode();
+        if !splits && !stalls {
+            plan.write(&frame);
+            plan.write(&outgoing.payload);
+            return;
+        }
+        let bytes = [&frame, &*outgoing.payload].concat();
         let mut pauses = Vec::new();
         if splits {
             let pause = millis(self.faults.split_pause_ms);
@@ -166,7 +185,7 @@ impl FaultInjector {
         let mut from = 0;
         for (to, pause) in pauses {
             plan.write(&bytes[from..to]);
-            plan.steps.push(Step::Pause(pause));
+            plan.steps.push_back(Step::Pause(pause));
             from = to;
         }
         plan.write(&bytes[from..]);
@@ -231,16 +250,17 @@ mod tests {
         let plan = plan(Faults::default(), 3);
         let bytes: Vec<u8> =
             (0..3).flat_map(|code| Frame::new(CommandCode(code)).encode()).collect();
-        assert_eq!(plan.steps, [Step::Write(bytes)]);
+        assert_eq!(plan.steps, [Step::Write(bytes.len())]);
+        assert_eq!(plan.bytes, bytes);
         assert_eq!(plan.entries.len(), 3);
     }
 
     #[test]
     fn junk_sometimes_contains_a_start_marker() {
         let plan = plan(Faults { junk: Fault::every(1), ..Faults::default() }, 64);
-        let [Step::Write(bytes)] = &plan.steps[..] else { panic!("one write") };
+        assert_eq!(plan.steps, [Step::Write(plan.bytes.len())]);
         let marker = START_MARKER.to_le_bytes();
-        let markers = bytes.windows(4).filter(|window| *window == marker).count();
+        let markers = plan.bytes.windows(4).filter(|window| *window == marker).count();
         assert!((66..100).contains(&markers), "{markers} markers with 64 frames");
     }
 
@@ -249,6 +269,6 @@ mod tests {
         let plan = plan(Faults { disconnect_mid_frame: Fault::once(), ..Faults::default() }, 1);
         assert!(plan.hangs_up());
         assert!(!plan.entries.iter().any(|note| matches!(note, TruthEntry::Sent(..))));
-        assert!(plan.bytes < FRAME_LEN);
+        assert!(plan.bytes.len() < FRAME_LEN);
     }
 }

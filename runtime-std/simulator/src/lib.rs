@@ -3,19 +3,19 @@
 //! # How it is built
 //!
 //! ```text
-//!  port             connection.rs          instrument/ (no I/O, on virtual time in tests)
-//!  N    control <-> one task per client <-> commands in, actions out: stage, light, camera,
-//!                   byte_faults.rs damages  storage, workflow, background; schedule.rs: events by time
+//!  port             control/ (one thread)  instrument/ (no I/O, on virtual time in tests)
+//!  N    control <-> reads and writes the <-> commands in, actions out: stage, light, camera,
+//!                   sockets of all clients; storage, workflow, background; schedule.rs: events by time
+//!                   byte_faults.rs damages  |
 //!                   the bytes               |
-//!  N+1  live    <-  images.rs               | image orders
+//!  N+1  live    <-  server.rs, images.rs    | image orders
 //!  N+2  stack   <-  (renders and sends)  <--'
 //!  side channel <-  truth.rs: what each frame really is
 //! ```
-//! `server.rs` holds the sockets and the task that owns the instrument. `scenario/` describes the
-//! instrument. `trigger.rs` decides when a fault happens.
+//! `scenario/` describes the instrument. `trigger.rs` decides when a fault happens.
 
 mod byte_faults;
-mod connection;
+mod control;
 mod images;
 mod instrument;
 mod scenario;
@@ -23,15 +23,18 @@ mod server;
 mod trigger;
 mod truth;
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use async_channel::Sender;
-use smol::{LocalExecutor, future};
+use async_channel::{Receiver, Sender};
+use smol::{Async, LocalExecutor, future};
 
 use flamingo_runtime_std::LogRate;
 use flamingo_runtime_std::socket::instrument_ports::{InstrumentPorts, ListenError};
+
+use control::ControlPort;
+use images::ImageInput;
 
 pub use scenario::{
     AxisModel, AxisName, BackgroundTraffic, CameraModel, Fault, Faults, ImageModel, Latency,
@@ -129,7 +132,7 @@ pub enum SimulatorError {
     Socket(#[source] std::io::Error),
 }
 
-/// A simulated instrument that runs on a thread of its own. Dropping it ends the thread.
+/// A simulated instrument that runs on threads of its own. Dropping it ends the threads.
 ///
 /// ```
 /// use std::io::{Read, Write};
@@ -150,9 +153,50 @@ pub enum SimulatorError {
 pub struct Simulator {
     addresses: [SocketAddr; 3],
     truth: Truth,
-    /// Dropping it ends the thread.
-    stop: Sender<()>,
+    /// Dropping it ends the threads.
+    end: control::End,
+    /// Serves the control port, and then waits until the other thread has ended.
     thread: JoinHandle<()>,
+}
+
+/// Serves the image ports. Dropping it ends the thread.
+struct ImagesThread {
+    end: Sender<()>,
+    thread: JoinHandle<()>,
+}
+
+impl ImagesThread {
+    fn start(
+        shared: server::Shared,
+        listeners: [Async<TcpListener>; 2],
+        queue: (Sender<ImageInput>, Receiver<ImageInput>),
+    ) -> std::io::Result<Self> {
+        let (end, told_to_end) = async_channel::bounded::<()>(1);
+        let (tasks, spawned) = async_channel::bounded::<server::Task>(8);
+        let all = move || {
+            let executor = LocalExecutor::new();
+            let spawn = async {
+                while let Ok(task) = spawned.recv().await {
+                    executor.spawn(task).detach();
+                }
+            };
+            let until_told = async {
+                let _ = told_to_end.recv().await;
+            };
+            executor.spawn(server::serve_image_ports(shared, tasks, listeners, queue)).detach();
+            smol::block_on(executor.run(future::or(spawn, until_told)));
+            // Dropping the executor ends all tasks and closes their sockets.
+        };
+        let thread = std::thread::Builder::new().name("flamingo-sim-images".into()).spawn(all)?;
+        Ok(Self { end, thread })
+    }
+
+    /// Ends the thread, and waits until it has ended.
+    fn join(self) {
+        drop(self.end);
+        // An error: the thread panicked, and has reported it.
+        let _ = self.thread.join();
+    }
 }
 
 impl Simulator {
@@ -166,32 +210,26 @@ impl Simulator {
     pub async fn start(options: SimulatorOptions) -> Result<Self, SimulatorError> {
         let SimulatorOptions { bind: ip, port, live_port: live, stack_port: stack, .. } = options;
         let ports = InstrumentPorts::consecutive(SocketAddr::new(ip, port)).live(live).stack(stack);
-        let (listeners, addresses) = ports.listen()?;
+        let ([control, live, stack], addresses) = ports.listen()?;
         let mut scenario = options.scenario;
         scenario.seed = options.seed.unwrap_or(scenario.seed);
         let truth = Truth::new(scenario.truth_capacity_frames);
-        let (stop, stopped) = async_channel::bounded::<()>(1);
-        let (tasks, spawned) = async_channel::bounded::<server::Task>(8);
-        let log = Arc::new(LogRate::default());
-        let scenario = Arc::new(scenario);
-        let shared = server::Shared { scenario, truth: truth.clone(), tasks, log };
-        let all = move || {
-            let executor = LocalExecutor::new();
-            let spawn = async {
-                while let Ok(task) = spawned.recv().await {
-                    executor.spawn(task).detach();
-                }
-            };
-            let until_stopped = async {
-                let _ = stopped.recv().await;
-            };
-            executor.spawn(server::run(shared, listeners)).detach();
-            smol::block_on(executor.run(future::or(spawn, until_stopped)));
-            // Dropping the executor ends all tasks and closes their sockets.
-        };
+        let (scenario, log) = (Arc::new(scenario), Arc::new(LogRate::default()));
+        let shared = server::Shared { scenario, truth: truth.clone(), log };
+        let (orders, inputs) = async_channel::bounded(images::QUEUE);
+        let (port, end) = control
+            .into_inner()
+            .and_then(|control| ControlPort::new(shared.clone(), control, orders.clone()))
+            .map_err(SimulatorError::Socket)?;
+        let images = ImagesThread::start(shared, [live, stack], (orders, inputs));
+        let images = images.map_err(SimulatorError::Socket)?;
         let thread = std::thread::Builder::new().name("flamingo-simulator".into());
+        let all = move || {
+            port.run();
+            images.join();
+        };
         let thread = thread.spawn(all).map_err(SimulatorError::Socket)?;
-        Ok(Self { addresses, truth, stop, thread })
+        Ok(Self { addresses, truth, end, thread })
     }
 
     /// The address of the control port.
@@ -217,7 +255,7 @@ impl Simulator {
     /// Closes all sockets, ends all tasks and waits until they have ended. Dropping the future ends them without
     /// waiting.
     pub async fn stop(self) {
-        drop(self.stop);
+        drop(self.end);
         // An error: the thread panicked, and has reported it.
         let _ = smol::unblock(move || self.thread.join()).await;
     }

@@ -221,7 +221,7 @@ impl Instrument {
             return;
         }
         let frame = Frame { status: 0, ..command.frame };
-        self.push_to(command.from, with_text(frame, reason), &[]);
+        self.push_to(command.from, with_text(frame, reason));
     }
 
     /// Pushes a text for people to all clients.

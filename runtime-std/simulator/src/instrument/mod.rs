@@ -35,7 +35,8 @@ use super::scenario::Scenario;
 use super::trigger::{Trigger, random_stream};
 use super::truth::{FaultKind, TrueClass};
 pub(crate) use reply::Command;
-use reply::{Reply, as_seconds, millis, seconds, state_frame, with_text};
+pub(crate) use reply::millis;
+use reply::{Reply, as_seconds, seconds, state_frame, with_text};
 use schedule::Schedule;
 
 /// The number of a connection of the control port, from 1.
@@ -192,8 +193,8 @@ impl Instrument {
         self.announce_state();
     }
 
-    /// Processes all events that are due by `now`, and returns the actions.
-    pub(crate) fn poll(&mut self, now: Instant) -> Vec<Action> {
+    /// Processes all events that are due by `now`, and adds to `actions` what must be done.
+    pub(crate) fn poll(&mut self, now: Instant, actions: &mut Vec<Action>) {
         while let Some((at, event)) = self.schedule.pop_due(now) {
             match event {
                 Event::Answer { to, outgoing, settles } => self.send_answer(to, outgoing, settles),
@@ -205,7 +206,7 @@ impl Instrument {
             }
             self.announce_state();
         }
-        std::mem::take(&mut self.actions)
+        actions.append(&mut self.actions);
     }
 
     /// When to poll again if no command arrives before.
@@ -249,11 +250,7 @@ impl Instrument {
         let payload = self.push_payload(command.frame.code);
         let status = self.scenario.status.of_answer(&command.frame, reply.frame.status);
         let echo = Frame { status, ..reply.frame };
-        let others: Vec<_> =
-            self.clients.keys().copied().filter(|id| *id != command.from).collect();
-        for to in others {
-            self.push_to(to, echo, &payload);
-        }
+        self.push_except(Some(command.from), echo, &payload);
     }
 
     /// The payload of a push: a text for 0x4003, none for other codes.
@@ -267,17 +264,19 @@ impl Instrument {
 
     /// Pushes a frame to every client.
     fn push(&mut self, frame: Frame, payload: &[u8]) {
-        let all: Vec<_> = self.clients.keys().copied().collect();
-        for to in all {
-            self.push_to(to, frame, payload);
+        self.push_except(None, frame, payload);
+    }
+
+    /// Pushes a frame to every client but one.
+    fn push_except(&mut self, but: Option<ConnectionId>, frame: Frame, payload: &[u8]) {
+        let outgoing = pushed(frame, payload);
+        for to in self.clients.keys().copied().filter(|to| Some(*to) != but) {
+            self.actions.push(Action::Send { to, outgoing: outgoing.clone() });
         }
     }
 
-    fn push_to(&mut self, to: ConnectionId, mut frame: Frame, payload: &[u8]) {
-        frame.flags = frame.flags.without(Flags::ANSWER_TAG);
-        frame.payload_len = u32::try_from(payload.len()).unwrap_or(u32::MAX);
-        let outgoing = Outgoing { frame, payload: payload.into(), truth: TrueClass::Unsolicited };
-        self.actions.push(Action::Send { to, outgoing });
+    fn push_to(&mut self, to: ConnectionId, frame: Frame) {
+        self.actions.push(Action::Send { to, outgoing: pushed(frame, &[]) });
     }
 
     /// Pushes the GET that belongs to a SET, if the scenario says so.
@@ -347,6 +346,15 @@ impl Instrument {
         client.unanswered = client.unanswered.saturating_sub(u32::from(settles));
         self.actions.push(Action::Send { to, outgoing });
     }
+}
+
+/// A frame that no client asked for.
+fn pushed(mut frame: Frame, payload: &[u8]) -> Outgoing {
+    frame.flags = frame.flags.without(Flags::ANSWER_TAG);
+    frame.payload_len = u32::try_from(payload.len()).unwrap_or(u32::MAX);
+    // The default needs no memory.
+    let payload = if payload.is_empty() { Arc::default() } else { Arc::from(payload) };
+    Outgoing { frame, payload, truth: TrueClass::Unsolicited }
 }
 
 fn ordinary_latency(scenario: &Scenario, rng: &mut Rng) -> Duration {

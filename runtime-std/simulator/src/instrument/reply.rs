@@ -60,7 +60,7 @@ pub(super) fn with_text(mut frame: Frame, text: &str) -> Frame {
     frame
 }
 
-pub(super) fn millis(ms: f64) -> Duration {
+pub(crate) fn millis(ms: f64) -> Duration {
     seconds(ms / 1000.0)
 }
 

@@ -226,7 +226,7 @@ impl Instrument {
         }
         let all: Vec<_> = self.clients.keys().copied().filter(|id| Some(*id) != quiet).collect();
         for to in all {
-            self.push_to(to, frame, &[]);
+            self.push_to(to, frame);
         }
     }
 
