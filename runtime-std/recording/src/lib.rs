@@ -8,6 +8,7 @@ mod pcapng;
 pub mod recorder;
 mod refusals;
 pub mod relay;
+mod relay_connection;
 pub mod replay;
 mod tcp_flow;
 mod vectored_writer;

@@ -8,27 +8,25 @@
 //! clients on one connection are the task of the bridge.
 
 use std::io;
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
-use smol::io::{AsyncReadExt, AsyncWriteExt};
-use smol::{Async, future};
+use smol::Async;
 
 use super::buffer_pool::BufferPool;
 use super::refusals::Refusals;
+use super::relay_connection::serve;
 use super::{Port, Recorder, RecorderStatus, Side, Tap, connection_limit};
+use flamingo_runtime_std::Error;
 use flamingo_runtime_std::socket;
 use flamingo_runtime_std::socket::acceptor::AcceptorThread;
-use flamingo_runtime_std::socket::client_input::{self, ClientEnd};
+use flamingo_runtime_std::socket::client_input::ClientEnd;
 use flamingo_runtime_std::socket::instrument_ports::image_port;
 use flamingo_runtime_std::socket::instrument_ports::{InstrumentPorts, ListenError};
-use flamingo_runtime_std::{Clock, CommandReader, Error, InputLimits};
 
 /// The most bytes that one read takes.
-const CHUNK: usize = 256 * 1024;
-/// A read of fewer bytes is copied for the recording. A longer one is recorded in its own buffer.
-const COPIED: usize = CHUNK / 8;
+pub(super) const CHUNK: usize = 256 * 1024;
 
 /// Where to listen, and where the instrument is.
 ///
@@ -167,18 +165,18 @@ impl Relay {
 }
 
 /// Connects one port of the relay with the same port of the instrument.
-struct Route {
-    port: Port,
-    instrument: String,
+pub(super) struct Route {
+    pub(super) port: Port,
+    pub(super) instrument: String,
     timeout: Duration,
-    recorder: Arc<Recorder>,
+    pub(super) recorder: Arc<Recorder>,
     /// Shared by all connections of the port, so that its memory is limited.
-    buffers: BufferPool,
-    refusals: Refusals,
+    pub(super) buffers: BufferPool,
+    pub(super) refusals: Refusals,
 }
 
 impl Route {
-    async fn connect(&self) -> Result<Async<TcpStream>, Error> {
+    pub(super) async fn connect(&self) -> Result<Async<TcpStream>, Error> {
         match self.port {
             Port::Control => socket::connect(&self.instrument, self.timeout).await,
             Port::Live | Port::Stack => {
@@ -188,7 +186,12 @@ impl Route {
     }
 
     /// A client sends nothing that passes on. Records why.
-    fn end_without_frame(&self, client: SocketAddr, sent: Tap, end: ClientEnd) -> io::Result<()> {
+    pub(super) fn end_without_frame(
+        &self,
+        client: SocketAddr,
+        sent: Tap,
+        end: ClientEnd,
+    ) -> io::Result<()> {
         match end {
             ClientEnd::Closed => {
                 sent.finish();
@@ -207,123 +210,8 @@ impl Route {
     }
 }
 
-async fn serve(route: Arc<Route>, client: Async<TcpStream>, address: SocketAddr) {
-    let Route { port, instrument, recorder, buffers, .. } = &*route;
-    let first = match port {
-        Port::Control => match first_frame(*port, &client).await {
-            Ok(bytes) => Some(bytes),
-            Err(end) => {
-                let [sent, came] = recorder.open(*port, address, known_address(instrument));
-                if route.end_without_frame(address, sent, end).is_ok() {
-                    came.finish();
-                }
-                return;
-            }
-        },
-        Port::Live | Port::Stack => None,
-    };
-    let upstream = match route.connect().await {
-        Ok(upstream) => upstream,
-        Err(error) => {
-            route.refusals.note_unreachable(address, &error);
-            let [_sent, came] = recorder.open(*port, address, known_address(instrument));
-            came.cut(Side::Instrument);
-            return;
-        }
-    };
-    // A peer that has closed at once has no address any more. Its connection is recorded, too.
-    let peer = upstream.get_ref().peer_addr().unwrap_or_else(|_| known_address(instrument));
-    tracing::info!(%port, client = %address, "a client connected");
-    let [sent, came] = recorder.open(*port, address, peer);
-    let to_instrument = async {
-        let first = match first {
-            Some(bytes) => Ok(bytes),
-            None => first_frame(*port, &client).await,
-        };
-        match first {
-            Ok(bytes) => pump(&client, &upstream, &bytes, sent, Side::Client, buffers).await,
-            Err(end) => {
-                if matches!(end, ClientEnd::Closed) {
-                    let _ = upstream.get_ref().shutdown(Shutdown::Write);
-                }
-                route.end_without_frame(address, sent, end)
-            }
-        }
-    };
-    let to_client = pump(&upstream, &client, &[], came, Side::Instrument, buffers);
-    let both = future::try_zip(to_instrument, to_client);
-    let why =
-        both.await.err().map_or_else(|| "it was closed".to_owned(), |error| error.to_string());
-    tracing::info!(%port, client = %address, %why, "a connection is over");
-}
-
-/// Reads from a client until its first frame is whole. Returns all bytes that came.
-async fn first_frame(port: Port, client: &Async<TcpStream>) -> Result<Vec<u8>, ClientEnd> {
-    let limits = if port == Port::Control { InputLimits::COMMANDS } else { InputLimits::SILENT };
-    let clock = Clock::start();
-    let mut reader = CommandReader::new(clock.now(), limits);
-    let (mut buffer, mut bytes) = ([0; 1024], Vec::new());
-    while !reader.has_frame() {
-        let count = client_input::read(client, &clock, &reader, &mut buffer).await?;
-        reader.handle_input(clock.now(), &buffer[..count])?;
-        bytes.extend_from_slice(&buffer[..count]);
-    }
-    Ok(bytes)
-}
-
-/// Copies `first`, and then bytes until one end has sent everything. Then it closes that direction to
-/// the other end.
-async fn pump(
-    mut from: &Async<TcpStream>,
-    mut to: &Async<TcpStream>,
-    first: &[u8],
-    mut tap: Tap,
-    side: Side,
-    buffers: &BufferPool,
-) -> io::Result<()> {
-    if !first.is_empty() {
-        tap.copy(first);
-        if let Err(error) = to.write_all(first).await {
-            tap.cut(side.other());
-            return Err(error);
-        }
-    }
-    let mut buffer = buffers.take();
-    loop {
-        let count = match from.read(buffer.space()).await {
-            Ok(count) => count,
-            Err(error) => {
-                tap.cut(side);
-                return Err(error);
-            }
-        };
-        if count == 0 {
-            // An error means that the end is gone. The other direction notices that.
-            let _ = to.get_ref().shutdown(Shutdown::Write);
-            tap.finish();
-            return Ok(());
-        }
-        // Recorded before it is passed on: no answer must be recorded before its command.
-        let written = if count < COPIED {
-            let bytes = &buffer.space()[..count];
-            tap.copy(bytes);
-            to.write_all(bytes).await
-        } else {
-            let bytes = std::mem::replace(&mut buffer, buffers.take()).filled(count);
-            tap.bytes(bytes.clone());
-            to.write_all(&bytes).await
-        };
-        if let Err(error) = written {
-            tap.cut(side.other());
-            return Err(error);
-        }
-        // One fast peer must not stop the other connections.
-        future::yield_now().await;
-    }
-}
-
 /// The address as far as it is known without a lookup: of a host name, only the port.
-fn known_address(instrument: &str) -> SocketAddr {
+pub(super) fn known_address(instrument: &str) -> SocketAddr {
     let port = instrument.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
     let nowhere = SocketAddr::from(([0; 4], port.unwrap_or_default()));
     instrument.parse().unwrap_or(nowhere)

@@ -4,11 +4,15 @@
 use std::fmt;
 use std::io::{self, ErrorKind, Read};
 use std::net::TcpStream;
+use std::time::Duration;
 
 use smol::io::AsyncReadExt;
 use smol::{Async, Timer, future};
 
 use crate::{Clock, CommandReader, InputError, InputLimits};
+
+/// The shortest read timeout.
+const SHORTEST_WAIT: Duration = Duration::from_millis(1);
 
 /// Why nothing more is read from a client.
 #[derive(Debug)]
@@ -75,6 +79,33 @@ pub async fn read(
         future::pending().await
     };
     future::or(read, late).await
+}
+
+/// [`read`] for a socket that blocks. It changes the read timeout of the socket.
+///
+/// # Errors
+/// [`ClientEnd`]: nothing more comes.
+pub fn read_blocking(
+    mut stream: &TcpStream,
+    clock: &Clock,
+    reader: &CommandReader,
+    buffer: &mut [u8],
+) -> Result<usize, ClientEnd> {
+    loop {
+        let due = reader.poll_timeout();
+        // Zero is no timeout.
+        let wait = due.map(|due| Duration::from(due.since(clock.now())).max(SHORTEST_WAIT));
+        stream.set_read_timeout(wait)?;
+        match stream.read(buffer) {
+            Ok(0) => return Err(ClientEnd::Closed),
+            Ok(count) => return Ok(count),
+            Err(error) => match error.kind() {
+                ErrorKind::Interrupted => {}
+                ErrorKind::WouldBlock | ErrorKind::TimedOut => reader.check_time(clock.now())?,
+                _ => return Err(error.into()),
+            },
+        }
+    }
 }
 
 /// Waits until a client of a port without commands must be disconnected: it has closed the connection,
