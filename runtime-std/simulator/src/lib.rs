@@ -14,6 +14,8 @@
 //! ```
 //! `scenario/` describes the instrument. `trigger.rs` decides when a fault happens.
 
+#[cfg(test)]
+mod allocator;
 mod byte_faults;
 mod control;
 mod images;

@@ -7,6 +7,8 @@
 
 mod client;
 mod output;
+#[cfg(test)]
+mod tests;
 mod wait;
 
 use std::collections::BTreeMap;
@@ -105,16 +107,20 @@ impl ControlPort {
     /// Serves until it is told to end.
     pub(super) fn run(mut self) {
         while !self.is_told_to_end.load(Ordering::Acquire) {
-            let now = self.clock.now();
-            self.accept(now);
-            self.for_each_client(Self::read);
-            self.let_instrument_act(self.clock.now());
-            self.for_each_client(Self::write);
-            if let Err(error) = self.wait() {
+            self.work();
+            if let Err(error) = self.wait(self.next_due()) {
                 tracing::error!(%error, "the simulator ends: it cannot wait for its sockets");
                 return;
             }
         }
+    }
+
+    /// Does what can be done now.
+    fn work(&mut self) {
+        self.accept(self.clock.now());
+        self.for_each_client(Self::read);
+        self.let_instrument_act(self.clock.now());
+        self.for_each_client(Self::write);
     }
 
     /// `serve` may end the client.
@@ -267,16 +273,19 @@ impl ControlPort {
         self.shared.note_end(client.address, end);
     }
 
-    /// Waits until there is something to do.
-    fn wait(&mut self) -> Result<()> {
-        let now = self.clock.now();
+    /// When there is something to do, whatever happens meanwhile.
+    fn next_due(&self) -> Option<Instant> {
         let clients = self.clients.values();
-        let due = if clients.clone().any(Client::may_read) {
-            Some(now)
-        } else {
-            let own = self.instrument.next_due().into_iter().chain(self.accepts_from);
-            own.chain(clients.filter_map(Client::due)).min()
-        };
+        if clients.clone().any(Client::may_read) {
+            return Some(Instant::default());
+        }
+        let own = self.instrument.next_due().into_iter().chain(self.accepts_from);
+        own.chain(clients.filter_map(Client::due)).min()
+    }
+
+    /// Waits for an event, until `due` at the latest.
+    fn wait(&mut self, due: Option<Instant>) -> Result<()> {
+        let now = self.clock.now();
         self.poller.wait(now, due)?;
         for event in &self.poller.events {
             match Target::of(event.token()) {
