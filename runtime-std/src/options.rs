@@ -34,6 +34,13 @@ pub struct Options {
     pub timeout: Duration,
     /// How long to listen after connecting before the first command is sent, so that stale
     /// bytes of an earlier conversation cannot be taken for its answer: 50 ms.
+    ///
+    /// Such bytes are held by a server that shares its queue between connections, or by a relay in front
+    /// of it. They come when that program has accepted the connection, which is later than the system
+    /// does it, and after their way through the network. 50 ms is longer than both together for a
+    /// program that runs in the same building. Silence does not end the time early: the stream is as
+    /// silent before stale bytes as without any. Zero is right for a peer that holds no such bytes, like
+    /// the simulator and the bridge.
     pub settle: Duration,
     /// What is known about the peer.
     pub protocol: Config,

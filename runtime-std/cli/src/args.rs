@@ -110,12 +110,17 @@ pub(crate) fn address(text: &str) -> Result<String, String> {
 
 /// Parses a time above zero, with its unit.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
-    let duration = humantime::parse_duration(text)
-        .map_err(|error| format!("expected a time such as 500ms or 3s: {error}"))?;
+    let duration = time(text)?;
     if duration.is_zero() {
         return Err("expected a time above 0".to_owned());
     }
     Ok(duration)
+}
+
+/// Parses a time with its unit. It may be zero.
+pub(crate) fn time(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text)
+        .map_err(|error| format!("expected a time such as 500ms or 3s: {error}"))
 }
 
 /// Parses x, y, z or r.
@@ -180,6 +185,7 @@ mod tests {
         for bad in ["0s", "3", "-1s"] {
             assert!(duration(bad).is_err(), "{bad}");
         }
+        assert_eq!(time("0s"), Ok(Duration::ZERO));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use flamingo_runtime_std::{Options, StatusRules};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-use crate::args::code;
+use crate::args::{code, time};
 use crate::failure::{CommandResult, Failure};
 
 /// The options that say how an instrument differs from the others.
@@ -33,6 +33,13 @@ pub(crate) struct PeerArgs {
     /// What a status of 0 says for a code: CODE=set (failure), unknown, or nothing-to-stop
     #[arg(long, value_name = "CODE=RULE", value_parser = status_rule, global = true)]
     status: Vec<(CommandCode, StatusRule)>,
+
+    /// How long to listen after connecting, before the first command is sent [default: 50ms]
+    ///
+    /// The server, or a relay in front of it, may still hold bytes of an earlier conversation. If they
+    /// came after the first command, they could be taken for its answer. 0s sends the command at once.
+    #[arg(long, value_name = "TIME", value_parser = time, global = true)]
+    settle: Option<Duration>,
 }
 
 /// Pushes that look like answers.
@@ -87,7 +94,11 @@ impl PeerArgs {
         for (code, rule) in &self.status {
             rules.set(*code, *rule);
         }
-        Ok(Options::new(address).timeout(timeout).protocol(config).status(rules))
+        let options = Options::new(address).timeout(timeout).protocol(config).status(rules);
+        Ok(match self.settle {
+            Some(settle) => options.settle(settle),
+            None => options,
+        })
     }
 }
 
@@ -176,6 +187,13 @@ mod tests {
         let unmarked = options.protocol.unmarked;
         assert!(unmarked.positions && unmarked.other_clients && unmarked.lights);
         assert_eq!(options.status.rule(CommandCode::STAGE_POSITION_SET), StatusRule::Set);
+    }
+
+    #[test]
+    fn the_settle_time_can_be_changed_down_to_nothing() {
+        let settle = |settle| options(&PeerArgs { settle, ..PeerArgs::default() }).unwrap().settle;
+        assert_eq!(settle(None), Options::new("127.0.0.1:1").settle);
+        assert_eq!(settle(Some(Duration::ZERO)), Duration::ZERO);
     }
 
     #[test]

@@ -8,8 +8,8 @@ use flamingo_runtime_testkit::peer::{
     Peer, answer_to, connected, connected_to, event_codes, is_lost, listen, move_to, next_frame,
     position_of, soon,
 };
-use smol::future;
 use smol::io::AsyncReadExt;
+use smol::{Timer, future};
 
 fn quick(options: &mut Options) {
     options.timeout = Duration::from_millis(300);
@@ -59,6 +59,28 @@ fn stale_bytes_after_connect_are_resynchronised_over() {
         let value = client.state_at_connect().frame.value;
         assert!((value - 1.0).abs() < f64::EPSILON, "the stale answer is not the answer: {value}");
         assert_eq!(client.stats().await.unwrap().counters.noise_bytes, 71);
+    });
+}
+
+#[test]
+fn stale_bytes_after_a_silence_are_no_answer() {
+    smol::block_on(async {
+        let (listener, mut options) = listen();
+        options.settle = Duration::from_secs(1);
+        let script = async {
+            let mut peer = Peer::accept(&listener).await;
+            // A server accepts later than its system does, and a relay hands on what it holds later than that. Silence
+            // until then does not show that the stream is clean.
+            Timer::after(options.settle / 10).await;
+            let stale = answer_to(&Frame::command(CommandCode::SYSTEM_STATE_GET), 99.0).encode();
+            peer.write_bytes(&stale).await;
+            let query = peer.expect(CommandCode::SYSTEM_STATE_GET).await;
+            peer.answer(&query, 1.0).await;
+            peer
+        };
+        let (client, _peer) = future::zip(Client::connect(options.clone()), script).await;
+        let value = client.unwrap().state_at_connect().frame.value;
+        assert!((value - 1.0).abs() < f64::EPSILON, "the stale answer is not the answer: {value}");
     });
 }
 
