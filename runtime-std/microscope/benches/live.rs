@@ -1,17 +1,17 @@
-//! Measures how fast `LiveStream` reads images of 2048 × 2048 pixels, compared with a plain loop that
-//! reads into one buffer, in the same run. The images come from a sender that repeats one image as
-//! fast as it can, and from the simulator. `LiveStream` must reach 0.95 of
-//! the plain loop.
+//! How fast `LiveStream` reads images of 2048 × 2048 pixels, and how much processor time an image takes,
+//! compared with a plain loop that reads into one buffer. The images come from a sender that repeats one
+//! image as fast as it can, and from the simulator. Both run in a process of their own, so that the
+//! processor time is that of the reader.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::process::ExitCode;
-use std::thread::spawn;
+use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::Duration;
 
 use flamingo_microscope::live::{LiveOptions, LiveStream};
 use flamingo_microscope::{LiveUpdates, Microscope};
 use flamingo_runtime_std::protocol::image::{HEADER_LEN, ImageHeader};
+use flamingo_runtime_std::protocol::time::Instant;
 use flamingo_runtime_std::{Clock, Options};
 use flamingo_runtime_testkit::bench::{Figure, Report, Target, run};
 use flamingo_simulator::{Scenario, Simulator, SimulatorOptions};
@@ -19,33 +19,108 @@ use flamingo_simulator::{Scenario, Simulator, SimulatorOptions};
 const SIDE: u32 = 2048;
 const IMAGES: u64 = 60;
 const ROUNDS: usize = 5;
-const LEAST: f64 = 0.95;
+const LEAST_RATE: f64 = 0.95;
+const MOST_PROCESSOR_TIME: f64 = 1.1;
+/// Set in the process of a source: which one it is.
+const SOURCE: &str = "LIVE_BENCH_SOURCE";
+const SENDER: &str = "plain sender";
+const SIMULATOR: &str = "simulator";
+
+/// A source of images, in a process of its own.
+struct Source {
+    process: Child,
+    address: SocketAddr,
+}
+
+impl Source {
+    fn start(name: &str) -> Self {
+        let this = std::env::current_exe().expect("the path of this program");
+        let mut source = Command::new(this);
+        source.env(SOURCE, name).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut process = source.spawn().expect("this program starts again");
+        let mut line = String::new();
+        let output = process.stdout.take().expect("it is piped");
+        BufReader::new(output).read_line(&mut line).expect("an address");
+        Self { process, address: line.trim().parse().expect("an address") }
+    }
+}
+
+impl Drop for Source {
+    fn drop(&mut self) {
+        // It may have ended.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
 
 /// Sends the same image without end to each client, one client at a time.
-fn sender() -> SocketAddr {
+fn send() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let address = listener.local_addr().expect("an address");
+    println!("{}", listener.local_addr().expect("an address"));
     let size = 2 * SIDE * SIDE;
     let header = ImageHeader { size, width: SIDE, height: SIDE, ..ImageHeader::default() };
     let mut image = header.encode().to_vec();
     image.resize(HEADER_LEN + size as usize, 7);
-    spawn(move || {
-        while let Ok((mut viewer, _)) = listener.accept() {
-            while viewer.write_all(&image).is_ok() {}
-        }
-    });
-    address
+    while let Ok((mut viewer, _)) = listener.accept() {
+        while viewer.write_all(&image).is_ok() {}
+    }
 }
 
-/// Images per second.
-fn rate(took: Duration) -> f64 {
-    #[allow(clippy::cast_precision_loss)] // a few
-    let images = IMAGES as f64;
-    images / took.as_secs_f64()
+/// Simulates an instrument in live view, until stdin is closed.
+fn simulate() {
+    let scenario = format!("[images]\nwidth = {SIDE}\nheight = {SIDE}\nframes_per_s = 2000\n");
+    let scenario = Scenario::from_toml(&scenario).expect("a scenario");
+    let options = SimulatorOptions::new(scenario);
+    smol::block_on(async {
+        let simulator = Simulator::start(options).await.expect("free ports");
+        let client = Options::new(simulator.control().to_string());
+        let microscope = Microscope::connect(client).await.expect("it speaks");
+        microscope.camera().start_live_view(LiveUpdates::Always).await.expect("a live view");
+        println!("{}", simulator.live());
+        let closed = smol::unblock(|| std::io::stdin().read_to_end(&mut Vec::new())).await;
+        closed.expect("stdin is closed");
+        microscope.close().await;
+        simulator.stop().await;
+    });
+}
+
+/// The processor time of all threads of this process.
+fn spent() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    Duration::try_from(time).expect("time runs forwards")
+}
+
+/// What reading some images has cost.
+#[derive(Clone, Copy)]
+struct Sample {
+    images_per_s: f64,
+    /// Per image.
+    processor_s: f64,
+}
+
+/// Times the reading of images.
+struct Watch<'a> {
+    clock: &'a Clock,
+    began: Instant,
+    spent: Duration,
+}
+
+impl<'a> Watch<'a> {
+    fn start(clock: &'a Clock) -> Self {
+        Self { clock, began: clock.now(), spent: spent() }
+    }
+
+    fn stop(self, images: u64) -> Sample {
+        let (took, spent) = (self.clock.now().since(self.began), spent() - self.spent);
+        #[allow(clippy::cast_precision_loss)] // a few
+        let images = images as f64;
+        let processor_s = spent.as_secs_f64() / images;
+        Sample { images_per_s: images / Duration::from(took).as_secs_f64(), processor_s }
+    }
 }
 
 /// The plain loop: reads the header, and then the whole image into one buffer.
-fn plain(address: SocketAddr, clock: &Clock) -> f64 {
+fn plain(address: SocketAddr, clock: &Clock) -> Sample {
     let mut socket = TcpStream::connect(address).expect("it listens");
     let mut image = vec![0; HEADER_LEN + 2 * (SIDE * SIDE) as usize];
     let mut next = || {
@@ -55,74 +130,71 @@ fn plain(address: SocketAddr, clock: &Clock) -> f64 {
         socket.read_exact(&mut image[HEADER_LEN..end]).expect("an image");
     };
     next();
-    let begin = clock.now();
+    let watch = Watch::start(clock);
     for _ in 0..IMAGES {
         next();
     }
-    rate(clock.now().since(begin).into())
+    watch.stop(IMAGES)
 }
 
 /// The same with `LiveStream`. Images that arrived but were dropped count as well.
-fn stream(address: SocketAddr, clock: &Clock, options: LiveOptions) -> f64 {
+fn stream(address: SocketAddr, clock: &Clock, options: LiveOptions) -> Sample {
     smol::block_on(async {
         let address = address.to_string();
         let mut stream = LiveStream::connect(&address, options).await.expect("it listens");
         let first = stream.next_image().await.expect("an image").expect("an image").number;
-        let begin = clock.now();
+        let watch = Watch::start(clock);
         loop {
             let image = stream.next_image().await.expect("an image").expect("an image");
             let came = image.number - first;
             if came >= IMAGES {
-                #[allow(clippy::cast_precision_loss)] // a few
-                let more = came as f64 / IMAGES as f64;
-                return more * rate(clock.now().since(begin).into());
+                return watch.stop(came);
             }
         }
     })
 }
 
-fn median(values: &mut [f64]) -> f64 {
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<_> = values.collect();
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
 }
 
-fn compare(report: &mut Report, name: &str, address: SocketAddr) {
-    let clock = Clock::start();
-    let (mut loops, mut every, mut latest) = (Vec::new(), Vec::new(), Vec::new());
+fn compare(report: &mut Report, name: &str) {
+    let (source, clock) = (Source::start(name), Clock::start());
+    let address = source.address;
+    let (mut every, mut latest) = (Vec::new(), Vec::new());
     for _ in 0..report.repetitions(ROUNDS) {
-        let least = plain(address, &clock);
-        loops.push(least);
         // Compared with the loop of the same round, because the load of the machine changes.
-        every.push(stream(address, &clock, LiveOptions::every()) / least);
-        latest.push(stream(address, &clock, LiveOptions::default()) / least);
+        let plain = plain(address, &clock);
+        every.push((stream(address, &clock, LiveOptions::every()), plain));
+        latest.push((stream(address, &clock, LiveOptions::default()), plain));
     }
-    let plain = median(&mut loops);
+    let plain = median(every.iter().map(|(_, plain)| plain.images_per_s));
     let figure = Figure::new(plain, "images/s").ratio(1.0);
     report.line(&format!("{name}, plain loop"), figure, Target::None);
-    for (mode, ratios) in [("every image", &mut every), ("latest image", &mut latest)] {
-        let ratio = median(ratios);
-        let figure = Figure::new(plain * ratio, "images/s").ratio(ratio);
-        report.line(&format!("{name}, {mode}"), figure, Target::RatioAtLeast(LEAST));
+    for (mode, samples) in [("every image", every), ("latest image", latest)] {
+        let rate = median(samples.iter().map(|(it, plain)| it.images_per_s / plain.images_per_s));
+        let figure = Figure::new(plain * rate, "images/s").ratio(rate);
+        report.line(&format!("{name}, {mode}"), figure, Target::RatioAtLeast(LEAST_RATE));
+        let spent = median(samples.iter().map(|(it, _)| it.processor_s * 1e6));
+        let ratio = median(samples.iter().map(|(it, plain)| it.processor_s / plain.processor_s));
+        let figure = Figure::new(spent, "µs/image").ratio(ratio);
+        let most = Target::RatioAtMost(MOST_PROCESSOR_TIME);
+        report.line(&format!("{name}, {mode}, processor time"), figure, most);
     }
 }
 
 fn measure(report: &mut Report) {
-    compare(report, "plain sender", sender());
-    let scenario = format!("[images]\nwidth = {SIDE}\nheight = {SIDE}\nframes_per_s = 2000\n");
-    let scenario = Scenario::from_toml(&scenario).expect("a scenario");
-    let options = SimulatorOptions::new(scenario);
-    let simulator = smol::block_on(Simulator::start(options)).expect("free ports");
-    let client = Options::new(simulator.control().to_string());
-    let microscope = smol::block_on(async {
-        let microscope = Microscope::connect(client).await.expect("it speaks");
-        microscope.camera().start_live_view(LiveUpdates::Always).await.expect("a live view");
-        microscope
-    });
-    compare(report, "simulator", simulator.live());
-    smol::block_on(microscope.close());
-    smol::block_on(simulator.stop());
+    compare(report, SENDER);
+    compare(report, SIMULATOR);
 }
 
 fn main() -> ExitCode {
-    run("live", measure)
+    match std::env::var(SOURCE).as_deref() {
+        Ok(SENDER) => send(),
+        Ok(SIMULATOR) => simulate(),
+        _ => return run("live", measure),
+    }
+    ExitCode::SUCCESS
 }
