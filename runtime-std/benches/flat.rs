@@ -6,13 +6,12 @@ use std::cell::RefCell;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use flamingo_runtime_std::protocol::wire::FRAME_LEN;
 use flamingo_runtime_std::protocol::{CommandCode, Config, Frame};
-use flamingo_runtime_std::{Options, Subscription};
+use flamingo_runtime_std::{Options, Payload, Subscription};
 use flamingo_runtime_testkit::bench::clients::{Caller, Way, mean};
 use flamingo_runtime_testkit::bench::limits::{
     EventServer, Events, NOT_ANSWERED, READ_LEN, event_server, open, query, read_raw, upload_server,
@@ -237,12 +236,12 @@ fn upload_frame() -> Frame {
 }
 
 fn upload(caller: &Caller, size: usize, count: usize) -> Contender<'_> {
-    let payload: Arc<[u8]> = vec![7; size].into();
+    let payload = Payload::from(vec![7; size]);
     Box::new(move |times| {
         let took = Stopwatch::time(|| {
             caller.run(async {
                 for _ in 0..count {
-                    let payload = Arc::clone(&payload);
+                    let payload = payload.clone();
                     let answer = caller.client.upload(upload_frame(), payload, LONG).await;
                     answer.expect("an answer");
                 }

@@ -111,7 +111,8 @@ impl<'a> Watch<'a> {
     }
 
     fn stop(self, images: u64) -> Sample {
-        let (took, spent) = (self.clock.now().since(self.began), spent() - self.spent);
+        let (took, spent) =
+            (self.clock.now().since(self.began), spent().saturating_sub(self.spent));
         #[allow(clippy::cast_precision_loss)] // a few
         let images = images as f64;
         let processor_s = spent.as_secs_f64() / images;

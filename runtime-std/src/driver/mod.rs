@@ -43,4 +43,4 @@ pub use link::{Driver, Socket, Step};
 pub use pending_calls::{Answer, Stats};
 #[cfg(feature = "smol")]
 pub use stop_first::Stopped;
-pub(crate) use turn::READ_CHUNK;
+pub use turn::READ_CHUNK;

@@ -11,7 +11,7 @@ use super::link::Socket;
 use crate::clock::Clock;
 
 /// Bytes that are read in one go.
-pub(crate) const READ_CHUNK: usize = 64 * 1024;
+pub const READ_CHUNK: usize = 64 * 1024;
 /// Bytes that are written at most before the socket is read again.
 const WRITE_CHUNK: usize = 256 * 1024;
 /// Reads after which all that had arrived is out of the socket's receive buffer.
