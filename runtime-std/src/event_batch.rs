@@ -14,6 +14,8 @@ use crate::event::{Event, EventFrame};
 use crate::fanout::Fanout;
 use crate::payload::Payload;
 
+/// Events of subscribers that are kept for their memory at most.
+const MOST_EARLIER: usize = 4096;
 /// Events in a batch: as many as one read can have.
 const BATCH: usize = READ_CHUNK / FRAME_LEN;
 
@@ -33,7 +35,7 @@ impl EventBatch {
         Self {
             events: Vec::new(),
             earlier: VecDeque::new(),
-            most_earlier: fanout.capacity().saturating_add(BATCH),
+            most_earlier: fanout.capacity().min(MOST_EARLIER) + BATCH,
             to_wake: Vec::new(),
         }
     }

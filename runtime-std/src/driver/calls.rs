@@ -20,7 +20,7 @@ use super::session::Lost;
 use crate::error::Error;
 use crate::event::Event;
 
-/// Calls taken in one turn: fewer than the core has slots for stops.
+/// Calls that are taken at once: fewer than the core has slots for stops.
 const CALLS_PER_TURN: usize = 8;
 /// Stops that may wait for a connection.
 const STOPS_KEPT: usize = 64;
@@ -111,7 +111,7 @@ impl Engine {
     }
 
     /// Whether a stop waits to be written, on this connection or on the next.
-    fn has_unsent_stop(&self) -> bool {
+    pub(super) fn has_unsent_stop(&self) -> bool {
         !self.blocked_stops.is_empty() || self.pending.has_unsent_stop()
     }
 

@@ -1,9 +1,10 @@
-//! Frames that go out in one write. What may go, and in which order, is the core's decision; a stop, and
-//! a frame with a payload, is never gathered: it leaves the core only when the socket takes it.
+//! Queries that go out in one write. What may go, and in which order, is the core's decision. A frame
+//! that is gathered counts as sent, so only queries are: a stop can cancel any other command until the
+//! first byte of that command is written.
 
 use std::collections::VecDeque;
 
-use flamingo_protocol_core::wire::FRAME_LEN;
+use flamingo_protocol_core::wire::{FRAME_LEN, Kind};
 use flamingo_protocol_core::{Frame, Ticket};
 
 /// Frames that go out in one write at most.
@@ -22,9 +23,9 @@ pub(super) struct Gathered {
 impl Gathered {
     /// Whether the next bytes that the core gives may be gathered.
     pub(super) fn takes(&self, next: &[u8]) -> bool {
-        let stops = |frame: &Frame| frame.code.row().is_some_and(|row| row.effect.stops());
+        let asks = |frame: &Frame| frame.code.row().is_some_and(|row| row.kind == Kind::Query);
         let has_room = self.ends.len() < FRAMES && next.len() == FRAME_LEN;
-        has_room && Frame::decode(next).is_ok_and(|frame| frame.payload_len == 0 && !stops(&frame))
+        has_room && Frame::decode(next).is_ok_and(|frame| frame.payload_len == 0 && asks(&frame))
     }
 
     pub(super) fn push(&mut self, frame: &[u8]) {

@@ -1,15 +1,15 @@
 //! The one owner of engine and socket, and who moves the bytes: whoever has something to ask. A caller
 //! writes its command itself, and while it waits it reads the socket itself; the driver reads while no
-//! caller waits, and keeps the time. Nobody waits for the lock: who finds it taken leaves the work to its
-//! holder, who looks again after it has let go.
+//! caller waits, and keeps the time. No caller waits for the lock: who finds it taken leaves the work to
+//! its holder, who looks again after it has let go.
 //!
-//! No runtime is named here: the socket is a [`Socket`], the waiting is the [`Driver`]'s, which a runtime
-//! polls. Who is woken when is `readiness.rs`; what happens with the bytes is `turn.rs` and `engine.rs`.
+//! No runtime is named here: the socket is a [`Socket`], the waiting is the driver's (`task.rs`), which
+//! a runtime polls. Who is woken when is `readiness.rs`; what happens with the bytes is `turn.rs` and `engine.rs`.
 
 use std::collections::VecDeque;
 use std::fmt;
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -19,14 +19,15 @@ use flamingo_protocol_core::time::Instant;
 use super::engine::{Action, Engine};
 use super::inbox::Arrivals;
 use super::readiness::{CallerId, Readiness};
+use super::task::Step;
 use super::turn::{READ_CHUNK, Turn, Wakers, Watched, turn};
-use crate::client::Opening;
 use crate::clock::Clock;
-use crate::error::Error;
-use crate::options::Options;
 
 /// Turns that one caller, or one poll of the driver, takes at most: then other tasks run.
 const TURNS: usize = 8;
+/// Calls after which other tasks must be let run. A task whose calls all end in their first poll never
+/// waits, and would keep its executor for itself.
+const MOST_AT_ONCE: usize = 16;
 /// How long a caller that is woken for reading may take until the driver reads instead: its task may
 /// be busy, or hold a future that it does not poll.
 const CALLER_PATIENCE: Duration = Duration::from_millis(10);
@@ -67,42 +68,49 @@ pub trait Socket: Send + Sync {
     fn discard_unsent(&self);
 }
 
-/// What a runtime does for a [`Driver`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Step {
-    /// Connect to [`Options::address`](crate::Options::address), within
-    /// [`Options::connect_timeout`](crate::Options::connect_timeout) for each address of the host. Report
-    /// the result with [`Driver::connected`] or [`Driver::connect_failed`], and go on polling until then.
-    Connect,
-    /// Nothing more will happen: drop the driver.
-    End,
-}
-
 /// What moves the bytes of one connection; shared by its driver and its callers.
 pub(crate) struct Link {
-    /// `None` when the driver has ended.
+    /// `None` when the driver has ended. Who finds the lock taken relies on its holder, who must look for
+    /// new work after it has let go ([`Link::work`]), or wake the driver.
     state: Mutex<Option<State>>,
-    readiness: Arc<Readiness>,
+    steps: Mutex<VecDeque<Step>>,
+    pub(super) armed: Armed,
+    pub(super) readiness: Arc<Readiness>,
     arrivals: Arrivals,
     /// Callers whose answers came with the last read, and who have not been polled since. They may ask
     /// again at once: what is asked meanwhile goes out with their commands, in one write. This is a
-    /// hint: nothing depends on it but when a command is written.
+    /// hint: it decides only how soon a command is written.
     about_to_run: AtomicUsize,
-    /// The next caller lets other tasks run before its command is written.
-    let_others_run: AtomicBool,
+    /// Calls that have ended in their first poll, one after the other.
+    ended_at_once: AtomicUsize,
+    /// The driver has found the lock taken, and is to be woken.
+    driver_waits: AtomicBool,
+    clock: Clock,
 }
 
 /// Only the holder of the lock touches the socket.
-struct State {
-    engine: Engine,
-    socket: Option<Watched>,
+pub(super) struct State {
+    pub(super) engine: Engine,
+    pub(super) socket: Option<Watched>,
     clock: Clock,
     buffer: Box<[u8]>,
     wakers: Wakers,
-    /// When the driver looks next, whatever happens.
-    armed: Option<Instant>,
-    steps: VecDeque<Step>,
+}
+
+/// When the driver looks next, whatever happens. Only the driver sets it.
+pub(super) struct Armed(AtomicU64);
+
+impl Armed {
+    const NEVER: u64 = u64::MAX;
+
+    pub(super) fn get(&self) -> Option<Instant> {
+        let micros = self.0.load(Ordering::SeqCst);
+        (micros != Self::NEVER).then(|| Instant::from_micros(micros))
+    }
+
+    pub(super) fn set(&self, at: Option<Instant>) {
+        self.0.store(at.map_or(Self::NEVER, Instant::as_micros), Ordering::SeqCst);
+    }
 }
 
 impl fmt::Debug for Link {
@@ -112,7 +120,7 @@ impl fmt::Debug for Link {
 }
 
 impl Link {
-    fn new(engine: Engine, clock: Clock) -> Arc<Self> {
+    pub(super) fn new(engine: Engine, clock: Clock) -> Arc<Self> {
         let readiness = Arc::new(Readiness::default());
         let wakers = Wakers { reading: readiness.for_reading(), writing: readiness.for_writing() };
         let arrivals = engine.inbox.arrivals();
@@ -122,15 +130,17 @@ impl Link {
             clock,
             buffer: vec![0; READ_CHUNK].into_boxed_slice(),
             wakers,
-            armed: None,
-            steps: VecDeque::new(),
         };
         let link = Arc::new(Self {
             state: Mutex::new(Some(state)),
+            steps: Mutex::default(),
+            armed: Armed(AtomicU64::new(Armed::NEVER)),
             readiness,
             arrivals,
             about_to_run: AtomicUsize::new(0),
-            let_others_run: AtomicBool::new(false),
+            ended_at_once: AtomicUsize::new(0),
+            driver_waits: AtomicBool::new(false),
+            clock,
         });
         if let Some(state) = &*link.lock() {
             state.engine.inbox.attach(Arc::downgrade(&link));
@@ -138,8 +148,8 @@ impl Link {
         link
     }
 
-    /// Waits for the lock. Only the driver does; a caller leaves its work to the holder.
-    fn lock(&self) -> MutexGuard<'_, Option<State>> {
+    /// Waits for the lock: to give the driver a socket, and to end.
+    pub(super) fn lock(&self) -> MutexGuard<'_, Option<State>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -151,23 +161,58 @@ impl Link {
         }
     }
 
-    /// Does what can be done now, unless somebody does it already. Returns whether more is left than
-    /// one caller, or one poll of the driver, should do.
-    fn work(&self, who: Worker) -> bool {
+    /// Does what can be done now, or leaves it to whoever does it already. Returns whether more is left
+    /// than one caller, or one poll of the driver, should do.
+    pub(super) fn work(&self, who: Worker) -> bool {
         for _ in 0..TURNS {
+            if who == Worker::Driver {
+                self.driver_waits.store(true, Ordering::SeqCst);
+            }
             // Either this finds the lock free, or its holder finds, after it has let go, what was
             // handed over before this.
             fence(Ordering::SeqCst);
             let Some(mut state) = self.try_lock() else { return false };
+            if who == Worker::Driver {
+                self.driver_waits.store(false, Ordering::SeqCst);
+            }
             let Some(open) = &mut *state else { return false };
-            let busy = open.turn(self, who);
+            let done = open.turn(self);
             drop(state);
             fence(Ordering::SeqCst);
-            if !busy && self.arrivals.len() == 0 && !self.readiness.is_reported() {
+            self.look_after(&done, who);
+            if !done.is_busy && self.arrivals.len() == 0 && !self.readiness.is_reported() {
                 return false;
             }
         }
         true
+    }
+
+    /// What is left to do after a turn, without the lock.
+    fn look_after(&self, done: &Done, who: Worker) {
+        if done.is_idle {
+            self.readiness.forget_callers();
+        }
+        let is_nearer = |due| self.armed.get().is_none_or(|armed| due < armed);
+        let must_arm = done.due.is_some_and(is_nearer);
+        match who {
+            Worker::Driver if must_arm => self.armed.set(done.due),
+            Worker::Driver => {}
+            Worker::Caller => {
+                let driver_waits = self.driver_waits.swap(false, Ordering::SeqCst);
+                if driver_waits || must_arm || self.has_step() {
+                    self.wake_driver();
+                }
+            }
+        }
+    }
+
+    /// Its lock is held for a few instructions.
+    pub(super) fn steps(&self) -> MutexGuard<'_, VecDeque<Step>> {
+        self.steps.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn has_step(&self) -> bool {
+        !self.steps().is_empty()
     }
 
     /// A caller does what can be done now.
@@ -183,11 +228,28 @@ impl Link {
     }
 
     /// Whether other tasks run before a command that was just handed over is written: they may ask as
-    /// well, and all of it goes out in one write.
+    /// well, and all of it goes out in one write. The driver writes it if its caller is not polled again.
     pub(crate) fn holds_back(&self) -> bool {
-        self.about_to_run.load(Ordering::Relaxed) > 0
+        let holds_back = self.about_to_run.load(Ordering::Relaxed) > 0
             || self.arrivals.len() > 1
-            || self.let_others_run.swap(false, Ordering::Relaxed)
+            || self.ended_at_once.load(Ordering::Relaxed) >= MOST_AT_ONCE;
+        if holds_back {
+            self.ended_at_once.store(0, Ordering::Relaxed);
+            let soon = self.clock.now() + CALLER_PATIENCE.into();
+            if self.armed.get().is_none_or(|armed| soon < armed) {
+                self.wake_driver();
+            }
+        }
+        holds_back
+    }
+
+    /// A call has ended, in its first poll or later.
+    pub(crate) fn ended(&self, at_once: bool) {
+        if at_once {
+            self.ended_at_once.fetch_add(1, Ordering::Relaxed);
+        } else {
+            self.ended_at_once.store(0, Ordering::Relaxed);
+        }
     }
 
     /// A caller waits: it is woken when the socket can be read, if no other has waited longer.
@@ -210,37 +272,39 @@ impl Link {
 
 /// Who does the work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Worker {
+pub(super) enum Worker {
     Caller,
     Driver,
 }
 
+/// What a turn leaves to do.
+struct Done {
+    /// There may be more to do at once.
+    is_busy: bool,
+    /// No call waits for an outcome.
+    is_idle: bool,
+    /// When the driver must look.
+    due: Option<Instant>,
+}
+
 impl State {
-    /// Takes one turn. Returns whether there may be more to do.
-    fn turn(&mut self, link: &Link, who: Worker) -> bool {
-        self.act();
+    fn turn(&mut self, link: &Link) -> Done {
+        self.act(link);
         link.readiness.look();
         let Self { engine, socket, clock, buffer, wakers, .. } = self;
-        let turn = turn(engine, socket.as_mut(), wakers, clock, buffer);
-        let Turn { is_busy, now, answered, let_others_run } = turn;
+        let Turn { is_busy, now, answered } = turn(engine, socket.as_mut(), wakers, clock, buffer);
         if let Some(answered) = answered {
             link.about_to_run.store(answered, Ordering::Relaxed);
         }
-        if let_others_run {
-            link.let_others_run.store(true, Ordering::Relaxed);
-        }
-        self.act();
-        if who == Worker::Caller && (!self.steps.is_empty() || self.must_arm(now)) {
-            link.wake_driver();
-        }
-        is_busy
+        self.act(link);
+        Done { is_busy, is_idle: !self.engine.has_pending_calls(), due: self.due(now) }
     }
 
     /// Does what the engine asks for, or leaves it to the runtime.
-    fn act(&mut self) {
+    fn act(&mut self, link: &Link) {
         while let Some(action) = self.engine.poll_action() {
             match action {
-                Action::Connect => self.steps.push_back(Step::Connect),
+                Action::Connect => link.steps().push_back(Step::Connect),
                 Action::ShutdownWrite => {
                     if let Some(watched) = &self.socket {
                         watched.socket.shutdown_write();
@@ -251,7 +315,7 @@ impl State {
                         watched.socket.discard_unsent();
                     }
                 }
-                Action::End => self.steps.push_back(Step::End),
+                Action::End => link.steps().push_back(Step::End),
             }
         }
     }
@@ -264,127 +328,5 @@ impl State {
         }
         let soon = now + CALLER_PATIENCE.into();
         Some(due.map_or(soon, |due| due.min(soon)))
-    }
-
-    /// Whether the driver looks too late.
-    fn must_arm(&self, now: Instant) -> bool {
-        self.due(now).is_some_and(|due| self.armed.is_none_or(|armed| due < armed))
-    }
-}
-
-/// What keeps a connection going while no caller does, on any runtime: it keeps the time, connects, and
-/// reads while no caller waits. It is polled, as a future is, by the code of one runtime:
-/// `on_smol.rs` is an example of 100 lines.
-///
-/// ```
-/// use std::task::{Context, Poll, Waker};
-/// use flamingo_runtime_std::driver::{Driver, Step};
-/// use flamingo_runtime_std::{Clock, Options};
-///
-/// let (mut driver, opening) = Driver::new(Options::new("127.0.0.1:53717"), Clock::start());
-/// let mut cx = Context::from_waker(Waker::noop());
-/// assert_eq!(driver.poll(&mut cx), Poll::Ready(Step::Connect));
-/// // Connect, then call `driver.connected(socket)` or `driver.connect_failed(error)`.
-/// # drop(opening);
-/// ```
-///
-/// Dropping it closes the socket and ends every call and every subscription of its clients.
-#[derive(Debug)]
-pub struct Driver {
-    link: Arc<Link>,
-    clock: Clock,
-}
-
-impl Driver {
-    /// Makes a driver, whose first step is [`Step::Connect`], and what becomes its client.
-    #[must_use]
-    pub fn new(options: Options, clock: Clock) -> (Self, Opening) {
-        let (engine, opening) = Engine::new(options, clock);
-        (Self::of(engine, clock), opening)
-    }
-
-    /// The driver of an engine that has other work already.
-    pub(super) fn of(engine: Engine, clock: Clock) -> Self {
-        Self { link: Link::new(engine, clock), clock }
-    }
-
-    /// The next step for the runtime. If there is none, does what can be done now and arranges a
-    /// wake-up. Poll it again at [`Self::due`], too.
-    pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
-        let readiness = &self.link.readiness;
-        readiness.set_driver(cx.waker());
-        let is_wanted = readiness.take_driver_wanted();
-        let is_due = self.take_due();
-        if is_due && readiness.is_reported() {
-            readiness.pass_over_first();
-        }
-        // Otherwise the caller that was woken reads.
-        if is_wanted || is_due || !readiness.has_callers() {
-            if self.link.work(Worker::Driver) {
-                // Other tasks run first.
-                cx.waker().wake_by_ref();
-            }
-            if let Some(step) = self.take_step() {
-                self.link.readiness.want_driver();
-                return Poll::Ready(step);
-            }
-        }
-        Poll::Pending
-    }
-
-    /// What the runtime has to do next. If that is nothing, moves the time of the next look.
-    fn take_step(&self) -> Option<Step> {
-        let mut state = self.link.lock();
-        let Some(state) = &mut *state else { return Some(Step::End) };
-        let step = state.steps.pop_front();
-        let now = self.clock.now();
-        if step.is_none() && state.must_arm(now) {
-            state.armed = state.due(now);
-        }
-        step
-    }
-
-    /// Whether the time has come for which the driver was armed.
-    fn take_due(&self) -> bool {
-        let mut state = self.link.lock();
-        let Some(state) = &mut *state else { return false };
-        state.armed.take_if(|armed| *armed <= self.clock.now()).is_some()
-    }
-
-    /// When to poll next, if nothing wakes the driver before.
-    #[must_use]
-    pub fn due(&self) -> Option<Instant> {
-        self.link.lock().as_ref().and_then(|state| state.armed)
-    }
-
-    /// The options that it was made with.
-    #[must_use]
-    pub fn options(&self) -> Option<Options> {
-        self.link.lock().as_ref().map(|state| state.engine.options().clone())
-    }
-
-    /// [`Step::Connect`] is done.
-    pub fn connected(&mut self, socket: Box<dyn Socket>) {
-        if let Some(state) = &mut *self.link.lock() {
-            state.socket = Some(Watched::new(socket));
-            state.engine.connected(self.clock.now());
-        }
-        self.link.readiness.want_driver();
-    }
-
-    /// [`Step::Connect`] has failed.
-    pub fn connect_failed(&mut self, error: Error) {
-        if let Some(state) = &mut *self.link.lock() {
-            state.engine.connect_failed(self.clock.now(), error);
-        }
-        self.link.readiness.want_driver();
-    }
-}
-
-impl Drop for Driver {
-    fn drop(&mut self) {
-        let state = self.link.lock().take();
-        // Without the lock: this ends every call, and wakes its caller.
-        drop(state);
     }
 }

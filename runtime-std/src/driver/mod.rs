@@ -16,6 +16,7 @@
 //! | `gathered.rs` | frames that go out in one write |
 //! | `turn.rs` | one round of reading and writing on a non-blocking socket |
 //! | `link.rs` | who takes a turn: callers and [`Driver`], one at a time |
+//! | `task.rs` | [`Driver`]: what a runtime polls |
 //! | `readiness.rs` | who is woken when the socket can be read |
 //! | `waiting.rs` | the future of a call, which takes turns while it waits |
 //! | `on_smol.rs` | the socket and the waiting, on smol |
@@ -34,13 +35,15 @@ mod readiness;
 mod session;
 #[cfg(feature = "smol")]
 mod stop_first;
+mod task;
 mod turn;
 pub(crate) mod waiting;
 
 pub use crate::client::Opening;
 pub use engine::{Action, CoreConnection, Engine};
-pub use link::{Driver, Socket, Step};
+pub use link::Socket;
 pub use pending_calls::{Answer, Stats};
 #[cfg(feature = "smol")]
 pub use stop_first::Stopped;
+pub use task::{Driver, Step};
 pub use turn::READ_CHUNK;

@@ -12,7 +12,8 @@ use flamingo_protocol_core::time::Instant;
 use smol::{Async, Timer, future};
 use socket2::SockRef;
 
-use super::link::{Driver, Socket, Step};
+use super::link::Socket;
+use super::task::{Driver, Step};
 use crate::client::Client;
 use crate::clock::Clock;
 use crate::error::Error;
@@ -66,7 +67,7 @@ pub(super) async fn drive(mut driver: Driver, clock: Clock) {
     future::poll_fn(move |cx| {
         loop {
             match driver.poll(cx) {
-                Poll::Ready(Step::Connect) => connecting = driver.options().as_ref().map(connect),
+                Poll::Ready(Step::Connect) => connecting = Some(connect(driver.options())),
                 Poll::Ready(_) => return Poll::Ready(()),
                 Poll::Pending => {
                     let attempt = connecting.as_mut().map(|attempt| attempt.as_mut().poll(cx));

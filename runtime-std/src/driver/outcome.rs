@@ -197,10 +197,12 @@ impl Slots {
     /// A free slot, as its two ends.
     pub(crate) fn pair(&self, wanted: Wanted) -> (Reply, Expected) {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // Both ends of it may not be gone yet: then it is left to them.
-        let free = kept.pop().filter(|slot| Arc::strong_count(slot) == 1);
+        let mut slot = kept.pop().unwrap_or_default();
         drop(kept);
-        let slot = free.unwrap_or_default();
+        if Arc::get_mut(&mut slot).is_none() {
+            // Its two ends are not gone yet: it is left to them.
+            slot = Arc::default();
+        }
         *slot.lock() = State::Waiting(Waits::default());
         (Reply { wanted, slot: Arc::clone(&slot) }, Expected(slot))
     }

@@ -126,6 +126,16 @@ impl Readiness {
         drop(first);
     }
 
+    /// No call waits for an outcome: no caller has to read.
+    pub(super) fn forget_callers(&self) {
+        loop {
+            let first = self.lock().callers.pop_front();
+            if first.is_none() {
+                return;
+            }
+        }
+    }
+
     fn wake_next(&self) {
         let waiting = self.lock();
         let next = waiting.callers.front().map(|(_, waker)| waker).or(waiting.driver.as_ref());

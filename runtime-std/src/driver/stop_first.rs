@@ -5,10 +5,10 @@ use flamingo_protocol_core::{CommandCode, Frame, wire::Kind};
 use smol::future;
 
 use super::engine::Engine;
-use super::link::Driver;
 use super::on_smol::drive;
 use super::outcome::{self, Done, Expected, Wanted};
 use super::pending_calls::{Answer, Call};
+use super::task::Driver;
 use crate::client::Client;
 use crate::clock::Clock;
 use crate::error::Error;

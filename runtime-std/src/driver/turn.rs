@@ -17,7 +17,7 @@ const WRITE_CHUNK: usize = 256 * 1024;
 /// Reads after which all that had arrived is out of the socket's receive buffer.
 const READS_OF_ALL: usize = 64;
 
-/// How often calls are taken before those that were taken are written.
+/// So many times calls are taken before the socket is written.
 const MOST_TAKES: usize = 8;
 
 /// The wakers for the two directions of the socket.
@@ -75,39 +75,23 @@ struct EarlyReads {
     /// Writes that are still to be passed over, and how many after the next failure.
     passes: u8,
     next_passes: u8,
-    /// Successes since others were last let run.
-    in_a_row: u8,
 }
 
 impl EarlyReads {
     /// Writes that are passed over at most.
     const MOST_PASSES: u8 = 127;
-    /// Successes after which other tasks must be let run. A task whose calls all end at once never
-    /// waits, and would keep its executor for itself.
-    const MOST_IN_A_ROW: u8 = 16;
-
     fn is_promising(&mut self) -> bool {
         let is_promising = self.passes == 0;
         self.passes = self.passes.saturating_sub(1);
         is_promising
     }
 
-    /// Whether it is the turn of other tasks.
-    fn let_others_run(&mut self) -> bool {
-        let is_over = self.in_a_row >= Self::MOST_IN_A_ROW;
-        if is_over {
-            self.in_a_row = 0;
-        }
-        is_over
-    }
-
     fn learn(&mut self, came: bool) {
         if came {
             (self.next_passes, self.passes) = (0, 0);
-            self.in_a_row += 1;
         } else {
             self.next_passes = (2 * self.next_passes + 1).min(Self::MOST_PASSES);
-            (self.passes, self.in_a_row) = (self.next_passes, 0);
+            self.passes = self.next_passes;
         }
     }
 }
@@ -120,8 +104,6 @@ pub(super) struct Turn {
     pub(super) now: Instant,
     /// How many calls the last read has answered, if there was one.
     pub(super) answered: Option<usize>,
-    /// The next caller must let other tasks run.
-    pub(super) let_others_run: bool,
 }
 
 /// Does what can be done at once: takes calls, reads, ends what is due, writes. Reads and writes take
@@ -136,7 +118,8 @@ pub(super) fn turn(
     buffer: &mut [u8],
 ) -> Turn {
     let mut now = clock.now();
-    let more_calls = (0..MOST_TAKES).all(|_| engine.take_calls(now));
+    // The core has room for so many stops only: they are written before more calls are taken.
+    let more_calls = (0..MOST_TAKES).all(|_| engine.take_calls(now) && !engine.has_unsent_stop());
     let mut round = Round { engine, wakers, clock, buffer };
     let is_due = |engine: &Engine, now| engine.poll_timeout().is_some_and(|due| due <= now);
     let Some(socket) = socket else {
@@ -144,12 +127,7 @@ pub(super) fn turn(
         if expired {
             round.engine.handle_timeout(now);
         }
-        return Turn {
-            is_busy: more_calls || expired || engine.has_action(),
-            now,
-            answered: None,
-            let_others_run: false,
-        };
+        return Turn { is_busy: more_calls || expired || engine.has_action(), now, answered: None };
     };
     let mut more_to_read = false;
     let mut has_read = false;
@@ -181,7 +159,7 @@ pub(super) fn turn(
         || is_answered
         || engine.has_action();
     let answered = has_read.then(|| engine.take_answered());
-    Turn { is_busy, now, answered, let_others_run: socket.early.let_others_run() }
+    Turn { is_busy, now, answered }
 }
 
 /// How writing has ended.

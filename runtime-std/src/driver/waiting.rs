@@ -16,13 +16,21 @@ pub(crate) struct Waiting<'a> {
     /// `None` if the engine has no link: somebody else drives it.
     link: Option<Arc<Link>>,
     may_be_held: bool,
+    has_waited: bool,
     is_done: bool,
 }
 
 impl<'a> Waiting<'a> {
     /// Make it before the call is handed over. A call that is urgent, or large, is not held back.
     pub(crate) fn new(caller: &'a Caller, expected: Expected, may_be_held: bool) -> Self {
-        Self { caller, expected, link: caller.link(), may_be_held, is_done: false }
+        Self {
+            caller,
+            expected,
+            link: caller.link(),
+            may_be_held,
+            has_waited: false,
+            is_done: false,
+        }
     }
 
     fn finish(&mut self) {
@@ -30,6 +38,7 @@ impl<'a> Waiting<'a> {
         self.caller.keep(&self.expected);
         if let Some(link) = &self.link {
             link.leave(self.expected.id());
+            link.ended(!self.has_waited);
         }
     }
 }
@@ -43,6 +52,7 @@ impl Future for Waiting<'_> {
             let is_new = this.expected.is_in_the_inbox();
             if is_new && std::mem::take(&mut this.may_be_held) && link.holds_back() {
                 // The others run before this task does again. The last of them writes this as well.
+                this.has_waited = true;
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
@@ -55,8 +65,15 @@ impl Future for Waiting<'_> {
         let outcome = this.expected.poll(cx.waker());
         if outcome.is_ready() {
             this.finish();
-        } else if let Some(link) = &this.link {
+            return outcome;
+        }
+        this.has_waited = true;
+        if let Some(link) = &this.link {
             link.enter(this.expected.id(), cx.waker());
+            if link.is_readable() {
+                // The socket has reported before this caller was known.
+                cx.waker().wake_by_ref();
+            }
         }
         outcome
     }

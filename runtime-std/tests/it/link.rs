@@ -1,239 +1,14 @@
-//! Who moves the bytes: callers and driver on a socket that the test plays. Every call that they make
-//! to the socket is counted, and so is every wake-up.
+//! Who moves the bytes: callers and driver on a socket that the test plays (`played.rs`).
 
-use std::collections::VecDeque;
-use std::io;
-use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Wake, Waker};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Waker};
 
-use flamingo_protocol_core::{CommandCode, Frame, wire::FRAME_LEN};
-use flamingo_runtime_std::driver::{Driver, Socket, Step};
-use flamingo_runtime_std::{Answer, Client, Clock, Error, Options};
-use flamingo_runtime_testkit::peer::{answer_to, position_of};
+use flamingo_protocol_core::{CommandCode, Frame};
+use flamingo_runtime_std::{Error, Event};
+use flamingo_runtime_testkit::peer::{answer_to, move_to, position_of};
 
 use crate::allocator::allocations;
-
-/// What the driver's end and the peer's end share.
-#[derive(Default)]
-struct Wire {
-    to_client: VecDeque<u8>,
-    from_client: Vec<u8>,
-    /// Bytes that the socket still takes.
-    room: usize,
-    reads: usize,
-    empty_reads: usize,
-    writes: usize,
-    full_writes: usize,
-    reader: Option<Waker>,
-    writer: Option<Waker>,
-}
-
-#[derive(Clone, Default)]
-struct Peer(Arc<Mutex<Wire>>);
-
-struct PlayedSocket(Peer);
-
-impl Socket for PlayedSocket {
-    fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        let mut wire = self.0.0.lock().unwrap();
-        wire.reads += 1;
-        if wire.to_client.is_empty() {
-            wire.empty_reads += 1;
-            return Err(io::ErrorKind::WouldBlock.into());
-        }
-        io::Read::read(&mut wire.to_client, buffer)
-    }
-
-    fn write(&self, bytes: &[u8]) -> io::Result<usize> {
-        let mut wire = self.0.0.lock().unwrap();
-        wire.writes += 1;
-        let taken = bytes.len().min(wire.room);
-        if taken == 0 {
-            wire.full_writes += 1;
-            return Err(io::ErrorKind::WouldBlock.into());
-        }
-        wire.room -= taken;
-        wire.from_client.extend_from_slice(&bytes[..taken]);
-        Ok(taken)
-    }
-
-    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let mut wire = self.0.0.lock().unwrap();
-        if !wire.to_client.is_empty() {
-            return Poll::Ready(Ok(()));
-        }
-        wire.reader = Some(cx.waker().clone());
-        Poll::Pending
-    }
-
-    fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let mut wire = self.0.0.lock().unwrap();
-        if wire.room > 0 {
-            return Poll::Ready(Ok(()));
-        }
-        wire.writer = Some(cx.waker().clone());
-        Poll::Pending
-    }
-
-    fn shutdown_write(&self) {}
-
-    fn discard_unsent(&self) {}
-}
-
-impl Peer {
-    /// The frames that have come since the last call.
-    fn take(&self) -> Vec<Frame> {
-        let bytes: Vec<_> = self.0.lock().unwrap().from_client.drain(..).collect();
-        bytes.chunks(FRAME_LEN).map(|frame| Frame::decode(frame).expect("a frame")).collect()
-    }
-
-    /// Sends these frames at once, and reports that there is something to read.
-    fn send(&self, frames: &[Frame]) {
-        let mut wire = self.0.lock().unwrap();
-        for frame in frames {
-            wire.to_client.extend(frame.encode());
-        }
-        let reader = wire.reader.take();
-        drop(wire);
-        if let Some(reader) = reader {
-            reader.wake();
-        }
-    }
-
-    fn answer_all(&self) {
-        let answers: Vec<_> = self.take().iter().map(|query| answer_to(query, 1.0)).collect();
-        self.send(&answers);
-    }
-
-    /// The socket takes this many bytes more, and reports it.
-    fn make_room(&self, bytes: usize) {
-        let mut wire = self.0.lock().unwrap();
-        wire.room += bytes;
-        let writer = wire.writer.take();
-        drop(wire);
-        if let Some(writer) = writer {
-            writer.wake();
-        }
-    }
-
-    fn count<T>(&self, what: impl FnOnce(&Wire) -> T) -> T {
-        what(&self.0.lock().unwrap())
-    }
-}
-
-/// Counts how often a task was woken.
-#[derive(Default)]
-struct Woken(AtomicUsize);
-
-impl Wake for Woken {
-    fn wake(self: Arc<Self>) {
-        self.0.fetch_add(1, Ordering::SeqCst);
-    }
-}
-
-/// A future in a task of its own.
-struct Task<F> {
-    future: Pin<Box<F>>,
-    woken: Arc<Woken>,
-}
-
-impl<F: Future> Task<F> {
-    fn new(future: F) -> Self {
-        Self { future: Box::pin(future), woken: Arc::default() }
-    }
-
-    fn poll(&mut self) -> Option<F::Output> {
-        let waker = Arc::clone(&self.woken).into();
-        match self.future.as_mut().poll(&mut Context::from_waker(&waker)) {
-            Poll::Ready(output) => Some(output),
-            Poll::Pending => None,
-        }
-    }
-
-    /// Polls it if it was woken since it was last polled.
-    fn poll_if_woken(&mut self) -> Option<F::Output> {
-        if self.woken() > 0 { self.poll() } else { None }
-    }
-
-    /// How often it was woken since the last call.
-    fn woken(&self) -> usize {
-        self.woken.0.swap(0, Ordering::SeqCst)
-    }
-}
-
-struct Rig {
-    driver: Driver,
-    driver_woken: Arc<Woken>,
-    client: Client,
-    peer: Peer,
-    clock: Clock,
-}
-
-impl Rig {
-    /// With the handshake done, and the driver armed.
-    fn new() -> Self {
-        let clock = Clock::start();
-        let options = Options::new("instrument:53717").settle(Duration::ZERO);
-        let (mut driver, opening) = Driver::new(options, clock);
-        let driver_woken = Arc::<Woken>::default();
-        let waker = Arc::clone(&driver_woken).into();
-        let mut cx = Context::from_waker(&waker);
-        assert_eq!(driver.poll(&mut cx), Poll::Ready(Step::Connect));
-        let peer = Peer::default();
-        peer.make_room(usize::MAX / 2);
-        driver.connected(Box::new(PlayedSocket(peer.clone())));
-        let mut opening = Task::new(opening.client());
-        let client = loop {
-            assert_eq!(driver.poll(&mut cx), Poll::Pending);
-            peer.answer_all();
-            if let Some(client) = opening.poll() {
-                break client.expect("the handshake");
-            }
-        };
-        let mut rig = Self { driver, driver_woken, client, peer, clock };
-        // The time for which the driver is armed is moved only when another comes nearer.
-        let mut first = rig.ask(1);
-        assert!(first.poll().is_none());
-        rig.poll_driver();
-        rig.peer.answer_all();
-        assert!(first.poll().is_some());
-        rig.peer.0.lock().unwrap().reads = 0;
-        rig.peer.0.lock().unwrap().empty_reads = 0;
-        rig.peer.0.lock().unwrap().writes = 0;
-        rig.driver_woken();
-        rig
-    }
-
-    fn ask(&self, axis: i32) -> Task<impl Future<Output = Result<Answer, Error>> + use<>> {
-        self.request(position_of(axis))
-    }
-
-    fn request(&self, query: Frame) -> Task<impl Future<Output = Result<Answer, Error>> + use<>> {
-        let client = self.client.clone();
-        Task::new(async move { client.request(query).await })
-    }
-
-    fn poll_driver(&mut self) {
-        let waker = Arc::clone(&self.driver_woken).into();
-        assert_eq!(self.driver.poll(&mut Context::from_waker(&waker)), Poll::Pending);
-    }
-
-    /// How often the driver was woken since the last call.
-    fn driver_woken(&self) -> usize {
-        self.driver_woken.0.swap(0, Ordering::SeqCst)
-    }
-
-    /// Waits for the time for which the driver is armed.
-    fn pass_until_due(&self) {
-        let due = self.driver.due().expect("it is armed");
-        while self.clock.now() < due {
-            std::thread::yield_now();
-        }
-    }
-}
+use crate::played::{Rig, Task};
 
 #[test]
 fn a_caller_writes_and_reads_without_the_driver() {
@@ -393,4 +168,122 @@ fn a_full_socket_is_not_written_until_it_reports_room() {
     // The futures of the others were dropped: they are not sent any more.
     assert_eq!(rig.peer.take().len(), 1);
     assert_eq!(rig.peer.count(|wire| wire.full_writes), 1);
+}
+
+#[test]
+fn moves_that_wait_for_the_socket_are_cancelled_by_a_halt() {
+    let mut rig = Rig::new();
+    rig.peer.0.lock().unwrap().room = 100;
+    let moves = (1..=3).map(|axis| {
+        let client = rig.client.clone();
+        Task::new(async move { client.send(move_to(axis, 1.0)).await })
+    });
+    let mut moves: Vec<_> = moves.collect();
+    for call in &mut moves {
+        while call.poll().is_none() && call.woken() > 0 {}
+    }
+    let client = rig.client.clone();
+    let mut halt = Task::new(async move { client.halt(1).await });
+    assert!(halt.poll().is_none());
+    rig.peer.make_room(usize::MAX / 2);
+    rig.poll_driver();
+    let codes: Vec<_> = rig.peer.take().iter().map(|frame| frame.code).collect();
+    assert_eq!(codes, [CommandCode::STAGE_POSITION_SET, CommandCode::STAGE_HALT]);
+    assert!(moves[0].poll().expect("it is written").is_ok());
+    for call in &mut moves[1..] {
+        let ended = call.poll().expect("the end of the move");
+        assert!(matches!(ended, Err(Error::Superseded { .. })), "{ended:?}");
+    }
+}
+
+#[test]
+fn a_kept_future_of_a_call_that_is_over_stops_no_event() {
+    let mut rig = Rig::new();
+    let mut events = rig.client.subscribe(&[]);
+    let mut kept = rig.ask(1);
+    assert!(kept.poll().is_none());
+    rig.peer.answer_all();
+    let client = rig.client.clone();
+    let mut stats = Task::new(async move { client.stats().await });
+    assert!(stats.poll().is_none());
+    rig.poll_driver();
+    assert!(stats.poll().is_some());
+    rig.driver_woken();
+    rig.peer.send(&[Frame::new(CommandCode::SYSTEM_STATE_IDLE)]);
+    assert_eq!(rig.driver_woken(), 1, "no caller has to read");
+    rig.poll_driver();
+    assert!(matches!(events.try_next(), Some(Event::Frame(_))));
+    assert!(kept.poll().expect("its answer").is_ok());
+}
+
+#[test]
+fn a_task_whose_calls_end_at_once_lets_others_run() {
+    let rig = Rig::new();
+    let client = rig.client.clone();
+    let mut task = Task::new(async move {
+        for _ in 0..100 {
+            client.send(position_of(1)).await.expect("it is written");
+        }
+    });
+    let mut polls = 1;
+    while task.poll().is_none() {
+        assert_eq!(task.woken(), 1);
+        polls += 1;
+    }
+    assert!((5..=10).contains(&polls), "{polls}");
+    assert_eq!(rig.peer.take().len(), 100);
+}
+
+#[test]
+fn a_call_that_is_held_back_goes_out_though_it_is_not_polled() {
+    let mut rig = Rig::new();
+    let mut calls: Vec<_> = (1..=3).map(|axis| rig.ask(axis)).collect();
+    for call in &mut calls {
+        while call.poll().is_none() && call.woken() > 0 {}
+    }
+    rig.peer.answer_all();
+    assert!(calls[0].poll().expect("the answer").is_ok());
+    let mut held = rig.ask(4);
+    assert!(held.poll().is_none());
+    assert_eq!(rig.peer.take(), []);
+    rig.pass_until_due();
+    rig.poll_driver();
+    assert_eq!(rig.peer.take().len(), 1);
+}
+
+#[test]
+fn a_driver_that_looks_at_any_time_loses_no_call() {
+    let Rig { mut driver, client, peer, clock, .. } = Rig::new();
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut cx = Context::from_waker(Waker::noop());
+            while !is_over.load(Ordering::SeqCst) {
+                assert_eq!(driver.poll(&mut cx), Poll::Pending);
+                let _ = (driver.due(), driver.options());
+            }
+        });
+        for axis in (1..=4).cycle().take(3000) {
+            let begin = clock.now();
+            let within = |what| {
+                let waited = clock.now().since(begin).as_micros();
+                assert!(waited < 5_000_000, "no {what} within 5 s");
+                std::thread::yield_now();
+            };
+            let client = client.clone();
+            let mut asked = Task::new(async move { client.request(position_of(axis)).await });
+            let mut outcome = asked.poll();
+            while peer.count(|wire| wire.from_client.is_empty()) {
+                outcome = outcome.or_else(|| asked.poll_if_woken());
+                within("query");
+            }
+            peer.answer_all();
+            while outcome.is_none() {
+                outcome = asked.poll_if_woken();
+                within("answer");
+            }
+            assert!(outcome.is_some_and(|answer| answer.is_ok()));
+        }
+        is_over.store(true, Ordering::SeqCst);
+    });
 }

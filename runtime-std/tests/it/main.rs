@@ -19,3 +19,4 @@ mod examples;
 mod halt_first;
 mod link;
 mod peers_failures;
+mod played;
