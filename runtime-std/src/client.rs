@@ -1,5 +1,6 @@
 //! What a program holds: requests, uploads, subscriptions and motions over one connection, on any
-//! runtime. The socket is not here: every call goes to the driver through its inbox.
+//! runtime. The socket is not here. A call goes into the inbox, and its future then moves the bytes
+//! (`driver/waiting.rs`).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -135,21 +135,7 @@ fn relay(route: &Arc<Route>, client: &TcpStream, address: SocketAddr, cut: &Cut)
         },
         Port::Live | Port::Stack => None,
     };
-    let connected = async { Some(route.connect().await) };
-    let connected = smol::block_on(future::or(connected, async {
-        cut.happens().await;
-        None
-    }));
-    let upstream = match connected {
-        Some(Ok(upstream)) => blocking(upstream),
-        Some(Err(error)) => {
-            route.refusals.note_unreachable(address, &error);
-            let [_sent, came] = recorder.open(*port, address, known_address(instrument));
-            came.cut(Side::Instrument);
-            return;
-        }
-        None => return,
-    };
+    let Some(upstream) = connect(route, address, cut) else { return };
     let Ok(upstream) = upstream.and_then(|upstream| cut.add(&upstream).map(|()| upstream)) else {
         return;
     };
@@ -189,6 +175,25 @@ fn relay(route: &Arc<Route>, client: &TcpStream, address: SocketAddr, cut: &Cut)
     });
     let why = both.err().map_or_else(|| "it was closed".to_owned(), |error| error.to_string());
     tracing::info!(%port, client = %address, %why, "a connection is over");
+}
+
+/// Connects to the instrument. `None`: it cannot be reached, which is noted, or the relay ends.
+fn connect(route: &Route, address: SocketAddr, cut: &Cut) -> Option<io::Result<TcpStream>> {
+    let connected = async { Some(route.connect().await) };
+    let connected = smol::block_on(future::or(connected, async {
+        cut.happens().await;
+        None
+    }));
+    match connected? {
+        Ok(upstream) => Some(blocking(upstream)),
+        Err(error) => {
+            route.refusals.note_unreachable(address, &error);
+            let known = known_address(&route.instrument);
+            let [_sent, came] = route.recorder.open(route.port, address, known);
+            came.cut(Side::Instrument);
+            None
+        }
+    }
 }
 
 /// An error in one direction ends the other one, too.

@@ -30,7 +30,7 @@ const TURNS: usize = 8;
 const MOST_AT_ONCE: usize = 16;
 /// How long a caller that is woken for reading may take until the driver reads instead: its task may
 /// be busy, or hold a future that it does not poll.
-const CALLER_PATIENCE: Duration = Duration::from_millis(10);
+const CALLER_PATIENCE: Duration = Duration::from_millis(20);
 
 /// A connected, non-blocking socket of some runtime.
 ///
@@ -252,7 +252,7 @@ impl Link {
         }
     }
 
-    /// A caller waits: it is woken when the socket can be read, if no other has waited longer.
+    /// A caller waits: it is woken when the socket can be read, if no other has come later.
     pub(crate) fn enter(&self, caller: usize, waker: &Waker) {
         self.readiness.enter(CallerId(caller), waker);
     }

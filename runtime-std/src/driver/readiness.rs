@@ -1,10 +1,10 @@
 //! Who is woken when the socket can be read or written. A reactor keeps one waker for each direction,
 //! and always the same: who is behind it changes here, without a call to the operating system.
 //!
-//! The rule: the caller that has waited longest is woken for reading; the driver if no caller waits.
-//! Writing that has to wait is the driver's. What is then done with the socket is `link.rs`.
+//! The rule: the caller that has come last is woken for reading, since it is the least likely to be busy
+//! with something else; the driver if no caller waits. Writing that has to wait is the driver's. What is
+//! then done with the socket is `link.rs`.
 
-use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Wake, Waker};
@@ -14,7 +14,7 @@ use std::task::{Wake, Waker};
 struct Waiting {
     driver: Option<Waker>,
     /// Callers that wait for an outcome, in the order in which they came.
-    callers: VecDeque<(CallerId, Waker)>,
+    callers: Vec<(CallerId, Waker)>,
 }
 
 /// A caller that waits; unique among those that wait.
@@ -98,7 +98,7 @@ impl Readiness {
         let mut waiting = self.lock();
         let known = waiting.callers.iter_mut().find(|(id, _)| *id == caller);
         let Some((_, current)) = known else {
-            return waiting.callers.push_back((caller, waker.clone()));
+            return waiting.callers.push((caller, waker.clone()));
         };
         if !current.will_wake(waker) {
             let old = std::mem::replace(current, waker.clone());
@@ -121,16 +121,16 @@ impl Readiness {
 
     /// The caller that is woken for reading has not looked for too long: it is passed over until it
     /// is polled again. Its outcome wakes it all the same.
-    pub(super) fn pass_over_first(&self) {
-        let first = self.lock().callers.pop_front();
-        drop(first);
+    pub(super) fn pass_over_last(&self) {
+        let last = self.lock().callers.pop();
+        drop(last);
     }
 
     /// No call waits for an outcome: no caller has to read.
     pub(super) fn forget_callers(&self) {
         loop {
-            let first = self.lock().callers.pop_front();
-            if first.is_none() {
+            let last = self.lock().callers.pop();
+            if last.is_none() {
                 return;
             }
         }
@@ -138,7 +138,7 @@ impl Readiness {
 
     fn wake_next(&self) {
         let waiting = self.lock();
-        let next = waiting.callers.front().map(|(_, waker)| waker).or(waiting.driver.as_ref());
+        let next = waiting.callers.last().map(|(_, waker)| waker).or(waiting.driver.as_ref());
         let next = next.cloned();
         drop(waiting);
         if let Some(next) = next {
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn the_caller_that_waits_longest_is_woken_for_reading() {
+    fn the_caller_that_came_last_is_woken_for_reading() {
         let readiness = Arc::new(Readiness::default());
         let (driver, driver_waker) = counted();
         let (first, first_waker) = counted();
@@ -212,14 +212,14 @@ mod tests {
         readiness.enter(CallerId(2), &second_waker);
         let socket = readiness.for_reading();
         socket.wake_by_ref();
-        assert_eq!((driver.take(), first.take(), second.take()), (0, 1, 0));
-        readiness.look();
-        readiness.leave(CallerId(1));
-        assert_eq!((driver.take(), second.take()), (0, 0), "nothing has come since");
-        socket.wake_by_ref();
         assert_eq!((driver.take(), first.take(), second.take()), (0, 0, 1));
         readiness.look();
         readiness.leave(CallerId(2));
+        assert_eq!((driver.take(), first.take()), (0, 0), "nothing has come since");
+        socket.wake_by_ref();
+        assert_eq!((driver.take(), first.take(), second.take()), (0, 1, 0));
+        readiness.look();
+        readiness.leave(CallerId(1));
         socket.wake_by_ref();
         assert_eq!((driver.take(), first.take(), second.take()), (1, 0, 0));
     }

@@ -73,7 +73,7 @@ impl Driver {
         if is_due {
             armed.set(None);
             if readiness.is_reported() {
-                readiness.pass_over_first();
+                readiness.pass_over_last();
             }
         }
         // Otherwise the caller that was woken reads.

@@ -58,19 +58,19 @@ fn no_read_is_made_that_can_give_nothing() {
 #[test]
 fn a_caller_that_is_not_polled_stops_nobody_else() {
     let mut rig = Rig::new();
-    let mut stuck = rig.ask(1);
-    assert!(stuck.poll().is_none());
-    let mut asked = rig.request(Frame::command(CommandCode::CAMERA_IMAGE_SIZE_GET));
-    while asked.poll().is_none() && asked.woken() > 0 {}
+    let mut asked = rig.ask(1);
+    assert!(asked.poll().is_none());
+    let mut stuck = rig.request(Frame::command(CommandCode::CAMERA_IMAGE_SIZE_GET));
+    while stuck.poll().is_none() && stuck.woken() > 0 {}
     let queries = rig.peer.take();
     assert_eq!(queries.len(), 2);
-    rig.peer.send(&[answer_to(&queries[1], 1.0)]);
-    assert_eq!((stuck.woken(), asked.woken()), (1, 0), "the first one has to read");
+    rig.peer.send(&[answer_to(&queries[0], 1.0)]);
+    assert_eq!((asked.woken(), stuck.woken()), (0, 1), "the last one has to read");
     rig.pass_until_due();
     rig.poll_driver();
     assert_eq!(asked.woken(), 1, "the driver has read instead");
     assert!(asked.poll().expect("the answer").is_ok());
-    rig.peer.send(&[answer_to(&queries[0], 1.0)]);
+    rig.peer.send(&[answer_to(&queries[1], 1.0)]);
     rig.poll_driver();
     assert!(stuck.poll().expect("its own answer").is_ok());
 }
@@ -83,11 +83,11 @@ fn a_dropped_call_leaves_the_reading_to_the_next() {
     let mut second = rig.ask(2);
     while second.poll().is_none() && second.woken() > 0 {}
     let queries = rig.peer.take();
-    rig.peer.send(&[answer_to(&queries[1], 1.0)]);
-    assert_eq!((first.woken(), second.woken()), (1, 0));
-    drop(first);
-    assert_eq!(second.woken(), 1);
-    assert!(second.poll().expect("the answer").is_ok());
+    rig.peer.send(&[answer_to(&queries[0], 1.0)]);
+    assert_eq!((first.woken(), second.woken()), (0, 1));
+    drop(second);
+    assert_eq!(first.woken(), 1);
+    assert!(first.poll().expect("the answer").is_ok());
 }
 
 #[test]
@@ -100,7 +100,8 @@ fn calls_of_tasks_that_run_together_go_out_in_one_write() {
     rig.peer.answer_all();
     for _ in 0..10 {
         rig.peer.0.lock().unwrap().writes = 0;
-        for (axis, call) in (1..).zip(&mut calls) {
+        // The last one is woken to read, and wakes the others.
+        for (axis, call) in [1, 2, 3, 4].into_iter().zip(&mut calls).rev() {
             assert!(call.poll_if_woken().expect("woken, and answered").is_ok());
             // It asks again at once.
             *call = rig.ask(axis);

@@ -20,8 +20,9 @@
 //! - `wrong_tokens.rs`: answers that have the token of another request.
 //! - `role_change.rs`: a client got another role.
 //! - `upload.rs`: payloads that clients send. `hidden_stops.rs`: stops in the payload of a stop.
-//! - `client.rs`: one client. `waiting.rs`: its commands that wait. `client_names.rs`: its name in the status. `client_input.rs`: its bytes
-//!   become commands. `client_closed.rs`: what happens to its commands when it leaves.
+//! - `client.rs`: one client. `waiting.rs`: its commands that wait. `client_names.rs`: its name in the
+//!   status. `client_input.rs`: its bytes become commands. `client_closed.rs`: what happens to its commands
+//!   when it leaves.
 //! - `not_expected.rs`: answers to commands that, by the table, are not answered.
 //! - `lease.rs` and `workflow.rs`: two facts that permissions depend on.
 
