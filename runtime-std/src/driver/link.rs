@@ -83,6 +83,8 @@ pub(crate) struct Link {
     about_to_run: AtomicUsize,
     /// Calls that have ended in their first poll, one after the other.
     ended_at_once: AtomicUsize,
+    /// A command was held back since the driver looked last: it goes on looking.
+    pub(super) has_held_back: AtomicBool,
     /// The driver has found the lock taken, and is to be woken.
     driver_waits: AtomicBool,
     clock: Clock,
@@ -139,6 +141,7 @@ impl Link {
             arrivals,
             about_to_run: AtomicUsize::new(0),
             ended_at_once: AtomicUsize::new(0),
+            has_held_back: AtomicBool::new(false),
             driver_waits: AtomicBool::new(false),
             clock,
         });
@@ -235,6 +238,7 @@ impl Link {
             || self.ended_at_once.load(Ordering::Relaxed) >= MOST_AT_ONCE;
         if holds_back {
             self.ended_at_once.store(0, Ordering::Relaxed);
+            self.has_held_back.store(true, Ordering::SeqCst);
             let soon = self.clock.now() + CALLER_PATIENCE.into();
             if self.armed.get().is_none_or(|armed| soon < armed) {
                 self.wake_driver();
@@ -297,7 +301,7 @@ impl State {
             link.about_to_run.store(answered, Ordering::Relaxed);
         }
         self.act(link);
-        Done { is_busy, is_idle: !self.engine.has_pending_calls(), due: self.due(now) }
+        Done { is_busy, is_idle: !self.engine.has_pending_calls(), due: self.due(link, now) }
     }
 
     /// Does what the engine asks for, or leaves it to the runtime.
@@ -320,10 +324,10 @@ impl State {
         }
     }
 
-    /// When the driver must look: at a deadline, and soon if callers may have to read.
-    fn due(&self, now: Instant) -> Option<Instant> {
+    /// When the driver must look: at a deadline, and soon if callers may have to read or to write.
+    fn due(&self, link: &Link, now: Instant) -> Option<Instant> {
         let due = self.engine.poll_timeout();
-        if !self.engine.has_pending_calls() {
+        if !self.engine.has_pending_calls() && !link.has_held_back.load(Ordering::SeqCst) {
             return due;
         }
         let soon = now + CALLER_PATIENCE.into();

@@ -1,6 +1,7 @@
 //! The driver of a connection: what a runtime polls while no caller does the work. What it does is `link.rs`.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
 use flamingo_protocol_core::time::Instant;
@@ -72,6 +73,7 @@ impl Driver {
         let is_due = armed.get().is_some_and(|at| at <= self.clock.now());
         if is_due {
             armed.set(None);
+            self.link.has_held_back.store(false, Ordering::SeqCst);
             if readiness.is_reported() {
                 readiness.pass_over_last();
             }
