@@ -156,10 +156,12 @@ fn relay(route: &Arc<Route>, client: &TcpStream, address: SocketAddr, cut: &Cut)
         let result = match first {
             Ok(bytes) => pump.run(&bytes, sent),
             Err(end) => {
-                if matches!(end, ClientEnd::Closed) {
+                let closes = matches!(end, ClientEnd::Closed);
+                let result = route.end_without_frame(address, sent, end);
+                if closes {
                     let _ = upstream.shutdown(Shutdown::Write);
                 }
-                route.end_without_frame(address, sent, end)
+                result
             }
         };
         ends_both(cut, result)
@@ -249,9 +251,10 @@ impl Pump<'_> {
                 Err(error) => return Err(self.failed(tap, self.side, error)),
             };
             if count == 0 {
+                // Recorded before the other side learns of it, and ends its direction as well.
+                tap.finish();
                 // An error means that the end is gone. The other direction notices that.
                 let _ = to.shutdown(Shutdown::Write);
-                tap.finish();
                 return Ok(());
             }
             // Recorded before it is passed on: no answer must be recorded before its command.
