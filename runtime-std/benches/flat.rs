@@ -66,7 +66,10 @@ impl Busy {
                 panic!("expected no outcome, got {outcome:?}");
             }));
         }
-        self.until_done();
+        // A command may be held back until its task runs again.
+        while self.stats().0 < self.pending.len() {
+            self.until_done();
+        }
     }
 
     /// Waits until the driver has done what it was told before.
