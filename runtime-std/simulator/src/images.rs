@@ -214,6 +214,8 @@ pub(super) async fn serve_images(renderer: Renderer, inputs: Receiver<ImageInput
                 truth.record_image_dropped();
             }
         }
+        // Orders may come faster than they are rendered: the viewers must get their turn.
+        smol::future::yield_now().await;
     }
 }
 
@@ -223,6 +225,33 @@ mod tests {
 
     fn order(index: i32) -> ImageOrder {
         ImageOrder { stream: StreamName::Live, index, width: 64, height: 48 }
+    }
+
+    #[test]
+    fn orders_without_a_pause_leave_viewers_their_turn() {
+        const ORDERS: i32 = 100;
+        let (orders, inputs) = async_channel::unbounded();
+        let (images, shown) = async_channel::bounded(1);
+        let viewer = Viewer { stream: StreamName::Live, images };
+        orders.try_send(ImageInput::Viewer(viewer)).unwrap();
+        for index in 0..ORDERS {
+            orders.try_send(ImageInput::Order(order(index))).unwrap();
+        }
+        drop(orders);
+        let executor = smol::LocalExecutor::new();
+        let viewing = executor.spawn(async move {
+            let mut count = 0;
+            while shown.recv().await.is_ok() {
+                count += 1;
+            }
+            count
+        });
+        let serving = executor.spawn(serve_images(Renderer::new(5, 3), inputs, Truth::new(10)));
+        let count = smol::block_on(executor.run(async {
+            serving.await;
+            viewing.await
+        }));
+        assert!(count > ORDERS / 2, "{count} of {ORDERS}");
     }
 
     #[test]
