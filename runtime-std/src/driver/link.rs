@@ -1,10 +1,9 @@
-//! The one owner of engine and socket, and who moves the bytes: whoever has something to ask. A caller
-//! writes its command itself, and while it waits it reads the socket itself; the driver reads while no
-//! caller waits, and keeps the time. No caller waits for the lock: who finds it taken leaves the work to
-//! its holder, who looks again after it has let go.
+//! The one owner of engine and socket. A caller writes its command and reads the socket itself while it
+//! waits. The driver reads while no caller waits, and keeps the time. No caller waits for the lock: if it is
+//! taken, its holder does the work, since it looks again after it has released the lock.
 //!
-//! No runtime is named here: the socket is a [`Socket`], the waiting is the driver's (`task.rs`), which
-//! a runtime polls. Who is woken when is `readiness.rs`; what happens with the bytes is `turn.rs` and `engine.rs`.
+//! No runtime is named here: the socket is a [`Socket`], and a runtime polls the driver (`task.rs`). Who is
+//! woken when is `readiness.rs`; what happens with the bytes is `turn.rs` and `engine.rs`.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -164,8 +163,8 @@ impl Link {
         }
     }
 
-    /// Does what can be done now, or leaves it to whoever does it already. Returns whether more is left
-    /// than one caller, or one poll of the driver, should do.
+    /// Does what can be done now. If the lock is taken, its holder does it. Returns whether there is more
+    /// to do than one caller, or one poll of the driver, should do.
     pub(super) fn work(&self, who: Worker) -> bool {
         for _ in 0..TURNS {
             if who == Worker::Driver {
