@@ -1,8 +1,6 @@
 #![doc = include_str!("../README.md")]
 
 mod access;
-#[cfg(test)]
-mod allocator;
 mod backoff;
 mod bridge;
 mod broadcast;
@@ -24,3 +22,9 @@ pub use bridge::{Bridge, BridgeError};
 pub use ports::RowAddresses;
 pub use settings::BridgeSettings;
 pub use status::BridgeStatus;
+
+/// Counts allocations: see `flamingo_runtime_testkit::allocator`.
+#[cfg(test)]
+#[global_allocator]
+static ALLOCATOR: flamingo_runtime_testkit::allocator::Counting =
+    flamingo_runtime_testkit::allocator::Counting;

@@ -14,8 +14,6 @@
 //! ```
 //! `scenario/` describes the instrument. `trigger.rs` decides when a fault happens.
 
-#[cfg(test)]
-mod allocator;
 mod byte_faults;
 mod control;
 mod images;
@@ -262,3 +260,9 @@ impl Simulator {
         let _ = smol::unblock(move || self.thread.join()).await;
     }
 }
+
+/// Counts allocations: see `flamingo_runtime_testkit::allocator`.
+#[cfg(test)]
+#[global_allocator]
+static ALLOCATOR: flamingo_runtime_testkit::allocator::Counting =
+    flamingo_runtime_testkit::allocator::Counting;

@@ -6,6 +6,7 @@
 #![allow(missing_docs)] // helpers of tests, named after what they do
 #![allow(clippy::missing_panics_doc)] // a helper that panics fails its test
 
+pub mod allocator;
 pub mod bench;
 pub mod folder;
 pub mod loopback;

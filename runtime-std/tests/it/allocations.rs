@@ -8,8 +8,8 @@ use std::time::SystemTime;
 use flamingo_protocol_core::{CommandCode, Frame};
 use flamingo_runtime_std::{Event, Subscription};
 
-use crate::allocator::allocations;
 use crate::bench::Bench;
+use flamingo_runtime_testkit::allocator::allocations;
 
 const GAUGE: CommandCode = CommandCode::UI_SET_GAUGE_VALUE;
 const IDLE: CommandCode = CommandCode::SYSTEM_STATE_IDLE;

@@ -7,8 +7,8 @@ use flamingo_protocol_core::{CommandCode, Frame};
 use flamingo_runtime_std::{Error, Event};
 use flamingo_runtime_testkit::peer::{answer_to, move_to, position_of};
 
-use crate::allocator::allocations;
 use crate::played::{Rig, Task};
+use flamingo_runtime_testkit::allocator::allocations;
 
 #[test]
 fn a_caller_writes_and_reads_without_the_driver() {

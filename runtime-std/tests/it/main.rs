@@ -2,7 +2,6 @@
 //! time, and the examples.
 
 mod allocations;
-mod allocator;
 mod bench;
 mod client_connect;
 mod client_ends;
@@ -20,3 +19,8 @@ mod halt_first;
 mod link;
 mod peers_failures;
 mod played;
+
+/// Counts allocations: see `flamingo_runtime_testkit::allocator`.
+#[global_allocator]
+static ALLOCATOR: flamingo_runtime_testkit::allocator::Counting =
+    flamingo_runtime_testkit::allocator::Counting;

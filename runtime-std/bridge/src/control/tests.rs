@@ -12,10 +12,10 @@ use super::inbox::wake;
 use super::listener::{ControlListener, MAX_ACCEPTS};
 use super::socket::ReadState;
 use super::*;
-use crate::allocator::allocations;
 use crate::settings::BridgeSettings;
 use crate::wiring::{instrument_link, router_options};
 use flamingo_protocol_core::{CommandCode, Frame};
+use flamingo_runtime_testkit::allocator::allocations;
 
 /// A test that waits longer has failed.
 const TIMEOUT: Duration = Duration::from_secs(20);

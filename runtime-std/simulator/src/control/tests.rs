@@ -7,9 +7,9 @@ use flamingo_protocol_core::{CommandCode, Frame, wire::FRAME_LEN};
 use flamingo_runtime_std::LogRate;
 
 use super::*;
-use crate::allocator::allocations;
 use crate::scenario::Scenario;
 use crate::truth::Truth;
+use flamingo_runtime_testkit::allocator::allocations;
 
 /// A control port with this scenario, and a client of it.
 fn connected(scenario: &str) -> (ControlPort, End, TcpStream) {

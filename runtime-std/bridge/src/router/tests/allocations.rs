@@ -3,9 +3,9 @@
 use flamingo_protocol_core::{CommandCode, Frame, time::Instant};
 
 use super::harness::*;
-use crate::allocator::allocations;
 use crate::router::{ClientId, Router, RouterAction, RouterOptions};
 use crate::settings::{Delivery, LimitSettings, Role};
+use flamingo_runtime_testkit::allocator::allocations;
 
 /// An instrument that answers each frame with the same frame, and clients that read everything.
 struct Steady {

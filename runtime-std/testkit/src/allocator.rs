@@ -1,19 +1,16 @@
-//! The allocator of the tests: that of the system, and it counts for each thread apart, so that tests
-//! that run at the same time do not disturb each other. What must not allocate is tested in
-//! `allocations.rs`.
+//! Counts allocations for each thread apart, so that tests that run at the same time do not disturb each
+//! other.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
-use std::hint::black_box;
 
 thread_local! {
     static COUNT: Cell<u64> = const { Cell::new(0) };
 }
 
-struct Counting;
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
+/// The allocator of the system, which counts. A test binary makes it its own:
+/// `#[global_allocator] static ALLOCATOR: Counting = Counting;`
+pub struct Counting;
 
 fn count() {
     COUNT.set(COUNT.get() + 1);
@@ -43,22 +40,32 @@ unsafe impl GlobalAlloc for Counting {
 }
 
 /// How often this thread allocates, or makes an allocation larger, in `run`.
-pub(crate) fn allocations(run: impl FnOnce()) -> u64 {
+pub fn allocations(run: impl FnOnce()) -> u64 {
     let before = COUNT.get();
     run();
     COUNT.get() - before
 }
 
-#[test]
-fn the_allocations_of_this_thread_alone_are_counted() {
-    let mut kept = Vec::<u8>::new();
-    assert_eq!(allocations(|| kept.push(0)), 1);
-    assert_eq!(allocations(|| kept.reserve(1 << 20)), 1);
-    assert_eq!(allocations(|| kept.push(0)), 0);
-    let elsewhere = |count| {
-        let work = move || (0..count).for_each(|n| drop(black_box(Box::new(n))));
-        allocations(|| std::thread::scope(|scope| scope.spawn(work).join().unwrap()))
-    };
-    elsewhere(0);
-    assert_eq!(elsewhere(100), elsewhere(0));
+#[cfg(test)]
+mod tests {
+    use std::hint::black_box;
+
+    use super::*;
+
+    #[global_allocator]
+    static ALLOCATOR: Counting = Counting;
+
+    #[test]
+    fn the_allocations_of_this_thread_alone_are_counted() {
+        let mut kept = Vec::<u8>::new();
+        assert_eq!(allocations(|| kept.push(0)), 1);
+        assert_eq!(allocations(|| kept.reserve(1 << 20)), 1);
+        assert_eq!(allocations(|| kept.push(0)), 0);
+        let elsewhere = |count| {
+            let work = move || (0..count).for_each(|n| drop(black_box(Box::new(n))));
+            allocations(|| std::thread::scope(|scope| scope.spawn(work).join().unwrap()))
+        };
+        elsewhere(0);
+        assert_eq!(elsewhere(100), elsewhere(0));
+    }
 }
