@@ -30,7 +30,7 @@ pub mod socket;
 mod status_rules;
 
 pub use client::Client;
-pub use clock::Clock;
+pub use clock::{Clock, ClockStep};
 pub use command_reader::{CommandReader, FRAME_PATIENCE, InputError, InputLimits};
 #[cfg(feature = "smol")]
 pub use driver::Stopped;

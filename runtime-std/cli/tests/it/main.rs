@@ -2,6 +2,7 @@
 
 mod bridge;
 mod bridge_service;
+mod clock_step;
 mod decode;
 mod demo;
 mod doctor;

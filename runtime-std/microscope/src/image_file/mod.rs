@@ -13,6 +13,7 @@ use std::io::{BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use flamingo_runtime_std::ClockStep;
 use thiserror::Error;
 
 pub use ome_tiff::{OmeTiff, Sequence};
@@ -84,13 +85,24 @@ pub struct ImageFacts {
     pub exposure: Option<Micros>,
     /// The pose of the stage.
     pub pose: Option<Pose>,
+    /// The camera that took the image, from 0: the field `deviceIndex` of the image header.
+    pub camera: Option<u32>,
+    /// How far the host's clock was set before this image. [`Self::taken_at`] goes on without the step.
+    pub clock_step: Option<ClockStep>,
 }
 
 impl ImageFacts {
     /// Facts with only the time; add the others with the setters.
     #[must_use]
     pub const fn at(taken_at: SystemTime) -> Self {
-        Self { taken_at, pixel_size: None, exposure: None, pose: None }
+        Self {
+            taken_at,
+            pixel_size: None,
+            exposure: None,
+            pose: None,
+            camera: None,
+            clock_step: None,
+        }
     }
 
     /// Sets [`Self::pixel_size`]; `None` if it is not known.
@@ -111,6 +123,20 @@ impl ImageFacts {
     #[must_use]
     pub fn pose(mut self, pose: impl Into<Option<Pose>>) -> Self {
         self.pose = pose.into();
+        self
+    }
+
+    /// Sets [`Self::camera`]; `None` if it is not known.
+    #[must_use]
+    pub fn camera(mut self, camera: impl Into<Option<u32>>) -> Self {
+        self.camera = camera.into();
+        self
+    }
+
+    /// Sets [`Self::clock_step`]; `None` if the clock was not set.
+    #[must_use]
+    pub fn clock_step(mut self, step: impl Into<Option<ClockStep>>) -> Self {
+        self.clock_step = step.into();
         self
     }
 }

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use tiff::encoder::{TiffEncoder, TiffKindBig};
 use tiff::tags::Tag;
 
-use super::ome_xml::{Movie, Plane};
+use super::ome_xml::{Channel, Movie, Plane};
 use super::tiff::page;
 use super::{ImageFacts, ImageFileError, Picture};
 use crate::units::Mm;
@@ -32,7 +32,8 @@ pub enum Sequence {
 /// a place in the file and not the text itself.
 const UNFINISHED: &str = "not finished: the recording was cut off";
 
-/// An OME-TIFF that is being written.
+/// An OME-TIFF that is being written. The images of each camera ([`ImageFacts::camera`]) are a channel
+/// of their own.
 ///
 /// ```
 /// use std::time::SystemTime;
@@ -55,6 +56,7 @@ pub struct OmeTiff {
     sequence: Sequence,
     /// Width and height of the first page.
     size: Option<(u32, u32)>,
+    channels: Vec<Channel>,
     planes: Vec<Plane>,
 }
 
@@ -79,8 +81,8 @@ impl OmeTiff {
         // Both handles are the same open file with one position.
         let own = file.try_clone().map_err(failed)?;
         let encoder = TiffEncoder::new_big(own).map_err(|e| ImageFileError::new(path, &e))?;
-        let (path, planes) = (path.to_owned(), Vec::new());
-        Ok(Self { path, file, encoder, sequence, size: None, planes })
+        let (path, channels, planes) = (path.to_owned(), Vec::new(), Vec::new());
+        Ok(Self { path, file, encoder, sequence, size: None, channels, planes })
     }
 
     /// Adds an image. All images of a file must have the size of the first one.
@@ -102,8 +104,34 @@ impl OmeTiff {
             if first { directory.write_tag(Tag::ImageDescription, UNFINISHED) } else { Ok(()) }
         });
         written.map_err(|error| ImageFileError::new(&self.path, &error))?;
-        self.planes.push(Plane::of(facts));
+        let channel = self.channel(facts.camera);
+        let at = self.channels[channel].planes;
+        self.channels[channel].planes += 1;
+        self.planes.push(Plane { facts: *facts, channel, at });
         Ok(())
+    }
+
+    /// The place of the channel of a camera; the channel begins with its first image.
+    fn channel(&mut self, camera: Option<u32>) -> usize {
+        let known = self.channels.iter().position(|channel| channel.camera == camera);
+        known.unwrap_or_else(|| {
+            self.channels.push(Channel { camera, name: None, planes: 0 });
+            self.channels.len() - 1
+        })
+    }
+
+    /// Gives a name to the channel of a camera. Without a name it is called by its index. A camera
+    /// without images has no channel.
+    pub fn name_camera(&mut self, camera: u32, name: &str) {
+        for channel in self.channels.iter_mut().filter(|it| it.camera == Some(camera)) {
+            channel.name = Some(name.to_owned());
+        }
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// The number of images that were added.
@@ -117,20 +145,22 @@ impl OmeTiff {
     /// # Errors
     /// [`ImageFileError`]: the description was not written; the pages remain in the file.
     pub fn finish(self) -> Result<(), ImageFileError> {
-        let Self { path, mut file, encoder, sequence, size, planes } = self;
+        let Self { path, mut file, encoder, sequence, size, channels, planes } = self;
         drop(encoder);
         let Some((width, height)) = size.filter(|_| !planes.is_empty()) else {
             drop(file);
             return std::fs::remove_file(&path).map_err(|e| ImageFileError::new(&path, &e));
         };
         let name = path.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
-        let xml = Movie { name, width, height, sequence, planes: &planes }.xml();
+        let movie = Movie { name, width, height, sequence, channels: &channels, planes: &planes };
+        let xml = movie.xml();
         let xml = xml.map_err(|error| ImageFileError::new(&path, &error))?;
         describe(&mut file, &xml).map_err(|error| ImageFileError::new(&path, &error))
     }
 }
 
-/// Makes `text` the description of the first page of a BigTIFF in the byte order of this machine.
+/// Makes `text` the description of the first page of a BigTIFF in the byte order of this machine. Until
+/// the last write the file has its old description.
 fn describe(file: &mut File, text: &str) -> std::io::Result<()> {
     let end = file.seek(SeekFrom::End(0))?;
     file.write_all(text.as_bytes())?;
@@ -138,8 +168,10 @@ fn describe(file: &mut File, text: &str) -> std::io::Result<()> {
     let entry = find_entry(file, Tag::ImageDescription.to_u16())?;
     // The bytes of an entry: tag (2), type (2), count (8), offset (8).
     file.seek(SeekFrom::Start(entry + 4))?;
-    file.write_all(&(text.len() as u64 + 1).to_ne_bytes())?;
-    file.write_all(&end.to_ne_bytes())?;
+    let mut place = [0; 16];
+    place[..8].copy_from_slice(&(text.len() as u64 + 1).to_ne_bytes());
+    place[8..].copy_from_slice(&end.to_ne_bytes());
+    file.write_all(&place)?;
     file.flush()
 }
 

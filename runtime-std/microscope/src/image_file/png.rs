@@ -61,5 +61,7 @@ fn texts(facts: &ImageFacts) -> Vec<(&'static str, String)> {
         texts.push(("Z mm", pose.z.0.to_string()));
         texts.push(("R deg", pose.r.0.to_string()));
     }
+    texts.extend(facts.camera.map(|camera| ("Camera", camera.to_string())));
+    texts.extend(facts.clock_step.map(|step| ("Clock", step.to_string())));
     texts
 }

@@ -3,6 +3,7 @@
 use std::io::BufReader;
 use std::time::Duration;
 
+use super::ome_xml::{Channel, Movie, Plane};
 use super::*;
 use crate::units::{Degrees, Mm};
 
@@ -38,6 +39,8 @@ fn facts(seconds: u64) -> ImageFacts {
         pixel_size: Some(MmPerPixel(0.000_253)),
         exposure: Some(Micros(9_002)),
         pose: Some(pose),
+        camera: None,
+        clock_step: None,
     }
 }
 
@@ -110,6 +113,59 @@ fn an_ome_tiff_has_all_pages_and_their_description() {
     }
 }
 
+fn finished(folder: &Folder, all: &[ImageFacts], names: &[(u32, &str)]) -> String {
+    let path = folder.0.join("a.ome.tif");
+    let mut movie = OmeTiff::create(&path, Sequence::Time).unwrap();
+    for facts in all {
+        movie.add(&picture(&pixels(0)), facts).unwrap();
+    }
+    for (camera, name) in names {
+        movie.name_camera(*camera, name);
+    }
+    movie.finish().unwrap();
+    read_tiff(&path).1
+}
+
+#[test]
+fn two_cameras_are_two_channels() {
+    let folder = Folder::new("cameras");
+    // An image of camera 1 was dropped.
+    let all = [0, 1, 0, 0, 1].map(|camera| facts(0).camera(camera));
+    let xml = finished(&folder, &all, &[(1, "PCO Panda"), (3, "not there")]);
+    for expected in [
+        "SizeZ=\"1\" SizeC=\"2\" SizeT=\"3\"",
+        "ID=\"Channel:0:0\" Name=\"camera 0\"",
+        "ID=\"Channel:0:1\" Name=\"PCO Panda (camera 1)\"",
+        "<TiffData IFD=\"3\" FirstZ=\"0\" FirstT=\"2\" FirstC=\"0\" PlaneCount=\"1\"/>",
+        "<TiffData IFD=\"4\" FirstZ=\"0\" FirstT=\"1\" FirstC=\"1\" PlaneCount=\"1\"/>",
+        "TheT=\"1\" TheC=\"1\"",
+    ] {
+        assert!(xml.contains(expected), "{expected} in {xml}");
+    }
+    assert!(!xml.contains("not there"), "{xml}");
+}
+
+#[test]
+fn a_step_of_the_hosts_clock_is_noted_in_every_format() {
+    let folder = Folder::new("step");
+    let back = ClockStep::Back(Duration::from_secs(3_600));
+    let stepped = facts(1).clock_step(back);
+    // The reading of two clocks is never exact.
+    let again = stepped.clock_step(ClockStep::Back(Duration::from_millis(3_600_001)));
+    let xml = finished(&folder, &[facts(0), stepped, again], &[]);
+    let note = "the host's clock was set back by 3600.000 s";
+    assert_eq!(xml.replace("&apos;", "'").matches(note).count(), 1, "once: {xml}");
+    assert!(xml.contains("before page 1: "), "{xml}");
+    let (png, tiff) = (folder.0.join("a.png"), folder.0.join("a.tif"));
+    write_png(&png, &picture(&pixels(0)), &stepped).unwrap();
+    write_tiff(&tiff, &picture(&pixels(0)), &stepped).unwrap();
+    for file in [png, tiff] {
+        let bytes = std::fs::read(&file).unwrap();
+        let found = bytes.windows(note.len()).any(|bytes| bytes == note.as_bytes());
+        assert!(found, "{}", file.display());
+    }
+}
+
 #[test]
 fn a_stack_has_the_axis_z() {
     let folder = Folder::new("stack");
@@ -123,6 +179,25 @@ fn a_stack_has_the_axis_z() {
     assert!(xml.contains("SizeZ=\"3\" SizeC=\"1\" SizeT=\"1\""), "{xml}");
     assert!(xml.contains("PhysicalSizeZ=\"2.5\""), "{xml}");
     assert!(xml.contains("a&lt;&amp;&gt;.ome.tif"), "{xml}");
+}
+
+#[test]
+fn the_description_of_many_turning_images_is_linear() {
+    let planes: Vec<_> = (0..100_000_u32)
+        .map(|at| {
+            let pose = Pose { r: Degrees(f64::from(at) * 0.001), ..facts(0).pose.unwrap() };
+            let facts = facts(u64::from(at)).pose(pose);
+            Plane { facts, channel: 0, at: at as usize }
+        })
+        .collect();
+    let channels = [Channel { camera: Some(0), name: None, planes: planes.len() }];
+    let (name, sequence) = (String::new(), Sequence::Time);
+    let movie =
+        Movie { name, width: 64, height: 64, sequence, channels: &channels, planes: &planes };
+    // With time that grows with the square this would take minutes.
+    let xml = movie.xml().unwrap();
+    assert_eq!(xml.matches("<Plane ").count(), 100_000);
+    assert_eq!(xml.matches("<DoubleAnnotation ").count(), 100_000);
 }
 
 #[test]

@@ -15,7 +15,18 @@ pub(super) fn write(
     facts: &ImageFacts,
 ) -> TiffResult<()> {
     let mut encoder = TiffEncoder::new(file)?;
-    page(&mut encoder, picture, facts, |_| Ok(()))
+    page(&mut encoder, picture, facts, |directory| match description(facts) {
+        Some(text) => directory.write_tag(Tag::ImageDescription, text.as_str()),
+        None => Ok(()),
+    })
+}
+
+/// The facts that TIFF has no tags for, line by line.
+fn description(facts: &ImageFacts) -> Option<String> {
+    let camera = facts.camera.map(|camera| format!("camera {camera}"));
+    let step = facts.clock_step.map(|step| step.to_string());
+    let lines: Vec<_> = camera.into_iter().chain(step).collect();
+    (!lines.is_empty()).then(|| lines.join("\n"))
 }
 
 /// Adds a page; the caller may add more tags.

@@ -6,7 +6,7 @@ mod preview;
 mod report;
 mod sink;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::time::Duration;
 
@@ -15,11 +15,12 @@ use flamingo_microscope::image_file::ImageFacts;
 use flamingo_microscope::live::{LiveError, LiveImage, LiveOptions, LiveStream, Mode};
 use flamingo_microscope::units::{Micros, MmPerPixel};
 use flamingo_microscope::{Error, LiveUpdates, Microscope, Patience, PoseTracker, SystemState};
+use flamingo_runtime_std::ClockStep;
 use smol::future::or;
 
 use crate::args::{ClientArgs, duration};
 use crate::connect::{self, within};
-use crate::failure::{CommandResult, Failure, INTERRUPTED, LOST, NO_ANSWER, PROTOCOL, USAGE, note};
+use crate::failure::{CommandResult, Failure, LOST, NO_ANSWER, PROTOCOL, USAGE, note};
 use crate::interrupt::Interrupt;
 use crate::output::Out;
 use preview::TERMINAL;
@@ -28,6 +29,9 @@ use sink::Sink;
 
 /// After Ctrl-C, the time limit for the image that is being written.
 const LAST_WRITE: Duration = Duration::from_secs(5);
+/// After Ctrl-C, the time limit for the end of a file. The end for 100 000 images takes less than 2 s
+/// where the disk takes it.
+const END: Duration = Duration::from_secs(60);
 
 /// Receive live images, report their rate and brightness, and save them
 ///
@@ -252,13 +256,19 @@ async fn receive(
     };
     // After a failure the images before it are still a complete file.
     let finished = match sink {
-        Some(sink) => {
-            let finish = async { Some(smol::unblock(move || sink.finish()).await) };
-            or(finish, write_time_is_over(interrupt)).await.unwrap_or_else(|| Err(disk_blocked()))
-        }
+        Some(sink) => finish(sink, interrupt).await,
         None => Ok(()),
     };
-    ended.and(finished)
+    // An end that is missing matters more than the reason for the end.
+    finished.and(ended)
+}
+
+/// Completes the file.
+async fn finish(sink: Sink, interrupt: &Interrupt) -> CommandResult {
+    let file = sink.file().map(Path::to_owned);
+    let finish = async { Some(smol::unblock(move || sink.finish()).await) };
+    let finished = or(finish, time_is_over(interrupt, END)).await;
+    finished.unwrap_or_else(|| Err(no_end(file.as_deref(), END)))
 }
 
 /// The next image. The first one must come within `patience`, a later one while the live view is on.
@@ -300,29 +310,43 @@ async fn process(
     interrupt: &Interrupt,
 ) -> CommandResult<u64> {
     let facts = ImageFacts::at(image.received_at)
+        .camera(image.header.device)
+        .clock_step(ClockStep::now())
         .pixel_size(setup.pixel_size)
         .exposure(setup.exposure)
         .pose(setup.pose_tracker.at(image.received_at).await?);
     let Some(mut writing) = sink.take() else { return report.image(image, &facts, None) };
+    let file = writing.file().map(Path::to_owned);
     let write = smol::unblock(move || {
         let written = writing.write(&image, &facts);
         (written, image, writing)
     });
-    let written = or(async { Some(write.await) }, write_time_is_over(interrupt)).await;
-    let Some((written, image, writing)) = written else { return Err(disk_blocked()) };
+    let written = or(async { Some(write.await) }, time_is_over(interrupt, LAST_WRITE)).await;
+    let Some((written, image, writing)) = written else {
+        return Err(no_end(file.as_deref(), LAST_WRITE));
+    };
     *sink = Some(writing);
     report.image(image, &facts, Some(written?))
 }
 
-/// Completes when Ctrl-C was pressed and the time for the last write has passed.
-async fn write_time_is_over<T>(interrupt: &Interrupt) -> Option<T> {
+/// Completes when Ctrl-C was pressed and `limit` has passed since.
+async fn time_is_over<T>(interrupt: &Interrupt, limit: Duration) -> Option<T> {
     interrupt.pressed().await;
-    smol::Timer::after(LAST_WRITE).await;
+    smol::Timer::after(limit).await;
     None
 }
 
-fn disk_blocked() -> Failure {
-    Failure::new(INTERRUPTED, "interrupted, but the disk is blocked")
+/// The disk did not take the end of the file in time.
+fn no_end(file: Option<&Path>, limit: Duration) -> Failure {
+    let limit = humantime::format_duration(limit);
+    let left = match file {
+        Some(file) => format!(
+            "{} has the images so far and can be read, but has no description of them",
+            file.display()
+        ),
+        None => "the last image is not written".to_owned(),
+    };
+    Failure::new(1, format!("interrupted, and the disk took nothing for {limit}: {left}"))
 }
 
 /// The exit code of an error in the stream of images.

@@ -70,6 +70,11 @@ impl Sink {
         }
     }
 
+    /// The file for all images, if it has begun.
+    pub(super) fn file(&self) -> Option<&Path> {
+        self.movie.as_ref().map(OmeTiff::path)
+    }
+
     /// Completes the file for all images.
     pub(super) fn finish(mut self) -> CommandResult {
         self.movie.take().map_or(Ok(()), |movie| movie.finish().map_err(|error| failed(&error)))
