@@ -1,6 +1,7 @@
-//! The log of clients that the relay or the replay disconnects: they send something that is no frame, or
-//! the instrument cannot be reached.
+//! The log of clients that the relay or the replay disconnects: they send something that is no frame, the
+//! instrument cannot be reached, or the operating system has no room for them.
 
+use std::io;
 use std::net::SocketAddr;
 
 use super::Port;
@@ -13,12 +14,13 @@ pub(super) struct Refusals {
     clock: Clock,
     strangers: LogRate,
     unreachable: LogRate,
+    not_served: LogRate,
 }
 
 impl Refusals {
     pub(super) fn new(port: Port) -> Self {
-        let (strangers, unreachable) = (LogRate::default(), LogRate::default());
-        Self { port, clock: Clock::start(), strangers, unreachable }
+        let [strangers, unreachable, not_served] = [(); 3].map(|()| LogRate::default());
+        Self { port, clock: Clock::start(), strangers, unreachable, not_served }
     }
 
     /// A client is disconnected for this reason.
@@ -32,6 +34,13 @@ impl Refusals {
     pub(super) fn note_unreachable(&self, client: SocketAddr, error: &Error) {
         if let Some(left_out) = self.unreachable.line(self.clock.now()) {
             tracing::warn!(port = %self.port, %client, %error, left_out, "cannot reach the instrument; a client is disconnected");
+        }
+    }
+
+    /// A client is disconnected since the operating system has no thread or no file descriptor for it.
+    pub(super) fn note_not_served(&self, client: SocketAddr, error: &io::Error) {
+        if let Some(left_out) = self.not_served.line(self.clock.now()) {
+            tracing::warn!(port = %self.port, %client, %error, left_out, "a client is disconnected");
         }
     }
 }

@@ -100,8 +100,8 @@ impl std::fmt::Debug for Relay {
 }
 
 impl Relay {
-    /// Listens on all three ports, then begins the recording, then relays. Each port has a thread of
-    /// its own, since writing an image takes longer than a command may wait.
+    /// Listens on all three ports, then begins the recording, then relays. Each port has a thread that
+    /// accepts, and each connection has two threads that relay.
     ///
     /// # Errors
     /// [`RelayError`].
@@ -119,16 +119,8 @@ impl Relay {
         for ((listener, instrument), port) in
             listeners.into_iter().zip([control, live, stack]).zip(Port::ALL)
         {
-            let timeout = options.connect_timeout;
             let recorder = Arc::clone(&recorder);
-            let route = Arc::new(Route {
-                port,
-                instrument,
-                timeout,
-                recorder,
-                buffers: BufferPool::new(CHUNK),
-                refusals: Refusals::new(port),
-            });
+            let route = Arc::new(Route::new(port, instrument, options.connect_timeout, recorder));
             let serve = move |stream, address| serve(Arc::clone(&route), stream, address);
             let acceptor =
                 AcceptorThread::start(port.name(), listener, connection_limit(port), serve);
@@ -176,6 +168,16 @@ pub(super) struct Route {
 }
 
 impl Route {
+    pub(super) fn new(
+        port: Port,
+        instrument: String,
+        timeout: Duration,
+        recorder: Arc<Recorder>,
+    ) -> Self {
+        let (buffers, refusals) = (BufferPool::new(CHUNK), Refusals::new(port));
+        Self { port, instrument, timeout, recorder, buffers, refusals }
+    }
+
     pub(super) async fn connect(&self) -> Result<Async<TcpStream>, Error> {
         match self.port {
             Port::Control => socket::connect(&self.instrument, self.timeout).await,

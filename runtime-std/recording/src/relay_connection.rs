@@ -14,16 +14,16 @@ use super::buffer_pool::BufferPool;
 use super::relay::{Route, known_address};
 use super::{Port, Side, Tap};
 use flamingo_runtime_std::socket::client_input::{self, ClientEnd};
-use flamingo_runtime_std::{Clock, CommandReader, InputLimits};
+use flamingo_runtime_std::{Clock, CommandReader, Error, InputLimits};
 
 /// A read of fewer bytes is copied for the recording. A longer one is recorded in its own buffer.
 const COPIED: usize = super::relay::CHUNK / 8;
 
 /// Relays a client until its connection ends. Dropping the future ends the connection.
 pub(super) async fn serve(route: Arc<Route>, client: Async<TcpStream>, address: SocketAddr) {
-    match Connection::start(route, client, address) {
+    match Connection::start(Arc::clone(&route), client, address) {
         Ok(connection) => connection.ended().await,
-        Err(error) => tracing::warn!(client = %address, %error, "a client is disconnected"),
+        Err(error) => route.refusals.note_not_served(address, &error),
     }
 }
 
@@ -75,15 +75,15 @@ fn blocking(stream: Async<TcpStream>) -> io::Result<TcpStream> {
 
 /// Ends both directions of a connection from any thread.
 struct Cut {
-    /// The sockets to shut down; `None` once the connection was cut.
-    sockets: Mutex<Option<Vec<TcpStream>>>,
+    /// The sockets to shut down.
+    sockets: Mutex<Vec<TcpStream>>,
     /// Closed when the connection is cut.
     signal: (Sender<()>, Receiver<()>),
 }
 
 impl Default for Cut {
     fn default() -> Self {
-        Self { sockets: Mutex::new(Some(Vec::new())), signal: async_channel::bounded(1) }
+        Self { sockets: Mutex::default(), signal: async_channel::bounded(1) }
     }
 }
 
@@ -91,20 +91,21 @@ impl Cut {
     /// Shuts this socket down, too.
     fn add(&self, socket: &TcpStream) -> io::Result<()> {
         let socket = socket.try_clone()?;
-        match &mut *self.sockets.lock().unwrap_or_else(PoisonError::into_inner) {
-            Some(sockets) => sockets.push(socket),
-            None => return Err(ErrorKind::ConnectionAborted.into()),
-        }
+        let mut sockets = self.sockets.lock().unwrap_or_else(PoisonError::into_inner);
+        self.check()?;
+        sockets.push(socket);
         Ok(())
     }
 
-    fn cut(&self) {
-        self.signal.0.close();
-        let sockets = self.sockets.lock().unwrap_or_else(PoisonError::into_inner).take();
-        for socket in sockets.into_iter().flatten() {
+    /// Returns whether this was the first cut.
+    fn cut(&self) -> bool {
+        // Closed before the lock is taken: a socket that comes later is refused.
+        let first = self.signal.0.close();
+        for socket in &*self.sockets.lock().unwrap_or_else(PoisonError::into_inner) {
             // An error means that the connection is gone.
             let _ = socket.shutdown(Shutdown::Both);
         }
+        first
     }
 
     /// Fails if the connection was cut, so that its end is not taken for the end of what a side sends.
@@ -119,8 +120,8 @@ impl Cut {
 }
 
 /// Runs in the first thread of a connection until both directions have ended.
-fn relay(route: &Arc<Route>, client: &TcpStream, address: SocketAddr, cut: &Cut) {
-    let Route { port, instrument, recorder, buffers, .. } = &**route;
+fn relay(route: &Route, client: &TcpStream, address: SocketAddr, cut: &Cut) {
+    let Route { port, instrument, recorder, .. } = route;
     let first = match port {
         Port::Control => match first_frame(*port, client, cut) {
             Ok(bytes) => Some(bytes),
@@ -136,58 +137,29 @@ fn relay(route: &Arc<Route>, client: &TcpStream, address: SocketAddr, cut: &Cut)
         Port::Live | Port::Stack => None,
     };
     let Some(upstream) = connect(route, address, cut) else { return };
-    let Ok(upstream) = upstream.and_then(|upstream| cut.add(&upstream).map(|()| upstream)) else {
-        return;
-    };
     // A peer that has closed at once has no address any more. Its connection is recorded, too.
     let peer = upstream.peer_addr().unwrap_or_else(|_| known_address(instrument));
     tracing::info!(%port, client = %address, "a client connected");
-    let [sent, came] = recorder.open(*port, address, peer);
-    let to_client = || {
-        let pump = Pump { from: &upstream, to: client, side: Side::Instrument, buffers, cut };
-        ends_both(cut, pump.run(&[], came))
-    };
-    let to_instrument = || {
-        let pump = Pump { from: client, to: &upstream, side: Side::Client, buffers, cut };
-        let first = match first {
-            Some(bytes) => Ok(bytes),
-            None => first_frame(*port, client, cut),
-        };
-        let result = match first {
-            Ok(bytes) => pump.run(&bytes, sent),
-            Err(end) => {
-                let closes = matches!(end, ClientEnd::Closed);
-                let result = route.end_without_frame(address, sent, end);
-                if closes {
-                    let _ = upstream.shutdown(Shutdown::Write);
-                }
-                result
-            }
-        };
-        ends_both(cut, result)
-    };
-    let both = std::thread::scope(|scope| {
-        let name = "flamingo-relay".into();
-        let other = std::thread::Builder::new().name(name).spawn_scoped(scope, to_client);
-        let Ok(other) = other else { return Err(io::Error::other("no thread is free")) };
-        let result = to_instrument();
-        // A panic in it was reported by its own thread.
-        let other = other.join().unwrap_or_else(|_| Err(ErrorKind::ConnectionAborted.into()));
-        result.and(other)
-    });
+    let taps = recorder.open(*port, address, peer);
+    let both = Directions { route, client, address, upstream: &upstream, cut }.run(first, taps);
     let why = both.err().map_or_else(|| "it was closed".to_owned(), |error| error.to_string());
     tracing::info!(%port, client = %address, %why, "a connection is over");
 }
 
 /// Connects to the instrument. `None`: it cannot be reached, which is noted, or the relay ends.
-fn connect(route: &Route, address: SocketAddr, cut: &Cut) -> Option<io::Result<TcpStream>> {
-    let connected = async { Some(route.connect().await) };
-    let connected = smol::block_on(future::or(connected, async {
+fn connect(route: &Route, address: SocketAddr, cut: &Cut) -> Option<TcpStream> {
+    let connected = async {
+        let upstream = blocking(route.connect().await?);
+        let upstream = upstream.and_then(|upstream| cut.add(&upstream).map(|()| upstream));
+        upstream.map_err(|source| Error::Connect { address: route.instrument.clone(), source })
+    };
+    let connected = smol::block_on(future::or(async { Some(connected.await) }, async {
         cut.happens().await;
         None
     }));
     match connected? {
-        Ok(upstream) => Some(blocking(upstream)),
+        Ok(upstream) => Some(upstream),
+        Err(_) if cut.check().is_err() => None,
         Err(error) => {
             route.refusals.note_unreachable(address, &error);
             let known = known_address(&route.instrument);
@@ -198,12 +170,66 @@ fn connect(route: &Route, address: SocketAddr, cut: &Cut) -> Option<io::Result<T
     }
 }
 
-/// An error in one direction ends the other one, too.
-fn ends_both(cut: &Cut, result: io::Result<()>) -> io::Result<()> {
-    if result.is_err() {
-        cut.cut();
+/// A client and the instrument, which are connected.
+struct Directions<'a> {
+    route: &'a Route,
+    client: &'a TcpStream,
+    address: SocketAddr,
+    upstream: &'a TcpStream,
+    cut: &'a Cut,
+}
+
+impl Directions<'_> {
+    /// Copies in both directions until both have ended. `first`: what was read from the client before.
+    fn run(&self, first: Option<Vec<u8>>, [sent, came]: [Tap; 2]) -> io::Result<()> {
+        std::thread::scope(|scope| {
+            let other = std::thread::Builder::new().name("flamingo-relay".into());
+            let other = other.spawn_scoped(scope, || {
+                let to_client = self.pump(Side::Instrument);
+                self.end_both(to_client.run(&[], came))
+            })?;
+            let result = self.end_both(self.to_instrument(first, sent));
+            // A panic in it was reported by its own thread.
+            let other = other.join().unwrap_or_else(|_| Err(ErrorKind::ConnectionAborted.into()));
+            result.and(other)
+        })
     }
-    result
+
+    fn to_instrument(&self, first: Option<Vec<u8>>, sent: Tap) -> io::Result<()> {
+        let first = match first {
+            Some(bytes) => Ok(bytes),
+            None => first_frame(self.route.port, self.client, self.cut),
+        };
+        match first {
+            Ok(bytes) => self.pump(Side::Client).run(&bytes, sent),
+            Err(end) => {
+                let closes = matches!(end, ClientEnd::Closed);
+                let result = self.route.end_without_frame(self.address, sent, end);
+                if closes {
+                    // An error means that the end is gone. The other direction notices that.
+                    let _ = self.upstream.shutdown(Shutdown::Write);
+                }
+                result
+            }
+        }
+    }
+
+    /// The direction of what this side sends.
+    fn pump(&self, side: Side) -> Pump<'_> {
+        let (from, to) = match side {
+            Side::Client => (self.client, self.upstream),
+            Side::Instrument => (self.upstream, self.client),
+        };
+        Pump { from, to, side, buffers: &self.route.buffers, cut: self.cut }
+    }
+
+    /// An error in one direction ends the other one, too. Only the first error says why.
+    fn end_both(&self, result: io::Result<()>) -> io::Result<()> {
+        match result {
+            Err(error) if self.cut.cut() => Err(error),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// Reads from a client until its first frame is whole. Returns all bytes that came.
@@ -291,5 +317,40 @@ impl Pump<'_> {
             tap.cut(by);
         }
         error
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::time::Duration;
+
+    use socket2::SockRef;
+
+    use super::super::{Recorder, RecorderOptions};
+    use super::*;
+
+    fn connected() -> [TcpStream; 2] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        [near, listener.accept().unwrap().0]
+    }
+
+    #[test]
+    fn the_side_that_resets_a_connection_says_why_it_ends() {
+        let recorder = Recorder::to_writer(io::sink(), RecorderOptions::default()).unwrap();
+        let address = SocketAddr::from(([127, 0, 0, 1], 1));
+        let taps = recorder.open(Port::Control, address, address);
+        let route = Route::new(Port::Control, String::new(), Duration::ZERO, Arc::new(recorder));
+        let [[_client, near], [upstream, instrument]] = [connected(), connected()];
+        SockRef::from(&instrument).set_linger(Some(Duration::ZERO)).unwrap();
+        drop(instrument);
+        let cut = Cut::default();
+        cut.add(&near).unwrap();
+        cut.add(&upstream).unwrap();
+        let both =
+            Directions { route: &route, client: &near, address, upstream: &upstream, cut: &cut };
+        let why = both.run(Some(Vec::new()), taps).unwrap_err();
+        assert_eq!(why.kind(), ErrorKind::ConnectionReset);
     }
 }
