@@ -22,8 +22,7 @@ use flamingo_runtime_std::Error;
 use flamingo_runtime_std::socket;
 use flamingo_runtime_std::socket::acceptor::AcceptorThread;
 use flamingo_runtime_std::socket::client_input::ClientEnd;
-use flamingo_runtime_std::socket::instrument_ports::image_port;
-use flamingo_runtime_std::socket::instrument_ports::{InstrumentPorts, ListenError};
+use flamingo_runtime_std::socket::instrument_ports::{InstrumentPorts, ListenError, image_port};
 
 /// The most bytes that one read takes.
 pub(super) const CHUNK: usize = 256 * 1024;
