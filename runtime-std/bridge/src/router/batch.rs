@@ -32,6 +32,11 @@ impl Batch {
         self.bytes.get(self.written..).unwrap_or_default()
     }
 
+    /// Whether a part of this command was not written.
+    pub(super) fn holds(&self, ticket: Ticket) -> bool {
+        self.tickets.contains(&ticket)
+    }
+
     pub(super) fn clear(&mut self) {
         self.bytes.clear();
         self.tickets.clear();

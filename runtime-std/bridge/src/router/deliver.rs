@@ -11,6 +11,9 @@ use super::{ClientId, Recipients, Router, RouterAction};
 use crate::settings::Delivery;
 use flamingo_runtime_std::{Message, events_on_request};
 
+/// Why a query has no answer that was not written within its time, although the core counts it as sent.
+const NOT_SENT_IN_TIME: &str = "not sent in time: the instrument was busy for too long";
+
 impl Router {
     /// Handles bytes of the instrument. It consumes all of them.
     pub fn upstream_input(&mut self, now: Instant, mut bytes: &[u8]) {
@@ -212,6 +215,13 @@ impl Router {
             }
         }
         let reason = match ended {
+            Ended::TimedOut { sent: true } if self.batch.holds(ticket) => {
+                // It is still written, and its answer will be late.
+                for to in &recipients {
+                    self.answer_failure(to.id, &to.own(&frame), NOT_SENT_IN_TIME);
+                }
+                return;
+            }
             // What the instrument does not answer, the bridge does not answer either.
             Ended::TimedOut { sent: true } | Ended::Unanswered | Ended::PayloadStalled { .. } => {
                 for to in &recipients {

@@ -196,7 +196,8 @@ impl Router {
     }
 
     /// Adds the client to the recipients of an equal command that is not completely written yet.
-    /// Returns the ticket of that command, if there is one.
+    /// Returns the ticket of that command, if there is one. What is in the batch goes before a stop that
+    /// waits, so that it must not answer what was asked after the stop.
     pub(super) fn join_equal_command(
         &mut self,
         now: Instant,
@@ -204,11 +205,16 @@ impl Router {
         frame: &Frame,
     ) -> Option<Ticket> {
         let without_client = |frame: &Frame| Frame { client_id: 0, ..*frame };
-        let (ticket, equal) = self.forwarded.iter_mut().find(|(_, forwarded)| {
+        let a_stop_waits = self.has_stop_to_write();
+        let (ticket, _) = self.forwarded.iter().find(|(ticket, forwarded)| {
             let is_open = !forwarded.written && !forwarded.ended;
-            is_open && without_client(&forwarded.command.frame) == without_client(frame)
+            let is_before_stop = a_stop_waits && self.batch.holds(**ticket);
+            let is_equal = without_client(&forwarded.command.frame) == without_client(frame);
+            is_open && !is_before_stop && is_equal
         })?;
-        let (ticket, expects_answer) = (*ticket, equal.expects_answer);
+        let ticket = *ticket;
+        let equal = self.forwarded.get_mut(&ticket)?;
+        let expects_answer = equal.expects_answer;
         let own = equal.recipients.iter().filter(|recipient| recipient.id == to.id).count();
         if expects_answer && own >= MAX_FORWARDED {
             self.refuse_recipient(now, to, frame, TOO_MANY_WAITING);

@@ -5,6 +5,7 @@
 mod aborts;
 mod allocations;
 mod away;
+mod batches;
 mod dead_man;
 mod edges;
 mod failures;
