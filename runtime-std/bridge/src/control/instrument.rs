@@ -69,8 +69,7 @@ impl ControlTask {
     }
 
     /// Writes to the instrument, up to [`INSTRUMENT_WRITES`] times.
-    pub(super) fn write_instrument(&mut self) {
-        let now = self.clock.now();
+    pub(super) fn write_instrument(&mut self, now: Instant) {
         for _ in 0..INSTRUMENT_WRITES {
             let Some(instrument) = self.instrument.as_mut().filter(|socket| !socket.write_blocked)
             else {

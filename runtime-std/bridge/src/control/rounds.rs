@@ -33,7 +33,7 @@ impl ControlTask {
         if self.router.poll_timeout().is_some_and(|due| due <= now) {
             self.router.handle_timeout(now);
         }
-        self.write_instrument();
+        self.write_instrument(now);
         self.deliver();
         if self.router.is_open() {
             self.notify_connected.clear();
@@ -76,7 +76,7 @@ impl ControlTask {
                 Err(ConnectionLost) => lost.push(id),
             }
             if bytes >= CLIENT_READ || self.router.has_stop_to_write() {
-                self.write_instrument();
+                self.write_instrument(self.clock.now());
             }
         }
         self.to_read = to_read;

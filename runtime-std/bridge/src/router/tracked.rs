@@ -5,6 +5,7 @@
 //! The values are in a ring buffer in the order of their keys, since keys come in their order and leave
 //! nearly so: in the steady state, nothing is allocated.
 
+use std::cmp::Ordering;
 use std::collections::VecDeque;
 
 /// A map in the order of its keys.
@@ -34,8 +35,10 @@ pub(super) enum Change<'a, K, V> {
 
 impl<K: Ord + Copy, V> Tracked<K, V> {
     fn find(&self, key: &K) -> Result<usize, usize> {
-        match self.values.back() {
-            Some((last, _)) if last < key => Err(self.values.len()),
+        // As a rule, the newest one is meant.
+        match self.values.back().map(|(last, _)| last.cmp(key)) {
+            Some(Ordering::Less) => Err(self.values.len()),
+            Some(Ordering::Equal) => Ok(self.values.len() - 1),
             _ => self.values.binary_search_by(|(other, _)| other.cmp(key)),
         }
     }
@@ -65,6 +68,10 @@ impl<K: Ord + Copy, V> Tracked<K, V> {
             for (key, value) in &self.values {
                 each(Change::One(*key, Some(value)));
             }
+        }
+        // As a rule, nothing has changed.
+        if self.changed.is_empty() {
+            return;
         }
         let mut changed = std::mem::take(&mut self.changed);
         for key in changed.drain(..) {
