@@ -108,6 +108,14 @@ fn is_its_own_peer(stream: &TcpStream) -> bool {
     stream.local_addr().is_ok_and(|own| stream.peer_addr().is_ok_and(|peer| peer == own))
 }
 
+/// Whether a read of `count` bytes has emptied a non-blocking socket, and the system reports the next byte: the
+/// read has not filled its buffer of `room` bytes. On systems other than Linux and those of Apple, only a read
+/// that finds nothing makes the system report the next byte.
+#[must_use]
+pub const fn is_emptied(count: usize, room: usize) -> bool {
+    cfg!(any(target_os = "linux", target_vendor = "apple")) && count < room
+}
+
 /// Sets TCP_NODELAY, and keep-alive probes on a silent connection: the first after half of
 /// `lost_after`, three more in the other half. If none is answered, the connection fails. A peer that is
 /// silent but answers them is kept.

@@ -12,10 +12,7 @@ use socket2::SockRef;
 
 use super::wait::{Poller, Target};
 use flamingo_recording::{Port, Recorder, Side, Tap};
-
-/// A read that does not fill the buffer has emptied the socket, and the system reports the next byte.
-/// On other systems, only a read that finds nothing makes the system report the next byte.
-const SHORT_READ_EMPTIES: bool = cfg!(any(target_os = "linux", target_vendor = "apple"));
+use flamingo_runtime_std::socket;
 
 /// What reading a socket would find.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -112,8 +109,8 @@ impl ControlSocket {
                 Some(Ok(0))
             }
             Ok(count) => {
-                let emptied = SHORT_READ_EMPTIES && count < buffer.len();
-                if emptied && self.read_state == ReadState::Bytes {
+                let is_emptied = socket::is_emptied(count, buffer.len());
+                if is_emptied && self.read_state == ReadState::Bytes {
                     self.read_state = ReadState::Nothing;
                 }
                 if let Some([_, received]) = &mut self.taps {

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use fastrand::Rng;
 use flamingo_protocol_core::Incoming;
 use flamingo_protocol_core::time::{Duration, Instant};
-use flamingo_runtime_std::socket::client_input::ClientEnd;
+use flamingo_runtime_std::socket::{self, client_input::ClientEnd};
 use flamingo_runtime_std::{CommandReader, InputError, Message, MessageCollector};
 use mio::event::Event;
 use mio::net::TcpStream;
@@ -16,10 +16,6 @@ use crate::instrument::{ConnectionId, millis};
 use crate::scenario::Scenario;
 use crate::trigger::{Trigger, random_stream};
 use crate::truth::{FaultKind, Truth};
-
-/// A read that does not fill the buffer has emptied the socket, and the system reports the next byte. On other
-/// systems, only a read that finds nothing makes the system report the next byte.
-const SHORT_READ_EMPTIES: bool = cfg!(any(target_os = "linux", target_vendor = "apple"));
 
 /// A control client that was accepted.
 pub(super) struct Client {
@@ -99,7 +95,7 @@ impl Client {
         match self.stream.read(buffer) {
             Ok(0) => Err(ClientEnd::Closed),
             Ok(count) => {
-                self.readable = self.ends || !SHORT_READ_EMPTIES || count == buffer.len();
+                self.readable = self.ends || !socket::is_emptied(count, buffer.len());
                 Ok(count)
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
