@@ -41,6 +41,9 @@ pub struct Options {
     /// program that runs in the same building. Silence does not end the time early: the stream is as
     /// silent before stale bytes as without any. Zero is right for a peer that holds no such bytes, like
     /// the simulator and the bridge.
+    ///
+    /// It does not apply with [`Config::tokens`]: then no stale frame has the token of the first command,
+    /// and all stale bytes have come when the answer with that token comes.
     pub settle: Duration,
     /// What is known about the peer.
     pub protocol: Config,

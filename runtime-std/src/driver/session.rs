@@ -89,7 +89,9 @@ impl Engine {
             return;
         }
         self.reset();
-        self.phase = Phase::Settling { until: now + self.options.settle.into() };
+        // With tokens, only the answer to the query can have its token.
+        let settle = self.options.protocol.tokens.map_or(self.options.settle, |_| Duration::ZERO);
+        self.phase = Phase::Settling { until: now + settle.into() };
         // For this attempt only: a stop is not sent long after it was called.
         for stop in std::mem::take(&mut self.blocked_stops) {
             self.accept(now, stop);

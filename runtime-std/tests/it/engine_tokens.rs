@@ -1,6 +1,10 @@
 //! The driver's engine with tokens: no connection believes the answers of another one.
 
+use std::time::Duration;
+
 use flamingo_protocol_core::connection::TokenField;
+use flamingo_protocol_core::{CommandCode, Frame};
+use flamingo_runtime_std::driver::Action;
 use flamingo_runtime_std::{Event, Options};
 use flamingo_runtime_testkit::peer::{answer_to, position_of};
 
@@ -46,4 +50,22 @@ fn a_frame_from_before_the_reconnect_is_nobodys() {
     bench.receive(&answer_to(&query[0], 1.0));
     let answer = poll(&mut x).expect("the outcome").expect("an answer");
     assert!((answer.frame.value - 1.0).abs() < f64::EPSILON);
+}
+
+#[test]
+fn with_tokens_stale_answers_need_no_settling_time() {
+    let (mut bench, opening) = Bench::new(with_tokens);
+    let mut client = Box::pin(opening.client());
+    assert_eq!(bench.actions(), [Action::Connect]);
+    bench.engine.connected(bench.now);
+    let query = bench.sent();
+    assert_eq!(query.len(), 1, "it is sent at once");
+    let stale = answer_to(&Frame::command(CommandCode::SYSTEM_STATE_GET), 99.0);
+    bench.receive(&stale);
+    bench.pass(Duration::from_millis(1));
+    bench.receive(&stale);
+    assert!(poll(&mut client).is_none(), "this answer is an old one");
+    bench.receive(&answer_to(&query[0], 1.0));
+    let client = poll(&mut client).expect("the outcome").expect("a client");
+    assert!((client.state_at_connect().frame.value - 1.0).abs() < f64::EPSILON);
 }
