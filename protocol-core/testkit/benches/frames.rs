@@ -6,10 +6,11 @@
 //! times on a machine where the copy takes 2.7 ns, divided by 2.7 ns.
 
 use std::hint::black_box;
+use std::process::ExitCode;
 
 use flamingo_protocol_core::Frame;
 use flamingo_protocol_core::time::Instant;
-use flamingo_testkit::bench::{Call, Target, nanoseconds, print};
+use flamingo_testkit::bench::{Call, Lines, Target, nanoseconds};
 use flamingo_testkit::situations::{
     HostClient, client, event, push, query, receive, receive_chunks, turn, with_pending,
     with_tombstones, with_waiting, write_all,
@@ -25,13 +26,15 @@ fn copy() -> Call<'static> {
     Call::new(1, move || black_box(&mut to).copy_from_slice(black_box(&from)))
 }
 
-fn main() {
-    calls();
-    growth();
+fn main() -> ExitCode {
+    let mut lines = Lines::new(true);
+    calls(&mut lines);
+    growth(&mut lines);
+    lines.exit_code()
 }
 
 /// Calls against the copy.
-fn calls() {
+fn calls(lines: &mut Lines) {
     let now = Instant::from_micros(0);
     let (event, query, push) = (event(), query(), push());
     let answer = query.encode();
@@ -72,28 +75,28 @@ fn calls() {
     println!("# the limit, a copy of 128 bytes: {:.1} ns", times[0]);
     for ((name, target), time) in names.into_iter().zip(&times[1..]) {
         println!("# {name}: {time:.1} ns");
-        print(name, time / times[0], Target::AtMost(target / COPY));
+        lines.ratio(name, time / times[0], Target::AtMost(target / COPY));
     }
 }
 
 /// How the time of an event and of a turn grows with what the client has to remember: the ratio to the
 /// time with the fewest.
-fn growth() {
+fn growth(lines: &mut Lines) {
     let now = Instant::from_micros(0);
     let (event, query) = (event(), query());
     let answer = query.encode();
     let pending = [1, 2, 4, 8, 16, 32, 63];
     let tombstones = [0, 4, 16, 64, 128, 191];
-    let curve = |what: &str, numbers: &[usize], clients: Vec<_>| {
+    let mut curve = |what: &str, numbers: &[usize], clients: Vec<_>| {
         let (mut events, mut turns) = (clients.clone(), clients);
         let receives = events
             .iter_mut()
             .map(|client| Call::new(1, || receive(client, now, black_box(&event))));
-        show(&format!("event, {what}"), numbers, &nanoseconds(receives.collect()));
+        show(lines, &format!("event, {what}"), numbers, &nanoseconds(receives.collect()));
         let asks = turns
             .iter_mut()
             .map(|client| Call::new(1, || turn(client, now, &query, black_box(&answer))));
-        show(&format!("turn, {what}"), numbers, &nanoseconds(asks.collect()));
+        show(lines, &format!("turn, {what}"), numbers, &nanoseconds(asks.collect()));
     };
     let clients = pending.iter().map(|requests| with_pending(*requests, now)).collect();
     curve("requests in flight", &pending, clients);
@@ -103,12 +106,12 @@ fn growth() {
     let waiting = [0, 1, 3, 7, 15, 31, 62];
     let mut clients: Vec<_> = waiting.iter().map(|number| with_waiting(*number, now)).collect();
     let polls = clients.iter_mut().map(|client| Call::new(1, || write_all(black_box(client), now)));
-    show("poll_transmit, queued that may not go", &waiting, &nanoseconds(polls.collect()));
+    show(lines, "poll_transmit, queued that may not go", &waiting, &nanoseconds(polls.collect()));
 }
 
-fn show(what: &str, numbers: &[usize], times: &[f64]) {
+fn show(lines: &mut Lines, what: &str, numbers: &[usize], times: &[f64]) {
     for (number, time) in numbers.iter().zip(times) {
         println!("# {what}: {number}: {time:.1} ns");
-        print(&format!("{what}: {number}"), time / times[0], Target::AtMost(FLAT));
+        lines.ratio(&format!("{what}: {number}"), time / times[0], Target::AtMost(FLAT));
     }
 }

@@ -6,9 +6,10 @@
 //! is the time of 4 MiB to that of 1 MiB.
 
 use std::hint::black_box;
+use std::process::ExitCode;
 
 use flamingo_protocol_core::time::Instant;
-use flamingo_testkit::bench::{Call, Target, nanoseconds, print};
+use flamingo_testkit::bench::{Call, Lines, Target, nanoseconds};
 use flamingo_testkit::situations::{client, junk};
 
 const MIB: u32 = 1 << 20;
@@ -17,7 +18,8 @@ const EASY: f64 = 2.0;
 /// The worst bytes, in GB/s.
 const WORST: f64 = 0.2;
 
-fn main() {
+fn main() -> ExitCode {
+    let mut lines = Lines::new(true);
     let now = Instant::from_micros(0);
     for (name, junk) in junk(4 * MIB as usize) {
         // For each byte.
@@ -33,9 +35,14 @@ fn main() {
         let whole = usize::MAX;
         let times = nanoseconds(vec![skip(MIB, whole), skip(MIB, 1000), skip(4 * MIB, whole)]);
         let least = if matches!(name, "zeros" | "noise") { EASY } else { WORST };
-        print(&format!("GB/s: {name}"), 1.0 / times[0], Target::AtLeast(least));
-        print(&format!("GB/s in chunks of 1000: {name}"), 1.0 / times[1], Target::AtLeast(WORST));
+        lines.ratio(&format!("GB/s: {name}"), 1.0 / times[0], Target::AtLeast(least));
+        lines.ratio(
+            &format!("GB/s in chunks of 1000: {name}"),
+            1.0 / times[1],
+            Target::AtLeast(WORST),
+        );
         let growth = 4.0 * times[2] / times[0];
-        print(&format!("4 MiB to 1 MiB: {name}"), growth, Target::AtMost(4.4));
+        lines.ratio(&format!("4 MiB to 1 MiB: {name}"), growth, Target::AtMost(4.4));
     }
+    lines.exit_code()
 }

@@ -1,6 +1,7 @@
 //! What the benchmarks share: one run for each number of processors, rounds in which a thing and its limit
 //! alternate, and one line for each figure. `limits.rs` has the limits, `clients.rs` the
-//! clients under a load, `processors.rs` the pinning.
+//! clients under a load, `processors.rs` the pinning. Stopwatch, percentiles and lines are those of the core's benches
+//! (`protocol-core/testkit`).
 //!
 //! A benchmark runs itself once on one processor and once on two. These variables change a run:
 //!
@@ -19,8 +20,11 @@ use std::fs::OpenOptions;
 use std::io::Write;
 use std::process::{Command, ExitCode};
 
+use flamingo_testkit::bench::{self, Line, Lines};
+
+pub use flamingo_testkit::bench::Stopwatch;
 pub use processors::caller_on_first;
-pub use samples::{Contender, Rounds, Stopwatch, alternate};
+pub use samples::{Contender, Rounds, alternate};
 
 const CPUS: &str = "BENCH_CPUS";
 const JSON: &str = "BENCH_JSON";
@@ -39,6 +43,24 @@ pub enum Target {
     ValueAtLeast(f64),
     /// None: the figure is there for comparison.
     None,
+}
+
+impl Target {
+    const fn is_of_ratio(self) -> bool {
+        matches!(self, Self::RatioAtMost(_) | Self::RatioAtLeast(_))
+    }
+
+    /// What is compared with what, if there is both.
+    fn judged(self, figure: Figure) -> Option<(bench::Target, f64)> {
+        let (target, judged) = match self {
+            Self::RatioAtMost(most) => (bench::Target::AtMost(most), figure.ratio?),
+            Self::RatioAtLeast(least) => (bench::Target::AtLeast(least), figure.ratio?),
+            Self::ValueAtMost(most) => (bench::Target::AtMost(most), figure.value),
+            Self::ValueAtLeast(least) => (bench::Target::AtLeast(least), figure.value),
+            Self::None => return None,
+        };
+        Some((target, judged))
+    }
 }
 
 /// A figure: a value in a unit, and its ratio to a limit if it has one.
@@ -80,7 +102,7 @@ pub struct Report {
     bench: &'static str,
     cpus: usize,
     quick: bool,
-    short: bool,
+    lines: Lines,
 }
 
 /// Runs a benchmark on one processor, and then on two. The exit code is 1 if a figure is short of its target.
@@ -108,9 +130,9 @@ pub fn run(bench: &'static str, measure: impl FnOnce(&mut Report)) -> ExitCode {
 fn run_on(bench: &'static str, cpus: usize, measure: impl FnOnce(&mut Report)) -> ExitCode {
     processors::use_first(cpus);
     let quick = std::env::var_os(QUICK).is_some();
-    let mut report = Report { bench, cpus, quick, short: false };
+    let mut report = Report { bench, cpus, quick, lines: Lines::new(!quick) };
     measure(&mut report);
-    if report.short { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    report.lines.exit_code()
 }
 
 impl Report {
@@ -132,39 +154,22 @@ impl Report {
     /// Prints a figure as `name  ratio  target  ok|SHORT`.
     pub fn line(&mut self, name: &str, figure: Figure, target: Target) {
         let Figure { value, unit, ratio } = figure;
-        let (judged, bound, wanted) = match target {
-            Target::RatioAtMost(most) => (ratio, "<=", most),
-            Target::RatioAtLeast(least) => (ratio, ">=", least),
-            Target::ValueAtMost(most) => (Some(value), "<=", most),
-            Target::ValueAtLeast(least) => (Some(value), ">=", least),
-            Target::None => (None, "-", f64::NAN),
-        };
-        let of_ratio = matches!(target, Target::RatioAtMost(_) | Target::RatioAtLeast(_));
-        assert!(judged.is_some() || !of_ratio, "{name}: the target needs a ratio");
-        let reached = match bound {
-            "<=" => judged.is_some_and(|judged| judged <= wanted),
-            ">=" => judged.is_some_and(|judged| judged >= wanted),
-            _ => true,
-        };
-        let verdict = match (bound, self.quick) {
-            ("-", _) | (_, true) => "-",
-            _ if reached => "ok",
-            _ => "SHORT",
-        };
-        self.short |= verdict == "SHORT";
-        let target = if bound == "-" { "-".to_owned() } else { format!("{bound} {wanted}") };
+        let judged = target.judged(figure);
+        assert!(!target.is_of_ratio() || judged.is_some(), "{name}: the target needs a ratio");
         let ratio_text = ratio.map_or("-".to_owned(), |ratio| format!("{ratio:.2}"));
         let value_text = format!("{} {unit}", significant(value));
-        let columns = if of_ratio || (bound == "-" && ratio.is_some()) {
-            [ratio_text, target, verdict.to_owned(), format!("({value_text})")]
+        let shows_ratio = target.is_of_ratio() || (judged.is_none() && ratio.is_some());
+        let (shown, rest) = if shows_ratio {
+            (ratio_text, format!("({value_text})"))
         } else {
-            [value_text, target, verdict.to_owned(), format!("(ratio {ratio_text})")]
+            (value_text, format!("(ratio {ratio_text})"))
         };
-        let [first, target, verdict_text, rest] = columns;
         let name_text = format!("{name}, {} cpu", self.cpus);
-        println!("{name_text:<60} {first:>12}  {target:<9} {verdict_text:<5} {rest}");
-        let of = if of_ratio { "ratio" } else { "value" };
-        let (ratio, wanted) = (number(ratio), number((bound != "-").then_some(wanted)));
+        let line = Line { name: &name_text, figure: &shown, target: judged, rest: &rest };
+        let verdict = self.lines.print(line);
+        let bound = judged.map_or("-", |(target, _)| target.sign());
+        let of = if target.is_of_ratio() { "ratio" } else { "value" };
+        let (ratio, wanted) = (number(ratio), number(judged.map(|(target, _)| target.bound())));
         self.record(&format!(
             r#""name": {name:?}, "value": {value}, "unit": {unit:?}, "ratio": {ratio}, "target": {wanted}, "bound": {bound:?}, "of": {of:?}, "verdict": {verdict:?}"#
         ));

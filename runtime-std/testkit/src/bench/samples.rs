@@ -1,28 +1,6 @@
-//! Times, and the rounds in which contenders alternate.
+//! The rounds in which contenders alternate.
 
-/// The time with a resolution of nanoseconds. [`flamingo_runtime_std::Clock`] counts microseconds, which is
-/// too coarse for one round trip.
-#[derive(Debug, Clone, Copy)]
-pub struct Stopwatch(std::time::Instant);
-
-#[allow(clippy::disallowed_methods)] // only benchmarks use it
-impl Stopwatch {
-    pub fn start() -> Self {
-        Self(std::time::Instant::now())
-    }
-
-    /// Nanoseconds since the start.
-    pub fn nanos(self) -> f64 {
-        self.0.elapsed().as_secs_f64() * 1e9
-    }
-
-    /// The time of `action`, in nanoseconds.
-    pub fn time(action: impl FnOnce()) -> f64 {
-        let watch = Self::start();
-        action();
-        watch.nanos()
-    }
-}
+use flamingo_testkit::bench::{median, percentile};
 
 /// Does a part of its work, and appends times in nanoseconds: of each operation, or the mean of all.
 pub type Contender<'a> = Box<dyn FnMut(&mut Vec<f64>) + 'a>;
@@ -76,16 +54,6 @@ impl Rounds {
     }
 }
 
-/// The smallest value that so many of a hundred do not exceed.
-fn percentile(sorted: &[f64], percent: usize) -> f64 {
-    sorted[(sorted.len() * percent).div_ceil(100).saturating_sub(1)]
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_unstable_by(f64::total_cmp);
-    percentile(&values, 50)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -109,13 +77,5 @@ mod tests {
         assert!((rounds.ratio(1, 0, 50) - 3.0).abs() < 1e-9);
         assert!((rounds.rate_ratio(0, 1) - 3.0).abs() < 1e-9);
         assert!((rounds.time(0, 50) - 2.0).abs() < 1e-9, "the warm-up does not count");
-    }
-
-    #[test]
-    fn a_percentile_is_a_value_that_occurred() {
-        let values: Vec<f64> = (1..=100).map(f64::from).collect();
-        assert!((percentile(&values, 50) - 50.0).abs() < 1e-9);
-        assert!((percentile(&values, 99) - 99.0).abs() < 1e-9);
-        assert!((percentile(&values[..1], 99) - 1.0).abs() < 1e-9);
     }
 }
