@@ -13,6 +13,7 @@ use crate::driver::READ_CHUNK;
 use crate::event::{Event, EventFrame};
 use crate::fanout::Fanout;
 use crate::payload::Payload;
+use crate::waking::wake;
 
 /// Events of subscribers that are kept for their memory at most.
 const MOST_EARLIER: usize = 4096;
@@ -70,7 +71,7 @@ impl EventBatch {
                 self.earlier.push_back(event);
             }
         }
-        self.to_wake.drain(..).for_each(Waker::wake);
+        self.to_wake.drain(..).for_each(wake);
     }
 
     /// An event that the subscribers can share, in the memory of an earlier one if one is free.

@@ -13,6 +13,7 @@ use std::task::{Context, Poll, Waker};
 use flamingo_protocol_core::CommandCode;
 
 use crate::event::Event;
+use crate::waking::wake;
 
 /// Payload bytes that may wait for one subscriber, unless a single event has more.
 const MOST_BYTES: usize = 64 * 1024 * 1024;
@@ -144,7 +145,7 @@ impl Fanout {
     pub(crate) fn publish(&self, event: &Event) {
         let mut to_wake = Vec::new();
         self.publish_all(slice::from_ref(event), &mut to_wake);
-        to_wake.into_iter().for_each(Waker::wake);
+        to_wake.into_iter().for_each(wake);
     }
 
     /// Gives events to the subscribers. Each subscriber is locked once. The caller wakes those that
@@ -177,7 +178,7 @@ impl Fanout {
                 queue.closed = true;
                 queue.waiting.take()
             };
-            waiting.into_iter().for_each(Waker::wake);
+            waiting.into_iter().for_each(wake);
         }
     }
 }

@@ -28,6 +28,7 @@ mod payload;
 #[cfg(feature = "smol")]
 pub mod socket;
 mod status_rules;
+mod waking;
 
 pub use client::Client;
 pub use clock::{Clock, ClockStep};

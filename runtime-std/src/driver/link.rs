@@ -86,14 +86,13 @@ pub(crate) struct Link {
     pub(super) has_held_back: AtomicBool,
     /// The driver has found the lock taken, and is to be woken.
     driver_waits: AtomicBool,
-    clock: Clock,
+    pub(super) clock: Clock,
 }
 
 /// Only the holder of the lock touches the socket.
 pub(super) struct State {
     pub(super) engine: Engine,
     pub(super) socket: Option<Watched>,
-    clock: Clock,
     buffer: Box<[u8]>,
     wakers: Wakers,
 }
@@ -125,13 +124,8 @@ impl Link {
         let readiness = Arc::new(Readiness::default());
         let wakers = Wakers { reading: readiness.for_reading(), writing: readiness.for_writing() };
         let arrivals = engine.inbox.arrivals();
-        let state = State {
-            engine,
-            socket: None,
-            clock,
-            buffer: vec![0; READ_CHUNK].into_boxed_slice(),
-            wakers,
-        };
+        let state =
+            State { engine, socket: None, buffer: vec![0; READ_CHUNK].into_boxed_slice(), wakers };
         let link = Arc::new(Self {
             state: Mutex::new(Some(state)),
             steps: Mutex::default(),
@@ -294,8 +288,9 @@ impl State {
     fn turn(&mut self, link: &Link) -> Done {
         self.act(link);
         link.readiness.look();
-        let Self { engine, socket, clock, buffer, wakers, .. } = self;
-        let Turn { is_busy, now, answered } = turn(engine, socket.as_mut(), wakers, clock, buffer);
+        let Self { engine, socket, buffer, wakers } = self;
+        let Turn { is_busy, now, answered } =
+            turn(engine, socket.as_mut(), wakers, &link.clock, buffer);
         if let Some(answered) = answered {
             link.about_to_run.store(answered, Ordering::Relaxed);
         }

@@ -6,6 +6,7 @@ use std::task::{Poll, Waker};
 
 use super::pending_calls::Answer;
 use crate::error::Error;
+use crate::waking::wake;
 
 /// Slots that are kept for calls to come.
 const SLOTS_KEPT: usize = 64;
@@ -67,7 +68,7 @@ impl Slot {
         *state = result;
         drop(state);
         if let Some(waker) = waker {
-            waker.wake();
+            wake(waker);
         }
         true
     }

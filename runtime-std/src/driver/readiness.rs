@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Wake, Waker};
 
+use crate::waking::wake;
+
 /// Who waits.
 #[derive(Debug, Default)]
 struct Waiting {
@@ -75,7 +77,7 @@ impl Readiness {
         }
         let driver = self.lock().driver.clone();
         if let Some(driver) = driver {
-            driver.wake();
+            wake(driver);
         }
     }
 
@@ -142,7 +144,7 @@ impl Readiness {
         let next = next.cloned();
         drop(waiting);
         if let Some(next) = next {
-            next.wake();
+            wake(next);
         }
     }
 

@@ -47,7 +47,6 @@ pub enum Step {
 pub struct Driver {
     link: Arc<Link>,
     options: Options,
-    clock: Clock,
 }
 
 impl Driver {
@@ -61,7 +60,7 @@ impl Driver {
     /// The driver of an engine that has other work already.
     pub(super) fn of(engine: Engine, clock: Clock) -> Self {
         let options = engine.options().clone();
-        Self { link: Link::new(engine, clock), options, clock }
+        Self { link: Link::new(engine, clock), options }
     }
 
     /// The next step for the runtime. If there is none, does what can be done now and arranges a
@@ -70,7 +69,7 @@ impl Driver {
         let Link { readiness, armed, .. } = &*self.link;
         readiness.set_driver(cx.waker());
         let is_wanted = readiness.take_driver_wanted();
-        let is_due = armed.get().is_some_and(|at| at <= self.clock.now());
+        let is_due = armed.get().is_some_and(|at| at <= self.link.clock.now());
         if is_due {
             armed.set(None);
             self.link.has_held_back.store(false, Ordering::SeqCst);
@@ -109,7 +108,7 @@ impl Driver {
     pub fn connected(&mut self, socket: Box<dyn Socket>) {
         if let Some(state) = &mut *self.link.lock() {
             state.socket = Some(Watched::new(socket));
-            state.engine.connected(self.clock.now());
+            state.engine.connected(self.link.clock.now());
         }
         self.link.wake_driver();
     }
@@ -117,7 +116,7 @@ impl Driver {
     /// [`Step::Connect`] has failed.
     pub fn connect_failed(&mut self, error: Error) {
         if let Some(state) = &mut *self.link.lock() {
-            state.engine.connect_failed(self.clock.now(), error);
+            state.engine.connect_failed(self.link.clock.now(), error);
         }
         self.link.wake_driver();
     }

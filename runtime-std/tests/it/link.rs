@@ -7,7 +7,7 @@ use flamingo_protocol_core::{CommandCode, Frame};
 use flamingo_runtime_std::{Error, Event};
 use flamingo_runtime_testkit::peer::{answer_to, move_to, position_of};
 
-use crate::played::{Rig, Task};
+use crate::played::{Rig, Task, panicking_waker};
 use flamingo_runtime_testkit::allocator::allocations;
 
 #[test]
@@ -61,7 +61,7 @@ fn a_caller_that_is_not_polled_stops_nobody_else() {
     let mut asked = rig.ask(1);
     assert!(asked.poll().is_none());
     let mut stuck = rig.request(Frame::command(CommandCode::CAMERA_IMAGE_SIZE_GET));
-    while stuck.poll().is_none() && stuck.woken() > 0 {}
+    assert!(stuck.poll_until_sent().is_none());
     let queries = rig.peer.take();
     assert_eq!(queries.len(), 2);
     rig.peer.send(&[answer_to(&queries[0], 1.0)]);
@@ -81,7 +81,7 @@ fn a_dropped_call_leaves_the_reading_to_the_next() {
     let mut first = rig.ask(1);
     assert!(first.poll().is_none());
     let mut second = rig.ask(2);
-    while second.poll().is_none() && second.woken() > 0 {}
+    assert!(second.poll_until_sent().is_none());
     let queries = rig.peer.take();
     rig.peer.send(&[answer_to(&queries[0], 1.0)]);
     assert_eq!((first.woken(), second.woken()), (0, 1));
@@ -119,13 +119,7 @@ fn calls_of_tasks_that_run_together_go_out_in_one_write() {
 #[test]
 fn a_call_that_is_held_back_goes_out_if_no_other_comes() {
     let rig = Rig::new();
-    let mut calls: Vec<_> = (1..=3).map(|axis| rig.ask(axis)).collect();
-    for call in &mut calls {
-        while call.poll().is_none() && call.woken() > 0 {}
-    }
-    rig.peer.answer_all();
-    assert!(calls[0].poll().expect("the answer").is_ok());
-    // Two other callers are about to run.
+    let _calls = rig.two_callers_about_to_run();
     let mut next = rig.ask(4);
     assert!(next.poll().is_none());
     assert_eq!(rig.peer.take(), []);
@@ -137,12 +131,7 @@ fn a_call_that_is_held_back_goes_out_if_no_other_comes() {
 #[test]
 fn a_stop_is_not_held_back_and_takes_the_others_with_it() {
     let rig = Rig::new();
-    let mut calls: Vec<_> = (1..=3).map(|axis| rig.ask(axis)).collect();
-    for call in &mut calls {
-        while call.poll().is_none() && call.woken() > 0 {}
-    }
-    rig.peer.answer_all();
-    assert!(calls[0].poll().expect("the answer").is_ok());
+    let _calls = rig.two_callers_about_to_run();
     let mut next = rig.ask(4);
     assert!(next.poll().is_none());
     let client = rig.client.clone();
@@ -160,7 +149,7 @@ fn a_full_socket_is_not_written_until_it_reports_room() {
     assert!(asked.poll().is_none());
     for axis in 2..=4 {
         let mut other = rig.ask(axis);
-        while other.poll().is_none() && other.woken() > 0 {}
+        assert!(other.poll_until_sent().is_none());
     }
     assert_eq!(rig.peer.count(|wire| wire.full_writes), 1, "one tells that it is full");
     rig.peer.make_room(usize::MAX / 2);
@@ -181,7 +170,7 @@ fn moves_that_wait_for_the_socket_are_cancelled_by_a_halt() {
     });
     let mut moves: Vec<_> = moves.collect();
     for call in &mut moves {
-        while call.poll().is_none() && call.woken() > 0 {}
+        assert!(call.poll_until_sent().is_none());
     }
     let client = rig.client.clone();
     let mut halt = Task::new(async move { client.halt(1).await });
@@ -238,18 +227,39 @@ fn a_task_whose_calls_end_at_once_lets_others_run() {
 #[test]
 fn a_call_that_is_held_back_goes_out_though_it_is_not_polled() {
     let mut rig = Rig::new();
-    let mut calls: Vec<_> = (1..=3).map(|axis| rig.ask(axis)).collect();
-    for call in &mut calls {
-        while call.poll().is_none() && call.woken() > 0 {}
-    }
-    rig.peer.answer_all();
-    assert!(calls[0].poll().expect("the answer").is_ok());
+    let _calls = rig.two_callers_about_to_run();
     let mut held = rig.ask(4);
     assert!(held.poll().is_none());
     assert_eq!(rig.peer.take(), []);
     rig.pass_until_due();
     rig.poll_driver();
     assert_eq!(rig.peer.take().len(), 1);
+}
+
+#[test]
+fn a_caller_whose_waker_panics_harms_no_other_caller() {
+    let rig = Rig::new();
+    let mut broken = rig.ask(1);
+    assert!(broken.poll_with(&panicking_waker()).is_none());
+    let mut asked = rig.ask(2);
+    assert!(asked.poll_until_sent().is_none());
+    rig.peer.answer_all();
+    assert!(asked.poll().expect("the answer").is_ok());
+    assert!(broken.poll().expect("the answer came with the same read").is_ok());
+}
+
+#[test]
+fn a_subscriber_whose_waker_panics_harms_no_other_one() {
+    let mut rig = Rig::new();
+    let [mut broken, mut events] = [(); 2].map(|()| rig.client.subscribe(&[]));
+    let mut broken = Task::new(async move { broken.next().await });
+    assert!(broken.poll_with(&panicking_waker()).is_none());
+    let mut next = Task::new(async move { events.next().await });
+    assert!(next.poll().is_none());
+    rig.peer.send(&[Frame::new(CommandCode::SYSTEM_STATE_IDLE)]);
+    rig.poll_driver();
+    assert!(matches!(next.poll_if_woken(), Some(Some(Event::Frame(_)))));
+    assert!(matches!(broken.poll(), Some(Some(Event::Frame(_)))));
 }
 
 #[test]

@@ -132,6 +132,19 @@ impl Wake for Woken {
     }
 }
 
+/// The waker of a task whose executor is broken.
+pub(crate) fn panicking_waker() -> Waker {
+    struct Panics;
+
+    impl Wake for Panics {
+        fn wake(self: Arc<Self>) {
+            panic!("this waker panics, as the test wants it");
+        }
+    }
+
+    Arc::new(Panics).into()
+}
+
 /// A future in a task of its own.
 pub(crate) struct Task<F> {
     future: Pin<Box<F>>,
@@ -144,10 +157,23 @@ impl<F: Future> Task<F> {
     }
 
     pub(crate) fn poll(&mut self) -> Option<F::Output> {
-        let waker = Arc::clone(&self.woken).into();
-        match self.future.as_mut().poll(&mut Context::from_waker(&waker)) {
+        self.poll_with(&Arc::clone(&self.woken).into())
+    }
+
+    pub(crate) fn poll_with(&mut self, waker: &Waker) -> Option<F::Output> {
+        match self.future.as_mut().poll(&mut Context::from_waker(waker)) {
             Poll::Ready(output) => Some(output),
             Poll::Pending => None,
+        }
+    }
+
+    /// Polls it until it does not wake itself: a call that is held back is sent then.
+    pub(crate) fn poll_until_sent(&mut self) -> Option<F::Output> {
+        loop {
+            let output = self.poll();
+            if output.is_some() || self.woken() == 0 {
+                return output;
+            }
         }
     }
 
@@ -218,6 +244,19 @@ impl Rig {
     ) -> Task<impl Future<Output = Result<Answer, Error>> + use<>> {
         let client = self.client.clone();
         Task::new(async move { client.request(query).await })
+    }
+
+    /// Calls of three callers that are answered with one read. One has read: the other two are about to run.
+    pub(crate) fn two_callers_about_to_run(
+        &self,
+    ) -> Vec<Task<impl Future<Output = Result<Answer, Error>> + use<>>> {
+        let mut calls: Vec<_> = (1..=3).map(|axis| self.ask(axis)).collect();
+        for call in &mut calls {
+            assert!(call.poll_until_sent().is_none());
+        }
+        self.peer.answer_all();
+        assert!(calls[0].poll().expect("the answer").is_ok());
+        calls
     }
 
     pub(crate) fn poll_driver(&mut self) {
