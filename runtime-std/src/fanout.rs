@@ -25,7 +25,8 @@ struct Queue {
     payload_bytes: usize,
     /// Events that were lost and not yet reported; all of them came before the ones that wait.
     lost: u64,
-    /// Of the task that found the queue empty.
+    /// Of the task that found the queue empty. It is dropped without a lock: it may be the last that is left of a
+    /// task, and that task may hold the driver.
     waiting: Option<Waker>,
     /// No event will come any more.
     closed: bool,
@@ -214,10 +215,9 @@ impl Subscription {
         if event.is_some() || queue.closed {
             return Poll::Ready(event);
         }
-        match &mut queue.waiting {
-            Some(waker) => waker.clone_from(context.waker()),
-            none => *none = Some(context.waker().clone()),
-        }
+        let old = queue.waiting.replace(context.waker().clone());
+        drop(queue);
+        drop(old);
         Poll::Pending
     }
 
@@ -227,8 +227,18 @@ impl Subscription {
     }
 }
 
+impl Drop for Subscription {
+    /// A waker that stayed would be dropped by the fanout, under its lock.
+    fn drop(&mut self) {
+        let waiting = lock(&self.queue).waiting.take();
+        drop(waiting);
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc;
+    use std::task::Wake;
     use std::time::SystemTime;
 
     use flamingo_protocol_core::{Class, Frame};
@@ -340,6 +350,58 @@ mod tests {
         (0..100).for_each(|n| fanout.publish(&event(GAUGE, n)));
         assert_eq!(number(stops.try_next()), 3);
         assert!(stops.try_next().is_none());
+    }
+
+    /// What is left of a task that had the driver of the connection.
+    struct LastOfTheDriver(Arc<Fanout>);
+
+    impl Wake for LastOfTheDriver {
+        fn wake(self: Arc<Self>) {}
+    }
+
+    impl Drop for LastOfTheDriver {
+        fn drop(&mut self) {
+            self.0.close();
+        }
+    }
+
+    /// A subscription that a task has waited for of which only its waker is left.
+    fn waited_for() -> (Arc<Fanout>, Subscription) {
+        let fanout = Arc::new(Fanout::new(2));
+        let mut events = fanout.subscribe(&[]);
+        let last = Waker::from(Arc::new(LastOfTheDriver(Arc::clone(&fanout))));
+        assert!(events.poll_next(&Context::from_waker(&last)).is_pending());
+        (fanout, events)
+    }
+
+    /// Fails if `action` waits for itself.
+    fn ends(action: impl FnOnce() + Send + 'static) {
+        let (done, is_done) = mpsc::channel();
+        std::thread::spawn(move || {
+            action();
+            done.send(())
+        });
+        let ended = is_done.recv_timeout(std::time::Duration::from_secs(20));
+        ended.expect("it does not wait for itself");
+    }
+
+    #[test]
+    fn another_task_can_wait_after_one_that_had_the_driver() {
+        ends(|| {
+            let (_fanout, mut events) = waited_for();
+            let cx = Context::from_waker(Waker::noop());
+            assert!(events.poll_next(&cx).is_pending(), "this drops the first task");
+            assert!(events.poll_next(&cx).is_ready(), "and with it the driver");
+        });
+    }
+
+    #[test]
+    fn a_subscription_can_follow_one_that_had_the_driver() {
+        ends(|| {
+            let (fanout, events) = waited_for();
+            drop(events);
+            assert!(smol::block_on(fanout.subscribe(&[]).next()).is_none());
+        });
     }
 
     #[test]
