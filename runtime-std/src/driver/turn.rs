@@ -70,6 +70,9 @@ impl Watched {
 /// Whether to read at once after a write. With one processor the peer often has answered when the write
 /// returns, and a read at once saves the reactor: 8 calls to the operating system less, of 10. With two
 /// processors the answer is not there yet. So what the last attempts gave decides.
+///
+/// To yield the processor after an attempt that gave nothing, or to wait for up to 100 µs, makes the median round trip
+/// of one processor longer: 23 to 25 µs instead of 19 µs, and 38 to 65 µs with the driver on another thread.
 #[derive(Debug, Default)]
 struct EarlyReads {
     /// Writes that are still to be passed over, and how many after the next failure.
