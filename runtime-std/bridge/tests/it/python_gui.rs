@@ -1,7 +1,8 @@
 //! A whole session of a graphical client as it is known in the field, directly at the instrument and
 //! through the bridge with the preset `python-gui`. The client matches answers by their code alone, has
 //! one pending request for each code, reads live images at its control port + 1, loads the settings
-//! without TRIGGER_CALL_BACK, and asks for the state 2 s after the upload of a workflow.
+//! without TRIGGER_CALL_BACK, and asks for the state 2 s after the upload of a workflow. Here its pauses
+//! and the workflows are half as long.
 
 use std::net::{SocketAddr, TcpStream};
 use std::thread::spawn;
@@ -19,9 +20,9 @@ use flamingo_simulator::Simulator;
 /// How long the client waits for an answer.
 const ANSWER: Duration = Duration::from_secs(3);
 /// When the client asks for the state first, after an upload.
-const FIRST_POLL: Duration = Duration::from_secs(2);
+const FIRST_POLL: Duration = Duration::from_secs(1);
 /// When the client asks again.
-const NEXT_POLL: Duration = Duration::from_millis(500);
+const NEXT_POLL: Duration = Duration::from_millis(250);
 
 /// Fast axes, and every push that the instrument may send.
 const SCENARIO: &str = "[stage]\nspeed_factor = 2.0\n[workflow]\nstale_idle = true\n\
@@ -161,7 +162,7 @@ impl Gui {
     fn follow_workflow(&mut self) -> End {
         let mut started = false;
         let mut pause = FIRST_POLL;
-        for _ in 0..40 {
+        for _ in 0..80 {
             self.wait(pause, |_| None::<()>);
             pause = NEXT_POLL;
             let state = self.state();
@@ -234,10 +235,11 @@ fn session(gui: &mut Gui) -> Vec<(&'static str, End, Duration)> {
         assert_eq!(image(&mut viewer).header.width, 64);
         end
     });
-    step(gui, "a workflow of 1 s", &|gui| gui.run_workflow(400));
-    step(gui, "a workflow of 5 s", &|gui| gui.run_workflow(2000));
-    step(gui, "the first of two workflows", &|gui| gui.run_workflow(200));
-    step(gui, "the second of two workflows", &|gui| gui.run_workflow(200));
+    // One has ended when the state is asked for, the other has not.
+    step(gui, "a workflow of 0.5 s", &|gui| gui.run_workflow(200));
+    step(gui, "a workflow of 2.5 s", &|gui| gui.run_workflow(1000));
+    step(gui, "the first of two workflows", &|gui| gui.run_workflow(100));
+    step(gui, "the second of two workflows", &|gui| gui.run_workflow(100));
     steps
 }
 

@@ -94,23 +94,30 @@ fn a_rule_delivers_events_on_the_control_connection() {
 #[test]
 fn commands_that_need_events_work_with_every_preset() {
     let workflow = File::new("workflow", &workflow(3, "ZStack", 20.49));
-    for preset in ["clean", "python-gui", "cpp-gui"] {
-        let (_instrument, _bridge, ports) = bridged(&["--preset", preset]);
-        let control = address(&ports["control"]);
-        let clock = Clock::start();
-        let begin = clock.now();
-        run(&["move", "x", "5.2", "--wait", "--connect", &control]).expect_done();
-        let took = Duration::from(clock.now().since(begin));
-        assert!(took < Duration::from_secs(5), "{preset}: {took:?}");
-        let watch = ["watch", "--code", "STAGE_POSITION_GET", "--count", "2", "--for", "20s"];
-        let watch = start(&[&watch[..], &["--connect", &control, "--json"]].concat());
-        run(&["move", "x", "6.2", "--connect", &control]).expect_done();
-        let seen = watch.ended();
-        assert_eq!((seen.code, seen.objects().len()), (Some(0), 2), "{preset}: {seen:?}");
-        let run_workflow = ["workflow", "run", workflow.path(), "--connect", &control];
-        let ran = run(&run_workflow);
-        assert_eq!(ran.code, Some(0), "{preset}: {ran:?}");
-    }
+    let workflow = workflow.path();
+    // Side by side, since the commands wait for motions.
+    std::thread::scope(|scope| {
+        for preset in ["clean", "python-gui", "cpp-gui"] {
+            scope.spawn(move || commands_that_need_events_work_with(preset, workflow));
+        }
+    });
+}
+
+fn commands_that_need_events_work_with(preset: &str, workflow: &str) {
+    let (_instrument, _bridge, ports) = bridged(&["--preset", preset]);
+    let control = address(&ports["control"]);
+    let clock = Clock::start();
+    let begin = clock.now();
+    run(&["move", "x", "5.2", "--wait", "--connect", &control]).expect_done();
+    let took = Duration::from(clock.now().since(begin));
+    assert!(took < Duration::from_secs(5), "{preset}: {took:?}");
+    let watch = ["watch", "--code", "STAGE_POSITION_GET", "--count", "2", "--for", "20s"];
+    let watch = start(&[&watch[..], &["--connect", &control, "--json"]].concat());
+    run(&["move", "x", "6.2", "--connect", &control]).expect_done();
+    let seen = watch.ended();
+    assert_eq!((seen.code, seen.objects().len()), (Some(0), 2), "{preset}: {seen:?}");
+    let ran = run(&["workflow", "run", workflow, "--connect", &control]);
+    assert_eq!(ran.code, Some(0), "{preset}: {ran:?}");
 }
 
 #[test]

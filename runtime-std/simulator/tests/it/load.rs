@@ -14,8 +14,15 @@ const QUERIES: i32 = 2500;
 /// what is tested is that no query fails and no event is lost.
 const UNPROVEN_QUERIES: i32 = 1250;
 /// All times are shorter, and all rates higher, than on a real instrument by this factor. So the same number of frames
-/// arrives during a query, in half the time.
-const SPEED: u32 = 2;
+/// arrives during a query, in a quarter of the time.
+const SPEED: u32 = 4;
+/// The slowest answer of a real instrument.
+const SLOWEST: Duration = Duration::from_millis(10);
+
+/// A time of a real instrument, scaled.
+fn scaled(real: Duration) -> Duration {
+    Duration::from_micros(real.as_micros() / u64::from(SPEED))
+}
 
 #[derive(Clone, Copy, PartialEq)]
 enum Peer {
@@ -58,10 +65,12 @@ fn scenario(load: &Load) -> Scenario {
     let flagged = load.peer == Peer::Flagged;
     let text = format!(
         "seed = 7\ntruth_capacity_frames = 1000000\n\
-         [latency]\nmin_ms = 1.0\nmax_ms = 5.0\n\
+         [latency]\nmin_ms = {}\nmax_ms = {}\n\
          [background]\nframes_per_s = {}\n\
          [stage]\ncontinuous_axes = [\"x\", \"y\", \"z\", \"r\"]\n\
          [pushes]\nposition_hz = {}\nflagged = {flagged}\nposition_text = {flagged}\ncallback_flag = {}\n",
+        2.0 / f64::from(SPEED),
+        1e3 * std::time::Duration::from(scaled(SLOWEST)).as_secs_f64(),
         load.unsolicited_per_s * SPEED,
         40 * SPEED,
         !flagged,
@@ -77,11 +86,11 @@ async fn connect(simulator: &Simulator, peer: Peer) -> Client {
     options.protocol.unmarked.positions = peer != Peer::Flagged;
     match peer {
         Peer::Flagged => {}
-        // The slowest answer takes 5 ms. After some presumed answers, the connection waits for the
-        // whole grace, which would make this test take minutes.
+        // After some presumed answers, the connection waits for the whole grace. The usual grace would make
+        // this test take minutes.
         Peer::Unflagged => {
-            options.protocol.presumed_grace = Duration::from_millis(10);
-            options.protocol.grace = Duration::from_millis(50);
+            options.protocol.presumed_grace = scaled(SLOWEST + SLOWEST);
+            options.protocol.grace = scaled(Duration::from_millis(100));
         }
         Peer::UnflaggedWithTokens => options.protocol.tokens = Some(TokenField::Int32Data2),
     }
