@@ -54,7 +54,7 @@ impl Candidate {
             free.get_mut(..len)?.copy_from_slice(bytes.get(..len)?);
             self.held = before.wrapping_add(len);
         } else {
-            bytes.iter().find(|byte| !self.put(**byte));
+            self.put(*bytes.first()?);
         }
         Some(self.held.wrapping_sub(before))
     }
@@ -73,19 +73,16 @@ impl Candidate {
     }
 
     /// Adds a byte if there is room.
-    fn put(&mut self, byte: u8) -> bool {
-        let place = self.buffer.get_mut(self.held);
-        let has_room = place.is_some();
-        if let Some(place) = place {
+    fn put(&mut self, byte: u8) {
+        if let Some(place) = self.buffer.get_mut(self.held) {
             *place = byte;
             self.held = self.held.wrapping_add(1);
         }
-        has_room
     }
 
     /// How many of the bytes held are noise, if the first `before` of them are none.
     pub(crate) fn noise<const HOST: bool>(&mut self, limit: u32, before: usize) -> Option<usize> {
-        if before >= MARKER.len() && self.held < FRAME_LEN {
+        if HOST && before >= MARKER.len() && self.held < FRAME_LEN {
             return Some(0); // the marker stands, and the rest counts at its end
         }
         Some(hunt::<HOST>(self.buffer.get(..self.held)?, limit, &mut self.rejected))
@@ -108,7 +105,7 @@ fn hunt<const HOST: bool>(bytes: &[u8], limit: u32, rejected: &mut Mismatch) -> 
             let Some(frame) = rest.first_chunk() else { return at };
             let Err(why) = parse::check_started(frame, limit) else { return at };
             *rejected = why;
-            step = MARKER.len();
+            step = if HOST { MARKER.len() } else { 1 };
         } else if HOST {
             step = clear(rest).max(1);
         }
@@ -124,9 +121,7 @@ const _: () = {
 
 /// Whether the bytes begin with the start marker, as far as they go.
 fn begins(bytes: &[u8]) -> bool {
-    let [first, second, third, last] = MARKER;
-    let fits = |at: usize, expected| bytes.get(at).is_none_or(|byte| *byte == expected);
-    fits(0, first) && fits(1, second) && fits(2, third) && fits(3, last)
+    bytes.iter().zip(&MARKER).all(|(byte, expected)| byte == expected)
 }
 
 /// The number of bytes up to the next start marker, or of those in front that hold none.

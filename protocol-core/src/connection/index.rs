@@ -195,6 +195,26 @@ impl Counts {
     }
 }
 
+impl Inner {
+    /// Counts what may have changed.
+    #[inline(never)] // inlined, a turn takes 96 instructions more on x86-64
+    fn close(&mut self, entries: &[Entry]) {
+        match core::mem::replace(&mut self.open, Open::Nothing) {
+            Open::Nothing => {}
+            Open::One(at) => {
+                if let Some(entry) = entries.get(at) {
+                    self.counts.note(entry, 1);
+                    if entry.is_free() {
+                        self.free = self.free.min(at);
+                    }
+                }
+            }
+            Open::All => (self.counts, self.free) = (Counts::of(entries), 0),
+        }
+        debug_assert!(self.counts == Counts::of(entries), "a change was not counted");
+    }
+}
+
 impl Index {
     /// Of an empty table: all zero.
     pub(crate) const NEW: Self = Self(
@@ -215,22 +235,12 @@ impl Index {
         Some(&inner.counts)
     }
 
-    /// Counts what may have changed.
+    /// Counts what may have changed, if something may.
+    #[inline]
     pub(crate) fn close(&mut self, entries: &[Entry]) {
-        let Some(inner) = self.0.first_mut() else { return };
-        match core::mem::replace(&mut inner.open, Open::Nothing) {
-            Open::Nothing => return,
-            Open::One(at) => {
-                if let Some(entry) = entries.get(at) {
-                    inner.counts.note(entry, 1);
-                    if entry.is_free() {
-                        inner.free = inner.free.min(at);
-                    }
-                }
-            }
-            Open::All => (inner.counts, inner.free) = (Counts::of(entries), 0),
+        if let Some(inner) = self.0.first_mut().filter(|inner| inner.open != Open::Nothing) {
+            inner.close(entries);
         }
-        debug_assert!(inner.counts == Counts::of(entries), "a change was not counted");
     }
 
     /// This entry may change.

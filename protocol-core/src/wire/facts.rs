@@ -124,8 +124,9 @@ impl CommandFacts {
     pub(crate) fn known(code: CommandCode) -> Option<&'static Self> {
         let (subsystem, number) = split(code);
         let [start, end] = *STARTS.get(subsystem..)?.first_chunk()?;
-        let numbers = PLACES.get(usize::from(start)..usize::from(end))?;
-        FACTS.get(usize::from(*numbers.get(number)?))
+        let at = usize::from(start).wrapping_add(number);
+        let place = PLACES.get(..usize::from(end))?.get(at)?;
+        FACTS.get(usize::from(*place))
     }
 
     /// `==` for constants.
