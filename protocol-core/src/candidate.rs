@@ -45,18 +45,18 @@ impl Candidate {
         self.held = 0;
     }
 
-    /// Adds bytes to those held until they are as many as a frame. Gives how many.
+    /// Adds bytes to those held: as many as a frame needs, or one of them on bare metal. Gives how many.
     pub(crate) fn fill<const HOST: bool>(&mut self, bytes: &[u8]) -> Option<usize> {
-        let before = self.held;
         if HOST {
-            let free = self.buffer.get_mut(before..)?;
+            let free = self.buffer.get_mut(self.held..)?;
             let len = bytes.len().min(free.len());
             free.get_mut(..len)?.copy_from_slice(bytes.get(..len)?);
-            self.held = before.wrapping_add(len);
+            self.held = self.held.wrapping_add(len);
+            Some(len)
         } else {
             self.put(*bytes.first()?);
+            Some(1)
         }
-        Some(self.held.wrapping_sub(before))
     }
 
     /// Keeps only these of the bytes held.
@@ -82,8 +82,9 @@ impl Candidate {
 
     /// How many of the bytes held are noise, if the first `before` of them are none.
     pub(crate) fn noise<const HOST: bool>(&mut self, limit: u32, before: usize) -> Option<usize> {
+        // The marker stands, and the rest counts at its end. The search finds the same, but later.
         if HOST && before >= MARKER.len() && self.held < FRAME_LEN {
-            return Some(0); // the marker stands, and the rest counts at its end
+            return Some(0);
         }
         Some(hunt::<HOST>(self.buffer.get(..self.held)?, limit, &mut self.rejected))
     }

