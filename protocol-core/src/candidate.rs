@@ -83,7 +83,7 @@ impl Candidate {
     /// How many of the bytes held are noise, if the first `before` of them are none.
     pub(crate) fn noise<const HOST: bool>(&mut self, limit: u32, before: usize) -> Option<usize> {
         // The marker stands, and the rest counts at its end. The search finds the same, but later.
-        if HOST && before >= MARKER.len() && self.held < FRAME_LEN {
+        if before >= MARKER.len() && self.held < FRAME_LEN {
             return Some(0);
         }
         Some(hunt::<HOST>(self.buffer.get(..self.held)?, limit, &mut self.rejected))
