@@ -77,8 +77,33 @@ mod linux {
         Some(SocketAddr::new(ip, u16::from_str_radix(port, 16).ok()?))
     }
 
+    /// How often the tables are read until they show a program that listens. The kernel hands them out in parts: a
+    /// line can be missing while other sockets come and go.
+    const READINGS: u32 = 5;
+
     /// Who has this port: a program that listens, or else a connection.
     pub(super) fn holder(address: SocketAddr) -> Option<String> {
+        let mut line = None;
+        for _ in 0..READINGS {
+            line = likeliest(address).or(line);
+            if line.as_ref().is_some_and(|line| line.listens) {
+                break;
+            }
+        }
+        let line = line?;
+        let who = process(line.inode).unwrap_or_else(|| match line.inode {
+            0 => "a program that has ended".to_owned(),
+            _ => format!("a program of user {}", line.user),
+        });
+        Some(if line.listens {
+            format!("{who} listens on it")
+        } else {
+            format!("{who} has a connection from it to {}", line.peer)
+        })
+    }
+
+    /// The line of the socket that most likely has this port.
+    fn likeliest(address: SocketAddr) -> Option<Line> {
         let tables = ["/proc/net/tcp", "/proc/net/tcp6"];
         let tables = tables.map(|table| fs::read_to_string(table).unwrap_or_default());
         let ip = address.ip().to_canonical();
@@ -89,16 +114,7 @@ mod linux {
         };
         let lines = tables.iter().flat_map(|table| table.lines().filter_map(Line::read));
         // A connection that is over for its program keeps the port for a minute, and has no inode.
-        let line = lines.filter(conflicts).max_by_key(|line| (line.listens, line.inode != 0))?;
-        let who = process(line.inode).unwrap_or_else(|| match line.inode {
-            0 => "a program that has ended".to_owned(),
-            _ => format!("a program of user {}", line.user),
-        });
-        Some(if line.listens {
-            format!("{who} listens on it")
-        } else {
-            format!("{who} has a connection from it to {}", line.peer)
-        })
+        lines.filter(conflicts).max_by_key(|line| (line.listens, line.inode != 0))
     }
 
     /// The name and the number of the process with this socket, if this user may see that.
