@@ -201,6 +201,7 @@ pub(super) async fn serve_images(renderer: Renderer, inputs: Receiver<ImageInput
         let order = match input {
             ImageInput::Viewer(viewer) => {
                 viewers.push(viewer);
+                truth.record_viewer();
                 continue;
             }
             ImageInput::Order(order) => order,

@@ -155,6 +155,7 @@ struct Log {
     faults: VecDeque<FaultRecord>,
     sequences: BTreeMap<SocketAddr, u64>,
     arrivals: u64,
+    viewers: u64,
     images_dropped: u64,
     dropped: u64,
     capacity: usize,
@@ -207,6 +208,12 @@ impl Truth {
         self.log().dropped
     }
 
+    /// How many viewers the image ports have accepted so far. A viewer gets the images that are taken after it was counted
+    /// here: it may have connected a little earlier.
+    pub fn viewers(&self) -> u64 {
+        self.log().viewers
+    }
+
     /// How many images were dropped because a viewer, or rendering, was too slow.
     pub fn images_dropped(&self) -> u64 {
         self.log().images_dropped
@@ -242,6 +249,10 @@ impl Truth {
         let after = log.sequences.get(&connection).copied().unwrap_or(0);
         let record = FaultRecord { connection, kind, after, request, noise_bytes };
         log.dropped += keep(&mut log.faults, record, log.capacity);
+    }
+
+    pub(super) fn record_viewer(&self) {
+        self.log().viewers += 1;
     }
 
     pub(super) fn record_image_dropped(&self) {

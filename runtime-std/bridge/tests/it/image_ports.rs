@@ -65,7 +65,7 @@ fn each_live_viewer_gets_every_image_whole_and_in_order() {
     let bridge = bridge(instrument.control(), |_| {});
     let direct = watch(instrument.live(), is_last);
     let relayed = [(); 2].map(|()| watch(live(&bridge), is_last));
-    until(&bridge, |status| status.live.viewers == 2 && status.live.upstream);
+    until(&bridge, |status| status.live.viewers == 2 && instrument.truth().viewers() == 2);
     let mut client = RawClient::to(bridge.control());
     execute(&mut client, &command(Code::CAMERA_LIVE_VIEW_START));
     until(&bridge, |status| status.live.images >= 100);
@@ -91,7 +91,7 @@ fn each_stack_viewer_gets_every_image_of_a_workflow() {
     let direct = watch(instrument.stack(), last);
     let stack = bridge.stack().expect("the port is on");
     let relayed = [(); 2].map(|()| watch(stack, last));
-    until(&bridge, |status| status.stack.viewers == 2 && status.stack.upstream);
+    until(&bridge, |status| status.stack.viewers == 2 && instrument.truth().viewers() == 2);
     assert!(!status(&bridge).live.upstream, "there is no viewer of live images");
     let mut client = RawClient::to(bridge.control());
     let file = workflow(12, "Tile", 20.0);
@@ -146,7 +146,8 @@ fn a_slow_viewer_loses_its_oldest_images_in_the_status() {
     let instrument = simulator("[camera]\nexposure_us = 1\n[images]\nwidth = 512\nheight = 512\n");
     let bridge = bridge(instrument.control(), |_| {});
     let [mut slow, mut fast] = [(); 2].map(|()| socket(live(&bridge)));
-    until(&bridge, |status| status.live.viewers == 2 && status.live.upstream);
+    // The bridge is connected a little before the instrument has accepted it.
+    until(&bridge, |status| status.live.viewers == 2 && instrument.truth().viewers() == 1);
     let mut client = RawClient::to(bridge.control());
     let mut sent = Vec::new();
     for number in 0..SNAPSHOTS {

@@ -334,6 +334,10 @@ fn a_snapshot_comes_over_the_live_port() {
         let microscope = microscope(&simulator).await;
         let address = simulator.live().to_string();
         let mut stream = LiveStream::connect(&address, LiveOptions::default()).await.unwrap();
+        // The stream is connected a little before the instrument has accepted it.
+        while simulator.truth().viewers() == 0 {
+            smol::future::yield_now().await;
+        }
         microscope.camera().snapshot().await.unwrap();
         assert_eq!(next_image(&mut stream).await.number, 1);
         let state = Frame::command(CommandCode::SYSTEM_STATE_GET);
