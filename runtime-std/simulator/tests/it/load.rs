@@ -81,8 +81,9 @@ fn scenario(load: &Load) -> Scenario {
 /// Connects with the settings that a user of such an instrument needs.
 async fn connect(simulator: &Simulator, peer: Peer) -> Client {
     let mut options = Options::new(simulator.control().to_string());
-    // The host may be busy; the timeout is not what is tested.
+    // The host may be busy; the timeout and the queue of the subscriber are not what is tested.
     options.timeout = std::time::Duration::from_secs(30);
+    options.event_capacity = 1 << 16;
     options.protocol.unmarked.positions = peer != Peer::Flagged;
     match peer {
         Peer::Flagged => {}
