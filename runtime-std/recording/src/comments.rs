@@ -73,6 +73,9 @@ impl ControlComments {
     pub(super) fn skip(&mut self, from: Side) {
         let [client, instrument] = assemblers();
         self.assemblers[from as usize] = if from == Side::Client { client } else { instrument };
+        if from == Side::Instrument {
+            self.conversation.bytes_missing();
+        }
     }
 
     /// Whether a new file may begin here: no message is incomplete.

@@ -143,6 +143,8 @@ impl Conversation {
     /// the command is never answered.
     pub fn client_sent(&mut self, at: Duration, frame: &Frame) -> Option<u64> {
         self.expire(at);
+        let unseen = self.outstanding.end_unseen(Key::of(frame));
+        self.report(at, unseen);
         self.sent = self.sent.wrapping_add(1);
         if is_answered(frame) {
             let patience = match frame.code.row().map(|row| row.timing) {
@@ -154,6 +156,12 @@ impl Conversation {
             self.expect_echo(at, frame);
             None
         }
+    }
+
+    /// Bytes that the instrument has sent were not seen. They may have the answers to the commands that
+    /// wait. When the client sends a command again, it waits no longer for such an answer.
+    pub fn bytes_missing(&mut self) {
+        self.outstanding.miss();
     }
 
     /// The client waits for the answer to that command.

@@ -130,12 +130,17 @@ fn a_full_disk_ends_the_recording_but_not_the_relay() {
 
 /// Writes a capture with these frames: time in ms, whether the client sends it, frame.
 fn conversation(file: &Path, said: &[(u64, bool, Frame)]) {
+    conversation_without(file, said, None);
+}
+
+/// The same without one of the frames, which was not captured.
+fn conversation_without(file: &Path, said: &[(u64, bool, Frame)], lost: Option<usize>) {
     // The header of a pcap file with raw IP, link type 101.
     let header = [0xA1B2_C3D4_u32, 0x0004_0002, 0, 0, 65_535, 101];
     let mut capture = header.map(u32::to_le_bytes).concat();
     let ends = [([10, 0, 0, 7], 40_000), ([10, 0, 0, 5], 53_717)];
     let mut numbers = [1, 1];
-    for (at, asks, frame) in said {
+    for (n, (at, asks, frame)) in said.iter().enumerate() {
         let from = usize::from(!asks);
         let (source, target) = (ends[from], ends[1 - from]);
         let tcp = PacketBuilder::ipv4(source.0, target.0, 64)
@@ -148,8 +153,10 @@ fn conversation(file: &Path, said: &[(u64, bool, Frame)]) {
         let at = Duration::from_millis(*at);
         let seconds = u32::try_from(at.as_secs()).unwrap();
         let head = [seconds, at.subsec_micros(), length, length];
-        capture.extend(head.map(u32::to_le_bytes).concat());
-        capture.extend(packet);
+        if lost != Some(n) {
+            capture.extend(head.map(u32::to_le_bytes).concat());
+            capture.extend(packet);
+        }
     }
     std::fs::write(file, capture).unwrap();
 }
@@ -211,6 +218,71 @@ fn late_missing_and_ambiguous_answers_are_marked() {
         summary.expect_done().stdout.lines().find(|line| line.starts_with("STAGE_POSITION_GET"));
     let row: Vec<_> = row.unwrap().split_whitespace().skip(2).collect();
     assert_eq!(row, ["4", "2", "5.000", "ms", "20.000", "ms", "2", "1", "1"]);
+}
+
+/// Two hundred queries with their answers, of which one was not captured.
+fn with_a_lost_answer(folder: &Folder) -> String {
+    let file = folder.0.join("lost.pcap");
+    let query = |n: u64| {
+        let mut frame = Frame::command(CommandCode::CAMERA_IMAGE_SIZE_GET);
+        frame.int32_data[2] = i32::try_from(n).unwrap();
+        frame
+    };
+    let said: Vec<_> = (0..200)
+        .flat_map(|n| {
+            let answer = Frame { status: 1, ..query(n) };
+            [(700 * n, true, query(n)), (700 * n + 2, false, answer)]
+        })
+        .collect();
+    conversation_without(&file, &said, Some(3));
+    file.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_packet_that_was_not_captured_costs_one_answer() {
+    let folder = Folder::new("lost");
+    let rows = decoded(&with_a_lost_answer(&folder));
+    let count = |kind: &str| rows.iter().filter(|row| row["kind"] == kind).count();
+    assert_eq!(["hole", "silent", "answered"].map(count), [1, 1, 199], "{rows:?}");
+    for row in rows.iter().filter(|row| row["kind"] == "answered") {
+        let number = |frame: &str| row[frame]["int32_data2"].clone();
+        assert_eq!(number("request"), number("answer"), "{row}");
+        assert_eq!(row["answer"]["elapsed_ms"], 2.0, "{row}");
+    }
+}
+
+#[test]
+fn a_replay_goes_on_after_missing_bytes() {
+    let folder = Folder::new("replay-lost");
+    let file = with_a_lost_answer(&folder);
+    let replay = start(&["replay", &file, "--port", "0", "--speed", "max", "--json"]);
+    let mut client = RawClient::to(address(&replay.ports()["control"]).parse().unwrap());
+    let query = Frame::command(CommandCode::CAMERA_IMAGE_SIZE_GET);
+    for n in 0..200 {
+        client.send(&query);
+        if n != 1 {
+            assert_eq!(client.next().frame.code, query.code, "answer {n}");
+        }
+    }
+    replay.interrupt();
+    assert_eq!(replay.ended().code, Some(130));
+}
+
+#[test]
+fn what_a_capture_has_that_cannot_be_read_is_counted() {
+    let folder = Folder::new("broken");
+    let file = folder.0.join("run.pcap");
+    let idle = Frame::new(CommandCode::SYSTEM_STATE_IDLE);
+    conversation(&file, &[(0, false, idle), (1, false, idle), (2, false, idle)]);
+    let mut bytes = std::fs::read(&file).unwrap();
+    // The captured length of the second record.
+    bytes[24 + 184 + 8..][..4].fill(0x7F);
+    let file = folder.file("broken.pcap", bytes);
+    let shown = flamingo(&["decode", "--summary", "--json", &file]);
+    assert_eq!((shown.code, shown.stderr.contains("1 broken block")), (Some(0), true), "{shown:?}");
+    let totals = shown.objects().pop().unwrap();
+    let found = ["packets", "broken_blocks", "missing_bytes"].map(|key| totals[key].clone());
+    assert_eq!(found, [2, 1, 128].map(Value::from), "{totals}");
 }
 
 #[test]

@@ -74,9 +74,10 @@ impl Source {
             if self.begin + wanted > self.buffer.len() {
                 self.buffer.copy_within(self.begin..self.end, 0);
                 (self.begin, self.end) = (0, self.end - self.begin);
-                if wanted > self.buffer.len() {
-                    self.buffer.resize(wanted.next_multiple_of(SIZE), 0);
-                }
+            }
+            // What a block says about its length may be wrong: the buffer grows with what has come.
+            if self.end == self.buffer.len() {
+                self.buffer.resize(2 * self.buffer.len(), 0);
             }
             match self.reader.read(&mut self.buffer[self.end..]) {
                 Ok(0) => self.over = true,

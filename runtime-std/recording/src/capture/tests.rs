@@ -13,6 +13,9 @@ use super::link::{ETHERNET, IPV4, LINUX_SLL, LINUX_SLL2, Link, NULL, RAW_IP};
 use super::packet_reader::Packets;
 use super::*;
 
+mod forms;
+mod lost;
+
 const CLIENT: ([u8; 4], u16) = ([10, 0, 0, 7], 40_000);
 const INSTRUMENT: ([u8; 4], u16) = ([10, 0, 0, 5], 53_717);
 

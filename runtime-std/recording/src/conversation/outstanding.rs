@@ -33,6 +33,8 @@ pub(super) struct Sent {
     pub(super) number: Option<u64>,
     /// A frame that may be its answer has come.
     pub(super) answered: bool,
+    /// Its answer may be among bytes that the watcher has not seen.
+    perhaps_unseen: bool,
     pub(super) key: Key,
     pub(super) order: Order,
     /// How many answers of its key may still come for it and for what it stands for.
@@ -52,7 +54,8 @@ impl Sent {
         state: State,
     ) -> Self {
         let (key, tokens) = (Key::of(frame), tokens(frame));
-        Self { number, answered: false, key, order, missing: 1, tokens, at, state }
+        let (answered, perhaps_unseen, missing) = (false, false, 1);
+        Self { number, answered, perhaps_unseen, key, order, missing, tokens, at, state }
     }
 
     pub(super) const fn is_waiting(&self) -> bool {
@@ -98,6 +101,25 @@ impl Outstanding {
 
     pub(super) fn remove(&mut self, place: usize) -> Option<Sent> {
         self.commands.remove(place)
+    }
+
+    /// Bytes of the instrument were not seen: they may have the answers of the commands that wait.
+    pub(super) fn miss(&mut self) {
+        for sent in self.commands.iter_mut().filter(|sent| sent.is_waiting()) {
+            sent.perhaps_unseen = true;
+        }
+    }
+
+    /// The client sends a command of this key: it has the answers to the earlier ones, or has given them
+    /// up. Returns the commands whose answers were not seen.
+    pub(super) fn end_unseen(&mut self, key: Key) -> Vec<Sent> {
+        let is_unseen = |sent: &Sent| sent.perhaps_unseen && sent.is_waiting() && sent.key == key;
+        let mut ended = Vec::new();
+        while let Some(place) = self.commands.iter().position(is_unseen) {
+            ended.extend(self.commands.get(place));
+            self.use_up(place, false, true);
+        }
+        ended
     }
 
     /// Adds a command. If there is no room, the oldest one falls into doubt and is returned.

@@ -35,6 +35,29 @@ fn an_answer_goes_to_the_command_of_its_code_and_axis() {
 }
 
 #[test]
+fn an_answer_that_was_not_seen_shifts_no_later_answer() {
+    let mut conversation = Conversation::default();
+    conversation.client_sent(ms(0), &position(1));
+    conversation.bytes_missing();
+    for (number, at) in (2..9).zip((700_u64..).step_by(700)) {
+        assert_eq!(conversation.client_sent(ms(at), &position(1)), Some(number));
+        let class = conversation.instrument_sent(ms(at + 4), &position(1));
+        assert_eq!((class.name(), class.answers()), ("solicited", Some((number, ms(4)))));
+    }
+    let unanswered = std::iter::from_fn(|| conversation.next_unanswered(ms(99_999)));
+    assert_eq!(unanswered.collect::<Vec<_>>(), [Unanswered { to: 1, after: ms(700) }]);
+}
+
+#[test]
+fn a_command_sent_once_waits_on_after_missing_bytes() {
+    let mut conversation = Conversation::default();
+    conversation.client_sent(ms(0), &position(1));
+    conversation.bytes_missing();
+    assert_eq!(conversation.instrument_sent(ms(900), &position(1)).answers(), Some((1, ms(900))));
+    assert_eq!(conversation.next_unanswered(ms(99_999)), None);
+}
+
+#[test]
 fn a_marked_push_answers_nothing() {
     let mut conversation = Conversation::default();
     conversation.client_sent(ms(0), &position(1));

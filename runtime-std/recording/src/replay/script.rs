@@ -141,6 +141,7 @@ impl ScriptBuilder {
             // A part of a frame before a hole would swallow the bytes after the hole.
             (EventKind::Hole { .. }, Side::Instrument) => {
                 self.steps.pop_if(|last| matches!(last, Step::Raw { .. }));
+                self.conversation.bytes_missing();
             }
             (EventKind::Finished | EventKind::Reset, Side::Client) => self.left = true,
             (EventKind::Finished | EventKind::Reset, Side::Instrument) if !self.left => {

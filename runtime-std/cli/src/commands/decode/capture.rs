@@ -56,7 +56,7 @@ pub(super) async fn print(input: Input, name: &str, summary: bool, out: &mut Out
         }
     }
     if let Some(summary) = summary {
-        summary.print(out)?;
+        summary.print(&capture, out)?;
     }
     finish(&capture, cut, name, &printer)
 }
@@ -80,6 +80,10 @@ fn finish(
 ) -> CommandResult {
     if capture.others() > 0 {
         note(&format!("{} TCP connections to other ports were ignored", capture.others()));
+    }
+    let unreadable = capture.unreadable();
+    if !unreadable.is_empty() {
+        note(&format!("{name}: cannot be read and was skipped: {unreadable}"));
     }
     match cut {
         Some(CaptureError::Cut) => {

@@ -137,7 +137,14 @@ impl RowBuilder {
             }
             EventKind::NoImage(error) => RowContent::NoImage(error),
             EventKind::Noise { bytes } => RowContent::Noise { from, bytes: bytes.len() },
-            EventKind::Hole { bytes } => RowContent::Missing { from, bytes },
+            EventKind::Hole { bytes } => {
+                if from == Side::Instrument
+                    && let Some(conversation) = self.conversations.get_mut(&who.number)
+                {
+                    conversation.bytes_missing();
+                }
+                RowContent::Missing { from, bytes }
+            }
             EventKind::Rest { bytes } => RowContent::Incomplete { from, bytes: bytes.len() },
             EventKind::Finished => RowContent::Finished { from },
             EventKind::Reset => RowContent::Reset { from },

@@ -89,6 +89,11 @@ pub(super) struct TotalsJson {
     pub(super) images: u64,
     pub(super) noise_bytes: u64,
     pub(super) missing_bytes: u64,
+    /// All packets of the file, and what was skipped since it cannot be read.
+    pub(super) packets: u64,
+    pub(super) broken_blocks: u64,
+    pub(super) broken_options: u64,
+    pub(super) incomplete_ip_packets: u64,
 }
 
 /// Formats a time since 1970.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use flamingo_protocol_core::{CommandCode, Frame};
+use flamingo_recording::capture::Capture;
 use flamingo_recording::conversation::FrameClass;
 
 use super::conversation::{CommandOutcome, Row, RowContent};
@@ -70,8 +71,17 @@ impl Summary {
         self.codes.entry(frame.code).or_default()
     }
 
-    pub(super) fn print(mut self, out: &mut Out) -> CommandResult {
-        self.totals.summary = true;
+    /// Prints the totals of a capture that was read to its end.
+    pub(super) fn print(mut self, capture: &Capture, out: &mut Out) -> CommandResult {
+        let unreadable = capture.unreadable();
+        self.totals = TotalsJson {
+            summary: true,
+            packets: capture.packets(),
+            broken_blocks: unreadable.blocks,
+            broken_options: unreadable.options,
+            incomplete_ip_packets: unreadable.fragments,
+            ..self.totals
+        };
         let mut records = self.codes.iter().map(|(code, counts)| record(*code, counts));
         if out.json() {
             records.try_for_each(|record| out.object(&record))?;
@@ -88,7 +98,11 @@ impl Summary {
         out.line(&format!(
             "{connections} connections, {images} images, {noise_bytes} bytes in no frame, \
              {missing_bytes} bytes not in the recording"
-        ))
+        ))?;
+        if unreadable.is_empty() {
+            return Ok(());
+        }
+        out.line(&format!("skipped: {unreadable}"))
     }
 }
 
