@@ -3,7 +3,7 @@
 //! Messages are collected by the adapter's `MessageCollector`. Which message answers which is not
 //! decided here.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use flamingo_protocol_core::{
@@ -18,6 +18,9 @@ use super::streams::{ConnectionInfo, StreamEvent, StreamEventKind};
 
 /// The most bytes that wait for the frame after them, if they belong to no frame.
 const MOST_NOISE: usize = 64 * 1024;
+
+/// The most bytes that are reserved for the pixels of an image when its header has come.
+const RESERVED: usize = 32 * 1024 * 1024;
 
 /// Something that happened on a connection to an instrument.
 #[derive(Debug, Clone, PartialEq)]
@@ -85,7 +88,7 @@ pub enum EventKind {
 /// All connections.
 #[derive(Debug, Default)]
 pub(super) struct Messages {
-    readers: HashMap<u64, (ConnectionInfo, [DirectionReader; 2])>,
+    readers: BTreeMap<u64, (ConnectionInfo, [DirectionReader; 2])>,
     ready: VecDeque<CaptureEvent>,
 }
 
@@ -319,6 +322,8 @@ impl Images {
                 }
                 Ok(Some(ImagePiece::Header(header))) => {
                     self.raw.clear();
+                    // What a header says may be wrong: a longer image grows with what comes.
+                    self.raw.reserve_exact((header.size as usize).min(RESERVED));
                     self.current = Some(header);
                     (self.remaining, self.damaged) = (u64::from(header.size), false);
                     if header.size == 0 {

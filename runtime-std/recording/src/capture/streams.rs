@@ -4,7 +4,7 @@
 //! Repeated packets are taken once, early packets wait, and missing packets leave a hole that is
 //! reported. One direction of a connection is `reassembly.rs`.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -71,7 +71,8 @@ pub(super) type Report<'t> = dyn FnMut(StreamEvent<'_>) + 't;
 /// All connections.
 #[derive(Debug, Default)]
 pub(super) struct Streams {
-    open: HashMap<(SocketAddr, SocketAddr), Stream>,
+    /// By their two addresses, the lower one first.
+    open: BTreeMap<(SocketAddr, SocketAddr), Stream>,
     closed: ClosedConnections,
     numbers: u64,
     others: u64,
@@ -99,8 +100,7 @@ impl Streams {
     pub(super) fn take(&mut self, packet: &Packet<'_>, report: &mut Report<'_>) {
         let begins = packet.syn && !packet.ack;
         let ends = (packet.source, packet.target);
-        let back = (packet.target, packet.source);
-        let known = if self.open.contains_key(&back) { back } else { ends };
+        let known = (ends.0.min(ends.1), ends.0.max(ends.1));
         if begins {
             self.closed.forget(ends);
             // The same addresses again are a new connection, unless it is the same packet again.
@@ -151,7 +151,7 @@ impl Streams {
 
     /// The capture is over: the bytes that wait for missing bytes are reported now.
     pub(super) fn end(&mut self, report: &mut Report<'_>) {
-        let mut rest: Vec<_> = self.open.drain().map(|(_, stream)| stream).collect();
+        let mut rest: Vec<_> = std::mem::take(&mut self.open).into_values().collect();
         rest.sort_by_key(|stream| stream.connection.map(|connection| connection.number));
         for mut stream in rest {
             stream.end(report);
