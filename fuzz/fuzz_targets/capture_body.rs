@@ -1,5 +1,6 @@
 //! The body of the fuzz target for whole captures. It panics if reading a capture at once and in pieces
-//! differs, if reading does not end, or if the capture has more bytes than its packets.
+//! differs, if reading does not end, or if the capture has more bytes than its packets. If packed bytes are
+//! damaged, it depends on the size of a read how many bytes before the damage are unpacked.
 
 use std::io::{Cursor, Read};
 
@@ -50,7 +51,6 @@ fn bytes(event: &CaptureEvent) -> usize {
     match &event.kind {
         EventKind::Message { message, noise, .. } => message.payload.len() + 128 + noise.len(),
         EventKind::Image { pixels: Some(pixels), .. } => 40 + pixels.len(),
-        EventKind::Image { pixels: None, .. } => 0,
         EventKind::Noise { bytes } | EventKind::Rest { bytes } => bytes.len(),
         _ => 0,
     }
@@ -60,8 +60,13 @@ fn bytes(event: &CaptureEvent) -> usize {
 pub(crate) fn run(data: &[u8]) {
     let whole = outcome(Cursor::new(data.to_vec()));
     let pieces = outcome(Pieces { bytes: Cursor::new(data.to_vec()), turn: 0 });
-    assert_eq!(whole, pieces, "read at once, and in pieces");
     let is_packed = data.starts_with(&[0x1F, 0x8B]);
+    let is_damaged = |outcome: &Option<Outcome>| {
+        is_packed && outcome.as_ref().is_none_or(|outcome| outcome.error.is_some())
+    };
+    if !is_damaged(&whole) && !is_damaged(&pieces) {
+        assert_eq!(whole, pieces, "read at once, and in pieces");
+    }
     if let Some(Outcome { events, .. }) = whole.filter(|_| !is_packed) {
         let all: usize = events.iter().map(bytes).sum();
         assert!(all <= data.len(), "{all} bytes from {} bytes", data.len());

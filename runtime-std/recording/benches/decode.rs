@@ -8,10 +8,11 @@ use std::fs::File;
 use std::io::{BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use etherparse::PacketBuilder;
 use flamingo_recording::capture::{Capture, EventKind};
+use flamingo_runtime_std::Clock;
 use flamingo_runtime_std::protocol::{CommandCode, Frame, image::ImageHeader};
 use flamingo_runtime_testkit::bench::{Figure, Report, Target, run};
 
@@ -108,22 +109,22 @@ fn frames(path: &Path, size: u64) -> u64 {
 }
 
 /// Reads the bytes alone.
-fn read_plainly(path: &Path) -> Duration {
-    let began = Instant::now();
+fn read_plainly(clock: &Clock, path: &Path) -> Duration {
+    let began = clock.now();
     let mut file = File::open(path).expect("it was written");
     let mut buffer = vec![0; READ];
     while file.read(&mut buffer).expect("it can be read") > 0 {}
-    began.elapsed()
+    clock.now().since(began).into()
 }
 
 /// Reads the capture. Returns how many frames and images there are.
-fn read_capture(path: &Path) -> (Duration, u64) {
-    let began = Instant::now();
+fn read_capture(clock: &Clock, path: &Path) -> (Duration, u64) {
+    let began = clock.now();
     let events = Capture::open(path).expect("a capture").map(|event| event.expect("whole"));
     let counted =
         |kind: &EventKind| matches!(kind, EventKind::Message { .. } | EventKind::Image { .. });
     let count = events.filter(|event| counted(&event.kind)).count();
-    (began.elapsed(), count as u64)
+    (clock.now().since(began).into(), count as u64)
 }
 
 fn median(mut values: Vec<f64>) -> f64 {
@@ -131,14 +132,14 @@ fn median(mut values: Vec<f64>) -> f64 {
     values[values.len() / 2]
 }
 
-fn compare(report: &mut Report, name: &str, path: &Path, expected: u64) {
+fn compare(clock: &Clock, report: &mut Report, name: &str, path: &Path, expected: u64) {
     let bytes = std::fs::metadata(path).expect("it was written").len();
     #[allow(clippy::cast_precision_loss)] // far below 2⁵³
     let megabytes = bytes as f64 / MB;
     let (mut ratios, mut rates) = (Vec::new(), Vec::new());
     for _ in 0..report.repetitions(ROUNDS) {
-        let plain = read_plainly(path);
-        let (time, count) = read_capture(path);
+        let plain = read_plainly(clock, path);
+        let (time, count) = read_capture(clock, path);
         assert_eq!(count, expected, "{name}");
         ratios.push(time.as_secs_f64() / plain.as_secs_f64());
         rates.push(megabytes / time.as_secs_f64());
@@ -158,10 +159,11 @@ fn most_memory() -> Option<f64> {
 
 fn measure(report: &mut Report) {
     let size = std::env::var(SIZE).map_or(64, |size| size.parse().expect("a number of MB"));
+    let clock = Clock::start();
     let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("decode.pcap");
     for (name, write) in [("images", images as fn(&Path, u64) -> u64), ("control frames", frames)] {
         let expected = write(&path, size * 1_000_000);
-        compare(report, name, &path, expected);
+        compare(&clock, report, name, &path, expected);
     }
     if let Some(memory) = most_memory() {
         let figure = Figure::new(memory, "MB");

@@ -1,11 +1,13 @@
-//! Reads an IP packet, with its extension headers, and joins the fragments of a packet.
+//! Joins the fragments of IP packets, and gives the TCP segments in them. The headers are `ip_header.rs`.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use etherparse::IpNumber;
 use etherparse::defrag::IpDefragBuf;
-use etherparse::{IpFragOffset, IpNumber, Ipv6ExtensionSlice, Ipv6FragmentHeader, LaxIpSlice};
+
+use super::ip_header::{Header, Place, TCP, behind_extensions, may_be_tcp};
 
 /// The most packets whose fragments wait. The oldest one is given up.
 const WAITING: usize = 64;
@@ -33,13 +35,6 @@ pub(super) struct Segment<'a> {
     pub(super) missing: usize,
 }
 
-/// Where a fragment belongs.
-struct Place {
-    identification: u32,
-    offset: IpFragOffset,
-    more: bool,
-}
-
 /// The packets of which not all fragments have come.
 #[derive(Default)]
 pub(super) struct Fragments {
@@ -63,38 +58,9 @@ impl Fragments {
     /// The TCP segment of a packet, or of the packet that this fragment completes.
     pub(super) fn read<'a>(&'a mut self, packet: IpBytes<'a>) -> Option<Segment<'a>> {
         let IpBytes { at, data, left_out, check } = packet;
-        let (ip, _) = LaxIpSlice::from_slice(data).ok()?;
-        let (declared, place) = match &ip {
-            LaxIpSlice::Ipv4(ip) => {
-                let header = ip.header();
-                let place = header.is_fragmenting_payload().then(|| Place {
-                    identification: header.identification().into(),
-                    offset: header.fragments_offset(),
-                    more: header.more_fragments(),
-                });
-                (usize::from(header.total_len()), place)
-            }
-            LaxIpSlice::Ipv6(ip) => {
-                let fragment = ip.extensions().clone().into_iter().find_map(|each| match each {
-                    Ipv6ExtensionSlice::Fragment(header) => Some(header.to_header()),
-                    _ => None,
-                });
-                let place =
-                    fragment.filter(Ipv6FragmentHeader::is_fragmenting_payload).map(|it| Place {
-                        identification: it.identification,
-                        offset: it.fragment_offset,
-                        more: it.more_fragments,
-                    });
-                let length = usize::from(ip.header().payload_length());
-                (if length == 0 { 0 } else { length + ip.header().slice().len() }, place)
-            }
-        };
-        let payload = ip.payload().clone();
-        if payload.ip_number != IpNumber::TCP {
-            return None;
-        }
-        let (source, target) = (ip.source_addr(), ip.destination_addr());
-        let mut bytes = payload.payload;
+        let header = Header::read(data)?;
+        let Header { source, target, declared, kind, place, .. } = header;
+        let mut bytes = header.payload;
         let missing = if declared == 0 {
             // The network card was to cut the packet: what is in the file tells its length.
             let check = if left_out == 0 { check } else { 0 };
@@ -103,13 +69,22 @@ impl Fragments {
         } else {
             declared.saturating_sub(data.len())
         };
-        let Some(place) = place else { return Some(Segment { source, target, bytes, missing }) };
+        let Some(place) = place else {
+            return (kind == TCP).then_some(Segment { source, target, bytes, missing });
+        };
+        if !may_be_tcp(kind) {
+            return None;
+        }
         if missing > 0 {
             self.lost += 1;
             return None;
         }
-        self.join(at, (source, target, place.identification), &place, bytes)?;
-        Some(Segment { source, target, bytes: &self.joined, missing: 0 })
+        self.join(at, (source, target, place.identification), place, bytes)?;
+        let (kind, bytes) = match source {
+            IpAddr::V4(_) => (kind, &self.joined[..]),
+            IpAddr::V6(_) => behind_extensions(kind, &self.joined)?,
+        };
+        (kind == TCP).then_some(Segment { source, target, bytes, missing: 0 })
     }
 
     /// Adds a fragment. Returns something if it was the last one that was missing.
@@ -117,7 +92,7 @@ impl Fragments {
         &mut self,
         at: Duration,
         packet: (IpAddr, IpAddr, u32),
-        place: &Place,
+        place: Place,
         bytes: &[u8],
     ) -> Option<()> {
         let late = |open: &Open| at.saturating_sub(open.began) > LONGEST;
@@ -129,7 +104,7 @@ impl Fragments {
             self.give_up(oldest?);
         }
         let new =
-            || Open { began: at, parts: IpDefragBuf::new(IpNumber::TCP, Vec::new(), Vec::new()) };
+            || Open { began: at, parts: IpDefragBuf::new(IpNumber(TCP), Vec::new(), Vec::new()) };
         let open = self.open.entry(packet).or_insert_with(new);
         if open.parts.add(place.offset, place.more, bytes).is_err() {
             self.give_up(packet);

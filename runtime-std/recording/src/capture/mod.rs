@@ -2,12 +2,13 @@
 //! images.
 //!
 //! `source.rs` holds the bytes of the file, `blocks.rs` and `records.rs` find the packets in them, and
-//! `packet_reader.rs`, `link.rs` and `ip.rs` read TCP packets. `streams.rs` and `reassembly.rs` turn packets
+//! `packet_reader.rs`, `link.rs`, `ip.rs` and `ip_header.rs` read TCP packets. `streams.rs` and `reassembly.rs` turn packets
 //! into the bytes of each connection, and `messages.rs` reads messages and images from the bytes. Nothing
 //! is classified here: that is `conversation.rs`.
 
 mod blocks;
 mod ip;
+mod ip_header;
 mod link;
 mod messages;
 mod packet_reader;

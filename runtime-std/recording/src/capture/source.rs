@@ -11,6 +11,9 @@ use super::CaptureError;
 
 /// The size of a read. The buffer grows if a block is longer.
 const SIZE: usize = 256 * 1024;
+/// The size of a read of a packed file. If packed bytes are damaged, the unpacker loses what it has
+/// unpacked in the same read.
+const UNPACKED: usize = 4 * 1024;
 
 /// How other packed files begin, and the command that unpacks them.
 const PACKED: [(&[u8], &str); 4] = [
@@ -29,6 +32,8 @@ pub(super) fn unpacked_by(beginning: &[u8]) -> Option<&'static str> {
 pub(super) struct Source {
     reader: Box<dyn Read + Send>,
     buffer: Vec<u8>,
+    /// The most bytes of a read.
+    most: usize,
     /// Where the bytes begin and end that were read and not consumed.
     begin: usize,
     end: usize,
@@ -46,13 +51,14 @@ impl Source {
         if source.bytes().starts_with(&GZIP) {
             let read = source.bytes().to_vec();
             let packed = BufReader::new(Cursor::new(read).chain(source.reader));
-            return Ok(Self::plain(Box::new(MultiGzDecoder::new(packed))));
+            let unpacked = Self::plain(Box::new(MultiGzDecoder::new(packed)));
+            return Ok(Self { most: UNPACKED, ..unpacked });
         }
         Ok(source)
     }
 
     fn plain(reader: Box<dyn Read + Send>) -> Self {
-        Self { reader, buffer: vec![0; SIZE], begin: 0, end: 0, over: false }
+        Self { reader, buffer: vec![0; SIZE], most: SIZE, begin: 0, end: 0, over: false }
     }
 
     /// The bytes that were read and not consumed.
@@ -79,7 +85,8 @@ impl Source {
             if self.end == self.buffer.len() {
                 self.buffer.resize(2 * self.buffer.len(), 0);
             }
-            match self.reader.read(&mut self.buffer[self.end..]) {
+            let end = self.buffer.len().min(self.end.saturating_add(self.most));
+            match self.reader.read(&mut self.buffer[self.end..end]) {
                 Ok(0) => self.over = true,
                 Ok(count) => self.end += count,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}

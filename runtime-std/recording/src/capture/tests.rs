@@ -15,6 +15,8 @@ use super::*;
 
 mod forms;
 mod lost;
+mod packed;
+mod packets;
 
 const CLIENT: ([u8; 4], u16) = ([10, 0, 0, 7], 40_000);
 const INSTRUMENT: ([u8; 4], u16) = ([10, 0, 0, 5], 53_717);
@@ -68,6 +70,28 @@ fn numbers(events: &[CaptureEvent]) -> Vec<i32> {
         _ => None,
     };
     events.iter().filter_map(number).collect()
+}
+
+fn ip(number: i32) -> Vec<u8> {
+    let place = u32::try_from(128 * number).unwrap();
+    packet(Side::Client, 53_717, 1 + place, &bytes(number..number + 1))
+}
+
+fn open(bytes: Vec<u8>) -> Capture {
+    Capture::from_reader(Box::new(Cursor::new(bytes))).unwrap()
+}
+
+/// The numbers of the frames, their times in µs, and what was skipped.
+fn found(bytes: Vec<u8>) -> (Vec<i32>, Vec<u128>, Unreadable) {
+    let mut capture = open(bytes);
+    let events: Vec<_> = capture.by_ref().map(Result::unwrap).collect();
+    let is_message = |event: &&CaptureEvent| matches!(event.kind, EventKind::Message { .. });
+    let times = events.iter().filter(is_message).map(|event| event.at.as_micros()).collect();
+    (numbers(&events), times, capture.unreadable())
+}
+
+fn skipped(blocks: u64, options: u64, fragments: u64) -> Unreadable {
+    Unreadable { blocks, options, fragments }
 }
 
 #[test]

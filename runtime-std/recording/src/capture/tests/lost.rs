@@ -20,7 +20,7 @@ fn said(at: u64, from: Side, number: u32, acknowledges: u32, payload: &[u8]) -> 
 /// A capture that begins with the packets that open a connection. The first byte of each side has the
 /// number 1.
 fn capture(all: &[Said]) -> Vec<u8> {
-    let at = Duration::from_millis(1_000);
+    let at = Duration::from_secs(1);
     let mut packets = vec![(at, packet(Side::Client, 53_717, 0, &[])), (at, flagged("sa", 0, &[]))];
     for Said { at, from, number, acknowledges, payload, ends } in all {
         let (source, target) = match from {
