@@ -1,7 +1,8 @@
 """Makes capture files in all the forms that programs write, and broken ones: own bytes, no other program.
 `make-captures` writes them into a folder, `check-captures` compares what is read from them.
 
-A form that Wireshark stops at has a reference: a file with the packets that can be read.
+A form that Wireshark stops at has a reference: a file with the packets that can be read. So has a form in which
+Wireshark takes a packet for another one.
 """
 
 import dataclasses
@@ -365,8 +366,11 @@ def add_streams(add, segments):
     add("tcp query not captured", pcap(packets([it for at, it in enumerate(segments) if at != queries[1]])))
     add("tcp repeated", pcap(packets([it for segment in segments for it in [segment] * (2 if segment.payload else 1)])))
     before = list(segments)
-    before.insert(answers[1], before.pop(answers[1] + 1))
-    add("tcp acknowledgment before its bytes", pcap(packets(before)))
+    at = answers[1]
+    before.insert(at, before.pop(at + 1))
+    # For Wireshark the answer is a repeated packet.
+    before = packets(before)
+    add("tcp acknowledgment before its bytes", pcap(before), pcap(before[:at] + [before[at + 1], before[at]] + before[at + 2:]))
 
 
 def add_broken(add, segments, plain):

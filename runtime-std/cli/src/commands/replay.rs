@@ -72,6 +72,10 @@ pub(crate) async fn run(args: ReplayArgs, out: &mut Out, interrupt: &Interrupt) 
     let replay = interrupt.or(started).await?;
     let [control, live, stack] = replay.addresses().map(|address| address.port());
     out.object(&PortsJson { ready: true, control, live, stack })?;
+    let unreadable = replay.unreadable();
+    if !unreadable.is_empty() {
+        note(&format!("warning: {name}: cannot be read and was skipped: {unreadable}"));
+    }
     if replay.holes() > 0 {
         note(&format!("warning: {name} has gaps: {} bytes were not recorded", replay.holes()));
     }

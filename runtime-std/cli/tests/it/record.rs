@@ -283,6 +283,10 @@ fn what_a_capture_has_that_cannot_be_read_is_counted() {
     let totals = shown.objects().pop().unwrap();
     let found = ["packets", "broken_blocks", "missing_bytes"].map(|key| totals[key].clone());
     assert_eq!(found, [2, 1, 128].map(Value::from), "{totals}");
+    let replay = start(&["replay", &file, "--port", "0"]);
+    replay.ports();
+    replay.interrupt();
+    assert!(replay.ended().stderr.contains("1 broken block"), "replay says it, too");
 }
 
 #[test]

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use smol::Async;
 
-use super::capture::CaptureError;
+use super::capture::{CaptureError, Unreadable};
 use super::refusals::Refusals;
 use super::{Port, connection_limit};
 use control::ControlClient;
@@ -194,6 +194,11 @@ impl Replay {
     /// How many connections of that port the recording has.
     pub fn connections(&self, port: Port) -> usize {
         self.script.count(port)
+    }
+
+    /// What the file has that cannot be read, and was skipped.
+    pub fn unreadable(&self) -> Unreadable {
+        self.script.unreadable
     }
 
     /// How many bytes are missing in the recording because the disk, or tcpdump, was too slow.

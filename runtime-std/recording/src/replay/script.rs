@@ -8,7 +8,7 @@ use std::time::Duration;
 use flamingo_protocol_core::Frame;
 use flamingo_runtime_std::Message;
 
-use super::super::capture::{Capture, CaptureError, EventKind};
+use super::super::capture::{Capture, CaptureError, EventKind, Unreadable};
 use super::super::conversation::{Conversation, FrameClass};
 use super::super::{Port, Side};
 
@@ -53,13 +53,15 @@ pub(super) struct Script {
     live: Vec<u64>,
     stack: Vec<u64>,
     pub(super) holes: u64,
+    pub(super) unreadable: Unreadable,
 }
 
 impl Script {
     pub(super) fn read(file: &Path) -> Result<Self, CaptureError> {
         let mut script = Self::default();
         let mut builders: BTreeMap<u64, ScriptBuilder> = BTreeMap::new();
-        for event in Capture::open(file)? {
+        let mut capture = Capture::open(file)?;
+        for event in capture.by_ref() {
             let event = match event {
                 // The events before the end are played.
                 Err(CaptureError::Cut) => break,
@@ -77,6 +79,7 @@ impl Script {
                 builder.take(event.at, event.from, event.kind);
             }
         }
+        script.unreadable = capture.unreadable();
         script.control = builders.into_values().map(|builder| builder.steps).collect();
         Ok(script)
     }

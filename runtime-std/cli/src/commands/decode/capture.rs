@@ -83,7 +83,7 @@ fn finish(
     }
     let unreadable = capture.unreadable();
     if !unreadable.is_empty() {
-        note(&format!("{name}: cannot be read and was skipped: {unreadable}"));
+        note(&format!("warning: {name}: cannot be read and was skipped: {unreadable}"));
     }
     match cut {
         Some(CaptureError::Cut) => {
