@@ -77,13 +77,15 @@ impl Source {
     /// Reads until so many bytes wait. Returns whether they do: if not, the file is at its end.
     pub(super) fn fill(&mut self, wanted: usize) -> Result<bool, CaptureError> {
         while self.end - self.begin < wanted && !self.over {
-            if self.begin + wanted > self.buffer.len() {
-                self.buffer.copy_within(self.begin..self.end, 0);
-                (self.begin, self.end) = (0, self.end - self.begin);
-            }
-            // What a block says about its length may be wrong: the buffer grows with what has come.
+            // What a block says about its length may be wrong: the buffer grows with what has come. Half of it is
+            // free before bytes are moved, so that each byte is moved about once.
             if self.end == self.buffer.len() {
-                self.buffer.resize(2 * self.buffer.len(), 0);
+                if self.begin < self.buffer.len() / 2 {
+                    self.buffer.resize(2 * self.buffer.len(), 0);
+                } else {
+                    self.buffer.copy_within(self.begin..self.end, 0);
+                    (self.begin, self.end) = (0, self.end - self.begin);
+                }
             }
             let end = self.buffer.len().min(self.end.saturating_add(self.most));
             match self.reader.read(&mut self.buffer[self.end..end]) {
