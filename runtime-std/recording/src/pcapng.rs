@@ -8,13 +8,8 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use bytes::Bytes;
-use pcap_file::pcapng::PcapNgWriter;
-use pcap_file::pcapng::blocks::ENHANCED_PACKET_BLOCK;
-use pcap_file::pcapng::blocks::interface_description::{
-    InterfaceDescriptionBlock, InterfaceDescriptionOption,
-};
-use pcap_file::pcapng::blocks::section_header::{SectionHeaderBlock, SectionHeaderOption};
-use pcap_file::{DataLink, Endianness, PcapError};
+use pcap_parser::Linktype;
+use pcap_parser::pcapng::{BOM_MAGIC, EPB_MAGIC, IDB_MAGIC, OptionCode, SHB_MAGIC};
 
 use super::Port;
 use super::vectored_writer::VectoredWriter;
@@ -23,11 +18,11 @@ use super::vectored_writer::VectoredWriter;
 const PREFIX: &str = "flamingo-";
 /// Stands after the name of the port if the pixels of images are left out.
 const HEADERS: &str = "-headers";
-/// The code of the comment option, and the bytes that end the options.
-const COMMENT: u16 = 1;
+/// The bytes that end the options.
 const END_OF_OPTIONS: [u8; 4] = [0; 4];
-/// In bytes. Comments are ASCII, so a cut never splits a character.
+/// In bytes. Comments of packets are ASCII, so a cut never splits a character.
 const LONGEST_COMMENT: usize = 1024;
+const LONGEST_OPTION: usize = 65_535;
 const PADDING: [u8; 3] = [0; 3];
 /// The unit of times is 10⁻⁹ s.
 const NANOSECONDS: u8 = 9;
@@ -40,7 +35,8 @@ pub(super) fn meaning(name: &str) -> Option<(Port, bool)> {
     Some((port, pixels))
 }
 
-fn interface(port: Port, pixels: bool) -> InterfaceDescriptionBlock<'static> {
+/// The block that describes the interface of a port.
+fn interface(port: Port, pixels: bool) -> Vec<u8> {
     let left_out = port != Port::Control && !pixels;
     let name = format!("{PREFIX}{port}{}", if left_out { HEADERS } else { "" });
     let what = match (port, left_out) {
@@ -48,15 +44,43 @@ fn interface(port: Port, pixels: bool) -> InterfaceDescriptionBlock<'static> {
         (_, true) => "images: headers; the pixels as a checksum in a comment",
         (_, false) => "images: headers and pixels",
     };
-    InterfaceDescriptionBlock {
-        linktype: DataLink::RAW,
-        snaplen: 0,
-        options: vec![
-            InterfaceDescriptionOption::IfName(name.into()),
-            InterfaceDescriptionOption::IfDescription(what.into()),
-            InterfaceDescriptionOption::IfTsResol(NANOSECONDS),
-        ],
-    }
+    #[allow(clippy::cast_possible_truncation)] // the number of raw IP is 101
+    let link = (Linktype::RAW.0 as u16).to_le_bytes();
+    // A reserved field, and a length of packets that is not limited.
+    let mut body = [&link[..], &[0; 6]].concat();
+    option(&mut body, OptionCode::IfName, name.as_bytes());
+    option(&mut body, OptionCode::IfDescription, what.as_bytes());
+    option(&mut body, OptionCode::IfTsresol, &[NANOSECONDS]);
+    block(IDB_MAGIC, body)
+}
+
+/// The block that begins the file.
+fn section(about: &str) -> Vec<u8> {
+    let mut body = BOM_MAGIC.to_le_bytes().to_vec();
+    // Version 1.0; the length of the section is not known.
+    body.extend([1, 0, 0, 0]);
+    body.extend([0xFF; 8]);
+    let program = concat!("flamingo ", env!("CARGO_PKG_VERSION"));
+    option(&mut body, OptionCode::ShbUserAppl, program.as_bytes());
+    option(&mut body, OptionCode::Comment, about.as_bytes());
+    block(SHB_MAGIC, body)
+}
+
+/// Adds an option. A value that is too long for its length field is cut.
+fn option(body: &mut Vec<u8>, code: OptionCode, value: &[u8]) {
+    let value = &value[..value.len().min(LONGEST_OPTION)];
+    #[allow(clippy::cast_possible_truncation)] // it was cut to fit
+    body.extend([code.0, value.len() as u16].map(u16::to_le_bytes).concat());
+    body.extend_from_slice(value);
+    body.resize(padded(body.len()), 0);
+}
+
+/// A block with its options, which end here.
+fn block(kind: u32, mut body: Vec<u8>) -> Vec<u8> {
+    body.extend(END_OF_OPTIONS);
+    #[allow(clippy::cast_possible_truncation)] // names and comments are short
+    let length = (body.len() + 12) as u32;
+    [&kind.to_le_bytes()[..], &length.to_le_bytes(), &body, &length.to_le_bytes()].concat()
 }
 
 /// A length in bytes, rounded up to whole words.
@@ -66,25 +90,16 @@ const fn padded(length: usize) -> usize {
 
 /// Writes a pcapng file.
 pub(super) struct PcapNg<W: Write> {
-    writer: PcapNgWriter<VectoredWriter<W>>,
+    writer: VectoredWriter<W>,
 }
 
 impl<W: Write> PcapNg<W> {
     /// Writes the beginning of the file.
     pub(super) fn begin(writer: W, pixels: bool, about: &str) -> io::Result<Self> {
-        let program = concat!("flamingo ", env!("CARGO_PKG_VERSION"));
-        let section = SectionHeaderBlock {
-            endianness: Endianness::Little,
-            options: vec![
-                SectionHeaderOption::UserApplication(program.into()),
-                SectionHeaderOption::Comment(about.to_owned().into()),
-            ],
-            ..SectionHeaderBlock::default()
-        };
-        let mut writer = PcapNgWriter::with_section_header(VectoredWriter::new(writer), section)
-            .map_err(failed)?;
+        let mut writer = VectoredWriter::new(writer);
+        writer.write_all(&section(about))?;
         for port in Port::ALL {
-            writer.write_pcapng_block(interface(port, pixels)).map_err(failed)?;
+            writer.write_all(&interface(port, pixels))?;
         }
         Ok(Self { writer })
     }
@@ -92,10 +107,9 @@ impl<W: Write> PcapNg<W> {
     /// Writes a packet. An empty comment is left out. Returns the bytes that the packet takes in the
     /// file.
     ///
-    /// The block is written here, not by the library: the library wants headers and payload in one
-    /// piece, and to copy every pixel would be the most expensive step. Words of 32 bits: type, length,
-    /// interface, time, captured and original length; then the packet and its options, each rounded up
-    /// to whole words; then the length again.
+    /// The block is not built in one piece: to copy every pixel would be the most expensive step. Words of
+    /// 32 bits: type, length, interface, time, captured and original length; then the packet and its
+    /// options, each rounded up to whole words; then the length again.
     pub(super) fn packet(
         &mut self,
         port: Port,
@@ -115,9 +129,9 @@ impl<W: Write> PcapNg<W> {
             let captured = captured as u32;
             let (high, low) = ((time >> 32) as u32, time as u32);
             let port = u32::from(port.steps());
-            [ENHANCED_PACKET_BLOCK, length as u32, port, high, low, captured, captured]
+            [EPB_MAGIC, length as u32, port, high, low, captured, captured]
         };
-        let writer = self.writer.get_mut();
+        let writer = &mut self.writer;
         for word in words {
             writer.write_all(&word.to_le_bytes())?;
         }
@@ -126,7 +140,7 @@ impl<W: Write> PcapNg<W> {
         writer.write_all(&PADDING[..padded(captured) - captured])?;
         if !comment.is_empty() {
             #[allow(clippy::cast_possible_truncation)] // it was cut to fit
-            let head = [COMMENT, comment.len() as u16].map(u16::to_le_bytes).concat();
+            let head = [OptionCode::Comment.0, comment.len() as u16].map(u16::to_le_bytes).concat();
             writer.write_all(&head)?;
             writer.write_all(comment)?;
             writer.write_all(&PADDING[..padded(comment.len()) - comment.len()])?;
@@ -137,19 +151,14 @@ impl<W: Write> PcapNg<W> {
     }
 
     pub(super) fn flush(&mut self) -> io::Result<()> {
-        self.writer.get_mut().flush()
-    }
-}
-
-fn failed(error: PcapError) -> io::Error {
-    match error {
-        PcapError::IoError(error) => error,
-        other => io::Error::other(other),
+        self.writer.flush()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use pcap_parser::pcapng::parse_interfacedescriptionblock_le;
+
     use super::*;
 
     #[test]
@@ -157,9 +166,8 @@ mod tests {
         for port in Port::ALL {
             for pixels in [true, false] {
                 let block = interface(port, pixels);
-                let [InterfaceDescriptionOption::IfName(name), ..] = &block.options[..] else {
-                    panic!("{block:?}")
-                };
+                let (_, block) = parse_interfacedescriptionblock_le(&block).unwrap();
+                let name = block.if_name().unwrap().unwrap();
                 assert_eq!(meaning(name), Some((port, pixels || port == Port::Control)));
             }
         }

@@ -8,8 +8,6 @@ use etherparse::PacketBuilder;
 use flamingo_protocol_core::{CommandCode, Flags, Frame};
 use flamingo_runtime_testkit::folder::Folder;
 use flamingo_runtime_testkit::raw_client::{self, RawClient};
-use pcap_file::DataLink;
-use pcap_file::pcap::{PcapHeader, PcapPacket, PcapWriter};
 use serde_json::Value;
 
 /// A simulated instrument, a recorder in front of it, and the address for clients.
@@ -132,8 +130,9 @@ fn a_full_disk_ends_the_recording_but_not_the_relay() {
 
 /// Writes a capture with these frames: time in ms, whether the client sends it, frame.
 fn conversation(file: &Path, said: &[(u64, bool, Frame)]) {
-    let header = PcapHeader { datalink: DataLink::RAW, ..PcapHeader::default() };
-    let mut writer = PcapWriter::with_header(std::fs::File::create(file).unwrap(), header).unwrap();
+    // The header of a pcap file with raw IP, link type 101.
+    let header = [0xA1B2_C3D4_u32, 0x0004_0002, 0, 0, 65_535, 101];
+    let mut capture = header.map(u32::to_le_bytes).concat();
     let ends = [([10, 0, 0, 7], 40_000), ([10, 0, 0, 5], 53_717)];
     let mut numbers = [1, 1];
     for (at, asks, frame) in said {
@@ -146,8 +145,13 @@ fn conversation(file: &Path, said: &[(u64, bool, Frame)]) {
         let mut packet = Vec::new();
         tcp.write(&mut packet, &frame.encode()).unwrap();
         let length = u32::try_from(packet.len()).unwrap();
-        writer.write_packet(&PcapPacket::new(Duration::from_millis(*at), length, &packet)).unwrap();
+        let at = Duration::from_millis(*at);
+        let seconds = u32::try_from(at.as_secs()).unwrap();
+        let head = [seconds, at.subsec_micros(), length, length];
+        capture.extend(head.map(u32::to_le_bytes).concat());
+        capture.extend(packet);
     }
+    std::fs::write(file, capture).unwrap();
 }
 
 #[test]

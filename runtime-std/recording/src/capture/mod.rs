@@ -1,26 +1,32 @@
 //! Reads a capture file, from a recorder or from tcpdump: the messages on the control ports, and the
 //! images.
 //!
-//! `packet_reader.rs` reads packets from the file, `streams.rs` and `reassembly.rs` turn packets into
-//! the bytes of each connection, and `messages.rs` reads messages and images from the bytes. Nothing is
-//! classified here: that is `conversation.rs`.
+//! `source.rs` holds the bytes of the file, `blocks.rs` and `records.rs` find the packets in them, and
+//! `packet_reader.rs`, `link.rs` and `ip.rs` read TCP packets. `streams.rs` and `reassembly.rs` turn packets
+//! into the bytes of each connection, and `messages.rs` reads messages and images from the bytes. Nothing
+//! is classified here: that is `conversation.rs`.
 
+mod blocks;
+mod ip;
+mod link;
 mod messages;
 mod packet_reader;
 mod reassembly;
+mod records;
+mod source;
 mod streams;
+mod time;
 
+use std::fmt;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::Path;
-
-use pcap_file::PcapError;
 
 pub use messages::{CaptureEvent, EventKind};
 pub use streams::ConnectionInfo;
 
 use messages::Messages;
-use packet_reader::PacketReader;
+use packet_reader::{PacketReader, RawPacket, Read};
 use streams::Streams;
 
 /// Why a capture cannot be read, or not to its end.
@@ -31,8 +37,14 @@ pub enum CaptureError {
     #[error("cannot read it: {0}")]
     Read(#[from] io::Error),
     /// The file is no capture.
-    #[error("expected a pcapng or pcap file: {0}")]
-    Form(PcapError),
+    #[error("expected a pcapng or pcap file, found other bytes")]
+    Form,
+    /// The file is packed in a form that is not read. Files that gzip has packed are read.
+    #[error("it is packed; unpack it first, with {command}")]
+    Packed {
+        /// The command that unpacks it.
+        command: &'static str,
+    },
     /// The file ends in the middle of a packet, as it does when the writer was killed.
     #[error("it ends in the middle of a packet")]
     Cut,
@@ -44,17 +56,54 @@ pub enum CaptureError {
     },
 }
 
-/// Whether the bytes begin like a capture file: pcapng, or pcap in either byte order. Four bytes are
-/// enough.
+/// Whether the bytes begin like a capture file: pcapng, or pcap in either byte order, or a packed file that
+/// may contain one. Four bytes are enough.
 pub fn is_capture(bytes: &[u8]) -> bool {
-    const BEGINNINGS: [[u8; 4]; 5] = [
-        [0x0A, 0x0D, 0x0D, 0x0A],
-        [0xA1, 0xB2, 0xC3, 0xD4],
-        [0xD4, 0xC3, 0xB2, 0xA1],
-        [0xA1, 0xB2, 0x3C, 0x4D],
-        [0x4D, 0x3C, 0xB2, 0xA1],
-    ];
-    BEGINNINGS.iter().any(|beginning| bytes.starts_with(beginning))
+    let pcap = |magic: &u32| {
+        bytes.starts_with(&magic.to_le_bytes()) || bytes.starts_with(&magic.to_be_bytes())
+    };
+    bytes.starts_with(&[0x0A, 0x0D, 0x0D, 0x0A])
+        || records::MAGICS.iter().any(pcap)
+        || bytes.starts_with(&source::GZIP)
+        || source::unpacked_by(bytes).is_some()
+}
+
+/// What a capture has that cannot be read, and was skipped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Unreadable {
+    /// Blocks of a pcapng file, or records of a pcap file.
+    pub blocks: u64,
+    /// Options of pcapng blocks.
+    pub options: u64,
+    /// IP packets of which not every fragment is in the file.
+    pub fragments: u64,
+}
+
+impl Unreadable {
+    /// Whether nothing was skipped.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl fmt::Display for Unreadable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let counts = [
+            (self.blocks, "broken block"),
+            (self.options, "broken option"),
+            (self.fragments, "IP packet without all its fragments"),
+        ];
+        let mut found = counts.iter().filter(|(count, _)| *count > 0).peekable();
+        while let Some((count, what)) = found.next() {
+            let (what, rest) = what.split_once(" without").unwrap_or((what, ""));
+            let plural = if *count == 1 { "" } else { "s" };
+            let without = if rest.is_empty() { "" } else { " without" };
+            write!(f, "{count} {what}{plural}{without}{rest}")?;
+            f.write_str(if found.peek().is_some() { ", " } else { "" })?;
+        }
+        Ok(())
+    }
 }
 
 /// The events of a capture, from its beginning to its end. The memory that it uses depends on the
@@ -89,8 +138,8 @@ pub struct Capture {
     error: Option<CaptureError>,
 }
 
-impl std::fmt::Debug for Capture {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Capture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Capture").field("over", &self.over).finish_non_exhaustive()
     }
 }
@@ -108,7 +157,7 @@ impl Capture {
     ///
     /// # Errors
     /// [`CaptureError`]: the bytes cannot be read, or are no capture.
-    pub fn from_reader(reader: Box<dyn Read + Send>) -> Result<Self, CaptureError> {
+    pub fn from_reader(reader: Box<dyn io::Read + Send>) -> Result<Self, CaptureError> {
         Ok(Self {
             packets: PacketReader::new(reader)?,
             streams: Streams::default(),
@@ -123,16 +172,26 @@ impl Capture {
         self.streams.others()
     }
 
-    /// Reads the next packet, or the end of the file.
+    /// How many packets of any kind were read so far.
+    pub fn packets(&self) -> u64 {
+        self.packets.count()
+    }
+
+    /// What was skipped so far, since it cannot be read.
+    pub fn unreadable(&self) -> Unreadable {
+        self.packets.unreadable()
+    }
+
+    /// Reads the next block of the file, or its end.
     fn step(&mut self) {
         let Self { packets, streams, messages, over, error } = self;
-        match packets.next() {
-            Ok(Some(packet)) => streams.take(&packet, &mut |event| messages.take(event)),
-            end => {
-                *over = true;
-                *error = end.err();
-                streams.end(&mut |event| messages.take(event));
-            }
+        let read = packets.read(&mut |packet| {
+            streams.take(packet, &mut |event| messages.take(event));
+        });
+        if !matches!(read, Ok(Read::Block)) {
+            *over = true;
+            *error = read.err();
+            streams.end(&mut |event| messages.take(event));
         }
     }
 }

@@ -1,13 +1,27 @@
 //! Reassembles one direction of a TCP connection: from packets in any order, its bytes in order, each
-//! byte once, and the holes between them.
+//! byte once with the time of its packet, and the holes between them.
+//!
+//! Missing bytes may still come: a packet can be early in the capture, or be sent again. When the other
+//! side has acknowledged them, they are not sent again, and they become a hole.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::streams::StreamEventKind;
 
 /// The most bytes that wait for earlier bytes. Each packet counts `EARLY` bytes in addition.
 const WAITING: usize = 4 * 1024 * 1024;
 const EARLY: usize = 64;
+/// An acknowledgment may come before its bytes if several processors capture. As long as no later bytes
+/// have come, missing bytes are waited for: so many packets of the connection, or so long.
+const PATIENCE_PACKETS: u32 = 16;
+const PATIENCE: Duration = Duration::from_millis(50);
+/// The most bytes that become a hole for an acknowledgment alone, without later bytes: a wrong number in
+/// one packet must not spoil the rest.
+const UNSEEN: u64 = 64 * 1024;
+
+/// Is called with each event and its time.
+pub(super) type ReportPart<'t> = dyn FnMut(Duration, StreamEventKind<'_>) + 't;
 
 /// One direction.
 #[derive(Debug, Default)]
@@ -18,16 +32,32 @@ pub(super) struct Reassembly {
     /// Packets that came too early, by their position.
     early: BTreeMap<u64, Early>,
     early_bytes: usize,
+    /// The other side has received all bytes before this position.
+    acknowledged: u64,
+    /// When an acknowledgment was seen for bytes that were not, and how many packets came since.
+    unseen: Option<(Duration, u32)>,
     /// The position of the end, once it is known.
     pub(super) end: Option<u64>,
     pub(super) finished: bool,
 }
 
-/// The bytes of a packet, and how many of its last bytes are not in the capture.
+/// The bytes of a packet.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Piece<'a> {
+    pub(super) at: Duration,
+    pub(super) bytes: &'a [u8],
+    /// How many bytes after these were on the wire but are not in the capture.
+    pub(super) cut: usize,
+    pub(super) comment: Option<&'a str>,
+}
+
+/// A packet that came too early.
 #[derive(Debug)]
 struct Early {
+    at: Duration,
     bytes: Vec<u8>,
     cut: usize,
+    comment: Option<String>,
 }
 
 impl Reassembly {
@@ -37,46 +67,40 @@ impl Reassembly {
         u64::try_from(ahead).ok().map(|ahead| self.position + ahead)
     }
 
-    pub(super) fn bytes(
-        &mut self,
-        number: u32,
-        bytes: &[u8],
-        cut: usize,
-        comment: Option<&str>,
-        report: &mut dyn FnMut(StreamEventKind<'_>),
-    ) {
+    pub(super) fn bytes(&mut self, number: u32, piece: Piece<'_>, report: &mut ReportPart<'_>) {
         let next = *self.next.get_or_insert(number);
         match self.place(number) {
-            Some(place) if place > self.position => {
-                let longer = |old: &Early| old.bytes.len() >= bytes.len();
-                if !self.early.get(&place).is_some_and(longer) {
-                    self.early_bytes += bytes.len() + EARLY;
-                    self.early.insert(place, Early { bytes: bytes.to_vec(), cut });
-                }
-            }
+            Some(place) if place > self.position => self.keep(place, piece),
             _ => {
                 // Bytes that are known already are not taken again.
                 let known = next.wrapping_sub(number) as usize;
-                self.take(known, bytes, cut, comment, report);
+                self.take(known, piece, report);
                 self.catch_up(report);
             }
         }
     }
 
-    fn take(
-        &mut self,
-        known: usize,
-        bytes: &[u8],
-        cut: usize,
-        comment: Option<&str>,
-        report: &mut dyn FnMut(StreamEventKind<'_>),
-    ) {
+    /// Keeps a packet that is too early. Of two at one place the longer one is kept.
+    fn keep(&mut self, place: u64, piece: Piece<'_>) {
+        let Piece { at, bytes, cut, comment } = piece;
+        let longer = |old: &Early| old.bytes.len() >= bytes.len();
+        if self.early.get(&place).is_some_and(longer) {
+            return;
+        }
+        let comment = comment.map(str::to_owned);
+        let old = self.early.insert(place, Early { at, bytes: bytes.to_vec(), cut, comment });
+        self.early_bytes += bytes.len() + EARLY;
+        self.early_bytes -= old.map_or(0, |old| old.bytes.len() + EARLY);
+    }
+
+    fn take(&mut self, known: usize, piece: Piece<'_>, report: &mut ReportPart<'_>) {
+        let Piece { at, bytes, cut, comment } = piece;
         if let Some(fresh) = bytes.get(known..).filter(|fresh| !fresh.is_empty()) {
             self.advance(fresh.len() as u64);
-            report(StreamEventKind::Bytes { bytes: fresh, comment });
+            report(at, StreamEventKind::Bytes { bytes: fresh, comment });
         }
         let cut = cut.min((bytes.len() + cut).saturating_sub(known));
-        self.hole(cut as u64, report);
+        self.hole(at, cut as u64, report);
     }
 
     fn advance(&mut self, bytes: u64) {
@@ -86,23 +110,77 @@ impl Reassembly {
         self.next = self.next.map(|next| next.wrapping_add(bytes));
     }
 
-    fn hole(&mut self, bytes: u64, report: &mut dyn FnMut(StreamEventKind<'_>)) {
+    fn hole(&mut self, at: Duration, bytes: u64, report: &mut ReportPart<'_>) {
         if bytes > 0 {
             self.advance(bytes);
-            report(StreamEventKind::Hole { bytes });
+            report(at, StreamEventKind::Hole { bytes });
         }
     }
 
     /// Takes the packets that came too early and can be taken now.
-    fn catch_up(&mut self, report: &mut dyn FnMut(StreamEventKind<'_>)) {
+    fn catch_up(&mut self, report: &mut ReportPart<'_>) {
         while let Some(entry) = self.early.first_entry()
             && *entry.key() <= self.position
         {
-            let (place, Early { bytes, cut }) = entry.remove_entry();
-            self.early_bytes = self.early_bytes.saturating_sub(bytes.len() + EARLY);
+            let (place, Early { at, bytes, cut, comment }) = entry.remove_entry();
+            self.early_bytes -= bytes.len() + EARLY;
             let known = usize::try_from(self.position - place).unwrap_or(usize::MAX);
-            self.take(known, &bytes, cut, None, report);
+            let piece = Piece { at, bytes: &bytes, cut, comment: comment.as_deref() };
+            self.take(known, piece, report);
         }
+    }
+
+    /// The other side has received all bytes before this sequence number.
+    pub(super) fn acknowledge(&mut self, number: u32) {
+        if let Some(place) = self.place(number) {
+            self.acknowledged = self.acknowledged.max(place);
+        }
+    }
+
+    /// Before a packet of the connection is taken: bytes that were acknowledged and not seen become a
+    /// hole after some time.
+    pub(super) fn expire(&mut self, at: Duration, report: &mut ReportPart<'_>) {
+        if self.acknowledged <= self.position {
+            self.unseen = None;
+        } else if let Some((since, packets)) = &mut self.unseen {
+            *packets += 1;
+            let patient = *packets < PATIENCE_PACKETS && at.saturating_sub(*since) < PATIENCE;
+            if !patient {
+                let since = *since;
+                self.give_up_unseen(since, report);
+            }
+        }
+    }
+
+    /// After a packet of the connection was taken: missing bytes that were acknowledged become a hole at
+    /// once if later bytes have come. Their side has sent the missing bytes before these.
+    pub(super) fn settle(&mut self, at: Duration, report: &mut ReportPart<'_>) {
+        while let Some(place) = self.early.keys().next().copied()
+            && place <= self.acknowledged
+        {
+            self.hole(at, place.saturating_sub(self.position), report);
+            self.catch_up(report);
+        }
+        if let Some(end) = self.end
+            && end <= self.acknowledged
+        {
+            self.hole(at, end.saturating_sub(self.position), report);
+            // The end itself is acknowledged as if it were a byte.
+            self.acknowledged = end;
+        }
+        if self.acknowledged > self.position {
+            self.unseen.get_or_insert((at, 0));
+        }
+    }
+
+    fn give_up_unseen(&mut self, at: Duration, report: &mut ReportPart<'_>) {
+        self.unseen = None;
+        let unseen = self.acknowledged.saturating_sub(self.position);
+        // A single one is the number of an end that was not captured.
+        if (2..=UNSEEN).contains(&unseen) {
+            self.hole(at, unseen, report);
+        }
+        self.acknowledged = self.position;
     }
 
     /// Whether more bytes wait than may.
@@ -111,22 +189,24 @@ impl Reassembly {
     }
 
     /// Gives up waiting: the missing bytes become holes.
-    pub(super) fn give_up(&mut self, report: &mut dyn FnMut(StreamEventKind<'_>)) {
+    pub(super) fn give_up(&mut self, at: Duration, report: &mut ReportPart<'_>) {
         while let Some(place) = self.early.keys().next().copied() {
-            self.hole(place.saturating_sub(self.position), report);
+            self.hole(at, place.saturating_sub(self.position), report);
             self.catch_up(report);
         }
         if let Some(end) = self.end {
-            self.hole(end.saturating_sub(self.position), report);
+            self.hole(at, end.saturating_sub(self.position), report);
+        } else {
+            self.give_up_unseen(at, report);
         }
     }
 
     /// Reports the end when all bytes before it have come.
-    pub(super) fn finish(&mut self, is_reset: bool, report: &mut dyn FnMut(StreamEventKind<'_>)) {
+    pub(super) fn finish(&mut self, at: Duration, is_reset: bool, report: &mut ReportPart<'_>) {
         if self.end.is_some_and(|end| end <= self.position) && !self.finished {
             self.finished = true;
             if !is_reset {
-                report(StreamEventKind::Finished);
+                report(at, StreamEventKind::Finished);
             }
         }
     }

@@ -15,7 +15,7 @@ use flamingo_protocol_core::{
 
 use super::super::{Port, Side};
 use super::packet_reader::Packet;
-use super::reassembly::Reassembly;
+use super::reassembly::{Piece, Reassembly};
 
 /// The port numbers of an instrument.
 const CONTROL_PORT: u16 = 53_717;
@@ -96,7 +96,7 @@ impl Streams {
         self.others
     }
 
-    pub(super) fn take(&mut self, packet: &Packet, report: &mut Report<'_>) {
+    pub(super) fn take(&mut self, packet: &Packet<'_>, report: &mut Report<'_>) {
         let begins = packet.syn && !packet.ack;
         let ends = (packet.source, packet.target);
         let back = (packet.target, packet.source);
@@ -188,7 +188,7 @@ enum Kind {
 }
 
 impl Stream {
-    fn new(packet: &Packet) -> Self {
+    fn new(packet: &Packet<'_>) -> Self {
         let ends = [packet.source, packet.target];
         // Without the beginning of the connection: the instrument has a known port, or the lower one.
         let is_instrument = |at: &SocketAddr| INSTRUMENT_PORTS.contains(&at.port());
@@ -214,7 +214,7 @@ impl Stream {
     }
 
     /// Decides by the name of the interface, the port number, or the first bytes.
-    fn kind(&self, packet: &Packet, from: Side) -> Kind {
+    fn kind(&self, packet: &Packet<'_>, from: Side) -> Kind {
         if let Some((port, pixels)) = packet.port {
             return Kind::Known(port, pixels);
         }
@@ -222,7 +222,7 @@ impl Stream {
         if let Some(port) = Port::ALL.into_iter().find(|port| CONTROL_PORT + port.steps() == at) {
             return Kind::Known(port, true);
         }
-        let bytes = &packet.payload[..];
+        let bytes = packet.payload;
         if bytes.is_empty() {
             return Kind::Open;
         }
@@ -240,15 +240,18 @@ impl Stream {
     }
 
     /// Whether the packet is a copy of the one that began the connection.
-    fn is_begun_by(&self, packet: &Packet) -> bool {
+    fn is_begun_by(&self, packet: &Packet<'_>) -> bool {
         let [client, _] = &self.directions;
         packet.source == self.client
             && client.position == 0
             && client.next == Some(packet.number.wrapping_add(1))
     }
 
-    fn take(&mut self, packet: &Packet, from: Side, report: &mut Report<'_>) {
-        let direction = &mut self.directions[from as usize];
+    fn take(&mut self, packet: &Packet<'_>, from: Side, report: &mut Report<'_>) {
+        let at = packet.at;
+        let [client, instrument] = &mut self.directions;
+        let (direction, other) =
+            if from == Side::Client { (client, instrument) } else { (instrument, client) };
         if packet.syn {
             direction.next.get_or_insert(packet.number.wrapping_add(1));
             return;
@@ -257,13 +260,22 @@ impl Stream {
             direction.finished |= packet.fin;
             return;
         };
-        let report = &mut |kind: StreamEventKind<'_>| {
-            report(StreamEvent { connection, at: packet.at, from, kind });
+        let mut report = |at, from, kind: StreamEventKind<'_>| {
+            report(StreamEvent { connection, at, from, kind });
         };
-        let comment = packet.comment.as_deref();
+        direction.expire(at, &mut |at, kind| report(at, from, kind));
+        other.expire(at, &mut |at, kind| report(at, from.other(), kind));
+        // The bytes that a packet acknowledges were sent before it.
+        if packet.ack {
+            other.acknowledge(packet.acknowledged);
+            other.settle(at, &mut |at, kind| report(at, from.other(), kind));
+            other.finish(at, false, &mut |at, kind| report(at, from.other(), kind));
+        }
+        let report = &mut |at, kind: StreamEventKind<'_>| report(at, from, kind);
         let length = packet.payload.len() + packet.cut;
         if length > 0 {
-            direction.bytes(packet.number, &packet.payload, packet.cut, comment, report);
+            let Packet { payload: bytes, cut, comment, .. } = *packet;
+            direction.bytes(packet.number, Piece { at, bytes, cut, comment }, report);
         } else if packet.fin || packet.rst {
             direction.next.get_or_insert(packet.number);
         }
@@ -275,13 +287,15 @@ impl Stream {
             direction.end = direction.place(end);
         }
         if is_ours || direction.is_full() {
-            direction.give_up(report);
+            direction.give_up(at, report);
+        } else {
+            direction.settle(at, report);
         }
         if packet.fin || direction.end.is_some() {
-            direction.finish(packet.rst, report);
+            direction.finish(at, packet.rst, report);
         }
         if packet.rst {
-            report(StreamEventKind::Reset);
+            report(at, StreamEventKind::Reset);
         }
     }
 
@@ -289,12 +303,13 @@ impl Stream {
         let Some(connection) = self.connection else { return };
         let at = self.last;
         for from in [Side::Client, Side::Instrument] {
-            let report =
-                &mut |kind: StreamEventKind<'_>| report(StreamEvent { connection, at, from, kind });
+            let report = &mut |at, kind: StreamEventKind<'_>| {
+                report(StreamEvent { connection, at, from, kind });
+            };
             let direction = &mut self.directions[from as usize];
             if !direction.finished {
-                direction.give_up(report);
-                direction.finish(false, report);
+                direction.give_up(at, report);
+                direction.finish(at, false, report);
             }
         }
         report(StreamEvent { connection, at, from: Side::Client, kind: StreamEventKind::Over });

@@ -6,12 +6,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use etherparse::PacketBuilder;
 use flamingo_protocol_core::{CommandCode, Frame, image::ImageHeader};
-use pcap_file::DataLink;
-use pcap_file::pcap::{PcapHeader, PcapPacket, PcapWriter};
 
 use super::super::pcapng::PcapNg;
 use super::super::{Port, Side};
-use super::packet_reader::Found;
+use super::link::{ETHERNET, IPV4, LINUX_SLL, LINUX_SLL2, Link, NULL, RAW_IP};
+use super::packet_reader::Packets;
 use super::*;
 
 const CLIENT: ([u8; 4], u16) = ([10, 0, 0, 7], 40_000);
@@ -29,14 +28,23 @@ fn packet(from: Side, port: u16, number: u32, payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
-fn file(link: DataLink, packets: &[Vec<u8>]) -> Vec<u8> {
-    let header = PcapHeader { datalink: link, ..PcapHeader::default() };
-    let mut writer = PcapWriter::with_header(Vec::new(), header).unwrap();
-    for (n, packet) in (0..).zip(packets) {
+/// A pcap file with a packet each second.
+fn file(link: Link, packets: &[Vec<u8>]) -> Vec<u8> {
+    let at: Vec<_> = (0..).map(Duration::from_secs).zip(packets.iter().cloned()).collect();
+    timed_file(link, &at)
+}
+
+fn timed_file(link: Link, packets: &[(Duration, Vec<u8>)]) -> Vec<u8> {
+    let header = [0xA1B2_C3D4, 0x0004_0002, 0, 0, 65_535, link.into()];
+    let mut bytes = header.map(u32::to_le_bytes).concat();
+    for (at, packet) in packets {
         let length = u32::try_from(packet.len()).unwrap();
-        writer.write_packet(&PcapPacket::new(Duration::from_secs(n), length, packet)).unwrap();
+        let seconds = u32::try_from(at.as_secs()).unwrap();
+        let head = [seconds, at.subsec_micros(), length, length];
+        bytes.extend(head.map(u32::to_le_bytes).concat());
+        bytes.extend_from_slice(packet);
     }
-    writer.into_writer()
+    bytes
 }
 
 fn read(bytes: Vec<u8>) -> Vec<CaptureEvent> {
@@ -78,7 +86,7 @@ fn packets_are_taken_once_and_in_order_however_they_come() {
         at(150, 310), // overlaps both directions
         at(400, 768),
     ];
-    let events = read(file(DataLink::RAW, &packets));
+    let events = read(file(RAW_IP, &packets));
     assert_eq!(numbers(&events), [0, 1, 2, 3, 4, 5]);
     assert!(events.iter().all(|event| !matches!(event.kind, EventKind::Hole { .. })));
 }
@@ -92,7 +100,7 @@ fn missing_packets_are_a_hole_and_reading_goes_on_after_it() {
         packet(Side::Instrument, 53_717, 100, &all[..100]),
         packet(Side::Instrument, 53_717, 100 + 300, &all[300..]),
     ];
-    let events = read(file(DataLink::RAW, &packets));
+    let events = read(file(RAW_IP, &packets));
     assert_eq!(numbers(&events), [3]);
     let holes = events.iter().filter(|event| event.kind == EventKind::Hole { bytes: 200 });
     assert_eq!(holes.count(), 1, "{events:?}");
@@ -105,17 +113,17 @@ fn every_link_type_that_tcpdump_writes_on_a_host_is_read() {
     let ethernet = [&[2; 12][..], &[0x08, 0x00]].concat();
     let vlan = [&[2; 12][..], &[0x81, 0x00, 0, 5, 0x08, 0x00]].concat();
     for (link, bytes) in [
-        (DataLink::RAW, ip.clone()),
-        (DataLink::IPV4, ip.clone()),
-        (DataLink::ETHERNET, before(&ethernet)),
-        (DataLink::ETHERNET, before(&vlan)),
-        (DataLink::NULL, before(&[2, 0, 0, 0])),
-        (DataLink::LINUX_SLL, before(&[0; 16])),
-        (DataLink::LINUX_SLL2, before(&[0; 20])),
+        (RAW_IP, ip.clone()),
+        (IPV4, ip.clone()),
+        (ETHERNET, before(&ethernet)),
+        (ETHERNET, before(&vlan)),
+        (NULL, before(&[2, 0, 0, 0])),
+        (LINUX_SLL, before(&[0; 16])),
+        (LINUX_SLL2, before(&[0; 20])),
     ] {
-        assert_eq!(numbers(&read(file(link, &[bytes]))), [0], "{link:?}");
+        assert_eq!(numbers(&read(file(link, &[bytes]))), [0], "{link}");
     }
-    let bytes = file(DataLink::USB_LINUX, &[ip]);
+    let bytes = file(220, &[ip]);
     let capture = Capture::from_reader(Box::new(Cursor::new(bytes))).unwrap();
     let errors: Vec<_> = capture.collect();
     assert!(matches!(errors[..], [Err(CaptureError::LinkType { .. })]), "{errors:?}");
@@ -134,7 +142,7 @@ fn a_connection_is_known_by_its_port_or_by_what_comes_first() {
         (7_000, Side::Instrument, image, Some(Port::Live)),
         (7_000, Side::Client, b"GET / HTTP/1.1".to_vec(), None),
     ] {
-        let packets = file(DataLink::RAW, &[packet(from, port, 1, &payload)]);
+        let packets = file(RAW_IP, &[packet(from, port, 1, &payload)]);
         let mut capture = Capture::from_reader(Box::new(Cursor::new(packets))).unwrap();
         let first = capture.next().map(|first| first.unwrap().connection);
         assert_eq!(first.map(|connection| connection.port), expected);
@@ -151,7 +159,7 @@ fn a_connection_on_the_ports_of_an_old_one_is_another() {
         packet(Side::Client, 53_717, 9_000, &[]),
         packet(Side::Client, 53_717, 9_001, &bytes(1..2)),
     ];
-    let events = read(file(DataLink::RAW, &packets));
+    let events = read(file(RAW_IP, &packets));
     let connections: Vec<_> = events
         .iter()
         .filter(|event| event.kind == EventKind::Opened)
@@ -199,11 +207,11 @@ fn opened(events: &[CaptureEvent]) -> usize {
 fn an_end_waits_for_earlier_bytes_or_reports_them_as_missing() {
     let all = bytes(0..2);
     let early_end = [flagged("sa", 99, &[]), flagged("fa", 356, &[]), flagged("a", 100, &all)];
-    let events = read(file(DataLink::RAW, &early_end));
+    let events = read(file(RAW_IP, &early_end));
     assert_eq!((numbers(&events), holes(&events)), (vec![0, 1], vec![]));
     assert_eq!(events.last().unwrap().kind, EventKind::Finished);
     let missing = [flagged("sa", 99, &[]), flagged("a", 100, &all[..128]), flagged("fa", 356, &[])];
-    let events = read(file(DataLink::RAW, &missing));
+    let events = read(file(RAW_IP, &missing));
     assert_eq!((numbers(&events), holes(&events)), (vec![0], vec![128]));
 }
 
@@ -221,7 +229,7 @@ fn a_truncated_packet_leaves_one_hole_even_if_it_is_repeated() {
         part(200..300),
         part(400..640),
     ];
-    let events = read(file(DataLink::RAW, &packets));
+    let events = read(file(RAW_IP, &packets));
     assert_eq!((numbers(&events), holes(&events)), (vec![4], vec![100, 50]));
 }
 
@@ -229,9 +237,9 @@ fn a_truncated_packet_leaves_one_hole_even_if_it_is_repeated() {
 fn repeated_refused_and_late_packets_open_no_new_connection() {
     let syn = packet(Side::Client, 53_717, 5, &[]);
     let again = [syn.clone(), syn.clone(), flagged("sa", 9, &[]), flagged("a", 10, &bytes(0..1))];
-    assert_eq!(opened(&read(file(DataLink::RAW, &again))), 1);
+    assert_eq!(opened(&read(file(RAW_IP, &again))), 1);
     let refused = [syn.clone(), flagged("ra", 9, &[]), syn.clone(), flagged("ra", 9, &[])];
-    assert_eq!(opened(&read(file(DataLink::RAW, &refused))), 0);
+    assert_eq!(opened(&read(file(RAW_IP, &refused))), 0);
     let over = [
         syn,
         flagged("sa", 9, &[]),
@@ -239,7 +247,7 @@ fn repeated_refused_and_late_packets_open_no_new_connection() {
         flagged("a", 10, &bytes(0..1)),
         flagged("a", 138, &bytes(0..1)),
     ];
-    let events = read(file(DataLink::RAW, &over));
+    let events = read(file(RAW_IP, &over));
     assert_eq!((opened(&events), numbers(&events)), (1, vec![]));
 }
 
@@ -247,7 +255,7 @@ fn repeated_refused_and_late_packets_open_no_new_connection() {
 fn a_length_of_0_from_segmentation_offload_means_all_bytes() {
     let mut packet = packet(Side::Client, 53_717, 1, &bytes(0..1));
     packet[2..4].fill(0);
-    let events = read(file(DataLink::RAW, &[packet]));
+    let events = read(file(RAW_IP, &[packet]));
     assert_eq!((numbers(&events), holes(&events)), (vec![0], vec![]));
 }
 
@@ -256,7 +264,7 @@ fn long_noise_is_reported_before_the_next_frame() {
     let mut packets = vec![flagged("sa", 99, &[])];
     packets.extend((0..100).map(|n| flagged("a", 100 + n * 10_000, &[7; 10_000])));
     packets.push(flagged("a", 1_000_100, &bytes(3..4)));
-    let events = read(file(DataLink::RAW, &packets));
+    let events = read(file(RAW_IP, &packets));
     let noise = events.iter().map(|event| match &event.kind {
         EventKind::Noise { bytes } | EventKind::Message { noise: bytes, .. } => bytes.len(),
         _ => 0,
@@ -303,9 +311,8 @@ fn no_file_makes_the_reader_panic_or_run_forever() {
     let ethernet = [&[2; 12][..], &[0x08, 0x00]].concat();
     let packet = [&ethernet[..], &packet(Side::Client, 53_717, 1, &bytes(0..3))].concat();
     let mut random = fastrand::Rng::with_seed(8);
-    for good in [file(DataLink::ETHERNET, &[packet]), recording()] {
+    for good in [file(ETHERNET, &[packet]), recording()] {
         assert!(read(good.clone()).len() > 2);
-        // The library clears 8 MB for each file that is opened.
         for _ in 0..1_000 {
             let bytes = spoiled(&good, 24, &mut random);
             if let Ok(capture) = Capture::from_reader(Box::new(Cursor::new(bytes))) {
@@ -322,6 +329,7 @@ fn no_packets_make_the_reader_panic_or_run_forever() {
     let mut random = fastrand::Rng::with_seed(9);
     for n in 0..40_000 {
         let (mut streams, mut messages) = (Streams::default(), Messages::default());
+        let mut packets = Packets::default();
         let kinds = [(Port::Control, true), (Port::Live, true), (Port::Live, false)];
         let port = kinds.get(n % 4).copied();
         for (from, number, payload) in [
@@ -330,11 +338,19 @@ fn no_packets_make_the_reader_panic_or_run_forever() {
             (Side::Instrument, 257, image.clone()),
         ] {
             let spoiled = spoiled(&packet(from, 53_717, number, &payload), 1, &mut random);
-            let found = Found::packet(DataLink::RAW, &spoiled, Duration::from_secs(1));
-            let Found::Packet(mut packet) = found else { continue };
-            packet.port = port;
-            packet.comment = port.map(|_| "pixels left out, crc32 000000ab".to_owned());
-            streams.take(&packet, &mut |event| messages.take(event));
+            let comment = port.map(|_| "pixels left out, crc32 000000ab");
+            let raw = RawPacket {
+                at: Some(Duration::from_secs(1)),
+                link: RAW_IP,
+                data: &spoiled,
+                length: spoiled.len(),
+                check: 0,
+                port,
+                comment,
+            };
+            packets.take(raw, &mut |packet| {
+                streams.take(packet, &mut |event| messages.take(event));
+            });
         }
         streams.end(&mut |event| messages.take(event));
         assert!(std::iter::from_fn(|| messages.next()).count() < 100);
