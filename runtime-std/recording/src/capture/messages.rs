@@ -10,7 +10,7 @@ use flamingo_protocol_core::{
     image::{HEADER_LEN, ImageError, ImageHeader, ImagePiece, ImageReader, MAX_IMAGE},
     wire::{Assembler, FIELDS, FRAME_LEN, Piece},
 };
-use flamingo_runtime_std::{Message, MessageCollector};
+use flamingo_runtime_std::{ClockStep, Message, MessageCollector};
 
 use super::super::Side;
 use super::super::comments::{LEFT_OUT, assemblers};
@@ -24,7 +24,8 @@ const MOST_NOISE: usize = 64 * 1024;
 pub struct CaptureEvent {
     /// The connection.
     pub connection: ConnectionInfo,
-    /// The time since 1970 in UTC. For a message, the time of the last byte of its payload.
+    /// The time since 1970 in UTC. For a message, the time of the last byte of its payload. If the clock
+    /// was set, times go on without the step.
     pub at: Duration,
     /// The side that caused it.
     pub from: Side,
@@ -80,6 +81,13 @@ pub enum EventKind {
     Finished,
     /// That side has reset the connection.
     Reset,
+    /// The clock that gave the times was set. The times of the events go on without the step.
+    ClockStep {
+        /// How far it was set.
+        step: ClockStep,
+        /// Whether the recorder has noted it. If not, the times in the file have gone back.
+        noted: bool,
+    },
 }
 
 /// All connections.
@@ -92,6 +100,10 @@ pub(super) struct Messages {
 impl Messages {
     pub(super) fn next(&mut self) -> Option<CaptureEvent> {
         self.ready.pop_front()
+    }
+
+    pub(super) fn peek(&self) -> Option<&CaptureEvent> {
+        self.ready.front()
     }
 
     pub(super) fn take(&mut self, event: StreamEvent<'_>) {

@@ -14,12 +14,10 @@ use flamingo_protocol_core::{
 };
 
 use super::super::{Port, Side};
+use super::known_ports::KnownPorts;
 use super::packet_reader::Packet;
 use super::reassembly::{Piece, Reassembly};
 
-/// The port numbers of an instrument.
-const CONTROL_PORT: u16 = 53_717;
-const INSTRUMENT_PORTS: std::ops::RangeInclusive<u16> = 53_710..=53_810;
 /// How many connections are remembered after their end.
 const REMEMBERED: usize = 256;
 
@@ -71,6 +69,7 @@ pub(super) type Report<'t> = dyn FnMut(StreamEvent<'_>) + 't;
 /// All connections.
 #[derive(Debug, Default)]
 pub(super) struct Streams {
+    pub(super) ports: KnownPorts,
     open: HashMap<(SocketAddr, SocketAddr), Stream>,
     closed: ClosedConnections,
     numbers: u64,
@@ -113,12 +112,12 @@ impl Streams {
             // A packet of a connection that is over.
             return;
         }
-        let stream = self.open.entry(known).or_insert_with(|| Stream::new(packet));
+        let stream = self.open.entry(known).or_insert_with(|| Stream::new(packet, &self.ports));
         stream.last = packet.at;
         let from = if packet.source == stream.client { Side::Client } else { Side::Instrument };
         // A connection counts when it was accepted.
         if stream.connection.is_none() && !stream.other && !begins && !packet.rst {
-            match stream.kind(packet, from) {
+            match stream.kind(packet, from, &self.ports) {
                 Kind::Known(port, pixels) => {
                     self.numbers += 1;
                     let Stream { client, instrument, .. } = *stream;
@@ -188,18 +187,13 @@ enum Kind {
 }
 
 impl Stream {
-    fn new(packet: &Packet<'_>) -> Self {
+    fn new(packet: &Packet<'_>, ports: &KnownPorts) -> Self {
         let ends = [packet.source, packet.target];
-        // Without the beginning of the connection: the instrument has a known port, or the lower one.
-        let is_instrument = |at: &SocketAddr| INSTRUMENT_PORTS.contains(&at.port());
         let backwards = match (packet.syn, packet.ack) {
             (true, false) => false,
             (true, true) => true,
-            _ => match ends.each_ref().map(is_instrument) {
-                [true, false] => true,
-                [false, true] => false,
-                _ => ends[0].port() < ends[1].port(),
-            },
+            // The beginning of the connection is missing.
+            _ => ports.is_first_the_instrument(ends[0].port(), ends[1].port()),
         };
         let [client, instrument] = if backwards { [ends[1], ends[0]] } else { ends };
         Self {
@@ -214,12 +208,11 @@ impl Stream {
     }
 
     /// Decides by the name of the interface, the port number, or the first bytes.
-    fn kind(&self, packet: &Packet<'_>, from: Side) -> Kind {
+    fn kind(&self, packet: &Packet<'_>, from: Side, ports: &KnownPorts) -> Kind {
         if let Some((port, pixels)) = packet.port {
             return Kind::Known(port, pixels);
         }
-        let at = self.instrument.port();
-        if let Some(port) = Port::ALL.into_iter().find(|port| CONTROL_PORT + port.steps() == at) {
+        if let Some(port) = ports.get(self.instrument.port()) {
             return Kind::Known(port, true);
         }
         let bytes = packet.payload;
