@@ -261,6 +261,31 @@ fn a_replay_answers_as_the_instrument_did() {
     assert_eq!(replay.ended().code, Some(130));
 }
 
+#[test]
+fn a_replay_warns_of_commands_that_were_not_recorded() {
+    let folder = Folder::new("unrecorded");
+    let file = folder.0.join("run.pcap");
+    let position = Frame::command(CommandCode::STAGE_POSITION_GET).with_selector(1);
+    conversation(&file, &[(0, true, position), (4, false, Frame { status: 1, ..position })]);
+    let replay = start(&["replay", file.to_str().unwrap(), "--port", "0", "--json"]);
+    let connect = address(&replay.ports()["control"]);
+    let mut client = RawClient::to(connect.parse().unwrap());
+    let home = Frame::command(CommandCode::STAGE_HOME).with_selector(1);
+    client.send(&home);
+    replay.expect_log("warning: STAGE_HOME (0x6002) is not in the recording");
+    client.send(&home);
+    client.send(&Frame::command(CommandCode(0x6FFF)));
+    replay.expect_log("warning: 0x6FFF is not in the recording");
+    // The replay reads in order.
+    client.ask(&position);
+    replay.interrupt();
+    let ended = replay.ended();
+    assert_eq!(ended.code, Some(130));
+    assert!(ended.stderr.contains("3 commands are not in "), "{ended:?}");
+    assert!(ended.stderr.contains("2 STAGE_HOME (0x6002), 1 0x6FFF"), "{ended:?}");
+    assert!(!ended.stderr.contains("STAGE_HOME (0x6002) is not"), "once for each code: {ended:?}");
+}
+
 /// A simulated instrument, a bridge that records into a folder, and the ports of the bridge.
 fn bridged(folder: &str, start_it: fn(&[&str]) -> Running) -> (Running, Running, Value) {
     let instrument = start(&["sim", "--port", "0", "--json"]);
