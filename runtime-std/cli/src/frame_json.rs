@@ -51,6 +51,12 @@ pub(crate) struct FrameJson {
     time: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     elapsed_ms: Option<f64>,
+    /// In a recording: how many commands an ambiguous frame may answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    among: Option<usize>,
+    /// In a recording: whether an unsolicited frame may be the echo of a command.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    maybe_echo: Option<bool>,
 }
 
 impl FrameJson {
@@ -81,6 +87,8 @@ impl FrameJson {
             outcome: None,
             time: None,
             elapsed_ms: None,
+            among: None,
+            maybe_echo: None,
         }
     }
 
@@ -109,6 +117,11 @@ impl FrameJson {
         self.class = Some(class.name());
         self.proven = class.proven();
         self.elapsed_ms = class.answers().map(|(_, after)| milliseconds(after));
+        match class {
+            FrameClass::Ambiguous { among, .. } => self.among = Some(*among),
+            FrameClass::Unsolicited { ours: true } => self.maybe_echo = Some(true),
+            _ => {}
+        }
         self
     }
 

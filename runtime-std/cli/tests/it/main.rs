@@ -4,6 +4,7 @@ mod bridge;
 mod bridge_service;
 mod clock_step;
 mod decode;
+mod decode_capture;
 mod demo;
 mod doctor;
 mod live;

@@ -13,7 +13,7 @@ use flamingo_protocol_core::{
 use flamingo_recording::Side;
 use flamingo_recording::capture::{CaptureEvent, ConnectionInfo, EventKind};
 use flamingo_recording::conversation::{Conversation, FrameClass, Unanswered};
-use flamingo_runtime_std::Message;
+use flamingo_runtime_std::{ClockStep, Message};
 
 /// At most this many rows wait until an earlier row is complete.
 const MAX_WAITING: usize = 10_000;
@@ -30,7 +30,7 @@ pub(super) struct TimedFrame {
 #[derive(Debug, Clone, PartialEq)]
 #[allow(clippy::large_enum_variant)] // nearly every one is an answer
 pub(super) enum CommandOutcome {
-    /// No answer yet.
+    /// No answer before so many other rows that the command is shown without it.
     Open,
     /// The instrument never acknowledges it.
     NoneExpected,
@@ -40,6 +40,10 @@ pub(super) enum CommandOutcome {
     },
     /// No answer within `after`; it may still come late.
     Unanswered {
+        after: Duration,
+    },
+    /// The recording ends `after` the command, before its answer is due.
+    RecordingEnds {
         after: Duration,
     },
 }
@@ -81,10 +85,11 @@ pub(super) enum RowContent {
         from: Side,
         bytes: u64,
     },
-    /// The connection ended within a frame, a payload or an image.
+    /// The connection, or the recording, ended within a frame, a payload or an image.
     Incomplete {
         from: Side,
         bytes: usize,
+        recording_ends: bool,
     },
     Finished {
         from: Side,
@@ -92,14 +97,24 @@ pub(super) enum RowContent {
     Reset {
         from: Side,
     },
+    /// The clock that gave the times was set. `noted`: by the recorder, whose times do not have the step.
+    ClockStep {
+        step: ClockStep,
+        noted: bool,
+    },
 }
 
-/// Builds rows, and returns them in the order in which they began.
+/// Builds rows, and returns them in the order in which they began, unless [`RowBuilder::release`] is
+/// called.
 #[derive(Default)]
 pub(super) struct RowBuilder {
-    waiting: VecDeque<Row>,
-    /// The number of rows that were returned.
+    /// `None` in the place of a row that was released.
+    waiting: VecDeque<Option<Row>>,
+    released: VecDeque<Row>,
+    /// The number of places that were before `waiting`.
     returned: u64,
+    /// The capture was read to its end.
+    recording_ends: bool,
     conversations: HashMap<u64, Conversation>,
     /// The row of each open command, by connection and by number of the command.
     open: HashMap<(u64, u64), u64>,
@@ -108,15 +123,39 @@ pub(super) struct RowBuilder {
 impl RowBuilder {
     /// The next row, if it is complete.
     pub(super) fn next(&mut self) -> Option<Row> {
-        let first = self.waiting.front()?;
+        while let Some(first) = self.released.pop_front().map(Some).or_else(|| self.pop()) {
+            if first.is_some() {
+                return first;
+            }
+        }
+        None
+    }
+
+    /// The row in the first place, if it is complete.
+    fn pop(&mut self) -> Option<Option<Row>> {
+        let is_open = self.waiting.front()?.as_ref().is_some_and(Row::is_open);
         // Without the limit, a capture without times would keep every row.
-        let is_open =
-            matches!(first.content, RowContent::Command { outcome: CommandOutcome::Open, .. });
         if is_open && self.waiting.len() < MAX_WAITING {
             return None;
         }
         self.returned += 1;
         self.waiting.pop_front()
+    }
+
+    /// Whether a complete row waits for the answer to an earlier command.
+    pub(super) fn holds_back(&self) -> bool {
+        self.waiting.iter().rev().flatten().any(|row| !row.is_open())
+    }
+
+    /// The rows that are complete wait no longer for the answers to earlier commands.
+    pub(super) fn release(&mut self) {
+        let complete = |place: &mut Option<Row>| place.take_if(|row| !row.is_open());
+        self.released.extend(self.waiting.iter_mut().filter_map(complete));
+    }
+
+    /// The capture was read to its end. The events after that tell what does not end in it.
+    pub(super) const fn recording_ends(&mut self) {
+        self.recording_ends = true;
     }
 
     pub(super) fn take(&mut self, event: CaptureEvent) {
@@ -138,9 +177,14 @@ impl RowBuilder {
             EventKind::NoImage(error) => RowContent::NoImage(error),
             EventKind::Noise { bytes } => RowContent::Noise { from, bytes: bytes.len() },
             EventKind::Hole { bytes } => RowContent::Missing { from, bytes },
-            EventKind::Rest { bytes } => RowContent::Incomplete { from, bytes: bytes.len() },
+            EventKind::Rest { bytes } => RowContent::Incomplete {
+                from,
+                bytes: bytes.len(),
+                recording_ends: self.recording_ends,
+            },
             EventKind::Finished => RowContent::Finished { from },
             EventKind::Reset => RowContent::Reset { from },
+            EventKind::ClockStep { step, noted } => RowContent::ClockStep { step, noted },
             // The kinds above are all that the library knows now.
             _ => return,
         };
@@ -160,16 +204,21 @@ impl RowBuilder {
         self.returned == 0 && self.waiting.is_empty()
     }
 
-    /// Ends every connection at the end of the capture.
+    /// The capture ends at that time. Commands whose answer is not due yet have neither an answer nor none.
     pub(super) fn end(&mut self, at: Duration) {
-        let all: Vec<u64> = self.conversations.keys().copied().collect();
-        for connection in all {
-            self.end_connection(connection, at);
+        self.mark_unanswered(at);
+        let open: Vec<u64> = self.open.drain().map(|(_, row)| row).collect();
+        for row in open {
+            if let Some(Row { at: sent, .. }) = self.row(row) {
+                let after = at.saturating_sub(*sent);
+                self.resolve(row, CommandOutcome::RecordingEnds { after });
+            }
         }
+        self.conversations.clear();
     }
 
     fn push(&mut self, who: ConnectionInfo, at: Duration, content: RowContent) {
-        self.waiting.push_back(Row { who, at, content });
+        self.waiting.push_back(Some(Row { who, at, content }));
     }
 
     fn frame(&mut self, who: ConnectionInfo, from: Side, timed: TimedFrame) {
@@ -194,12 +243,13 @@ impl RowBuilder {
         }
     }
 
+    fn row(&mut self, row: u64) -> Option<&mut Row> {
+        let index = usize::try_from(row.checked_sub(self.returned)?).ok()?;
+        self.waiting.get_mut(index)?.as_mut()
+    }
+
     fn resolve(&mut self, row: u64, new: CommandOutcome) {
-        let Some(index) = row.checked_sub(self.returned) else { return };
-        let index = usize::try_from(index).unwrap_or(usize::MAX);
-        if let Some(Row { content: RowContent::Command { outcome, .. }, .. }) =
-            self.waiting.get_mut(index)
-        {
+        if let Some(Row { content: RowContent::Command { outcome, .. }, .. }) = self.row(row) {
             *outcome = new;
         }
     }
@@ -223,6 +273,13 @@ impl RowBuilder {
         }
         self.mark_unanswered(at);
         self.conversations.remove(&connection);
+    }
+}
+
+impl Row {
+    /// Whether the row waits for an answer.
+    const fn is_open(&self) -> bool {
+        matches!(self.content, RowContent::Command { outcome: CommandOutcome::Open, .. })
     }
 }
 

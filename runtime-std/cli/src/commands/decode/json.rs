@@ -7,8 +7,9 @@ use flamingo_protocol_core::image::ImageHeader;
 use serde::Serialize;
 
 use super::conversation::{CommandOutcome, Row, RowContent, TimedFrame};
+use crate::failure::CommandResult;
 use crate::frame_json::FrameJson;
-use crate::output::{milliseconds, rfc3339};
+use crate::output::{json_line, milliseconds, rfc3339};
 
 /// A frame that was found in bytes.
 #[derive(Serialize)]
@@ -22,7 +23,7 @@ pub(super) struct FoundFrameJson {
 
 /// A row of the conversation in a capture.
 #[derive(Default, Serialize)]
-pub(super) struct RowJson {
+struct RowJson {
     connection: u64,
     port: &'static str,
     kind: &'static str,
@@ -47,6 +48,15 @@ pub(super) struct RowJson {
     image: Option<ImageJson>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
+    /// On a part of a message or image: whether the recording ends there, and not the connection.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recording_ends: Option<bool>,
+    /// How far the clock was set in seconds, negative if it was set back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    clock_step_s: Option<f64>,
+    /// Whether the recorder has noted the step. If not, the times in the file go back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    noted: Option<bool>,
 }
 
 /// The header of an image in a capture.
@@ -75,6 +85,8 @@ pub(super) struct CodeJson {
     pub(super) presumed: u64,
     pub(super) ambiguous: u64,
     pub(super) unanswered: u64,
+    /// Commands whose answer is not due yet when the recording ends.
+    pub(super) unfinished: u64,
     pub(super) late: u64,
     pub(super) unsolicited: u64,
     pub(super) p50_ms: Option<f64>,
@@ -89,6 +101,8 @@ pub(super) struct TotalsJson {
     pub(super) images: u64,
     pub(super) noise_bytes: u64,
     pub(super) missing_bytes: u64,
+    pub(super) unfinished: u64,
+    pub(super) clock_steps: u64,
 }
 
 /// Formats a time since 1970.
@@ -96,8 +110,13 @@ pub(super) fn calendar(at: Duration) -> String {
     rfc3339(SystemTime::UNIX_EPOCH + at)
 }
 
+/// The JSON of a row, on one line.
+pub(super) fn line(of: &Row) -> CommandResult<String> {
+    json_line(&row(of))
+}
+
 /// The JSON of a row.
-pub(super) fn row(row: &Row) -> RowJson {
+fn row(row: &Row) -> RowJson {
     let Row { who, at, content } = row;
     let mut json = RowJson {
         connection: who.number,
@@ -114,7 +133,8 @@ pub(super) fn row(row: &Row) -> RowJson {
         RowContent::Command { command, outcome } => {
             json.request = Some(frame(command));
             json.kind = match outcome {
-                CommandOutcome::Open | CommandOutcome::NoneExpected => "command",
+                CommandOutcome::Open => "open",
+                CommandOutcome::NoneExpected => "command",
                 CommandOutcome::Answered { answer, class } => {
                     json.answer = Some(frame(answer).recorded_class(class));
                     "answered"
@@ -122,6 +142,10 @@ pub(super) fn row(row: &Row) -> RowJson {
                 CommandOutcome::Unanswered { after } => {
                     json.silent_ms = Some(milliseconds(*after));
                     "silent"
+                }
+                CommandOutcome::RecordingEnds { after } => {
+                    json.silent_ms = Some(milliseconds(*after));
+                    "unfinished"
                 }
             };
         }
@@ -145,12 +169,17 @@ pub(super) fn row(row: &Row) -> RowJson {
             json.kind = "hole";
             (json.from, json.bytes) = (Some(from.name()), Some(*bytes));
         }
-        RowContent::Incomplete { from, bytes } => {
+        RowContent::Incomplete { from, bytes, recording_ends } => {
             json.kind = "rest";
+            json.recording_ends = Some(*recording_ends);
             (json.from, json.bytes) = (Some(from.name()), Some(*bytes as u64));
         }
         RowContent::Finished { from } => (json.kind, json.from) = ("closed", Some(from.name())),
         RowContent::Reset { from } => (json.kind, json.from) = ("reset", Some(from.name())),
+        RowContent::ClockStep { step, noted } => {
+            json.kind = "clock_step";
+            (json.clock_step_s, json.noted) = (Some(step.seconds()), Some(*noted));
+        }
     }
     json
 }

@@ -21,8 +21,18 @@ struct Counts {
     presumed: u64,
     ambiguous: u64,
     unanswered: u64,
+    unfinished: u64,
     late: u64,
     unsolicited: u64,
+}
+
+impl Counts {
+    /// A frame that came in time and may be an answer.
+    fn answer(&mut self, class: &FrameClass) {
+        self.delays.extend(class.answers().map(|(_, after)| after));
+        self.presumed += u64::from(class.proven() == Some(false));
+        self.ambiguous += u64::from(matches!(class, FrameClass::Ambiguous { .. }));
+    }
 }
 
 #[derive(Debug, Default)]
@@ -41,27 +51,29 @@ impl Summary {
                 match outcome {
                     CommandOutcome::Open | CommandOutcome::NoneExpected => {}
                     CommandOutcome::Unanswered { .. } => counts.unanswered += 1,
-                    CommandOutcome::Answered { class, .. } => {
-                        if let Some((_, after)) = class.answers() {
-                            counts.delays.push(after);
-                        }
-                        counts.presumed += u64::from(class.proven() == Some(false));
-                        let ambiguous = matches!(class, FrameClass::Ambiguous { .. });
-                        counts.ambiguous += u64::from(ambiguous);
+                    CommandOutcome::RecordingEnds { .. } => {
+                        counts.unfinished += 1;
+                        self.totals.unfinished += 1;
                     }
+                    CommandOutcome::Answered { class, .. } => counts.answer(class),
                 }
             }
             RowContent::Other { frame, class } => {
-                let late = matches!(class, FrameClass::Late { .. });
                 let counts = self.of(&frame.frame);
-                counts.late += u64::from(late);
-                counts.unsolicited += u64::from(!late);
+                match class {
+                    FrameClass::Late { .. } => counts.late += 1,
+                    FrameClass::Unsolicited { .. } => counts.unsolicited += 1,
+                    FrameClass::Ambiguous { .. } => counts.ambiguous += 1,
+                    // Its command was shown without it.
+                    FrameClass::Solicited { .. } => counts.answer(class),
+                }
             }
             RowContent::Image { .. } => self.totals.images += 1,
             RowContent::Noise { bytes, .. } | RowContent::Incomplete { bytes, .. } => {
                 self.totals.noise_bytes += *bytes as u64;
             }
             RowContent::Missing { bytes, .. } => self.totals.missing_bytes += bytes,
+            RowContent::ClockStep { .. } => self.totals.clock_steps += 1,
             RowContent::NoImage(_) | RowContent::Finished { .. } | RowContent::Reset { .. } => {}
         }
     }
@@ -85,9 +97,11 @@ impl Summary {
             out.line(&text(&record))?;
         }
         let TotalsJson { connections, images, noise_bytes, missing_bytes, .. } = self.totals;
+        let TotalsJson { unfinished, clock_steps, .. } = self.totals;
         out.line(&format!(
             "{connections} connections, {images} images, {noise_bytes} bytes in no frame, \
-             {missing_bytes} bytes not in the recording"
+             {missing_bytes} bytes not in the recording, {unfinished} commands open at its end, \
+             {clock_steps} steps of the clock"
         ))
     }
 }
@@ -102,6 +116,7 @@ fn record(code: CommandCode, counts: &Counts) -> CodeJson {
         presumed: counts.presumed,
         ambiguous: counts.ambiguous,
         unanswered: counts.unanswered,
+        unfinished: counts.unfinished,
         late: counts.late,
         unsolicited: counts.unsolicited,
         p50_ms: at(50),

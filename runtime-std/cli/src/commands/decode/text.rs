@@ -11,6 +11,7 @@ use flamingo_protocol_core::{
 };
 use flamingo_recording::capture::ConnectionInfo;
 use flamingo_recording::conversation::FrameClass;
+use flamingo_runtime_std::ClockStep;
 
 use super::conversation::{CommandOutcome, Row, RowContent, TimedFrame};
 use super::json::calendar;
@@ -41,11 +42,18 @@ pub(super) fn line(row: &Row, began: Duration) -> String {
                 CommandOutcome::Unanswered { after } => {
                     format!("!! no answer in {}", time_text(*after))
                 }
+                CommandOutcome::RecordingEnds { after } => {
+                    format!("(the recording ends here, after {})", time_text(*after))
+                }
             };
             format!("{left:<LEFT$}  -> {right}")
         }
         RowContent::Other { frame, class } => {
-            let mark = if matches!(class, FrameClass::Unsolicited { .. }) { "*" } else { "!!" };
+            let mark = match class {
+                FrameClass::Unsolicited { .. } => "*",
+                FrameClass::Solicited { .. } => "->",
+                FrameClass::Late { .. } | FrameClass::Ambiguous { .. } => "!!",
+            };
             format!("{:<LEFT$}  {mark:>2} {}  {}", "", frame_text(frame), class_text(class))
         }
         RowContent::Image { header, checksum, pixels } => {
@@ -66,13 +74,24 @@ pub(super) fn line(row: &Row, began: Duration) -> String {
         RowContent::Missing { from, bytes } => {
             format!("!! {bytes} bytes from the {from} are not in the recording")
         }
-        RowContent::Incomplete { from, bytes } => {
-            format!("!! {bytes} bytes from the {from} are incomplete: the connection ended")
+        RowContent::Incomplete { from, bytes, recording_ends } => {
+            let ends =
+                if *recording_ends { "the recording ends here" } else { "the connection ended" };
+            format!("!! {bytes} bytes from the {from} are incomplete: {ends}")
         }
         RowContent::Finished { from } => format!("== closed by the {from}"),
         RowContent::Reset { from } => format!("== reset by the {from}"),
+        RowContent::ClockStep { step, noted } => format!("== {}", clock_text(*step, *noted)),
     };
     format!("{since:>12.6} {number:>3}  {text}").trim_end().to_owned()
+}
+
+fn clock_text(step: ClockStep, noted: bool) -> String {
+    if noted {
+        return format!("{step} here; times go on without the step");
+    }
+    let by = step.seconds().abs();
+    format!("the times in the file go back by {by:.3} s here; times go on without the step")
 }
 
 /// The text of a command. The result fields of a query are left out.
