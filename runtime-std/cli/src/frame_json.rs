@@ -31,6 +31,9 @@ pub(crate) struct FrameJson {
     flags: u32,
     /// `null` if it is not finite.
     value: f64,
+    /// A value that is not finite: `NaN`, `inf` or `-inf`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value_text: Option<String>,
     payload_bytes: u32,
     text: String,
     /// The whole buffer, if it is not NUL-padded text.
@@ -77,6 +80,7 @@ impl FrameJson {
             int32_data2,
             flags: frame.flags.0,
             value: frame.value,
+            value_text: (!frame.value.is_finite()).then(|| frame.value.to_string()),
             payload_bytes: frame.payload_len,
             text: String::from_utf8_lossy(text).into_owned(),
             buffer_hex: (!is_text).then(|| hex(&frame.buffer)),
@@ -122,6 +126,12 @@ impl FrameJson {
             FrameClass::Unsolicited { ours: true } => self.maybe_echo = Some(true),
             _ => {}
         }
+        self
+    }
+
+    /// The delay of the answer is not known.
+    pub(crate) const fn without_delay(mut self) -> Self {
+        self.elapsed_ms = None;
         self
     }
 
@@ -197,7 +207,7 @@ mod tests {
         frame.set_buffer(&[b'o', b'k', 0, 0xFF]).unwrap();
         let record = json(&FrameJson::new(&frame));
         assert!(record.contains("\"name\":null"), "{record}");
-        assert!(record.contains("\"value\":null"), "{record}");
+        assert!(record.contains("\"value\":null,\"value_text\":\"NaN\""), "{record}");
         assert!(record.contains("\"text\":\"ok\",\"buffer_hex\":\"6f6b00ff0000"), "{record}");
     }
 

@@ -20,6 +20,33 @@ use flamingo_runtime_std::ClockStep;
 /// The beginning of the comment of an image whose pixels were left out. The CRC-32 in hex follows.
 pub(super) const LEFT_OUT: &str = "pixels left out, crc32 ";
 
+/// The beginning of the comment on a connection that was closed because of what the client had sent.
+pub(super) const REFUSED: &str = "refused: ";
+/// The comment on the end of a connection that no side has ended.
+pub(super) const ENDED_HERE: &str = "ended by the program that records";
+
+/// What the comment says about the end of a connection, and whether the program that records has ended it.
+pub(super) fn note_of_end(comment: &str) -> Option<(&str, bool)> {
+    let note = match clock_step(comment) {
+        Some(_) => comment.rsplit_once("; ")?.0,
+        None => comment,
+    };
+    Some((note, note.starts_with(REFUSED) || note.starts_with(ENDED_HERE)))
+}
+
+/// The beginning of the comment on a connection that was open before.
+const CONTINUED: &str = "continued ";
+
+/// The comment on a connection that began in an earlier file.
+pub(super) const CONTINUED_FROM_BEFORE: &str = "continued from the file before";
+/// The comment on a connection that begins again after a hole that sequence numbers cannot express.
+pub(super) const CONTINUED_AFTER_HOLE: &str = "continued after a hole";
+
+/// Whether the comment says that a connection was open before.
+pub(super) fn is_continued(comment: &str) -> bool {
+    comment.starts_with(CONTINUED)
+}
+
 /// Bytes of a control connection that become one packet, if they fit into one.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Segment {
@@ -244,6 +271,18 @@ mod tests {
         let text = image(&header, Some(0xAB));
         assert_eq!(text, "pixels left out, crc32 000000ab; image 7: 2 x 2, camera 0");
         assert_eq!(image(&ImageHeader::default(), Some(0)), "image 0: 0 x 0, camera 0");
+    }
+
+    #[test]
+    fn a_comment_says_who_ended_a_connection() {
+        let step = ClockStep::Back(ms(3_600_000));
+        for (comment, ended_here) in
+            [("refused: a browser", true), (ENDED_HERE, true), ("in the middle of image 1", false)]
+        {
+            assert_eq!(note_of_end(comment), Some((comment, ended_here)));
+            assert_eq!(note_of_end(&with_clock_step(comment, step)), Some((comment, ended_here)));
+        }
+        assert_eq!(note_of_end(&with_clock_step("", step)), None);
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! `flamingo record`, `replay`, `decode` of recordings, and recording by the bridge.
 
+use std::io::{Read, Write};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -77,6 +79,39 @@ fn a_recorded_session_is_decoded_as_a_conversation() {
     assert_eq!(figures, [Some(1), Some(1), Some(0), Some(0)]);
     assert_eq!(set["p50_ms"], set["p99_ms"]);
     assert_eq!(summed.last().unwrap()["summary"], true);
+}
+
+#[test]
+fn a_connection_that_the_recorder_ends_is_not_reset_by_a_side() {
+    let folder = Folder::new("ended");
+    let file = folder.path("run.pcapng");
+    let (_instrument, recorder, connect) = recorded(&file, &[]);
+    let connect: SocketAddr = connect.parse().unwrap();
+    let mut client = RawClient::to(connect);
+    client.ask(&raw_client::query(1));
+    let mut page = raw_client::socket(connect);
+    page.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
+    // An error means that it is disconnected, too.
+    let _ = page.read(&mut [0]);
+    recorder.interrupt();
+    assert_eq!(recorder.ended().code, Some(130));
+    let rows = decoded(&file);
+    let ends: Vec<_> = rows.iter().filter(|row| row["kind"] == "reset").collect();
+    assert_eq!(ends.len(), 2, "{rows:?}");
+    assert!(ends.iter().all(|row| row["by_recorder"] == true), "{ends:?}");
+    let text = flamingo(&["decode", &file]);
+    let text = &text.expect_done().stdout;
+    for words in ["== refused: ", "== ended by the program that records"] {
+        assert_eq!(text.matches(words).count(), 1, "{words:?} in {text}");
+    }
+    assert!(!text.contains("reset by"), "{text}");
+
+    // The instrument has not ended the connection, and neither does the replay.
+    let replay = start(&["replay", &file, "--port", "0", "--speed", "max", "--json"]);
+    let mut client = RawClient::to(address(&replay.ports()["control"]).parse().unwrap());
+    for _ in 0..2 {
+        client.ask(&raw_client::query(1));
+    }
 }
 
 #[test]

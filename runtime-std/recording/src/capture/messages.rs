@@ -77,6 +77,13 @@ pub enum EventKind {
         /// The bytes.
         bytes: Vec<u8>,
     },
+    /// What the recorder has noted about the end of the connection, which comes next.
+    Note {
+        /// The note.
+        text: String,
+        /// Whether the program that recorded has ended the connection, and no side.
+        by_recorder: bool,
+    },
     /// That side has closed its direction of the connection.
     Finished,
     /// That side has reset the connection.
@@ -85,7 +92,8 @@ pub enum EventKind {
     ClockStep {
         /// How far it was set.
         step: ClockStep,
-        /// Whether the recorder has noted it. If not, the times in the file have gone back.
+        /// Whether the recorder has noted it. If not, the times in the file have gone back, or forward by
+        /// a year or more.
         noted: bool,
     },
 }
@@ -121,6 +129,9 @@ impl Messages {
             StreamEventKind::Hole { bytes } => {
                 reader.hole(bytes, &mut report);
                 report(EventKind::Hole { bytes });
+            }
+            StreamEventKind::Note { text, by_recorder } => {
+                report(EventKind::Note { text: text.to_owned(), by_recorder });
             }
             StreamEventKind::Finished => {
                 reader.rest(&mut report);

@@ -13,7 +13,7 @@ use flamingo_protocol_core::{
     wire::START_MARKER,
 };
 
-use super::super::{Port, Side};
+use super::super::{Port, Side, comments};
 use super::known_ports::KnownPorts;
 use super::packet_reader::Packet;
 use super::reassembly::{Piece, Reassembly};
@@ -34,6 +34,18 @@ pub struct ConnectionInfo {
     pub client: SocketAddr,
     /// The address of the side that accepted.
     pub instrument: SocketAddr,
+    /// Whether it began before the recording, which lacks its first bytes.
+    pub began_before: bool,
+    /// Whether this is a callback port of a bridge, which sends unsolicited messages. `port` is then the
+    /// control port, since the messages have its form.
+    pub callback: bool,
+}
+
+impl ConnectionInfo {
+    /// The name of the port: that of [`Port`], or `callback`.
+    pub const fn port_name(&self) -> &'static str {
+        if self.callback { "callback" } else { self.port.name() }
+    }
 }
 
 /// Something that happened on a connection.
@@ -55,6 +67,11 @@ pub(super) enum StreamEventKind<'a> {
     /// Bytes that are not in the capture.
     Hole {
         bytes: u64,
+    },
+    /// What the recorder has noted about the end of the connection.
+    Note {
+        text: &'a str,
+        by_recorder: bool,
     },
     /// That side sends nothing more.
     Finished,
@@ -84,6 +101,8 @@ struct Stream {
     /// `None` as long as the port is not known.
     connection: Option<ConnectionInfo>,
     opened_at: Duration,
+    /// Its first packets are not in the capture.
+    began_before: bool,
     /// It does not belong to an instrument.
     other: bool,
     directions: [Reassembly; 2],
@@ -120,9 +139,17 @@ impl Streams {
             match stream.kind(packet, from, &self.ports) {
                 Kind::Known(port, pixels) => {
                     self.numbers += 1;
-                    let Stream { client, instrument, .. } = *stream;
-                    let connection =
-                        ConnectionInfo { number: self.numbers, port, pixels, client, instrument };
+                    let Stream { client, instrument, began_before, .. } = *stream;
+                    let connection = ConnectionInfo {
+                        number: self.numbers,
+                        port,
+                        pixels,
+                        client,
+                        instrument,
+                        began_before,
+                        callback: packet.port.is_none()
+                            && self.ports.is_callback(instrument.port()),
+                    };
                     stream.connection = Some(connection);
                     let (at, kind) = (stream.opened_at, StreamEventKind::Opened);
                     report(StreamEvent { connection, at, from: Side::Client, kind });
@@ -201,6 +228,7 @@ impl Stream {
             instrument,
             connection: None,
             opened_at: packet.at,
+            began_before: !packet.syn || packet.comment.is_some_and(comments::is_continued),
             other: false,
             directions: Default::default(),
             last: packet.at,
@@ -283,6 +311,10 @@ impl Stream {
             direction.give_up(at, report);
         } else {
             direction.settle(at, report);
+        }
+        let note = packet.comment.filter(|_| is_ours && (packet.fin || packet.rst));
+        if let Some((text, by_recorder)) = note.and_then(comments::note_of_end) {
+            report(at, StreamEventKind::Note { text, by_recorder });
         }
         if packet.fin || direction.end.is_some() {
             direction.finish(at, packet.rst, report);

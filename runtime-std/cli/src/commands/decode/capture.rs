@@ -9,7 +9,8 @@ use async_channel::{Receiver, Sender, TryRecvError};
 use flamingo_recording::capture::{Capture, CaptureError, CaptureEvent, EventKind, KnownPorts};
 use smol::{Timer, future};
 
-use super::conversation::{Row, RowBuilder};
+use super::conversation::{RowBuilder, TICK};
+use super::row::Row;
 use super::summary::Summary;
 use super::{Input, json, text};
 use crate::failure::{CommandResult, Failure, PROTOCOL, note};
@@ -17,13 +18,11 @@ use crate::output::Out;
 
 /// So many items of the capture are read ahead.
 const READ_AHEAD: usize = 64;
-/// How long the rows of a live capture wait for the answer to an earlier command.
-const HOLD: Duration = Duration::from_millis(200);
-
 /// So many bytes of lines are written at once.
 const MOST_READY: usize = 64 * 1024;
 
 /// What the reading thread hands over.
+#[allow(clippy::large_enum_variant)] // nearly every item is an event
 enum Item {
     Event(CaptureEvent),
     /// The capture is over. Events may follow.
@@ -48,7 +47,7 @@ pub(super) async fn print(
     let reading = smol::unblock(move || read(capture, &sender));
     let mut printer = Printer {
         rows: RowBuilder::default(),
-        held: None,
+        tick: None,
         summary: summary.then(Summary::default),
         began: None,
         last: Duration::ZERO,
@@ -98,8 +97,8 @@ fn without_pixels(read: Result<CaptureEvent, CaptureError>) -> Result<CaptureEve
 fn finish(capture: &Capture, name: &str, printer: Printer) -> CommandResult {
     if capture.others() > 0 {
         note(&format!(
-            "{} TCP connections to other ports were ignored; --control-port and --live-port name more \
-             ports of the instrument",
+            "{} TCP connections to other ports were ignored; --control-port and its siblings name more \
+             ports of an instrument",
             capture.others()
         ));
     }
@@ -119,8 +118,8 @@ fn finish(capture: &Capture, name: &str, printer: Printer) -> CommandResult {
 
 struct Printer {
     rows: RowBuilder,
-    /// Completes when rows have waited too long for the answer to an earlier command.
-    held: Option<Timer>,
+    /// Completes when a tick of a live capture has passed. `None` if no row waits.
+    tick: Option<Timer>,
     summary: Option<Summary>,
     /// The time of the first row. Times in the text count from it.
     began: Option<Duration>,
@@ -141,41 +140,40 @@ impl Printer {
         out: &mut Out,
     ) -> CommandResult<Option<Item>> {
         loop {
-            if is_live && self.are_held_too_long().await {
-                self.release(out)?;
+            if is_live && self.has_tick_passed().await {
+                self.pass_tick(out)?;
             }
             match items.try_recv() {
                 Ok(item) => return Ok(Some(item)),
                 Err(TryRecvError::Closed) => return Ok(None),
                 Err(TryRecvError::Empty) => self.flush(out)?,
             }
-            let Some(held) = &mut self.held else { return Ok(items.recv().await.ok()) };
+            let Some(tick) = &mut self.tick else { return Ok(items.recv().await.ok()) };
             let next = async { Some(items.recv().await.ok()) };
-            let too_long = async {
-                held.await;
+            let passed = async {
+                tick.await;
                 None
             };
-            if let Some(next) = future::or(next, too_long).await {
+            if let Some(next) = future::or(next, passed).await {
                 return Ok(next);
             }
-            self.release(out)?;
+            self.pass_tick(out)?;
         }
     }
 
-    /// Whether complete rows have waited as long as they may for the answer to an earlier command.
-    async fn are_held_too_long(&mut self) -> bool {
-        if !self.rows.holds_back() {
-            self.held = None;
+    async fn has_tick_passed(&mut self) -> bool {
+        if !self.rows.is_waiting() {
+            self.tick = None;
             return false;
         }
-        let held = self.held.get_or_insert_with(|| Timer::after(HOLD));
-        future::poll_once(held).await.is_some()
+        let tick = self.tick.get_or_insert_with(|| Timer::after(TICK));
+        future::poll_once(tick).await.is_some()
     }
 
-    /// Shows the complete rows that wait for the answer to an earlier command.
-    fn release(&mut self, out: &mut Out) -> CommandResult {
-        self.held = None;
-        self.rows.release();
+    /// Shows the rows that have waited long enough for an answer.
+    fn pass_tick(&mut self, out: &mut Out) -> CommandResult {
+        self.tick = None;
+        self.rows.tick();
         self.print_rows(out)
     }
 

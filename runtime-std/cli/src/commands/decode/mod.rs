@@ -7,6 +7,7 @@ mod conversation;
 mod frames;
 mod hex;
 mod json;
+mod row;
 mod summary;
 mod text;
 
@@ -51,6 +52,7 @@ pub(crate) struct DecodeArgs {
 
 /// How the connections of a capture are read.
 #[derive(Debug, Args)]
+#[allow(clippy::struct_field_names)] // they name the options
 struct PortArgs {
     /// Read connections to this port as connections to the control port, as well as those to port
     /// 53717. May be given several times
@@ -64,15 +66,18 @@ struct PortArgs {
     /// The same for the port of stack images, 53719
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     stack_port: Vec<u16>,
+
+    /// The same for the port on which a bridge sends unsolicited frames, 53720
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    callback_port: Vec<u16>,
 }
 
 impl PortArgs {
-    fn all(&self) -> impl Iterator<Item = (Port, u16)> {
-        let lists = [&self.control_port, &self.live_port, &self.stack_port];
-        let each = |(port, list): (Port, &Vec<u16>)| {
-            list.iter().map(move |number| (port, *number)).collect::<Vec<_>>()
-        };
-        Port::ALL.into_iter().zip(lists).flat_map(each)
+    /// Each number with its meaning; `None` is the callback port.
+    fn all(&self) -> impl Iterator<Item = (Option<Port>, u16)> {
+        let ports = Port::ALL.into_iter().map(Some).chain([None]);
+        let lists = [&self.control_port, &self.live_port, &self.stack_port, &self.callback_port];
+        ports.zip(lists).flat_map(|(port, list)| list.iter().map(move |number| (port, *number)))
     }
 
     fn known_ports(&self) -> CommandResult<KnownPorts> {
@@ -80,14 +85,22 @@ impl PortArgs {
         for (port, number) in self.all() {
             let before = given.insert(number, port);
             if let Some(before) = before.filter(|before| *before != port) {
+                let [one, other] = [before, port].map(option);
                 return Err(Failure::usage(format!(
-                    "decode: expected one meaning for port {number}, found --{before}-port and --{port}-port"
+                    "decode: expected one meaning for port {number}, found {one} and {other}"
                 )));
             }
         }
-        let known = KnownPorts::default();
-        Ok(given.into_iter().fold(known, |known, (number, port)| known.with(number, port)))
+        Ok(given.into_iter().fold(KnownPorts::default(), |known, (number, port)| match port {
+            Some(port) => known.with(number, port),
+            None => known.with_callback(number),
+        }))
     }
+}
+
+/// The option that gives a port this meaning.
+fn option(port: Option<Port>) -> String {
+    format!("--{}-port", port.map_or("callback", Port::name))
 }
 
 /// The source of the bytes.
@@ -118,7 +131,8 @@ pub(crate) async fn run(args: DecodeArgs, out: &mut Out) -> CommandResult {
     }
     if let Some((port, _)) = ports.all().next() {
         return Err(Failure::usage(format!(
-            "decode: {name}: expected a capture (pcapng or pcap): --{port}-port needs TCP ports"
+            "decode: {name}: expected a capture (pcapng or pcap): {} needs TCP ports",
+            option(port)
         )));
     }
     let bytes = smol::unblock(move || read(whole)).await.map_err(failed)?;
@@ -132,11 +146,24 @@ fn begin(file: Option<PathBuf>) -> std::io::Result<(Vec<u8>, Input)> {
             let is_live = !file.metadata()?.is_file();
             Input { bytes: Box::new(file), is_live }
         }
-        None => Input { bytes: Box::new(std::io::stdin()), is_live: true },
+        None => Input { bytes: Box::new(std::io::stdin()), is_live: !is_stdin_a_file() },
     };
     let mut beginning = Vec::new();
     input.bytes.by_ref().take(BEGINNING).read_to_end(&mut beginning)?;
     Ok((beginning, input))
+}
+
+/// Whether stdin was redirected from a file, which never makes a reader wait.
+#[cfg(unix)]
+fn is_stdin_a_file() -> bool {
+    use std::os::fd::AsFd;
+    let stdin = std::io::stdin().as_fd().try_clone_to_owned().map(File::from);
+    stdin.and_then(|stdin| stdin.metadata()).is_ok_and(|metadata| metadata.is_file())
+}
+
+#[cfg(not(unix))]
+fn is_stdin_a_file() -> bool {
+    false
 }
 
 fn read(mut input: Input) -> std::io::Result<Vec<u8>> {
