@@ -143,7 +143,7 @@ local f = control.fields
 f.start = ProtoField.uint32("flamingo.start", "cmdStart", base.HEX)
 f.code = ProtoField.uint32("flamingo.code", "cmd", base.HEX, names)
 f.name = ProtoField.string("flamingo.name", "Name")
-f.status = ProtoField.int32("flamingo.status", "status", base.DEC, { [0] = "failure, or not set; 0 on a command", [1] = "success" })
+f.status = ProtoField.int32("flamingo.status", "status")
 f.hardware_id = ProtoField.int32("flamingo.hardware_id", "hardwareID")
 f.subsystem_id = ProtoField.int32("flamingo.subsystem_id", "subsystemID")
 f.client_id = ProtoField.int32("flamingo.client_id", "clientID")
@@ -226,7 +226,24 @@ local function message_text(tvb, offset, length)
     return not text:find("[^%g%s]") and text:gsub("%s+", " "):sub(1, 200) or ""
 end
 
-local function add_frame(tvb, offset, length, tree)
+-- Returns what a status says. Only the instrument sets one. `answer`: whether the instrument sent the
+-- frame; nil if that is not known.
+local function status_text(status, answer)
+    if answer == false then
+        return status == 0 and " (a command has no status)" or ""
+    elseif status == 1 then
+        return " (success)"
+    elseif status == 0 and answer then
+        return " (failure, or not set)"
+    elseif status == 0 then
+        return " (failure or not set on an answer; a command has no status)"
+    end
+    return ""
+end
+
+-- `answer`: whether the instrument sent the frame; nil if that is not known. Only the instrument fills in
+-- the status and the result.
+local function add_frame(tvb, offset, length, tree, answer)
     local code = tvb(offset + 4, 4):le_uint()
     local row = commands[code]
     local name = row and row.name or string.format("0x%04X", code)
@@ -247,14 +264,15 @@ local function add_frame(tvb, offset, length, tree)
         code_item:append_text(" (older firmware: " .. older_name(code) .. ")")
     end
     item:add(f.name, tvb(offset + 4, 4), name):set_generated()
-    item:add_le(f.status, tvb(offset + 8, 4))
+    local status = item:add_le(f.status, tvb(offset + 8, 4))
+    status:append_text(status_text(tvb(offset + 8, 4):le_int(), answer))
     item:add_le(f.hardware_id, tvb(offset + 12, 4))
     item:add_le(f.subsystem_id, tvb(offset + 16, 4))
     item:add_le(f.client_id, tvb(offset + 20, 4))
     local data0 = item:add_le(f.int32_data0, tvb(offset + 24, 4))
     if selects then
         data0:append_text(" (" .. selects .. ")")
-    elseif code == 0xA007 and names[selected] then
+    elseif code == 0xA007 and answer ~= false and names[selected] then
         data0:append_text(" (" .. names[selected] .. ")")
     end
     item:add_le(f.int32_data1, tvb(offset + 28, 4))
@@ -264,7 +282,8 @@ local function add_frame(tvb, offset, length, tree)
         bits:add_le(f["flag_" .. flag[1]], tvb(offset + 36, 4))
     end
     local value = item:add_le(f.value, tvb(offset + 40, 8))
-    if code == 0x6008 and selected >= 1 and selected <= 3 and tvb(offset + 40, 8):le_float() == 0 then
+    local is_position = code == 0x6008 and answer ~= false and selected >= 1 and selected <= 3
+    if is_position and tvb(offset + 40, 8):le_float() == 0 then
         value:append_text(" (0: no position, or not known)")
     end
     item:add_le(f.payload_bytes, tvb(offset + 48, 4))
@@ -322,7 +341,7 @@ local function dissect_control(tvb, pinfo, tree)
                 end
                 break
             end
-            summary[#summary + 1] = add_frame(tvb, at, total, tree)
+            summary[#summary + 1] = add_frame(tvb, at, total, tree, from_instrument(pinfo))
             offset, searched = at + total, at + total
         end
     end

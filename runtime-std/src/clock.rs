@@ -53,9 +53,6 @@ impl Clock {
     }
 }
 
-/// The steps that are reported. Reading two clocks one after the other takes less time.
-const SMALLEST_STEP: Duration = Duration::from_millis(500);
-
 /// How far the host's clock was set since this process first asked for the time of day. A host that
 /// slept looks like a host whose clock was set forward.
 ///
@@ -79,10 +76,47 @@ pub enum ClockStep {
 
 #[allow(clippy::disallowed_methods)] // this is the place
 impl ClockStep {
+    /// The smallest step that is reported. Reading two clocks one after the other takes less time.
+    pub const SMALLEST: Duration = Duration::from_millis(500);
+
     /// The step until now; `None` if it is less than half a second.
     #[must_use]
     pub fn now() -> Option<Self> {
         Calendar::of_this_process().step(std::time::Instant::now(), SystemTime::now())
+    }
+
+    /// The step that came between two results of [`ClockStep::now`]; `None` if it is less than half a
+    /// second.
+    ///
+    /// ```
+    /// use flamingo_runtime_std::ClockStep;
+    /// use std::time::Duration;
+    ///
+    /// let [hour, minute] = [3600, 60].map(Duration::from_secs);
+    /// let between = ClockStep::between(Some(ClockStep::Back(hour)), Some(ClockStep::Forward(minute)));
+    /// assert_eq!(between, Some(ClockStep::Forward(hour + minute)));
+    /// assert_eq!(ClockStep::between(None, None), None);
+    /// ```
+    #[must_use]
+    pub fn between(earlier: Option<Self>, later: Option<Self>) -> Option<Self> {
+        let parts = |step: Option<Self>| match step {
+            None => (Duration::ZERO, Duration::ZERO),
+            Some(Self::Forward(by)) => (by, Duration::ZERO),
+            Some(Self::Back(by)) => (Duration::ZERO, by),
+        };
+        let ((before, back_before), (after, back_after)) = (parts(earlier), parts(later));
+        let forward = after.saturating_add(back_before);
+        let back = before.saturating_add(back_after);
+        let step = match forward.checked_sub(back) {
+            Some(by) => Self::Forward(by),
+            None => Self::Back(back.saturating_sub(forward)),
+        };
+        step.is_reported().then_some(step)
+    }
+
+    fn is_reported(self) -> bool {
+        let (Self::Forward(by) | Self::Back(by)) = self;
+        by >= Self::SMALLEST
     }
 
     /// The step in seconds, negative if the clock was set back.
@@ -129,8 +163,7 @@ impl Calendar {
             Ok(by) => ClockStep::Forward(by),
             Err(back) => ClockStep::Back(back.duration()),
         };
-        let (ClockStep::Forward(by) | ClockStep::Back(by)) = step;
-        (by >= SMALLEST_STEP).then_some(step)
+        step.is_reported().then_some(step)
     }
 }
 
@@ -150,5 +183,20 @@ mod tests {
         assert_eq!(step(at + hour), Some(ClockStep::Forward(hour)));
         assert_eq!(step(at - hour), Some(ClockStep::Back(hour)));
         assert_eq!(step(at + Duration::from_millis(499)), None);
+    }
+
+    #[test]
+    fn the_step_between_two_states_of_the_clock_has_a_direction() {
+        let [forward, back] = [ClockStep::Forward, ClockStep::Back];
+        let seconds = Duration::from_secs;
+        for (earlier, later, between) in [
+            (None, Some(back(seconds(9))), Some(back(seconds(9)))),
+            (Some(back(seconds(9))), None, Some(forward(seconds(9)))),
+            (Some(forward(seconds(9))), Some(forward(seconds(4))), Some(back(seconds(5)))),
+            (Some(back(seconds(9))), Some(back(seconds(4))), Some(forward(seconds(5)))),
+            (Some(back(seconds(9))), Some(back(Duration::from_millis(9_499))), None),
+        ] {
+            assert_eq!(ClockStep::between(earlier, later), between, "{earlier:?} {later:?}");
+        }
     }
 }

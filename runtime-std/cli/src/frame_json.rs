@@ -31,6 +31,9 @@ pub(crate) struct FrameJson {
     flags: u32,
     /// `null` if it is not finite.
     value: f64,
+    /// A value that is not finite: `NaN`, `inf` or `-inf`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value_text: Option<String>,
     payload_bytes: u32,
     text: String,
     /// The whole buffer, if it is not NUL-padded text.
@@ -51,6 +54,12 @@ pub(crate) struct FrameJson {
     time: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     elapsed_ms: Option<f64>,
+    /// In a recording: how many commands an ambiguous frame may answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    among: Option<usize>,
+    /// In a recording: whether an unsolicited frame may be the echo of a command.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    maybe_echo: Option<bool>,
 }
 
 impl FrameJson {
@@ -71,6 +80,7 @@ impl FrameJson {
             int32_data2,
             flags: frame.flags.0,
             value: frame.value,
+            value_text: (!frame.value.is_finite()).then(|| frame.value.to_string()),
             payload_bytes: frame.payload_len,
             text: String::from_utf8_lossy(text).into_owned(),
             buffer_hex: (!is_text).then(|| hex(&frame.buffer)),
@@ -81,6 +91,8 @@ impl FrameJson {
             outcome: None,
             time: None,
             elapsed_ms: None,
+            among: None,
+            maybe_echo: None,
         }
     }
 
@@ -109,6 +121,17 @@ impl FrameJson {
         self.class = Some(class.name());
         self.proven = class.proven();
         self.elapsed_ms = class.answers().map(|(_, after)| milliseconds(after));
+        match class {
+            FrameClass::Ambiguous { among, .. } => self.among = Some(*among),
+            FrameClass::Unsolicited { ours: true } => self.maybe_echo = Some(true),
+            _ => {}
+        }
+        self
+    }
+
+    /// The delay of the answer is not known.
+    pub(crate) const fn without_delay(mut self) -> Self {
+        self.elapsed_ms = None;
         self
     }
 
@@ -184,7 +207,7 @@ mod tests {
         frame.set_buffer(&[b'o', b'k', 0, 0xFF]).unwrap();
         let record = json(&FrameJson::new(&frame));
         assert!(record.contains("\"name\":null"), "{record}");
-        assert!(record.contains("\"value\":null"), "{record}");
+        assert!(record.contains("\"value\":null,\"value_text\":\"NaN\""), "{record}");
         assert!(record.contains("\"text\":\"ok\",\"buffer_hex\":\"6f6b00ff0000"), "{record}");
     }
 

@@ -48,9 +48,7 @@ impl Out {
 
     /// Writes a JSON object on one line, also if the user has chosen text.
     pub(crate) fn object(&mut self, object: &impl Serialize) -> CommandResult {
-        let object = serde_json::to_string(object)
-            .map_err(|error| Failure::new(1, format!("cannot write JSON: {error}")))?;
-        self.line(&object)
+        self.line(&json_line(object)?)
     }
 
     /// Writes the object if the user has chosen JSON, and the text otherwise.
@@ -61,6 +59,12 @@ impl Out {
     ) -> CommandResult {
         if self.json { self.object(object) } else { self.line(&text()) }
     }
+}
+
+/// A JSON object on one line, without the end of the line.
+pub(crate) fn json_line(object: &impl Serialize) -> CommandResult<String> {
+    serde_json::to_string(object)
+        .map_err(|error| Failure::new(1, format!("cannot write JSON: {error}")))
 }
 
 /// The failure of a command that cannot write to stdout.

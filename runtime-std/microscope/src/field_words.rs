@@ -39,13 +39,14 @@ pub fn state_name(code: i32) -> Option<&'static str> {
     code.name()?.strip_prefix("SYSTEM_STATE_")
 }
 
-/// The meaning of a frame's status, in words.
+/// The meaning of a frame's status, in words. The frame may be a command, whose status is 0.
 pub fn status_name(frame: &Frame) -> &'static str {
-    match frame.outcome() {
-        Status::Success => "success",
-        Status::Failure => "failure",
-        Status::Unset if frame.status == 0 => "0: not set, as in a command",
-        Status::Unset => "no known meaning",
+    match (frame.outcome(), frame.status) {
+        (Status::Success, 0) => "0: success in an answer, not set in a command",
+        (Status::Failure, 0) => "0: failure in an answer, not set in a command",
+        (Status::Unset, _) => "0: not set, as in a command",
+        (Status::Success, _) => "success",
+        (Status::Failure, _) => "failure",
     }
 }
 

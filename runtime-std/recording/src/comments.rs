@@ -15,9 +15,37 @@ use flamingo_protocol_core::{
 use super::Side;
 use super::conversation::{Conversation, FrameClass};
 use flamingo_microscope::field_words::selector_name;
+use flamingo_runtime_std::ClockStep;
 
 /// The beginning of the comment of an image whose pixels were left out. The CRC-32 in hex follows.
 pub(super) const LEFT_OUT: &str = "pixels left out, crc32 ";
+
+/// The beginning of the comment on a connection that was closed because of what the client had sent.
+pub(super) const REFUSED: &str = "refused: ";
+/// The comment on the end of a connection that no side has ended.
+pub(super) const ENDED_HERE: &str = "ended by the program that records";
+
+/// What the comment says about the end of a connection, and whether the program that records has ended it.
+pub(super) fn note_of_end(comment: &str) -> Option<(&str, bool)> {
+    let note = match clock_step(comment) {
+        Some(_) => comment.rsplit_once("; ")?.0,
+        None => comment,
+    };
+    Some((note, note.starts_with(REFUSED) || note.starts_with(ENDED_HERE)))
+}
+
+/// The beginning of the comment on a connection that was open before.
+const CONTINUED: &str = "continued ";
+
+/// The comment on a connection that began in an earlier file.
+pub(super) const CONTINUED_FROM_BEFORE: &str = "continued from the file before";
+/// The comment on a connection that begins again after a hole that sequence numbers cannot express.
+pub(super) const CONTINUED_AFTER_HOLE: &str = "continued after a hole";
+
+/// Whether the comment says that a connection was open before.
+pub(super) fn is_continued(comment: &str) -> bool {
+    comment.starts_with(CONTINUED)
+}
 
 /// Bytes of a control connection that become one packet, if they fit into one.
 #[derive(Debug, PartialEq, Eq)]
@@ -147,6 +175,27 @@ pub(super) fn image(header: &ImageHeader, left_out: Option<u32>) -> String {
     text
 }
 
+/// Adds to the comment of a packet that the host's clock was set before it.
+pub(super) fn with_clock_step(comment: &str, step: ClockStep) -> String {
+    let separator = if comment.is_empty() { "" } else { "; " };
+    format!("{comment}{separator}{step}{BEFORE_THIS}")
+}
+
+/// Ends the comment of the first packet after the host's clock was set.
+const BEFORE_THIS: &str = " before this";
+
+/// How far the host's clock was set before the packet, if its comment says so.
+pub(super) fn clock_step(comment: &str) -> Option<ClockStep> {
+    let text = comment.rsplit("; ").next()?.strip_suffix(BEFORE_THIS)?;
+    let [back, forward] = [ClockStep::Back, ClockStep::Forward].map(|step| {
+        let of_nothing = step(Duration::ZERO).to_string();
+        let prefix = of_nothing.strip_suffix("0.000 s")?;
+        let seconds = text.strip_prefix(prefix)?.strip_suffix(" s")?.parse().ok()?;
+        Duration::try_from_secs_f64(seconds).ok().map(step)
+    });
+    back.or(forward)
+}
+
 fn push(text: &mut String, more: std::fmt::Arguments<'_>) {
     // Writing to a String cannot fail.
     let _ = text.write_fmt(more);
@@ -225,5 +274,29 @@ mod tests {
         let text = image(&header, Some(0xAB));
         assert_eq!(text, "pixels left out, crc32 000000ab; image 7: 2 x 2, camera 0");
         assert_eq!(image(&ImageHeader::default(), Some(0)), "image 0: 0 x 0, camera 0");
+    }
+
+    #[test]
+    fn a_comment_says_who_ended_a_connection() {
+        let step = ClockStep::Back(ms(3_600_000));
+        for (comment, ended_here) in
+            [("refused: a browser", true), (ENDED_HERE, true), ("in the middle of image 1", false)]
+        {
+            assert_eq!(note_of_end(comment), Some((comment, ended_here)));
+            assert_eq!(note_of_end(&with_clock_step(comment, step)), Some((comment, ended_here)));
+        }
+        assert_eq!(note_of_end(&with_clock_step("", step)), None);
+    }
+
+    #[test]
+    fn a_step_of_the_clock_is_read_from_the_comment_again() {
+        for step in [ClockStep::Back(ms(3_600_000)), ClockStep::Forward(ms(1_250))] {
+            for comment in ["", "SYSTEM_STATE_IDLE: unsolicited"] {
+                assert_eq!(clock_step(&with_clock_step(comment, step)), Some(step), "{comment}");
+            }
+        }
+        for other in ["", "x", "the host's clock was set back by 3 h before this"] {
+            assert_eq!(clock_step(other), None, "{other}");
+        }
     }
 }

@@ -146,7 +146,7 @@ impl Conversation {
         let unseen = self.outstanding.end_unseen(Key::of(frame));
         self.report(at, unseen);
         self.sent = self.sent.wrapping_add(1);
-        if is_answered(frame) {
+        if expects_answer(frame) {
             let patience = match frame.code.row().map(|row| row.timing) {
                 Some(Timing::AtEnd) => PATIENCE_OF_MOTIONS,
                 _ => PATIENCE,
@@ -339,6 +339,13 @@ impl Conversation {
     fn grace(&self) -> Duration {
         self.config.grace.into()
     }
+}
+
+/// Whether the client waits for an answer: the protocol answers the command, or the client has asked for
+/// an answer to a code that is not known.
+fn expects_answer(command: &Frame) -> bool {
+    let asked = command.flags.contains(Flags::TRIGGER_CALL_BACK);
+    is_answered(command) || (asked && command.code.row().is_none())
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::Args;
 use flamingo_recording::Port;
 use flamingo_recording::replay::{Replay, ReplayError, ReplayOptions, Speed};
+use smol::future;
 
 use crate::args::duration;
 use crate::failure::{CommandResult, Failure, note};
@@ -18,8 +19,8 @@ use crate::output::{Out, PortsJson};
 /// Each client gets the next recorded connection, and after the last one the first again. The same
 /// holds for viewers of images. An answer is sent after its command, with the recorded delay; events
 /// are sent between them as recorded. A query that is not in the recording at this point gets the
-/// last recorded answer; other such commands get none. Images that were recorded without pixels are
-/// black. The first line on stdout names the ports:
+/// last recorded answer; other such commands get none, and each of their codes is named on stderr.
+/// Images that were recorded without pixels are black. The first line on stdout names the ports:
 /// {"ready":true,"control":53717,"live":53718,"stack":53719}
 #[derive(Debug, Args)]
 pub(crate) struct ReplayArgs {
@@ -86,6 +87,20 @@ pub(crate) async fn run(args: ReplayArgs, out: &mut Out, interrupt: &Interrupt) 
              clients connect to port {control}"
         ));
     }
-    interrupt.pressed().await;
+    future::or(interrupt.pressed(), warn(&replay)).await;
+    let unrecorded = replay.unrecorded();
+    if !unrecorded.is_empty() {
+        let total: u64 = unrecorded.values().sum();
+        let each: Vec<_> = unrecorded.iter().map(|(code, n)| format!("{n} {code}")).collect();
+        note(&format!("warning: {total} commands are not in {name}: {}", each.join(", ")));
+    }
     Err(Failure::interrupted())
+}
+
+/// Warns of each code that clients send and that is not in the recording.
+async fn warn(replay: &Replay) {
+    loop {
+        let code = replay.next_unrecorded().await;
+        note(&format!("warning: {code} is not in the recording here; it gets no answer"));
+    }
 }

@@ -74,3 +74,38 @@ fn a_clock_that_is_set_back_changes_no_position_or_time() {
     let xml = xml.replace("&apos;", "'");
     assert!(xml.contains("the host's clock was set back by 3600."), "{xml}");
 }
+
+#[test]
+fn a_recording_notes_that_the_clock_was_set_and_keeps_its_times() {
+    let folder = Folder::new("clock-step-record");
+    let clock = HostClock::new(&folder);
+    let file = folder.path("run.pcapng");
+    let simulator = raw_client::simulator("");
+    let address = simulator.control().to_string();
+    let arguments = ["record", "--out", &file, "--listen", "0", "--connect", &address, "--json"];
+    let recorder = start_in(&clock.environment(), &arguments);
+    let connect = crate::program::address(&recorder.ports()["control"]);
+    let ask = || flamingo(&["get", "position", "--connect", &connect]);
+    ask().expect_done();
+    clock.set(-3_600);
+    ask().expect_done();
+    clock.set(60);
+    ask().expect_done();
+    recorder.interrupt();
+    assert_eq!(recorder.ended().code, Some(130));
+
+    let rows = flamingo(&["decode", "--json", &file]).expect_done().objects();
+    let steps = rows.iter().filter(|row| row["kind"] == "clock_step");
+    let steps: Vec<_> = steps.map(|row| row["clock_step_s"].as_f64().unwrap().round()).collect();
+    assert_eq!(steps, [-3_600.0, 3_660.0]);
+    let times: Vec<_> = rows.iter().map(|row| row["time"].as_str().unwrap()).collect();
+    assert!(times.is_sorted(), "{times:?}");
+    assert!(rows.iter().all(|row| row["kind"] != "silent"), "{rows:?}");
+    let text = flamingo(&["decode", &file]);
+    let text = &text.expect_done().stdout;
+    let said = "s here; times go on without the step";
+    assert!(
+        text.contains("the host's clock was set back by 3600.") && text.contains(said),
+        "{text}"
+    );
+}

@@ -4,7 +4,7 @@
 
 use std::io::{BufRead, BufReader, PipeReader, Read, Write};
 use std::net::TcpListener;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread::spawn;
 use std::time::Duration;
@@ -95,6 +95,17 @@ pub fn start_with_unread_stderr(arguments: &[&str]) -> (Running, PipeReader) {
         prepared(&mut program, arguments).stdin(Stdio::null()).stderr(stderr).spawn().unwrap();
     let stdout = lines(child.stdout.take().unwrap());
     (Running { child, stdout, stderr: lines(std::io::empty()) }, unread)
+}
+
+/// Starts it with a pipe as stdin that stays open.
+pub fn start_with_open_stdin(arguments: &[&str]) -> (Running, ChildStdin) {
+    let mut program = Command::new(PROGRAM);
+    let program = prepared(&mut program, arguments).stdin(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = program.spawn().unwrap();
+    let stdin = child.stdin.take().unwrap();
+    let stdout = lines(child.stdout.take().unwrap());
+    let stderr = lines(child.stderr.take().unwrap());
+    (Running { child, stdout, stderr }, stdin)
 }
 
 fn prepared<'a>(program: &'a mut Command, arguments: &[&str]) -> &'a mut Command {

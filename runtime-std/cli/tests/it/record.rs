@@ -1,5 +1,7 @@
 //! `flamingo record`, `replay`, `decode` of recordings, and recording by the bridge.
 
+use std::io::{Read, Write};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -77,6 +79,39 @@ fn a_recorded_session_is_decoded_as_a_conversation() {
     assert_eq!(figures, [Some(1), Some(1), Some(0), Some(0)]);
     assert_eq!(set["p50_ms"], set["p99_ms"]);
     assert_eq!(summed.last().unwrap()["summary"], true);
+}
+
+#[test]
+fn a_connection_that_the_recorder_ends_is_not_reset_by_a_side() {
+    let folder = Folder::new("ended");
+    let file = folder.path("run.pcapng");
+    let (_instrument, recorder, connect) = recorded(&file, &[]);
+    let connect: SocketAddr = connect.parse().unwrap();
+    let mut client = RawClient::to(connect);
+    client.ask(&raw_client::query(1));
+    let mut page = raw_client::socket(connect);
+    page.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
+    // An error means that it is disconnected, too.
+    let _ = page.read(&mut [0]);
+    recorder.interrupt();
+    assert_eq!(recorder.ended().code, Some(130));
+    let rows = decoded(&file);
+    let ends: Vec<_> = rows.iter().filter(|row| row["kind"] == "reset").collect();
+    assert_eq!(ends.len(), 2, "{rows:?}");
+    assert!(ends.iter().all(|row| row["by_recorder"] == true), "{ends:?}");
+    let text = flamingo(&["decode", &file]);
+    let text = &text.expect_done().stdout;
+    for words in ["== refused: ", "== ended by the program that records"] {
+        assert_eq!(text.matches(words).count(), 1, "{words:?} in {text}");
+    }
+    assert!(!text.contains("reset by"), "{text}");
+
+    // The instrument has not ended the connection, and neither does the replay.
+    let replay = start(&["replay", &file, "--port", "0", "--speed", "max", "--json"]);
+    let mut client = RawClient::to(address(&replay.ports()["control"]).parse().unwrap());
+    for _ in 0..2 {
+        client.ask(&raw_client::query(1));
+    }
 }
 
 #[test]
@@ -335,6 +370,31 @@ fn a_replay_answers_as_the_instrument_did() {
     assert_eq!(positions(ask(&connect)), first);
     replay.interrupt();
     assert_eq!(replay.ended().code, Some(130));
+}
+
+#[test]
+fn a_replay_warns_of_commands_that_were_not_recorded() {
+    let folder = Folder::new("unrecorded");
+    let file = folder.0.join("run.pcap");
+    let position = Frame::command(CommandCode::STAGE_POSITION_GET).with_selector(1);
+    conversation(&file, &[(0, true, position), (4, false, Frame { status: 1, ..position })]);
+    let replay = start(&["replay", file.to_str().unwrap(), "--port", "0", "--json"]);
+    let connect = address(&replay.ports()["control"]);
+    let mut client = RawClient::to(connect.parse().unwrap());
+    let home = Frame::command(CommandCode::STAGE_HOME).with_selector(1);
+    client.send(&home);
+    replay.expect_log("warning: STAGE_HOME (0x6002) is not in the recording");
+    client.send(&home);
+    client.send(&Frame::command(CommandCode(0x6FFF)));
+    replay.expect_log("warning: 0x6FFF is not in the recording");
+    // The replay reads in order.
+    client.ask(&position);
+    replay.interrupt();
+    let ended = replay.ended();
+    assert_eq!(ended.code, Some(130));
+    assert!(ended.stderr.contains("3 commands are not in "), "{ended:?}");
+    assert!(ended.stderr.contains("2 STAGE_HOME (0x6002), 1 0x6FFF"), "{ended:?}");
+    assert!(!ended.stderr.contains("STAGE_HOME (0x6002) is not"), "once for each code: {ended:?}");
 }
 
 /// A simulated instrument, a bridge that records into a folder, and the ports of the bridge.

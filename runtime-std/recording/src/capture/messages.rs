@@ -10,7 +10,7 @@ use flamingo_protocol_core::{
     image::{HEADER_LEN, ImageError, ImageHeader, ImagePiece, ImageReader, MAX_IMAGE},
     wire::{Assembler, FIELDS, FRAME_LEN, Piece},
 };
-use flamingo_runtime_std::{Message, MessageCollector};
+use flamingo_runtime_std::{ClockStep, Message, MessageCollector};
 
 use super::super::Side;
 use super::super::comments::{LEFT_OUT, assemblers};
@@ -27,7 +27,8 @@ const RESERVED: usize = 32 * 1024 * 1024;
 pub struct CaptureEvent {
     /// The connection.
     pub connection: ConnectionInfo,
-    /// The time since 1970 in UTC. For a message, the time of the last byte of its payload.
+    /// The time since 1970 in UTC. For a message, the time of the last byte of its payload. If the clock
+    /// was set, times go on without the step.
     pub at: Duration,
     /// The side that caused it.
     pub from: Side,
@@ -79,10 +80,25 @@ pub enum EventKind {
         /// The bytes.
         bytes: Vec<u8>,
     },
+    /// What the recorder has noted about the end of the connection, which comes next.
+    Note {
+        /// The note.
+        text: String,
+        /// Whether the program that recorded has ended the connection, and no side.
+        by_recorder: bool,
+    },
     /// That side has closed its direction of the connection.
     Finished,
     /// That side has reset the connection.
     Reset,
+    /// The clock that gave the times was set. The times of the events go on without the step.
+    ClockStep {
+        /// How far it was set.
+        step: ClockStep,
+        /// Whether the recorder has noted it. If not, the times in the file have gone back, or forward by
+        /// a year or more.
+        noted: bool,
+    },
 }
 
 /// All connections.
@@ -95,6 +111,10 @@ pub(super) struct Messages {
 impl Messages {
     pub(super) fn next(&mut self) -> Option<CaptureEvent> {
         self.ready.pop_front()
+    }
+
+    pub(super) fn peek(&self) -> Option<&CaptureEvent> {
+        self.ready.front()
     }
 
     pub(super) fn take(&mut self, event: StreamEvent<'_>) {
@@ -112,6 +132,9 @@ impl Messages {
             StreamEventKind::Hole { bytes } => {
                 reader.hole(bytes, &mut report);
                 report(EventKind::Hole { bytes });
+            }
+            StreamEventKind::Note { text, by_recorder } => {
+                report(EventKind::Note { text: text.to_owned(), by_recorder });
             }
             StreamEventKind::Finished => {
                 reader.rest(&mut report);

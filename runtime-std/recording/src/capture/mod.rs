@@ -2,19 +2,22 @@
 //! images.
 //!
 //! `source.rs` holds the bytes of the file, `blocks.rs` and `records.rs` find the packets in them, and
-//! `packet_reader.rs`, `link.rs`, `ip.rs` and `ip_header.rs` read TCP packets. `streams.rs` and `reassembly.rs` turn packets
-//! into the bytes of each connection, and `messages.rs` reads messages and images from the bytes. Nothing
-//! is classified here: that is `conversation.rs`.
+//! `packet_reader.rs`, `link.rs`, `ip.rs` and `ip_header.rs` read TCP packets. `streams.rs` and `reassembly.rs` turn
+//! packets into the bytes of each connection, `known_ports.rs` tells which of them belong to an instrument, and
+//! `messages.rs` reads messages and images from the bytes. `steady_time.rs` takes the steps of the clock out of
+//! the times. Nothing is classified here: that is `conversation.rs`.
 
 mod blocks;
 mod ip;
 mod ip_header;
+mod known_ports;
 mod link;
 mod messages;
 mod packet_reader;
 mod reassembly;
 mod records;
 mod source;
+mod steady_time;
 mod streams;
 mod time;
 
@@ -23,11 +26,13 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
+pub use known_ports::KnownPorts;
 pub use messages::{CaptureEvent, EventKind};
 pub use streams::ConnectionInfo;
 
 use messages::Messages;
-use packet_reader::{PacketReader, RawPacket, Read};
+use packet_reader::{Packet, PacketReader, RawPacket, Read};
+use steady_time::SteadyTime;
 use streams::Streams;
 
 /// Why a capture cannot be read, or not to its end.
@@ -132,6 +137,7 @@ impl fmt::Display for Unreadable {
 /// ```
 pub struct Capture {
     packets: PacketReader,
+    time: SteadyTime,
     streams: Streams,
     messages: Messages,
     over: bool,
@@ -161,11 +167,26 @@ impl Capture {
     pub fn from_reader(reader: Box<dyn io::Read + Send>) -> Result<Self, CaptureError> {
         Ok(Self {
             packets: PacketReader::new(reader)?,
+            time: SteadyTime::default(),
             streams: Streams::default(),
             messages: Messages::default(),
             over: false,
             error: None,
         })
+    }
+
+    /// Reads connections to these ports as connections to an instrument. Call it before the first event
+    /// is read.
+    #[must_use]
+    pub fn known_ports(mut self, ports: KnownPorts) -> Self {
+        self.streams.ports = ports;
+        self
+    }
+
+    /// Whether the file was read to its end. From then on, events tell what had begun and does not end in
+    /// the file.
+    pub fn is_at_end(&self) -> bool {
+        self.over
     }
 
     /// How many TCP connections that do not belong to an instrument were seen so far.
@@ -183,11 +204,22 @@ impl Capture {
         self.packets.unreadable()
     }
 
+    /// The next event of what was read. A step of the clock goes before the event after it.
+    fn next_event(&mut self) -> Option<CaptureEvent> {
+        let next = self.messages.peek()?;
+        let (connection, at, from) = (next.connection, next.at, next.from);
+        match self.time.next_step() {
+            Some(kind) => Some(CaptureEvent { connection, at, from, kind }),
+            None => self.messages.next(),
+        }
+    }
+
     /// Reads the next block of the file, or its end.
     fn step(&mut self) {
-        let Self { packets, streams, messages, over, error } = self;
+        let Self { packets, time, streams, messages, over, error, .. } = self;
         let read = packets.read(&mut |packet| {
-            streams.take(packet, &mut |event| messages.take(event));
+            let packet = Packet { at: time.of(packet), ..*packet };
+            streams.take(&packet, &mut |event| messages.take(event));
         });
         if !matches!(read, Ok(Read::Block)) {
             *over = true;
@@ -202,7 +234,7 @@ impl Iterator for Capture {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            if let Some(event) = self.messages.next() {
+            if let Some(event) = self.next_event() {
                 return Some(Ok(event));
             }
             if self.over {

@@ -13,13 +13,11 @@ use flamingo_protocol_core::{
     wire::START_MARKER,
 };
 
-use super::super::{Port, Side};
+use super::super::{Port, Side, comments};
+use super::known_ports::KnownPorts;
 use super::packet_reader::Packet;
 use super::reassembly::{Piece, Reassembly};
 
-/// The port numbers of an instrument.
-const CONTROL_PORT: u16 = 53_717;
-const INSTRUMENT_PORTS: std::ops::RangeInclusive<u16> = 53_710..=53_810;
 /// How many connections are remembered after their end.
 const REMEMBERED: usize = 256;
 
@@ -36,6 +34,18 @@ pub struct ConnectionInfo {
     pub client: SocketAddr,
     /// The address of the side that accepted.
     pub instrument: SocketAddr,
+    /// Whether it began before the recording, which lacks its first bytes.
+    pub began_before: bool,
+    /// Whether this is a callback port of a bridge, which sends unsolicited messages. `port` is then the
+    /// control port, since the messages have its form.
+    pub callback: bool,
+}
+
+impl ConnectionInfo {
+    /// The name of the port: that of [`Port`], or `callback`.
+    pub const fn port_name(&self) -> &'static str {
+        if self.callback { "callback" } else { self.port.name() }
+    }
 }
 
 /// Something that happened on a connection.
@@ -58,6 +68,11 @@ pub(super) enum StreamEventKind<'a> {
     Hole {
         bytes: u64,
     },
+    /// What the recorder has noted about the end of the connection.
+    Note {
+        text: &'a str,
+        by_recorder: bool,
+    },
     /// That side sends nothing more.
     Finished,
     Reset,
@@ -71,6 +86,7 @@ pub(super) type Report<'t> = dyn FnMut(StreamEvent<'_>) + 't;
 /// All connections.
 #[derive(Debug, Default)]
 pub(super) struct Streams {
+    pub(super) ports: KnownPorts,
     /// By their two addresses, the lower one first.
     open: BTreeMap<(SocketAddr, SocketAddr), Stream>,
     closed: ClosedConnections,
@@ -86,6 +102,8 @@ struct Stream {
     /// `None` as long as the port is not known.
     connection: Option<ConnectionInfo>,
     opened_at: Duration,
+    /// Its first packets are not in the capture.
+    began_before: bool,
     /// It does not belong to an instrument.
     other: bool,
     directions: [Reassembly; 2],
@@ -113,17 +131,25 @@ impl Streams {
             // A packet of a connection that is over.
             return;
         }
-        let stream = self.open.entry(known).or_insert_with(|| Stream::new(packet));
+        let stream = self.open.entry(known).or_insert_with(|| Stream::new(packet, &self.ports));
         stream.last = packet.at;
         let from = if packet.source == stream.client { Side::Client } else { Side::Instrument };
         // A connection counts when it was accepted.
         if stream.connection.is_none() && !stream.other && !begins && !packet.rst {
-            match stream.kind(packet, from) {
+            match stream.kind(packet, from, &self.ports) {
                 Kind::Known(port, pixels) => {
                     self.numbers += 1;
-                    let Stream { client, instrument, .. } = *stream;
-                    let connection =
-                        ConnectionInfo { number: self.numbers, port, pixels, client, instrument };
+                    let Stream { client, instrument, began_before, .. } = *stream;
+                    let connection = ConnectionInfo {
+                        number: self.numbers,
+                        port,
+                        pixels,
+                        client,
+                        instrument,
+                        began_before,
+                        callback: packet.port.is_none()
+                            && self.ports.is_callback(instrument.port()),
+                    };
                     stream.connection = Some(connection);
                     let (at, kind) = (stream.opened_at, StreamEventKind::Opened);
                     report(StreamEvent { connection, at, from: Side::Client, kind });
@@ -188,18 +214,13 @@ enum Kind {
 }
 
 impl Stream {
-    fn new(packet: &Packet<'_>) -> Self {
+    fn new(packet: &Packet<'_>, ports: &KnownPorts) -> Self {
         let ends = [packet.source, packet.target];
-        // Without the beginning of the connection: the instrument has a known port, or the lower one.
-        let is_instrument = |at: &SocketAddr| INSTRUMENT_PORTS.contains(&at.port());
         let backwards = match (packet.syn, packet.ack) {
             (true, false) => false,
             (true, true) => true,
-            _ => match ends.each_ref().map(is_instrument) {
-                [true, false] => true,
-                [false, true] => false,
-                _ => ends[0].port() < ends[1].port(),
-            },
+            // The beginning of the connection is missing.
+            _ => ports.is_first_the_instrument(ends[0].port(), ends[1].port()),
         };
         let [client, instrument] = if backwards { [ends[1], ends[0]] } else { ends };
         Self {
@@ -207,6 +228,7 @@ impl Stream {
             instrument,
             connection: None,
             opened_at: packet.at,
+            began_before: !packet.syn || packet.comment.is_some_and(comments::is_continued),
             other: false,
             directions: Default::default(),
             last: packet.at,
@@ -214,12 +236,11 @@ impl Stream {
     }
 
     /// Decides by the name of the interface, the port number, or the first bytes.
-    fn kind(&self, packet: &Packet<'_>, from: Side) -> Kind {
+    fn kind(&self, packet: &Packet<'_>, from: Side, ports: &KnownPorts) -> Kind {
         if let Some((port, pixels)) = packet.port {
             return Kind::Known(port, pixels);
         }
-        let at = self.instrument.port();
-        if let Some(port) = Port::ALL.into_iter().find(|port| CONTROL_PORT + port.steps() == at) {
+        if let Some(port) = ports.get(self.instrument.port()) {
             return Kind::Known(port, true);
         }
         let bytes = packet.payload;
@@ -290,6 +311,10 @@ impl Stream {
             direction.give_up(at, report);
         } else {
             direction.settle(at, report);
+        }
+        let note = packet.comment.filter(|_| is_ours && (packet.fin || packet.rst));
+        if let Some((text, by_recorder)) = note.and_then(comments::note_of_end) {
+            report(at, StreamEventKind::Note { text, by_recorder });
         }
         if packet.fin || direction.end.is_some() {
             direction.finish(at, packet.rst, report);

@@ -195,7 +195,7 @@ impl Pair {
     fn watch_sent(&mut self, ticket: Ticket, frame: &Frame) {
         let at = self.at();
         let waits = ticket.is_fence() || self.asked.contains(&ticket);
-        self.agrees &= waits == is_answered(frame);
+        self.agrees &= waits == expects_answer(frame);
         // Only commands that the client waits for have a token of their own.
         self.kept &= waits || self.client.config().tokens.is_none();
         self.written.push((ticket, self.uninformed.client_sent(at, frame)));

@@ -275,3 +275,15 @@ fn a_tagged_answer_that_came_twice_makes_the_next_presumed() {
     conversation.client_sent(ms(3), &position(1));
     assert_eq!(conversation.instrument_sent(ms(4), &tagged), presumed(2, ms(1)));
 }
+
+#[test]
+fn an_unknown_code_with_the_flag_waits_for_an_answer() {
+    let mut conversation = Conversation::default();
+    let unknown = Frame::command(CommandCode(0x6FFF));
+    assert_eq!(conversation.client_sent(ms(0), &unknown), Some(1));
+    assert_eq!(conversation.client_sent(ms(1), &Frame { flags: Flags(0), ..unknown }), None);
+    assert_eq!(
+        conversation.next_unanswered(ms(3_000)),
+        Some(Unanswered { to: 1, after: ms(3_000) })
+    );
+}

@@ -4,8 +4,10 @@
 //! the recording says so. If the disk is full, the recording ends and the connections go on. The
 //! callers hand bytes over with a [`Tap`] (`tap.rs`). `record_writer.rs` knows the connections,
 //! `recorded_connection.rs` turns one connection into packets, `pcap_sink.rs` writes packets to the
-//! current file, `files.rs` chooses that file, and `lock.rs` keeps other recordings away.
+//! current file, `file_clock.rs` gives its times, `files.rs` chooses that file, and `lock.rs` keeps
+//! other recordings away.
 
+mod file_clock;
 mod files;
 mod lock;
 mod pcap_sink;
@@ -27,7 +29,7 @@ use smol::Timer;
 
 use super::Port;
 use files::Files;
-use flamingo_runtime_std::Clock;
+use flamingo_runtime_std::{Clock, ClockStep};
 use record_writer::RecordWriter;
 
 pub use files::Rotation;
@@ -111,7 +113,7 @@ pub struct RecorderStatus {
 struct Entry {
     /// The number of the connection.
     connection: u64,
-    at: Duration,
+    time: HostTime,
     event: tap::TapEvent,
 }
 
@@ -143,7 +145,7 @@ impl Shared {
 
     /// Queues an entry; never waits. Returns `false` if the entry was left out.
     fn push(&self, connection: u64, event: tap::TapEvent) -> bool {
-        let entry = Entry { connection, at: now(), event };
+        let entry = Entry { connection, time: HostTime::now(), event };
         let weight = entry.weight();
         // Without its beginning nothing of a connection could be written. Such entries are few.
         let needed = entry.event.is_an_edge() && !self.stopped.load(Ordering::Relaxed);
@@ -159,9 +161,20 @@ impl Shared {
     }
 }
 
-/// The host's time, since 1970 in UTC.
-fn now() -> Duration {
-    Clock::wall().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
+/// A moment. Times go on without the steps of the host's clock.
+#[derive(Debug, Clone, Copy)]
+struct HostTime {
+    /// The time since 1970 in UTC.
+    at: Duration,
+    /// How far the host's clock was set until then.
+    set: Option<ClockStep>,
+}
+
+impl HostTime {
+    fn now() -> Self {
+        let at = Clock::wall().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        Self { at, set: ClockStep::now() }
+    }
 }
 
 /// A recording that is being written. [`Recorder::finish`] ends it, and so does dropping it; both
@@ -237,7 +250,7 @@ impl Recorder {
             status: Mutex::default(),
         });
         let pixels = options.pixels;
-        let writer = RecordWriter::begin(files, options, now())?;
+        let writer = RecordWriter::begin(files, options, HostTime::now())?;
         shared.change_status(|status| writer.fill_in(status));
         let thread = std::thread::Builder::new().name("flamingo-recorder".into());
         let thread = thread.spawn({

@@ -7,16 +7,22 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::super::Port;
+use flamingo_runtime_std::ClockStep;
+
 use super::super::pcapng::PcapNg;
+use super::super::{Port, comments};
+use super::file_clock::FileClock;
 use super::files::Files;
-use super::{RecorderOptions, RecorderStatus};
+use super::{HostTime, RecorderOptions, RecorderStatus};
 
 type File = PcapNg<Box<dyn Write + Send>>;
 
 pub(super) struct PcapSink {
     file: File,
     path: Option<PathBuf>,
+    clock: FileClock,
+    /// How far the host's clock is set now.
+    set: Option<ClockStep>,
     /// When the file was begun, and its length in bytes.
     began: Duration,
     length: u64,
@@ -32,26 +38,43 @@ impl PcapSink {
     pub(super) fn begin(
         files: &mut Files,
         options: &RecorderOptions,
-        now: Duration,
+        now: HostTime,
     ) -> io::Result<Self> {
-        let (path, file) = begin(files, options, now)?;
-        let (began, length) = (now, 0);
-        let (packets, bytes, headers) = (0, 0, Vec::new());
-        Ok(Self { file, path, began, length, files: 1, packets, bytes, headers })
+        let clock = FileClock::begin(now.set);
+        let (path, file) = begin(files, options, clock.time(now.at))?;
+        Ok(Self {
+            file,
+            path,
+            clock,
+            set: now.set,
+            began: now.at,
+            length: 0,
+            files: 1,
+            packets: 0,
+            bytes: 0,
+            headers: Vec::new(),
+        })
     }
 
-    /// Begins the next file.
+    /// Begins the next file, with the host's clock as it is now.
     pub(super) fn next(
         &mut self,
         files: &mut Files,
         options: &RecorderOptions,
-        now: Duration,
+        now: HostTime,
     ) -> io::Result<()> {
         self.file.flush()?;
-        (self.path, self.file) = begin(files, options, now)?;
-        (self.began, self.length) = (now, 0);
+        let clock = FileClock::begin(now.set);
+        (self.path, self.file) = begin(files, options, clock.time(now.at))?;
+        (self.clock, self.set) = (clock, now.set);
+        (self.began, self.length) = (now.at, 0);
         self.files += 1;
         Ok(())
+    }
+
+    /// Takes over how far the host's clock is set. The next packet notes a step.
+    pub(super) const fn set_clock(&mut self, set: Option<ClockStep>) {
+        self.set = set;
     }
 
     pub(super) fn path(&self) -> Option<&Path> {
@@ -88,6 +111,10 @@ impl PcapSink {
         payload: &Bytes,
         comment: &str,
     ) -> io::Result<()> {
+        let at = self.clock.time(at);
+        let step = self.clock.look(self.set);
+        let noted = step.map(|step| comments::with_clock_step(comment, step));
+        let comment = noted.as_deref().unwrap_or(comment);
         let length = self.file.packet(port, at, &self.headers, payload, comment)? as u64;
         self.packets += 1;
         self.length += length;

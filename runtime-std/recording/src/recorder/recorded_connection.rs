@@ -72,7 +72,7 @@ impl RecordedConnection {
     /// of no use without its header, so the recording continues at the next image.
     pub(super) fn continue_in(&mut self, sink: &mut PcapSink, at: Duration) -> io::Result<u64> {
         self.flow = TcpFlow::new(self.client, self.instrument);
-        self.open(sink, at, "continued from the file before")?;
+        self.open(sink, at, comments::CONTINUED_FROM_BEFORE)?;
         let rest = std::mem::take(&mut self.pixels);
         self.dropped += rest;
         self.flow.skip(Side::Instrument, self.dropped);
@@ -166,7 +166,7 @@ impl RecordedConnection {
         // Sequence numbers cannot express such a hole: the connection begins again.
         self.packet(sink, at, from, PacketKind::Reset, &NOTHING, "")?;
         self.flow = TcpFlow::new(self.client, self.instrument);
-        self.open(sink, at, "continued after a hole")
+        self.open(sink, at, comments::CONTINUED_AFTER_HOLE)
     }
 
     /// The three packets that begin a connection.

@@ -143,7 +143,7 @@ impl Tap {
     /// The connection was closed because of what this side has sent, which did not reach the other side
     /// and is not recorded. The recording has `why` as a comment.
     pub fn refuse(mut self, why: &str) {
-        self.reset(self.from, Some(format!("refused: {why}")));
+        self.reset(self.from, Some(format!("{}{why}", comments::REFUSED)));
     }
 
     fn reset(&mut self, by: Side, why: Option<String>) {
@@ -266,7 +266,7 @@ impl Tap {
 impl Drop for Tap {
     fn drop(&mut self) {
         if !self.ended {
-            self.reset(self.from, None);
+            self.reset(self.from, Some(comments::ENDED_HERE.to_owned()));
         }
     }
 }

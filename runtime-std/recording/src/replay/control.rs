@@ -9,8 +9,9 @@ use smol::io::AsyncWriteExt;
 use smol::{Async, Timer, future};
 
 use super::ReplayOptions;
-use super::player::{Player, Tally};
+use super::player::{Met, Player, Tally};
 use super::script::Step;
+use super::unrecorded::Unrecorded;
 
 /// The most bytes that one read from a client takes.
 const CHUNK: usize = 64 * 1024;
@@ -49,13 +50,19 @@ impl<'a> ControlClient<'a> {
         self,
         steps: &[Step],
         options: &ReplayOptions,
+        unrecorded: &Unrecorded,
     ) -> (Tally, Option<ClientEnd>) {
         let Self { stream, clock, mut reader, mut buffer, opening } = self;
         let now = clock.now();
         let mut player = Player::new(steps, options.speed, options.patience, now);
-        for command in opening {
-            player.command(now, &command);
-        }
+        let take = |player: &mut Player<'_>, now, commands: Vec<Frame>| {
+            for command in commands {
+                if player.command(now, &command) == Met::Unknown {
+                    unrecorded.count(command.code);
+                }
+            }
+        };
+        take(&mut player, now, opening);
         let mut waiting = Vec::new();
         loop {
             while waiting.len() < WAITING
@@ -76,7 +83,7 @@ impl<'a> ControlClient<'a> {
                 Ok(Woken::Read(count)) => {
                     let now = clock.now();
                     let commands = commands(&mut reader, now, &buffer[..count]);
-                    commands.map(|all| all.iter().for_each(|one| player.command(now, one)))
+                    commands.map(|all| take(&mut player, now, all))
                 }
                 Ok(Woken::Wrote(count)) => {
                     waiting.drain(..count);

@@ -78,7 +78,9 @@ async fn play(
                 }
             }
             (EventKind::Rest { bytes }, Side::Instrument) => stream.write_all(&bytes).await?,
-            (EventKind::Finished | EventKind::Reset, Side::Client) => left = true,
+            // The instrument has not ended the connection either.
+            (EventKind::Note { by_recorder: true, .. }, _)
+            | (EventKind::Finished | EventKind::Reset, Side::Client) => left = true,
             (EventKind::Finished | EventKind::Reset, Side::Instrument) if !left => return Ok(true),
             _ => {}
         }

@@ -1,14 +1,16 @@
 //! A recording plays the instrument: clients connect to three ports and get the recorded answers.
 //!
 //! This file opens the ports and limits their connections. `script.rs` reads the recording,
-//! `control.rs` plays a control connection, for which `player.rs` decides what is sent when, and
-//! `images.rs` plays images.
+//! `control.rs` plays a control connection, for which `player.rs` decides what is sent when,
+//! `unrecorded.rs` counts the commands that are not in it, and `images.rs` plays images.
 
 mod control;
 mod images;
 mod player;
 mod script;
+mod unrecorded;
 
+use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -21,10 +23,12 @@ use super::capture::{CaptureError, Unreadable};
 use super::refusals::Refusals;
 use super::{Port, connection_limit};
 use control::ControlClient;
+use flamingo_protocol_core::CommandCode;
 use flamingo_runtime_std::socket::acceptor::AcceptorThread;
 use flamingo_runtime_std::socket::client_input::ClientEnd;
 use flamingo_runtime_std::socket::instrument_ports::{InstrumentPorts, ListenError};
 use script::Script;
+use unrecorded::Unrecorded;
 
 pub use player::Tally;
 
@@ -151,6 +155,7 @@ pub enum ReplayError {
 pub struct Replay {
     addresses: [SocketAddr; 3],
     script: Arc<Script>,
+    unrecorded: Arc<Unrecorded>,
     /// The ports are open as long as these live.
     _acceptors: Vec<AcceptorThread>,
 }
@@ -168,11 +173,13 @@ impl Replay {
             return Err(ReplayError::Empty);
         }
         let (listeners, addresses) = InstrumentPorts::consecutive(options.listen).listen()?;
+        let unrecorded = Arc::new(Unrecorded::default());
         let mut acceptors = Vec::new();
         for (listener, port) in listeners.into_iter().zip(Port::ALL) {
             let replay_port = Arc::new(ReplayPort {
                 port,
                 script: Arc::clone(&script),
+                unrecorded: Arc::clone(&unrecorded),
                 file: file.to_owned(),
                 options: options.clone(),
                 next: AtomicUsize::new(0),
@@ -183,7 +190,7 @@ impl Replay {
                 AcceptorThread::start(port.name(), listener, connection_limit(port), serve);
             acceptors.push(acceptor.map_err(ReplayError::Thread)?);
         }
-        Ok(Self { addresses, script, _acceptors: acceptors })
+        Ok(Self { addresses, script, unrecorded, _acceptors: acceptors })
     }
 
     /// The addresses for clients: the control, the live and the stack port.
@@ -205,12 +212,25 @@ impl Replay {
     pub fn holes(&self) -> u64 {
         self.script.holes
     }
+
+    /// How many commands of each code clients have sent that are not in the recording. They got no
+    /// answer. At most 256 codes are counted.
+    pub fn unrecorded(&self) -> BTreeMap<CommandCode, u64> {
+        self.unrecorded.counts()
+    }
+
+    /// Waits for a command that is not in the recording and whose code comes for the first time.
+    /// Cancel-safe.
+    pub async fn next_unrecorded(&self) -> CommandCode {
+        self.unrecorded.next().await
+    }
 }
 
 /// One of the three ports.
 struct ReplayPort {
     port: Port,
     script: Arc<Script>,
+    unrecorded: Arc<Unrecorded>,
     file: PathBuf,
     options: ReplayOptions,
     next: AtomicUsize,
@@ -251,7 +271,7 @@ impl ReplayPort {
         };
         let turn = self.turn(address);
         let steps = turn.map_or(&[][..], |turn| &self.script.control[turn]);
-        let (tally, end) = client.play(steps, &self.options).await;
+        let (tally, end) = client.play(steps, &self.options, &self.unrecorded).await;
         tracing::info!(client = %address, matched = tally.matched, missed = tally.missed,
             repeated = tally.repeated, unknown = tally.unknown, "a client disconnected");
         end

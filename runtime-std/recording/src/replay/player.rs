@@ -31,6 +31,17 @@ pub struct Tally {
     pub unknown: u64,
 }
 
+/// What became of a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Met {
+    /// It is in the recording.
+    Recorded,
+    /// It is a query that is not in the recording at this place. It gets the last recorded answer.
+    Repeated,
+    /// It is not in the recording, and gets no answer.
+    Unknown,
+}
+
 pub(super) struct Player<'a> {
     steps: &'a [Step],
     speed: Speed,
@@ -93,11 +104,8 @@ impl<'a> Player<'a> {
     }
 
     /// The client has sent a command.
-    pub(super) fn command(&mut self, now: Instant, command: &Frame) {
-        let Some(step) = self.find(command) else {
-            self.not_recorded(now, command);
-            return;
-        };
+    pub(super) fn command(&mut self, now: Instant, command: &Frame) -> Met {
+        let Some(step) = self.find(command) else { return self.not_recorded(now, command) };
         self.tally.matched += 1;
         self.came[step] = Some(*command);
         // The player has already passed this command.
@@ -107,7 +115,7 @@ impl<'a> Player<'a> {
             {
                 self.answer_late(now, step);
             }
-            return;
+            return Met::Recorded;
         }
         // The steps before it are played at once. Commands among them that the client left out are
         // passed.
@@ -116,6 +124,7 @@ impl<'a> Player<'a> {
         if at >= self.anchor.0 {
             self.anchor = (at, now);
         }
+        Met::Recorded
     }
 
     /// The next bytes that are due.
@@ -188,23 +197,24 @@ impl<'a> Player<'a> {
     }
 
     /// Answers a query with the last recorded answer to a query like it. Other commands get no answer.
-    fn not_recorded(&mut self, now: Instant, command: &Frame) {
+    fn not_recorded(&mut self, now: Instant, command: &Frame) -> Met {
         let is_query = command.code.row().is_some_and(|row| row.kind == Kind::Query);
         let recorded = self.answers.get(&Key::of(command)).filter(|_| is_query);
         let answer = recorded.and_then(|steps| {
             let before = steps.partition_point(|step| *step < self.cursor);
             steps.get(before.saturating_sub(1))
         });
-        let Some(step) = answer.map(|step| &self.steps[*step]) else {
+        let Some(step @ Step::Send { answers: Some(to), .. }) =
+            answer.map(|step| &self.steps[*step])
+        else {
             self.tally.unknown += 1;
-            tracing::warn!(code = %command.code, "a command is not in the recording; it gets no answer");
-            return;
+            return Met::Unknown;
         };
         self.tally.repeated += 1;
         tracing::debug!(code = %command.code, "a query is not recorded here; it gets the last recorded answer");
-        let Step::Send { answers: Some(to), .. } = step else { return };
         let bytes = self.bytes(step, Some((*to, *command)));
         self.put(now, bytes);
+        Met::Repeated
     }
 
     fn put(&mut self, due: Instant, bytes: Vec<u8>) {

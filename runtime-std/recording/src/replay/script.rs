@@ -74,7 +74,8 @@ impl Script {
                 (EventKind::Opened, Port::Stack) => script.stack.push(connection.number),
                 _ => {}
             }
-            if connection.port == Port::Control {
+            // A callback port has no commands: a client would wait in vain.
+            if connection.port == Port::Control && !connection.callback {
                 let builder = builders.entry(connection.number).or_default();
                 builder.take(event.at, event.from, event.kind);
             }
@@ -104,7 +105,8 @@ struct ScriptBuilder {
     conversation: Conversation,
     /// The step of each command, by the number of the command.
     commands: HashMap<u64, usize>,
-    /// The recorded client closed the connection. Then the next client decides how long it lasts.
+    /// The recorded client, or the recorder, closed the connection. Then the next client decides how long it
+    /// lasts.
     left: bool,
 }
 
@@ -146,7 +148,9 @@ impl ScriptBuilder {
                 self.steps.pop_if(|last| matches!(last, Step::Raw { .. }));
                 self.conversation.bytes_missing();
             }
-            (EventKind::Finished | EventKind::Reset, Side::Client) => self.left = true,
+            // The instrument has not ended the connection either.
+            (EventKind::Note { by_recorder: true, .. }, _)
+            | (EventKind::Finished | EventKind::Reset, Side::Client) => self.left = true,
             (EventKind::Finished | EventKind::Reset, Side::Instrument) if !self.left => {
                 self.steps.push(Step::End { at });
             }

@@ -1,6 +1,6 @@
 //! Tests that a replay sends what was recorded.
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::net::SocketAddr;
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use flamingo_protocol_core::{CommandCode, Flags, Frame, image::HEADER_LEN};
 use flamingo_recording::replay::{Replay, ReplayOptions, Speed};
 use flamingo_recording::{Port, Side};
 use flamingo_runtime_testkit::folder::Folder;
-use flamingo_runtime_testkit::raw_client::{self, RawClient};
+use flamingo_runtime_testkit::raw_client::{self, RawClient, query};
 
 /// A scenario in which the frames depend on chance and on the client.
 const BUSY: &str = "
@@ -134,4 +134,35 @@ fn images_without_pixels_are_played_black() {
     assert_eq!((played.header.index_start, played.header.width), (5, 200));
     assert!(played.bytes[HEADER_LEN..].iter().all(|byte| *byte == 0));
     assert_eq!(viewer.read(&mut [0]).unwrap(), 0, "the instrument had ended it");
+}
+
+#[test]
+fn a_connection_that_the_recorder_ended_stays_open() {
+    let folder = Folder::new("ended-here");
+    for ended_by_instrument in [true, false] {
+        let file = folder.0.join(format!("run-{ended_by_instrument}.pcapng"));
+        let recorder = recorder(&file, false);
+        let [mut sent, mut came] = open(&recorder, Port::Control);
+        let asked = query(1).encode();
+        sent.copy(&asked);
+        came.copy(&Frame { status: 1, ..query(1) }.encode());
+        if ended_by_instrument {
+            came.cut(Side::Instrument);
+        } else {
+            drop(came);
+        }
+        drop(sent);
+        recorder.finish();
+        let replay = replay(&file, Speed::Max);
+        let mut client = raw_client::socket(replay.addresses()[0]);
+        let mut answer = [0; 128];
+        client.write_all(&asked).unwrap();
+        client.read_exact(&mut answer).unwrap();
+        if ended_by_instrument {
+            assert_eq!(client.read(&mut answer).unwrap(), 0);
+        } else {
+            client.write_all(&asked).unwrap();
+            client.read_exact(&mut answer).unwrap();
+        }
+    }
 }

@@ -81,6 +81,9 @@ fn a_client_without_a_frame_opens_no_instrument_connection() {
     assert_eq!(listener.accept().unwrap_err().kind(), ErrorKind::WouldBlock);
     relay.finish();
     let sent = kinds(&file, Port::Control, Side::Client);
+    let noted = |kind: &EventKind| matches!(kind, EventKind::Note { by_recorder: true, .. });
+    let (notes, sent): (Vec<_>, Vec<_>) = sent.into_iter().partition(noted);
+    assert_eq!(notes.len(), 2, "who was refused: {notes:?}");
     let [first, left, second, refused, third, late] = &sent[..] else { panic!("{sent:?}") };
     assert_eq!([first, second, third], [&EventKind::Opened; 3]);
     assert_eq!([left, refused, late], [&EventKind::Finished, &EventKind::Reset, &EventKind::Reset]);

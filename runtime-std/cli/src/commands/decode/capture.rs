@@ -1,64 +1,87 @@
 //! `flamingo decode` of a capture: reads it, and prints its conversation or its totals.
 //!
-//! Rows are built in `conversation.rs` and printed by `text.rs` and `json.rs`.
+//! A thread reads, so that everything is shown when it comes, also from a pipe that stays open. Rows are
+//! built in `conversation.rs` and printed by `text.rs` and `json.rs`.
 
 use std::time::Duration;
 
-use flamingo_recording::capture::{Capture, CaptureError, CaptureEvent, EventKind};
+use async_channel::{Receiver, Sender, TryRecvError};
+use flamingo_recording::capture::{Capture, CaptureError, CaptureEvent, EventKind, KnownPorts};
+use smol::{Timer, future};
 
-use super::conversation::{Row, RowBuilder};
+use super::conversation::{RowBuilder, TICK};
+use super::row::Row;
 use super::summary::Summary;
 use super::{Input, json, text};
 use crate::failure::{CommandResult, Failure, PROTOCOL, note};
 use crate::output::Out;
 
-/// This many items of the capture are read before their rows are printed.
-const BATCH: usize = 64;
+/// So many items of the capture are read ahead.
+const READ_AHEAD: usize = 64;
+/// So many bytes of lines are written at once.
+const MOST_READY: usize = 64 * 1024;
+
+/// What the reading thread hands over.
+#[allow(clippy::large_enum_variant)] // nearly every item is an event
+enum Item {
+    Event(CaptureEvent),
+    /// The capture is over. Events may follow.
+    End,
+    Failed(CaptureError),
+}
 
 /// Prints the conversation in a capture, or its totals.
-pub(super) async fn print(input: Input, name: &str, summary: bool, out: &mut Out) -> CommandResult {
+pub(super) async fn print(
+    input: Input,
+    name: &str,
+    ports: KnownPorts,
+    summary: bool,
+    out: &mut Out,
+) -> CommandResult {
+    let Input { bytes, is_live } = input;
     let failed = |error: &CaptureError| Failure::usage(format!("decode: {name}: {error}"));
-    let mut capture = Capture::from_reader(input).map_err(|error| failed(&error))?;
-    let mut printer = Printer { rows: RowBuilder::default(), began: None, errors: 0 };
-    let mut summary = summary.then(Summary::default);
-    let mut last = Duration::ZERO;
-    let mut cut = None;
-    loop {
-        // Reading from a pipe may block; Ctrl-C must still work.
-        let read = smol::unblock(move || {
-            let some: Vec<_> = capture.by_ref().take(BATCH).map(without_pixels).collect();
-            (some, capture)
-        });
-        let some;
-        (some, capture) = read.await;
-        let over = some.is_empty();
-        for event in some {
-            match event {
-                Ok(event) => {
-                    last = event.at;
-                    printer.rows.take(event);
-                }
-                Err(error) => cut = Some(error),
-            }
+    // Reading from a pipe may block; Ctrl-C must still work.
+    let capture = smol::unblock(move || Capture::from_reader(bytes)).await;
+    let capture = capture.map_err(|error| failed(&error))?.known_ports(ports);
+    let (sender, items) = async_channel::bounded(READ_AHEAD);
+    let reading = smol::unblock(move || read(capture, &sender));
+    let mut printer = Printer {
+        rows: RowBuilder::default(),
+        tick: None,
+        summary: summary.then(Summary::default),
+        began: None,
+        last: Duration::ZERO,
+        errors: 0,
+        cut: None,
+        ready: String::new(),
+    };
+    while let Some(item) = printer.next(&items, is_live, out).await? {
+        printer.take(item, out)?;
+    }
+    printer.rows.end(printer.last);
+    printer.print_rows(out)?;
+    printer.flush(out)?;
+    let capture = reading.await;
+    if let Some(summary) = printer.summary.take() {
+        summary.print(&capture, out)?;
+    }
+    finish(&capture, name, printer)
+}
+
+/// Reads to the end, or until nobody takes the items.
+fn read(mut capture: Capture, items: &Sender<Item>) -> Capture {
+    let mut is_over = false;
+    while let Some(read) = capture.next() {
+        if capture.is_at_end() && !std::mem::replace(&mut is_over, true) {
+            // An error means that nobody takes the items, as below.
+            let _ = items.send_blocking(Item::End);
         }
-        if over {
-            printer.rows.end(last);
-        }
-        while let Some(row) = printer.rows.next() {
-            match &mut summary {
-                Some(summary) => summary.take(&row),
-                None => printer.print(&row, out)?,
-            }
-            printer.errors += u64::from(row.content.is_error());
-        }
-        if over {
+        let item = without_pixels(read).map_or_else(Item::Failed, Item::Event);
+        if items.send_blocking(item).is_err() {
             break;
         }
     }
-    if let Some(summary) = summary {
-        summary.print(&capture, out)?;
-    }
-    finish(&capture, cut, name, &printer)
+    capture
 }
 
 /// Drops the pixels: nothing here prints them, and many images together are large.
@@ -72,20 +95,19 @@ fn without_pixels(read: Result<CaptureEvent, CaptureError>) -> Result<CaptureEve
 }
 
 /// Reports what could not be read.
-fn finish(
-    capture: &Capture,
-    cut: Option<CaptureError>,
-    name: &str,
-    printer: &Printer,
-) -> CommandResult {
+fn finish(capture: &Capture, name: &str, printer: Printer) -> CommandResult {
     if capture.others() > 0 {
-        note(&format!("{} TCP connections to other ports were ignored", capture.others()));
+        note(&format!(
+            "{} TCP connections to other ports were ignored; --control-port and its siblings name more \
+             ports of an instrument",
+            capture.others()
+        ));
     }
     let unreadable = capture.unreadable();
     if !unreadable.is_empty() {
         note(&format!("warning: {name}: cannot be read and was skipped: {unreadable}"));
     }
-    match cut {
+    match printer.cut {
         Some(CaptureError::Cut) => {
             note(&format!("error: {name}: {}; everything before it is printed", CaptureError::Cut));
             Err(Failure::reported(PROTOCOL))
@@ -101,14 +123,99 @@ fn finish(
 
 struct Printer {
     rows: RowBuilder,
+    /// Completes when a tick of a live capture has passed. `None` if no row waits.
+    tick: Option<Timer>,
+    summary: Option<Summary>,
     /// The time of the first row. Times in the text count from it.
     began: Option<Duration>,
+    /// The time of the last event.
+    last: Duration,
     errors: u64,
+    cut: Option<CaptureError>,
+    /// Lines that are not written yet.
+    ready: String,
 }
 
 impl Printer {
-    fn print(&mut self, row: &Row, out: &mut Out) -> CommandResult {
+    /// The next item. Before it waits for one, it writes all lines. `None` at the end.
+    async fn next(
+        &mut self,
+        items: &Receiver<Item>,
+        is_live: bool,
+        out: &mut Out,
+    ) -> CommandResult<Option<Item>> {
+        loop {
+            if is_live && self.has_tick_passed().await {
+                self.pass_tick(out)?;
+            }
+            match items.try_recv() {
+                Ok(item) => return Ok(Some(item)),
+                Err(TryRecvError::Closed) => return Ok(None),
+                Err(TryRecvError::Empty) => self.flush(out)?,
+            }
+            let Some(tick) = &mut self.tick else { return Ok(items.recv().await.ok()) };
+            let next = async { Some(items.recv().await.ok()) };
+            let passed = async {
+                tick.await;
+                None
+            };
+            if let Some(next) = future::or(next, passed).await {
+                return Ok(next);
+            }
+            self.pass_tick(out)?;
+        }
+    }
+
+    async fn has_tick_passed(&mut self) -> bool {
+        if !self.rows.is_waiting() {
+            self.tick = None;
+            return false;
+        }
+        let tick = self.tick.get_or_insert_with(|| Timer::after(TICK));
+        future::poll_once(tick).await.is_some()
+    }
+
+    /// Shows the rows that have waited long enough for an answer.
+    fn pass_tick(&mut self, out: &mut Out) -> CommandResult {
+        self.tick = None;
+        self.rows.tick();
+        self.print_rows(out)
+    }
+
+    fn take(&mut self, item: Item, out: &mut Out) -> CommandResult {
+        match item {
+            Item::Event(event) => {
+                self.last = self.last.max(event.at);
+                self.rows.take(event);
+            }
+            Item::End => self.rows.recording_ends(),
+            Item::Failed(error) => self.cut = Some(error),
+        }
+        self.print_rows(out)
+    }
+
+    /// Prints the rows that are complete.
+    fn print_rows(&mut self, out: &mut Out) -> CommandResult {
+        while let Some(row) = self.rows.next() {
+            self.errors += u64::from(row.content.is_error());
+            match &mut self.summary {
+                Some(summary) => summary.take(&row),
+                None => self.print_row(&row, out)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn print_row(&mut self, row: &Row, out: &mut Out) -> CommandResult {
         let began = *self.began.get_or_insert(row.at);
-        if out.json() { out.object(&json::row(row)) } else { out.line(&text::line(row, began)) }
+        let line = if out.json() { json::line(row)? } else { text::line(row, began) };
+        self.ready.push_str(&line);
+        self.ready.push('\n');
+        if self.ready.len() < MOST_READY { Ok(()) } else { self.flush(out) }
+    }
+
+    fn flush(&mut self, out: &mut Out) -> CommandResult {
+        let ready = std::mem::take(&mut self.ready);
+        if ready.is_empty() { Ok(()) } else { out.bytes(ready.as_bytes()) }
     }
 }

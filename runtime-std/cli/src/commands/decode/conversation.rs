@@ -1,165 +1,196 @@
 //! Turns the contents of a capture into rows of a conversation. A command and its answer are one row,
 //! which is complete when the answer has come or is no longer expected.
 //!
-//! The text of a row is in `text.rs`, its JSON in `json.rs`. The library assigns answers to commands.
+//! The rows are in `row.rs`. The library assigns answers to commands.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use flamingo_protocol_core::{
-    Frame,
-    image::{ImageError, ImageHeader},
+    Flags, Frame,
+    wire::{Kind, Timing},
 };
 use flamingo_recording::Side;
 use flamingo_recording::capture::{CaptureEvent, ConnectionInfo, EventKind};
-use flamingo_recording::conversation::{Conversation, FrameClass, Unanswered};
+use flamingo_recording::conversation::{
+    Conversation, FrameClass, PATIENCE, PATIENCE_OF_MOTIONS, Unanswered,
+};
 use flamingo_runtime_std::Message;
+
+use super::row::{CommandOutcome, Cut, Note, Row, RowContent, TimedFrame};
 
 /// At most this many rows wait until an earlier row is complete.
 const MAX_WAITING: usize = 10_000;
 
-/// A frame, its payload and its time.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct TimedFrame {
-    pub(super) at: Duration,
-    pub(super) frame: Frame,
-    pub(super) payload: Vec<u8>,
+/// How many ticks of a live capture a complete row waits for the answers to earlier commands, and an open
+/// command for its own.
+const TICKS_OF_COMPLETE: u64 = 2;
+const TICKS_OF_OPEN: u64 = 30;
+/// The length of a tick.
+pub(super) const TICK: Duration = Duration::from_millis(100);
+
+/// A control connection.
+#[derive(Default)]
+struct Watched {
+    conversation: Conversation,
+    /// The last time at which bytes of the instrument were missing, and bytes of the client.
+    lost_answers: Option<Duration>,
+    lost_commands: Option<Duration>,
+    /// Whether the next bytes of the client, and of the instrument, may be the end of a frame.
+    in_the_middle: [bool; 2],
 }
 
-/// The outcome of a command.
-#[derive(Debug, Clone, PartialEq)]
-#[allow(clippy::large_enum_variant)] // nearly every one is an answer
-pub(super) enum CommandOutcome {
-    /// No answer yet.
-    Open,
-    /// The instrument never acknowledges it.
-    NoneExpected,
-    Answered {
-        answer: TimedFrame,
-        class: FrameClass,
-    },
-    /// No answer within `after`; it may still come late.
-    Unanswered {
-        after: Duration,
-    },
+impl Watched {
+    /// Whether a frame that nobody seems to have asked for may answer a command that the recording lacks.
+    fn maybe_asked(&self, at: Duration, frame: &Frame) -> bool {
+        let row = frame.code.row();
+        let patience = match row.map(|row| row.timing) {
+            Some(Timing::AtEnd) => PATIENCE_OF_MOTIONS,
+            _ => PATIENCE,
+        };
+        let is_push = frame.flags.contains(Flags::STAGE_POSITIONS_IN_BUFFER)
+            || row.is_some_and(|row| matches!(row.kind, Kind::Event | Kind::FireAndForget));
+        !is_push && self.lost_commands.is_some_and(|lost| at.saturating_sub(lost) <= patience)
+    }
 }
 
-/// A row of the conversation.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Row {
-    pub(super) who: ConnectionInfo,
-    pub(super) at: Duration,
-    pub(super) content: RowContent,
+/// A place in the order of the rows.
+struct Place {
+    /// `None` if the row was shown before the rows in front of it.
+    row: Option<Row>,
+    /// The tick at which it came.
+    came: u64,
 }
 
-#[derive(Debug, Clone, PartialEq)]
-#[allow(clippy::large_enum_variant)] // nearly every one holds a frame
-pub(super) enum RowContent {
-    Opened,
-    Command {
-        command: TimedFrame,
-        outcome: CommandOutcome,
-    },
-    /// An event or a late answer.
-    Other {
-        frame: TimedFrame,
-        class: FrameClass,
-    },
-    Image {
-        header: ImageHeader,
-        checksum: Option<u32>,
-        pixels: bool,
-    },
-    NoImage(ImageError),
-    /// Bytes that belong to no frame.
-    Noise {
-        from: Side,
-        bytes: usize,
-    },
-    /// Bytes that the capture lacks.
-    Missing {
-        from: Side,
-        bytes: u64,
-    },
-    /// The connection ended within a frame, a payload or an image.
-    Incomplete {
-        from: Side,
-        bytes: usize,
-    },
-    Finished {
-        from: Side,
-    },
-    Reset {
-        from: Side,
-    },
-}
-
-/// Builds rows, and returns them in the order in which they began.
+/// Builds rows, and returns them in the order in which they began. On a live capture, [`RowBuilder::tick`]
+/// lets them wait for each other only for a short time.
 #[derive(Default)]
 pub(super) struct RowBuilder {
-    waiting: VecDeque<Row>,
-    /// The number of rows that were returned.
+    waiting: VecDeque<Place>,
+    released: VecDeque<Row>,
+    /// The number of places that were before `waiting`.
     returned: u64,
-    conversations: HashMap<u64, Conversation>,
-    /// The row of each open command, by connection and by number of the command.
+    ticks: u64,
+    /// A part of a message. The next event tells why it is not complete.
+    part: Option<Row>,
+    note: Option<Note>,
+    /// The capture was read to its end.
+    recording_ends: bool,
+    connections: HashMap<u64, Watched>,
+    /// The place of each open command, by connection and by number of the command.
     open: HashMap<(u64, u64), u64>,
+    /// The open commands that were shown, by their places.
+    shown: HashMap<u64, (ConnectionInfo, TimedFrame)>,
+    /// The place of the first row after the clock was set.
+    clock_set: u64,
 }
 
 impl RowBuilder {
     /// The next row, if it is complete.
     pub(super) fn next(&mut self) -> Option<Row> {
-        let first = self.waiting.front()?;
-        // Without the limit, a capture without times would keep every row.
-        let is_open =
-            matches!(first.content, RowContent::Command { outcome: CommandOutcome::Open, .. });
-        if is_open && self.waiting.len() < MAX_WAITING {
-            return None;
+        loop {
+            if let Some(row) = self.released.pop_front() {
+                return Some(row);
+            }
+            let is_open = self.waiting.front()?.row.as_ref().is_some_and(Row::is_open);
+            // Without the limit, a capture without times would keep every row.
+            if is_open && self.waiting.len() < MAX_WAITING {
+                return None;
+            }
+            let place = self.returned;
+            self.returned += 1;
+            if let Some(row) = self.waiting.pop_front()?.row {
+                self.remember_open(place, &row);
+                return Some(row);
+            }
         }
-        self.returned += 1;
-        self.waiting.pop_front()
+    }
+
+    /// Whether rows wait for an answer.
+    pub(super) fn is_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// So much time has passed on a live capture. Rows that have waited long enough are returned next.
+    pub(super) fn tick(&mut self) {
+        self.ticks += 1;
+        for index in 0..self.waiting.len() {
+            let Place { row, came } = &mut self.waiting[index];
+            let waited = self.ticks - *came;
+            let is_due = |row: &mut Row| {
+                waited >= if row.is_open() { TICKS_OF_OPEN } else { TICKS_OF_COMPLETE }
+            };
+            if let Some(row) = row.take_if(is_due) {
+                self.remember_open(self.returned + index as u64, &row);
+                self.released.push_back(row);
+            }
+        }
+    }
+
+    /// A row is shown that may be an open command.
+    fn remember_open(&mut self, place: u64, row: &Row) {
+        if let RowContent::Command { command, outcome: CommandOutcome::Open, .. } = &row.content {
+            self.shown.insert(place, (row.who, command.clone()));
+        }
+    }
+
+    /// The capture was read to its end. The events after that tell what does not end in it.
+    pub(super) fn recording_ends(&mut self) {
+        self.push_part(Cut::Connection);
+        self.recording_ends = true;
     }
 
     pub(super) fn take(&mut self, event: CaptureEvent) {
         let CaptureEvent { connection: who, at, from, kind } = event;
-        self.mark_unanswered(at);
-        let content = match kind {
-            EventKind::Opened => RowContent::Opened,
-            EventKind::Message { message, noise, .. } => {
-                let Message { frame, payload } = message;
-                if !noise.is_empty() {
-                    self.push(who, at, RowContent::Noise { from, bytes: noise.len() });
-                }
-                self.frame(who, from, TimedFrame { at, frame, payload });
+        let is_hole = matches!(kind, EventKind::Hole { .. });
+        self.push_part(if is_hole { Cut::Hole } else { Cut::Connection });
+        self.mark_unanswered(at, false);
+        let note = self.note.take();
+        match kind {
+            EventKind::Note { text, by_recorder } => {
+                self.note = Some(Note { text, by_recorder });
                 return;
             }
-            EventKind::Image { header, pixels, checksum } => {
-                RowContent::Image { header, checksum, pixels: pixels.is_some() }
+            EventKind::Opened => {
+                let lost_commands = who.began_before.then_some(at);
+                let in_the_middle = [who.began_before; 2];
+                let watched = Watched { lost_commands, in_the_middle, ..Watched::default() };
+                self.connections.insert(who.number, watched);
             }
-            EventKind::NoImage(error) => RowContent::NoImage(error),
-            EventKind::Noise { bytes } => RowContent::Noise { from, bytes: bytes.len() },
-            EventKind::Hole { bytes } => {
-                if from == Side::Instrument
-                    && let Some(conversation) = self.conversations.get_mut(&who.number)
-                {
-                    conversation.bytes_missing();
+            EventKind::Message { message, noise, .. } => {
+                let Message { frame, payload } = message;
+                let maybe_frame = self.begins_in_the_middle(who.number, from);
+                if !noise.is_empty() {
+                    let bytes = noise.len();
+                    self.push(who, at, RowContent::Noise { from, bytes, maybe_frame });
                 }
-                RowContent::Missing { from, bytes }
+                return self.frame(who, from, TimedFrame { at, frame, payload });
             }
-            EventKind::Rest { bytes } => RowContent::Incomplete { from, bytes: bytes.len() },
-            EventKind::Finished => RowContent::Finished { from },
-            EventKind::Reset => RowContent::Reset { from },
-            // The kinds above are all that the library knows now.
-            _ => return,
-        };
-        let ends = match content {
-            RowContent::Finished { from } => from == Side::Instrument,
-            RowContent::Reset { .. } => true,
-            _ => false,
-        };
-        if ends {
-            self.end_connection(who.number, at);
+            EventKind::Hole { .. } => self.hole(who.number, at, from),
+            EventKind::Noise { ref bytes } => {
+                let maybe_frame = self.begins_in_the_middle(who.number, from);
+                let bytes = bytes.len();
+                return self.push(who, at, RowContent::Noise { from, bytes, maybe_frame });
+            }
+            EventKind::Rest { bytes } => {
+                let (bytes, cut) = (bytes.len(), Cut::Recording);
+                let content = RowContent::Incomplete { from, bytes, cut };
+                self.part = Some(Row { who, at, content });
+                if self.recording_ends {
+                    self.push_part(Cut::Recording);
+                }
+                return;
+            }
+            EventKind::Finished if from == Side::Instrument => self.end_connection(who.number, at),
+            EventKind::Reset => self.end_connection(who.number, at),
+            EventKind::ClockStep { noted: false, .. } => {
+                self.clock_set = self.returned + self.waiting.len() as u64;
+            }
+            _ => {}
         }
-        self.push(who, at, content);
+        if let Some(content) = content(from, kind, note) {
+            self.push(who, at, content);
+        }
     }
 
     /// Whether the capture contained nothing.
@@ -167,75 +198,151 @@ impl RowBuilder {
         self.returned == 0 && self.waiting.is_empty()
     }
 
-    /// Ends every connection at the end of the capture.
+    /// The capture ends at that time. Commands whose answer is not due yet have neither an answer nor none.
     pub(super) fn end(&mut self, at: Duration) {
-        let all: Vec<u64> = self.conversations.keys().copied().collect();
-        for connection in all {
-            self.end_connection(connection, at);
+        self.push_part(Cut::Connection);
+        self.mark_unanswered(at, false);
+        let mut open: Vec<u64> = self.open.drain().map(|(_, place)| place).collect();
+        open.sort_unstable();
+        for place in open {
+            if let Some(sent) = self.command(place).map(|command| command.at) {
+                let after = at.saturating_sub(sent);
+                self.resolve(place, at, CommandOutcome::RecordingEnds { after });
+            }
         }
+        self.connections.clear();
     }
 
     fn push(&mut self, who: ConnectionInfo, at: Duration, content: RowContent) {
-        self.waiting.push_back(Row { who, at, content });
+        let row = Some(Row { who, at, content });
+        self.waiting.push_back(Place { row, came: self.ticks });
+    }
+
+    fn push_part(&mut self, ended_by: Cut) {
+        if let Some(Row { who, at, mut content }) = self.part.take() {
+            if let RowContent::Incomplete { cut, .. } = &mut content {
+                *cut = ended_by;
+            }
+            self.push(who, at, content);
+        }
+    }
+
+    fn hole(&mut self, connection: u64, at: Duration, from: Side) {
+        let watched = self.connections.entry(connection).or_default();
+        watched.in_the_middle[from as usize] = true;
+        match from {
+            Side::Client => watched.lost_commands = Some(at),
+            Side::Instrument => {
+                watched.lost_answers = Some(at);
+                watched.conversation.bytes_missing();
+            }
+        }
+    }
+
+    /// Whether the bytes of that side from here to the next frame may be the end of a frame.
+    fn begins_in_the_middle(&mut self, connection: u64, from: Side) -> bool {
+        let watched = self.connections.get_mut(&connection);
+        watched.is_some_and(|it| std::mem::take(&mut it.in_the_middle[from as usize]))
     }
 
     fn frame(&mut self, who: ConnectionInfo, from: Side, timed: TimedFrame) {
         let at = timed.at;
-        let conversation = self.conversations.entry(who.number).or_default();
+        let watched = self.connections.entry(who.number).or_default();
         if from == Side::Client {
-            let number = conversation.client_sent(at, &timed.frame);
+            let number = watched.conversation.client_sent(at, &timed.frame);
             let outcome =
                 if number.is_some() { CommandOutcome::Open } else { CommandOutcome::NoneExpected };
             if let Some(number) = number {
                 self.open.insert((who.number, number), self.returned + self.waiting.len() as u64);
             }
-            self.push(who, at, RowContent::Command { command: timed, outcome });
+            self.push(who, at, RowContent::Command { command: timed, outcome, again: false });
             return;
         }
-        let class = conversation.instrument_sent(at, &timed.frame);
-        let row = class.answers().and_then(|(to, _)| self.open.remove(&(who.number, to)));
-        let row = row.filter(|row| *row >= self.returned);
-        match row {
-            Some(row) => self.resolve(row, CommandOutcome::Answered { answer: timed, class }),
-            None => self.push(who, at, RowContent::Other { frame: timed, class }),
+        let class = watched.conversation.instrument_sent(at, &timed.frame);
+        let maybe_asked = matches!(class, FrameClass::Unsolicited { .. })
+            && watched.maybe_asked(at, &timed.frame);
+        let place = class.answers().and_then(|(to, _)| self.open.remove(&(who.number, to)));
+        if let Some(place) = place
+            && self.shown.remove(&place).is_none()
+        {
+            let clock_set = place < self.clock_set;
+            let answered = CommandOutcome::Answered { answer: timed, class, clock_set };
+            self.resolve(place, at, answered);
+        } else {
+            self.push(who, at, RowContent::Other { frame: timed, class, maybe_asked });
         }
     }
 
-    fn resolve(&mut self, row: u64, new: CommandOutcome) {
-        let Some(index) = row.checked_sub(self.returned) else { return };
-        let index = usize::try_from(index).unwrap_or(usize::MAX);
-        if let Some(Row { content: RowContent::Command { outcome, .. }, .. }) =
-            self.waiting.get_mut(index)
+    /// The row of a command that waits.
+    fn row(&mut self, place: u64) -> Option<&mut Row> {
+        let index = usize::try_from(place.checked_sub(self.returned)?).ok()?;
+        self.waiting.get_mut(index)?.row.as_mut()
+    }
+
+    /// The command in that place, whether it was shown or not.
+    fn command(&mut self, place: u64) -> Option<&TimedFrame> {
+        if self.shown.contains_key(&place) {
+            return self.shown.get(&place).map(|(_, command)| command);
+        }
+        match &self.row(place)?.content {
+            RowContent::Command { command, .. } => Some(command),
+            _ => None,
+        }
+    }
+
+    /// Says what has become of a command; again, if it was shown before.
+    fn resolve(&mut self, place: u64, at: Duration, new: CommandOutcome) {
+        if let Some((who, command)) = self.shown.remove(&place) {
+            self.push(who, at, RowContent::Command { command, outcome: new, again: true });
+        } else if let Some(Row { content: RowContent::Command { outcome, .. }, .. }) =
+            self.row(place)
         {
             *outcome = new;
         }
     }
 
-    fn mark_unanswered(&mut self, now: Duration) {
+    /// `is_over`: the connection has ended, and what is unanswered is so for that reason.
+    fn mark_unanswered(&mut self, now: Duration, is_over: bool) {
         let mut unanswered = Vec::new();
-        for (connection, conversation) in &mut self.conversations {
-            let expired = std::iter::from_fn(|| conversation.next_unanswered(now));
-            unanswered.extend(expired.map(|request| (*connection, request)));
-        }
-        for (connection, Unanswered { to, after }) in unanswered {
-            if let Some(row) = self.open.remove(&(connection, to)) {
-                self.resolve(row, CommandOutcome::Unanswered { after });
+        for (connection, watched) in &mut self.connections {
+            while let Some(request) = watched.conversation.next_unanswered(now) {
+                unanswered.push((*connection, request, watched.lost_answers));
             }
+        }
+        for (connection, Unanswered { to, after }, lost) in unanswered {
+            let Some(place) = self.open.remove(&(connection, to)) else { continue };
+            let sent = self.command(place).map_or(now, |command| command.at);
+            let outcome = if is_over {
+                CommandOutcome::ConnectionEnds { after }
+            } else {
+                CommandOutcome::Unanswered { after, maybe_lost: lost >= Some(sent) }
+            };
+            self.resolve(place, sent.saturating_add(after), outcome);
         }
     }
 
     fn end_connection(&mut self, connection: u64, at: Duration) {
-        if let Some(conversation) = self.conversations.get_mut(&connection) {
-            conversation.end(at);
+        if let Some(watched) = self.connections.get_mut(&connection) {
+            watched.conversation.end(at);
         }
-        self.mark_unanswered(at);
-        self.conversations.remove(&connection);
+        self.mark_unanswered(at, true);
+        self.connections.remove(&connection);
     }
 }
 
-impl RowContent {
-    /// Whether a healthy peer does not send this.
-    pub(super) fn is_error(&self) -> bool {
-        matches!(self, Self::NoImage(_) | Self::Incomplete { .. })
-    }
+/// The content of a row for an event that becomes one as it is.
+fn content(from: Side, kind: EventKind, note: Option<Note>) -> Option<RowContent> {
+    Some(match kind {
+        EventKind::Opened => RowContent::Opened,
+        EventKind::Image { header, pixels, checksum } => {
+            RowContent::Image { header, checksum, pixels: pixels.is_some() }
+        }
+        EventKind::NoImage(error) => RowContent::NoImage(error),
+        EventKind::Hole { bytes } => RowContent::Missing { from, bytes },
+        EventKind::Finished => RowContent::Finished { from, note },
+        EventKind::Reset => RowContent::Reset { from, note },
+        EventKind::ClockStep { step, noted } => RowContent::ClockStep { step, noted },
+        // The kinds above are all that the library knows now, beside messages and bytes that are none.
+        _ => return None,
+    })
 }

@@ -4,11 +4,13 @@
 use std::time::{Duration, SystemTime};
 
 use flamingo_protocol_core::image::ImageHeader;
+use flamingo_recording::Side;
 use serde::Serialize;
 
-use super::conversation::{CommandOutcome, Row, RowContent, TimedFrame};
+use super::row::{CommandOutcome, Cut, Note, Row, RowContent, TimedFrame};
+use crate::failure::CommandResult;
 use crate::frame_json::FrameJson;
-use crate::output::{milliseconds, rfc3339};
+use crate::output::{json_line, milliseconds, rfc3339};
 
 /// A frame that was found in bytes.
 #[derive(Serialize)]
@@ -22,7 +24,7 @@ pub(super) struct FoundFrameJson {
 
 /// A row of the conversation in a capture.
 #[derive(Default, Serialize)]
-pub(super) struct RowJson {
+struct RowJson {
     connection: u64,
     port: &'static str,
     kind: &'static str,
@@ -31,22 +33,57 @@ pub(super) struct RowJson {
     client: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     instrument: Option<String>,
+    /// Whether the connection began before the recording.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    began_before: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     request: Option<FrameJson>,
+    /// An earlier row of the kind `open` has shown the request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shown_before: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     answer: Option<FrameJson>,
     #[serde(skip_serializing_if = "Option::is_none")]
     frame: Option<FrameJson>,
+    /// Whether the delay of the answer is not known, since the clock was set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    clock_set: Option<bool>,
+    /// Whether an unsolicited frame may answer a command that the recording lacks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    maybe_asked: Option<bool>,
+    /// Whether the recording may lack the answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    maybe_lost: Option<bool>,
+    /// Whether the connection ended before the answer was due.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    connection_ends: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     silent_ms: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     from: Option<&'static str>,
+    /// What the recorder has noted about the end of a connection, and whether it has ended it itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    by_recorder: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     bytes: Option<u64>,
+    /// Whether the bytes may be the end of a frame whose beginning the recording lacks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    maybe_frame: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     image: Option<ImageJson>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
+    /// What ends a part of a message or an image: `connection`, `recording` or `hole`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cut_by: Option<&'static str>,
+    /// How far the clock was set in seconds, negative if it was set back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    clock_step_s: Option<f64>,
+    /// Whether the recorder has noted the step. If not, the times in the file have it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    noted: Option<bool>,
 }
 
 /// The header of an image in a capture.
@@ -71,10 +108,12 @@ pub(super) struct CodeJson {
     pub(super) code: u32,
     pub(super) name: Option<&'static str>,
     pub(super) commands: u64,
-    pub(super) answered: usize,
+    pub(super) answered: u64,
     pub(super) presumed: u64,
     pub(super) ambiguous: u64,
     pub(super) unanswered: u64,
+    /// Commands whose answer is not due yet when the recording ends.
+    pub(super) unfinished: u64,
     pub(super) late: u64,
     pub(super) unsolicited: u64,
     pub(super) p50_ms: Option<f64>,
@@ -86,9 +125,13 @@ pub(super) struct CodeJson {
 pub(super) struct TotalsJson {
     pub(super) summary: bool,
     pub(super) connections: u64,
+    /// The number of addresses of control ports.
+    pub(super) instruments: usize,
     pub(super) images: u64,
     pub(super) noise_bytes: u64,
     pub(super) missing_bytes: u64,
+    pub(super) unfinished: u64,
+    pub(super) clock_steps: u64,
     /// All packets of the file, and what was skipped since it cannot be read.
     pub(super) packets: u64,
     pub(super) broken_blocks: u64,
@@ -101,12 +144,17 @@ pub(super) fn calendar(at: Duration) -> String {
     rfc3339(SystemTime::UNIX_EPOCH + at)
 }
 
+/// The JSON of a row, on one line.
+pub(super) fn line(of: &Row) -> CommandResult<String> {
+    json_line(&row(of))
+}
+
 /// The JSON of a row.
-pub(super) fn row(row: &Row) -> RowJson {
+fn row(row: &Row) -> RowJson {
     let Row { who, at, content } = row;
     let mut json = RowJson {
         connection: who.number,
-        port: who.port.name(),
+        port: who.port_name(),
         time: calendar(*at),
         ..RowJson::default()
     };
@@ -115,23 +163,16 @@ pub(super) fn row(row: &Row) -> RowJson {
             json.kind = "opened";
             json.client = Some(who.client.to_string());
             json.instrument = Some(who.instrument.to_string());
+            json.began_before = who.began_before.then_some(true);
         }
-        RowContent::Command { command, outcome } => {
+        RowContent::Command { command, outcome, again } => {
             json.request = Some(frame(command));
-            json.kind = match outcome {
-                CommandOutcome::Open | CommandOutcome::NoneExpected => "command",
-                CommandOutcome::Answered { answer, class } => {
-                    json.answer = Some(frame(answer).recorded_class(class));
-                    "answered"
-                }
-                CommandOutcome::Unanswered { after } => {
-                    json.silent_ms = Some(milliseconds(*after));
-                    "silent"
-                }
-            };
+            json.shown_before = again.then_some(true);
+            add_outcome(&mut json, outcome);
         }
-        RowContent::Other { frame: other, class } => {
+        RowContent::Other { frame: other, class, maybe_asked } => {
             json.kind = class.name();
+            json.maybe_asked = maybe_asked.then_some(true);
             json.frame = Some(frame(other).recorded_class(class));
         }
         RowContent::Image { header, checksum, pixels } => {
@@ -142,22 +183,70 @@ pub(super) fn row(row: &Row) -> RowJson {
             json.kind = "no_image";
             json.error = Some(error.to_string());
         }
-        RowContent::Noise { from, bytes } => {
+        RowContent::Noise { from, bytes, maybe_frame } => {
             json.kind = "noise";
+            json.maybe_frame = maybe_frame.then_some(true);
             (json.from, json.bytes) = (Some(from.name()), Some(*bytes as u64));
         }
         RowContent::Missing { from, bytes } => {
             json.kind = "hole";
             (json.from, json.bytes) = (Some(from.name()), Some(*bytes));
         }
-        RowContent::Incomplete { from, bytes } => {
+        RowContent::Incomplete { from, bytes, cut } => {
             json.kind = "rest";
+            json.cut_by = Some(match cut {
+                Cut::Connection => "connection",
+                Cut::Recording => "recording",
+                Cut::Hole => "hole",
+            });
             (json.from, json.bytes) = (Some(from.name()), Some(*bytes as u64));
         }
-        RowContent::Finished { from } => (json.kind, json.from) = ("closed", Some(from.name())),
-        RowContent::Reset { from } => (json.kind, json.from) = ("reset", Some(from.name())),
+        RowContent::Finished { from, note } => {
+            json.kind = "closed";
+            add_end(&mut json, *from, note.as_ref());
+        }
+        RowContent::Reset { from, note } => {
+            json.kind = "reset";
+            add_end(&mut json, *from, note.as_ref());
+        }
+        RowContent::ClockStep { step, noted } => {
+            json.kind = "clock_step";
+            (json.clock_step_s, json.noted) = (Some(step.seconds()), Some(*noted));
+        }
     }
     json
+}
+
+fn add_outcome(json: &mut RowJson, outcome: &CommandOutcome) {
+    let (kind, silent) = match outcome {
+        CommandOutcome::Open => ("open", None),
+        CommandOutcome::NoneExpected => ("command", None),
+        CommandOutcome::Answered { answer, class, clock_set } => {
+            let answer = frame(answer).recorded_class(class);
+            json.answer = Some(if *clock_set { answer.without_delay() } else { answer });
+            json.clock_set = clock_set.then_some(true);
+            ("answered", None)
+        }
+        CommandOutcome::Unanswered { after, maybe_lost } => {
+            json.maybe_lost = maybe_lost.then_some(true);
+            ("silent", Some(after))
+        }
+        CommandOutcome::ConnectionEnds { after } => {
+            json.connection_ends = Some(true);
+            ("silent", Some(after))
+        }
+        CommandOutcome::RecordingEnds { after } => ("unfinished", Some(after)),
+    };
+    json.kind = kind;
+    json.silent_ms = silent.map(|after| milliseconds(*after));
+}
+
+fn add_end(json: &mut RowJson, from: Side, note: Option<&Note>) {
+    json.from = Some(from.name());
+    if let Some(Note { text, by_recorder }) = note {
+        json.note = Some(text.clone());
+        json.by_recorder = by_recorder.then_some(true);
+    }
 }
 
 fn frame(timed: &TimedFrame) -> FrameJson {

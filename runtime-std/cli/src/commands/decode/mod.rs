@@ -7,15 +7,18 @@ mod conversation;
 mod frames;
 mod hex;
 mod json;
+mod row;
 mod summary;
 mod text;
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Cursor, Read};
 use std::path::PathBuf;
 
 use clap::Args;
-use flamingo_recording::capture::is_capture;
+use flamingo_recording::Port;
+use flamingo_recording::capture::{KnownPorts, is_capture};
 
 use crate::failure::{CommandResult, Failure};
 use crate::output::Out;
@@ -29,6 +32,8 @@ const BEGINNING: u64 = 4;
 /// is printed as a conversation: each command with its answer and the delay, events, late answers,
 /// and commands without an answer. All other input is bytes of one direction, as hex text (plain,
 /// with separators, or a dump with offsets) or raw: each frame is printed with its fields named.
+/// A capture may come from a pipe that stays open (tcpdump -U -w - | flamingo decode): each line is
+/// printed as soon as it is known.
 /// Bytes that belong to no frame are skipped and counted. An incomplete frame or a wrong marker is
 /// reported, and the exit code is then 6.
 #[derive(Debug, Args)]
@@ -40,44 +45,132 @@ pub(crate) struct DecodeArgs {
     /// Print totals of a capture: for each code, the commands, their delays and missing answers
     #[arg(long)]
     summary: bool,
+
+    #[command(flatten)]
+    ports: PortArgs,
+}
+
+/// How the connections of a capture are read.
+#[derive(Debug, Args)]
+#[allow(clippy::struct_field_names)] // they name the options
+struct PortArgs {
+    /// Read connections to this port as connections to the control port, as well as those to port
+    /// 53717. May be given several times
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    control_port: Vec<u16>,
+
+    /// The same for the port of live images, 53718
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    live_port: Vec<u16>,
+
+    /// The same for the port of stack images, 53719
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    stack_port: Vec<u16>,
+
+    /// The same for the port on which a bridge sends unsolicited frames, 53720
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    callback_port: Vec<u16>,
+}
+
+impl PortArgs {
+    /// Each number with its meaning; `None` is the callback port.
+    fn all(&self) -> impl Iterator<Item = (Option<Port>, u16)> {
+        let ports = Port::ALL.into_iter().map(Some).chain([None]);
+        let lists = [&self.control_port, &self.live_port, &self.stack_port, &self.callback_port];
+        ports.zip(lists).flat_map(|(port, list)| list.iter().map(move |number| (port, *number)))
+    }
+
+    fn known_ports(&self) -> CommandResult<KnownPorts> {
+        let mut given = BTreeMap::new();
+        for (port, number) in self.all() {
+            let before = given.insert(number, port);
+            if let Some(before) = before.filter(|before| *before != port) {
+                let [one, other] = [before, port].map(option);
+                return Err(Failure::usage(format!(
+                    "decode: expected one meaning for port {number}, found {one} and {other}"
+                )));
+            }
+        }
+        Ok(given.into_iter().fold(KnownPorts::default(), |known, (number, port)| match port {
+            Some(port) => known.with(number, port),
+            None => known.with_callback(number),
+        }))
+    }
+}
+
+/// The option that gives a port this meaning.
+fn option(port: Option<Port>) -> String {
+    format!("--{}-port", port.map_or("callback", Port::name))
 }
 
 /// The source of the bytes.
-type Input = Box<dyn Read + Send>;
+struct Input {
+    bytes: Box<dyn Read + Send>,
+    /// It may stay open without bytes, as a pipe does.
+    is_live: bool,
+}
 
 pub(crate) async fn run(args: DecodeArgs, out: &mut Out) -> CommandResult {
-    let DecodeArgs { file, summary } = args;
+    let DecodeArgs { file, summary, ports } = args;
+    let known_ports = ports.known_ports()?;
     let file = file.filter(|file| file.as_os_str() != "-");
     let name = file.as_ref().map_or("stdin".to_owned(), |file| file.display().to_string());
     tracing::debug!("reading {name}");
     // Reading from a terminal may block; Ctrl-C must still work.
     let begun = smol::unblock(move || begin(file)).await;
     let failed = |error| Failure::usage(format!("decode: cannot read {name}: {error}"));
-    let (beginning, rest) = begun.map_err(failed)?;
-    let whole: Input = Box::new(Cursor::new(beginning.clone()).chain(rest));
+    let (beginning, Input { bytes, is_live }) = begun.map_err(failed)?;
+    let whole = Box::new(Cursor::new(beginning.clone()).chain(bytes));
+    let whole = Input { bytes: whole, is_live };
     if is_capture(&beginning) {
-        return capture::print(whole, &name, summary, out).await;
+        return capture::print(whole, &name, known_ports, summary, out).await;
     }
     if summary {
         let why = "expected a capture (pcapng or pcap): --summary needs times and both directions";
         return Err(Failure::usage(format!("decode: {name}: {why}")));
+    }
+    if let Some((port, _)) = ports.all().next() {
+        return Err(Failure::usage(format!(
+            "decode: {name}: expected a capture (pcapng or pcap): {} needs TCP ports",
+            option(port)
+        )));
     }
     let bytes = smol::unblock(move || read(whole)).await.map_err(failed)?;
     byte_ranges::print(bytes, out)
 }
 
 fn begin(file: Option<PathBuf>) -> std::io::Result<(Vec<u8>, Input)> {
-    let mut input: Input = match file {
-        Some(file) => Box::new(File::open(file)?),
-        None => Box::new(std::io::stdin()),
+    let mut input = match file {
+        Some(file) => {
+            let file = File::open(file)?;
+            let is_live = !file.metadata()?.is_file();
+            Input { bytes: Box::new(file), is_live }
+        }
+        None => Input { bytes: Box::new(std::io::stdin()), is_live: !is_stdin_a_file() },
     };
     let mut beginning = Vec::new();
-    input.by_ref().take(BEGINNING).read_to_end(&mut beginning)?;
+    input.bytes.by_ref().take(BEGINNING).read_to_end(&mut beginning)?;
     Ok((beginning, input))
+}
+
+/// Whether stdin was redirected from a file, which never makes a reader wait.
+#[cfg(unix)]
+fn is_stdin_a_file() -> bool {
+    use std::os::fd::AsFd;
+    let stdin = std::io::stdin().as_fd().try_clone_to_owned().map(File::from);
+    stdin.and_then(|stdin| stdin.metadata()).is_ok_and(|metadata| metadata.is_file())
+}
+
+#[cfg(not(unix))]
+fn is_stdin_a_file() -> bool {
+    false
 }
 
 fn read(mut input: Input) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    input.read_to_end(&mut bytes)?;
+    input.bytes.read_to_end(&mut bytes)?;
     Ok(bytes)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,14 +1,16 @@
 //! `flamingo decode --summary`: the totals of a capture, one row for each command code.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use flamingo_protocol_core::{CommandCode, Frame};
+use flamingo_recording::Port;
 use flamingo_recording::capture::Capture;
 use flamingo_recording::conversation::FrameClass;
 
-use super::conversation::{CommandOutcome, Row, RowContent};
 use super::json::{CodeJson, TotalsJson};
+use super::row::{CommandOutcome, Row, RowContent};
 use crate::failure::CommandResult;
 use crate::output::{Out, milliseconds};
 use flamingo_race::statistics::percentile;
@@ -17,52 +19,79 @@ use flamingo_race::statistics::percentile;
 #[derive(Debug, Default)]
 struct Counts {
     commands: u64,
-    /// The delay of each answer that came in time.
+    answered: u64,
+    /// The delay of each answer that came in time, if it is known.
     delays: Vec<Duration>,
     presumed: u64,
     ambiguous: u64,
     unanswered: u64,
+    unfinished: u64,
     late: u64,
     unsolicited: u64,
+}
+
+impl Counts {
+    /// A frame that came in time and may be an answer. If the clock was set, its delay is not known.
+    fn answer(&mut self, class: &FrameClass, clock_set: bool) {
+        self.answered += 1;
+        let delay = class.answers().map(|(_, after)| after);
+        self.delays.extend(delay.filter(|_| !clock_set));
+        self.presumed += u64::from(class.proven() == Some(false));
+        self.ambiguous += u64::from(matches!(class, FrameClass::Ambiguous { .. }));
+    }
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Summary {
     codes: BTreeMap<CommandCode, Counts>,
+    /// The addresses of the control ports.
+    instruments: BTreeSet<SocketAddr>,
     totals: TotalsJson,
 }
 
 impl Summary {
     pub(super) fn take(&mut self, row: &Row) {
         match &row.content {
-            RowContent::Opened => self.totals.connections += 1,
-            RowContent::Command { command, outcome } => {
+            RowContent::Opened => {
+                self.totals.connections += 1;
+                // Image ports and callback ports belong to an instrument or a bridge with a control port.
+                if row.who.port == Port::Control && !row.who.callback {
+                    self.instruments.insert(row.who.instrument);
+                }
+            }
+            RowContent::Command { command, outcome, again } => {
                 let counts = self.of(&command.frame);
-                counts.commands += 1;
+                counts.commands += u64::from(!again);
                 match outcome {
                     CommandOutcome::Open | CommandOutcome::NoneExpected => {}
-                    CommandOutcome::Unanswered { .. } => counts.unanswered += 1,
-                    CommandOutcome::Answered { class, .. } => {
-                        if let Some((_, after)) = class.answers() {
-                            counts.delays.push(after);
-                        }
-                        counts.presumed += u64::from(class.proven() == Some(false));
-                        let ambiguous = matches!(class, FrameClass::Ambiguous { .. });
-                        counts.ambiguous += u64::from(ambiguous);
+                    CommandOutcome::Unanswered { .. } | CommandOutcome::ConnectionEnds { .. } => {
+                        counts.unanswered += 1;
+                    }
+                    CommandOutcome::RecordingEnds { .. } => {
+                        counts.unfinished += 1;
+                        self.totals.unfinished += 1;
+                    }
+                    CommandOutcome::Answered { class, clock_set, .. } => {
+                        counts.answer(class, *clock_set);
                     }
                 }
             }
-            RowContent::Other { frame, class } => {
-                let late = matches!(class, FrameClass::Late { .. });
+            RowContent::Other { frame, class, .. } => {
                 let counts = self.of(&frame.frame);
-                counts.late += u64::from(late);
-                counts.unsolicited += u64::from(!late);
+                match class {
+                    FrameClass::Late { .. } => counts.late += 1,
+                    FrameClass::Unsolicited { .. } => counts.unsolicited += 1,
+                    FrameClass::Ambiguous { .. } => counts.ambiguous += 1,
+                    // Its command was shown without it.
+                    FrameClass::Solicited { .. } => counts.answer(class, false),
+                }
             }
             RowContent::Image { .. } => self.totals.images += 1,
             RowContent::Noise { bytes, .. } | RowContent::Incomplete { bytes, .. } => {
                 self.totals.noise_bytes += *bytes as u64;
             }
             RowContent::Missing { bytes, .. } => self.totals.missing_bytes += bytes,
+            RowContent::ClockStep { .. } => self.totals.clock_steps += 1,
             RowContent::NoImage(_) | RowContent::Finished { .. } | RowContent::Reset { .. } => {}
         }
     }
@@ -76,6 +105,7 @@ impl Summary {
         let unreadable = capture.unreadable();
         self.totals = TotalsJson {
             summary: true,
+            instruments: self.instruments.len(),
             packets: capture.packets(),
             broken_blocks: unreadable.blocks,
             broken_options: unreadable.options,
@@ -95,9 +125,11 @@ impl Summary {
             out.line(&text(&record))?;
         }
         let TotalsJson { connections, images, noise_bytes, missing_bytes, .. } = self.totals;
+        let TotalsJson { unfinished, clock_steps, instruments, .. } = self.totals;
         out.line(&format!(
-            "{connections} connections, {images} images, {noise_bytes} bytes in no frame, \
-             {missing_bytes} bytes not in the recording"
+            "{connections} connections to {instruments} instruments, {images} images, {noise_bytes} bytes in no frame, \
+             {missing_bytes} bytes not in the recording, {unfinished} commands open at its end, \
+             {clock_steps} steps of the clock"
         ))?;
         if unreadable.is_empty() {
             return Ok(());
@@ -112,10 +144,11 @@ fn record(code: CommandCode, counts: &Counts) -> CodeJson {
         code: code.0,
         name: code.name(),
         commands: counts.commands,
-        answered: counts.delays.len(),
+        answered: counts.answered,
         presumed: counts.presumed,
         ambiguous: counts.ambiguous,
         unanswered: counts.unanswered,
+        unfinished: counts.unfinished,
         late: counts.late,
         unsolicited: counts.unsolicited,
         p50_ms: at(50),

@@ -9,14 +9,18 @@ use flamingo_protocol_core::{
     image::ImageHeader,
     wire::{Kind, Payload},
 };
+use flamingo_recording::Side;
 use flamingo_recording::capture::ConnectionInfo;
 use flamingo_recording::conversation::FrameClass;
+use flamingo_runtime_std::ClockStep;
 
-use super::conversation::{CommandOutcome, Row, RowContent, TimedFrame};
 use super::json::calendar;
+use super::row::{CommandOutcome, Cut, Note, Row, RowContent, TimedFrame};
 use crate::frame_text::frame_line;
 use crate::output::milliseconds;
 
+/// The class of a frame that nobody seems to have asked for, after a part that the recording lacks.
+const MAYBE_ASKED: &str = "[unsolicited, or its command is not in the recording]";
 /// The width of the client's column.
 const LEFT: usize = 52;
 
@@ -27,26 +31,25 @@ pub(super) fn line(row: &Row, began: Duration) -> String {
     let number = who.number;
     let text = match content {
         RowContent::Opened => {
-            let ConnectionInfo { port, client, instrument, .. } = who;
-            format!("== {port}: {client} connects to {instrument}, {}", calendar(*at))
+            let ConnectionInfo { client, instrument, .. } = who;
+            let connects = if who.began_before { "is already connected to" } else { "connects to" };
+            let (port, date) = (who.port_name(), calendar(*at));
+            format!("== {port}: {client} {connects} {instrument}, {date}")
         }
-        RowContent::Command { command, outcome } => {
+        RowContent::Command { command, outcome, again } => {
             let left = command_text(command);
-            let right = match outcome {
-                CommandOutcome::Open => "(no answer yet)".to_owned(),
-                CommandOutcome::NoneExpected => "(no answer expected)".to_owned(),
-                CommandOutcome::Answered { answer, class } => {
-                    format!("{}  {}", frame_text(answer), class_text(class))
-                }
-                CommandOutcome::Unanswered { after } => {
-                    format!("!! no answer in {}", time_text(*after))
-                }
-            };
-            format!("{left:<LEFT$}  -> {right}")
+            let right = outcome_text(outcome);
+            let again = if *again { "  (command shown above)" } else { "" };
+            format!("{left:<LEFT$}  -> {right}{again}")
         }
-        RowContent::Other { frame, class } => {
-            let mark = if matches!(class, FrameClass::Unsolicited { .. }) { "*" } else { "!!" };
-            format!("{:<LEFT$}  {mark:>2} {}  {}", "", frame_text(frame), class_text(class))
+        RowContent::Other { frame, class, maybe_asked } => {
+            let mark = match class {
+                FrameClass::Unsolicited { .. } => "*",
+                FrameClass::Solicited { .. } => "->",
+                FrameClass::Late { .. } | FrameClass::Ambiguous { .. } => "!!",
+            };
+            let class = if *maybe_asked { MAYBE_ASKED.to_owned() } else { class_text(class) };
+            format!("{:<LEFT$}  {mark:>2} {}  {class}", "", frame_text(frame))
         }
         RowContent::Image { header, checksum, pixels } => {
             let ImageHeader { width, height, device, index_start, size, .. } = header;
@@ -60,19 +63,69 @@ pub(super) fn line(row: &Row, began: Duration) -> String {
         RowContent::NoImage(error) => {
             format!("!! no image, and nothing after it can be read: {error}")
         }
-        RowContent::Noise { from, bytes } => {
-            format!("!! {bytes} bytes from the {from} belong to no frame")
+        RowContent::Noise { from, bytes, maybe_frame } => {
+            let frame = if *maybe_frame { ", or the recording lacks its beginning" } else { "" };
+            format!("!! {bytes} bytes from the {from} belong to no frame{frame}")
         }
         RowContent::Missing { from, bytes } => {
             format!("!! {bytes} bytes from the {from} are not in the recording")
         }
-        RowContent::Incomplete { from, bytes } => {
-            format!("!! {bytes} bytes from the {from} are incomplete: the connection ended")
+        RowContent::Incomplete { from, bytes, cut } => {
+            let ends = match cut {
+                Cut::Connection => "the connection ended",
+                Cut::Recording => "the recording ends here",
+                Cut::Hole => "those after them are not in the recording",
+            };
+            format!("!! {bytes} bytes from the {from} are incomplete: {ends}")
         }
-        RowContent::Finished { from } => format!("== closed by the {from}"),
-        RowContent::Reset { from } => format!("== reset by the {from}"),
+        RowContent::Finished { from, note } => end_text("closed", *from, note.as_ref()),
+        RowContent::Reset { from, note } => end_text("reset", *from, note.as_ref()),
+        RowContent::ClockStep { step, noted } => format!("== {}", clock_text(*step, *noted)),
     };
     format!("{since:>12.6} {number:>3}  {text}").trim_end().to_owned()
+}
+
+fn outcome_text(outcome: &CommandOutcome) -> String {
+    match outcome {
+        CommandOutcome::Open => "(no answer yet)".to_owned(),
+        CommandOutcome::NoneExpected => "(no answer expected)".to_owned(),
+        CommandOutcome::Answered { answer, clock_set: true, .. } => {
+            format!("{}  [delay not known: the clock was set]", frame_text(answer))
+        }
+        CommandOutcome::Answered { answer, class, clock_set: false } => {
+            format!("{}  {}", frame_text(answer), class_text(class))
+        }
+        CommandOutcome::Unanswered { after, maybe_lost } => {
+            let lost = if *maybe_lost { ", or not in the recording" } else { "" };
+            format!("!! no answer in {}{lost}", time_text(*after))
+        }
+        CommandOutcome::ConnectionEnds { after } => {
+            format!("!! no answer: the connection ends after {}", time_text(*after))
+        }
+        CommandOutcome::RecordingEnds { after } => {
+            format!("(the recording ends here, after {})", time_text(*after))
+        }
+    }
+}
+
+fn end_text(end: &str, from: Side, note: Option<&Note>) -> String {
+    match note {
+        None => format!("== {end} by the {from}"),
+        Some(Note { text, by_recorder: true }) => format!("== {text}"),
+        Some(Note { text, by_recorder: false }) => format!("== {end} by the {from}: {text}"),
+    }
+}
+
+fn clock_text(step: ClockStep, noted: bool) -> String {
+    if noted {
+        return format!("{step} here; times go on without the step");
+    }
+    let (by, way) = match step {
+        ClockStep::Back(by) => (by, "back"),
+        ClockStep::Forward(by) => (by, "forward"),
+    };
+    let by = by.as_secs_f64();
+    format!("the times in the file go {way} by {by:.3} s here; times go on without the step")
 }
 
 /// The text of a command. The result fields of a query are left out.
