@@ -87,6 +87,8 @@ pub struct ImageFacts {
     pub pose: Option<Pose>,
     /// The camera that took the image, from 0: the field `deviceIndex` of the image header.
     pub camera: Option<u32>,
+    /// The number of the image in its stream, from 1; images that were dropped count.
+    pub number: Option<u64>,
     /// How far the host's clock was set before this image. [`Self::taken_at`] goes on without the step.
     pub clock_step: Option<ClockStep>,
 }
@@ -101,6 +103,7 @@ impl ImageFacts {
             exposure: None,
             pose: None,
             camera: None,
+            number: None,
             clock_step: None,
         }
     }
@@ -130,6 +133,13 @@ impl ImageFacts {
     #[must_use]
     pub fn camera(mut self, camera: impl Into<Option<u32>>) -> Self {
         self.camera = camera.into();
+        self
+    }
+
+    /// Sets [`Self::number`]; `None` if it is not known.
+    #[must_use]
+    pub fn number(mut self, number: impl Into<Option<u64>>) -> Self {
+        self.number = number.into();
         self
     }
 

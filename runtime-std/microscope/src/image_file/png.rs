@@ -62,6 +62,7 @@ fn texts(facts: &ImageFacts) -> Vec<(&'static str, String)> {
         texts.push(("R deg", pose.r.0.to_string()));
     }
     texts.extend(facts.camera.map(|camera| ("Camera", camera.to_string())));
+    texts.extend(facts.number.map(|number| ("Image number", number.to_string())));
     texts.extend(facts.clock_step.map(|step| ("Clock", step.to_string())));
     texts
 }

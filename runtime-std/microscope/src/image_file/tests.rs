@@ -40,6 +40,7 @@ fn facts(seconds: u64) -> ImageFacts {
         exposure: Some(Micros(9_002)),
         pose: Some(pose),
         camera: None,
+        number: None,
         clock_step: None,
     }
 }

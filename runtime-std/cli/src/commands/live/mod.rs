@@ -1,10 +1,11 @@
 //! `flamingo live`: receives live images; starts and stops the live view.
 //!
-//! Image files are written in `sink.rs`, text and JSON in `report.rs`, the preview in `preview.rs`.
+//! Image files are written in `sink.rs` and `writers.rs`, text and JSON in `report.rs`, the preview in `preview.rs`.
 
 mod preview;
 mod report;
 mod sink;
+mod writers;
 
 use std::path::{Path, PathBuf};
 use std::pin::pin;
@@ -26,6 +27,7 @@ use crate::output::Out;
 use preview::TERMINAL;
 use report::Report;
 use sink::Sink;
+use writers::SeriesSettings;
 
 /// After Ctrl-C, the time limit for the image that is being written.
 const LAST_WRITE: Duration = Duration::from_secs(5);
@@ -136,7 +138,9 @@ struct Setup {
 
 pub(crate) async fn run(args: LiveArgs, out: &mut Out, interrupt: &Interrupt) -> CommandResult {
     preview::check(args.preview.as_deref())?;
-    let sink = args.out.as_deref().map(|folder| Sink::create(folder, args.format)).transpose()?;
+    let settings = SeriesSettings { kind: "live", numbered: false };
+    let create = |folder| Sink::create(folder, args.format, settings);
+    let sink = args.out.as_deref().map(create).transpose()?;
     let connect = connect::connect_to_instrument(
         &args.client.peer,
         &args.client.server.connect,
@@ -264,9 +268,9 @@ async fn receive(
 }
 
 /// Completes the file.
-async fn finish(sink: Sink, interrupt: &Interrupt) -> CommandResult {
+async fn finish(mut sink: Sink, interrupt: &Interrupt) -> CommandResult {
     let file = sink.file().map(Path::to_owned);
-    let finish = async { Some(smol::unblock(move || sink.finish()).await) };
+    let finish = async { Some(smol::unblock(move || sink.end_series()).await) };
     let finished = or(finish, time_is_over(interrupt, END)).await;
     finished.unwrap_or_else(|| Err(no_end(file.as_deref(), END)))
 }
@@ -310,6 +314,7 @@ async fn process(
     interrupt: &Interrupt,
 ) -> CommandResult<u64> {
     let facts = ImageFacts::at(image.received_at)
+        .number(image.number)
         .camera(image.header.device)
         .clock_step(ClockStep::now())
         .pixel_size(setup.pixel_size)
