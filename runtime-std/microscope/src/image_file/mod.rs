@@ -1,4 +1,5 @@
 //! Writes image files: 16-bit PNG and TIFF with one image each, and OME-TIFF with a movie or a stack.
+//! `reading/` reads them again.
 //!
 //! This file has the facts about an image and the files with one image. `ome_tiff.rs` writes files
 //! with many images, `ome_xml.rs` their description, `arrangement.rs` decides which plane an image is.
@@ -9,6 +10,7 @@ mod levels;
 mod ome_tiff;
 mod ome_xml;
 mod png;
+mod reading;
 mod tiff;
 
 use std::fs::File;
@@ -21,6 +23,7 @@ use thiserror::Error;
 
 pub use arrangement::{Arrangement, Place, Shot, Tile};
 pub use ome_tiff::{OmeTiff, Sequence};
+pub use reading::{Description, ImageFile, Page, PlaneFacts, ReadError, Series};
 
 use crate::units::{Micros, MmPerPixel, Pose};
 
