@@ -45,7 +45,7 @@ pub use patience::Patience;
 pub use reading::Reading;
 pub use stage::limits;
 pub use stage::{
-    Arrival, Motion, Motions, PoseTracker, PositionUpdate, PositionUpdates, Stage, Velocity,
-    pushed_positions,
+    Arrival, Motion, Motions, PoseTracker, PositionUpdate, PositionUpdates, PushedPose, Stage,
+    Velocity, pushed_positions,
 };
 pub use workflows::{Run, RunEvent, RunSummary, StackComplete, StackReport, Workflows};
