@@ -39,7 +39,7 @@ pub use devices::{
     Saved, SettingsStore, Storage, SystemState,
 };
 pub use error::Error;
-pub use files::{scope_settings, sections, workflow};
+pub use files::{control_settings, scope_settings, sections, workflow};
 pub use microscope::Microscope;
 pub use patience::Patience;
 pub use reading::Reading;
