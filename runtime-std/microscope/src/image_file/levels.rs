@@ -10,6 +10,8 @@ const JITTER_MM: f64 = 1e-3;
 const CLEAR: f64 = 4.0;
 /// The largest distance of a level from its place on an even grid, in steps.
 const UNEVEN: f64 = 0.25;
+/// That distance where levels with one image are on the grid too.
+const EXACT: f64 = 0.05;
 
 /// The levels in ascending order.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -24,18 +26,18 @@ pub(super) struct Levels {
 
 impl Levels {
     /// Finds the levels of the known heights. A level with one image does not count where most images
-    /// are at levels with several: the stage was on its way.
+    /// are at levels with several, unless it is exactly on their grid: the stage was on its way.
     pub(super) fn of(heights: &[Option<f64>]) -> Self {
         let mut sorted: Vec<f64> = heights.iter().copied().flatten().collect();
         sorted.sort_by(f64::total_cmp);
         let groups = groups(&sorted);
         let several: Vec<_> = groups.iter().filter(|group| group.len() > 1).copied().collect();
         let in_several: usize = several.iter().map(|group| group.len()).sum();
-        let levels = if 2 * in_several >= sorted.len() { several } else { groups };
-        #[allow(clippy::cast_precision_loss)] // fewer than 2^52
-        let mean = |group: &[f64]| group.iter().sum::<f64>() / group.len() as f64;
-        let heights: Vec<f64> = levels.into_iter().map(mean).collect();
-        match grid(&heights) {
+        let all = means(&groups);
+        let is_even =
+            grid(&all, EXACT).is_some_and(|(_, indices)| indices.len() == 1 + last(&indices));
+        let heights = if is_even || 2 * in_several < sorted.len() { all } else { means(&several) };
+        match grid(&heights, UNEVEN) {
             Some((step, indices)) => Self { heights, indices, step: Some(step) },
             None => Self { indices: (0..heights.len()).collect(), heights, step: None },
         }
@@ -54,6 +56,16 @@ impl Levels {
     pub(super) const fn step(&self) -> Option<f64> {
         self.step
     }
+}
+
+#[allow(clippy::cast_precision_loss)] // fewer than 2^52
+fn means(groups: &[&[f64]]) -> Vec<f64> {
+    let mean = |group: &&[f64]| group.iter().sum::<f64>() / group.len() as f64;
+    groups.iter().map(mean).collect()
+}
+
+fn last(indices: &[usize]) -> usize {
+    indices.last().copied().unwrap_or(0)
 }
 
 /// Splits sorted heights where the distance is more than jitter.
@@ -79,9 +91,10 @@ fn least_step(sorted: &[f64]) -> f64 {
     if most > JITTER_MM || are_steps { SAME_MM } else { f64::midpoint(most, large[0]) }
 }
 
-/// The step and the index of each level, if the levels are on an even grid. Levels may be missing.
+/// The step and the index of each level, if the levels are on an even grid, at most `uneven` steps from
+/// their places. Levels may be missing.
 #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)] // small numbers
-fn grid(heights: &[f64]) -> Option<(f64, Vec<usize>)> {
+fn grid(heights: &[f64], uneven: f64) -> Option<(f64, Vec<usize>)> {
     let (first, last) = (*heights.first()?, *heights.last()?);
     let mut distances: Vec<f64> = heights.windows(2).map(|pair| pair[1] - pair[0]).collect();
     distances.sort_by(f64::total_cmp);
@@ -96,7 +109,7 @@ fn grid(heights: &[f64]) -> Option<(f64, Vec<usize>)> {
     for height in heights {
         let at = (height - first) / step;
         let index = at.round() as usize;
-        if (at - at.round()).abs() > UNEVEN || indices.last() == Some(&index) {
+        if (at - at.round()).abs() > uneven || indices.last() == Some(&index) {
             return None;
         }
         indices.push(index);

@@ -58,6 +58,15 @@ fn images_on_the_way_to_the_next_level_add_no_plane() {
 }
 
 #[test]
+fn a_plane_with_one_image_counts_where_it_is_on_the_grid() {
+    for z in [[19.0, 19.0, 19.005, 19.01, 19.01], [19.0, 19.005, 19.005, 19.005, 19.01]] {
+        let (places, tiles) = arranged(&z.map(|z| shot(pose(7.0, z))));
+        assert_eq!((places[4].1, tiles[0].size_z), (2, 3), "{z:?}");
+        assert_eq!(step_um(&tiles[0]).to_string(), "5");
+    }
+}
+
+#[test]
 fn positions_that_are_not_even_have_planes_but_no_step() {
     let (places, tiles) = arranged(&[19.0, 19.1, 19.13, 19.9].map(|z| shot(pose(7.0, z))));
     assert_eq!(places.iter().map(|place| place.1).collect::<Vec<_>>(), [0, 1, 2, 3]);
