@@ -6,6 +6,7 @@ mod clock_step;
 mod decode;
 mod demo;
 mod doctor;
+mod images;
 mod live;
 mod misbehaving_peer;
 mod program;
