@@ -8,6 +8,7 @@ mod demo;
 mod doctor;
 mod images;
 mod live;
+mod live_stack;
 mod misbehaving_peer;
 mod program;
 mod race;

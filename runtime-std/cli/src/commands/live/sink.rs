@@ -8,9 +8,9 @@ use flamingo_microscope::image_file::{ImageFacts, Picture};
 use flamingo_microscope::live::LiveImage;
 use flamingo_runtime_std::Clock;
 
-use super::Format;
+use super::args::Format;
 use super::writers::{self, SeriesSettings, SeriesWriter};
-use crate::failure::{CommandResult, Failure, PROTOCOL};
+use crate::failure::{CommandResult, Failure, PROTOCOL, note};
 use crate::output::rfc3339;
 
 pub(super) struct Sink {
@@ -25,23 +25,27 @@ pub(super) struct Sink {
     series: u64,
     /// The bytes of the series that are complete.
     complete_bytes: u64,
+    /// The file or folder of the last series that is complete.
+    last: Option<PathBuf>,
 }
 
 impl Sink {
-    /// Creates the folder, if it does not exist.
-    pub(super) fn create(
-        folder: &Path,
-        format: Format,
-        settings: SeriesSettings,
-    ) -> CommandResult<Self> {
-        std::fs::create_dir_all(folder).map_err(|error| {
-            Failure::usage(format!("cannot create the folder {}: {error}", folder.display()))
-        })?;
+    /// A sink for a folder that can be written.
+    pub(super) fn create(folder: &Path, format: Format, settings: SeriesSettings) -> Self {
         // Not every file system accepts colons.
         let time = rfc3339(Clock::wall()).replace([':', '.'], "-");
         let name = format!("{}-{time}", settings.kind);
         let folder = folder.to_owned();
-        Ok(Self { folder, format, name, settings, writer: None, series: 0, complete_bytes: 0 })
+        Self {
+            folder,
+            format,
+            name,
+            settings,
+            writer: None,
+            series: 0,
+            complete_bytes: 0,
+            last: None,
+        }
     }
 
     /// Writes an image; returns its file.
@@ -74,13 +78,38 @@ impl Sink {
     /// Completes the series that is being written. The next image begins another one.
     pub(super) fn end_series(&mut self) -> CommandResult {
         let Some(writer) = self.writer.take() else { return Ok(()) };
-        self.complete_bytes += writer.bytes();
-        writer.finish()
+        let before = writer.bytes();
+        self.last = writer.path().map(Path::to_owned);
+        let finished = writer.finish();
+        // The end of a file adds to it.
+        let bytes = self.last.as_deref().and_then(|path| std::fs::metadata(path).ok());
+        let bytes = bytes.filter(std::fs::Metadata::is_file).map_or(before, |file| file.len());
+        self.complete_bytes += bytes;
+        finished
     }
 
     /// The file or folder of the series that is being written; `None` for one file per image.
     pub(super) fn file(&self) -> Option<&Path> {
         self.writer.as_ref().and_then(|writer| writer.path())
+    }
+
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The file or folder of the newest series.
+    pub(super) fn newest_file(&self) -> Option<&Path> {
+        self.file().or(self.last.as_deref())
+    }
+
+    /// How many series have begun.
+    pub(super) const fn series(&self) -> u64 {
+        self.series
+    }
+
+    /// The bytes of all series on the disk.
+    pub(super) fn bytes(&self) -> u64 {
+        self.complete_bytes + self.writer.as_ref().map_or(0, |writer| writer.bytes())
     }
 }
 
@@ -88,7 +117,7 @@ impl Drop for Sink {
     /// After Ctrl-C the file is completed too, so that it can be read.
     fn drop(&mut self) {
         if let Err(Failure::Exit { message, .. }) = self.end_series() {
-            crate::failure::note(&format!("warning: {message}"));
+            note(&format!("warning: {message}"));
         }
     }
 }

@@ -8,7 +8,7 @@ use flamingo_microscope::image_file::{
     ImageFacts, ImageFileError, OmeTiff, Picture, Sequence, write_png, write_tiff,
 };
 
-use super::Format;
+use super::args::Format;
 use crate::failure::{CommandResult, Failure};
 
 /// What is decided about all series before the first image.
@@ -18,6 +18,10 @@ pub(super) struct SeriesSettings {
     pub(super) kind: &'static str,
     /// Whether there may be more than one series.
     pub(super) numbered: bool,
+    /// What the axes of a series are.
+    pub(super) sequence: Sequence,
+    /// The names of the cameras, by their index.
+    pub(super) cameras: Vec<(u32, String)>,
 }
 
 /// A series of images that is being written. Its calls may block.
@@ -39,7 +43,7 @@ pub(super) trait SeriesWriter: Send {
 pub(super) fn begin(
     format: Format,
     stem: &Path,
-    _settings: &SeriesSettings,
+    settings: &SeriesSettings,
 ) -> CommandResult<Box<dyn SeriesWriter>> {
     let single = |write, extension| {
         let stem = stem.to_owned();
@@ -50,8 +54,8 @@ pub(super) fn begin(
         Format::Tiff => single(write_tiff, "tif"),
         Format::OmeTiff => {
             let path = with_extension(stem, "ome.tif");
-            let file = OmeTiff::create(&path, Sequence::Time).map_err(|error| failed(&error))?;
-            Box::new(OmeTiffWriter(file))
+            let file = OmeTiff::create(&path, settings.sequence).map_err(|error| failed(&error))?;
+            Box::new(OmeTiffWriter { file, cameras: settings.cameras.clone() })
         }
     })
 }
@@ -90,24 +94,30 @@ impl SeriesWriter for SingleFiles {
 }
 
 /// One OME-TIFF.
-struct OmeTiffWriter(OmeTiff);
+struct OmeTiffWriter {
+    file: OmeTiff,
+    cameras: Vec<(u32, String)>,
+}
 
 impl SeriesWriter for OmeTiffWriter {
     fn add(&mut self, picture: &Picture<'_>, facts: &ImageFacts) -> CommandResult<PathBuf> {
-        self.0.add(picture, facts).map_err(|error| failed(&error))?;
-        Ok(self.0.path().to_owned())
+        self.file.add(picture, facts).map_err(|error| failed(&error))?;
+        Ok(self.file.path().to_owned())
     }
 
     fn path(&self) -> Option<&Path> {
-        Some(self.0.path())
+        Some(self.file.path())
     }
 
     fn bytes(&self) -> u64 {
-        length(self.0.path())
+        length(self.file.path())
     }
 
-    fn finish(self: Box<Self>) -> CommandResult {
-        self.0.finish().map_err(|error| failed(&error))
+    fn finish(mut self: Box<Self>) -> CommandResult {
+        for (camera, name) in &self.cameras {
+            self.file.name_camera(*camera, name);
+        }
+        self.file.finish().map_err(|error| failed(&error))
     }
 }
 
