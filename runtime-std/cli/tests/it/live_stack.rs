@@ -12,7 +12,7 @@ use flamingo_runtime_testkit::raw_client::{self, RawClient, command};
 use flamingo_runtime_testkit::test_microscope;
 use serde_json::Value;
 
-use crate::program::{Running, Witness, flamingo, start};
+use crate::program::{Running, Witness, address, flamingo, start};
 
 /// A port that sends what the test says. Its client sends nothing.
 struct Port(TcpListener);
@@ -169,6 +169,30 @@ fn each_stack_is_a_series_of_its_own() {
     assert_eq!((sizes.len(), sizes[0].0, sizes[1].0), (2, 3, 4));
     assert!(sizes[1].1.contains("SizeZ=\"4\" SizeC=\"1\" SizeT=\"1\""), "{}", sizes[1].1);
     assert!(files[1].to_str().unwrap().ends_with("-002.ome.tif"), "{files:?}");
+}
+
+#[test]
+fn each_stack_of_a_workflow_is_a_series_behind_a_bridge() {
+    let simulator = raw_client::simulator("[images]\nwidth = 64\nheight = 48\n");
+    let upstream = simulator.control().to_string();
+    let bridge = start(&["bridge", "--upstream", &upstream, "--listen", "127.0.0.1:0"]);
+    let ports = bridge.ports();
+    let [control, events] = [&ports["control"], &ports["callback"]].map(address);
+    let folder = Folder::new("stack-workflow");
+    let images = folder.path("images");
+    let arguments = ["live", "--stack", "--json", "--connect", &control, "--events", &events];
+    let listener = start(&[&arguments[..], &["--out", &images]].concat());
+    // The listener is at the port of the events already.
+    bridge.expect_log("connected to the instrument port=stack");
+    let file = folder.file("workflow.txt", test_microscope::workflow(3, 10).bytes());
+    flamingo(&["workflow", "run", &file, "--connect", &control]).expect_done();
+    let told = listener.ended().expect_done().objects();
+    let totals = told.last().unwrap();
+    assert_eq!((&totals["series"], &totals["written"]), (&3.into(), &30.into()), "{told:?}");
+    for file in std::fs::read_dir(&images).unwrap() {
+        let (pages, xml) = ome(&file.unwrap().path());
+        assert!(pages == 10 && xml.contains("SizeZ=\"10\" SizeC=\"1\" SizeT=\"1\""), "{xml}");
+    }
 }
 
 #[test]

@@ -7,6 +7,7 @@ use clap::{ArgGroup, Args, ValueEnum};
 use flamingo_microscope::live::{LiveOptions, Mode};
 
 use super::preview::TERMINAL;
+use super::series_end::Stacks;
 use crate::args::{ClientArgs, address, duration};
 use crate::connect;
 use crate::failure::{CommandResult, Failure};
@@ -96,7 +97,7 @@ pub(crate) struct ListenArgs {
     #[arg(long, group = "listening")]
     pub(super) listen_only: bool,
 
-    /// Read positions and the end of a workflow from a port that sends without being asked, such as the
+    /// Read positions, and the ends of stacks and of the workflow, from a port that sends without being asked, such as the
     /// callback port of a bridge
     #[arg(long, value_name = "HOST:PORT", value_parser = address, requires = "listening")]
     pub(super) events: Option<String>,
@@ -104,6 +105,10 @@ pub(crate) struct ListenArgs {
     /// End when no image has come for this time after the first one
     #[arg(long, value_name = "TIME", value_parser = duration, requires = "listening")]
     pub(super) idle: Option<Duration>,
+
+    /// A stack has this many images of each camera; the next one begins a new stack
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(super) planes: Option<u64>,
 
     /// A pause of this length begins a new stack
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration)]
@@ -188,9 +193,10 @@ impl LiveArgs {
         self.listening.stack || self.listening.listen_only
     }
 
-    /// Whether images belong to stacks, which the images themselves tell.
-    pub(super) fn finds_stacks(&self) -> bool {
-        self.listening.stack || self.arrangement() == Arrange::Stacks
+    /// What finds the stack of each image, if images belong to stacks.
+    pub(super) fn stacks(&self) -> Option<Stacks> {
+        let finds_stacks = self.listening.stack || self.arrangement() == Arrange::Stacks;
+        finds_stacks.then(|| Stacks::new(self.listening.gap, self.listening.planes))
     }
 
     pub(super) fn arrangement(&self) -> Arrange {

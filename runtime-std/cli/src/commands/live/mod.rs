@@ -3,7 +3,7 @@
 //! ```text
 //! args.rs        the arguments
 //! source.rs      what is known about an image, and when there are no more: asked, or by listening
-//! events.rs      positions and the end of a workflow from a port that sends without being asked
+//! events.rs      positions, and the ends of stacks and of a workflow, from a port that sends without being asked
 //! receive.rs     the loop: receive, write, report
 //! series_end.rs  what begins a new stack
 //! sink.rs        files in a folder, series after series; writers.rs: one writer for each format
@@ -41,7 +41,6 @@ use disk::Estimate;
 use events::Events;
 use receive::Session;
 use report::Report;
-use series_end::Stacks;
 use sink::Sink;
 use source::{Asked, Listening, Source, failure};
 use writers::SeriesSettings;
@@ -109,7 +108,7 @@ async fn listen(
         source: Source::Listening(Listening { events }),
         stream: &mut stream,
         sink,
-        stacks: args.finds_stacks().then(|| Stacks::new(args.listening.gap)),
+        stacks: args.stacks(),
         report: &mut report,
         interrupt,
     };
@@ -148,7 +147,7 @@ async fn view(
                 source: Source::Asked(Box::new(asked)),
                 stream: &mut stream,
                 sink,
-                stacks: args.finds_stacks().then(|| Stacks::new(args.listening.gap)),
+                stacks: args.stacks(),
                 report: &mut report,
                 interrupt,
             };

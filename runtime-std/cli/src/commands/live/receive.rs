@@ -11,7 +11,7 @@ use smol::future::or;
 use super::args::{Arrange, LiveArgs};
 use super::disk::Estimate;
 use super::report::Report;
-use super::series_end::Stacks;
+use super::series_end::{Arrived, Stacks};
 use super::sink::Sink;
 use super::source::{Next, Source};
 use crate::failure::{CommandResult, Failure, NO_ANSWER, USAGE};
@@ -106,7 +106,9 @@ impl Session<'_, '_> {
         let mut begins = false;
         if let Some(stacks) = &mut self.stacks {
             let before = stacks.number();
-            let stack = stacks.number_of(&image.header, image.received_at, facts.pose);
+            self.source.take_completed().into_iter().for_each(|it| stacks.complete(it));
+            let (header, number, at) = (&image.header, image.number, image.received_at);
+            let stack = stacks.number_of(&Arrived { header, number, at, pose: facts.pose });
             facts = facts.stack(stack);
             begins = stack > before && self.args.arrangement() == Arrange::Stacks;
         }

@@ -1,10 +1,13 @@
-//! What begins a new stack: the images say it themselves, because a program that only listens cannot ask.
+//! What begins a new stack: the images and the reports of complete stacks say it, because a program that
+//! only listens cannot ask.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, SystemTime};
 
 use flamingo_microscope::units::Pose;
 use flamingo_protocol_core::image::ImageHeader;
+
+use super::events::Completed;
 
 /// Z goes back if it moves against the direction of the stack by more than this many mm: more than the
 /// jitter of a stage.
@@ -19,14 +22,32 @@ const USUAL: u32 = 5;
 pub(super) struct Stacks {
     /// A shorter pause does not end a stack.
     least_gap: Duration,
+    /// How many images of each camera a stack has, if the user has told it.
+    planes: Option<u64>,
     /// The number of the stack, from 1.
     number: u64,
     stack: Option<Stack>,
+    /// The reports about stacks that are not used yet.
+    reports: VecDeque<Completed>,
+    /// Whether a report has come. Positions come late, so they decide nothing any more.
+    are_reported: bool,
+}
+
+/// What is known about an image.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Arrived<'a> {
+    pub(super) header: &'a ImageHeader,
+    /// Its number in the stream; images that were dropped count.
+    pub(super) number: u64,
+    pub(super) at: SystemTime,
+    pub(super) pose: Option<Pose>,
 }
 
 #[derive(Debug)]
 struct Stack {
     size: [u32; 2],
+    /// The number of its first image.
+    first: u64,
     began: SystemTime,
     last: SystemTime,
     images: u32,
@@ -35,13 +56,28 @@ struct Stack {
     /// X and Y, and the last Z, if they are known.
     place: Option<[f64; 2]>,
     z: Option<f64>,
-    /// Whether Z grows, once it has moved.
+    /// Whether Z grew in its last move.
+    last_move: Option<bool>,
+    /// Whether Z grows, once it has moved twice in one direction.
     upwards: Option<bool>,
 }
 
 impl Stacks {
-    pub(super) fn new(least_gap: Duration) -> Self {
-        Self { least_gap, number: 0, stack: None }
+    pub(super) fn new(least_gap: Duration, planes: Option<u64>) -> Self {
+        Self {
+            least_gap,
+            planes,
+            number: 0,
+            stack: None,
+            reports: VecDeque::new(),
+            are_reported: false,
+        }
+    }
+
+    /// Takes the report that a stack is complete.
+    pub(super) fn complete(&mut self, report: Completed) {
+        self.reports.push_back(report);
+        self.are_reported = true;
     }
 
     /// The number of the stack that is being received; 0 before the first image.
@@ -50,22 +86,43 @@ impl Stacks {
     }
 
     /// The number of the stack that an image belongs to. It is higher than before if the image begins one.
-    pub(super) fn number_of(
-        &mut self,
-        header: &ImageHeader,
-        at: SystemTime,
-        pose: Option<Pose>,
-    ) -> u64 {
+    pub(super) fn number_of(&mut self, image: &Arrived<'_>) -> u64 {
+        let is_reported = self.is_reported(image);
+        let is_counted = self.are_reported || self.planes.is_some();
         match &mut self.stack {
-            Some(stack) if !stack.ends_before(header, at, pose, self.least_gap) => {
-                stack.add(header, at, pose);
+            Some(stack)
+                if !is_reported
+                    && !stack.is_full(image, self.planes)
+                    && !stack.ends_before(image, self.least_gap)
+                    && (is_counted || !stack.is_left(image.pose)) =>
+            {
+                stack.add(image);
             }
             _ => {
                 self.number += 1;
-                self.stack = Some(Stack::begin(header, at, pose));
+                self.stack = Some(Stack::begin(image));
             }
         }
         self.number
+    }
+
+    /// Whether a report says that the stack ended before this image. The report comes on another
+    /// connection, so images of the stack may come after it.
+    fn is_reported(&mut self, image: &Arrived<'_>) -> bool {
+        while let (Some(report), Some(stack)) = (self.reports.front(), &self.stack) {
+            if report.at >= image.at {
+                return false;
+            }
+            let is_older = report.at < stack.began;
+            if !is_older && image.number - stack.first < report.acquired {
+                return false;
+            }
+            self.reports.pop_front();
+            if !is_older {
+                return true;
+            }
+        }
+        false
     }
 }
 
@@ -80,14 +137,27 @@ fn height(pose: Option<Pose>) -> Option<f64> {
 }
 
 impl Stack {
-    fn begin(header: &ImageHeader, at: SystemTime, pose: Option<Pose>) -> Self {
+    fn begin(image: &Arrived<'_>) -> Self {
+        let Arrived { header, number: first, at, pose } = *image;
         let size = [header.width, header.height];
         let indices = HashMap::from([(header.device, header.index_start)]);
         let (place, z) = (place(pose), height(pose));
-        Self { size, began: at, last: at, images: 1, indices, place, z, upwards: None }
+        Self {
+            size,
+            first,
+            began: at,
+            last: at,
+            images: 1,
+            indices,
+            place,
+            z,
+            last_move: None,
+            upwards: None,
+        }
     }
 
-    fn add(&mut self, header: &ImageHeader, at: SystemTime, pose: Option<Pose>) {
+    fn add(&mut self, image: &Arrived<'_>) {
+        let Arrived { header, at, pose, .. } = *image;
         self.images = self.images.saturating_add(1);
         self.last = at;
         self.indices.insert(header.device, header.index_start);
@@ -96,7 +166,10 @@ impl Stack {
         let change = self.z.zip(z).map(|(before, now)| now - before);
         let has_moved = change.is_none_or(|change| change.abs() > BACK_MM);
         if let Some(change) = change.filter(|_| has_moved) {
-            self.upwards = self.upwards.or(Some(change > 0.0));
+            let upwards = Some(change > 0.0);
+            // The position of the first image may be an old one, so one move does not tell.
+            self.upwards = self.upwards.or(upwards.filter(|_| self.last_move == upwards));
+            self.last_move = upwards;
         }
         // Until the direction is known, the first Z stays: small steps add up.
         if has_moved || self.upwards.is_some() {
@@ -104,15 +177,24 @@ impl Stack {
         }
     }
 
-    fn ends_before(
-        &self,
-        header: &ImageHeader,
-        at: SystemTime,
-        pose: Option<Pose>,
-        least_gap: Duration,
-    ) -> bool {
+    /// Whether it has `planes` images of each camera, this one's included.
+    fn is_full(&self, image: &Arrived<'_>, planes: Option<u64>) -> bool {
+        let is_new = !self.indices.contains_key(&image.header.device);
+        let cameras = self.indices.len() as u64 + u64::from(is_new);
+        planes.is_some_and(|planes| image.number - self.first >= planes.saturating_mul(cameras))
+    }
+
+    fn ends_before(&self, image: &Arrived<'_>, least_gap: Duration) -> bool {
+        let Arrived { header, at, .. } = *image;
         let index = self.indices.get(&header.device);
         let index_goes_back = index.is_some_and(|index| header.index_start < *index);
+        [header.width, header.height] != self.size
+            || index_goes_back
+            || self.is_pause(at, least_gap)
+    }
+
+    /// Whether the stage has moved in X or Y, or has gone back in Z.
+    fn is_left(&self, pose: Option<Pose>) -> bool {
         let moved = self.place.zip(place(pose)).is_some_and(|(before, now)| {
             (0..2).any(|axis| (before[axis] - now[axis]).abs() > MOVED_MM)
         });
@@ -121,11 +203,7 @@ impl Stack {
             (Some(false), Some(before), Some(now)) => now > before + BACK_MM,
             _ => false,
         };
-        [header.width, header.height] != self.size
-            || index_goes_back
-            || moved
-            || z_goes_back
-            || self.is_pause(at, least_gap)
+        moved || z_goes_back
     }
 
     /// Whether the time since the last image is longer than the usual interval by far.
@@ -156,10 +234,24 @@ mod tests {
 
     /// The stack of each image, which comes at its number of intervals.
     fn stacks(images: &[(u64, ImageHeader, Option<Pose>)]) -> Vec<u64> {
-        let mut stacks = Stacks::new(Duration::from_millis(500));
-        let number = |(at, header, pose): &(u64, ImageHeader, Option<Pose>)| {
-            let at = SystemTime::UNIX_EPOCH + Duration::from_millis(at * INTERVAL_MS);
-            stacks.number_of(header, at, *pose)
+        let mut stacks = Stacks::new(Duration::from_millis(500), None);
+        let number = |(number, (at, header, pose)): (usize, &(u64, ImageHeader, Option<Pose>))| {
+            let (number, at, pose) = (number as u64 + 1, time(*at), *pose);
+            stacks.number_of(&Arrived { header, number, at, pose })
+        };
+        images.iter().enumerate().map(number).collect()
+    }
+
+    fn time(intervals: u64) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_millis(intervals * INTERVAL_MS)
+    }
+
+    /// The stacks of images with these numbers and cameras, one in each interval.
+    fn counted(stacks: &mut Stacks, images: &[(u64, u32)]) -> Vec<u64> {
+        let number = |(number, device): &(u64, u32)| {
+            let header = ImageHeader { device: *device, ..header(0) };
+            let (number, at) = (*number, time(*number));
+            stacks.number_of(&Arrived { header: &header, number, at, pose: None })
         };
         images.iter().map(number).collect()
     }
@@ -174,6 +266,14 @@ mod tests {
         let z = [0.0, 0.005, 0.01, 0.0, 0.005, 0.01, 0.005, 0.0];
         let image = |at: u32| (header(0), Some(pose(7.0, 19.0 + z[at as usize])));
         assert_eq!(steady(image, 8), [1, 1, 1, 2, 2, 2, 3, 3], "the last one goes down");
+    }
+
+    #[test]
+    fn a_position_that_comes_late_begins_no_stack() {
+        // The first image of the second stack has a position of the way back.
+        let z = [0.0, 0.005, 0.01, 0.015, 0.007, 0.0, 0.005, 0.01, 0.015];
+        let image = |at: u32| (header(0), Some(pose(7.0, 19.0 + z[at as usize])));
+        assert_eq!(steady(image, 9), [1, 1, 1, 1, 2, 2, 2, 2, 2]);
     }
 
     #[test]
@@ -213,5 +313,32 @@ mod tests {
         assert_eq!((found[11], found[12], found[13]), (1, 1, 2));
         // Where 2 s are usual, 8 s are no pause.
         assert_eq!(stacks(&[0, 80, 160, 480, 1400].map(image)), [1, 1, 1, 1, 2]);
+    }
+
+    #[test]
+    fn the_number_of_planes_ends_a_stack_also_with_dropped_images() {
+        let mut stacks = Stacks::new(Duration::from_secs(1), Some(3));
+        let one = [1, 2, 3, 4, 6, 8, 9].map(|number| (number, 0));
+        assert_eq!(counted(&mut stacks, &one), [1, 1, 1, 2, 2, 3, 3], "5 and 7 were dropped");
+        let mut stacks = Stacks::new(Duration::from_secs(1), Some(2));
+        let two = [(1, 0), (2, 1), (3, 0), (4, 1), (5, 0), (6, 1)];
+        assert_eq!(counted(&mut stacks, &two), [1, 1, 1, 1, 2, 2], "of each camera");
+    }
+
+    #[test]
+    fn a_report_ends_a_stack_after_the_images_on_their_way() {
+        let mut stacks = Stacks::new(Duration::from_secs(1), None);
+        let report = |stacks: &mut Stacks, at, acquired| {
+            stacks.complete(Completed { at: time(at), acquired });
+        };
+        let images = |first: u64, last: u64| (first..=last).map(|it| (it, 0)).collect::<Vec<_>>();
+        // The program came in the middle of the first stack.
+        report(&mut stacks, 2, 0);
+        assert_eq!(counted(&mut stacks, &images(1, 4)), [1, 1, 2, 2]);
+        // One image comes after the report, and one report after the next stack has begun.
+        report(&mut stacks, 5, 4);
+        assert_eq!(counted(&mut stacks, &images(5, 8)), [2, 2, 3, 3]);
+        report(&mut stacks, 11, 4);
+        assert_eq!(counted(&mut stacks, &images(9, 13)), [3, 3, 3, 4, 4]);
     }
 }

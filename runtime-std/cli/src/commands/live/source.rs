@@ -11,7 +11,7 @@ use flamingo_runtime_std::ClockStep;
 use smol::future::or;
 
 use super::args::LiveArgs;
-use super::events::Events;
+use super::events::{Completed, Events};
 use crate::connect::within;
 use crate::failure::{CommandResult, Failure, LOST, NO_ANSWER, PROTOCOL};
 
@@ -62,6 +62,14 @@ impl Source {
                 facts.pose(listening.events.as_ref().and_then(|it| it.pose_at(image.received_at)))
             }
         })
+    }
+
+    /// The stacks that were reported complete since the last call.
+    pub(super) fn take_completed(&self) -> Vec<Completed> {
+        match self {
+            Self::Asked(_) => Vec::new(),
+            Self::Listening(it) => it.events.as_ref().map_or_else(Vec::new, Events::take_completed),
+        }
     }
 
     /// The next image. `first`: no image has come yet.
