@@ -123,7 +123,7 @@ impl Movie<'_> {
         let name = if images > 1 { format!("{} tile {at}", self.name) } else { self.name.clone() };
         let head = vec![("ID", format!("Image:{at}")), ("Name", name)];
         element(out, "Image", &head, |out| {
-            let begin = humantime::format_rfc3339_seconds(image.begin()).to_string();
+            let begin = humantime::format_rfc3339_micros(image.begin()).to_string();
             text(out, "AcquisitionDate", begin.trim_end_matches('Z'))?;
             if let Some(steps) = self.clock_steps().filter(|_| at == 0) {
                 text(out, "Description", &steps)?;

@@ -21,6 +21,19 @@ fn movie(folder: &Folder, numbers: &[u16]) -> PathBuf {
 }
 
 #[test]
+fn the_time_of_the_first_image_is_exact_to_a_microsecond() {
+    let folder = Folder::new("read-time");
+    let path = folder.0.join("a.ome.tif");
+    let mut movie = OmeTiff::create(&path, Sequence::Time).unwrap();
+    let mut first = facts(0);
+    first.taken_at += Duration::from_micros(518_954);
+    movie.add(&picture(&pixels(0)), &first).unwrap();
+    movie.finish().unwrap();
+    let found = ImageFile::open(&path).unwrap();
+    assert_eq!(found.description().series[0].began_at, Some(first.taken_at));
+}
+
+#[test]
 fn an_ome_tiff_tells_what_was_written() {
     let folder = Folder::new("read-ome");
     let path = movie(&folder, &[3, 4, 9]);
