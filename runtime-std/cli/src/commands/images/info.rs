@@ -146,7 +146,8 @@ impl InfoJson {
             lines.extend(series.lines());
         }
         if let Some([low, high]) = self.rotation_deg {
-            lines.push(format!("rotation: {low} to {high} degrees"));
+            let to = if low < high { format!(" to {high}") } else { String::new() };
+            lines.push(format!("rotation: {low}{to} degrees"));
         }
         lines.extend(self.notes.iter().map(|note| format!("note: {note}")));
         let read = if pixels.pages == *pages {
