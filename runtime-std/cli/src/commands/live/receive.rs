@@ -1,5 +1,6 @@
 //! Receives images until the end that the arguments name, writes and reports each, and completes the file.
 
+use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::time::Duration;
@@ -54,9 +55,9 @@ impl Session<'_, '_> {
     }
 
     async fn receive(&mut self) -> CommandResult {
-        let (args, interrupt) = (self.args, self.interrupt);
+        let during = self.args.during;
         let mut over = pin!(async {
-            match args.during {
+            match during {
                 Some(time) => drop(smol::Timer::after(time).await),
                 None => smol::future::pending().await,
             }
@@ -64,28 +65,55 @@ impl Session<'_, '_> {
         });
         let mut taken = 0;
         loop {
-            let pressed = async {
-                interrupt.pressed().await;
-                Next::Failed(Failure::interrupted())
-            };
-            let next = self.source.next(self.stream, args, taken == 0);
-            let image = match or(or(pressed, over.as_mut()), next).await {
-                Next::Image(image) => image,
-                Next::Over if taken == 0 && args.listens() => {
-                    let message = "no image came; does another program take images?";
-                    return Err(Failure::new(NO_ANSWER, message));
-                }
-                Next::Over => return Ok(()),
+            match self.next(over.as_mut(), taken == 0).await {
+                Next::Image(image) => taken = self.take(*image, taken).await?,
+                Next::Over => break,
                 Next::Failed(failure) => return Err(failure),
-            };
-            if taken == 0 {
-                self.check_space(&image)?;
             }
-            taken = self.process(*image).await?;
-            if args.last().is_some_and(|count| taken >= count) {
+            if self.args.last().is_some_and(|count| taken >= count) {
                 return Ok(());
             }
         }
+        let taken = self.receive_waiting(taken).await?;
+        if taken == 0 && self.args.listens() {
+            let message = "no image came; does another program take images?";
+            return Err(Failure::new(NO_ANSWER, message));
+        }
+        Ok(())
+    }
+
+    /// Takes the images that have come in time and wait. Returns the number of images so far.
+    async fn receive_waiting(&mut self, mut taken: u64) -> CommandResult<u64> {
+        for _ in 0..self.stream.stats().waiting {
+            if self.args.last().is_some_and(|count| taken >= count) {
+                break;
+            }
+            match self.next(std::future::pending(), taken == 0).await {
+                Next::Image(image) => taken = self.take(*image, taken).await?,
+                Next::Over => break,
+                Next::Failed(failure) => return Err(failure),
+            }
+        }
+        Ok(taken)
+    }
+
+    /// What happens next; `over` is the end that `--for` sets.
+    async fn next(&mut self, over: impl Future<Output = Next>, first: bool) -> Next {
+        let interrupt = self.interrupt;
+        let pressed = async {
+            interrupt.pressed().await;
+            Next::Failed(Failure::interrupted())
+        };
+        let next = self.source.next(self.stream, self.args, first);
+        or(or(pressed, over), next).await
+    }
+
+    /// Takes an image; returns the number of images so far.
+    async fn take(&mut self, image: LiveImage, taken: u64) -> CommandResult<u64> {
+        if taken == 0 {
+            self.check_space(&image)?;
+        }
+        self.process(image).await
     }
 
     /// Checks whether `--count` images like this one fit on the disk. The instrument tells the size of its
@@ -174,4 +202,58 @@ fn no_end(file: Option<&Path>, limit: Duration) -> Failure {
         None => "the last image is not written".to_owned(),
     };
     Failure::new(1, format!("interrupted, and the disk took nothing for {limit}: {left}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::net::TcpListener;
+
+    use clap::Parser;
+    use flamingo_protocol_core::image::ImageHeader;
+
+    use super::super::source::Listening;
+    use super::*;
+    use crate::args::{Cli, Command};
+    use crate::output::Out;
+
+    /// Images that have come and wait when the time is over.
+    const WAITING: u16 = 20;
+
+    #[test]
+    fn images_that_came_in_time_are_taken_after_its_end() {
+        smol::block_on(async {
+            let peer = TcpListener::bind("127.0.0.1:0").unwrap();
+            let address = peer.local_addr().unwrap().to_string();
+            let line = ["flamingo", "live", "--listen-only", "--mode", "every"];
+            let Some(Command::Live(mut args)) = Cli::parse_from(line).command else {
+                unreachable!()
+            };
+            // The time is over before the first image is taken.
+            args.during = Some(Duration::ZERO);
+            let mut stream = LiveStream::connect(&address, args.options()).await.unwrap();
+            let (mut viewer, _) = peer.accept().unwrap();
+            let size = ImageHeader { size: 16, width: 4, height: 2, ..ImageHeader::default() };
+            for value in 0..WAITING {
+                let pixels = value.to_le_bytes().repeat(8);
+                viewer.write_all(&[&size.encode()[..], &pixels].concat()).unwrap();
+            }
+            while stream.stats().waiting < WAITING.into() {
+                smol::Timer::after(Duration::from_millis(1)).await;
+            }
+            let (mut out, interrupt) = (Out::new(false), Interrupt::never());
+            let mut report = Report::new(&args, &mut out);
+            let mut session = Session {
+                args: &args,
+                source: Source::Listening(Listening { events: None }),
+                stream: &mut stream,
+                sink: None,
+                stacks: None,
+                report: &mut report,
+                interrupt: &interrupt,
+            };
+            session.receive().await.unwrap();
+            assert_eq!(stream.stats().delivered, u64::from(WAITING));
+        });
+    }
 }
