@@ -11,8 +11,8 @@ use flamingo_protocol_core::CommandCode;
 use crate::profile::PeerArgs;
 
 use crate::commands::{
-    bridge, completions, decode, demo, doctor, get, halt, live, man, move_axis, record, replay,
-    send, settings, sim, watch, workflow,
+    bridge, completions, decode, demo, doctor, get, halt, images, live, man, move_axis, record,
+    replay, send, settings, sim, watch, workflow,
 };
 
 /// Control a Flamingo light-sheet microscope, or simulate one
@@ -51,6 +51,7 @@ pub(crate) enum Command {
     Watch(watch::WatchArgs),
     Send(send::SendArgs),
     Live(Box<live::LiveArgs>),
+    Images(images::ImagesArgs),
     Workflow(workflow::WorkflowArgs),
     Settings(settings::SettingsArgs),
     Doctor(doctor::DoctorArgs),

@@ -51,12 +51,12 @@ pub(crate) async fn connect_to_instrument(
     Ok(client)
 }
 
-/// The address of the live port: `port` on the host of `control`, or the port after the control
-/// port. `None` if the control port is the last one.
-pub(crate) fn live_address(control: &str, port: Option<u16>) -> Option<String> {
+/// The address of an image port: `port` on the host of `control`, or the port `offset` above the control
+/// port. `None` if there is no such port.
+pub(crate) fn image_address(control: &str, offset: u16, port: Option<u16>) -> Option<String> {
     match (port, control.rsplit_once(':')) {
         (Some(port), Some((host, _))) => Some(format!("{host}:{port}")),
-        _ => flamingo_runtime_std::socket::instrument_ports::image_port(control, 1),
+        _ => flamingo_runtime_std::socket::instrument_ports::image_port(control, offset),
     }
 }
 

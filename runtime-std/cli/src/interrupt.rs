@@ -32,6 +32,15 @@ impl Interrupt {
         Ok(Self(receiver))
     }
 
+    /// Ctrl-C that is never pressed.
+    #[cfg(test)]
+    pub(crate) fn never() -> Self {
+        let (sender, receiver) = async_channel::bounded(1);
+        // The channel stays open.
+        std::mem::forget(sender);
+        Self(receiver)
+    }
+
     /// Completes when Ctrl-C is pressed, or at once if it was pressed before.
     pub(crate) async fn pressed(&self) {
         // The handler sends nothing; it closes the channel, which all clones see.

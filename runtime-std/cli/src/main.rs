@@ -11,6 +11,7 @@ mod interrupt;
 mod logging;
 mod output;
 mod profile;
+mod terminal_picture;
 
 use std::process::ExitCode;
 
@@ -19,8 +20,8 @@ use flamingo_bridge::settings::LogFormat;
 
 use args::{Cli, Command};
 use commands::{
-    bridge, completions, decode, demo, doctor, get, halt, live, man, move_axis, race, record,
-    replay, send, settings, sim, watch, workflow,
+    bridge, completions, decode, demo, doctor, get, halt, images, live, man, move_axis, race,
+    record, replay, send, settings, sim, watch, workflow,
 };
 use failure::CommandResult;
 use interrupt::Interrupt;
@@ -56,6 +57,7 @@ async fn run(command: Command, out: &mut Out, interrupt: &Interrupt) -> CommandR
         Command::Watch(args) => interrupt.or(watch::run(args, out)).await,
         Command::Send(args) => interrupt.or(send::run(args, out)).await,
         Command::Live(args) => Box::pin(live::run(*args, out, interrupt)).await,
+        Command::Images(args) => images::run(&args, out),
         Command::Workflow(args) => Box::pin(workflow::run(args, out, interrupt)).await,
         Command::Settings(args) => settings::run(args, out, interrupt).await,
         Command::Doctor(args) => interrupt.or(Box::pin(doctor::run(args, out))).await,

@@ -39,13 +39,13 @@ pub use devices::{
     Saved, SettingsStore, Storage, SystemState,
 };
 pub use error::Error;
-pub use files::{scope_settings, sections, workflow};
+pub use files::{control_settings, scope_settings, sections, workflow};
 pub use microscope::Microscope;
 pub use patience::Patience;
 pub use reading::Reading;
 pub use stage::limits;
 pub use stage::{
-    Arrival, Motion, Motions, PoseTracker, PositionUpdate, PositionUpdates, Stage, Velocity,
-    pushed_positions,
+    Arrival, Motion, Motions, PoseTracker, PositionUpdate, PositionUpdates, PushedPose, Stage,
+    Velocity, pushed_positions,
 };
 pub use workflows::{Run, RunEvent, RunSummary, StackComplete, StackReport, Workflows};

@@ -7,6 +7,7 @@ pub(crate) mod demo;
 pub(crate) mod doctor;
 pub(crate) mod get;
 pub(crate) mod halt;
+pub(crate) mod images;
 pub(crate) mod live;
 pub(crate) mod man;
 pub(crate) mod move_axis;

@@ -5,7 +5,7 @@ use flamingo_runtime_testkit::raw_client;
 use flamingo_runtime_testkit::test_microscope;
 use std::path::Path;
 
-use crate::program::{Running, flamingo, start};
+use crate::program::{Running, flamingo, start, start_on_a_full_disk};
 use flamingo_protocol_core::CommandCode;
 use flamingo_runtime_testkit::folder::Folder;
 use flamingo_simulator::Simulator;
@@ -127,7 +127,8 @@ fn a_snapshot_is_one_image_and_starts_no_live_view() {
     assert!(grey.contains(&0) && grey.contains(&255), "its contrast is stretched");
     assert_eq!(sent(&simulator, CommandCode::CAMERA_LIVE_VIEW_START), 0);
     live(&address, &["--snapshot", &preview]).expect_error(2, &["exists already"]);
-    live(&address, &["--snapshot", "--preview"]).expect_error(2, &["no terminal"]);
+    let ended = live(&address, &["--snapshot", "--preview", "--json"]);
+    ended.expect_error(2, &["no terminal", "--preview=FILE.png"]);
 }
 
 #[test]
@@ -317,4 +318,133 @@ fn an_update_of_the_options_is_not_counted_as_an_image() {
     let told = told.expect_done().objects();
     assert_eq!(told.len(), 5);
     assert!(told[4]["options"].as_u64().unwrap() >= 4, "{:?}", told[4]);
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_is_found_first() {
+    let (simulator, address) = simulator(QUICK);
+    let folder = Folder::new("unwritable");
+    let out = folder.0.to_str().unwrap();
+    let full = start_on_a_full_disk(&["live", "--out", out, "--connect", &address]).ended();
+    full.expect_error(2, &["cannot write into the folder", "the camera was not started"]);
+    assert_eq!(folder.files().len(), 0, "and nothing is left");
+    if cfg!(target_os = "linux") {
+        // A file system that no user can write to.
+        let ended = live(&address, &["--out", "/proc/self"]);
+        ended.expect_error(2, &["cannot write into the folder /proc/self"]);
+    }
+    assert_eq!(simulator.truth().received().len(), 0, "nothing was sent");
+}
+
+#[test]
+fn images_that_surely_do_not_fit_are_refused() {
+    let (simulator, address) = simulator(QUICK);
+    let folder = Folder::new("too-many");
+    let out = folder.0.to_str().unwrap();
+    let many = ["--count", "9000000000000", "--out", out];
+    // The size of the images is known only while the camera runs.
+    live(&address, &many).expect_error(1, &["9000000000000 images of 320 x 200 need", "free"]);
+    assert_idle(&address);
+    assert_eq!(folder.files().len(), 0);
+    flamingo(&["send", "CAMERA_LIVE_VIEW_START", "--connect", &address]).expect_done();
+    live(&address, &many).expect_error(2, &["need 1.15 EB", "--ignore-space"]);
+    assert_eq!(sent(&simulator, CommandCode::CAMERA_LIVE_VIEW_START), 2);
+    let ended = live(&address, &[&many[..], &["--ignore-space", "--for", "300ms"]].concat());
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.stderr.contains("warning: 9000000000000 images"), "{ended:?}");
+}
+
+#[test]
+fn the_totals_have_the_file_its_size_and_the_free_disk() {
+    let (_simulator, address) = simulator(QUICK);
+    let folder = Folder::new("totals");
+    let out = folder.0.to_str().unwrap();
+    let told = live(&address, &["--count", "4", "--out", out, "--json"]);
+    let told = told.expect_done().objects();
+    let (closing, file) = (&told[4], &folder.files()[0]);
+    assert_eq!(closing["file"], file.to_str().unwrap());
+    assert_eq!(closing["bytes_written"], file.metadata().unwrap().len());
+    assert_eq!((&closing["folder"], &closing["series"]), (&out.into(), &1.into()));
+    if cfg!(unix) {
+        assert!(closing["disk_free_bytes"].as_u64().unwrap() > 0, "{closing}");
+        assert!(closing["disk_left_s"].as_u64().unwrap() > 0, "{closing}");
+    }
+    let text = live(&address, &["--count", "4", "--out", out]);
+    let text = &text.expect_done().stdout;
+    assert!(text.contains(".ome.tif, ") && text.contains(" left at this rate"), "{text}");
+}
+
+#[test]
+fn the_names_of_cameras_come_from_the_control_settings() {
+    let (_simulator, address) = simulator(QUICK);
+    let folder = Folder::new("camera-names");
+    let settings = folder.file(
+        "ControlSettings.txt",
+        "<Attached devices>\nAttached camera 1 = 1\nName camera 1 = PCO Panda\n\
+         Attached camera 2 = 0\nName camera 2 = 0\n</Attached devices>\n",
+    );
+    let out = folder.path("images");
+    let arguments = ["--count", "2", "--out", &out, "--control-settings"];
+    live(&address, &[&arguments[..], &[&settings]].concat()).expect_done();
+    let file = std::fs::read_dir(&out).unwrap().next().unwrap().unwrap().path();
+    let mut decoder = tiff::decoder::Decoder::new(std::fs::File::open(file).unwrap()).unwrap();
+    let xml = decoder.get_tag_ascii_string(tiff::tags::Tag::ImageDescription).unwrap();
+    assert!(xml.contains("Name=\"PCO Panda (camera 0)\""), "{xml}");
+    let none = folder.file("empty.txt", "<Attached devices>\n</Attached devices>\n");
+    let ended = live(&address, &[&arguments[..], &[&none]].concat());
+    ended.expect_error(2, &["found no camera that is attached"]);
+    let missing = folder.path("missing.txt");
+    live(&address, &[&arguments[..], &[&missing]].concat()).expect_error(2, &["missing.txt"]);
+}
+
+#[test]
+fn a_contact_sheet_shows_images_of_the_whole_acquisition() {
+    let (_simulator, address) = simulator(QUICK);
+    let folder = Folder::new("sheet");
+    let file = folder.0.join("sheet.png");
+    let sheet = format!("--thumbnail={}", file.display());
+    live(&address, &["--count", "6", "--mode", "every", &sheet]).expect_done();
+    let (width, grey) = read_png(&file);
+    // Four across, each 107 pixels wide and 67 high, with 2 pixels between.
+    assert_eq!((width, grey.len()), (4 * 109, 4 * 109 * 2 * 69));
+    assert!(grey.contains(&255));
+    live(&address, &["--count", "1", &sheet]).expect_error(2, &["exists already"]);
+    let ended = live(&address, &["--count", "1", "--thumbnail", "--json"]);
+    ended.expect_error(2, &["no terminal", "--thumbnail=FILE.png"]);
+}
+
+#[test]
+fn pictures_are_plain_text_without_a_terminal() {
+    let (_simulator, address) = simulator(QUICK);
+    let told = live(&address, &["--count", "2", "--mode", "every", "--preview", "--thumbnail"]);
+    let told = &told.expect_done().stdout;
+    assert!(told.is_ascii() && !told.contains('\x1b'), "no colours and no half blocks: {told}");
+    // 5 x 10 pixels of the image for each character of the preview, which has 20 lines.
+    let lines: Vec<_> = told.lines().collect();
+    let preview = lines.iter().filter(|line| line.len() == 64).count();
+    assert!(preview >= 20 && told.contains(".:"), "{told}");
+    assert!(told.contains("image 1") && told.contains("image 2"), "{told}");
+}
+
+/// The program is killed while it writes.
+#[cfg(unix)]
+#[test]
+fn a_file_of_a_program_that_was_killed_has_its_pages() {
+    let (_simulator, address) = simulator(QUICK);
+    let folder = Folder::new("killed");
+    let running =
+        start(&["live", "--json", "--out", folder.0.to_str().unwrap(), "--connect", &address]);
+    let mut pages = 0;
+    for _ in 0..20 {
+        wait_for_image(&running);
+        pages += 1;
+    }
+    running.signal("-KILL");
+    running.ended();
+    let file = folder.files()[0].clone();
+    let found = flamingo(&["images", "info", file.to_str().unwrap(), "--all", "--json"]);
+    let found = found.expect_done().object();
+    assert!(found["pages"].as_u64().unwrap() >= pages, "{found}");
+    assert_eq!((&found["finished"], &found["pages_read"]), (&false.into(), &found["pages"]));
+    assert_eq!(found["min"], 200, "{found}");
 }

@@ -1,11 +1,16 @@
 //! Writes image files: 16-bit PNG and TIFF with one image each, and OME-TIFF with a movie or a stack.
+//! `reading/` reads them again.
 //!
 //! This file has the facts about an image and the files with one image. `ome_tiff.rs` writes files
-//! with many images, `ome_xml.rs` their description. Receiving images is in `live/`.
+//! with many images, `ome_xml.rs` their description, `arrangement.rs` decides which plane an image is.
+//! Receiving images is in `live/`.
 
+mod arrangement;
+mod levels;
 mod ome_tiff;
 mod ome_xml;
 mod png;
+mod reading;
 mod tiff;
 
 use std::fs::File;
@@ -16,7 +21,9 @@ use std::time::SystemTime;
 use flamingo_runtime_std::ClockStep;
 use thiserror::Error;
 
+pub use arrangement::{Arrangement, Place, Shot, Tile};
 pub use ome_tiff::{OmeTiff, Sequence};
+pub use reading::{Description, ImageFile, Page, PlaneFacts, ReadError, Series};
 
 use crate::units::{Micros, MmPerPixel, Pose};
 
@@ -83,10 +90,14 @@ pub struct ImageFacts {
     pub pixel_size: Option<MmPerPixel>,
     /// The exposure time.
     pub exposure: Option<Micros>,
-    /// The pose of the stage.
+    /// The pose of the stage. A coordinate that is not known is NaN; files leave it out.
     pub pose: Option<Pose>,
     /// The camera that took the image, from 0: the field `deviceIndex` of the image header.
     pub camera: Option<u32>,
+    /// The number of the image in its stream, from 1; images that were dropped count.
+    pub number: Option<u64>,
+    /// The number of the stack that the image belongs to: see [`Sequence::Positions`].
+    pub stack: Option<u64>,
     /// How far the host's clock was set before this image. [`Self::taken_at`] goes on without the step.
     pub clock_step: Option<ClockStep>,
 }
@@ -101,6 +112,8 @@ impl ImageFacts {
             exposure: None,
             pose: None,
             camera: None,
+            number: None,
+            stack: None,
             clock_step: None,
         }
     }
@@ -133,12 +146,31 @@ impl ImageFacts {
         self
     }
 
+    /// Sets [`Self::number`]; `None` if it is not known.
+    #[must_use]
+    pub fn number(mut self, number: impl Into<Option<u64>>) -> Self {
+        self.number = number.into();
+        self
+    }
+
+    /// Sets [`Self::stack`]; `None` if it belongs to none.
+    #[must_use]
+    pub fn stack(mut self, stack: impl Into<Option<u64>>) -> Self {
+        self.stack = stack.into();
+        self
+    }
+
     /// Sets [`Self::clock_step`]; `None` if the clock was not set.
     #[must_use]
     pub fn clock_step(mut self, step: impl Into<Option<ClockStep>>) -> Self {
         self.clock_step = step.into();
         self
     }
+}
+
+/// A number, if it is known.
+fn known(value: f64) -> Option<f64> {
+    value.is_finite().then_some(value)
 }
 
 /// Why an image file was not written.

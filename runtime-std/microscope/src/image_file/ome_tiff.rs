@@ -26,11 +26,16 @@ pub enum Sequence {
         /// The distance from one plane to the next.
         step: Mm,
     },
+    /// The positions of the stage say which tile and which plane an image is. Each tile is an image of
+    /// the file, with the axes TZYX. Each stack ([`ImageFacts::stack`]) of a tile is a point in time, and
+    /// each of its images a plane of its own, also where the positions are not known. Images without a
+    /// stack at one position are a movie.
+    Positions,
 }
 
 /// The description until the file is finished. It is longer than eight bytes, so that its entry holds
 /// a place in the file and not the text itself.
-const UNFINISHED: &str = "not finished: the recording was cut off";
+pub(super) const UNFINISHED: &str = "not finished: the recording was cut off";
 
 /// An OME-TIFF that is being written. The images of each camera ([`ImageFacts::camera`]) are a channel
 /// of their own.
@@ -105,9 +110,7 @@ impl OmeTiff {
         });
         written.map_err(|error| ImageFileError::new(&self.path, &error))?;
         let channel = self.channel(facts.camera);
-        let at = self.channels[channel].planes;
-        self.channels[channel].planes += 1;
-        self.planes.push(Plane { facts: *facts, channel, at });
+        self.planes.push(Plane { facts: *facts, channel });
         Ok(())
     }
 
@@ -115,7 +118,7 @@ impl OmeTiff {
     fn channel(&mut self, camera: Option<u32>) -> usize {
         let known = self.channels.iter().position(|channel| channel.camera == camera);
         known.unwrap_or_else(|| {
-            self.channels.push(Channel { camera, name: None, planes: 0 });
+            self.channels.push(Channel { camera, name: None });
             self.channels.len() - 1
         })
     }

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use png::{BitDepth, ColorType, Compression, Encoder, EncodingError, PixelDimensions, Unit};
 
-use super::{ImageFacts, Picture, pixels_per_metre};
+use super::{ImageFacts, Picture, known, pixels_per_metre};
 
 pub(super) fn write_16(
     file: impl Write,
@@ -56,12 +56,12 @@ fn texts(facts: &ImageFacts) -> Vec<(&'static str, String)> {
     texts.extend(facts.exposure.map(|exposure| ("Exposure us", exposure.0.to_string())));
     texts.extend(facts.pixel_size.map(|size| ("Pixel size mm", size.0.to_string())));
     if let Some(pose) = facts.pose {
-        texts.push(("X mm", pose.x.0.to_string()));
-        texts.push(("Y mm", pose.y.0.to_string()));
-        texts.push(("Z mm", pose.z.0.to_string()));
-        texts.push(("R deg", pose.r.0.to_string()));
+        let axes =
+            [("X mm", pose.x.0), ("Y mm", pose.y.0), ("Z mm", pose.z.0), ("R deg", pose.r.0)];
+        texts.extend(axes.iter().filter_map(|(axis, at)| Some((*axis, known(*at)?.to_string()))));
     }
     texts.extend(facts.camera.map(|camera| ("Camera", camera.to_string())));
+    texts.extend(facts.number.map(|number| ("Image number", number.to_string())));
     texts.extend(facts.clock_step.map(|step| ("Clock", step.to_string())));
     texts
 }

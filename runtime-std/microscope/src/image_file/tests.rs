@@ -8,10 +8,10 @@ use super::*;
 use crate::units::{Degrees, Mm};
 
 /// A folder that is removed after the test.
-struct Folder(PathBuf);
+pub(super) struct Folder(pub(super) PathBuf);
 
 impl Folder {
-    fn new(name: &str) -> Self {
+    pub(super) fn new(name: &str) -> Self {
         let folder = std::env::temp_dir().join(format!("flamingo-{name}-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         Self(folder)
@@ -24,15 +24,15 @@ impl Drop for Folder {
     }
 }
 
-fn pixels(seed: u16) -> Vec<u16> {
+pub(super) fn pixels(seed: u16) -> Vec<u16> {
     (0..37 * 23).map(|at: u16| at.wrapping_mul(1999).wrapping_add(seed)).collect()
 }
 
-fn picture(pixels: &[u16]) -> Picture<'_> {
+pub(super) fn picture(pixels: &[u16]) -> Picture<'_> {
     Picture::new(37, 23, pixels).unwrap()
 }
 
-fn facts(seconds: u64) -> ImageFacts {
+pub(super) fn facts(seconds: u64) -> ImageFacts {
     let pose = Pose { x: Mm(7.5), y: Mm(15.25), z: Mm(19.001), r: Degrees(-45.5) };
     ImageFacts {
         taken_at: SystemTime::UNIX_EPOCH + Duration::from_secs(1_764_000_000 + seconds),
@@ -40,6 +40,8 @@ fn facts(seconds: u64) -> ImageFacts {
         exposure: Some(Micros(9_002)),
         pose: Some(pose),
         camera: None,
+        number: None,
+        stack: None,
         clock_step: None,
     }
 }
@@ -187,10 +189,10 @@ fn the_description_of_many_turning_images_is_linear() {
         .map(|at| {
             let pose = Pose { r: Degrees(f64::from(at) * 0.001), ..facts(0).pose.unwrap() };
             let facts = facts(u64::from(at)).pose(pose);
-            Plane { facts, channel: 0, at: at as usize }
+            Plane { facts, channel: 0 }
         })
         .collect();
-    let channels = [Channel { camera: Some(0), name: None, planes: planes.len() }];
+    let channels = [Channel { camera: Some(0), name: None }];
     let (name, sequence) = (String::new(), Sequence::Time);
     let movie =
         Movie { name, width: 64, height: 64, sequence, channels: &channels, planes: &planes };
@@ -198,6 +200,50 @@ fn the_description_of_many_turning_images_is_linear() {
     let xml = movie.xml().unwrap();
     assert_eq!(xml.matches("<Plane ").count(), 100_000);
     assert_eq!(xml.matches("<DoubleAnnotation ").count(), 100_000);
+}
+
+/// The XML of a set of tiles and stacks: the images of a mosaic of two tiles, two planes each.
+#[test]
+fn tiles_are_images_of_one_file_with_their_planes() {
+    let folder = Folder::new("tiles");
+    let path = folder.0.join("a.ome.tif");
+    let mut set = OmeTiff::create(&path, Sequence::Positions).unwrap();
+    let at = |x, z| Pose { x: Mm(x), y: Mm(15.0), z: Mm(z), r: Degrees(f64::NAN) };
+    // The image with the number 3 was dropped.
+    let poses =
+        [(1, at(7.0, 19.0)), (2, at(7.0, 19.005)), (4, at(7.5, 19.005)), (5, at(7.5, 19.0))];
+    for (number, pose) in poses {
+        set.add(&picture(&pixels(0)), &facts(number).pose(pose).number(number)).unwrap();
+    }
+    set.finish().unwrap();
+    let xml = read_tiff(&path).1;
+    assert_eq!(xml.matches("<Image ").count(), 2, "{xml}");
+    assert_eq!(xml.matches("SizeZ=\"2\" SizeC=\"1\" SizeT=\"1\"").count(), 2, "{xml}");
+    assert_eq!(xml.matches("PhysicalSizeZ=\"5\"").count(), 2, "{xml}");
+    for expected in [
+        "<StageLabel Name=\"tile 1\" X=\"7.5\" XUnit=\"mm\" Y=\"15\" YUnit=\"mm\"",
+        "<TiffData IFD=\"2\" FirstZ=\"1\" FirstT=\"0\" FirstC=\"0\" PlaneCount=\"1\"/>",
+        "<TiffData IFD=\"3\" FirstZ=\"0\" FirstT=\"0\" FirstC=\"0\" PlaneCount=\"1\"/>",
+        "<Value>1-2</Value>",
+        "<Value>4-5</Value>",
+    ] {
+        assert!(xml.contains(expected), "{expected} in {xml}");
+    }
+    assert!(!xml.contains("NaN"), "{xml}");
+}
+
+#[test]
+fn an_ome_tiff_says_which_images_were_dropped() {
+    let folder = Folder::new("numbers");
+    let all = [3, 4, 5, 9, 11, 12].map(|number| facts(number).number(number));
+    let xml = finished(&folder, &all, &[]);
+    assert!(xml.contains("<Value>3-5 9 11-12</Value>"), "{xml}");
+    assert!(!finished_again(&folder, &[facts(0)]).contains("CommentAnnotation"));
+}
+
+fn finished_again(folder: &Folder, all: &[ImageFacts]) -> String {
+    std::fs::remove_file(folder.0.join("a.ome.tif")).unwrap();
+    finished(folder, all, &[])
 }
 
 #[test]

@@ -25,7 +25,8 @@ pub(super) fn write(
 fn description(facts: &ImageFacts) -> Option<String> {
     let camera = facts.camera.map(|camera| format!("camera {camera}"));
     let step = facts.clock_step.map(|step| step.to_string());
-    let lines: Vec<_> = camera.into_iter().chain(step).collect();
+    let number = facts.number.map(|number| format!("image {number}"));
+    let lines: Vec<_> = camera.into_iter().chain(number).chain(step).collect();
     (!lines.is_empty()).then(|| lines.join("\n"))
 }
 

@@ -6,8 +6,10 @@ pub mod limits;
 mod motion;
 mod motion_end;
 mod motions;
+mod pose_history;
 mod pose_tracker;
 mod position_updates;
+mod pushed_pose;
 
 use flamingo_protocol_core::{CommandCode, Frame};
 use smol::future::zip;
@@ -16,6 +18,7 @@ pub use motion::{Arrival, Motion};
 pub use motions::Motions;
 pub use pose_tracker::PoseTracker;
 pub use position_updates::{PositionUpdate, PositionUpdates, pushed_positions};
+pub use pushed_pose::PushedPose;
 
 use crate::answers::succeeded;
 use crate::axis::Axis;

@@ -1,20 +1,16 @@
 //! Follows the pose of the stage, so that a program knows it for each image without asking.
 
-use std::collections::VecDeque;
 use std::time::SystemTime;
 
 use flamingo_protocol_core::CommandCode;
 
+use super::pose_history::PoseHistory;
 use super::{PositionUpdate, PositionUpdates, Stage};
 use crate::Error;
 use crate::axis::Axis;
-use crate::units::{Degrees, Mm, Pose};
+use crate::units::Pose;
 use flamingo_runtime_std::Client;
 use flamingo_runtime_std::{Event, Subscription};
-
-/// How many updates are kept. Four axes that move push fewer than that in 20 seconds: each push has
-/// the positions of up to four axes.
-const KEPT_UPDATES: usize = 16 * 1024;
 
 /// The pose of the stage now, and at times up to some seconds ago. The tracker asks for the pose
 /// once and then follows the pushes. When the motion of an axis has ended, it asks for that position
@@ -39,9 +35,7 @@ const KEPT_UPDATES: usize = 16 * 1024;
 #[derive(Debug)]
 pub struct PoseTracker {
     stage: Stage,
-    /// The pose before the oldest update that is kept.
-    pose: Pose,
-    updates: VecDeque<PositionUpdate>,
+    history: PoseHistory,
     position_updates: PositionUpdates,
     stops: Subscription,
     /// Whether the motion of X, Y, Z and R has ended since its position was asked for.
@@ -53,8 +47,8 @@ impl PoseTracker {
         let stops = client.subscribe(&[CommandCode::STAGE_MOTION_STOPPED]);
         let position_updates = stage.position_updates();
         let pose = stage.pose().await?;
-        let updates = VecDeque::new();
-        Ok(Self { stage, pose, updates, position_updates, stops, stopped: [false; 4] })
+        let history = PoseHistory::from(pose);
+        Ok(Self { stage, history, position_updates, stops, stopped: [false; 4] })
     }
 
     /// The pose now, as of the last push or answer.
@@ -65,7 +59,7 @@ impl PoseTracker {
     /// [`Error::ConnectionLost`]. If an answer does not arrive, the last push counts.
     pub async fn now(&mut self) -> Result<Pose, Error> {
         self.update().await?;
-        Ok(self.until(None))
+        Ok(self.history.until(None))
     }
 
     /// The pose at a time on this host's clock, such as the arrival of an image. The time may be at
@@ -77,12 +71,12 @@ impl PoseTracker {
     /// As [`Self::now`].
     pub async fn at(&mut self, time: SystemTime) -> Result<Pose, Error> {
         self.update().await?;
-        Ok(self.until(Some(time)))
+        Ok(self.history.until(Some(time)))
     }
 
     async fn update(&mut self) -> Result<(), Error> {
         while let Some(update) = self.position_updates.try_next() {
-            self.keep(update);
+            self.history.keep(update);
         }
         while let Some(event) = self.stops.try_next() {
             let selector = match event {
@@ -102,7 +96,7 @@ impl PoseTracker {
             match self.stage.position(axis).await {
                 Ok(position) => {
                     let at = position.answer.at;
-                    self.keep(PositionUpdate { axis, position: position.value, at });
+                    self.history.keep(PositionUpdate { axis, position: position.value, at });
                 }
                 Err(error @ Error::ConnectionLost { .. }) => return Err(error),
                 Err(_) => {}
@@ -110,32 +104,5 @@ impl PoseTracker {
             self.stopped[axis as usize] = false;
         }
         Ok(())
-    }
-
-    fn keep(&mut self, update: PositionUpdate) {
-        if self.updates.len() == KEPT_UPDATES
-            && let Some(oldest) = self.updates.pop_front()
-        {
-            set(&mut self.pose, &oldest);
-        }
-        self.updates.push_back(update);
-    }
-
-    /// The pose with the updates up to `time`; with all updates for `None`.
-    fn until(&self, time: Option<SystemTime>) -> Pose {
-        let mut pose = self.pose;
-        let came = |update: &&PositionUpdate| time.is_none_or(|time| update.at <= time);
-        self.updates.iter().filter(came).for_each(|update| set(&mut pose, update));
-        pose
-    }
-}
-
-fn set(pose: &mut Pose, update: &PositionUpdate) {
-    let value = update.position.value();
-    match update.axis {
-        Axis::X => pose.x = Mm(value),
-        Axis::Y => pose.y = Mm(value),
-        Axis::Z => pose.z = Mm(value),
-        Axis::R => pose.r = Degrees(value),
     }
 }

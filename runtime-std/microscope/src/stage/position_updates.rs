@@ -3,12 +3,12 @@
 use std::collections::VecDeque;
 use std::time::SystemTime;
 
-use flamingo_protocol_core::{CommandCode, Flags};
+use flamingo_protocol_core::{CommandCode, Flags, Frame};
 
 use crate::axis::Axis;
 use crate::units::Position;
 use flamingo_runtime_std::Client;
-use flamingo_runtime_std::{Event, EventFrame, Subscription};
+use flamingo_runtime_std::{Event, Subscription};
 
 /// A position of an axis that the instrument pushed.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -46,7 +46,7 @@ impl PositionUpdates {
                 return Some(update);
             }
             match self.pushes.next().await? {
-                Event::Frame(event) => self.waiting.extend(updates(&event)),
+                Event::Frame(event) => self.waiting.extend(updates(&event.frame, event.at)),
                 Event::Lagged(missed) => self.missed += missed,
                 Event::ConnectionLost => return None,
                 _ => {}
@@ -61,7 +61,7 @@ impl PositionUpdates {
                 return Some(update);
             }
             match self.pushes.try_next()? {
-                Event::Frame(event) => self.waiting.extend(updates(&event)),
+                Event::Frame(event) => self.waiting.extend(updates(&event.frame, event.at)),
                 Event::Lagged(missed) => self.missed += missed,
                 _ => {}
             }
@@ -76,8 +76,7 @@ impl PositionUpdates {
 }
 
 /// The positions in a push: first that of its own axis, then those of other axes in its buffer.
-fn updates(event: &EventFrame) -> Vec<PositionUpdate> {
-    let (frame, at) = (&event.frame, event.at);
+pub(super) fn updates(frame: &Frame, at: SystemTime) -> Vec<PositionUpdate> {
     let update = |axis, value| PositionUpdate { axis, position: Position::of(axis, value), at };
     let own = Axis::from_selector(frame.selector());
     let mut updates: Vec<_> = own.map(|axis| update(axis, frame.value)).into_iter().collect();
@@ -107,34 +106,25 @@ pub fn pushed_positions(text: &str) -> Vec<(Axis, f64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use flamingo_protocol_core::{Class, Frame};
-    use flamingo_runtime_std::Payload;
 
-    fn push(text: &str, flags: Flags) -> EventFrame {
+    fn pushed(text: &str, flags: Flags) -> Vec<PositionUpdate> {
         let mut frame = Frame::new(CommandCode::STAGE_POSITION_GET).with_selector(2);
         frame.value = 9.5;
         frame.flags = flags;
         frame.set_text(text).unwrap();
-        let class = Class::Unsolicited { ours: false };
-        EventFrame {
-            frame,
-            payload: Payload::default(),
-            class,
-            at: SystemTime::UNIX_EPOCH,
-            skipped: 0,
-        }
+        updates(&frame, SystemTime::UNIX_EPOCH)
     }
 
     #[test]
     fn a_push_gives_its_own_axis_and_those_in_its_buffer_once() {
-        let event = push("1=7.5\n2=9.4\n3=nan\n", Flags::STAGE_POSITIONS_IN_BUFFER);
-        let found: Vec<_> = updates(&event).iter().map(|u| (u.axis, u.position)).collect();
+        let updates = pushed("1=7.5\n2=9.4\n3=nan\n", Flags::STAGE_POSITIONS_IN_BUFFER);
+        let found: Vec<_> = updates.iter().map(|u| (u.axis, u.position)).collect();
         assert_eq!(found, [(Axis::Y, Position::Mm(9.5)), (Axis::X, Position::Mm(7.5))]);
     }
 
     #[test]
     fn a_buffer_that_is_not_flagged_is_not_read_as_positions() {
-        assert_eq!(updates(&push("1=7.5\n", Flags::default())).len(), 1);
+        assert_eq!(pushed("1=7.5\n", Flags::default()).len(), 1);
     }
 
     #[test]

@@ -1,5 +1,8 @@
 //! Each example runs against the simulator.
 
+#[cfg(feature = "image-files")]
+use std::path::Path;
+
 use flamingo_runtime_testkit::test_microscope::simulator;
 
 #[path = "../../examples/live_images.rs"]
@@ -12,6 +15,10 @@ mod move_and_wait;
 #[path = "../../examples/ome_stack.rs"]
 #[allow(dead_code)] // main
 mod ome_stack;
+#[cfg(feature = "image-files")]
+#[path = "../../examples/ome_tiles.rs"]
+#[allow(dead_code)] // main
+mod ome_tiles;
 
 #[test]
 fn the_example_move_and_wait_runs() {
@@ -29,12 +36,24 @@ fn the_example_live_images_runs() {
     });
 }
 
+/// Runs an example that writes a file; returns the length of the file.
+#[cfg(feature = "image-files")]
+fn written(run: fn(&Path) -> Result<(), Box<dyn std::error::Error>>, name: &str) -> u64 {
+    let file = std::env::temp_dir().join(format!("flamingo-{name}-{}.ome.tif", std::process::id()));
+    run(&file).unwrap();
+    let length = std::fs::metadata(&file).unwrap().len();
+    std::fs::remove_file(&file).unwrap();
+    length
+}
+
 #[cfg(feature = "image-files")]
 #[test]
 fn the_example_ome_stack_writes_a_file() {
-    let name = format!("flamingo-ome-stack-{}.ome.tif", std::process::id());
-    let file = std::env::temp_dir().join(name);
-    ome_stack::run(&file).unwrap();
-    assert!(std::fs::metadata(&file).unwrap().len() > 7 * 48 * 32 * 2);
-    std::fs::remove_file(&file).unwrap();
+    assert!(written(ome_stack::run, "ome-stack") > 7 * 48 * 32 * 2);
+}
+
+#[cfg(feature = "image-files")]
+#[test]
+fn the_example_ome_tiles_writes_a_file() {
+    assert!(written(ome_tiles::run, "ome-tiles") > 2 * 3 * 2 * 48 * 32 * 2);
 }

@@ -11,7 +11,7 @@ use smol::Async;
 use smol::io::AsyncReadExt;
 
 use super::Finding;
-use crate::connect::{live_address, within};
+use crate::connect::{image_address, within};
 
 /// The time limit for a connection.
 const CONNECT: Duration = Duration::from_secs(2);
@@ -116,7 +116,7 @@ pub(super) async fn control(address: &str, span: Duration) -> (Received, Finding
 /// not start the live view.
 pub(super) async fn live(control: &str, port: Option<u16>, span: Duration) -> Finding {
     let check = "live images";
-    let Some(address) = live_address(control, port) else {
+    let Some(address) = image_address(control, 1, port) else {
         return Finding::warning(check, "there is no port after 65535", "use --live-port");
     };
     let mut stream = match connect(&address).await {

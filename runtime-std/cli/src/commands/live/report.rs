@@ -1,17 +1,24 @@
-//! The output of `flamingo live`: a line or a JSON object for each image, and one for the totals.
+//! The output of `flamingo live`: a line or a JSON object for each image, and the progress line. The
+//! totals are in `totals.rs`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use flamingo_microscope::image_file::ImageFacts;
 use flamingo_microscope::live::{LiveImage, LiveStats};
+use flamingo_microscope::units::Pose;
 use flamingo_runtime_std::Clock;
 use flamingo_runtime_std::protocol::time::Instant;
-use indicatif::ProgressBar;
+use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
-use super::{LiveArgs, preview};
-use crate::failure::CommandResult;
+use super::args::LiveArgs;
+use super::contact_sheet::ContactSheet;
+use super::disk::time_text;
+use super::preview;
+use super::sink::Sink;
+use super::totals::{DiskJson, OnDisk, TotalsJson};
+use crate::failure::{CommandResult, note};
 use crate::output::{Out, milliseconds, rfc3339};
 
 /// The interval between two lines of text.
@@ -41,23 +48,10 @@ struct ImageJson {
     #[serde(skip_serializing_if = "Option::is_none")]
     position_r_deg: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    stack: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     file: Option<String>,
     time: String,
-}
-
-/// The JSON of the totals.
-#[derive(Serialize)]
-struct TotalsJson {
-    received: u64,
-    taken: u64,
-    written: u64,
-    dropped: u64,
-    options: u64,
-    frames_per_s: Option<f64>,
-    mb_per_s: Option<f64>,
-    min: Option<u16>,
-    max: Option<u16>,
-    elapsed_ms: f64,
 }
 
 pub(super) struct Report<'a> {
@@ -73,12 +67,21 @@ pub(super) struct Report<'a> {
     last: Option<(Instant, u64)>,
     last_line: Option<Instant>,
     newest: Option<LiveImage>,
-    keep_newest: bool,
+    /// Images that were dropped before the last one.
+    dropped: u64,
+    disk: Option<OnDisk>,
+    /// Whether it was said that the disk does not last.
+    warned: bool,
+    sheet: Option<ContactSheet>,
+    args: &'a LiveArgs,
 }
 
 impl<'a> Report<'a> {
-    pub(super) fn new(args: &LiveArgs, out: &'a mut Out) -> Self {
+    pub(super) fn new(args: &'a LiveArgs, out: &'a mut Out) -> Self {
         let bar = args.last().map_or_else(ProgressBar::new_spinner, ProgressBar::new);
+        let of = if args.last().is_some() { "/{len}" } else { "" };
+        let style = ProgressStyle::with_template(&format!("{{pos}}{of} images  {{wide_msg}}"));
+        let bar = bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
         Self {
             out,
             clock: Clock::start(),
@@ -90,7 +93,11 @@ impl<'a> Report<'a> {
             last: None,
             last_line: None,
             newest: None,
-            keep_newest: args.preview.is_some(),
+            dropped: 0,
+            disk: None,
+            warned: false,
+            sheet: args.thumbnail.as_ref().map(|_| ContactSheet::new()),
+            args,
         }
     }
 
@@ -103,51 +110,44 @@ impl<'a> Report<'a> {
     ) -> CommandResult<u64> {
         let now = self.clock.now();
         self.taken += 1;
+        self.dropped += image.dropped_before;
         self.written += u64::from(file.is_some());
         self.first.get_or_insert((now, image.number));
         self.last = Some((now, image.number));
         let (min, max) = min_max(image.pixels());
         let range = self.range.map_or((min, max), |(low, high)| (low.min(min), high.max(max)));
         self.range = Some(range);
+        if let Some(sheet) = &mut self.sheet {
+            sheet.add(image.number, image.header.width as usize, image.pixels());
+        }
+        let due =
+            self.last_line.is_none_or(|last| Duration::from(now.since(last)) >= LINE_INTERVAL);
+        let disk = if due { self.disk_now() } else { None };
+        if due {
+            self.last_line = Some(now);
+        }
         if self.out.json() {
-            let record = ImageJson {
-                number: image.number,
-                width: image.header.width,
-                height: image.header.height,
-                device: image.header.device,
-                index_start: image.header.index_start,
-                index_stop: image.header.index_stop,
-                scale_min: image.header.scale_min,
-                scale_max: image.header.scale_max,
-                options: image.header.options,
-                min,
-                max,
-                dropped_before: image.dropped_before,
-                position_x_mm: facts.pose.map(|pose| pose.x.0),
-                position_y_mm: facts.pose.map(|pose| pose.y.0),
-                position_z_mm: facts.pose.map(|pose| pose.z.0),
-                position_r_deg: facts.pose.map(|pose| pose.r.0),
-                file: file.map(|file| file.display().to_string()),
-                time: rfc3339(image.received_at),
-            };
+            let record = record(&image, facts, (min, max), file);
             self.out.object(&record)?;
-        } else {
-            let due =
-                self.last_line.is_none_or(|last| Duration::from(now.since(last)) >= LINE_INTERVAL);
-            if due {
-                self.last_line = Some(now);
-                let rate =
-                    self.rate().map_or(String::new(), |rate| format!("  {rate:.1} images/s"));
-                let (width, height) = (image.header.width, image.header.height);
-                let number = image.number;
-                let line =
-                    format!("image {number:<6} {width} x {height}  min {min}  max {max}{rate}");
-                let (bar, out) = (self.bar.clone(), &mut *self.out);
-                bar.suspend(|| out.line(&line))?;
+        } else if due {
+            let rate = self.rate().map_or(String::new(), |rate| format!("  {rate:.1} images/s"));
+            let (width, height) = (image.header.width, image.header.height);
+            let (number, dropped) = (image.number, self.dropped);
+            let mut line =
+                format!("image {number:<6} {width} x {height}  min {min}  max {max}{rate}");
+            if let Some(disk) = &disk {
+                line = format!("{line}  {dropped} dropped  {disk}");
             }
+            let (bar, out) = (self.bar.clone(), &mut *self.out);
+            bar.suspend(|| out.line(&line))?;
+        }
+        if due {
+            let rate = self.rate().map_or(String::new(), |rate| format!("{rate:.1} images/s  "));
+            let disk = disk.unwrap_or_default();
+            self.bar.set_message(format!("{rate}{} dropped  {disk}", self.dropped));
         }
         self.bar.inc(1);
-        if self.keep_newest {
+        if self.args.preview.is_some() {
             self.newest = Some(image);
         }
         Ok(self.taken)
@@ -161,8 +161,41 @@ impl<'a> Report<'a> {
         (last > first && seconds > 0.0).then(|| (last - first) as f64 / seconds)
     }
 
-    /// Prints the totals, and shows the preview.
-    pub(super) fn end(&mut self, stats: &LiveStats, preview: Option<&Path>) -> CommandResult {
+    /// How long the images have been coming.
+    fn span(&self) -> Duration {
+        match (self.first, self.last) {
+            (Some((begin, _)), Some((end, _))) => end.since(begin).into(),
+            _ => Duration::ZERO,
+        }
+    }
+
+    /// Notes what is on the disk now.
+    pub(super) fn wrote(&mut self, sink: &Sink) {
+        self.disk = Some(OnDisk::of(sink));
+    }
+
+    /// What the disk has and how long it lasts. Warns once if that is shorter than `--for`.
+    fn disk_now(&mut self) -> Option<String> {
+        let (span, disk) = (self.span(), self.disk.as_ref()?);
+        let left = disk.free().and_then(|free| disk.time_left(free, span));
+        let left = left.filter(|_| span >= LINE_INTERVAL);
+        let wanted = self.args.during.map(|during| during.saturating_sub(span));
+        if let (Some(left), Some(wanted)) = (left, wanted)
+            && left < wanted
+            && !self.warned
+        {
+            self.warned = true;
+            let [left, wanted] = [left, wanted].map(time_text);
+            let warning = format!(
+                "warning: at this rate the disk is full in {left}, and --for ends in {wanted}"
+            );
+            self.bar.suspend(|| note(&warning));
+        }
+        Some(disk.text(left))
+    }
+
+    /// Prints the totals, and shows the pictures.
+    pub(super) fn end(&mut self, stats: &LiveStats) -> CommandResult {
         self.bar.finish_and_clear();
         let rate = self.rate();
         #[allow(clippy::cast_precision_loss)] // fewer than 2^52
@@ -178,30 +211,50 @@ impl<'a> Report<'a> {
             mb_per_s: rate.zip(each).map(|(rate, each)| rounded(rate * each)),
             min: self.range.map(|(min, _)| min),
             max: self.range.map(|(_, max)| max),
+            disk: self.disk.as_ref().map(|disk| DiskJson::of(disk, self.span())),
             elapsed_ms: milliseconds(self.clock.now().since(Instant::default()).into()),
         };
         self.out.either(&totals, || totals.text())?;
-        match (preview, self.newest.take()) {
-            (Some(file), Some(image)) => preview::show(&image, file, self.out),
+        if let (Some(file), Some(image)) = (&self.args.preview, self.newest.take()) {
+            preview::show(&image, file, self.out)?;
+        }
+        match (&self.args.thumbnail, self.sheet.take()) {
+            (Some(file), Some(sheet)) => sheet.show(file, self.out),
             _ => Ok(()),
         }
     }
 }
 
-impl TotalsJson {
-    fn text(&self) -> String {
-        let Self { received, taken, written, dropped, .. } = self;
-        let rate = match (self.frames_per_s, self.mb_per_s) {
-            (Some(rate), Some(mb)) => format!("; {rate:.1} images/s, {mb:.1} MB/s"),
-            _ => String::new(),
-        };
-        let range = match (self.min, self.max) {
-            (Some(min), Some(max)) => format!("; min {min}, max {max}"),
-            _ => String::new(),
-        };
-        format!(
-            "{received} images received, {taken} taken, {written} written, {dropped} dropped{rate}{range}"
-        )
+fn record(
+    image: &LiveImage,
+    facts: &ImageFacts,
+    (min, max): (u16, u16),
+    file: Option<PathBuf>,
+) -> ImageJson {
+    // A position that is not known is left out.
+    let known = |axis: fn(&Pose) -> f64| {
+        facts.pose.as_ref().map(axis).filter(|position| position.is_finite())
+    };
+    ImageJson {
+        number: image.number,
+        width: image.header.width,
+        height: image.header.height,
+        device: image.header.device,
+        index_start: image.header.index_start,
+        index_stop: image.header.index_stop,
+        scale_min: image.header.scale_min,
+        scale_max: image.header.scale_max,
+        options: image.header.options,
+        min,
+        max,
+        dropped_before: image.dropped_before,
+        position_x_mm: known(|pose| pose.x.0),
+        position_y_mm: known(|pose| pose.y.0),
+        position_z_mm: known(|pose| pose.z.0),
+        position_r_deg: known(|pose| pose.r.0),
+        stack: facts.stack,
+        file: file.map(|file| file.display().to_string()),
+        time: rfc3339(image.received_at),
     }
 }
 
