@@ -27,15 +27,33 @@ pub(super) const ENDED_HERE: &str = "ended by the program that records";
 
 /// What the comment says about the end of a connection, and whether the program that records has ended it.
 pub(super) fn note_of_end(comment: &str) -> Option<(&str, bool)> {
-    let note = match clock_step(comment) {
-        Some(_) => comment.rsplit_once("; ")?.0,
-        None => comment,
-    };
+    let mut note = comment;
+    // Other notes stand behind it.
+    loop {
+        let (before, last) = note.rsplit_once("; ").unwrap_or(("", note));
+        let is_other =
+            last == EARLIER || clock_step(last).is_some() || seen_steps(last).count() > 0;
+        match is_other {
+            true => note = before,
+            false if note.is_empty() => return None,
+            false => break,
+        }
+    }
     Some((note, note.starts_with(REFUSED) || note.starts_with(ENDED_HERE)))
 }
 
 /// The beginning of the comment on a connection that was open before.
 const CONTINUED: &str = "continued ";
+
+/// The comment on a connection in an anonymized copy that began before the capture.
+pub(super) const CONTINUED_FROM_UNKNOWN: &str = "continued from before the recording";
+/// The comment on a connection in an anonymized copy to a callback port of a bridge.
+pub(super) const CALLBACK: &str = "callback port";
+
+/// Whether the comment on the first packet says that this is a connection to a callback port.
+pub(super) fn is_callback(comment: &str) -> bool {
+    comment.split("; ").any(|part| part == CALLBACK)
+}
 
 /// The comment on a connection that began in an earlier file.
 pub(super) const CONTINUED_FROM_BEFORE: &str = "continued from the file before";
@@ -181,6 +199,48 @@ pub(super) fn with_clock_step(comment: &str, step: ClockStep) -> String {
     format!("{comment}{separator}{step}{BEFORE_THIS}")
 }
 
+/// Adds to the comment of a packet in an anonymized copy that the times of the capture had a step before it.
+pub(super) fn with_seen_step(comment: &str, step: ClockStep) -> String {
+    let separator = if comment.is_empty() { "" } else { "; " };
+    let (way, by) = match step {
+        ClockStep::Forward(by) => (SEEN[0], by),
+        ClockStep::Back(by) => (SEEN[1], by),
+    };
+    format!("{comment}{separator}{way}{}.{:09} s{BEFORE_THIS}", by.as_secs(), by.subsec_nanos())
+}
+
+const SEEN: [&str; 2] =
+    ["the capture's clock was set forward by ", "the capture's clock was set back by "];
+
+/// The steps that the times of the capture had before the packet, as the comment says.
+pub(super) fn seen_steps(comment: &str) -> impl Iterator<Item = ClockStep> {
+    let find = |part: &str| {
+        let text = part.strip_suffix(" s before this")?;
+        let [forward, back] = SEEN.map(|way| text.strip_prefix(way).and_then(exact_seconds));
+        forward.map(ClockStep::Forward).or(back.map(ClockStep::Back))
+    };
+    comment.split("; ").filter_map(find)
+}
+
+fn exact_seconds(text: &str) -> Option<Duration> {
+    let (whole, nanos) = text.split_once('.')?;
+    Some(Duration::new(whole.parse().ok()?, nanos.parse().ok().filter(|it| *it < 1_000_000_000)?))
+}
+
+/// Adds to the comment of a packet that its time is before that of an earlier packet.
+pub(super) fn with_earlier(comment: &str) -> String {
+    let separator = if comment.is_empty() { "" } else { "; " };
+    format!("{comment}{separator}{EARLIER}")
+}
+
+/// Says that a time that goes back is no step of the clock.
+const EARLIER: &str = "before a packet above";
+
+/// Whether the comment says that the time of the packet is before that of an earlier packet.
+pub(super) fn is_earlier(comment: &str) -> bool {
+    comment.split("; ").any(|part| part == EARLIER)
+}
+
 /// Ends the comment of the first packet after the host's clock was set.
 const BEFORE_THIS: &str = " before this";
 
@@ -295,6 +355,17 @@ mod tests {
                 assert_eq!(clock_step(&with_clock_step(comment, step)), Some(step), "{comment}");
             }
         }
+        let [seen, exact] =
+            [ClockStep::Back, ClockStep::Forward].map(|way| way(Duration::new(7, 45)));
+        for step in [seen, exact] {
+            let text = with_earlier(&with_seen_step("x", step));
+            assert_eq!(seen_steps(&text).collect::<Vec<_>>(), [step], "{text}");
+            assert_eq!(clock_step(&text), None, "{text}");
+            assert_eq!(note_of_end(&text), Some(("x", false)));
+        }
+        assert!(is_earlier(&with_earlier("")) && !is_earlier("x"));
+        let both = with_clock_step(&with_earlier("x"), ClockStep::Back(ms(1_000)));
+        assert!(is_earlier(&both) && clock_step(&both).is_some(), "{both}");
         for other in ["", "x", "the host's clock was set back by 3 h before this"] {
             assert_eq!(clock_step(other), None, "{other}");
         }

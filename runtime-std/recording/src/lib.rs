@@ -10,12 +10,15 @@ mod refusals;
 pub mod relay;
 mod relay_connection;
 pub mod replay;
+mod scrub;
 mod tcp_flow;
 mod vectored_writer;
 
 use std::fmt;
 
-pub use recorder::{Recorder, RecorderOptions, RecorderStatus, Rotation, Tap};
+pub use recorder::{
+    AnonymizedCopy, Recorder, RecorderOptions, RecorderStatus, Rotation, Tap, anonymize,
+};
 
 /// A port of the instrument.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -44,6 +44,11 @@ pub(crate) struct RecordArgs {
     #[arg(long)]
     pixels: bool,
 
+    /// Leave out what can tell who was recorded: addresses, texts, payloads, pixels and the date. The
+    /// conversation, its numbers and its delays stay
+    #[arg(long, conflicts_with = "pixels")]
+    anonymize: bool,
+
     /// Replace an existing file
     #[arg(long)]
     overwrite: bool,
@@ -75,10 +80,10 @@ struct TotalsJson {
 
 pub(crate) async fn run(args: RecordArgs, out: &mut Out, interrupt: &Interrupt) -> CommandResult {
     check(&args)?;
-    let RecordArgs { out: file, listen, pixels, during, server, .. } = args;
+    let RecordArgs { out: file, listen, pixels, anonymize, during, server, .. } = args;
     let name = file.display().to_string();
     let about = format!("between clients and the instrument at {}", server.connect);
-    let options = RecorderOptions::default().pixels(pixels).about(about);
+    let options = RecorderOptions::default().pixels(pixels).about(about).anonymize(anonymize);
     let relay = RelayOptions::new(listen, server.connect.clone()).connect_timeout(CONNECT);
     let begin = || Recorder::to_file(&file, options);
     let relay = Relay::start(&relay, begin).map_err(|error| {

@@ -1,5 +1,6 @@
 //! Tests of the `flamingo` program: each runs it as a process.
 
+mod anonymize;
 mod bridge;
 mod bridge_service;
 mod clock_step;
@@ -23,4 +24,5 @@ mod simulator;
 mod tcp_capture;
 mod usage;
 mod watch;
+mod wire_capture;
 mod workflow;

@@ -188,6 +188,13 @@ impl Reassembly {
         self.early_bytes > WAITING
     }
 
+    /// All bytes before this sequence number were sent: those that have not come are missing.
+    pub(super) fn skip_to(&mut self, number: u32, at: Duration, report: &mut ReportPart<'_>) {
+        if let Some(place) = self.place(number) {
+            self.hole(at, place - self.position, report);
+        }
+    }
+
     /// Gives up waiting: the missing bytes become holes.
     pub(super) fn give_up(&mut self, at: Duration, report: &mut ReportPart<'_>) {
         while let Some(place) = self.early.keys().next().copied() {

@@ -32,9 +32,12 @@ pub(super) struct SteadyTime {
 impl SteadyTime {
     /// The time of the next packet.
     pub(super) fn of(&mut self, packet: &Packet<'_>) -> Duration {
-        let noted = packet.port.and(packet.comment).and_then(comments::clock_step);
+        let comment = packet.port.and(packet.comment).unwrap_or_default();
+        let noted = comments::clock_step(comment);
         self.steps.extend(noted.map(|step| EventKind::ClockStep { step, noted: true }));
-        self.time(packet.at)
+        let seen = comments::seen_steps(comment);
+        self.steps.extend(seen.map(|step| EventKind::ClockStep { step, noted: false }));
+        if comments::is_earlier(comment) { self.shown(packet.at) } else { self.time(packet.at) }
     }
 
     fn time(&mut self, at: Duration) -> Duration {

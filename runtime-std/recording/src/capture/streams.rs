@@ -104,6 +104,8 @@ struct Stream {
     opened_at: Duration,
     /// Its first packets are not in the capture.
     began_before: bool,
+    /// A comment says that it is a connection to a callback port.
+    callback: bool,
     /// It does not belong to an instrument.
     other: bool,
     directions: [Reassembly; 2],
@@ -139,7 +141,7 @@ impl Streams {
             match stream.kind(packet, from, &self.ports) {
                 Kind::Known(port, pixels) => {
                     self.numbers += 1;
-                    let Stream { client, instrument, began_before, .. } = *stream;
+                    let Stream { client, instrument, began_before, callback, .. } = *stream;
                     let connection = ConnectionInfo {
                         number: self.numbers,
                         port,
@@ -147,8 +149,10 @@ impl Streams {
                         client,
                         instrument,
                         began_before,
-                        callback: packet.port.is_none()
-                            && self.ports.is_callback(instrument.port()),
+                        callback: match packet.port {
+                            Some(_) => callback,
+                            None => self.ports.is_callback(instrument.port()),
+                        },
                     };
                     stream.connection = Some(connection);
                     let (at, kind) = (stream.opened_at, StreamEventKind::Opened);
@@ -229,6 +233,7 @@ impl Stream {
             connection: None,
             opened_at: packet.at,
             began_before: !packet.syn || packet.comment.is_some_and(comments::is_continued),
+            callback: packet.comment.is_some_and(comments::is_callback),
             other: false,
             directions: Default::default(),
             last: packet.at,
@@ -306,6 +311,9 @@ impl Stream {
         let is_ours = packet.port.is_some();
         if packet.fin || (packet.rst && is_ours) {
             direction.end = direction.place(end);
+        }
+        if is_ours && length == 0 {
+            direction.skip_to(packet.number, at, report);
         }
         if is_ours || direction.is_full() {
             direction.give_up(at, report);

@@ -10,7 +10,7 @@ use flamingo_runtime_std::ClockStep;
 /// The clock of one file.
 #[derive(Debug)]
 pub(super) struct FileClock {
-    /// How far the host's clock was set before the file began.
+    /// How far the host's clock was set before the file began, if its times have that step.
     at_begin: Option<ClockStep>,
     /// The same before the last step that was noted.
     noted: Option<ClockStep>,
@@ -20,6 +20,11 @@ impl FileClock {
     /// The clock of a file that begins now.
     pub(super) const fn begin(set: Option<ClockStep>) -> Self {
         Self { at_begin: set, noted: set }
+    }
+
+    /// The clock of an anonymized file: only the distances between its times mean something.
+    pub(super) const fn without_date(set: Option<ClockStep>) -> Self {
+        Self { at_begin: None, noted: set }
     }
 
     /// The time in the file.

@@ -5,8 +5,11 @@
 //! callers hand bytes over with a [`Tap`] (`tap.rs`). `record_writer.rs` knows the connections,
 //! `recorded_connection.rs` turns one connection into packets, `pcap_sink.rs` writes packets to the
 //! current file, `file_clock.rs` gives its times, `files.rs` chooses that file, and `lock.rs` keeps
-//! other recordings away.
+//! other recordings away. `anonymizer.rs` anonymizes the events before they become packets;
+//! `anonymized_copy.rs` does so with a capture.
 
+mod anonymized_copy;
+mod anonymizer;
 mod file_clock;
 mod files;
 mod lock;
@@ -28,10 +31,12 @@ use serde::{Deserialize, Serialize};
 use smol::Timer;
 
 use super::Port;
+use super::scrub;
 use files::Files;
 use flamingo_runtime_std::{Clock, ClockStep};
 use record_writer::RecordWriter;
 
+pub use anonymized_copy::{AnonymizedCopy, anonymize};
 pub use files::Rotation;
 pub use tap::Tap;
 
@@ -60,11 +65,14 @@ pub struct RecorderOptions {
     pub waiting: usize,
     /// A description of the recording, at the beginning of each file. Empty by default.
     pub about: String,
+    /// Whether addresses, texts, payloads, pixels and the date are left out, as in the copy that
+    /// [`anonymize`] writes. Then `pixels` and `about` have no effect. Off by default.
+    pub anonymize: bool,
 }
 
 impl Default for RecorderOptions {
     fn default() -> Self {
-        Self { pixels: false, waiting: WAITING, about: String::new() }
+        Self { pixels: false, waiting: WAITING, about: String::new(), anonymize: false }
     }
 }
 
@@ -88,6 +96,18 @@ impl RecorderOptions {
     pub fn about(mut self, about: impl Into<String>) -> Self {
         self.about = about.into();
         self
+    }
+
+    /// Sets whether addresses, texts, payloads, pixels and the date are left out.
+    #[must_use]
+    pub fn anonymize(mut self, anonymize: bool) -> Self {
+        self.anonymize = anonymize;
+        self
+    }
+
+    /// The options as they are used: an anonymized recording has no pixels and a fixed description.
+    fn effective(self) -> Self {
+        if self.anonymize { self.pixels(false).about(scrub::ABOUT) } else { self }
     }
 }
 
@@ -239,6 +259,7 @@ impl Recorder {
     }
 
     fn start(files: Files, options: RecorderOptions) -> io::Result<Self> {
+        let options = options.effective();
         // `has_room` limits the bytes in the queue.
         let (queue, inbox) = async_channel::unbounded();
         let shared = Arc::new(Shared {
@@ -269,7 +290,8 @@ impl Recorder {
     /// instrument; each is finished separately.
     pub fn open(&self, port: Port, client: SocketAddr, instrument: SocketAddr) -> [Tap; 2] {
         let connection = self.connections.fetch_add(1, Ordering::Relaxed);
-        self.shared.push(connection, tap::TapEvent::Opened { port, client, instrument });
+        let note = String::new();
+        self.shared.push(connection, tap::TapEvent::Opened { port, client, instrument, note });
         Tap::pair(&self.shared, connection, port, self.pixels)
     }
 
@@ -328,7 +350,8 @@ fn write(shared: &Shared, inbox: &Receiver<Entry>, mut writer: RecordWriter) {
                 smol::block_on(Timer::after(WRITE_INTERVAL));
             }
         }
-        Ok(())
+        writer.end()?;
+        writer.flush()
     };
     let result = work();
     shared.stopped.store(true, Ordering::Relaxed);

@@ -1,6 +1,7 @@
 //! Writes packets to the current file, and counts them. Which file that is, `files.rs` decides; the
 //! format is `pcapng.rs`.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -23,6 +24,10 @@ pub(super) struct PcapSink {
     clock: FileClock,
     /// How far the host's clock is set now.
     set: Option<ClockStep>,
+    /// Steps in the times of the capture that is copied. The next packet notes them.
+    seen: Vec<ClockStep>,
+    /// The latest time in the file.
+    latest: Duration,
     /// When the file was begun, and its length in bytes.
     began: Duration,
     length: u64,
@@ -40,13 +45,15 @@ impl PcapSink {
         options: &RecorderOptions,
         now: HostTime,
     ) -> io::Result<Self> {
-        let clock = FileClock::begin(now.set);
-        let (path, file) = begin(files, options, clock.time(now.at))?;
+        let (path, file) = begin(files, options, now)?;
+        let clock = clock(options, now);
         Ok(Self {
             file,
             path,
             clock,
             set: now.set,
+            seen: Vec::new(),
+            latest: Duration::ZERO,
             began: now.at,
             length: 0,
             files: 1,
@@ -64,9 +71,9 @@ impl PcapSink {
         now: HostTime,
     ) -> io::Result<()> {
         self.file.flush()?;
-        let clock = FileClock::begin(now.set);
-        (self.path, self.file) = begin(files, options, clock.time(now.at))?;
-        (self.clock, self.set) = (clock, now.set);
+        (self.path, self.file) = begin(files, options, now)?;
+        (self.clock, self.set) = (clock(options, now), now.set);
+        self.latest = Duration::ZERO;
         (self.began, self.length) = (now.at, 0);
         self.files += 1;
         Ok(())
@@ -75,6 +82,11 @@ impl PcapSink {
     /// Takes over how far the host's clock is set. The next packet notes a step.
     pub(super) const fn set_clock(&mut self, set: Option<ClockStep>) {
         self.set = set;
+    }
+
+    /// Takes over a step in the times of the capture that is copied.
+    pub(super) fn note_seen_step(&mut self, step: ClockStep) {
+        self.seen.push(step);
     }
 
     pub(super) fn path(&self) -> Option<&Path> {
@@ -112,10 +124,19 @@ impl PcapSink {
         comment: &str,
     ) -> io::Result<()> {
         let at = self.clock.time(at);
-        let step = self.clock.look(self.set);
-        let noted = step.map(|step| comments::with_clock_step(comment, step));
-        let comment = noted.as_deref().unwrap_or(comment);
-        let length = self.file.packet(port, at, &self.headers, payload, comment)? as u64;
+        let mut comment = Cow::Borrowed(comment);
+        // A copy of a capture has the packets in the order of their bytes, each with its own time.
+        if self.latest.saturating_sub(at) >= ClockStep::SMALLEST {
+            comment = comments::with_earlier(&comment).into();
+        }
+        self.latest = self.latest.max(at);
+        for step in self.seen.drain(..) {
+            comment = comments::with_seen_step(&comment, step).into();
+        }
+        if let Some(step) = self.clock.look(self.set) {
+            comment = comments::with_clock_step(&comment, step).into();
+        }
+        let length = self.file.packet(port, at, &self.headers, payload, &comment)? as u64;
         self.packets += 1;
         self.length += length;
         self.bytes += length;
@@ -123,12 +144,17 @@ impl PcapSink {
     }
 }
 
+fn clock(options: &RecorderOptions, now: HostTime) -> FileClock {
+    if options.anonymize { FileClock::without_date(now.set) } else { FileClock::begin(now.set) }
+}
+
 fn begin(
     files: &mut Files,
     options: &RecorderOptions,
-    now: Duration,
+    now: HostTime,
 ) -> io::Result<(Option<PathBuf>, File)> {
-    let (path, writer) = files.next(now)?;
+    // The name of a file has the host's clock.
+    let (path, writer) = files.next(FileClock::begin(now.set).time(now.at))?;
     let mut file = PcapNg::begin(writer, options.pixels, &options.about)?;
     // A recording without packets is a valid file, too.
     file.flush()?;

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
+use super::anonymizer::Anonymizer;
 use super::files::Files;
 use super::pcap_sink::PcapSink;
 use super::recorded_connection::RecordedConnection;
@@ -20,6 +21,7 @@ pub(super) struct RecordWriter {
     connections: BTreeMap<u64, RecordedConnection>,
     /// Bytes that were left out because a new file began in the middle of an image.
     lost: u64,
+    anonymizer: Option<Anonymizer>,
 }
 
 impl RecordWriter {
@@ -29,7 +31,8 @@ impl RecordWriter {
         now: HostTime,
     ) -> io::Result<Self> {
         let sink = PcapSink::begin(&mut files, &options, now)?;
-        Ok(Self { files, options, sink, connections: BTreeMap::new(), lost: 0 })
+        let anonymizer = options.anonymize.then(Anonymizer::default);
+        Ok(Self { files, options, sink, connections: BTreeMap::new(), lost: 0, anonymizer })
     }
 
     pub(super) fn file(&self) -> Option<&Path> {
@@ -46,13 +49,31 @@ impl RecordWriter {
     }
 
     pub(super) fn write(&mut self, entry: Entry) -> io::Result<()> {
+        self.rotate(entry.time)?;
+        match &mut self.anonymizer {
+            None => self.put(entry),
+            Some(anonymizer) => anonymizer.take(entry).into_iter().try_for_each(|it| self.put(it)),
+        }
+    }
+
+    /// Writes what waits for its end. Nothing follows.
+    pub(super) fn end(&mut self) -> io::Result<()> {
+        let rests = self.anonymizer.as_mut().map(Anonymizer::end).unwrap_or_default();
+        rests.into_iter().try_for_each(|entry| self.put(entry))
+    }
+
+    fn put(&mut self, entry: Entry) -> io::Result<()> {
         let Entry { connection: number, time, event } = entry;
         let at = time.at;
-        self.rotate(time)?;
         self.sink.set_clock(time.set);
-        if let TapEvent::Opened { port, client, instrument } = event {
+        if let TapEvent::ClockSeen { step } = event {
+            self.sink.note_seen_step(step);
+        } else if let TapEvent::Opened { port, client, instrument, note } = event {
             let mut connection = RecordedConnection::new(port, client, instrument);
-            connection.open(&mut self.sink, at, "")?;
+            if self.anonymizer.is_some() {
+                connection.number_from(number);
+            }
+            connection.open(&mut self.sink, at, &note)?;
             self.connections.insert(number, connection);
         } else if let Some(connection) = self.connections.get_mut(&number)
             && connection.take(&mut self.sink, at, event)?
@@ -75,6 +96,7 @@ impl RecordWriter {
             return Ok(());
         }
         self.sink.next(&mut self.files, &self.options, now)?;
+        let at = self.anonymizer.as_mut().map_or(at, |anonymizer| anonymizer.time(at));
         for connection in self.connections.values_mut() {
             self.lost += connection.continue_in(&mut self.sink, at)?;
         }
@@ -107,7 +129,8 @@ mod tests {
         let mut writer = RecordWriter::begin(files, RecorderOptions::default(), begin).unwrap();
         let ends = ["10.0.0.7:4000", "10.0.0.5:53717"].map(|end| end.parse().unwrap());
         let [client, instrument] = ends;
-        let event = TapEvent::Opened { port: Port::Control, client, instrument };
+        let note = String::new();
+        let event = TapEvent::Opened { port: Port::Control, client, instrument, note };
         writer.write(Entry { connection: 0, time: begin, event }).unwrap();
         writer
     }

@@ -15,6 +15,8 @@ use super::super::{Port, Side};
 use super::pcap_sink::PcapSink;
 use super::tap::TapEvent;
 
+/// Between the first sequence numbers of two anonymized connections. Odd, so that each number is taken once.
+const DISTANCE: u64 = 0x0123_4567;
 /// The longest hole, in bytes, that TCP sequence numbers can express: less than half their range.
 const LONGEST_HOLE: u64 = 1 << 30;
 /// The payload of packets without one.
@@ -63,6 +65,14 @@ impl RecordedConnection {
         missing - of_missing
     }
 
+    /// Begins with other sequence numbers than the connections before. A copy may have a second connection
+    /// with the same addresses without the end of the first.
+    pub(super) fn number_from(&mut self, connection: u64) {
+        for from in [Side::Client, Side::Instrument] {
+            self.flow.skip(from, connection.wrapping_mul(DISTANCE));
+        }
+    }
+
     /// Whether a file may begin here.
     pub(super) fn is_between(&self) -> bool {
         self.pixels == 0 && self.control.as_ref().is_none_or(ControlComments::is_between)
@@ -92,7 +102,13 @@ impl RecordedConnection {
         event: TapEvent,
     ) -> io::Result<bool> {
         match event {
-            TapEvent::Opened { .. } => {}
+            TapEvent::Opened { .. } | TapEvent::ClockSeen { .. } => {}
+            TapEvent::Hole { from, missing } => {
+                let missing = self.drop_rest(from, &mut Bytes::new(), missing);
+                self.skip(sink, at, from, missing)?;
+                let comment = with_hole(missing, "");
+                self.packet(sink, at, from, PacketKind::Data, &NOTHING, &comment)?;
+            }
             TapEvent::Bytes { from, mut bytes, missing } => {
                 let missing = self.drop_rest(from, &mut bytes, missing);
                 self.skip(sink, at, from, missing)?;

@@ -13,12 +13,18 @@ use flamingo_protocol_core::image::{ImageHeader, ImagePiece, ImageReader};
 
 use super::super::{Port, Side, comments};
 use super::Shared;
+use flamingo_runtime_std::ClockStep;
 
 /// Something that happened on a connection.
 #[derive(Debug)]
 pub(super) enum TapEvent {
     /// The connection began.
-    Opened { port: Port, client: SocketAddr, instrument: SocketAddr },
+    Opened { port: Port, client: SocketAddr, instrument: SocketAddr, note: String },
+    /// So many bytes of that side are missing, and it is known now. A part of a message before them will not
+    /// be completed, also if none is missing.
+    Hole { from: Side, missing: u64 },
+    /// The times of the capture that is copied had a step here.
+    ClockSeen { step: ClockStep },
     /// Bytes were sent. Before them, `missing` bytes were left out.
     Bytes { from: Side, bytes: Bytes, missing: u64 },
     /// An image began. Its pixels follow as bytes, or `left_out` is their checksum.

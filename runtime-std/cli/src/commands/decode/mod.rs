@@ -1,6 +1,7 @@
 //! `flamingo decode`: its arguments, and the kind of its input. `capture.rs` prints captures,
 //! `byte_ranges.rs` prints other bytes as text, and `json.rs` has the JSON of both.
 
+mod anonymize;
 mod byte_ranges;
 mod capture;
 mod conversation;
@@ -13,8 +14,8 @@ mod text;
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{Cursor, Read};
-use std::path::PathBuf;
+use std::io::{Cursor, ErrorKind, Read};
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use flamingo_recording::Port;
@@ -45,6 +46,11 @@ pub(crate) struct DecodeArgs {
     /// Print totals of a capture: for each code, the commands, their delays and missing answers
     #[arg(long)]
     summary: bool,
+
+    /// Write a copy of a capture without what can tell who was recorded: addresses, texts, payloads,
+    /// pixels and the date. The conversation, its numbers and its delays stay
+    #[arg(long, value_name = "OUT.pcapng", conflicts_with = "summary")]
+    anonymize: Option<PathBuf>,
 
     #[command(flatten)]
     ports: PortArgs,
@@ -103,6 +109,18 @@ fn option(port: Option<Port>) -> String {
     format!("--{}-port", port.map_or("callback", Port::name))
 }
 
+/// Creates the file for a result. A file that exists is never replaced.
+fn create(path: &Path, what: &str) -> CommandResult<File> {
+    File::create_new(path).map_err(|error| {
+        let path = path.display();
+        Failure::usage(if error.kind() == ErrorKind::AlreadyExists {
+            format!("decode: {path} exists already; choose another name for {what}")
+        } else {
+            format!("decode: cannot write {path}: {error}")
+        })
+    })
+}
+
 /// The source of the bytes.
 struct Input {
     bytes: Box<dyn Read + Send>,
@@ -111,7 +129,7 @@ struct Input {
 }
 
 pub(crate) async fn run(args: DecodeArgs, out: &mut Out) -> CommandResult {
-    let DecodeArgs { file, summary, ports } = args;
+    let DecodeArgs { file, summary, anonymize, ports } = args;
     let known_ports = ports.known_ports()?;
     let file = file.filter(|file| file.as_os_str() != "-");
     let name = file.as_ref().map_or("stdin".to_owned(), |file| file.display().to_string());
@@ -123,10 +141,16 @@ pub(crate) async fn run(args: DecodeArgs, out: &mut Out) -> CommandResult {
     let whole = Box::new(Cursor::new(beginning.clone()).chain(bytes));
     let whole = Input { bytes: whole, is_live };
     if is_capture(&beginning) {
+        if let Some(copy) = anonymize {
+            return anonymize::write(whole, &name, known_ports, copy, out).await;
+        }
         return capture::print(whole, &name, known_ports, summary, out).await;
     }
-    if summary {
-        let why = "expected a capture (pcapng or pcap): --summary needs times and both directions";
+    let given = summary.then_some("--summary");
+    if let Some(option) = given.or(anonymize.as_ref().map(|_| "--anonymize")) {
+        let why = format!(
+            "expected a capture (pcapng or pcap): {option} needs times and both directions"
+        );
         return Err(Failure::usage(format!("decode: {name}: {why}")));
     }
     if let Some((port, _)) = ports.all().next() {
