@@ -9,6 +9,7 @@ mod decode_capture;
 mod decode_live;
 mod demo;
 mod doctor;
+mod html;
 mod images;
 mod live;
 mod live_stack;

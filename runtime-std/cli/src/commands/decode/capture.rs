@@ -1,7 +1,7 @@
 //! `flamingo decode` of a capture: reads it, and prints its conversation or its totals.
 //!
 //! A thread reads, so that everything is shown when it comes, also from a pipe that stays open. Rows are
-//! built in `conversation.rs` and printed by `text.rs` and `json.rs`.
+//! built in `conversation.rs` and printed by `text.rs` and `json.rs`, or written by `html.rs`.
 
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use flamingo_recording::capture::{Capture, CaptureError, CaptureEvent, EventKind
 use smol::{Timer, future};
 
 use super::conversation::{RowBuilder, TICK};
+use super::html::HtmlPage;
 use super::row::Row;
 use super::summary::Summary;
 use super::{Input, json, text};
@@ -30,15 +31,25 @@ enum Item {
     Failed(CaptureError),
 }
 
-/// Prints the conversation in a capture, or its totals.
+/// What is made of the rows.
+pub(super) enum Target {
+    /// Lines, each printed when it comes.
+    Lines,
+    Totals(Summary),
+    Page(Box<HtmlPage>),
+}
+
+/// Prints the conversation in a capture or its totals, or writes it as a page.
 pub(super) async fn print(
     input: Input,
     name: &str,
     ports: KnownPorts,
-    summary: bool,
+    target: Target,
     out: &mut Out,
 ) -> CommandResult {
     let Input { bytes, is_live } = input;
+    // Only lines are shown before the end.
+    let is_live = is_live && matches!(target, Target::Lines);
     let failed = |error: &CaptureError| Failure::usage(format!("decode: {name}: {error}"));
     // Reading from a pipe may block; Ctrl-C must still work.
     let capture = smol::unblock(move || Capture::from_reader(bytes)).await;
@@ -48,7 +59,7 @@ pub(super) async fn print(
     let mut printer = Printer {
         rows: RowBuilder::default(),
         tick: None,
-        summary: summary.then(Summary::default),
+        target,
         began: None,
         last: Duration::ZERO,
         errors: 0,
@@ -62,8 +73,10 @@ pub(super) async fn print(
     printer.print_rows(out)?;
     printer.flush(out)?;
     let capture = reading.await;
-    if let Some(summary) = printer.summary.take() {
-        summary.print(&capture, out)?;
+    match std::mem::replace(&mut printer.target, Target::Lines) {
+        Target::Lines => {}
+        Target::Totals(summary) => summary.print(&capture, out)?,
+        Target::Page(page) => page.finish(&capture, printer.cut.as_ref(), out)?,
     }
     finish(&capture, name, printer)
 }
@@ -125,7 +138,7 @@ struct Printer {
     rows: RowBuilder,
     /// Completes when a tick of a live capture has passed. `None` if no row waits.
     tick: Option<Timer>,
-    summary: Option<Summary>,
+    target: Target,
     /// The time of the first row. Times in the text count from it.
     began: Option<Duration>,
     /// The time of the last event.
@@ -198,9 +211,10 @@ impl Printer {
     fn print_rows(&mut self, out: &mut Out) -> CommandResult {
         while let Some(row) = self.rows.next() {
             self.errors += u64::from(row.content.is_error());
-            match &mut self.summary {
-                Some(summary) => summary.take(&row),
-                None => self.print_row(&row, out)?,
+            match &mut self.target {
+                Target::Lines => self.print_row(&row, out)?,
+                Target::Totals(summary) => summary.take(&row),
+                Target::Page(page) => page.take(&row)?,
             }
         }
         Ok(())

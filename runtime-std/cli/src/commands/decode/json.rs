@@ -24,7 +24,7 @@ pub(super) struct FoundFrameJson {
 
 /// A row of the conversation in a capture.
 #[derive(Default, Serialize)]
-struct RowJson {
+pub(super) struct RowJson {
     connection: u64,
     port: &'static str,
     kind: &'static str,
@@ -86,6 +86,13 @@ struct RowJson {
     noted: Option<bool>,
 }
 
+impl RowJson {
+    /// What kind of row it is.
+    pub(super) const fn kind(&self) -> &'static str {
+        self.kind
+    }
+}
+
 /// The header of an image in a capture.
 #[derive(Serialize)]
 struct ImageJson {
@@ -121,7 +128,7 @@ pub(super) struct CodeJson {
 }
 
 /// The totals that belong to no code.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Clone, Serialize)]
 pub(super) struct TotalsJson {
     pub(super) summary: bool,
     pub(super) connections: u64,
@@ -150,7 +157,7 @@ pub(super) fn line(of: &Row) -> CommandResult<String> {
 }
 
 /// The JSON of a row.
-fn row(row: &Row) -> RowJson {
+pub(super) fn row(row: &Row) -> RowJson {
     let Row { who, at, content } = row;
     let mut json = RowJson {
         connection: who.number,

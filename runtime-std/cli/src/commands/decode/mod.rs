@@ -7,6 +7,7 @@ mod capture;
 mod conversation;
 mod frames;
 mod hex;
+mod html;
 mod json;
 mod row;
 mod summary;
@@ -21,6 +22,9 @@ use clap::Args;
 use flamingo_recording::Port;
 use flamingo_recording::capture::{KnownPorts, is_capture};
 
+use self::capture::Target;
+use self::html::HtmlPage;
+use self::summary::Summary;
 use crate::failure::{CommandResult, Failure};
 use crate::output::Out;
 
@@ -47,9 +51,14 @@ pub(crate) struct DecodeArgs {
     #[arg(long)]
     summary: bool,
 
+    /// Write a capture as a page for a browser, in one file that needs no network: a timeline with
+    /// zoom and search, the delays, and a table of the commands
+    #[arg(long, value_name = "OUT.html", conflicts_with = "summary")]
+    html: Option<PathBuf>,
+
     /// Write a copy of a capture without what can tell who was recorded: addresses, texts, payloads,
     /// pixels and the date. The conversation, its numbers and its delays stay
-    #[arg(long, value_name = "OUT.pcapng", conflicts_with = "summary")]
+    #[arg(long, value_name = "OUT.pcapng", conflicts_with_all = ["summary", "html"])]
     anonymize: Option<PathBuf>,
 
     #[command(flatten)]
@@ -129,7 +138,7 @@ struct Input {
 }
 
 pub(crate) async fn run(args: DecodeArgs, out: &mut Out) -> CommandResult {
-    let DecodeArgs { file, summary, anonymize, ports } = args;
+    let DecodeArgs { file, summary, html, anonymize, ports } = args;
     let known_ports = ports.known_ports()?;
     let file = file.filter(|file| file.as_os_str() != "-");
     let name = file.as_ref().map_or("stdin".to_owned(), |file| file.display().to_string());
@@ -141,12 +150,18 @@ pub(crate) async fn run(args: DecodeArgs, out: &mut Out) -> CommandResult {
     let whole = Box::new(Cursor::new(beginning.clone()).chain(bytes));
     let whole = Input { bytes: whole, is_live };
     if is_capture(&beginning) {
-        if let Some(copy) = anonymize {
-            return anonymize::write(whole, &name, known_ports, copy, out).await;
-        }
-        return capture::print(whole, &name, known_ports, summary, out).await;
+        let target = match (anonymize, html) {
+            (Some(copy), _) => {
+                return anonymize::write(whole, &name, known_ports, copy, out).await;
+            }
+            (None, Some(page)) => Target::Page(Box::new(HtmlPage::create(page, &name)?)),
+            (None, None) if summary => Target::Totals(Summary::default()),
+            (None, None) => Target::Lines,
+        };
+        return capture::print(whole, &name, known_ports, target, out).await;
     }
-    let given = summary.then_some("--summary");
+    let given = [("--summary", summary), ("--html", html.is_some())];
+    let given = given.into_iter().find(|(_, given)| *given).map(|(option, _)| option);
     if let Some(option) = given.or(anonymize.as_ref().map(|_| "--anonymize")) {
         let why = format!(
             "expected a capture (pcapng or pcap): {option} needs times and both directions"

@@ -100,19 +100,29 @@ impl Summary {
         self.codes.entry(frame.code).or_default()
     }
 
-    /// Prints the totals of a capture that was read to its end.
-    pub(super) fn print(mut self, capture: &Capture, out: &mut Out) -> CommandResult {
-        let unreadable = capture.unreadable();
-        self.totals = TotalsJson {
+    /// The totals of each code.
+    pub(super) fn records(&self) -> impl Iterator<Item = CodeJson> {
+        self.codes.iter().map(|(code, counts)| record(*code, counts))
+    }
+
+    /// The totals that belong to no code. Without the capture, what was skipped in it is not known.
+    pub(super) fn totals(&self, capture: Option<&Capture>) -> TotalsJson {
+        let unreadable = capture.map(Capture::unreadable).unwrap_or_default();
+        TotalsJson {
             summary: true,
             instruments: self.instruments.len(),
-            packets: capture.packets(),
+            packets: capture.map(Capture::packets).unwrap_or_default(),
             broken_blocks: unreadable.blocks,
             broken_options: unreadable.options,
             incomplete_ip_packets: unreadable.fragments,
-            ..self.totals
-        };
-        let mut records = self.codes.iter().map(|(code, counts)| record(*code, counts));
+            ..self.totals.clone()
+        }
+    }
+
+    /// Prints the totals of a capture that was read to its end.
+    pub(super) fn print(mut self, capture: &Capture, out: &mut Out) -> CommandResult {
+        self.totals = self.totals(Some(capture));
+        let mut records = self.records();
         if out.json() {
             records.try_for_each(|record| out.object(&record))?;
             return out.object(&self.totals);
@@ -131,6 +141,7 @@ impl Summary {
              {missing_bytes} bytes not in the recording, {unfinished} commands open at its end, \
              {clock_steps} steps of the clock"
         ))?;
+        let unreadable = capture.unreadable();
         if unreadable.is_empty() {
             return Ok(());
         }

@@ -26,10 +26,15 @@ const LEFT: usize = 52;
 
 /// The text of a row; `began` is the time of the first row.
 pub(super) fn line(row: &Row, began: Duration) -> String {
+    let since = row.at.saturating_sub(began).as_secs_f64();
+    let text = content(row);
+    format!("{since:>12.6} {:>3}  {text}", row.who.number).trim_end().to_owned()
+}
+
+/// What happened, without the time and the number of the connection.
+pub(super) fn content(row: &Row) -> String {
     let Row { who, at, content } = row;
-    let since = at.saturating_sub(began).as_secs_f64();
-    let number = who.number;
-    let text = match content {
+    match content {
         RowContent::Opened => {
             let ConnectionInfo { client, instrument, .. } = who;
             let connects = if who.began_before { "is already connected to" } else { "connects to" };
@@ -81,8 +86,7 @@ pub(super) fn line(row: &Row, began: Duration) -> String {
         RowContent::Finished { from, note } => end_text("closed", *from, note.as_ref()),
         RowContent::Reset { from, note } => end_text("reset", *from, note.as_ref()),
         RowContent::ClockStep { step, noted } => format!("== {}", clock_text(*step, *noted)),
-    };
-    format!("{since:>12.6} {number:>3}  {text}").trim_end().to_owned()
+    }
 }
 
 fn outcome_text(outcome: &CommandOutcome) -> String {
