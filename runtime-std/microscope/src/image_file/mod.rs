@@ -173,6 +173,40 @@ fn known(value: f64) -> Option<f64> {
     value.is_finite().then_some(value)
 }
 
+/// Steps of the clock that differ by less than this many seconds are one step.
+const SAME_STEP_S: f64 = 0.5;
+/// So many steps of the clock are noted in a file.
+const MOST_STEPS: usize = 1000;
+
+/// Notes from which image on the host's clock was set.
+#[derive(Debug, Default)]
+struct ClockNotes {
+    /// The step of the last note, in seconds.
+    noted: f64,
+    lines: Vec<String>,
+}
+
+impl ClockNotes {
+    /// Adds a line if the step has changed. `place` names the image.
+    fn add(&mut self, step: Option<ClockStep>, place: impl FnOnce() -> String) {
+        let seconds = step.map_or(0.0, ClockStep::seconds);
+        if (seconds - self.noted).abs() < SAME_STEP_S || self.lines.len() == MOST_STEPS {
+            return;
+        }
+        self.noted = seconds;
+        let what = match step {
+            Some(step) => step.to_string(),
+            None => "the host's clock was set right again".to_owned(),
+        };
+        let line = format!("before {}: {what}; the times go on without the step", place());
+        self.lines.push(line);
+    }
+
+    fn lines(&self) -> &[String] {
+        &self.lines
+    }
+}
+
 /// Why an image file was not written.
 #[derive(Debug, Error)]
 #[error("cannot write {}: {reason}", path.display())]

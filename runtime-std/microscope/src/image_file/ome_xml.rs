@@ -10,10 +10,8 @@ use std::time::{Duration, SystemTime};
 use quick_xml::Writer;
 use quick_xml::events::{BytesDecl, BytesText, Event};
 
-use flamingo_runtime_std::ClockStep;
-
 use super::arrangement::{Arrangement, Place, Shot, Tile};
-use super::{ImageFacts, Sequence, known};
+use super::{ClockNotes, ImageFacts, Sequence, known};
 use crate::units::{MmPerPixel, Pose};
 
 const SCHEMA: &str = "http://www.openmicroscopy.org/Schemas/OME/2016-06";
@@ -22,9 +20,6 @@ pub(super) const ROTATION: &str = "flamingo/stage/rotation-degrees";
 
 /// The namespace of the annotation with the numbers of the images.
 pub(super) const NUMBERS: &str = "flamingo/image-numbers";
-
-/// Steps of the clock that differ by less than this many seconds are one step.
-const SAME_STEP_S: f64 = 0.5;
 
 /// The facts about the file.
 pub(super) struct Movie<'a> {
@@ -145,21 +140,20 @@ impl Movie<'_> {
 
     /// Says from which page on the host's clock was set.
     fn clock_steps(&self) -> Option<String> {
-        let mut noted = 0.0;
-        let mut lines = Vec::new();
+        let mut notes = ClockNotes::default();
         for (page, plane) in self.planes.iter().enumerate() {
-            let seconds = plane.facts.clock_step.map_or(0.0, ClockStep::seconds);
-            if (seconds - noted).abs() < SAME_STEP_S {
-                continue;
-            }
-            noted = seconds;
-            let what = match plane.facts.clock_step {
-                Some(step) => step.to_string(),
-                None => "the host's clock was set right again".to_owned(),
-            };
-            lines.push(format!("before page {page}: {what}; the times go on without the step"));
+            notes.add(plane.facts.clock_step, || format!("page {page}"));
         }
-        (!lines.is_empty()).then(|| lines.join("\n"))
+        (!notes.lines().is_empty()).then(|| notes.lines().join("\n"))
+    }
+}
+
+/// The name of a channel, with the index of its camera.
+pub(super) fn channel_name(name: Option<&str>, camera: Option<u32>) -> Option<String> {
+    match (name, camera) {
+        (Some(name), Some(camera)) => Some(format!("{name} (camera {camera})")),
+        (Some(name), None) => Some(name.to_owned()),
+        (None, camera) => camera.map(|camera| format!("camera {camera}")),
     }
 }
 
@@ -303,11 +297,7 @@ impl Image<'_> {
 impl Channel {
     fn attributes(&self, image: usize, at: usize) -> Attributes {
         let mut attributes = vec![("ID", format!("Channel:{image}:{at}"))];
-        let name = match (&self.name, self.camera) {
-            (Some(name), Some(camera)) => Some(format!("{name} (camera {camera})")),
-            (Some(name), None) => Some(name.clone()),
-            (None, camera) => camera.map(|camera| format!("camera {camera}")),
-        };
+        let name = channel_name(self.name.as_deref(), self.camera);
         attributes.extend(name.map(|name| ("Name", name)));
         attributes.push(("SamplesPerPixel", "1".to_owned()));
         attributes
