@@ -1,14 +1,17 @@
-//! Writes image files: 16-bit PNG and TIFF with one image each, and OME-TIFF with a movie or a stack.
-//! `reading/` reads them again.
+//! Writes image files: 16-bit PNG and TIFF with one image each, and OME-TIFF and OME-Zarr with a movie or
+//! a stack. `reading/` reads the files again, but not OME-Zarr.
 //!
 //! This file has the facts about an image and the files with one image. `ome_tiff.rs` writes files
 //! with many images, `ome_xml.rs` their description, `arrangement.rs` decides which plane an image is.
+//! `ome_zarr/` writes folders with many images.
 //! Receiving images is in `live/`.
 
 mod arrangement;
 mod levels;
 mod ome_tiff;
 mod ome_xml;
+#[cfg(feature = "ome-zarr")]
+mod ome_zarr;
 mod png;
 mod reading;
 mod tiff;
@@ -23,6 +26,8 @@ use thiserror::Error;
 
 pub use arrangement::{Arrangement, Place, Shot, Tile};
 pub use ome_tiff::{OmeTiff, Sequence};
+#[cfg(feature = "ome-zarr")]
+pub use ome_zarr::{OmeZarr, Pyramid, write_pyramid};
 pub use reading::{Description, ImageFile, Page, PlaneFacts, ReadError, Series};
 
 use crate::units::{Micros, MmPerPixel, Pose};

@@ -19,6 +19,10 @@ mod ome_stack;
 #[path = "../../examples/ome_tiles.rs"]
 #[allow(dead_code)] // main
 mod ome_tiles;
+#[cfg(feature = "ome-zarr")]
+#[path = "../../examples/ome_zarr_stack.rs"]
+#[allow(dead_code)] // main
+mod ome_zarr_stack;
 
 #[test]
 fn the_example_move_and_wait_runs() {
@@ -56,4 +60,14 @@ fn the_example_ome_stack_writes_a_file() {
 #[test]
 fn the_example_ome_tiles_writes_a_file() {
     assert!(written(ome_tiles::run, "ome-tiles") > 2 * 3 * 2 * 48 * 32 * 2);
+}
+
+#[cfg(feature = "ome-zarr")]
+#[test]
+fn the_example_ome_zarr_stack_writes_a_folder() {
+    let name = format!("flamingo-ome-zarr-stack-{}.ome.zarr", std::process::id());
+    let folder = std::env::temp_dir().join(name);
+    ome_zarr_stack::run(&folder).unwrap();
+    assert!(folder.join("0/zarr.json").exists() && folder.join("2/zarr.json").exists());
+    std::fs::remove_dir_all(&folder).unwrap();
 }

@@ -1,0 +1,152 @@
+//! How fast `OmeZarr` writes images of 2048 × 2048 pixels, compared with a loop that writes the same images
+//! into one file with `write`, compressed by the same codec in pieces of the same size, on as many threads.
+//! `FLAMINGO_ZARR_GB` sets how much is written (1). The memory is the peak of this process.
+
+use std::borrow::Cow;
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::mpsc::sync_channel;
+use std::time::{Duration, SystemTime};
+
+use flamingo_microscope::image_file::{ImageFacts, OmeZarr, Picture, Sequence};
+use flamingo_microscope::units::{Micros, MmPerPixel};
+use flamingo_runtime_std::Clock;
+use flamingo_runtime_testkit::bench::{Figure, Report, Target, run};
+use flamingo_runtime_testkit::folder::Folder;
+use zarrs::array::CodecOptions;
+use zarrs::array::codec::ZstdCodec;
+use zarrs::array::codec::api::BytesToBytesCodecTraits;
+
+const SIDE: usize = 2048;
+const IMAGE_BYTES: usize = 2 * SIDE * SIDE;
+/// Bytes of a chunk of an OME-Zarr image.
+const CHUNK_BYTES: usize = 2 * 512 * 512;
+/// Images that differ from one another.
+const DIFFERENT: usize = 4;
+const LEAST_RATE: f64 = 0.8;
+const MOST_MB: f64 = 300.0;
+const ROUNDS: usize = 3;
+
+/// An image of dark background with some bright cells that have noise.
+fn image(seed: usize) -> Vec<u16> {
+    let mut random = fastrand::Rng::with_seed(seed as u64);
+    let mut pixels = vec![100_u16; SIDE * SIDE];
+    for _ in 0..60 {
+        let (left, top) = (random.usize(..SIDE - 64), random.usize(..SIDE - 64));
+        for row in pixels.chunks_mut(SIDE).skip(top).take(64) {
+            for pixel in &mut row[left..left + 64] {
+                *pixel = 1_000 + random.u16(..500);
+            }
+        }
+    }
+    pixels
+}
+
+/// Images per second of the loop.
+fn plain(path: &Path, images: &[Vec<u16>], count: usize, threads: usize, clock: &Clock) -> f64 {
+    let began = clock.now();
+    let codec = ZstdCodec::new(1, false);
+    let mut file = File::create(path).expect("a new file");
+    std::thread::scope(|scope| {
+        let compressors: Vec<_> = (0..threads)
+            .map(|thread| {
+                let (sender, receiver) = sync_channel(1);
+                let codec = &codec;
+                scope.spawn(move || {
+                    for at in (thread..count).step_by(threads) {
+                        let bytes: &[u8] = bytemuck::cast_slice(&images[at % images.len()]);
+                        let compress = |piece| {
+                            let options = CodecOptions::default();
+                            codec.encode(Cow::Borrowed(piece), &options).expect("zstd takes it")
+                        };
+                        let pieces: Vec<_> = bytes.chunks(CHUNK_BYTES).map(compress).collect();
+                        sender.send(pieces).expect("the loop runs");
+                    }
+                });
+                receiver
+            })
+            .collect();
+        for at in 0..count {
+            for piece in compressors[at % threads].recv().expect("an image") {
+                file.write_all(&piece).expect("the disk takes it");
+            }
+        }
+    });
+    rate(count, clock, began)
+}
+
+/// Images per second of `OmeZarr`.
+fn zarr(path: &Path, images: &[Vec<u16>], count: usize, clock: &Clock) -> f64 {
+    let began = clock.now();
+    let mut movie = OmeZarr::create(path, Sequence::Time).expect("a new folder");
+    for at in 0..count {
+        let side = u32::try_from(SIDE).expect("a small number");
+        let picture = Picture::new(side, side, &images[at % images.len()]).expect("its size");
+        let taken_at = SystemTime::UNIX_EPOCH + Duration::from_millis(25 * at as u64);
+        let facts = ImageFacts::at(taken_at).pixel_size(MmPerPixel(0.000_253));
+        movie.add(&picture, &facts.exposure(Micros(9_002))).expect("the disk takes it");
+    }
+    movie.finish().expect("the disk takes it");
+    rate(count, clock, began)
+}
+
+fn rate(images: usize, clock: &Clock, began: flamingo_runtime_std::protocol::time::Instant) -> f64 {
+    #[allow(clippy::cast_precision_loss)] // a few thousand
+    let images = images as f64;
+    images / Duration::from(clock.now().since(began)).as_secs_f64()
+}
+
+/// The most memory that this process has used since the last call, in MB; `None` where Linux is not.
+fn peak_mb() -> Option<f64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kib: f64 = line.trim().trim_end_matches(" kB").parse().ok()?;
+    // The kernel forgets the peak.
+    std::fs::write("/proc/self/clear_refs", "5").ok()?;
+    Some(kib * 1024.0 / 1e6)
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+fn measure(report: &mut Report) {
+    let wanted = std::env::var("FLAMINGO_ZARR_GB").ok();
+    let wanted = wanted.map(|text| text.parse().expect("FLAMINGO_ZARR_GB must be a number"));
+    let bytes: f64 = wanted.unwrap_or(1.0) * 1e9;
+    #[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss)] // a few thousand
+    let count = (bytes / IMAGE_BYTES as f64) as usize;
+    let count = report.repetitions(count).max(DIFFERENT);
+    let images: Vec<_> = (0..DIFFERENT).map(image).collect();
+    let (folder, clock) = (Folder::new("bench-zarr"), Clock::start());
+    let (mut rates, mut limits, mut memory) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..report.repetitions(ROUNDS) {
+        let (one, other) = (folder.0.join("plain"), folder.0.join("a.ome.zarr"));
+        let plain = plain(&one, &images, count, report.cpus(), &clock);
+        let _ = peak_mb();
+        let zarr = zarr(&other, &images, count, &clock);
+        memory.extend(peak_mb());
+        std::fs::remove_file(&one).expect("it was written");
+        std::fs::remove_dir_all(&other).expect("it was written");
+        limits.push(plain);
+        rates.push(zarr / plain);
+    }
+    #[allow(clippy::cast_precision_loss)] // 8 MB
+    let mb = IMAGE_BYTES as f64 / 1e6;
+    let (plain, rate) = (median(limits), median(rates));
+    let figure = Figure::new(plain * mb, "MB/s").ratio(1.0);
+    report.line("compress and write, plain loop", figure, Target::None);
+    let figure = Figure::new(plain * rate * mb, "MB/s").ratio(rate);
+    report.line("compress and write, OME-Zarr", figure, Target::RatioAtLeast(LEAST_RATE));
+    if let Some(most) = memory.into_iter().max_by(f64::total_cmp) {
+        let figure = Figure::new(most, "MB");
+        report.line("OME-Zarr, most memory", figure, Target::ValueAtMost(MOST_MB));
+    }
+}
+
+fn main() -> ExitCode {
+    run("ome_zarr", measure)
+}

@@ -1,0 +1,362 @@
+//! Folders are read again with zarrs: pixels, tables, attributes, and what is there after a crash.
+
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+
+use serde_json::Value;
+use zarrs::array::Array;
+use zarrs::filesystem::FilesystemStore;
+
+use super::layout::AXES;
+use super::*;
+use crate::image_file::tests::{Folder, facts, picture, pixels};
+use crate::units::Mm;
+use flamingo_runtime_std::ClockStep;
+
+fn open(image: &Path, array: &str) -> Array<FilesystemStore> {
+    Array::open(Arc::new(FilesystemStore::new(image).unwrap()), array).unwrap()
+}
+
+fn shape(image: &Path, array: &str) -> Vec<u64> {
+    open(image, array).shape().to_vec()
+}
+
+fn values(image: &Path, array: &str) -> Vec<f64> {
+    let array = open(image, array);
+    array.retrieve_array_subset(&array.subset_all()).unwrap()
+}
+
+fn all_pixels(image: &Path, level: &str) -> Vec<u16> {
+    let array = open(image, level);
+    array.retrieve_array_subset(&array.subset_all()).unwrap()
+}
+
+fn attributes(image: &Path) -> Value {
+    let text = std::fs::read(image.join("zarr.json")).unwrap();
+    serde_json::from_slice::<Value>(&text).unwrap()["attributes"].take()
+}
+
+fn movie(folder: &Folder) -> (PathBuf, OmeZarr) {
+    let path = folder.0.join("a.ome.zarr");
+    let movie = OmeZarr::create(&path, Sequence::Time).unwrap();
+    (path, movie)
+}
+
+fn finished(folder: &Folder, planes: u16) -> PathBuf {
+    let (path, mut movie) = movie(folder);
+    for plane in 0..planes {
+        // Every second image was dropped.
+        let (second, number) = (2 * u64::from(plane), 2 * u64::from(plane) + 1);
+        movie.add(&picture(&pixels(plane)), &facts(second).number(number)).unwrap();
+    }
+    movie.finish().unwrap();
+    path
+}
+
+/// The bytes of all files below a folder.
+fn bytes(folder: &Path) -> u64 {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let length = |path: &Path| std::fs::metadata(path).unwrap().len();
+    entries.map(|path| if path.is_dir() { bytes(&path) } else { length(&path) }).sum()
+}
+
+fn go_on(_done: u64, _all: u64) -> ControlFlow<()> {
+    ControlFlow::Continue(())
+}
+
+#[test]
+fn a_zarr_has_every_pixel_and_what_is_known_of_each_plane() {
+    let folder = Folder::new("zarr");
+    let path = finished(&folder, 5);
+    assert_eq!(shape(&path, "/0"), [5, 1, 1, 23, 37]);
+    assert_eq!(all_pixels(&path, "/0"), (0..5).flat_map(pixels).collect::<Vec<_>>());
+    assert_eq!(values(&path, "/flamingo/numbers"), [1.0, 3.0, 5.0, 7.0, 9.0]);
+    assert_eq!(values(&path, "/flamingo/times"), [0.0, 2.0, 4.0, 6.0, 8.0]);
+    assert_eq!(values(&path, "/flamingo/exposures"), [0.009_002; 5]);
+    assert_eq!(values(&path, "/flamingo/positions"), [7.5, 15.25, 19.001, -45.5].repeat(5));
+    let attributes = attributes(&path);
+    let (ome, own) = (&attributes["ome"], &attributes["flamingo"]);
+    let image = &ome["multiscales"][0];
+    let axes: Vec<_> = image["axes"].as_array().unwrap().iter().map(|it| &it["name"]).collect();
+    assert_eq!(axes, AXES);
+    assert_eq!(image["axes"][4]["unit"], "micrometer");
+    let scale = &image["datasets"][0]["coordinateTransformations"][0]["scale"];
+    assert_eq!(scale, &serde_json::json!([2.0, 1.0, 1.0, 0.253, 0.253]));
+    assert_eq!((&ome["version"], &own["finished"]), (&"0.5".into(), &true.into()));
+    assert_eq!(own["cameras"][0]["planes"], 5);
+    let own_axes = open(&path, "/flamingo/positions").attributes()["axes"].clone();
+    assert_eq!(own_axes, serde_json::json!(["x", "y", "z", "r"]));
+}
+
+#[test]
+fn a_stack_grows_along_z_with_its_step() {
+    let folder = Folder::new("zarr-stack");
+    let path = folder.0.join("a.ome.zarr");
+    let sequence = Sequence::Depth { step: Mm(0.0025) };
+    let mut stack = OmeZarr::create(&path, sequence).unwrap();
+    for plane in 0..3 {
+        stack.add(&picture(&pixels(plane)), &facts(u64::from(plane))).unwrap();
+    }
+    stack.finish().unwrap();
+    assert_eq!(shape(&path, "/0"), [1, 1, 3, 23, 37]);
+    assert_eq!(all_pixels(&path, "/0"), (0..3).flat_map(pixels).collect::<Vec<_>>());
+    let image = attributes(&path)["ome"]["multiscales"][0].take();
+    let scale = &image["datasets"][0]["coordinateTransformations"][0]["scale"];
+    assert_eq!(scale[2], 2.5);
+    assert_eq!(image["axes"][2]["unit"], "micrometer");
+}
+
+#[test]
+fn the_second_camera_becomes_a_second_channel() {
+    let folder = Folder::new("zarr-cameras");
+    let (path, mut movie) = movie(&folder);
+    movie.name_camera(0, "green");
+    for plane in 0..4 {
+        let camera = u32::from(plane % 2);
+        movie.add(&picture(&pixels(plane)), &facts(0).camera(camera)).unwrap();
+        movie.count().unwrap();
+    }
+    movie.add(&picture(&pixels(9)), &facts(7).camera(1)).unwrap();
+    movie.name_camera(1, "red");
+    movie.finish().unwrap();
+    assert_eq!(shape(&path, "/0"), [3, 2, 1, 23, 37]);
+    let none = vec![0; 37 * 23];
+    let expected = [pixels(0), pixels(1), pixels(2), pixels(3), none, pixels(9)].concat();
+    assert_eq!(all_pixels(&path, "/0"), expected);
+    let times = values(&path, "/flamingo/times");
+    assert!(times[4].is_nan() && (times[5] - 7.0).abs() < 1e-9, "no image of camera 0: {times:?}");
+    let attributes = attributes(&path);
+    let channels = &attributes["ome"]["omero"]["channels"];
+    assert_eq!(channels.as_array().unwrap().len(), 2);
+    let labels = (&channels[0]["label"], &channels[1]["label"]);
+    assert_eq!(labels, (&"green (camera 0)".into(), &"red (camera 1)".into()));
+}
+
+#[test]
+fn a_zarr_that_was_cut_off_has_the_counted_images() {
+    let folder = Folder::new("zarr-cut");
+    let (path, mut movie) = movie(&folder);
+    for plane in 0..3 {
+        movie.add(&picture(&pixels(plane)), &facts(0)).unwrap();
+    }
+    movie.count().unwrap();
+    movie.add(&picture(&pixels(3)), &facts(0)).unwrap();
+    drop(movie);
+    assert_eq!(all_pixels(&path, "/0"), (0..3).flat_map(pixels).collect::<Vec<_>>());
+    assert_eq!(values(&path, "/flamingo/times"), [0.0; 3]);
+    assert_eq!(attributes(&path)["flamingo"]["finished"], false);
+    assert!(write_pyramid(&path, &mut go_on).unwrap().complete);
+}
+
+#[test]
+fn the_size_of_a_zarr_is_that_of_its_files() {
+    let folder = Folder::new("zarr-bytes");
+    let (path, mut movie) = movie(&folder);
+    for plane in 0..3 {
+        movie.add(&picture(&pixels(plane)), &facts(0)).unwrap();
+        movie.count().unwrap();
+        assert_eq!(movie.bytes(), bytes(&path));
+    }
+    movie.finish().unwrap();
+}
+
+#[test]
+fn an_image_of_another_size_begins_no_channel() {
+    let folder = Folder::new("zarr-size-channel");
+    let (path, mut movie) = movie(&folder);
+    movie.add(&picture(&pixels(0)), &facts(0).camera(0)).unwrap();
+    let small = Picture::new(1, 1, &[0]).unwrap();
+    movie.add(&small, &facts(1).camera(1)).unwrap_err();
+    movie.finish().unwrap();
+    assert_eq!(shape(&path, "/0"), [1, 1, 1, 23, 37]);
+}
+
+#[test]
+fn images_are_counted_while_no_other_image_comes() {
+    let folder = Folder::new("zarr-idle");
+    let (path, mut movie) = movie(&folder);
+    for plane in 0..2 {
+        movie.add(&picture(&pixels(plane)), &facts(0)).unwrap();
+    }
+    let begin = flamingo_runtime_std::Clock::start();
+    while shape(&path, "/0")[0] < 2 {
+        assert!(begin.now().as_micros() < 30_000_000, "the last image is not counted");
+        std::thread::yield_now();
+    }
+    drop(movie);
+}
+
+#[test]
+fn many_small_images_take_few_files() {
+    let folder = Folder::new("zarr-many");
+    let (path, mut movie) = movie(&folder);
+    let count = 9_000_u16;
+    for plane in 0..count {
+        let small = [plane; 64];
+        let small = Picture::new(8, 8, &small).unwrap();
+        let pose = Some(crate::units::Pose {
+            r: crate::units::Degrees(f64::from(plane)),
+            ..facts(0).pose.unwrap()
+        });
+        movie.add(&small, &facts(u64::from(plane)).pose(pose)).unwrap();
+    }
+    movie.finish().unwrap();
+    let read = all_pixels(&path, "/0");
+    assert!(read.chunks(64).zip(0..count).all(|(plane, at)| plane == [at; 64]));
+    let turned = values(&path, "/flamingo/positions");
+    let turned: Vec<_> = turned.chunks(4).map(|pose| pose[3]).collect();
+    assert_eq!(turned, (0..count).map(f64::from).collect::<Vec<_>>());
+    assert_eq!(std::fs::read_dir(path.join("0/c")).unwrap().count(), 9, "1024 planes each");
+    let attributes = std::fs::metadata(path.join("zarr.json")).unwrap().len();
+    assert!(attributes < 10_000, "{attributes} bytes do not grow with the images");
+}
+
+#[test]
+fn an_existing_folder_is_not_written_into() {
+    let folder = Folder::new("zarr-exists");
+    let path = finished(&folder, 1);
+    let error = OmeZarr::create(&path, Sequence::Time).unwrap_err().to_string();
+    assert!(error.contains("exists already"), "{error}");
+    assert_eq!(all_pixels(&path, "/0"), pixels(0));
+}
+
+#[test]
+fn another_size_and_a_seventeenth_camera_are_errors() {
+    let folder = Folder::new("zarr-size");
+    let (path, mut movie) = movie(&folder);
+    for camera in 0..16 {
+        movie.add(&picture(&pixels(0)), &facts(0).camera(camera)).unwrap();
+    }
+    let error = movie.add(&Picture::new(1, 1, &[0]).unwrap(), &facts(0).camera(0)).unwrap_err();
+    assert!(error.to_string().contains("expected images of 37 x 23"), "{error}");
+    let error = movie.add(&picture(&pixels(0)), &facts(0).camera(99)).unwrap_err().to_string();
+    assert!(error.contains("at most 16 cameras, found 99"), "{error}");
+    movie.finish().unwrap();
+    assert_eq!(shape(&path, "/0")[..2], [1, 16]);
+}
+
+#[test]
+fn a_zarr_without_images_leaves_no_folder() {
+    let folder = Folder::new("zarr-none");
+    let (path, movie) = movie(&folder);
+    movie.finish().unwrap();
+    assert!(!path.exists());
+}
+
+#[test]
+fn a_step_of_the_clock_is_noted() {
+    let folder = Folder::new("zarr-clock");
+    let (path, mut movie) = movie(&folder);
+    let step = ClockStep::Back(Duration::from_secs(3600));
+    movie.add(&picture(&pixels(0)), &facts(0)).unwrap();
+    movie.add(&picture(&pixels(1)), &facts(1).clock_step(step)).unwrap();
+    movie.finish().unwrap();
+    let steps = attributes(&path)["flamingo"]["clock_steps"].take();
+    let step = steps[0].as_str().unwrap();
+    assert!(step.starts_with("before plane 1: the host's clock was set back by 3600"), "{step}");
+}
+
+/// The file of the next shard is a device that is always full.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_is_an_error_and_the_images_before_stay() {
+    let folder = Folder::new("zarr-full");
+    let (path, mut movie) = movie(&folder);
+    movie.add(&picture(&pixels(0)), &facts(0)).unwrap();
+    let part = path.join("0/c/0/0/0/0/0.part");
+    std::os::unix::fs::symlink("/dev/full", &part).unwrap();
+    movie.add(&picture(&pixels(1)), &facts(1)).unwrap();
+    let error = movie.count().unwrap_err().to_string();
+    assert!(error.contains("a.ome.zarr") && error.contains("No space left"), "{error}");
+    assert_eq!(all_pixels(&path, "/0"), pixels(0));
+    // The file that could not be written is removed, so there is room again.
+    movie.finish().unwrap();
+    assert_eq!(shape(&path, "/0")[0], 2);
+}
+
+/// A plane whose pixels tell their place.
+fn large(seed: u16) -> Vec<u16> {
+    (0..601_u32 * 301).map(|at| u16::try_from(at % 50_021).unwrap() + seed).collect()
+}
+
+/// A movie of two cameras with three images each.
+fn large_movie(folder: &Folder) -> PathBuf {
+    let (path, mut movie) = movie(folder);
+    for plane in 0..6 {
+        let facts = facts(0).camera(u32::from(plane % 2));
+        movie.add(&Picture::new(601, 301, &large(plane)).unwrap(), &facts).unwrap();
+    }
+    movie.finish().unwrap();
+    path
+}
+
+#[test]
+fn each_level_is_the_mean_of_the_level_before() {
+    let folder = Folder::new("zarr-pyramid");
+    let path = large_movie(&folder);
+    let pyramid = write_pyramid(&path, &mut go_on).unwrap();
+    assert_eq!(pyramid, Pyramid { levels: 3, complete: true });
+    assert_eq!(shape(&path, "/1"), [3, 2, 1, 151, 301]);
+    assert_eq!(shape(&path, "/2"), [3, 2, 1, 76, 151]);
+    let (full, half) = (large(5), all_pixels(&path, "/1").split_off(5 * 151 * 301));
+    let at = |x: usize, y: usize| u32::from(full[y * 601 + x]);
+    for (x, y) in [(0, 0), (17, 100), (299, 149), (300, 0), (0, 150), (300, 150)] {
+        let (right, below) = ((2 * x + 1).min(600), (2 * y + 1).min(300));
+        let sum = at(2 * x, 2 * y) + at(right, 2 * y) + at(2 * x, below) + at(right, below);
+        assert_eq!(u32::from(half[y * 301 + x]), (sum + 2) / 4, "{x} {y}");
+    }
+    let image = attributes(&path)["ome"]["multiscales"][0].take();
+    let expected = serde_json::json!([
+        {"type": "scale", "scale": [1.0, 1.0, 1.0, 1.012, 1.012]},
+        {"type": "translation", "translation": [0.0, 0.0, 0.0, 0.3795, 0.3795]},
+    ]);
+    assert_eq!(image["datasets"][2]["coordinateTransformations"], expected);
+    let again = write_pyramid(&path, &mut |_, _| panic!("nothing is left")).unwrap();
+    assert_eq!(again, pyramid);
+}
+
+#[test]
+fn a_pyramid_that_was_cut_off_goes_on() {
+    let folder = Folder::new("zarr-resume");
+    let path = large_movie(&folder);
+    // The planes of the first camera are a shard of their own.
+    let mut cut =
+        |done, _| if done == 4 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
+    let pyramid = write_pyramid(&path, &mut cut).unwrap();
+    assert_eq!(pyramid, Pyramid { levels: 1, complete: false });
+    let first = path.join("1/c/0/0/0/0/0");
+    assert!(first.exists() && !path.join("1/zarr.json").exists(), "no level before it is complete");
+    let written = std::fs::metadata(&first).unwrap().modified().unwrap();
+    assert_eq!(write_pyramid(&path, &mut go_on).unwrap(), Pyramid { levels: 3, complete: true });
+    let still = std::fs::metadata(&first).unwrap().modified().unwrap();
+    assert_eq!(written, still, "a shard that is there is not written again");
+    let other = Folder::new("zarr-resume-other");
+    let whole = large_movie(&other);
+    write_pyramid(&whole, &mut go_on).unwrap();
+    for level in ["/1", "/2"] {
+        assert_eq!(all_pixels(&path, level), all_pixels(&whole, level), "{level}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn an_image_that_is_being_written_gets_no_pyramid() {
+    let folder = Folder::new("zarr-busy");
+    let (path, mut movie) = movie(&folder);
+    movie.add(&picture(&pixels(0)), &facts(0)).unwrap();
+    let error = write_pyramid(&path, &mut go_on).unwrap_err().to_string();
+    assert!(error.contains("another program is writing it"), "{error}");
+    movie.finish().unwrap();
+    assert_eq!(write_pyramid(&path, &mut go_on).unwrap(), Pyramid { levels: 1, complete: true });
+}
+
+#[test]
+fn a_folder_that_is_no_image_gets_no_pyramid() {
+    let folder = Folder::new("zarr-no-image");
+    let error = write_pyramid(&folder.0, &mut go_on).unwrap_err().to_string();
+    assert!(error.contains("expected an OME-Zarr image"), "{error}");
+    std::fs::write(folder.0.join("zarr.json"), r#"{"attributes":{"ome":{"version":"0.4"}}}"#)
+        .unwrap();
+    let error = write_pyramid(&folder.0, &mut go_on).unwrap_err().to_string();
+    assert!(error.contains("expected an OME-Zarr image of version 0.5"), "{error}");
+}
