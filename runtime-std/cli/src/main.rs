@@ -57,7 +57,7 @@ async fn run(command: Command, out: &mut Out, interrupt: &Interrupt) -> CommandR
         Command::Watch(args) => interrupt.or(watch::run(args, out)).await,
         Command::Send(args) => interrupt.or(send::run(args, out)).await,
         Command::Live(args) => Box::pin(live::run(*args, out, interrupt)).await,
-        Command::Images(args) => images::run(&args, out),
+        Command::Images(args) => images::run(args, out, interrupt).await,
         Command::Workflow(args) => Box::pin(workflow::run(args, out, interrupt)).await,
         Command::Settings(args) => settings::run(args, out, interrupt).await,
         Command::Doctor(args) => interrupt.or(Box::pin(doctor::run(args, out))).await,

@@ -14,6 +14,7 @@ mod images;
 mod live;
 mod live_stack;
 mod misbehaving_peer;
+mod ome_zarr;
 mod program;
 mod race;
 mod real_instruments;

@@ -147,7 +147,7 @@ fn time(began: SystemTime, seconds: f64) -> Option<String> {
     let time = began.checked_add(Duration::try_from_secs_f64(seconds).ok()?)?;
     // Years after 9999 have no such text.
     let since = time.duration_since(SystemTime::UNIX_EPOCH).ok()?;
-    (since < Duration::from_secs(253_402_300_800)).then(|| rfc3339(time))
+    (since.as_secs() < 253_402_300_800).then(|| rfc3339(time))
 }
 
 /// The times of the images of each channel, with the numbers of their planes.

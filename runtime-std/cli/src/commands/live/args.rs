@@ -32,7 +32,7 @@ pub(crate) struct LiveArgs {
     #[arg(long, value_name = "DIR")]
     pub(super) out: Option<PathBuf>,
 
-    /// Format of the files; ome-tiff writes all images into one file
+    /// Format of the files; ome-tiff writes all images into one file, ome-zarr into one folder
     #[arg(long, value_name = "FORMAT", default_value = "ome-tiff", requires = "out")]
     pub(super) format: Format,
 
@@ -129,6 +129,8 @@ pub(crate) enum Format {
     Tiff,
     /// OME-TIFF (BigTIFF), one file for all images
     OmeTiff,
+    /// OME-Zarr 0.5, one folder for all images; `flamingo images pyramid` adds smaller levels
+    OmeZarr,
 }
 
 impl Format {

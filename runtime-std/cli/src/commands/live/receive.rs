@@ -22,7 +22,7 @@ use crate::interrupt::Interrupt;
 const LAST_WRITE: Duration = Duration::from_secs(5);
 /// After Ctrl-C, the time limit for the end of a file. The end for 100 000 images takes less than 2 s
 /// where the disk takes it.
-const END: Duration = Duration::from_secs(60);
+const END: Duration = Duration::from_mins(1);
 
 /// What images are received from, and where they go.
 pub(super) struct Session<'a, 'b> {
@@ -195,6 +195,9 @@ async fn time_is_over<T>(interrupt: &Interrupt, limit: Duration) -> Option<T> {
 fn no_end(file: Option<&Path>, limit: Duration) -> Failure {
     let limit = humantime::format_duration(limit);
     let left = match file {
+        Some(file) if file.is_dir() => {
+            format!("{} can be read; images of the last second may be missing", file.display())
+        }
         Some(file) => format!(
             "{} has the images so far and can be read, but has no description of them",
             file.display()

@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use flamingo_microscope::image_file::{
-    ImageFacts, ImageFileError, OmeTiff, Picture, Sequence, write_png, write_tiff,
+    ImageFacts, ImageFileError, OmeTiff, OmeZarr, Picture, Sequence, write_png, write_tiff,
 };
 
 use super::args::Format;
@@ -56,6 +56,15 @@ pub(super) fn begin(
             let path = with_extension(stem, "ome.tif");
             let file = OmeTiff::create(&path, settings.sequence).map_err(|error| failed(&error))?;
             Box::new(OmeTiffWriter { file, cameras: settings.cameras.clone() })
+        }
+        Format::OmeZarr => {
+            let path = with_extension(stem, "ome.zarr");
+            let folder = OmeZarr::create(&path, settings.sequence);
+            let mut folder = folder.map_err(|error| failed(&error))?;
+            for (camera, name) in &settings.cameras {
+                folder.name_camera(*camera, name);
+            }
+            Box::new(OmeZarrWriter(folder))
         }
     })
 }
@@ -118,6 +127,28 @@ impl SeriesWriter for OmeTiffWriter {
             self.file.name_camera(*camera, name);
         }
         self.file.finish().map_err(|error| failed(&error))
+    }
+}
+
+/// One OME-Zarr folder.
+struct OmeZarrWriter(OmeZarr);
+
+impl SeriesWriter for OmeZarrWriter {
+    fn add(&mut self, picture: &Picture<'_>, facts: &ImageFacts) -> CommandResult<PathBuf> {
+        self.0.add(picture, facts).map_err(|error| failed(&error))?;
+        Ok(self.0.path().to_owned())
+    }
+
+    fn path(&self) -> Option<&Path> {
+        Some(self.0.path())
+    }
+
+    fn bytes(&self) -> u64 {
+        self.0.bytes()
+    }
+
+    fn finish(self: Box<Self>) -> CommandResult {
+        self.0.finish().map_err(|error| failed(&error))
     }
 }
 

@@ -102,7 +102,7 @@ fn contents() -> Vec<RowContent> {
         RowContent::Image { header, checksum, pixels }
     };
     let no_image = ImageHeader::decode(&[0xFF; 40], 1).unwrap_err();
-    let hour = Duration::from_secs(3_600);
+    let hour = Duration::from_hours(1);
     let mut all = vec![
         RowContent::Opened,
         image(None, true),
