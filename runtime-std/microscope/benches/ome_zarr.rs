@@ -13,6 +13,7 @@ use std::time::{Duration, SystemTime};
 use flamingo_microscope::image_file::{ImageFacts, OmeZarr, Picture, Sequence};
 use flamingo_microscope::units::{Micros, MmPerPixel};
 use flamingo_runtime_std::Clock;
+use flamingo_runtime_std::protocol::time::Instant;
 use flamingo_runtime_testkit::bench::{Figure, Report, Target, run};
 use flamingo_runtime_testkit::folder::Folder;
 use zarrs::array::CodecOptions;
@@ -44,9 +45,45 @@ fn image(seed: usize) -> Vec<u16> {
     pixels
 }
 
-/// Images per second of the loop.
-fn plain(path: &Path, images: &[Vec<u16>], count: usize, threads: usize, clock: &Clock) -> f64 {
-    let began = clock.now();
+/// What writing the images has cost.
+#[derive(Clone, Copy)]
+struct Sample {
+    images_per_s: f64,
+    /// Of all threads, per image.
+    processor_ms: f64,
+}
+
+/// Times the writing of images.
+struct Watch<'a> {
+    clock: &'a Clock,
+    began: Instant,
+    spent: Duration,
+}
+
+impl<'a> Watch<'a> {
+    fn start(clock: &'a Clock) -> Self {
+        Self { clock, began: clock.now(), spent: spent() }
+    }
+
+    fn sample(&self, images: usize) -> Sample {
+        let took = Duration::from(self.clock.now().since(self.began));
+        let spent = spent().saturating_sub(self.spent);
+        #[allow(clippy::cast_precision_loss)] // a few thousand
+        let images = images as f64;
+        let processor_ms = 1000.0 * spent.as_secs_f64() / images;
+        Sample { images_per_s: images / took.as_secs_f64(), processor_ms }
+    }
+}
+
+/// The processor time of all threads of this process.
+fn spent() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    Duration::try_from(time).expect("time runs forwards")
+}
+
+/// The loop.
+fn plain(path: &Path, images: &[Vec<u16>], count: usize, threads: usize, clock: &Clock) -> Sample {
+    let watch = Watch::start(clock);
     let codec = ZstdCodec::new(1, false);
     let mut file = File::create(path).expect("a new file");
     std::thread::scope(|scope| {
@@ -74,12 +111,11 @@ fn plain(path: &Path, images: &[Vec<u16>], count: usize, threads: usize, clock: 
             }
         }
     });
-    rate(count, clock, began)
+    watch.sample(count)
 }
 
-/// Images per second of `OmeZarr`.
-fn zarr(path: &Path, images: &[Vec<u16>], count: usize, clock: &Clock) -> f64 {
-    let began = clock.now();
+fn zarr(path: &Path, images: &[Vec<u16>], count: usize, clock: &Clock) -> Sample {
+    let watch = Watch::start(clock);
     let mut movie = OmeZarr::create(path, Sequence::Time).expect("a new folder");
     for at in 0..count {
         let side = u32::try_from(SIDE).expect("a small number");
@@ -89,13 +125,7 @@ fn zarr(path: &Path, images: &[Vec<u16>], count: usize, clock: &Clock) -> f64 {
         movie.add(&picture, &facts.exposure(Micros(9_002))).expect("the disk takes it");
     }
     movie.finish().expect("the disk takes it");
-    rate(count, clock, began)
-}
-
-fn rate(images: usize, clock: &Clock, began: flamingo_runtime_std::protocol::time::Instant) -> f64 {
-    #[allow(clippy::cast_precision_loss)] // a few thousand
-    let images = images as f64;
-    images / Duration::from(clock.now().since(began)).as_secs_f64()
+    watch.sample(count)
 }
 
 /// The most memory that this process has used since the last call, in MB; `None` where Linux is not.
@@ -122,7 +152,7 @@ fn measure(report: &mut Report) {
     let count = report.repetitions(count).max(DIFFERENT);
     let images: Vec<_> = (0..DIFFERENT).map(image).collect();
     let (folder, clock) = (Folder::new("bench-zarr"), Clock::start());
-    let (mut rates, mut limits, mut memory) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut samples, mut memory) = (Vec::new(), Vec::new());
     for _ in 0..report.repetitions(ROUNDS) {
         let (one, other) = (folder.0.join("plain"), folder.0.join("a.ome.zarr"));
         let plain = plain(&one, &images, count, report.cpus(), &clock);
@@ -131,16 +161,20 @@ fn measure(report: &mut Report) {
         memory.extend(peak_mb());
         std::fs::remove_file(&one).expect("it was written");
         std::fs::remove_dir_all(&other).expect("it was written");
-        limits.push(plain);
-        rates.push(zarr / plain);
+        samples.push((plain, zarr));
     }
     #[allow(clippy::cast_precision_loss)] // 8 MB
     let mb = IMAGE_BYTES as f64 / 1e6;
-    let (plain, rate) = (median(limits), median(rates));
+    let of = |figure: fn(&(Sample, Sample)) -> f64| median(samples.iter().map(figure).collect());
+    let plain = of(|(plain, _)| plain.images_per_s);
+    let rate = of(|(plain, zarr)| zarr.images_per_s / plain.images_per_s);
     let figure = Figure::new(plain * mb, "MB/s").ratio(1.0);
     report.line("compress and write, plain loop", figure, Target::None);
     let figure = Figure::new(plain * rate * mb, "MB/s").ratio(rate);
     report.line("compress and write, OME-Zarr", figure, Target::RatioAtLeast(LEAST_RATE));
+    let time = of(|(plain, zarr)| zarr.processor_ms / plain.processor_ms);
+    let figure = Figure::new(of(|(_, zarr)| zarr.processor_ms), "ms/image").ratio(time);
+    report.line("OME-Zarr, processor time", figure, Target::None);
     if let Some(most) = memory.into_iter().max_by(f64::total_cmp) {
         let figure = Figure::new(most, "MB");
         report.line("OME-Zarr, most memory", figure, Target::ValueAtMost(MOST_MB));
