@@ -74,7 +74,7 @@ fn a_frame_behind_other_first_bytes_is_never_read() {
     for stranger in strangers() {
         let bytes = [&stranger[..], &frame(1), &frame(2)].concat();
         for (frames, error) in read_in_every_way(InputLimits::COMMANDS, &bytes) {
-            assert_eq!(frames, [], "{stranger:?}");
+            assert!(frames.is_empty(), "{stranger:?}: {frames:?}");
             assert!(error.is_some(), "{stranger:?}");
         }
     }
@@ -93,7 +93,7 @@ fn a_client_is_refused_at_its_first_byte_that_fits_no_frame() {
     let mut broken = frame(1);
     broken[127] ^= 1;
     let (frames, error) = read_parts(InputLimits::COMMANDS, broken.chunks(1));
-    assert_eq!(frames, []);
+    assert!(frames.is_empty(), "{frames:?}");
     assert_eq!(error, Some(InputError::BrokenFrame { found: *broken.last_chunk().unwrap() }));
     assert_eq!(read_parts(InputLimits::COMMANDS, [&broken[..127]]), (vec![], None));
 }
