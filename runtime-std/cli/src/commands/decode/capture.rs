@@ -17,8 +17,11 @@ use super::{Input, json, text};
 use crate::failure::{CommandResult, Failure, PROTOCOL, note};
 use crate::output::Out;
 
-/// So many items of the capture are read ahead.
-const READ_AHEAD: usize = 64;
+/// So many batches are read ahead.
+const READ_AHEAD: usize = 4;
+/// The items of a batch of a file. Handing over an item costs more than reading it. Items of a pipe are handed over
+/// one by one, since the next one may be long in coming.
+const BATCH: usize = 64;
 /// So many bytes of lines are written at once.
 const MOST_READY: usize = 64 * 1024;
 
@@ -54,8 +57,9 @@ pub(super) async fn print(
     // Reading from a pipe may block; Ctrl-C must still work.
     let capture = smol::unblock(move || Capture::from_reader(bytes)).await;
     let capture = capture.map_err(|error| failed(&error))?.known_ports(ports);
-    let (sender, items) = async_channel::bounded(READ_AHEAD);
-    let reading = smol::unblock(move || read(capture, &sender));
+    let (sender, batches) = async_channel::bounded(READ_AHEAD);
+    let size = if is_live { 1 } else { BATCH };
+    let reading = smol::unblock(move || read(capture, &sender, size));
     let mut printer = Printer {
         rows: RowBuilder::default(),
         tick: None,
@@ -66,8 +70,8 @@ pub(super) async fn print(
         cut: None,
         ready: String::new(),
     };
-    while let Some(item) = printer.next(&items, is_live, out).await? {
-        printer.take(item, out)?;
+    while let Some(batch) = printer.next(&batches, is_live, out).await? {
+        batch.into_iter().try_for_each(|item| printer.take(item, out))?;
     }
     printer.rows.end(printer.last);
     printer.print_rows(out)?;
@@ -81,19 +85,24 @@ pub(super) async fn print(
     finish(&capture, name, printer)
 }
 
-/// Reads to the end, or until nobody takes the items.
-fn read(mut capture: Capture, items: &Sender<Item>) -> Capture {
+/// Reads to the end, or until nobody takes the batches.
+fn read(mut capture: Capture, batches: &Sender<Vec<Item>>, size: usize) -> Capture {
     let mut is_over = false;
+    let mut batch = Vec::with_capacity(size);
     while let Some(read) = capture.next() {
         if capture.is_at_end() && !std::mem::replace(&mut is_over, true) {
-            // An error means that nobody takes the items, as below.
-            let _ = items.send_blocking(Item::End);
+            batch.push(Item::End);
         }
-        let item = without_pixels(read).map_or_else(Item::Failed, Item::Event);
-        if items.send_blocking(item).is_err() {
-            break;
+        batch.push(without_pixels(read).map_or_else(Item::Failed, Item::Event));
+        if batch.len() >= size {
+            let full = std::mem::replace(&mut batch, Vec::with_capacity(size));
+            if batches.send_blocking(full).is_err() {
+                return capture;
+            }
         }
     }
+    // An error means that nobody takes the batches, as above.
+    let _ = batches.send_blocking(batch);
     capture
 }
 
@@ -150,24 +159,24 @@ struct Printer {
 }
 
 impl Printer {
-    /// The next item. Before it waits for one, it writes all lines. `None` at the end.
+    /// The next batch. Before it waits for one, it writes all lines. `None` at the end.
     async fn next(
         &mut self,
-        items: &Receiver<Item>,
+        batches: &Receiver<Vec<Item>>,
         is_live: bool,
         out: &mut Out,
-    ) -> CommandResult<Option<Item>> {
+    ) -> CommandResult<Option<Vec<Item>>> {
         loop {
             if is_live && self.has_tick_passed().await {
                 self.pass_tick(out)?;
             }
-            match items.try_recv() {
-                Ok(item) => return Ok(Some(item)),
+            match batches.try_recv() {
+                Ok(batch) => return Ok(Some(batch)),
                 Err(TryRecvError::Closed) => return Ok(None),
                 Err(TryRecvError::Empty) => self.flush(out)?,
             }
-            let Some(tick) = &mut self.tick else { return Ok(items.recv().await.ok()) };
-            let next = async { Some(items.recv().await.ok()) };
+            let Some(tick) = &mut self.tick else { return Ok(batches.recv().await.ok()) };
+            let next = async { Some(batches.recv().await.ok()) };
             let passed = async {
                 tick.await;
                 None
