@@ -300,6 +300,26 @@ fn a_listener_ends_as_it_was_told() {
 }
 
 #[test]
+fn each_stack_is_a_zarr_along_z() {
+    let (stack, folder) = (Port::open(), Folder::new("stack-zarr"));
+    let out = ["--out", folder.0.to_str().unwrap(), "--format", "ome-zarr", "--count", "5"];
+    let running = listener(&stack, &out);
+    let mut viewer = stack.accept();
+    for (at, index) in [0, 1, 2, 0, 1].into_iter().enumerate() {
+        send_image(&mut viewer, &running, index, u16::try_from(at).unwrap());
+    }
+    running.ended().expect_done();
+    let mut planes = Vec::new();
+    for image in folder.files() {
+        let text = std::fs::read(image.join("0/zarr.json")).unwrap();
+        let array: Value = serde_json::from_slice(&text).unwrap();
+        planes.push(array["shape"].to_string());
+    }
+    assert!(planes.len() == 2 && planes[0].starts_with("[1,1,3,"), "{planes:?}");
+    assert!(planes[1].starts_with("[1,1,2,"), "{planes:?}");
+}
+
+#[test]
 fn ctrl_c_completes_the_stack_that_is_written() {
     let (stack, folder) = (Port::open(), Folder::new("stack-ctrl-c"));
     let running = listener(&stack, &["--out", folder.0.to_str().unwrap()]);

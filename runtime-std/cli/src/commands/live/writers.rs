@@ -59,7 +59,10 @@ pub(super) fn begin(
         }
         Format::OmeZarr => {
             let path = with_extension(stem, "ome.zarr");
-            let folder = OmeZarr::create(&path, settings.sequence);
+            // A folder is one stack or one movie: images of many tiles are in the order of time.
+            let is_stack = settings.numbered;
+            let sequence = if is_stack { settings.sequence } else { Sequence::Time };
+            let folder = OmeZarr::create(&path, sequence);
             let mut folder = folder.map_err(|error| failed(&error))?;
             for (camera, name) in &settings.cameras {
                 folder.name_camera(*camera, name);

@@ -22,7 +22,7 @@ const SHARD_PLANES: u64 = 1024;
 /// The last level of a pyramid has no side above this.
 const SMALL_SIDE: u64 = 256;
 
-/// The axis along which a sequence grows. Images at many positions are in the order in which they came.
+/// The axis along which a sequence grows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Along {
     T,
@@ -31,7 +31,10 @@ pub(super) enum Along {
 
 impl Along {
     pub(super) const fn of(sequence: Sequence) -> Self {
-        if matches!(sequence, Sequence::Depth { .. }) { Self::Z } else { Self::T }
+        match sequence {
+            Sequence::Time => Self::T,
+            Sequence::Depth { .. } | Sequence::Positions => Self::Z,
+        }
     }
 
     pub(super) const fn name(self) -> &'static str {

@@ -9,7 +9,6 @@ use ome_zarr_metadata::v0_5::{
 };
 use serde_json::{Map, Value, json};
 
-use super::super::Sequence;
 use super::super::ome_xml::channel_name;
 use super::layout::AXES;
 use super::{ImageFacts, Reason};
@@ -36,7 +35,8 @@ pub(super) struct Camera {
 /// What the attributes say about an image.
 pub(super) struct About<'a> {
     pub(super) name: String,
-    pub(super) sequence: Sequence,
+    /// The step of a stack in mm, if it is known.
+    pub(super) step: Option<f64>,
     pub(super) cameras: &'a [Camera],
     /// The names of cameras, by their index.
     pub(super) names: &'a BTreeMap<u32, String>,
@@ -74,10 +74,7 @@ impl About<'_> {
 
     fn multiscale(&self) -> MultiscaleImage {
         let pixel = self.first.pixel_size.map(|size| size.0 * 1000.0);
-        let depth = match self.sequence {
-            Sequence::Depth { step } => Some(step.0 * 1000.0),
-            Sequence::Time | Sequence::Positions => None,
-        };
+        let depth = self.step.map(|step| step * 1000.0);
         let space = |size: Option<f64>| size.map(|_| AxisUnit::Space(AxisUnitSpace::Micrometer));
         let axis =
             |at: usize, kind, unit| Axis { name: AXES[at].to_owned(), r#type: Some(kind), unit };

@@ -74,8 +74,8 @@ impl std::fmt::Debug for Shared {
 }
 
 impl OmeZarr {
-    /// Creates a folder. An existing folder is never written into. [`Sequence::Positions`] is as
-    /// [`Sequence::Time`]: the images are in the order in which they came, and a table has the positions.
+    /// Creates a folder. An existing folder is never written into. [`Sequence::Positions`] is one stack: a plane
+    /// for each image, in the order in which they came. Its step is the mean step of the positions.
     ///
     /// # Errors
     /// [`ImageFileError`]: the folder exists, or cannot be created.

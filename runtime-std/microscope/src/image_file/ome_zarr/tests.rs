@@ -10,7 +10,7 @@ use zarrs::filesystem::FilesystemStore;
 use super::layout::AXES;
 use super::*;
 use crate::image_file::tests::{Folder, facts, picture, pixels};
-use crate::units::Mm;
+use crate::units::{Mm, Pose};
 use flamingo_runtime_std::ClockStep;
 
 fn open(image: &Path, array: &str) -> Array<FilesystemStore> {
@@ -104,6 +104,34 @@ fn a_stack_grows_along_z_with_its_step() {
     let scale = &image["datasets"][0]["coordinateTransformations"][0]["scale"];
     assert_eq!(scale[2], 2.5);
     assert_eq!(image["axes"][2]["unit"], "micrometer");
+}
+
+#[test]
+fn the_positions_of_a_stack_give_its_step() {
+    let scale_of = |name: &str, heights: &[Option<f64>]| {
+        let folder = Folder::new(name);
+        let path = folder.0.join("a.ome.zarr");
+        let mut stack = OmeZarr::create(&path, Sequence::Positions).unwrap();
+        for (plane, z) in (0..).zip(heights) {
+            let mut facts = facts(u64::from(plane));
+            facts.pose = z.and_then(|z| facts.pose.map(|pose| Pose { z: Mm(z), ..pose }));
+            stack.add(&picture(&pixels(plane)), &facts).unwrap();
+        }
+        stack.finish().unwrap();
+        assert_eq!(shape(&path, "/0"), [1, 1, heights.len() as u64, 23, 37]);
+        let image = attributes(&path)["ome"]["multiscales"][0].take();
+        let scale = image["datasets"][0]["coordinateTransformations"][0]["scale"][2].clone();
+        (scale.as_f64().unwrap(), image["axes"][2]["unit"].clone())
+    };
+    let micrometer = Value::from("micrometer");
+    let up = [Some(19.0), Some(19.002), Some(19.004)];
+    assert_eq!(scale_of("zarr-up", &up), (2.0, micrometer.clone()));
+    let down = [Some(19.004), None, Some(19.0)];
+    assert_eq!(scale_of("zarr-down", &down), (2.0, micrometer), "a scale is positive");
+    let unknown = [None, Some(19.0), None];
+    assert_eq!(scale_of("zarr-unknown", &unknown), (1.0, Value::Null));
+    let still = [Some(19.0), Some(19.0)];
+    assert_eq!(scale_of("zarr-still", &still), (1.0, Value::Null));
 }
 
 #[test]

@@ -8,6 +8,7 @@ use std::time::SystemTime;
 
 use zarrs::group::GroupBuilder;
 
+use super::super::levels::slope;
 use super::super::{ClockNotes, ImageFacts, Picture, Sequence};
 use super::Reason;
 use super::layout::{Along, Layout, Place};
@@ -49,6 +50,8 @@ struct Body {
     first: ImageFacts,
     /// The time of the newest image of the first channel.
     newest: SystemTime,
+    /// The planes of the first channel whose Z is known, in mm.
+    heights: Vec<(usize, f64)>,
     /// Some images are not counted.
     changed: bool,
 }
@@ -83,6 +86,9 @@ impl Writer {
         body.tables.add(at, channel, facts)?;
         if channel == 0 {
             body.newest = facts.taken_at;
+            if let (Sequence::Positions, Some(pose)) = (self.sequence, facts.pose) {
+                body.heights.push((usize::try_from(at)?, pose.z.0));
+            }
         }
         body.changed = true;
         camera.range = sampled_range(picture, camera.range);
@@ -158,7 +164,12 @@ impl Writer {
         });
         let about = About {
             name,
-            sequence: self.sequence,
+            step: match self.sequence {
+                Sequence::Time => None,
+                Sequence::Depth { step } => Some(step.0),
+                // Z may go down in a stack; a scale is positive.
+                Sequence::Positions => slope(&body.heights).map(f64::abs),
+            },
             cameras: &self.cameras,
             names: &self.names,
             first: &body.first,
@@ -190,6 +201,7 @@ impl Body {
             tables: Tables::create(store, along, facts.taken_at)?,
             first: *facts,
             newest: facts.taken_at,
+            heights: Vec::new(),
             changed: false,
         })
     }
