@@ -1,6 +1,9 @@
 //! A frame as text: one line with its name, its data and its status. The same as JSON is in
 //! `frame_json.rs`.
 
+use std::borrow::Cow;
+use std::fmt::{Arguments, Write};
+
 use flamingo_microscope::field_words;
 use flamingo_microscope::pushed_positions;
 use flamingo_protocol_core::wire::Status;
@@ -41,30 +44,65 @@ pub(crate) fn outcome_remark(answer: &Answer) -> String {
 
 /// A frame in one line: its name, data, value, status and text.
 pub(crate) fn frame_line(frame: &Frame, payload: &[u8]) -> String {
-    let name = frame.code.name().map_or_else(|| frame.code.to_string(), str::to_owned);
-    let mut parts = vec![format!("{name:<32}")];
-    parts.push(field_words::data_meaning(frame));
+    let mut line = format!("{:<32}", name(frame));
+    write_parts(&mut line, "  ", frame, payload);
+    line.truncate(line.trim_end().len());
+    line
+}
+
+/// Appends what [`frame_line`] says, with one space between two words.
+pub(crate) fn write_words(out: &mut String, frame: &Frame, payload: &[u8]) {
+    let begin = out.len();
+    out.push_str(&name(frame));
+    write_parts(out, " ", frame, payload);
+    let written = &out[begin..];
+    let is_single =
+        |pair: &[u8]| !pair[1].is_ascii_whitespace() || (pair[0] > b' ' && pair[1] == b' ');
+    if !(written.is_ascii() && written.as_bytes().windows(2).all(is_single))
+        || written.ends_with(' ')
+    {
+        let words = written.split_whitespace().collect::<Vec<_>>().join(" ");
+        out.truncate(begin);
+        out.push_str(&words);
+    }
+}
+
+fn name(frame: &Frame) -> Cow<'static, str> {
+    frame.code.name().map_or_else(|| Cow::Owned(frame.code.to_string()), Cow::Borrowed)
+}
+
+/// Appends what is known beside the name of a frame; `between` goes before each part.
+fn write_parts(out: &mut String, between: &str, frame: &Frame, payload: &[u8]) {
+    let mut part = |text: Arguments<'_>| {
+        out.push_str(between);
+        // Memory takes it.
+        let _ = out.write_fmt(text);
+    };
+    match field_words::data_meaning(frame) {
+        meaning if meaning.is_empty() => {}
+        meaning => part(format_args!("{meaning}")),
+    }
     match field_words::value_unit(frame) {
         "" if frame.value == 0.0 => {}
-        "" => parts.push(frame.value.to_string()),
-        unit => parts.push(format!("{} {unit}", frame.value)),
+        "" => part(format_args!("{}", frame.value)),
+        unit => part(format_args!("{} {unit}", frame.value)),
     }
     if frame.outcome() != Status::Success {
-        parts.push(format!("status {}", frame.status));
+        part(format_args!("status {}", frame.status));
     }
     let buffer = String::from_utf8_lossy(frame.buffer_bytes());
     if frame.flags.contains(Flags::STAGE_POSITIONS_IN_BUFFER) {
         let positions = pushed_positions(&buffer).into_iter();
-        parts
-            .push(positions.map(|(axis, at)| format!("{axis} {at}")).collect::<Vec<_>>().join(" "));
+        let positions: Vec<_> = positions.map(|(axis, at)| format!("{axis} {at}")).collect();
+        if !positions.is_empty() {
+            part(format_args!("{}", positions.join(" ")));
+        }
     } else if !buffer.is_empty() {
-        parts.push(format!("{buffer:?}"));
+        part(format_args!("{buffer:?}"));
     }
     if frame.payload_len > 0 {
-        parts.push(format!("payload {} bytes", payload.len()));
+        part(format_args!("payload {} bytes", payload.len()));
     }
-    parts.retain(|part| !part.is_empty());
-    parts.join("  ").trim_end().to_owned()
 }
 
 /// The payload as text, if it is UTF-8 without control characters.
@@ -90,5 +128,27 @@ mod tests {
         assert!(line.ends_with("axis r  -12.5 deg  status 0"), "{line}");
         frame.set_text("1=2.5\n4=-12.5\n").unwrap();
         assert!(frame_line(&frame, &[]).ends_with("status 0  x 2.5 r -12.5"));
+    }
+
+    #[test]
+    fn the_words_of_a_frame_are_those_of_its_line() {
+        let words = |frame: &Frame| {
+            let mut out = "before: ".to_owned();
+            write_words(&mut out, frame, &[]);
+            out.strip_prefix("before: ").unwrap().to_owned()
+        };
+        let line_words =
+            |frame: &Frame| frame_line(frame, &[]).split_whitespace().collect::<Vec<_>>().join(" ");
+        for code in [CommandCode::STAGE_POSITION_GET, CommandCode(0x1234_5678)] {
+            for text in
+                ["", "a", "two  spaces", " edge ", "tab\tand\nline", "Gr\u{f6}\u{2003}\u{2003}e"]
+            {
+                let mut frame = Frame::new(code).with_selector(1);
+                frame.set_text(text).unwrap();
+                assert_eq!(words(&frame), line_words(&frame));
+                frame.flags = Flags::STAGE_POSITIONS_IN_BUFFER;
+                assert_eq!(words(&frame), line_words(&frame));
+            }
+        }
     }
 }

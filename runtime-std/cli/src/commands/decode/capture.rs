@@ -231,14 +231,20 @@ impl Printer {
 
     fn print_row(&mut self, row: &Row, out: &mut Out) -> CommandResult {
         let began = *self.began.get_or_insert(row.at);
-        let line = if out.json() { json::line(row)? } else { text::line(row, began) };
-        self.ready.push_str(&line);
+        if out.json() {
+            self.ready.push_str(&json::line(row)?);
+        } else {
+            text::write_line(&mut self.ready, row, began);
+        }
         self.ready.push('\n');
         if self.ready.len() < MOST_READY { Ok(()) } else { self.flush(out) }
     }
 
     fn flush(&mut self, out: &mut Out) -> CommandResult {
-        let ready = std::mem::take(&mut self.ready);
-        if ready.is_empty() { Ok(()) } else { out.bytes(ready.as_bytes()) }
+        if !self.ready.is_empty() {
+            out.bytes(self.ready.as_bytes())?;
+            self.ready.clear();
+        }
+        Ok(())
     }
 }

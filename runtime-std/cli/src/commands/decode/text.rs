@@ -1,6 +1,7 @@
 //! The text of `flamingo decode` for a capture: one line per row of the conversation. The same as
 //! JSON is in `json.rs`.
 
+use std::fmt::{self, Write};
 use std::time::Duration;
 
 use flamingo_microscope::field_words::selector_name;
@@ -16,64 +17,78 @@ use flamingo_runtime_std::ClockStep;
 
 use super::json::calendar;
 use super::row::{CommandOutcome, Cut, Note, Row, RowContent, TimedFrame};
-use crate::frame_text::frame_line;
-use crate::output::milliseconds;
+use crate::frame_text::write_words;
 
 /// The class of a frame that nobody seems to have asked for, after a part that the recording lacks.
 const MAYBE_ASKED: &str = "[unsolicited, or its command is not in the recording]";
 /// The width of the client's column.
 const LEFT: usize = 52;
 
-/// The text of a row; `began` is the time of the first row.
-pub(super) fn line(row: &Row, began: Duration) -> String {
-    let since = row.at.saturating_sub(began).as_secs_f64();
-    let text = content(row);
-    format!("{since:>12.6} {:>3}  {text}", row.who.number).trim_end().to_owned()
+/// Appends the text of a row; `began` is the time of the first row.
+pub(super) fn write_line(out: &mut String, row: &Row, began: Duration) {
+    let begin = out.len();
+    let micros = rounded_micros(row.at.saturating_sub(began));
+    let (seconds, rest) = (micros / 1_000_000, micros % 1_000_000);
+    put(out, format_args!("{seconds:>5}.{rest:06} {:>3}  ", row.who.number));
+    write_content(out, row);
+    out.truncate(begin + out[begin..].trim_end().len());
 }
 
 /// What happened, without the time and the number of the connection.
 pub(super) fn content(row: &Row) -> String {
+    let mut text = String::new();
+    write_content(&mut text, row);
+    text
+}
+
+fn write_content(out: &mut String, row: &Row) {
     let Row { who, at, content } = row;
     match content {
         RowContent::Opened => {
             let ConnectionInfo { client, instrument, .. } = who;
             let connects = if who.began_before { "is already connected to" } else { "connects to" };
             let (port, date) = (who.port_name(), calendar(*at));
-            format!("== {port}: {client} {connects} {instrument}, {date}")
+            put(out, format_args!("== {port}: {client} {connects} {instrument}, {date}"));
         }
         RowContent::Command { command, outcome, again } => {
-            let left = command_text(command);
-            let right = outcome_text(outcome);
-            let again = if *again { "  (command shown above)" } else { "" };
-            format!("{left:<LEFT$}  -> {right}{again}")
+            let begin = out.len();
+            write_command(out, command);
+            let width = out[begin..].chars().count();
+            write_spaces(out, LEFT.saturating_sub(width));
+            out.push_str("  -> ");
+            write_outcome(out, outcome);
+            out.push_str(if *again { "  (command shown above)" } else { "" });
         }
         RowContent::Other { frame, class, maybe_asked } => {
             let mark = match class {
-                FrameClass::Unsolicited { .. } => "*",
+                FrameClass::Unsolicited { .. } => " *",
                 FrameClass::Solicited { .. } => "->",
                 FrameClass::Late { .. } | FrameClass::Ambiguous { .. } => "!!",
             };
-            let class = if *maybe_asked { MAYBE_ASKED.to_owned() } else { class_text(class) };
-            format!("{:<LEFT$}  {mark:>2} {}  {class}", "", frame_text(frame))
+            write_spaces(out, LEFT + 2);
+            out.push_str(mark);
+            out.push(' ');
+            write_words(out, &frame.frame, &frame.payload);
+            out.push_str("  ");
+            if *maybe_asked { out.push_str(MAYBE_ASKED) } else { write_class(out, class) }
         }
         RowContent::Image { header, checksum, pixels } => {
             let ImageHeader { width, height, device, index_start, size, .. } = header;
             let crc = checksum.map_or(String::new(), |sum| format!(", crc32 {sum:08x}"));
             let left_out = if *pixels || *size == 0 { "" } else { ", pixels not recorded" };
-            format!(
-                "{:<LEFT$}  [] image {index_start}: {width} x {height}, camera {device}{crc}{left_out}",
-                ""
-            )
+            write_spaces(out, LEFT + 2);
+            let image = format_args!("[] image {index_start}: {width} x {height}, camera {device}");
+            put(out, format_args!("{image}{crc}{left_out}"));
         }
         RowContent::NoImage(error) => {
-            format!("!! no image, and nothing after it can be read: {error}")
+            put(out, format_args!("!! no image, and nothing after it can be read: {error}"));
         }
         RowContent::Noise { from, bytes, maybe_frame } => {
             let frame = if *maybe_frame { ", or the recording lacks its beginning" } else { "" };
-            format!("!! {bytes} bytes from the {from} belong to no frame{frame}")
+            put(out, format_args!("!! {bytes} bytes from the {from} belong to no frame{frame}"));
         }
         RowContent::Missing { from, bytes } => {
-            format!("!! {bytes} bytes from the {from} are not in the recording")
+            put(out, format_args!("!! {bytes} bytes from the {from} are not in the recording"));
         }
         RowContent::Incomplete { from, bytes, cut } => {
             let ends = match cut {
@@ -81,33 +96,41 @@ pub(super) fn content(row: &Row) -> String {
                 Cut::Recording => "the recording ends here",
                 Cut::Hole => "those after them are not in the recording",
             };
-            format!("!! {bytes} bytes from the {from} are incomplete: {ends}")
+            put(out, format_args!("!! {bytes} bytes from the {from} are incomplete: {ends}"));
         }
-        RowContent::Finished { from, note } => end_text("closed", *from, note.as_ref()),
-        RowContent::Reset { from, note } => end_text("reset", *from, note.as_ref()),
-        RowContent::ClockStep { step, noted } => format!("== {}", clock_text(*step, *noted)),
+        RowContent::Finished { from, note } => {
+            out.push_str(&end_text("closed", *from, note.as_ref()));
+        }
+        RowContent::Reset { from, note } => out.push_str(&end_text("reset", *from, note.as_ref())),
+        RowContent::ClockStep { step, noted } => {
+            put(out, format_args!("== {}", clock_text(*step, *noted)));
+        }
     }
 }
 
-fn outcome_text(outcome: &CommandOutcome) -> String {
+fn write_outcome(out: &mut String, outcome: &CommandOutcome) {
     match outcome {
-        CommandOutcome::Open => "(no answer yet)".to_owned(),
-        CommandOutcome::NoneExpected => "(no answer expected)".to_owned(),
-        CommandOutcome::Answered { answer, clock_set: true, .. } => {
-            format!("{}  [delay not known: the clock was set]", frame_text(answer))
-        }
-        CommandOutcome::Answered { answer, class, clock_set: false } => {
-            format!("{}  {}", frame_text(answer), class_text(class))
+        CommandOutcome::Open => out.push_str("(no answer yet)"),
+        CommandOutcome::NoneExpected => out.push_str("(no answer expected)"),
+        CommandOutcome::Answered { answer, class, clock_set } => {
+            write_words(out, &answer.frame, &answer.payload);
+            out.push_str("  ");
+            if *clock_set {
+                out.push_str("[delay not known: the clock was set]");
+            } else {
+                write_class(out, class);
+            }
         }
         CommandOutcome::Unanswered { after, maybe_lost } => {
             let lost = if *maybe_lost { ", or not in the recording" } else { "" };
-            format!("!! no answer in {}{lost}", time_text(*after))
+            put(out, format_args!("!! no answer in {}{lost}", Shown(*after)));
         }
         CommandOutcome::ConnectionEnds { after } => {
-            format!("!! no answer: the connection ends after {}", time_text(*after))
+            let after = Shown(*after);
+            put(out, format_args!("!! no answer: the connection ends after {after}"));
         }
         CommandOutcome::RecordingEnds { after } => {
-            format!("(the recording ends here, after {})", time_text(*after))
+            put(out, format_args!("(the recording ends here, after {})", Shown(*after)));
         }
     }
 }
@@ -132,44 +155,63 @@ fn clock_text(step: ClockStep, noted: bool) -> String {
     format!("the times in the file go {way} by {by:.3} s here; times go on without the step")
 }
 
-/// The text of a command. The result fields of a query are left out.
-fn command_text(command: &TimedFrame) -> String {
+/// Appends the text of a command. The result fields of a query are left out.
+fn write_command(out: &mut String, command: &TimedFrame) {
     let frame = &command.frame;
     match frame.code.row() {
         Some(row) if row.kind == Kind::Query && row.payload != Payload::Both => {
-            format!("{} {}", row.name(), selector_name(frame)).trim_end().to_owned()
+            out.push_str(row.name());
+            let selector = selector_name(frame);
+            out.push_str(if selector.is_empty() { "" } else { " " });
+            out.push_str(&selector);
         }
-        _ => {
-            // The status of a command has no meaning.
-            let frame = Frame { status: 1, ..*frame };
-            frame_text(&TimedFrame { frame, ..command.clone() })
-        }
+        // The status of a command has no meaning.
+        _ => write_words(out, &Frame { status: 1, ..*frame }, &command.payload),
     }
 }
 
-fn frame_text(timed: &TimedFrame) -> String {
-    let TimedFrame { frame, payload, .. } = timed;
-    let line = frame_line(frame, payload);
-    line.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-fn time_text(time: Duration) -> String {
-    let ms = milliseconds(time);
-    if ms >= 1000.0 { format!("{:.3} s", ms / 1000.0) } else { format!("{ms:.3} ms") }
-}
-
-fn class_text(class: &FrameClass) -> String {
+fn write_class(out: &mut String, class: &FrameClass) {
     match class {
         FrameClass::Solicited { after, proven, .. } => {
-            format!("[{}{}]", time_text(*after), if *proven { "" } else { ", presumed" })
+            let presumed = if *proven { "" } else { ", presumed" };
+            put(out, format_args!("[{}{presumed}]", Shown(*after)));
         }
         FrameClass::Late { after, .. } => {
-            format!("[LATE: {} after its command]", time_text(*after))
+            put(out, format_args!("[LATE: {} after its command]", Shown(*after)));
         }
         FrameClass::Ambiguous { after, among, .. } => {
-            format!("[{}, ambiguous: {among} commands could own it]", time_text(*after))
+            let after = Shown(*after);
+            put(out, format_args!("[{after}, ambiguous: {among} commands could own it]"));
         }
-        FrameClass::Unsolicited { ours: true } => "[unsolicited, maybe an echo]".to_owned(),
-        FrameClass::Unsolicited { ours: false } => "[unsolicited]".to_owned(),
+        FrameClass::Unsolicited { ours: true } => out.push_str("[unsolicited, maybe an echo]"),
+        FrameClass::Unsolicited { ours: false } => out.push_str("[unsolicited]"),
     }
+}
+
+/// A time in milliseconds, or from 1 s on in seconds.
+struct Shown(Duration);
+
+impl fmt::Display for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let micros = rounded_micros(self.0);
+        if micros >= 1_000_000 {
+            let millis = (micros + 500) / 1_000;
+            write!(f, "{}.{:03} s", millis / 1_000, millis % 1_000)
+        } else {
+            write!(f, "{}.{:03} ms", micros / 1_000, micros % 1_000)
+        }
+    }
+}
+
+fn rounded_micros(time: Duration) -> u128 {
+    (time.as_nanos() + 500) / 1_000
+}
+
+fn put(out: &mut String, text: fmt::Arguments<'_>) {
+    // Memory takes it.
+    let _ = out.write_fmt(text);
+}
+
+fn write_spaces(out: &mut String, count: usize) {
+    out.extend(std::iter::repeat_n(' ', count));
 }

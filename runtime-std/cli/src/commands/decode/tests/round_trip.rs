@@ -317,6 +317,12 @@ fn read_row(row: &Value) -> Row {
     Row { who, at: time(&row["time"]), content }
 }
 
+fn line(row: &Row) -> String {
+    let mut line = String::new();
+    text::write_line(&mut line, row, ms(2));
+    line
+}
+
 #[test]
 fn a_row_that_is_read_from_its_json_has_the_same_text() {
     let (mut texts, mut kinds) = (BTreeSet::new(), BTreeSet::new());
@@ -326,13 +332,13 @@ fn a_row_that_is_read_from_its_json_has_the_same_text() {
         let kind = expected_kind(&row.content);
         assert_eq!(read["kind"], kind, "{object}");
         kinds.insert(kind);
-        let text = text::line(row, ms(2));
+        let text = line(row);
         texts.insert(text.clone());
         if let RowContent::NoImage(error) = &row.content {
             assert_eq!(read["error"], error.to_string());
             assert!(text.contains(&error.to_string()), "{text}");
         } else {
-            assert_eq!(text::line(&read_row(&read), ms(2)), text, "{object}");
+            assert_eq!(line(&read_row(&read)), text, "{object}");
         }
     };
     for content in contents() {
