@@ -76,7 +76,7 @@ fn files_that_are_cut_off_or_foreign_are_clear_errors() {
     std::fs::write(&cut, &bytes[..100]).unwrap();
     info(&cut, &[]).expect_error(6, &["cut off or damaged"]);
     std::fs::write(&cut, "no image").unwrap();
-    info(&cut, &[]).expect_error(2, &["expected an OME-TIFF, a TIFF or a PNG"]);
+    info(&cut, &[]).expect_error(2, &["expected an OME-TIFF, a TIFF, a PNG or an OME-Zarr"]);
     info(&folder.0, &[]).expect_error(2, &["found a folder"]);
     info(&folder.0.join("none"), &[]).expect_error(2, &["none"]);
     info(&file, &["--page", "6"]).expect_error(2, &["expected 0 to 5"]);

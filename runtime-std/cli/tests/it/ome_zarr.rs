@@ -104,3 +104,18 @@ fn a_pyramid_of_what_is_no_image_is_refused() {
         ended.expect_error(2, &["expected the folder of an OME-Zarr image"]);
     }
 }
+
+#[test]
+fn what_a_zarr_contains_is_printed_and_drawn() {
+    let folder = Folder::new("zarr-info");
+    let (image, _) = live(&folder, &["--count", "3"]);
+    let info = ["images", "info", image.to_str().unwrap()];
+    let told = flamingo(&[&info[..], &["--json"]].concat()).expect_done().object();
+    assert_eq!((&told["format"], &told["pages"]), (&"OME-Zarr".into(), &3.into()), "{told}");
+    assert_eq!(told["series"][0]["axes"], "TYX");
+    assert_eq!((&told["finished"], &told["pages_read"]), (&true.into(), &3.into()));
+    let ended = flamingo(&info);
+    ended.expect_done();
+    assert!(ended.stdout.contains("OME-Zarr, 3 pages of"), "{}", ended.stdout);
+    assert!(ended.stdout.lines().count() > 10, "a picture: {}", ended.stdout);
+}

@@ -17,12 +17,12 @@ use crate::terminal_picture::TerminalPicture;
 
 /// Print what an image file contains, and show one of its images
 ///
-/// Reads OME-TIFF, TIFF and PNG, one page at a time: shape, axes, scale, channels, times, gaps, images
-/// that were dropped, positions, and the range of the pixels. Without --json it ends with a picture of one
-/// page: in colours on a terminal, as plain text in a pipe.
+/// Reads OME-TIFF, TIFF, PNG and OME-Zarr, one page at a time: shape, axes, scale, channels, times, gaps,
+/// images that were dropped, positions, and the range of the pixels. Without --json it ends with a picture of
+/// one page: in colours on a terminal, as plain text in a pipe. A page of an OME-Zarr is a plane.
 #[derive(Debug, Args)]
 pub(crate) struct InfoArgs {
-    /// The file
+    /// The file, or the folder of an OME-Zarr image
     #[arg(value_name = "FILE")]
     file: PathBuf,
 

@@ -9,7 +9,7 @@ use super::super::Sequence;
 use super::store::Store;
 
 /// The axes of the image.
-pub(super) const AXES: [&str; 5] = ["t", "c", "z", "y", "x"];
+pub(in crate::image_file) const AXES: [&str; 5] = ["t", "c", "z", "y", "x"];
 
 /// The quickest level of zstd that finds repetitions well.
 const ZSTD_LEVEL: i32 = 1;

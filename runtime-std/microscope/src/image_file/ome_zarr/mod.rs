@@ -19,6 +19,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::{ImageFacts, ImageFileError, Picture, Sequence};
+pub(super) use layout::AXES;
 pub use pyramid::{Pyramid, write_pyramid};
 use store::Lock;
 use writer::Writer;

@@ -9,6 +9,7 @@ use zarrs::filesystem::FilesystemStore;
 
 use super::layout::AXES;
 use super::*;
+use crate::image_file::ImageFile;
 use crate::image_file::tests::{Folder, facts, picture, pixels};
 use crate::units::{Mm, Pose};
 use flamingo_runtime_std::ClockStep;
@@ -222,10 +223,8 @@ fn many_small_images_take_few_files() {
     for plane in 0..count {
         let small = [plane; 64];
         let small = Picture::new(8, 8, &small).unwrap();
-        let pose = Some(crate::units::Pose {
-            r: crate::units::Degrees(f64::from(plane)),
-            ..facts(0).pose.unwrap()
-        });
+        let pose =
+            Some(Pose { r: crate::units::Degrees(f64::from(plane)), ..facts(0).pose.unwrap() });
         movie.add(&small, &facts(u64::from(plane)).pose(pose)).unwrap();
     }
     movie.finish().unwrap();
@@ -387,4 +386,60 @@ fn a_folder_that_is_no_image_gets_no_pyramid() {
         .unwrap();
     let error = write_pyramid(&folder.0, &mut go_on).unwrap_err().to_string();
     assert!(error.contains("expected an OME-Zarr image of version 0.5"), "{error}");
+}
+
+#[test]
+fn a_zarr_is_read_again_with_all_that_is_known() {
+    let folder = Folder::new("zarr-read");
+    let path = folder.0.join("a.ome.zarr");
+    let mut stack = OmeZarr::create(&path, Sequence::Depth { step: Mm(0.0025) }).unwrap();
+    stack.name_camera(1, "red");
+    for plane in 0..6 {
+        let mut facts = facts(u64::from(plane)).number(3 * u64::from(plane));
+        facts.camera = Some(u32::from(plane % 2));
+        stack.add(&picture(&pixels(plane)), &facts).unwrap();
+    }
+    stack.count().unwrap();
+    let mut file = ImageFile::open(&path).unwrap();
+    let found = file.description();
+    assert!(found.unfinished, "it is still being written");
+    assert_eq!((found.format, found.width, found.height, found.pages), ("OME-Zarr", 37, 23, 6));
+    assert_eq!(found.rotation_deg, Some((-45.5, -45.5)));
+    let series = &found.series[0];
+    assert_eq!((series.size_t, series.size_c, series.size_z), (1, 2, 3));
+    assert_eq!(series.pixel_um, [Some(0.253), Some(0.253), Some(2.5)]);
+    assert!(series.channels[1].contains("red"), "{:?}", series.channels);
+    assert_eq!(series.numbers, [0, 3, 6, 9, 12, 15].map(|number| (number, number)));
+    let deltas: Vec<_> = series.planes.iter().map(|it| (it.channel, it.delta_s.unwrap())).collect();
+    assert_eq!(deltas, [(0, 0.0), (0, 2.0), (0, 4.0), (1, 1.0), (1, 3.0), (1, 5.0)]);
+    assert_eq!(series.planes[5].position_mm, [Some(7.5), Some(15.25), Some(19.001)]);
+    assert_eq!(
+        file.page(4).unwrap().pixels,
+        Some(pixels(3)),
+        "the second plane of the second camera"
+    );
+    assert!(file.page(6).is_err());
+    stack.finish().unwrap();
+    assert!(!ImageFile::open(&path).unwrap().description().unfinished);
+}
+
+#[test]
+fn a_zarr_that_is_cut_off_or_foreign_is_a_clear_error() {
+    let folder = Folder::new("zarr-foreign");
+    let error = |path: &Path| ImageFile::open(path).unwrap_err().to_string();
+    assert!(error(&folder.0).contains("a folder without a zarr.json"));
+    let path = finished(&folder, 2);
+    let write = |file: &str, from: &str, to: &str| {
+        let file = path.join(file);
+        let text = std::fs::read_to_string(&file).unwrap();
+        assert!(text.contains(from), "{text}");
+        std::fs::write(&file, text.replacen(from, to, 1)).unwrap();
+    };
+    write("zarr.json", "\"path\": \"0\"", "\"path\": \"../0\"");
+    assert!(error(&path).contains("expected a level in the folder"), "{}", error(&path));
+    write("zarr.json", "\"path\": \"../0\"", "\"path\": \"0\"");
+    write("0/zarr.json", "23,", "2300000000,");
+    assert!(error(&path).contains("level 0"), "{}", error(&path));
+    write("zarr.json", "\"x\"", "\"y\"");
+    assert!(error(&path).contains("no OME-Zarr image with the axes t c z y x"));
 }

@@ -1,11 +1,13 @@
 //! Reads image files: what they say about themselves, and their pixels, one page at a time.
 //!
-//! `tiff_pages.rs` reads TIFF, `ome_description.rs` the XML of an OME-TIFF, `png_page.rs` PNG. Writing is in
-//! the files beside this folder.
+//! `tiff_pages.rs` reads TIFF, `ome_description.rs` the XML of an OME-TIFF, `png_page.rs` PNG, `zarr_planes.rs`
+//! OME-Zarr. Writing is in the files beside this folder.
 
 mod ome_description;
 mod png_page;
 mod tiff_pages;
+#[cfg(feature = "ome-zarr")]
+mod zarr_planes;
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -16,6 +18,8 @@ use thiserror::Error;
 
 use png_page::PngPage;
 use tiff_pages::TiffPages;
+#[cfg(feature = "ome-zarr")]
+use zarr_planes::ZarrPlanes;
 
 /// Why an image file was not read.
 #[derive(Debug, Error)]
@@ -30,7 +34,7 @@ pub enum ReadError {
         reason: String,
     },
     /// This is no image file that can be read here.
-    #[error("{}: expected an OME-TIFF, a TIFF or a PNG, found {found}", path.display())]
+    #[error("{}: expected an OME-TIFF, a TIFF, a PNG or an OME-Zarr, found {found}", path.display())]
     NoImage {
         /// The file.
         path: PathBuf,
@@ -53,7 +57,7 @@ pub enum ReadError {
 #[derive(Debug, Clone, PartialEq, Default)]
 #[non_exhaustive]
 pub struct Description {
-    /// `OME-TIFF`, `TIFF` or `PNG`.
+    /// `OME-TIFF`, `TIFF`, `PNG` or `OME-Zarr`.
     pub format: &'static str,
     /// Pixels per row of the first page.
     pub width: u32,
@@ -146,6 +150,8 @@ pub struct ImageFile {
 enum Pages {
     Tiff(Box<TiffPages>),
     Png(PngPage),
+    #[cfg(feature = "ome-zarr")]
+    Zarr(Box<ZarrPlanes>),
 }
 
 /// How errors of a file are made.
@@ -168,7 +174,8 @@ impl Place {
 }
 
 impl ImageFile {
-    /// Opens a file and reads what it says about itself.
+    /// Opens a file, or the folder of an OME-Zarr image (with the feature `ome-zarr`), and reads what it says
+    /// about itself. The pages of an OME-Zarr image are its planes: Z changes first, then the channel, then the time.
     ///
     /// # Errors
     /// [`ReadError`]. A file that is cut off after its first page is no error:
@@ -176,6 +183,12 @@ impl ImageFile {
     pub fn open(path: &Path) -> Result<Self, ReadError> {
         let place = Place(path.to_owned());
         if path.is_dir() {
+            #[cfg(feature = "ome-zarr")]
+            return ZarrPlanes::open(&place).map(|(description, planes)| Self {
+                description,
+                pages: Pages::Zarr(Box::new(planes)),
+            });
+            #[cfg(not(feature = "ome-zarr"))]
             return Err(place.no_image("a folder"));
         }
         let mut file = File::open(path).map_err(|error| place.unreadable(&error))?;
@@ -214,6 +227,8 @@ impl ImageFile {
         match &mut self.pages {
             Pages::Tiff(pages) => pages.page(page),
             Pages::Png(pages) => pages.page(page),
+            #[cfg(feature = "ome-zarr")]
+            Pages::Zarr(planes) => planes.page(page),
         }
     }
 }
