@@ -136,11 +136,10 @@ fn write_outcome(out: &mut String, outcome: &CommandOutcome) {
 }
 
 fn end_text(end: &str, from: Side, note: Option<&Note>) -> String {
-    match note {
-        None => format!("== {end} by the {from}"),
-        Some(Note { text, by_recorder: true }) => format!("== {text}"),
-        Some(Note { text, by_recorder: false }) => format!("== {end} by the {from}: {text}"),
-    }
+    let Some(Note { text, by_recorder }) = note else { return format!("== {end} by the {from}") };
+    // A comment in a file must not move the cursor of a terminal, nor begin another line.
+    let text = text.replace(char::is_control, " ");
+    if *by_recorder { format!("== {text}") } else { format!("== {end} by the {from}: {text}") }
 }
 
 fn clock_text(step: ClockStep, noted: bool) -> String {
@@ -214,4 +213,16 @@ fn put(out: &mut String, text: fmt::Arguments<'_>) {
 
 fn write_spaces(out: &mut String, count: usize) {
     out.extend(std::iter::repeat_n(' ', count));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_comment_of_a_file_does_not_steer_the_terminal() {
+        let note =
+            Note { text: "refused: \u{1b}]0;x\u{7}\nSTAGE_HOME".to_owned(), by_recorder: true };
+        assert_eq!(end_text("closed", Side::Client, Some(&note)), "== refused:  ]0;x  STAGE_HOME");
+    }
 }
