@@ -34,7 +34,7 @@ fn a_movie_tells_its_shape_times_positions_and_range() {
     assert_eq!(pixels, 6 * 320 * 200);
     let series = &found["series"][0];
     assert_eq!((&series["axes"], &series["shape"][0]), (&"TYX".into(), &6.into()));
-    assert_eq!((&series["pixel_x_um"], &series["dropped"]), (&0.253.into(), &0.into()));
+    assert_eq!((&series["pixel_x_um"], &found["dropped"]), (&0.253.into(), &0.into()));
     assert_eq!(series["channels"][0], "camera 0");
     assert_eq!(series["position_z_mm"], serde_json::json!([19.0, 19.0]));
     assert!(series["images_per_s"].as_f64().unwrap() > 5.0, "{series}");

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use super::Sequence;
-use super::levels::{Levels, slope};
+use super::levels::{Levels, Line};
 use crate::units::{Mm, Pose};
 
 /// The distance in mm within which two positions of X or Y are one tile, if the field of view is not known.
@@ -93,8 +93,14 @@ impl Arrangement {
         if sequence == Sequence::Positions {
             let near = view.map_or([SAME_TILE_MM; 2], |view| view.map(|side| side / 4.0));
             let mut tiles = TileSearch::new(near);
+            // A stack is at one place. Its first images may have the position before the move.
+            let stacks: HashMap<u64, Pose> = shots
+                .iter()
+                .filter_map(|shot| Some((shot.stack?, shot.pose.filter(is_placed)?)))
+                .collect();
             for (place, shot) in found.places.iter_mut().zip(shots) {
-                place.tile = tiles.tile(shot.pose);
+                let of_stack = shot.stack.and_then(|stack| stacks.get(&stack).copied());
+                place.tile = tiles.tile(of_stack.or(shot.pose));
             }
         }
         let count = found.places.iter().map(|place| place.tile + 1).max().unwrap_or(0);
@@ -200,10 +206,11 @@ impl Arrangement {
             }
         }
         self.order_of_stack(shots, images);
-        let points = images.iter().zip(&heights);
-        let points: Vec<_> =
-            points.filter_map(|(at, z)| Some((self.places[*at].z, (*z)?))).collect();
-        let slope = slope(&points)?;
+        let mut line = Line::default();
+        for (at, height) in images.iter().zip(&heights) {
+            line.add(self.places[*at].z, height.unwrap_or(f64::NAN));
+        }
+        let slope = line.slope()?;
         if slope < 0.0 {
             // The index grows with Z.
             let last = images.iter().map(|at| self.places[*at].z).max().unwrap_or(0);
@@ -228,6 +235,11 @@ impl Arrangement {
             self.places[*at].z = usize::try_from(number - first).unwrap_or(0);
         }
     }
+}
+
+/// Whether X and Y are known.
+fn is_placed(pose: &Pose) -> bool {
+    pose.x.0.is_finite() && pose.y.0.is_finite()
 }
 
 /// Z of each image, where it is known.

@@ -117,15 +117,38 @@ fn grid(heights: &[f64], uneven: f64) -> Option<(f64, Vec<usize>)> {
     Some((step, indices))
 }
 
-/// The slope of the line through points of an index and a height, by least squares. `None` if it is flat
-/// or not known.
-#[allow(clippy::cast_precision_loss)] // small numbers
-pub(super) fn slope(points: &[(usize, f64)]) -> Option<f64> {
-    let count = points.len() as f64;
-    let mean_at = points.iter().map(|(at, _)| *at as f64).sum::<f64>() / count;
-    let mean_z = points.iter().map(|(_, z)| *z).sum::<f64>() / count;
-    let of = |at: usize| at as f64 - mean_at;
-    let both: f64 = points.iter().map(|(at, z)| of(*at) * (z - mean_z)).sum();
-    let square: f64 = points.iter().map(|(at, _)| of(*at) * of(*at)).sum();
-    Some(both / square).filter(|slope| slope.is_finite() && slope.abs() > 1e-9)
+/// The line through planes and their heights in mm, by least squares.
+#[derive(Debug, Default)]
+pub(super) struct Line {
+    /// The first point. The others count from there, so that large positions lose no digits.
+    first: Option<(f64, f64)>,
+    points: f64,
+    sum_at: f64,
+    sum_z: f64,
+    sum_at_at: f64,
+    sum_at_z: f64,
+}
+
+impl Line {
+    /// Adds a plane. A height that is not known is left out.
+    #[allow(clippy::cast_precision_loss)] // small numbers
+    pub(super) fn add(&mut self, plane: usize, height: f64) {
+        if !height.is_finite() {
+            return;
+        }
+        let (first_at, first_z) = *self.first.get_or_insert((plane as f64, height));
+        let (at, z) = (plane as f64 - first_at, height - first_z);
+        self.points += 1.0;
+        self.sum_at += at;
+        self.sum_z += z;
+        self.sum_at_at += at * at;
+        self.sum_at_z += at * z;
+    }
+
+    /// The height from one plane to the next. `None` if it is flat or not known.
+    pub(super) fn slope(&self) -> Option<f64> {
+        let both = self.sum_at_z - self.sum_at * self.sum_z / self.points;
+        let square = self.sum_at_at - self.sum_at * self.sum_at / self.points;
+        Some(both / square).filter(|slope| slope.is_finite() && slope.abs() > 1e-9)
+    }
 }

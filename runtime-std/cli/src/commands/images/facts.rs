@@ -34,9 +34,6 @@ pub(super) struct SeriesJson {
     #[serde(skip_serializing_if = "Option::is_none")]
     images_per_s: Option<f64>,
     gaps: Vec<GapJson>,
-    /// `None`: the images have no numbers.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    dropped: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     position_x_mm: Option<[f64; 2]>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -64,7 +61,9 @@ impl SeriesJson {
         let at = |seconds: f64| time(series.began_at?, seconds);
         let [x, y, z] = [0, 1, 2]
             .map(|axis| range(series.planes.iter().filter_map(|plane| plane.position_mm[axis])));
-        let planes = if series.planes.len() > 1 { series.planes.len() } else { found.pages };
+        // Where nothing is known about the planes, they are the pages.
+        let is_known = found.series.len() > 1 || series.planes.len() > 1;
+        let planes = if is_known { series.planes.len() } else { found.pages };
         let [pixel_x_um, pixel_y_um, step_z_um] = series.pixel_um.map(|um| um.map(rounded));
         Self {
             name: series.name.clone(),
@@ -79,7 +78,6 @@ impl SeriesJson {
             last: span.and_then(|[_, last]| at(last)),
             images_per_s: rate(series),
             gaps: gaps(series),
-            dropped: dropped(&series.numbers),
             position_x_mm: x,
             position_y_mm: y,
             position_z_mm: z,
@@ -112,9 +110,6 @@ impl SeriesJson {
         if let Some(longest) = self.gaps.iter().max_by(|a, b| a.seconds.total_cmp(&b.seconds)) {
             let (count, plane, seconds) = (self.gaps.len(), longest.after_plane, longest.seconds);
             lines.push(format!("gaps: {count}, the longest {seconds:.3} s after plane {plane}"));
-        }
-        if let Some(dropped) = self.dropped {
-            lines.push(format!("dropped: {dropped} images"));
         }
         let axes =
             [("X", self.position_x_mm), ("Y", self.position_y_mm), ("Z", self.position_z_mm)];
@@ -186,9 +181,13 @@ fn gaps(series: &Series) -> Vec<GapJson> {
     found
 }
 
-/// How many numbers are missing between the first and the last one.
-fn dropped(numbers: &[(u64, u64)]) -> Option<u64> {
-    let mut runs = numbers.to_vec();
+/// How many numbers are missing between the first and the last one of all series: a tile has only some of
+/// the images. `None`: the images have no numbers.
+pub(super) fn dropped(series: &[Series]) -> Option<u64> {
+    missing(series.iter().flat_map(|series| series.numbers.iter().copied()).collect())
+}
+
+fn missing(mut runs: Vec<(u64, u64)>) -> Option<u64> {
     runs.sort_unstable();
     let mut last = runs.first()?.0.saturating_sub(1);
     let mut dropped: u64 = 0;
@@ -205,11 +204,23 @@ mod tests {
 
     #[test]
     fn numbers_that_are_missing_were_dropped() {
-        assert_eq!(dropped(&[]), None);
-        assert_eq!(dropped(&[(1, 5)]), Some(0));
-        assert_eq!(dropped(&[(3, 4), (9, 9), (11, 12)]), Some(5));
-        assert_eq!(dropped(&[(0, 0), (u64::MAX, u64::MAX)]), Some(u64::MAX - 1));
-        assert_eq!(dropped(&[(5, 6), (1, 2)]), Some(2), "in any order");
+        let missing = |runs: &[(u64, u64)]| missing(runs.to_vec());
+        assert_eq!(missing(&[]), None);
+        assert_eq!(missing(&[(1, 5)]), Some(0));
+        assert_eq!(missing(&[(3, 4), (9, 9), (11, 12)]), Some(5));
+        assert_eq!(missing(&[(0, 0), (u64::MAX, u64::MAX)]), Some(u64::MAX - 1));
+        assert_eq!(missing(&[(5, 6), (1, 2)]), Some(2), "in any order");
+    }
+
+    #[test]
+    fn images_of_another_tile_were_not_dropped() {
+        let tile = |runs: &[(u64, u64)]| {
+            let mut tile = Series::default();
+            tile.numbers = runs.to_vec();
+            tile
+        };
+        assert_eq!(dropped(&[tile(&[(1, 10), (21, 30)]), tile(&[(11, 20)])]), Some(0));
+        assert_eq!(dropped(&[tile(&[(1, 10)]), tile(&[(12, 20)])]), Some(1));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use flamingo_microscope::image_file::{Description, ImageFile, ReadError};
 use flamingo_microscope::preview::stretched;
 use serde::Serialize;
 
-use super::facts::SeriesJson;
+use super::facts::{SeriesJson, dropped};
 use super::pixels::{HistogramJson, Pixels};
 use crate::failure::{CommandResult, Failure, PROTOCOL, USAGE};
 use crate::output::Out;
@@ -56,6 +56,9 @@ struct InfoJson {
     #[serde(skip_serializing_if = "Option::is_none")]
     cut_off: Option<String>,
     series: Vec<SeriesJson>,
+    /// `None`: the images have no numbers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dropped: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     rotation_deg: Option<[f64; 2]>,
     notes: Vec<String>,
@@ -121,6 +124,7 @@ impl InfoJson {
             finished: !found.unfinished,
             cut_off: found.cut_off.clone(),
             series: series.map(|series| SeriesJson::of(series, found)).collect(),
+            dropped: dropped(&found.series),
             rotation_deg: found.rotation_deg.map(|(low, high)| [low, high]),
             notes: found.notes.clone(),
             pages_read: pixels.pages,
@@ -144,6 +148,9 @@ impl InfoJson {
                 lines.push(format!("series {at}{}", series.title()));
             }
             lines.extend(series.lines());
+        }
+        if let Some(dropped) = self.dropped {
+            lines.push(format!("dropped: {dropped} images"));
         }
         if let Some([low, high]) = self.rotation_deg {
             let to = if low < high { format!(" to {high}") } else { String::new() };

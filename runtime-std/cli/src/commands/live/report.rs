@@ -206,6 +206,7 @@ impl<'a> Report<'a> {
             taken: self.taken,
             written: self.written,
             dropped: stats.dropped,
+            waiting: stats.waiting,
             options: stats.options,
             frames_per_s: rate.map(rounded),
             mb_per_s: rate.zip(each).map(|(rate, each)| rounded(rate * each)),

@@ -46,8 +46,9 @@ pub(super) struct Arrived<'a> {
 #[derive(Debug)]
 struct Stack {
     size: [u32; 2],
-    /// The number of its first image.
+    /// The numbers of its first image, which may have been dropped, and of the last one that came.
     first: u64,
+    last_number: u64,
     began: SystemTime,
     last: SystemTime,
     images: u32,
@@ -87,42 +88,55 @@ impl Stacks {
 
     /// The number of the stack that an image belongs to. It is higher than before if the image begins one.
     pub(super) fn number_of(&mut self, image: &Arrived<'_>) -> u64 {
-        let is_reported = self.is_reported(image);
+        let counted = self.next_by_report(image).or_else(|| self.next_by_planes(image));
         let is_counted = self.are_reported || self.planes.is_some();
         match &mut self.stack {
             Some(stack)
-                if !is_reported
-                    && !stack.is_full(image, self.planes)
+                if counted.is_none()
                     && !stack.ends_before(image, self.least_gap)
                     && (is_counted || !stack.is_left(image.pose)) =>
             {
                 stack.add(image);
             }
-            _ => {
+            before => {
+                // The first image of the next stack may have been dropped.
+                let earliest = before.as_ref().map_or(image.number, |stack| stack.last_number + 1);
+                let first = counted.unwrap_or(image.number).max(earliest).min(image.number);
                 self.number += 1;
-                self.stack = Some(Stack::begin(image));
+                self.stack = Some(Stack::begin(image, first));
             }
         }
         self.number
     }
 
-    /// Whether a report says that the stack ended before this image. The report comes on another
-    /// connection, so images of the stack may come after it.
-    fn is_reported(&mut self, image: &Arrived<'_>) -> bool {
+    /// The number at which the stack of this image begins, if the one before has all its planes.
+    fn next_by_planes(&self, image: &Arrived<'_>) -> Option<u64> {
+        let stack = self.stack.as_ref()?;
+        let is_new = !stack.indices.contains_key(&image.header.device);
+        let cameras = stack.indices.len() as u64 + u64::from(is_new);
+        let images = self.planes?.saturating_mul(cameras);
+        let stacks = (image.number - stack.first).checked_div(images).filter(|it| *it > 0)?;
+        Some(stack.first + stacks * images)
+    }
+
+    /// The number at which the next stack begins, if a report says that the stack ended before this image.
+    /// The report comes on another connection, so images of the stack may come after it.
+    fn next_by_report(&mut self, image: &Arrived<'_>) -> Option<u64> {
         while let (Some(report), Some(stack)) = (self.reports.front(), &self.stack) {
             if report.at >= image.at {
-                return false;
+                return None;
             }
             let is_older = report.at < stack.began;
             if !is_older && image.number - stack.first < report.acquired {
-                return false;
+                return None;
             }
+            let next = stack.first + report.acquired;
             self.reports.pop_front();
             if !is_older {
-                return true;
+                return Some(next);
             }
         }
-        false
+        None
     }
 }
 
@@ -137,14 +151,15 @@ fn height(pose: Option<Pose>) -> Option<f64> {
 }
 
 impl Stack {
-    fn begin(image: &Arrived<'_>) -> Self {
-        let Arrived { header, number: first, at, pose } = *image;
+    fn begin(image: &Arrived<'_>, first: u64) -> Self {
+        let Arrived { header, number: last_number, at, pose } = *image;
         let size = [header.width, header.height];
         let indices = HashMap::from([(header.device, header.index_start)]);
         let (place, z) = (place(pose), height(pose));
         Self {
             size,
             first,
+            last_number,
             began: at,
             last: at,
             images: 1,
@@ -157,7 +172,8 @@ impl Stack {
     }
 
     fn add(&mut self, image: &Arrived<'_>) {
-        let Arrived { header, at, pose, .. } = *image;
+        let Arrived { header, number, at, pose } = *image;
+        self.last_number = number;
         self.images = self.images.saturating_add(1);
         self.last = at;
         self.indices.insert(header.device, header.index_start);
@@ -175,13 +191,6 @@ impl Stack {
         if has_moved || self.upwards.is_some() {
             self.z = z.or(self.z);
         }
-    }
-
-    /// Whether it has `planes` images of each camera, this one's included.
-    fn is_full(&self, image: &Arrived<'_>, planes: Option<u64>) -> bool {
-        let is_new = !self.indices.contains_key(&image.header.device);
-        let cameras = self.indices.len() as u64 + u64::from(is_new);
-        planes.is_some_and(|planes| image.number - self.first >= planes.saturating_mul(cameras))
     }
 
     fn ends_before(&self, image: &Arrived<'_>, least_gap: Duration) -> bool {
@@ -318,8 +327,9 @@ mod tests {
     #[test]
     fn the_number_of_planes_ends_a_stack_also_with_dropped_images() {
         let mut stacks = Stacks::new(Duration::from_secs(1), Some(3));
-        let one = [1, 2, 3, 4, 6, 8, 9].map(|number| (number, 0));
-        assert_eq!(counted(&mut stacks, &one), [1, 1, 1, 2, 2, 3, 3], "5 and 7 were dropped");
+        let one = [1, 2, 3, 4, 6, 8, 9, 10, 12, 13].map(|number| (number, 0));
+        let expected = [1, 1, 1, 2, 2, 3, 3, 4, 4, 5];
+        assert_eq!(counted(&mut stacks, &one), expected, "5, 7 and 11 were dropped");
         let mut stacks = Stacks::new(Duration::from_secs(1), Some(2));
         let two = [(1, 0), (2, 1), (3, 0), (4, 1), (5, 0), (6, 1)];
         assert_eq!(counted(&mut stacks, &two), [1, 1, 1, 1, 2, 2], "of each camera");
@@ -340,5 +350,10 @@ mod tests {
         assert_eq!(counted(&mut stacks, &images(5, 8)), [2, 2, 3, 3]);
         report(&mut stacks, 11, 4);
         assert_eq!(counted(&mut stacks, &images(9, 13)), [3, 3, 3, 4, 4]);
+        // The first image of a stack was dropped.
+        report(&mut stacks, 15, 5);
+        report(&mut stacks, 19, 4);
+        assert_eq!(counted(&mut stacks, &images(14, 16)), [4, 4, 4]);
+        assert_eq!(counted(&mut stacks, &[(18, 0), (19, 0), (20, 0), (21, 0)]), [5, 5, 5, 6]);
     }
 }

@@ -56,6 +56,8 @@ pub(super) struct TotalsJson {
     pub(super) taken: u64,
     pub(super) written: u64,
     pub(super) dropped: u64,
+    /// Images that had come and were not taken when the command ended.
+    pub(super) waiting: u64,
     pub(super) options: u64,
     pub(super) frames_per_s: Option<f64>,
     pub(super) mb_per_s: Option<f64>,
@@ -110,6 +112,10 @@ impl DiskJson {
 impl TotalsJson {
     pub(super) fn text(&self) -> String {
         let Self { received, taken, written, dropped, .. } = self;
+        let waiting = match self.waiting {
+            0 => String::new(),
+            waiting => format!(", {waiting} not taken"),
+        };
         let rate = match (self.frames_per_s, self.mb_per_s) {
             (Some(rate), Some(mb)) => format!("; {rate:.1} images/s, {mb:.1} MB/s"),
             _ => String::new(),
@@ -120,7 +126,7 @@ impl TotalsJson {
         };
         let disk = self.disk.as_ref().map_or(String::new(), DiskJson::text);
         format!(
-            "{received} images received, {taken} taken, {written} written, {dropped} dropped{rate}{range}{disk}"
+            "{received} images received, {taken} taken, {written} written, {dropped} dropped{waiting}{rate}{range}{disk}"
         )
     }
 }

@@ -116,6 +116,19 @@ fn a_sweep_with_late_positions_keeps_the_order_of_its_planes() {
 }
 
 #[test]
+fn a_position_of_the_stack_before_makes_no_tile() {
+    // The first image of the second stack has the X of the first one.
+    let x = [7.0, 7.0, 7.0, 7.4, 7.4];
+    let shots = (1_u32..).zip(x).map(|(number, x)| {
+        let at = pose(x, 19.0 + 0.005 * f64::from(number));
+        in_stack(Some(at), number.into(), if number < 3 { 1 } else { 2 })
+    });
+    let (places, _) = arranged(&shots.collect::<Vec<_>>());
+    let tiles: Vec<_> = places.iter().map(|place| place.0).collect();
+    assert_eq!(tiles, [0, 0, 1, 1, 1]);
+}
+
+#[test]
 fn a_stack_without_positions_is_a_sequence_of_planes() {
     let shots: Vec<_> = (1..=4).map(|number| in_stack(None, number, 1)).collect();
     let (places, tiles) = arranged(&shots);

@@ -164,13 +164,15 @@ impl OmeZarr {
         self.close();
         let mut writer = self.shared.writer();
         let failed = |reason: Reason| ImageFileError::new(&self.path, &reason);
-        if let Some(reason) = writer.failed.take() {
-            return Err(failed(reason.into()));
-        }
+        let before = writer.failed.take().map(Reason::from);
         if writer.planes == 0 {
-            return std::fs::remove_dir(&self.path).map_err(|error| failed(error.into()));
+            // Only this program has written into the folder.
+            let removed = std::fs::remove_dir_all(&self.path).map_err(Reason::from);
+            return before.map_or(removed, Err).map_err(failed);
         }
-        writer.count(true).map_err(failed)
+        // There may be space again for what was not counted.
+        let counted = writer.count(true);
+        before.map_or(counted, Err).map_err(failed)
     }
 
     /// Ends the thread that counts.

@@ -89,6 +89,9 @@ fn shape(source: &Source) -> Result<[u64; 5], Reason> {
 
 fn layout_of(source: &Source) -> Result<Layout, Reason> {
     let [t, _, z, height, width] = shape(source)?;
+    if height == 0 || width == 0 {
+        return Err(format!("expected images with pixels, found {width} x {height}").into());
+    }
     let along = if z > t { Along::Z } else { Along::T };
     Ok(Layout { along, height, width })
 }

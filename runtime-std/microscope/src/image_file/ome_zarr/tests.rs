@@ -127,7 +127,7 @@ fn the_positions_of_a_stack_give_its_step() {
     let micrometer = Value::from("micrometer");
     let up = [Some(19.0), Some(19.002), Some(19.004)];
     assert_eq!(scale_of("zarr-up", &up), (2.0, micrometer.clone()));
-    let down = [Some(19.004), None, Some(19.0)];
+    let down = [Some(f64::NAN), Some(19.004), None, Some(19.0)];
     assert_eq!(scale_of("zarr-down", &down), (2.0, micrometer), "a scale is positive");
     let unknown = [None, Some(19.0), None];
     assert_eq!(scale_of("zarr-unknown", &unknown), (1.0, Value::Null));
@@ -438,6 +438,11 @@ fn a_zarr_that_is_cut_off_or_foreign_is_a_clear_error() {
     write("zarr.json", "\"path\": \"0\"", "\"path\": \"../0\"");
     assert!(error(&path).contains("expected a level in the folder"), "{}", error(&path));
     write("zarr.json", "\"path\": \"../0\"", "\"path\": \"0\"");
+    write("0/zarr.json", "2,", "0,");
+    assert!(error(&path).contains("no planes"), "{}", error(&path));
+    write("0/zarr.json", "0,", "2,");
+    write("flamingo/times/zarr.json", "4096", "1099511627776");
+    assert_eq!(ImageFile::open(&path).unwrap().description().series[0].planes[0].delta_s, None);
     write("0/zarr.json", "23,", "2300000000,");
     assert!(error(&path).contains("level 0"), "{}", error(&path));
     write("zarr.json", "\"x\"", "\"y\"");

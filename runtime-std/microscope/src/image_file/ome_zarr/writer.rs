@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use zarrs::group::GroupBuilder;
 
-use super::super::levels::slope;
+use super::super::levels::Line;
 use super::super::{ClockNotes, ImageFacts, Picture, Sequence};
 use super::Reason;
 use super::layout::{Along, Layout, Place};
@@ -50,8 +50,8 @@ struct Body {
     first: ImageFacts,
     /// The time of the newest image of the first channel.
     newest: SystemTime,
-    /// The planes of the first channel whose Z is known, in mm.
-    heights: Vec<(usize, f64)>,
+    /// Z of the planes of the first channel.
+    heights: Line,
     /// Some images are not counted.
     changed: bool,
 }
@@ -87,7 +87,7 @@ impl Writer {
         if channel == 0 {
             body.newest = facts.taken_at;
             if let (Sequence::Positions, Some(pose)) = (self.sequence, facts.pose) {
-                body.heights.push((usize::try_from(at)?, pose.z.0));
+                body.heights.add(usize::try_from(at)?, pose.z.0);
             }
         }
         body.changed = true;
@@ -168,7 +168,7 @@ impl Writer {
                 Sequence::Time => None,
                 Sequence::Depth { step } => Some(step.0),
                 // Z may go down in a stack; a scale is positive.
-                Sequence::Positions => slope(&body.heights).map(f64::abs),
+                Sequence::Positions => body.heights.slope().map(f64::abs),
             },
             cameras: &self.cameras,
             names: &self.names,
@@ -201,7 +201,7 @@ impl Body {
             tables: Tables::create(store, along, facts.taken_at)?,
             first: *facts,
             newest: facts.taken_at,
-            heights: Vec::new(),
+            heights: Line::default(),
             changed: false,
         })
     }

@@ -50,9 +50,7 @@ impl ZarrPlanes {
         let broken =
             |reason: &dyn ToString| place.broken(format!("level {level}"), &reason.to_string());
         let metadata = json(&folder.join(level)).ok_or_else(|| broken(&"it has no zarr.json"))?;
-        let chunk = &metadata["chunk_grid"]["configuration"]["chunk_shape"];
-        check_size(list(chunk).map(|side| side.as_u64().unwrap_or(u64::MAX)))
-            .map_err(|e| broken(&e))?;
+        check_chunk(&metadata, 2).map_err(|error| broken(&error))?;
         let store = Arc::new(FilesystemStore::new(folder).map_err(|error| broken(&error))?);
         let array = Array::open(Arc::clone(&store), &format!("/{level}"));
         let array = array.map_err(|error| broken(&error))?;
@@ -62,16 +60,17 @@ impl ZarrPlanes {
         check_size([2, shape[3], shape[4]].into_iter()).map_err(|error| broken(&error))?;
         let pixel_type = metadata["data_type"].as_str().unwrap_or("another type").to_owned();
         let planes = Self { place: place.clone(), array, shape, pixel_type };
-        let pages = planes.pages().ok_or_else(|| broken(&"it has too many planes"))?;
-        let description = describe(attributes, &Tables::read(&store, shape), &planes, pages);
+        let pages = planes.pages().ok_or_else(|| broken(&"it has no planes, or too many"))?;
+        let description =
+            describe(attributes, &Tables::read(folder, &store, shape), &planes, pages);
         Ok((description, planes))
     }
 
-    /// The number of planes; `None` if they are too many.
+    /// The number of planes; `None` if there is none or they are too many.
     fn pages(&self) -> Option<usize> {
         let [t, c, z, ..] = self.shape;
         let planes = t.checked_mul(c)?.checked_mul(z)?;
-        usize::try_from(planes).ok().filter(|_| planes <= MOST_PLANES)
+        usize::try_from(planes).ok().filter(|_| (1..=MOST_PLANES).contains(&planes))
     }
 
     pub(super) fn page(&self, page: usize) -> Result<Page, ReadError> {
@@ -108,13 +107,19 @@ fn list(value: &Value) -> impl Iterator<Item = &Value> {
     value.as_array().into_iter().flatten()
 }
 
-/// Refuses what would need too much memory. The product of the sides is a number of bytes, about.
+/// Refuses what would need too much memory. The product of the sides is a number of bytes.
 fn check_size(mut sides: impl Iterator<Item = u64>) -> Result<(), String> {
     let bytes = sides.try_fold(1_u64, u64::checked_mul).unwrap_or(u64::MAX);
     if bytes <= MEMORY {
         return Ok(());
     }
     Err(format!("expected at most {MEMORY} bytes of an image or a chunk, found {bytes}"))
+}
+
+/// The same for a chunk of an array, whose values have so many bytes.
+fn check_chunk(metadata: &Value, value: u64) -> Result<(), String> {
+    let sides = list(&metadata["chunk_grid"]["configuration"]["chunk_shape"]);
+    check_size(sides.map(|side| side.as_u64().unwrap_or(u64::MAX)).chain([value]))
 }
 
 /// What is known about each plane, in the order of the pages.
@@ -127,8 +132,13 @@ struct Tables {
 
 impl Tables {
     /// Images of other programs have no tables.
-    fn read(store: &Store, shape: [u64; 5]) -> Self {
-        let table = |name: &str, width| values(store, name, shape, width).unwrap_or_default();
+    fn read(folder: &Path, store: &Store, shape: [u64; 5]) -> Self {
+        let table = |name: &str, width| {
+            let metadata = json(&folder.join("flamingo").join(name))?;
+            check_chunk(&metadata, 8).ok()?;
+            values(store, name, shape, width)
+        };
+        let table = |name: &str, width| table(name, width).unwrap_or_default();
         Self {
             numbers: table("numbers", None),
             times: table("times", None),
