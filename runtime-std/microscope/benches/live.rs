@@ -13,7 +13,7 @@ use flamingo_microscope::{LiveUpdates, Microscope};
 use flamingo_runtime_std::protocol::image::{HEADER_LEN, ImageHeader};
 use flamingo_runtime_std::protocol::time::Instant;
 use flamingo_runtime_std::{Clock, Options};
-use flamingo_runtime_testkit::bench::{Figure, Report, Target, run};
+use flamingo_runtime_testkit::bench::{Figure, Report, Target, processor_time, run};
 use flamingo_simulator::{Scenario, Simulator, SimulatorOptions};
 
 const SIDE: u32 = 2048;
@@ -86,12 +86,6 @@ fn simulate() {
     });
 }
 
-/// The processor time of all threads of this process.
-fn spent() -> Duration {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
-    Duration::try_from(time).expect("time runs forwards")
-}
-
 /// What reading some images has cost.
 #[derive(Clone, Copy)]
 struct Sample {
@@ -109,12 +103,12 @@ struct Watch<'a> {
 
 impl<'a> Watch<'a> {
     fn start(clock: &'a Clock) -> Self {
-        Self { clock, began: clock.now(), spent: spent() }
+        Self { clock, began: clock.now(), spent: processor_time() }
     }
 
     fn stop(self, images: u64) -> Sample {
         let (took, spent) =
-            (self.clock.now().since(self.began), spent().saturating_sub(self.spent));
+            (self.clock.now().since(self.began), processor_time().saturating_sub(self.spent));
         #[allow(clippy::cast_precision_loss)] // a few
         let images = images as f64;
         let processor_s = spent.as_secs_f64() / images;

@@ -14,7 +14,7 @@ use flamingo_microscope::image_file::{ImageFacts, OmeZarr, Picture, Sequence};
 use flamingo_microscope::units::{Micros, MmPerPixel};
 use flamingo_runtime_std::Clock;
 use flamingo_runtime_std::protocol::time::Instant;
-use flamingo_runtime_testkit::bench::{Figure, Report, Target, run};
+use flamingo_runtime_testkit::bench::{Figure, Report, Target, processor_time, run};
 use flamingo_runtime_testkit::folder::Folder;
 use zarrs::array::CodecOptions;
 use zarrs::array::codec::ZstdCodec;
@@ -62,23 +62,17 @@ struct Watch<'a> {
 
 impl<'a> Watch<'a> {
     fn start(clock: &'a Clock) -> Self {
-        Self { clock, began: clock.now(), spent: spent() }
+        Self { clock, began: clock.now(), spent: processor_time() }
     }
 
     fn sample(&self, images: usize) -> Sample {
         let took = Duration::from(self.clock.now().since(self.began));
-        let spent = spent().saturating_sub(self.spent);
+        let spent = processor_time().saturating_sub(self.spent);
         #[allow(clippy::cast_precision_loss)] // a few thousand
         let images = images as f64;
         let processor_ms = 1000.0 * spent.as_secs_f64() / images;
         Sample { images_per_s: images / took.as_secs_f64(), processor_ms }
     }
-}
-
-/// The processor time of all threads of this process.
-fn spent() -> Duration {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
-    Duration::try_from(time).expect("time runs forwards")
 }
 
 /// The loop.

@@ -18,7 +18,7 @@ use flamingo_runtime_std::protocol::{
     CommandCode, Flags, Frame,
     image::{HEADER_LEN, ImageHeader},
 };
-use flamingo_runtime_testkit::bench::{Figure, Report, Target, run};
+use flamingo_runtime_testkit::bench::{Figure, Report, Target, processor_time, run};
 
 const SIDE: u32 = 2048;
 const FRAMES_PER_S: u32 = 4_000;
@@ -34,14 +34,8 @@ const ROUNDS: usize = 5;
 const MOST_OF_A_CORE: f64 = 10.0;
 const MOST_OF_WRITING: f64 = 1.3;
 
-/// The processor time of all threads of this process.
-fn spent() -> Duration {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
-    Duration::try_from(time).expect("time runs forwards")
-}
-
 fn spent_since(before: Duration) -> Duration {
-    spent().saturating_sub(before)
+    processor_time().saturating_sub(before)
 }
 
 fn image() -> Bytes {
@@ -84,7 +78,7 @@ fn load(report: &Report, image: &Bytes, recorder: Option<&Recorder>) -> f64 {
     let ticks = report.repetitions(usize::try_from(LOAD.as_millis()).expect("a few"));
     let ticks = u32::try_from(ticks).expect("a few");
     let (mut frames, mut images) = (0, 0);
-    let (begin, before) = (clock.now(), spent());
+    let (begin, before) = (clock.now(), processor_time());
     for tick in 1..=ticks {
         let due = begin + (TICK * tick).into();
         smol::block_on(smol::Timer::at(clock.moment(due).expect("soon")));
@@ -108,7 +102,7 @@ fn load(report: &Report, image: &Bytes, recorder: Option<&Recorder>) -> f64 {
 /// The processor time that recording the images with their pixels takes.
 fn record_pixels(image: &Bytes, file: &Path) -> (Duration, u64) {
     remove(file);
-    let before = spent();
+    let before = processor_time();
     let recorder = recorder(file, true);
     let [_client, mut instrument] = open(&recorder, Port::Live);
     for _ in 0..IMAGES {
@@ -126,7 +120,7 @@ fn record_pixels(image: &Bytes, file: &Path) -> (Duration, u64) {
 /// The processor time that writing the same bytes takes.
 fn write_plainly(image: &Bytes, path: &Path) -> Duration {
     remove(path);
-    let before = spent();
+    let before = processor_time();
     let mut file = File::create(path).expect("the file can be written");
     for _ in 0..IMAGES {
         // Pieces of 1 MiB were the fastest of the sizes that were tried.

@@ -13,6 +13,7 @@ mod html;
 mod images;
 mod live;
 mod live_stack;
+mod made_captures;
 mod misbehaving_peer;
 mod ome_zarr;
 mod program;

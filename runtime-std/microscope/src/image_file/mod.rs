@@ -1,5 +1,5 @@
 //! Writes image files: 16-bit PNG and TIFF with one image each, and OME-TIFF and OME-Zarr with a movie or
-//! a stack. `reading/` reads the files again, but not OME-Zarr.
+//! a stack. `reading/` reads them again.
 //!
 //! This file has the facts about an image and the files with one image. `ome_tiff.rs` writes files
 //! with many images, `ome_xml.rs` their description, `arrangement.rs` decides which plane an image is.

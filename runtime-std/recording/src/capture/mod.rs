@@ -4,10 +4,11 @@
 //! `source.rs` holds the bytes of the file, `blocks.rs` and `records.rs` find the packets in them, and
 //! `packet_reader.rs`, `link.rs`, `ip.rs` and `ip_header.rs` read TCP packets. `streams.rs` and `reassembly.rs` turn
 //! packets into the bytes of each connection, `known_ports.rs` tells which of them belong to an instrument, and
-//! `messages.rs` reads messages and images from the bytes. `steady_time.rs` takes the steps of the clock out of
+//! `messages.rs` reads messages and images from the bytes, as `events.rs` defines them. `steady_time.rs` takes the steps of the clock out of
 //! the times. Nothing is classified here: that is `conversation.rs`.
 
 mod blocks;
+mod events;
 mod ip;
 mod ip_header;
 mod known_ports;
@@ -26,8 +27,8 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
+pub use events::{CaptureEvent, EventKind};
 pub use known_ports::KnownPorts;
-pub use messages::{CaptureEvent, EventKind};
 pub use streams::ConnectionInfo;
 
 use messages::Messages;

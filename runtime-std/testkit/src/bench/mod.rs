@@ -24,6 +24,8 @@ use flamingo_testkit::bench::{self, Line, Lines};
 
 pub use flamingo_testkit::bench::Stopwatch;
 pub use processors::caller_on_first;
+#[cfg(unix)]
+pub use processors::processor_time;
 pub use samples::{Contender, Rounds, alternate};
 
 const CPUS: &str = "BENCH_CPUS";

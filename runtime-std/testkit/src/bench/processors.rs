@@ -1,6 +1,7 @@
-//! Which processors the threads of a benchmark use.
+//! Which processors the threads of a benchmark use, and how much of their time.
 
 use std::sync::OnceLock;
+use std::time::Duration;
 
 /// The processors of this run.
 static RUN: OnceLock<Vec<usize>> = OnceLock::new();
@@ -31,6 +32,13 @@ pub(super) fn use_last() {
 /// others before.
 pub fn caller_on_first() {
     run().first().inspect(|cpu| stay_on(&[**cpu]));
+}
+
+/// The processor time of all threads of this process so far.
+#[cfg(unix)]
+pub fn processor_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    Duration::try_from(time).expect("time runs forwards")
 }
 
 fn run() -> &'static [usize] {
