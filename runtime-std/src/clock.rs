@@ -114,6 +114,16 @@ impl ClockStep {
         step.is_reported().then_some(step)
     }
 
+    /// The step from before `earlier` to after this one; `None` if it is less than half a second.
+    #[must_use]
+    pub fn after(self, earlier: Option<Self>) -> Option<Self> {
+        let undone = match self {
+            Self::Forward(by) => Self::Back(by),
+            Self::Back(by) => Self::Forward(by),
+        };
+        Self::between(Some(undone), earlier)
+    }
+
     fn is_reported(self) -> bool {
         let (Self::Forward(by) | Self::Back(by)) = self;
         by >= Self::SMALLEST

@@ -31,7 +31,7 @@ pub fn interval(hits: u64, of: u64) -> (f64, f64) {
 
 /// The smallest value that at least `percent` % of the values do not exceed (nearest rank). `None`: there are no
 /// values.
-pub fn percentile(values: &[Duration], percent: usize) -> Option<Duration> {
+pub fn percentile<T: Copy + Ord>(values: &[T], percent: usize) -> Option<T> {
     let mut sorted = values.to_vec();
     sorted.sort_unstable();
     let rank = (sorted.len() * percent.min(100)).div_ceil(100);

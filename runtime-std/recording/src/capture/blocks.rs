@@ -99,8 +99,7 @@ impl Section {
         source.fill(SHORTEST)?;
         let Some(head) = self.head(source.bytes()) else {
             unreadable.blocks += 1;
-            self.skip(source)?;
-            return Ok(Read::Block);
+            return if self.skip(source)? { Ok(Read::Block) } else { Err(CaptureError::Cut) };
         };
         let Head { kind, length, order } = head;
         if !source.fill(length)? {

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use flamingo_protocol_core::{
-    image::{HEADER_LEN, ImageHeader, ImagePiece, ImageReader, MAX_IMAGE},
+    image::{HEADER_LEN, ImageError, ImageHeader, ImagePiece, ImageReader, MAX_IMAGE},
     wire::{Assembler, FIELDS, FRAME_LEN, Piece},
 };
 use flamingo_runtime_std::{Message, MessageCollector};
@@ -21,7 +21,7 @@ use super::streams::{ConnectionInfo, StreamEvent, StreamEventKind};
 const MOST_NOISE: usize = 64 * 1024;
 
 /// The most bytes that are reserved for the pixels of an image when its header has come.
-const RESERVED: usize = 32 * 1024 * 1024;
+const RESERVED: usize = 1024 * 1024;
 
 /// All connections.
 #[derive(Debug, Default)]
@@ -177,6 +177,13 @@ impl DirectionReader {
                     frames.assembler.clone_from(&frames.fresh);
                 }
             }
+            Self::Images(images) if images.is_in_header() => {
+                // Where the next header begins is not known.
+                let error = ImageError::Length { found: images.raw.len() };
+                self.rest(report);
+                report(EventKind::NoImage(error));
+                *self = Self::Lost;
+            }
             Self::Images(images) => images.hole(bytes, report),
         }
     }
@@ -303,6 +310,11 @@ impl Images {
             }
         }
         Ok(())
+    }
+
+    /// Whether a header has begun and is not complete.
+    fn is_in_header(&self) -> bool {
+        self.current.is_none() && !self.raw.is_empty()
     }
 
     fn complete(&mut self, report: &mut impl FnMut(EventKind)) {

@@ -97,17 +97,18 @@ impl Unreadable {
 impl fmt::Display for Unreadable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let counts = [
-            (self.blocks, "broken block"),
-            (self.options, "broken option"),
-            (self.fragments, "IP packet without all its fragments"),
+            (self.blocks, "broken block", "broken blocks"),
+            (self.options, "broken option", "broken options"),
+            (
+                self.fragments,
+                "IP packet without all its fragments",
+                "IP packets without all their fragments",
+            ),
         ];
-        let mut found = counts.iter().filter(|(count, _)| *count > 0).peekable();
-        while let Some((count, what)) = found.next() {
-            let (what, rest) = what.split_once(" without").unwrap_or((what, ""));
-            let plural = if *count == 1 { "" } else { "s" };
-            let without = if rest.is_empty() { "" } else { " without" };
-            write!(f, "{count} {what}{plural}{without}{rest}")?;
-            f.write_str(if found.peek().is_some() { ", " } else { "" })?;
+        let mut separator = "";
+        for (count, one, several) in counts.into_iter().filter(|(count, ..)| *count > 0) {
+            write!(f, "{separator}{count} {}", if count == 1 { one } else { several })?;
+            separator = ", ";
         }
         Ok(())
     }

@@ -96,8 +96,7 @@ impl Records {
         let record = self.record(source.bytes()).filter(|record| record.captured <= LONGEST);
         let Some(record) = record else {
             unreadable.blocks += 1;
-            self.skip(source)?;
-            return Ok(Read::Block);
+            return if self.skip(source)? { Ok(Read::Block) } else { Err(CaptureError::Cut) };
         };
         let Record { seconds, rest, captured, length } = record;
         if !source.fill(self.head + captured)? {
@@ -105,7 +104,10 @@ impl Records {
             unreadable.blocks += u64::from(found);
             return if found { Ok(Read::Block) } else { Err(CaptureError::Cut) };
         }
-        self.last = Some(seconds);
+        // Zeros look like a record of 1970 without bytes: it is no time to find others by.
+        if captured > 0 {
+            self.last = Some(seconds);
+        }
         // More than a second of them is what some writers make of a clock that was set.
         let nanos = u64::from(rest) * u64::from(1_000_000_000 / self.units);
         let at = Duration::from_secs(seconds.into()) + Duration::from_nanos(nanos);

@@ -18,6 +18,8 @@ use super::packet_reader::Packet;
 const LATEST: Duration = Duration::from_secs(253_402_300_799);
 /// A time that goes forward by so much is no silence.
 const YEAR: Duration = Duration::from_secs(365 * 24 * 3_600);
+/// The most steps that wait for an event. More than these become one with the last of them.
+const WAITING: usize = 64;
 
 /// The clock of a capture.
 #[derive(Debug, Default)]
@@ -26,17 +28,20 @@ pub(super) struct SteadyTime {
     latest: Option<Duration>,
     /// How far the times that are shown are ahead of those in the file, in ns.
     ahead: i128,
-    steps: VecDeque<EventKind>,
+    /// The steps that are not reported yet, and whether the recorder has noted them.
+    steps: VecDeque<(ClockStep, bool)>,
 }
 
 impl SteadyTime {
     /// The time of the next packet.
     pub(super) fn of(&mut self, packet: &Packet<'_>) -> Duration {
         let comment = packet.port.and(packet.comment).unwrap_or_default();
-        let noted = comments::clock_step(comment);
-        self.steps.extend(noted.map(|step| EventKind::ClockStep { step, noted: true }));
-        let seen = comments::seen_steps(comment);
-        self.steps.extend(seen.map(|step| EventKind::ClockStep { step, noted: false }));
+        if let Some(step) = comments::clock_step(comment) {
+            self.add(step, true);
+        }
+        for step in comments::seen_steps(comment) {
+            self.add(step, false);
+        }
         if comments::is_earlier(comment) { self.shown(packet.at) } else { self.time(packet.at) }
     }
 
@@ -59,7 +64,15 @@ impl SteadyTime {
 
     fn step(&mut self, step: ClockStep, ahead: i128) {
         self.ahead = self.ahead.saturating_add(ahead);
-        self.steps.push_back(EventKind::ClockStep { step, noted: false });
+        self.add(step, false);
+    }
+
+    fn add(&mut self, step: ClockStep, noted: bool) {
+        if self.steps.len() < WAITING {
+            self.steps.push_back((step, noted));
+        } else if let Some((last, _)) = self.steps.pop_back() {
+            self.steps.extend(step.after(Some(last)).map(|step| (step, noted)));
+        }
     }
 
     fn shown(&self, at: Duration) -> Duration {
@@ -70,7 +83,7 @@ impl SteadyTime {
 
     /// The next step that is not reported yet.
     pub(super) fn next_step(&mut self) -> Option<EventKind> {
-        self.steps.pop_front()
+        self.steps.pop_front().map(|(step, noted)| EventKind::ClockStep { step, noted })
     }
 }
 
@@ -95,6 +108,15 @@ mod tests {
         let steps = [steady.next_step(), steady.next_step(), steady.next_step()];
         let back = |by| Some(EventKind::ClockStep { step: ClockStep::Back(ms(by)), noted: false });
         assert_eq!(steps, [back(7_000), back(1_300), None]);
+    }
+
+    #[test]
+    fn steps_that_nobody_asks_for_take_no_memory() {
+        let mut steady = SteadyTime::default();
+        for second in 0..100_000 {
+            steady.time(ms(second % 2 * 1_000));
+        }
+        assert!(steady.steps.len() <= WAITING);
     }
 
     #[test]

@@ -20,6 +20,9 @@ use super::reassembly::{Piece, Reassembly};
 
 /// How many connections are remembered after their end.
 const REMEMBERED: usize = 256;
+/// When so many connections are open, and at each doubling, those that are not known to belong to an instrument are
+/// forgotten: a scan of ports begins connections that never end.
+const MANY: usize = 65_536;
 
 /// A connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -132,6 +135,9 @@ impl Streams {
         {
             // A packet of a connection that is over.
             return;
+        }
+        if self.open.len() >= MANY && self.open.len().is_power_of_two() {
+            self.open.retain(|_, stream| stream.connection.is_some());
         }
         let stream = self.open.entry(known).or_insert_with(|| Stream::new(packet, &self.ports));
         stream.last = packet.at;

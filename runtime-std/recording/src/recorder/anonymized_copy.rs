@@ -104,7 +104,7 @@ impl Copying {
         let event = match kind {
             EventKind::Hole { bytes } => TapEvent::Hole { from, missing: bytes },
             EventKind::ClockStep { step, noted: true } => {
-                self.set = after_step(self.set, step);
+                self.set = step.after(self.set);
                 return Ok(());
             }
             EventKind::ClockStep { step, .. } => TapEvent::ClockSeen { step },
@@ -157,15 +157,6 @@ fn note_of(connection: &ConnectionInfo) -> String {
         [(connection.began_before, CONTINUED_FROM_UNKNOWN), (connection.callback, CALLBACK)];
     let notes: Vec<_> = notes.iter().filter(|(holds, _)| *holds).map(|(_, note)| *note).collect();
     notes.join("; ")
-}
-
-/// How far the clock was set, after another step.
-fn after_step(set: Option<ClockStep>, step: ClockStep) -> Option<ClockStep> {
-    let back = match step {
-        ClockStep::Forward(by) => ClockStep::Back(by),
-        ClockStep::Back(by) => ClockStep::Forward(by),
-    };
-    ClockStep::between(Some(back), set)
 }
 
 /// The bytes of a message on the wire.

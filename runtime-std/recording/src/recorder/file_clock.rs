@@ -7,6 +7,9 @@ use std::time::Duration;
 
 use flamingo_runtime_std::ClockStep;
 
+/// The longest step that an anonymized file notes: from a clock that begins in 1970, a step gives the date away.
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 3_600);
+
 /// The clock of one file.
 #[derive(Debug)]
 pub(super) struct FileClock {
@@ -14,17 +17,19 @@ pub(super) struct FileClock {
     at_begin: Option<ClockStep>,
     /// The same before the last step that was noted.
     noted: Option<ClockStep>,
+    /// A longer step is noted as one of this length.
+    longest: Duration,
 }
 
 impl FileClock {
     /// The clock of a file that begins now.
     pub(super) const fn begin(set: Option<ClockStep>) -> Self {
-        Self { at_begin: set, noted: set }
+        Self { at_begin: set, noted: set, longest: Duration::MAX }
     }
 
     /// The clock of an anonymized file: only the distances between its times mean something.
     pub(super) const fn without_date(set: Option<ClockStep>) -> Self {
-        Self { at_begin: None, noted: set }
+        Self { at_begin: None, noted: set, longest: LONGEST }
     }
 
     /// The time in the file.
@@ -40,7 +45,15 @@ impl FileClock {
     pub(super) fn look(&mut self, set: Option<ClockStep>) -> Option<ClockStep> {
         let step = ClockStep::between(self.noted, set)?;
         self.noted = set;
-        Some(step)
+        Some(self.shown(step))
+    }
+
+    /// A step as the file notes it.
+    pub(super) fn shown(&self, step: ClockStep) -> ClockStep {
+        match step {
+            ClockStep::Forward(by) => ClockStep::Forward(by.min(self.longest)),
+            ClockStep::Back(by) => ClockStep::Back(by.min(self.longest)),
+        }
     }
 }
 
@@ -58,6 +71,10 @@ mod tests {
         assert_eq!(clock.look(None), None);
         assert_eq!(clock.time(now), now.checked_sub(hour).unwrap(), "times go on without the step");
         assert_eq!(FileClock::begin(None).time(now), now);
+        let mut hidden = FileClock::without_date(None);
+        assert_eq!(hidden.look(Some(ClockStep::Forward(now))), Some(ClockStep::Forward(LONGEST)));
+        let later = Some(ClockStep::Forward(now + hour));
+        assert_eq!(hidden.look(later), Some(ClockStep::Forward(hour)), "the steps after it stay");
         assert_eq!(FileClock::begin(Some(ClockStep::Forward(hour))).time(now), now + hour);
     }
 }

@@ -131,7 +131,7 @@ impl PcapSink {
         }
         self.latest = self.latest.max(at);
         for step in self.seen.drain(..) {
-            comment = comments::with_seen_step(&comment, step).into();
+            comment = comments::with_seen_step(&comment, self.clock.shown(step)).into();
         }
         if let Some(step) = self.clock.look(self.set) {
             comment = comments::with_clock_step(&comment, step).into();

@@ -11,8 +11,9 @@ use flamingo_recording::conversation::FrameClass;
 
 use super::json::{CodeJson, TotalsJson};
 use super::row::{CommandOutcome, Row, RowContent};
+use super::text::rounded_micros;
 use crate::failure::CommandResult;
-use crate::output::{Out, milliseconds};
+use crate::output::Out;
 use flamingo_race::statistics::percentile;
 
 /// The counts of one command code.
@@ -20,8 +21,8 @@ use flamingo_race::statistics::percentile;
 struct Counts {
     commands: u64,
     answered: u64,
-    /// The delay of each answer that came in time, if it is known.
-    delays: Vec<Duration>,
+    /// The delay of each answer that came in time, if it is known, in µs.
+    delays: Vec<u32>,
     presumed: u64,
     ambiguous: u64,
     unanswered: u64,
@@ -34,8 +35,8 @@ impl Counts {
     /// A frame that came in time and may be an answer. If the clock was set, its delay is not known.
     fn answer(&mut self, class: &FrameClass, clock_set: bool) {
         self.answered += 1;
-        let delay = class.answers().map(|(_, after)| after);
-        self.delays.extend(delay.filter(|_| !clock_set));
+        let delay = class.answers().filter(|_| !clock_set).map(|(_, after)| rounded_micros(after));
+        self.delays.extend(delay.map(|micros| u32::try_from(micros).unwrap_or(u32::MAX)));
         self.presumed += u64::from(class.proven() == Some(false));
         self.ambiguous += u64::from(matches!(class, FrameClass::Ambiguous { .. }));
     }
@@ -150,7 +151,7 @@ impl Summary {
 }
 
 fn record(code: CommandCode, counts: &Counts) -> CodeJson {
-    let at = |percent| percentile(&counts.delays, percent).map(milliseconds);
+    let at = |percent| percentile(&counts.delays, percent).map(|micros| f64::from(micros) / 1e3);
     CodeJson {
         code: code.0,
         name: code.name(),

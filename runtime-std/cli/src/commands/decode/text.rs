@@ -27,9 +27,15 @@ const LEFT: usize = 52;
 /// Appends the text of a row; `began` is the time of the first row.
 pub(super) fn write_line(out: &mut String, row: &Row, began: Duration) {
     let begin = out.len();
-    let micros = rounded_micros(row.at.saturating_sub(began));
+    let micros = rounded_micros(row.at.abs_diff(began));
     let (seconds, rest) = (micros / 1_000_000, micros % 1_000_000);
-    put(out, format_args!("{seconds:>5}.{rest:06} {:>3}  ", row.who.number));
+    if row.at < began {
+        // It began before the first one that was printed.
+        put(out, format_args!("{:>5}", format!("-{seconds}")));
+    } else {
+        put(out, format_args!("{seconds:>5}"));
+    }
+    put(out, format_args!(".{rest:06} {:>3}  ", row.who.number));
     write_content(out, row);
     out.truncate(begin + out[begin..].trim_end().len());
 }
@@ -194,7 +200,7 @@ impl fmt::Display for Shown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let micros = rounded_micros(self.0);
         if micros >= 1_000_000 {
-            let millis = (micros + 500) / 1_000;
+            let millis = (self.0.as_nanos() + 500_000) / 1_000_000;
             write!(f, "{}.{:03} s", millis / 1_000, millis % 1_000)
         } else {
             write!(f, "{}.{:03} ms", micros / 1_000, micros % 1_000)
@@ -202,7 +208,7 @@ impl fmt::Display for Shown {
     }
 }
 
-fn rounded_micros(time: Duration) -> u128 {
+pub(super) fn rounded_micros(time: Duration) -> u128 {
     (time.as_nanos() + 500) / 1_000
 }
 
@@ -218,6 +224,14 @@ fn write_spaces(out: &mut String, count: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_time_is_rounded_once() {
+        let text = |nanos| Shown(Duration::from_nanos(nanos)).to_string();
+        assert_eq!(text(1_000_499_600), "1.000 s");
+        assert_eq!(text(999_999_600), "1.000 s");
+        assert_eq!(text(999_999_400), "999.999 ms");
+    }
 
     #[test]
     fn a_comment_of_a_file_does_not_steer_the_terminal() {

@@ -133,6 +133,19 @@ fn a_broken_pcap_record_is_skipped_and_counted() {
 }
 
 #[test]
+fn zeros_are_no_record_to_find_others_by() {
+    // A length that is too short by 76: reading goes on in the zeros of the buffer of the frame.
+    let at = |n: u64| Duration::from_secs(1_700_000_000 + n);
+    let mut broken =
+        timed_file(RAW_IP, &[(at(0), ip(0)), (at(1), ip(1)), (at(2), ip(2)), (at(3), ip(3))]);
+    let captured = 24 + 16 + ip(0).len() + 8;
+    let short = u32::try_from(ip(1).len() - 76).unwrap();
+    broken[captured..captured + 4].copy_from_slice(&short.to_le_bytes());
+    let (numbers, _, unreadable) = found(broken);
+    assert_eq!((numbers, unreadable), (vec![0, 2, 3], skipped(1, 0, 0)));
+}
+
+#[test]
 fn pcapng_sections_of_both_orders_are_read() {
     let mut all = Vec::new();
     for (n, big) in [(0, false), (1, true), (2, false)] {

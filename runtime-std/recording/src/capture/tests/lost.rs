@@ -157,6 +157,14 @@ fn an_acknowledged_end_after_missing_bytes_is_reported() {
     assert_eq!(finished.at.as_millis(), 5_000);
 }
 
+/// A packet of a viewer that has received so many bytes.
+fn viewer_has(bytes: u32) -> Vec<u8> {
+    let tcp = PacketBuilder::ipv4(CLIENT.0, INSTRUMENT.0, 64);
+    let mut packet = Vec::new();
+    tcp.tcp(CLIENT.1, 53_718, 1, 1000).ack(1 + bytes).write(&mut packet, &[]).unwrap();
+    packet
+}
+
 #[test]
 fn a_lost_part_of_an_image_costs_this_image_only() {
     let header = ImageHeader { size: 400, width: 20, height: 10, ..ImageHeader::default() };
@@ -168,13 +176,7 @@ fn a_lost_part_of_an_image_costs_this_image_only() {
     let part = |from: usize, to: usize| {
         packet(Side::Instrument, 53_718, u32::try_from(from).unwrap() + 1, &all[from..to])
     };
-    let answer = {
-        let tcp = PacketBuilder::ipv4(CLIENT.0, INSTRUMENT.0, 64);
-        let mut bytes = Vec::new();
-        tcp.tcp(CLIENT.1, 53_718, 1, 1000).ack(1_201).write(&mut bytes, &[]).unwrap();
-        bytes
-    };
-    let packets = [part(0, 600), part(800, 1_200), answer, part(1_200, all.len())];
+    let packets = [part(0, 600), part(800, 1_200), viewer_has(1_200), part(1_200, all.len())];
     let events = read(file(RAW_IP, &packets));
     let images = events.iter().filter_map(|event| match &event.kind {
         EventKind::Image { header, pixels, .. } => Some((header.index_start, pixels.is_some())),
@@ -182,4 +184,29 @@ fn a_lost_part_of_an_image_costs_this_image_only() {
     });
     assert_eq!(images.collect::<Vec<_>>(), [(0, true), (1, false), (2, true)]);
     assert_eq!(holes(&events), [200]);
+}
+
+#[test]
+fn a_lost_part_of_an_image_header_is_not_spliced() {
+    let header = ImageHeader { size: 400, width: 20, height: 10, ..ImageHeader::default() };
+    let all = [&header.encode()[..], &[0; 400], &header.encode()[..], &[0; 400]].concat();
+    // From byte 30 of the first header on, a part is not captured.
+    let part = |from: usize, to: usize| {
+        packet(Side::Instrument, 53_718, u32::try_from(from).unwrap() + 1, &all[from..to])
+    };
+    let packets =
+        [part(0, 30), part(130, all.len()), viewer_has(u32::try_from(all.len()).unwrap())];
+    let events = read(file(RAW_IP, &packets));
+    let kinds: Vec<_> = events
+        .iter()
+        .map(|event| match &event.kind {
+            EventKind::Image { .. } => "image",
+            EventKind::NoImage(_) => "no image",
+            EventKind::Rest { .. } => "rest",
+            EventKind::Hole { .. } => "hole",
+            _ => "other",
+        })
+        .filter(|kind| *kind != "other")
+        .collect();
+    assert_eq!(kinds, ["rest", "no image", "hole"]);
 }
