@@ -120,6 +120,6 @@ mod tests {
 
     #[test]
     fn an_empty_list_has_no_percentile() {
-        assert_eq!((percentile(&[], 50), median(&[]), max(&[])), (None, None, None));
+        assert_eq!((percentile::<Duration>(&[], 50), median(&[]), max(&[])), (None, None, None));
     }
 }

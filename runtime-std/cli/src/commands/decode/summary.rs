@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use flamingo_protocol_core::{CommandCode, Frame};
 use flamingo_recording::Port;
