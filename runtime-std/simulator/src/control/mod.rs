@@ -34,6 +34,8 @@ use wait::{Poller, Target};
 
 /// The most bytes of a client that one round reads.
 const CHUNK: usize = 64 * 1024;
+/// The most clients that one round accepts, so that clients who connect without a pause hold up nobody else.
+const ACCEPTS: usize = 64;
 /// The pause after accepting has failed: most likely no file descriptor is free, until a connection ends.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(20);
 
@@ -133,9 +135,12 @@ impl ControlPort {
     }
 
     /// Accepts clients up to a limit. Above the limit a client is accepted and closed at once, as the instrument
-    /// does.
+    /// does. The rest waits for the next round.
     fn accept(&mut self, now: Instant) {
-        while self.accepts_from.is_some_and(|from| from <= now) {
+        for _ in 0..ACCEPTS {
+            if self.accepts_from.is_none_or(|from| from > now) {
+                return;
+            }
             match self.listener.accept() {
                 Ok(accepted) => self.admit(now, accepted),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => self.accepts_from = None,

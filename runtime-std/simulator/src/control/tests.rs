@@ -53,3 +53,20 @@ fn an_answer_needs_no_allocation() {
     some();
     assert_eq!(allocations(some), 0);
 }
+
+#[test]
+fn clients_that_connect_without_a_pause_hold_up_nobody() {
+    let (mut port, _end, first) = connected("[server]\ncontrol_clients = 1");
+    let address = first.peer_addr().unwrap();
+    let _others: Vec<_> = (0..ACCEPTS).map(|_| TcpStream::connect(address).unwrap()).collect();
+    port.wait(None).unwrap();
+    port.accept(port.clock.now());
+    // The first client and all others but one: the round ends, and the next one goes on.
+    let refused = |port: &ControlPort| {
+        port.shared.truth.faults().iter().filter(|each| each.kind == FaultKind::Refused).count()
+    };
+    assert_eq!(refused(&port), ACCEPTS - 1);
+    assert!(port.next_due().is_some_and(|due| due <= port.clock.now()));
+    port.accept(port.clock.now());
+    assert_eq!(refused(&port), ACCEPTS);
+}
