@@ -2,88 +2,16 @@
 //! simulator cannot do what a test needs, a scripted port sends the images.
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
+use std::net::TcpStream;
 
-use flamingo_protocol_core::image::ImageHeader;
 use flamingo_protocol_core::{CommandCode, Flags, Frame};
 use flamingo_runtime_testkit::folder::Folder;
 use flamingo_runtime_testkit::raw_client::{self, RawClient, command};
 use flamingo_runtime_testkit::test_microscope;
 use serde_json::Value;
 
+use crate::image_port::{Port, listener, nobody, ome, only_file, send_image};
 use crate::program::{Running, Witness, address, flamingo, start};
-
-/// A port that sends what the test says. Its client sends nothing.
-struct Port(TcpListener);
-
-impl Port {
-    fn open() -> Self {
-        Self(TcpListener::bind("127.0.0.1:0").unwrap())
-    }
-
-    fn number(&self) -> String {
-        self.0.local_addr().unwrap().port().to_string()
-    }
-
-    fn address(&self) -> String {
-        self.0.local_addr().unwrap().to_string()
-    }
-
-    fn accept(&self) -> TcpStream {
-        self.0.accept().unwrap().0
-    }
-}
-
-/// A control port at which nobody listens: a program that connects to it fails.
-fn nobody() -> String {
-    Port::open().address()
-}
-
-fn image(index: i32, value: u16) -> Vec<u8> {
-    let header = ImageHeader {
-        size: 2 * 8 * 6,
-        width: 8,
-        height: 6,
-        index_start: index,
-        index_stop: index,
-        ..ImageHeader::default()
-    };
-    let mut bytes = header.encode().to_vec();
-    bytes.extend(value.to_le_bytes().repeat(8 * 6));
-    bytes
-}
-
-/// Sends an image and waits until the program has written it.
-fn send_image(viewer: &mut TcpStream, running: &Running, index: i32, value: u16) -> Value {
-    viewer.write_all(&image(index, value)).unwrap();
-    serde_json::from_str(&running.line()).unwrap()
-}
-
-fn listener(stack: &Port, more: &[&str]) -> Running {
-    let (control, port) = (nobody(), stack.number());
-    let arguments =
-        ["live", "--stack", "--json", "--connect", &control, "--stack-port", port.as_str()];
-    start(&[&arguments[..], more].concat())
-}
-
-/// The pages and the description of an OME-TIFF.
-fn ome(path: &Path) -> (usize, String) {
-    let mut decoder = tiff::decoder::Decoder::new(std::fs::File::open(path).unwrap()).unwrap();
-    let xml = decoder.get_tag_ascii_string(tiff::tags::Tag::ImageDescription).unwrap();
-    let mut pages = 1;
-    while decoder.more_images() {
-        decoder.next_image().unwrap();
-        pages += 1;
-    }
-    (pages, xml)
-}
-
-fn only_file(folder: &Folder) -> PathBuf {
-    let files = folder.files();
-    assert_eq!(files.len(), 1, "{files:?}");
-    files.into_iter().next().unwrap()
-}
 
 #[test]
 fn listening_to_a_running_workflow_sends_nothing() {

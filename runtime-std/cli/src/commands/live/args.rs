@@ -134,6 +134,10 @@ pub(crate) enum Format {
 }
 
 impl Format {
+    pub(super) const fn has_a_file_per_image(self) -> bool {
+        matches!(self, Self::Png | Self::Tiff)
+    }
+
     /// Whether a file has at least as many bytes as the pixels of its images.
     pub(super) const fn is_uncompressed(self) -> bool {
         matches!(self, Self::Tiff | Self::OmeTiff)

@@ -1,7 +1,7 @@
 //! Receives images until the end that the arguments name, writes and reports each, and completes the file.
 
 use std::future::Future;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -144,7 +144,7 @@ impl Session<'_, '_> {
         let (written, image, writing) = self.write(writing, image, facts, begins).await?;
         self.report.wrote(&writing);
         self.sink = Some(writing);
-        self.report.image(image, &facts, Some(written?))
+        self.report.image(image, &facts, written?)
     }
 
     /// Writes an image. After Ctrl-C it has only a short time.
@@ -154,8 +154,8 @@ impl Session<'_, '_> {
         image: LiveImage,
         facts: ImageFacts,
         begins_series: bool,
-    ) -> CommandResult<(CommandResult<PathBuf>, LiveImage, Sink)> {
-        let file = writing.file().map(Path::to_owned);
+    ) -> CommandResult<(CommandResult<Option<PathBuf>>, LiveImage, Sink)> {
+        let files = writing.files();
         let write = smol::unblock(move || {
             let ended = if begins_series { writing.end_series() } else { Ok(()) };
             let written = ended.and_then(|()| writing.write(&image, &facts));
@@ -163,13 +163,13 @@ impl Session<'_, '_> {
         });
         let limit = if begins_series { END } else { LAST_WRITE };
         let written = or(async { Some(write.await) }, time_is_over(self.interrupt, limit)).await;
-        written.ok_or_else(|| no_end(file.as_deref(), limit))
+        written.ok_or_else(|| no_end(&files, limit))
     }
 }
 
 /// Completes the file.
 async fn finish(mut sink: Sink, interrupt: &Interrupt, report: &mut Report<'_>) -> CommandResult {
-    let file = sink.file().map(Path::to_owned);
+    let files = sink.files();
     let finish = async {
         let finish = smol::unblock(move || {
             let ended = sink.end_series();
@@ -178,7 +178,7 @@ async fn finish(mut sink: Sink, interrupt: &Interrupt, report: &mut Report<'_>) 
         Some(finish.await)
     };
     let Some((finished, sink)) = or(finish, time_is_over(interrupt, END)).await else {
-        return Err(no_end(file.as_deref(), END));
+        return Err(no_end(&files, END));
     };
     report.wrote(&sink);
     finished
@@ -192,16 +192,15 @@ async fn time_is_over<T>(interrupt: &Interrupt, limit: Duration) -> Option<T> {
 }
 
 /// The disk did not take the end of the file in time.
-fn no_end(file: Option<&Path>, limit: Duration) -> Failure {
+fn no_end(files: &[PathBuf], limit: Duration) -> Failure {
     let limit = humantime::format_duration(limit);
-    let left = match file {
+    let names: Vec<_> = files.iter().map(|file| file.display().to_string()).collect();
+    let names = names.join(", ");
+    let left = match files.first() {
         Some(file) if file.is_dir() => {
-            format!("{} can be read; images of the last second may be missing", file.display())
+            format!("{names} can be read; images of the last second may be missing")
         }
-        Some(file) => format!(
-            "{} has the images so far and can be read, but has no description of them",
-            file.display()
-        ),
+        Some(_) => format!("{names} can be read with the images so far, but without a description"),
         None => "the last image is not written".to_owned(),
     };
     Failure::new(1, format!("interrupted, and the disk took nothing for {limit}: {left}"))

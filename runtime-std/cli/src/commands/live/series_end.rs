@@ -45,15 +45,14 @@ pub(super) struct Arrived<'a> {
 
 #[derive(Debug)]
 struct Stack {
-    size: [u32; 2],
     /// The numbers of its first image, which may have been dropped, and of the last one that came.
     first: u64,
     last_number: u64,
     began: SystemTime,
     last: SystemTime,
     images: u32,
-    /// The last imageIndexStart of each camera.
-    indices: HashMap<u32, i32>,
+    /// The last image of each camera.
+    cameras: HashMap<u32, LastImage>,
     /// X and Y, and the last Z, if they are known.
     place: Option<[f64; 2]>,
     z: Option<f64>,
@@ -61,6 +60,21 @@ struct Stack {
     last_move: Option<bool>,
     /// Whether Z grows, once it has moved twice in one direction.
     upwards: Option<bool>,
+}
+
+/// What the header of the last image of a camera has told.
+#[derive(Debug, Clone, Copy)]
+struct LastImage {
+    /// Width and height.
+    size: [u32; 2],
+    /// imageIndexStart.
+    index: i32,
+}
+
+impl LastImage {
+    const fn of(header: &ImageHeader) -> Self {
+        Self { size: [header.width, header.height], index: header.index_start }
+    }
 }
 
 impl Stacks {
@@ -112,8 +126,8 @@ impl Stacks {
     /// The number at which the stack of this image begins, if the one before has all its planes.
     fn next_by_planes(&self, image: &Arrived<'_>) -> Option<u64> {
         let stack = self.stack.as_ref()?;
-        let is_new = !stack.indices.contains_key(&image.header.device);
-        let cameras = stack.indices.len() as u64 + u64::from(is_new);
+        let is_new = !stack.cameras.contains_key(&image.header.device);
+        let cameras = stack.cameras.len() as u64 + u64::from(is_new);
         let images = self.planes?.saturating_mul(cameras);
         let stacks = (image.number - stack.first).checked_div(images).filter(|it| *it > 0)?;
         Some(stack.first + stacks * images)
@@ -153,17 +167,15 @@ fn height(pose: Option<Pose>) -> Option<f64> {
 impl Stack {
     fn begin(image: &Arrived<'_>, first: u64) -> Self {
         let Arrived { header, number: last_number, at, pose } = *image;
-        let size = [header.width, header.height];
-        let indices = HashMap::from([(header.device, header.index_start)]);
+        let cameras = HashMap::from([(header.device, LastImage::of(header))]);
         let (place, z) = (place(pose), height(pose));
         Self {
-            size,
             first,
             last_number,
             began: at,
             last: at,
             images: 1,
-            indices,
+            cameras,
             place,
             z,
             last_move: None,
@@ -176,7 +188,7 @@ impl Stack {
         self.last_number = number;
         self.images = self.images.saturating_add(1);
         self.last = at;
-        self.indices.insert(header.device, header.index_start);
+        self.cameras.insert(header.device, LastImage::of(header));
         self.place = self.place.or(place(pose));
         let z = height(pose);
         let change = self.z.zip(z).map(|(before, now)| now - before);
@@ -195,11 +207,11 @@ impl Stack {
 
     fn ends_before(&self, image: &Arrived<'_>, least_gap: Duration) -> bool {
         let Arrived { header, at, .. } = *image;
-        let index = self.indices.get(&header.device);
-        let index_goes_back = index.is_some_and(|index| header.index_start < *index);
-        [header.width, header.height] != self.size
-            || index_goes_back
-            || self.is_pause(at, least_gap)
+        // Cameras may have images of different sizes.
+        let is_another = self.cameras.get(&header.device).is_some_and(|last| {
+            last.size != LastImage::of(header).size || header.index_start < last.index
+        });
+        is_another || self.is_pause(at, least_gap)
     }
 
     /// Whether the stage has moved in X or Y, or has gone back in Z.
@@ -311,6 +323,15 @@ mod tests {
     fn each_camera_counts_on_its_own() {
         let image = |at: u32| ImageHeader { device: at % 2, ..header(100 - at as i32 % 2 * 99) };
         assert_eq!(steady(|at| (image(at), None), 6), [1; 6]);
+    }
+
+    #[test]
+    fn cameras_of_different_sizes_are_one_stack() {
+        let image = |at: u32| {
+            let width = 64 - at % 2 * 32 - at / 6;
+            (ImageHeader { device: at % 2, width, ..header(0) }, None)
+        };
+        assert_eq!(steady(image, 8), [1, 1, 1, 1, 1, 1, 2, 2], "then another size of a camera");
     }
 
     #[test]
