@@ -2,18 +2,25 @@
 //! command can react; then the handler ends the program.
 
 use std::future::Future;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use async_channel::Receiver;
 use async_signal::{Signal, Signals};
+use flamingo_runtime_std::Clock;
+use flamingo_runtime_std::protocol::time::Instant;
 use smol::stream::StreamExt;
 
 use crate::failure::{CommandResult, Failure, INTERRUPTED, note};
 
 /// Ctrl-C as a future. All clones see the same one.
 #[derive(Clone, Debug)]
-pub(crate) struct Interrupt(Receiver<()>);
+pub(crate) struct Interrupt {
+    /// Closed when Ctrl-C is pressed.
+    pressed: Receiver<()>,
+    /// Started when Ctrl-C is pressed.
+    since: Arc<OnceLock<Clock>>,
+}
 
 impl Interrupt {
     /// Installs the handler. From now on Ctrl-C does not end the program by itself.
@@ -21,15 +28,18 @@ impl Interrupt {
         let (sender, receiver) = async_channel::bounded(1);
         let mut signals =
             signals().map_err(|error| Failure::new(1, format!("cannot catch Ctrl-C: {error}")))?;
+        let since = Arc::new(OnceLock::new());
+        let own = Arc::clone(&since);
         // On a thread of its own: a blocked write to stdout must not delay it.
         std::thread::spawn(move || {
             let _ = smol::block_on(signals.next());
+            own.get_or_init(Clock::start);
             sender.close();
             Writing::wait_until_blocked();
             note("error: interrupted");
             std::process::exit(INTERRUPTED.into());
         });
-        Ok(Self(receiver))
+        Ok(Self { pressed: receiver, since })
     }
 
     /// Ctrl-C that is never pressed.
@@ -38,13 +48,23 @@ impl Interrupt {
         let (sender, receiver) = async_channel::bounded(1);
         // The channel stays open.
         std::mem::forget(sender);
-        Self(receiver)
+        Self { pressed: receiver, since: Arc::default() }
     }
 
     /// Completes when Ctrl-C is pressed, or at once if it was pressed before.
     pub(crate) async fn pressed(&self) {
         // The handler sends nothing; it closes the channel, which all clones see.
-        let _ = self.0.recv().await;
+        let _ = self.pressed.recv().await;
+    }
+
+    /// Completes when Ctrl-C was pressed and this time has passed since.
+    pub(crate) async fn pressed_for(&self, time: Duration) {
+        self.pressed().await;
+        let since = self
+            .since
+            .get()
+            .map_or(Duration::ZERO, |clock| clock.now().since(Instant::default()).into());
+        smol::Timer::after(time.saturating_sub(since)).await;
     }
 
     /// The result of `work`, or the failure "interrupted" if Ctrl-C comes first.

@@ -70,6 +70,26 @@ fn ctrl_c_stops_the_live_view_and_completes_the_file() {
     assert!(xml.contains(&pages), "{pages} in {xml}");
 }
 
+#[test]
+fn ctrl_c_writes_the_images_that_wait() {
+    let (_simulator, address) =
+        simulator("[images]\nwidth = 1024\nheight = 1024\nframes_per_s = 60\n");
+    let folder = Folder::new("ctrl-c-waiting");
+    let out = folder.0.to_str().unwrap();
+    let arguments = ["live", "--json", "--format", "png", "--memory", "16", "--out", out];
+    let running = start(&[&arguments[..], &["--connect", &address]].concat());
+    // PNG takes longer than the images: when one was dropped, others wait.
+    while serde_json::from_str::<Value>(&running.line()).unwrap()["dropped_before"] == 0 {}
+    running.interrupt();
+    let ended = running.ended();
+    ended.expect_error(130, &["interrupted"]);
+    let totals: Value = serde_json::from_str(ended.stdout.lines().last().unwrap()).unwrap();
+    let number = |key: &str| totals[key].as_u64().unwrap();
+    assert_eq!((number("waiting"), number("taken")), (0, number("written")), "{totals}");
+    assert_eq!(number("received"), number("taken") + number("dropped"), "{totals}");
+    assert_eq!(number("written"), folder.files().len() as u64);
+}
+
 /// Encoding a PNG takes longer than the interval between two images.
 #[cfg(unix)]
 #[test]

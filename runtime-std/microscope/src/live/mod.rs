@@ -310,6 +310,13 @@ impl LiveStream {
         }
     }
 
+    /// Closes the connection. Images that have arrived can still be taken; the end that follows them may be
+    /// [`LiveError::CutOff`].
+    pub fn close(&self) {
+        // If the socket is closed already, the thread has ended.
+        let _ = self.socket.shutdown(Shutdown::Both);
+    }
+
     /// The counters now.
     #[must_use]
     pub fn stats(&self) -> LiveStats {
@@ -319,7 +326,6 @@ impl LiveStream {
 
 impl Drop for LiveStream {
     fn drop(&mut self) {
-        // If the socket is closed already, the thread has ended.
-        let _ = self.socket.shutdown(Shutdown::Both);
+        self.close();
     }
 }

@@ -15,13 +15,14 @@ use super::report::Report;
 use super::series_end::{Arrived, Stacks};
 use super::sink::Sink;
 use super::source::{Next, Source};
-use crate::failure::{CommandResult, Failure, NO_ANSWER, USAGE};
+use crate::failure::{CommandResult, Failure, INTERRUPTED, NO_ANSWER, USAGE};
 use crate::interrupt::Interrupt;
 
-/// After Ctrl-C, the time limit for the image that is being written.
-const LAST_WRITE: Duration = Duration::from_secs(5);
-/// After Ctrl-C, the time limit for the end of a file. The end for 100 000 images takes less than 2 s
-/// where the disk takes it.
+/// After Ctrl-C, the time in which images that have come are begun. The rest of [`END`] is for the end of
+/// the file.
+const LAST_IMAGES: Duration = Duration::from_secs(30);
+/// After Ctrl-C, the time limit for everything: the images that have come, and the end of the file. The end
+/// for 100 000 images takes less than 2 s where the disk takes it.
 const END: Duration = Duration::from_mins(1);
 
 /// What images are received from, and where they go.
@@ -44,7 +45,10 @@ impl Session<'_, '_> {
             let camera = asked.microscope.camera();
             self.interrupt.or(async { Ok(camera.snapshot().await?) }).await?;
         }
-        let ended = self.receive().await;
+        let mut ended = self.receive().await;
+        if matches!(&ended, Err(Failure::Exit { code: INTERRUPTED, .. })) {
+            ended = self.write_waiting().await.and(ended);
+        }
         // After a failure the images before it are still a complete file.
         let finished = match self.sink.take() {
             Some(sink) => finish(sink, self.interrupt, self.report).await,
@@ -97,6 +101,23 @@ impl Session<'_, '_> {
         Ok(taken)
     }
 
+    /// After Ctrl-C, writes the images that have come. Those that are not begun in time are counted.
+    async fn write_waiting(&mut self) -> CommandResult {
+        self.stream.close();
+        while self.sink.is_some() && self.args.last().is_none_or(|last| self.report.taken() < last)
+        {
+            let interrupt = self.interrupt;
+            let time_is_over = async {
+                interrupt.pressed_for(LAST_IMAGES).await;
+                Ok(None)
+            };
+            // The end of the connection that was closed is no failure.
+            let Ok(Some(image)) = or(time_is_over, self.stream.next_image()).await else { break };
+            self.take(image, self.report.taken()).await?;
+        }
+        Ok(())
+    }
+
     /// What happens next; `over` is the end that `--for` sets.
     async fn next(&mut self, over: impl Future<Output = Next>, first: bool) -> Next {
         let interrupt = self.interrupt;
@@ -147,7 +168,7 @@ impl Session<'_, '_> {
         self.report.image(image, &facts, written?)
     }
 
-    /// Writes an image. After Ctrl-C it has only a short time.
+    /// Writes an image. After Ctrl-C there is a time limit.
     async fn write(
         &self,
         mut writing: Sink,
@@ -161,9 +182,8 @@ impl Session<'_, '_> {
             let written = ended.and_then(|()| writing.write(&image, &facts));
             (written, image, writing)
         });
-        let limit = if begins_series { END } else { LAST_WRITE };
-        let written = or(async { Some(write.await) }, time_is_over(self.interrupt, limit)).await;
-        written.ok_or_else(|| no_end(&files, limit))
+        let written = or(async { Some(write.await) }, time_is_over(self.interrupt)).await;
+        written.ok_or_else(|| no_end(&files))
     }
 }
 
@@ -177,23 +197,22 @@ async fn finish(mut sink: Sink, interrupt: &Interrupt, report: &mut Report<'_>) 
         });
         Some(finish.await)
     };
-    let Some((finished, sink)) = or(finish, time_is_over(interrupt, END)).await else {
-        return Err(no_end(&files, END));
+    let Some((finished, sink)) = or(finish, time_is_over(interrupt)).await else {
+        return Err(no_end(&files));
     };
     report.wrote(&sink);
     finished
 }
 
-/// Completes when Ctrl-C was pressed and `limit` has passed since.
-async fn time_is_over<T>(interrupt: &Interrupt, limit: Duration) -> Option<T> {
-    interrupt.pressed().await;
-    smol::Timer::after(limit).await;
+/// Completes at the end of the time that is left after Ctrl-C.
+async fn time_is_over<T>(interrupt: &Interrupt) -> Option<T> {
+    interrupt.pressed_for(END).await;
     None
 }
 
 /// The disk did not take the end of the file in time.
-fn no_end(files: &[PathBuf], limit: Duration) -> Failure {
-    let limit = humantime::format_duration(limit);
+fn no_end(files: &[PathBuf]) -> Failure {
+    let limit = humantime::format_duration(END);
     let names: Vec<_> = files.iter().map(|file| file.display().to_string()).collect();
     let names = names.join(", ");
     let left = match files.first() {
@@ -203,7 +222,10 @@ fn no_end(files: &[PathBuf], limit: Duration) -> Failure {
         Some(_) => format!("{names} can be read with the images so far, but without a description"),
         None => "the last image is not written".to_owned(),
     };
-    Failure::new(1, format!("interrupted, and the disk took nothing for {limit}: {left}"))
+    Failure::new(
+        1,
+        format!("interrupted, and the disk did not take the end within {limit}: {left}"),
+    )
 }
 
 #[cfg(test)]

@@ -153,6 +153,11 @@ impl<'a> Report<'a> {
         Ok(self.taken)
     }
 
+    /// The number of images so far.
+    pub(super) const fn taken(&self) -> u64 {
+        self.taken
+    }
+
     /// Received images per second, including dropped ones.
     fn rate(&self) -> Option<f64> {
         let ((begin, first), (end, last)) = (self.first?, self.last?);
