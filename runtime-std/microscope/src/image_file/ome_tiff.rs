@@ -179,7 +179,7 @@ fn describe(file: &mut File, text: &str) -> std::io::Result<()> {
 }
 
 /// The offset of the entry of a tag in the first directory.
-fn find_entry(file: &mut File, tag: u16) -> std::io::Result<u64> {
+pub(super) fn find_entry(file: &mut File, tag: u16) -> std::io::Result<u64> {
     file.seek(SeekFrom::Start(8))?;
     let directory = u64::from_ne_bytes(read(file)?);
     file.seek(SeekFrom::Start(directory))?;

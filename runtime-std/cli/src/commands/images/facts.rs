@@ -1,6 +1,7 @@
 //! What is known about the planes of a series: times, gaps, images that were dropped, positions.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use flamingo_microscope::image_file::{Description, Series};
@@ -184,7 +185,14 @@ fn gaps(series: &Series) -> Vec<GapJson> {
 /// How many numbers are missing between the first and the last one of all series: a tile has only some of
 /// the images. `None`: the images have no numbers.
 pub(super) fn dropped(series: &[Series]) -> Option<u64> {
-    missing(series.iter().flat_map(|series| series.numbers.iter().copied()).collect())
+    missing(numbers(series).collect())
+}
+
+/// The numbers of all series. Those that series share are there once.
+fn numbers(series: &[Series]) -> impl Iterator<Item = (u64, u64)> {
+    let mut seen = HashSet::new();
+    let own = series.iter().filter(move |series| seen.insert(Arc::as_ptr(&series.numbers)));
+    own.flat_map(|series| series.numbers.iter().copied())
 }
 
 fn missing(mut runs: Vec<(u64, u64)>) -> Option<u64> {
@@ -216,11 +224,18 @@ mod tests {
     fn images_of_another_tile_were_not_dropped() {
         let tile = |runs: &[(u64, u64)]| {
             let mut tile = Series::default();
-            tile.numbers = runs.to_vec();
+            tile.numbers = runs.into();
             tile
         };
         assert_eq!(dropped(&[tile(&[(1, 10), (21, 30)]), tile(&[(11, 20)])]), Some(0));
         assert_eq!(dropped(&[tile(&[(1, 10)]), tile(&[(12, 20)])]), Some(1));
+    }
+
+    #[test]
+    fn numbers_that_series_share_are_read_once() {
+        let mut tile = Series::default();
+        tile.numbers = [(1, 10), (21, 30)].into();
+        assert_eq!(numbers(&vec![tile; 1000]).count(), 2);
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod zarr_planes;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use thiserror::Error;
@@ -100,8 +101,8 @@ pub struct Series {
     /// What is known about each plane.
     pub planes: Vec<PlaneFacts>,
     /// The numbers of its images in their stream, as runs of consecutive numbers. Numbers between two
-    /// runs were dropped.
-    pub numbers: Vec<(u64, u64)>,
+    /// runs were dropped. Series that refer to the same numbers share them.
+    pub numbers: Arc<[(u64, u64)]>,
 }
 
 /// What is known about a plane.

@@ -1,6 +1,8 @@
 //! The OME-XML of an OME-TIFF, as far as it is shown: sizes, channels, planes and annotations.
 
 use std::collections::HashMap;
+use std::io::BufRead;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use quick_xml::escape::unescape;
@@ -28,17 +30,20 @@ struct Reading {
     annotation: (String, String),
     /// Which annotations each series refers to.
     references: Vec<(usize, String)>,
-    numbers: HashMap<String, Vec<(u64, u64)>>,
+    numbers: HashMap<String, Arc<[(u64, u64)]>>,
 }
 
 type Attributes = HashMap<String, String>;
 
-/// Reads a text. What is unknown or cannot be read is left out.
-pub(super) fn read(text: &str) -> Result<Ome, Error> {
-    let mut reader = Reader::from_str(text);
+/// Reads a text, an element at a time: what is kept grows with the number of planes, and no more than that. What
+/// is unknown is left out.
+pub(super) fn read(text: impl BufRead) -> Result<Ome, Error> {
+    let mut reader = Reader::from_reader(text);
     let mut reading = Reading::default();
+    let mut bytes = Vec::new();
     loop {
-        match reader.read_event()? {
+        bytes.clear();
+        match reader.read_event_into(&mut bytes)? {
             Event::Start(element) => {
                 reading.begin(&element);
                 reading.open.push(name(&element));
@@ -63,7 +68,8 @@ pub(super) fn read(text: &str) -> Result<Ome, Error> {
         if let (Some(series), Some(numbers)) =
             (reading.ome.series.get_mut(series), reading.numbers.get(&id))
         {
-            series.numbers.clone_from(numbers);
+            // Any number of series may refer to the same numbers.
+            series.numbers = Arc::clone(numbers);
         }
     }
     Ok(reading.ome)
@@ -192,7 +198,7 @@ fn date(text: &str) -> Option<SystemTime> {
 }
 
 /// Reads `1-57 59 61-100`.
-fn runs(text: &str) -> Vec<(u64, u64)> {
+fn runs(text: &str) -> Arc<[(u64, u64)]> {
     let run = |run: &str| {
         let (first, last) = run.split_once('-').unwrap_or((run, run));
         Some((first.parse().ok()?, last.parse().ok()?))

@@ -1,7 +1,12 @@
 //! Files of ours are read again; files that are cut off, damaged or foreign are errors and no panics.
 
+use std::io::Write;
 use std::time::Duration;
 
+use tiff::tags::Tag;
+
+use super::super::ome_tiff::find_entry;
+use super::super::ome_xml::NUMBERS;
 use super::super::tests::{Folder, facts, picture, pixels};
 use super::super::{OmeTiff, Picture, Sequence, write_png, write_tiff};
 use super::*;
@@ -48,7 +53,7 @@ fn an_ome_tiff_tells_what_was_written() {
     let [series] = found.series.as_slice() else { panic!("{:?}", found.series) };
     assert_eq!((series.size_z, series.size_c, series.size_t), (1, 1, 3));
     assert_eq!(series.channels, ["PCO <Panda> & co (camera 1)"]);
-    assert_eq!(series.numbers, [(3, 4), (9, 9)]);
+    assert_eq!(series.numbers[..], [(3, 4), (9, 9)]);
     let um = series.pixel_um.map(|um| um.map(|um| (um * 1e6).round() / 1e6));
     assert_eq!(um, [Some(0.253), Some(0.253), None]);
     let began = SystemTime::UNIX_EPOCH + Duration::from_secs(1_764_000_003);
@@ -61,6 +66,52 @@ fn an_ome_tiff_tells_what_was_written() {
     }
     assert_eq!(file.page(1).unwrap().pixels, Some(pixels(4)), "and back");
     assert!(matches!(file.page(3), Err(ReadError::Broken { .. })));
+}
+
+/// Makes the description of a file `bytes` longer, with comments that are holes of the file.
+fn lengthen_description(path: &Path, bytes: u64) {
+    const HOLE: u64 = 4 << 20;
+    let mut file = File::options().read(true).write(true).open(path).unwrap();
+    let entry = find_entry(&mut file, Tag::ImageDescription.to_u16()).unwrap();
+    let mut decoder = tiff::decoder::Decoder::new(File::open(path).unwrap()).unwrap();
+    let xml = decoder.get_tag_ascii_string(Tag::ImageDescription).unwrap();
+    let body = xml.strip_suffix("</OME>").unwrap();
+    let begin = file.seek(SeekFrom::End(0)).unwrap();
+    file.write_all(body.as_bytes()).unwrap();
+    for _ in 0..bytes / HOLE {
+        file.write_all(b"<!--").unwrap();
+        file.seek(SeekFrom::Current(HOLE.cast_signed())).unwrap();
+        file.write_all(b"-->").unwrap();
+    }
+    file.write_all(b"</OME>\0").unwrap();
+    let count = file.stream_position().unwrap() - begin;
+    file.seek(SeekFrom::Start(entry + 4)).unwrap();
+    file.write_all(&[count.to_ne_bytes(), begin.to_ne_bytes()].concat()).unwrap();
+}
+
+#[test]
+fn a_description_may_be_longer_than_256_mib() {
+    let folder = Folder::new("read-long");
+    let path = movie(&folder, &[3, 4, 9]);
+    lengthen_description(&path, 300 << 20);
+    let file = ImageFile::open(&path).unwrap();
+    let found = file.description();
+    assert_eq!((found.format, &found.cut_off, found.pages), ("OME-TIFF", &None, 3), "{found:?}");
+    assert_eq!(found.series[0].numbers[..], [(3, 4), (9, 9)]);
+    assert_eq!(found.notes, [""; 0]);
+}
+
+#[test]
+fn series_that_refer_to_the_same_numbers_share_them() {
+    let image = "<Image><AnnotationRef ID=\"a\"/></Image>";
+    let value = "<Value>1-57 59</Value></CommentAnnotation>";
+    let text = format!(
+        "<OME>{image}{image}<CommentAnnotation ID=\"a\" Namespace=\"{NUMBERS}\">{value}</OME>"
+    );
+    let ome = ome_description::read(text.as_bytes()).unwrap();
+    let [first, second] = ome.series.as_slice() else { panic!("{ome:?}") };
+    assert_eq!(first.numbers[..], [(1, 57), (59, 59)]);
+    assert!(Arc::ptr_eq(&first.numbers, &second.numbers));
 }
 
 #[test]

@@ -2,18 +2,21 @@
 
 use std::fmt;
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{BufRead, BufReader, Read};
 
+use quick_xml::Error as XmlError;
 use tiff::ColorType;
-use tiff::decoder::{Decoder, DecodingResult, Limits};
+use tiff::decoder::{Decoder, DecodingResult};
 use tiff::tags::{SampleFormat, Tag};
 
 use super::super::ome_tiff::UNFINISHED;
 use super::ome_description;
 use super::{Description, Page, Place, PlaneFacts, ReadError, Series};
 
-/// The longest description. That of 100 000 images has about 60 MB.
-const LONGEST_TEXT: usize = 256 << 20;
+/// The bytes of a description that are read at once. OME-XML begins within so many bytes.
+const PIECE: usize = 64 << 10;
+/// A description that is no OME-XML is shown up to this length.
+const LONGEST_NOTE: u64 = 1 << 20;
 
 pub(super) struct TiffPages {
     place: Place,
@@ -49,21 +52,7 @@ impl TiffPages {
                 }
             }
         }
-        match description(&place)? {
-            Ok(text) if text.contains("<OME") => match ome_description::read(&text) {
-                Ok(ome) => {
-                    found.format = "OME-TIFF";
-                    (found.series, found.rotation_deg, found.notes) =
-                        (ome.series, ome.rotation_deg, ome.notes);
-                }
-                Err(error) => {
-                    found.notes.push(format!("its OME-XML cannot be read: {error}"));
-                }
-            },
-            Ok(text) if text == UNFINISHED => found.unfinished = true,
-            Ok(text) => found.notes.extend(text.lines().map(str::to_owned)),
-            Err(cut_off) => found.cut_off = found.cut_off.or(Some(cut_off)),
-        }
+        describe(&mut found, &place)?;
         if found.series.is_empty() {
             found.series.push(plain(&found, resolution, date.as_deref()));
         }
@@ -88,17 +77,59 @@ impl TiffPages {
     }
 }
 
-/// The description of the first page, empty if it has none. The inner error: the text is beyond the end of
-/// the file.
-fn description(place: &Place) -> Result<Result<String, String>, ReadError> {
+/// Reads the description of the first page, which may be longer than the memory.
+fn describe(found: &mut Description, place: &Place) -> Result<(), ReadError> {
     let file = File::open(&place.0).map_err(|error| place.unreadable(&error))?;
-    let mut limits = Limits::default();
-    limits.ifd_value_size = LONGEST_TEXT;
-    let mut decoder = decoder(file, place)?.with_limits(limits);
-    match decoder.find_tag(Tag::ImageDescription) {
-        Ok(None) => Ok(Ok(String::new())),
-        Ok(Some(value)) => Ok(Ok(value.into_string().unwrap_or_default())),
-        Err(error) => Ok(Err(format!("its description: {error}"))),
+    let bytes = DescriptionBytes { decoder: decoder(file, place)?, at: 0 };
+    let mut text = BufReader::with_capacity(PIECE, bytes);
+    let cut_off = match text.fill_buf() {
+        Ok(head) if head.windows(4).any(|it| it == b"<OME") => match ome_description::read(text) {
+            Ok(ome) => {
+                found.format = "OME-TIFF";
+                (found.series, found.rotation_deg, found.notes) =
+                    (ome.series, ome.rotation_deg, ome.notes);
+                None
+            }
+            Err(XmlError::Io(error)) => Some(error.to_string()),
+            Err(error) => {
+                found.notes.push(format!("its OME-XML cannot be read: {error}"));
+                None
+            }
+        },
+        Ok(_) => read_notes(found, text).err().map(|error| error.to_string()),
+        Err(error) => Some(error.to_string()),
+    };
+    let cut_off = cut_off.map(|reason| format!("its description: {reason}"));
+    found.cut_off = found.cut_off.take().or(cut_off);
+    Ok(())
+}
+
+/// Reads a description that is no OME-XML.
+fn read_notes(found: &mut Description, text: impl Read) -> std::io::Result<()> {
+    let mut bytes = Vec::new();
+    text.take(LONGEST_NOTE).read_to_end(&mut bytes)?;
+    let text = String::from_utf8_lossy(&bytes);
+    match text.trim_end_matches('\0') {
+        UNFINISHED => found.unfinished = true,
+        text => found.notes.extend(text.lines().map(str::to_owned)),
+    }
+    Ok(())
+}
+
+/// The bytes of the description of a page, from the file.
+struct DescriptionBytes {
+    decoder: Decoder<BufReader<File>>,
+    /// How many bytes were read.
+    at: u64,
+}
+
+impl Read for DescriptionBytes {
+    fn read(&mut self, bytes: &mut [u8]) -> std::io::Result<usize> {
+        let mut page = self.decoder.image_ifd();
+        let read = page.find_tag_bytes(Tag::ImageDescription, bytes, self.at);
+        let read = read.map_err(std::io::Error::other)?.unwrap_or(0).min(bytes.len());
+        self.at += read as u64;
+        Ok(read)
     }
 }
 

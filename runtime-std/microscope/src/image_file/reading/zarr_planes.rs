@@ -239,7 +239,7 @@ fn rotations(tables: &Tables) -> Option<(f64, f64)> {
 
 /// The numbers of images, as runs of consecutive ones.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // numbers of images
-fn runs(numbers: &[f64]) -> Vec<(u64, u64)> {
+fn runs(numbers: &[f64]) -> Arc<[(u64, u64)]> {
     let mut sorted: Vec<u64> =
         numbers.iter().filter(|it| it.is_finite() && **it >= 0.0).map(|it| *it as u64).collect();
     sorted.sort_unstable();
