@@ -2,8 +2,9 @@
 //!
 //! This file decides when the images are counted. The other files: `writer.rs` what an image changes,
 //! `layout.rs` chunks and shards, `shards.rs` the pixels, `tables.rs` time and position of each plane, `metadata.rs` the
-//! attributes, `store.rs` the files, `pyramid.rs` the smaller levels.
+//! attributes, `store.rs` the files, `pyramid.rs` the smaller levels, `checked_array.rs` reading.
 
+mod checked_array;
 mod layout;
 mod metadata;
 mod pyramid;
@@ -19,6 +20,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::{ImageFacts, ImageFileError, Picture, Sequence};
+pub(super) use checked_array::CheckedArray;
 pub(super) use layout::AXES;
 pub use pyramid::{Pyramid, write_pyramid};
 use store::Lock;

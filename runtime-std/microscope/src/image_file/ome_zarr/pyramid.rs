@@ -8,12 +8,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use zarrs::array::{Array, ArraySubset};
+use zarrs::array::ArraySubset;
 use zarrs::filesystem::FilesystemStore;
 use zarrs::storage::{StoreKey, WritableStorageTraits};
 
 use super::super::ImageFileError;
 use super::Reason;
+use super::checked_array::CheckedArray;
 use super::layout::{AXES, Along, Layout, Place};
 use super::metadata::dataset;
 use super::shards::Shards;
@@ -54,12 +55,11 @@ fn write(
         return Err("another program is writing it; try again after its end".into());
     };
     let mut levels = root.levels()?;
-    let mut source = open(folder, levels - 1)?;
-    let mut layout = layout_of(&source)?;
+    let (mut source, mut layout) = open(folder, levels - 1)?;
     let mut count = Count::new(&source, layout, progress);
     let store = Store::new(folder);
     while let Some(smaller) = layout.halved() {
-        let [t, c, z, ..] = shape(&source)?;
+        let [t, c, z, ..] = source.image_shape()?;
         let shape = [t, c, z, smaller.height, smaller.width];
         let target = smaller.array(store.clone(), &format!("/{levels}"), shape)?;
         let target = Level { layout: smaller, store: &store, shards: Shards::new(smaller, target) };
@@ -69,31 +69,25 @@ fn write(
         target.shards.array().store_metadata()?;
         root.add_level(levels)?;
         store.set(&StoreKey::new("zarr.json")?, serde_json::to_vec_pretty(&root.0)?.into())?;
-        (source, layout) = (open(folder, levels)?, smaller);
+        (source, layout) = open(folder, levels)?;
         levels += 1;
     }
     Ok(Pyramid { levels, complete: true })
 }
 
-type Source = Array<FilesystemStore>;
-
-fn open(folder: &Path, level: usize) -> Result<Source, Reason> {
-    Ok(Array::open(Arc::new(FilesystemStore::new(folder)?), &format!("/{level}"))?)
-}
-
-fn shape(source: &Source) -> Result<[u64; 5], Reason> {
-    let found = source.shape();
-    <[u64; 5]>::try_from(found)
-        .map_err(|_| format!("expected the axes {AXES:?}, found the shape {found:?}").into())
-}
-
-fn layout_of(source: &Source) -> Result<Layout, Reason> {
-    let [t, _, z, height, width] = shape(source)?;
-    if height == 0 || width == 0 {
-        return Err(format!("expected images with pixels, found {width} x {height}").into());
+/// Opens a level that exists, and checks it.
+fn open(folder: &Path, level: usize) -> Result<(CheckedArray, Layout), Reason> {
+    let failed = |error: String| format!("level {level}: {error}");
+    let store = Arc::new(FilesystemStore::new(folder)?);
+    let source = CheckedArray::open(&store, &level.to_string()).map_err(failed)?;
+    if source.data_type() != "uint16" {
+        return Err(
+            failed(format!("expected pixels of uint16, found {}", source.data_type())).into()
+        );
     }
+    let [t, _, z, height, width] = source.image_shape().map_err(failed)?;
     let along = if z > t { Along::Z } else { Along::T };
-    Ok(Layout { along, height, width })
+    Ok((source, Layout { along, height, width }))
 }
 
 /// Counts planes for the progress.
@@ -105,7 +99,7 @@ struct Count<'a> {
 
 impl<'a> Count<'a> {
     fn new(
-        source: &Source,
+        source: &CheckedArray,
         mut layout: Layout,
         progress: &'a mut dyn FnMut(u64, u64) -> ControlFlow<()>,
     ) -> Self {
@@ -135,17 +129,17 @@ impl Level<'_> {
     /// Writes all planes; `None` if the progress ended it.
     fn fill(
         mut self,
-        source: &Source,
+        source: &CheckedArray,
         from: Layout,
         count: &mut Count<'_>,
     ) -> Result<Option<Self>, Reason> {
-        let [t, c, z, ..] = shape(source)?;
+        let [t, c, z, ..] = source.image_shape()?;
         for place in places(self.layout.along, [t, c, z]) {
             if !self.has_shard(place) {
                 let Place { t, c, z } = place;
                 let plane = [t..t + 1, c..c + 1, z..z + 1, 0..from.height, 0..from.width];
                 let plane = ArraySubset::new_with_ranges(&plane);
-                let pixels: Vec<u16> = source.retrieve_array_subset(&plane)?;
+                let pixels: Vec<u16> = source.retrieve(&plane)?;
                 let width = usize::try_from(from.width)?;
                 self.shards.add(place, &halved(&pixels, width))?;
             }

@@ -14,6 +14,7 @@ use crate::image_file::tests::{Folder, facts, picture, pixels};
 use crate::units::{Mm, Pose};
 use flamingo_runtime_std::ClockStep;
 
+mod hostile;
 mod pyramid;
 
 fn open(image: &Path, array: &str) -> Array<FilesystemStore> {

@@ -7,16 +7,12 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
-use zarrs::array::{Array, ArraySubset};
+use zarrs::array::ArraySubset;
 use zarrs::filesystem::FilesystemStore;
 
-use super::super::ome_zarr::AXES;
+use super::super::ome_zarr::{AXES, CheckedArray};
 use super::{Description, Page, Place, PlaneFacts, ReadError, Series};
 
-/// The most memory for one image, or for one chunk.
-const MEMORY: u64 = 256 << 20;
-/// The most planes of an image that is read.
-const MOST_PLANES: u64 = 4_000_000;
 /// The values of a row of the table of positions: X, Y, Z and R.
 const POSITION: usize = 4;
 
@@ -25,7 +21,7 @@ type Store = Arc<FilesystemStore>;
 #[derive(Debug)]
 pub(super) struct ZarrPlanes {
     place: Place,
-    array: Array<FilesystemStore>,
+    array: CheckedArray,
     shape: [u64; 5],
     pixel_type: String,
 }
@@ -49,46 +45,38 @@ impl ZarrPlanes {
         }
         let broken =
             |reason: &dyn ToString| place.broken(format!("level {level}"), &reason.to_string());
-        let metadata = json(&folder.join(level)).ok_or_else(|| broken(&"it has no zarr.json"))?;
-        check_chunk(&metadata, 2).map_err(|error| broken(&error))?;
         let store = Arc::new(FilesystemStore::new(folder).map_err(|error| broken(&error))?);
-        let array = Array::open(Arc::clone(&store), &format!("/{level}"));
-        let array = array.map_err(|error| broken(&error))?;
-        let Ok(shape) = <[u64; 5]>::try_from(array.shape()) else {
-            return Err(broken(&"expected five axes"));
-        };
-        check_size([2, shape[3], shape[4]].into_iter()).map_err(|error| broken(&error))?;
-        let pixel_type = metadata["data_type"].as_str().unwrap_or("another type").to_owned();
+        let array = CheckedArray::open(&store, level).map_err(|error| broken(&error))?;
+        let shape = array.image_shape().map_err(|error| broken(&error))?;
+        let pixel_type = array.data_type().to_owned();
         let planes = Self { place: place.clone(), array, shape, pixel_type };
-        let pages = planes.pages().ok_or_else(|| broken(&"it has no planes, or too many"))?;
         let description =
-            describe(attributes, &Tables::read(folder, &store, shape), &planes, pages);
+            describe(attributes, &Tables::read(&store, shape), &planes, planes.pages());
         Ok((description, planes))
     }
 
-    /// The number of planes; `None` if there is none or they are too many.
-    fn pages(&self) -> Option<usize> {
-        let [t, c, z, ..] = self.shape;
-        let planes = t.checked_mul(c)?.checked_mul(z)?;
-        usize::try_from(planes).ok().filter(|_| (1..=MOST_PLANES).contains(&planes))
+    /// The number of planes, which was checked.
+    fn pages(&self) -> usize {
+        let planes: u64 = self.shape[..3].iter().product();
+        usize::try_from(planes).unwrap_or(usize::MAX)
     }
 
     pub(super) fn page(&self, page: usize) -> Result<Page, ReadError> {
         let [_, c, z, height, width] = self.shape;
         let failed =
             |reason: &dyn ToString| self.place.broken(format!("page {page}"), &reason.to_string());
-        let page = page as u64;
-        let planes = c * z;
-        if self.pages().is_none_or(|pages| page >= pages as u64) {
+        if page >= self.pages() {
             return Err(failed(&"there is no such plane"));
         }
+        let page = page as u64;
+        let planes = c * z;
         let (t, c, z) = (page / planes, page % planes / z, page % z);
         let plane = [t..t + 1, c..c + 1, z..z + 1, 0..height, 0..width];
         let plane = ArraySubset::new_with_ranges(&plane);
         let pixels = match self.pixel_type.as_str() {
-            "uint16" => self.array.retrieve_array_subset(&plane).map(Some),
+            "uint16" => self.array.retrieve(&plane).map(Some),
             "uint8" => {
-                let pixels = self.array.retrieve_array_subset::<Vec<u8>>(&plane);
+                let pixels = self.array.retrieve::<Vec<u8>>(&plane);
                 pixels.map(|pixels| Some(pixels.into_iter().map(u16::from).collect()))
             }
             _ => Ok(None),
@@ -107,21 +95,6 @@ fn list(value: &Value) -> impl Iterator<Item = &Value> {
     value.as_array().into_iter().flatten()
 }
 
-/// Refuses what would need too much memory. The product of the sides is a number of bytes.
-fn check_size(mut sides: impl Iterator<Item = u64>) -> Result<(), String> {
-    let bytes = sides.try_fold(1_u64, u64::checked_mul).unwrap_or(u64::MAX);
-    if bytes <= MEMORY {
-        return Ok(());
-    }
-    Err(format!("expected at most {MEMORY} bytes of an image or a chunk, found {bytes}"))
-}
-
-/// The same for a chunk of an array, whose values have so many bytes.
-fn check_chunk(metadata: &Value, value: u64) -> Result<(), String> {
-    let sides = list(&metadata["chunk_grid"]["configuration"]["chunk_shape"]);
-    check_size(sides.map(|side| side.as_u64().unwrap_or(u64::MAX)).chain([value]))
-}
-
 /// What is known about each plane, in the order of the pages.
 #[derive(Default)]
 struct Tables {
@@ -132,13 +105,8 @@ struct Tables {
 
 impl Tables {
     /// Images of other programs have no tables.
-    fn read(folder: &Path, store: &Store, shape: [u64; 5]) -> Self {
-        let table = |name: &str, width| {
-            let metadata = json(&folder.join("flamingo").join(name))?;
-            check_chunk(&metadata, 8).ok()?;
-            values(store, name, shape, width)
-        };
-        let table = |name: &str, width| table(name, width).unwrap_or_default();
+    fn read(store: &Store, shape: [u64; 5]) -> Self {
+        let table = |name: &str, width| values(store, name, shape, width).unwrap_or_default();
         Self {
             numbers: table("numbers", None),
             times: table("times", None),
@@ -150,7 +118,7 @@ impl Tables {
 /// The values of a table. Planes without a row have none.
 fn values(store: &Store, name: &str, shape: [u64; 5], width: Option<usize>) -> Option<Vec<f64>> {
     let [t, c, z, ..] = shape;
-    let array = Array::open(Arc::clone(store), &format!("/flamingo/{name}")).ok()?;
+    let array = CheckedArray::open(store, &format!("flamingo/{name}")).ok()?;
     let (rows, columns, found) = match (array.shape(), width) {
         ([rows, columns], None) => (*rows, *columns, None),
         ([rows, columns, width], Some(_)) => (*rows, *columns, Some(*width)),
@@ -158,13 +126,13 @@ fn values(store: &Store, name: &str, shape: [u64; 5], width: Option<usize>) -> O
     };
     // A program that was killed may have written rows that are not counted.
     let (rows, columns) = (rows.min(t.max(z)), columns.min(c));
-    if found != width.map(|width| width as u64) || (t > 1 && z > 1) {
+    let is_table = array.data_type() == "float64";
+    if !is_table || found != width.map(|width| width as u64) || (t > 1 && z > 1) {
         return None;
     }
     let ranges: Vec<_> =
         [0..rows, 0..columns].into_iter().chain(found.map(|width| 0..width)).collect();
-    let values: Vec<f64> =
-        array.retrieve_array_subset(&ArraySubset::new_with_ranges(&ranges)).ok()?;
+    let values: Vec<f64> = array.retrieve(&ArraySubset::new_with_ranges(&ranges)).ok()?;
     let width = width.unwrap_or(1);
     let (columns, c) = (usize::try_from(columns).ok()?, usize::try_from(c).ok()?);
     let count = usize::try_from(t.max(z)).ok()?;
