@@ -29,6 +29,8 @@ pub(super) struct Stacks {
     stack: Option<Stack>,
     /// The reports about stacks that are not used yet.
     reports: VecDeque<Completed>,
+    /// How many images of all cameras the first of them is about, from the first image after it on.
+    reported: Option<u64>,
     /// Whether a report has come. Positions come late, so they decide nothing any more.
     are_reported: bool,
 }
@@ -85,6 +87,7 @@ impl Stacks {
             number: 0,
             stack: None,
             reports: VecDeque::new(),
+            reported: None,
             are_reported: false,
         }
     }
@@ -141,11 +144,13 @@ impl Stacks {
                 return None;
             }
             let is_older = report.at < stack.began;
-            if !is_older && image.number - stack.first < report.acquired {
+            let images = *self.reported.get_or_insert_with(|| stack.reported_images(report));
+            if !is_older && image.number - stack.first < images {
                 return None;
             }
-            let next = stack.first + report.acquired;
+            let next = stack.first + images;
             self.reports.pop_front();
+            self.reported = None;
             if !is_older {
                 return Some(next);
             }
@@ -203,6 +208,14 @@ impl Stack {
         if has_moved || self.upwards.is_some() {
             self.z = z.or(self.z);
         }
+    }
+
+    /// How many images of all cameras a report is about. Whether the number in it counts those of all cameras is
+    /// not known. If more have come before it, it counts those of each camera.
+    fn reported_images(&self, report: &Completed) -> u64 {
+        let came = self.last_number + 1 - self.first;
+        let cameras = if came > report.acquired { self.cameras.len() as u64 } else { 1 };
+        report.acquired.saturating_mul(cameras)
     }
 
     fn ends_before(&self, image: &Arrived<'_>, least_gap: Duration) -> bool {
@@ -354,6 +367,24 @@ mod tests {
         let mut stacks = Stacks::new(Duration::from_secs(1), Some(2));
         let two = [(1, 0), (2, 1), (3, 0), (4, 1), (5, 0), (6, 1)];
         assert_eq!(counted(&mut stacks, &two), [1, 1, 1, 1, 2, 2], "of each camera");
+    }
+
+    #[test]
+    fn a_report_counts_the_images_of_all_cameras_or_of_each() {
+        // Four planes of two cameras; the last image comes after the report.
+        for (acquired, which) in [(8, "all"), (4, "each")] {
+            let mut stacks = Stacks::new(Duration::from_secs(1), None);
+            let images = |from: u64, to: u64| {
+                (from..=to).map(|it| (it, u32::from(it % 2 == 0))).collect::<Vec<_>>()
+            };
+            for stack in 1..=3 {
+                let first = 8 * (stack - 1) + 1;
+                let before = counted(&mut stacks, &images(first, first + 6));
+                stacks.complete(Completed { at: time(first + 6), acquired });
+                let last = counted(&mut stacks, &images(first + 7, first + 7));
+                assert_eq!((before, last), (vec![stack; 7], vec![stack]), "{which}");
+            }
+        }
     }
 
     #[test]
