@@ -1,7 +1,7 @@
 //! Runs the body of the router's fuzz target on stable: with every file of its corpus, and with random
 //! bytes.
 
-#[path = "../../../../fuzz/fuzz_targets/router_body.rs"]
+#[path = "../../../../fuzz/fuzz_targets/router_body/mod.rs"]
 mod body;
 
 use std::path::Path;
