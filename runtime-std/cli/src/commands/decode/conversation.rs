@@ -38,9 +38,26 @@ struct Watched {
     lost_commands: Option<Duration>,
     /// Whether the next bytes of the client, and of the instrument, may be the end of a frame.
     in_the_middle: [bool; 2],
+    /// The number of the last command that is answered.
+    last: u64,
+    /// How often the clock had been set when that was looked at last, and the last command before it.
+    clock_steps: u64,
+    last_before_step: u64,
 }
 
 impl Watched {
+    /// Before anything happens on the connection: how often the clock was set so far.
+    fn note_steps(&mut self, clock_steps: u64) {
+        if self.clock_steps != clock_steps {
+            (self.clock_steps, self.last_before_step) = (clock_steps, self.last);
+        }
+    }
+
+    /// Whether the clock was set after that command.
+    const fn is_clock_set_since(&self, command: u64) -> bool {
+        command <= self.last_before_step
+    }
+
     /// Whether a frame that nobody seems to have asked for may answer a command that the recording lacks.
     fn maybe_asked(&self, at: Duration, frame: &Frame) -> bool {
         let row = frame.code.row();
@@ -81,8 +98,8 @@ pub(super) struct RowBuilder {
     open: HashMap<(u64, u64), u64>,
     /// The open commands that were shown, by their places.
     shown: HashMap<u64, (ConnectionInfo, TimedFrame)>,
-    /// The place of the first row after the clock was set.
-    clock_set: u64,
+    /// How often the clock was set, so that the times do not show how much time passed.
+    clock_steps: u64,
 }
 
 impl RowBuilder {
@@ -183,9 +200,7 @@ impl RowBuilder {
             }
             EventKind::Finished if from == Side::Instrument => self.end_connection(who.number, at),
             EventKind::Reset => self.end_connection(who.number, at),
-            EventKind::ClockStep { noted: false, .. } => {
-                self.clock_set = self.returned + self.waiting.len() as u64;
-            }
+            EventKind::ClockStep { noted: false, .. } => self.clock_steps += 1,
             _ => {}
         }
         if let Some(content) = content(from, kind, note) {
@@ -202,12 +217,17 @@ impl RowBuilder {
     pub(super) fn end(&mut self, at: Duration) {
         self.push_part(Cut::Connection);
         self.mark_unanswered(at, false);
-        let mut open: Vec<u64> = self.open.drain().map(|(_, place)| place).collect();
+        let mut open = Vec::with_capacity(self.open.len());
+        for ((connection, number), place) in self.open.drain() {
+            let Some(watched) = self.connections.get_mut(&connection) else { continue };
+            watched.note_steps(self.clock_steps);
+            open.push((place, watched.is_clock_set_since(number)));
+        }
         open.sort_unstable();
-        for place in open {
+        for (place, clock_set) in open {
             if let Some(sent) = self.command(place).map(|command| command.at) {
                 let after = at.saturating_sub(sent);
-                self.resolve(place, at, CommandOutcome::RecordingEnds { after });
+                self.resolve(place, at, CommandOutcome::RecordingEnds { after }, clock_set);
             }
         }
         self.connections.clear();
@@ -248,28 +268,32 @@ impl RowBuilder {
     fn frame(&mut self, who: ConnectionInfo, from: Side, timed: TimedFrame) {
         let at = timed.at;
         let watched = self.connections.entry(who.number).or_default();
+        watched.note_steps(self.clock_steps);
         if from == Side::Client {
             let number = watched.conversation.client_sent(at, &timed.frame);
             let outcome =
                 if number.is_some() { CommandOutcome::Open } else { CommandOutcome::NoneExpected };
             if let Some(number) = number {
+                watched.last = number;
                 self.open.insert((who.number, number), self.returned + self.waiting.len() as u64);
             }
-            self.push(who, at, RowContent::Command { command: timed, outcome, again: false });
+            let (command, clock_set, again) = (timed, false, false);
+            self.push(who, at, RowContent::Command { command, outcome, clock_set, again });
             return;
         }
         let class = watched.conversation.instrument_sent(at, &timed.frame);
         let maybe_asked = matches!(class, FrameClass::Unsolicited { .. })
             && watched.maybe_asked(at, &timed.frame);
-        let place = class.answers().and_then(|(to, _)| self.open.remove(&(who.number, to)));
+        let to = class.answers().map(|(to, _)| to);
+        let clock_set = to.is_some_and(|to| watched.is_clock_set_since(to));
+        let place = to.and_then(|to| self.open.remove(&(who.number, to)));
         if let Some(place) = place
             && self.shown.remove(&place).is_none()
         {
-            let clock_set = place < self.clock_set;
-            let answered = CommandOutcome::Answered { answer: timed, class, clock_set };
-            self.resolve(place, at, answered);
+            let answered = CommandOutcome::Answered { answer: timed, class };
+            self.resolve(place, at, answered, clock_set);
         } else {
-            self.push(who, at, RowContent::Other { frame: timed, class, maybe_asked });
+            self.push(who, at, RowContent::Other { frame: timed, class, clock_set, maybe_asked });
         }
     }
 
@@ -291,13 +315,14 @@ impl RowBuilder {
     }
 
     /// Says what has become of a command; again, if it was shown before.
-    fn resolve(&mut self, place: u64, at: Duration, new: CommandOutcome) {
+    fn resolve(&mut self, place: u64, at: Duration, new: CommandOutcome, is_set: bool) {
         if let Some((who, command)) = self.shown.remove(&place) {
-            self.push(who, at, RowContent::Command { command, outcome: new, again: true });
-        } else if let Some(Row { content: RowContent::Command { outcome, .. }, .. }) =
-            self.row(place)
+            let (outcome, clock_set, again) = (new, is_set, true);
+            self.push(who, at, RowContent::Command { command, outcome, clock_set, again });
+        } else if let Some(row) = self.row(place)
+            && let RowContent::Command { outcome, clock_set, .. } = &mut row.content
         {
-            *outcome = new;
+            (*outcome, *clock_set) = (new, is_set);
         }
     }
 
@@ -305,11 +330,13 @@ impl RowBuilder {
     fn mark_unanswered(&mut self, now: Duration, is_over: bool) {
         let mut unanswered = Vec::new();
         for (connection, watched) in &mut self.connections {
+            watched.note_steps(self.clock_steps);
             while let Some(request) = watched.conversation.next_unanswered(now) {
-                unanswered.push((*connection, request, watched.lost_answers));
+                let clock_set = watched.is_clock_set_since(request.to);
+                unanswered.push((*connection, request, watched.lost_answers, clock_set));
             }
         }
-        for (connection, Unanswered { to, after }, lost) in unanswered {
+        for (connection, Unanswered { to, after }, lost, clock_set) in unanswered {
             let Some(place) = self.open.remove(&(connection, to)) else { continue };
             let sent = self.command(place).map_or(now, |command| command.at);
             let outcome = if is_over {
@@ -317,7 +344,7 @@ impl RowBuilder {
             } else {
                 CommandOutcome::Unanswered { after, maybe_lost: lost >= Some(sent) }
             };
-            self.resolve(place, sent.saturating_add(after), outcome);
+            self.resolve(place, sent.saturating_add(after), outcome, clock_set);
         }
     }
 

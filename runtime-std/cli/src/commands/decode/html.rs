@@ -243,13 +243,15 @@ impl Drop for HtmlPage {
     }
 }
 
+/// Stands for a duration that does not exist or is not known.
+const UNKNOWN: i64 = -1;
 const END_OF_BLOCK: &[u8] = b"\n]</script>\n";
 
 /// What the page knows of a row beside its text.
 #[derive(Default)]
 struct Facts {
     code: Option<u32>,
-    /// In µs; -1 if there is none.
+    /// In µs; [`UNKNOWN`] if there is none, or if the clock was set in it.
     duration: i64,
     mark: u8,
     payload: Option<String>,
@@ -258,34 +260,34 @@ struct Facts {
 impl Facts {
     fn of(row: &Row) -> Self {
         match &row.content {
-            RowContent::Command { command, outcome, again } => {
+            RowContent::Command { command, outcome, clock_set, again } => {
                 let (duration, mark, answer) = match outcome {
-                    // Nobody knows its delay.
-                    CommandOutcome::Answered { answer, class, clock_set: true } => {
-                        (-1, mark(class), Some(answer))
-                    }
-                    CommandOutcome::Answered { answer, class, clock_set: false } => {
+                    CommandOutcome::Answered { answer, class } => {
                         let (_, after) = class.answers().unwrap_or_default();
                         (micros(after), mark(class), Some(answer))
                     }
                     CommandOutcome::Unanswered { after, .. }
                     | CommandOutcome::ConnectionEnds { after }
                     | CommandOutcome::RecordingEnds { after } => (micros(*after), 0, None),
-                    CommandOutcome::Open | CommandOutcome::NoneExpected => (-1, 0, None),
+                    CommandOutcome::Open | CommandOutcome::NoneExpected => (UNKNOWN, 0, None),
                 };
+                let duration = if *clock_set { UNKNOWN } else { duration };
                 let mark = if *again { AGAIN } else { mark };
                 let payload = [payload_text(command), answer.and_then(payload_text)];
                 let payload = payload.into_iter().flatten().collect::<Vec<_>>().join("\n---\n");
                 let payload = Some(payload).filter(|text| !text.is_empty());
                 Self { code: Some(command.frame.code.0), duration, mark, payload }
             }
-            RowContent::Other { frame, class, .. } => Self {
+            RowContent::Other { frame, class, clock_set, .. } => Self {
                 code: Some(frame.frame.code.0),
-                duration: class.answers().map_or(-1, |(_, after)| micros(after)),
+                duration: class
+                    .answers()
+                    .filter(|_| !clock_set)
+                    .map_or(UNKNOWN, |(_, after)| micros(after)),
                 mark: mark(class),
                 payload: payload_text(frame),
             },
-            _ => Self { duration: -1, ..Self::default() },
+            _ => Self { duration: UNKNOWN, ..Self::default() },
         }
     }
 }

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use flamingo_protocol_core::image::ImageHeader;
 use flamingo_recording::Side;
+use flamingo_recording::conversation::FrameClass;
 use serde::Serialize;
 
 use super::row::{CommandOutcome, Cut, Note, Row, RowContent, TimedFrame};
@@ -45,7 +46,7 @@ pub(super) struct RowJson {
     answer: Option<FrameJson>,
     #[serde(skip_serializing_if = "Option::is_none")]
     frame: Option<FrameJson>,
-    /// Whether the delay of the answer is not known, since the clock was set.
+    /// Whether the time since the command is not known, since the clock was set.
     #[serde(skip_serializing_if = "Option::is_none")]
     clock_set: Option<bool>,
     /// Whether an unsolicited frame may answer a command that the recording lacks.
@@ -172,15 +173,17 @@ pub(super) fn row(row: &Row) -> RowJson {
             json.instrument = Some(who.instrument.to_string());
             json.began_before = who.began_before.then_some(true);
         }
-        RowContent::Command { command, outcome, again } => {
+        RowContent::Command { command, outcome, clock_set, again } => {
             json.request = Some(frame(command));
             json.shown_before = again.then_some(true);
-            add_outcome(&mut json, outcome);
+            json.clock_set = clock_set.then_some(true);
+            add_outcome(&mut json, outcome, *clock_set);
         }
-        RowContent::Other { frame: other, class, maybe_asked } => {
+        RowContent::Other { frame: other, class, clock_set, maybe_asked } => {
             json.kind = class.name();
+            json.clock_set = clock_set.then_some(true);
             json.maybe_asked = maybe_asked.then_some(true);
-            json.frame = Some(frame(other).recorded_class(class));
+            json.frame = Some(classified(other, class, *clock_set));
         }
         RowContent::Image { header, checksum, pixels } => {
             json.kind = "image";
@@ -224,14 +227,12 @@ pub(super) fn row(row: &Row) -> RowJson {
     json
 }
 
-fn add_outcome(json: &mut RowJson, outcome: &CommandOutcome) {
+fn add_outcome(json: &mut RowJson, outcome: &CommandOutcome, clock_set: bool) {
     let (kind, silent) = match outcome {
         CommandOutcome::Open => ("open", None),
         CommandOutcome::NoneExpected => ("command", None),
-        CommandOutcome::Answered { answer, class, clock_set } => {
-            let answer = frame(answer).recorded_class(class);
-            json.answer = Some(if *clock_set { answer.without_delay() } else { answer });
-            json.clock_set = clock_set.then_some(true);
+        CommandOutcome::Answered { answer, class } => {
+            json.answer = Some(classified(answer, class, clock_set));
             ("answered", None)
         }
         CommandOutcome::Unanswered { after, maybe_lost } => {
@@ -245,7 +246,7 @@ fn add_outcome(json: &mut RowJson, outcome: &CommandOutcome) {
         CommandOutcome::RecordingEnds { after } => ("unfinished", Some(after)),
     };
     json.kind = kind;
-    json.silent_ms = silent.map(|after| milliseconds(*after));
+    json.silent_ms = silent.filter(|_| !clock_set).map(|after| milliseconds(*after));
 }
 
 fn add_end(json: &mut RowJson, from: Side, note: Option<&Note>) {
@@ -259,6 +260,12 @@ fn add_end(json: &mut RowJson, from: Side, note: Option<&Note>) {
 fn frame(timed: &TimedFrame) -> FrameJson {
     let TimedFrame { at, frame, payload } = timed;
     FrameJson::new(frame).payload(payload).at(SystemTime::UNIX_EPOCH + *at)
+}
+
+/// A frame of the instrument. If the clock was set after its command, its delay is not known.
+fn classified(timed: &TimedFrame, class: &FrameClass, clock_set: bool) -> FrameJson {
+    let frame = frame(timed).recorded_class(class);
+    if clock_set { frame.without_delay() } else { frame }
 }
 
 fn image(header: &ImageHeader, checksum: Option<u32>, pixels: bool) -> ImageJson {

@@ -32,8 +32,6 @@ pub(super) enum CommandOutcome {
     Answered {
         answer: TimedFrame,
         class: FrameClass,
-        /// Nobody knows how long it took: the clock was set in between.
-        clock_set: bool,
     },
     /// No answer within `after`; it may still come late.
     Unanswered {
@@ -42,9 +40,13 @@ pub(super) enum CommandOutcome {
         maybe_lost: bool,
     },
     /// The connection ends `after` the command, before its answer.
-    ConnectionEnds { after: Duration },
+    ConnectionEnds {
+        after: Duration,
+    },
     /// The recording ends `after` the command, before its answer is due.
-    RecordingEnds { after: Duration },
+    RecordingEnds {
+        after: Duration,
+    },
 }
 
 /// What ends a message or an image before it is complete.
@@ -79,6 +81,8 @@ pub(super) enum RowContent {
     Command {
         command: TimedFrame,
         outcome: CommandOutcome,
+        /// Nobody knows how long the outcome took: the clock was set after the command.
+        clock_set: bool,
         /// An earlier row has shown the command as open.
         again: bool,
     },
@@ -86,6 +90,8 @@ pub(super) enum RowContent {
     Other {
         frame: TimedFrame,
         class: FrameClass,
+        /// Nobody knows how long after its command it came: the clock was set in between.
+        clock_set: bool,
         /// It may answer a command that the recording lacks.
         maybe_asked: bool,
     },

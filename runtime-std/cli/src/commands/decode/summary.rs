@@ -59,7 +59,7 @@ impl Summary {
                     self.instruments.insert(row.who.instrument);
                 }
             }
-            RowContent::Command { command, outcome, again } => {
+            RowContent::Command { command, outcome, clock_set, again } => {
                 let counts = self.of(&command.frame);
                 counts.commands += u64::from(!again);
                 match outcome {
@@ -71,19 +71,19 @@ impl Summary {
                         counts.unfinished += 1;
                         self.totals.unfinished += 1;
                     }
-                    CommandOutcome::Answered { class, clock_set, .. } => {
+                    CommandOutcome::Answered { class, .. } => {
                         counts.answer(class, *clock_set);
                     }
                 }
             }
-            RowContent::Other { frame, class, .. } => {
+            RowContent::Other { frame, class, clock_set, .. } => {
                 let counts = self.of(&frame.frame);
                 match class {
                     FrameClass::Late { .. } => counts.late += 1,
                     FrameClass::Unsolicited { .. } => counts.unsolicited += 1,
                     FrameClass::Ambiguous { .. } => counts.ambiguous += 1,
                     // Its command was shown without it.
-                    FrameClass::Solicited { .. } => counts.answer(class, false),
+                    FrameClass::Solicited { .. } => counts.answer(class, *clock_set),
                 }
             }
             RowContent::Image { .. } => self.totals.images += 1,

@@ -237,11 +237,56 @@ fn a_delay_in_which_the_clock_was_set_is_not_known() {
         rows.take(frame(2, Side::Instrument, answer()));
         rows.take(frame(3, Side::Instrument, answer().with_selector(2)));
         let unknown = std::iter::from_fn(|| rows.next()).filter_map(|row| match row.content {
-            RowContent::Command { outcome: CommandOutcome::Answered { clock_set, .. }, .. } => {
+            RowContent::Command { outcome: CommandOutcome::Answered { .. }, clock_set, .. } => {
                 Some(clock_set)
             }
             _ => None,
         });
         assert_eq!(unknown.collect::<Vec<_>>(), [expected, false]);
     }
+}
+
+#[test]
+fn no_time_is_told_across_a_step_of_the_clock() {
+    let step = || {
+        let step = ClockStep::Back(ms(3_600_000));
+        event(1, Side::Client, EventKind::ClockStep { step, noted: false })
+    };
+    // For each row with a command or its answer: its kind, and whether its time is not known.
+    let marks = |rows: &mut RowBuilder| {
+        let marks = std::iter::from_fn(|| rows.next()).filter_map(|row| match row.content {
+            RowContent::Command { clock_set, .. } | RowContent::Other { clock_set, .. } => {
+                Some((expected_kind(&row.content), clock_set))
+            }
+            _ => None,
+        });
+        marks.collect::<Vec<_>>()
+    };
+    let mut rows = RowBuilder::default();
+    rows.take(frame(0, Side::Client, position()));
+    rows.take(step());
+    rows.take(frame(2, Side::Client, position().with_selector(2)));
+    rows.take(frame(4_000, Side::Instrument, answer()));
+    rows.take(frame(4_001, Side::Instrument, answer().with_selector(2)));
+    rows.take(frame(4_002, Side::Instrument, idle()));
+    let expected =
+        [("silent", true), ("silent", false), ("late", true), ("late", false)].into_iter();
+    assert_eq!(marks(&mut rows), expected.chain([("unsolicited", false)]).collect::<Vec<_>>());
+
+    // The connection ends, or the recording does, or the command was shown before its answer.
+    let mut rows = RowBuilder::default();
+    rows.take(frame(0, Side::Client, position()));
+    rows.take(step());
+    rows.take(event(3, Side::Instrument, EventKind::Reset));
+    assert_eq!(marks(&mut rows), [("silent", true)]);
+    rows.take(frame(4, Side::Client, position()));
+    rows.take(step());
+    rows.end(ms(5));
+    assert_eq!(marks(&mut rows), [("unfinished", true)]);
+    let mut rows = RowBuilder::default();
+    rows.take(frame(0, Side::Client, position()));
+    ticks(&mut rows, 30);
+    rows.take(step());
+    rows.take(frame(3, Side::Instrument, answer()));
+    assert_eq!(marks(&mut rows), [("open", false), ("solicited", true)]);
 }

@@ -56,16 +56,16 @@ fn write_content(out: &mut String, row: &Row) {
             let (port, date) = (who.port_name(), calendar(*at));
             put(out, format_args!("== {port}: {client} {connects} {instrument}, {date}"));
         }
-        RowContent::Command { command, outcome, again } => {
+        RowContent::Command { command, outcome, clock_set, again } => {
             let begin = out.len();
             write_command(out, command);
             let width = out[begin..].chars().count();
             write_spaces(out, LEFT.saturating_sub(width));
             out.push_str("  -> ");
-            write_outcome(out, outcome);
+            write_outcome(out, outcome, *clock_set);
             out.push_str(if *again { "  (command shown above)" } else { "" });
         }
-        RowContent::Other { frame, class, maybe_asked } => {
+        RowContent::Other { frame, class, clock_set, maybe_asked } => {
             let mark = match class {
                 FrameClass::Unsolicited { .. } => " *",
                 FrameClass::Solicited { .. } => "->",
@@ -76,7 +76,11 @@ fn write_content(out: &mut String, row: &Row) {
             out.push(' ');
             write_words(out, &frame.frame, &frame.payload);
             out.push_str("  ");
-            if *maybe_asked { out.push_str(MAYBE_ASKED) } else { write_class(out, class) }
+            if *maybe_asked {
+                out.push_str(MAYBE_ASKED);
+            } else {
+                write_class(out, class, *clock_set);
+            }
         }
         RowContent::Image { header, checksum, pixels } => {
             let ImageHeader { width, height, device, index_start, size, .. } = header;
@@ -114,29 +118,27 @@ fn write_content(out: &mut String, row: &Row) {
     }
 }
 
-fn write_outcome(out: &mut String, outcome: &CommandOutcome) {
+fn write_outcome(out: &mut String, outcome: &CommandOutcome, clock_set: bool) {
     match outcome {
         CommandOutcome::Open => out.push_str("(no answer yet)"),
         CommandOutcome::NoneExpected => out.push_str("(no answer expected)"),
-        CommandOutcome::Answered { answer, class, clock_set } => {
+        CommandOutcome::Answered { answer, class } => {
             write_words(out, &answer.frame, &answer.payload);
             out.push_str("  ");
-            if *clock_set {
-                out.push_str("[delay not known: the clock was set]");
-            } else {
-                write_class(out, class);
-            }
+            write_class(out, class, clock_set);
         }
         CommandOutcome::Unanswered { after, maybe_lost } => {
             let lost = if *maybe_lost { ", or not in the recording" } else { "" };
-            put(out, format_args!("!! no answer in {}{lost}", Shown(*after)));
+            let waited = Waited(" in ", *after, clock_set);
+            put(out, format_args!("!! no answer{waited}{lost}"));
         }
         CommandOutcome::ConnectionEnds { after } => {
-            let after = Shown(*after);
-            put(out, format_args!("!! no answer: the connection ends after {after}"));
+            let waited = Waited(" after ", *after, clock_set);
+            put(out, format_args!("!! no answer: the connection ends{waited}"));
         }
         CommandOutcome::RecordingEnds { after } => {
-            put(out, format_args!("(the recording ends here, after {})", Shown(*after)));
+            let waited = Waited(", after ", *after, clock_set);
+            put(out, format_args!("(the recording ends here{waited})"));
         }
     }
 }
@@ -175,21 +177,50 @@ fn write_command(out: &mut String, command: &TimedFrame) {
     }
 }
 
-fn write_class(out: &mut String, class: &FrameClass) {
+fn write_class(out: &mut String, class: &FrameClass, clock_set: bool) {
     match class {
         FrameClass::Solicited { after, proven, .. } => {
             let presumed = if *proven { "" } else { ", presumed" };
-            put(out, format_args!("[{}{presumed}]", Shown(*after)));
+            put(out, format_args!("[{}{presumed}]", Delay(*after, clock_set)));
         }
         FrameClass::Late { after, .. } => {
-            put(out, format_args!("[LATE: {} after its command]", Shown(*after)));
+            let behind = if clock_set { "" } else { " after its command" };
+            put(out, format_args!("[LATE: {}{behind}]", Delay(*after, clock_set)));
         }
         FrameClass::Ambiguous { after, among, .. } => {
-            let after = Shown(*after);
-            put(out, format_args!("[{after}, ambiguous: {among} commands could own it]"));
+            let delay = Delay(*after, clock_set);
+            put(out, format_args!("[{delay}, ambiguous: {among} commands could own it]"));
         }
         FrameClass::Unsolicited { ours: true } => out.push_str("[unsolicited, maybe an echo]"),
         FrameClass::Unsolicited { ours: false } => out.push_str("[unsolicited]"),
+    }
+}
+
+/// The delay of an answer, which is not known if the clock was set in between.
+struct Delay(Duration, bool);
+
+impl fmt::Display for Delay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(after, clock_set) = *self;
+        if clock_set {
+            f.write_str("delay not known: the clock was set")
+        } else {
+            Shown(after).fmt(f)
+        }
+    }
+}
+
+/// How long a command has waited, with the word before it. It is not known if the clock was set meanwhile.
+struct Waited(&'static str, Duration, bool);
+
+impl fmt::Display for Waited {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(word, after, clock_set) = *self;
+        if clock_set {
+            f.write_str(", time not known: the clock was set")
+        } else {
+            write!(f, "{word}{}", Shown(after))
+        }
     }
 }
 

@@ -70,25 +70,28 @@ fn commands() -> Vec<RowContent> {
     ];
     for class in classes().into_iter().filter(|class| class.answers().is_some()) {
         let answer = timed((answer(), Vec::new()));
-        outcomes.push(CommandOutcome::Answered { answer, class, clock_set: false });
+        outcomes.push(CommandOutcome::Answered { answer, class });
     }
     let class = FrameClass::Solicited { to: 1, after, proven: true };
     for frame in frames() {
-        for clock_set in [false, true] {
-            let answer = timed(frame.clone());
-            outcomes.push(CommandOutcome::Answered { answer, class, clock_set });
-        }
+        outcomes.push(CommandOutcome::Answered { answer: timed(frame), class });
     }
     let sent = timed((position(), Vec::new()));
-    let command = |outcome, again| RowContent::Command { command: sent.clone(), outcome, again };
+    let command = |outcome, clock_set, again| {
+        let command = sent.clone();
+        RowContent::Command { command, outcome, clock_set, again }
+    };
     let mut all = vec![
-        command(CommandOutcome::Unanswered { after, maybe_lost: false }, true),
-        command(CommandOutcome::RecordingEnds { after }, true),
+        command(CommandOutcome::Unanswered { after, maybe_lost: false }, false, true),
+        command(CommandOutcome::RecordingEnds { after }, false, true),
     ];
-    all.extend(outcomes.into_iter().map(|outcome| command(outcome, false)));
+    for outcome in outcomes {
+        all.extend([false, true].map(|clock_set| command(outcome.clone(), clock_set, false)));
+    }
     all.extend(frames().into_iter().map(|frame| RowContent::Command {
         command: timed(frame),
         outcome: CommandOutcome::Open,
+        clock_set: false,
         again: false,
     }));
     all
@@ -116,10 +119,13 @@ fn contents() -> Vec<RowContent> {
     }
     let frame = timed((answer(), Vec::new()));
     for class in classes() {
-        all.push(RowContent::Other { frame: frame.clone(), class, maybe_asked: false });
+        for clock_set in [false, true] {
+            let frame = frame.clone();
+            all.push(RowContent::Other { frame, class, clock_set, maybe_asked: false });
+        }
     }
     let class = FrameClass::Unsolicited { ours: false };
-    all.push(RowContent::Other { frame, class, maybe_asked: true });
+    all.push(RowContent::Other { frame, class, clock_set: false, maybe_asked: true });
     for from in [Side::Client, Side::Instrument] {
         all.extend([
             RowContent::Noise { from, bytes: 9, maybe_frame: false },
@@ -171,8 +177,9 @@ fn time(value: &Value) -> Duration {
     time.duration_since(SystemTime::UNIX_EPOCH).unwrap()
 }
 
-fn millis(value: &Value) -> Duration {
-    Duration::from_secs_f64(value.as_f64().unwrap() / 1e3)
+/// A time in milliseconds. If it is not known, the text does not show it either.
+fn known_millis(value: &Value) -> Duration {
+    Duration::from_secs_f64(value.as_f64().unwrap_or_default() / 1e3)
 }
 
 fn bytes(hex: &str) -> Vec<u8> {
@@ -208,7 +215,7 @@ fn read_frame(value: &Value) -> TimedFrame {
 
 fn read_class(value: &Value) -> FrameClass {
     let (to, proven) = (1, is(&value["proven"]));
-    let after = || millis(&value["elapsed_ms"]);
+    let after = || known_millis(&value["elapsed_ms"]);
     match value["class"].as_str().unwrap() {
         "solicited" => FrameClass::Solicited { to, after: after(), proven },
         "late" => FrameClass::Late { to, after: after(), proven },
@@ -219,7 +226,7 @@ fn read_class(value: &Value) -> FrameClass {
 }
 
 fn read_outcome(row: &Value) -> CommandOutcome {
-    let after = || millis(&row["silent_ms"]);
+    let after = || known_millis(&row["silent_ms"]);
     match row["kind"].as_str().unwrap() {
         "open" => CommandOutcome::Open,
         "command" => CommandOutcome::NoneExpected,
@@ -231,11 +238,8 @@ fn read_outcome(row: &Value) -> CommandOutcome {
         }
         "unfinished" => CommandOutcome::RecordingEnds { after: after() },
         "answered" => {
-            let (value, clock_set) = (&row["answer"], is(&row["clock_set"]));
-            // The text does not show the delay either.
-            let unknown = || FrameClass::Solicited { to: 1, after: Duration::ZERO, proven: false };
-            let class = if clock_set { unknown() } else { read_class(value) };
-            CommandOutcome::Answered { answer: read_frame(value), class, clock_set }
+            let value = &row["answer"];
+            CommandOutcome::Answered { answer: read_frame(value), class: read_class(value) }
         }
         other => panic!("{other}"),
     }
@@ -268,6 +272,7 @@ fn read_row(row: &Value) -> Row {
         "solicited" | "late" | "ambiguous" | "unsolicited" => RowContent::Other {
             frame: read_frame(&row["frame"]),
             class: read_class(&row["frame"]),
+            clock_set: is(&row["clock_set"]),
             maybe_asked: is(&row["maybe_asked"]),
         },
         "image" => read_image(row),
@@ -296,6 +301,7 @@ fn read_row(row: &Value) -> Row {
         _ => RowContent::Command {
             command: read_frame(&row["request"]),
             outcome: read_outcome(row),
+            clock_set: is(&row["clock_set"]),
             again: is(&row["shown_before"]),
         },
     };
