@@ -243,9 +243,11 @@ impl Section {
         (interface, at, data, length): (u32, Option<u64>, &'a [u8], u32),
         comment: Option<&'a str>,
     ) -> Option<RawPacket<'a>> {
-        let interface = self.interfaces.get(usize::try_from(interface).ok()?)?;
+        let number = interface;
+        let interface = self.interfaces.get(usize::try_from(number).ok()?)?;
         Some(RawPacket {
             at: at.map(|units| interface.resolution.time(units)),
+            interface: number,
             link: interface.link?,
             data,
             length: usize::try_from(length).ok()?,

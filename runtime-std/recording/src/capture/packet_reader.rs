@@ -16,11 +16,18 @@ use super::{CaptureError, Unreadable};
 /// The length of a TCP header without options.
 const SHORTEST_TCP: usize = 20;
 
+/// The most bytes of packets that wait for the first time in the file. Each packet counts
+/// `WAITING_COST` bytes in addition.
+const MOST_UNTIMED: usize = 1024 * 1024;
+const WAITING_COST: usize = 64;
+
 /// A TCP packet.
 #[derive(Debug, Clone, Copy)]
 #[allow(clippy::struct_excessive_bools)] // the flags of TCP
 pub(super) struct Packet<'a> {
     pub(super) at: Duration,
+    /// The interface that captured it: each has a clock of its own.
+    pub(super) interface: u32,
     pub(super) source: SocketAddr,
     pub(super) target: SocketAddr,
     pub(super) number: u32,
@@ -43,6 +50,8 @@ pub(super) struct Packet<'a> {
 pub(super) struct RawPacket<'a> {
     /// `None` if the file has no time for it.
     pub(super) at: Option<Duration>,
+    /// The number of its interface in the section.
+    pub(super) interface: u32,
     pub(super) link: Link,
     pub(super) data: &'a [u8],
     /// The length on the wire, as the file declares it.
@@ -104,11 +113,14 @@ impl PacketReader {
     /// Reads the next block of the file. Calls `take` if it is or completes a TCP packet.
     pub(super) fn read(&mut self, take: &mut dyn FnMut(&Packet<'_>)) -> Result<Read, CaptureError> {
         let Self { source, form, unreadable, packets } = self;
-        let take = &mut |packet: RawPacket<'_>| packets.take(packet, take);
+        let raw = &mut |packet: RawPacket<'_>| packets.take(packet, take);
         let read = match form {
-            Form::PcapNg(section) => section.read(source, unreadable, take),
-            Form::Pcap(records) => records.read(source, unreadable, take),
+            Form::PcapNg(section) => section.read(source, unreadable, raw),
+            Form::Pcap(records) => records.read(source, unreadable, raw),
         };
+        if !matches!(read, Ok(Read::Block)) {
+            packets.release((Duration::ZERO, 0), take);
+        }
         match packets.unknown {
             Some(link) if !packets.understood && matches!(read, Ok(Read::Over)) => {
                 Err(CaptureError::LinkType { found: link.into() })
@@ -122,20 +134,68 @@ impl PacketReader {
 #[derive(Default)]
 pub(super) struct Packets {
     fragments: Fragments,
-    /// The time of the packet before.
-    last: Duration,
+    /// The time of the packet before and the interface whose clock gave it, once there is one.
+    last: Option<(Duration, u32)>,
+    /// Packets that wait for the first time in the file, and how many bytes they have.
+    untimed: Vec<Untimed>,
+    untimed_bytes: usize,
     count: u64,
     /// A link type that cannot be read, and whether another one could be read.
     unknown: Option<Link>,
     understood: bool,
 }
 
+/// A packet without a time before the first one that has a time. It has no comment.
+struct Untimed {
+    link: Link,
+    data: Vec<u8>,
+    length: usize,
+    check: usize,
+    port: Option<(Port, bool)>,
+}
+
 impl Packets {
+    /// A packet without a time gets that of the packet before it, as if their interfaces were one. Before
+    /// the first time in the file, it waits for that one.
     pub(super) fn take(&mut self, packet: RawPacket<'_>, take: &mut dyn FnMut(&Packet<'_>)) {
         self.count += 1;
-        // A packet without a time came after the one before it.
-        let at = packet.at.unwrap_or(self.last);
-        self.last = at;
+        let Some(time) = packet.at.map(|at| (at, packet.interface)).or(self.last) else {
+            let RawPacket { link, data, length, check, port, .. } = packet;
+            self.untimed_bytes += data.len() + WAITING_COST;
+            let data = data.to_vec();
+            self.untimed.push(Untimed { link, data, length, check, port });
+            if self.untimed_bytes > MOST_UNTIMED {
+                self.release((Duration::ZERO, 0), take);
+            }
+            return;
+        };
+        if self.last.is_none() {
+            self.release(time, take);
+        }
+        self.last = Some(time);
+        self.read(time, packet, take);
+    }
+
+    /// Takes the packets that waited for a time.
+    fn release(&mut self, time: (Duration, u32), take: &mut dyn FnMut(&Packet<'_>)) {
+        if self.untimed.is_empty() {
+            return;
+        }
+        self.last = Some(time);
+        for Untimed { link, data, length, check, port } in std::mem::take(&mut self.untimed) {
+            let (data, interface, comment) = (&data[..], time.1, None);
+            let packet =
+                RawPacket { at: None, interface, link, data, length, check, port, comment };
+            self.read(time, packet, take);
+        }
+    }
+
+    fn read(
+        &mut self,
+        (at, interface): (Duration, u32),
+        packet: RawPacket<'_>,
+        take: &mut dyn FnMut(&Packet<'_>),
+    ) {
         let data = match net(packet.link, packet.data) {
             Net::Unknown => {
                 self.unknown = Some(packet.link);
@@ -149,7 +209,7 @@ impl Packets {
         let Some(segment) = self.fragments.read(IpBytes { at, data, left_out, check }) else {
             return;
         };
-        if let Some(found) = tcp(at, &segment, &packet) {
+        if let Some(found) = tcp((at, interface), &segment, &packet) {
             self.understood = true;
             take(&found);
         }
@@ -157,7 +217,11 @@ impl Packets {
 }
 
 /// Reads a TCP packet. `None` if its header is not in the file as far as it is needed.
-fn tcp<'a>(at: Duration, segment: &Segment<'a>, raw: &RawPacket<'a>) -> Option<Packet<'a>> {
+fn tcp<'a>(
+    (at, interface): (Duration, u32),
+    segment: &Segment<'a>,
+    raw: &RawPacket<'a>,
+) -> Option<Packet<'a>> {
     let Segment { source, target, bytes, missing } = *segment;
     let half = |at: usize| bytes.get(at..at + 2)?.try_into().ok().map(u16::from_be_bytes);
     let word = |at: usize| bytes.get(at..at + 4)?.try_into().ok().map(u32::from_be_bytes);
@@ -170,6 +234,7 @@ fn tcp<'a>(at: Duration, segment: &Segment<'a>, raw: &RawPacket<'a>) -> Option<P
     let is = |flag: u8| flags & flag != 0;
     Some(Packet {
         at,
+        interface,
         source: SocketAddr::new(source, half(0)?),
         target: SocketAddr::new(target, half(2)?),
         number: word(4)?,

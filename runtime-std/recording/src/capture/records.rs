@@ -113,7 +113,8 @@ impl Records {
         let at = Duration::from_secs(seconds.into()) + Duration::from_nanos(nanos);
         let data = &source.bytes()[self.head..self.head + captured];
         let Self { link, check, .. } = *self;
-        take(RawPacket { at: Some(at), link, data, length, check, port: None, comment: None });
+        let (at, interface, port, comment) = (Some(at), 0, None, None);
+        take(RawPacket { at, interface, link, data, length, check, port, comment });
         source.consume(self.head + captured);
         Ok(Read::Block)
     }

@@ -368,6 +368,7 @@ fn no_packets_make_the_reader_panic_or_run_forever() {
             let comment = port.map(|_| "pixels left out, crc32 000000ab");
             let raw = RawPacket {
                 at: Some(Duration::from_secs(1)),
+                interface: 0,
                 link: RAW_IP,
                 data: &spoiled,
                 length: spoiled.len(),

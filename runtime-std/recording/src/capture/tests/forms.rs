@@ -197,6 +197,55 @@ fn simple_and_obsolete_packet_blocks_are_read() {
     }
 }
 
+/// A Simple Packet Block.
+fn simple(file: &mut Ng, data: &[u8]) {
+    let length = file.word(u32::try_from(data.len()).unwrap());
+    file.block(SIMPLE, &[&length[..], data].concat());
+}
+
+#[test]
+fn a_packet_before_the_first_time_gets_that_time() {
+    let mut ng = Ng::new(false);
+    ng.interface(101, 65_535, &[]);
+    simple(&mut ng, &ip(0));
+    simple(&mut ng, &ip(1));
+    let without_times = ng.bytes.clone();
+    ng.enhanced(0, 1_700_000_000_000_000, &ip(2), &[]);
+    let mut capture = open(ng.bytes);
+    let events: Vec<_> = capture.by_ref().map(Result::unwrap).collect();
+    assert_eq!((numbers(&events), capture.packets()), (vec![0, 1, 2], 3));
+    assert!(events.iter().all(|event| event.at.as_secs() == 1_700_000_000), "{events:?}");
+    let is_step = |event: &CaptureEvent| matches!(event.kind, EventKind::ClockStep { .. });
+    assert!(!events.iter().any(is_step), "{events:?}");
+    assert_eq!(found(without_times).1, [0, 0], "no packet has a time");
+    // Packets wait in a room that is bounded.
+    let mut ng = Ng::new(false);
+    ng.interface(101, 65_535, &[]);
+    (0..20_000).for_each(|number| simple(&mut ng, &ip(number)));
+    let mut capture = open(ng.bytes);
+    assert!(capture.next().is_some() && !capture.is_at_end());
+    assert_eq!(numbers(&capture.map(Result::unwrap).collect::<Vec<_>>()).len(), 20_000);
+}
+
+#[test]
+fn interfaces_with_clocks_of_their_own_show_no_step() {
+    let mut ng = Ng::new(false);
+    ng.interface(101, 65_535, &[]);
+    ng.interface(101, 65_535, &[]);
+    let begin = 1_700_000_000_000_000;
+    for (interface, at, number) in
+        [(0, begin, 0), (1, 7, 1), (0, begin + 10, 2), (1, 17, 3), (0, begin + 20, 4)]
+    {
+        ng.enhanced(interface, at, &ip(number), &[]);
+    }
+    simple(&mut ng, &ip(5));
+    let (numbers, times, _) = found(ng.bytes.clone());
+    let times: Vec<_> = times.into_iter().map(|at| at - u128::from(begin)).collect();
+    assert_eq!((numbers, times), ((0..6).collect(), vec![0, 0, 10, 10, 20, 20]));
+    let is_step = |event: &CaptureEvent| matches!(event.kind, EventKind::ClockStep { .. });
+    assert!(!read(ng.bytes).iter().any(is_step));
+}
+
 #[test]
 fn names_and_comments_may_be_latin_1_and_options_may_not_end() {
     let mut file = Ng::new(false);
