@@ -1,6 +1,6 @@
 //! Joins the fragments of IP packets, and gives the TCP segments in them. The headers are `ip_header.rs`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -11,6 +11,8 @@ use super::ip_header::{Header, Place, TCP, behind_extensions, may_be_tcp};
 
 /// The most packets whose fragments wait. The oldest one is given up.
 const WAITING: usize = 64;
+/// The most packets that were joined last and are remembered: their fragments may come again.
+const REMEMBERED: usize = 16;
 /// Fragments with the same number that come later belong to another packet.
 const LONGEST: Duration = Duration::from_secs(30);
 
@@ -39,13 +41,31 @@ pub(super) struct Segment<'a> {
 #[derive(Default)]
 pub(super) struct Fragments {
     open: BTreeMap<(IpAddr, IpAddr, u32), Open>,
-    /// The segment that was joined last.
-    joined: Vec<u8>,
+    /// The packets that were joined, the last one at the end.
+    joined: VecDeque<Joined>,
     lost: u64,
+}
+
+struct Joined {
+    packet: (IpAddr, IpAddr, u32),
+    at: Duration,
+    bytes: Vec<u8>,
+}
+
+impl Joined {
+    /// Whether this is a fragment of the packet, captured once more.
+    fn has(&self, packet: (IpAddr, IpAddr, u32), at: Duration, place: Place, bytes: &[u8]) -> bool {
+        let begin = usize::from(place.offset.byte_offset());
+        self.packet == packet
+            && at.saturating_sub(self.at) <= LONGEST
+            && self.bytes.get(begin..).is_some_and(|part| part.starts_with(bytes))
+    }
 }
 
 struct Open {
     began: Duration,
+    /// It cannot be joined: a fragment does not fit.
+    broken: bool,
     parts: IpDefragBuf,
 }
 
@@ -75,14 +95,20 @@ impl Fragments {
         if !may_be_tcp(kind) {
             return None;
         }
-        if missing > 0 {
-            self.lost += 1;
+        let packet = (source, target, place.identification);
+        let is_again = |joined: &Joined| joined.has(packet, at, place, bytes);
+        if !self.open.contains_key(&packet) && self.joined.iter().any(is_again) {
             return None;
         }
-        self.join(at, (source, target, place.identification), place, bytes)?;
+        if missing > 0 {
+            self.open(at, packet);
+            return None;
+        }
+        self.join(at, packet, place, bytes)?;
+        let joined = &self.joined.back()?.bytes[..];
         let (kind, bytes) = match source {
-            IpAddr::V4(_) => (kind, &self.joined[..]),
-            IpAddr::V6(_) => behind_extensions(kind, &self.joined)?,
+            IpAddr::V4(_) => (kind, joined),
+            IpAddr::V6(_) => behind_extensions(kind, joined)?,
         };
         (kind == TCP).then_some(Segment { source, target, bytes, missing: 0 })
     }
@@ -95,6 +121,24 @@ impl Fragments {
         place: Place,
         bytes: &[u8],
     ) -> Option<()> {
+        let open = self.open(at, packet)?;
+        if open.broken || open.parts.add(place.offset, place.more, bytes).is_err() {
+            open.broken = true;
+            return None;
+        }
+        if !open.parts.is_complete() {
+            return None;
+        }
+        let (bytes, _) = self.open.remove(&packet)?.parts.take_bufs();
+        if self.joined.len() == REMEMBERED {
+            self.joined.pop_front();
+        }
+        self.joined.push_back(Joined { packet, at, bytes });
+        Some(())
+    }
+
+    /// The packet of a fragment, which waits for the others.
+    fn open(&mut self, at: Duration, packet: (IpAddr, IpAddr, u32)) -> Option<&mut Open> {
         let late = |open: &Open| at.saturating_sub(open.began) > LONGEST;
         if self.open.get(&packet).is_some_and(late) {
             self.give_up(packet);
@@ -103,19 +147,12 @@ impl Fragments {
             let oldest = self.open.iter().min_by_key(|(_, open)| open.began).map(|(key, _)| *key);
             self.give_up(oldest?);
         }
-        let new =
-            || Open { began: at, parts: IpDefragBuf::new(IpNumber(TCP), Vec::new(), Vec::new()) };
-        let open = self.open.entry(packet).or_insert_with(new);
-        if open.parts.add(place.offset, place.more, bytes).is_err() {
-            self.give_up(packet);
-            return None;
-        }
-        if !open.parts.is_complete() {
-            return None;
-        }
-        let (joined, _) = self.open.remove(&packet)?.parts.take_bufs();
-        self.joined = joined;
-        Some(())
+        let new = || Open {
+            began: at,
+            broken: false,
+            parts: IpDefragBuf::new(IpNumber(TCP), Vec::new(), Vec::new()),
+        };
+        Some(self.open.entry(packet).or_insert_with(new))
     }
 
     fn give_up(&mut self, packet: (IpAddr, IpAddr, u32)) {

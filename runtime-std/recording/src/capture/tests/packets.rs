@@ -80,6 +80,23 @@ fn fragments_are_joined_in_any_order_or_counted() {
 }
 
 #[test]
+fn a_fragment_that_was_captured_twice_is_no_loss() {
+    let parts = fragments(&ip(0), 7, 48);
+    let each_twice: Vec<_> = parts.iter().flat_map(|part| [part.clone(), part.clone()]).collect();
+    let all_twice = [&parts[..], &parts].concat();
+    for (what, parts) in [("each", each_twice), ("all", all_twice)] {
+        let (numbers, _, unreadable) = found(file(RAW_IP, &parts));
+        assert_eq!((numbers, unreadable), (vec![0], skipped(0, 0, 0)), "{what}");
+    }
+    // Another packet may have the number of an earlier one.
+    let other = fragments(&ip(1), 7, 48);
+    assert_eq!(found(file(RAW_IP, &[parts.clone(), other].concat())).0, [0, 1]);
+    let snapped: Vec<_> = parts.iter().map(|part| cut(part.clone(), 4)).collect();
+    let snapped = [&snapped[..], &snapped].concat();
+    assert_eq!(found(file(RAW_IP, &snapped)).2, skipped(0, 0, 1), "one packet");
+}
+
+#[test]
 fn many_fragments_take_little_memory() {
     let mut packets: Vec<_> = (0..5_000).map(|id| fragments(&ip(0), id, 48).remove(0)).collect();
     packets.push(ip(0));
