@@ -18,7 +18,8 @@ pub(super) const FILLER: u8 = b'x';
 /// The description at the beginning of an anonymized file.
 pub(super) const ABOUT: &str = "anonymized: addresses, texts, payloads, pixels and the date are not \
                                 those of the recording";
-/// The time of the first event: 1970-01-02, so that an earlier time exists as well.
+/// The time of the first event: 1970-01-02, so that an earlier time exists as well. An event more than a day
+/// before the first one would be before 1970, where no time exists: it is at the beginning of 1970.
 const BEGINNING: Duration = Duration::from_secs(24 * 60 * 60);
 /// IPv4 addresses for documentation: 192.0.2.1 to 192.0.2.254. Further hosts are IPv6.
 const MOST_IPV4: u32 = 254;
@@ -38,7 +39,10 @@ pub(super) struct Times {
 impl Times {
     pub(super) fn moved(&mut self, at: Duration) -> Duration {
         let first = *self.first.get_or_insert(at);
-        (BEGINNING + at.saturating_sub(first)).saturating_sub(first.saturating_sub(at))
+        match at.checked_sub(first) {
+            Some(after) => BEGINNING.saturating_add(after),
+            None => BEGINNING.saturating_sub(first.saturating_sub(at)),
+        }
     }
 }
 
@@ -279,5 +283,11 @@ mod tests {
             times.moved(begin.checked_sub(ms(3)).unwrap()),
             BEGINNING.checked_sub(ms(3)).unwrap()
         );
+        let day_before = begin.checked_sub(BEGINNING).unwrap();
+        assert_eq!(times.moved(day_before + ms(1)), ms(1));
+        assert_eq!(times.moved(day_before.checked_sub(ms(1)).unwrap()), Duration::ZERO, "bounded");
+        let mut times = Times::default();
+        assert_eq!(times.moved(Duration::ZERO), BEGINNING);
+        assert_eq!(times.moved(Duration::MAX), Duration::MAX, "no overflow");
     }
 }

@@ -33,7 +33,8 @@ pub struct AnonymizedCopy {
 ///
 /// Addresses become documentation addresses, one for each host. Texts, payloads and bytes of no frame
 /// become as many bytes `x`; images lose their pixels; the first packet is at 1970-01-02. Connections to
-/// other ports are left out. Frames keep their numbers, and all distances between times stay.
+/// other ports are left out. Frames keep their numbers, and all distances between times stay; only what is
+/// more than a day before the first packet is at 1970-01-01.
 ///
 /// # Errors
 /// The copy cannot be written. An error of the capture is in [`AnonymizedCopy::error`].
