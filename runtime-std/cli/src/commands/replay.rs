@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 use flamingo_recording::Port;
+use flamingo_recording::capture::CaptureError;
 use flamingo_recording::replay::{Replay, ReplayError, ReplayOptions, Speed};
 use smol::future;
 
@@ -77,6 +78,9 @@ pub(crate) async fn run(args: ReplayArgs, out: &mut Out, interrupt: &Interrupt) 
     if !unreadable.is_empty() {
         note(&format!("warning: {name}: cannot be read and was skipped: {unreadable}"));
     }
+    if replay.is_cut() {
+        note(&format!("warning: {name}: {}; everything before it is played", CaptureError::Cut));
+    }
     if replay.holes() > 0 {
         note(&format!("warning: {name} has gaps: {} bytes were not recorded", replay.holes()));
     }
@@ -90,8 +94,11 @@ pub(crate) async fn run(args: ReplayArgs, out: &mut Out, interrupt: &Interrupt) 
     future::or(interrupt.pressed(), warn(&replay)).await;
     let unrecorded = replay.unrecorded();
     if !unrecorded.is_empty() {
-        let total: u64 = unrecorded.values().sum();
-        let each: Vec<_> = unrecorded.iter().map(|(code, n)| format!("{n} {code}")).collect();
+        let others = replay.unrecorded_others();
+        let total = unrecorded.values().sum::<u64>() + others;
+        let each = unrecorded.iter().map(|(code, n)| format!("{n} {code}"));
+        let others = (others > 0).then(|| format!("{others} of other codes"));
+        let each: Vec<_> = each.chain(others).collect();
         note(&format!("warning: {total} commands are not in {name}: {}", each.join(", ")));
     }
     Err(Failure::interrupted())

@@ -193,6 +193,12 @@ fn a_file_without_conversation_is_refused() {
     let shown = flamingo(&["decode", "--json", &cut]);
     shown.expect_error(6, &["cut.pcap", "middle of a packet"]);
     assert_eq!(shown.objects().len(), 2, "{shown:?}");
+    let replay = start(&["replay", &cut, "--port", "0"]);
+    replay.ports();
+    replay.interrupt();
+    let told = replay.ended();
+    assert_eq!(told.code, Some(130), "{told:?}");
+    assert!(told.stderr.contains("cut.pcap: it ends in the middle of a packet"), "{told:?}");
     for speed in ["0", "1e999", "fast", "nan"] {
         flamingo(&["replay", &cut, "--speed", speed]).expect_error(2, &["--speed"]);
     }

@@ -200,15 +200,18 @@ fn a_replay_warns_of_commands_that_were_not_recorded() {
     client.send(&home);
     replay.expect_log("warning: STAGE_HOME (0x6002) is not in the recording");
     client.send(&home);
-    client.send(&Frame::command(CommandCode(0x6FFF)));
+    for code in [0x6FFF].into_iter().chain(0xF000_0001..0xF000_012C) {
+        client.send(&Frame::command(CommandCode(code)));
+    }
     replay.expect_log("warning: 0x6FFF is not in the recording");
     // The replay reads in order.
     client.ask(&position);
     replay.interrupt();
     let ended = replay.ended();
     assert_eq!(ended.code, Some(130));
-    assert!(ended.stderr.contains("3 commands are not in "), "{ended:?}");
+    assert!(ended.stderr.contains("302 commands are not in "), "{ended:?}");
     assert!(ended.stderr.contains("2 STAGE_HOME (0x6002), 1 0x6FFF"), "{ended:?}");
+    assert!(ended.stderr.contains(", 45 of other codes"), "{ended:?}");
     assert!(!ended.stderr.contains("STAGE_HOME (0x6002) is not"), "once for each code: {ended:?}");
 }
 

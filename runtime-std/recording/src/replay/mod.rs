@@ -208,18 +208,31 @@ impl Replay {
         self.script.unreadable
     }
 
+    /// Whether the file ends in the middle of a packet, as it does when the writer was killed. Everything
+    /// before it is played.
+    pub fn is_cut(&self) -> bool {
+        self.script.is_cut
+    }
+
     /// How many bytes are missing in the recording because the disk, or tcpdump, was too slow.
     pub fn holes(&self) -> u64 {
         self.script.holes
     }
 
     /// How many commands of each code clients have sent that are not in the recording. They got no
-    /// answer. At most 256 codes are counted.
+    /// answer. At most 256 codes are told apart; [`Self::unrecorded_others`] counts the rest.
     pub fn unrecorded(&self) -> BTreeMap<CommandCode, u64> {
         self.unrecorded.counts()
     }
 
-    /// Waits for a command that is not in the recording and whose code comes for the first time.
+    /// How many commands clients have sent that are not in the recording and have none of the codes in
+    /// [`Self::unrecorded`]. They got no answer.
+    pub fn unrecorded_others(&self) -> u64 {
+        self.unrecorded.others()
+    }
+
+    /// Waits for a command that is not in the recording and whose code comes for the first time: one of
+    /// the codes in [`Self::unrecorded`].
     /// Cancel-safe.
     pub async fn next_unrecorded(&self) -> CommandCode {
         self.unrecorded.next().await

@@ -53,6 +53,8 @@ pub(super) struct Script {
     live: Vec<u64>,
     stack: Vec<u64>,
     pub(super) holes: u64,
+    /// The file ends in the middle of a packet.
+    pub(super) is_cut: bool,
     pub(super) unreadable: Unreadable,
 }
 
@@ -64,7 +66,10 @@ impl Script {
         for event in capture.by_ref() {
             let event = match event {
                 // The events before the end are played.
-                Err(CaptureError::Cut) => break,
+                Err(CaptureError::Cut) => {
+                    script.is_cut = true;
+                    break;
+                }
                 event => event?,
             };
             let connection = event.connection;

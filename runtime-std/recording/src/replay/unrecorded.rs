@@ -1,6 +1,8 @@
-//! The commands of clients that are not in the recording: each code is reported once, and all are counted.
+//! The commands of clients that are not in the recording. All are counted, and each of the first 256 codes is
+//! reported once.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use async_channel::{Receiver, Sender};
@@ -13,6 +15,8 @@ const MOST_CODES: usize = 256;
 #[derive(Debug)]
 pub(super) struct Unrecorded {
     counts: Mutex<BTreeMap<CommandCode, u64>>,
+    /// Commands of all further codes.
+    others: AtomicU64,
     /// Each code once.
     found: Sender<CommandCode>,
     finds: Receiver<CommandCode>,
@@ -21,7 +25,7 @@ pub(super) struct Unrecorded {
 impl Default for Unrecorded {
     fn default() -> Self {
         let (found, finds) = async_channel::unbounded();
-        Self { counts: Mutex::default(), found, finds }
+        Self { counts: Mutex::default(), others: AtomicU64::new(0), found, finds }
     }
 }
 
@@ -31,7 +35,9 @@ impl Unrecorded {
         let is_full = counts.len() >= MOST_CODES;
         match counts.get_mut(&code) {
             Some(count) => *count += 1,
-            None if is_full => {}
+            None if is_full => {
+                self.others.fetch_add(1, Ordering::Relaxed);
+            }
             None => {
                 counts.insert(code, 1);
                 // It fails only if nobody is left who could be told.
@@ -42,6 +48,11 @@ impl Unrecorded {
 
     pub(super) fn counts(&self) -> BTreeMap<CommandCode, u64> {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// How many commands had none of the codes in [`Self::counts`].
+    pub(super) fn others(&self) -> u64 {
+        self.others.load(Ordering::Relaxed)
     }
 
     /// The next code that came for the first time. Cancel-safe.
@@ -73,10 +84,12 @@ mod tests {
     }
 
     #[test]
-    fn a_client_with_ever_new_codes_fills_no_memory() {
+    fn ever_new_codes_fill_no_memory_and_are_counted() {
         let unrecorded = Unrecorded::default();
         (0..10_000).for_each(|code| unrecorded.count(CommandCode(code)));
         assert_eq!(unrecorded.counts().len(), MOST_CODES);
         assert_eq!(unrecorded.finds.len(), MOST_CODES);
+        let told_apart: u64 = unrecorded.counts().values().sum();
+        assert_eq!(told_apart + unrecorded.others(), 10_000);
     }
 }
