@@ -1,24 +1,24 @@
-//! `flamingo decode --anonymize` and `flamingo record --anonymize`: the conversation stays, and nothing
-//! that tells who had it.
+//! `flamingo decode --anonymize`: the conversation stays, and nothing that tells who had it. `record
+//! --anonymize` is in `anonymize_record.rs`.
 
 use std::net::SocketAddr;
 use std::path::Path;
 
-use crate::program::{Running, address, flamingo, flamingo_fed, start};
+use crate::program::{flamingo, flamingo_fed};
 use crate::wire_capture::{CLIENT_MAC, WireCapture};
 use flamingo_protocol_core::{CommandCode, Flags, Frame, image::ImageHeader};
 use flamingo_runtime_testkit::folder::Folder;
 use serde_json::Value;
 
 /// Every text of the capture has these. No five letters of them are in any other text.
-const SECRETS: [&str; 3] = ["/srv/Qzuxfrid/Wobkh-3", "qzuxfrid@hjwkvm", "Wobkh Jlqvpn"];
+pub(crate) const SECRETS: [&str; 3] = ["/srv/Qzuxfrid/Wobkh-3", "qzuxfrid@hjwkvm", "Wobkh Jlqvpn"];
 /// 2024-03-05T06:07:08Z, in µs.
 const BEGAN: u64 = 1_709_618_828_000_000;
 const CLIENT: &str = "10.77.3.9:51234";
 const SECOND_CLIENT: &str = "[fd37:9c1a:55e2::77]:51236";
 const SECOND_INSTRUMENT: &str = "[fd37:9c1a:55e2::12]:53718";
 
-fn text_of(secret: &str) -> Vec<u8> {
+pub(crate) fn text_of(secret: &str) -> Vec<u8> {
     let wide = secret.encode_utf16().flat_map(u16::to_le_bytes);
     let wide_be = secret.encode_utf16().flat_map(u16::to_be_bytes);
     secret.bytes().chain([b'\n']).chain(wide).chain(wide_be).collect()
@@ -139,12 +139,12 @@ fn secret_capture() -> Vec<u8> {
     capture.bytes()
 }
 
-fn occurs(bytes: &[u8], wanted: &[u8]) -> bool {
+pub(crate) fn occurs(bytes: &[u8], wanted: &[u8]) -> bool {
     bytes.windows(wanted.len()).any(|window| window == wanted)
 }
 
 #[track_caller]
-fn expect_no_secret(file: &[u8], secrets: &[&str]) {
+pub(crate) fn expect_no_secret(file: &[u8], secrets: &[&str]) {
     for secret in secrets {
         for part in secret.as_bytes().windows(5) {
             let part = std::str::from_utf8(part).unwrap();
@@ -192,7 +192,7 @@ fn kept(rows: &[Value]) -> Vec<Value> {
     kept
 }
 
-fn decoded(file: &str) -> Vec<Value> {
+pub(crate) fn decoded(file: &str) -> Vec<Value> {
     flamingo(&["decode", "--json", file]).objects()
 }
 
@@ -348,65 +348,6 @@ fn a_copy_says_as_much_of_unusual_connections() {
     assert_eq!(rows.iter().filter(|row| row["kind"] == "rest").count(), 2, "{rows:?}");
     assert_eq!(kept(&rows), kept(&copied));
     assert_eq!(since_first(&rows), since_first(&copied));
-}
-
-/// A simulated instrument and a recorder in front of it that anonymizes.
-fn anonymizing(file: &str) -> (Running, Running, String) {
-    let instrument = start(&["sim", "--port", "0", "--json"]);
-    let control = address(&instrument.ports()["control"]);
-    let recorder = start(&[
-        "record",
-        "--out",
-        file,
-        "--listen",
-        "0",
-        "--connect",
-        &control,
-        "--json",
-        "--anonymize",
-    ]);
-    let connect = address(&recorder.ports()["control"]);
-    (instrument, recorder, connect)
-}
-
-#[test]
-fn record_writes_an_anonymized_recording_at_once() {
-    let folder = Folder::new("live");
-    let (plain, file) = (folder.path("plain.pcapng"), folder.path("run.pcapng"));
-    let (_instrument, recorder, connect) = anonymizing(&file);
-    let before =
-        start(&["record", "--out", &plain, "--listen", "0", "--connect", &connect, "--json"]);
-    let connect = address(&before.ports()["control"]);
-    flamingo(&["get", "settings", "--connect", &connect]).expect_done();
-    flamingo(&["get", "drives", "--connect", &connect]).expect_done();
-    let upload = folder.file("upload", &text_of(SECRETS[0])[..]);
-    let send = ["send", "CAMERA_CHECK_STACK", "--payload", &upload, "--connect", &connect];
-    flamingo(&[&send[..], &["--buffer", SECRETS[1]]].concat());
-    flamingo(&["live", "--count", "2", "--connect", &connect]).expect_done();
-    for recorder in [before, recorder] {
-        recorder.interrupt();
-        assert_eq!(recorder.ended().code, Some(130));
-    }
-    let bytes = std::fs::read(&file).unwrap();
-    expect_no_secret(&bytes, &SECRETS);
-    expect_no_secret(&bytes, &["127.0.0.1"]);
-    assert!(!occurs(&bytes, &[127, 0, 0, 1]), "an address");
-    let settings = decoded(&plain);
-    let settings = settings.iter().find_map(|row| row["answer"]["payload_text"].as_str());
-    let lines = settings.unwrap().lines().map(str::trim).filter(|line| line.len() > 6);
-    for line in lines {
-        assert!(!occurs(&bytes, line.as_bytes()), "{line}");
-    }
-    let asked = |file: &str| {
-        let rows = decoded(file).into_iter().filter(|row| row["kind"] == "answered");
-        let rows = rows.map(|row| ["name", "payload_bytes"].map(|key| row["answer"][key].clone()));
-        let mut rows: Vec<_> = rows.map(|row| format!("{row:?}")).collect();
-        rows.sort();
-        rows
-    };
-    assert_eq!(asked(&file), asked(&plain));
-    let images = decoded(&file).into_iter().filter(|row| row["kind"] == "image").count();
-    assert!(images >= 2);
 }
 
 #[test]

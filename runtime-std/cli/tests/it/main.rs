@@ -1,6 +1,7 @@
 //! Tests of the `flamingo` program: each runs it as a process.
 
 mod anonymize;
+mod anonymize_record;
 mod bridge;
 mod bridge_service;
 mod clock_step;
