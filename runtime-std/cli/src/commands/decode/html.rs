@@ -148,7 +148,9 @@ impl HtmlPage {
             self.kinds.push(kind);
             self.kinds.len() - 1
         });
-        let since = micros(row.at) - micros(began);
+        // As in the text.
+        let since = micros(row.at.abs_diff(began));
+        let since = if row.at < began { -since } else { since };
         let Facts { code, duration, mark, payload } = Facts::of(row);
         let text = self.text(visible(&shortened(&squeezed(&text::content(row)))));
         let code = code.map_or(-1, i64::from);
@@ -312,7 +314,7 @@ fn payload_text(frame: &TimedFrame) -> Option<String> {
 }
 
 fn micros(time: Duration) -> i64 {
-    i64::try_from(time.as_micros()).unwrap_or(i64::MAX)
+    i64::try_from(text::rounded_micros(time)).unwrap_or(i64::MAX)
 }
 
 /// A number that nobody can know before the page is written.
@@ -336,6 +338,12 @@ mod tests {
         let cut = of(&[b'a'; SHOWN_PAYLOAD + 7]).unwrap();
         assert!(cut.ends_with("a\n… 7 more bytes of text"), "{cut}");
         assert_eq!(of(&[0, 255]), None);
+    }
+
+    #[test]
+    fn the_page_rounds_times_as_the_text_does() {
+        assert_eq!([1_499, 1_500].map(|nanos| micros(Duration::from_nanos(nanos))), [1, 2]);
+        assert_eq!(micros(Duration::MAX), i64::MAX);
     }
 
     #[test]

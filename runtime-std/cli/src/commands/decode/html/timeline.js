@@ -117,12 +117,17 @@ function drawTimeline() {
 }
 
 function drawAxis(context, width, bottom, x) {
-  const wanted = (view.to - view.from) / Math.max(2, (width - left) / 110);
+  const most = Math.max(2, (width - left) / 110);
+  const wanted = (view.to - view.from) / most;
   const power = 10 ** Math.floor(Math.log10(wanted));
   const step = power * ([1, 2, 5].find((factor) => factor * power >= wanted) || 10);
   context.textBaseline = 'top';
   context.textAlign = 'center';
-  for (let at = Math.ceil(view.from / step) * step; at <= view.to; at += step) {
+  const first = Math.ceil(view.from / step);
+  // Above 2^53 µs, a step may be too small to change a time.
+  for (let nth = 0; nth <= most + 1; nth += 1) {
+    const at = (first + nth) * step;
+    if (!(at <= view.to)) break;
     context.fillStyle = colours.line;
     context.fillRect(Math.round(x(at)), 0, 1, bottom + 4);
     context.fillStyle = colours.faint;
