@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use flamingo_protocol_core::{
-    Config, Flags, Frame,
+    CommandCode, Config, Flags, Frame,
     connection::{Key, Order, Recovery, Verdict, classify},
     responder::is_answered,
     wire::{Kind, Timing},
@@ -25,6 +25,15 @@ use outstanding::{Outstanding, REMEMBERED, Sent, State};
 pub const PATIENCE: Duration = Duration::from_secs(3);
 /// The same for a command that may be answered only at the end of a motion.
 pub const PATIENCE_OF_MOTIONS: Duration = Duration::from_secs(120);
+
+/// How long a command of that code waits for its answer before it counts as unanswered: [`PATIENCE`] or
+/// [`PATIENCE_OF_MOTIONS`].
+pub fn patience(code: CommandCode) -> Duration {
+    match code.row().map(|row| row.timing) {
+        Some(Timing::AtEnd) => PATIENCE_OF_MOTIONS,
+        _ => PATIENCE,
+    }
+}
 
 /// How a frame of the instrument is classified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -147,11 +156,7 @@ impl Conversation {
         self.report(at, unseen);
         self.sent = self.sent.wrapping_add(1);
         if expects_answer(frame) {
-            let patience = match frame.code.row().map(|row| row.timing) {
-                Some(Timing::AtEnd) => PATIENCE_OF_MOTIONS,
-                _ => PATIENCE,
-            };
-            Some(self.wait_for(at, frame, at + patience))
+            Some(self.wait_for(at, frame, at + patience(frame.code)))
         } else {
             self.expect_echo(at, frame);
             None
@@ -263,6 +268,27 @@ impl Conversation {
     pub fn next_unanswered(&mut self, now: Duration) -> Option<Unanswered> {
         self.expire(now);
         self.unanswered.pop_front()
+    }
+
+    /// When the next command that waits counts as unanswered, if none is answered until then. `None` if no
+    /// command waits.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use flamingo_protocol_core::{CommandCode, Frame};
+    /// use flamingo_recording::conversation::{Conversation, PATIENCE};
+    /// let mut conversation = Conversation::default();
+    /// assert_eq!(conversation.next_due(), None);
+    /// let query = Frame::command(CommandCode::CAMERA_IMAGE_SIZE_GET);
+    /// conversation.client_sent(Duration::from_secs(1), &query);
+    /// assert_eq!(conversation.next_due(), Some(Duration::from_secs(1) + PATIENCE));
+    /// ```
+    pub fn next_due(&self) -> Option<Duration> {
+        let waiting = self.outstanding.iter().filter_map(|sent| match sent.state {
+            State::Waiting { until } => Some(until),
+            State::Tombstone { .. } | State::Doubt => None,
+        });
+        waiting.min()
     }
 
     /// The connection is over: the commands that still wait get no answer.

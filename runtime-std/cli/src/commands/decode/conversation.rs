@@ -3,18 +3,13 @@
 //!
 //! The rows are in `row.rs`. The library assigns answers to commands.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-use flamingo_protocol_core::{
-    Flags, Frame,
-    wire::{Kind, Timing},
-};
+use flamingo_protocol_core::{Flags, Frame, wire::Kind};
 use flamingo_recording::Side;
 use flamingo_recording::capture::{CaptureEvent, ConnectionInfo, EventKind};
-use flamingo_recording::conversation::{
-    Conversation, FrameClass, PATIENCE, PATIENCE_OF_MOTIONS, Unanswered,
-};
+use flamingo_recording::conversation::{Conversation, FrameClass, Unanswered, patience};
 use flamingo_runtime_std::Message;
 
 use super::row::{CommandOutcome, Cut, Note, Row, RowContent, TimedFrame};
@@ -33,6 +28,10 @@ pub(super) const TICK: Duration = Duration::from_millis(100);
 #[derive(Default)]
 struct Watched {
     conversation: Conversation,
+    /// The place of each open command, by the number of the command.
+    open: BTreeMap<u64, u64>,
+    /// When to look for commands without an answer: not later than the first of them is due.
+    due: Option<Duration>,
     /// The last time at which bytes of the instrument were missing, and bytes of the client.
     lost_answers: Option<Duration>,
     lost_commands: Option<Duration>,
@@ -61,10 +60,7 @@ impl Watched {
     /// Whether a frame that nobody seems to have asked for may answer a command that the recording lacks.
     fn maybe_asked(&self, at: Duration, frame: &Frame) -> bool {
         let row = frame.code.row();
-        let patience = match row.map(|row| row.timing) {
-            Some(Timing::AtEnd) => PATIENCE_OF_MOTIONS,
-            _ => PATIENCE,
-        };
+        let patience = patience(frame.code);
         let is_push = frame.flags.contains(Flags::STAGE_POSITIONS_IN_BUFFER)
             || row.is_some_and(|row| matches!(row.kind, Kind::Event | Kind::FireAndForget));
         !is_push && self.lost_commands.is_some_and(|lost| at.saturating_sub(lost) <= patience)
@@ -93,11 +89,11 @@ pub(super) struct RowBuilder {
     note: Option<Note>,
     /// The capture was read to its end.
     recording_ends: bool,
-    connections: HashMap<u64, Watched>,
-    /// The place of each open command, by connection and by number of the command.
-    open: HashMap<(u64, u64), u64>,
+    connections: BTreeMap<u64, Watched>,
+    /// When to look at which connection for commands without an answer.
+    due: BTreeSet<(Duration, u64)>,
     /// The open commands that were shown, by their places.
-    shown: HashMap<u64, (ConnectionInfo, TimedFrame)>,
+    shown: BTreeMap<u64, (ConnectionInfo, TimedFrame)>,
     /// How often the clock was set, so that the times do not show how much time passed.
     clock_steps: u64,
 }
@@ -121,6 +117,12 @@ impl RowBuilder {
                 return Some(row);
             }
         }
+    }
+
+    /// How many connections have a time at which to look at them.
+    #[cfg(test)]
+    pub(super) fn due_count(&self) -> usize {
+        self.due.len()
     }
 
     /// Whether rows wait for an answer.
@@ -161,7 +163,7 @@ impl RowBuilder {
         let CaptureEvent { connection: who, at, from, kind } = event;
         let is_hole = matches!(kind, EventKind::Hole { .. });
         self.push_part(if is_hole { Cut::Hole } else { Cut::Connection });
-        self.mark_unanswered(at, false);
+        self.mark_due(at);
         let note = self.note.take();
         match kind {
             EventKind::Note { text, by_recorder } => {
@@ -216,12 +218,12 @@ impl RowBuilder {
     /// The capture ends at that time. Commands whose answer is not due yet have neither an answer nor none.
     pub(super) fn end(&mut self, at: Duration) {
         self.push_part(Cut::Connection);
-        self.mark_unanswered(at, false);
-        let mut open = Vec::with_capacity(self.open.len());
-        for ((connection, number), place) in self.open.drain() {
-            let Some(watched) = self.connections.get_mut(&connection) else { continue };
+        self.mark_due(at);
+        let mut open = Vec::new();
+        for mut watched in std::mem::take(&mut self.connections).into_values() {
             watched.note_steps(self.clock_steps);
-            open.push((place, watched.is_clock_set_since(number)));
+            let is_set = |(number, place)| (place, watched.is_clock_set_since(number));
+            open.extend(std::mem::take(&mut watched.open).into_iter().map(is_set));
         }
         open.sort_unstable();
         for (place, clock_set) in open {
@@ -230,7 +232,7 @@ impl RowBuilder {
                 self.resolve(place, at, CommandOutcome::RecordingEnds { after }, clock_set);
             }
         }
-        self.connections.clear();
+        self.due.clear();
     }
 
     fn push(&mut self, who: ConnectionInfo, at: Duration, content: RowContent) {
@@ -275,7 +277,9 @@ impl RowBuilder {
                 if number.is_some() { CommandOutcome::Open } else { CommandOutcome::NoneExpected };
             if let Some(number) = number {
                 watched.last = number;
-                self.open.insert((who.number, number), self.returned + self.waiting.len() as u64);
+                watched.open.insert(number, self.returned + self.waiting.len() as u64);
+                let due = at + patience(timed.frame.code);
+                self.look_at(who.number, due);
             }
             let (command, clock_set, again) = (timed, false, false);
             self.push(who, at, RowContent::Command { command, outcome, clock_set, again });
@@ -286,7 +290,7 @@ impl RowBuilder {
             && watched.maybe_asked(at, &timed.frame);
         let to = class.answers().map(|(to, _)| to);
         let clock_set = to.is_some_and(|to| watched.is_clock_set_since(to));
-        let place = to.and_then(|to| self.open.remove(&(who.number, to)));
+        let place = to.and_then(|to| watched.open.remove(&to));
         if let Some(place) = place
             && self.shown.remove(&place).is_none()
         {
@@ -295,6 +299,8 @@ impl RowBuilder {
         } else {
             self.push(who, at, RowContent::Other { frame: timed, class, clock_set, maybe_asked });
         }
+        // The frame may have settled earlier commands.
+        self.mark_unanswered(who.number, at, false);
     }
 
     /// The row of a command that waits.
@@ -326,18 +332,42 @@ impl RowBuilder {
         }
     }
 
-    /// `is_over`: the connection has ended, and what is unanswered is so for that reason.
-    fn mark_unanswered(&mut self, now: Duration, is_over: bool) {
-        let mut unanswered = Vec::new();
-        for (connection, watched) in &mut self.connections {
-            watched.note_steps(self.clock_steps);
-            while let Some(request) = watched.conversation.next_unanswered(now) {
-                let clock_set = watched.is_clock_set_since(request.to);
-                unanswered.push((*connection, request, watched.lost_answers, clock_set));
+    /// Looks at that connection at that time, or earlier if that is known already.
+    fn look_at(&mut self, connection: u64, at: Duration) {
+        let Some(watched) = self.connections.get_mut(&connection) else { return };
+        if watched.due.is_none_or(|due| at < due) {
+            if let Some(due) = watched.due.replace(at) {
+                self.due.remove(&(due, connection));
+            }
+            self.due.insert((at, connection));
+        }
+    }
+
+    /// Says which commands got no answer in time. Looks only at the connections that may have one.
+    fn mark_due(&mut self, now: Duration) {
+        while let Some((due, connection)) = self.due.first().copied()
+            && due <= now
+        {
+            self.due.pop_first();
+            if let Some(watched) = self.connections.get_mut(&connection) {
+                watched.due = None;
+            }
+            self.mark_unanswered(connection, now, false);
+            let watched = self.connections.get(&connection);
+            if let Some(next) = watched.and_then(|watched| watched.conversation.next_due()) {
+                self.look_at(connection, next);
             }
         }
-        for (connection, Unanswered { to, after }, lost, clock_set) in unanswered {
-            let Some(place) = self.open.remove(&(connection, to)) else { continue };
+    }
+
+    /// `is_over`: the connection has ended, and what is unanswered is so for that reason.
+    fn mark_unanswered(&mut self, connection: u64, now: Duration, is_over: bool) {
+        while let Some(watched) = self.connections.get_mut(&connection)
+            && let Some(Unanswered { to, after }) = watched.conversation.next_unanswered(now)
+        {
+            watched.note_steps(self.clock_steps);
+            let (lost, clock_set) = (watched.lost_answers, watched.is_clock_set_since(to));
+            let Some(place) = watched.open.remove(&to) else { continue };
             let sent = self.command(place).map_or(now, |command| command.at);
             let outcome = if is_over {
                 CommandOutcome::ConnectionEnds { after }
@@ -352,8 +382,11 @@ impl RowBuilder {
         if let Some(watched) = self.connections.get_mut(&connection) {
             watched.conversation.end(at);
         }
-        self.mark_unanswered(at, true);
-        self.connections.remove(&connection);
+        self.mark_unanswered(connection, at, true);
+        let over = self.connections.remove(&connection);
+        if let Some(due) = over.and_then(|watched| watched.due) {
+            self.due.remove(&(due, connection));
+        }
     }
 }
 

@@ -290,3 +290,30 @@ fn no_time_is_told_across_a_step_of_the_clock() {
     rows.take(frame(3, Side::Instrument, answer()));
     assert_eq!(marks(&mut rows), [("open", false), ("solicited", true)]);
 }
+
+#[test]
+fn commands_of_silent_connections_are_told_when_due() {
+    let mut rows = RowBuilder::default();
+    let on = |number, event| CaptureEvent {
+        connection: ConnectionInfo { number, ..connection() },
+        ..event
+    };
+    // A motion may take 120 s; the command after it on the same connection may not.
+    let home = Frame::command(CommandCode::STAGE_HOME).with_selector(1);
+    rows.take(on(2, frame(0, Side::Client, home)));
+    for number in 2..=4 {
+        rows.take(on(number, frame(number, Side::Client, position())));
+    }
+    rows.take(on(3, frame(5, Side::Instrument, answer())));
+    let told = |rows: &mut RowBuilder, at| {
+        rows.take(on(5, event(at, Side::Client, EventKind::Opened)));
+        kinds(rows)
+    };
+    assert_eq!(told(&mut rows, 3_001), [""; 0]);
+    rows.take(on(4, event(3_003, Side::Client, EventKind::Reset)));
+    assert_eq!(rows.due_count(), 1, "only what waits is looked at");
+    assert_eq!(told(&mut rows, 119_999), [""; 0]);
+    let all = ["silent", "silent", "answered", "silent", "opened", "reset", "opened", "opened"];
+    assert_eq!(told(&mut rows, 120_000), all);
+    assert_eq!(rows.due_count(), 0);
+}
