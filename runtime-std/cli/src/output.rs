@@ -62,9 +62,17 @@ impl Out {
 }
 
 /// A JSON object on one line, without the end of the line.
-pub(crate) fn json_line(object: &impl Serialize) -> CommandResult<String> {
-    serde_json::to_string(object)
-        .map_err(|error| Failure::new(1, format!("cannot write JSON: {error}")))
+fn json_line(object: &impl Serialize) -> CommandResult<String> {
+    serde_json::to_string(object).map_err(|error| json_failed(&error))
+}
+
+/// The same, appended to other lines.
+pub(crate) fn append_json(out: &mut Vec<u8>, object: &impl Serialize) -> CommandResult {
+    serde_json::to_writer(out, object).map_err(|error| json_failed(&error))
+}
+
+fn json_failed(error: &serde_json::Error) -> Failure {
+    Failure::new(1, format!("cannot write JSON: {error}"))
 }
 
 /// The failure of a command that cannot write to stdout.

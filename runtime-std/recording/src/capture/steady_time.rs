@@ -60,11 +60,8 @@ impl SteadyTime {
     /// The time of the next packet.
     pub(super) fn of(&mut self, packet: &Packet<'_>) -> Duration {
         let comment = packet.port.and(packet.comment).unwrap_or_default();
-        if let Some(step) = comments::clock_step(comment) {
-            self.add(step, true);
-        }
-        for step in comments::seen_steps(comment) {
-            self.add(step, false);
+        if !comment.is_empty() {
+            self.add_noted(comment);
         }
         let place = usize::try_from(packet.interface).unwrap_or(usize::MAX).min(CLOCKS - 1);
         if comments::is_earlier(comment) {
@@ -116,6 +113,16 @@ impl SteadyTime {
         self.add(step, false);
         self.stepped = latest.saturating_sub(nanoseconds(at));
         InterfaceClock { latest: at, ahead: self.stepped }
+    }
+
+    /// The steps that a comment notes.
+    fn add_noted(&mut self, comment: &str) {
+        if let Some(step) = comments::clock_step(comment) {
+            self.add(step, true);
+        }
+        for step in comments::seen_steps(comment) {
+            self.add(step, false);
+        }
     }
 
     fn add(&mut self, step: ClockStep, noted: bool) {

@@ -68,7 +68,8 @@ pub(super) async fn print(
         last: Duration::ZERO,
         errors: 0,
         cut: None,
-        ready: String::new(),
+        ready: Vec::new(),
+        line: String::new(),
     };
     while let Some(batch) = printer.next(&batches, is_live, out).await? {
         batch.into_iter().try_for_each(|item| printer.take(item, out))?;
@@ -155,7 +156,9 @@ struct Printer {
     errors: u64,
     cut: Option<CaptureError>,
     /// Lines that are not written yet.
-    ready: String,
+    ready: Vec<u8>,
+    /// The room in which a line of text is built.
+    line: String,
 }
 
 impl Printer {
@@ -232,17 +235,19 @@ impl Printer {
     fn print_row(&mut self, row: &Row, out: &mut Out) -> CommandResult {
         let began = *self.began.get_or_insert(row.at);
         if out.json() {
-            self.ready.push_str(&json::line(row)?);
+            json::write_line(&mut self.ready, row)?;
         } else {
-            text::write_line(&mut self.ready, row, began);
+            self.line.clear();
+            text::write_line(&mut self.line, row, began);
+            self.ready.extend_from_slice(self.line.as_bytes());
         }
-        self.ready.push('\n');
+        self.ready.push(b'\n');
         if self.ready.len() < MOST_READY { Ok(()) } else { self.flush(out) }
     }
 
     fn flush(&mut self, out: &mut Out) -> CommandResult {
         if !self.ready.is_empty() {
-            out.bytes(self.ready.as_bytes())?;
+            out.bytes(&self.ready)?;
             self.ready.clear();
         }
         Ok(())

@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::row::{CommandOutcome, Cut, Note, Row, RowContent, TimedFrame};
 use crate::failure::CommandResult;
 use crate::frame_json::FrameJson;
-use crate::output::{json_line, milliseconds, rfc3339};
+use crate::output::{append_json, milliseconds, rfc3339};
 
 /// A frame that was found in bytes.
 #[derive(Serialize)]
@@ -152,9 +152,9 @@ pub(super) fn calendar(at: Duration) -> String {
     rfc3339(SystemTime::UNIX_EPOCH + at)
 }
 
-/// The JSON of a row, on one line.
-pub(super) fn line(of: &Row) -> CommandResult<String> {
-    json_line(&row(of))
+/// Appends the JSON of a row, without the end of the line.
+pub(super) fn write_line(out: &mut Vec<u8>, of: &Row) -> CommandResult {
+    append_json(out, &row(of))
 }
 
 /// The JSON of a row.

@@ -333,7 +333,9 @@ fn line(row: &Row) -> String {
 fn a_row_that_is_read_from_its_json_has_the_same_text() {
     let (mut texts, mut kinds) = (BTreeSet::new(), BTreeSet::new());
     let mut check = |row: &Row| {
-        let object = json::line(row).unwrap();
+        let mut object = Vec::new();
+        json::write_line(&mut object, row).unwrap();
+        let object = String::from_utf8(object).unwrap();
         let read: Value = serde_json::from_str(&object).unwrap();
         let kind = expected_kind(&row.content);
         assert_eq!(read["kind"], kind, "{object}");
