@@ -222,8 +222,9 @@ impl RowBuilder {
         let mut open = Vec::new();
         for mut watched in std::mem::take(&mut self.connections).into_values() {
             watched.note_steps(self.clock_steps);
-            let is_set = |(number, place)| (place, watched.is_clock_set_since(number));
-            open.extend(std::mem::take(&mut watched.open).into_iter().map(is_set));
+            let is_set =
+                |(number, place): (&u64, &u64)| (*place, watched.is_clock_set_since(*number));
+            open.extend(watched.open.iter().map(is_set));
         }
         open.sort_unstable();
         for (place, clock_set) in open {
