@@ -19,7 +19,7 @@ impl<const N: usize> InFlight<N> {
         Self(Vec::new())
     }
 
-    /// Adds a request. Without room it is not kept, and its answer goes to the host unchanged.
+    /// Adds a request. There is room for every request that the connection accepts.
     pub(crate) fn insert(&mut self, ticket: Ticket, command: &Frame) {
         let _ = self.0.push(Request { ticket, command: *command });
     }
@@ -32,5 +32,10 @@ impl<const N: usize> InFlight<N> {
     pub(crate) fn remove(&mut self, ticket: Ticket) -> Option<Frame> {
         let at = self.0.iter().position(|request| request.ticket == ticket)?;
         Some(self.0.remove(at).command)
+    }
+
+    /// Removes any request.
+    pub(crate) fn pop(&mut self) -> Option<(Ticket, Frame)> {
+        self.0.pop().map(|request| (request.ticket, request.command))
     }
 }

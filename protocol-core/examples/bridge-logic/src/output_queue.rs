@@ -31,6 +31,10 @@ pub(crate) struct OutputQueue<const FRAMES: usize> {
     missing: u32,
     /// When bytes were last written, or nothing waited.
     last_write: Instant,
+    /// Nobody is connected to the port, and the port reports that. Messages for it are not kept.
+    detached: bool,
+    /// Messages that came while nobody was connected.
+    pub(crate) without_peer: u32,
     /// Whole messages that were dropped.
     pub(crate) dropped: u32,
     /// Bytes of filler.
@@ -45,13 +49,28 @@ impl<const FRAMES: usize> OutputQueue<FRAMES> {
             open: false,
             missing: 0,
             last_write: Instant::from_micros(0),
+            detached: false,
+            without_peer: 0,
             dropped: 0,
             filler: 0,
         }
     }
 
+    /// The peer has gone. What waits for it is discarded, so that the next peer begins with a whole frame.
+    pub(crate) fn detach(&mut self) {
+        count(&mut self.without_peer, self.frames.queued());
+        self.frames = Responder::new(0);
+        self.payload.clear();
+        (self.open, self.missing, self.detached) = (false, 0, true);
+    }
+
+    /// A peer is connected.
+    pub(crate) fn attach(&mut self, now: Instant) {
+        (self.last_write, self.detached) = (now, false);
+    }
+
     /// Whether there is room for one frame and `bytes` bytes of payload. Also true if the port is stalled,
-    /// because the bridge does not wait for it then.
+    /// because the bridge does not wait for it then. At a port without a peer, nothing waits.
     pub(crate) fn has_room(&self, now: Instant, bytes: usize) -> bool {
         let room = PAYLOAD_BUFFER.saturating_sub(self.payload.len());
         let free = self.frames.queued() < FRAMES && room >= bytes && self.missing == 0;
@@ -74,6 +93,10 @@ impl<const FRAMES: usize> OutputQueue<FRAMES> {
     /// Queues a frame without a payload. If a payload is still arriving, the frame goes out after it.
     /// Returns whether there was room.
     pub(crate) fn push_answer(&mut self, frame: &Frame) -> bool {
+        if self.detached {
+            count(&mut self.without_peer, 1);
+            return false;
+        }
         let queued = self.frames.push(frame).is_ok();
         if !queued {
             count(&mut self.dropped, 1);

@@ -6,7 +6,8 @@
 //!              ▲                        ▲            │ └───▶ OutputQueue ──▶ port 2, push: unsolicited frames
 //!              └────────── pump ◀───────┴── request ─┘◀───── pump ◀───────── port 1, host: commands
 //! ```
-//! The program adds the hardware (`board.rs`, `uart_port.rs`) and the log (`log.rs`, `report.rs`).
+//! A firmware adds the ports and the log. `mcu-bridge` calls [`Bridge::poll`] in a loop between interrupts;
+//! `embassy-bridge` and `embassy-bridge-usb` run it as a task (feature `tasks`, [`tasks`]).
 #![no_std]
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
@@ -15,16 +16,27 @@
 extern crate std;
 
 mod application;
+mod commands;
 mod counters;
 mod in_flight;
+mod instrument_watch;
 mod output_queue;
 mod pump;
+mod report;
+#[cfg(test)]
+mod session_tests;
+#[cfg(feature = "tasks")]
+pub mod tasks;
+#[cfg(all(test, feature = "tasks"))]
+mod tasks_tests;
 #[cfg(test)]
 mod tests;
 mod upload;
 
 pub use application::{Application, REQUEST_TIMEOUT};
 pub use counters::Counters;
+pub use instrument_watch::{PROBE_AFTER, PROBE_TIMEOUT};
 pub use output_queue::PAYLOAD_BUFFER;
-pub use pump::{Bridge, LINE_SILENCE, NotNow, Port, Ports};
+pub use pump::{Bridge, LINE_SILENCE, Port, Ports, Side};
+pub use report::Report;
 pub use upload::MAX_UPLOAD;

@@ -3,8 +3,6 @@
 //! A UART does not report that its cable was unplugged, not even in the middle of a frame. So an
 //! incomplete frame or payload is abandoned when the line was silent for [`LINE_SILENCE`].
 
-use core::fmt;
-
 use embedded_io::{Read, ReadReady, Write, WriteReady};
 use flamingo_protocol_core::{
     Incoming, Output, Responder,
@@ -20,37 +18,29 @@ pub const LINE_SILENCE: Duration = Duration::from_millis(1000);
 /// How many bytes are read at once. They are fewer than a frame, so at most one frame ends in them.
 const READ_SIZE: usize = 64;
 
-/// A port has nothing to read, or no room to write. `read_ready` and `write_ready` tell beforehand.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct NotNow;
-
-impl fmt::Display for NotNow {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the port is not ready")
-    }
-}
-
-impl core::error::Error for NotNow {}
-
-impl embedded_io::Error for NotNow {
-    fn kind(&self) -> embedded_io::ErrorKind {
-        embedded_io::ErrorKind::Other
-    }
-}
-
-/// A port that does not block: it transfers what is possible now, and reports whether it is ready.
-pub trait Port: Read<Error = NotNow> + ReadReady + Write + WriteReady {}
-impl<P: Read<Error = NotNow> + ReadReady + Write + WriteReady> Port for P {}
+/// A port that does not block: it transfers what is possible now, reports whether it is ready, and reading
+/// or writing when it is not is an error.
+pub trait Port: Read + ReadReady + Write + WriteReady {}
+impl<P: Read + ReadReady + Write + WriteReady> Port for P {}
 
 /// The three ports.
 #[derive(Debug)]
-pub struct Ports<P> {
+pub struct Ports<I, N> {
     /// To the instrument.
-    pub instrument: P,
+    pub instrument: I,
     /// To the host: its commands come in, their answers go out.
-    pub host: P,
+    pub host: N,
     /// Unsolicited frames. Input at this port is ignored.
-    pub push: P,
+    pub push: N,
+}
+
+/// A port whose peer may come and go, and that reports it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// The host.
+    Host,
+    /// The subscriber at the push port.
+    Push,
 }
 
 /// The application connected to its ports.
@@ -83,7 +73,7 @@ impl<'a> Bridge<'a> {
     }
 
     /// Does what is possible now. Returns whether it moved bytes, so that another call may move more.
-    pub fn poll<P: Port>(&mut self, now: Instant, ports: &mut Ports<P>) -> bool {
+    pub fn poll<I: Port, N: Port>(&mut self, now: Instant, ports: &mut Ports<I, N>) -> bool {
         self.handle_timeouts(now);
         let read_host = self.read_host(now, &mut ports.host);
         self.application.take_events(now);
@@ -95,6 +85,33 @@ impl<'a> Bridge<'a> {
         let wrote_push = push.transmit(now, &mut ports.push);
         let discarded = self.discard(&mut ports.push);
         read_host || read_instrument || wrote_host || wrote_push || discarded
+    }
+
+    /// A new host or subscriber is connected. Ports that cannot know, such as UARTs, need no call: at the
+    /// start, both count as connected.
+    pub fn connected(&mut self, now: Instant, side: Side) {
+        let Relay { host, push, .. } = &mut self.application.relay;
+        match side {
+            Side::Host => host.attach(now),
+            Side::Push => push.attach(now),
+        }
+    }
+
+    /// The host or the subscriber has gone. What waits for it is discarded and counted. An incomplete
+    /// command or upload of the host is discarded, too, and no answer to it goes to the next host. Call it
+    /// when all that came from the host was read: then its last stop still goes to the instrument.
+    pub fn disconnected(&mut self, now: Instant, side: Side) {
+        let Application { core, relay } = &mut *self.application;
+        match side {
+            Side::Host => {
+                relay.host.detach();
+                if self.host_input.abandon_input() != (0, 0) {
+                    relay.on_host_abandoned(core, now);
+                }
+                relay.forget_requests(core, now);
+            }
+            Side::Push => relay.push.detach(),
+        }
     }
 
     /// Reads the host even if other ports are full, because its input may contain a HALT.
@@ -156,5 +173,6 @@ impl<'a> Bridge<'a> {
         if now.since(self.host_read) >= LINE_SILENCE && self.host_input.abandon_input() != nothing {
             relay.on_host_abandoned(core, now);
         }
+        relay.watch_instrument(core, now, self.instrument_read);
     }
 }

@@ -3,16 +3,18 @@
 //! rules. `pump.rs` moves the bytes between the ports and this file.
 
 use flamingo_protocol_core::{
-    Class, Config, Connection, Ended, Event, Flags, Frame, Incoming, Output, Received, Ticket,
-    connection::ConfigSource,
-    error::{CommandError, Full},
-    responder::is_answered,
+    Class, CommandCode, Config, Connection, Ended, Event, Flags, Frame, Incoming, Output, Received,
+    Ticket,
+    connection::{Cancelled, ConfigSource},
+    error::CommandError,
     time::{Duration, Instant},
     wire::Timing,
 };
 
+use crate::commands::{INSTRUMENT_LOST, expects_answer, is_stop, reason_of, tells};
 use crate::counters::{Counters, count};
 use crate::in_flight::InFlight;
+use crate::instrument_watch::InstrumentWatch;
 use crate::output_queue::OutputQueue;
 use crate::upload::{Finished, Upload};
 
@@ -57,6 +59,7 @@ pub(crate) struct Relay {
     pub(crate) host: OutputQueue<8>,
     pub(crate) push: OutputQueue<8>,
     pub(crate) upload: Upload,
+    pub(crate) watch: InstrumentWatch,
     in_flight: InFlight<{ REQUESTS + STOPS + 1 }>,
     /// The payload of the current frame goes to the host.
     to_host: bool,
@@ -81,6 +84,7 @@ impl Application {
             host: OutputQueue::new(),
             push: OutputQueue::new(),
             upload: Upload::new(),
+            watch: InstrumentWatch::new(),
             in_flight: InFlight::new(),
             to_host: false,
             to_push: false,
@@ -96,6 +100,9 @@ impl Application {
         Counters {
             host_dropped: host.dropped,
             push_dropped: push.dropped,
+            without_peer: [host.without_peer, push.without_peer]
+                .into_iter()
+                .fold(counters.without_peer, u32::saturating_add),
             filler: host.filler.saturating_add(push.filler),
             instrument_noise: u32::try_from(self.core.counters().noise_bytes).unwrap_or(u32::MAX),
             ..*counters
@@ -141,12 +148,22 @@ impl Relay {
     fn route(&mut self, received: &Received) {
         let Received { frame, class, .. } = received;
         (self.to_host, self.to_push) = (false, false);
+        self.watch.on_frame();
         match class {
             Class::Solicited { ticket, .. } if ticket.is_fence() => {}
+            Class::Solicited { ticket, .. } if self.watch.is_probe(*ticket) => {
+                if let Some(state) = self.watch.on_answer(frame) {
+                    self.publish(&state);
+                    self.to_push = false; // it has no payload
+                }
+            }
             Class::Solicited { ticket, proven } => {
-                let answer = self.answer_for(*ticket, frame);
-                self.to_host = true;
-                self.host.begin(&answer);
+                if let Some(answer) = self.answer_for(*ticket, frame) {
+                    self.to_host = true;
+                    self.host.begin(&answer);
+                } else {
+                    count(&mut self.counters.without_peer, 1); // its host has gone
+                }
                 if !proven {
                     // It may be a push, so the push port gets it, too.
                     count(&mut self.counters.presumed, 1);
@@ -170,22 +187,21 @@ impl Relay {
         }
     }
 
-    /// The answer for the host. It has the identifying fields of the host's own command.
-    fn answer_for(&mut self, ticket: Ticket, frame: &Frame) -> Frame {
-        let mut answer = *frame;
-        if let Some(command) = self.in_flight.remove(ticket) {
-            answer.client_id = command.client_id;
-            if is_stop(frame) {
-                // Several stops of one axis may receive each other's answers.
-                answer.hardware_id = command.hardware_id;
-                answer.int32_data = command.int32_data;
-            }
+    /// The answer for the host. It has the identifying fields of the host's own command. `None` if the
+    /// host that asked has gone.
+    fn answer_for(&mut self, ticket: Ticket, frame: &Frame) -> Option<Frame> {
+        let command = self.in_flight.remove(ticket)?;
+        let mut answer = Frame { client_id: command.client_id, ..*frame };
+        if is_stop(frame) {
+            // Several stops of one axis may receive each other's answers.
+            answer.hardware_id = command.hardware_id;
+            answer.int32_data = command.int32_data;
         }
         count(&mut self.counters.answers, 1);
-        answer
+        Some(answer)
     }
 
-    fn publish(&mut self, frame: &Frame) {
+    pub(crate) fn publish(&mut self, frame: &Frame) {
         count(&mut self.counters.pushes, 1);
         self.to_push = true;
         self.push.begin(frame);
@@ -202,6 +218,10 @@ impl Relay {
     }
 
     fn on_ended(&mut self, ticket: Ticket, ended: Ended) {
+        if self.watch.is_probe(ticket) {
+            self.watch.on_no_answer(ended);
+            return;
+        }
         let reason = match ended {
             // The host has its answer. The rest of the payload still goes to the host.
             Ended::PayloadStalled { .. } => return,
@@ -213,15 +233,16 @@ impl Relay {
                 return;
             }
             Ended::Ambiguous => {
-                if let Some(frame) = self.ambiguous {
-                    let answer = self.answer_for(ticket, &frame);
+                if let Some(frame) = self.ambiguous
+                    && let Some(answer) = self.answer_for(ticket, &frame)
+                {
                     self.host.push_answer(&answer);
                 }
                 return;
             }
             Ended::TimedOut { sent: false } => "not sent: the instrument was busy for too long",
             Ended::Superseded { .. } => "cancelled by a stop before it was sent",
-            Ended::ConnectionLost { .. } => "instrument connection lost",
+            Ended::ConnectionLost { .. } => INSTRUMENT_LOST,
         };
         count(&mut self.counters.not_sent, 1);
         self.upload.end_sending(ticket);
@@ -247,6 +268,8 @@ impl Relay {
                     self.forward_stop(core, now, &frame);
                 } else if frame.payload_len > 0 {
                     self.upload.begin(&frame);
+                } else if self.watch.lost {
+                    self.on_command_while_lost(&frame);
                 } else {
                     self.forward(core, now, &frame);
                 }
@@ -269,12 +292,37 @@ impl Relay {
 
     fn on_upload_finished(&mut self, core: &mut Core, now: Instant, finished: &Finished) {
         match finished {
+            Finished::Complete(frame) if self.watch.lost => self.on_command_while_lost(frame),
             Finished::Complete(frame) => {
                 if let Some(ticket) = self.forward(core, now, frame) {
                     self.upload.begin_sending(ticket);
                 }
             }
             Finished::Refused(frame, reason) => self.refuse(frame, reason),
+        }
+    }
+
+    /// The host has gone: no answer to its commands may go to the next host. Commands that were not sent
+    /// are not sent any more, apart from stops.
+    pub(crate) fn forget_requests(&mut self, core: &mut Core, now: Instant) {
+        while let Some((ticket, command)) = self.in_flight.pop() {
+            if !is_stop(&command) && core.cancel(now, ticket) == Cancelled::NotSent {
+                count(&mut self.counters.not_sent, 1);
+                self.upload.end_sending(ticket);
+            }
+        }
+    }
+
+    /// Handles a command of the host, which is no stop, while the instrument is lost. The rules are those
+    /// of the bridge on a host: the state is "disconnected", other queries are not answered, so that no
+    /// program takes the answer for data, and everything else is refused.
+    fn on_command_while_lost(&mut self, frame: &Frame) {
+        if frame.code == CommandCode::SYSTEM_STATE_GET {
+            self.host.push_answer(&InstrumentWatch::disconnected(frame));
+        } else if tells(frame) {
+            count(&mut self.counters.unanswered, 1);
+        } else {
+            self.refuse(frame, INSTRUMENT_LOST);
         }
     }
 
@@ -331,31 +379,5 @@ impl Relay {
         let mut answer = Frame { status: 0, payload_len: 0, buffer: [0; 72], ..*frame };
         let _ = answer.set_text(reason); // each reason fits
         self.host.push_answer(&answer);
-    }
-}
-
-/// Whether the host expects an answer to a command. For an unknown code the callback flag decides.
-fn expects_answer(frame: &Frame) -> bool {
-    match frame.code.row() {
-        Some(_) => is_answered(frame),
-        None => frame.flags.contains(Flags::TRIGGER_CALL_BACK),
-    }
-}
-
-fn is_stop(frame: &Frame) -> bool {
-    frame.code.row().is_some_and(|row| row.effect.stops())
-}
-
-fn reason_of(error: CommandError) -> &'static str {
-    match error {
-        CommandError::NotFinite => "value: expected a finite number",
-        CommandError::UnknownAxis { .. } => "axis: expected 1 (X), 2 (Y), 3 (Z) or 4 (R)",
-        CommandError::ReservedFlag { .. } => "a flag reserved to the server is set",
-        CommandError::PayloadTooLong { .. } => "payload: too long",
-        CommandError::NeverAnswered => "this command is never answered",
-        CommandError::Full { what: Full::StopLane } => "too many stops wait",
-        CommandError::Full { .. } => "too many commands wait: read the answers first",
-        CommandError::Closed => "instrument connection lost",
-        _ => "this command cannot be sent",
     }
 }

@@ -4,85 +4,83 @@
 use std::boxed::Box;
 use std::vec::Vec;
 
-use embedded_io::{ErrorType, Read, ReadReady, Write, WriteReady};
+use embedded_io::{ErrorKind, ErrorType, Read, ReadReady, Write, WriteReady};
 use flamingo_protocol_core::{
     CommandCode, Flags, Frame,
     time::{Duration, Instant},
     wire::{Assembler, Piece},
 };
 
-use crate::{
-    Bridge, Counters, LINE_SILENCE, MAX_UPLOAD, NotNow, PAYLOAD_BUFFER, Ports, REQUEST_TIMEOUT,
-};
+use crate::{Bridge, Counters, LINE_SILENCE, MAX_UPLOAD, PAYLOAD_BUFFER, Ports, REQUEST_TIMEOUT};
 
 /// A port in memory. It accepts `room` more bytes.
 #[derive(Default)]
-struct Memory {
-    to_read: Vec<u8>,
-    written: Vec<u8>,
-    room: usize,
+pub(crate) struct Memory {
+    pub(crate) to_read: Vec<u8>,
+    pub(crate) written: Vec<u8>,
+    pub(crate) room: usize,
 }
 
 impl ErrorType for Memory {
-    type Error = NotNow;
+    type Error = ErrorKind;
 }
 
 impl ReadReady for Memory {
-    fn read_ready(&mut self) -> Result<bool, NotNow> {
+    fn read_ready(&mut self) -> Result<bool, ErrorKind> {
         Ok(!self.to_read.is_empty())
     }
 }
 
 impl Read for Memory {
-    fn read(&mut self, buffer: &mut [u8]) -> Result<usize, NotNow> {
+    fn read(&mut self, buffer: &mut [u8]) -> Result<usize, ErrorKind> {
         let count = buffer.len().min(self.to_read.len());
         for (to, from) in buffer.iter_mut().zip(self.to_read.drain(..count)) {
             *to = from;
         }
-        if count == 0 { Err(NotNow) } else { Ok(count) }
+        if count == 0 { Err(ErrorKind::Other) } else { Ok(count) }
     }
 }
 
 impl WriteReady for Memory {
-    fn write_ready(&mut self) -> Result<bool, NotNow> {
+    fn write_ready(&mut self) -> Result<bool, ErrorKind> {
         Ok(self.room > 0)
     }
 }
 
 impl Write for Memory {
-    fn write(&mut self, bytes: &[u8]) -> Result<usize, NotNow> {
+    fn write(&mut self, bytes: &[u8]) -> Result<usize, ErrorKind> {
         let count = self.room.min(bytes.len());
         self.room -= count;
         self.written.extend(bytes.iter().take(count));
-        if count == 0 { Err(NotNow) } else { Ok(count) }
+        if count == 0 { Err(ErrorKind::Other) } else { Ok(count) }
     }
 
-    fn flush(&mut self) -> Result<(), NotNow> {
+    fn flush(&mut self) -> Result<(), ErrorKind> {
         Ok(())
     }
 }
 
 /// The bridge and its three ports. A port accepts everything unless a test limits its room.
-struct Bench {
-    bridge: Bridge<'static>,
-    ports: Ports<Memory>,
-    now: Instant,
+pub(crate) struct Bench {
+    pub(crate) bridge: Bridge<'static>,
+    pub(crate) ports: Ports<Memory, Memory>,
+    pub(crate) now: Instant,
 }
 
 impl Bench {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let port = || Memory { room: usize::MAX, ..Memory::default() };
         let ports = Ports { instrument: port(), host: port(), push: port() };
         let bridge = Bridge::new(Box::leak(Box::default()));
         Self { bridge, ports, now: Instant::from_micros(0) }
     }
 
-    fn run(&mut self) {
+    pub(crate) fn run(&mut self) {
         while self.bridge.poll(self.now, &mut self.ports) {}
     }
 
     /// Lets time pass in steps of 10 ms, as on the board.
-    fn pass(&mut self, time: Duration) {
+    pub(crate) fn pass(&mut self, time: Duration) {
         let until = self.now + time;
         while self.now < until {
             self.now = self.now + Duration::from_millis(10);
@@ -90,24 +88,24 @@ impl Bench {
         }
     }
 
-    fn host_sends(&mut self, frame: &Frame) {
+    pub(crate) fn host_sends(&mut self, frame: &Frame) {
         self.ports.host.to_read.extend(frame.encode());
         self.run();
     }
 
-    fn instrument_sends(&mut self, frame: &Frame, payload: &[u8]) {
+    pub(crate) fn instrument_sends(&mut self, frame: &Frame, payload: &[u8]) {
         self.ports.instrument.to_read.extend(frame.encode());
         self.ports.instrument.to_read.extend(payload);
         self.run();
     }
 
-    fn counters(&self) -> Counters {
+    pub(crate) fn counters(&self) -> Counters {
         self.bridge.counters()
     }
 }
 
 /// The messages that were written since the last call. All must be complete.
-fn messages(port: &mut Memory) -> Vec<(Frame, Vec<u8>)> {
+pub(crate) fn messages(port: &mut Memory) -> Vec<(Frame, Vec<u8>)> {
     let mut found: Vec<(Frame, Vec<u8>)> = Vec::new();
     let mut assembler = Assembler::default();
     let bytes = core::mem::take(&mut port.written);
@@ -128,28 +126,28 @@ fn messages(port: &mut Memory) -> Vec<(Frame, Vec<u8>)> {
     found
 }
 
-fn frames(port: &mut Memory) -> Vec<Frame> {
+pub(crate) fn frames(port: &mut Memory) -> Vec<Frame> {
     messages(port).into_iter().map(|(frame, _)| frame).collect()
 }
 
-fn position(axis: i32) -> Frame {
+pub(crate) fn position(axis: i32) -> Frame {
     Frame::command(CommandCode::STAGE_POSITION_GET).with_selector(axis)
 }
 
-fn answer(command: &Frame, value: f64) -> Frame {
+pub(crate) fn answer(command: &Frame, value: f64) -> Frame {
     Frame { status: 1, ..command.with_value(value) }
 }
 
-fn load() -> Frame {
+pub(crate) fn load() -> Frame {
     Frame::command(CommandCode::COMMON_SCOPE_SETTINGS_LOAD)
 }
 
-fn halt(axis: i32) -> Frame {
+pub(crate) fn halt(axis: i32) -> Frame {
     Frame::command(CommandCode::STAGE_HALT).with_selector(axis)
 }
 
 /// 3 KiB of text.
-fn settings() -> Vec<u8> {
+pub(crate) fn settings() -> Vec<u8> {
     (0..3072_u32).map(|at| b'a' + u8::try_from(at % 26).unwrap()).collect()
 }
 

@@ -2,7 +2,7 @@
 
 /// Counts since the start. Of the counters of the protocol core, only the noise is repeated here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[cfg_attr(target_os = "none", derive(defmt::Format))]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Counters {
     /// Commands of the host.
     pub commands: u32,
@@ -26,6 +26,8 @@ pub struct Counters {
     pub host_dropped: u32,
     /// The same for the push port.
     pub push_dropped: u32,
+    /// Messages for a host or a subscriber that was not connected.
+    pub without_peer: u32,
     /// Bytes of filler. They replace payload bytes that did not arrive or had no room.
     pub filler: u32,
     /// Incomplete frames and payloads of the instrument.
@@ -42,6 +44,8 @@ pub struct Counters {
     pub stop_blocked: u32,
     /// How often the instrument did not answer a fence.
     pub unresponsive: u32,
+    /// How often the instrument was lost: it was silent, and did not answer the question for its state.
+    pub instrument_lost: u32,
 }
 
 impl Counters {
@@ -57,6 +61,7 @@ impl Counters {
         pushes: 0,
         host_dropped: 0,
         push_dropped: 0,
+        without_peer: 0,
         filler: 0,
         instrument_broke_off: 0,
         host_broke_off: 0,
@@ -65,6 +70,7 @@ impl Counters {
         push_ignored: 0,
         stop_blocked: 0,
         unresponsive: 0,
+        instrument_lost: 0,
     };
 }
 
