@@ -16,7 +16,7 @@ fn main() {
     for file in ["src", "Cargo.toml"] {
         println!("cargo:rerun-if-changed={core}/{file}");
     }
-    for package in firmware::PACKAGES {
+    for package in firmware::PACKAGES.iter().chain(&firmware::PARTS) {
         for file in ["src", "Cargo.toml", "Cargo.lock"] {
             println!("cargo:rerun-if-changed={core}/examples/{package}/{file}");
         }

@@ -30,7 +30,10 @@ fn print_lines(decoder: &mut dyn StreamDecoder) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     loop {
         match decoder.decode() {
-            Ok(line) => writeln!(out, "{}", line.display_message())?,
+            Ok(line) => {
+                let level = line.level().map_or("", |level| level.as_str());
+                writeln!(out, "{level} {}", line.display_message())?;
+            }
             // The rest of a line whose beginning was sent before this program connected.
             Err(DecodeError::Malformed) => {}
             Err(DecodeError::UnexpectedEof) => return out.flush(),

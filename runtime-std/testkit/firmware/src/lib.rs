@@ -8,7 +8,11 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// The packages that the tests run, in `protocol-core/examples`.
-pub const PACKAGES: [&str; 4] = ["mcu-bridge", "mcu-stage", "embassy-client", "mcu-log"];
+pub const PACKAGES: [&str; 5] =
+    ["mcu-bridge", "embassy-bridge", "mcu-stage", "embassy-client", "mcu-log"];
+
+/// The packages that are parts of these, in the same folder.
+pub const PARTS: [&str; 2] = ["bridge-logic", "mps2-board"];
 
 /// The emulator.
 pub const QEMU: &str = "qemu-system-arm";

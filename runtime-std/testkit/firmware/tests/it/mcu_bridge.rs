@@ -37,10 +37,13 @@ impl Setup {
     fn new(scenario: &str) -> Option<Self> {
         let program = program("mcu-bridge")?;
         let place = smol::block_on(PLACES.acquire());
-        let board = Emulator::start(&program, "mps2-an386", 4);
+        let board = Emulator::paused(&program, "mps2-an386", 4, &[]);
         let instrument = simulator(scenario);
         let push = RawClient::over(board.plug(PUSH));
-        let log = Some(board.log(LOG));
+        let log = board.log(LOG);
+        board.run();
+        log.until_line(|line| line == "info bridge started");
+        let log = Some(log);
         let mut setup = Self { instrument, push, cable: None, log, board, _place: place };
         setup.plug_instrument();
         Some(setup)
@@ -313,6 +316,21 @@ fn garbage_on_any_uart_is_counted_and_the_next_frame_found() {
     let truly = setup.sent(|truth| *truth == TrueClass::Unsolicited);
     assert_eq!(before.len() + 1, truly.len());
     setup.until_counter("pushes", |pushes| pushes as usize == truly.len());
+}
+
+#[test]
+fn the_log_on_interrupts_tells_what_was_dropped_and_why() {
+    let Some(setup) = Setup::new("") else { return };
+    let mut host = setup.host();
+    for number in 0..3 {
+        host.ask(&numbered_query(1, number));
+    }
+    host.socket.write_all(&[0x11; 50]).expect("it is plugged in");
+    host.ask(&numbered_query(1, 3));
+    let log = setup.log.as_ref().expect("the log is read");
+    let parts =
+        ["info Counters {", "commands: 4", "answers: 4", "host_noise: 50", "host_dropped: 0"];
+    log.until_line(|line| parts.iter().all(|part| line.contains(part)));
 }
 
 #[test]

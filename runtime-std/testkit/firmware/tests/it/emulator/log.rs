@@ -29,15 +29,20 @@ impl Log {
         Self { reader, lines }
     }
 
-    /// Waits for the next line that shows this counter with such a value.
-    pub(crate) fn until_counter(&self, name: &str, holds: impl Fn(u32) -> bool) {
+    /// Waits for the next line for which `wanted` holds.
+    pub(crate) fn until_line(&self, wanted: impl Fn(&str) -> bool) -> String {
         loop {
             let line = self.lines.recv_timeout(PATIENCE).expect("a line of the log");
             println!("{line}");
-            if counter(&line, name).is_some_and(&holds) {
-                return;
+            if wanted(&line) {
+                return line;
             }
         }
+    }
+
+    /// Waits for the next line that shows this counter with such a value.
+    pub(crate) fn until_counter(&self, name: &str, holds: impl Fn(u32) -> bool) {
+        self.until_line(|line| counter(line, name).is_some_and(&holds));
     }
 }
 

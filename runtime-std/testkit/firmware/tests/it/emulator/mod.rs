@@ -11,7 +11,7 @@ mod qmp;
 
 use std::collections::HashMap;
 use std::io::Write;
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -23,13 +23,16 @@ use flamingo_firmware_tests::{QEMU, VARIABLE, build_command, missing};
 use flamingo_runtime_std::Clock;
 use rustix::process::{Pid, Signal, kill_process_group};
 use rustix::thread::{CpuSet, sched_getaffinity};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use self::log::Log;
 use self::qmp::Monitor;
 
 /// An emulator whose test was killed ends by itself after this many seconds.
 const LIMIT_S: &str = "600";
+/// The name of the network in QEMU, and the board's address in it.
+const NETWORK: &str = "network";
+const ADDRESS: &str = "10.0.2.15";
 /// How often QEMU is asked about its sockets.
 const POLL: Duration = Duration::from_millis(1);
 /// Longer than QEMU takes for anything.
@@ -94,10 +97,23 @@ pub(crate) struct Emulator {
 impl Emulator {
     /// Runs a program on a machine of QEMU, with a socket for each of its first `uarts` UARTs.
     pub(crate) fn start(program: &Path, machine: &str, uarts: usize) -> Self {
+        let emulator = Self::paused(program, machine, uarts, &[]);
+        emulator.run();
+        emulator
+    }
+
+    /// The same, but the board does nothing before [`run`](Self::run), and its Ethernet is plugged in. Ports of
+    /// this computer lead to these TCP ports of the board ([`tcp`](Self::tcp)).
+    pub(crate) fn paused(program: &Path, machine: &str, uarts: usize, ports: &[u16]) -> Self {
         let mut command = Command::new("timeout");
         command.args(["--signal=KILL", LIMIT_S, "taskset", "--cpu-list", &next_processor()]);
         command.args([QEMU, "-machine", machine, "-kernel"]).arg(program);
-        command.args(["-display", "none", "-monitor", "none", "-qmp", "stdio"]);
+        command.args(["-display", "none", "-monitor", "none", "-qmp", "stdio", "-S"]);
+        let forward = |port| format!(",hostfwd=tcp:127.0.0.1:0-{ADDRESS}:{port}");
+        let forwards: String = ports.iter().map(forward).collect();
+        if !ports.is_empty() {
+            command.arg("-nic").arg(format!("user,id={NETWORK},restrict=on{forwards}"));
+        }
         for uart in 0..uarts {
             let socket =
                 format!("socket,id=uart{uart},host=127.0.0.1,port=0,server=on,wait=off,nodelay=on");
@@ -114,6 +130,22 @@ impl Emulator {
         let emulator = Self { child, monitor, program: program.to_owned() };
         emulator.monitor().execute("qmp_capabilities");
         emulator
+    }
+
+    /// Lets the board run.
+    pub(crate) fn run(&self) {
+        self.monitor().execute("cont");
+    }
+
+    /// The address that leads to a TCP port of the board.
+    pub(crate) fn tcp(&self, port: u16) -> SocketAddr {
+        let forwarded = self.monitor().forwarded_port(port).expect("it was asked for");
+        (Ipv4Addr::LOCALHOST, forwarded).into()
+    }
+
+    /// Plugs the cable of the board's Ethernet in, or pulls it out.
+    pub(crate) fn plug_network(&self, up: bool) {
+        self.monitor().execute_with("set_link", &json!({ "name": NETWORK, "up": up }));
     }
 
     /// The address of a UART. It takes one connection at a time: a second one waits until the first is closed.

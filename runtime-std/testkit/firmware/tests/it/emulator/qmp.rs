@@ -17,7 +17,13 @@ impl Monitor {
 
     /// Executes a command and gives its result.
     pub(super) fn execute(&mut self, command: &str) -> Value {
-        writeln!(self.stdin, "{}", json!({ "execute": command })).expect("QEMU runs");
+        self.execute_with(command, &json!({}))
+    }
+
+    /// Executes a command with arguments.
+    pub(super) fn execute_with(&mut self, command: &str, arguments: &Value) -> Value {
+        let request = json!({ "execute": command, "arguments": arguments });
+        writeln!(self.stdin, "{request}").expect("QEMU runs");
         loop {
             let line = self.lines.next().expect("QEMU runs").expect("text");
             let mut message: Value = serde_json::from_str(&line).expect("JSON");
@@ -37,5 +43,19 @@ impl Monitor {
             .as_array()
             .and_then(|devices| devices.iter().find(|device| device["label"] == label.as_str()));
         device.and_then(|device| device["filename"].as_str()).expect("the UART exists").to_owned()
+    }
+
+    /// The port of this computer that leads to a TCP port of the board. A line of QEMU's table is
+    /// `TCP[HOST_FORWARD] 14 127.0.0.1 40123 10.0.2.15 53717 0 0`.
+    pub(super) fn forwarded_port(&mut self, port: u16) -> Option<u16> {
+        let arguments = json!({ "command-line": "info usernet" });
+        let table = self.execute_with("human-monitor-command", &arguments);
+        let wanted = port.to_string();
+        table.as_str()?.lines().find_map(|line| {
+            let columns: Vec<_> = line.split_whitespace().collect();
+            let is_it = columns.first() == Some(&"TCP[HOST_FORWARD]")
+                && columns.get(5) == Some(&wanted.as_str());
+            columns.get(3).filter(|_| is_it)?.parse().ok()
+        })
     }
 }
