@@ -57,9 +57,9 @@ pub unsafe extern "C" fn flamingo_connection_init(
             // SAFETY: as the caller promises.
             unsafe { value(config, area)? }.checked()?
         };
-        let client = Connection::new(config).starting_after(Ticket::from_number(last_ticket));
+        let last = Ticket::from_number(last_ticket);
         // SAFETY: as the caller promises.
-        unsafe { init::<Client>(connection, size, client) }
+        unsafe { init(connection, size, || Connection::new(config).starting_after(last)) }
     })
 }
 

@@ -156,7 +156,7 @@ pub unsafe extern "C" fn flamingo_image_reader_init(
     limit: u32,
 ) -> flamingo_result {
     // SAFETY: as the caller promises.
-    run(|| unsafe { init::<ImageReader>(reader, size, ImageReader::new(limit)) })
+    run(|| unsafe { init::<ImageReader>(reader, size, || ImageReader::new(limit)) })
 }
 
 /// Ends the use of a reader: every later call with it returns NOT_INITIALISED.

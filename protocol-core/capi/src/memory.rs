@@ -163,11 +163,15 @@ impl<'a, T> Open<'a, T> {
     }
 }
 
-/// Puts a new object into memory of `size` bytes.
+/// Puts a new object into memory of `size` bytes. `make` makes it there: on the stack it may be too large.
 ///
 /// # Safety
 /// `memory` is NULL or points to `size` bytes that can be written and that nothing else uses meanwhile.
-pub(crate) unsafe fn init<T: Object>(memory: *mut T::Memory, size: usize, value: T) -> Checked<()> {
+pub(crate) unsafe fn init<T: Object>(
+    memory: *mut T::Memory,
+    size: usize,
+    make: impl FnOnce() -> T,
+) -> Checked<()> {
     let () = T::FITS;
     Area::check(memory, size)?;
     if size < size_of::<T::Memory>() {
@@ -175,7 +179,9 @@ pub(crate) unsafe fn init<T: Object>(memory: *mut T::Memory, size: usize, value:
     }
     // SAFETY: the memory is aligned and large enough for `Stored<T>` (`FITS`), and the caller promises
     // that it can be written.
-    unsafe { memory.cast::<Stored<T>>().write(Stored { magic: T::MAGIC, offered: 0, value }) };
+    unsafe {
+        memory.cast::<Stored<T>>().write(Stored { magic: T::MAGIC, offered: 0, value: make() });
+    };
     Ok(())
 }
 

@@ -30,7 +30,7 @@ pub unsafe extern "C" fn flamingo_responder_init(
     payload_limit: u32,
 ) -> flamingo_result {
     // SAFETY: as the caller promises.
-    run(|| unsafe { init::<Device>(device, size, Responder::new(payload_limit)) })
+    run(|| unsafe { init::<Device>(device, size, || Responder::new(payload_limit)) })
 }
 
 /// Ends the use of a responder: every later call with it returns NOT_INITIALISED.

@@ -106,8 +106,9 @@ fn the_flags_of_the_document_are_those_of_the_code() {
 }
 
 /// The source folders that docs/architecture.md lists.
-const SOURCES: [&str; 8] = [
+const SOURCES: [&str; 9] = [
     "protocol-core/src/",
+    "protocol-core/capi/src/",
     "runtime-std/src/",
     "runtime-std/microscope/src/",
     "runtime-std/simulator/src/",

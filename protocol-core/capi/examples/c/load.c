@@ -4,7 +4,7 @@
  *
  * Each query has its own number in hardware_id, which the instrument sends back and which the library does
  * not look at: so the program finds out whether an answer is right. It writes every event that it got into
- * LOG, 128 bytes each, so that they can be compared with what was on the wire. */
+ * LOG, with its payload, so that they can be compared with what was on the wire. */
 #define _POSIX_C_SOURCE 200809L
 
 #include "loop.h"
@@ -23,19 +23,25 @@ struct load {
     struct task tasks[TASKS];
     FILE *log;
     uint32_t asked, right, wrong, lost, events;
-    /* The parts of a payload belong to the last frame: the pushes of this load have none. */
+    int last_is_event; /* the parts of a payload belong to the last frame */
 };
+
+static void write_log(struct load *load, const void *bytes, size_t len)
+{
+    if (fwrite(bytes, len, 1, load->log) != 1) {
+        perror("log");
+    }
+}
 
 static void on_frame(void *context, const flamingo_output *output)
 {
     struct load *load = context;
-    if (output->frame_class != FLAMINGO_CLASS_SOLICITED) {
+    load->last_is_event = output->frame_class != FLAMINGO_CLASS_SOLICITED;
+    if (load->last_is_event) {
         uint8_t bytes[FLAMINGO_FRAME_LEN];
         flamingo_frame_encode(&output->frame, bytes, sizeof bytes);
         load->events += 1;
-        if (fwrite(bytes, sizeof bytes, 1, load->log) != 1) {
-            perror("log");
-        }
+        write_log(load, bytes, sizeof bytes);
         return;
     }
     for (int at = 0; at < TASKS; at++) {
@@ -49,6 +55,14 @@ static void on_frame(void *context, const flamingo_output *output)
         }
     }
     load->wrong += 1; /* the answer to a request that nobody made */
+}
+
+static void on_payload(void *context, const flamingo_output *output)
+{
+    struct load *load = context;
+    if (load->last_is_event) {
+        write_log(load, output->payload, output->payload_len);
+    }
 }
 
 static void on_event(void *context, const flamingo_event *event)
@@ -93,7 +107,8 @@ int main(int count, char **arguments)
         return 2;
     }
     uint32_t queries = (uint32_t)strtoul(arguments[3], NULL, 10);
-    struct handlers handlers = {.context = &load, .frame = on_frame, .event = on_event};
+    struct handlers handlers = {
+        .context = &load, .frame = on_frame, .event = on_event, .payload = on_payload};
     if (loop_open(&loop, arguments[1], arguments[2], handlers) != 0) {
         return 1;
     }

@@ -50,10 +50,11 @@ int main(int count, char **arguments) {
     unsigned long long noise = 0;
     try {
         const auto note = [&](const flamingo::message &event) {
-            std::uint8_t bytes[FLAMINGO_FRAME_LEN];
-            flamingo_frame_encode(&event.header, bytes, sizeof bytes);
+            std::vector<std::uint8_t> bytes(FLAMINGO_FRAME_LEN);
+            flamingo_frame_encode(&event.header, bytes.data(), bytes.size());
+            bytes.insert(bytes.end(), event.payload.begin(), event.payload.end());
             ++events;
-            if (std::fwrite(bytes, sizeof bytes, 1, log.get()) != 1) std::perror("log");
+            if (std::fwrite(bytes.data(), bytes.size(), 1, log.get()) != 1) std::perror("log");
         };
         flamingo::client client(arguments[1], static_cast<std::uint16_t>(std::atoi(arguments[2])), note);
         std::vector<std::thread> threads;

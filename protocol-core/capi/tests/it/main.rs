@@ -3,6 +3,7 @@
 #![allow(clippy::unnecessary_box_returns)] // memory whose address stays
 
 mod caller;
+mod complete;
 mod conversation;
 mod memory;
 mod requests;

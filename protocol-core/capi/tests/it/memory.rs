@@ -111,7 +111,7 @@ fn a_bad_pointer_beside_the_connection_changes_nothing() {
         let request = |frame, ticket| flamingo_connection_request(connection, 0, frame, 9, ticket);
         assert_eq!(request(null(), number), flamingo_result::Null);
         assert_eq!(request(frame, null_mut()), flamingo_result::Null);
-        assert_eq!(request(frame.wrapping_byte_add(4), number), flamingo_result::Misaligned);
+        assert_eq!(request(frame.wrapping_byte_add(1), number), flamingo_result::Misaligned);
         assert_eq!(
             flamingo_connection_poll_transmit(connection, 0, null_mut()),
             flamingo_result::Null
