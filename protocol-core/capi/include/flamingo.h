@@ -266,10 +266,6 @@ enum flamingo_result
    */
   FLAMINGO_RESULT_TEXT_TOO_LONG = 41,
   /**
-   * A text contains a NUL.
-   */
-  FLAMINGO_RESULT_TEXT_NUL = 42,
-  /**
    * There is no command with this code or name.
    */
   FLAMINGO_RESULT_UNKNOWN_COMMAND = 43,

@@ -1,4 +1,5 @@
-// flamingo.hpp: a Flamingo microscope for C++17 programs, on top of flamingo.h. Header only; POSIX sockets.
+// flamingo.hpp: a Flamingo microscope for C++17 programs, on top of flamingo.h. Header only; for Linux and other
+// systems with the sockets of POSIX.
 //
 // A flamingo::client owns the socket and the thread that reads it. It replaces the receive thread of a
 // program: any thread calls request() and gets a std::future; callbacks get the frames that nobody asked
@@ -12,6 +13,7 @@
 #include <flamingo_images.hpp>
 #include <flamingo_socket.hpp>
 
+#include <fcntl.h>
 #include <poll.h>
 
 #include <atomic>
@@ -91,7 +93,7 @@ inline std::uint64_t now() {
 } // namespace detail
 
 /// A connection to the control port. All functions may be called from any thread, also from callbacks.
-/// Do not destroy it in a callback.
+/// In a callback, do not wait for a future and do not destroy the client: nothing is received meanwhile.
 class client {
 public:
     using callback = std::function<void(const message &)>;
@@ -105,6 +107,7 @@ public:
         if (::pipe(ends) != 0) detail::fail("pipe");
         waking_ = detail::descriptor(ends[0]);
         waker_ = detail::descriptor(ends[1]);
+        for (const int end : ends) ::fcntl(end, F_SETFL, O_NONBLOCK);
         const auto random = static_cast<std::uint32_t>(detail::now());
         detail::check(flamingo_connection_init(connection_.get(), sizeof(flamingo_connection), config, random));
         thread_ = std::thread([this] { receive(); });
@@ -223,7 +226,7 @@ private:
     void wake() {
         const char byte = 0;
         // An error: the pipe is full, so the thread wakes up anyhow.
-        if (::write(waker_.get(), &byte, 1) < 0) return;
+        if (::write(waker_.get(), &byte, 1) < 0) errno = 0;
     }
 
     /// After every change, with the mutex held: writes, takes the outcomes, and wakes the thread if it
@@ -333,7 +336,8 @@ private:
         }
         if (::poll(wait, 2, static_cast<int>(ms)) < 0) return errno == EINTR;
         char bytes[64];
-        if (wait[1].revents != 0 && ::read(waking_.get(), bytes, sizeof bytes) < 0) return errno == EINTR;
+        // An error: the call that woke the thread has been seen already.
+        if (wait[1].revents != 0 && ::read(waking_.get(), bytes, sizeof bytes) < 0) errno = 0;
         return true;
     }
 

@@ -55,8 +55,6 @@ pub enum flamingo_result {
     Marker = 40,
     /// A text has more than 72 bytes.
     TextTooLong = 41,
-    /// A text contains a NUL.
-    TextNul = 42,
     /// There is no command with this code or name.
     UnknownCommand = 43,
     /// The size in an image header is not 2 * width * height.
@@ -124,7 +122,6 @@ impl From<TextError> for flamingo_result {
     fn from(error: TextError) -> Self {
         match error {
             TextError::TooLong { .. } => Self::TextTooLong,
-            TextError::Nul => Self::TextNul,
             _ => Self::Other,
         }
     }
@@ -144,7 +141,7 @@ impl From<ImageError> for flamingo_result {
 }
 
 /// The texts: what was expected, and what to do.
-const TEXTS: [(flamingo_result, &CStr); 28] = {
+const TEXTS: [(flamingo_result, &CStr); 27] = {
     use flamingo_result as Code;
     [
         (Code::Ok, c"ok"),
@@ -168,7 +165,6 @@ const TEXTS: [(flamingo_result, &CStr); 28] = {
         (Code::Closed, c"the connection has ended: make a new one"),
         (Code::Marker, c"the bytes do not begin or not end with the marker of a frame"),
         (Code::TextTooLong, c"buffer: expected at most 72 bytes: shorten the text"),
-        (Code::TextNul, c"buffer: a text must not contain a NUL"),
         (Code::UnknownCommand, c"there is no command with this code or name"),
         (Code::ImageSize, c"imageSize at offset 0: expected 2 * width * height"),
         (Code::ImageDimensions, c"imageWidth and imageHeight at offset 4: expected 0 and 0 in an update of options"),
