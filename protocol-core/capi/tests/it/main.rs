@@ -7,4 +7,5 @@ mod complete;
 mod conversation;
 mod memory;
 mod requests;
+mod same_as_core;
 mod values;
