@@ -1,0 +1,83 @@
+//! Where the futures of the client run: on the thread that asks (it releases the interpreter and looks for
+//! Ctrl-C), or on a thread of their own, for asyncio. What becomes of their results is in `call.rs`.
+
+use std::future::{Future, pending};
+use std::pin::pin;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use pyo3::prelude::*;
+use smol::{Executor, Task, Timer, future};
+
+use crate::failure::Failure;
+
+/// How often a thread that waits looks for signals.
+const SIGNALS_EVERY: Duration = Duration::from_millis(50);
+
+/// Waits on this thread. Other Python threads run meanwhile.
+///
+/// # Errors
+/// What a handler of a signal raises: `KeyboardInterrupt` after Ctrl-C. The future is dropped then.
+pub(crate) fn wait<F>(py: Python<'_>, work: F) -> PyResult<F::Output>
+where
+    F: Future + Send,
+    F::Output: Send,
+{
+    let mut work = pin!(work);
+    loop {
+        let slice = async {
+            Timer::after(SIGNALS_EVERY).await;
+            None
+        };
+        let done = async { Some(work.as_mut().await) };
+        if let Some(done) = py.detach(|| smol::block_on(future::or(done, slice))) {
+            return Ok(done);
+        }
+        py.check_signals()?;
+    }
+}
+
+static EXECUTOR: Executor<'static> = Executor::new();
+
+/// Runs a future on the thread for asyncio. Dropping the task cancels the future.
+///
+/// # Errors
+/// The system gives no thread.
+pub(crate) fn spawn<T: Send + 'static>(
+    work: impl Future<Output = T> + Send + 'static,
+) -> Result<Task<T>, Failure> {
+    static THREAD: OnceLock<Result<(), String>> = OnceLock::new();
+    let started = THREAD.get_or_init(|| {
+        let thread = std::thread::Builder::new().name("flamingo-asyncio".into());
+        let run = || smol::block_on(EXECUTOR.run(pending::<()>()));
+        thread.spawn(run).map(drop).map_err(|error| format!("cannot start a thread: {error}"))
+    });
+    match started {
+        Ok(()) => Ok(EXECUTOR.spawn(work)),
+        Err(why) => Err(Failure::new("FlamingoError", why.clone())),
+    }
+}
+
+/// A time that Python gives in seconds.
+///
+/// # Errors
+/// The time is negative, not a number, or too long.
+pub(crate) fn seconds(name: &str, value: f64) -> Result<Duration, Failure> {
+    Duration::try_from_secs_f64(value).map_err(|_| {
+        Failure::new("InvalidValue", format!("{name}: expected seconds from 0, found {value}"))
+    })
+}
+
+/// The result of a future, or [`Failure`] of the kind `Timeout` when the time is over. `None` has no limit.
+pub(crate) async fn within<T>(
+    limit: Option<Duration>,
+    what: &str,
+    work: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    let Some(limit) = limit else { return work.await };
+    let over = async {
+        Timer::after(limit).await;
+        Err(Failure::new("Timeout", format!("{what}: not ended after {limit:?}")))
+    };
+    future::or(work, over).await
+}
