@@ -6,6 +6,49 @@ from typing import Any, Final, Generic, Literal, TypeVar, final
 from numpy import uint16
 from numpy.typing import NDArray
 
+__all__ = [
+    "Answer",
+    "Arrival",
+    "AxisLimits",
+    "Bridge",
+    "Call",
+    "Camera",
+    "CommandLink",
+    "Event",
+    "EventStream",
+    "FilterWheel",
+    "Frame",
+    "Illumination",
+    "Image",
+    "ImageStream",
+    "Lane",
+    "Lasers",
+    "Led",
+    "Microscope",
+    "Motion",
+    "ParsedMessage",
+    "Pose",
+    "ReceivedCommand",
+    "Run",
+    "RunEvent",
+    "RunSummary",
+    "ScopeSettings",
+    "SentFrame",
+    "Settings",
+    "Simulator",
+    "StackReport",
+    "Stage",
+    "Storage",
+    "VERSION",
+    "Workflows",
+    "code_name",
+    "connect",
+    "finish_halts",
+    "known_codes",
+    "start_bridge",
+    "start_simulator",
+]
+
 _T = TypeVar("_T")
 
 #: A number, or a name such as "STAGE_HALT".
@@ -46,7 +89,7 @@ class Call(Coroutine[Any, Any, _T], Generic[_T]):
     def wait(self) -> _T:
         """Sends the request and waits for its result on this thread."""
     def __await__(self) -> Generator[Any, None, _T]: ...
-    def send(self, value: Any, /) -> Any: ...
+    def send(self, value: Any) -> Any: ...
     def throw(self, *error: Any) -> Any: ...
     def close(self) -> None: ...
 
@@ -105,7 +148,7 @@ class Frame:
     @property
     def text(self) -> str:
         """The buffer up to the first NUL, as text."""
-    def __eq__(self, other: object) -> bool: ...
+    def __eq__(self, value: object, /) -> bool: ...
 
 @final
 class Answer:
@@ -248,7 +291,7 @@ class Pose:
     def z(self) -> float: ...
     @property
     def r(self) -> float: ...
-    def __eq__(self, other: object) -> bool: ...
+    def __eq__(self, value: object, /) -> bool: ...
 
 @final
 class AxisLimits:
