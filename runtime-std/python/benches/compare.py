@@ -2,7 +2,7 @@
 
     python benches/compare.py [--quick] [--check]
 
-- Round trips per second: `CommandClient.send_command`, beside a reader thread in pure Python with a queue for each
+- Round trips per second, of one thread and of four: `CommandClient.send_command`, beside a reader thread in pure Python with a queue for each
   expected code, as today's clients have. Both ask the same simulator in turns.
 - Images per second: `ImageStream`, beside a loop of `recv_into` into one buffer. Both read 2048 x 2048 images from
   the same sender, a process of its own, in turns.
@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import logging
 import multiprocessing
 import queue
 import socket
@@ -24,6 +25,8 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 
 import numpy
@@ -35,42 +38,101 @@ LEAST_ROUND_TRIPS, LEAST_IMAGES = 3.0, 0.9
 SIDE = 2048
 #: What today's clients set.
 RECEIVE_BUFFER = 1 << 20
-_FIELDS = struct.Struct("<IIiiiiiiiIdI72sI")
+_log = logging.getLogger("reader")
+
+
+@dataclass
+class Message:
+    """A frame, read as today's clients read it: field by field."""
+
+    raw_data: bytes
+    start_marker: int
+    command_code: int
+    status_code: int
+    hardware_id: int
+    subsystem_id: int
+    client_id: int
+    int32_data0: int
+    int32_data1: int
+    int32_data2: int
+    cmd_data_bits: int
+    value: float
+    additional_data_size: int
+    data_field: bytes
+    end_marker: int
+    timestamp: float = field(default_factory=time.time)
+    additional_data: bytes | None = None
+
+    @classmethod
+    def parse(cls, data: bytes) -> Message:
+        words = [struct.unpack("<I", data[at : at + 4])[0] for at in range(0, 24, 4)]
+        signed = [struct.unpack("<i", data[at : at + 4])[0] for at in range(24, 36, 4)]
+        (bits,), (value,) = struct.unpack("<I", data[36:40]), struct.unpack("<d", data[40:48])
+        (size,), (end,) = struct.unpack("<I", data[48:52]), struct.unpack("<I", data[124:128])
+        return cls(data, *words, *signed, bits, value, size, data[52:124], end)
+
+    @property
+    def is_valid(self) -> bool:
+        return (self.start_marker, self.end_marker) == (0xF321E654, 0xFEDC4321)
 
 
 class ReaderThread:
-    """Today's way: a thread reads the socket and gives each frame to the queue of whoever expects its code."""
+    """Today's way: a thread reads the socket, with a timeout of 0.5 s so that it can be stopped, and puts each frame into
+    the queue of whoever expects its code."""
 
     def __init__(self, address: tuple[str, int]) -> None:
         self.sock = socket.create_connection(address)
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.sock.settimeout(0.5)
         self.lock, self.send_lock = threading.Lock(), threading.Lock()
-        self.pending: dict[int, queue.Queue[tuple[object, ...]]] = {}
+        self.running = threading.Event()
+        self.running.set()
+        self.pending: dict[int, queue.Queue[Message]] = {}
+        self.stats = {"messages_read": 0, "bytes_read": 0, "responses_dispatched": 0}
         self.thread = threading.Thread(target=self._read, daemon=True)
         self.thread.start()
 
-    def _receive(self, size: int) -> bytes:
+    def _receive(self, size: int) -> bytes | None:
         data = b""
         while len(data) < size:
-            chunk = self.sock.recv(size - len(data))
+            try:
+                chunk = self.sock.recv(size - len(data))
+            except TimeoutError:
+                if not data:
+                    return None
+                continue
             if not chunk:
                 return b""
             data += chunk
+            self.stats["bytes_read"] += len(chunk)
         return data
 
     def _read(self) -> None:
-        with contextlib.suppress(OSError):
-            while data := self._receive(128):
-                fields = _FIELDS.unpack(data)
-                if fields[11]:
-                    self._receive(fields[11])
-                with self.lock:
-                    expected = self.pending.pop(fields[1], None)
-                if expected is not None:
-                    expected.put_nowait(fields)
+        while self.running.is_set():
+            data = self._receive(128)
+            if data is None:
+                continue
+            if not data:
+                return
+            message = Message.parse(data)
+            if not message.is_valid:
+                continue
+            if message.additional_data_size > 0:
+                message.additional_data = self._receive(message.additional_data_size)
+            self._dispatch(message)
+            self.stats["messages_read"] += 1
 
-    def send_command(self, command: bytes, expected_code: int, timeout: float = 3.0) -> tuple[object, ...] | None:
-        answers: queue.Queue[tuple[object, ...]] = queue.Queue(maxsize=1)
+    def _dispatch(self, message: Message) -> None:
+        with self.lock:
+            expected = self.pending.pop(message.command_code, None)
+            if expected is None:
+                return
+            expected.put_nowait(message)
+            self.stats["responses_dispatched"] += 1
+            _log.info("answer of 0x%04X to the waiting caller", message.command_code)
+
+    def send_command(self, command: bytes, expected_code: int, timeout: float = 3.0) -> Message | None:
+        answers: queue.Queue[Message] = queue.Queue(maxsize=1)
         with self.lock:
             self.pending[expected_code] = answers
         try:
@@ -84,7 +146,7 @@ class ReaderThread:
                 self.pending.pop(expected_code, None)
 
     def close(self) -> None:
-        self.sock.shutdown(socket.SHUT_RDWR)
+        self.running.clear()
         self.thread.join()
         self.sock.close()
 
@@ -110,25 +172,39 @@ def side_by_side(name: str, rounds: int, ours: Callable[[], float], theirs: Call
     return ratio
 
 
-def round_trips(count: int, rounds: int) -> float:
+#: One code for each thread: a reader thread has one queue for each code.
+_QUERIES = [
+    Code.SYSTEM_STATE_GET,
+    Code.STAGE_POSITION_GET,
+    Code.CAMERA_IMAGE_SIZE_GET,
+    Code.CAMERA_PIXEL_FIELD_OF_VIEW_GET,
+]
+
+
+def round_trips(count: int, rounds: int, threads: int) -> float:
     quick = "[latency]\nmin_ms = 0.0\nmax_ms = 0.0\n"
-    command, code = Frame(Code.SYSTEM_STATE_GET).to_bytes(), int(Code.SYSTEM_STATE_GET)
     with flamingo.simulator(quick) as sim:
         host, port = sim.address.rsplit(":", 1)
         address = (host, int(port))
         client, reader = dropin.CommandClient(address), ReaderThread(address)
 
         def ask(send_command: Callable[[bytes, int], object]) -> float:
-            def work() -> None:
-                for _ in range(count):
-                    if send_command(command, code) is None:
+            def work(code: Code) -> None:
+                command, number = Frame(code, selector=1).to_bytes(), int(code)
+                for _ in range(count // threads):
+                    if send_command(command, number) is None:
                         raise SystemExit("an answer was lost")
 
-            return per_second(count, work)
+            def all_threads() -> None:
+                if threads == 1:
+                    return work(_QUERIES[0])
+                with ThreadPoolExecutor(threads) as workers:
+                    list(workers.map(work, _QUERIES[:threads]))
 
-        ratio = side_by_side(
-            "round trips", rounds, lambda: ask(client.send_command), lambda: ask(reader.send_command)
-        )
+            return per_second(count, all_threads)
+
+        name = "round trips, 1 thread" if threads == 1 else f"round trips, {threads} threads"
+        ratio = side_by_side(name, rounds, lambda: ask(client.send_command), lambda: ask(reader.send_command))
         reader.close()
         client.socket.close()
     return ratio
@@ -200,9 +276,12 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="few rounds, to see that it runs")
     parser.add_argument("--check", action="store_true", help="fail if a ratio is too low")
     args = parser.parse_args()
-    rounds = 1 if args.quick else 9
+    rounds, count = (1, 200) if args.quick else (9, 4000)
     ratios = [
-        ("round trips", round_trips(200 if args.quick else 3000, rounds), LEAST_ROUND_TRIPS),
+        *(
+            (f"round trips of {threads} threads", round_trips(count, rounds, threads), LEAST_ROUND_TRIPS)
+            for threads in (1, 4)
+        ),
         ("images", images(10 if args.quick else 100, rounds), LEAST_IMAGES),
     ]
     low = [f"{name}: {ratio:.2f}, expected {least} or more" for name, ratio, least in ratios if ratio < least]

@@ -4,7 +4,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use flamingo_protocol_core::wire::{FRAME_LEN, Kind};
+use flamingo_protocol_core::wire::{FRAME_LEN, Kind, MAX_PAYLOAD};
 use flamingo_protocol_core::{Class, CommandCode, Frame};
 use flamingo_runtime_std::{Answer, Client, Error, Event, EventFrame, Payload, Subscription};
 use pyo3::prelude::*;
@@ -15,7 +15,7 @@ use crate::failure::Failure;
 use crate::frame::unix_time;
 use crate::lane::Lane;
 use crate::microscope::Microscope;
-use crate::waiting::{seconds, wait, within};
+use crate::waiting::{seconds, wait_at_most};
 
 /// The connection as today's clients see it: bytes.
 #[pyclass(module = "flamingo._native", frozen)]
@@ -51,7 +51,11 @@ impl CommandLink {
         let (frame, payload) = one_message(command)?;
         let limit = seconds("timeout", timeout)?;
         let asked = ask(&self.client, frame, payload, CommandCode(expected), limit);
-        Ok(wait(py, asked)??)
+        match wait_at_most(py, limit, asked)? {
+            Some(Err(failure)) if failure.is_no_answer() => Ok(None),
+            Some(answer) => Ok(answer?),
+            None => Ok(None),
+        }
     }
 }
 
@@ -72,6 +76,12 @@ pub(crate) fn first_message(bytes: &[u8]) -> Result<Option<(Frame, Payload, usiz
     })?;
     let end = FRAME_LEN.saturating_add(frame.payload_len as usize);
     Ok(bytes.get(FRAME_LEN..end).map(|payload| (frame, payload.into(), end)))
+}
+
+/// Refuses what must not go to the instrument before it is handed over.
+pub(crate) fn check(frame: &Frame) -> Result<(), Failure> {
+    let checked = frame.check_command(MAX_PAYLOAD);
+    checked.map_err(|source| Error::Refused { code: frame.code, source }.into())
 }
 
 fn one_message(bytes: &[u8]) -> Result<(Frame, Payload), Failure> {
@@ -112,6 +122,9 @@ pub(crate) async fn answer(
     payload: Payload,
     limit: Duration,
 ) -> Result<Answer, Error> {
+    if payload.is_empty() {
+        return client.request_within(frame, limit).await;
+    }
     client.upload(frame, payload, limit).await
 }
 
@@ -149,36 +162,30 @@ async fn ask(
     limit: Duration,
 ) -> Result<Option<ParsedMessage>, Failure> {
     let is_answered = Answered::of(&frame) == Answered::Always;
-    let asked = async {
-        if is_answered && expected == frame.code {
-            let answer = answer(client, frame, payload, limit).await?;
-            return Ok(Some(ParsedMessage::from(answer)));
-        }
-        let mut events = client.subscribe(&[expected]);
-        let sent = async {
-            if is_answered {
-                let answer = answer(client, frame, payload, limit).await;
-                if let Ok(answer) = answer
-                    && answer.frame.code == expected
-                {
-                    return Ok(Some(ParsedMessage::from(answer)));
-                }
-            } else {
-                client.send_with_payload(frame, payload).await?;
-            }
-            // Another frame is expected.
-            future::pending().await
-        };
-        let event = async {
-            let event = next_frame(&mut events, |_| true).await;
-            Ok(event.map(|event| ParsedMessage::from(&*event)))
-        };
-        future::or(sent, event).await
-    };
-    match within(Some(limit), "answer", asked).await {
-        Err(failure) if failure.is_no_answer() => Ok(None),
-        other => other,
+    if is_answered && expected == frame.code {
+        let answer = answer(client, frame, payload, limit).await?;
+        return Ok(Some(ParsedMessage::from(answer)));
     }
+    let mut events = client.subscribe(&[expected]);
+    let sent = async {
+        if is_answered {
+            let answer = answer(client, frame, payload, limit).await;
+            if let Ok(answer) = answer
+                && answer.frame.code == expected
+            {
+                return Ok(Some(ParsedMessage::from(answer)));
+            }
+        } else {
+            client.send_with_payload(frame, payload).await?;
+        }
+        // Another frame is expected.
+        future::pending().await
+    };
+    let event = async {
+        let event = next_frame(&mut events, |_| true).await;
+        Ok(event.map(|event| ParsedMessage::from(&*event)))
+    };
+    future::or(sent, event).await
 }
 
 /// A frame as today's clients read it.

@@ -14,7 +14,7 @@ use pyo3::types::PyBytes;
 use smol::channel::{Receiver, Sender, unbounded};
 use smol::{Task, future};
 
-use crate::dropin::{Answered, CommandLink, answer, first_message, next_frame};
+use crate::dropin::{Answered, CommandLink, answer, check, first_message, next_frame};
 use crate::failure::Failure;
 use crate::waiting::{seconds, spawn, wait, within};
 
@@ -91,6 +91,7 @@ impl Lane {
                 }
                 let Some((frame, payload, end)) = message? else { return Ok(()) };
                 state.outgoing.drain(..end);
+                check(&frame)?;
                 state.submit(py, &self.client, frame, payload, limit)?;
             }
         })

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `call.rs` | a prepared request, for `wait()` and `await` |
 //! | `waiting.rs` | where futures run: on the thread that asks, or on the one for asyncio |
+//! | `reactor.rs` | threads that wait watch the sockets |
 //! | `halts.rs` | the HALTs of moves that were cancelled |
 //! | `failure.rs` | errors as exceptions |
 //! | `codes.rs` | what Python calls a code, an axis, a laser, a colour |
@@ -29,6 +30,7 @@ mod halts;
 mod images;
 mod lane;
 mod microscope;
+mod reactor;
 mod servers;
 mod settings;
 mod stage;

@@ -3,17 +3,19 @@
 use flamingo_microscope as typed;
 use flamingo_microscope::Patience;
 use flamingo_runtime_std::socket::instrument_ports::image_port;
-use flamingo_runtime_std::{Client, Options, Reconnect};
+use flamingo_runtime_std::{Options, Reconnect};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::call::Call;
 use crate::codes::CodeLike;
 use crate::devices::{Camera, FilterWheel, Illumination, Lasers, Led};
+use crate::dropin::answer;
 use crate::events::EventStream;
 use crate::failure::Failure;
 use crate::frame::{Command, PyAnswer, codes};
 use crate::images::{ImageStream, Snapshot};
+use crate::reactor;
 use crate::settings::{Settings, Storage};
 use crate::stage::Stage;
 use crate::waiting::seconds;
@@ -49,7 +51,7 @@ pub(crate) fn connect(
         .reconnect(reconnect.then(Reconnect::default))
         .event_capacity(event_capacity);
     Ok(Call::new(async move {
-        let client = Client::connect(options).await?;
+        let client = reactor::connect(options).await?;
         let microscope = typed::Microscope::over(client, Patience::default());
         if load_settings {
             microscope.settings().load().await?;
@@ -134,8 +136,7 @@ impl Microscope {
         let client = self.0.client().clone();
         let timeout = timeout.map_or(Ok(client.timeout()), |time| seconds("timeout", time))?;
         Ok(Call::new(async move {
-            let payload = payload.unwrap_or_default();
-            client.upload(frame, payload, timeout).await.map(PyAnswer)
+            answer(&client, frame, payload.unwrap_or_default().into(), timeout).await.map(PyAnswer)
         }))
     }
 

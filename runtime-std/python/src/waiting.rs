@@ -6,10 +6,13 @@ use std::pin::pin;
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use flamingo_runtime_std::Clock;
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use smol::{Executor, Task, Timer, future};
 
 use crate::failure::Failure;
+use crate::reactor;
 
 /// How often a thread that waits looks for signals.
 const SIGNALS_EVERY: Duration = Duration::from_millis(50);
@@ -23,17 +26,43 @@ where
     F: Future + Send,
     F::Output: Send,
 {
+    wait_while(py, work, || true)?
+        .ok_or_else(|| PyRuntimeError::new_err("a wait without a limit has ended"))
+}
+
+/// The same with a time limit, which is checked a few times per second. `None`: the time is over.
+///
+/// # Errors
+/// As [`wait`].
+pub(crate) fn wait_at_most<F>(
+    py: Python<'_>,
+    limit: Duration,
+    work: F,
+) -> PyResult<Option<F::Output>>
+where
+    F: Future + Send,
+    F::Output: Send,
+{
+    let clock = Clock::start();
+    let began = clock.now();
+    wait_while(py, work, || Duration::from(clock.now().since(began)) < limit)
+}
+
+/// Waits as long as `goes_on`, which is asked at each tick.
+fn wait_while<F>(py: Python<'_>, work: F, goes_on: impl Fn() -> bool) -> PyResult<Option<F::Output>>
+where
+    F: Future + Send,
+    F::Output: Send,
+{
     let mut work = pin!(work);
     loop {
-        let slice = async {
-            Timer::after(SIGNALS_EVERY).await;
-            None
-        };
-        let done = async { Some(work.as_mut().await) };
-        if let Some(done) = py.detach(|| smol::block_on(future::or(done, slice))) {
-            return Ok(done);
+        if let Some(done) = py.detach(|| reactor::block_on(work.as_mut(), SIGNALS_EVERY)) {
+            return Ok(Some(done));
         }
         py.check_signals()?;
+        if !goes_on() {
+            return Ok(None);
+        }
     }
 }
 

@@ -1,0 +1,426 @@
+//! Moves the bytes of connections on plain threads, for callers that block. A thread that waits watches the sockets
+//! itself, so that an answer wakes no other thread before it; one of several does, and the others sleep. While none
+//! waits, a thread of this module watches. What is done with the bytes is `driver/` of the adapter.
+
+use std::cell::OnceCell;
+use std::collections::HashMap;
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
+use std::time::Duration;
+
+use flamingo_protocol_core::time::Instant;
+use flamingo_runtime_std::driver::{Driver, Socket, Step};
+use flamingo_runtime_std::{Client, Clock, Error, Options, socket};
+use mio::{Events, Interest, Registry, Token};
+
+use crate::failure::Failure;
+
+/// How long the thread of this module leaves the sockets to the threads that wait, after one of them has watched: their
+/// next call comes soon.
+const BACK_OFF: Duration = Duration::from_millis(2);
+/// How long it sleeps while another thread watches.
+const LONG_BACK_OFF: Duration = Duration::from_millis(10);
+/// The waker of the thread that watches.
+const WAKER: Token = Token(0);
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Wakes a thread that waits for a future.
+struct Signal {
+    thread: Thread,
+    is_woken: AtomicBool,
+    /// The thread watches the sockets: waking it takes more than unparking.
+    watches: AtomicBool,
+}
+
+impl Wake for Signal {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if self.is_woken.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        if self.watches.load(Ordering::SeqCst)
+            && let Ok(reactor) = reactor()
+        {
+            // An error: it has been woken so often that it need not be again.
+            let _ = reactor.waker.wake();
+        } else {
+            self.thread.unpark();
+        }
+    }
+}
+
+impl Signal {
+    fn of_this_thread() -> Arc<Self> {
+        thread_local! {
+            static SIGNAL: OnceCell<Arc<Signal>> = const { OnceCell::new() };
+        }
+        let new = || {
+            let (is_woken, watches) = (AtomicBool::new(false), AtomicBool::new(false));
+            Arc::new(Self { thread: thread::current(), is_woken, watches })
+        };
+        SIGNAL.try_with(|signal| Arc::clone(signal.get_or_init(new))).unwrap_or_else(|_| new())
+    }
+}
+
+/// Whether a socket can be read, or written, and who wants to know.
+#[derive(Default)]
+struct Direction {
+    is_ready: AtomicBool,
+    waker: Mutex<Option<Waker>>,
+}
+
+impl Direction {
+    fn poll(&self, cx: &Context<'_>) -> Poll<io::Result<()>> {
+        {
+            let mut waker = lock(&self.waker);
+            if !waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+                *waker = Some(cx.waker().clone());
+            }
+        }
+        // Either this finds it ready, or who makes it ready finds the waker.
+        if self.is_ready.load(Ordering::SeqCst) { Poll::Ready(Ok(())) } else { Poll::Pending }
+    }
+
+    fn set_ready(&self) {
+        self.is_ready.store(true, Ordering::SeqCst);
+        let waker = lock(&self.waker).clone();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// Reads or writes. The system reports a change only, so what is left over is still ready.
+    fn take(&self, all: usize, work: impl FnOnce() -> io::Result<usize>) -> io::Result<usize> {
+        self.is_ready.store(false, Ordering::SeqCst);
+        let done = work();
+        let may_go_on = match &done {
+            Ok(count) => *count == all,
+            Err(error) => error.kind() != io::ErrorKind::WouldBlock,
+        };
+        if may_go_on {
+            self.is_ready.store(true, Ordering::SeqCst);
+        }
+        done
+    }
+}
+
+#[derive(Default)]
+struct Directions {
+    reading: Direction,
+    writing: Direction,
+}
+
+/// The sockets of all connections of this process.
+struct Reactor {
+    watch: Mutex<(mio::Poll, Events)>,
+    registry: Registry,
+    waker: mio::Waker,
+    sockets: Mutex<HashMap<usize, Arc<Directions>>>,
+    next_token: AtomicUsize,
+    /// Threads that wait while another one watches.
+    sleepers: Mutex<Vec<Arc<Signal>>>,
+    /// When a thread that waits has watched last, in µs of the clock.
+    watched_at: AtomicU64,
+    clock: Clock,
+}
+
+fn reactor() -> Result<&'static Reactor, Failure> {
+    static REACTOR: OnceLock<Result<Reactor, String>> = OnceLock::new();
+    let reactor = REACTOR.get_or_init(|| Reactor::new().map_err(|error| error.to_string()));
+    reactor
+        .as_ref()
+        .map_err(|why| Failure::new("FlamingoError", format!("cannot watch sockets: {why}")))
+}
+
+impl Reactor {
+    fn new() -> io::Result<Self> {
+        let poll = mio::Poll::new()?;
+        let registry = poll.registry().try_clone()?;
+        let waker = mio::Waker::new(&registry, WAKER)?;
+        let run = || {
+            if let Ok(reactor) = reactor() {
+                reactor.watch_while_nobody_waits();
+            }
+        };
+        thread::Builder::new().name("flamingo-sockets".into()).spawn(run)?;
+        Ok(Self {
+            watch: Mutex::new((poll, Events::with_capacity(64))),
+            registry,
+            waker,
+            sockets: Mutex::default(),
+            next_token: AtomicUsize::new(WAKER.0 + 1),
+            sleepers: Mutex::default(),
+            watched_at: AtomicU64::new(0),
+            clock: Clock::start(),
+        })
+    }
+
+    /// Watches the sockets once, if no other thread does. Returns whether it did.
+    fn try_watch(&self, signal: Option<&Signal>, limit: Option<Duration>) -> bool {
+        let Ok(mut watch) = self.watch.try_lock() else { return false };
+        let (poll, events) = &mut *watch;
+        if let Some(signal) = signal {
+            signal.watches.store(true, Ordering::SeqCst);
+        }
+        // What wakes the thread from here on ends the watch.
+        let limit = match signal {
+            Some(signal) if signal.is_woken.load(Ordering::SeqCst) => Some(Duration::ZERO),
+            _ => limit,
+        };
+        let polled = poll.poll(events, limit);
+        if let Some(signal) = signal {
+            signal.watches.store(false, Ordering::SeqCst);
+            self.watched_at.store(self.clock.now().as_micros(), Ordering::Relaxed);
+        }
+        if polled.is_ok() {
+            let ready: Vec<_> = {
+                let sockets = lock(&self.sockets);
+                let known = |event: &mio::event::Event| sockets.get(&event.token().0).cloned();
+                events
+                    .iter()
+                    .filter_map(|event| {
+                        Some((known(event)?, event.is_readable(), event.is_writable()))
+                    })
+                    .collect()
+            };
+            drop(watch);
+            if let Some(signal) = signal
+                && !ready.is_empty()
+            {
+                // This thread is awake: it reads, before the one that the connection wakes.
+                signal.is_woken.store(true, Ordering::SeqCst);
+            }
+            for (directions, reading, writing) in ready {
+                // A socket that is closed or broken is ready for both, and tells it when it is used.
+                if reading || !writing {
+                    directions.reading.set_ready();
+                }
+                if writing || !reading {
+                    directions.writing.set_ready();
+                }
+            }
+        }
+        true
+    }
+
+    /// Lets another thread that waits watch.
+    fn pass_on(&self) {
+        let next = lock(&self.sleepers).pop();
+        if let Some(next) = next {
+            next.thread.unpark();
+        }
+    }
+
+    /// Watches, or sleeps while another thread does: until this thread is woken, until it is its turn to watch, or
+    /// until the time is over. Returns whether it has to pass on the watch when it does not wait any more.
+    fn wait(&self, signal: &Arc<Signal>, limit: Duration) -> bool {
+        if self.try_watch(Some(signal), Some(limit)) {
+            return true;
+        }
+        lock(&self.sleepers).push(Arc::clone(signal));
+        // Who has watched until now either leaves before this, or finds this thread among the sleepers.
+        let watched = self.try_watch(Some(signal), Some(limit));
+        if !watched && !signal.is_woken.load(Ordering::SeqCst) {
+            thread::park_timeout(limit);
+        }
+        let mut sleepers = lock(&self.sleepers);
+        let before = sleepers.len();
+        sleepers.retain(|sleeper| !Arc::ptr_eq(sleeper, signal));
+        let was_chosen = sleepers.len() == before;
+        watched || was_chosen
+    }
+
+    fn watch_while_nobody_waits(&self) {
+        loop {
+            let now = self.clock.now().as_micros();
+            let since = now.saturating_sub(self.watched_at.load(Ordering::Relaxed));
+            if Duration::from_micros(since) < BACK_OFF {
+                thread::park_timeout(BACK_OFF);
+            } else if !self.try_watch(None, None) {
+                thread::park_timeout(LONG_BACK_OFF);
+            } else if !lock(&self.sleepers).is_empty() {
+                // It was the answer to a thread that waits: the next answer is to wake that thread only.
+                self.watched_at.store(self.clock.now().as_micros(), Ordering::Relaxed);
+                self.pass_on();
+            }
+        }
+    }
+}
+
+/// Waits for a future on this thread; `None` when the time is over.
+pub(crate) fn block_on<F: Future>(mut work: Pin<&mut F>, limit: Duration) -> Option<F::Output> {
+    let signal = Signal::of_this_thread();
+    let waker = Waker::from(Arc::clone(&signal));
+    let mut cx = Context::from_waker(&waker);
+    let mut waiting = Waiting { end: None, passes_on: false };
+    loop {
+        signal.is_woken.store(false, Ordering::SeqCst);
+        if let Poll::Ready(done) = work.as_mut().poll(&mut cx) {
+            return Some(done);
+        }
+        while !signal.is_woken.load(Ordering::SeqCst) {
+            let left = waiting.left(limit);
+            if left.is_zero() {
+                return None;
+            }
+            match reactor() {
+                Ok(reactor) => waiting.passes_on = reactor.wait(&signal, left),
+                Err(_) => thread::park_timeout(left),
+            }
+        }
+    }
+}
+
+/// A wait of one thread. When it is dropped, another thread watches, if this one has watched.
+struct Waiting {
+    end: Option<(Clock, Instant)>,
+    passes_on: bool,
+}
+
+impl Waiting {
+    /// The time that is left of the limit, which counts from the first call.
+    fn left(&mut self, limit: Duration) -> Duration {
+        let (clock, end) = self.end.get_or_insert_with(|| {
+            let clock = Clock::start();
+            (clock, clock.now() + limit.into())
+        });
+        end.since(clock.now()).into()
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if self.passes_on
+            && let Ok(reactor) = reactor()
+        {
+            reactor.pass_on();
+        }
+    }
+}
+
+/// A socket of this reactor.
+struct WatchedSocket {
+    stream: mio::net::TcpStream,
+    token: usize,
+    directions: Arc<Directions>,
+    reactor: &'static Reactor,
+}
+
+impl WatchedSocket {
+    fn new(stream: TcpStream, reactor: &'static Reactor) -> io::Result<Self> {
+        let mut stream = mio::net::TcpStream::from_std(stream);
+        let token = reactor.next_token.fetch_add(1, Ordering::Relaxed);
+        let directions = Arc::new(Directions::default());
+        lock(&reactor.sockets).insert(token, Arc::clone(&directions));
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        let registered = reactor.registry.register(&mut stream, Token(token), interest);
+        let watched = Self { stream, token, directions, reactor };
+        registered.map(|()| watched)
+    }
+}
+
+impl Drop for WatchedSocket {
+    fn drop(&mut self) {
+        lock(&self.reactor.sockets).remove(&self.token);
+        // An error: it was never registered.
+        let _ = self.reactor.registry.deregister(&mut self.stream);
+    }
+}
+
+impl Socket for WatchedSocket {
+    fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        let all = buffer.len();
+        self.directions.reading.take(all, || (&self.stream).read(buffer))
+    }
+
+    fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.directions.writing.take(bytes.len(), || (&self.stream).write(bytes))
+    }
+
+    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.directions.reading.poll(cx)
+    }
+
+    fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.directions.writing.poll(cx)
+    }
+
+    fn shutdown_write(&self) {
+        // A socket that cannot be shut down is closed already.
+        let _ = self.stream.shutdown(Shutdown::Write);
+    }
+
+    fn discard_unsent(&self) {
+        // Without it, some bytes may arrive late.
+        let _ = socket2::SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
+    }
+}
+
+/// Connects as [`Client::connect`] does. The driver has a thread of its own.
+pub(crate) async fn connect(options: Options) -> Result<Client, Failure> {
+    let reactor = reactor()?;
+    let clock = Clock::start();
+    let (driver, opening) = Driver::new(options, clock);
+    let run = move || drive(driver, clock, reactor);
+    let started = thread::Builder::new().name("flamingo-link".into()).spawn(run);
+    started.map_err(|error| {
+        Failure::new("FlamingoError", format!("cannot start a thread: {error}"))
+    })?;
+    Ok(opening.client().await?)
+}
+
+type Connecting = Pin<Box<dyn Future<Output = Result<WatchedSocket, Error>> + Send>>;
+
+fn begin_to_connect(options: &Options, reactor: &'static Reactor) -> Connecting {
+    let (address, limit) = (options.address.clone(), options.connect_timeout);
+    Box::pin(async move {
+        let stream = socket::connect(&address, limit).await?;
+        let refused = |source| Error::Connect { address: address.clone(), source };
+        WatchedSocket::new(stream.into_inner().map_err(refused)?, reactor).map_err(refused)
+    })
+}
+
+/// Polls a driver until it ends.
+fn drive(mut driver: Driver, clock: Clock, reactor: &'static Reactor) {
+    let signal = Signal::of_this_thread();
+    let waker = Waker::from(Arc::clone(&signal));
+    let mut cx = Context::from_waker(&waker);
+    let mut connecting: Option<Connecting> = None;
+    loop {
+        signal.is_woken.store(false, Ordering::SeqCst);
+        match driver.poll(&mut cx) {
+            Poll::Ready(Step::Connect) => {
+                connecting = Some(begin_to_connect(driver.options(), reactor));
+                continue;
+            }
+            Poll::Ready(_) => return,
+            Poll::Pending => {}
+        }
+        let attempt = connecting.as_mut().map(|attempt| attempt.as_mut().poll(&mut cx));
+        if let Some(Poll::Ready(result)) = attempt {
+            connecting = None;
+            match result {
+                Ok(socket) => driver.connected(Box::new(socket)),
+                Err(error) => driver.connect_failed(error),
+            }
+            continue;
+        }
+        if !signal.is_woken.load(Ordering::SeqCst) {
+            match driver.due() {
+                Some(due) => thread::park_timeout(due.since(clock.now()).into()),
+                None => thread::park(),
+            }
+        }
+    }
+}
