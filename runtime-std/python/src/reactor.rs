@@ -2,12 +2,12 @@
 //! itself, so that an answer wakes no other thread before it; one of several does, and the others sleep. While none
 //! waits, a thread of this module watches. What is done with the bytes is `driver/` of the adapter.
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
@@ -22,14 +22,21 @@ use crate::failure::Failure;
 
 /// How long the thread of this module leaves the sockets to the threads that wait, after one of them has watched: their
 /// next call comes soon.
-const BACK_OFF: Duration = Duration::from_millis(2);
+const BACK_OFF: Duration = Duration::from_micros(500);
 /// How long it sleeps while another thread watches.
 const LONG_BACK_OFF: Duration = Duration::from_millis(10);
+/// How long a thread looks for an answer before it sleeps.
+const AWAKE: Duration = Duration::from_micros(100);
 /// The waker of the thread that watches.
 const WAKER: Token = Token(0);
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+thread_local! {
+    /// This thread reports that a socket is ready, and looks at it next: nobody else has to be woken for that.
+    static HOLDS_BACK: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Wakes a thread that waits for a future.
@@ -46,7 +53,7 @@ impl Wake for Signal {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        if self.is_woken.swap(true, Ordering::SeqCst) {
+        if HOLDS_BACK.get() || self.is_woken.swap(true, Ordering::SeqCst) {
             return;
         }
         if self.watches.load(Ordering::SeqCst)
@@ -94,6 +101,10 @@ impl Direction {
 
     fn set_ready(&self) {
         self.is_ready.store(true, Ordering::SeqCst);
+        self.wake();
+    }
+
+    fn wake(&self) {
         let waker = lock(&self.waker).clone();
         if let Some(waker) = waker {
             waker.wake();
@@ -121,6 +132,39 @@ struct Directions {
     writing: Direction,
 }
 
+/// Whether to look again and again before sleeping. A thread that sleeps takes tens of µs to wake on a machine with
+/// several processors. A real instrument answers after milliseconds, so what the last looks gave decides.
+struct EarlyLooks {
+    has_processors: bool,
+    /// Waits that are still to be passed over, and how many after the next failure.
+    passes: AtomicU32,
+    next_passes: AtomicU32,
+}
+
+impl EarlyLooks {
+    /// Waits that are passed over at most.
+    const MOST_PASSES: u32 = 127;
+
+    fn new() -> Self {
+        let has_processors = thread::available_parallelism().is_ok_and(|count| count.get() > 1);
+        Self { has_processors, passes: AtomicU32::new(0), next_passes: AtomicU32::new(0) }
+    }
+
+    /// Only the thread that watches asks and learns.
+    fn is_promising(&self) -> bool {
+        let passes = self.passes.load(Ordering::Relaxed);
+        self.passes.store(passes.saturating_sub(1), Ordering::Relaxed);
+        self.has_processors && passes == 0
+    }
+
+    fn learn(&self, came: bool) {
+        let next = self.next_passes.load(Ordering::Relaxed);
+        let next = if came { 0 } else { (2 * next + 1).min(Self::MOST_PASSES) };
+        self.next_passes.store(next, Ordering::Relaxed);
+        self.passes.store(next, Ordering::Relaxed);
+    }
+}
+
 /// The sockets of all connections of this process.
 struct Reactor {
     watch: Mutex<(mio::Poll, Events)>,
@@ -130,6 +174,9 @@ struct Reactor {
     next_token: AtomicUsize,
     /// Threads that wait while another one watches.
     sleepers: Mutex<Vec<Arc<Signal>>>,
+    /// How many threads wait, one of which may watch.
+    waiting: AtomicUsize,
+    early: EarlyLooks,
     /// When a thread that waits has watched last, in µs of the clock.
     watched_at: AtomicU64,
     clock: Clock,
@@ -161,57 +208,70 @@ impl Reactor {
             sockets: Mutex::default(),
             next_token: AtomicUsize::new(WAKER.0 + 1),
             sleepers: Mutex::default(),
+            waiting: AtomicUsize::new(0),
+            early: EarlyLooks::new(),
             watched_at: AtomicU64::new(0),
             clock: Clock::start(),
         })
     }
 
-    /// Watches the sockets once, if no other thread does. Returns whether it did.
-    fn try_watch(&self, signal: Option<&Signal>, limit: Option<Duration>) -> bool {
-        let Ok(mut watch) = self.watch.try_lock() else { return false };
+    /// Watches the sockets once, if no other thread does: which of them are ready. `None`: another one does.
+    fn try_watch(&self, signal: Option<&Signal>, limit: Option<Duration>) -> Option<Vec<Ready>> {
+        let mut watch = self.watch.try_lock().ok()?;
         let (poll, events) = &mut *watch;
-        if let Some(signal) = signal {
-            signal.watches.store(true, Ordering::SeqCst);
-        }
-        // What wakes the thread from here on ends the watch.
-        let limit = match signal {
-            Some(signal) if signal.is_woken.load(Ordering::SeqCst) => Some(Duration::ZERO),
-            _ => limit,
+        let polled = match signal {
+            None => poll.poll(events, limit),
+            Some(signal) => {
+                let polled = self.poll_soon(poll, events, signal, limit);
+                self.watched_at.store(self.clock.now().as_micros(), Ordering::Relaxed);
+                polled
+            }
         };
-        let polled = poll.poll(events, limit);
-        if let Some(signal) = signal {
-            signal.watches.store(false, Ordering::SeqCst);
-            self.watched_at.store(self.clock.now().as_micros(), Ordering::Relaxed);
+        if polled.is_err() {
+            // Interrupted by a signal: the caller looks for signals.
+            return Some(Vec::new());
         }
-        if polled.is_ok() {
-            let ready: Vec<_> = {
-                let sockets = lock(&self.sockets);
-                let known = |event: &mio::event::Event| sockets.get(&event.token().0).cloned();
-                events
-                    .iter()
-                    .filter_map(|event| {
-                        Some((known(event)?, event.is_readable(), event.is_writable()))
-                    })
-                    .collect()
-            };
-            drop(watch);
-            if let Some(signal) = signal
-                && !ready.is_empty()
-            {
-                // This thread is awake: it reads, before the one that the connection wakes.
-                signal.is_woken.store(true, Ordering::SeqCst);
-            }
-            for (directions, reading, writing) in ready {
-                // A socket that is closed or broken is ready for both, and tells it when it is used.
-                if reading || !writing {
-                    directions.reading.set_ready();
+        let sockets = lock(&self.sockets);
+        let known = |event: &mio::event::Event| {
+            let directions = sockets.get(&event.token().0).cloned()?;
+            let (reading, writing) = (event.is_readable(), event.is_writable());
+            // A socket that is closed or broken is ready for both, and tells it when it is used.
+            Some(Ready { directions, reading: reading || !writing, writing: writing || !reading })
+        };
+        Some(events.iter().filter_map(known).collect())
+    }
+
+    /// Looks for a short time without sleeping, if that was worth it lately, and sleeps then.
+    fn poll_soon(
+        &self,
+        poll: &mut mio::Poll,
+        events: &mut Events,
+        signal: &Signal,
+        limit: Option<Duration>,
+    ) -> io::Result<()> {
+        // While others wait, their processors are better used by them.
+        let is_alone = || self.waiting.load(Ordering::Relaxed) <= 1;
+        if is_alone() && self.early.is_promising() {
+            let began = self.clock.now();
+            while Duration::from(self.clock.now().since(began)) < AWAKE {
+                poll.poll(events, Some(Duration::ZERO))?;
+                if !events.is_empty() || signal.is_woken.load(Ordering::SeqCst) {
+                    self.early.learn(true);
+                    return Ok(());
                 }
-                if writing || !reading {
-                    directions.writing.set_ready();
+                if !is_alone() {
+                    break;
                 }
+                thread::yield_now();
             }
+            self.early.learn(false);
         }
-        true
+        signal.watches.store(true, Ordering::SeqCst);
+        // What wakes the thread from here on ends the poll.
+        let is_woken = signal.is_woken.load(Ordering::SeqCst);
+        let polled = poll.poll(events, if is_woken { Some(Duration::ZERO) } else { limit });
+        signal.watches.store(false, Ordering::SeqCst);
+        polled
     }
 
     /// Lets another thread that waits watch.
@@ -223,33 +283,50 @@ impl Reactor {
     }
 
     /// Watches, or sleeps while another thread does: until this thread is woken, until it is its turn to watch, or
-    /// until the time is over. Returns whether it has to pass on the watch when it does not wait any more.
-    fn wait(&self, signal: &Arc<Signal>, limit: Duration) -> bool {
-        if self.try_watch(Some(signal), Some(limit)) {
-            return true;
+    /// until the time is over. Returns which sockets are ready.
+    fn wait(&self, signal: &Arc<Signal>, limit: Duration, waited: Duration) -> Vec<Ready> {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        let ready = self.watch_or_sleep(signal, limit, waited);
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+        ready
+    }
+
+    fn watch_or_sleep(
+        &self,
+        signal: &Arc<Signal>,
+        limit: Duration,
+        waited: Duration,
+    ) -> Vec<Ready> {
+        if let Some(ready) = self.try_watch(Some(signal), Some(limit)) {
+            return ready;
         }
         lock(&self.sleepers).push(Arc::clone(signal));
         // Who has watched until now either leaves before this, or finds this thread among the sleepers.
         let watched = self.try_watch(Some(signal), Some(limit));
-        if !watched && !signal.is_woken.load(Ordering::SeqCst) {
-            thread::park_timeout(limit);
+        if watched.is_none() && !signal.is_woken.load(Ordering::SeqCst) {
+            // Who watches leaves without waking another one, and comes back soon. If it does not, one that sleeps
+            // finds out after a time that is short compared with its wait.
+            thread::park_timeout(limit.min(waited.max(AWAKE)));
         }
-        let mut sleepers = lock(&self.sleepers);
-        let before = sleepers.len();
-        sleepers.retain(|sleeper| !Arc::ptr_eq(sleeper, signal));
-        let was_chosen = sleepers.len() == before;
-        watched || was_chosen
+        lock(&self.sleepers).retain(|sleeper| !Arc::ptr_eq(sleeper, signal));
+        watched.unwrap_or_default()
     }
 
+    /// A thread that has watched comes back soon, as a rule. If it does not, this one watches.
     fn watch_while_nobody_waits(&self) {
         loop {
             let now = self.clock.now().as_micros();
             let since = now.saturating_sub(self.watched_at.load(Ordering::Relaxed));
             if Duration::from_micros(since) < BACK_OFF {
                 thread::park_timeout(BACK_OFF);
-            } else if !self.try_watch(None, None) {
+                continue;
+            }
+            let Some(ready) = self.try_watch(None, None) else {
                 thread::park_timeout(LONG_BACK_OFF);
-            } else if !lock(&self.sleepers).is_empty() {
+                continue;
+            };
+            ready.iter().for_each(Ready::report);
+            if !lock(&self.sleepers).is_empty() {
                 // It was the answer to a thread that waits: the next answer is to wake that thread only.
                 self.watched_at.store(self.clock.now().as_micros(), Ordering::Relaxed);
                 self.pass_on();
@@ -258,53 +335,79 @@ impl Reactor {
     }
 }
 
+/// A socket that is ready.
+struct Ready {
+    directions: Arc<Directions>,
+    reading: bool,
+    writing: bool,
+}
+
+impl Ready {
+    fn report(&self) {
+        if self.reading {
+            self.directions.reading.set_ready();
+        }
+        if self.writing {
+            self.directions.writing.set_ready();
+        }
+    }
+
+    /// Wakes who reads, if nobody has read since.
+    fn wake_reader(&self) {
+        if self.reading && self.directions.reading.is_ready.load(Ordering::SeqCst) {
+            self.directions.reading.wake();
+        }
+    }
+}
+
+/// Reports what is ready, polls the future of this thread, which reads if its connection is among it, and wakes
+/// the others then, if it did not.
+fn poll_first<F: Future>(
+    ready: Vec<Ready>,
+    work: Pin<&mut F>,
+    cx: &mut Context<'_>,
+) -> Poll<F::Output> {
+    HOLDS_BACK.set(true);
+    for socket in &ready {
+        if socket.reading {
+            socket.directions.reading.set_ready();
+        }
+    }
+    HOLDS_BACK.set(false);
+    for socket in ready.iter().filter(|socket| socket.writing) {
+        socket.directions.writing.set_ready();
+    }
+    let done = work.poll(cx);
+    ready.iter().for_each(Ready::wake_reader);
+    done
+}
+
 /// Waits for a future on this thread; `None` when the time is over.
 pub(crate) fn block_on<F: Future>(mut work: Pin<&mut F>, limit: Duration) -> Option<F::Output> {
     let signal = Signal::of_this_thread();
     let waker = Waker::from(Arc::clone(&signal));
     let mut cx = Context::from_waker(&waker);
-    let mut waiting = Waiting { end: None, passes_on: false };
+    let mut end: Option<(Clock, Instant)> = None;
+    let mut ready = Vec::new();
     loop {
         signal.is_woken.store(false, Ordering::SeqCst);
-        if let Poll::Ready(done) = work.as_mut().poll(&mut cx) {
+        let done = poll_first(std::mem::take(&mut ready), work.as_mut(), &mut cx);
+        if let Poll::Ready(done) = done {
             return Some(done);
         }
-        while !signal.is_woken.load(Ordering::SeqCst) {
-            let left = waiting.left(limit);
+        while ready.is_empty() && !signal.is_woken.load(Ordering::SeqCst) {
+            let (clock, end) = end.get_or_insert_with(|| {
+                let clock = Clock::start();
+                (clock, clock.now() + limit.into())
+            });
+            let left = Duration::from(end.since(clock.now()));
             if left.is_zero() {
                 return None;
             }
             match reactor() {
-                Ok(reactor) => waiting.passes_on = reactor.wait(&signal, left),
+                Ok(reactor) => ready = reactor.wait(&signal, left, limit.saturating_sub(left)),
                 Err(_) => thread::park_timeout(left),
             }
-        }
-    }
-}
-
-/// A wait of one thread. When it is dropped, another thread watches, if this one has watched.
-struct Waiting {
-    end: Option<(Clock, Instant)>,
-    passes_on: bool,
-}
-
-impl Waiting {
-    /// The time that is left of the limit, which counts from the first call.
-    fn left(&mut self, limit: Duration) -> Duration {
-        let (clock, end) = self.end.get_or_insert_with(|| {
-            let clock = Clock::start();
-            (clock, clock.now() + limit.into())
-        });
-        end.since(clock.now()).into()
-    }
-}
-
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        if self.passes_on
-            && let Ok(reactor) = reactor()
-        {
-            reactor.pass_on();
         }
     }
 }
