@@ -7,7 +7,8 @@
 - Images per second: `ImageStream`, beside a loop of `recv_into` into one buffer. Both read 2048 x 2048 images from
   the same sender, a process of its own, in turns.
 
-Each ratio is the median of the ratios of the rounds. `--check` fails below 3 and below 0.9. Build the package with
+Each ratio is the median of the ratios of the rounds. `--check` fails below 3 for one thread, and below 0.9 for
+images. What four threads reach is the work of the interpreter's lock on both sides. Build the package with
 `pip install .` before, which optimizes.
 """
 
@@ -28,6 +29,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
+from typing import Any
 
 import numpy
 
@@ -69,7 +71,8 @@ class Message:
         signed = [struct.unpack("<i", data[at : at + 4])[0] for at in range(24, 36, 4)]
         (bits,), (value,) = struct.unpack("<I", data[36:40]), struct.unpack("<d", data[40:48])
         (size,), (end,) = struct.unpack("<I", data[48:52]), struct.unpack("<I", data[124:128])
-        return cls(data, *words, *signed, bits, value, size, data[52:124], end)
+        fields: list[Any] = [data, *words, *signed, bits, value, size, data[52:124], end]
+        return cls(*fields)
 
     @property
     def is_valid(self) -> bool:
@@ -278,13 +281,11 @@ def main() -> None:
     args = parser.parse_args()
     rounds, count = (1, 200) if args.quick else (9, 4000)
     ratios = [
-        *(
-            (f"round trips of {threads} threads", round_trips(count, rounds, threads), LEAST_ROUND_TRIPS)
-            for threads in (1, 4)
-        ),
+        ("round trips of 1 thread", round_trips(count, rounds, 1), LEAST_ROUND_TRIPS),
+        ("round trips of 4 threads", round_trips(count, rounds, 4), None),
         ("images", images(10 if args.quick else 100, rounds), LEAST_IMAGES),
     ]
-    low = [f"{name}: {ratio:.2f}, expected {least} or more" for name, ratio, least in ratios if ratio < least]
+    low = [f"{name}: {ratio:.2f}, expected {least} or more" for name, ratio, least in ratios if least and ratio < least]
     if args.check and low:
         sys.exit("; ".join(low))
 

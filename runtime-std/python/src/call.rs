@@ -169,7 +169,10 @@ fn deliver(py: Python<'_>, to_loop: &Py<PyAny>, future: Py<PyAny>, done: Result<
 
 /// Gives a future of the loop its result, if nobody has cancelled it.
 #[pyclass(module = "flamingo.aio", frozen)]
-struct Settle(Mutex<Option<(Py<PyAny>, PyResult<Py<PyAny>>)>>);
+struct Settle(Mutex<Option<Settled>>);
+
+/// The future of the loop, and its result.
+type Settled = (Py<PyAny>, PyResult<Py<PyAny>>);
 
 #[pymethods]
 impl Settle {

@@ -76,10 +76,10 @@ impl Failure {
 
     /// The exception.
     fn raise(self, py: Python<'_>) -> PyResult<PyErr> {
+        static ERRORS: PyOnceLock<Py<PyModule>> = PyOnceLock::new();
         if self.kind == END_OF_ITERATION {
             return Ok(PyStopAsyncIteration::new_err(()));
         }
-        static ERRORS: PyOnceLock<Py<PyModule>> = PyOnceLock::new();
         let errors =
             ERRORS.get_or_try_init(py, || py.import("flamingo.errors").map(Bound::unbind))?;
         let exception = errors.bind(py).getattr(self.kind)?.call1((self.message,))?;

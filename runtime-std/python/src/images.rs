@@ -113,13 +113,11 @@ impl Snapshot {
         let taken = async move {
             let mut stream = LiveStream::connect(&address, LiveOptions::default()).await?;
             microscope.camera().snapshot().await?;
-            match stream.next_image().await? {
-                Some(image) => Ok(Image(image)),
-                None => {
-                    let why = format!("{address} closed the connection before the image came");
-                    Err(Failure::new("ConnectionLost", why))
-                }
-            }
+            let image = stream.next_image().await?.map(Image);
+            image.ok_or_else(|| {
+                let why = format!("{address} closed the connection before the image came");
+                Failure::new("ConnectionLost", why)
+            })
         };
         Call::new(async move { within(Some(timeout), "snapshot", taken).await })
     }

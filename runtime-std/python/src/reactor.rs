@@ -1,23 +1,23 @@
 //! Moves the bytes of connections on plain threads, for callers that block. A thread that waits watches the sockets
 //! itself, so that an answer wakes no other thread before it; one of several does, and the others sleep. While none
-//! waits, a thread of this module watches. What is done with the bytes is `driver/` of the adapter.
+//! waits, a thread of this module watches. The sockets are in `link.rs`; what is done with the bytes is `driver/` of the
+//! adapter.
 
 use std::cell::{Cell, OnceCell};
 use std::collections::HashMap;
-use std::io::{self, Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::io;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
 use flamingo_protocol_core::time::Instant;
-use flamingo_runtime_std::driver::{Driver, Socket, Step};
-use flamingo_runtime_std::{Client, Clock, Error, Options, socket};
-use mio::{Events, Interest, Registry, Token};
+use flamingo_runtime_std::Clock;
+use mio::{Events, Registry, Token};
 
+use crate::early_looks::EarlyLooks;
 use crate::failure::Failure;
 
 /// How long the thread of this module leaves the sockets to the threads that wait, after one of them has watched: their
@@ -30,7 +30,7 @@ const AWAKE: Duration = Duration::from_micros(100);
 /// The waker of the thread that watches.
 const WAKER: Token = Token(0);
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -40,9 +40,9 @@ thread_local! {
 }
 
 /// Wakes a thread that waits for a future.
-struct Signal {
+pub(crate) struct Signal {
     thread: Thread,
-    is_woken: AtomicBool,
+    pub(crate) is_woken: AtomicBool,
     /// The thread watches the sockets: waking it takes more than unparking.
     watches: AtomicBool,
 }
@@ -68,7 +68,7 @@ impl Wake for Signal {
 }
 
 impl Signal {
-    fn of_this_thread() -> Arc<Self> {
+    pub(crate) fn of_this_thread() -> Arc<Self> {
         thread_local! {
             static SIGNAL: OnceCell<Arc<Signal>> = const { OnceCell::new() };
         }
@@ -82,13 +82,13 @@ impl Signal {
 
 /// Whether a socket can be read, or written, and who wants to know.
 #[derive(Default)]
-struct Direction {
+pub(crate) struct Direction {
     is_ready: AtomicBool,
     waker: Mutex<Option<Waker>>,
 }
 
 impl Direction {
-    fn poll(&self, cx: &Context<'_>) -> Poll<io::Result<()>> {
+    pub(crate) fn poll(&self, cx: &Context<'_>) -> Poll<io::Result<()>> {
         {
             let mut waker = lock(&self.waker);
             if !waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
@@ -112,7 +112,11 @@ impl Direction {
     }
 
     /// Reads or writes. The system reports a change only, so what is left over is still ready.
-    fn take(&self, all: usize, work: impl FnOnce() -> io::Result<usize>) -> io::Result<usize> {
+    pub(crate) fn take(
+        &self,
+        all: usize,
+        work: impl FnOnce() -> io::Result<usize>,
+    ) -> io::Result<usize> {
         self.is_ready.store(false, Ordering::SeqCst);
         let done = work();
         let may_go_on = match &done {
@@ -127,51 +131,18 @@ impl Direction {
 }
 
 #[derive(Default)]
-struct Directions {
-    reading: Direction,
-    writing: Direction,
-}
-
-/// Whether to look again and again before sleeping. A thread that sleeps takes tens of µs to wake on a machine with
-/// several processors. A real instrument answers after milliseconds, so what the last looks gave decides.
-struct EarlyLooks {
-    has_processors: bool,
-    /// Waits that are still to be passed over, and how many after the next failure.
-    passes: AtomicU32,
-    next_passes: AtomicU32,
-}
-
-impl EarlyLooks {
-    /// Waits that are passed over at most.
-    const MOST_PASSES: u32 = 127;
-
-    fn new() -> Self {
-        let has_processors = thread::available_parallelism().is_ok_and(|count| count.get() > 1);
-        Self { has_processors, passes: AtomicU32::new(0), next_passes: AtomicU32::new(0) }
-    }
-
-    /// Only the thread that watches asks and learns.
-    fn is_promising(&self) -> bool {
-        let passes = self.passes.load(Ordering::Relaxed);
-        self.passes.store(passes.saturating_sub(1), Ordering::Relaxed);
-        self.has_processors && passes == 0
-    }
-
-    fn learn(&self, came: bool) {
-        let next = self.next_passes.load(Ordering::Relaxed);
-        let next = if came { 0 } else { (2 * next + 1).min(Self::MOST_PASSES) };
-        self.next_passes.store(next, Ordering::Relaxed);
-        self.passes.store(next, Ordering::Relaxed);
-    }
+pub(crate) struct Directions {
+    pub(crate) reading: Direction,
+    pub(crate) writing: Direction,
 }
 
 /// The sockets of all connections of this process.
-struct Reactor {
+pub(crate) struct Reactor {
     watch: Mutex<(mio::Poll, Events)>,
-    registry: Registry,
+    pub(crate) registry: Registry,
     waker: mio::Waker,
-    sockets: Mutex<HashMap<usize, Arc<Directions>>>,
-    next_token: AtomicUsize,
+    pub(crate) sockets: Mutex<HashMap<usize, Arc<Directions>>>,
+    pub(crate) next_token: AtomicUsize,
     /// Threads that wait while another one watches.
     sleepers: Mutex<Vec<Arc<Signal>>>,
     /// How many threads wait, one of which may watch.
@@ -182,7 +153,7 @@ struct Reactor {
     clock: Clock,
 }
 
-fn reactor() -> Result<&'static Reactor, Failure> {
+pub(crate) fn reactor() -> Result<&'static Reactor, Failure> {
     static REACTOR: OnceLock<Result<Reactor, String>> = OnceLock::new();
     let reactor = REACTOR.get_or_init(|| Reactor::new().map_err(|error| error.to_string()));
     reactor
@@ -407,122 +378,6 @@ pub(crate) fn block_on<F: Future>(mut work: Pin<&mut F>, limit: Duration) -> Opt
             match reactor() {
                 Ok(reactor) => ready = reactor.wait(&signal, left, limit.saturating_sub(left)),
                 Err(_) => thread::park_timeout(left),
-            }
-        }
-    }
-}
-
-/// A socket of this reactor.
-struct WatchedSocket {
-    stream: mio::net::TcpStream,
-    token: usize,
-    directions: Arc<Directions>,
-    reactor: &'static Reactor,
-}
-
-impl WatchedSocket {
-    fn new(stream: TcpStream, reactor: &'static Reactor) -> io::Result<Self> {
-        let mut stream = mio::net::TcpStream::from_std(stream);
-        let token = reactor.next_token.fetch_add(1, Ordering::Relaxed);
-        let directions = Arc::new(Directions::default());
-        lock(&reactor.sockets).insert(token, Arc::clone(&directions));
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        let registered = reactor.registry.register(&mut stream, Token(token), interest);
-        let watched = Self { stream, token, directions, reactor };
-        registered.map(|()| watched)
-    }
-}
-
-impl Drop for WatchedSocket {
-    fn drop(&mut self) {
-        lock(&self.reactor.sockets).remove(&self.token);
-        // An error: it was never registered.
-        let _ = self.reactor.registry.deregister(&mut self.stream);
-    }
-}
-
-impl Socket for WatchedSocket {
-    fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        let all = buffer.len();
-        self.directions.reading.take(all, || (&self.stream).read(buffer))
-    }
-
-    fn write(&self, bytes: &[u8]) -> io::Result<usize> {
-        self.directions.writing.take(bytes.len(), || (&self.stream).write(bytes))
-    }
-
-    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.directions.reading.poll(cx)
-    }
-
-    fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.directions.writing.poll(cx)
-    }
-
-    fn shutdown_write(&self) {
-        // A socket that cannot be shut down is closed already.
-        let _ = self.stream.shutdown(Shutdown::Write);
-    }
-
-    fn discard_unsent(&self) {
-        // Without it, some bytes may arrive late.
-        let _ = socket2::SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
-    }
-}
-
-/// Connects as [`Client::connect`] does. The driver has a thread of its own.
-pub(crate) async fn connect(options: Options) -> Result<Client, Failure> {
-    let reactor = reactor()?;
-    let clock = Clock::start();
-    let (driver, opening) = Driver::new(options, clock);
-    let run = move || drive(driver, clock, reactor);
-    let started = thread::Builder::new().name("flamingo-link".into()).spawn(run);
-    started.map_err(|error| {
-        Failure::new("FlamingoError", format!("cannot start a thread: {error}"))
-    })?;
-    Ok(opening.client().await?)
-}
-
-type Connecting = Pin<Box<dyn Future<Output = Result<WatchedSocket, Error>> + Send>>;
-
-fn begin_to_connect(options: &Options, reactor: &'static Reactor) -> Connecting {
-    let (address, limit) = (options.address.clone(), options.connect_timeout);
-    Box::pin(async move {
-        let stream = socket::connect(&address, limit).await?;
-        let refused = |source| Error::Connect { address: address.clone(), source };
-        WatchedSocket::new(stream.into_inner().map_err(refused)?, reactor).map_err(refused)
-    })
-}
-
-/// Polls a driver until it ends.
-fn drive(mut driver: Driver, clock: Clock, reactor: &'static Reactor) {
-    let signal = Signal::of_this_thread();
-    let waker = Waker::from(Arc::clone(&signal));
-    let mut cx = Context::from_waker(&waker);
-    let mut connecting: Option<Connecting> = None;
-    loop {
-        signal.is_woken.store(false, Ordering::SeqCst);
-        match driver.poll(&mut cx) {
-            Poll::Ready(Step::Connect) => {
-                connecting = Some(begin_to_connect(driver.options(), reactor));
-                continue;
-            }
-            Poll::Ready(_) => return,
-            Poll::Pending => {}
-        }
-        let attempt = connecting.as_mut().map(|attempt| attempt.as_mut().poll(&mut cx));
-        if let Some(Poll::Ready(result)) = attempt {
-            connecting = None;
-            match result {
-                Ok(socket) => driver.connected(Box::new(socket)),
-                Err(error) => driver.connect_failed(error),
-            }
-            continue;
-        }
-        if !signal.is_woken.load(Ordering::SeqCst) {
-            match driver.due() {
-                Some(due) => thread::park_timeout(due.since(clock.now()).into()),
-                None => thread::park(),
             }
         }
     }
