@@ -155,7 +155,8 @@ impl Instrument {
     }
 
     fn turn_filter_wheel(&mut self, position: i32) -> bool {
-        if !(1..=8).contains(&position) {
+        // The settings number the filters from 1 and assign position 0 to the LED, so the count is not known.
+        if !(0..=8).contains(&position) {
             return false;
         }
         self.light.filter = position;

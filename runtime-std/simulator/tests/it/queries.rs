@@ -49,6 +49,7 @@ fn camera_and_filter_settings_are_kept_and_bad_ones_refused() {
         (Code::CAMERA_ROI_LEFT_SET, Code::CAMERA_ROI_LEFT_GET, 65, 0),
         (Code::CAMERA_ROI_TOP_SET, Code::CAMERA_ROI_TOP_GET, 33, 300),
         (Code::FILTER_WHEEL_POSITION_SET, Code::FILTER_WHEEL_POSITION_GET, 4, 9),
+        (Code::FILTER_WHEEL_POSITION_SET, Code::FILTER_WHEEL_POSITION_GET, 0, 9),
     ] {
         assert_eq!(client.ask(&command(set).with_selector(good)).frame.status, 1, "{set}");
         assert_eq!(client.ask(&command(set).with_selector(bad)).frame.status, 0, "{set}");
