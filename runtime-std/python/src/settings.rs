@@ -9,7 +9,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use crate::call::Call;
-use crate::codes::{AxisLike, laser};
+use crate::codes::{AxisLike, laser, led_colour};
 use crate::failure::Failure;
 
 /// The scope settings stored at the instrument.
@@ -103,6 +103,17 @@ impl PyScopeSettings {
     /// The filter that belongs to a laser.
     fn filter_for_laser(&self, number: i32) -> Result<Option<i32>, Failure> {
         self.0.filter_for_laser(laser(number)?.number()).map_err(unreadable)
+    }
+
+    /// The filter that belongs to the LED.
+    fn filter_for_led(&self) -> Result<Option<i32>, Failure> {
+        self.0.filter_for_led().map_err(unreadable)
+    }
+
+    /// The brightness of a colour of the LED, 0 to 65535.
+    fn led_brightness(&self, colour: &str) -> Result<Option<u16>, Failure> {
+        led_colour(colour)?;
+        self.0.led_brightness(&colour.to_ascii_lowercase()).map_err(unreadable)
     }
 }
 

@@ -121,7 +121,12 @@ def test_bad_values_are_named(microscope: flamingo.Microscope) -> None:
 
 def test_settings_are_loaded_and_saved(microscope: flamingo.Microscope) -> None:
     text = microscope.settings.load_text()
-    assert microscope.settings.load().filters[0] == (1, "open")
+    settings = microscope.settings.load()
+    assert settings.filters[0] == (1, "open")
+    assert (settings.filter_for_laser(2), settings.filter_for_led()) == (2, 0)
+    assert settings.led_brightness("Red") == 41_000
+    with pytest.raises(flamingo.InvalidValue, match="'violet'|\"violet\""):
+        settings.led_brightness("violet")
     microscope.settings.save(text)
     with pytest.raises(flamingo.SettingsInvalid, match="line 2"):
         microscope.settings.save(b"<Stage limits>\nSoft limit max x-axis = far\n</Stage limits>\n")

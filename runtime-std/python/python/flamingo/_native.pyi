@@ -456,6 +456,9 @@ class ScopeSettings:
         """The lines that cannot be read, one text for each."""
     def home(self, axis: _Axis) -> float | None: ...
     def filter_for_laser(self, number: int) -> int | None: ...
+    def filter_for_led(self) -> int | None: ...
+    def led_brightness(self, colour: str) -> int | None:
+        """The brightness of a colour of the LED, 0 to 65535."""
 
 @final
 class Settings:
