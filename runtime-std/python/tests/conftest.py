@@ -7,6 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 import flamingo
+from micromanager_fixtures import commands, core, hear
+
+__all__ = ["QUICK", "commands", "core", "hear", "microscope", "sim"]
 
 #: Small images, and motions that take milliseconds.
 QUICK = """

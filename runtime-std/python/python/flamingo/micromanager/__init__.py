@@ -1,0 +1,46 @@
+"""A Flamingo as devices of Micro-Manager, for programs that use pymmcore-plus: pymmcore-gui, napari-micromanager.
+
+    from pymmcore_plus.experimental.unicore import UniMMCore
+    from flamingo.micromanager import load_flamingo
+
+    core = UniMMCore()
+    load_flamingo(core, "192.168.1.20:53717")
+    core.snapImage()
+
+It needs the extra: `pip install "flamingo-link[micromanager]"`. `load.py` loads the devices; each other file has one
+device, and what two of them share is in `_notifier.py`, `_checked.py`, `_states.py` and `_motions.py`.
+"""
+
+from __future__ import annotations
+
+try:
+    import pymmcore_plus.experimental.unicore as _unicore  # noqa: F401
+except ImportError as error:
+    raise ImportError(
+        'flamingo.micromanager needs pymmcore-plus: run `pip install "flamingo-link[micromanager]"`'
+    ) from error
+
+from flamingo.micromanager.camera import FlamingoCamera
+from flamingo.micromanager.filter_wheel import FlamingoFilterWheel
+from flamingo.micromanager.illumination import FlamingoIllumination
+from flamingo.micromanager.instrument import FlamingoInstrument
+from flamingo.micromanager.lasers import FlamingoLaser, LaserStates
+from flamingo.micromanager.led import FlamingoLed
+from flamingo.micromanager.load import load_flamingo
+from flamingo.micromanager.shutter import FlamingoShutter
+from flamingo.micromanager.stages import FlamingoRotation, FlamingoXYStage, FlamingoZStage
+
+__all__ = [
+    "FlamingoCamera",
+    "FlamingoFilterWheel",
+    "FlamingoIllumination",
+    "FlamingoInstrument",
+    "FlamingoLaser",
+    "FlamingoLed",
+    "FlamingoRotation",
+    "FlamingoShutter",
+    "FlamingoXYStage",
+    "FlamingoZStage",
+    "LaserStates",
+    "load_flamingo",
+]

@@ -1,0 +1,142 @@
+"""Loading and unloading: roles, labels, and what is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import pytest
+
+import flamingo
+
+pytest.importorskip("pymmcore_plus", reason='needs `pip install "flamingo-link[micromanager]"`')
+
+from pymmcore_plus import CMMCorePlus, DeviceType
+from pymmcore_plus.experimental.unicore import UniMMCore as Core
+
+from flamingo.micromanager import load_flamingo
+
+if TYPE_CHECKING:
+    from pymmcore_plus.experimental.unicore import UniMMCore
+
+Commands = Callable[[], list[str]]
+KINDS = {
+    "Camera": DeviceType.Camera,
+    "Shutter": DeviceType.Shutter,
+    "Laser 1": DeviceType.State,
+    "Laser 2": DeviceType.State,
+    "Laser 3": DeviceType.State,
+    "Laser 4": DeviceType.State,
+    "LED": DeviceType.State,
+    "Filter wheel": DeviceType.State,
+    "Illumination": DeviceType.State,
+    "XY": DeviceType.XYStage,
+    "Z": DeviceType.Stage,
+    "R": DeviceType.Stage,
+    "Flamingo": DeviceType.Generic,
+}
+
+
+def test_all_devices_have_labels_and_roles(core: UniMMCore) -> None:
+    assert {label: core.getDeviceType(label) for label in core.getLoadedDevices() if label != "Core"} == KINDS
+    roles = core.getCameraDevice(), core.getShutterDevice(), core.getXYStageDevice(), core.getFocusDevice()
+    assert roles == ("Camera", "Shutter", "XY", "Z")
+    assert core.getPixelSizeUm() == pytest.approx(0.253)
+    assert core.getTimeoutMs() >= 60_000
+    assert core.getProperty("Flamingo", "Name") == "simulator"
+    assert core.getProperty("Flamingo", "State") == "IDLE"
+    for label in KINDS:
+        for name in core.getDevicePropertyNames(label):
+            assert core.getPropertyType(label, name), f"{label}: {name} has no type"
+            core.getProperty(label, name)
+
+
+def test_channels_select_light_and_filter(core: UniMMCore) -> None:
+    assert core.getChannelGroup() == "Channel"
+    assert set(core.getAvailableConfigs("Channel")) == {"Laser 1", "Laser 2", "Laser 3", "Laser 4", "LED"}
+    for channel, position, filter_label in (("Laser 2", 2, "520/35"), ("LED", 0, "open")):
+        core.setConfig("Channel", channel)
+        assert core.getProperty("Shutter", "Light") == channel
+        assert core.getState("Filter wheel") == position
+        assert core.getStateLabel("Filter wheel") == filter_label
+        assert core.getCurrentConfig("Channel") == channel
+
+
+def test_loading_moves_nothing_and_lights_nothing(core: UniMMCore, commands: Commands) -> None:
+    assert "XY" in core.getLoadedDevices()
+    names = [name.split()[0] for name in commands()]
+    assert "SYSTEM_STATE_GET" in names
+    assert [name for name in names if not name.endswith(("_GET", "_LOAD"))] == [], "these are no questions"
+
+
+def test_unloading_ends_the_light_and_the_connection(
+    core: UniMMCore, sim: flamingo.Simulator, microscope: flamingo.Microscope, commands: Commands
+) -> None:
+    core.setState("LED", 1)
+    core.setState("Laser 3", 1)
+    instrument = core.getProperty("Flamingo", "Address")
+    assert instrument == sim.address
+    laser = core._pydevices["Laser 3"]
+    commands()
+    core.unloadAllDevices()
+    names = commands()
+    assert names.index("LASER_DISABLE_ALL 3") < names.index("LED_PREVIEW_DISABLE")
+    assert [name for name in names if "ENABLE" in name] == []
+    with pytest.raises(flamingo.ConnectionLost):
+        laser.microscope.state()  # type: ignore[attr-defined]
+    assert microscope.state() == "IDLE", "other connections live"
+    load_flamingo(core, sim.address)
+    assert core.getState("Laser 3") == 0
+
+
+def test_a_given_connection_stays_open(sim: flamingo.Simulator, microscope: flamingo.Microscope) -> None:
+    core = Core()
+    load_flamingo(core, microscope)
+    core.unloadAllDevices()
+    assert microscope.state() == "IDLE"
+
+
+def test_a_lost_connection_does_not_stop_unloading(sim: flamingo.Simulator, core: UniMMCore) -> None:
+    sim.stop()
+    with pytest.raises(flamingo.FlamingoError):
+        core.getXYPosition()
+    core.unloadAllDevices()
+    assert core.getLoadedDevices() == ("Core",)
+
+
+def test_a_failed_load_leaves_nothing_behind(sim: flamingo.Simulator) -> None:
+    core = Core()
+    with pytest.raises(flamingo.CannotConnect):
+        load_flamingo(core, "127.0.0.1:1")
+    assert core.getLoadedDevices() == ("Core",)
+    load_flamingo(core, sim.address)
+    with pytest.raises(ValueError, match="already in use"):
+        load_flamingo(core, sim.address)
+    assert len(core.getLoadedDevices()) == len(KINDS) + 1
+    core.snapImage()
+    core.unloadAllDevices()
+
+
+def test_a_core_without_python_devices_is_refused(sim: flamingo.Simulator) -> None:
+    with pytest.raises(TypeError, match="UniMMCore"):
+        load_flamingo(CMMCorePlus(), sim.address)  # type: ignore[arg-type]
+
+
+DECLINES = "[light]\ndeclining_lasers = [3, 4]\n"
+
+
+def test_a_laser_that_declines_is_not_loaded() -> None:
+    core = Core()
+    with flamingo.simulator(DECLINES) as sim:
+        load_flamingo(core, sim.address)
+        assert "Laser 2" in core.getLoadedDevices()
+        assert "Laser 3" not in core.getLoadedDevices()
+        assert "Laser 4" not in core.getAvailableConfigs("Channel")
+        core.unloadAllDevices()
+
+
+def test_the_image_size_can_be_given(sim: flamingo.Simulator) -> None:
+    core = Core()
+    load_flamingo(core, sim.address, image_shape=(32, 64))
+    assert (core.getImageHeight(), core.getImageWidth()) == (32, 64)
+    core.unloadAllDevices()
