@@ -126,6 +126,19 @@ def test_unloading_stops_a_live_view(sim: flamingo.Simulator, core: UniMMCore, m
     assert microscope.state() == "IDLE"
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_an_error_of_a_live_view_is_reported_by_the_next_wait(core: UniMMCore, sim: flamingo.Simulator) -> None:
+    core.startContinuousSequenceAcquisition()
+    wait_for_images(core, 1)
+    thread = core._acquisition_thread
+    assert thread is not None
+    sim.stop()
+    thread.join(timeout=20)
+    assert not core.isSequenceRunning()
+    with pytest.raises(flamingo.FlamingoError, match="Camera: image: the instrument closed the live port"):
+        core.waitForDevice("Camera")
+
+
 def test_images_are_refused_while_another_program_films(
     core: UniMMCore, microscope: flamingo.Microscope, commands: Callable[[], list[str]]
 ) -> None:
@@ -233,7 +246,7 @@ def test_threads_share_the_connection(core: UniMMCore) -> None:
 
     def ask(question: Callable[[], object]) -> None:
         try:
-            for _ in range(50):
+            for _ in range(10):
                 question()
         except BaseException as error:
             failures.append(error)

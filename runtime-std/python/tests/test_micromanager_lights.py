@@ -197,3 +197,12 @@ def test_nothing_lights_up_while_a_workflow_runs(
     assert not any("ENABLE" in name for name in commands())
     run.abort()
     run.wait(timeout=20)
+
+
+def test_a_failed_setting_of_a_preset_is_not_forgotten(core: UniMMCore) -> None:
+    core.defineConfig("Channel", "bright", "Laser 1", "Power (%)", 200)
+    core.defineConfig("Channel", "bright", "Laser 1", "State", 0)
+    with pytest.raises(RuntimeError, match="200"):
+        core.setConfig("Channel", "bright")
+    with pytest.raises(flamingo.FlamingoError, match="Laser 1: .*200"):
+        core.waitForSystem()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -14,7 +14,7 @@ pytest.importorskip("pymmcore_plus", reason='needs `pip install "flamingo-link[m
 from pymmcore_plus import CMMCorePlus, DeviceType
 from pymmcore_plus.experimental.unicore import UniMMCore as Core
 
-from flamingo.micromanager import load_flamingo
+from flamingo.micromanager import FlamingoCore, load_flamingo
 
 if TYPE_CHECKING:
     from pymmcore_plus.experimental.unicore import UniMMCore
@@ -139,4 +139,22 @@ def test_the_image_size_can_be_given(sim: flamingo.Simulator) -> None:
     core = Core()
     load_flamingo(core, sim.address, image_shape=(32, 64))
     assert (core.getImageHeight(), core.getImageWidth()) == (32, 64)
+    core.unloadAllDevices()
+
+
+def test_signals_of_the_own_core_name_the_devices(sim: flamingo.Simulator, hear: Any) -> None:
+    core = FlamingoCore()
+    load_flamingo(core, sim.address)
+    changed, stopped = hear(core.events.propertyChanged), hear(core.events.sequenceAcquisitionStopped)
+    core.setShutterOpen(True)
+    core.setShutterOpen("Shutter", False)
+    core.startContinuousSequenceAcquisition()
+    core.stopSequenceAcquisition()
+    states = [call for call in changed.calls if call[1] == "State"]
+    assert states[:2] == [("Shutter", "State", "1"), ("Shutter", "State", "0")]
+    assert stopped.calls == [("Camera",)]
+    core.setProperty("Core", "Focus", "R")
+    assert core.getFocusDevice() == "R"
+    with pytest.raises(ValueError, match="nothing"):
+        core.setProperty("Core", "Focus", "nothing")
     core.unloadAllDevices()

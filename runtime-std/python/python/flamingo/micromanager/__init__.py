@@ -1,14 +1,13 @@
 """A Flamingo as devices of Micro-Manager, for programs that use pymmcore-plus: pymmcore-gui, napari-micromanager.
 
-    from pymmcore_plus.experimental.unicore import UniMMCore
-    from flamingo.micromanager import load_flamingo
+    from flamingo.micromanager import FlamingoCore, load_flamingo
 
-    core = UniMMCore()
+    core = FlamingoCore()
     load_flamingo(core, "192.168.1.20:53717")
     core.snapImage()
 
-It needs the extra: `pip install "flamingo-link[micromanager]"`. `load.py` loads the devices; each other file has one
-device, and what two of them share is in `_notifier.py`, `_checked.py`, `_states.py` and `_motions.py`.
+It needs the extra: `pip install "flamingo-link[micromanager]"`. `load.py` loads the devices; `core.py` is the
+core for graphical programs; each other file has one device, and what two of them share is in `_notifier.py`, `_checked.py`, `_states.py` and `_motions.py`.
 """
 
 from __future__ import annotations
@@ -21,6 +20,7 @@ except ImportError as error:
     ) from error
 
 from flamingo.micromanager.camera import FlamingoCamera
+from flamingo.micromanager.core import FlamingoCore
 from flamingo.micromanager.filter_wheel import FlamingoFilterWheel
 from flamingo.micromanager.illumination import FlamingoIllumination
 from flamingo.micromanager.instrument import FlamingoInstrument
@@ -32,6 +32,7 @@ from flamingo.micromanager.stages import FlamingoRotation, FlamingoXYStage, Flam
 
 __all__ = [
     "FlamingoCamera",
+    "FlamingoCore",
     "FlamingoFilterWheel",
     "FlamingoIllumination",
     "FlamingoInstrument",

@@ -29,23 +29,23 @@ class Checked(Device):
         super().__init__(*args)
         self.microscope = microscope
         self._notifier = notifier
-        self._failure: Exception | None = None
+        self._failures: dict[str, Exception] = {}
 
     @contextmanager
-    def _checked(self) -> Iterator[None]:
-        """Remembers an error of what runs within; success clears the memory."""
+    def _checked(self, what: str) -> Iterator[None]:
+        """Remembers an error of what runs within; success forgets an earlier error of the same kind."""
         try:
             yield
         except Exception as error:
-            self._failure = error
+            self._failures[what] = error
             raise
-        self._failure = None
+        self._failures.pop(what, None)
 
     def _raise_failure(self) -> None:
-        """Raises the remembered failure, once."""
-        failure, self._failure = self._failure, None
-        if failure is not None:
-            raise NotReady(f"{self.get_label()}: {failure}") from failure
+        """Raises what is remembered, once."""
+        failures, self._failures = self._failures, {}
+        for failure in failures.values():
+            raise NotReady(f"{self.get_label()}: {'; '.join(map(str, failures.values()))}") from failure
 
     def busy(self) -> bool:
         """Whether the device is still changing. Raises `NotReady` once after a setter failed."""

@@ -100,4 +100,7 @@ class Motions:
             failure = self._failure
         if failure is not None:
             logger.warning("motion of %s: %s", ", ".join(self._axes), failure)
-        self._ended()
+        try:
+            self._ended()
+        except FlamingoError as error:
+            logger.warning("position of %s after a motion: %s", ", ".join(self._axes), error)

@@ -42,7 +42,7 @@ class NamedStates(Checked, StateDevice):
         """Sets a property. A state may be given as text, as in configuration files."""
         if prop_name == STATE:
             value = self._number(value)
-        with self._checked():
+        with self._checked(prop_name):
             super().set_property_value(prop_name, value)
 
     def set_position_or_label(self, pos_or_label: int | str) -> None:

@@ -60,7 +60,7 @@ class FlamingoCamera(Checked, CameraDevice):
 
     def set_exposure(self, exposure: float) -> None:
         """Sets the exposure in ms, rounded to µs. The instrument may take another one: it is read back."""
-        with self._checked():
+        with self._checked("exposure"):
             micros = round(float(exposure) * US_PER_MS)
             if micros < 1:
                 raise Limits(f"exposure: expected at least 0.001 ms, found {exposure} ms; nothing was sent")
@@ -99,7 +99,7 @@ class FlamingoCamera(Checked, CameraDevice):
         self._stop_sequence()
 
         def take(exposures: Exposures) -> Image | None:
-            with self._checked():
+            with self._checked("image"):
                 return exposures.next()
 
         def fill(image: Image) -> None:
@@ -107,7 +107,7 @@ class FlamingoCamera(Checked, CameraDevice):
             get_buffer(self._shape, np.uint16)[...] = image.pixels
 
         camera = self.microscope.camera
-        with self._checked():
+        with self._checked("image"):
             exposures = Exposures(self.microscope, self._number, self._live_address)
             sequence = ImageSequence(exposures, self._light(), n, take, fill)
             self._sequence = weakref.ref(sequence)

@@ -56,7 +56,7 @@ class FlamingoShutter(Checked, ShutterDevice):
 
     def set_light(self, label: str) -> None:
         """Selects a light. If the shutter is open, the light that was selected before goes off first."""
-        with self._checked():
+        with self._checked(LIGHT):
             if self._is_open and label != self._selected:
                 self._close()
                 self._selected = label
@@ -70,7 +70,7 @@ class FlamingoShutter(Checked, ShutterDevice):
 
     def set_open(self, open: bool) -> None:  # noqa: A002, the name is the core's
         """Switches all lights off, and the selected one on if `open`."""
-        with self._checked():
+        with self._checked("open"):
             if open and not self._is_open:
                 self._open()
             elif not open:

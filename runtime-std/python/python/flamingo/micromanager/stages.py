@@ -45,7 +45,7 @@ class _Axes(Checked):
 
     def home(self) -> None:
         """Moves the axes to their home positions, which is a long motion. Returns when it has begun."""
-        with self._checked():
+        with self._checked("position"):
             self._motions.home()
 
     def stop(self) -> None:
@@ -53,7 +53,7 @@ class _Axes(Checked):
         self._motions.stop()
 
     def _move(self, targets: Mapping[str, float]) -> None:
-        with self._checked():
+        with self._checked("position"):
             self._motions.move({axis: at / self._per_unit for axis, at in targets.items()})
 
     def _position(self, axis: str) -> float:
