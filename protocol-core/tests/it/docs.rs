@@ -118,6 +118,7 @@ const SOURCES: [&str; 11] = [
     "runtime-std/cli/src/",
     "runtime-std/python/src/",
     "runtime-std/python/python/flamingo/",
+    "runtime-std/python/python/flamingo/micromanager/",
 ];
 
 fn workspace() -> std::path::PathBuf {
