@@ -12,12 +12,10 @@ core for graphical programs; each other file has one device, and what two of the
 
 from __future__ import annotations
 
-try:
-    import pymmcore_plus.experimental.unicore as _unicore  # noqa: F401
-except ImportError as error:
-    raise ImportError(
-        'flamingo.micromanager needs pymmcore-plus: run `pip install "flamingo-link[micromanager]"`'
-    ) from error
+from importlib.util import find_spec
+
+if find_spec("pymmcore_plus") is None:
+    raise ImportError('flamingo.micromanager needs pymmcore-plus: run `pip install "flamingo-link[micromanager]"`')
 
 from flamingo.micromanager.camera import FlamingoCamera
 from flamingo.micromanager.core import FlamingoCore
