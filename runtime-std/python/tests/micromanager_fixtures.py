@@ -1,5 +1,6 @@
-"""What the tests of the devices for Micro-Manager share: a core with a simulated instrument. The fixtures are registered
-in `conftest.py`."""
+"""What the tests of the devices for Micro-Manager share: a core with a simulated instrument.
+
+The fixtures are registered in `conftest.py`."""
 
 from __future__ import annotations
 

@@ -65,7 +65,8 @@ def test_channels_are_lit_one_after_the_other(core: UniMMCore, commands: Callabl
     frames = run(core, sequence)
     assert [event.channel.config for _, event, _ in frames] == ["Laser 2", "Laser 4"] * 2
     assert [metadata["exposure_ms"] for *_, metadata in frames] == pytest.approx([5, 7, 5, 7])
-    relevant = [name for name in commands() if name.startswith(("LASER_ENABLE", "CAMERA_SNAP", "FILTER_WHEEL_POSITION_SET"))]
+    counted = "LASER_ENABLE", "CAMERA_SNAP", "FILTER_WHEEL_POSITION_SET"
+    relevant = [name for name in commands() if name.startswith(counted)]
     plane = [
         "FILTER_WHEEL_POSITION_SET 2", "LASER_ENABLE_PREVIEW 2", "CAMERA_SNAPSHOT_GET",
         "FILTER_WHEEL_POSITION_SET 4", "LASER_ENABLE_PREVIEW 4", "CAMERA_SNAPSHOT_GET",

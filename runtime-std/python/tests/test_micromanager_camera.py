@@ -226,9 +226,13 @@ def test_an_image_exposed_before_the_request_is_dropped() -> None:
     last: Any = images[-1]
     fake: Any = FakeMicroscope(images)
     exposures = Exposures(fake, camera=0, address=None)
+    images[0].dropped_before, last.dropped_before = 3, 4
     exposures.ask(lambda: None)
-    assert exposures.next() is last
-    assert exposures.stale == 2
+    image = exposures.next()
+    assert image is not None and image is last
+    facts = exposures.facts(image)
+    counted = facts["FlamingoStale"], facts["FlamingoDroppedBefore"], facts["FlamingoDropped"]
+    assert counted == ("2", "4", "7")
     with pytest.raises(flamingo.ConnectionLost, match="closed the live port"):
         exposures.next()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -91,6 +93,29 @@ def test_unloading_ends_the_light_and_the_connection(
     assert microscope.state() == "IDLE", "other connections live"
     load_flamingo(core, sim.address)
     assert core.getState("Laser 3") == 0
+
+
+ABANDONED = """
+import sys
+from flamingo.micromanager import FlamingoCore, load_flamingo
+
+core = FlamingoCore()
+load_flamingo(core, sys.argv[1])
+core.setState("Laser 2", 1)
+core.startContinuousSequenceAcquisition()
+"""
+
+
+def test_a_program_that_ends_leaves_nothing_on(
+    sim: flamingo.Simulator, microscope: flamingo.Microscope, commands: Commands
+) -> None:
+    subprocess.run([sys.executable, "-c", ABANDONED, sim.address], check=True, timeout=120, capture_output=True)
+    names, deadline = commands(), time.monotonic() + 10
+    while "LED_PREVIEW_DISABLE" not in names and time.monotonic() < deadline:
+        names += commands()
+    after = names[names.index("CAMERA_LIVE_VIEW_START") :]
+    assert {"CAMERA_LIVE_VIEW_STOP", "LASER_DISABLE 2", "LED_PREVIEW_DISABLE"} <= set(after)
+    assert microscope.state() == "IDLE"
 
 
 def test_a_given_connection_stays_open(sim: flamingo.Simulator, microscope: flamingo.Microscope) -> None:

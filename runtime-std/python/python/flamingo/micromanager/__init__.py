@@ -6,8 +6,8 @@
     load_flamingo(core, "192.168.1.20:53717")
     core.snapImage()
 
-It needs the extra: `pip install "flamingo-link[micromanager]"`. `load.py` loads the devices; `core.py` is the
-core for graphical programs; each other file has one device, and what two of them share is in `_notifier.py`, `_checked.py`, `_states.py` and `_motions.py`.
+It needs the extra: `pip install "flamingo-link[micromanager]"`. `load.py` loads the devices; `core.py` is the core for
+graphical programs; each other file has one device. What two of them share is in the files that begin with `_`.
 """
 
 from __future__ import annotations

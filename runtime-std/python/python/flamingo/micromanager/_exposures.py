@@ -87,7 +87,6 @@ class Exposures:
             "FlamingoImageNumber": str(image.number),
             "FlamingoImageIndex": f"{image.index[0]}-{image.index[1]}",
             "FlamingoReceivedAt": f"{image.at:.6f}",
-            "FlamingoExposureMs": f"{self._exposure_s * 1e3:.3f}",
             "FlamingoDroppedBefore": str(image.dropped_before),
             "FlamingoDropped": str(self.dropped),
             "FlamingoStale": str(self.stale),

@@ -1,5 +1,5 @@
-"""A core for graphical programs. Without it the devices work as well; it corrects what `UniMMCore` of pymmcore-plus does
-with roles that Python devices have: their labels are missing in its signals, and slots that look them up fail."""
+"""A core for graphical programs. The devices work without it as well. In signals of `UniMMCore` of pymmcore-plus, the
+labels of the Python devices that are its shutter and its camera are missing, and slots that look them up fail."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class FlamingoCore(UniMMCore):
     """A core whose signals name the Python devices that are its shutter and its camera."""
 
     def setShutterOpen(self, *args: Any) -> None:  # noqa: N802, the name is the core's
-        """Opens or closes a shutter: `setShutterOpen(label, state)`, or the one of the core: `setShutterOpen(state)`."""
+        """Opens or closes a shutter: `setShutterOpen(label, state)`. Without a label it is the shutter of the core."""
         label, state = args if len(args) == 2 else (self.getShutterDevice(), *args)
         super().setShutterOpen(label, state)
 

@@ -49,10 +49,14 @@ class FlamingoLed(NamedStates):
                 f'"{BRIGHTNESS}" first, 0 to 65535 (nothing was sent)'
             )
         refuse_during_workflow(self.microscope, "LED")
-        led.set(self._colour, self.get_brightness())
-        led.select(self._colour)
-        self._state = ON  # noted first: if the command fails, it is not known whether the LED is on
-        led.enable_preview()
+        self._state = ON
+        try:
+            led.set(self._colour, self.get_brightness())
+            led.select(self._colour)
+            led.enable_preview()
+        except BaseException:
+            self.shutdown()  # it is not known whether the LED is on
+            raise
 
     def get_colour(self) -> str:
         """The colour that is used when the LED is on."""
