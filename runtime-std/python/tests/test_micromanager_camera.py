@@ -191,13 +191,18 @@ class FakeImage:
 
 
 class FakeStream:
-    """Gives these images."""
+    """Gives these images; None is an image that does not come in time. At the end the port is closed."""
 
-    def __init__(self, images: list[FakeImage]) -> None:
+    def __init__(self, images: list[FakeImage | None]) -> None:
         self.images = images
 
     def next(self, timeout: float | None = None) -> FakeImage | None:
-        return self.images.pop(0) if self.images else None
+        if not self.images:
+            return None
+        image = self.images.pop(0)
+        if image is None:
+            raise flamingo.Timeout
+        return image
 
     def close(self) -> None:
         """Ends the stream."""
@@ -206,7 +211,7 @@ class FakeStream:
 class FakeMicroscope:
     """An idle instrument with an exposure of 20 ms."""
 
-    def __init__(self, images: list[FakeImage]) -> None:
+    def __init__(self, images: list[FakeImage | None]) -> None:
         self.camera = self
         self.images = images
 
@@ -222,19 +227,33 @@ class FakeMicroscope:
 
 def test_an_image_exposed_before_the_request_is_dropped() -> None:
     now = time.time()
-    images = [FakeImage(now - 1), FakeImage(now + 0.015), FakeImage(now + 9, camera=1), FakeImage(now + 10)]
-    last: Any = images[-1]
+    first, last = FakeImage(now - 1), FakeImage(now + 10)
+    images: list[FakeImage | None] = [first, FakeImage(now + 0.015), FakeImage(now + 9, camera=1), last]
     fake: Any = FakeMicroscope(images)
     exposures = Exposures(fake, camera=0, address=None)
-    images[0].dropped_before, last.dropped_before = 3, 4
+    first.dropped_before, last.dropped_before = 3, 4
     exposures.ask(lambda: None)
     image = exposures.next()
-    assert image is not None and image is last
+    assert image is not None and image.at == last.at
     facts = exposures.facts(image)
     counted = facts["FlamingoStale"], facts["FlamingoDroppedBefore"], facts["FlamingoDropped"]
     assert counted == ("2", "4", "7")
     with pytest.raises(flamingo.ConnectionLost, match="closed the live port"):
         exposures.next()
+
+
+def test_an_image_that_is_lost_is_asked_for_once_more() -> None:
+    asked: list[float] = []
+    image = FakeImage(time.time() + 10)
+    fake: Any = FakeMicroscope([None, image, None, None])
+    exposures = Exposures(fake, camera=0, address=None)
+    exposures.ask(lambda: asked.append(1))
+    taken = exposures.next(again=lambda: asked.append(2))
+    assert taken is not None and taken.at == image.at
+    assert (asked, exposures.facts(taken)["FlamingoRepeated"]) == ([1, 2], "1")
+    with pytest.raises(flamingo.Timeout, match=r"expected one within 10 s, found none"):
+        exposures.next(again=lambda: asked.append(3))
+    assert asked == [1, 2, 3]
 
 
 def test_a_part_of_the_image_is_no_region(core: UniMMCore) -> None:

@@ -21,6 +21,8 @@ logger = logging.getLogger("flamingo.micromanager")
 
 #: How much longer than its exposure an image may take, in seconds.
 PATIENCE_S = 10.0
+#: The same, before a single image is asked for once more.
+AGAIN_S = 2.0
 #: How often a stopped sequence looks whether it has ended already.
 LOOK_EVERY_S = 0.5
 MEMORY_MB = 256
@@ -52,21 +54,35 @@ class Exposures:
         self.stale = 0
         #: Images that this program was too slow to take.
         self.dropped = 0
+        #: How often an image was asked for once more.
+        self.repeated = 0
 
     def ask(self, request: Callable[[], None]) -> None:
         """Sends the request for images."""
         self._earliest = time.time() + self._exposure_s
         request()
 
-    def next(self) -> Image | None:
-        """Waits for the next image; None after `close`. Raises `Timeout` and `ConnectionLost`."""
-        deadline = time.monotonic() + self._exposure_s + PATIENCE_S
+    def next(self, again: Callable[[], None] | None = None) -> Image | None:
+        """Waits for the next image; None after `close`. Raises `Timeout` and `ConnectionLost`.
+
+        `again` asks once more if no image has come: the instrument may have accepted the connection to the live port
+        later than it took the image. Both images were exposed after they were asked for.
+        """
+        begun = time.monotonic()
+        give_up = begun + self._exposure_s + PATIENCE_S
+        ask_again = begun + self._exposure_s + AGAIN_S
         while True:
+            until = give_up if again is None else ask_again
             try:
-                image = self._stream.next(timeout=max(0.0, deadline - time.monotonic()))
+                image = self._stream.next(timeout=max(0.0, until - time.monotonic()))
             except Timeout as error:
-                waited = self._exposure_s + PATIENCE_S
+                if again is not None:
+                    self.ask(again)
+                    self.repeated += 1
+                    again = None
+                    continue
                 stale = f"; {self.stale} came too early to be the one that was asked for" if self.stale else ""
+                waited = self._exposure_s + PATIENCE_S
                 raise Timeout(f"image: expected one within {waited:.3g} s, found none{stale}") from error
             if image is None:
                 if self._closed:
@@ -90,6 +106,7 @@ class Exposures:
             "FlamingoDroppedBefore": str(image.dropped_before),
             "FlamingoDropped": str(self.dropped),
             "FlamingoStale": str(self.stale),
+            "FlamingoRepeated": str(self.repeated),
         }
 
     def close(self) -> None:

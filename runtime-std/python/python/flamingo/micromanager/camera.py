@@ -97,16 +97,16 @@ class FlamingoCamera(Checked, CameraDevice):
         """Takes one image with a snapshot, and more than one with a live view; it begins here. The iterator waits for
         the images."""
         self._stop_sequence()
+        camera = self.microscope.camera
 
         def take(exposures: Exposures) -> Image | None:
             with self._checked("image"):
-                return exposures.next()
+                return exposures.next(camera.snapshot if n == 1 else None)
 
         def fill(image: Image) -> None:
             self._shape = (image.height, image.width)
             get_buffer(self._shape, np.uint16)[...] = image.pixels
 
-        camera = self.microscope.camera
         with self._checked("image"):
             exposures = Exposures(self.microscope, self._number, self._live_address)
             sequence = ImageSequence(exposures, self._light(), n, take, fill)

@@ -57,7 +57,7 @@ def load_flamingo(
             "load_flamingo: expected a core that takes Python devices, "
             f"`pymmcore_plus.experimental.unicore.UniMMCore()`, found {type(core).__name__}"
         )
-    microscope = flamingo.connect(instrument) if isinstance(instrument, str) else instrument
+    microscope = flamingo.connect(instrument, reconnect=True) if isinstance(instrument, str) else instrument
     close = microscope.close if isinstance(instrument, str) else _nothing
     loaded: list[str] = []
     try:
