@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -44,6 +45,7 @@ def test_every_image_was_exposed_after_the_stage_arrived(core: UniMMCore, sim: f
     core.setExposure(exposure_s * 1e3)
     core.setXYPosition(7000, 15000)
     core.waitForSystem()
+    core.snapImage()  # then the size of the images is known
     with flamingo.connect(sim.address, settle=0) as other, other.live_images(every=True) as images:
         stops = other.events("STAGE_MOTION_STOPPED")
         frames = run(core, useq.MDASequence(z_plan={"absolute": [19_010, 19_020, 19_030, 19_040]}))
@@ -61,6 +63,7 @@ def test_channels_are_lit_one_after_the_other(core: UniMMCore, commands: Callabl
         z_plan={"absolute": [19_000, 19_010]},
         axis_order="zc",
     )
+    core.snapImage()  # then the size of the images is known
     commands()
     frames = run(core, sequence)
     assert [event.channel.config for _, event, _ in frames] == ["Laser 2", "Laser 4"] * 2
@@ -107,3 +110,41 @@ def test_an_image_that_fails_ends_the_acquisition(core: UniMMCore, microscope: f
         core.mda.run(sequence)
     assert len(frames) == 1
     microscope.camera.stop_live_view()
+
+
+def test_the_size_is_known_when_an_acquisition_begins(core: UniMMCore, commands: Callable[[], list[str]]) -> None:
+    core.setConfig("Channel", "Laser 2")
+    commands()
+    sizes: list[tuple[int, int]] = []
+    core.mda.events.sequenceStarted.connect(lambda *_: sizes.append((core.getImageHeight(), core.getImageWidth())))
+    assert len(run(core, useq.MDASequence(z_plan={"absolute": [19_000, 19_010]}))) == 2
+    assert len(run(core, useq.MDASequence(z_plan={"absolute": [19_000]}))) == 1
+    assert sizes == [(32, 64)] * 2
+    names = [name for name in commands() if name.startswith(("LASER_ENABLE", "CAMERA_SNAP"))]
+    lit = ["LASER_ENABLE_PREVIEW 2", "CAMERA_SNAPSHOT_GET"]
+    assert names == ["CAMERA_SNAPSHOT_GET", *lit, *lit, *lit], "one image without light, and that once"
+
+
+def test_images_of_another_size_end_the_acquisition(core: UniMMCore, microscope: flamingo.Microscope) -> None:
+    frames: Frames = []
+
+    def crop(*frame: Any) -> None:
+        frames.append(frame)
+        microscope.camera.set_left_edge(9)
+
+    core.mda.events.frameReady.connect(crop)
+    with pytest.raises(flamingo.FlamingoError, match="expected 32 rows and 64 columns .* found 32 and 48"):
+        core.mda.run(useq.MDASequence(z_plan={"absolute": [19_000, 19_010, 19_020]}))
+    assert len(frames) == 1
+    core.snapImage()
+    assert core.getImage().shape == (32, 48)
+
+
+def test_a_stack_is_stored_as_it_was_taken(core: UniMMCore, tmp_path: Path) -> None:
+    tensorstore = pytest.importorskip("tensorstore")
+    images: list[Any] = []
+    core.mda.events.frameReady.connect(lambda image, *_: images.append(image.copy()))
+    core.mda.run(useq.MDASequence(z_plan={"absolute": [19_000, 19_010, 19_020]}), output=tmp_path / "stack.ome.zarr")
+    store = {"driver": "zarr3", "kvstore": {"driver": "file", "path": str(tmp_path / "stack.ome.zarr" / "0")}}
+    stored = tensorstore.open(store).result().read().result()
+    assert np.array_equal(stored, np.stack(images))

@@ -17,8 +17,10 @@ from importlib.util import find_spec
 if find_spec("pymmcore_plus") is None:
     raise ImportError('flamingo.micromanager needs pymmcore-plus: run `pip install "flamingo-link[micromanager]"`')
 
+from flamingo.micromanager._checked import NotReady
 from flamingo.micromanager.camera import FlamingoCamera
 from flamingo.micromanager.core import FlamingoCore
+from flamingo.micromanager.engine import FlamingoEngine
 from flamingo.micromanager.filter_wheel import FlamingoFilterWheel
 from flamingo.micromanager.illumination import FlamingoIllumination
 from flamingo.micromanager.instrument import FlamingoInstrument
@@ -31,6 +33,7 @@ from flamingo.micromanager.stages import FlamingoRotation, FlamingoXYStage, Flam
 __all__ = [
     "FlamingoCamera",
     "FlamingoCore",
+    "FlamingoEngine",
     "FlamingoFilterWheel",
     "FlamingoIllumination",
     "FlamingoInstrument",
@@ -41,5 +44,6 @@ __all__ = [
     "FlamingoXYStage",
     "FlamingoZStage",
     "LaserStates",
+    "NotReady",
     "load_flamingo",
 ]

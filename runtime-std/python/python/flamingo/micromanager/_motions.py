@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
-from flamingo import FlamingoError, Halted, Microscope
+from flamingo import FlamingoError, Halted, Microscope, PositionUnknown
 from flamingo.micromanager._notifier import logger
 
 #: An axis that stands this close to its target is not moved again: 0.1 µm (R: 0.0001 degrees). An engine sets X and Y
@@ -65,7 +65,10 @@ class Motions:
         raise failure
 
     def _stands_at(self, axis: str, target: float) -> bool:
-        return abs(self._microscope.stage.position(axis) - target) <= AT_TARGET
+        try:
+            return abs(self._microscope.stage.position(axis) - target) <= AT_TARGET
+        except PositionUnknown:  # as while something else moves it
+            return False
 
     def _begin(self, count: int, start: Callable[[], Sequence[Callable[[], object]]]) -> None:
         """Starts motions, and follows each one with the function that waits for its end."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pymmcore_plus.experimental.unicore import CameraDevice, UniMMCore
 
-from flamingo import Image, Limits, Microscope, Unsupported
+from flamingo import Image, Limits, Microscope, ProtocolError, Unsupported
 from flamingo.micromanager._checked import Checked
 from flamingo.micromanager._exposures import Exposures, ImageSequence
 from flamingo.micromanager._notifier import Notifier
@@ -43,6 +43,7 @@ class FlamingoCamera(Checked, CameraDevice):
         self._number = camera
         self._live_address = live_address
         self._shape = image_shape
+        self._kept_shape: tuple[int, int] | None = None
         self._sequence: weakref.ref[ImageSequence] | None = None
         self._core_ref: weakref.ref[UniMMCore] | None = None
         self._shutter: FlamingoShutter | None = None
@@ -76,6 +77,25 @@ class FlamingoCamera(Checked, CameraDevice):
             self._shape = (size[1], size[0])
         return self._shape
 
+    def keep_shape(self) -> None:
+        """From now on an image of another size is an error. If the size is not known, this takes an image without
+        switching any light on."""
+        if self._shape is None:
+            with self._checked("image"):
+                exposures = Exposures(self.microscope, self._number, self._live_address)
+                try:
+                    exposures.ask(self.microscope.camera.snapshot)
+                    image = exposures.next(self.microscope.camera.snapshot)
+                finally:
+                    exposures.close()
+                assert image is not None, "only this function closes the connection"
+                self._shape = (image.height, image.width)
+        self._kept_shape = self._shape
+
+    def let_shape_change(self) -> None:
+        """Ends `keep_shape`."""
+        self._kept_shape = None
+
     def dtype(self) -> DTypeLike:
         """16 bits without a sign."""
         return np.uint16
@@ -101,11 +121,14 @@ class FlamingoCamera(Checked, CameraDevice):
 
         def take(exposures: Exposures) -> Image | None:
             with self._checked("image"):
-                return exposures.next(camera.snapshot if n == 1 else None)
+                image = exposures.next(camera.snapshot if n == 1 else None)
+                if image is not None:
+                    self._note_shape((image.height, image.width))
+                return image
 
         def fill(image: Image) -> None:
-            self._shape = (image.height, image.width)
-            get_buffer(self._shape, np.uint16)[...] = image.pixels
+            pixels = image.pixels
+            get_buffer(pixels.shape, np.uint16)[...] = pixels
 
         with self._checked("image"):
             exposures = Exposures(self.microscope, self._number, self._live_address)
@@ -120,6 +143,15 @@ class FlamingoCamera(Checked, CameraDevice):
     def shutdown(self) -> None:
         """Stops a sequence that runs."""
         self._stop_sequence()
+
+    def _note_shape(self, shape: tuple[int, int]) -> None:
+        self._shape = shape
+        kept = self._kept_shape
+        if kept is not None and shape != kept:
+            raise ProtocolError(
+                f"image: expected {kept[0]} rows and {kept[1]} columns as when the acquisition began, found {shape[0]} "
+                f"and {shape[1]}; was the region changed? Start the acquisition again"
+            )
 
     def _stop_sequence(self) -> None:
         sequence = self._sequence() if self._sequence is not None else None

@@ -16,6 +16,7 @@ from flamingo import Microscope, ProtocolError, Refused, ScopeSettings, Settings
 from flamingo.micromanager._notifier import Notifier, logger
 from flamingo.micromanager._states import LABEL
 from flamingo.micromanager.camera import FlamingoCamera
+from flamingo.micromanager.engine import use_engine
 from flamingo.micromanager.filter_wheel import FlamingoFilterWheel, positions
 from flamingo.micromanager.illumination import FlamingoIllumination
 from flamingo.micromanager.instrument import FlamingoInstrument
@@ -45,7 +46,8 @@ def load_flamingo(
     `instrument` is `HOST:PORT` of the control port, or a connection, which then stays open when the devices are
     unloaded. `camera` is the number of the camera in the image headers, 0 to 3. `live_address` is `HOST:PORT` of the
     live port, by default the port above the control port. `image_shape` is rows and columns of the images: the
-    instrument tells them only during a live view, so before the first image the core reports 2048 x 2048 without it.
+    instrument tells them only during a live view. Without it the core reports 2048 x 2048 before the first image, and
+    an acquisition takes one image more, without light.
     `wait_timeout_s` is how long the core waits for a device, if that is longer than its present limit: a long way of a
     stage takes more than the usual 5 s.
 
@@ -75,6 +77,7 @@ def load_flamingo(
             loaded.append(label)
             core.initializeDevice(label)
         _give_roles(core, parts, pixel_size_um)
+        use_engine(core, view)
     except BaseException:
         for label in loaded:
             core.unloadDevice(label)
