@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,6 +14,7 @@ import flamingo
 pytest.importorskip("pymmcore_plus", reason='needs `pip install "flamingo-link[micromanager]"`')
 
 from flamingo.micromanager import load_flamingo
+from flamingo.micromanager._motions import Motions
 
 if TYPE_CHECKING:
     from pymmcore_plus.experimental.unicore import UniMMCore
@@ -145,3 +147,70 @@ def test_a_motion_that_ends_elsewhere_fails_the_wait() -> None:
         with pytest.raises(flamingo.OffTarget, match="20"):
             core.waitForSystem()
         core.unloadAllDevices()
+
+
+class SlowStage:
+    """Stands elsewhere, and sends a motion when it is told to; notes what is sent."""
+
+    def __init__(self) -> None:
+        self.sent: list[str] = []
+        self.asked, self.answer = threading.Event(), threading.Event()
+        self.sending, self.send = threading.Event(), threading.Event()
+
+    def position(self, axis: str) -> float:
+        self.asked.set()
+        assert self.answer.wait(10)
+        return 0.0
+
+    def start_move(self, **targets: float) -> SlowStage:
+        self.sending.set()
+        assert self.send.wait(10)
+        self.sent.append("move")
+        return self
+
+    def wait(self) -> None:
+        """The motion ends at once."""
+
+    def halt(self, *axes: str) -> None:
+        self.sent.append("halt")
+        self.send.set()
+
+
+def moving(stage: SlowStage) -> tuple[Motions, threading.Thread, list[BaseException]]:
+    """Begins a motion of `stage` on a thread."""
+    microscope: Any = SimpleNamespace(stage=stage)
+    motions = Motions(microscope, "z", lambda: None)
+    failures: list[BaseException] = []
+
+    def move() -> None:
+        try:
+            motions.move({"z": 20.0})
+        except BaseException as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=move)
+    thread.start()
+    return motions, thread, failures
+
+
+def test_a_motion_stopped_before_it_was_sent_is_not_sent() -> None:
+    stage = SlowStage()
+    motions, thread, failures = moving(stage)
+    assert stage.asked.wait(10)
+    motions.stop()
+    stage.answer.set()
+    thread.join(timeout=10)
+    assert stage.sent == ["halt"]
+    assert [type(failure) for failure in failures] == [flamingo.Superseded]
+    assert not motions.is_moving()
+
+
+def test_a_motion_sent_during_a_stop_is_halted_again() -> None:
+    stage = SlowStage()
+    stage.answer.set()
+    motions, thread, failures = moving(stage)
+    assert stage.sending.wait(10)
+    motions.stop()
+    thread.join(timeout=10)
+    assert stage.sent == ["halt", "move", "halt"]
+    assert failures == []
