@@ -59,9 +59,9 @@ def main() -> None:
         ]
         snap, live = widgets.SnapButton(mmcore=core), widgets.LiveButton(mmcore=core)
         xy, z = widgets.StageWidget("XY", mmcore=core), widgets.StageWidget("Z", mmcore=core)
-        laser = widgets.DeviceWidget.for_device("Laser 2", mmcore=core)
+        laser = [widgets.PropertyWidget("Laser 2", name, mmcore=core) for name in ("Label", "Power (%)")]
         mda = widgets.MDAWidget(mmcore=core)
-        shown += [snap, live, xy, z, laser, mda]
+        shown += [snap, live, xy, z, *laser, mda]
         for widget in shown:
             widget.show()
         app.processEvents()
@@ -86,10 +86,14 @@ def main() -> None:
         core.run_mda(mda.value())
         until(app, lambda: len(frames) == 6 and not core.mda.is_running(), "an acquisition")
         app.processEvents()
-        core.unloadAllDevices()
+        failed = bool(failures)
+        print("\n".join(failures) or "all widgets work")
+        for widget in shown:
+            widget.close()
+            widget.deleteLater()
         app.processEvents()
-    print("\n".join(failures) or "all widgets work")
-    sys.exit(bool(failures))
+        core.unloadAllDevices()
+    sys.exit(failed)
 
 
 if __name__ == "__main__":
