@@ -106,7 +106,7 @@ fn the_flags_of_the_document_are_those_of_the_code() {
 }
 
 /// The source folders that docs/architecture.md lists.
-const SOURCES: [&str; 11] = [
+const SOURCES: [&str; 12] = [
     "protocol-core/src/",
     "protocol-core/capi/src/",
     "runtime-std/src/",
