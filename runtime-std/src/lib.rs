@@ -7,8 +7,9 @@
 //! `driver/on_smol.rs` and `socket/` only.
 //!
 //! # Features
-//! `smol`, on by default, enables `Client::connect`, `Client::open` and `socket`. Without it, an
-//! adapter for another runtime uses [`driver::Driver`] and does not compile smol.
+//! `smol`, on by default, enables `Client::connect`, `Client::open` and the sockets of `socket`. Without it,
+//! smol is not compiled. An adapter for another runtime implements [`driver::Runtime`]; `flamingo-tokio` has
+//! one for Tokio and one for plain threads.
 
 mod client;
 pub mod clock;
@@ -25,7 +26,6 @@ mod message;
 mod motion_waiter;
 mod options;
 mod payload;
-#[cfg(feature = "smol")]
 pub mod socket;
 mod status_rules;
 mod waking;
@@ -33,9 +33,7 @@ mod waking;
 pub use client::Client;
 pub use clock::{Clock, ClockStep};
 pub use command_reader::{CommandReader, FRAME_PATIENCE, InputError, InputLimits};
-#[cfg(feature = "smol")]
-pub use driver::Stopped;
-pub use driver::{Answer, CoreConnection, Stats};
+pub use driver::{Answer, CoreConnection, Stats, Stopped};
 pub use error::Error;
 pub use event::{CallId, Event, EventFrame};
 pub use fanout::Subscription;

@@ -2,8 +2,9 @@
 //!
 //! [`Engine`] is the half without I/O: it takes calls, bytes and time, and gives out bytes, answers,
 //! events and [`Action`]s. The other half moves the bytes: a caller that asks writes and reads the socket
-//! itself, and the [`Driver`] does it while no caller waits. Neither names a runtime: `on_smol.rs` is all
-//! that is written for smol. An adapter for another runtime is a file like it, in a crate of its own.
+//! itself, and the [`Driver`] does it while no caller waits. Neither names a runtime: a [`Runtime`] has all
+//! that is written for one. `on_smol.rs` is that of smol. An adapter for another runtime is a file like it, in
+//! a crate of its own: `flamingo-tokio` is one.
 //!
 //! | file | holds |
 //! |---|---|
@@ -19,7 +20,8 @@
 //! | `task.rs` | [`Driver`]: what a runtime polls |
 //! | `readiness.rs` | who is woken when the socket can be read |
 //! | `waiting.rs` | the future of a call, which takes turns while it waits |
-//! | `on_smol.rs` | the socket and the waiting, on smol |
+//! | `runtime.rs` | what a runtime gives, and how a connection is opened and kept going with it |
+//! | `on_smol.rs` | the socket and the timer of smol, and how a client is made there |
 //! | `stop_first.rs` | stops over a connection of their own |
 
 mod calls;
@@ -32,8 +34,8 @@ mod on_smol;
 pub(crate) mod outcome;
 pub(crate) mod pending_calls;
 mod readiness;
+mod runtime;
 mod session;
-#[cfg(feature = "smol")]
 mod stop_first;
 mod task;
 mod turn;
@@ -42,8 +44,10 @@ pub(crate) mod waiting;
 pub use crate::client::Opening;
 pub use engine::{Action, CoreConnection, Engine};
 pub use link::Socket;
-pub use pending_calls::{Answer, Stats};
 #[cfg(feature = "smol")]
-pub use stop_first::Stopped;
+pub(crate) use on_smol::Smol;
+pub use pending_calls::{Answer, Stats};
+pub use runtime::{Attempt, Runtime, Timer, open};
+pub use stop_first::{Stopped, halts, stop_at};
 pub use task::{Driver, Step};
 pub use turn::READ_CHUNK;

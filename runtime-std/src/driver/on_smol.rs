@@ -1,26 +1,24 @@
-//! The driver's socket and its waiting, on smol: all that is written for this runtime. What the driver does
-//! is `link.rs`; one round of reading and writing is `turn.rs`.
+//! The client on smol: all that is written for this runtime. What the driver does is `link.rs`; one round of
+//! reading and writing is `turn.rs`; what every runtime does in the same way is `runtime.rs`.
 
 use std::future::Future;
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time;
 
-use flamingo_protocol_core::time::Instant;
-use smol::{Async, Timer, future};
+use flamingo_protocol_core::Frame;
+use smol::Async;
 use socket2::SockRef;
 
 use super::link::Socket;
-use super::task::{Driver, Step};
+use super::runtime::{self, Attempt, Runtime, Timer};
+use super::stop_first::{self, Stopped};
 use crate::client::Client;
-use crate::clock::Clock;
 use crate::error::Error;
 use crate::options::Options;
-use crate::socket;
-
-type Connecting = Pin<Box<dyn Future<Output = Result<Async<TcpStream>, Error>> + Send>>;
+use crate::socket::{self, on_smol};
 
 impl Client {
     /// Connects, and proves with SYSTEM_STATE_GET that the peer speaks the protocol before
@@ -47,78 +45,76 @@ impl Client {
     pub async fn open(
         options: Options,
     ) -> Result<(Self, impl Future<Output = ()> + Send + 'static), Error> {
-        let clock = Clock::start();
-        let (driver, opening) = Driver::new(options, clock);
-        let mut driver = Box::pin(drive(driver, clock));
-        let ended = async {
-            (&mut driver).await;
-            // The result of the handshake is on its way to `opening`.
-            future::pending().await
-        };
-        let client = future::or(opening.client(), ended).await?;
-        Ok((client, driver))
+        runtime::open(Smol, options).await
+    }
+
+    /// Connects and stops these axes (1 x, 2 y, 3 z, 4 r), with [`Self::stop_at`].
+    ///
+    /// ```
+    /// use flamingo_runtime_std::{Client, Options};
+    /// # use flamingo_simulator::{Simulator, SimulatorOptions};
+    /// # smol::block_on(async {
+    /// # let instrument = Simulator::start(SimulatorOptions::default()).await?;
+    /// # let address = instrument.control().to_string();
+    /// for stopped in Client::halt_at(Options::new(address), &[1, 2, 3, 4]).await? {
+    ///     let axis = stopped.frame.selector();
+    ///     assert!(stopped.outcome.is_ok(), "axis {axis} may still move");
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Self::stop_at`].
+    pub async fn halt_at(options: Options, axes: &[i32]) -> Result<Vec<Stopped>, Error> {
+        Self::stop_at(options, &stop_first::halts(axes)).await
+    }
+
+    /// [`driver::stop_at`](crate::driver::stop_at) on smol.
+    ///
+    /// Cancel-safe, but if the future is dropped before the stops are written, they are not sent.
+    ///
+    /// # Errors
+    /// [`Error::NoStop`]: a frame is no stop. [`Error::Resolve`], [`Error::Connect`]. In these cases
+    /// nothing was sent.
+    pub async fn stop_at(options: Options, stops: &[Frame]) -> Result<Vec<Stopped>, Error> {
+        stop_first::stop_at(Smol, options, stops).await
     }
 }
 
-/// Polls a driver until it ends. Cancel-safe: dropping the future ends every call of its clients.
-pub(super) async fn drive(mut driver: Driver, clock: Clock) {
-    let mut timer = Alarm::default();
-    let mut connecting: Option<Connecting> = None;
-    future::poll_fn(move |cx| {
-        loop {
-            match driver.poll(cx) {
-                Poll::Ready(Step::Connect) => connecting = Some(connect(driver.options())),
-                Poll::Ready(_) => return Poll::Ready(()),
-                Poll::Pending => {
-                    let attempt = connecting.as_mut().map(|attempt| attempt.as_mut().poll(cx));
-                    if let Some(Poll::Ready(result)) = attempt {
-                        connecting = None;
-                        match result {
-                            Ok(stream) => driver.connected(Box::new(SmolSocket(stream))),
-                            Err(error) => driver.connect_failed(error),
-                        }
-                    } else if !timer.is_over(driver.due(), &clock, cx) {
-                        return Poll::Pending;
-                    }
-                }
-            }
-        }
-    })
-    .await;
-}
+/// Smol's reactor, which every thread of the process can use.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Smol;
 
-fn connect(options: &Options) -> Connecting {
-    let (address, timeout) = (options.address.clone(), options.connect_timeout);
-    Box::pin(async move { socket::connect(&address, timeout).await })
-}
+impl Runtime for Smol {
+    type Timer = smol::Timer;
 
-/// The one timer of a driver, which is moved only when the driver moves its own.
-struct Alarm {
-    at: Option<Instant>,
-    timer: Timer,
-}
+    fn resolve(&self, address: String) -> Attempt<Vec<SocketAddr>> {
+        Box::pin(async move { smol::net::resolve(address).await })
+    }
 
-impl Default for Alarm {
-    fn default() -> Self {
-        Self { at: None, timer: Timer::never() }
+    fn connect(&self, peer: SocketAddr) -> Attempt<Box<dyn Socket>> {
+        Box::pin(async move {
+            let stream = on_smol::prepared(peer, |stream| socket::prepare(stream)).await?;
+            Ok(Box::new(SmolSocket(stream)) as Box<dyn Socket>)
+        })
+    }
+
+    fn timer(&self) -> smol::Timer {
+        smol::Timer::never()
     }
 }
 
-impl Alarm {
-    /// Whether this time has come. If not, the task is woken then.
-    fn is_over(&mut self, due: Option<Instant>, clock: &Clock, cx: &mut Context<'_>) -> bool {
-        if self.at != due {
-            self.at = due;
-            match due.and_then(|due| clock.moment(due)) {
-                Some(moment) => self.timer.set_at(moment),
-                None => self.timer = Timer::never(),
-            }
+impl Timer for smol::Timer {
+    fn set(&mut self, at: Option<time::Instant>) {
+        match at {
+            Some(at) => self.set_at(at),
+            None => *self = Self::never(),
         }
-        let is_over = Pin::new(&mut self.timer).poll(cx).is_ready();
-        if is_over {
-            self.at = None;
-        }
-        is_over
+    }
+
+    fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        Pin::new(self).poll(cx).map(|_| ())
     }
 }
 
@@ -148,6 +144,6 @@ impl Socket for SmolSocket {
 
     fn discard_unsent(&self) {
         // Without it, some bytes may arrive late.
-        let _ = SockRef::from(self.0.get_ref()).set_linger(Some(Duration::ZERO));
+        let _ = SockRef::from(self.0.get_ref()).set_linger(Some(time::Duration::ZERO));
     }
 }

@@ -178,7 +178,6 @@ impl Expected {
     }
 
     /// Waits for the outcome. Cancel-safe: what was not returned is returned by the next future.
-    #[cfg(feature = "smol")]
     pub(crate) async fn wait(&self) -> Result<Outcome, NoOutcome> {
         std::future::poll_fn(|cx| self.poll(cx.waker())).await
     }

@@ -1,15 +1,17 @@
 //! Stops over a connection of their own, before anything else is sent on it. How an engine sends them
 //! first is `session.rs`.
 
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::task::Poll;
+
 use flamingo_protocol_core::{CommandCode, Frame, wire::Kind};
-use smol::future;
 
 use super::engine::Engine;
-use super::on_smol::drive;
 use super::outcome::{self, Done, Expected, Wanted};
 use super::pending_calls::{Answer, Call};
+use super::runtime::{Runtime, drive, while_driven};
 use super::task::Driver;
-use crate::client::Client;
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::options::Options;
@@ -34,74 +36,58 @@ async fn wait(expected: Expected, address: &str) -> Result<Option<Answer>, Error
     }
 }
 
-impl Client {
-    /// Connects and stops these axes (1 x, 2 y, 3 z, 4 r), with [`Self::stop_at`].
-    ///
-    /// ```
-    /// use flamingo_runtime_std::{Client, Options};
-    /// # use flamingo_simulator::{Simulator, SimulatorOptions};
-    /// # smol::block_on(async {
-    /// # let instrument = Simulator::start(SimulatorOptions::default()).await?;
-    /// # let address = instrument.control().to_string();
-    /// for stopped in Client::halt_at(Options::new(address), &[1, 2, 3, 4]).await? {
-    ///     let axis = stopped.frame.selector();
-    ///     assert!(stopped.outcome.is_ok(), "axis {axis} may still move");
-    /// }
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// # }).unwrap();
-    /// ```
-    ///
-    /// # Errors
-    /// As [`Self::stop_at`].
-    pub async fn halt_at(options: Options, axes: &[i32]) -> Result<Vec<Stopped>, Error> {
-        let halt = |axis: &i32| Frame::command(CommandCode::STAGE_HALT).with_selector(*axis);
-        let halts: Vec<_> = axes.iter().map(halt).collect();
-        Self::stop_at(options, &halts).await
-    }
+/// The commands that stop these axes (1 x, 2 y, 3 z, 4 r).
+#[must_use]
+pub fn halts(axes: &[i32]) -> Vec<Frame> {
+    let halt = |axis: &i32| Frame::command(CommandCode::STAGE_HALT).with_selector(*axis);
+    axes.iter().map(halt).collect()
+}
 
-    /// Connects and sends these stops: HALT, laser-off, and the stops of a workflow and of live images.
-    /// They are the first bytes that the instrument receives. Nothing is asked before, so an
-    /// instrument that answers nothing is stopped too. All addresses of the host are tried at once.
-    /// Ends when each stop is acknowledged or its time, [`Options::timeout`], is over. Then the
-    /// connection is closed.
-    ///
-    /// Cancel-safe, but if the future is dropped before the stops are written, they are not sent.
-    ///
-    /// # Errors
-    /// [`Error::NoStop`]: a frame is no stop. [`Error::Resolve`], [`Error::Connect`]. In these cases
-    /// nothing was sent.
-    pub async fn stop_at(options: Options, stops: &[Frame]) -> Result<Vec<Stopped>, Error> {
-        let clock = Clock::start();
-        let (address, timeout) = (options.address.clone(), options.timeout);
-        let (mut engine, opening) = Engine::new(options, clock);
-        let mut sent = Vec::new();
-        for stop in stops {
-            let kind = stop.code.row().map(|row| row.kind);
-            let is_acknowledged = kind != Some(Kind::FireAndForget);
-            let wanted = if is_acknowledged { Wanted::Answer } else { Wanted::Written };
-            let (reply, outcome) = outcome::pair(wanted);
-            let call = Call::of(*stop, clock.now(), timeout, reply);
-            if !call.stops() {
-                return Err(Error::NoStop { code: stop.code });
-            }
-            engine.send_first(call);
-            sent.push((*stop, outcome));
+/// Connects and sends these stops: HALT, laser-off, and the stops of a workflow and of live images.
+/// They are the first bytes that the instrument receives. Nothing is asked before, so an
+/// instrument that answers nothing is stopped too. All addresses of the host are tried at once.
+/// Ends when each stop is acknowledged or its time, [`Options::timeout`], is over. Then the
+/// connection is closed.
+///
+/// Cancel-safe, but if the future is dropped before the stops are written, they are not sent.
+///
+/// # Errors
+/// [`Error::NoStop`]: a frame is no stop. [`Error::Resolve`], [`Error::Connect`]. In these cases
+/// nothing was sent.
+pub async fn stop_at(
+    runtime: impl Runtime,
+    options: Options,
+    stops: &[Frame],
+) -> Result<Vec<Stopped>, Error> {
+    let clock = Clock::start();
+    let (address, timeout) = (options.address.clone(), options.timeout);
+    let (mut engine, opening) = Engine::new(options, clock);
+    let mut sent = Vec::new();
+    for stop in stops {
+        let kind = stop.code.row().map(|row| row.kind);
+        let is_acknowledged = kind != Some(Kind::FireAndForget);
+        let wanted = if is_acknowledged { Wanted::Answer } else { Wanted::Written };
+        let (reply, outcome) = outcome::pair(wanted);
+        let call = Call::of(*stop, clock.now(), timeout, reply);
+        if !call.stops() {
+            return Err(Error::NoStop { code: stop.code });
         }
-        let outcomes = async {
-            let mut stopped = Vec::new();
-            for (frame, outcome) in sent {
-                stopped.push(Stopped { frame, outcome: wait(outcome, &address).await });
-            }
-            stopped
-        };
-        let driver = async {
-            drive(Driver::of(engine, clock), clock).await;
-            future::pending().await
-        };
-        let stopped = future::or(outcomes, driver).await;
-        match future::poll_once(opening.client()).await {
-            Some(Err(error @ (Error::Resolve { .. } | Error::Connect { .. }))) => Err(error),
-            _ => Ok(stopped),
+        engine.send_first(call);
+        sent.push((*stop, outcome));
+    }
+    let outcomes = async {
+        let mut stopped = Vec::new();
+        for (frame, outcome) in sent {
+            stopped.push(Stopped { frame, outcome: wait(outcome, &address).await });
         }
+        stopped
+    };
+    let driver = drive(Driver::of(engine, clock), clock, runtime);
+    let stopped = while_driven(outcomes, driver).await;
+    // Whether there was a connection at all: that is known by now.
+    let mut opened = pin!(opening.client());
+    match poll_fn(|cx| Poll::Ready(opened.as_mut().poll(cx))).await {
+        Poll::Ready(Err(error @ (Error::Resolve { .. } | Error::Connect { .. }))) => Err(error),
+        _ => Ok(stopped),
     }
 }
