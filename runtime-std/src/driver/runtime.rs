@@ -47,7 +47,8 @@ pub trait Timer: Send + Unpin + 'static {
     /// Sets the time when it is over; `None`: never.
     fn set(&mut self, at: Option<time::Instant>);
 
-    /// Ready when the time has come. Until then it arranges a wake-up. It may be polled again after that.
+    /// Ready once when the time has come; after that, it is as before it was set. Until then it arranges a
+    /// wake-up.
     fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<()>;
 }
 

@@ -12,6 +12,7 @@ pub mod folder;
 pub mod loopback;
 pub mod peer;
 pub mod raw_client;
+pub mod suite;
 pub mod test_microscope;
 
 /// The examples of README.md, so that they are compiled and run.

@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use flamingo_protocol_core::{Class, CommandCode, Flags, Frame, connection::TokenField};
-use flamingo_runtime_std::{Client, Error, Event, Options, Reconnect};
+use flamingo_protocol_core::{CommandCode, Flags, Frame, connection::TokenField};
+use flamingo_runtime_std::{Client, Error, Options};
 use flamingo_runtime_testkit::peer::{
-    Peer, answer_to, connected, connected_to, event_codes, is_lost, listen, move_to, next_frame,
-    position_of, soon,
+    Peer, answer_to, event_codes, is_lost, listen, position_of, soon,
 };
 use smol::io::AsyncReadExt;
 use smol::{Timer, future};
@@ -171,16 +170,6 @@ fn a_handshake_ends_at_its_deadline_not_after_the_grace() {
 }
 
 #[test]
-fn a_peer_that_says_nothing_is_a_timeout() {
-    smol::block_on(async {
-        let (listener, mut options) = listen();
-        quick(&mut options);
-        let (client, _peer) = future::zip(Client::connect(options), Peer::accept(&listener)).await;
-        assert!(matches!(client, Err(Error::Silent { .. })), "{client:?}");
-    });
-}
-
-#[test]
 fn a_peer_that_hangs_up_is_a_lost_connection() {
     smol::block_on(async {
         let (listener, options) = listen();
@@ -190,20 +179,6 @@ fn a_peer_that_hangs_up_is_a_lost_connection() {
         let (client, ()) = future::zip(Client::connect(options), script).await;
         assert!(is_lost(&client), "{client:?}");
     });
-}
-
-#[test]
-fn a_port_that_nobody_listens_on_cannot_be_connected() {
-    let (listener, options) = listen();
-    drop(listener);
-    let client = smol::block_on(Client::connect(options));
-    assert!(matches!(client, Err(Error::Connect { .. })), "{client:?}");
-}
-
-#[test]
-fn a_host_without_an_address_cannot_be_resolved() {
-    let client = smol::block_on(Client::connect(Options::new("no-such-host.invalid:53717")));
-    assert!(matches!(client, Err(Error::Resolve { .. })), "{client:?}");
 }
 
 #[test]
@@ -223,70 +198,5 @@ fn tokens_that_do_not_come_back_are_found_out_at_connect() {
         let (client, _peer) = future::zip(Client::connect(options), script).await;
         let error = client.unwrap_err();
         assert!(matches!(error, Error::TokensNotEchoed { field: "int32Data2", .. }), "{error}");
-    });
-}
-
-#[test]
-fn a_lost_connection_ends_requests_and_notifies_subscribers() {
-    smol::block_on(async {
-        let (client, mut peer) =
-            connected(|options| options.timeout = Duration::from_secs(60)).await;
-        let mut events = client.subscribe(&[]);
-        let [x, y] = [1, 2].map(|axis| client.request(position_of(axis)));
-        let script = async {
-            peer.read().await;
-            peer.read().await;
-            drop(peer);
-        };
-        let all = future::zip(future::zip(x, y), script);
-        let ((x, y), ()) = soon("the loss", all).await;
-        assert!(is_lost(&x) && is_lost(&y), "{x:?} {y:?}");
-        assert!(matches!(events.next().await, Some(Event::ConnectionLost)));
-        assert!(events.next().await.is_none(), "without reconnect that is the end");
-        assert!(is_lost(&client.request(position_of(1)).await));
-    });
-}
-
-#[test]
-fn connecting_again_keeps_subscriptions_and_repeats_nothing() {
-    smol::block_on(async {
-        let (listener, mut options) = listen();
-        options.reconnect = Some(Reconnect::default().delay(Duration::from_millis(20)));
-        let (client, mut peer) = connected_to(&listener, options).await;
-        let mut events = client.subscribe(&[]);
-        let again = async {
-            peer.expect(CommandCode::STAGE_POSITION_SET).await;
-            drop(peer);
-            Peer::accept_and_shake_hands(&listener).await
-        };
-        let (moved, mut peer) = future::zip(client.request(move_to(1, 5.0)), again).await;
-        assert!(is_lost(&moved), "{moved:?}");
-        assert!(matches!(events.next().await, Some(Event::ConnectionLost)));
-        assert!(matches!(soon("it", events.next()).await, Some(Event::Reconnected)));
-
-        let script = async {
-            // The first command after the handshake is the new one, not the lost move.
-            let query = peer.expect(CommandCode::STAGE_POSITION_GET).await;
-            peer.write(&Frame::new(CommandCode::SYSTEM_STATE_IDLE)).await;
-            peer.answer(&query, 3.0).await;
-            peer
-        };
-        let (answer, _peer) = future::zip(client.request(position_of(1)), script).await;
-        answer.unwrap();
-        let event = next_frame(&mut events).await;
-        assert_eq!(event.frame.code, CommandCode::SYSTEM_STATE_IDLE);
-        assert!(matches!(event.class, Class::Unsolicited { ours: false }));
-        assert_eq!(client.stats().await.unwrap().reconnects, 1);
-    });
-}
-
-#[test]
-fn closing_ends_the_socket_for_all_clones() {
-    smol::block_on(async {
-        let (client, mut peer) = connected(|_| {}).await;
-        let clone = client.clone();
-        client.close().await;
-        assert!(is_lost(&clone.request(position_of(1)).await));
-        assert_eq!(soon("the end", peer.stream.read(&mut [0; 1])).await.unwrap(), 0);
     });
 }

@@ -3,14 +3,10 @@
 use std::time::Duration;
 
 use flamingo_protocol_core::wire::Status;
-use flamingo_protocol_core::{
-    Class, CommandCode, Frame,
-    connection::{OnAmbiguous, TokenField},
-};
+use flamingo_protocol_core::{Class, CommandCode, Frame, connection::OnAmbiguous};
 use flamingo_runtime_std::{Client, Error};
 use flamingo_runtime_testkit::peer::{
-    Peer, answer_to, connected, listen, motion_stopped, move_to, next_frame, position_of,
-    position_push, soon,
+    Peer, answer_to, connected, listen, move_to, next_frame, position_of,
 };
 use smol::future;
 
@@ -19,115 +15,6 @@ where
     T: std::fmt::Debug,
 {
     answer.as_ref().expect("an answer").frame.value
-}
-
-/// Polls a call once, so that it is with the driver, and drops it when `script` is done.
-async fn drop_after<T>(call: impl Future, script: impl Future<Output = T>) -> T {
-    future::or(async { Err(call.await) }, async { Ok(script.await) })
-        .await
-        .unwrap_or_else(|_| panic!("the call ended before it was dropped"))
-}
-
-/// The answer arrives after its future was dropped; the next request of that key gets its own.
-fn a_dropped_future_misplaces_no_answer(tokens: Option<TokenField>) {
-    smol::block_on(async {
-        let (client, mut peer) = connected(|options| options.protocol.tokens = tokens).await;
-        let mut events = client.subscribe(&[]);
-        let first = drop_after(client.request(position_of(1)), peer.read()).await;
-        let script = async {
-            if tokens.is_none() {
-                // A fence is asked before X is asked again.
-                let fence = peer.expect(CommandCode::STAGE_POSITION_GET).await;
-                assert_ne!(fence.selector(), 1);
-                peer.answer(&first, 1.0).await;
-                peer.answer(&fence, 20.0).await;
-                let again = peer.expect(CommandCode::STAGE_POSITION_GET).await;
-                assert_eq!(again.selector(), 1);
-                peer.answer(&again, 2.0).await;
-            } else {
-                let again = peer.expect(CommandCode::STAGE_POSITION_GET).await;
-                peer.answer(&first, 1.0).await;
-                peer.answer(&again, 2.0).await;
-            }
-        };
-        let (answer, ()) = future::zip(client.request(position_of(1)), script).await;
-        assert!((value(&answer) - 2.0).abs() < f64::EPSILON, "{answer:?}");
-        assert!(answer.unwrap().proven);
-        let late = next_frame(&mut events).await;
-        assert!(matches!(late.class, Class::Late { proven: true, .. }), "{:?}", late.class);
-    });
-}
-
-#[test]
-fn a_dropped_future_misplaces_no_answer_without_tokens() {
-    a_dropped_future_misplaces_no_answer(None);
-}
-
-#[test]
-fn a_dropped_future_misplaces_no_answer_with_tokens() {
-    a_dropped_future_misplaces_no_answer(Some(TokenField::ClientId));
-}
-
-#[test]
-fn dropping_a_future_harms_no_other_one() {
-    smol::block_on(async {
-        let (client, mut peer) = connected(|_| {}).await;
-        let other = client.request(position_of(2));
-        let script = async {
-            let both = async { [peer.read().await, peer.read().await] };
-            let both = drop_after(client.request(position_of(1)), both).await;
-            for command in both {
-                peer.answer(&command, f64::from(command.selector())).await;
-            }
-        };
-        let (y, ()) = future::zip(async { soon("Y", other).await }, script).await;
-        assert!((value(&y) - 2.0).abs() < f64::EPSILON);
-    });
-}
-
-#[test]
-fn a_command_dropped_before_it_was_sent_is_never_sent() {
-    smol::block_on(async {
-        let (client, mut peer) = connected(|options| options.protocol.window = 1).await;
-        let (first, script) = (client.request(position_of(1)), async {
-            let x = peer.expect(CommandCode::STAGE_POSITION_GET).await;
-            // The window is full: the move waits in the queue when its future is dropped. The
-            // question about the counters goes to the driver behind it.
-            drop_after(client.request(move_to(2, 9.0)), async {
-                client.stats().await.unwrap();
-            })
-            .await;
-            client.stats().await.unwrap();
-            peer.answer(&x, 1.0).await;
-        });
-        let (answer, ()) = future::zip(first, script).await;
-        answer.unwrap();
-        let (_, next) = future::zip(client.send(position_of(3)), peer.read()).await;
-        assert_eq!(next.selector(), 3, "not the move that was dropped");
-    });
-}
-
-#[test]
-fn a_query_is_answered_among_unsolicited_frames_of_its_code() {
-    smol::block_on(async {
-        let (client, mut peer) = connected(|_| {}).await;
-        let mut events = client.subscribe(&[CommandCode::STAGE_POSITION_GET]);
-        let script = async {
-            let query = peer.expect(CommandCode::STAGE_POSITION_GET).await;
-            for n in 0..10 {
-                peer.write(&position_push(1, f64::from(n))).await;
-            }
-            peer.answer(&query, 50.0).await;
-            peer.write(&position_push(1, 10.0)).await;
-        };
-        let (answer, ()) = future::zip(client.request(position_of(1)), script).await;
-        assert!((value(&answer) - 50.0).abs() < f64::EPSILON);
-        for n in 0..11 {
-            let event = next_frame(&mut events).await;
-            assert!((event.frame.value - f64::from(n)).abs() < f64::EPSILON);
-            assert!(matches!(event.class, Class::Unsolicited { .. }));
-        }
-    });
 }
 
 #[test]
@@ -196,25 +83,6 @@ fn an_ambiguous_frame_can_be_accepted_as_presumed() {
 }
 
 #[test]
-fn a_motion_that_ends_before_its_acknowledgement_is_seen() {
-    smol::block_on(async {
-        let (client, mut peer) = connected(|_| {}).await;
-        let mut motion = client.arm(3);
-        let script = async {
-            let command = peer.expect(CommandCode::STAGE_POSITION_SET).await;
-            peer.write(&motion_stopped(1, 1)).await;
-            peer.write(&motion_stopped(3, 1)).await;
-            peer.answer(&command, 0.25).await;
-        };
-        let (moved, ()) = future::zip(client.request(move_to(3, 0.25)), script).await;
-        moved.unwrap();
-        let end = soon("the end of the motion", motion.wait()).await.unwrap();
-        assert!(end.completed);
-        assert_eq!(end.frame.selector(), 3);
-    });
-}
-
-#[test]
 fn a_bad_command_is_refused_and_nothing_is_sent() {
     smol::block_on(async {
         let (client, mut peer) = connected(|_| {}).await;
@@ -225,25 +93,6 @@ fn a_bad_command_is_refused_and_nothing_is_sent() {
         }
         let (_, next) = future::zip(client.send(position_of(3)), peer.read()).await;
         assert_eq!(next.code, CommandCode::STAGE_POSITION_GET);
-    });
-}
-
-#[test]
-fn an_answer_is_whole_when_the_last_byte_of_its_payload_came() {
-    smol::block_on(async {
-        let (client, mut peer) = connected(|_| {}).await;
-        let text = "Soft limit max x-axis = 12.31\n".repeat(100);
-        let script = async {
-            let query = peer.expect(CommandCode::COMMON_SCOPE_SETTINGS_LOAD).await;
-            let len = u32::try_from(text.len()).unwrap();
-            peer.write(&answer_to(&query, 0.0).with_payload_len(len)).await;
-            for part in text.as_bytes().chunks(1000) {
-                peer.write_bytes(part).await;
-            }
-        };
-        let query = Frame::command(CommandCode::COMMON_SCOPE_SETTINGS_LOAD);
-        let (answer, ()) = future::zip(client.request(query), script).await;
-        assert_eq!(&*answer.unwrap().payload, text.as_bytes());
     });
 }
 

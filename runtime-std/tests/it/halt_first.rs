@@ -11,27 +11,6 @@ use smol::future;
 const AXES: [i32; 4] = [1, 2, 3, 4];
 
 #[test]
-fn four_halts_are_the_first_bytes_on_a_fresh_connection() {
-    smol::block_on(async {
-        let (listener, mut options) = listen();
-        options.settle = Duration::from_secs(3600); // a handshake would wait that long
-        let script = async {
-            let mut peer = Peer::accept(&listener).await;
-            for axis in AXES {
-                let halt = peer.expect(CommandCode::STAGE_HALT).await;
-                assert_eq!(halt.selector(), axis);
-                peer.answer(&halt, 0.0).await;
-            }
-        };
-        let (halted, ()) = future::zip(Client::halt_at(options, &AXES), script).await;
-        let halted = halted.unwrap();
-        assert_eq!(halted.len(), 4);
-        let is_confirmed = |stopped: &Stopped| matches!(stopped.outcome, Ok(Some(_)));
-        assert!(halted.iter().all(is_confirmed), "{halted:?}");
-    });
-}
-
-#[test]
 fn a_halt_that_is_not_acknowledged_was_sent_all_the_same() {
     smol::block_on(async {
         let (listener, mut options) = listen();

@@ -19,6 +19,7 @@ mod halt_first;
 mod link;
 mod peers_failures;
 mod played;
+mod suite;
 
 /// Counts allocations: see `flamingo_runtime_testkit::allocator`.
 #[global_allocator]
