@@ -106,10 +106,11 @@ fn the_flags_of_the_document_are_those_of_the_code() {
 }
 
 /// The source folders that docs/architecture.md lists.
-const SOURCES: [&str; 12] = [
+const SOURCES: [&str; 13] = [
     "protocol-core/src/",
     "protocol-core/capi/src/",
     "runtime-std/src/",
+    "runtime-std/tokio/src/",
     "runtime-std/microscope/src/",
     "runtime-std/simulator/src/",
     "runtime-std/recording/src/",

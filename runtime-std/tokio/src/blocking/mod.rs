@@ -23,7 +23,7 @@
 //!
 //! # How it waits
 //! The thread of a call writes its command and reads its answer itself. One thread of the client, named
-//! `flamingo`, reads while no call waits, and keeps the time. It ends when the last handle is dropped.
+//! `flamingo-PORT`, reads while no call waits, and keeps the time. It ends when the last handle is dropped.
 //!
 //! # From where it can be called
 //! From any thread, in any order, also from a thread that handles events, and while a program holds locks of its
@@ -85,7 +85,8 @@ impl Client {
         let opening = driver::open(Plain(Arc::clone(&reactor)), options);
         let (client, driver) = reactor.wait(Role::Caller, opening)?;
         let for_driver = Arc::clone(&reactor);
-        let thread = thread::Builder::new().name("flamingo".into());
+        let port = client.address().rsplit(':').next().unwrap_or_default();
+        let thread = thread::Builder::new().name(format!("flamingo-{port}"));
         thread.spawn(move || for_driver.wait(Role::Driver, driver)).map_err(failed)?;
         Ok(Self { client, reactor })
     }

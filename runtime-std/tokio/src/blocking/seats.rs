@@ -78,14 +78,17 @@ impl Parker {
         self.state.store(RUNNING, Ordering::SeqCst);
     }
 
-    /// Waits, unless it was notified before.
-    fn wait(&self, how: u8, wait: impl FnOnce()) {
+    /// Waits, unless it was notified before. Returns whether it has waited.
+    fn wait(&self, how: u8, wait: impl FnOnce()) -> bool {
         let state = &self.state;
-        if state.compare_exchange(RUNNING, how, Ordering::SeqCst, Ordering::SeqCst).is_ok() {
+        let waits =
+            state.compare_exchange(RUNNING, how, Ordering::SeqCst, Ordering::SeqCst).is_ok();
+        if waits {
             wait();
             // If it is notified from here on, nobody has to end a wait.
             let _ = state.compare_exchange(how, RUNNING, Ordering::SeqCst, Ordering::SeqCst);
         }
+        waits
     }
 }
 
@@ -138,8 +141,9 @@ impl Seat {
         let reactor = &self.parker.reactor;
         let time = until.map(|until| reactor.time_until(until));
         if let Some(poller) = &mut self.poller {
-            self.parker.wait(POLLING, || poller.wait(time));
-            poller.report(reactor);
+            if self.parker.wait(POLLING, || poller.wait(time)) {
+                poller.report(reactor);
+            }
         } else {
             self.parker.wait(PARKED, || match time.into_iter().chain(limit).min() {
                 Some(time) => thread::park_timeout(time),
@@ -148,7 +152,7 @@ impl Seat {
         }
     }
 
-    /// Takes the poller, or waits for it. A thread that has notified this one is waited for without end.
+    /// Takes the poller, or gets in line for it. It needs no time limit: whoever has the poller hands it over.
     fn come_as_caller(&mut self) -> Option<Duration> {
         if self.poller.is_some() {
             return None;

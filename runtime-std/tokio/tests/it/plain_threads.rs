@@ -1,4 +1,4 @@
-//! The suite of every client, on plain threads, and what only they can do. A call of the suite is a thread; a call that
+//! The suite of every client, on plain threads. A call of the suite is a thread; a call that
 //! is given up is one that ends by its own time limit.
 
 use std::sync::mpsc::{RecvTimeoutError, TryRecvError};
