@@ -30,6 +30,7 @@ pub fn a_dropped_call_misplaces_no_answer<C: Asks>() {
         let (client, mut peer) = C::connected(|_| {}).await;
         let mut events = client.hear();
         let first = client.given_up(position_of(1), query_for_x(&mut peer)).await;
+        client.given_up_has_ended().await;
         let script = async {
             // A fence is asked before X is asked again.
             let fence = peer.expect(CommandCode::STAGE_POSITION_GET).await;

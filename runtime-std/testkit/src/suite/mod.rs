@@ -45,6 +45,12 @@ pub trait Asks: Clone + Send + Sized + 'static {
     fn given_up<T>(&self, frame: Frame, script: impl Future<Output = T>)
     -> impl Future<Output = T>;
 
+    /// Waits until the request of a call that was given up just now has ended. Firmware does not withdraw it: it ends by
+    /// its time limit.
+    fn given_up_has_ended(&self) -> impl Future<Output = ()> {
+        std::future::ready(())
+    }
+
     /// The frames that are no proven answers, from now on.
     fn hear(&self) -> Self::Heard;
 }
