@@ -8,9 +8,11 @@
 //!
 //! # Features
 //! `smol`, on by default, enables `Client::connect`, `Client::open` and the sockets of `socket`. Without it,
-//! smol is not compiled. An adapter for another runtime implements [`driver::Runtime`]; `flamingo-tokio` has
-//! one for Tokio and one for plain threads.
+//! smol is not compiled. `blocking` enables `blocking::Client`, for plain threads; it needs no smol. An adapter
+//! for another runtime implements [`driver::Runtime`]; `flamingo-tokio` is one.
 
+#[cfg(feature = "blocking")]
+pub mod blocking;
 mod client;
 pub mod clock;
 pub mod command_code;

@@ -4,12 +4,19 @@
 mod ask;
 #[path = "../../examples/own_executor.rs"]
 mod own_executor;
+#[path = "../../examples/plain_threads.rs"]
+mod plain_threads;
 #[path = "../../examples/subscribe.rs"]
 mod subscribe;
 
 #[test]
 fn a_client_connects_and_asks() {
     ask::main().expect("the example");
+}
+
+#[test]
+fn a_program_of_plain_threads_asks_listens_and_moves() {
+    plain_threads::main().expect("the example");
 }
 
 #[test]

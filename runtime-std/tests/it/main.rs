@@ -1,5 +1,5 @@
-//! The adapter's tests: the client in front of a scripted peer over real sockets, the engine on virtual
-//! time, and the examples.
+//! The adapter's tests: the clients, on smol and on plain threads, in front of a scripted peer over real sockets, the
+//! engine on virtual time, and the examples.
 
 mod allocations;
 mod bench;
@@ -18,7 +18,9 @@ mod examples;
 mod halt_first;
 mod link;
 mod peers_failures;
+mod plain_threads;
 mod played;
+mod sharing;
 mod suite;
 
 /// Counts allocations: see `flamingo_runtime_testkit::allocator`.

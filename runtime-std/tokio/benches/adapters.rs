@@ -8,7 +8,8 @@ use flamingo_runtime_testkit::bench::limits::{echo_server, open, ping_pong, quer
 use flamingo_runtime_testkit::bench::{
     Contender, Figure, Report, Rounds, Stopwatch, Target, alternate, caller_on_first, run,
 };
-use flamingo_tokio::{Client, Options, blocking};
+use flamingo_tokio::runtime::blocking;
+use flamingo_tokio::{Client, Options};
 use tokio::runtime::{Builder, Runtime};
 
 const ROUNDS: usize = 5;

@@ -4,13 +4,13 @@
 use std::sync::mpsc::{RecvTimeoutError, TryRecvError};
 use std::time::Duration;
 
+use flamingo_runtime_std::blocking::{Client, MotionWaiter, Subscription};
+use flamingo_runtime_std::protocol::{Class, CommandCode, Frame};
+use flamingo_runtime_std::{Answer, Error, Event, Options, Stopped};
+use flamingo_runtime_std::{MotionStopped, Stats};
 use flamingo_runtime_testkit::peer::{Peer, soon};
 use flamingo_runtime_testkit::suite::hosted::connected;
 use flamingo_runtime_testkit::suite::{Asks, Call, Calls, Events, Hears, SHORT, Work};
-use flamingo_tokio::blocking::{Client, MotionWaiter, Subscription};
-use flamingo_tokio::protocol::{Class, CommandCode, Frame};
-use flamingo_tokio::runtime::{MotionStopped, Stats};
-use flamingo_tokio::{Answer, Error, Event, Options, Stopped};
 use smol::future;
 
 /// A client for plain threads.

@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
-use flamingo_runtime_std::{Clock, Error, Event, MotionStopped};
+use crate::{Clock, Error, Event, MotionStopped};
 
 struct Unpark(Thread);
 
@@ -39,12 +39,12 @@ fn wait<T>(future: impl Future<Output = T>, clock: Clock, time: Option<Duration>
 /// A stream of events for one thread at a time: an iterator that blocks. Dropping it ends the subscription.
 #[derive(Debug)]
 pub struct Subscription {
-    events: flamingo_runtime_std::Subscription,
+    events: crate::Subscription,
     clock: Clock,
 }
 
 impl Subscription {
-    pub(super) fn new(events: flamingo_runtime_std::Subscription, clock: Clock) -> Self {
+    pub(super) fn new(events: crate::Subscription, clock: Clock) -> Self {
         Self { events, clock }
     }
 
@@ -84,12 +84,12 @@ impl Iterator for Subscription {
 /// Waits for the end of a motion; made by [`Client::arm`](super::Client::arm).
 #[derive(Debug)]
 pub struct MotionWaiter {
-    motion: flamingo_runtime_std::MotionWaiter,
+    motion: crate::MotionWaiter,
     clock: Clock,
 }
 
 impl MotionWaiter {
-    pub(super) fn new(motion: flamingo_runtime_std::MotionWaiter, clock: Clock) -> Self {
+    pub(super) fn new(motion: crate::MotionWaiter, clock: Clock) -> Self {
         Self { motion, clock }
     }
 

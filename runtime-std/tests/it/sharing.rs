@@ -4,10 +4,10 @@ use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use flamingo_runtime_std::blocking::Client;
+use flamingo_runtime_std::protocol::{CommandCode, Frame};
+use flamingo_runtime_std::{Error, Event, Options};
 use flamingo_runtime_testkit::peer::{Peer, answer_to, is_lost, listen, position_of};
-use flamingo_tokio::blocking::Client;
-use flamingo_tokio::protocol::{CommandCode, Frame};
-use flamingo_tokio::{Error, Event, Options};
 
 /// Longer than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -173,7 +173,7 @@ fn the_thread_of_a_client_ends_with_its_last_handle() {
     assert!(has_thread(&name));
     drop(clone);
     peer.join().expect("the script");
-    let begin = flamingo_tokio::runtime::Clock::start();
+    let begin = flamingo_runtime_std::Clock::start();
     while has_thread(&name) {
         assert!(begin.now().as_micros() < 10_000_000, "the thread is still there after 10 s");
         thread::yield_now();

@@ -10,8 +10,8 @@ use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use flamingo_runtime_std::driver::{Attempt, Runtime, Socket, Timer};
-use flamingo_runtime_std::{Clock, socket};
+use crate::driver::{Attempt, Runtime, Socket, Timer};
+use crate::{Clock, socket};
 use mio::net::TcpStream;
 use mio::{Events, Interest, Registry, Token};
 use socket2::SockRef;

@@ -1,9 +1,9 @@
 //! A client for plain threads: a handle that threads share. Each call blocks its thread until it has ended.
 //!
 //! ```
-//! use flamingo_tokio::blocking::Client;
-//! use flamingo_tokio::Options;
-//! use flamingo_tokio::protocol::{CommandCode, Frame};
+//! use flamingo_runtime_std::blocking::Client;
+//! use flamingo_runtime_std::Options;
+//! use flamingo_runtime_std::protocol::{CommandCode, Frame};
 //! # use flamingo_simulator::{Simulator, SimulatorOptions};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -43,9 +43,9 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use flamingo_runtime_std::driver;
-use flamingo_runtime_std::protocol::{CommandCode, Frame};
-use flamingo_runtime_std::{Answer, CallId, Error, Options, Payload, Stats, Stopped};
+use crate::driver;
+use crate::{Answer, CallId, Error, Options, Payload, Stats, Stopped};
+use flamingo_protocol_core::{CommandCode, Frame};
 
 pub use events::{MotionWaiter, Subscription};
 use reactor::{Plain, Reactor};
@@ -58,7 +58,7 @@ use seats::Role;
 /// What stops are, and what they do, says [`flamingo_runtime_std::Client`].
 #[derive(Clone)]
 pub struct Client {
-    client: flamingo_runtime_std::Client,
+    client: crate::Client,
     reactor: Arc<Reactor>,
 }
 
@@ -116,7 +116,7 @@ impl Client {
     /// [`outcome`](flamingo_runtime_std::Client::outcome),
     /// [`state_at_connect`](flamingo_runtime_std::Client::state_at_connect).
     #[must_use]
-    pub fn as_async(&self) -> &flamingo_runtime_std::Client {
+    pub fn as_async(&self) -> &crate::Client {
         &self.client
     }
 

@@ -1,6 +1,6 @@
 //! A whole program of plain threads, without async code: two threads ask, one listens, and an axis is moved until
 //! it has stopped.
-//! `cargo run -p flamingo-tokio --features blocking --example plain_threads`
+//! `cargo run -p flamingo-runtime-std --features blocking --example plain_threads`
 //!
 //! The instrument is simulated. For a real one, give its `HOST:PORT` to `Options::new`.
 
@@ -8,10 +8,10 @@ use std::error::Error;
 use std::thread;
 use std::time::Duration;
 
+use flamingo_runtime_std::blocking::Client;
+use flamingo_runtime_std::protocol::{CommandCode, Frame};
+use flamingo_runtime_std::{Event, Options};
 use flamingo_simulator::{Simulator, SimulatorOptions};
-use flamingo_tokio::blocking::Client;
-use flamingo_tokio::protocol::{CommandCode, Frame};
-use flamingo_tokio::{Event, Options};
 
 pub(crate) fn main() -> Result<(), Box<dyn Error>> {
     let instrument = smol::block_on(Simulator::start(SimulatorOptions::default()))?;
