@@ -138,7 +138,7 @@ fn listed(sources: &str) -> Vec<&'static str> {
 
 /// Whether a build has made it: the native module of the Python package, or compiled Python.
 fn is_built(name: &str) -> bool {
-    name == "__pycache__" || (name.starts_with("_native") && !name.ends_with(".pyi"))
+    name == "__pycache__" || (name.starts_with("_native") && name != "_native.pyi")
 }
 
 /// Whether this is a file of tests, or a folder that contains only such files.
