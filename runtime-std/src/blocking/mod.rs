@@ -55,7 +55,7 @@ use seats::Role;
 /// when the last one is dropped.
 ///
 /// A call that ends with [`Error::TimedOut`] harms no other call, and no answer is given to the wrong call.
-/// What stops are, and what they do, says [`flamingo_runtime_std::Client`].
+/// What stops are, and what they do, says [`crate::Client`].
 #[derive(Clone)]
 pub struct Client {
     client: crate::Client,
@@ -112,9 +112,9 @@ impl Client {
     }
 
     /// The same connection for async code, on any executor. What needs no waiting is called there as well:
-    /// [`address`](flamingo_runtime_std::Client::address),
-    /// [`outcome`](flamingo_runtime_std::Client::outcome),
-    /// [`state_at_connect`](flamingo_runtime_std::Client::state_at_connect).
+    /// [`address`](crate::Client::address),
+    /// [`outcome`](crate::Client::outcome),
+    /// [`state_at_connect`](crate::Client::state_at_connect).
     #[must_use]
     pub fn as_async(&self) -> &crate::Client {
         &self.client
@@ -136,7 +136,7 @@ impl Client {
         self.wait(self.client.request_within(frame, timeout))
     }
 
-    /// [`Self::request`] with a number from [`flamingo_runtime_std::Client::call_id`].
+    /// [`Self::request`] with a number from [`crate::Client::call_id`].
     ///
     /// # Errors
     /// As [`Self::request`].
@@ -166,7 +166,7 @@ impl Client {
         self.wait(self.client.send(frame))
     }
 
-    /// [`Self::send`] with a number from [`flamingo_runtime_std::Client::call_id`].
+    /// [`Self::send`] with a number from [`crate::Client::call_id`].
     ///
     /// # Errors
     /// As [`Self::send`].
@@ -196,7 +196,7 @@ impl Client {
     }
 
     /// From this call on, events of these codes go to the subscription; events of all codes if `codes` is
-    /// empty. What is an event says [`flamingo_runtime_std::Client::subscribe`].
+    /// empty. What is an event says [`crate::Client::subscribe`].
     #[must_use]
     pub fn subscribe(&self, codes: &[CommandCode]) -> Subscription {
         Subscription::new(self.client.subscribe(codes), self.client.clock())
