@@ -14,10 +14,11 @@
  * Do steps 3 to 5 after every call that changes something.
  *
  * Preconditions of all functions: an object is used by one thread at a time (use a mutex). A pointer that
- * is not NULL points to memory of its type that is readable, and writable where the function writes. The
- * library checks all else: NULL, bad alignment, bad lengths, an object that was not initialised or was
- * deinitialised, areas that overlap, and settings out of range give an error code. It cannot notice memory
- * that was freed and given away, or a length that is longer than the memory.
+ * is not NULL points to memory of its type that is readable, and writable where the function writes. A
+ * struct that a function reads has a value in each field. Each result has a place of its own. The library
+ * checks all else: NULL, bad alignment, bad lengths, an object that was not initialised or was
+ * deinitialised, an area that overlaps the object, and settings out of range give an error code. It cannot
+ * notice memory that was freed and given away, or a length that is longer than the memory.
  *
  * No function calls back, blocks, or unwinds. */
 
@@ -1501,11 +1502,6 @@ flamingo_result flamingo_image_header_decode(const uint8_t *input,
                                              struct flamingo_image_header *header);
 
 /**
- * This function does not exist.
- */
-extern void the_library_can_panic(void);
-
-/**
  * The number of bytes of a flamingo_responder that the library uses: at most sizeof(flamingo_responder).
  */
 size_t flamingo_responder_size(void);
@@ -1580,7 +1576,8 @@ flamingo_result flamingo_responder_poll_transmit(struct flamingo_responder *devi
  * complete it, its payload included; 0 otherwise.
  *
  * Errors: NULL, MISALIGNED, NOT_INITIALISED, OVERLAP; NOT_OFFERED: more bytes than the last poll offered,
- * or another function was called since.
+ * or another function was called since. After NOT_OFFERED close the connection: the peer may have received
+ * bytes that the responder does not know.
  *
  * Preconditions:
  * `device` is NULL or points to a flamingo_responder that no other thread uses. `completed` is NULL or can

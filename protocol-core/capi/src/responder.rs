@@ -135,7 +135,8 @@ pub unsafe extern "C" fn flamingo_responder_poll_transmit(
 /// complete it, its payload included; 0 otherwise.
 ///
 /// Errors: NULL, MISALIGNED, NOT_INITIALISED, OVERLAP; NOT_OFFERED: more bytes than the last poll offered,
-/// or another function was called since.
+/// or another function was called since. After NOT_OFFERED close the connection: the peer may have received
+/// bytes that the responder does not know.
 ///
 /// # Safety
 /// `device` is NULL or points to a flamingo_responder that no other thread uses. `completed` is NULL or can

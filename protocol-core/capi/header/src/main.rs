@@ -29,10 +29,11 @@ const PREAMBLE: &str = "\
  * Do steps 3 to 5 after every call that changes something.
  *
  * Preconditions of all functions: an object is used by one thread at a time (use a mutex). A pointer that
- * is not NULL points to memory of its type that is readable, and writable where the function writes. The
- * library checks all else: NULL, bad alignment, bad lengths, an object that was not initialised or was
- * deinitialised, areas that overlap, and settings out of range give an error code. It cannot notice memory
- * that was freed and given away, or a length that is longer than the memory.
+ * is not NULL points to memory of its type that is readable, and writable where the function writes. A
+ * struct that a function reads has a value in each field. Each result has a place of its own. The library
+ * checks all else: NULL, bad alignment, bad lengths, an object that was not initialised or was
+ * deinitialised, an area that overlaps the object, and settings out of range give an error code. It cannot
+ * notice memory that was freed and given away, or a length that is longer than the memory.
  *
  * No function calls back, blocks, or unwinds. */";
 
@@ -83,6 +84,7 @@ fn header() -> Result<String, String> {
         "\n/* The version of this header. */\n#define FLAMINGO_VERSION \"{version}\"\n\n{}",
         constants()
     ));
+    config.export.exclude.push("the_library_can_panic".into()); // of panic.rs: it does not exist
     config.enumeration.rename_variants = RenameRule::QualifiedScreamingSnakeCase;
     config.function.args = cbindgen::Layout::Auto;
     config.defines.insert("feature = small".into(), "FLAMINGO_SMALL".into());

@@ -49,3 +49,19 @@ fn each_method_of_the_core_has_its_function() {
         }
     }
 }
+
+#[test]
+fn the_header_declares_only_names_of_this_library() {
+    // A declaration begins in the first column, and the name of its function is before the parenthesis.
+    let declared =
+        HEADER.lines().filter(|line| line.starts_with(|first: char| first.is_ascii_lowercase()));
+    let mut names = Vec::new();
+    for line in declared {
+        let Some((before, _)) = line.split_once('(') else { continue };
+        names.extend(before.rsplit([' ', '*']).next());
+    }
+    assert!(names.len() > 40, "{names:?}");
+    for name in names {
+        assert!(name.starts_with("flamingo_"), "{name} is in the header");
+    }
+}
