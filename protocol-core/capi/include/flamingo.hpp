@@ -3,7 +3,8 @@
 //
 // A flamingo::client owns the socket and the thread that reads it. It replaces the receive thread of a
 // program: any thread calls request() and gets a std::future; callbacks get the frames that nobody asked
-// for. The images are in flamingo_images.hpp, which this header includes.
+// for. This header includes flamingo_message.hpp (commands and answers), flamingo_subscribers.hpp (callbacks)
+// and flamingo_images.hpp (the image ports).
 //
 // Exceptions of a callback end there and are counted. None reaches the C library.
 #ifndef FLAMINGO_HPP
@@ -11,7 +12,9 @@
 
 #include <flamingo.h>
 #include <flamingo_images.hpp>
+#include <flamingo_message.hpp>
 #include <flamingo_socket.hpp>
+#include <flamingo_subscribers.hpp>
 
 #include <fcntl.h>
 #include <poll.h>
@@ -19,13 +22,10 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
-#include <cstring>
-#include <functional>
 #include <future>
 #include <memory>
 #include <mutex>
 #include <optional>
-#include <stdexcept>
 #include <string>
 #include <thread>
 #include <unordered_map>
@@ -33,54 +33,6 @@
 #include <vector>
 
 namespace flamingo {
-
-using frame = flamingo_frame;
-
-/// A request ended without an answer.
-struct ended : std::runtime_error {
-    explicit ended(const flamingo_event &event)
-        : std::runtime_error(text(event.ended)), reason(event.ended), sent(event.sent) {}
-
-    flamingo_ended reason;
-    /// Whether the first byte was sent. If not, the instrument never received the command.
-    bool sent;
-
-    static const char *text(flamingo_ended reason) {
-        switch (reason) {
-        case FLAMINGO_ENDED_TIMED_OUT: return "no answer came before the deadline";
-        case FLAMINGO_ENDED_UNANSWERED: return "the instrument answered a later command instead";
-        case FLAMINGO_ENDED_PAYLOAD_STALLED: return "the payload of the answer did not come completely";
-        case FLAMINGO_ENDED_AMBIGUOUS: return "a frame came that may answer this or another request";
-        case FLAMINGO_ENDED_SUPERSEDED: return "a stop cancelled the command before it was sent";
-        case FLAMINGO_ENDED_CONNECTION_LOST: return "the connection ended";
-        }
-        return "the request ended";
-    }
-};
-
-/// A frame with its whole payload, and who it was for.
-struct message {
-    frame header{};
-    flamingo_class frame_class = FLAMINGO_CLASS_UNSOLICITED;
-    /// Of an answer: no other origin of this frame is possible.
-    bool proven = false;
-    std::vector<std::uint8_t> payload;
-
-    /// The text in the buffer of the frame.
-    std::string text() const {
-        const auto *begin = reinterpret_cast<const char *>(header.buffer);
-        return std::string(begin, strnlen(begin, sizeof header.buffer));
-    }
-};
-
-/// A command; the selector is an axis, a laser, and so on. See flamingo_frame_command.
-inline frame command(std::uint32_t code, std::int32_t selector = 0, double value = 0.0) {
-    frame made{};
-    flamingo_frame_command(code, &made);
-    made.int32_data[0] = selector;
-    made.value = value;
-    return made;
-}
 
 namespace detail {
 
@@ -93,10 +45,11 @@ inline std::uint64_t now() {
 } // namespace detail
 
 /// A connection to the control port. All functions may be called from any thread, also from callbacks.
-/// In a callback, do not wait for a future and do not destroy the client: nothing is received meanwhile.
+/// In a callback, do not wait for a future: nothing is received meanwhile, not even a deadline. Do not destroy
+/// the client there: std::terminate ends the program.
 class client {
 public:
-    using callback = std::function<void(const message &)>;
+    using callback = detail::subscribers::callback;
 
     /// Connects. `on_event` is subscribed to all codes before the first frame is read, so that it misses
     /// none. Throws std::system_error or std::runtime_error if that fails, and refused if `config` is wrong.
@@ -120,7 +73,8 @@ public:
     ~client() { close(); }
 
     /// Sends a command and gives its answer. A stop (HALT, laser-off) goes before everything that is
-    /// queued. get() throws `refused` if nothing was sent, or `ended` if no answer came.
+    /// queued. get() throws `refused` if nothing was sent, or `ended` if no answer came. If a stop cannot be
+    /// written within stop_patience_us, the connection is closed: make a new client and repeat the stop.
     std::future<message> request(frame command, std::chrono::microseconds timeout = std::chrono::seconds(3),
                                  std::vector<std::uint8_t> payload = {}) {
         std::promise<message> promise;
@@ -168,18 +122,14 @@ public:
 
     /// Calls `call` on the receiving thread with each frame of this code that answers no waiting request:
     /// unsolicited, late or ambiguous, see message::frame_class. Returns the number for unsubscribe.
-    std::size_t subscribe(std::uint32_t code, callback call) { return add(code, std::move(call)); }
+    std::size_t subscribe(std::uint32_t code, callback call) { return subscribers_.add(code, std::move(call)); }
 
     /// The same for all codes.
-    std::size_t subscribe_all(callback call) { return add(std::nullopt, std::move(call)); }
+    std::size_t subscribe_all(callback call) { return subscribers_.add(std::nullopt, std::move(call)); }
 
-    /// Ends a subscription. A call that has begun on the receiving thread may still run.
-    void unsubscribe(std::size_t number) {
-        std::lock_guard lock(subscribers_mutex_);
-        auto fewer = std::make_shared<subscribers>(*subscribers_);
-        fewer->erase(number);
-        subscribers_ = std::move(fewer);
-    }
+    /// Ends a subscription. In a callback, it is not called any more. Otherwise a call that has begun on the
+    /// receiving thread may still run.
+    void unsubscribe(std::size_t number) { subscribers_.remove(number); }
 
     /// Closes the connection. In a callback it returns at once; otherwise the thread has ended after it.
     void close() {
@@ -198,26 +148,12 @@ public:
     }
 
     /// The number of callbacks that ended with an exception.
-    std::uint64_t callback_errors() const { return callback_errors_; }
+    std::uint64_t callback_errors() const { return subscribers_.errors(); }
 
 private:
-    struct subscriber {
-        std::optional<std::uint32_t> code;
-        callback call;
-    };
-    using subscribers = std::unordered_map<std::size_t, subscriber>;
     /// Requests that have ended, with their promises: fulfilled when the mutex is free.
     using outcomes = std::vector<std::pair<std::promise<message>, std::exception_ptr>>;
     using fulfilled = std::vector<std::pair<std::promise<message>, message>>;
-
-    std::size_t add(std::optional<std::uint32_t> code, callback call) {
-        std::lock_guard lock(subscribers_mutex_);
-        auto more = std::make_shared<subscribers>(*subscribers_);
-        const auto number = ++last_subscriber_;
-        more->emplace(number, subscriber{code, std::move(call)});
-        subscribers_ = std::move(more);
-        return number;
-    }
 
     static void finish(outcomes &done) {
         for (auto &[promise, error] : done) promise.set_exception(error);
@@ -271,6 +207,8 @@ private:
             flamingo_event event{};
             detail::check(flamingo_connection_poll_event(connection_.get(), &event));
             if (event.kind == FLAMINGO_EVENT_KIND_NONE) return;
+            // The thread sees the end of the stream, and the caller of the stop learns that it was not sent.
+            if (event.kind == FLAMINGO_EVENT_KIND_STOP_BLOCKED) ::shutdown(socket_.get(), SHUT_RDWR);
             if (event.kind != FLAMINGO_EVENT_KIND_ENDED) continue;
             // An upload that has begun must be completed, so its bytes stay until it is sent.
             if (!event.sent) uploads_.erase(event.ticket);
@@ -318,7 +256,7 @@ private:
         }
         for (auto &[promise, answer] : answers) promise.set_value(std::move(answer));
         finish(done);
-        for (const auto &event : events) tell(event);
+        for (const auto &event : events) subscribers_.tell(event);
         return true;
     }
 
@@ -331,7 +269,7 @@ private:
             planned_ = due_;
             const auto now = detail::now();
             if (due_ <= now) ms = 0;
-            else if ((due_ - now + 999) / 1000 < ms) ms = (due_ - now + 999) / 1000;
+            else if ((due_ - now) / 1000 < ms) ms = (due_ - now) / 1000 + 1;
             if (blocked_) wait[0].events |= POLLOUT;
         }
         if (::poll(wait, 2, static_cast<int>(ms)) < 0) return errno == EINTR;
@@ -367,22 +305,6 @@ private:
         }
     }
 
-    void tell(const message &event) {
-        std::shared_ptr<const subscribers> now;
-        {
-            std::lock_guard lock(subscribers_mutex_);
-            now = subscribers_;
-        }
-        for (const auto &[number, each] : *now) {
-            if (each.code && *each.code != event.header.code) continue;
-            try {
-                each.call(event);
-            } catch (...) {
-                ++callback_errors_;
-            }
-        }
-    }
-
     detail::descriptor socket_, waking_, waker_;
     mutable std::mutex mutex_; // of the following, up to planned_
     std::unique_ptr<flamingo_connection> connection_;
@@ -392,10 +314,7 @@ private:
     std::uint64_t due_ = FLAMINGO_NEVER, planned_ = FLAMINGO_NEVER;
     message coming_; // of the receiving thread: the frame whose payload comes
     std::uint32_t coming_ticket_ = 0;
-    std::mutex subscribers_mutex_;
-    std::shared_ptr<const subscribers> subscribers_ = std::make_shared<subscribers>();
-    std::size_t last_subscriber_ = 0;
-    std::atomic<std::uint64_t> callback_errors_{0};
+    detail::subscribers subscribers_;
     std::mutex closing_;
     std::atomic<std::thread::id> receiving_{};
     std::thread thread_;
