@@ -16,7 +16,6 @@
 #include <flamingo_socket.hpp>
 #include <flamingo_subscribers.hpp>
 
-#include <fcntl.h>
 #include <poll.h>
 
 #include <atomic>
@@ -51,7 +50,7 @@ class client {
 public:
     using callback = detail::subscribers::callback;
 
-    /// Connects. `on_event` is subscribed to all codes before the first frame is read, so that it misses
+    /// Connects within 10 s for each address of the host. `on_event` is subscribed to all codes before the first frame is read, so that it misses
     /// none. Throws std::system_error or std::runtime_error if that fails, and refused if `config` is wrong.
     client(const std::string &host, std::uint16_t port, callback on_event = {}, const flamingo_config *config = nullptr)
         : socket_(detail::connect(host, port)), connection_(std::make_unique<flamingo_connection>()) {
@@ -60,7 +59,7 @@ public:
         if (::pipe(ends) != 0) detail::fail("pipe");
         waking_ = detail::descriptor(ends[0]);
         waker_ = detail::descriptor(ends[1]);
-        for (const int end : ends) ::fcntl(end, F_SETFL, O_NONBLOCK);
+        for (const int end : ends) detail::prepare(end);
         const auto random = static_cast<std::uint32_t>(detail::now());
         detail::check(flamingo_connection_init(connection_.get(), sizeof(flamingo_connection), config, random));
         thread_ = std::thread([this] { receive(); });
@@ -188,7 +187,7 @@ private:
                 bytes = uploads_.at(next.ticket).data() + next.offset;
                 len = next.remaining;
             }
-            const auto written = ::send(socket_.get(), bytes, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+            const auto written = ::send(socket_.get(), bytes, len, detail::NO_SIGNAL);
             if (written < 0 && errno == EINTR) continue;
             if (written < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return false;
             if (written < 0) {
@@ -243,7 +242,7 @@ private:
 
     /// Handles what has come. Returns false at the end of the stream.
     bool receive_once(std::vector<std::uint8_t> &input) {
-        const auto got = ::recv(socket_.get(), input.data(), input.size(), MSG_DONTWAIT);
+        const auto got = ::recv(socket_.get(), input.data(), input.size(), 0);
         if (got == 0 || (got < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)) return false;
         std::vector<message> events;
         fulfilled answers;

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -18,12 +19,13 @@ struct image {
     std::vector<std::uint8_t> pixels;
 
     std::uint16_t at(std::size_t x, std::size_t y) const {
+        if (x >= header.width) throw std::out_of_range("x: expected less than the width of the image");
         const auto place = 2 * (y * header.width + x);
         return static_cast<std::uint16_t>(pixels.at(place) | pixels.at(place + 1) << 8);
     }
 };
 
-/// The images of one port. For one thread.
+/// The images of one port. One thread calls next(); any thread may call close().
 class image_stream {
 public:
     image_stream(const std::string &host, std::uint16_t port, std::uint32_t limit = FLAMINGO_MAX_IMAGE)
@@ -34,8 +36,9 @@ public:
     image_stream(const image_stream &) = delete;
     image_stream &operator=(const image_stream &) = delete;
 
-    /// Waits for the next image; none: the stream has ended. Throws `refused` if a header cannot be true;
-    /// then connect again.
+    /// Waits for the next image; none: the stream has ended, or was closed, between two images. Throws `refused`
+    /// if a header cannot be true, and std::runtime_error if the stream ends inside an image. After an exception
+    /// connect again.
     std::optional<image> next() {
         image coming;
         for (;;) {
@@ -52,18 +55,28 @@ public:
                 coming.pixels.insert(coming.pixels.end(), piece.pixels, piece.pixels + piece.len);
                 if (piece.remaining == 0) return coming;
             } else if (!fill()) {
-                return std::nullopt;
+                bool between = false;
+                detail::check(flamingo_image_reader_is_between(&reader_, &between));
+                if (between) return std::nullopt;
+                throw std::runtime_error("the stream ended inside an image");
             }
         }
     }
 
+    /// Ends the stream: next() returns or throws soon, also one that waits.
+    void close() { ::shutdown(socket_.get(), SHUT_RDWR); }
+
 private:
+    /// Waits for bytes. Returns false at the end of the stream.
     bool fill() {
         ssize_t got;
-        do {
-            got = ::recv(socket_.get(), input_.data(), input_.size(), 0);
-        } while (got < 0 && errno == EINTR);
-        if (got < 0) detail::fail("recv");
+        while ((got = ::recv(socket_.get(), input_.data(), input_.size(), 0)) < 0) {
+            if (errno == EAGAIN || errno == EWOULDBLOCK) {
+                detail::wait_for(socket_.get(), POLLIN, std::chrono::steady_clock::now() + std::chrono::minutes(1));
+            } else if (errno != EINTR) {
+                detail::fail("recv");
+            }
+        }
         begin_ = 0;
         end_ = static_cast<std::size_t>(got);
         return got > 0;
