@@ -16,14 +16,18 @@ function(_flamingo_target kind type file)
     if(TARGET flamingo::${kind})
         return()
     endif()
-    find_file(FLAMINGO_${type}_LIBRARY ${file}
-        PATHS ${_flamingo_prefix} PATH_SUFFIXES ${_flamingo_lib} NO_DEFAULT_PATH)
-    mark_as_advanced(FLAMINGO_${type}_LIBRARY)
-    if(FLAMINGO_${type}_LIBRARY)
+    # No find_file: its result would stay in the cache when the prefix changes, and a toolchain file may forbid it.
+    foreach(folder IN LISTS _flamingo_lib)
+        set(library "${_flamingo_prefix}/${folder}/${file}")
+        if(EXISTS "${library}")
+            break()
+        endif()
+    endforeach()
+    if(EXISTS "${library}")
         add_library(flamingo::${kind} ${type} IMPORTED)
         set_target_properties(flamingo::${kind} PROPERTIES
-            IMPORTED_LOCATION ${FLAMINGO_${type}_LIBRARY}
-            INTERFACE_INCLUDE_DIRECTORIES ${_flamingo_prefix}/include)
+            IMPORTED_LOCATION "${library}"
+            INTERFACE_INCLUDE_DIRECTORIES "${_flamingo_prefix}/include")
     endif()
 endfunction()
 
