@@ -14,6 +14,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#ifndef MSG_NOSIGNAL /* macOS: ignore SIGPIPE in the program */
+#define MSG_NOSIGNAL 0
+#endif
+
 static int failed(const char *what, flamingo_result result)
 {
     fprintf(stderr, "%s: %s\n", what, flamingo_result_text(result));
