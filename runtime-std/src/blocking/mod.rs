@@ -32,15 +32,15 @@
 //! [`MotionWaiter::wait`] have none. Not from a task of an async runtime, whose thread would be blocked: there
 //! use [`Client::as_async`].
 
+mod early_looks;
 mod events;
 mod reactor;
 mod seats;
+mod shared_reactor;
 
 use std::fmt;
 use std::future::Future;
-use std::io;
 use std::sync::Arc;
-use std::thread;
 use std::time::Duration;
 
 use crate::driver;
@@ -48,8 +48,8 @@ use crate::{Answer, CallId, Error, Options, Payload, Stats, Stopped};
 use flamingo_protocol_core::{CommandCode, Frame};
 
 pub use events::{MotionWaiter, Subscription};
-use reactor::{Plain, Reactor};
-use seats::Role;
+use reactor::Plain;
+pub use shared_reactor::Reactor;
 
 /// A connection to the instrument, shared by any number of threads. Clones are the same connection; it ends
 /// when the last one is dropped.
@@ -59,7 +59,7 @@ use seats::Role;
 #[derive(Clone)]
 pub struct Client {
     client: crate::Client,
-    reactor: Arc<Reactor>,
+    reactor: Reactor,
 }
 
 impl fmt::Debug for Client {
@@ -76,18 +76,8 @@ impl Client {
     /// [`Error::Resolve`], [`Error::Connect`], [`Error::NotFlamingo`], [`Error::Silent`],
     /// [`Error::TokensNotEchoed`], [`Error::ConnectionLost`].
     pub fn connect(options: Options) -> Result<Self, Error> {
-        let address = options.address.clone();
-        let failed = |source: io::Error| Error::Connect { address, source };
-        let reactor = match Reactor::new() {
-            Ok(reactor) => reactor,
-            Err(error) => return Err(failed(error)),
-        };
-        let opening = driver::open(Plain(Arc::clone(&reactor)), options);
-        let (client, driver) = reactor.wait(Role::Caller, opening)?;
-        let for_driver = Arc::clone(&reactor);
-        let port = client.address().rsplit(':').next().unwrap_or_default();
-        let thread = thread::Builder::new().name(format!("flamingo-{port}"));
-        thread.spawn(move || for_driver.wait(Role::Driver, driver)).map_err(failed)?;
+        let reactor = reactor_for(&options)?;
+        let client = reactor.block_on(reactor.connect(options))?;
         Ok(Self { client, reactor })
     }
 
@@ -105,10 +95,8 @@ impl Client {
     /// [`Error::NoStop`]: a frame is no stop. [`Error::Resolve`], [`Error::Connect`]. In these cases nothing
     /// was sent.
     pub fn stop_at(options: Options, stops: &[Frame]) -> Result<Vec<Stopped>, Error> {
-        let reactor = Reactor::new();
-        let reactor = reactor
-            .map_err(|source| Error::Connect { address: options.address.clone(), source })?;
-        reactor.wait(Role::Caller, driver::stop_at(Plain(Arc::clone(&reactor)), options, stops))
+        let reactor = reactor_for(&options)?;
+        reactor.block_on(driver::stop_at(Plain(Arc::clone(&reactor.0)), options, stops))
     }
 
     /// The same connection for async code, on any executor. What needs no waiting is called there as well:
@@ -220,10 +208,15 @@ impl Client {
     /// Ends the connection, for all clones, and waits until the socket is closed. A stop that waits to be
     /// written is written before; if that fails, its call ends as [`Error::ConnectionLost`].
     pub fn close(self) {
-        self.reactor.wait(Role::Caller, self.client.close());
+        self.reactor.block_on(self.client.close());
     }
 
     fn wait<T>(&self, call: impl Future<Output = T>) -> T {
-        self.reactor.wait(Role::Caller, call)
+        self.reactor.block_on(call)
     }
+}
+
+fn reactor_for(options: &Options) -> Result<Reactor, Error> {
+    let failed = |source| Error::Connect { address: options.address.clone(), source };
+    Reactor::new().map_err(failed)
 }

@@ -1,5 +1,5 @@
-//! The sockets and the timer of a client for plain threads, over the poller of the operating system. Which
-//! thread waits there is `seats.rs`; what a program calls is `mod.rs`.
+//! The sockets and the timer of clients for plain threads, over the poller of the operating system. Which thread
+//! waits there is `seats.rs`; what a program calls is `mod.rs` and `shared_reactor.rs`.
 
 use std::cell::Cell;
 use std::future::poll_fn;
@@ -16,6 +16,7 @@ use mio::net::TcpStream;
 use mio::{Events, Interest, Registry, Token};
 use socket2::SockRef;
 
+use super::early_looks::EarlyLooks;
 use super::seats::Seats;
 
 /// Reports what other threads do; it is the token of no socket.
@@ -24,11 +25,18 @@ const WAKER: Token = Token(0);
 thread_local! {
     /// When this thread must poll its future again, because a timer in it is over then.
     static NEXT: Cell<Option<Instant>> = const { Cell::new(None) };
+    /// This thread reports that a socket can be read, and reads it next.
+    static HOLDS_BACK: Cell<bool> = const { Cell::new(false) };
 }
 
 /// The time of the next timer of the future that this thread has polled, since this was last asked.
 pub(super) fn take_next_timer() -> Option<Instant> {
     NEXT.take()
+}
+
+/// Whether no thread has to be woken now, because this one polls its future next.
+pub(super) fn holds_back() -> bool {
+    HOLDS_BACK.get()
 }
 
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -39,6 +47,7 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 pub(super) struct Poller {
     poll: mio::Poll,
     events: Events,
+    pub(super) early: EarlyLooks,
 }
 
 impl Poller {
@@ -48,33 +57,68 @@ impl Poller {
         let _ = self.poll.poll(&mut self.events, time);
     }
 
-    /// Tells the sockets what has happened.
-    pub(super) fn report(&self, reactor: &Reactor) {
+    /// Whether something has happened, without waiting.
+    pub(super) fn look(&mut self) -> bool {
+        let looked = self.poll.poll(&mut self.events, Some(Duration::ZERO));
+        looked.is_ok() && !self.events.is_empty()
+    }
+
+    /// The sockets to which something has happened. Those that can be written are told so.
+    pub(super) fn report(&self, shared: &Shared) -> Ready {
+        let mut ready = Vec::new();
         for event in &self.events {
+            let Some(source) = shared.source(event.token()) else { continue };
             let failed = event.is_error();
-            let reading = event.is_readable() || event.is_read_closed() || failed;
-            let writing = event.is_writable() || event.is_write_closed() || failed;
-            reactor.report(event.token(), reading, writing);
+            if event.is_writable() || event.is_write_closed() || failed {
+                source.writing.report();
+            }
+            if event.is_readable() || event.is_read_closed() || failed {
+                ready.push(source);
+            }
         }
+        Ready(ready)
     }
 }
 
-/// What the threads of one client share.
-pub(super) struct Reactor {
+/// Sockets that can be read, of which nobody knows yet.
+#[derive(Default)]
+pub(super) struct Ready(Vec<Arc<Source>>);
+
+impl Ready {
+    /// Reports it to this thread, which reads next, if one of the sockets is that of its client. Nobody else is
+    /// woken: this thread may read the answers of others, too.
+    pub(super) fn report_here(&self) {
+        HOLDS_BACK.set(true);
+        self.0.iter().for_each(|source| source.reading.report());
+        HOLDS_BACK.set(false);
+    }
+
+    /// Wakes the readers of the sockets that this thread has not read.
+    pub(super) fn wake_others(self) {
+        self.0.iter().for_each(|source| source.reading.wake_unless_blocked());
+    }
+}
+
+/// What the threads that wait share.
+pub(super) struct Shared {
     registry: Registry,
     waker: mio::Waker,
     /// The sockets, with the token that the next one has.
     sources: Mutex<(usize, Vec<Weak<Source>>)>,
     pub(super) seats: Seats,
-    clock: Clock,
+    pub(super) clock: Clock,
 }
 
-impl Reactor {
+impl Shared {
     pub(super) fn new() -> io::Result<Arc<Self>> {
         let poll = mio::Poll::new()?;
         let registry = poll.registry().try_clone()?;
         let waker = mio::Waker::new(&registry, WAKER)?;
-        let seats = Seats::new(Poller { poll, events: Events::with_capacity(16) });
+        let seats = Seats::new(Poller {
+            poll,
+            events: Events::with_capacity(16),
+            early: EarlyLooks::new(),
+        });
         let sources = Mutex::new((WAKER.0 + 1, Vec::new()));
         Ok(Arc::new(Self { registry, waker, sources, seats, clock: Clock::start() }))
     }
@@ -91,18 +135,10 @@ impl Reactor {
         now.map_or(Duration::ZERO, |now| at.saturating_duration_since(now))
     }
 
-    fn report(&self, token: Token, reading: bool, writing: bool) {
+    fn source(&self, token: Token) -> Option<Arc<Source>> {
         let mut sources = lock(&self.sources);
         sources.1.retain(|source| source.strong_count() > 0);
-        let source = sources.1.iter().filter_map(Weak::upgrade).find(|it| it.token == token);
-        drop(sources);
-        let Some(source) = source else { return };
-        if reading {
-            source.reading.report();
-        }
-        if writing {
-            source.writing.report();
-        }
+        sources.1.iter().filter_map(Weak::upgrade).find(|it| it.token == token)
     }
 
     fn register(&self, mut stream: TcpStream) -> io::Result<Arc<Source>> {
@@ -141,17 +177,26 @@ impl Direction {
     fn report(&self) {
         let mut known = lock(&self.0);
         (known.is_blocked, known.reports) = (false, known.reports.wrapping_add(1));
-        let waker = known.waker.take();
+        drop(known);
+        self.wake_unless_blocked();
+    }
+
+    fn wake_unless_blocked(&self) {
+        let known = lock(&self.0);
+        let waker = known.waker.clone().filter(|_| !known.is_blocked);
         drop(known);
         if let Some(waker) = waker {
             waker.wake();
         }
     }
 
-    fn poll_ready(&self, cx: &Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut known = lock(&self.0);
         if !known.is_blocked {
             return Poll::Ready(Ok(()));
+        }
+        if known.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+            return Poll::Pending;
         }
         let old = known.waker.replace(cx.waker().clone());
         drop(known);
@@ -214,7 +259,7 @@ impl Socket for PlainSocket {
 
 /// The threads of one client, as a runtime.
 #[derive(Clone)]
-pub(super) struct Plain(pub(super) Arc<Reactor>);
+pub(super) struct Plain(pub(super) Arc<Shared>);
 
 impl Runtime for Plain {
     type Timer = Alarm;
@@ -264,7 +309,7 @@ impl Runtime for Plain {
 /// The thread that polls it waits no longer than until then.
 pub(super) struct Alarm {
     at: Option<Instant>,
-    reactor: Arc<Reactor>,
+    reactor: Arc<Shared>,
 }
 
 impl Timer for Alarm {

@@ -20,6 +20,7 @@ mod link;
 mod peers_failures;
 mod plain_threads;
 mod played;
+mod shared_reactor;
 mod sharing;
 mod suite;
 
