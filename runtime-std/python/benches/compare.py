@@ -8,7 +8,7 @@
   the same sender, a process of its own, in turns.
 
 Each ratio is the median of the ratios of the rounds. `--check` fails below 3 for one thread, and below 0.9 for
-images. What four threads reach is the work of the interpreter's lock on both sides. Build the package with
+images. Four threads share one connection, and one of them at a time runs Python. Build the package with
 `pip install .` before, which optimizes.
 """
 

@@ -5,8 +5,6 @@
 //! |---|---|
 //! | `call.rs` | a prepared request, for `wait()` and `await` |
 //! | `waiting.rs` | where futures run: on the thread that asks, or on the one for asyncio |
-//! | `reactor.rs`, `early_looks.rs` | threads that wait watch the sockets |
-//! | `link.rs` | the socket of a connection, and the thread of its driver |
 //! | `halts.rs` | the HALTs of moves that were cancelled |
 //! | `failure.rs` | errors as exceptions |
 //! | `codes.rs` | what Python calls a code, an axis, a laser, a colour |
@@ -24,16 +22,13 @@ mod closing;
 mod codes;
 mod devices;
 mod dropin;
-mod early_looks;
 mod events;
 mod failure;
 mod frame;
 mod halts;
 mod images;
 mod lane;
-mod link;
 mod microscope;
-mod reactor;
 mod servers;
 mod settings;
 mod stage;

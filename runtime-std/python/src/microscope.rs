@@ -15,10 +15,9 @@ use crate::events::EventStream;
 use crate::failure::Failure;
 use crate::frame::{Command, PyAnswer, codes};
 use crate::images::{ImageStream, Snapshot};
-use crate::link;
 use crate::settings::{Settings, Storage};
 use crate::stage::Stage;
-use crate::waiting::seconds;
+use crate::waiting::{reactor, seconds};
 use crate::workflows::Workflows;
 
 /// How far the ports of live images and of stack images are above the control port.
@@ -51,7 +50,7 @@ pub(crate) fn connect(
         .reconnect(reconnect.then(Reconnect::default))
         .event_capacity(event_capacity);
     Ok(Call::new(async move {
-        let client = link::connect(options).await?;
+        let client = reactor()?.connect(options).await?;
         let microscope = typed::Microscope::over(client, Patience::default());
         if load_settings {
             microscope.settings().load().await?;

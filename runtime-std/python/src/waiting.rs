@@ -7,12 +7,12 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use flamingo_runtime_std::Clock;
+use flamingo_runtime_std::blocking::Reactor;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use smol::{Executor, Task, Timer, future};
 
 use crate::failure::Failure;
-use crate::reactor;
 
 /// How often a thread that waits looks for signals.
 const SIGNALS_EVERY: Duration = Duration::from_millis(50);
@@ -54,9 +54,10 @@ where
     F: Future + Send,
     F::Output: Send,
 {
+    let reactor = reactor()?;
     let mut work = pin!(work);
     loop {
-        if let Some(done) = py.detach(|| reactor::block_on(work.as_mut(), SIGNALS_EVERY)) {
+        if let Some(done) = py.detach(|| reactor.block_on_within(work.as_mut(), SIGNALS_EVERY)) {
             return Ok(Some(done));
         }
         py.check_signals()?;
@@ -64,6 +65,17 @@ where
             return Ok(None);
         }
     }
+}
+
+/// Reads the sockets of all connections of this process, on the threads that wait.
+///
+/// # Errors
+/// The system gives no poller.
+pub(crate) fn reactor() -> Result<&'static Reactor, Failure> {
+    static REACTOR: OnceLock<Result<Reactor, String>> = OnceLock::new();
+    let new = || Reactor::new().map_err(|error| format!("cannot watch sockets: {error}"));
+    let failed = |why: &String| Failure::new("FlamingoError", why.clone());
+    REACTOR.get_or_init(new).as_ref().map_err(failed)
 }
 
 static EXECUTOR: Executor<'static> = Executor::new();
