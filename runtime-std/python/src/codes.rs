@@ -12,18 +12,41 @@ use crate::failure::Failure;
 /// A number, or a name such as `"STAGE_HALT"`.
 #[derive(FromPyObject)]
 pub(crate) enum CodeLike {
-    Number(u32),
+    Number(i64),
     Name(String),
 }
 
 impl CodeLike {
     pub(crate) fn code(self) -> Result<CommandCode, Failure> {
         match self {
-            Self::Number(number) => Ok(CommandCode(number)),
+            Self::Number(number) => Ok(CommandCode(whole("code", number)?)),
             Self::Name(name) => command_code::from_text(&name)
                 .map_err(|error| Failure::new("InvalidValue", error.to_string())),
         }
     }
+}
+
+/// A whole number that fits.
+///
+/// # Errors
+/// `InvalidValue` with the numbers that are expected.
+pub(crate) fn whole<T: TryFrom<i64> + Bounded>(name: &str, found: i64) -> Result<T, Failure> {
+    let (least, most) = T::BOUNDS;
+    let message = || format!("{name}: expected {least} to {most}, found {found}; nothing was sent");
+    T::try_from(found).map_err(|_| Failure::new("InvalidValue", message()))
+}
+
+/// The least and the greatest number of a type.
+pub(crate) trait Bounded {
+    const BOUNDS: (i64, i64);
+}
+
+impl Bounded for u16 {
+    const BOUNDS: (i64, i64) = (0, u16::MAX as i64);
+}
+
+impl Bounded for u32 {
+    const BOUNDS: (i64, i64) = (0, u32::MAX as i64);
 }
 
 /// A letter, or the number of the axis on the wire.

@@ -6,7 +6,7 @@ use flamingo_microscope::units::{Micros, Percent};
 use pyo3::prelude::*;
 
 use crate::call::Call;
-use crate::codes::{laser, led_colour};
+use crate::codes::{laser, led_colour, whole};
 use crate::failure::Failure;
 
 /// The camera.
@@ -22,9 +22,9 @@ impl Camera {
     }
 
     /// Sets the exposure time in µs.
-    fn set_exposure(&self, exposure_us: u32) -> Call {
-        let camera = self.0.clone();
-        Call::new(async move { camera.set_exposure(Micros(exposure_us)).await })
+    fn set_exposure(&self, exposure_us: i64) -> Result<Call, Failure> {
+        let (camera, exposure) = (self.0.clone(), Micros(whole("exposure in us", exposure_us)?));
+        Ok(Call::new(async move { camera.set_exposure(exposure).await }))
     }
 
     /// The left edge of the region of interest: a column from 1.
@@ -34,9 +34,9 @@ impl Camera {
     }
 
     /// Sets the left edge.
-    fn set_left_edge(&self, column: u32) -> Call {
-        let camera = self.0.clone();
-        Call::new(async move { camera.set_left_edge(column).await })
+    fn set_left_edge(&self, column: i64) -> Result<Call, Failure> {
+        let (camera, column) = (self.0.clone(), whole("left edge", column)?);
+        Ok(Call::new(async move { camera.set_left_edge(column).await }))
     }
 
     /// The top edge of the region of interest: a row from 1.
@@ -46,9 +46,9 @@ impl Camera {
     }
 
     /// Sets the top edge.
-    fn set_top_edge(&self, row: u32) -> Call {
-        let camera = self.0.clone();
-        Call::new(async move { camera.set_top_edge(row).await })
+    fn set_top_edge(&self, row: i64) -> Result<Call, Failure> {
+        let (camera, row) = (self.0.clone(), whole("top edge", row)?);
+        Ok(Call::new(async move { camera.set_top_edge(row).await }))
     }
 
     /// Width and height of the live images in pixels; `None` while there is no live view.
@@ -151,8 +151,9 @@ pub(crate) struct Led(pub(crate) typed::Led);
 #[pymethods]
 impl Led {
     /// Sets the brightness of a colour, 0 to 65535.
-    fn set(&self, colour: &str, brightness: u16) -> Result<Call, Failure> {
+    fn set(&self, colour: &str, brightness: i64) -> Result<Call, Failure> {
         let (led, colour) = (self.0.clone(), led_colour(colour)?);
+        let brightness: u16 = whole("brightness", brightness)?;
         Ok(Call::new(async move { led.set(colour, brightness).await }))
     }
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy
 import pytest
 
@@ -52,6 +54,40 @@ def test_a_target_beyond_the_limits_is_never_sent(sim: flamingo.Simulator, micro
     with pytest.raises(flamingo.InvalidValue):
         microscope.stage.position("q")
     assert len(sim.received()) == before
+
+
+@pytest.mark.parametrize(
+    ("wrong", "expected"),
+    [
+        (lambda it: it.camera.set_exposure(-5), "exposure in us: expected 0 to 4294967295, found -5"),
+        (lambda it: it.camera.set_left_edge(-1), "left edge: expected 0 to"),
+        (lambda it: it.camera.set_top_edge(1 << 40), "top edge: expected 0 to"),
+        (lambda it: it.led.set("red", 70000), "brightness: expected 0 to 65535, found 70000"),
+        (lambda it: it.request(-1), "code: expected 0 to 4294967295, found -1"),
+        (lambda it: it.request("STAGE_POSITON_GET"), "expected a name such as"),
+        (lambda it: it.stage.set_velocity("x", -1), "above 0, found -1 mm/s; nothing was sent"),
+    ],
+)
+def test_a_number_out_of_range_is_not_sent(
+    sim: flamingo.Simulator,
+    microscope: flamingo.Microscope,
+    wrong: Callable[[flamingo.Microscope], object],
+    expected: str,
+) -> None:
+    before = len(sim.received())
+    with pytest.raises(ValueError, match=expected):
+        wrong(microscope)
+    assert len(sim.received()) == before
+
+
+def test_a_handler_that_cannot_be_called_is_refused(microscope: flamingo.Microscope) -> None:
+    with pytest.raises(TypeError, match="expected a function of one argument, found None"):
+        microscope.on("STAGE_MOTION_STOPPED", None)  # type: ignore[arg-type]
+
+
+def test_a_scenario_that_is_no_file_is_named() -> None:
+    with pytest.raises(flamingo.InvalidValue, match="found 'absent.toml': No such file"):
+        flamingo.simulator("absent.toml")
 
 
 def test_a_halt_ends_a_motion(microscope: flamingo.Microscope) -> None:

@@ -13,6 +13,7 @@ mod pushed_pose;
 
 use flamingo_protocol_core::{CommandCode, Frame};
 use smol::future::zip;
+use std::fmt;
 
 pub use motion::{Arrival, Motion};
 pub use motions::Motions;
@@ -63,6 +64,15 @@ pub enum Velocity {
     MmPerSecond(f64),
     /// A velocity of R, in degrees/s.
     DegreesPerSecond(f64),
+}
+
+impl fmt::Display for Velocity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::MmPerSecond(value) => write!(f, "{value} mm/s"),
+            Self::DegreesPerSecond(value) => write!(f, "{value} degrees/s"),
+        }
+    }
 }
 
 impl From<MmPerSecond> for Velocity {
@@ -289,7 +299,7 @@ impl Stage {
         };
         let Some(value) = value.filter(|value| value.is_finite() && *value > 0.0) else {
             let expected = format!("a finite number of {}/s above 0", axis.unit());
-            return Err(Error::OutOfRange { what, expected, found: format!("{velocity:?}") });
+            return Err(Error::OutOfRange { what, expected, found: velocity.to_string() });
         };
         let frame = Frame::command(CommandCode::STAGE_VELOCITY_SET);
         let frame = frame.with_selector(axis.selector()).with_value(value);

@@ -43,6 +43,8 @@ class Callbacks:
 
     def add(self, code: int | None, handler: Callable[[Event], object]) -> Registration:
         """Calls `handler` with each event of this code, or of all codes, from now on."""
+        if not callable(handler):
+            raise TypeError(f"handler: expected a function of one argument, found {handler!r}")
         registration = Registration(self, code, handler)
         with self._lock:
             self._handlers.setdefault(code, []).append(registration)

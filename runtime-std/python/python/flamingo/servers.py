@@ -10,13 +10,20 @@ from typing import Any
 
 from flamingo import _native
 from flamingo._native import ReceivedCommand, SentFrame
+from flamingo.errors import InvalidValue
 
 
 def _toml(given: str | os.PathLike[str] | None) -> str:
     """The text of a TOML file: the text itself, or of a path."""
     if given is None:
         return ""
-    return given if isinstance(given, str) else Path(given).read_text(encoding="utf-8")
+    if isinstance(given, str) and ("=" in given or "[" in given or not given.strip()):
+        return given
+    try:
+        return Path(given).read_text(encoding="utf-8")
+    except OSError as error:
+        expected = "expected TOML, or the path of a file that can be read"
+        raise InvalidValue(f"{expected}, found {str(given)!r}: {error.strerror}") from error
 
 
 class Simulator:
