@@ -4,7 +4,9 @@
 #   flamingo::static     the static library
 #   flamingo::shared     the shared library, where there is one
 #
-# The file finds the libraries and headers of the prefix that it is installed in.
+# The file finds the libraries and headers of the prefix that it is installed in. Beside it, a library for
+# microcontrollers has flamingoSmall.cmake, which says so: programs must see the same sizes as the library.
+include("${CMAKE_CURRENT_LIST_DIR}/flamingoSmall.cmake" OPTIONAL)
 get_filename_component(_flamingo_prefix "${CMAKE_CURRENT_LIST_DIR}/../../.." ABSOLUTE)
 set(_flamingo_lib lib lib64)
 if(CMAKE_LIBRARY_ARCHITECTURE)
@@ -27,7 +29,8 @@ function(_flamingo_target kind type file)
         add_library(flamingo::${kind} ${type} IMPORTED)
         set_target_properties(flamingo::${kind} PROPERTIES
             IMPORTED_LOCATION "${library}"
-            INTERFACE_INCLUDE_DIRECTORIES "${_flamingo_prefix}/include")
+            INTERFACE_INCLUDE_DIRECTORIES "${_flamingo_prefix}/include"
+            INTERFACE_COMPILE_DEFINITIONS "${_flamingo_definitions}")
     endif()
 endfunction()
 

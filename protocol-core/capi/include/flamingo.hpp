@@ -17,6 +17,7 @@
 #include <flamingo_subscribers.hpp>
 
 #include <poll.h>
+#include <signal.h>
 
 #include <atomic>
 #include <chrono>
@@ -34,6 +35,22 @@
 namespace flamingo {
 
 namespace detail {
+
+/// While it lives, new threads start with all signals blocked: the handlers of a program run on its own threads.
+class signals_blocked {
+public:
+    signals_blocked() {
+        sigset_t all;
+        sigfillset(&all);
+        ::pthread_sigmask(SIG_SETMASK, &all, &before_);
+    }
+    signals_blocked(const signals_blocked &) = delete;
+    signals_blocked &operator=(const signals_blocked &) = delete;
+    ~signals_blocked() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+
+private:
+    sigset_t before_{};
+};
 
 /// Microseconds of a clock that never runs backwards.
 inline std::uint64_t now() {
@@ -62,6 +79,7 @@ public:
         for (const int end : ends) detail::prepare(end);
         const auto random = static_cast<std::uint32_t>(detail::now());
         detail::check(flamingo_connection_init(connection_.get(), sizeof(flamingo_connection), config, random));
+        const detail::signals_blocked blocked;
         thread_ = std::thread([this] { receive(); });
     }
 
@@ -146,6 +164,10 @@ public:
         return counters;
     }
 
+    /// Whether the instrument answers. It is false from a harmless query that was not answered in time until the
+    /// instrument has proven that it answers again.
+    bool responsive() const { return responsive_; }
+
     /// The number of callbacks that ended with an exception.
     std::uint64_t callback_errors() const { return subscribers_.errors(); }
 
@@ -208,6 +230,8 @@ private:
             if (event.kind == FLAMINGO_EVENT_KIND_NONE) return;
             // The thread sees the end of the stream, and the caller of the stop learns that it was not sent.
             if (event.kind == FLAMINGO_EVENT_KIND_STOP_BLOCKED) ::shutdown(socket_.get(), SHUT_RDWR);
+            if (event.kind == FLAMINGO_EVENT_KIND_UNRESPONSIVE) responsive_ = false;
+            if (event.kind == FLAMINGO_EVENT_KIND_RESPONSIVE) responsive_ = true;
             if (event.kind != FLAMINGO_EVENT_KIND_ENDED) continue;
             // An upload that has begun must be completed, so its bytes stay until it is sent.
             if (!event.sent) uploads_.erase(event.ticket);
@@ -316,6 +340,7 @@ private:
     detail::subscribers subscribers_;
     std::mutex closing_;
     std::atomic<std::thread::id> receiving_{};
+    std::atomic<bool> responsive_{true};
     std::thread thread_;
 };
 

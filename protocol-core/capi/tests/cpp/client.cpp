@@ -155,6 +155,48 @@ void threads_may_close_while_others_ask() {
     expect(true, "threads may close the client while others ask");
 }
 
+// Requests that are given up leave doubts, which the client settles with a harmless query.
+void a_client_tells_whether_the_instrument_answers() {
+    const peer::listener listener;
+    flamingo_config config{};
+    flamingo_config_default(&config);
+    config.grace_us = 50'000;
+    flamingo::client client("127.0.0.1", listener.port(), {}, &config);
+    const auto instrument = listener.accept();
+    expect(client.responsive(), "an instrument counts as one that answers");
+    const auto end = std::chrono::steady_clock::now() + 10s;
+    const auto asks_until = [&](bool responsive) {
+        while (client.responsive() != responsive && std::chrono::steady_clock::now() < end) {
+            try {
+                client.request(flamingo::command(POSITION, 1), 200ms).get();
+            } catch (const flamingo::ended &) { // it is not answered
+            }
+        }
+        return client.responsive() == responsive;
+    };
+    expect(asks_until(false), "it tells that the instrument does not answer");
+    std::thread echo([&] { peer::echo(instrument.get()); });
+    expect(asks_until(true), "it tells that it answers again");
+    client.close();
+    echo.join();
+}
+
+// Signals go to the threads of the program, whose system calls they are meant to interrupt.
+void the_receiving_thread_handles_no_signal() {
+    const peer::listener listener;
+    sigset_t blocked;
+    std::promise<int> found;
+    flamingo::client client("127.0.0.1", listener.port(), [&](const flamingo::message &) {
+        ::pthread_sigmask(SIG_SETMASK, nullptr, &blocked);
+        found.set_value(::sigismember(&blocked, SIGINT));
+    });
+    const auto instrument = listener.accept();
+    peer::write(instrument.get(), flamingo::command(STOPPED, 1));
+    expect(found.get_future().get() == 1, "SIGINT is blocked on the receiving thread");
+    ::pthread_sigmask(SIG_SETMASK, nullptr, &blocked);
+    expect(::sigismember(&blocked, SIGINT) == 0, "it is not blocked on this one");
+}
+
 } // namespace
 
 int main() {
@@ -165,4 +207,6 @@ int main() {
     callbacks_may_send_and_close();
     every_future_has_an_outcome_when_the_peer_goes();
     threads_may_close_while_others_ask();
+    a_client_tells_whether_the_instrument_answers();
+    the_receiving_thread_handles_no_signal();
 }
