@@ -23,9 +23,11 @@ mod tokens;
 mod window;
 mod world;
 
+use std::boxed::Box;
 use std::collections::{BTreeSet, HashSet, VecDeque};
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::{self, AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::string::String;
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::vec::Vec;
 use std::{format, println};
@@ -38,7 +40,19 @@ use setting::{Budget, Setting, Step};
 use situation::Seen;
 use world::World;
 
-/// A search has failed. With `FLAMINGO_MODEL=first-failure` the others do not go on.
+/// With `FLAMINGO_MODEL=first-failure` no search goes on after a test has failed, in a search or
+/// after it. The hook is set by the first search.
+static END_AT_FIRST_FAILURE: LazyLock<bool> = LazyLock::new(|| {
+    let wanted = std::env::var("FLAMINGO_MODEL").is_ok_and(|value| value == "first-failure");
+    if wanted {
+        let print = panic::take_hook();
+        panic::set_hook(Box::new(move |failure| {
+            HAS_FAILED.store(true, Relaxed);
+            print(failure);
+        }));
+    }
+    wanted
+});
 static HAS_FAILED: AtomicBool = AtomicBool::new(false);
 
 /// The result of one search.
@@ -60,9 +74,9 @@ fn search<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const ST
     let mut checked = Checked::default();
     seen.insert(start.fingerprint());
     open.push_back((start, Vec::new()));
-    let first_failure = std::env::var("FLAMINGO_MODEL").is_ok_and(|value| value == "first-failure");
+    let first_failure = *END_AT_FIRST_FAILURE;
     while let Some((world, path)) = open.pop_front() {
-        assert!(!(first_failure && HAS_FAILED.load(Relaxed)), "another search has failed");
+        assert!(!(first_failure && HAS_FAILED.load(Relaxed)), "another test has failed");
         found.states += 1;
         let steps = world.steps();
         on_failure(&path, || {
@@ -88,7 +102,6 @@ fn search<const REQUESTS: usize, const OWED: usize, const QUEUE: usize, const ST
 /// Prints the steps if `check` fails.
 fn on_failure(steps: &[Step], check: impl FnOnce()) {
     if let Err(failure) = catch_unwind(AssertUnwindSafe(check)) {
-        HAS_FAILED.store(true, Relaxed);
         println!("after the steps {steps:?}");
         resume_unwind(failure);
     }
