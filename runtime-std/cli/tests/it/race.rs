@@ -150,6 +150,14 @@ fn text_output_is_a_table_and_a_verdict() {
 }
 
 #[test]
+fn every_strategy_starts_also_those_that_need_a_bridge() {
+    let ended = flamingo(&["race", "--json", "--queries", "4", "--rates", "0"]);
+    let named =
+        |object: &Value| object["strategy"].as_str().is_some_and(|name| name == "callback-socket");
+    assert!(ended.expect_done().objects().iter().any(named), "{ended:?}");
+}
+
+#[test]
 fn only_two_readers_time_out_in_the_replay() {
     let ended = flamingo(&["race", "--replay-example"]);
     let text = &ended.expect_done().stdout;
