@@ -80,6 +80,21 @@ pub(crate) fn exit_code_of(result: CommandResult) -> CommandResult<Option<u8>> {
     }
 }
 
+/// The result of several independent steps. The only failure of one step is the result; of several steps,
+/// each failure is printed, and the exit code is that of the first one.
+pub(crate) fn all(mut results: Vec<CommandResult>) -> CommandResult {
+    if let [only] = &mut results[..] {
+        return std::mem::replace(only, Ok(()));
+    }
+    let mut failed = None;
+    for result in results {
+        if let Some(code) = exit_code_of(result)? {
+            failed = failed.or(Some(code));
+        }
+    }
+    failed.map_or(Ok(()), |code| Err(Failure::reported(code)))
+}
+
 /// Prints one line on stderr. A closed stderr is ignored.
 pub(crate) fn note(line: &str) {
     let line = line.replace(['\n', '\r'], " ");

@@ -11,7 +11,9 @@ mod interrupt;
 mod logging;
 mod output;
 mod profile;
+mod suggest;
 mod terminal_picture;
+mod units;
 
 use std::process::ExitCode;
 
@@ -20,8 +22,8 @@ use flamingo_bridge::settings::LogFormat;
 
 use args::{Cli, Command};
 use commands::{
-    bridge, completions, decode, demo, doctor, get, halt, images, live, man, move_axis, race,
-    record, replay, send, settings, sim, watch, workflow,
+    bridge, completions, decode, demo, doctor, get, halt, images, lights, live, man, moves, race,
+    record, replay, send, set, settings, sim, watch, workflow,
 };
 use failure::CommandResult;
 use interrupt::Interrupt;
@@ -52,7 +54,13 @@ async fn run(command: Command, out: &mut Out, interrupt: &Interrupt) -> CommandR
         Command::Bridge(_) => Ok(()),
         Command::Race(args) => interrupt.or(race::run(args, out.json())).await,
         Command::Get(args) => interrupt.or(get::run(args, out)).await,
-        Command::Move(args) => move_axis::run(args, out, interrupt).await,
+        Command::Move(args) => Box::pin(moves::run(*args, out, interrupt)).await,
+        Command::Home(args) => Box::pin(moves::home(args, out, interrupt)).await,
+        Command::Velocity(args) => interrupt.or(moves::velocity(args, out)).await,
+        Command::Set(args) => Box::pin(set::run(args, out, interrupt)).await,
+        Command::Laser(args) => interrupt.or(lights::laser_command(args, out)).await,
+        Command::Led(args) => interrupt.or(lights::led(args, out)).await,
+        Command::Illumination(args) => interrupt.or(lights::illumination(args, out)).await,
         Command::Halt(args) => halt::run(args, out).await,
         Command::Watch(args) => interrupt.or(watch::run(args, out)).await,
         Command::Send(args) => interrupt.or(send::run(args, out)).await,

@@ -1,6 +1,11 @@
 //! `flamingo get`: sends one query and prints its answer with name and unit.
 
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
 use clap::{Args, Subcommand};
+use flamingo_microscope::units::Position;
 use flamingo_microscope::{Axis, field_words};
 use flamingo_microscope::{Camera, Error, Laser, Microscope, Patience, Reading};
 use flamingo_protocol_core::{CommandCode, Frame};
@@ -10,10 +15,10 @@ use serde_json::json;
 
 use crate::args::{ClientArgs, axis_parser};
 use crate::connect::{self, failure, succeeded};
-use crate::failure::{CommandResult, Failure, PROTOCOL, exit_code_of, note};
+use crate::failure::{CommandResult, Failure, NO_ANSWER, PROTOCOL, all, note};
 use crate::frame_json::FrameJson;
 use crate::frame_text::outcome_remark;
-use crate::output::Out;
+use crate::output::{Out, rfc3339};
 
 /// Send one query
 ///
@@ -38,6 +43,10 @@ enum Query {
         /// Only this axis
         #[arg(long, value_parser = axis_parser(), ignore_case = true)]
         axis: Option<Axis>,
+
+        /// Write the positions into a new file, for `flamingo move --to`
+        #[arg(long, value_name = "FILE.toml")]
+        save: Option<PathBuf>,
     },
     /// Size of the live images in pixels; 0 x 0 if there are none
     ImageSize,
@@ -102,8 +111,10 @@ pub(crate) async fn run(args: GetArgs, out: &mut Out) -> CommandResult {
             let value = state(&answer);
             (answer, value)
         }
-        Query::Position { axis: Some(axis) } => position(&microscope, axis).await?,
-        Query::Position { axis: None } => return positions(&microscope, out).await,
+        Query::Position { axis, save } => {
+            let axes = Axis::ALL.into_iter().filter(|each| axis.is_none_or(|axis| axis == *each));
+            return positions(&microscope, axes, save.as_deref(), out).await;
+        }
         Query::ImageSize => image_size(&microscope.camera()).await?,
         Query::PixelSize => {
             let size = microscope.camera().pixel_size().await?;
@@ -129,36 +140,72 @@ pub(crate) async fn run(args: GetArgs, out: &mut Out) -> CommandResult {
     print(out, &answer, value)
 }
 
-async fn position(microscope: &Microscope, axis: Axis) -> CommandResult<(Answer, Value)> {
+/// Queries these axes at once. If one fails, the others are still printed, and nothing is saved.
+async fn positions(
+    microscope: &Microscope,
+    axes: impl Iterator<Item = Axis>,
+    save: Option<&Path>,
+    out: &mut Out,
+) -> CommandResult {
+    if let Some(file) = save.filter(|file| file.exists()) {
+        let message = format!("--save: {} exists; give another name", file.display());
+        return Err(Failure::usage(message));
+    }
+    let queries = axes.map(|axis| {
+        let microscope = microscope.clone();
+        (axis, smol::spawn(async move { microscope.stage().position(axis).await }))
+    });
+    let (mut results, mut lines) = (Vec::new(), String::new());
+    for (axis, query) in queries.collect::<Vec<_>>() {
+        let position = query.await;
+        if let Ok(reading) = &position {
+            let _ = writeln!(lines, "{axis} = {:?}  # {}", reading.value.value(), axis.unit());
+        }
+        let is_known = position.is_ok();
+        let printed = print_position(axis, position, out);
+        let unknown = save.filter(|_| !is_known && printed.is_ok());
+        results.push(printed);
+        results.extend(unknown.map(|file| Err(not_saved(axis, file))));
+    }
+    all(results)?;
+    let Some(file) = save else { return Ok(()) };
+    let time = rfc3339(flamingo_runtime_std::Clock::wall());
+    let text =
+        format!("# Positions of the stage at {time}. To go back: flamingo move --to FILE\n{lines}");
+    write_new(file, text.as_bytes()).map_err(|error| {
+        Failure::usage(format!("--save: cannot write {}: {error}", file.display()))
+    })
+}
+
+fn not_saved(axis: Axis, file: &Path) -> Failure {
+    let message = format!("position of axis {axis} not known now; {} not written", file.display());
+    Failure::new(NO_ANSWER, message)
+}
+
+fn write_new(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    std::fs::File::create_new(file)?.write_all(bytes)
+}
+
+fn print_position(
+    axis: Axis,
+    position: Result<Reading<Position>, Error>,
+    out: &mut Out,
+) -> CommandResult {
     let unit = axis.unit();
-    let Reading { value, answer } = match microscope.stage().position(axis).await {
-        Ok(reading) => reading,
+    let key = format!("position_{unit}");
+    let (answer, at, text) = match position {
+        Ok(Reading { value, answer }) => {
+            let at = value.value();
+            (answer, Some(at), format!("{at:>12.6} {unit}"))
+        }
         Err(Error::PositionUnknown { answer, .. }) => {
-            let json = json!({ "axis": axis.letter(), format!("position_{unit}"): null });
             let text = "unknown (it answered 0, which is outside of its limits: it moves)";
-            return Ok((*answer, Value::new(format!("axis {axis}"), text, json)));
+            (*answer, None, text.to_owned())
         }
         Err(error) => return Err(error.into()),
     };
-    let at = value.value();
-    let json = json!({ "axis": axis.letter(), format!("position_{unit}"): at });
-    Ok((answer, Value::new(format!("axis {axis}"), format!("{at:>12.6} {unit}"), json)))
-}
-
-/// Queries all axes at once. If one fails, the others are still printed.
-async fn positions(microscope: &Microscope, out: &mut Out) -> CommandResult {
-    let queries = Axis::ALL.map(|axis| {
-        let microscope = microscope.clone();
-        smol::spawn(async move { position(&microscope, axis).await })
-    });
-    let mut failed = None;
-    for query in queries {
-        let printed = query.await.and_then(|(answer, value)| print(out, &answer, value));
-        if let Some(code) = exit_code_of(printed)? {
-            failed = failed.or(Some(code));
-        }
-    }
-    failed.map_or(Ok(()), |code| Err(Failure::reported(code)))
+    let json = json!({ "axis": axis.letter(), key: at });
+    print(out, &answer, Value::new(format!("axis {axis}"), text, json))
 }
 
 /// Prints the text unchanged, also if it cannot be parsed.

@@ -13,13 +13,14 @@ use flamingo_protocol_core::{
 use flamingo_runtime_std::{Answer, Client, Clock, Stopped};
 use serde::Serialize;
 
-use crate::args::{ClientArgs, code, finite, integer};
+use crate::args::{ClientArgs, code, integer};
 
 use crate::connect::{self, failure, succeeded, unconfirmed, within};
 use crate::failure::{CommandResult, Failure, NO_ANSWER, exit_code_of, note};
 use crate::frame_json::FrameJson;
 use crate::frame_text::{frame_line, outcome_remark, printable};
 use crate::output::{Out, milliseconds};
+use crate::units::finite;
 
 /// The selector of all axes.
 const ALL_AXES: i32 = 255;

@@ -105,7 +105,7 @@ fn a_motion_that_was_not_completed_is_a_failure() {
             }
             peer
         });
-        let told = &["axis x to 7.25 mm", "status 0", "expected 1", "stands at 7.125 mm"];
+        let told = &["axis x", "expected 7.25 mm", "status 0", "expected 1", "stands at 7.125 mm"];
         ended.await.expect_error(5, told);
     });
 }

@@ -6,6 +6,7 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 
 use crate::program::{Witness, flamingo};
+use crate::simulator::ask;
 use flamingo_protocol_core::CommandCode;
 use flamingo_runtime_testkit::folder::Folder;
 use flamingo_simulator::Simulator;
@@ -188,4 +189,47 @@ fn on_a_terminal_only_yes_saves_the_settings() {
         assert_eq!(std::fs::exists(&backup).unwrap(), saved);
     }
     assert_eq!(sent(&simulator, CommandCode::COMMON_SCOPE_SETTINGS_SAVE), 1);
+}
+
+#[test]
+fn one_value_is_printed_and_changed() {
+    let (_simulator, address) = simulator("");
+    let folder = Folder::new("one_value");
+    let before = ask(&address, &["get", "settings"]).expect_done().stdout.clone();
+    let home = ask(&address, &["settings", "get", "home x-axis"]).expect_done().stdout.clone();
+    let backup = folder.path("old.txt");
+    let change = ["settings", "set", "Home x-axis", "7.25", "--yes", "--backup", &backup];
+    let changed = ask(&address, &change);
+    assert_eq!(changed.code, Some(0), "{changed:?}");
+    let diff = format!("Home x-axis = {} becomes 7.25", home.trim());
+    assert!(changed.stderr.contains(&diff), "{changed:?}");
+    assert_eq!(std::fs::read_to_string(&backup).unwrap(), before);
+    let after = ask(&address, &["get", "settings"]).expect_done().stdout.clone();
+    let expected = format!("Home x-axis = {}", home.trim());
+    assert_eq!(after, before.replacen(&expected, "Home x-axis = 7.25", 1), "nothing else changes");
+    let diff = ask(&address, &["settings", "diff", &backup]);
+    let expected = format!("- Stage limits/Home x-axis = 7.25\n+ Stage limits/{expected}\n");
+    assert_eq!(diff.expect_done().stdout, expected);
+}
+
+#[test]
+fn a_bad_name_or_value_changes_no_setting() {
+    let (_simulator, address) = simulator("");
+    let before = ask(&address, &["get", "settings"]).stdout;
+    for (arguments, words) in [
+        (&["settings", "get", "Hom x-axis"][..], &["did you mean Home x-axis?"][..]),
+        (&["settings", "set", "Hom x-axis", "1", "--yes"], &["did you mean Home x-axis?"]),
+        (
+            &["settings", "set", "Soft limit max x-axis", "12,31", "--yes"],
+            &["12,31", "nothing was saved"],
+        ),
+        (&["settings", "set", "Home x-axis", "7.25"], &["--yes", "nothing was saved"]),
+    ] {
+        let ended = ask(&address, arguments);
+        assert_eq!(ended.code, Some(2), "{ended:?}");
+        for word in words {
+            assert!(ended.stderr.contains(word), "{word} in {ended:?}");
+        }
+    }
+    assert_eq!(ask(&address, &["get", "settings"]).stdout, before);
 }

@@ -6,13 +6,19 @@ use std::process::{Child, Command, Stdio};
 use crate::program::{Witness, flamingo};
 use flamingo_protocol_core::{CommandCode, Frame};
 
-const COMMANDS: [&str; 18] = [
+const COMMANDS: [&str; 24] = [
     "demo",
     "sim",
     "bridge",
     "race",
     "get",
     "move",
+    "home",
+    "velocity",
+    "set",
+    "laser",
+    "led",
+    "illumination",
     "halt",
     "watch",
     "send",

@@ -1,34 +1,21 @@
-//! `flamingo settings save`: replaces the scope settings of the instrument and keeps the old ones in
-//! a file. `flamingo get settings` prints them.
+//! `flamingo settings save`: replaces the scope settings of the instrument with a file, and keeps the old
+//! ones in another file. `settings set` replaces them in the same way: see [`replace`].
 
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
-use clap::{Args, Subcommand};
+use clap::Args;
 use flamingo_microscope::Axis;
 use flamingo_microscope::scope_settings::ScopeSettings;
 use flamingo_microscope::sections::SectionText;
-use flamingo_microscope::{Error, Microscope, Patience, Saved};
+use flamingo_microscope::{Error, Microscope, Saved};
 use serde::Serialize;
 
 use crate::args::ClientArgs;
 use crate::commands::workflow::read_file;
-use crate::connect;
 use crate::failure::{CommandResult, Failure, note};
 use crate::interrupt::Interrupt;
 use crate::output::{Out, rfc3339};
-
-/// Replace the settings of the microscope
-#[derive(Debug, Args)]
-pub(crate) struct SettingsArgs {
-    #[command(subcommand)]
-    command: SettingsCommand,
-}
-
-#[derive(Debug, Subcommand)]
-enum SettingsCommand {
-    Save(SaveArgs),
-}
 
 /// Replace the scope settings of the instrument with a file
 ///
@@ -36,11 +23,21 @@ enum SettingsCommand {
 /// wrong, and about sections of the old settings that the file does not have. It reports "saved" only
 /// after the instrument has acknowledged the upload and has returned the new settings.
 #[derive(Debug, Args)]
-struct SaveArgs {
+pub(super) struct SaveArgs {
     /// File with the settings, as `flamingo get settings` prints them; - is stdin
     #[arg(value_name = "FILE")]
     file: PathBuf,
 
+    #[command(flatten)]
+    replace: ReplaceArgs,
+
+    #[command(flatten)]
+    client: ClientArgs,
+}
+
+/// The options of every command that replaces the settings.
+#[derive(Debug, Args)]
+pub(super) struct ReplaceArgs {
     /// File for the old settings [default: scope-settings-TIME.txt]
     #[arg(long, value_name = "FILE")]
     backup: Option<PathBuf>,
@@ -48,9 +45,6 @@ struct SaveArgs {
     /// Do not ask before the settings are replaced
     #[arg(short, long)]
     yes: bool,
-
-    #[command(flatten)]
-    client: ClientArgs,
 }
 
 /// The JSON of settings that were saved.
@@ -66,26 +60,11 @@ struct SavedJson {
     backup: String,
 }
 
-pub(crate) async fn run(args: SettingsArgs, out: &mut Out, interrupt: &Interrupt) -> CommandResult {
-    let SettingsCommand::Save(args) = args.command;
+pub(super) async fn run(args: SaveArgs, out: &mut Out, interrupt: &Interrupt) -> CommandResult {
     let text = interrupt.or(read_file(&args.file)).await?;
-    let file = args.file.display();
-    let settings = ScopeSettings::parse_whole(&text)
-        .map_err(|error| Failure::usage(format!("{file}: {error}; nothing was saved")))?;
-    if let Some(axis) = Axis::ALL.into_iter().find(|axis| !settings.limits(*axis).is_complete()) {
-        let message = format!("{file}: expected both limits of axis {axis} in <Stage limits>");
-        return Err(Failure::usage(format!("{message}; nothing was saved")));
-    }
-    for finding in settings.findings() {
-        note(&format!("warning: {file}: {finding}"));
-    }
-    let connect = connect::connect_to_instrument(
-        &args.client.peer,
-        &args.client.server.connect,
-        args.client.timeout,
-    );
-    let client = interrupt.or(connect).await?;
-    let microscope = Microscope::over(client, Patience::default());
+    let file = args.file.display().to_string();
+    check(&file, &text)?;
+    let microscope = interrupt.or(super::microscope(&args.client)).await?;
     let old = async { Ok(microscope.settings().load_text().await?) };
     let before: Vec<u8> = interrupt.or(old).await?;
     if before == text {
@@ -94,21 +73,50 @@ pub(crate) async fn run(args: SettingsArgs, out: &mut Out, interrupt: &Interrupt
         note(&message);
         return Ok(());
     }
-    for section in missing_sections(&before, settings.text()) {
+    let new =
+        SectionText::read(&text).map_err(|error| Failure::usage(format!("{file}: {error}")))?;
+    for section in missing_sections(&before, &new) {
         let warning = format!("the instrument has a section <{section}>, the file has none");
         note(&format!("warning: {file}: {warning}; saving removes it"));
     }
+    let question = format!("Overwrite the settings of {}?", args.client.server.connect);
+    replace(&microscope, &before, &text, question, args.replace, out, interrupt).await
+}
+
+/// Checks settings that are to be saved; prints what looks wrong. `source` is where they come from.
+pub(super) fn check(source: &str, text: &[u8]) -> CommandResult {
+    let settings = ScopeSettings::parse_whole(text)
+        .map_err(|error| Failure::usage(format!("{source}: {error}; nothing was saved")))?;
+    if let Some(axis) = Axis::ALL.into_iter().find(|axis| !settings.limits(*axis).is_complete()) {
+        let message = format!("{source}: expected both limits of axis {axis} in <Stage limits>");
+        return Err(Failure::usage(format!("{message}; nothing was saved")));
+    }
+    for finding in settings.findings() {
+        note(&format!("warning: {source}: {finding}"));
+    }
+    Ok(())
+}
+
+/// Asks, keeps the old settings in a file, and replaces them.
+pub(super) async fn replace(
+    microscope: &Microscope,
+    before: &[u8],
+    text: &[u8],
+    question: String,
+    args: ReplaceArgs,
+    out: &mut Out,
+    interrupt: &Interrupt,
+) -> CommandResult {
     if !args.yes {
-        let question = format!("Overwrite the settings of {}?", args.client.server.connect);
         interrupt.or(confirm(question)).await?;
     }
     let backup = args.backup.unwrap_or_else(|| {
         let time = rfc3339(flamingo_runtime_std::Clock::wall()).replace([':', '.'], "-");
         PathBuf::from(format!("scope-settings-{time}.txt"))
     });
-    keep(&backup, &before)?;
+    keep(&backup, before)?;
     // From here on Ctrl-C is ignored, so that the upload is complete.
-    let saved = microscope.settings().save(&text).await;
+    let saved = microscope.settings().save(text).await;
     let kept = format!("the old settings are kept in {}", backup.display());
     let Saved { status, text: said, .. } = saved.map_err(|error| {
         let how = match error {
@@ -143,7 +151,8 @@ fn missing_sections(before: &[u8], new: &SectionText) -> Vec<String> {
 /// Asks on the terminal. Without a terminal, `--yes` is needed.
 async fn confirm(question: String) -> CommandResult {
     if !std::io::stdin().is_terminal() {
-        let message = "settings save replaces the settings; without a terminal it needs --yes";
+        let message =
+            "the settings are replaced; without a terminal this needs --yes; nothing was saved";
         return Err(Failure::usage(message));
     }
     let answer = smol::unblock(move || {

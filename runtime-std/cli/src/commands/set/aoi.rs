@@ -1,0 +1,127 @@
+//! `flamingo set aoi`: the region of the camera. The instrument takes its left and its top edge, and the
+//! region is symmetric, so the size of the sensor must be known.
+
+use clap::Args;
+use flamingo_microscope::{Camera, ImageSize, LiveUpdates, Microscope, SystemState};
+use serde_json::json;
+
+use super::SetJson;
+use crate::failure::{CommandResult, Failure, REFUSED};
+use crate::output::Out;
+use crate::units;
+
+#[derive(Debug, Args)]
+pub(crate) struct AoiArgs {
+    /// Width and height in pixels: 2048x512
+    #[arg(value_parser = units::size)]
+    size: (u32, u32),
+
+    /// Size of the sensor; needed while there is no live view, since the instrument does not tell it then
+    #[arg(long, value_name = "SIZE", value_parser = units::size)]
+    sensor: Option<(u32, u32)>,
+}
+
+pub(super) async fn run(microscope: &Microscope, args: &AoiArgs, out: &mut Out) -> CommandResult {
+    let camera = microscope.camera();
+    let state = microscope.state().await?.value;
+    let is_live = match state {
+        SystemState::LiveView => true,
+        SystemState::Idle => false,
+        other => {
+            let message = format!("aoi: expected the state IDLE or LIVE_VIEW, found {other}");
+            return Err(Failure::usage(format!("{message}; nothing was sent")));
+        }
+    };
+    let sensor = match args.sensor {
+        Some(sensor) => sensor,
+        None => sensor(&camera).await?,
+    };
+    let left = edge("width", args.size.0, sensor.0)?;
+    let top = edge("height", args.size.1, sensor.1)?;
+    if is_live {
+        camera.stop_live_view().await?;
+    }
+    let done = set(&camera, left, top).await;
+    if is_live {
+        // Also after a failure: the live view ran before.
+        let again = camera.start_live_view(LiveUpdates::Always).await;
+        again.map_err(|error| Failure::new(error.exit_code(), format!("aoi: {error}")))?;
+    }
+    let found = done?;
+    if found != (left, top) {
+        return Err(differs(&format!("left edge {left}, top edge {top}"), &format!("{found:?}")));
+    }
+    let size = if is_live { camera.image_size().await?.value } else { None };
+    let wanted = ImageSize { width: args.size.0, height: args.size.1 };
+    if let Some(size) = size.filter(|size| *size != wanted) {
+        let found = format!("{} x {} px", size.width, size.height);
+        return Err(differs(&format!("{} x {} px", wanted.width, wanted.height), &found));
+    }
+    let (width, height) = args.size;
+    let value = json!({ "width_px": width, "height_px": height, "left": left, "top": top });
+    let json = SetJson { set: "aoi".to_owned(), value, confirmed: Some(true) };
+    let live = if is_live { "; the live view runs again" } else { "" };
+    out.either(&json, || {
+        format!(
+            "{:<12}{width} x {height} px, left edge {left}, top edge {top}, confirmed{live}",
+            "aoi"
+        )
+    })
+}
+
+/// Sets both edges; returns those that the camera has afterwards.
+async fn set(camera: &Camera, left: u32, top: u32) -> CommandResult<(u32, u32)> {
+    camera.set_left_edge(left).await?;
+    camera.set_top_edge(top).await?;
+    Ok((camera.left_edge().await?.value, camera.top_edge().await?.value))
+}
+
+/// The size of the sensor: that of the images, and the borders on both sides.
+async fn sensor(camera: &Camera) -> CommandResult<(u32, u32)> {
+    let Some(ImageSize { width, height }) = camera.image_size().await?.value else {
+        return Err(Failure::usage(
+            "aoi: the size of the sensor is not known, since there is no live view; give it with --sensor \
+             2048x2048; nothing was sent",
+        ));
+    };
+    let (left, top) = (camera.left_edge().await?.value, camera.top_edge().await?.value);
+    let whole = |side: u32, edge: u32| side.saturating_add(2 * (edge - 1));
+    Ok((whole(width, left), whole(height, top)))
+}
+
+/// The first row or column of a region of this side in the middle of the sensor, from 1.
+fn edge(name: &str, side: u32, sensor: u32) -> CommandResult<u32> {
+    let refused = |expected: String| {
+        Err(Failure::usage(format!(
+            "aoi: {name}: expected {expected}, found {side}; nothing was sent"
+        )))
+    };
+    if side > sensor {
+        return refused(format!("at most {sensor}, the side of the sensor"));
+    }
+    if !(sensor - side).is_multiple_of(2) {
+        let parity = if sensor.is_multiple_of(2) { "an even number" } else { "an odd number" };
+        return refused(format!(
+            "{parity} of pixels, since the region is in the middle of the sensor"
+        ));
+    }
+    Ok((sensor - side) / 2 + 1)
+}
+
+fn differs(wanted: &str, found: &str) -> Failure {
+    Failure::new(REFUSED, format!("aoi: set to {wanted}, but the instrument has {found}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_region_is_in_the_middle_of_the_sensor() {
+        assert_eq!(edge("width", 2048, 2048).unwrap(), 1);
+        assert_eq!(edge("height", 512, 2048).unwrap(), 769);
+        for (side, sensor) in [(2050, 2048), (511, 2048), (512, 2047)] {
+            assert!(edge("width", side, sensor).is_err(), "{side} of {sensor}");
+        }
+    }
+}
