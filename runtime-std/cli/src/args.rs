@@ -11,8 +11,8 @@ use flamingo_protocol_core::CommandCode;
 use crate::profile::PeerArgs;
 
 use crate::commands::{
-    bridge, completions, decode, demo, doctor, get, halt, images, lights, live, man, moves, record,
-    replay, send, set, settings, sim, watch, workflow,
+    bridge, completions, config, decode, demo, doctor, get, halt, images, lights, live, man, moves,
+    record, replay, send, set, settings, sim, watch, workflow,
 };
 
 /// Control a Flamingo light-sheet microscope, or simulate one
@@ -29,6 +29,10 @@ use crate::commands::{
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
+
+    /// Use this profile of the file that `flamingo config path` names
+    #[arg(long, value_name = "PROFILE", global = true)]
+    pub(crate) on: Option<String>,
 
     /// Print one JSON object per line instead of text
     #[arg(long, global = true)]
@@ -64,6 +68,7 @@ pub(crate) enum Command {
     Record(record::RecordArgs),
     Replay(replay::ReplayArgs),
     Decode(decode::DecodeArgs),
+    Config(config::ConfigArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
 }
@@ -78,7 +83,7 @@ impl Default for Command {
 #[derive(Debug, Clone, Args)]
 pub(crate) struct ConnectArgs {
     /// Control port of the instrument, the simulator or the bridge
-    #[arg(long, value_name = "HOST:PORT", env = "FLAMINGO_CONNECT")]
+    #[arg(long, value_name = "HOST[:PORT]", env = "FLAMINGO_CONNECT")]
     #[arg(default_value = "127.0.0.1:53717", value_parser = address, global = true)]
     pub(crate) connect: String,
 }
@@ -97,17 +102,26 @@ pub(crate) struct ClientArgs {
     pub(crate) timeout: Duration,
 }
 
-/// Parses `HOST:PORT`. The host is looked up later, when the program connects.
+/// The control port of an instrument.
+const PORT: u16 = 53717;
+
+/// Parses `HOST:PORT`, or `HOST` with the usual port. The host is looked up later, when the program connects.
 pub(crate) fn address(text: &str) -> Result<String, String> {
-    let expected = "expected HOST:PORT, such as 10.0.0.5:53717 (FLAMINGO_CONNECT sets it, too)";
-    let (host, port) = text.rsplit_once(':').ok_or(expected)?;
+    let expected = || {
+        format!(
+            "expected HOST or HOST:PORT, such as 10.0.0.5 or 10.0.0.5:{PORT} (FLAMINGO_CONNECT sets it, too)"
+        )
+    };
+    let in_brackets = text.starts_with('[') && text.ends_with(']');
+    if !text.is_empty() && (in_brackets || !text.contains(':')) {
+        return Ok(format!("{text}:{PORT}"));
+    }
+    let (host, port) = text.rsplit_once(':').ok_or_else(expected)?;
     if host.is_empty() {
-        return Err(expected.to_owned());
+        return Err(expected());
     }
     if host.contains(':') && !(host.starts_with('[') && host.ends_with(']')) {
-        return Err(
-            "expected an IPv6 address in brackets and a port, such as [::1]:53717".to_owned()
-        );
+        return Err("expected an IPv6 address in brackets, such as [::1] or [::1]:53717".to_owned());
     }
     match port.parse::<u16>() {
         Ok(0) | Err(_) => Err(format!("port: expected 1 to 65535, found {port:?}")),
@@ -163,11 +177,14 @@ mod tests {
     }
 
     #[test]
-    fn an_address_needs_a_host_and_a_port() {
+    fn an_address_needs_a_host() {
+        for (short, whole) in [("scope", "scope:53717"), ("[::1]", "[::1]:53717")] {
+            assert_eq!(address(short).as_deref(), Ok(whole));
+        }
         for good in ["10.0.0.5:53717", "scope.lab:1", "[::1]:53717"] {
             assert_eq!(address(good).as_deref(), Ok(good));
         }
-        for bad in ["", "scope", "scope:", ":53717", "::1", "::1:53717", "scope:0", "scope:70000"] {
+        for bad in ["", ":", "scope:", ":53717", "::1", "::1:53717", "scope:0", "scope:70000"] {
             assert!(address(bad).is_err(), "{bad}");
         }
     }

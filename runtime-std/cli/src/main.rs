@@ -2,7 +2,9 @@
 //! exit code. Each command is in a file or folder of its own, in `commands`.
 
 mod args;
+mod command_line;
 mod commands;
+mod config;
 mod connect;
 mod failure;
 mod frame_json;
@@ -17,25 +19,28 @@ mod units;
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use flamingo_bridge::settings::LogFormat;
 
-use args::{Cli, Command};
+use args::Command;
 use commands::{
-    bridge, completions, decode, demo, doctor, get, halt, images, lights, live, man, moves, race,
-    record, replay, send, set, settings, sim, watch, workflow,
+    bridge, completions, config as config_command, decode, demo, doctor, get, halt, images, lights,
+    live, man, moves, race, record, replay, send, set, settings, sim, watch, workflow,
 };
 use failure::CommandResult;
 use interrupt::Interrupt;
 use output::Out;
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
-        Err(error) => return failure::usage(&error),
+    let line = match command_line::read() {
+        Ok(line) => line,
+        Err(code) => return code,
     };
+    let cli = line.cli;
     let mut out = Out::new(cli.json);
     let command = cli.command.unwrap_or_default();
+    if let Command::Config(args) = &command {
+        return failure::exit_code(config_command::run(args, line.connect_from, &mut out));
+    }
     if let Command::Bridge(args) = &command {
         return failure::exit_code(bridge::run(args, cli.verbose, &mut out));
     }
@@ -51,7 +56,7 @@ async fn run(command: Command, out: &mut Out, interrupt: &Interrupt) -> CommandR
         Command::Demo(_) => interrupt.or(Box::pin(demo::run(out))).await,
         Command::Sim(args) => sim::run(args, out, interrupt).await,
         // `main` has run it already: it handles signals itself.
-        Command::Bridge(_) => Ok(()),
+        Command::Bridge(_) | Command::Config(_) => Ok(()),
         Command::Race(args) => interrupt.or(race::run(args, out.json())).await,
         Command::Get(args) => interrupt.or(get::run(args, out)).await,
         Command::Move(args) => Box::pin(moves::run(*args, out, interrupt)).await,

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 use crate::args::{code, time};
+use crate::config;
 use crate::failure::{CommandResult, Failure};
 
 /// The options that say how an instrument differs from the others.
@@ -72,6 +73,17 @@ impl PeerArgs {
     pub(crate) fn options(&self, address: &str, timeout: Duration) -> CommandResult<Options> {
         let mut config = Config::default();
         let mut rules = StatusRules::default();
+        let mut settle = self.settle;
+        if let Some(chosen) = config::chosen() {
+            let usage = |why: String| Failure::usage(format!("profile {}: {why}", chosen.name));
+            config.unmarked = chosen.profile.unmarked.into();
+            for (code, rule) in chosen.profile.rules().rules().map_err(usage)? {
+                rules.set(code, rule);
+            }
+            if let (None, Some(text)) = (settle, &chosen.profile.settle) {
+                settle = Some(time(text).map_err(usage)?);
+            }
+        }
         if let Some(file) = &self.profile {
             let usage =
                 |why: String| Failure::usage(format!("--profile {}: {why}", file.display()));
@@ -95,7 +107,7 @@ impl PeerArgs {
             rules.set(*code, *rule);
         }
         let options = Options::new(address).timeout(timeout).protocol(config).status(rules);
-        Ok(match self.settle {
+        Ok(match settle {
             Some(settle) => options.settle(settle),
             None => options,
         })
@@ -111,7 +123,7 @@ impl Profile {
         })
     }
 
-    fn rules(&self) -> Result<Vec<(CommandCode, StatusRule)>, String> {
+    pub(crate) fn rules(&self) -> Result<Vec<(CommandCode, StatusRule)>, String> {
         let rule = |(name, rule): (&String, &String)| {
             let of = code(name).map_err(|why| format!("[status] {name}: {why}"))?;
             Ok((of, rule_named(rule).map_err(|why| format!("[status] {name}: {why}"))?))

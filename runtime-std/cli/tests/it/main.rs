@@ -5,6 +5,7 @@ mod anonymize_record;
 mod bridge;
 mod bridge_service;
 mod clock_step;
+mod config;
 mod decode;
 mod decode_capture;
 mod decode_live;

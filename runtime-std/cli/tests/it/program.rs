@@ -109,11 +109,17 @@ pub fn start_with_open_stdin(arguments: &[&str]) -> (Running, ChildStdin) {
 }
 
 fn prepared<'a>(program: &'a mut Command, arguments: &[&str]) -> &'a mut Command {
-    program
-        .args(arguments)
-        .env_remove("FLAMINGO_CONNECT")
-        .env_remove("FLAMINGO_LOG")
-        .stdout(Stdio::piped())
+    // The user's own variables and file do not count, only what the test has set.
+    let is_set = |program: &Command, name| program.get_envs().any(|(set, _)| set == name);
+    for name in ["FLAMINGO_CONNECT", "FLAMINGO_PROFILE", "FLAMINGO_LOG"] {
+        if !is_set(program, name) {
+            program.env_remove(name);
+        }
+    }
+    if !is_set(program, "FLAMINGO_CONFIG") {
+        program.env("FLAMINGO_CONFIG", "/no/such/file");
+    }
+    program.args(arguments).stdout(Stdio::piped())
 }
 
 fn start_with(mut program: Command, arguments: &[&str], input: Option<Vec<u8>>) -> Running {

@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use crate::program::{Witness, flamingo};
 use flamingo_protocol_core::{CommandCode, Frame};
 
-const COMMANDS: [&str; 24] = [
+const COMMANDS: [&str; 25] = [
     "demo",
     "sim",
     "bridge",
@@ -29,6 +29,7 @@ const COMMANDS: [&str; 24] = [
     "record",
     "replay",
     "decode",
+    "config",
     "completions",
     "man",
 ];
@@ -104,8 +105,8 @@ fn bad_input_is_one_line_and_opens_no_connection() {
 }
 
 #[test]
-fn an_address_without_a_port_is_bad_usage() {
-    for address in ["scope", "scope:0", "::1:53717"] {
+fn a_bad_address_is_bad_usage() {
+    for address in ["scope:", "scope:0", "::1:53717"] {
         flamingo(&["get", "state", "--connect", address]).expect_error(2, &[address]);
     }
 }
