@@ -9,10 +9,11 @@ use flamingo_microscope::Axis;
 use flamingo_protocol_core::CommandCode;
 
 use crate::profile::PeerArgs;
+use crate::suggest::did_you_mean;
 
 use crate::commands::{
-    bridge, completions, config, decode, demo, doctor, get, halt, images, lights, live, man, moves,
-    record, replay, send, set, settings, sim, watch, workflow,
+    bridge, codes, completions, config, decode, demo, doctor, get, halt, images, lights, live, man,
+    moves, record, replay, send, set, settings, sim, watch, workflow,
 };
 
 /// Control a Flamingo light-sheet microscope, or simulate one
@@ -68,6 +69,7 @@ pub(crate) enum Command {
     Record(record::RecordArgs),
     Replay(replay::ReplayArgs),
     Decode(decode::DecodeArgs),
+    Codes(codes::CodesArgs),
     Config(config::ConfigArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
@@ -152,7 +154,8 @@ pub(crate) fn axis_parser() -> impl TypedValueParser<Value = Axis> {
 
 /// Parses a command code: a name, any hex number with 0x, or the decimal number of a known code.
 pub(crate) fn code(text: &str) -> Result<CommandCode, String> {
-    flamingo_runtime_std::command_code::from_text(text).map_err(|error| error.to_string())
+    flamingo_runtime_std::command_code::from_text(text)
+        .map_err(|error| format!("{error}{}", did_you_mean(text, codes::names())))
 }
 
 /// Parses a signed 32-bit number. Hex gives its bits.

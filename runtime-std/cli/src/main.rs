@@ -23,8 +23,8 @@ use flamingo_bridge::settings::LogFormat;
 
 use args::Command;
 use commands::{
-    bridge, completions, config as config_command, decode, demo, doctor, get, halt, images, lights,
-    live, man, moves, race, record, replay, send, set, settings, sim, watch, workflow,
+    bridge, codes, completions, config as config_command, decode, demo, doctor, get, halt, images,
+    lights, live, man, moves, race, record, replay, send, set, settings, sim, watch, workflow,
 };
 use failure::CommandResult;
 use interrupt::Interrupt;
@@ -77,6 +77,7 @@ async fn run(command: Command, out: &mut Out, interrupt: &Interrupt) -> CommandR
         Command::Record(args) => record::run(args, out, interrupt).await,
         Command::Replay(args) => replay::run(args, out, interrupt).await,
         Command::Decode(args) => interrupt.or(decode::run(args, out)).await,
+        Command::Codes(args) => codes::run(&args, out),
         Command::Completions(args) => completions::run(&args, out),
         Command::Man(args) => man::run(&args, out),
     }

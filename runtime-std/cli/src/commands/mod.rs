@@ -1,6 +1,7 @@
 //! The commands of the program: one file or folder each, with its arguments, its JSON and its text.
 
 pub(crate) mod bridge;
+pub(crate) mod codes;
 pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod decode;

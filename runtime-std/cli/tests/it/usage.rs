@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use crate::program::{Witness, flamingo};
 use flamingo_protocol_core::{CommandCode, Frame};
 
-const COMMANDS: [&str; 25] = [
+const COMMANDS: [&str; 26] = [
     "demo",
     "sim",
     "bridge",
@@ -29,6 +29,7 @@ const COMMANDS: [&str; 25] = [
     "record",
     "replay",
     "decode",
+    "codes",
     "config",
     "completions",
     "man",
@@ -79,6 +80,11 @@ fn bad_input_is_one_line_and_opens_no_connection() {
         (&["get", "laser"], "<N>"),
         (&["get", "state", "--timeout", "3"], "3s"),
         (&["watch", "--code", "NO_SUCH_CODE"], "NO_SUCH_CODE"),
+        (&["watch", "--code", "STAGE_POSITON_GET"], "did you mean STAGE_POSITION_GET?"),
+        (&["send", "stage_hlat"], "did you mean STAGE_HALT?"),
+        (&["get", "exposur"], "exposure"),
+        (&["mov", "x", "7"], "move"),
+        (&["move", "xx", "7"], "[possible values: x, y, z, r]"),
         (&["watch", "--count", "0"], "0"),
         (&["watch", "--count", "-1"], "-1"),
         (&["send", "0xZZ"], "0xZZ"),
