@@ -31,6 +31,7 @@ use interrupt::Interrupt;
 use output::Out;
 
 fn main() -> ExitCode {
+    completions::answer_shell();
     let line = match command_line::read() {
         Ok(line) => line,
         Err(code) => return code,
