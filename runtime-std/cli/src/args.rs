@@ -59,7 +59,7 @@ pub(crate) enum Command {
     Led(lights::LedArgs),
     Illumination(lights::IlluminationArgs),
     Halt(halt::HaltArgs),
-    Watch(watch::WatchArgs),
+    Watch(Box<watch::WatchArgs>),
     Send(send::SendArgs),
     Live(Box<live::LiveArgs>),
     Images(images::ImagesArgs),

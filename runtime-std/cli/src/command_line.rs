@@ -21,6 +21,10 @@ pub(crate) struct CommandLine {
 
 /// Reads it. A line with an error has been reported on stderr, help has been printed.
 pub(crate) fn read() -> Result<CommandLine, ExitCode> {
+    // An error in the line is reported in the way that the line asks for, so this is known before the line is read.
+    if std::env::args_os().skip(1).take_while(|word| word != "--").any(|word| word == "--json") {
+        failure::print_as_json();
+    }
     let usage = |error: clap::Error| failure::usage(&error);
     let matches = Cli::command().try_get_matches().map_err(usage)?;
     let (name, command) = innermost(&matches);

@@ -2,8 +2,11 @@
 
 use std::io::Write;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::error::ErrorKind;
+
+use crate::usage_error;
 
 /// The result of a command.
 pub(crate) type CommandResult<T = ()> = Result<T, Failure>;
@@ -54,13 +57,30 @@ impl Failure {
     }
 }
 
+/// Whether errors are printed as JSON. The command line says so, before anything can fail.
+static AS_JSON: AtomicBool = AtomicBool::new(false);
+
+/// From now on errors are JSON objects.
+pub(crate) fn print_as_json() {
+    AS_JSON.store(true, Ordering::Relaxed);
+}
+
+/// Prints an error on stderr: one line, or with `--json` one object.
+fn report(code: u8, message: &str) {
+    if !AS_JSON.load(Ordering::Relaxed) {
+        return note(&format!("error: {message}"));
+    }
+    let object = serde_json::json!({ "error": message, "exit_code": code });
+    let _ = writeln!(std::io::stderr().lock(), "{object}");
+}
+
 /// Prints the reason of a failure on stderr; returns the exit code.
 pub(crate) fn exit_code(result: CommandResult) -> ExitCode {
     match result {
         Ok(()) | Err(Failure::ClosedPipe) => ExitCode::SUCCESS,
         Err(Failure::Exit { code, message }) => {
             if !message.is_empty() {
-                note(&format!("error: {message}"));
+                report(code, &message);
             }
             ExitCode::from(code)
         }
@@ -74,7 +94,7 @@ pub(crate) fn exit_code_of(result: CommandResult) -> CommandResult<Option<u8>> {
         Ok(()) => Ok(None),
         Err(Failure::ClosedPipe) => Err(Failure::ClosedPipe),
         Err(Failure::Exit { code, message }) => {
-            note(&format!("error: {message}"));
+            report(code, &message);
             Ok(Some(code))
         }
     }
@@ -110,17 +130,11 @@ pub(crate) fn usage(error: &clap::Error) -> ExitCode {
     }
     if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         // The text of this error is the whole help, which is not one line.
-        note("error: the command requires a subcommand or an argument; try --help");
-        return ExitCode::from(USAGE);
+        let message = "the command requires a subcommand or an argument; try --help";
+        return exit_code(Err(Failure::usage(message)));
     }
-    let text = error.render().to_string();
-    let useful = |line: &&str| {
-        !line.is_empty() && !line.starts_with("Usage:") && !line.starts_with("For more information")
-    };
-    let lines: Vec<&str> = text.lines().map(str::trim).filter(useful).collect();
-    let line = lines.join(" ").replace(" tip: ", "; tip: ");
-    note(&format!("{line}; try --help"));
-    ExitCode::from(USAGE)
+    let failure = Failure::usage(usage_error::line(error).trim_start_matches("error: "));
+    exit_code(Err(failure))
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ mod profile;
 mod suggest;
 mod terminal_picture;
 mod units;
+mod usage_error;
 
 use std::process::ExitCode;
 
@@ -68,7 +69,7 @@ async fn run(command: Command, out: &mut Out, interrupt: &Interrupt) -> CommandR
         Command::Led(args) => interrupt.or(lights::led(args, out)).await,
         Command::Illumination(args) => interrupt.or(lights::illumination(args, out)).await,
         Command::Halt(args) => halt::run(args, out).await,
-        Command::Watch(args) => interrupt.or(watch::run(args, out)).await,
+        Command::Watch(args) => Box::pin(watch::run(*args, out, interrupt)).await,
         Command::Send(args) => interrupt.or(send::run(args, out)).await,
         Command::Live(args) => Box::pin(live::run(*args, out, interrupt)).await,
         Command::Images(args) => images::run(args, out, interrupt).await,

@@ -92,6 +92,12 @@ pub(crate) struct PortsJson {
     pub(crate) stack: u16,
 }
 
+/// A number of things: `1 error`, `2 errors`. The plural has an s.
+pub(crate) fn counted(number: impl TryInto<u64>, one: &str) -> String {
+    let number = number.try_into().unwrap_or(u64::MAX);
+    format!("{number} {one}{}", if number == 1 { "" } else { "s" })
+}
+
 /// Formats a time in UTC, with µs.
 pub(crate) fn rfc3339(time: SystemTime) -> String {
     humantime::format_rfc3339_micros(time).to_string()

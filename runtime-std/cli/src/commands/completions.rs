@@ -93,9 +93,10 @@ fn with_candidates(mut command: Command, parent: &str) -> Command {
         command.get_arguments().map(|argument| argument.get_id().to_string()).collect();
     for id in arguments {
         let completer = match (id.as_str(), name.as_str(), parent) {
-            ("code" | "not", _, _) => ArgValueCompleter::new(names_of_codes),
+            ("code" | "not", _, _) | ("search", "codes", _) => {
+                ArgValueCompleter::new(names_of_codes)
+            }
             ("on", _, _) => ArgValueCompleter::new(names_of_profiles),
-            ("search", "codes", _) => ArgValueCompleter::new(names_of_codes),
             ("profile" | "scenario" | "to" | "save" | "save_profile", _, _)
             | ("config", "bridge", _) => files(TOML),
             ("file", "decode" | "replay", _) => files(CAPTURES),

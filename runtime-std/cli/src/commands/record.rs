@@ -15,7 +15,7 @@ use smol::{Timer, future};
 use crate::args::{ConnectArgs, duration};
 use crate::failure::{CommandResult, Failure, note};
 use crate::interrupt::Interrupt;
-use crate::output::{Out, PortsJson};
+use crate::output::{Out, PortsJson, counted};
 
 /// The time limit for a connection to the instrument.
 const CONNECT: Duration = Duration::from_secs(2);
@@ -97,18 +97,14 @@ pub(crate) async fn run(args: RecordArgs, out: &mut Out, interrupt: &Interrupt) 
     if !out.json() {
         note(&format!("recording {} to {name}; clients connect to port {control}", server.connect));
     }
-    let interrupted = future::or(until_time_is_over(during, &relay), async {
-        interrupt.pressed().await;
-        true
-    });
-    let interrupted = interrupted.await;
+    future::or(until_time_is_over(during, &relay), interrupt.pressed()).await;
     let status = relay.finish();
     let stopped = status.stopped.clone();
     out.either(&TotalsJson { summary: true, status: status.clone() }, || text(&status))?;
     if let Some(why) = stopped {
         return Err(Failure::new(1, format!("record: {name} is not complete: {why}")));
     }
-    if interrupted { Err(Failure::interrupted()) } else { Ok(()) }
+    Ok(())
 }
 
 fn check(args: &RecordArgs) -> CommandResult {
@@ -128,9 +124,8 @@ fn check(args: &RecordArgs) -> CommandResult {
     Ok(())
 }
 
-/// Waits until the time of `--for` has passed, and shows the counts on a terminal. Returns `false`,
-/// for "not interrupted".
-async fn until_time_is_over(during: Option<Duration>, relay: &Relay) -> bool {
+/// Waits until the time of `--for` has passed, and shows the counts on a terminal.
+async fn until_time_is_over(during: Option<Duration>, relay: &Relay) {
     let bar = ProgressBar::new_spinner();
     let show = async {
         let mut warned = false;
@@ -152,7 +147,6 @@ async fn until_time_is_over(during: Option<Duration>, relay: &Relay) -> bool {
     };
     future::or(over, show).await;
     bar.finish_and_clear();
-    false
 }
 
 fn text(status: &RecorderStatus) -> String {
@@ -160,8 +154,9 @@ fn text(status: &RecorderStatus) -> String {
     let file = file.as_deref().unwrap_or(Path::new("?")).display();
     let lost = match lost_bytes {
         0 => "nothing left out".to_owned(),
-        lost => format!("{lost} bytes LEFT OUT"),
+        lost => format!("{} LEFT OUT", counted(*lost, "byte")),
     };
     let stopped = if stopped.is_some() { ", STOPPED" } else { "" };
-    format!("{file}: {packets} packets, {bytes} bytes, {lost}{stopped}")
+    let (packets, bytes) = (counted(*packets, "packet"), counted(*bytes, "byte"));
+    format!("{file}: {packets}, {bytes}, {lost}{stopped}")
 }

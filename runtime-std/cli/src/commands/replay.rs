@@ -13,7 +13,7 @@ use smol::future;
 use crate::args::duration;
 use crate::failure::{CommandResult, Failure, note};
 use crate::interrupt::Interrupt;
-use crate::output::{Out, PortsJson};
+use crate::output::{Out, PortsJson, counted};
 
 /// Play a recording as an instrument for clients, until Ctrl-C
 ///
@@ -99,9 +99,9 @@ pub(crate) async fn run(args: ReplayArgs, out: &mut Out, interrupt: &Interrupt) 
         let each = unrecorded.iter().map(|(code, n)| format!("{n} {code}"));
         let others = (others > 0).then(|| format!("{others} of other codes"));
         let each: Vec<_> = each.chain(others).collect();
-        note(&format!("warning: {total} commands are not in {name}: {}", each.join(", ")));
+        note(&format!("warning: {} not in {name}: {}", counted(total, "command"), each.join(", ")));
     }
-    Err(Failure::interrupted())
+    Ok(())
 }
 
 /// Warns of each code that clients send and that is not in the recording.

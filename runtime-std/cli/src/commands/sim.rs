@@ -61,7 +61,7 @@ pub(crate) async fn run(args: SimArgs, out: &mut Out, interrupt: &Interrupt) -> 
     }
     interrupt.pressed().await;
     simulator.stop().await;
-    Err(Failure::interrupted())
+    Ok(())
 }
 
 fn scenario(file: Option<PathBuf>) -> CommandResult<Scenario> {

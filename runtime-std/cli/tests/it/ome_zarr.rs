@@ -89,7 +89,7 @@ fn ctrl_c_finishes_a_zarr() {
     }
     running.interrupt();
     let ended = running.ended();
-    ended.expect_error(130, &["interrupted"]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
     let closing: Value = serde_json::from_str(ended.stdout.lines().last().unwrap()).unwrap();
     let image = &folder.files()[0];
     assert_eq!(metadata(&image.join("0"))["shape"][0], closing["written"]);

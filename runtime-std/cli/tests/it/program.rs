@@ -42,6 +42,13 @@ impl Ended {
         self
     }
 
+    /// The exit code; stderr may have notes.
+    #[track_caller]
+    pub fn expect_code(&self, code: i32) -> &Self {
+        assert_eq!(self.code, Some(code), "{self:?}");
+        self
+    }
+
     /// The JSON objects on stdout, one per line.
     #[track_caller]
     pub fn objects(&self) -> Vec<Value> {

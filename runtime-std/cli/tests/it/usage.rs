@@ -75,8 +75,8 @@ fn bad_input_is_one_line_and_opens_no_connection() {
         (&["get"], "requires a subcommand"),
         (&["get", "mood"], "'mood'"),
         (&["get", "position", "--axis", "q"], "'q'"),
-        (&["get", "laser", "5"], "1..=4"),
-        (&["get", "laser", "-1"], "1..=4"),
+        (&["get", "laser", "5"], "expected 1 to 4"),
+        (&["get", "laser", "-1"], "expected 1 to 4"),
         (&["get", "laser"], "<N>"),
         (&["get", "state", "--timeout", "3"], "3s"),
         (&["watch", "--code", "NO_SUCH_CODE"], "NO_SUCH_CODE"),
@@ -107,6 +107,22 @@ fn bad_input_is_one_line_and_opens_no_connection() {
         ended.expect_error(2, &[word]);
         assert_eq!(ended.stdout, "", "{arguments:?}");
         witness.expect_nobody();
+    }
+}
+
+#[test]
+fn an_error_is_an_object_with_json() {
+    for (arguments, code, words) in [
+        (&["get", "mood", "--json"][..], 2, "mood"),
+        (&["get", "--json"], 2, "subcommand"),
+        (&["get", "state", "--json", "--connect", "127.0.0.1:1"], 3, "cannot connect"),
+        (&["halt", "--json", "--connect", "127.0.0.1:1"], 3, "cannot connect"),
+    ] {
+        let ended = flamingo(arguments);
+        assert_eq!((ended.code, ended.stdout.as_str()), (Some(code), ""), "{ended:?}");
+        let said: serde_json::Value = serde_json::from_str(&ended.stderr).unwrap();
+        assert_eq!(said["exit_code"], code);
+        assert!(said["error"].as_str().unwrap().contains(words), "{said}");
     }
 }
 
@@ -172,9 +188,8 @@ fn a_refused_port_is_a_failed_connection() {
 fn every_shell_gets_completions() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let script = flamingo(&["completions", shell]);
-        for command in ["decode", "watch"] {
-            assert!(script.expect_done().stdout.contains(command), "{shell}");
-        }
+        // The script asks the program: scripts/check-completions presses Tab.
+        assert!(script.expect_done().stdout.contains("FLAMINGO_COMPLETE"), "{shell}");
     }
     flamingo(&["completions", "dosshell"]).expect_error(2, &["dosshell", "bash"]);
 }

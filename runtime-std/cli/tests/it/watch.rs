@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use crate::program::start;
+use crate::program::{flamingo, start};
 use crate::simulator::{ask, simulator};
 use flamingo_protocol_core::wire::FRAME_LEN;
 use serde_json::Value;
@@ -14,7 +14,7 @@ use serde_json::Value;
 /// a pipe that is not read.
 fn watch_with_stdout_unread(address: &str) -> (Child, impl Iterator<Item = String>) {
     let mut child = Command::new(env!("CARGO_BIN_EXE_flamingo"))
-        .args(["watch", "-v", "--json", "--connect", address])
+        .args(["watch", "-v", "--no-reconnect", "--json", "--connect", address])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
@@ -59,7 +59,12 @@ fn watch_ends_after_a_time_or_by_ctrl_c() {
     running.expect_log("watching");
     running.interrupt();
     let ended = running.ended();
-    assert_eq!(ended.code, Some(130), "{ended:?}");
+    assert_eq!((ended.code, ended.stdout.as_str()), (Some(0), ""), "{ended:?}");
+    let running = start(&["-v", "watch", "--count", "5", "--connect", &address]);
+    running.expect_log("watching");
+    running.interrupt();
+    let ended = running.ended();
+    assert_eq!(ended.code, Some(130), "fewer messages than it should show: {ended:?}");
     assert!(ended.stderr.contains("flamingo: error: interrupted\n"), "{ended:?}");
 }
 
@@ -110,4 +115,60 @@ fn watch_reports_missed_messages_when_stdout_is_not_read() {
     let said: Vec<_> = log.collect();
     assert!(said.iter().any(|line| line.contains("messages missed")), "{said:?}");
     assert!(said.iter().any(|line| line.contains("watch: connection lost")), "{said:?}");
+}
+
+#[test]
+fn watch_leaves_out_codes_and_shows_only_an_axis() {
+    let codes = "codes = [\"UI_SET_GAUGE_VALUE\", \"LED_PREVIEW_DISABLE\"]\n";
+    let (_simulator, address) = simulator(&format!("[background]\nframes_per_s = 400\n{codes}"));
+    let seen = ask(&address, &["watch", "--count", "20", "--not", "LED_PREVIEW_DISABLE"]);
+    assert!(!seen.expect_done().stdout.contains("LED_PREVIEW_DISABLE"), "{seen:?}");
+    let running = start(&["-v", "watch", "--axis", "y", "--count", "2", "--connect", &address]);
+    running.expect_log("watching");
+    ask(&address, &["move", "x", "+10um", "--wait"]).expect_done();
+    ask(&address, &["move", "y", "+10um", "--wait"]).expect_done();
+    let ended = running.ended();
+    let lines: Vec<&str> = ended.expect_code(0).stdout.lines().collect();
+    assert!(lines.len() == 2 && lines.iter().all(|line| line.contains("axis y")), "{ended:?}");
+}
+
+#[test]
+fn watch_prints_the_fields_of_a_format() {
+    let codes = "codes = [\"UI_SET_GAUGE_VALUE\"]\n";
+    let (_simulator, address) = simulator(&format!("[background]\nframes_per_s = 400\n{codes}"));
+    let seen = ask(&address, &["watch", "--count", "1", "--format", "{name}|{code}|{class}"]);
+    assert_eq!(seen.expect_done().stdout, "UI_SET_GAUGE_VALUE|0x9004|unsolicited\n");
+    let wrong = ask(&address, &["watch", "--format", "{tiem}"]);
+    wrong.expect_error(2, &["did you mean time?"]);
+}
+
+#[test]
+fn watch_connects_again_and_says_so() {
+    let codes = "codes = [\"UI_SET_GAUGE_VALUE\"]\n";
+    let scenario = format!("[background]\nframes_per_s = 50\n{codes}");
+    let (simulator, address) = simulator(&scenario);
+    let running = start(&["watch", "--connect", &address]);
+    running.line();
+    smol::block_on(simulator.stop());
+    running.expect_log("connection lost");
+    let port = address.rsplit_once(':').unwrap().1.parse().unwrap();
+    let scenario = flamingo_simulator::Scenario::from_toml(&scenario).unwrap();
+    let options = flamingo_simulator::SimulatorOptions::new(scenario).port(port);
+    let _simulator = smol::block_on(flamingo_simulator::Simulator::start(options)).unwrap();
+    running.expect_log("connected again");
+    running.line();
+    running.interrupt();
+    assert_eq!(running.ended().code, Some(0));
+}
+
+#[test]
+fn watch_reads_the_callback_port_of_a_bridge() {
+    let codes = "codes = [\"UI_SET_GAUGE_VALUE\"]\n";
+    let (_simulator, address) = simulator(&format!("[background]\nframes_per_s = 50\n{codes}"));
+    let listen = ["--listen", "127.0.0.1:0", "--callback-port", "0"];
+    let bridge = start(&[&["bridge", "--upstream", &address][..], &listen].concat());
+    let callback = crate::program::address(&bridge.ports()["callback"]);
+    let seen = flamingo(&["watch", "--callback", &callback, "--count", "3", "--format", "{name}"]);
+    assert!(seen.expect_done().stdout.starts_with("UI_SET_GAUGE_VALUE\n"), "{seen:?}");
+    flamingo(&["watch", "--callback", "nonsense"]).expect_error(2, &["a port or HOST:PORT"]);
 }

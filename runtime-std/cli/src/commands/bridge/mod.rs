@@ -54,7 +54,10 @@ async fn serve(args: &BridgeArgs, settings: &BridgeSettings, out: &mut Out) -> C
         note(&format!("bridge to {to}; try: flamingo get state --connect {}", bridge.control()));
     }
     notify(ServiceState::Ready);
-    let stopped = async { Ok(until_stopped(args, &bridge, &mut signals).await) };
+    let stopped = async {
+        until_stopped(args, &bridge, &mut signals).await;
+        Ok(())
+    };
     let failed = async {
         bridge.until_failed().await;
         Err(Failure::new(1, "bridge: the thread that serves the clients has failed; see the log"))
@@ -62,23 +65,13 @@ async fn serve(args: &BridgeArgs, settings: &BridgeSettings, out: &mut Out) -> C
     let ended = future::or(stopped, future::or(failed, feed_watchdog(&bridge))).await;
     notify(ServiceState::Stopping);
     bridge.stop().await;
-    match ended? {
-        Some(Signal::Int) => Err(Failure::interrupted()),
-        _ => Ok(()),
-    }
+    ended
 }
 
-/// Handles signals until one of them ends the bridge. Returns that signal.
-async fn until_stopped(
-    args: &BridgeArgs,
-    bridge: &Bridge,
-    signals: &mut Signals,
-) -> Option<Signal> {
-    loop {
-        match signals.next().await?.ok()? {
-            Signal::Hup => reload(args, bridge).await,
-            other => return Some(other),
-        }
+/// Handles signals until one of them ends the bridge.
+async fn until_stopped(args: &BridgeArgs, bridge: &Bridge, signals: &mut Signals) {
+    while let Some(Ok(Signal::Hup)) = signals.next().await {
+        reload(args, bridge).await;
     }
 }
 

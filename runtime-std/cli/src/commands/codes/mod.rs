@@ -207,7 +207,7 @@ mod tests {
     #[test]
     fn a_search_finds_names_numbers_and_notes() {
         let found = |search: &str| -> Vec<&str> {
-            search_for(search).unwrap().into_iter().map(|row| row.name()).collect()
+            search_for(search).unwrap().into_iter().map(Row::name).collect()
         };
         assert_eq!(found("0x6008"), ["STAGE_POSITION_GET"]);
         assert_eq!(found("24584"), ["STAGE_POSITION_GET"]);

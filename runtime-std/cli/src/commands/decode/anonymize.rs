@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::{Input, create};
 use crate::failure::{CommandResult, Failure, PROTOCOL, note};
-use crate::output::Out;
+use crate::output::{Out, counted};
 
 /// What was written.
 #[derive(Serialize)]
@@ -51,7 +51,9 @@ pub(super) async fn write(
     let written = WrittenJson { anonymized: path, connections, packets, bytes };
     out.either(&written, || {
         let path = written.anonymized.display();
-        format!("{path}: {connections} connections, {packets} packets, {bytes} bytes, anonymized")
+        let (connections, packets) =
+            (counted(connections, "connection"), counted(packets, "packet"));
+        format!("{path}: {connections}, {packets}, {}, anonymized", counted(bytes, "byte"))
     })?;
     match error {
         Some(CaptureError::Cut) => {

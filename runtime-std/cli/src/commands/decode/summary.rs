@@ -12,7 +12,7 @@ use super::json::{CodeJson, TotalsJson};
 use super::row::{CommandOutcome, Row, RowContent};
 use super::text::rounded_micros;
 use crate::failure::CommandResult;
-use crate::output::Out;
+use crate::output::{Out, counted};
 use flamingo_race::statistics::percentile;
 
 /// The counts of one command code.
@@ -137,9 +137,14 @@ impl Summary {
         let TotalsJson { connections, images, noise_bytes, missing_bytes, .. } = self.totals;
         let TotalsJson { unfinished, clock_steps, instruments, .. } = self.totals;
         out.line(&format!(
-            "{connections} connections to {instruments} instruments, {images} images, {noise_bytes} bytes in no frame, \
-             {missing_bytes} bytes not in the recording, {unfinished} commands open at its end, \
-             {clock_steps} steps of the clock"
+            "{} to {}, {}, {} in no frame, {} not in the recording, {} open at its end, {} of the clock",
+            counted(connections, "connection"),
+            counted(instruments, "instrument"),
+            counted(images, "image"),
+            counted(noise_bytes, "byte"),
+            counted(missing_bytes, "byte"),
+            counted(unfinished, "command"),
+            counted(clock_steps, "step")
         ))?;
         let unreadable = capture.unreadable();
         if unreadable.is_empty() {

@@ -9,7 +9,7 @@ use flamingo_simulator::{TrueClass, TruthRecord};
 use serde::Serialize;
 
 use super::script::Happened;
-use crate::output::milliseconds;
+use crate::output::{counted, milliseconds};
 use flamingo_race::statistics::percentile;
 
 /// What the client observed, in order.
@@ -47,10 +47,10 @@ impl SummaryJson {
     pub(super) fn failure(&self) -> Option<String> {
         let Self { events_lost, events_sent, misattributed, .. } = self;
         if *events_lost > 0 {
-            return Some(format!("{events_lost} of {events_sent} events lost"));
+            return Some(format!("{events_lost} of {} lost", counted(*events_sent, "event")));
         }
         if *misattributed > 0 {
-            return Some(format!("{misattributed} frames were classified wrongly"));
+            return Some(format!("{} classified wrongly", counted(*misattributed, "frame")));
         }
         self.first_failure.clone()
     }

@@ -1,5 +1,6 @@
 //! Checks that send queries, all of them harmless, and the meaning of the answers.
 
+use crate::output::counted;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -212,7 +213,7 @@ fn others(codes: &BTreeMap<CommandCode, u64>, span: Duration) -> Finding {
         .map(ToString::to_string)
         .collect();
     let all: u64 = codes.values().sum();
-    let received = format!("{all} events in {span:?}");
+    let received = format!("{} in {span:?}", counted(all, "event"));
     if theirs.is_empty() {
         return Finding::ok(check, received, "no other client sends commands");
     }

@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::facts::{SeriesJson, dropped};
 use super::pixels::{HistogramJson, Pixels};
 use crate::failure::{CommandResult, Failure, PROTOCOL, USAGE};
-use crate::output::Out;
+use crate::output::{Out, counted};
 use crate::terminal_picture::TerminalPicture;
 
 /// Print what an image file contains, and show one of its images
@@ -137,8 +137,10 @@ impl InfoJson {
 
     fn text(&self, pixels: &Pixels) -> String {
         let Self { file, format, width, height, pixel_type, pages, .. } = self;
-        let mut lines =
-            vec![format!("{file}: {format}, {pages} pages of {width} x {height}, {pixel_type}")];
+        let mut lines = vec![format!(
+            "{file}: {format}, {} of {width} x {height}, {pixel_type}",
+            counted(*pages, "page")
+        )];
         if !self.finished {
             let what = "not finished: the recording was cut off; these pages are complete";
             lines.push(what.to_owned());
@@ -150,7 +152,7 @@ impl InfoJson {
             lines.extend(series.lines());
         }
         if let Some(dropped) = self.dropped {
-            lines.push(format!("dropped: {dropped} images"));
+            lines.push(format!("dropped: {}", counted(dropped, "image")));
         }
         if let Some([low, high]) = self.rotation_deg {
             let to = if low < high { format!(" to {high}") } else { String::new() };

@@ -13,7 +13,7 @@ use smol::future::or;
 
 use crate::failure::{CommandResult, Failure, INTERRUPTED};
 use crate::interrupt::Interrupt;
-use crate::output::Out;
+use crate::output::{Out, counted};
 
 /// Write the smaller levels of an OME-Zarr image, with which viewers zoom
 ///
@@ -44,7 +44,7 @@ pub(crate) async fn run(args: PyramidArgs, out: &mut Out, interrupt: &Interrupt)
     }
     let levels = write(&folder, interrupt).await?;
     let file = folder.display().to_string();
-    let text = format!("{file}: {levels} levels");
+    let text = format!("{file}: {}", counted(levels, "level"));
     out.either(&PyramidJson { file, levels }, || text)
 }
 

@@ -47,7 +47,9 @@ impl Session<'_, '_> {
         }
         let mut ended = self.receive().await;
         if matches!(&ended, Err(Failure::Exit { code: INTERRUPTED, .. })) {
-            ended = self.write_waiting().await.and(ended);
+            // Without --count the end by Ctrl-C is the normal one.
+            let cut = if self.args.last().is_some() { ended } else { Ok(()) };
+            ended = self.write_waiting().await.and(cut);
         }
         // After a failure the images before it are still a complete file.
         let finished = match self.sink.take() {

@@ -13,7 +13,7 @@ use super::{checked, errors, field_of_view, print_finding, read_file, read_workf
 use crate::args::{address, duration};
 use crate::connect;
 use crate::failure::{CommandResult, Failure, REFUSED, note};
-use crate::output::{Out, milliseconds};
+use crate::output::{Out, counted, milliseconds};
 use crate::profile::PeerArgs;
 
 /// Report the errors of a workflow file, and what the workflow would do
@@ -101,7 +101,7 @@ pub(crate) async fn run(args: CheckArgs, out: &mut Out) -> CommandResult {
     let summary = summary(&workflow, view, &findings, instrument);
     out.either(&summary, || summary.text())?;
     let errors = errors(&findings);
-    let message = format!("{}: {errors} errors; it cannot run", args.file.display());
+    let message = format!("{}: {}; it cannot run", args.file.display(), counted(errors, "error"));
     match errors {
         0 => Ok(()),
         // Only the instrument's own check failed.
@@ -134,10 +134,11 @@ fn summary(
 
 impl SummaryJson {
     fn text(&self) -> String {
-        let known =
-            |number: Option<u64>| number.map_or("?".to_owned(), |number| number.to_string());
-        let stacks = known(self.stacks.map(u64::from));
-        let planes = known(self.planes.map(u64::from));
+        let known = |number: Option<u64>, one: &str| {
+            number.map_or_else(|| format!("? {one}s"), |number| counted(number, one))
+        };
+        let stacks = known(self.stacks.map(u64::from), "stack");
+        let planes = known(self.planes.map(u64::from), "plane");
         let time = self.acquisition_ms.map_or("unknown time".to_owned(), |ms| {
             let whole = Duration::from_secs_f64((ms / 1000.0).ceil());
             format!("at least {}", humantime::format_duration(whole))
@@ -149,8 +150,8 @@ impl SummaryJson {
         let result = if self.ok { "ok" } else { "not ok" };
         let drive = self.save_drive.as_deref().unwrap_or("no drive");
         format!(
-            "{result}: {stacks} stacks of {planes} planes, {} images, {time}{repetitions}, to {drive}",
-            known(self.images)
+            "{result}: {stacks} of {planes}, {}, {time}{repetitions}, to {drive}",
+            known(self.images, "image")
         )
     }
 }

@@ -17,7 +17,7 @@ use crate::args::ClientArgs;
 use crate::connect::{self, within};
 use crate::failure::{CommandResult, Failure, INTERRUPTED, NO_ANSWER, REFUSED, note};
 use crate::interrupt::Interrupt;
-use crate::output::{Out, milliseconds};
+use crate::output::{Out, counted, milliseconds};
 
 /// The time limit for the end of a workflow after it was stopped.
 const STOPPING: Duration = Duration::from_secs(10);
@@ -213,10 +213,14 @@ impl<'a> Follower<'a> {
                     RunEventJson::Stack { stack, acquired, expected, errors, acquisition_us };
                 let seconds = acquisition_us / 1e6;
                 self.report(&event, || {
-                    let errors =
-                        if errors == 0 { String::new() } else { format!(", {errors} errors") };
+                    let errors = if errors == 0 {
+                        String::new()
+                    } else {
+                        format!(", {}", counted(errors, "error"))
+                    };
                     format!(
-                        "stack {stack:<5} {acquired} of {expected} images in {seconds:.2} s{errors}"
+                        "stack {stack:<5} {acquired} of {} in {seconds:.2} s{errors}",
+                        counted(expected, "image")
                     )
                 })
             }
@@ -229,9 +233,9 @@ impl<'a> Follower<'a> {
                 self.report(&RunEventJson::Reconnected, || "connected again".to_owned())
             }
             RunEvent::Missed(messages) => {
-                note(&format!("warning: {messages} messages were missed"));
+                note(&format!("warning: {} missed", counted(messages, "message")));
                 self.report(&RunEventJson::Missed { messages }, || {
-                    format!("missed      {messages} messages")
+                    format!("missed      {}", counted(messages, "message"))
                 })
             }
             _ => Ok(()),
@@ -248,8 +252,8 @@ impl<'a> Follower<'a> {
         self.bar.set_length(total.into());
         self.bar.set_position(done.into());
         let stacks = match self.stacks {
-            Some(all) => format!("{} of {all} stacks", self.run.summary().stacks),
-            None => format!("{} stacks", self.run.summary().stacks),
+            Some(all) => format!("{} of {}", self.run.summary().stacks, counted(all, "stack")),
+            None => counted(self.run.summary().stacks, "stack"),
         };
         let left = remaining.map_or(String::new(), |left| {
             let whole = Duration::from_secs(left.as_secs());
@@ -288,7 +292,8 @@ impl<'a> Follower<'a> {
         self.report(&event, || {
             let seconds = elapsed.as_secs_f64();
             let told = if stacks == 0 { " (complete stacks were not told)" } else { "" };
-            format!("{how:<11} {stacks} stacks{told}, {images} images in {seconds:.1} s")
+            let (stacks, images) = (counted(stacks, "stack"), counted(images, "image"));
+            format!("{how:<11} {stacks}{told}, {images} in {seconds:.1} s")
         })
     }
 
@@ -317,8 +322,8 @@ impl<'a> Follower<'a> {
 fn check_result(expected: Option<u32>, summary: &RunSummary) -> CommandResult {
     let RunSummary { errors, images_missing, stacks, images, images_total, missed, .. } = *summary;
     if errors > 0 || images_missing > 0 {
-        let message =
-            format!("the workflow ended with {errors} errors, {images_missing} images missing");
+        let (errors, missing) = (counted(errors, "error"), counted(images_missing, "image"));
+        let message = format!("the workflow ended with {errors}, {missing} missing");
         return Err(Failure::new(REFUSED, message));
     }
     let fewer_stacks = stacks > 0 && expected.is_some_and(|expected| stacks < expected);
@@ -335,11 +340,14 @@ fn check_result(expected: Option<u32>, summary: &RunSummary) -> CommandResult {
 fn done(summary: &RunSummary, expected: Option<u32>) -> String {
     let RunSummary { stacks, images, images_total, .. } = *summary;
     let images = match images_total {
-        0 => format!("{images} images"),
-        total => format!("{images} of {total} images"),
+        0 => counted(images, "image"),
+        total => format!("{images} of {}", counted(total, "image")),
     };
-    let expected = expected.map_or(String::new(), |expected| format!("of {expected} "));
-    format!("{images} and {stacks} {expected}complete stacks")
+    let stacks = match expected {
+        Some(expected) => format!("{stacks} of {}", counted(expected, "complete stack")),
+        None => counted(stacks, "complete stack"),
+    };
+    format!("{images} and {stacks}")
 }
 
 /// The number of stacks, if the workflow runs once and the file and the field of view determine it.

@@ -1,0 +1,75 @@
+//! Errors in the arguments as one line: what was expected, what came, and what to type. clap finds them; the words
+//! of the standard library for numbers are replaced here, for every option of every command.
+
+/// What the standard library and clap say about a value, and what is said instead.
+const PLAIN: [(&str, &str); 8] = [
+    ("invalid digit found in string", "expected a whole number"),
+    ("cannot parse integer from empty string", "expected a whole number"),
+    ("number too large to fit in target type", "the number is too large"),
+    ("number too small to fit in target type", "the number is too small"),
+    ("invalid float literal", "expected a number such as 7.5"),
+    ("cannot parse float from empty string", "expected a number such as 7.5"),
+    ("invalid IP address syntax", "expected an IP address such as 127.0.0.1"),
+    ("invalid socket address syntax", "expected ADDRESS:PORT such as 127.0.0.1:53717"),
+];
+
+/// The line for an error of clap.
+pub(crate) fn line(error: &clap::Error) -> String {
+    let text = error.render().to_string();
+    let is_useful = |line: &&str| {
+        !line.is_empty() && !line.starts_with("Usage:") && !line.starts_with("For more information")
+    };
+    let lines: Vec<&str> = text.lines().map(str::trim).filter(is_useful).collect();
+    let line = lines.join(" ").replace(" tip: ", "; tip: ");
+    let line = PLAIN.iter().fold(line, |line, (from, to)| line.replace(from, to));
+    format!("{}; try --help", with_range(&line))
+}
+
+/// `5 is not in 1..=4` becomes `expected 1 to 4, found 5`.
+fn with_range(line: &str) -> String {
+    let range = || {
+        let (before, after) = line.split_once(" is not in ")?;
+        let (before, found) = before.rsplit_once(' ').unwrap_or(("", before));
+        let (range, rest) = after
+            .split_once(' ')
+            .map_or((after, String::new()), |(range, rest)| (range, format!(" {rest}")));
+        let (low, high) = range.split_once("..")?;
+        let expected = match high.strip_prefix('=') {
+            Some(high) => format!("{low} to {high}"),
+            None => format!("{low} or more"),
+        };
+        Some(format!("{before} expected {expected}, found {found}{rest}"))
+    };
+    range().unwrap_or_else(|| line.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::args::Cli;
+    use clap::Parser;
+
+    fn said(arguments: &str) -> String {
+        let arguments = ["flamingo"].into_iter().chain(arguments.split(' '));
+        line(&Cli::try_parse_from(arguments).unwrap_err())
+    }
+
+    #[test]
+    fn a_bad_number_is_named_with_what_was_expected() {
+        for (arguments, words) in [
+            ("sim --port x", "expected a whole number"),
+            ("sim --port 70000", "expected 0 to 65535, found 70000"),
+            ("sim --seed 1x", "expected a whole number"),
+            ("sim --bind localhost", "expected an IP address such as 127.0.0.1"),
+            ("get laser 5", "expected 1 to 4, found 5"),
+            ("watch --count 0", "expected 1 or more, found 0"),
+            ("watch --count many", "expected a whole number"),
+            ("live --count 1.5", "expected a whole number"),
+            ("bridge --upstream a:1 --listen x", "expected ADDRESS:PORT such as 127.0.0.1:53717"),
+        ] {
+            let line = said(arguments);
+            assert!(line.contains(words), "{arguments}: {line}");
+            assert!(!line.contains("digit found") && !line.contains(" is not in "), "{line}");
+        }
+    }
+}
