@@ -1,15 +1,17 @@
 //! The command line: every command, and the options that several commands share. The options of a
 //! single command are in its own file.
 
+use std::ffi::OsStr;
 use std::time::Duration;
 
-use clap::builder::{PossibleValuesParser, TypedValueParser};
-use clap::{Args, Parser, Subcommand};
+use clap::builder::{PossibleValue, TypedValueParser};
+use clap::{Arg, Args, Parser, Subcommand};
 use flamingo_microscope::Axis;
 use flamingo_protocol_core::CommandCode;
 
 use crate::profile::PeerArgs;
 use crate::suggest::did_you_mean;
+use crate::units;
 
 use crate::commands::{
     bridge, codes, completions, config, decode, demo, doctor, get, halt, images, lights, live, man,
@@ -146,10 +148,40 @@ pub(crate) fn time(text: &str) -> Result<Duration, String> {
         .map_err(|error| format!("expected a time such as 500ms or 3s: {error}"))
 }
 
-/// Parses x, y, z or r.
-pub(crate) fn axis_parser() -> impl TypedValueParser<Value = Axis> {
-    let letters = Axis::ALL.map(Axis::letter);
-    PossibleValuesParser::new(letters).try_map(|letter| letter.parse::<Axis>())
+/// Parses x, y, z or r, in upper or lower case.
+pub(crate) const fn axis_parser() -> impl TypedValueParser<Value = Axis> {
+    AxisParser
+}
+
+#[derive(Debug, Clone, Copy)]
+struct AxisParser;
+
+impl TypedValueParser for AxisParser {
+    type Value = Axis;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        argument: Option<&Arg>,
+        value: &OsStr,
+    ) -> Result<Axis, clap::Error> {
+        axis.parse_ref(command, argument, value)
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        Some(Box::new(Axis::ALL.into_iter().map(|axis| PossibleValue::new(axis.letter()))))
+    }
+}
+
+fn axis(text: &str) -> Result<Axis, String> {
+    text.parse().map_err(|_| {
+        let advice = if units::is_unit(text) {
+            format!("; write the unit without a space before it, such as 8.5{text}")
+        } else {
+            String::new()
+        };
+        format!("expected x, y, z or r, found {text:?}{advice}")
+    })
 }
 
 /// Parses a command code: a name, any hex number with 0x, or the decimal number of a known code.
@@ -190,6 +222,13 @@ mod tests {
         for bad in ["", ":", "scope:", ":53717", "::1", "::1:53717", "scope:0", "scope:70000"] {
             assert!(address(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn an_axis_is_a_letter_and_no_unit() {
+        assert_eq!((axis("x"), axis("R")), (Ok(Axis::X), Ok(Axis::R)));
+        assert!(axis("mm").unwrap_err().contains("such as 8.5mm"));
+        assert_eq!(axis("q").unwrap_err(), "expected x, y, z or r, found \"q\"");
     }
 
     #[test]

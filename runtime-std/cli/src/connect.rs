@@ -4,6 +4,7 @@ use flamingo_protocol_core::wire::Status;
 use std::future::Future;
 use std::time::Duration;
 
+use flamingo_microscope::SystemState;
 use flamingo_runtime_std::{Answer, Client, Error};
 use smol::Timer;
 
@@ -49,6 +50,18 @@ pub(crate) async fn connect_to_instrument(
         ));
     }
     Ok(client)
+}
+
+/// Refuses a command that would change what a running workflow does. `what` names the command and its object.
+pub(crate) fn not_while_running(client: &Client, what: &str) -> CommandResult {
+    let state = SystemState::from_code(client.state_at_connect().frame.selector());
+    if state == SystemState::WorkflowRunning {
+        return Err(Failure::usage(format!(
+            "{what}: expected no workflow, found the state {state}; nothing was sent; wait for its end, or: \
+             flamingo send CAMERA_WORK_FLOW_STOP"
+        )));
+    }
+    Ok(())
 }
 
 /// The address of an image port: `port` on the host of `control`, or the port `offset` above the control

@@ -61,6 +61,11 @@ impl Out {
     }
 }
 
+/// A name at the begin of a line of text, as wide as the names of most values.
+pub(crate) fn label(name: &str) -> String {
+    format!("{name:<10}  ")
+}
+
 /// A JSON object on one line, without the end of the line.
 fn json_line(object: &impl Serialize) -> CommandResult<String> {
     serde_json::to_string(object).map_err(|error| json_failed(&error))

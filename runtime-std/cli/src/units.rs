@@ -61,6 +61,11 @@ fn quantity(text: &str, expected: &str, units: &[(&str, f64)]) -> Result<f64, St
 const MM: [(&str, f64); 5] = [("mm", 1.0), ("um", 1e-3), ("µm", 1e-3), ("μm", 1e-3), ("nm", 1e-6)];
 const DEGREES: [(&str, f64); 4] = [("deg", 1.0), ("°", 1.0), ("degree", 1.0), ("degrees", 1.0)];
 
+/// Whether the text is the unit of a position, without a number.
+pub(crate) fn is_unit(text: &str) -> bool {
+    MM.iter().chain(&DEGREES).any(|(unit, _)| *unit == text)
+}
+
 /// Parses a position or a distance of an axis: in mm without a unit, on r in degrees.
 pub(crate) fn on_axis(axis: Axis, text: &str) -> Result<f64, String> {
     if axis == Axis::R {

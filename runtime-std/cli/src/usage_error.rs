@@ -16,8 +16,11 @@ const PLAIN: [(&str, &str); 8] = [
 /// The line for an error of clap.
 pub(crate) fn line(error: &clap::Error) -> String {
     let text = error.render().to_string();
+    let mut in_usage = false;
     let is_useful = |line: &&str| {
-        !line.is_empty() && !line.starts_with("Usage:") && !line.starts_with("For more information")
+        // The usage may have several lines; an empty one ends it.
+        in_usage = line.starts_with("Usage:") || in_usage && !line.is_empty();
+        !line.is_empty() && !in_usage && !line.starts_with("For more information")
     };
     let lines: Vec<&str> = text.lines().map(str::trim).filter(is_useful).collect();
     let line = lines.join(" ").replace(" tip: ", "; tip: ");
@@ -52,6 +55,12 @@ mod tests {
     fn said(arguments: &str) -> String {
         let arguments = ["flamingo"].into_iter().chain(arguments.split(' '));
         line(&Cli::try_parse_from(arguments).unwrap_err())
+    }
+
+    #[test]
+    fn the_lines_of_the_usage_are_left_out() {
+        let expected = "required arguments were not provided: <TARGET>; try --help";
+        assert!(said("move x").ends_with(expected), "{}", said("move x"));
     }
 
     #[test]

@@ -3,23 +3,25 @@
 //!
 //! The instrument cannot be asked whether a light is on, so these commands say that they have sent it.
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
-use flamingo_microscope::{Laser, LedColour, Microscope, Patience, SystemState};
+use flamingo_microscope::{Laser, LedColour, Microscope, Patience};
 use flamingo_protocol_core::{CommandCode, Frame};
 use flamingo_runtime_std::Client;
 use serde::Serialize;
 
-use super::set::{colour, colour_name, laser};
+use super::set::{colour_name, colour_named, laser};
 use crate::args::ClientArgs;
-use crate::connect::{self, unconfirmed};
+use crate::connect::{self, not_while_running, unconfirmed};
 use crate::failure::{CommandResult, Failure};
-use crate::output::Out;
+use crate::output::{Out, label};
 
 /// Switch a laser on or off
 ///
-/// A laser that is on stays on after this command, also if the connection is lost. "off" is sent before
-/// everything else on a connection of its own; "all off" switches every laser off. While a workflow runs, a
-/// laser is not switched on. The instrument cannot be asked whether a laser is on.
+/// A laser that is on stays on after this command, also if the connection is lost or the command is
+/// interrupted. "off" is sent before everything else on a connection of its own; "all off" switches every laser
+/// off. While a workflow runs, a laser is not switched on. The instrument cannot be asked whether a laser is
+/// on. Its level is set with `flamingo set laser`.
 #[derive(Debug, Args)]
 pub(crate) struct LaserArgs {
     /// Number of the laser line, 1 to 4, or all
@@ -55,17 +57,16 @@ enum Switch {
 
 /// Switch the LED on or off
 ///
-/// The LED stays on after this command. The instrument cannot be asked whether it is on. Its brightness is
-/// set with `flamingo set led`.
+/// An LED that is on stays on after this command, also if the connection is lost. While a workflow runs, it is
+/// not switched on. The instrument cannot be asked whether it is on. Its brightness is set with
+/// `flamingo set led`.
 #[derive(Debug, Args)]
+#[command(override_usage = "flamingo led [OPTIONS] [COLOUR] <on|off>")]
 pub(crate) struct LedArgs {
-    /// on or off
-    #[arg(value_enum)]
-    switch: Switch,
-
-    /// With on: select this colour first
-    #[arg(value_parser = colour(), ignore_case = true)]
-    colour: Option<LedColour>,
+    /// on or off; with on, a colour selects it first: white on
+    #[arg(value_name = "WORD", value_parser = led_word(), ignore_case = true)]
+    #[arg(required = true, num_args = 1..=2)]
+    words: Vec<LedWord>,
 
     #[command(flatten)]
     client: ClientArgs,
@@ -73,7 +74,8 @@ pub(crate) struct LedArgs {
 
 /// Open or close an illumination path
 ///
-/// The instrument cannot be asked whether a path is open.
+/// A path that is open stays open after this command, also if the connection is lost. While a workflow runs,
+/// none is opened. The instrument cannot be asked whether a path is open.
 #[derive(Debug, Args)]
 pub(crate) struct IlluminationArgs {
     /// Path
@@ -95,6 +97,9 @@ enum Side {
     Both,
 }
 
+/// What a command says after a value that the instrument does not tell.
+pub(crate) const CANNOT_BE_ASKED: &str = "not confirmed: the instrument cannot be asked";
+
 /// The JSON of a light that was switched.
 #[derive(Serialize)]
 struct SwitchedJson {
@@ -103,6 +108,34 @@ struct SwitchedJson {
     sent: bool,
     /// `null`: the instrument cannot be asked.
     confirmed: Option<bool>,
+}
+
+/// A word of `flamingo led`. The colour may stand before or after the switch.
+#[derive(Debug, Clone, Copy)]
+enum LedWord {
+    Switch(Switch),
+    Colour(LedColour),
+}
+
+fn led_word() -> impl TypedValueParser<Value = LedWord> {
+    let names = LedColour::ALL.map(colour_name).into_iter().chain(["on", "off"]);
+    PossibleValuesParser::new(names).map(|name| match name.as_str() {
+        "on" => LedWord::Switch(Switch::On),
+        "off" => LedWord::Switch(Switch::Off),
+        name => LedWord::Colour(colour_named(name)),
+    })
+}
+
+/// The switch and the colour, in either order.
+fn led_words(words: &[LedWord]) -> CommandResult<(Switch, Option<LedColour>)> {
+    match *words {
+        [LedWord::Switch(switch)] => Ok((switch, None)),
+        [LedWord::Switch(Switch::On), LedWord::Colour(colour)]
+        | [LedWord::Colour(colour), LedWord::Switch(Switch::On)] => Ok((Switch::On, Some(colour))),
+        _ => Err(Failure::usage(
+            "led: expected on, off, or a colour and on, such as: flamingo led white on; nothing was sent",
+        )),
+    }
 }
 
 fn lasers(text: &str) -> Result<Lasers, String> {
@@ -120,7 +153,7 @@ async fn microscope(client: &ClientArgs) -> CommandResult<Microscope> {
 
 fn print(out: &mut Out, light: &str, switched: &'static str) -> CommandResult {
     let json = SwitchedJson { light: light.to_owned(), switched, sent: true, confirmed: None };
-    out.either(&json, || format!("{light:<12}{switched}, sent; the instrument cannot be asked"))
+    out.either(&json, || format!("{}{switched}, sent; {CANNOT_BE_ASKED}", label(light)))
 }
 
 pub(crate) async fn laser_command(args: LaserArgs, out: &mut Out) -> CommandResult {
@@ -132,7 +165,7 @@ pub(crate) async fn laser_command(args: LaserArgs, out: &mut Out) -> CommandResu
         (switch, Lasers::One(laser)) => {
             let microscope = microscope(&args.client).await?;
             let name = format!("laser {}", laser.number());
-            not_while_running(&microscope, &name).await?;
+            not_while_running(microscope.client(), &name)?;
             if switch == LaserSwitch::Preview {
                 microscope.lasers().enable_preview(laser).await?;
                 return print(out, &name, "preview");
@@ -163,31 +196,19 @@ async fn off(args: &LaserArgs, lasers: Lasers, out: &mut Out) -> CommandResult {
     print(out, &name, "off")
 }
 
-async fn not_while_running(microscope: &Microscope, what: &str) -> CommandResult {
-    let state = microscope.state().await?.value;
-    if state == SystemState::WorkflowRunning {
-        let message = format!("{what}: the instrument is in state {state}; nothing was sent");
-        return Err(Failure::usage(message));
-    }
-    Ok(())
-}
-
 pub(crate) async fn led(args: LedArgs, out: &mut Out) -> CommandResult {
-    if let (Switch::Off, Some(_)) = (args.switch, args.colour) {
-        return Err(Failure::usage("led off: expected no colour; nothing was sent"));
-    }
+    let (switch, colour) = led_words(&args.words)?;
     let microscope = microscope(&args.client).await?;
-    if args.switch == Switch::Off {
+    if switch == Switch::Off {
         microscope.led().disable_preview().await?;
         return print(out, "led", "off");
     }
-    not_while_running(&microscope, "led").await?;
-    if let Some(colour) = args.colour {
+    not_while_running(microscope.client(), "led")?;
+    if let Some(colour) = colour {
         microscope.led().select(colour).await?;
     }
     microscope.led().enable_preview().await?;
-    let name =
-        args.colour.map_or("led".to_owned(), |colour| format!("led {}", colour_name(colour)));
+    let name = colour.map_or("led".to_owned(), |colour| format!("led {}", colour_name(colour)));
     print(out, &name, "on")
 }
 
@@ -195,7 +216,7 @@ pub(crate) async fn illumination(args: IlluminationArgs, out: &mut Out) -> Comma
     let microscope = microscope(&args.client).await?;
     let on = args.switch == Switch::On;
     if on {
-        not_while_running(&microscope, "illumination").await?;
+        not_while_running(microscope.client(), "illumination")?;
     }
     let switched = if on { "on" } else { "off" };
     let illumination = microscope.illumination();

@@ -28,6 +28,7 @@ mod real_instruments;
 mod record;
 mod scripted_motions;
 mod scripted_stops;
+mod scripted_values;
 mod set;
 mod settings;
 mod simulator;

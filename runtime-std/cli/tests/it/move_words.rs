@@ -68,6 +68,13 @@ fn one_bad_target_moves_no_axis() {
 }
 
 #[test]
+fn a_negative_target_outside_the_limits_names_by() {
+    let (_simulator, address) = simulator("");
+    let ended = ask(&address, &["move", "x", "-0.1mm"]);
+    ended.expect_error(2, &["at least 1 mm", "to move by -0.1 mm: --by=-0.1"]);
+}
+
+#[test]
 fn ctrl_c_halts_every_axis_that_moves() {
     let (simulator, address) = simulator("[stage]\nspeed_factor = 0.01\n");
     let running = start(&["-v", "move", "x", "9", "y", "20", "--wait", "--connect", &address]);
@@ -133,9 +140,12 @@ fn words_that_are_no_move_are_refused_with_advice() {
         (&["move", "x", "8.5cm"], "8.5mm or 250um"),
         (&["move", "r", "30um"], "30deg"),
         (&["move", "x", "8", "y"], "TARGET"),
+        (&["move", "x", "+"], "found \"+\""),
+        (&["move", "x", "8.5", "mm"], "such as 8.5mm"),
         (&["move", "x", "8", "--by", "1"], "--by"),
         (&["move", "x", "8", "--to", "f.toml"], "--to"),
-        (&["home"], "<AXES>"),
+        (&["home"], "<AXIS>"),
+        (&["home", "x", "--all"], "--all"),
         (&["home", "x", "x"], "found x twice"),
         (&["velocity", "x", "0"], "above 0"),
         (&["velocity", "r", "1mm/s"], "30deg"),
@@ -152,6 +162,33 @@ fn home_moves_to_the_position_of_the_settings() {
     near(position(&address, "x"), homed["target_mm"].as_f64().unwrap());
     let sent = simulator.truth().received();
     assert!(sent.iter().any(|sent| sent.frame.code == CommandCode::STAGE_HOME));
+}
+
+#[test]
+fn all_axes_are_homed() {
+    let (simulator, address) = simulator(FAST);
+    let homed = ask(&address, &["home", "--all", "--wait", "--json"]).expect_done().objects();
+    assert_eq!(homed.len(), 4, "{homed:?}");
+    let sent = simulator.truth().received();
+    let homes = sent.iter().filter(|sent| sent.frame.code == CommandCode::STAGE_HOME);
+    let mut axes: Vec<i32> = homes.map(|sent| sent.frame.selector()).collect();
+    axes.sort_unstable();
+    assert_eq!(axes, [1, 2, 3, 4]);
+}
+
+#[test]
+fn a_home_position_outside_the_limits_is_refused() {
+    let (simulator, address) = simulator("");
+    let folder = Folder::new("home_outside");
+    let backup = folder.path("old.txt");
+    let arguments = ["settings", "set", "Home x-axis", "99", "--yes", "--backup", &backup];
+    let saved = ask(&address, &arguments);
+    assert_eq!(saved.code, Some(0), "{saved:?}");
+    assert!(saved.stderr.contains("warning: the changed settings: home position"), "{saved:?}");
+    let ended = ask(&address, &["home", "y", "x"]);
+    ended.expect_error(2, &["home of axis x", "at most 12.31 mm", "nothing was moved"]);
+    let sent = simulator.truth().received();
+    assert!(sent.iter().all(|sent| sent.frame.code != CommandCode::STAGE_HOME));
 }
 
 #[test]

@@ -219,6 +219,13 @@ fn a_bad_name_or_value_changes_no_setting() {
     for (arguments, words) in [
         (&["settings", "get", "Hom x-axis"][..], &["did you mean Home x-axis?"][..]),
         (&["settings", "set", "Hom x-axis", "1", "--yes"], &["did you mean Home x-axis?"]),
+        (&["settings", "get", "home x"], &["did you mean Home x-axis?"]),
+        (
+            &["settings", "get", "soft limit max"],
+            &["did you mean Soft limit max x-axis, or Soft limit max y-axis"],
+        ),
+        (&["settings", "get", "axis"], &["names contain it"]),
+        (&["settings", "diff", "/dev/null"], &["/dev/null", "found no value"]),
         (
             &["settings", "set", "Soft limit max x-axis", "12,31", "--yes"],
             &["12,31", "nothing was saved"],

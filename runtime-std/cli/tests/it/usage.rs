@@ -84,7 +84,7 @@ fn bad_input_is_one_line_and_opens_no_connection() {
         (&["send", "stage_hlat"], "did you mean STAGE_HALT?"),
         (&["get", "exposur"], "exposure"),
         (&["mov", "x", "7"], "move"),
-        (&["move", "xx", "7"], "[possible values: x, y, z, r]"),
+        (&["move", "xx", "7"], "expected x, y, z or r, found \"xx\""),
         (&["watch", "--count", "0"], "0"),
         (&["watch", "--count", "-1"], "-1"),
         (&["send", "0xZZ"], "0xZZ"),

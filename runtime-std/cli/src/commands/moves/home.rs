@@ -21,13 +21,18 @@ const MOTION: Duration = Duration::from_mins(2);
 ///
 /// The command is STAGE_HOME, and the instrument chooses the way. The home position in the scope settings
 /// must be known and within the limits, otherwise nothing moves; --unchecked homes an axis whose home
-/// position or limits are not known. The command ends when it was sent or, with --wait, when the motion has
-/// ended. Ctrl-C halts the axes.
+/// position or limits are not known. While a workflow runs, no axis is homed. The command ends when it was sent
+/// or, with --wait, when the motion has ended. Ctrl-C halts the axes.
 #[derive(Debug, Args)]
 pub(crate) struct HomeArgs {
-    /// Axes to move
-    #[arg(value_parser = axis_parser(), ignore_case = true, required = true, num_args = 1..=4)]
+    /// Axes to move: x, y, z, r
+    #[arg(value_parser = axis_parser(), ignore_case = true, num_args = 1..=4)]
+    #[arg(value_name = "AXIS", required_unless_present = "all", hide_possible_values = true)]
     axes: Vec<Axis>,
+
+    /// Move x, y, z and r, all at the same time
+    #[arg(long, conflicts_with = "axes")]
+    all: bool,
 
     /// Wait until the motions have ended
     #[arg(long)]
@@ -49,7 +54,10 @@ pub(crate) struct HomeArgs {
     timeout: Option<Duration>,
 }
 
-pub(crate) async fn run(args: HomeArgs, out: &mut Out, interrupt: &Interrupt) -> CommandResult {
+pub(crate) async fn run(mut args: HomeArgs, out: &mut Out, interrupt: &Interrupt) -> CommandResult {
+    if args.all {
+        args.axes = Axis::ALL.to_vec();
+    }
     for (at, axis) in args.axes.iter().enumerate() {
         if args.axes[..at].contains(axis) {
             let message = format!("home: expected each axis once, found {axis} twice");
@@ -60,6 +68,7 @@ pub(crate) async fn run(args: HomeArgs, out: &mut Out, interrupt: &Interrupt) ->
     let connect = connect::connect_to_instrument(&args.peer, &args.server.connect, timeout);
     let client = interrupt.or(connect).await?;
     let microscope = Microscope::over(client.clone(), Patience::default());
+    connect::not_while_running(&client, "home")?;
     let planned = interrupt.or(planned(&microscope, &args)).await?;
     let work = async {
         if args.wait {

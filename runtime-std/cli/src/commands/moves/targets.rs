@@ -29,7 +29,7 @@ pub(super) enum Goal {
 /// negative position, which r has; --by takes either sign.
 fn goal(axis: Axis, text: &str) -> Result<Goal, String> {
     match text.strip_prefix('+') {
-        Some(by) if by.starts_with(['+', '-']) => Err(format!(
+        Some(by) if by.is_empty() || by.starts_with(['+', '-']) => Err(format!(
             "expected a number such as 7.5, or +0.25 to move by that much, found {text:?}"
         )),
         Some(by) => units::on_axis(axis, by).map(Goal::By),
@@ -112,7 +112,12 @@ pub(super) async fn checked(
             Goal::By(by) => moved_by(microscope, *axis, *by, limits).await?,
         };
         let checked = limits.check(*axis, target);
-        checked.map_err(|error| Failure::usage(format!("{error}; nothing was moved")))?;
+        // Somebody who types a negative position that does not exist may mean a distance.
+        let advice = match goal {
+            Goal::To(to) if *to < 0.0 => format!("; to move by {target}: --by={to}"),
+            _ => String::new(),
+        };
+        checked.map_err(|error| Failure::usage(format!("{error}; nothing was moved{advice}")))?;
         targets.push((*axis, target));
     }
     Ok(targets)

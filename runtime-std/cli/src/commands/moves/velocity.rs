@@ -15,7 +15,7 @@ use crate::units::velocity_on_axis;
 ///
 /// The instrument cannot be asked for the velocity in force. Without a velocity, the command prints the
 /// default of the scope settings, which counts until another one is set. Only the instrument knows the
-/// highest velocity; it acknowledges the command or refuses it.
+/// highest velocity; it acknowledges the command or refuses it. While a workflow runs, no velocity is set.
 #[derive(Debug, Args)]
 pub(crate) struct VelocityArgs {
     /// Axis; without it all axes
@@ -42,6 +42,7 @@ pub(crate) async fn run(args: VelocityArgs, out: &mut Out) -> CommandResult {
     );
     let microscope = Microscope::over(client.await?, Patience::default());
     if let Some((axis, velocity)) = velocity {
+        connect::not_while_running(microscope.client(), &format!("velocity of axis {axis}"))?;
         microscope.stage().set_velocity(axis, velocity).await?;
         let json = json!({
             "axis": axis.letter(), key(axis): value(velocity), "set": true, "acknowledged": true,

@@ -2,7 +2,7 @@
 //! region is symmetric, so the size of the sensor must be known.
 
 use clap::Args;
-use flamingo_microscope::{Camera, ImageSize, LiveUpdates, Microscope, SystemState};
+use flamingo_microscope::{Camera, Error, ImageSize, LiveUpdates, Microscope, SystemState};
 use serde_json::json;
 
 use super::SetJson;
@@ -41,16 +41,15 @@ pub(super) async fn run(microscope: &Microscope, args: &AoiArgs, out: &mut Out) 
     if is_live {
         camera.stop_live_view().await?;
     }
-    let done = set(&camera, left, top).await;
+    let done = set(&camera, (left, top)).await;
     if is_live {
         // Also after a failure: the live view ran before.
         let again = camera.start_live_view(LiveUpdates::Always).await;
-        again.map_err(|error| Failure::new(error.exit_code(), format!("aoi: {error}")))?;
+        if let Err(error) = again {
+            return Err(not_restarted(done, &error));
+        }
     }
-    let found = done?;
-    if found != (left, top) {
-        return Err(differs(&format!("left edge {left}, top edge {top}"), &format!("{found:?}")));
-    }
+    done?;
     let size = if is_live { camera.image_size().await?.value } else { None };
     let wanted = ImageSize { width: args.size.0, height: args.size.1 };
     if let Some(size) = size.filter(|size| *size != wanted) {
@@ -69,11 +68,30 @@ pub(super) async fn run(microscope: &Microscope, args: &AoiArgs, out: &mut Out) 
     })
 }
 
-/// Sets both edges; returns those that the camera has afterwards.
-async fn set(camera: &Camera, left: u32, top: u32) -> CommandResult<(u32, u32)> {
-    camera.set_left_edge(left).await?;
-    camera.set_top_edge(top).await?;
-    Ok((camera.left_edge().await?.value, camera.top_edge().await?.value))
+/// Sets the left and the top edge, and compares them with those that the camera has afterwards.
+async fn set(camera: &Camera, wanted: (u32, u32)) -> CommandResult {
+    camera.set_left_edge(wanted.0).await?;
+    camera.set_top_edge(wanted.1).await?;
+    let found = (camera.left_edge().await?.value, camera.top_edge().await?.value);
+    if found == wanted {
+        return Ok(());
+    }
+    let text = |(left, top)| format!("left edge {left}, top edge {top}");
+    Err(differs(&text(wanted), &text(found)))
+}
+
+/// The failure of a live view that was stopped and does not run again, after that of the region.
+fn not_restarted(region: CommandResult, error: &Error) -> Failure {
+    let stopped = "the live view was stopped and does not run again";
+    match region {
+        Err(Failure::Exit { code, message }) => {
+            Failure::new(code, format!("{message}; {stopped}: {error}"))
+        }
+        _ => Failure::new(
+            error.exit_code(),
+            format!("aoi: the region is set, but {stopped}: {error}"),
+        ),
+    }
 }
 
 /// The size of the sensor: that of the images, and the borders on both sides.
@@ -109,7 +127,10 @@ fn edge(name: &str, side: u32, sensor: u32) -> CommandResult<u32> {
 }
 
 fn differs(wanted: &str, found: &str) -> Failure {
-    Failure::new(REFUSED, format!("aoi: set to {wanted}, but the instrument has {found}"))
+    let message = format!(
+        "aoi: set to {wanted}, but the instrument has {found}; is the size of the sensor right?"
+    );
+    Failure::new(REFUSED, message)
 }
 
 #[cfg(test)]

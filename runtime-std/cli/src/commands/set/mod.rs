@@ -13,11 +13,12 @@ use flamingo_microscope::{Error, Laser, LedColour, Microscope, Patience};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::lights::CANNOT_BE_ASKED;
 use crate::args::ClientArgs;
 use crate::connect;
 use crate::failure::{CommandResult, Failure, REFUSED};
 use crate::interrupt::Interrupt;
-use crate::output::Out;
+use crate::output::{Out, label};
 use crate::units;
 
 /// How often the instrument is asked before its value counts as another one, and the pause between.
@@ -26,9 +27,9 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// Set a value of the camera, a laser, the LED or the filter wheel
 ///
-/// A value out of range is refused, and nothing is sent. Afterwards the instrument is asked for the value,
-/// where it can be asked: "confirmed" means that it has answered the value that was set. If it has another
-/// one, the exit code is 5.
+/// A value out of range is refused, and nothing is sent; so is every value while a workflow runs. Afterwards the
+/// instrument is asked for the value, where it can be asked: "confirmed" means that it has answered the value
+/// that was set. If it has another one, the exit code is 5. A value stays set when the command ends.
 #[derive(Debug, Args)]
 pub(crate) struct SetArgs {
     #[command(flatten)]
@@ -49,7 +50,7 @@ enum Wanted {
         #[arg(value_name = "TIME", value_parser = units::exposure, allow_hyphen_values = true)]
         time: Duration,
     },
-    /// Level of a laser. The laser is not switched on
+    /// Level of a laser. The laser is not switched on; the light of a laser that is on changes at once
     Laser {
         /// Number of the laser line, 1 to 4
         #[arg(value_name = "N", value_parser = laser)]
@@ -58,7 +59,7 @@ enum Wanted {
         #[arg(value_parser = units::percent, allow_hyphen_values = true)]
         level: f64,
     },
-    /// Brightness of a colour of the LED. The LED is not switched on
+    /// Brightness of a colour of the LED. The LED is not switched on; its light changes at once if it is on
     ///
     /// On one instrument, less than 49% gave no useful light.
     Led {
@@ -72,13 +73,25 @@ enum Wanted {
     /// Position of the filter wheel
     Filter {
         /// Number of the position, as the scope settings count
-        #[arg(value_name = "N", allow_negative_numbers = true)]
+        #[arg(value_name = "N", value_parser = filter_position, allow_hyphen_values = true)]
         position: i32,
     },
     /// Region of the camera that is read (area of interest)
     ///
     /// The region is in the middle of the sensor. A live view is stopped first and started again at the end.
     Aoi(aoi::AoiArgs),
+}
+
+impl Wanted {
+    fn name(&self) -> String {
+        match self {
+            Self::Exposure { .. } => "exposure".to_owned(),
+            Self::Laser { laser, .. } => format!("laser {}", laser.number()),
+            Self::Led { colour, .. } => format!("led {}", colour_name(*colour)),
+            Self::Filter { .. } => "filter".to_owned(),
+            Self::Aoi(_) => "aoi".to_owned(),
+        }
+    }
 }
 
 /// The JSON of a value that was set.
@@ -96,12 +109,15 @@ pub(crate) fn laser(text: &str) -> Result<Laser, String> {
     number.ok_or_else(|| format!("expected a laser, 1 to 4, found {text:?}"))
 }
 
-pub(crate) fn colour() -> impl TypedValueParser<Value = LedColour> {
+fn colour() -> impl TypedValueParser<Value = LedColour> {
     let names = LedColour::ALL.map(colour_name);
-    PossibleValuesParser::new(names).map(move |name| {
-        let named = LedColour::ALL.into_iter().find(|colour| colour_name(*colour) == name);
-        named.unwrap_or(LedColour::White)
-    })
+    PossibleValuesParser::new(names).map(|name| colour_named(&name))
+}
+
+/// The colour with one of the names of [`colour_name`]; nothing else is parsed as a colour.
+pub(crate) fn colour_named(name: &str) -> LedColour {
+    let named = LedColour::ALL.into_iter().find(|colour| colour_name(*colour) == name);
+    named.unwrap_or(LedColour::White)
 }
 
 pub(crate) const fn colour_name(colour: LedColour) -> &'static str {
@@ -113,6 +129,14 @@ pub(crate) const fn colour_name(colour: LedColour) -> &'static str {
     }
 }
 
+fn filter_position(text: &str) -> Result<i32, String> {
+    text.parse().map_err(|_| {
+        format!(
+            "expected the number of a position in the scope settings, such as 2, found {text:?}"
+        )
+    })
+}
+
 pub(crate) async fn run(args: SetArgs, out: &mut Out, interrupt: &Interrupt) -> CommandResult {
     let connect = connect::connect_to_instrument(
         &args.client.peer,
@@ -120,6 +144,7 @@ pub(crate) async fn run(args: SetArgs, out: &mut Out, interrupt: &Interrupt) -> 
         args.client.timeout,
     );
     let microscope = Microscope::over(interrupt.or(connect).await?, Patience::default());
+    connect::not_while_running(microscope.client(), &args.value.name())?;
     match args.value {
         Wanted::Exposure { time } => interrupt.or(exposure(&microscope, time, out)).await,
         Wanted::Laser { laser, level } => {
@@ -180,7 +205,7 @@ async fn brightness_of(
     let value = json!({ "colour": name, "brightness_percent": percent, "brightness": brightness });
     let json = SetJson { set: "led".to_owned(), value, confirmed: None };
     out.either(&json, || {
-        format!("{:<12}{percent} %, sent; the instrument cannot be asked", format!("led {name}"))
+        format!("{}{percent} %, sent; {CANNOT_BE_ASKED}", label(&format!("led {name}")))
     })
 }
 
@@ -219,7 +244,7 @@ fn report<T: std::fmt::Display>(
 ) -> CommandResult {
     let json = SetJson { set: what.to_owned(), value, confirmed: Some(is_set) };
     if is_set {
-        return out.either(&json, || format!("{what:<12}{found}, confirmed"));
+        return out.either(&json, || format!("{}{found}, confirmed", label(what)));
     }
     if out.json() {
         out.object(&json)?;

@@ -42,11 +42,17 @@ pub(super) async fn run(args: DiffArgs, out: &mut Out) -> CommandResult {
     let file = read_file(&args.file).await?;
     let file =
         SectionText::read(&file).map_err(|error| Failure::usage(format!("{name}: {error}")))?;
+    let in_file = values(&file);
+    if in_file.is_empty() {
+        return Err(Failure::usage(format!(
+            "{name}: expected settings, as `flamingo get settings` prints them, found no value"
+        )));
+    }
     let microscope = microscope(&args.client).await?;
     let text = microscope.settings().load_text().await?;
     let text = SectionText::read(&text)
         .map_err(|error| Failure::new(PROTOCOL, format!("settings of the instrument: {error}")))?;
-    let differences = differences(values(&text), values(&file));
+    let differences = differences(values(&text), in_file);
     for difference in &differences {
         print(out, difference)?;
     }

@@ -94,6 +94,12 @@ pub(super) fn check(source: &str, text: &[u8]) -> CommandResult {
     for finding in settings.findings() {
         note(&format!("warning: {source}: {finding}"));
     }
+    for axis in Axis::ALL {
+        let home = settings.home(axis).map(|home| settings.limits(axis).check(axis, home));
+        if let Some(Err(error)) = home {
+            note(&format!("warning: {source}: home position: {error}; flamingo home refuses it"));
+        }
+    }
     Ok(())
 }
 

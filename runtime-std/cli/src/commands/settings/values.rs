@@ -88,8 +88,7 @@ fn find(text: &SectionText, name: &str) -> CommandResult<ValueJson> {
     match found[..] {
         [only] => Ok(values.swap_remove(only)),
         [] => {
-            let names: Vec<&str> = values.iter().map(|value| value.name.as_str()).collect();
-            let meant = did_you_mean(name, names);
+            let meant = meant(name, &values);
             Err(Failure::usage(format!(
                 "settings: expected a name in the scope settings, found {name:?}{meant}; flamingo get settings \
                  lists them"
@@ -102,10 +101,29 @@ fn find(text: &SectionText, name: &str) -> CommandResult<ValueJson> {
                 .collect();
             let places = places.join(", ");
             Err(Failure::usage(format!(
-                "settings: {name:?} is there {} times: {places}",
+                "settings: {name:?} is there {} times: {places}; write Section/Name",
                 found.len()
             )))
         }
+    }
+}
+
+/// How many names an error lists.
+const LISTED: usize = 6;
+
+/// The names that have all words that were typed, or longer ones; otherwise the most similar name.
+fn meant(typed: &str, values: &[ValueJson]) -> String {
+    let typed_words = typed.to_lowercase();
+    let contains = |value: &&ValueJson| {
+        let name = value.name.to_lowercase();
+        let has = |word| name.split(|c: char| !c.is_alphanumeric()).any(|of| of.starts_with(word));
+        typed_words.split_whitespace().all(has)
+    };
+    let names: Vec<&str> = values.iter().filter(contains).map(|value| &*value.name).collect();
+    match names.len() {
+        0 => did_you_mean(typed, values.iter().map(|value| value.name.as_str())),
+        1..=LISTED => format!("; did you mean {}?", names.join(", or ")),
+        more => format!("; {more} names contain it"),
     }
 }
 
