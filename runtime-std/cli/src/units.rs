@@ -59,6 +59,8 @@ fn quantity(text: &str, expected: &str, units: &[(&str, f64)]) -> Result<f64, St
 }
 
 const MM: [(&str, f64); 5] = [("mm", 1.0), ("um", 1e-3), ("µm", 1e-3), ("μm", 1e-3), ("nm", 1e-6)];
+const TIMES: [(&str, f64); 5] =
+    [("ms", 1e-3), ("us", 1e-6), ("µs", 1e-6), ("μs", 1e-6), ("s", 1.0)];
 const DEGREES: [(&str, f64); 4] = [("deg", 1.0), ("°", 1.0), ("degree", 1.0), ("degrees", 1.0)];
 
 /// Whether the text is the unit of a position, without a number.
@@ -66,19 +68,27 @@ pub(crate) fn is_unit(text: &str) -> bool {
     MM.iter().chain(&DEGREES).any(|(unit, _)| *unit == text)
 }
 
+/// Whether the text is a unit of any value, without a number.
+pub(crate) fn is_any_unit(text: &str) -> bool {
+    let text = text.strip_suffix("/s").unwrap_or(text);
+    is_unit(text) || text == "%" || TIMES.iter().any(|(unit, _)| *unit == text)
+}
+
 /// Parses a position or a distance of an axis: in mm without a unit, on r in degrees.
 pub(crate) fn on_axis(axis: Axis, text: &str) -> Result<f64, String> {
     if axis == Axis::R {
-        return quantity(text, "degrees for axis r, such as 30 or 30deg", &DEGREES);
+        return quantity(text, "degrees such as 30 or 30deg", &DEGREES);
     }
-    quantity(text, &format!("a length for axis {axis}, such as 8.5, 8.5mm or 250um"), &MM)
+    quantity(text, "a length such as 8.5, 8.5mm or 250um", &MM)
 }
 
 /// Parses a velocity of an axis: in mm/s without a unit, on r in degrees/s. Above 0.
 pub(crate) fn velocity_on_axis(axis: Axis, text: &str) -> Result<f64, String> {
     let per_second = text.strip_suffix("/s").unwrap_or(text);
-    let velocity = on_axis(axis, per_second)
-        .map_err(|error| format!("velocity in {}/s: {error}", axis.unit()))?;
+    let velocity = match axis {
+        Axis::R => quantity(per_second, "degrees/s such as 10 or 10deg/s", &DEGREES)?,
+        _ => quantity(per_second, "a velocity such as 0.5, 0.5mm/s or 500um/s", &MM)?,
+    };
     if velocity <= 0.0 {
         return Err(format!("expected a velocity above 0, found {text:?}"));
     }
@@ -88,11 +98,10 @@ pub(crate) fn velocity_on_axis(axis: Axis, text: &str) -> Result<f64, String> {
 /// Parses an exposure time. It has a unit, because a bare number could be ms or µs.
 pub(crate) fn exposure(text: &str) -> Result<Duration, String> {
     let expected = "a time with its unit, such as 12ms or 800us";
-    let units = [("ms", 1e-3), ("us", 1e-6), ("µs", 1e-6), ("μs", 1e-6), ("s", 1.0)];
     if text.parse::<f64>().is_ok() {
         return Err(format!("expected {expected}, found {text:?}; write {text}ms or {text}us"));
     }
-    let seconds = quantity(text, expected, &units)?;
+    let seconds = quantity(text, expected, &TIMES)?;
     let micros = (seconds * 1e6).round();
     if !(1.0..=f64::from(i32::MAX)).contains(&micros) {
         return Err(format!("expected 1us to {}s, found {text:?}", i32::MAX / 1_000_000));
@@ -195,6 +204,7 @@ mod tests {
         assert_eq!(velocity_on_axis(Axis::X, "0.5mm/s"), Ok(0.5));
         assert_eq!(velocity_on_axis(Axis::X, "500um/s"), Ok(0.5));
         assert_eq!(velocity_on_axis(Axis::R, "10deg/s"), Ok(10.0));
+        assert!(velocity_on_axis(Axis::X, "fast").unwrap_err().contains("0.5mm/s"));
         for text in ["0", "-1", "5deg/s"] {
             assert!(velocity_on_axis(Axis::X, text).is_err(), "{text}");
         }

@@ -1,6 +1,8 @@
 //! Errors in the arguments as one line: what was expected, what came, and what to type. clap finds them; the words
 //! of the standard library for numbers are replaced here, for every option of every command.
 
+use crate::units;
+
 /// What the standard library and clap say about a value, and what is said instead.
 const PLAIN: [(&str, &str); 8] = [
     ("invalid digit found in string", "expected a whole number"),
@@ -25,7 +27,17 @@ pub(crate) fn line(error: &clap::Error) -> String {
     let lines: Vec<&str> = text.lines().map(str::trim).filter(is_useful).collect();
     let line = lines.join(" ").replace(" tip: ", "; tip: ");
     let line = PLAIN.iter().fold(line, |line, (from, to)| line.replace(from, to));
-    format!("{}; try --help", with_range(&line))
+    format!("{}{}; try --help", with_range(&line), unit_advice(&line))
+}
+
+/// What to type if the argument too many is a unit.
+fn unit_advice(line: &str) -> String {
+    let argument =
+        || line.split_once("unexpected argument '")?.1.split_once('\'').map(|(it, _)| it);
+    match argument().filter(|argument| units::is_any_unit(argument)) {
+        Some(unit) => format!("; write the unit without a space before it, such as 12{unit}"),
+        None => String::new(),
+    }
 }
 
 /// `5 is not in 1..=4` becomes `expected 1 to 4, found 5`.
@@ -55,6 +67,18 @@ mod tests {
     fn said(arguments: &str) -> String {
         let arguments = ["flamingo"].into_iter().chain(arguments.split(' '));
         line(&Cli::try_parse_from(arguments).unwrap_err())
+    }
+
+    #[test]
+    fn a_unit_after_a_space_gets_advice() {
+        for (arguments, advice) in [
+            ("set exposure 12 ms", "such as 12ms"),
+            ("set laser 1 5 %", "such as 12%"),
+            ("velocity x 5 mm/s", "such as 12mm/s"),
+        ] {
+            assert!(said(arguments).contains(advice), "{}", said(arguments));
+        }
+        assert!(!said("set exposure 12ms now").contains("unit"));
     }
 
     #[test]

@@ -151,6 +151,18 @@ async fn microscope(client: &ClientArgs) -> CommandResult<Microscope> {
     Ok(Microscope::over(connect.await?, Patience::default()))
 }
 
+/// Asks for the state: the instrument reads the commands of a connection in order, so its answer shows that it
+/// has read those that are not acknowledged.
+pub(crate) async fn received(microscope: &Microscope, light: &str) -> CommandResult {
+    microscope.state().await.map(|_| ()).map_err(|error| {
+        let unknown = "sent, but whether the instrument has received it is not known";
+        Failure::new(
+            error.exit_code(),
+            format!("{light}: {unknown}, so the light may be on: {error}"),
+        )
+    })
+}
+
 fn print(out: &mut Out, light: &str, switched: &'static str) -> CommandResult {
     let json = SwitchedJson { light: light.to_owned(), switched, sent: true, confirmed: None };
     out.either(&json, || format!("{}{switched}, sent; {CANNOT_BE_ASKED}", label(light)))
@@ -166,12 +178,18 @@ pub(crate) async fn laser_command(args: LaserArgs, out: &mut Out) -> CommandResu
             let microscope = microscope(&args.client).await?;
             let name = format!("laser {}", laser.number());
             not_while_running(microscope.client(), &name)?;
-            if switch == LaserSwitch::Preview {
-                microscope.lasers().enable_preview(laser).await?;
-                return print(out, &name, "preview");
-            }
-            microscope.lasers().enable(laser).await?;
-            print(out, &name, "on")
+            let switched = match switch {
+                LaserSwitch::Preview => {
+                    microscope.lasers().enable_preview(laser).await?;
+                    "preview"
+                }
+                LaserSwitch::On | LaserSwitch::Off => {
+                    microscope.lasers().enable(laser).await?;
+                    "on"
+                }
+            };
+            received(&microscope, &name).await?;
+            print(out, &name, switched)
         }
     }
 }
@@ -201,6 +219,7 @@ pub(crate) async fn led(args: LedArgs, out: &mut Out) -> CommandResult {
     let microscope = microscope(&args.client).await?;
     if switch == Switch::Off {
         microscope.led().disable_preview().await?;
+        received(&microscope, "led").await?;
         return print(out, "led", "off");
     }
     not_while_running(microscope.client(), "led")?;
@@ -209,6 +228,7 @@ pub(crate) async fn led(args: LedArgs, out: &mut Out) -> CommandResult {
     }
     microscope.led().enable_preview().await?;
     let name = colour.map_or("led".to_owned(), |colour| format!("led {}", colour_name(colour)));
+    received(&microscope, &name).await?;
     print(out, &name, "on")
 }
 
@@ -220,12 +240,18 @@ pub(crate) async fn illumination(args: IlluminationArgs, out: &mut Out) -> Comma
     }
     let switched = if on { "on" } else { "off" };
     let illumination = microscope.illumination();
-    if args.side != Side::Right {
+    let (left, right) = (args.side != Side::Right, args.side != Side::Left);
+    if left {
         illumination.set_left(on).await?;
+    }
+    if right {
+        illumination.set_right(on).await?;
+    }
+    received(&microscope, "illumination").await?;
+    if left {
         print(out, "illumination left", switched)?;
     }
-    if args.side != Side::Left {
-        illumination.set_right(on).await?;
+    if right {
         print(out, "illumination right", switched)?;
     }
     Ok(())

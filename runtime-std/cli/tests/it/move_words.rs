@@ -148,7 +148,7 @@ fn words_that_are_no_move_are_refused_with_advice() {
         (&["home", "x", "--all"], "--all"),
         (&["home", "x", "x"], "found x twice"),
         (&["velocity", "x", "0"], "above 0"),
-        (&["velocity", "r", "1mm/s"], "30deg"),
+        (&["velocity", "r", "1mm/s"], "10deg/s"),
     ] {
         refused(arguments).expect_error(2, &[words]);
     }

@@ -44,13 +44,13 @@ async fn exposure_set(micros: &[i32]) -> crate::program::Ended {
 #[test]
 fn a_value_that_the_instrument_changes_is_exit_code_5() {
     let ended = smol::block_on(exposure_set(&[9_000]));
-    ended.expect_error(5, &["exposure", "set to 12000 µs", "has 9000 µs"]);
+    ended.expect_error(5, &["exposure", "set to 12 ms", "has 9 ms"]);
 }
 
 #[test]
 fn a_value_that_needs_a_moment_is_confirmed() {
     let ended = smol::block_on(exposure_set(&[9_000, 9_000, 12_000]));
-    assert_eq!(ended.expect_done().stdout, "exposure    12000 µs, confirmed\n");
+    assert_eq!(ended.expect_done().stdout, "exposure    12 ms, confirmed\n");
 }
 
 /// Plays the instrument for `set aoi` during a live view, up to the edges that it then has.
@@ -98,6 +98,32 @@ fn a_live_view_that_does_not_run_again_is_reported() {
                 peer
             });
             ended.await.expect_error(5, &[words, "does not run again", "camera error"]);
+        }
+    });
+}
+
+#[test]
+fn a_light_whose_command_may_be_lost_is_no_success() {
+    smol::block_on(async {
+        for (arguments, code, light) in [
+            (&["laser", "2", "on"][..], CommandCode::LASER_ENABLE, "laser 2"),
+            (&["laser", "2", "preview"], CommandCode::LASER_ENABLE_PREVIEW, "laser 2"),
+            (&["led", "on"], CommandCode::LED_PREVIEW_ENABLE, "led"),
+            (&["led", "off"], CommandCode::LED_PREVIEW_DISABLE, "led"),
+            (&["set", "led", "red", "50%"], CommandCode::LED_SET, "led red"),
+            (
+                &["illumination", "left", "on"],
+                CommandCode::ILLUMINATION_LEFT_ENABLE,
+                "illumination",
+            ),
+        ] {
+            let arguments = [arguments, &["--timeout", "300ms"]].concat();
+            let ended = against(&arguments, |mut peer| async move {
+                peer.expect(code).await;
+                peer.expect(CommandCode::SYSTEM_STATE_GET).await;
+                peer
+            });
+            ended.await.expect_error(4, &[light, "sent, but", "the light may be on"]);
         }
     });
 }

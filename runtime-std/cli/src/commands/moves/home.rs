@@ -82,7 +82,11 @@ pub(crate) async fn run(mut args: HomeArgs, out: &mut Out, interrupt: &Interrupt
 
 /// The home position of each axis, within the limits.
 async fn planned(microscope: &Microscope, args: &HomeArgs) -> CommandResult<Vec<Planned>> {
-    let settings = microscope.settings().load().await?.value;
+    let settings = microscope.settings().load().await.map_err(|error| {
+        let message = format!("home: positions and limits not known: {error}; nothing was moved");
+        Failure::new(error.exit_code(), message)
+    })?;
+    let settings = settings.value;
     let mut planned = Vec::new();
     for axis in args.axes.iter().copied() {
         let target = settings.home(axis);

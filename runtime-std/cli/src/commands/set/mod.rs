@@ -13,7 +13,7 @@ use flamingo_microscope::{Error, Laser, LedColour, Microscope, Patience};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::lights::CANNOT_BE_ASKED;
+use super::lights::{CANNOT_BE_ASKED, received};
 use crate::args::ClientArgs;
 use crate::connect;
 use crate::failure::{CommandResult, Failure, REFUSED};
@@ -168,11 +168,20 @@ async fn exposure(microscope: &Microscope, time: Duration, out: &mut Out) -> Com
     report(
         out,
         "exposure",
-        &Micros(micros),
-        &found,
+        &time_text(Micros(micros)),
+        &time_text(found),
         is_set(&found),
         json!({ "exposure_us": found.0 }),
     )
+}
+
+/// A time in the unit that a hand would choose.
+fn time_text(Micros(micros): Micros) -> String {
+    match micros {
+        0..1_000 => format!("{micros} µs"),
+        1_000..1_000_000 => format!("{} ms", f64::from(micros) / 1e3),
+        _ => format!("{} s", f64::from(micros) / 1e6),
+    }
 }
 
 async fn level_of(
@@ -202,6 +211,7 @@ async fn brightness_of(
     let brightness = (percent / 100.0 * f64::from(u16::MAX)).round() as u16;
     microscope.led().set(colour, brightness).await?;
     let name = colour_name(colour);
+    received(microscope, &format!("led {name}")).await?;
     let value = json!({ "colour": name, "brightness_percent": percent, "brightness": brightness });
     let json = SetJson { set: "led".to_owned(), value, confirmed: None };
     out.either(&json, || {
@@ -253,4 +263,18 @@ fn report<T: std::fmt::Display>(
         "{what}: set to {wanted}, but the instrument has {found}; its firmware may have refused or rounded it"
     );
     Err(Failure::new(REFUSED, message))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_shown_in_the_unit_of_its_size() {
+        for (micros, text) in
+            [(800, "800 µs"), (12_000, "12 ms"), (9_002, "9.002 ms"), (1_500_000, "1.5 s")]
+        {
+            assert_eq!(time_text(Micros(micros)), text);
+        }
+    }
 }

@@ -162,7 +162,9 @@ pub(super) async fn set(args: SetArgs, out: &mut Out, interrupt: &Interrupt) -> 
     }
     let after = text.to_bytes();
     save::check("the changed settings", &after)?;
-    note(&format!("line {}: {} = {} becomes {}", old.line, old.name, old.value, args.value));
+    let shown = |value: &str| if value.is_empty() { "(empty)" } else { value }.to_owned();
+    let (from, to) = (shown(&old.value), shown(&args.value));
+    note(&format!("line {}: {} = {from} becomes {to}", old.line, old.name));
     let question = format!("Change the settings of {}?", args.client.server.connect);
     save::replace(&microscope, &before, &after, question, args.replace, out, interrupt).await
 }
