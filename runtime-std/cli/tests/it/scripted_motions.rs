@@ -300,3 +300,36 @@ fn ctrl_c_halts_the_moving_axis_and_reports_it() {
         ended.expect_error(130, &["interrupted", "axis x halted"]);
     });
 }
+
+#[test]
+fn one_refused_axis_halts_all_axes_of_the_move() {
+    smol::block_on(async {
+        let ended = against(&["move", "x", "7.25", "r", "30", "--wait"], |mut peer| async {
+            let settings = "<Stage limits>\n  Soft limit min x-axis = 1\n  \
+                Soft limit max x-axis = 12\n  Soft limit min r-axis = -720\n  \
+                Soft limit max r-axis = 720\n</Stage limits>\n";
+            answer_with_settings(&mut peer, settings).await;
+            for _ in 0..2 {
+                let command = peer.expect(CommandCode::STAGE_POSITION_SET).await;
+                if command.selector() == 1 {
+                    peer.answer(&command, 7.25).await;
+                } else {
+                    let mut refusal = failure_of(&command);
+                    refusal.set_text("r: error").unwrap();
+                    peer.write(&refusal).await;
+                }
+            }
+            let mut halted = Vec::new();
+            for _ in 0..2 {
+                let halt = peer.expect(CommandCode::STAGE_HALT).await;
+                halted.push(halt.selector());
+                peer.answer(&halt, 0.0).await;
+            }
+            halted.sort_unstable();
+            assert_eq!(halted, [1, 4]);
+            peer
+        });
+        let told = &["axis r", "r: error", "axis x halted", "axis r halted"];
+        ended.await.expect_error(5, told);
+    });
+}
