@@ -15,7 +15,7 @@ use crate::units;
 
 use crate::commands::{
     bridge, codes, completions, config, decode, demo, doctor, get, halt, images, lights, live, man,
-    moves, record, replay, send, set, settings, sim, watch, workflow,
+    moves, queue, record, replay, send, set, settings, sim, watch, workflow,
 };
 
 /// Control a Flamingo light-sheet microscope, or simulate one
@@ -66,6 +66,7 @@ pub(crate) enum Command {
     Live(Box<live::LiveArgs>),
     Images(images::ImagesArgs),
     Workflow(workflow::WorkflowArgs),
+    Queue(queue::QueueArgs),
     Settings(settings::SettingsArgs),
     Doctor(doctor::DoctorArgs),
     Record(record::RecordArgs),

@@ -25,7 +25,8 @@ use flamingo_bridge::settings::LogFormat;
 use args::Command;
 use commands::{
     bridge, codes, completions, config as config_command, decode, demo, doctor, get, halt, images,
-    lights, live, man, moves, race, record, replay, send, set, settings, sim, watch, workflow,
+    lights, live, man, moves, queue, race, record, replay, send, set, settings, sim, watch,
+    workflow,
 };
 use failure::CommandResult;
 use interrupt::Interrupt;
@@ -74,6 +75,7 @@ async fn run(command: Command, out: &mut Out, interrupt: &Interrupt) -> CommandR
         Command::Live(args) => Box::pin(live::run(*args, out, interrupt)).await,
         Command::Images(args) => images::run(args, out, interrupt).await,
         Command::Workflow(args) => Box::pin(workflow::run(args, out, interrupt)).await,
+        Command::Queue(args) => Box::pin(queue::run(args, out, interrupt)).await,
         Command::Settings(args) => settings::run(args, out, interrupt).await,
         Command::Doctor(args) => interrupt.or(Box::pin(doctor::run(args, out))).await,
         Command::Record(args) => record::run(args, out, interrupt).await,

@@ -46,6 +46,11 @@ impl Out {
         self.bytes(format!("{line}\n").as_bytes())
     }
 
+    /// Writes a line of text, unless the user has chosen JSON.
+    pub(crate) fn line_unless_json(&mut self, line: &str) -> CommandResult {
+        if self.json { Ok(()) } else { self.line(line) }
+    }
+
     /// Writes a JSON object on one line, also if the user has chosen text.
     pub(crate) fn object(&mut self, object: &impl Serialize) -> CommandResult {
         self.line(&json_line(object)?)

@@ -14,6 +14,7 @@ pub(crate) mod lights;
 pub(crate) mod live;
 pub(crate) mod man;
 pub(crate) mod moves;
+pub(crate) mod queue;
 pub(crate) mod race;
 pub(crate) mod record;
 pub(crate) mod replay;

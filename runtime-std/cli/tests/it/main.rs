@@ -23,6 +23,7 @@ mod misbehaving_peer;
 mod move_words;
 mod ome_zarr;
 mod program;
+mod queue;
 mod race;
 mod real_instruments;
 mod record;

@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use crate::program::{Witness, flamingo};
 use flamingo_protocol_core::{CommandCode, Frame};
 
-const COMMANDS: [&str; 26] = [
+const COMMANDS: [&str; 27] = [
     "demo",
     "sim",
     "bridge",
@@ -24,6 +24,7 @@ const COMMANDS: [&str; 26] = [
     "send",
     "live",
     "workflow",
+    "queue",
     "settings",
     "doctor",
     "record",
