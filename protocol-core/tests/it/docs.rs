@@ -1,5 +1,5 @@
 //! Compares the documents with the code: the tables of fields, flags and commands in
-//! `docs/protocol.md`, and the list of files in `docs/architecture.md`. It does not check prose.
+//! `docs/protocol.md`, the list of files in `docs/architecture.md`, and the pictures. It does not check prose.
 
 use flamingo_protocol_core::{
     Flags,
@@ -212,4 +212,27 @@ fn the_architecture_page_names_only_files_that_exist() {
     {
         assert!(workspace().join(path).exists(), "docs/architecture.md names {path}");
     }
+}
+
+#[test]
+fn every_picture_of_a_document_has_content() -> std::io::Result<()> {
+    let pages = workspace().join("docs").read_dir()?.map(|entry| entry.map(|entry| entry.path()));
+    let mut pages = pages.collect::<std::io::Result<Vec<_>>>()?;
+    pages.push(workspace().join("README.md"));
+    pages.retain(|page| page.extension().is_some_and(|ending| ending == "md"));
+    let mut pictures = 0;
+    for page in pages {
+        let text = std::fs::read_to_string(&page)?;
+        // `![what it shows](file)` on one line; `![` alone may be code.
+        let shown = text.lines().flat_map(|line| line.split("![").skip(1));
+        let files = shown.filter_map(|after| after.split_once("](")?.1.split_once(')'));
+        for (picture, _) in files.filter(|(file, _)| !file.contains("://")) {
+            let file = page.parent().unwrap_or(&page).join(picture);
+            let bytes = file.metadata().map_or(0, |metadata| metadata.len());
+            assert!(bytes > 0, "{}: the picture {picture} is empty or missing", page.display());
+            pictures += 1;
+        }
+    }
+    assert!(pictures > 0, "no picture was found");
+    Ok(())
 }
