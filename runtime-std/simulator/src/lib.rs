@@ -38,8 +38,8 @@ use images::ImageInput;
 
 pub use scenario::{
     AxisModel, AxisName, BackgroundTraffic, CameraModel, Fault, Faults, ImageModel, Latency,
-    LightModel, MessageModel, Pushes, Scenario, ScenarioCode, ScenarioError, ServerModel,
-    SettingsModel, StageModel, StatusModel, StatusSetters, Tokens, WorkflowModel,
+    LightModel, MessageModel, NamedScenario, Pushes, Scenario, ScenarioCode, ScenarioError,
+    ServerModel, SettingsModel, StageModel, StatusModel, StatusSetters, Tokens, WorkflowModel,
 };
 pub use truth::{CommandRecord, FaultKind, FaultRecord, TrueClass, Truth, TruthRecord};
 

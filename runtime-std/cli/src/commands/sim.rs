@@ -1,14 +1,15 @@
 //! `flamingo sim`: the command line of the simulated instrument. The library simulates it.
 
 use std::net::IpAddr;
-use std::path::PathBuf;
 
 use clap::Args;
-use flamingo_simulator::{Scenario, Simulator, SimulatorOptions};
+use flamingo_simulator::{NamedScenario, Scenario, Simulator, SimulatorOptions};
+use serde_json::json;
 
 use crate::failure::{CommandResult, Failure, note};
 use crate::interrupt::Interrupt;
 use crate::output::{Out, PortsJson};
+use crate::suggest::did_you_mean;
 
 /// Simulate an instrument, until Ctrl-C
 ///
@@ -32,9 +33,13 @@ pub(crate) struct SimArgs {
     #[arg(long, value_name = "PORT")]
     stack_port: Option<u16>,
 
-    /// Properties and faults of the instrument [default: an instrument without faults]
-    #[arg(long, value_name = "FILE.toml")]
-    scenario: Option<PathBuf>,
+    /// Properties and faults of the instrument: a name of --list, or a file (.toml) [default: healthy]
+    #[arg(long, value_name = "NAME|FILE")]
+    scenario: Option<String>,
+
+    /// Print the named scenarios, and end
+    #[arg(long)]
+    list: bool,
 
     /// Seed of the random numbers, instead of the scenario's; the same seed gives the same run
     #[arg(long, value_name = "N")]
@@ -42,7 +47,10 @@ pub(crate) struct SimArgs {
 }
 
 pub(crate) async fn run(args: SimArgs, out: &mut Out, interrupt: &Interrupt) -> CommandResult {
-    let scenario = scenario(args.scenario)?;
+    if args.list {
+        return list(out);
+    }
+    let scenario = args.scenario.map_or(Ok(Scenario::default()), |scenario| read(&scenario))?;
     let mut options = SimulatorOptions::new(scenario).bind(args.bind).port(args.port);
     options.live_port = args.live_port;
     options.stack_port = args.stack_port;
@@ -64,14 +72,28 @@ pub(crate) async fn run(args: SimArgs, out: &mut Out, interrupt: &Interrupt) -> 
     Ok(())
 }
 
-fn scenario(file: Option<PathBuf>) -> CommandResult<Scenario> {
-    let Some(file) = file else {
-        return Ok(Scenario::default());
-    };
-    let failed = |error: &dyn std::fmt::Display| {
-        Failure::usage(format!("--scenario {}: {error}", file.display()))
-    };
-    let text = std::fs::read_to_string(&file)
+fn list(out: &mut Out) -> CommandResult {
+    for each in NamedScenario::ALL {
+        let (name, about) = (each.name, each.about());
+        out.either(&json!({ "name": name, "about": about }), || format!("{name:<18}  {about}"))?;
+    }
+    Ok(())
+}
+
+/// The scenario with this name, or in this file. A name has neither a dot nor a slash.
+fn read(scenario: &str) -> CommandResult<Scenario> {
+    let failed =
+        |error: &dyn std::fmt::Display| Failure::usage(format!("--scenario {scenario}: {error}"));
+    if !scenario.contains(['.', '/', '\\']) {
+        let found = NamedScenario::find(scenario).map(|named| named.scenario());
+        return found.ok_or_else(|| {
+            let meant = did_you_mean(scenario, NamedScenario::ALL.map(|each| each.name));
+            failed(&format_args!(
+                "expected a name of flamingo sim --list, or a file.toml, found {scenario:?}{meant}"
+            ))
+        });
+    }
+    let text = std::fs::read_to_string(scenario)
         .map_err(|error| failed(&format_args!("cannot read it: {error}")))?;
     Scenario::from_toml(&text).map_err(|error| failed(&error))
 }

@@ -257,3 +257,16 @@ fn an_invalid_scenario_is_bad_usage() {
         .expect_error(2, &["192.0.2.1", "an address of this machine"]);
     flamingo(&["sim", "--port", "65535"]).expect_error(2, &["65533"]);
 }
+
+#[test]
+fn a_named_scenario_is_listed_and_simulated() {
+    let listed = flamingo(&["sim", "--list", "--json"]);
+    let names: Vec<_> =
+        listed.expect_done().objects().iter().map(|each| each["name"].clone()).collect();
+    assert!(names.contains(&"busy".into()) && names.len() > 10, "{names:?}");
+    let running = start(&["sim", "--port", "0", "--scenario", "busy"]);
+    let address = crate::program::address(&running.ports()["control"]);
+    ask(&address, &["watch", "--count", "50", "--for", "20s"]).expect_code(0);
+    flamingo(&["sim", "--scenario", "bussy"]).expect_error(2, &["did you mean busy?", "--list"]);
+    flamingo(&["sim", "--scenario", "no.toml"]).expect_error(2, &["no.toml", "cannot read"]);
+}
