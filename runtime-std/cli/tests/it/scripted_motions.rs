@@ -3,7 +3,7 @@
 
 use crate::misbehaving_peer::{against, failure_of};
 use crate::program::{flamingo_meanwhile, start};
-use flamingo_protocol_core::CommandCode;
+use flamingo_protocol_core::{CommandCode, Frame};
 use flamingo_runtime_testkit::peer::{Peer, answer_to, listen, motion_stopped, position_push};
 use smol::future::zip;
 
@@ -34,6 +34,17 @@ async fn answer_position(peer: &mut Peer, at: f64) {
     peer.answer(&query, at).await;
 }
 
+/// Answers queries until the program ends. A query is sent again if the acknowledgement of the move comes
+/// while the first one waits for its answer.
+async fn answer_positions(peer: &mut Peer, at: f64) {
+    let mut bytes = [0; 128];
+    while smol::io::AsyncReadExt::read_exact(&mut peer.stream, &mut bytes).await.is_ok() {
+        let query = Frame::decode(&bytes).unwrap();
+        assert_eq!(query.code, CommandCode::STAGE_POSITION_GET);
+        peer.answer(&query, at).await;
+    }
+}
+
 #[test]
 fn a_target_outside_the_limits_moves_nothing() {
     smol::block_on(async {
@@ -61,7 +72,7 @@ fn a_move_that_ends_before_its_acknowledgement_is_done() {
             peer.write(&position_push(1, 7.2)).await;
             peer.write(&motion_stopped(1, 1)).await;
             peer.answer(&command, 7.25).await;
-            answer_position(&mut peer, 7.25).await;
+            answer_positions(&mut peer, 7.25).await;
             peer
         });
         let object = ended.await.expect_done().object();
