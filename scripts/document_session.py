@@ -10,6 +10,7 @@ is the only one of its block, to the end of the page.
 import os
 import pathlib
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -142,7 +143,8 @@ class Session:
         for name, text in SHIMS.items():
             (shims / name).write_text(f"#!/bin/bash\n{text}\n")
             (shims / name).chmod(0o755)
-        (self.folder / "docs").symlink_to(clone / "docs")
+        # A copy: a command may write into it.
+        shutil.copytree(clone / "docs", self.folder / "docs")
         self.environment = {"PATH": f"{shims}:{os.environ['PATH']}", "HOME": str(self.folder), "LANG": "C.UTF-8",
                             "TERM": "dumb", "USER": "reader"}
         self.network = Network()

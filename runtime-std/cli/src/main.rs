@@ -49,14 +49,19 @@ fn main() -> ExitCode {
     }
     let result = logging::start(cli.verbose, LogFormat::Text).and_then(|_logs| {
         let interrupt = Interrupt::install()?;
-        smol::block_on(run(command, &mut out, &interrupt))
+        smol::block_on(run(command, cli.verbose > 0, &mut out, &interrupt))
     });
     failure::exit_code(result)
 }
 
-async fn run(command: Command, out: &mut Out, interrupt: &Interrupt) -> CommandResult {
+async fn run(
+    command: Command,
+    verbose: bool,
+    out: &mut Out,
+    interrupt: &Interrupt,
+) -> CommandResult {
     match command {
-        Command::Demo(_) => interrupt.or(Box::pin(demo::run(out))).await,
+        Command::Demo(_) => interrupt.or(Box::pin(demo::run(verbose, out))).await,
         Command::Sim(args) => sim::run(args, out, interrupt).await,
         // `main` has run it already: it handles signals itself.
         Command::Bridge(_) | Command::Config(_) => Ok(()),

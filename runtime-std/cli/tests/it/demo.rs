@@ -29,14 +29,25 @@ fn the_demo_ends_in_time_without_a_lost_event() {
 
 #[test]
 fn the_text_of_the_demo_ends_with_a_table() {
-    let ended = flamingo(&["demo"]);
-    let stdout = &ended.expect_done().stdout;
+    let ended = flamingo(&["demo", "-v"]);
+    let stdout = &ended.expect_code(0).stdout;
     for row in ["requests ", "answers ", "late ", "timeouts ", "events ", "latency p50 "] {
         assert!(stdout.lines().any(|line| line.starts_with(row)), "{row}: {stdout}");
     }
     let lost = stdout.lines().find(|line| line.starts_with("events lost ")).unwrap();
     assert_eq!(lost.split_whitespace().nth(2), Some("0"), "{lost}");
     assert!(stdout.contains("before its acknowledgement"), "{stdout}");
+}
+
+#[test]
+fn the_demo_shows_wrong_answers_on_one_side_only() {
+    let ended = flamingo(&["demo"]);
+    let stdout = &ended.expect_done().stdout;
+    assert!(stdout.lines().count() <= 30, "{stdout}");
+    let naive = stdout.lines().find(|line| line.starts_with("matches by code: of ")).unwrap();
+    let numbers: Vec<u64> = naive.split(' ').filter_map(|word| word.parse().ok()).collect();
+    assert!(numbers[0] > 20 && numbers[1] > 0, "{naive}");
+    assert!(stdout.contains("\nflamingo: 0 wrong, 0 lost\n"), "{stdout}");
 }
 
 #[test]

@@ -9,6 +9,7 @@ use flamingo_simulator::{TrueClass, TruthRecord};
 use serde::Serialize;
 
 use super::script::Happened;
+use super::story::Ours;
 use crate::output::{counted, milliseconds};
 use flamingo_race::statistics::percentile;
 
@@ -65,6 +66,12 @@ impl Observed {
             Happened::Finished(stats) => self.stats = Some(stats),
             Happened::Moved { .. } | Happened::Event(_) => {}
         }
+    }
+
+    /// The numbers so far.
+    pub(super) fn so_far(&self) -> Ours {
+        let answers = self.answers.len();
+        Ours { queries: answers + self.failures.len(), answers, events: self.events.len() }
     }
 
     /// Compares with the frames that the simulator sent on the only connection.
