@@ -4,7 +4,8 @@ document_blocks.py.
 
 The computer and the instrument are network namespaces, so that the addresses of the page are right, and so that nothing
 outside is reached. A command that serves until Ctrl-C goes on while the next ones run: to the end of its block, or, if it
-is the only one of its block, to the end of the page.
+is the only one of its block, to the end of the page. So does a command with the comment "in a terminal of its own"; it
+must end by itself.
 """
 
 import os
@@ -19,8 +20,10 @@ import document_blocks
 
 PATIENCE = 150  # seconds for one command
 INSTRUMENT = "10.0.0.5"
+# The workflow file that pages call stack.txt.
+WORKFLOW = "runtime-std/testkit/src/workflow.txt"
 SERVERS = {"sim", "bridge", "record", "replay", "ui"}
-ENDED_BY = {"watch": ("--count", "--for"), "live": ("--count", "--for", "--idle", "--stack")}
+ENDED_BY = {"watch": ("--count", "--for"), "live": ("--count", "--for", "--idle", "--snapshot")}
 # Programs that a page names, and what stands for them here.
 SHIMS = {
     # `cargo run` in the repository runs the program; every other call is cargo itself.
@@ -80,8 +83,8 @@ class Server:
         time.sleep(0.3)
 
     def end(self):
-        """Presses Ctrl-C; it must end with 0. The lines that it printed."""
-        if self.child.poll() is None:
+        """Presses Ctrl-C, unless it ends by itself; it must end with 0. The lines that it printed."""
+        if self.child.poll() is None and not ends_by_itself(self.command):
             os.killpg(self.child.pid, signal.SIGINT)
         try:
             code = self.child.wait(20)
@@ -90,9 +93,19 @@ class Server:
             raise Failed(f"line {self.command.line}: {self.command.text!r} does not end after Ctrl-C") from None
         self.log.seek(0)
         printed = self.log.read().decode(errors="replace")
-        if code not in (0, 124):
+        # Ctrl-C reaches both sides of a pipe, and a reader that is interrupted says so.
+        if code != 0 and not ("|" in self.command.text and code == 130):
             raise Failed(f"line {self.command.line}: {self.command.text!r} ended with {code}:\n{printed}")
         return printed.splitlines()
+
+
+def shows_error(command):
+    """Whether the page shows that this command fails."""
+    return any("error: " in line for line in command.output or [])
+
+
+def ends_by_itself(command):
+    return "in a terminal of its own" in command.text and not Session.serves(command)
 
 
 def has_socket(pid):
@@ -145,6 +158,7 @@ class Session:
             (shims / name).chmod(0o755)
         # A copy: a command may write into it.
         shutil.copytree(clone / "docs", self.folder / "docs")
+        shutil.copy(clone / WORKFLOW, self.folder / "stack.txt")
         self.environment = {"PATH": f"{shims}:{os.environ['PATH']}", "HOME": str(self.folder), "LANG": "C.UTF-8",
                             "TERM": "dumb", "USER": "reader"}
         self.network = Network()
@@ -168,8 +182,8 @@ class Session:
     def run(self, block):
         """Runs a block; raises `Failed` at the first command that does not do what the page says."""
         servers = []
-        opens_port = any(self.is_server(each) for each in block.commands)
-        self.prepare_simulator(wanted=not opens_port and not self.kept)
+        takes_port = any(self.takes_port(each) for each in block.commands)
+        self.prepare_simulator(wanted=not takes_port and not self.kept)
         for command in block.commands:
             if self.is_server(command):
                 servers.append(Server(command, self, command.text))
@@ -195,8 +209,18 @@ class Session:
 
     @staticmethod
     def is_server(command):
+        return ends_by_itself(command) or Session.serves(command)
+
+    @staticmethod
+    def takes_port(command):
+        """Whether a command listens on the port of the simulated instrument."""
+        return Session.serves(command) and re.search(r"\b(sim|bridge|replay)\b(?!.*--port 0)", command.text)
+
+    @staticmethod
+    def serves(command):
+        """Whether a command serves until Ctrl-C."""
         words = document_blocks.words(command.text)
-        if not words:
+        if not words or shows_error(command):
             return False
         if "tcpdump" in words:
             return True
@@ -216,7 +240,9 @@ class Session:
         except subprocess.TimeoutExpired:
             raise Failed(f"line {command.line}: {command.text!r} does not end") from None
         printed = done.stdout.decode(errors="replace")
-        if done.returncode != 0 and not (command.output and any("error: " in line for line in command.output)):
+        # grep that finds nothing.
+        nothing = done.returncode == 1 and not printed and "| grep" in command.text
+        if done.returncode != 0 and not nothing and not shows_error(command):
             raise Failed(f"line {command.line}: {command.text!r} ended with {done.returncode}:\n{printed}")
         self.compare(command, printed.splitlines())
 
