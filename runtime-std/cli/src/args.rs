@@ -146,7 +146,7 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
 /// Parses a time with its unit. It may be zero.
 pub(crate) fn time(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text)
-        .map_err(|error| format!("expected a time such as 500ms or 3s: {error}"))
+        .map_err(|_| format!("expected a time with its unit, such as 500ms or 3s, found {text:?}"))
 }
 
 /// Parses x, y, z or r, in upper or lower case.

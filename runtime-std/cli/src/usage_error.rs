@@ -4,7 +4,8 @@
 use crate::units;
 
 /// What the standard library and clap say about a value, and what is said instead.
-const PLAIN: [(&str, &str); 8] = [
+const PLAIN: [(&str, &str); 9] = [
+    ("the following required arguments were not provided:", "more was expected:"),
     ("invalid digit found in string", "expected a whole number"),
     ("cannot parse integer from empty string", "expected a whole number"),
     ("number too large to fit in target type", "the number is too large"),
@@ -25,7 +26,7 @@ pub(crate) fn line(error: &clap::Error) -> String {
         !line.is_empty() && !in_usage && !line.starts_with("For more information")
     };
     let lines: Vec<&str> = text.lines().map(str::trim).filter(is_useful).collect();
-    let line = lines.join(" ").replace(" tip: ", "; tip: ");
+    let line = with_meant(&with_values(&lines.join(" ")));
     let line = PLAIN.iter().fold(line, |line, (from, to)| line.replace(from, to));
     format!("{}{}; try --help", with_range(&line), unit_advice(&line))
 }
@@ -38,6 +39,29 @@ fn unit_advice(line: &str) -> String {
         Some(unit) => format!("; write the unit without a space before it, such as 12{unit}"),
         None => String::new(),
     }
+}
+
+/// `[possible values: on, off]` becomes `: expected on or off`.
+fn with_values(line: &str) -> String {
+    let parts = line.split_once(" [possible values: ").and_then(|(before, after)| {
+        let (values, after) = after.split_once(']')?;
+        let values = match values.rsplit_once(", ") {
+            Some((first, last)) => format!("{first} or {last}"),
+            None => values.to_owned(),
+        };
+        Some(format!("{before}: expected {values}{after}"))
+    });
+    parts.unwrap_or_else(|| line.to_owned())
+}
+
+/// `tip: a similar value exists: 'off'` becomes `did you mean off?`.
+fn with_meant(line: &str) -> String {
+    let Some((before, tip)) = line.split_once(" tip: ") else { return line.to_owned() };
+    let names: Vec<&str> = tip.split('\'').skip(1).step_by(2).collect();
+    if tip.contains("similar") && !names.is_empty() {
+        return format!("{before}; did you mean {}?", names.join(" or "));
+    }
+    format!("{before}; tip: {tip}")
 }
 
 /// `5 is not in 1..=4` becomes `expected 1 to 4, found 5`.
@@ -83,7 +107,7 @@ mod tests {
 
     #[test]
     fn the_lines_of_the_usage_are_left_out() {
-        let expected = "required arguments were not provided: <TARGET>; try --help";
+        let expected = "required arguments were more was expected: <TARGET>; try --help";
         assert!(said("move x").ends_with(expected), "{}", said("move x"));
     }
 

@@ -20,6 +20,7 @@ mod live_sizes;
 mod live_stack;
 mod made_captures;
 mod misbehaving_peer;
+mod mistakes;
 mod move_words;
 mod ome_zarr;
 mod program;
