@@ -11,6 +11,7 @@ mod frame_json;
 mod frame_text;
 mod interrupt;
 mod logging;
+mod new_file;
 mod output;
 mod profile;
 mod suggest;
@@ -46,6 +47,12 @@ fn main() -> ExitCode {
     }
     if let Command::Bridge(args) = &command {
         return failure::exit_code(bridge::run(args, cli.verbose, &mut out));
+    }
+    if let Command::Race(args) = &command
+        && args.is_one_run()
+    {
+        // Started by `flamingo race`, which reports Ctrl-C. Without a handler, this process ends silently.
+        return failure::exit_code(race::run_blocking(args, cli.json));
     }
     let result = logging::start(cli.verbose, LogFormat::Text).and_then(|_logs| {
         let interrupt = Interrupt::install()?;

@@ -10,6 +10,7 @@
 mod evaluate;
 mod load;
 mod plot;
+mod plot_file;
 mod processors;
 mod replay;
 mod report;
@@ -20,9 +21,7 @@ mod strategy;
 mod wire;
 mod worker;
 
-use std::fs::File;
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -30,6 +29,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use load::{FACTOR, Load, MOTION, TIMEOUT};
+use plot_file::PlotFile;
 use processors::ProcessorSplit;
 use run::Run;
 use statistics::milliseconds;
@@ -61,8 +61,12 @@ pub struct RaceArgs {
     strategies: Vec<Kind>,
 
     /// Draw the results
-    #[arg(long, value_name = "FILE.svg")]
+    #[arg(long, value_name = "FILE.svg", value_parser = plot_file)]
     plot: Option<PathBuf>,
+
+    /// Replace an existing plot
+    #[arg(long, requires = "plot")]
+    overwrite: bool,
 
     /// Print the timeline of the race step by step instead, on a virtual clock
     #[arg(long, conflicts_with_all = ["queries", "rates", "seed", "strategies", "plot"])]
@@ -82,6 +86,15 @@ fn rate(text: &str) -> Result<f64, String> {
     Err(format!("expected 0 to 1000 frames per second, found {text:?}"))
 }
 
+/// Parses the name of a plot.
+fn plot_file(text: &str) -> Result<PathBuf, String> {
+    let file = PathBuf::from(text);
+    match file.extension() {
+        Some(ending) if ending.eq_ignore_ascii_case("svg") => Ok(file),
+        _ => Err(format!("expected a name that ends with .svg, found {text:?}")),
+    }
+}
+
 fn strategy() -> impl TypedValueParser<Value = Kind> {
     PossibleValuesParser::new(Kind::ALL.map(Kind::name))
         .try_map(|name| Kind::named(&name).ok_or("unknown strategy"))
@@ -94,6 +107,12 @@ pub enum RaceError {
     /// The table cannot be written.
     #[error("cannot write: {0}")]
     Output(#[from] std::io::Error),
+    /// The plot was refused before the first run: what was expected.
+    #[error("race: {0}")]
+    Refused(String),
+    /// Ctrl-C ended the process of a run.
+    #[error("interrupted")]
+    Interrupted,
     /// A run or the plot failed: what failed, and why.
     #[error("race: {0}")]
     Failed(String),
@@ -150,6 +169,9 @@ pub fn run(args: &RaceArgs, json: bool, print: Print<'_>) -> Result<Option<PathB
         replay_example(out)?;
         return Ok(None);
     }
+    // Before the race, so that a bad path fails at once.
+    let plot =
+        args.plot.as_deref().map(|file| PlotFile::check(file, args.overwrite)).transpose()?;
     let (motion, timeout) = (milliseconds(MOTION), milliseconds(TIMEOUT));
     let head = json!({
         "factor": FACTOR, "timeout_ms": timeout, "motion_ms": motion,
@@ -166,8 +188,6 @@ pub fn run(args: &RaceArgs, json: bool, print: Print<'_>) -> Result<Option<PathB
             args.queries
         )
     })?;
-    // Before the race, so that a bad path fails at once.
-    let plot = args.plot.as_deref().map(create).transpose()?;
     let split = ProcessorSplit::of(&processors::allowed());
     let mut runs = Vec::new();
     for rate in &args.rates {
@@ -176,7 +196,7 @@ pub fn run(args: &RaceArgs, json: bool, print: Print<'_>) -> Result<Option<PathB
             out.line(&format!("\n{rate} unsolicited frames/s\n{above}\n{header}"))?;
         }
         let load = Load { queries: args.queries, rate: *rate, seed: args.seed };
-        let run = |kind| run::run(kind, load, split.as_ref()).map_err(RaceError::Failed);
+        let run = |kind| run::run(kind, load, split.as_ref());
         let raw = run(Kind::Raw)?;
         out.either(&report::row(&raw, &raw), || report::line(&raw, &raw))?;
         for kind in args.kinds() {
@@ -188,16 +208,12 @@ pub fn run(args: &RaceArgs, json: bool, print: Print<'_>) -> Result<Option<PathB
     conclude(args, &runs, plot, out)
 }
 
-fn create(file: &Path) -> Result<(&Path, File), RaceError> {
-    let created = File::create(file).map_err(|error| not_drawn(file, &error))?;
-    Ok((file, created))
-}
-
-fn not_drawn(file: &Path, error: &dyn std::fmt::Display) -> RaceError {
-    RaceError::Failed(format!("cannot draw {}: {error}", file.display()))
-}
-
 impl RaceArgs {
+    /// Whether this process plays one run of a race that another process makes. Ctrl-C is reported there.
+    pub fn is_one_run(&self) -> bool {
+        self.player.is_some()
+    }
+
     /// The strategies to run, besides `raw`.
     fn kinds(&self) -> &[Kind] {
         if self.strategies.is_empty() { &Kind::ALL } else { &self.strategies }
@@ -207,7 +223,7 @@ impl RaceArgs {
 fn conclude(
     args: &RaceArgs,
     runs: &[Run],
-    plot: Option<(&Path, File)>,
+    plot: Option<PlotFile<'_>>,
     out: &mut Table<'_>,
 ) -> Result<Option<PathBuf>, RaceError> {
     let of = |kind: Kind| runs.iter().filter(|run| run.kind == kind).collect::<Vec<_>>();
@@ -221,10 +237,7 @@ fn conclude(
         out.either(&summary, || report::summary_text(&summary))?;
         series.push(report::series(*kind, &runs));
     }
-    let Some((file, mut created)) = plot else { return Ok(None) };
-    let svg = plot::svg(&series).map_err(|error| not_drawn(file, &error))?;
-    created.write_all(svg.as_bytes()).map_err(|error| not_drawn(file, &error))?;
-    Ok(Some(file.to_owned()))
+    plot.map(|plot| plot.draw(&series)).transpose()
 }
 
 /// The timeline T0 to T6 of the analysis, with two readers and with this project.

@@ -1,7 +1,7 @@
 //! One run of a strategy: starts the instrument, starts a process that plays the load, and evaluates the result. The load
 //! is in `load.rs`, the process in `worker.rs`, the evaluation in `evaluate.rs`.
 
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use flamingo_protocol_core::{Frame, time::Instant};
@@ -13,6 +13,7 @@ use super::load::{Asked, FIRST, Load, Moved, Played};
 use super::processors::{self, ProcessorSplit};
 use super::strategies::Kind;
 use super::worker::{FrameBytes, Job, JobReport, origin};
+use super::{RaceError, failed};
 
 /// The result of one run.
 #[derive(Debug, Clone)]
@@ -30,32 +31,38 @@ pub(super) struct Run {
 }
 
 /// Makes one run.
-pub(super) fn run(kind: Kind, load: Load, split: Option<&ProcessorSplit>) -> Result<Run, String> {
+pub(super) fn run(
+    kind: Kind,
+    load: Load,
+    split: Option<&ProcessorSplit>,
+) -> Result<Run, RaceError> {
     // The thread of the simulator inherits this.
     processors::stay_on(split.map_or(&[], |split| &split.instrument));
     let options = SimulatorOptions::new(load.scenario(kind));
-    let simulator = block_on(Simulator::start(options)).map_err(|error| error.to_string())?;
+    let simulator = block_on(Simulator::start(options)).map_err(failed)?;
     let job = Job {
         strategy: kind.name().to_owned(),
         load,
         instrument: simulator.control(),
         processors: split.map(|split| split.player.clone()).unwrap_or_default(),
     };
-    let report = worker(&job).map_err(|error| format!("{}: {error}", kind.name()))?;
+    let report = worker(&job).map_err(|error| match error {
+        RaceError::Failed(why) => RaceError::Failed(format!("{}: {why}", kind.name())),
+        other => other,
+    })?;
     let truth = simulator.truth();
     let clock = truth.clock();
     let (sent, received, faults) = (truth.sent(), truth.received(), truth.faults());
     block_on(simulator.stop());
 
     let translated = Translated { from: report.origin, to: origin(clock) };
-    let played =
-        translated.played(&report).ok_or("the report of the worker process is not valid")?;
+    let played = translated.played(&report).ok_or_else(not_valid)?;
     let handled: Option<Vec<_>> = report.handled.iter().map(|it| translated.handled(it)).collect();
     let span = (translated.at(report.begin), translated.at(report.end));
     let time = Duration::from(span.1.since(span.0));
     let observed = Observations {
         played: &played,
-        handled: &handled.ok_or("the report of the worker process is not valid")?,
+        handled: &handled.ok_or_else(not_valid)?,
         sent: &sent,
         span,
     };
@@ -71,19 +78,40 @@ pub(super) fn run(kind: Kind, load: Load, split: Option<&ProcessorSplit>) -> Res
 }
 
 /// Starts this program again, to play the load.
-fn worker(job: &Job) -> Result<JobReport, String> {
-    let job = serde_json::to_string(job).map_err(|error| error.to_string())?;
-    let program = std::env::current_exe().map_err(|error| error.to_string())?;
+fn worker(job: &Job) -> Result<JobReport, RaceError> {
+    let job = serde_json::to_string(job).map_err(failed)?;
+    let program = std::env::current_exe().map_err(failed)?;
     let output = Command::new(program)
         .args(["race", "--player", &job])
         .stdin(Stdio::null())
         .stderr(Stdio::inherit())
         .output()
-        .map_err(|error| error.to_string())?;
+        .map_err(failed)?;
     if !output.status.success() {
-        return Err(format!("the worker process ended with {}", output.status));
+        if was_interrupted(output.status) {
+            return Err(RaceError::Interrupted);
+        }
+        return Err(failed(format_args!("the worker process ended with {}", output.status)));
     }
-    serde_json::from_slice(&output.stdout).map_err(|error| error.to_string())
+    serde_json::from_slice(&output.stdout).map_err(failed)
+}
+
+fn not_valid() -> RaceError {
+    failed("the report of the worker process is not valid")
+}
+
+/// Whether Ctrl-C or a request to terminate ended a process.
+#[cfg(unix)]
+fn was_interrupted(status: ExitStatus) -> bool {
+    use rustix::process::Signal;
+    use std::os::unix::process::ExitStatusExt;
+    let ended_by = [Signal::INT, Signal::TERM, Signal::HUP].map(Signal::as_raw);
+    status.signal().is_some_and(|signal| ended_by.contains(&signal))
+}
+
+#[cfg(not(unix))]
+fn was_interrupted(_status: ExitStatus) -> bool {
+    false
 }
 
 /// Converts times of the worker process to the clock of the ground truth. Both know the wall-clock time at 0 of their

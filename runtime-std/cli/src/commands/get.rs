@@ -18,6 +18,7 @@ use crate::connect::{self, failure, succeeded};
 use crate::failure::{CommandResult, Failure, NO_ANSWER, PROTOCOL, all, note};
 use crate::frame_json::FrameJson;
 use crate::frame_text::outcome_remark;
+use crate::new_file::OverwriteArg;
 use crate::output::{Out, rfc3339};
 
 /// Send one query
@@ -47,6 +48,9 @@ enum Query {
         /// Write the positions into a new file, for `flamingo move --to`
         #[arg(long, value_name = "FILE.toml")]
         save: Option<PathBuf>,
+
+        #[command(flatten)]
+        overwrite: OverwriteArg,
     },
     /// Size of the live images in pixels; 0 x 0 if there are none
     ImageSize,
@@ -111,9 +115,15 @@ pub(crate) async fn run(args: GetArgs, out: &mut Out) -> CommandResult {
             let value = state(&answer);
             (answer, value)
         }
-        Query::Position { axis, save } => {
+        Query::Position { axis, save, overwrite } => {
             let axes = Axis::ALL.into_iter().filter(|each| axis.is_none_or(|axis| axis == *each));
-            return positions(&microscope, axes, save.as_deref(), out).await;
+            return positions(
+                &microscope,
+                axes,
+                save.as_deref().map(|file| (file, overwrite)),
+                out,
+            )
+            .await;
         }
         Query::ImageSize => image_size(&microscope.camera()).await?,
         Query::PixelSize => {
@@ -144,12 +154,11 @@ pub(crate) async fn run(args: GetArgs, out: &mut Out) -> CommandResult {
 async fn positions(
     microscope: &Microscope,
     axes: impl Iterator<Item = Axis>,
-    save: Option<&Path>,
+    save: Option<(&Path, OverwriteArg)>,
     out: &mut Out,
 ) -> CommandResult {
-    if let Some(file) = save.filter(|file| file.exists()) {
-        let message = format!("--save: {} exists; give another name", file.display());
-        return Err(Failure::usage(message));
+    if let Some((file, overwrite)) = save {
+        overwrite.check("--save", file)?;
     }
     let queries = axes.map(|axis| {
         let microscope = microscope.clone();
@@ -165,14 +174,15 @@ async fn positions(
         let printed = print_position(axis, position, out);
         let unknown = save.filter(|_| !is_known && printed.is_ok());
         results.push(printed);
-        results.extend(unknown.map(|file| Err(not_saved(axis, file))));
+        results.extend(unknown.map(|(file, _)| Err(not_saved(axis, file))));
     }
     all(results)?;
-    let Some(file) = save else { return Ok(()) };
+    let Some((file, overwrite)) = save else { return Ok(()) };
     let time = rfc3339(flamingo_runtime_std::Clock::wall());
     let text =
         format!("# Positions of the stage at {time}. To go back: flamingo move --to FILE\n{lines}");
-    write_new(file, text.as_bytes()).map_err(|error| {
+    let mut created = overwrite.create("--save", file)?;
+    created.write_all(text.as_bytes()).map_err(|error| {
         Failure::usage(format!("--save: cannot write {}: {error}", file.display()))
     })
 }
@@ -180,10 +190,6 @@ async fn positions(
 fn not_saved(axis: Axis, file: &Path) -> Failure {
     let message = format!("position of axis {axis} not known now; {} not written", file.display());
     Failure::new(NO_ANSWER, message)
-}
-
-fn write_new(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    std::fs::File::create_new(file)?.write_all(bytes)
 }
 
 fn print_position(

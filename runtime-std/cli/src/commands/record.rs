@@ -15,6 +15,7 @@ use smol::{Timer, future};
 use crate::args::{ConnectArgs, duration};
 use crate::failure::{CommandResult, Failure, note};
 use crate::interrupt::Interrupt;
+use crate::new_file::OverwriteArg;
 use crate::output::{Out, PortsJson, counted};
 
 /// The time limit for a connection to the instrument.
@@ -49,9 +50,8 @@ pub(crate) struct RecordArgs {
     #[arg(long, conflicts_with = "pixels")]
     anonymize: bool,
 
-    /// Replace an existing file
-    #[arg(long)]
-    overwrite: bool,
+    #[command(flatten)]
+    overwrite: OverwriteArg,
 
     /// End after this time
     #[arg(long = "for", value_name = "TIME", value_parser = duration)]
@@ -108,13 +108,7 @@ pub(crate) async fn run(args: RecordArgs, out: &mut Out, interrupt: &Interrupt) 
 }
 
 fn check(args: &RecordArgs) -> CommandResult {
-    // A device or a pipe may be opened again.
-    let exists = args.out.metadata().is_ok_and(|found| found.is_file());
-    if exists && !args.overwrite {
-        let file = args.out.display();
-        let why = "exists already; --overwrite replaces it";
-        return Err(Failure::usage(format!("record: {file} {why}")));
-    }
+    args.overwrite.check("record", &args.out)?;
     if args.server.connect.parse() == Ok(args.listen) {
         return Err(Failure::usage(format!(
             "record: {} is the address of the instrument; choose another port for --listen",

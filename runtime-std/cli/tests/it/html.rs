@@ -55,6 +55,15 @@ fn the_page_has_the_rows_and_totals_of_decode() {
     assert_eq!(facts["codes"].as_array().unwrap(), codes);
     assert_eq!(facts["totals"]["images"], last["images"]);
     flamingo(&["decode", "--html", &page, &file]).expect_error(2, &["run.html", "exists already"]);
+    std::fs::write(&page, "an older page").unwrap();
+    flamingo(&["decode", "--html", &page, "--overwrite", &file]).expect_done();
+    data(&std::fs::read_to_string(&page).unwrap());
+    let bytes = std::fs::read(&file).unwrap();
+    for option in ["--html", "--anonymize"] {
+        let ended = flamingo(&["decode", option, &file, "--overwrite", &file]);
+        ended.expect_error(2, &["is the capture itself"]);
+    }
+    assert_eq!(std::fs::read(&file).unwrap(), bytes);
 }
 
 #[test]

@@ -19,7 +19,8 @@ const NAMES: [&str; 4] = ["two-readers", "mutex", "code-match", "flamingo"];
 static RACE: LazyLock<Race> = LazyLock::new(|| {
     let plot = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("race.svg");
     let strategies = NAMES.iter().flat_map(|name| ["--strategy", name]);
-    let fixed = ["race", "--json", "--queries", "40", "--rates", "0,100", "--plot"];
+    std::fs::write(&plot, "an older plot").unwrap();
+    let fixed = ["race", "--json", "--queries", "40", "--rates", "0,100", "--overwrite", "--plot"];
     let arguments: Vec<_> =
         fixed.into_iter().chain([plot.to_str().unwrap()]).chain(strategies).collect();
     let ended = flamingo(&arguments);
@@ -199,12 +200,59 @@ fn bad_usage_is_one_line_and_runs_nothing() {
         (&["--seed", "-1"], "-1"),
         (&["--replay-example", "--seed", "2"], "--seed"),
         (&["--replay-example", "--plot", "race.svg"], "--plot"),
+        (&["--overwrite"], "--plot"),
+        (&["--plot", "race.jpg"], "ends with .svg"),
+        (&["--plot", "race"], "ends with .svg"),
+        (&["--plot", "no-such-folder/race.svg"], "cannot draw no-such-folder/race.svg"),
     ];
     for (arguments, word) in cases {
         let ended = flamingo(&[&["race"][..], arguments].concat());
         ended.expect_error(2, &[word]);
         assert_eq!(ended.stdout, "", "{arguments:?}");
     }
+}
+
+#[test]
+fn a_race_replaces_no_plot_and_makes_no_run_before() {
+    let plot = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("kept.svg");
+    std::fs::write(&plot, "precious").unwrap();
+    let ended = flamingo(&["race", "--plot", plot.to_str().unwrap()]);
+    ended.expect_error(2, &["kept.svg exists already; --overwrite replaces it"]);
+    assert_eq!(ended.stdout, "");
+    assert_eq!(std::fs::read_to_string(&plot).unwrap(), "precious");
+}
+
+/// A terminal sends Ctrl-C to all processes of the race.
+#[cfg(unix)]
+#[test]
+fn ctrl_c_ends_a_race_with_one_line_and_keeps_the_plot() {
+    use std::io::{BufRead, BufReader, Read};
+    use std::os::unix::process::CommandExt;
+    use std::process::{Command, Stdio};
+
+    let plot = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("interrupted.svg");
+    std::fs::write(&plot, "precious").unwrap();
+    let mut race = Command::new(env!("CARGO_BIN_EXE_flamingo"))
+        .args(["race", "--json", "--strategy", "mutex", "--rates", "0", "--overwrite", "--plot"])
+        .arg(&plot)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(race.stdout.take().unwrap()).lines();
+    for _ in ["the head", "the row of raw, so that the next run begins"] {
+        lines.next().unwrap().unwrap();
+    }
+    let group = format!("-{}", race.id());
+    assert!(Command::new("kill").args(["-INT", "--", &group]).status().unwrap().success());
+    let mut errors = String::new();
+    race.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
+    assert_eq!(race.wait().unwrap().code(), Some(130), "{errors}");
+    assert_eq!(errors.lines().count(), 1, "{errors}");
+    assert!(errors.contains("interrupted"), "{errors}");
+    assert_eq!(std::fs::read_to_string(&plot).unwrap(), "precious");
 }
 
 #[test]

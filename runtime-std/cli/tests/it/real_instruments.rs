@@ -72,6 +72,11 @@ fn what_doctor_learns_is_a_profile_for_other_commands() {
     let profile = std::fs::read_to_string(&file).unwrap();
     assert!(profile.contains("positions = true"), "{profile}");
     assert!(profile.contains("SYSTEM_STATE_GET = \"set\""), "{profile}");
+    doctor(&address, &["--save-profile", &file]).expect_error(2, &["exists already; --overwrite"]);
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), profile);
+    std::fs::write(&file, "").unwrap();
+    doctor(&address, &["--save-profile", &file, "--overwrite"]);
+    assert!(std::fs::read_to_string(&file).unwrap().contains("positions = true"));
     for option in [["--profile", file.as_str()], ["--unmarked", "positions"]] {
         let query = ["--json", "get", "position", "--axis", "x", option[0], option[1]];
         let answer = run(&address, &query).expect_done().object();

@@ -7,8 +7,9 @@ use flamingo_recording::capture::{Capture, CaptureError, KnownPorts};
 use flamingo_recording::{AnonymizedCopy, anonymize};
 use serde::Serialize;
 
-use super::{Input, create};
+use super::Input;
 use crate::failure::{CommandResult, Failure, PROTOCOL, note};
+use crate::new_file::OverwriteArg;
 use crate::output::{Out, counted};
 
 /// What was written.
@@ -25,14 +26,14 @@ pub(super) async fn write(
     input: Input,
     name: &str,
     ports: KnownPorts,
-    path: PathBuf,
+    (path, overwrite): (PathBuf, OverwriteArg),
     out: &mut Out,
 ) -> CommandResult {
     let failed = |error: &CaptureError| Failure::usage(format!("decode: {name}: {error}"));
     // Reading from a pipe may block; Ctrl-C must still work.
     let capture = smol::unblock(move || Capture::from_reader(input.bytes)).await;
     let mut capture = capture.map_err(|error| failed(&error))?.known_ports(ports);
-    let file = create(&path, "the copy")?;
+    let file = overwrite.create("decode", &path)?;
     let (copied, capture) = smol::unblock(move || (anonymize(&mut capture, file), capture)).await;
     let AnonymizedCopy { connections, packets, bytes, error, .. } = match copied {
         Ok(copy) => copy,

@@ -23,9 +23,10 @@ use self::shown_text::{escaped, in_script, shortened, squeezed, visible};
 use super::json::{self, CodeJson, TotalsJson, calendar};
 use super::row::{CommandOutcome, Row, RowContent, TimedFrame};
 use super::summary::Summary;
-use super::{create, text};
+use super::text;
 use crate::failure::{CommandResult, Failure};
 use crate::frame_text::printable;
+use crate::new_file::OverwriteArg;
 use crate::output::Out;
 
 const PAGE: &str = include_str!("html/page.html");
@@ -100,8 +101,12 @@ struct WrittenJson {
 
 impl HtmlPage {
     /// Creates the file and writes the beginning of the page. `name` is the name of the capture.
-    pub(super) fn create(path: PathBuf, name: &str) -> CommandResult<Self> {
-        let file = BufWriter::new(create(&path, "the page")?);
+    pub(super) fn create(
+        path: PathBuf,
+        overwrite: OverwriteArg,
+        name: &str,
+    ) -> CommandResult<Self> {
+        let file = BufWriter::new(overwrite.create("decode", &path)?);
         let mut page = Self {
             path,
             name: visible(

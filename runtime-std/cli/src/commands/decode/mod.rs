@@ -15,8 +15,8 @@ mod text;
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{Cursor, ErrorKind, Read};
-use std::path::{Path, PathBuf};
+use std::io::{Cursor, Read};
+use std::path::PathBuf;
 
 use clap::Args;
 use flamingo_recording::Port;
@@ -26,6 +26,7 @@ use self::capture::Target;
 use self::html::HtmlPage;
 use self::summary::Summary;
 use crate::failure::{CommandResult, Failure};
+use crate::new_file::OverwriteArg;
 use crate::output::Out;
 
 /// A capture is recognised by this many bytes.
@@ -60,6 +61,9 @@ pub(crate) struct DecodeArgs {
     /// pixels and the date. The conversation, its numbers and its delays stay
     #[arg(long, value_name = "OUT.pcapng", conflicts_with_all = ["summary", "html"])]
     anonymize: Option<PathBuf>,
+
+    #[command(flatten)]
+    overwrite: OverwriteArg,
 
     #[command(flatten)]
     ports: PortArgs,
@@ -118,16 +122,16 @@ fn option(port: Option<Port>) -> String {
     format!("--{}-port", port.map_or("callback", Port::name))
 }
 
-/// Creates the file for a result. A file that exists is never replaced.
-fn create(path: &Path, what: &str) -> CommandResult<File> {
-    File::create_new(path).map_err(|error| {
-        let path = path.display();
-        Failure::usage(if error.kind() == ErrorKind::AlreadyExists {
-            format!("decode: {path} exists already; choose another name for {what}")
-        } else {
-            format!("decode: cannot write {path}: {error}")
-        })
-    })
+/// Refuses to write the result into the capture itself, which would empty it before it is read.
+fn check_result(capture: Option<&PathBuf>, result: Option<&PathBuf>) -> CommandResult {
+    let (Some(capture), Some(result)) = (capture, result) else { return Ok(()) };
+    match (capture.canonicalize(), result.canonicalize()) {
+        (Ok(capture), Ok(same)) if capture == same => Err(Failure::usage(format!(
+            "decode: {} is the capture itself; choose another name for the result",
+            result.display()
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// The source of the bytes.
@@ -138,9 +142,10 @@ struct Input {
 }
 
 pub(crate) async fn run(args: DecodeArgs, out: &mut Out) -> CommandResult {
-    let DecodeArgs { file, summary, html, anonymize, ports } = args;
+    let DecodeArgs { file, summary, html, anonymize, overwrite, ports } = args;
     let known_ports = ports.known_ports()?;
     let file = file.filter(|file| file.as_os_str() != "-");
+    check_result(file.as_ref(), html.as_ref().or(anonymize.as_ref()))?;
     let name = file.as_ref().map_or("stdin".to_owned(), |file| file.display().to_string());
     tracing::debug!("reading {name}");
     // Reading from a terminal may block; Ctrl-C must still work.
@@ -152,9 +157,9 @@ pub(crate) async fn run(args: DecodeArgs, out: &mut Out) -> CommandResult {
     if is_capture(&beginning) {
         let target = match (anonymize, html) {
             (Some(copy), _) => {
-                return anonymize::write(whole, &name, known_ports, copy, out).await;
+                return anonymize::write(whole, &name, known_ports, (copy, overwrite), out).await;
             }
-            (None, Some(page)) => Target::Page(Box::new(HtmlPage::create(page, &name)?)),
+            (None, Some(page)) => Target::Page(Box::new(HtmlPage::create(page, overwrite, &name)?)),
             (None, None) if summary => Target::Totals(Summary::default()),
             (None, None) => Target::Lines,
         };

@@ -16,6 +16,7 @@ use serde::Serialize;
 
 use crate::args::{ClientArgs, duration};
 use crate::failure::{CommandResult, Failure};
+use crate::new_file::OverwriteArg;
 use crate::output::Out;
 
 /// Diagnose the connection to the instrument
@@ -34,6 +35,9 @@ pub(crate) struct DoctorArgs {
     /// Write what was found as a profile, for --profile
     #[arg(long, value_name = "FILE")]
     save_profile: Option<PathBuf>,
+
+    #[command(flatten)]
+    overwrite: OverwriteArg,
 
     /// Live port, if it is not the one after the control port
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
@@ -150,6 +154,9 @@ pub(crate) async fn run(args: DoctorArgs, out: &mut Out) -> CommandResult {
 
 /// Runs one check after the other until one fails.
 async fn run_checks(args: &DoctorArgs, report: &mut Report<'_>) -> CommandResult {
+    if let Some(file) = &args.save_profile {
+        args.overwrite.check("--save-profile", file)?;
+    }
     let address = &args.client.server.connect;
     let (received, finding) = listen::control(address, args.listen).await;
     if !report.add(finding)? {
@@ -180,7 +187,7 @@ async fn run_checks(args: &DoctorArgs, report: &mut Report<'_>) -> CommandResult
     client.close().await;
     if let Some(file) = &args.save_profile {
         let unmarked = report.findings.iter().any(|finding| finding.check == queries::MARKS);
-        statuses::save_profile(file, &statuses, unmarked)?;
+        statuses::save_profile((file, args.overwrite), &statuses, unmarked)?;
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! The check of statuses: which handlers of the instrument set the status of their answers. And the
 //! profile that follows from it and from the marks of pushes.
 
+use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use flamingo_runtime_std::{Answer, Client};
 
 use super::Finding;
 use crate::failure::{CommandResult, Failure};
+use crate::new_file::OverwriteArg;
 use crate::profile::{Profile, rule_name};
 
 /// Queries that change nothing.
@@ -64,7 +66,7 @@ pub(super) fn findings(statuses: &Statuses) -> Vec<Finding> {
 
 /// Writes what was found as a profile.
 pub(super) fn save_profile(
-    file: &Path,
+    (file, overwrite): (&Path, OverwriteArg),
     statuses: &Statuses,
     unmarked_positions: bool,
 ) -> CommandResult {
@@ -82,5 +84,6 @@ pub(super) fn save_profile(
     let failed =
         |error: String| Failure::usage(format!("--save-profile {}: {error}", file.display()));
     let text = toml::to_string(&profile).map_err(|error| failed(error.to_string()))?;
-    std::fs::write(file, text).map_err(|error| failed(error.to_string()))
+    let mut created = overwrite.create("--save-profile", file)?;
+    created.write_all(text.as_bytes()).map_err(|error| failed(error.to_string()))
 }
