@@ -60,8 +60,8 @@ pub struct RaceArgs {
     #[arg(long = "strategy", value_name = "NAME", value_parser = strategy())]
     strategies: Vec<Kind>,
 
-    /// Draw the results
-    #[arg(long, value_name = "FILE.svg", value_parser = plot_file)]
+    /// Draw the results: as SVG, or as PNG if the name ends with .png
+    #[arg(long, value_name = "FILE", value_parser = plot_file)]
     plot: Option<PathBuf>,
 
     /// Replace an existing plot
@@ -90,8 +90,8 @@ fn rate(text: &str) -> Result<f64, String> {
 fn plot_file(text: &str) -> Result<PathBuf, String> {
     let file = PathBuf::from(text);
     match file.extension() {
-        Some(ending) if ending.eq_ignore_ascii_case("svg") => Ok(file),
-        _ => Err(format!("expected a name that ends with .svg, found {text:?}")),
+        Some(ending) if ["svg", "png"].iter().any(|it| ending.eq_ignore_ascii_case(it)) => Ok(file),
+        _ => Err(format!("expected a name that ends with .svg or .png, found {text:?}")),
     }
 }
 

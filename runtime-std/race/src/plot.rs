@@ -1,10 +1,12 @@
-//! The plot of the race as SVG: the share of wrong or lost answers, and the delay of events, over the rate of unsolicited
+//! The plot of the race as SVG or PNG: the share of wrong or lost answers, and the delay of events, over the rate of unsolicited
 //! frames. Colours and markers are in `plot/style.rs`. Nothing is measured here; the same figures always give the same
 //! bytes.
 //!
-//! Text is laid out without font files: the viewer chooses the font, and the layout leaves room for it.
+//! Text in SVG is laid out without font files: the viewer chooses the font, and the layout leaves room for it. The
+//! letters of PNG are in `plot/bitmap.rs`.
 
 mod axis;
+mod bitmap;
 mod style;
 #[cfg(test)]
 mod tests;
@@ -18,6 +20,7 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use axis::Axis;
+use bitmap::Bitmap;
 use style::Style;
 
 const SIZE: (u32, u32) = (1000, 920);
@@ -53,12 +56,15 @@ pub(super) struct Point {
     pub(super) event_delay_max_ms: Option<f64>,
 }
 
-type Backend<'a> = SVGBackend<'a>;
-type Area<'a> = DrawingArea<Backend<'a>, Shift>;
-type Chart<'a> = ChartContext<'a, Backend<'a>, Cartesian2d<Axis, Axis>>;
+/// What a plot is drawn on.
+trait Backend: DrawingBackend<ErrorType = std::io::Error> {}
+impl<B: DrawingBackend<ErrorType = std::io::Error>> Backend for B {}
+
+type Area<B> = DrawingArea<B, Shift>;
+type Chart<'a, B> = ChartContext<'a, B, Cartesian2d<Axis, Axis>>;
 type Drawn = Result<(), DrawingAreaErrorKind<std::io::Error>>;
 
-/// Draws the plot.
+/// Draws the plot as SVG.
 ///
 /// # Errors
 /// The message of the drawing library.
@@ -70,7 +76,30 @@ pub(super) fn svg(series: &[Series]) -> Result<String, String> {
     drawn.map(|()| text).map_err(|error| error.to_string())
 }
 
-fn draw(root: &Area, series: &[Series]) -> Drawn {
+/// Draws the plot as PNG.
+///
+/// # Errors
+/// The message of the drawing library.
+pub(super) fn png(series: &[Series]) -> Result<Vec<u8>, String> {
+    let mut pixels = vec![0; 3 * SIZE.0 as usize * SIZE.1 as usize];
+    let root = Bitmap::new(SIZE, &mut pixels).into_drawing_area();
+    let drawn = draw(&root, series).and_then(|()| root.present());
+    drop(root);
+    drawn.map_err(|error| error.to_string())?;
+    encoded(&pixels).map_err(|error| error.to_string())
+}
+
+fn encoded(pixels: &[u8]) -> Result<Vec<u8>, png::EncodingError> {
+    let mut file = Vec::new();
+    let mut encoder = png::Encoder::new(&mut file, SIZE.0, SIZE.1);
+    encoder.set_color(png::ColorType::Rgb);
+    let mut writer = encoder.write_header()?;
+    writer.write_image_data(pixels)?;
+    writer.finish()?;
+    Ok(file)
+}
+
+fn draw<B: Backend>(root: &Area<B>, series: &[Series]) -> Drawn {
     root.fill(&WHITE)?;
     let (panels, right) = root.split_horizontally(SIZE.0 - LEGEND_WIDTH);
     let (upper, lower) = panels.split_vertically(SIZE.1 / 2);
@@ -122,7 +151,7 @@ struct Mark {
     whisker: Option<(f64, f64)>,
 }
 
-fn draw_losses(area: &Area, series: &[Series], rates: &Rates) -> Drawn {
+fn draw_losses<B: Backend>(area: &Area<B>, series: &[Series], rates: &Rates) -> Drawn {
     let marks = |point: &Point| Mark {
         value: Some(point.wrong_or_lost_percent),
         whisker: Some((point.low, point.high)),
@@ -142,7 +171,7 @@ fn draw_losses(area: &Area, series: &[Series], rates: &Rates) -> Drawn {
 }
 
 /// Delays have a logarithmic axis, because some are a thousand times as long as others.
-fn draw_delays(area: &Area, series: &[Series], rates: &Rates) -> Drawn {
+fn draw_delays<B: Backend>(area: &Area<B>, series: &[Series], rates: &Rates) -> Drawn {
     let log = |ms: Option<f64>| ms.filter(|ms| ms.is_finite()).map(|ms| ms.max(SHORTEST).log10());
     let marks = |point: &Point| {
         let longest = log(point.event_delay_max_ms);
@@ -180,14 +209,14 @@ fn figures(series: &[Series], marks: impl Fn(&Point) -> Mark) -> impl Iterator<I
     figures.flatten().filter(|figure| figure.is_finite())
 }
 
-fn builder<'a, 'b>(area: &'a Area<'b>) -> ChartBuilder<'a, 'b, Backend<'b>> {
+fn builder<'b, B: Backend>(area: &Area<B>) -> ChartBuilder<'_, 'b, B> {
     let mut builder = ChartBuilder::on(area);
     builder.margin(12).x_label_area_size(54).y_label_area_size(98);
     builder
 }
 
-fn draw_mesh(
-    chart: &mut Chart,
+fn draw_mesh<B: Backend>(
+    chart: &mut Chart<'_, B>,
     rates: &Rates,
     unit: &str,
     label: &dyn Fn(&f64) -> String,
@@ -208,8 +237,8 @@ fn draw_mesh(
 
 /// Draws all lines below all whiskers below all markers, each strategy a little beside the others. A figure outside
 /// `within` is drawn at its edge.
-fn draw_series(
-    chart: &mut Chart,
+fn draw_series<B: Backend>(
+    chart: &mut Chart<'_, B>,
     series: &[Series],
     rates: &Rates,
     marks: impl Fn(&Point) -> Mark,
@@ -243,7 +272,7 @@ fn draw_series(
     Ok(())
 }
 
-fn draw_legend(area: &Area, series: &[Series]) -> Drawn {
+fn draw_legend<B: Backend>(area: &Area<B>, series: &[Series]) -> Drawn {
     let (left, mut y) = (10, 60);
     let text = LABEL.into_text_style(area).pos(Pos::new(HPos::Left, VPos::Center));
     for (index, one) in series.iter().enumerate() {

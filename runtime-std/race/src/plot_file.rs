@@ -53,12 +53,15 @@ impl<'a> PlotFile<'a> {
     /// Draws the plot; returns the name of its file.
     pub(super) fn draw(self, series: &[Series]) -> Result<PathBuf, RaceError> {
         let failed = |error: &dyn std::fmt::Display| RaceError::Failed(self.not_drawn(error));
-        let svg = plot::svg(series).map_err(|error| failed(&error))?;
+        let is_png = self.file.extension().is_some_and(|it| it.eq_ignore_ascii_case("png"));
+        let drawn =
+            if is_png { plot::png(series) } else { plot::svg(series).map(String::into_bytes) };
+        let bytes = drawn.map_err(|error| failed(&error))?;
         // Another program may have written it during the race.
         self.check_name()?;
         let part = self.part();
         let written = File::create(&part).and_then(|mut created| {
-            created.write_all(svg.as_bytes())?;
+            created.write_all(&bytes)?;
             std::fs::rename(&part, self.file)
         });
         if let Err(error) = written {

@@ -140,9 +140,14 @@ fn the_plot_is_an_svg_that_names_every_strategy() {
 }
 
 #[test]
-fn text_output_is_a_table_and_a_verdict() {
-    let ended = flamingo(&["race", "--queries", "4", "--rates", "0", "--strategy", "flamingo"]);
-    let text = &ended.expect_done().stdout;
+fn text_output_is_a_table_and_a_verdict_beside_a_png() {
+    let plot = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("race.png");
+    let plotted = ["--overwrite", "--plot", plot.to_str().unwrap()];
+    let short = ["race", "--queries", "4", "--rates", "0", "--strategy", "flamingo"];
+    let ended = flamingo(&[&short[..], &plotted].concat());
+    assert!(std::fs::read(&plot).unwrap().starts_with(b"\x89PNG\r\n\x1a\n"));
+    assert!(ended.expect_code(0).stderr.contains("plot written to"), "{ended:?}");
+    let text = &ended.stdout;
     let line = |begin: &str| text.lines().filter(|line| line.starts_with(begin)).count();
     assert_eq!((line("strategy "), line("raw "), line("two-readers ")), (1, 1, 0), "{text}");
     assert_eq!(line("flamingo "), 2, "row and verdict: {text}");
@@ -201,8 +206,8 @@ fn bad_usage_is_one_line_and_runs_nothing() {
         (&["--replay-example", "--seed", "2"], "--seed"),
         (&["--replay-example", "--plot", "race.svg"], "--plot"),
         (&["--overwrite"], "--plot"),
-        (&["--plot", "race.jpg"], "ends with .svg"),
-        (&["--plot", "race"], "ends with .svg"),
+        (&["--plot", "race.jpg"], "ends with .svg or .png"),
+        (&["--plot", "race"], "ends with .svg or .png"),
         (&["--plot", "no-such-folder/race.svg"], "cannot draw no-such-folder/race.svg"),
     ];
     for (arguments, word) in cases {

@@ -90,6 +90,44 @@ fn every_point_and_every_legend_entry_has_a_marker() {
 }
 
 #[test]
+fn the_png_shows_the_figures_and_the_letters() {
+    let decoded = |series: &[Series]| {
+        let file = png(series).expect("a picture");
+        let mut reader = png::Decoder::new(std::io::Cursor::new(file)).read_info().expect("a PNG");
+        let mut pixels = vec![0; reader.output_buffer_size().expect("a size")];
+        let info = reader.next_frame(&mut pixels).expect("an image");
+        assert_eq!(((info.width, info.height), info.color_type), (SIZE, png::ColorType::Rgb));
+        pixels
+    };
+    let mut series = example();
+    let first = decoded(&series);
+    assert_eq!(decoded(&series), first);
+    assert_eq!(first[..3], [255; 3], "white");
+    series[0].name = "renamed";
+    let differ = |from: usize, to: usize, other: &[u8]| {
+        let row = 3 * SIZE.0 as usize;
+        let cut = |pixels: &[u8]| -> Vec<u8> {
+            pixels.chunks(row).flat_map(|row| row[3 * from..3 * to].to_vec()).collect()
+        };
+        cut(&first) != cut(other)
+    };
+    let renamed = decoded(&series);
+    let (panels, width) = ((SIZE.0 - LEGEND_WIDTH) as usize, SIZE.0 as usize);
+    assert!(differ(panels, width, &renamed) && !differ(0, panels, &renamed), "the legend alone");
+    let mut series = example();
+    series[3].points[2].wrong_or_lost_percent = 90.0;
+    let other = decoded(&series);
+    assert!(differ(0, panels, &other) && !differ(panels, width, &other), "the panels alone");
+}
+
+#[test]
+fn the_letters_of_the_png_fit_into_its_legend() {
+    let left = SIZE.0 - LEGEND_WIDTH + 10 + 46;
+    let widest = crate::strategies::Kind::ALL.map(|kind| kind.name().len()).into_iter().max();
+    assert!(left as usize + 8 * widest.expect("strategies") < SIZE.0 as usize);
+}
+
+#[test]
 fn rates_are_in_order_at_equal_distances() {
     let points = [40.0, 0.0, 400.0, 10.0].map(|rate| point(rate, 1.0, None)).to_vec();
     let rates = Rates::of(&[Series { name: "one", points: points.clone() }]);
@@ -126,6 +164,7 @@ fn nothing_and_extremes_are_drawn_without_a_panic() {
     let many = vec![odd.clone(); 30];
     for series in [vec![], vec![empty.clone()], vec![empty, odd], many] {
         texts(&svg(&series).expect("a picture"));
+        png(&series).expect("a picture");
     }
 }
 
