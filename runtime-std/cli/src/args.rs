@@ -9,6 +9,7 @@ use clap::{Arg, Args, Parser, Subcommand};
 use flamingo_microscope::Axis;
 use flamingo_protocol_core::CommandCode;
 
+use crate::colour::When;
 use crate::profile::PeerArgs;
 use crate::suggest::did_you_mean;
 use crate::units;
@@ -36,6 +37,10 @@ pub(crate) struct Cli {
     /// Use this profile of the file that `flamingo config path` names
     #[arg(long, value_name = "PROFILE", global = true)]
     pub(crate) on: Option<String>,
+
+    /// Colours in help, errors, lines and pictures; auto: on a terminal, unless NO_COLOR or TERM=dumb say no
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t, global = true)]
+    pub(crate) color: When,
 
     /// Print one JSON object per line instead of text
     #[arg(long, global = true)]

@@ -4,10 +4,12 @@
 use std::process::ExitCode;
 
 use clap::parser::ValueSource;
-use clap::{ArgMatches, Command, CommandFactory, FromArgMatches};
+use clap::{ArgMatches, Command, FromArgMatches};
 
 use crate::args::Cli;
+use crate::colour;
 use crate::config::{self, Chosen, ChosenBy};
+use crate::examples;
 use crate::failure::{self, Failure, note};
 
 /// The option with the address of the instrument.
@@ -21,12 +23,16 @@ pub(crate) struct CommandLine {
 
 /// Reads it. A line with an error has been reported on stderr, help has been printed.
 pub(crate) fn read() -> Result<CommandLine, ExitCode> {
-    // An error in the line is reported in the way that the line asks for, so this is known before the line is read.
-    if std::env::args_os().skip(1).take_while(|word| word != "--").any(|word| word == "--json") {
+    // Help and errors look as the line asks for, so this is known before the line is read.
+    let words: Vec<String> =
+        std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
+    let words = words.split(|word| word == "--").next().unwrap_or_default();
+    if words.iter().any(|word| word == "--json") {
         failure::print_as_json();
     }
+    let colour = colour::choose(words);
     let usage = |error: clap::Error| failure::usage(&error);
-    let matches = Cli::command().try_get_matches().map_err(usage)?;
+    let matches = examples::command().color(colour).try_get_matches().map_err(usage)?;
     let (name, command) = innermost(&matches);
     let source = command.try_contains_id(CONNECT).ok().map(|_| command.value_source(CONNECT));
     let on = command.get_one::<String>("on").map(String::as_str);
@@ -52,7 +58,7 @@ pub(crate) fn read() -> Result<CommandLine, ExitCode> {
     let address = chosen.and_then(|chosen| Some((chosen, chosen.profile.connect.as_deref()?)));
     if let Some((chosen, address)) = address.filter(|(chosen, _)| is_replaced(source, chosen)) {
         let every = chosen.by == ChosenBy::Option;
-        let command = with_address(Cli::command(), address, every);
+        let command = with_address(examples::command().color(colour), address, every);
         let matches = command.try_get_matches().map_err(usage)?;
         return Ok(CommandLine { cli: parsed(&matches)?, connect_from: "the profile" });
     }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::error::ErrorKind;
 
+use crate::colour;
 use crate::usage_error;
 
 /// The result of a command.
@@ -118,7 +119,7 @@ pub(crate) fn all(mut results: Vec<CommandResult>) -> CommandResult {
 /// Prints one line on stderr. A closed stderr is ignored.
 pub(crate) fn note(line: &str) {
     let line = line.replace(['\n', '\r'], " ");
-    let _ = writeln!(std::io::stderr().lock(), "flamingo: {line}");
+    let _ = writeln!(std::io::stderr().lock(), "flamingo: {}", colour::line(&line));
 }
 
 /// Prints help and version on stdout, or an error in the arguments as one line on stderr.

@@ -2,10 +2,12 @@
 //! exit code. Each command is in a file or folder of its own, in `commands`.
 
 mod args;
+mod colour;
 mod command_line;
 mod commands;
 mod config;
 mod connect;
+mod examples;
 mod failure;
 mod frame_json;
 mod frame_text;

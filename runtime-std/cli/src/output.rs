@@ -3,7 +3,7 @@
 //!
 //! A frame as JSON is in `frame_json.rs`, a frame as text in `frame_text.rs`.
 
-use std::io::{ErrorKind, Stdout, Write};
+use std::io::{ErrorKind, IsTerminal, Stdout, Write};
 use std::time::SystemTime;
 
 pub(crate) use flamingo_race::statistics::milliseconds;
@@ -90,6 +90,14 @@ pub(crate) fn stdout_failed(error: &std::io::Error) -> Failure {
     match error.kind() {
         ErrorKind::BrokenPipe => Failure::ClosedPipe,
         _ => Failure::new(1, format!("cannot write to stdout: {error}")),
+    }
+}
+
+impl Out {
+    /// Writes the first line of a command that listens: for people on a terminal, otherwise the object, which scripts
+    /// read.
+    pub(crate) fn ready(&mut self, ports: &impl Serialize, text: &str) -> CommandResult {
+        if self.json || !self.stdout.is_terminal() { self.object(ports) } else { self.line(text) }
     }
 }
 

@@ -5,15 +5,15 @@ use std::ffi::OsStr;
 use std::path::Path;
 
 use clap::builder::PossibleValue;
-use clap::{Args, Command, CommandFactory, ValueEnum};
+use clap::{Args, Command, ValueEnum};
 use clap_complete::engine::{
     ArgValueCompleter, CompletionCandidate, PathCompleter, ValueCompleter,
 };
 use clap_complete::env::{CompleteEnv, Shells};
 
 use super::codes;
-use crate::args::Cli;
 use crate::config::Config;
+use crate::examples;
 use crate::failure::{CommandResult, Failure};
 use crate::output::Out;
 
@@ -82,7 +82,7 @@ pub(crate) fn run(args: &CompletionsArgs, out: &mut Out) -> CommandResult {
 
 /// Answers a shell that asks for completions, and ends the program. Otherwise does nothing.
 pub(crate) fn answer_shell() {
-    CompleteEnv::with_factory(|| with_candidates(Cli::command(), "")).var(ASKED_BY).complete();
+    CompleteEnv::with_factory(|| with_candidates(examples::command(), "")).var(ASKED_BY).complete();
 }
 
 /// Adds the candidates of the arguments whose values the definition does not list. `parent` is the command that

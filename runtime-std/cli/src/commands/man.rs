@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, CommandFactory};
+use clap::Args;
 use clap_mangen::Man;
 
-use crate::args::Cli;
+use crate::examples;
 use crate::failure::{CommandResult, Failure};
 use crate::output::Out;
 
@@ -22,11 +22,11 @@ pub(crate) struct ManArgs {
 pub(crate) fn run(args: &ManArgs, out: &mut Out) -> CommandResult {
     let page = |error: std::io::Error| Failure::new(1, format!("man page: {error}"));
     if let Some(dir) = &args.dir {
-        return clap_mangen::generate_to(Cli::command(), dir)
+        return clap_mangen::generate_to(examples::command(), dir)
             .map_err(|error| Failure::usage(format!("man pages into {}: {error}", dir.display())));
     }
     let mut text = Vec::new();
-    let mut command = Cli::command().disable_help_subcommand(true);
+    let mut command = examples::command().disable_help_subcommand(true);
     command.build();
     Man::new(command.clone()).render(&mut text).map_err(page)?;
     for subcommand in command.get_subcommands().filter(|command| !command.is_hide_set()) {

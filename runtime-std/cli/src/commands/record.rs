@@ -93,7 +93,12 @@ pub(crate) async fn run(args: RecordArgs, out: &mut Out, interrupt: &Interrupt) 
         })
     })?;
     let [control, live, stack] = relay.addresses().map(|address| address.port());
-    out.object(&PortsJson { ready: true, control, live, stack })?;
+    out.ready(
+        &PortsJson { ready: true, control, live, stack },
+        &format!(
+            "ready: control {control}, live images {live}, stack images {stack}; Ctrl-C ends it"
+        ),
+    )?;
     if !out.json() {
         note(&format!("recording {} to {name}; clients connect to port {control}", server.connect));
     }

@@ -73,7 +73,12 @@ pub(crate) async fn run(args: ReplayArgs, out: &mut Out, interrupt: &Interrupt) 
     };
     let replay = interrupt.or(started).await?;
     let [control, live, stack] = replay.addresses().map(|address| address.port());
-    out.object(&PortsJson { ready: true, control, live, stack })?;
+    out.ready(
+        &PortsJson { ready: true, control, live, stack },
+        &format!(
+            "ready: control {control}, live images {live}, stack images {stack}; Ctrl-C ends it"
+        ),
+    )?;
     let unreadable = replay.unreadable();
     if !unreadable.is_empty() {
         note(&format!("warning: {name}: cannot be read and was skipped: {unreadable}"));

@@ -58,12 +58,13 @@ pub(crate) async fn run(args: SimArgs, out: &mut Out, interrupt: &Interrupt) -> 
     let simulator =
         Simulator::start(options).await.map_err(|error| Failure::usage(format!("sim: {error}")))?;
     let control = simulator.control();
-    out.object(&PortsJson {
-        ready: true,
-        control: control.port(),
-        live: simulator.live().port(),
-        stack: simulator.stack().port(),
-    })?;
+    let (live, stack) = (simulator.live().port(), simulator.stack().port());
+    out.ready(
+        &PortsJson { ready: true, control: control.port(), live, stack },
+        &format!(
+            "ready: control {control}, live images {live}, stack images {stack}; Ctrl-C ends it"
+        ),
+    )?;
     if !out.json() {
         note(&format!("simulated instrument; try: flamingo get state --connect {control}"));
     }

@@ -35,6 +35,7 @@ mod set;
 mod settings;
 mod simulator;
 mod tcp_capture;
+mod terminal;
 mod usage;
 mod watch;
 mod wire_capture;

@@ -40,7 +40,7 @@ async fn serve(args: &BridgeArgs, settings: &BridgeSettings, out: &mut Out) -> C
         .await
         .map_err(|error| Failure::usage(format!("bridge: {error}")))?;
     let port = |address: Option<std::net::SocketAddr>| address.map(|address| address.port());
-    out.object(&PortsJson {
+    let ports = PortsJson {
         ready: true,
         control: bridge.control().port(),
         live: port(bridge.live()),
@@ -48,7 +48,8 @@ async fn serve(args: &BridgeArgs, settings: &BridgeSettings, out: &mut Out) -> C
         stack: port(bridge.stack()),
         status: port(bridge.status_address()),
         more: bridge.named_ports().iter().map(|(name, at)| (name.clone(), at.port())).collect(),
-    })?;
+    };
+    out.ready(&ports, &ports.text(bridge.control()))?;
     if !out.json() {
         let to = &settings.upstream.address;
         note(&format!("bridge to {to}; try: flamingo get state --connect {}", bridge.control()));
@@ -123,4 +124,21 @@ struct PortsJson {
     status: Option<u16>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     more: BTreeMap<String, u16>,
+}
+
+impl PortsJson {
+    /// The same for people. `control` is the address of the control port.
+    fn text(&self, control: std::net::SocketAddr) -> String {
+        let others = [
+            ("live images", self.live),
+            ("callback", self.callback),
+            ("stack images", self.stack),
+            ("status", self.status),
+        ];
+        let others =
+            others.into_iter().filter_map(|(name, port)| Some(format!(", {name} {}", port?)));
+        let more = self.more.iter().map(|(name, port)| format!(", {name} {port}"));
+        let ports: Vec<String> = others.chain(more).collect();
+        format!("ready: control {control}{}; Ctrl-C ends it", ports.concat())
+    }
 }
