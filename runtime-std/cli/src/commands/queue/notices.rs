@@ -28,7 +28,7 @@ pub(super) struct NoticeArgs {
     #[arg(long, value_name = "CMD")]
     on_event: Option<String>,
 
-    /// Tell `desktop` (through notify-send), or POST each event as JSON to http://HOST[:PORT]/PATH; may be repeated
+    /// Tell `desktop` (through notify-send), or POST each event as JSON to http://HOST:PORT/PATH; may be repeated
     #[arg(long, value_name = "desktop|URL", value_parser = target)]
     notify: Vec<Target>,
 }
