@@ -1,5 +1,6 @@
 //! Shared by the commands that send requests: connecting, and checking the status of an answer.
 
+use flamingo_microscope::field_words::failure_text;
 use flamingo_protocol_core::wire::Status;
 use std::future::Future;
 use std::time::Duration;
@@ -93,14 +94,8 @@ pub(crate) fn succeeded(answer: Answer, what: &str) -> CommandResult<Answer> {
         return Ok(answer);
     }
     let text = String::from_utf8_lossy(answer.frame.buffer_bytes()).into_owned();
-    let reason = if text.is_empty() { String::new() } else { format!(": {text:?}") };
-    Err(Failure::new(
-        REFUSED,
-        format!(
-            "{what}: the instrument answered {} with failure (status {}){reason}",
-            answer.frame.code, answer.frame.status
-        ),
-    ))
+    let said = failure_text(answer.frame.code, answer.frame.status, &text);
+    Err(Failure::new(REFUSED, format!("{what}: {said}")))
 }
 
 /// The result of `work`, or `None` if it takes longer than `limit`.

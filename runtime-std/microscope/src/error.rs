@@ -9,6 +9,7 @@ use thiserror::Error;
 
 use crate::SystemState;
 use crate::axis::Axis;
+use crate::field_words::failure_text;
 use crate::files::scope_settings::ScopeSettingsError;
 use crate::stage::limits::OutOfLimits;
 use crate::units::Position;
@@ -27,10 +28,8 @@ pub enum Error {
         /// The error of the client.
         source: ClientError,
     },
-    /// The instrument answered with failure.
-    #[error(
-        "{what}: the instrument answered {code} with failure (status {status}){}", with_reason(.reason)
-    )]
+    /// The instrument answered with failure, or a bridge refused the command.
+    #[error("{what}: {}", failure_text(*.code, *.status, .reason))]
     Refused {
         /// What was asked for.
         what: String,

@@ -100,6 +100,30 @@ pub fn data_meaning(frame: &Frame) -> String {
     }
 }
 
+/// What an answer with a failure says, for people. A bridge begins the text of a refusal with `refused: `: then the
+/// command did not reach the instrument.
+///
+/// ```
+/// use flamingo_protocol_core::CommandCode;
+/// use flamingo_microscope::field_words::failure_text;
+/// let code = CommandCode::STAGE_HOME;
+/// assert_eq!(
+///     failure_text(code, 0, "no such axis"),
+///     "the instrument answered STAGE_HOME (0x6002) with failure (status 0), saying \"no such axis\""
+/// );
+/// assert_eq!(
+///     failure_text(code, 0, "refused: the instrument is not connected"),
+///     "the bridge refused STAGE_HOME (0x6002): the instrument is not connected; it did not reach the instrument"
+/// );
+/// ```
+pub fn failure_text(code: CommandCode, status: i32, text: &str) -> String {
+    if let Some(reason) = text.strip_prefix("refused: ") {
+        return format!("the bridge refused {code}: {reason}; it did not reach the instrument");
+    }
+    let saying = if text.is_empty() { String::new() } else { format!(", saying {text:?}") };
+    format!("the instrument answered {code} with failure (status {status}){saying}")
+}
+
 /// The unit of doubleData in a frame; empty if it is not known.
 pub fn value_unit(frame: &Frame) -> &'static str {
     let axis = Axis::from_selector(frame.selector());

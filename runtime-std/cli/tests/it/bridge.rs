@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::program::{Running, address, flamingo as run, start, start_with_unread_stderr};
 use flamingo_protocol_core::{CommandCode, Frame};
 use flamingo_runtime_std::Clock;
+use flamingo_runtime_testkit::folder::Folder;
 use flamingo_runtime_testkit::raw_client::{RawClient, query, workflow};
 use serde_json::Value;
 
@@ -228,4 +229,21 @@ fn invalid_settings_are_refused_before_it_listens() {
     let own = ["bridge", "--upstream", "127.0.0.1:53717", "--listen", "127.0.0.1:53717"];
     run(&own).expect_error(2, &["listen.control"]);
     run(&["bridge", "--config", "/nowhere.toml"]).expect_error(2, &["/nowhere.toml"]);
+}
+
+#[test]
+fn a_refusal_names_the_bridge_and_the_role() {
+    let folder = Folder::new("role_of_a_client");
+    let settings = folder.file("bridge.toml", "[access]\ndefault_role = \"read-only\"\n");
+    let (_instrument, _bridge, ports) = bridged(&["--config", &settings]);
+    let control = address(&ports["control"]);
+    run(&["get", "position", "--connect", &control]).expect_done();
+    for command in [
+        &["move", "x", "8"][..],
+        &["set", "exposure", "12ms"],
+        &["send", "STAGE_HOME", "--data0", "1"],
+    ] {
+        let ended = run(&[command, &["--connect", &control]].concat());
+        ended.expect_error(5, &["the bridge refused", "the role of this client is read-only"]);
+    }
 }
