@@ -270,3 +270,18 @@ fn a_named_scenario_is_listed_and_simulated() {
     flamingo(&["sim", "--scenario", "bussy"]).expect_error(2, &["did you mean busy?", "--list"]);
     flamingo(&["sim", "--scenario", "no.toml"]).expect_error(2, &["no.toml", "cannot read"]);
 }
+
+#[test]
+fn a_verbose_simulator_shows_its_clients_and_their_commands() {
+    let running = start(&["-v", "sim", "--port", "0"]);
+    let address = crate::program::address(&running.ports()["control"]);
+    ask(&address, &["get", "exposure"]).expect_done();
+    for words in [
+        "client connected",
+        "received CAMERA_EXPOSURE_GET",
+        "answered CAMERA_EXPOSURE_GET",
+        "client left",
+    ] {
+        running.expect_log(words);
+    }
+}

@@ -162,6 +162,7 @@ impl ControlPort {
             tracing::warn!(%address, %error, "a client is lost");
             return;
         }
+        tracing::info!(%address, "client connected");
         let client = Client::new(now, scenario, id, (stream, address), truth);
         self.clients.insert(id, client);
         self.instrument.connect(now, id);
@@ -205,6 +206,7 @@ impl ControlPort {
             };
             let stalls = client.keep(rest);
             if !client.is_dropped {
+                tracing::info!(address = %client.address, "received {frame}");
                 self.shared.truth.record_command(client.address, client.commands, frame);
             }
             self.instrument.handle(now, id, frame, &payload);
@@ -274,6 +276,7 @@ impl ControlPort {
     /// `end`: why nothing more is read from the client, unless the simulator has ended the connection.
     fn end(&mut self, id: ConnectionId, end: Option<ClientEnd>) {
         let Some(client) = self.clients.remove(&id) else { return };
+        tracing::info!(address = %client.address, "client left");
         self.instrument.disconnect(id);
         self.shared.note_end(client.address, end);
     }

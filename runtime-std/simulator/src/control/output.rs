@@ -10,7 +10,7 @@ use flamingo_protocol_core::time::{Duration, Instant};
 use crate::byte_faults::{FaultInjector, Step, TruthEntry, WritePlan};
 use crate::instrument::{ConnectionId, Outgoing};
 use crate::scenario::Scenario;
-use crate::truth::{FaultKind, Truth};
+use crate::truth::{FaultKind, TrueClass, Truth};
 
 /// How many frames wait for a client. At 500 000 frames a second, the write timeout comes first.
 const WAITING: usize = 1 << 20;
@@ -147,6 +147,11 @@ impl ClientOutput {
         for entry in self.plan.entries.drain(..) {
             match entry {
                 TruthEntry::Sent(frame, class) => {
+                    if class == TrueClass::Unsolicited {
+                        tracing::debug!(address = %self.address, "pushed {frame}");
+                    } else {
+                        tracing::info!(address = %self.address, "answered {frame}");
+                    }
                     self.truth.record_sent(self.address, frame, class);
                 }
                 TruthEntry::Fault { kind, noise_bytes } => {
