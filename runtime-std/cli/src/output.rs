@@ -3,6 +3,7 @@
 //!
 //! A frame as JSON is in `frame_json.rs`, a frame as text in `frame_text.rs`.
 
+use std::borrow::Cow;
 use std::io::{ErrorKind, IsTerminal, Stdout, Write};
 use std::time::SystemTime;
 
@@ -108,6 +109,15 @@ pub(crate) struct PortsJson {
     pub(crate) control: u16,
     pub(crate) live: u16,
     pub(crate) stack: u16,
+}
+
+/// The line as it fits the width of the terminal; the whole line if stdout is no terminal.
+pub(crate) fn fitted(line: &str) -> Cow<'_, str> {
+    let term = console::Term::stdout();
+    match term.size_checked() {
+        Some((_, columns)) if term.is_term() => console::truncate_str(line, columns.into(), "…"),
+        _ => Cow::Borrowed(line),
+    }
 }
 
 /// A number of things: `1 error`, `2 errors`. The plural has an s.

@@ -66,3 +66,22 @@ fn a_moving_axis_is_one_line_on_a_terminal() {
     let piped = ask(&address, &["watch", "--count", "30", "--code", "STAGE_POSITION_GET"]);
     assert_eq!(piped.expect_done().stdout.lines().count(), 30);
 }
+
+#[test]
+fn a_long_line_fits_the_terminal() {
+    let (_simulator, address) =
+        simulator("[background]\nframes_per_s = 50\ncodes = [\"LED_PREVIEW_DISABLE\"]\n");
+    let program = env!("CARGO_BIN_EXE_flamingo");
+    let watch = format!("stty rows 24 cols 40; {program} watch --count 3 --connect {address}");
+    let shown = Command::new("script")
+        .args(["-q", "-e", "-c", &watch, "/dev/null"])
+        .env("FLAMINGO_CONFIG", "/no/such/file")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let shown = String::from_utf8(shown.stdout).unwrap();
+    for line in shown.lines() {
+        assert!(line.trim_end().chars().count() <= 40, "{line:?}");
+    }
+    assert!(shown.contains('…'), "{shown}");
+}

@@ -20,7 +20,7 @@ use crate::connect::within;
 use crate::failure::{CommandResult, Failure, LOST, note};
 use crate::frame_json::FrameJson;
 use crate::interrupt::Interrupt;
-use crate::output::{Out, counted, rfc3339};
+use crate::output::{Out, counted, fitted, rfc3339};
 use filter::Filter;
 use line::{Format, Message};
 use moving::MovingLine;
@@ -150,7 +150,7 @@ fn print(out: &mut Out, message: &Message, format: Option<&Format>) -> CommandRe
         return out.line(&format.line(message));
     }
     if !out.json() {
-        return out.line(&line::usual(message));
+        return out.line(&fitted(&line::usual(message)));
     }
     let frame = FrameJson::new(&message.frame).payload(&message.payload);
     let frame = match &message.class {

@@ -8,6 +8,7 @@ use flamingo_microscope::Axis;
 use flamingo_protocol_core::{CommandCode, Flags};
 
 use super::line::{Message, rounded};
+use crate::output::fitted;
 
 /// Goes to the begin of the line and clears it.
 const CLEAR: &str = "\r\x1b[2K";
@@ -63,7 +64,8 @@ impl MovingLine {
             return line;
         }
         self.is_drawn = true;
-        format!("{CLEAR}moving{line}")
+        // A line that wraps could not be drawn again.
+        format!("{CLEAR}{}", fitted(&format!("moving{line}")))
     }
 
     /// What removes the line before other output.
