@@ -188,6 +188,23 @@ fn ctrl_c_stops_the_workflow_and_the_queue_goes_on_later() {
 }
 
 #[test]
+fn a_stop_by_another_program_ends_the_queue() {
+    let folder = Folder::new("queue_stopped");
+    let (files, state) = (workflows(&folder, 2), folder.path("queue.json"));
+    let slow = "[workflow]\nspeed_factor = 0.05\n[stage]\nspeed_factor = 100.0\n";
+    let (simulator, address) = simulator(slow);
+    let running = start(&queue(&files, &address, &state, &["--json"]));
+    wait_for(&running, "started", 1);
+    let stop = ["send", "CAMERA_WORK_FLOW_STOP", "--no-callback", "--connect", &address];
+    flamingo(&stop).expect_done();
+    let ended = running.ended();
+    assert_eq!(ended.code, Some(5), "{ended:?}");
+    assert!(ended.stderr.contains("another program stopped a workflow"), "{ended:?}");
+    assert_eq!(stages(&state), ["stopped", "waiting"]);
+    assert_eq!(sent(&[simulator.truth()]).len(), 1, "nothing moves after a stop");
+}
+
+#[test]
 fn a_file_with_an_error_is_refused_before_anything_is_sent() {
     let folder = Folder::new("queue_refused");
     let mut files = workflows(&folder, 1);

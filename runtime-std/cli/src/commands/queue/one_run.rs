@@ -56,10 +56,17 @@ pub(super) async fn follow(
 }
 
 fn ended(summary: &RunSummary) -> Ending {
-    let RunSummary { errors, images_missing, images, stacks, .. } = *summary;
+    let RunSummary { errors, images_missing, images, images_total, stacks, missed, .. } = *summary;
     if errors > 0 || images_missing > 0 {
         let (errors, missing) = (counted(errors, "error"), counted(images_missing, "image"));
         return Ending::Known(Stage::Failed, format!("it ended with {errors}, {missing} missing"));
+    }
+    if missed == 0 && images < images_total {
+        let note = format!(
+            "{images} of {}; another program may have stopped it",
+            counted(images_total, "image")
+        );
+        return Ending::Known(Stage::Stopped, note);
     }
     let text = format!("{}, {}", counted(images, "image"), counted(stacks, "stack"));
     Ending::Known(Stage::Done, text)

@@ -86,6 +86,7 @@ impl<'a> Runner<'a> {
         for at in 0..self.queue.entries.len() {
             if self.queue.entries[at].stage.is_open() {
                 self.resolve(at, control).await?;
+                self.check_stop(at, control)?;
             }
         }
         while let Some(at) = self.next_waiting() {
@@ -98,11 +99,24 @@ impl<'a> Runner<'a> {
             if self.queue.stop_on_failure && matches!(stage, Stage::Failed | Stage::Unknown) {
                 return Ok(());
             }
+            self.check_stop(at, control)?;
             if stage != Stage::Waiting && self.next_waiting().is_some() {
                 control.wait(self.queue.pause).await;
             }
         }
         self.return_to_start(control).await
+    }
+
+    /// Ends the queue if another program has stopped this workflow: somebody at the instrument did, so nothing moves
+    /// before a person says so.
+    fn check_stop(&self, at: usize, control: &Control<'_>) -> CommandResult {
+        if self.queue.entries[at].stage != Stage::Stopped || control.ending {
+            return Ok(());
+        }
+        let totals = self.queue.totals();
+        let message =
+            format!("{totals}; another program stopped a workflow; go on: flamingo queue resume");
+        Err(Failure::new(REFUSED, message))
     }
 
     fn next_waiting(&self) -> Option<usize> {
