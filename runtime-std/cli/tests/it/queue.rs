@@ -153,7 +153,7 @@ fn a_queue_pauses_resumes_and_stops_on_request() {
     let folder = Folder::new("queue_requests");
     let (files, state) = (workflows(&folder, 4), folder.path("queue.json"));
     let (simulator, address) = simulator(QUICK);
-    let running = start(&queue(&files, &address, &state, &["--json", "--pause", "300ms"]));
+    let running = start(&queue(&files, &address, &state, &["--json", "--pause", "2s"]));
     let ask = |what: &[&str]| flamingo(&[&["queue"], what, &["--state", &state]].concat());
     wait_for(&running, "started", 1);
     ask(&["pause"]).expect_done();
