@@ -72,6 +72,7 @@ class Server:
         self.child = subprocess.Popen(["bash", "-c", text], cwd=session.folder, env=session.environment,
                                       stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log,
                                       start_new_session=True)
+        session.started.append(self.child)
         self.wait_until_ready(time.monotonic() + 20)
 
     def wait_until_ready(self, end):
@@ -161,6 +162,7 @@ class Session:
         shutil.copy(clone / WORKFLOW, self.folder / "stack.txt")
         self.environment = {"PATH": f"{shims}:{os.environ['PATH']}", "HOME": str(self.folder), "LANG": "C.UTF-8",
                             "TERM": "dumb", "USER": "reader"}
+        self.started = []  # every server, so that none stays behind after a failure
         self.network = Network()
         self.kept = []
         self.instrument = self.background(*self.network.there, program, "sim", "--bind", INSTRUMENT)
@@ -173,6 +175,10 @@ class Session:
         return child
 
     def close(self):
+        for child in self.started:
+            if child.poll() is None:
+                os.killpg(child.pid, signal.SIGKILL)
+                child.wait()
         for child in (self.instrument, self.simulator):
             if child is not None:
                 child.kill()
