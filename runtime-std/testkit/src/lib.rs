@@ -8,6 +8,7 @@
 
 pub mod allocator;
 pub mod bench;
+pub mod changing_peer;
 pub mod folder;
 pub mod loopback;
 pub mod peer;

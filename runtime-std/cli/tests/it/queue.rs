@@ -6,9 +6,10 @@ use std::collections::BTreeMap;
 use crate::program::{Ended, Running, flamingo, start};
 use crate::simulator::simulator;
 use flamingo_protocol_core::CommandCode;
+use flamingo_runtime_testkit::changing_peer::ChangingPeer;
 use flamingo_runtime_testkit::folder::Folder;
 use flamingo_runtime_testkit::test_microscope;
-use flamingo_simulator::{Scenario, Simulator, SimulatorOptions, Truth};
+use flamingo_simulator::Truth;
 use serde_json::Value;
 
 /// One stack in about 100 ms.
@@ -84,8 +85,9 @@ fn workflows_run_one_after_another_and_are_done() {
 fn no_workflow_runs_twice_if_the_instrument_is_lost() {
     let folder = Folder::new("queue_lost");
     let (files, state) = (workflows(&folder, 50), folder.path("queue.json"));
-    let (first, address) = simulator(QUICK);
-    let port = first.control().port();
+    let (first, _) = simulator(QUICK);
+    let instrument = ChangingPeer::before(first.control());
+    let address = instrument.address().to_string();
     let running = start(&queue(&files, &address, &state, &["--json"]));
     let (mut simulator, mut truths) = (first, Vec::new());
     for round in 1..=5 {
@@ -93,9 +95,10 @@ fn no_workflow_runs_twice_if_the_instrument_is_lost() {
         let number = round * 8;
         wait_for(&running, "started", number);
         truths.push(simulator.truth());
+        instrument.change(None);
         smol::block_on(simulator.stop());
-        let options = SimulatorOptions::new(Scenario::from_toml(QUICK).unwrap()).port(port);
-        simulator = smol::block_on(Simulator::start(options)).unwrap();
+        (simulator, _) = self::simulator(QUICK);
+        instrument.change(Some(simulator.control()));
     }
     let ended = running.ended();
     ended.expect_code(7);

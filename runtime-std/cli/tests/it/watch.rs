@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::program::{flamingo, start};
 use crate::simulator::{ask, simulator};
 use flamingo_protocol_core::wire::FRAME_LEN;
+use flamingo_runtime_testkit::changing_peer::ChangingPeer;
 use serde_json::Value;
 
 /// Starts `flamingo watch`. Returns when it watches, with the lines of its log that follow. Its stdout is
@@ -146,15 +147,16 @@ fn watch_prints_the_fields_of_a_format() {
 fn watch_connects_again_and_says_so() {
     let codes = "codes = [\"UI_SET_GAUGE_VALUE\"]\n";
     let scenario = format!("[background]\nframes_per_s = 50\n{codes}");
-    let (simulator, address) = simulator(&scenario);
+    let (first, _) = simulator(&scenario);
+    let instrument = ChangingPeer::before(first.control());
+    let address = instrument.address().to_string();
     let running = start(&["watch", "--connect", &address]);
     running.line();
-    smol::block_on(simulator.stop());
+    instrument.change(None);
+    smol::block_on(first.stop());
     running.expect_log("connection lost");
-    let port = address.rsplit_once(':').unwrap().1.parse().unwrap();
-    let scenario = flamingo_simulator::Scenario::from_toml(&scenario).unwrap();
-    let options = flamingo_simulator::SimulatorOptions::new(scenario).port(port);
-    let _simulator = smol::block_on(flamingo_simulator::Simulator::start(options)).unwrap();
+    let (second, _) = simulator(&scenario);
+    instrument.change(Some(second.control()));
     running.expect_log("connected again");
     running.line();
     running.interrupt();
